@@ -1,0 +1,70 @@
+// swift-tools-version: 6.1
+
+import PackageDescription
+
+/// Every room compiles in the Swift 6 language mode, with views that cannot outlive the bytes they read.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+let package = Package(
+    name: "tapline",
+    products: [
+        .executable(name: "tapline", targets: ["tapline"]),
+        .executable(name: "tapline-engine", targets: ["tapline-engine"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // The pure rooms: no operating system, no Foundation.
+        .target(name: "Wire", swiftSettings: settings),
+        .target(name: "Forwarding", dependencies: ["Wire"], swiftSettings: settings),
+
+        // What the kernel is asked through.
+        .target(name: "CLinux"),
+        .systemLibrary(
+            name: "CNetlink",
+            pkgConfig: "libnl-route-3.0",
+            providers: [.apt(["libnl-3-dev", "libnl-route-3-dev", "pkg-config"])]
+        ),
+        .target(name: "LinuxNetwork", dependencies: ["CLinux", "CNetlink", "Wire"], swiftSettings: settings),
+
+        // The packeting engine: the process that reads hostile bytes.
+        .target(name: "Engine", dependencies: ["Forwarding", "CLinux"], swiftSettings: settings),
+        .executableTarget(name: "tapline-engine", dependencies: ["Engine"], swiftSettings: settings),
+
+        // The control side.
+        .target(
+            name: "Topology",
+            dependencies: ["Forwarding", .product(name: "Yams", package: "Yams")],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "Appliance",
+            dependencies: [
+                "Topology", "Engine", "LinuxNetwork",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "tapline",
+            dependencies: [
+                "Appliance",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
+
+        .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: settings),
+        .testTarget(name: "ForwardingTests", dependencies: ["Forwarding"], swiftSettings: settings),
+        .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork"], swiftSettings: settings),
+        .testTarget(name: "EngineTests", dependencies: ["Engine", "LinuxNetwork"], swiftSettings: settings),
+        .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
+        .testTarget(name: "ApplianceTests", dependencies: ["Appliance"], swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,4 @@
+import Topology
+import LinuxNetwork
+import Engine
+import Logging

@@ -1,0 +1,3 @@
+#ifndef TAPLINE_CLINUX_H
+#define TAPLINE_CLINUX_H
+#endif

@@ -1,0 +1,124 @@
+import Wire
+
+/// The service port that an entry matches: the destination port of a request, the source port of a response.
+public struct ServicePort: Hashable, Sendable {
+    /// The upper-layer protocol; nil matches every one.
+    public let protocolNumber: UInt8?
+    /// The ports (host integers); 0…65535 for protocols without ports and for any port.
+    public let ports: ClosedRange<UInt16>
+
+    /// Every protocol, every port.
+    public static let any = ServicePort(protocolNumber: nil, ports: 0...65535)
+
+    /// Ports of one protocol; all of them where `ports` is left out.
+    public init(protocolNumber: UInt8?, ports: ClosedRange<UInt16> = 0...65535) {
+        self.protocolNumber = protocolNumber
+        self.ports = ports
+    }
+}
+
+/// What a send address leads to.
+public enum DestinationSystemType: UInt8, Sendable, Hashable, CaseIterable {
+    case passiveApplication
+    case inlineApplication
+    case terminalApplication
+    case router
+    case customer
+    case packetingEngine
+}
+
+/// Where a copy of a packet goes.
+public enum SendAddress: Hashable, Sendable {
+    /// Steer: the frame goes to this MAC address, the packet inside is not touched.
+    case mac(MACAddress)
+    /// Rewrite: the packet's destination becomes this address, and the frame goes to the neighbour that has it.
+    case network(IPAddress)
+    /// The frame goes to the neighbour that has the packet's own destination, or to `via` where that is given.
+    case neighbour(via: IPAddress?)
+}
+
+/// One copy that an entry sends.
+public struct SendTarget: Hashable, Sendable {
+    /// The index of the send interface in the table's interfaces.
+    public var interface: Int
+    /// The send address.
+    public var address: SendAddress
+    /// The Ethernet source where it is not the send interface's own MAC address: behind a transparent application
+    /// it is what tells the application's frames from those of another.
+    public var sourceMAC: MACAddress?
+    /// What the send address leads to. A copy to a passive application never gives rise to an ICMP error.
+    public var system: DestinationSystemType
+
+    /// Memberwise.
+    public init(
+        interface: Int, address: SendAddress, sourceMAC: MACAddress? = nil, system: DestinationSystemType
+    ) {
+        self.interface = interface
+        self.address = address
+        self.sourceMAC = sourceMAC
+        self.system = system
+    }
+}
+
+/// Which way a packet runs through its chain.
+public enum ChainDirection: UInt8, Sendable, Hashable {
+    /// From the customer: the destination is the service's side.
+    case request
+    /// To the customer: the source is the service's side.
+    case response
+}
+
+/// The two tables: sequencing entries are tried first.
+public enum EntryKind: UInt8, Sendable, Hashable {
+    /// For what comes from a customer.
+    case distribution
+    /// For what comes from an application or a router of the chain.
+    case sequencing
+}
+
+/// One entry of the distribution or the sequencing table, as a person would write it.
+public struct Entry: Hashable, Sendable {
+    /// What listings, counters and checks call it, for example `shop.request.firewall`. Several entries may share
+    /// a name (one for each family, address or port); their counters are then added.
+    public var name: String
+    /// Which table it is in.
+    public var kind: EntryKind
+    /// Which side the service is on, and so which port is the service port.
+    public var direction: ChainDirection
+    /// The index of the received interface in the table's interfaces.
+    public var receivedInterface: Int
+    /// The Ethernet source that the frame must come from; nil for any.
+    public var sourceMAC: MACAddress?
+    /// The prefix that the packet's source must lie in; nil for any.
+    public var source: IPPrefix?
+    /// The prefix that the packet's destination must lie in; nil for any.
+    public var destination: IPPrefix?
+    /// The service port.
+    public var servicePort: ServicePort
+    /// The network address that the packet's source is rewritten to, on the way out of an application with a
+    /// network send address.
+    public var rewriteSource: IPAddress?
+    /// The copies it sends, at least one.
+    public var targets: [SendTarget]
+    /// The index of its counters in every worker's counter block; unique in the table, and kept from table to table.
+    public var counter: Int
+
+    /// Memberwise.
+    public init(
+        name: String, kind: EntryKind, direction: ChainDirection, receivedInterface: Int,
+        sourceMAC: MACAddress? = nil, source: IPPrefix? = nil, destination: IPPrefix? = nil,
+        servicePort: ServicePort = .any, rewriteSource: IPAddress? = nil, targets: [SendTarget], counter: Int
+    ) {
+        self.name = name
+        self.kind = kind
+        self.direction = direction
+        self.receivedInterface = receivedInterface
+        self.sourceMAC = sourceMAC
+        self.source = source
+        self.destination = destination
+        self.servicePort = servicePort
+        self.rewriteSource = rewriteSource
+        self.targets = targets
+        self.counter = counter
+    }
+}

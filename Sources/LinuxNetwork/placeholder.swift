@@ -1,0 +1,3 @@
+import CLinux
+import CNetlink
+import Wire

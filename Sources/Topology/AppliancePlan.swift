@@ -1,0 +1,338 @@
+import Forwarding
+import Wire
+
+/// Everything that one topology needs, decided and named, before anything is built: a pure function of the file.
+///
+/// Applying it is `Appliance`'s work. Device names, MAC addresses and entries are the same every time the same file is
+/// planned under the same name.
+public struct AppliancePlan: Sendable {
+    /// The topology's name: the file's, or the one given on the command line.
+    public var name: String
+    /// The folder of the file, where the nodes' commands start.
+    public var directory: String
+    /// The interfaces, in the order of the table's.
+    public var interfaces: [InterfacePlan]
+    /// Every node with a namespace.
+    public var nodes: [NodePlan]
+    /// The entries, interfaces and neighbours of the packeting engine.
+    public var table: ForwardingTable
+    /// What `run` proves once all is up, in the order of the file.
+    public var checks: [CheckPlan]
+    /// The number of workers in the engine; each holds a queue of every TAP.
+    public var workers: Int
+
+    /// Memberwise.
+    public init(
+        name: String, directory: String, interfaces: [InterfacePlan], nodes: [NodePlan], table: ForwardingTable,
+        checks: [CheckPlan], workers: Int
+    ) {
+        self.name = name
+        self.directory = directory
+        self.interfaces = interfaces
+        self.nodes = nodes
+        self.table = table
+        self.checks = checks
+        self.workers = workers
+    }
+
+    /// The name of the namespace that holds the bridges, visible to `ip netns`; only made where a bridge is needed.
+    public var fabricNamespace: String { "\(name)-fabric" }
+}
+
+/// One claimed interface: a TAP device, and what joins it to its nodes.
+public struct InterfacePlan: Sendable, Hashable {
+    /// How the TAP reaches the nodes.
+    public enum Attachment: Sendable, Hashable {
+        /// The TAP is the node's own device: it is made in the node's namespace under the leg's device name, with the
+        /// leg's MAC address.
+        case direct(node: String)
+        /// The TAP `tapDevice` is a port of the bridge `bridgeDevice` in the fabric namespace, with a veth to each node.
+        case bridge(bridgeDevice: String, tapDevice: String)
+    }
+    /// The name in the file.
+    public var name: String
+    /// The largest network-layer packet in octets: 576…65521, and at least 1280 where IPv6 is to pass.
+    public var mtu: Int
+    /// How the TAP reaches the nodes.
+    public var attachment: Attachment
+
+    /// Memberwise.
+    public init(name: String, mtu: Int, attachment: Attachment) {
+        self.name = name
+        self.mtu = mtu
+        self.attachment = attachment
+    }
+}
+
+/// What a node is in the topology.
+public enum NodeKind: String, Sendable, Codable, Hashable {
+    case customer
+    case application
+    case router
+}
+
+/// A node's device on an interface.
+public struct LegPlan: Sendable, Hashable {
+    /// The index of the interface in the plan.
+    public var interface: Int
+    /// `in`, `out`, or `port` for a node with one leg.
+    public var role: String
+    /// The device inside the node's namespace, at most 15 octets.
+    public var device: String
+    /// The other end of the veth, in the fabric namespace, at most 15 octets; nil where the TAP is the device itself.
+    public var fabricDevice: String?
+    /// The device's MAC address.
+    public var mac: MACAddress
+    /// MAC addresses beside `mac` that the bridge must deliver to this leg (transparent applications).
+    public var deliverToo: [MACAddress]
+    /// The device's addresses.
+    public var addresses: [InterfaceAddress]
+    /// False: the node gets plain frames of its MTU with full checksums, and sends such.
+    public var offload: Bool
+
+    /// Memberwise.
+    public init(
+        interface: Int, role: String, device: String, fabricDevice: String?, mac: MACAddress,
+        deliverToo: [MACAddress] = [], addresses: [InterfaceAddress], offload: Bool
+    ) {
+        self.interface = interface
+        self.role = role
+        self.device = device
+        self.fabricDevice = fabricDevice
+        self.mac = mac
+        self.deliverToo = deliverToo
+        self.addresses = addresses
+        self.offload = offload
+    }
+}
+
+/// A route in a node.
+public struct RoutePlan: Sendable, Hashable {
+    /// Where to.
+    public var destination: IPPrefix
+    /// The next hop: one of the engine's addresses on the leg's interface.
+    public var gateway: IPAddress
+    /// The index of the leg in the node's legs.
+    public var leg: Int
+    /// The source address that the node's own packets on this route prefer.
+    public var source: IPAddress?
+
+    /// Memberwise.
+    public init(destination: IPPrefix, gateway: IPAddress, leg: Int, source: IPAddress? = nil) {
+        self.destination = destination
+        self.gateway = gateway
+        self.leg = leg
+        self.source = source
+    }
+}
+
+/// When an application counts as ready.
+public enum ReadinessPlan: Sendable, Hashable {
+    /// As soon as it has been started.
+    case started
+    /// When the shell command exits with status 0 inside the node.
+    case command(String)
+    /// When a TCP connection to the address (a literal; 127.0.0.1 by default) and port succeeds inside the node.
+    case tcp(address: IPAddress, port: UInt16)
+    /// When a GET of the path answers with the status.
+    case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int)
+}
+
+/// What happens when an application's process ends while the topology is up.
+public enum RestartPolicy: String, Sendable, Codable, Hashable, CaseIterable {
+    case never
+    case onFailure = "on-failure"
+    case always
+}
+
+/// What runs in a node.
+public struct ProcessPlan: Sendable, Hashable {
+    /// Shell commands that must each exit with status 0, in order, before `run` starts.
+    public var setup: [String]
+    /// The shell command that is the application; nil where the kernel does the job (nftables, routing).
+    public var run: String?
+    /// When it counts as ready.
+    public var ready: ReadinessPlan
+    /// How long it may take to become ready, in milliseconds.
+    public var readyTimeout: Int
+    /// What happens when it ends.
+    public var restart: RestartPolicy
+    /// The nodes that must be ready before `setup` starts.
+    public var depends: [String]
+    /// Variables beside PATH, HOME, TERM, LANG and Tapline's own (TAPLINE_TOPOLOGY, TAPLINE_NODE, TAPLINE_DIR).
+    public var environment: [String: String]
+
+    /// Memberwise.
+    public init(
+        setup: [String] = [], run: String? = nil, ready: ReadinessPlan = .started, readyTimeout: Int = 30_000,
+        restart: RestartPolicy = .onFailure, depends: [String] = [], environment: [String: String] = [:]
+    ) {
+        self.setup = setup
+        self.run = run
+        self.ready = ready
+        self.readyTimeout = readyTimeout
+        self.restart = restart
+        self.depends = depends
+        self.environment = environment
+    }
+}
+
+/// A node: a network namespace, its devices, and what runs in it.
+public struct NodePlan: Sendable, Hashable {
+    /// The name in the file.
+    public var name: String
+    /// What it is.
+    public var kind: NodeKind
+    /// The application's type in the file ("firewall"), nil for customers and routers.
+    public var type: String?
+    /// The line of the file that the node is described from, for messages.
+    public var line: Int
+    /// The network namespace, as `ip netns` shows it: `<topology>-<node>`.
+    public var namespace: String
+    /// Its devices.
+    public var legs: [LegPlan]
+    /// Addresses on its loopback device: the service addresses that a terminal application answers for.
+    public var loopback: [IPAddress]
+    /// Its routes.
+    public var routes: [RoutePlan]
+    /// Sysctls inside its namespace, as `net.ipv4.ip_forward` → `1`, in this order.
+    public var sysctls: [SysctlPlan]
+    /// Names for its hosts file beside its own.
+    public var hosts: [HostPlan]
+    /// What runs in it.
+    public var process: ProcessPlan
+
+    /// Memberwise.
+    public init(
+        name: String, kind: NodeKind, type: String? = nil, line: Int, namespace: String, legs: [LegPlan],
+        loopback: [IPAddress] = [], routes: [RoutePlan] = [], sysctls: [SysctlPlan] = [], hosts: [HostPlan] = [],
+        process: ProcessPlan = ProcessPlan()
+    ) {
+        self.name = name
+        self.kind = kind
+        self.type = type
+        self.line = line
+        self.namespace = namespace
+        self.legs = legs
+        self.loopback = loopback
+        self.routes = routes
+        self.sysctls = sysctls
+        self.hosts = hosts
+        self.process = process
+    }
+}
+
+/// One sysctl: its dotted name (`net.ipv4.ip_forward`; a device name with dots is written with slashes) and value.
+public struct SysctlPlan: Sendable, Hashable {
+    /// The dotted name.
+    public var name: String
+    /// What is written to it.
+    public var value: String
+
+    /// Memberwise.
+    public init(_ name: String, _ value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// One line of a node's hosts file.
+public struct HostPlan: Sendable, Hashable {
+    /// The address.
+    public var address: IPAddress
+    /// The name.
+    public var name: String
+
+    /// Memberwise.
+    public init(address: IPAddress, name: String) {
+        self.address = address
+        self.name = name
+    }
+}
+
+/// A comparison of a counted number with a written one, as in `>= 3`.
+public struct NumberExpectation: Sendable, Hashable {
+    /// How the two compare.
+    public enum Comparison: String, Sendable, Hashable, CaseIterable {
+        case equal = "=="
+        case notEqual = "!="
+        case atLeast = ">="
+        case atMost = "<="
+        case more = ">"
+        case less = "<"
+    }
+    /// How the counted number must compare.
+    public var comparison: Comparison
+    /// The written number.
+    public var value: UInt64
+
+    /// Memberwise.
+    public init(_ comparison: Comparison, _ value: UInt64) {
+        self.comparison = comparison
+        self.value = value
+    }
+
+    /// True where `number` compares as written.
+    public func holds(for number: UInt64) -> Bool {
+        switch comparison {
+        case .equal: number == value
+        case .notEqual: number != value
+        case .atLeast: number >= value
+        case .atMost: number <= value
+        case .more: number > value
+        case .less: number < value
+        }
+    }
+}
+
+/// What a text must be.
+public struct TextExpectation: Sendable, Hashable {
+    /// Each must occur.
+    public var contains: [String]
+    /// None may occur.
+    public var lacks: [String]
+    /// A regular expression that must match somewhere (multi-line).
+    public var matches: String?
+
+    /// Memberwise.
+    public init(contains: [String] = [], lacks: [String] = [], matches: String? = nil) {
+        self.contains = contains
+        self.lacks = lacks
+        self.matches = matches
+    }
+}
+
+/// One check of the file.
+public struct CheckPlan: Sendable, Hashable {
+    /// What is looked at.
+    public enum Subject: Sendable, Hashable {
+        /// A shell command inside a node: its exit status and its output (standard output and error together).
+        case command(node: String, command: String, status: Int32, output: TextExpectation)
+        /// What a node has logged: its own log, or a file in its folder (`$TAPLINE_DIR`).
+        case log(node: String, file: String?, output: TextExpectation)
+        /// The packets or bytes of all entries with this name, since the engine's first start.
+        case entry(name: String, packets: NumberExpectation?, bytes: NumberExpectation?)
+        /// The frames dropped for a reason, by the reason's name.
+        case drops(reason: String, frames: NumberExpectation)
+    }
+    /// What it proves, in the file's words.
+    public var name: String
+    /// The line of the file.
+    public var line: Int
+    /// What is looked at, and what it must be.
+    public var subject: Subject
+    /// How long it may take to hold, retried meanwhile, in milliseconds; 0: it must hold at once. A command is ended
+    /// when its own time is over, too.
+    public var within: Int
+    /// How long one run of a command may take, in milliseconds.
+    public var timeout: Int
+
+    /// Memberwise.
+    public init(name: String, line: Int, subject: Subject, within: Int = 0, timeout: Int = 30_000) {
+        self.name = name
+        self.line = line
+        self.subject = subject
+        self.within = within
+        self.timeout = timeout
+    }
+}
