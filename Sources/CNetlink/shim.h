@@ -1,9 +1,5 @@
 #ifndef TAPLINE_CNETLINK_H
 #define TAPLINE_CNETLINK_H
-// The same view of the C library as in CLinux: its structures must agree.
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1
-#endif
 #include <errno.h>
 #include <net/if.h>
 #include <netlink/netlink.h>

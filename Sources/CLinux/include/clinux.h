@@ -6,6 +6,13 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
+// fd_set must have the same member names as in modules that do not define _GNU_SOURCE (Dispatch's, for one): Swift
+// refuses two definitions of one structure.
+#include <features.h>
+#pragma push_macro("__USE_XOPEN")
+#undef __USE_XOPEN
+#include <sys/select.h>
+#pragma pop_macro("__USE_XOPEN")
 
 #include <dirent.h>
 #include <errno.h>
