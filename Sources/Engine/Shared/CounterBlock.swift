@@ -84,6 +84,12 @@ public struct TrafficCount: Sendable, Hashable {
     public var packets: UInt64
     /// Octets of the frames from the Ethernet header on, a GSO frame's as it was read.
     public var bytes: UInt64
+
+    /// Memberwise.
+    public init(packets: UInt64, bytes: UInt64) {
+        self.packets = packets
+        self.bytes = bytes
+    }
 }
 
 /// What an interface has carried, summed over workers.
