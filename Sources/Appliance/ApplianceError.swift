@@ -1,5 +1,5 @@
 /// The exit statuses of `tapline`; scripts depend on them.
-public enum ExitStatus: Int32, Sendable, Codable {
+public enum ExitCode: Int32, Sendable, Codable {
     /// What was asked for has been done, and every check held.
     case success = 0
     /// A check of the file did not hold.
@@ -19,7 +19,7 @@ public enum ExitStatus: Int32, Sendable, Codable {
 /// What went wrong, as one sentence for a person, with what would mend it, and the exit status that goes with it.
 public struct ApplianceError: Error, Sendable, Codable, Equatable {
     /// The exit status of the command that ends with this error.
-    public var status: ExitStatus
+    public var status: ExitCode
     /// One sentence, without a full stop: what was attempted, on which node, at which line, and what came back.
     public var message: String
     /// What would mend it, where that is known.
@@ -28,7 +28,7 @@ public struct ApplianceError: Error, Sendable, Codable, Equatable {
     public var details: [String]
 
     /// Memberwise.
-    public init(_ status: ExitStatus, _ message: String, mend: String? = nil, details: [String] = []) {
+    public init(_ status: ExitCode, _ message: String, mend: String? = nil, details: [String] = []) {
         self.status = status
         self.message = message
         self.mend = mend
