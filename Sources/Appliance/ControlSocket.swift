@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 
 /// The address of a Unix socket.
@@ -14,6 +13,9 @@ private func withSocketAddress<Result>(
         $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
     }
 }
+
+/// MSG_NOSIGNAL.
+private let noSignal: Int32 = 0x4000
 
 private func newSocket() -> Int32 {
     socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
@@ -67,8 +69,10 @@ final class ControlServer {
 
     private func accept() {
         while true {
-            let descriptor = accept4(listener, nil, nil, Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue))
+            let descriptor = Glibc.accept(listener, nil, nil)
             guard descriptor >= 0 else { return }
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
             guard connections.count < Self.mostConnections else {
                 Glibc.close(descriptor)
                 continue
@@ -133,7 +137,7 @@ final class ControlServer {
     private func flush(_ descriptor: Int32) {
         while let output = connections[descriptor]?.output, !output.isEmpty {
             let wrote = output.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+                Glibc.send(descriptor, $0.baseAddress, $0.count, noSignal)
             }
             if wrote < 0 {
                 if errno == EINTR { continue }

@@ -113,7 +113,7 @@ final class NodeRuntime: @unchecked Sendable {
     private func writeSmall(_ path: String, _ text: String) throws(ApplianceError) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw .system("cannot write \(path)", errno: errno) }
-        defer { close(descriptor) }
+        defer { Glibc.close(descriptor) }
         guard writeAll(descriptor, Array(text.utf8)) else { throw .system("cannot write \(path)", errno: errno) }
     }
 
