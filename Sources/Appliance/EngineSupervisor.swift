@@ -239,7 +239,7 @@ final class EngineSupervisor: @unchecked Sendable {
     func stop() {
         state = .stopped
         if let readyTimer { loop.cancel(readyTimer) }
-        if let pending { settle(.failure(.interrupted)); _ = pending }
+        if pending != nil { settle(.failure(.interrupted)) }
         guard let process else { return }
         loop.unwatch(process.descriptor)
         if let descriptor = link?.descriptor { loop.unwatch(descriptor) }

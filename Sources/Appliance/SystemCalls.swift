@@ -53,7 +53,7 @@ func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
 
 /// The whole of a small file, or of its first `limit` octets; nil with errno set where it cannot be read.
 func readFile(_ path: String, limit: Int = 16 << 20) -> [UInt8]? {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
     var bytes: [UInt8] = []
