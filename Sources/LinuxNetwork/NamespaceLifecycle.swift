@@ -9,6 +9,13 @@ public struct NamespaceEntry: Hashable, Sendable {
     public let mark: String?
     /// The file is there, but no namespace is mounted on it.
     public let isStale: Bool
+
+    /// An entry; see the properties.
+    public init(name: String, mark: String?, isStale: Bool = false) {
+        self.name = name
+        self.mark = mark
+        self.isStale = isStale
+    }
 }
 
 /// Making, listing and deleting named namespaces.

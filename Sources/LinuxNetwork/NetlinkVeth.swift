@@ -13,20 +13,20 @@ public struct VethPair: Hashable, Sendable {
 /// Veth pairs.
 extension NetlinkSocket {
     /// Makes a pair of veth devices with one end here and the other in `namespace`; both complete, in one request,
-    /// and marked in one more each.
+    /// then marked and switched on in one more each (a veth cannot be on before it has its peer).
     public func createVeth(
         near: LinkSettings, far: LinkSettings, in namespace: NetworkNamespace
     ) throws(SystemError) -> VethPair {
         let near = try near.checked(), far = try far.checked()
         let message = try NetlinkMessage(Int(RTM_NEWLINK), flags: NLM_F_CREATE | NLM_F_EXCL)
-        message.header(Self.header(up: near.isUp))
+        message.header(Self.header(up: false))
         message.put(IFLA_IFNAME, near.name)
         near.put(in: message)
         try message.nest(IFLA_LINKINFO) { () throws(SystemError) in
             message.put(IFLA_INFO_KIND, "veth")
             try message.nest(IFLA_INFO_DATA) { () throws(SystemError) in
                 try message.nest(Int(VETH_INFO_PEER)) { () throws(SystemError) in
-                    message.header(Self.header(up: far.isUp))
+                    message.header(Self.header(up: false))
                     message.put(IFLA_IFNAME, far.name)
                     message.put(IFLA_NET_NS_FD, UInt32(namespace.descriptor))
                     var settings = far
@@ -39,12 +39,10 @@ extension NetlinkSocket {
         let made = try existingLink(named: near.name)
         guard let farIndex = made.peer else { throw SystemError("find the other end of", near.name, errno: ENODEV) }
         do throws(SystemError) {
-            if let mark = near.mark { try setLink(index: made.index, mark: mark) }
-            if far.mark != nil || far.master != nil {
-                let netlink = try namespace.netlink
-                if let mark = far.mark { try netlink.setLink(index: farIndex, mark: mark) }
-                if let master = far.master { try netlink.setLink(index: farIndex, master: master) }
-            }
+            var rest = LinkSettings(name: near.name, mark: near.mark, isUp: near.isUp)
+            try applyLink(index: made.index, rest)
+            rest = LinkSettings(name: far.name, mark: far.mark, master: far.master, isUp: far.isUp)
+            try namespace.netlink.applyLink(index: farIndex, rest)
         } catch {
             try? deleteLink(index: made.index)  // the error that led here is the one to tell
             throw error

@@ -30,8 +30,14 @@ func onThreadOfItsOwn<Value: ~Copyable>(
 
 private struct ThreadWork {
     let run: () -> Void
+    var isDone = false
+
+    init(_ run: @escaping () -> Void) {
+        self.run = run
+    }
 }
 
+@inline(never)
 private func runThreadWork(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     argument?.assumingMemoryBound(to: ThreadWork.self).pointee.run()
     return nil
@@ -44,9 +50,9 @@ private func runThreadWork(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutabl
 final class PermanentThread: @unchecked Sendable {
     static let shared = PermanentThread()
 
-    private var lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private var changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    private var pending: [() -> Void] = []
+    private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var pending: [UnsafeMutablePointer<ThreadWork>] = []
     private var started = false
 
     private init() {
@@ -59,20 +65,20 @@ final class PermanentThread: @unchecked Sendable {
         try start()
         var result: Result<Value, SystemError>?
         withoutActuallyEscaping(body) { body in
-            pthread_mutex_lock(lock)
-            pending.append { [self] in
+            var work = ThreadWork {
                 do throws(SystemError) {
                     result = .success(try body())
                 } catch {
                     result = .failure(error)
                 }
+            }
+            withUnsafeMutablePointer(to: &work) { work in
                 pthread_mutex_lock(lock)
+                pending.append(work)
                 pthread_cond_broadcast(changed)
+                while !work.pointee.isDone { pthread_cond_wait(changed, lock) }
                 pthread_mutex_unlock(lock)
             }
-            pthread_cond_broadcast(changed)
-            while result == nil { pthread_cond_wait(changed, lock) }
-            pthread_mutex_unlock(lock)
         }
         guard let result else { throw SystemError("run on the permanent thread", "", errno: ECANCELED) }
         return try result.get()
@@ -101,7 +107,12 @@ final class PermanentThread: @unchecked Sendable {
             while pending.isEmpty { pthread_cond_wait(changed, lock) }
             let next = pending.removeFirst()
             pthread_mutex_unlock(lock)
-            next()
+            // In a function of its own, so that nothing of the closure is held once it is said to be done.
+            _ = runThreadWork(next)
+            pthread_mutex_lock(lock)
+            next.pointee.isDone = true
+            pthread_cond_broadcast(changed)
+            pthread_mutex_unlock(lock)
         }
     }
 }

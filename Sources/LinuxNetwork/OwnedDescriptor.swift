@@ -1,6 +1,7 @@
 import CLinux
 
 /// A file descriptor with one owner, closed when the owner goes.
+@frozen
 public struct OwnedDescriptor: ~Copyable, Sendable {
     /// The descriptor's number, valid as long as this owner lives.
     public let number: Int32
@@ -30,6 +31,7 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
 }
 
 /// Several descriptors with one owner, closed when the owner goes.
+@frozen
 public struct OwnedDescriptors: ~Copyable, Sendable {
     /// The descriptors' numbers, valid as long as this owner lives.
     public private(set) var numbers: [Int32]

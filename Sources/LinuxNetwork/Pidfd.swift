@@ -1,7 +1,7 @@
 import CLinux
 
 /// How a process ended.
-public enum ExitStatus: Hashable, Sendable, CustomStringConvertible {
+public enum ProcessExit: Hashable, Sendable, CustomStringConvertible {
     /// It exited with this status.
     case exited(Int32)
     /// This signal ended it.
@@ -76,7 +76,7 @@ public final class Pidfd: Sendable {
     /// Waits for a child of this process and returns how it ended. Only one caller gets it.
     ///
     /// - Throws: ECHILD where it is no child, or was waited for before.
-    public func wait() throws(SystemError) -> ExitStatus {
+    public func wait() throws(SystemError) -> ProcessExit {
         guard let status = try wait(options: 0) else {
             throw SystemError("wait for the process", "\(pid)", errno: ECHILD)
         }
@@ -84,11 +84,11 @@ public final class Pidfd: Sendable {
     }
 
     /// How a child of this process ended, or nil while it runs.
-    public func statusIfEnded() throws(SystemError) -> ExitStatus? {
+    public func statusIfEnded() throws(SystemError) -> ProcessExit? {
         try wait(options: Int32(WNOHANG))
     }
 
-    private func wait(options: Int32) throws(SystemError) -> ExitStatus? {
+    private func wait(options: Int32) throws(SystemError) -> ProcessExit? {
         var code: Int32 = 0, status: Int32 = 0
         let result = clinux_pidfd_wait(descriptor, options, &code, &status)
         guard try SystemError.check(result, "wait for the process", "\(pid)") == 1 else { return nil }

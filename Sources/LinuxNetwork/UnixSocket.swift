@@ -1,6 +1,7 @@
 import CLinux
 
 /// A message received from a Unix socket, with the descriptors that came in it.
+@frozen
 public struct ReceivedMessage: ~Copyable, Sendable {
     /// The message's octets; none and no descriptors at the end of the connection.
     public let bytes: [UInt8]
@@ -9,6 +10,7 @@ public struct ReceivedMessage: ~Copyable, Sendable {
 }
 
 /// One end of a connection that keeps messages apart and carries descriptors (SOCK_SEQPACKET).
+@frozen
 public struct UnixSocket: ~Copyable, Sendable {
     /// The socket, owned.
     public let descriptor: OwnedDescriptor
@@ -54,6 +56,7 @@ public struct UnixSocket: ~Copyable, Sendable {
 }
 
 /// The two ends of a connection.
+@frozen
 public struct UnixSocketPair: ~Copyable, Sendable {
     /// One end.
     public var first: UnixSocket
