@@ -19,7 +19,7 @@ struct ControlSocket {
 
     /// Waits for one message; nil at the end. The descriptors become the caller's.
     func receive() throws(EngineError) -> (message: ControlMessage, descriptors: [Int32])? {
-        let room = Int(CLINUX_MAX_FDS.rawValue)
+        let room = Int(CLINUX_MAX_FDS)
         var descriptors = [Int32](repeating: -1, count: room)
         var bytes = [UInt8](repeating: 0, count: ControlMessage.length)
         var count = room

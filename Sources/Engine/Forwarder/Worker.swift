@@ -35,7 +35,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
                 forwarder.counters.countReceiveDrop(batch.interface, batch.truncated)
             }
             for index in 0..<batch.count {
-                if writes.room < Forwarder.comfortableRoom { flush() }
+                if !writes.isComfortable { flush() }
                 forwarder.forward(batch.frames[index], from: batch.interface, into: &writes)
             }
             flush()

@@ -64,50 +64,79 @@ public struct FrameWrite {
 public struct WriteList: ~Copyable {
     /// The most writes in one list; one frame may need a good hundred of them (the fragments of a 64 KiB datagram).
     public static let capacity = 1_024
-    /// Octets for the header of one write.
-    public static let headerCapacity = 512
+    /// Octets for the header of one write: the `virtio_net_hdr` and all that a rewrite edits.
+    public static let headerCapacity = 576
+    /// Octets for frames that the engine composes itself: answers, errors, fragments.
+    static let scratchCapacity = 512 * 1_024
+    /// What one frame may need: two copies of it, and the headers of its fragments.
+    static let comfortableScratch = 160 * 1_024
 
     /// How many there are.
-    public internal(set) var count = 0
+    public private(set) var count = 0
     /// The writes: `capacity` of them, the first `count` in use.
     public let writes: UnsafeMutablePointer<FrameWrite>
-    let headers: UnsafeMutableRawPointer
+    private let headers: UnsafeMutableRawPointer
+    private let scratch: UnsafeMutableRawPointer
+    private var scratchUsed = 0
 
     /// An empty list.
     public init() {
         writes = .allocate(capacity: Self.capacity)
         headers = .allocate(byteCount: Self.capacity * Self.headerCapacity, alignment: 64)
+        scratch = .allocate(byteCount: Self.scratchCapacity, alignment: 64)
     }
 
     deinit {
         writes.deallocate()
         headers.deallocate()
+        scratch.deallocate()
     }
 
-    /// Writes that still fit.
+    /// True where any one frame's copies fit; false: send first.
     @inline(__always)
-    var room: Int { Self.capacity &- count }
+    var isComfortable: Bool {
+        count <= Self.capacity - 256 && scratchUsed <= Self.scratchCapacity - Self.comfortableScratch
+    }
 
-    /// Where the next write's header goes: `headerCapacity` octets. The caller has looked at `room`.
+    /// True where one more write fits.
+    @inline(__always)
+    var hasRoom: Bool { count < Self.capacity }
+
+    /// Where the next write's header goes: `headerCapacity` octets. The caller has looked at `hasRoom`.
     @inline(__always)
     var nextHeader: UnsafeMutableRawPointer { headers + count &* Self.headerCapacity }
 
-    /// Adds the write whose header has been put at `nextHeader`.
+    /// Adds a write whose header lies at `nextHeader` or in composed memory.
     @inline(__always)
     mutating func add(
-        interface: Int, headerLength: Int, body: UnsafeRawPointer, bodyLength: Int, packets: Int = 1
+        interface: Int, header: UnsafeMutableRawPointer, headerLength: Int, body: UnsafeRawPointer, bodyLength: Int,
+        packets: Int
     ) {
-        precondition(count < Self.capacity && headerLength <= Self.headerCapacity)
+        precondition(count < Self.capacity)
         (writes + count).initialize(
             to: FrameWrite(
-                interface: interface, header: nextHeader, headerLength: headerLength, body: body,
-                bodyLength: bodyLength, packets: packets, failure: 0))
+                interface: interface, header: header, headerLength: headerLength, body: body, bodyLength: bodyLength,
+                packets: packets, failure: 0))
         count &+= 1
+    }
+
+    /// `length` octets for a composed frame, until the list is sent; nil where none are left.
+    mutating func compose(_ length: Int) -> UnsafeMutableRawBufferPointer? {
+        guard hasRoom, length <= Self.scratchCapacity - scratchUsed else { return nil }
+        return UnsafeMutableRawBufferPointer(start: scratch + scratchUsed, count: length)
+    }
+
+    /// Keeps the first `length` octets of what `compose` gave.
+    mutating func keepComposed(_ length: Int) {
+        scratchUsed += (length + 63) & ~63
     }
 
     /// Forgets all writes.
     @inline(__always)
-    mutating func removeAll() { count = 0 }
+    mutating func removeAll() {
+        count = 0
+        scratchUsed = 0
+    }
 }
 
 /// What moves frames between the worker and one queue of every interface.

@@ -4,9 +4,10 @@ import CLinux
 enum Confinement {
     /// Enters it, with one thread running; the workers' threads inherit it.
     static func enter() throws(EngineError) {
-        let result = withUnsafeTemporaryAllocation(of: Int32.self, capacity: 64) { numbers in
-            clinux_confine(numbers.baseAddress, clinux_engine_calls(numbers.baseAddress, 64))
-        }
+        let capacity = 64
+        var calls = [Int32](repeating: 0, count: capacity)
+        let count = clinux_engine_calls(&calls, capacity)
+        let result = clinux_confine(calls, count)
         guard result >= 0 else { throw EngineError("give up every privilege", errno: -result) }
     }
 
@@ -17,10 +18,11 @@ enum Confinement {
         var bytes = [UInt8](repeating: 0, count: 8_192)
         let count = read(status, &bytes, bytes.count)
         guard count > 0 else { return (.max, false, 0) }
-        func value(_ key: String) -> Substring {
-            let text = String(decoding: bytes[..<count], as: UTF8.self)
-            for line in text.split(separator: "\n") where line.hasPrefix(key) {
-                return line.dropFirst(key.count).drop { $0 == ":" || $0 == "\t" || $0 == " " }
+        let lines = bytes[..<count].split(separator: UInt8(ascii: "\n"))
+        func value(_ key: String) -> String {
+            for line in lines where line.starts(with: key.utf8) {
+                return String(
+                    decoding: line.dropFirst(key.utf8.count + 1).drop { $0 == 9 || $0 == 32 }, as: UTF8.self)
             }
             return ""
         }

@@ -17,31 +17,39 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
     ///   - queues: One queue of every interface, non-blocking. They stay the caller's to close.
     ///   - wake: An eventfd, non-blocking, that ends a `wait`.
     public init(queues: [Int32], wake: Int32) throws(EngineError) {
-        epoll = epoll_create1(Int32(EPOLL_CLOEXEC.rawValue))
+        let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard epoll >= 0 else { throw EngineError("make an epoll descriptor", errno: clinux_errno()) }
         let memory = mmap(nil, Self.slotBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        guard let memory, memory != MAP_FAILED else {
+        guard let memory, Int(bitPattern: memory) != -1 else {
+            let failure = clinux_errno()
             close(epoll)
-            throw EngineError("map the frames' slots", errno: clinux_errno())
+            throw EngineError("map the frames' slots", errno: failure)
         }
+        do throws(EngineError) {
+            for (index, queue) in queues.enumerated() {
+                try Self.watch(queue, UInt64(index), epoll)
+            }
+            try Self.watch(wake, Self.wakeTag, epoll)
+        } catch {
+            munmap(memory, Self.slotBytes)
+            close(epoll)
+            throw error
+        }
+        self.epoll = epoll
         slots = memory
         self.wake = wake
         self.queues = .allocate(capacity: queues.count)
         _ = self.queues.initialize(from: queues)
         events = .allocate(capacity: queues.count + 1)
         events.initialize(repeating: epoll_event())
+    }
+
+    private static func watch(_ descriptor: Int32, _ tag: UInt64, _ epoll: Int32) throws(EngineError) {
         var event = epoll_event()
-        for (index, queue) in queues.enumerated() {
-            event.events = EPOLLIN.rawValue
-            event.data.u64 = UInt64(index)
-            guard epoll_ctl(epoll, EPOLL_CTL_ADD, queue, &event) == 0 else {
-                throw EngineError("watch the queue of interface \(index)", errno: clinux_errno())
-            }
-        }
         event.events = EPOLLIN.rawValue
-        event.data.u64 = Self.wakeTag
-        guard epoll_ctl(epoll, EPOLL_CTL_ADD, wake, &event) == 0 else {
-            throw EngineError("watch the wake-up descriptor", errno: clinux_errno())
+        event.data.u64 = tag
+        guard epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
+            throw EngineError("watch descriptor \(descriptor)", errno: clinux_errno())
         }
     }
 

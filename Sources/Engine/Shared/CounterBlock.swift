@@ -84,6 +84,12 @@ public struct TrafficCount: Sendable, Hashable {
     public var packets: UInt64
     /// Octets of the frames from the Ethernet header on, a GSO frame's as it was read.
     public var bytes: UInt64
+
+    /// Memberwise.
+    public init(packets: UInt64, bytes: UInt64) {
+        self.packets = packets
+        self.bytes = bytes
+    }
 }
 
 /// What an interface has carried, summed over workers.
@@ -144,26 +150,30 @@ public struct CounterReader: ~Copyable {
 
     /// Packets and bytes of the entry with this counter.
     public func entry(_ counter: Int) -> TrafficCount {
-        let part = { (part: Int) in
-            self.sum {
-                counter >= 0 && counter < $0.entries
-                    ? $0.entriesOffset + counter * CounterLayout.entrySize + part * 8 : nil
-            }
-        }
-        return TrafficCount(packets: part(0), bytes: part(1))
+        TrafficCount(packets: entry(counter, 0), bytes: entry(counter, 8))
     }
 
     /// What an interface has carried.
     public func interface(_ index: Int) -> InterfaceCount {
-        let part = { (part: Int) in
-            self.sum {
-                index >= 0 && index < $0.interfaces
-                    ? $0.interfacesOffset + index * CounterLayout.interfaceSize + part * 8 : nil
-            }
+        InterfaceCount(
+            received: TrafficCount(packets: interface(index, 0), bytes: interface(index, 8)),
+            receivedDrops: interface(index, 16),
+            sent: TrafficCount(packets: interface(index, 24), bytes: interface(index, 32)),
+            sentDrops: interface(index, 40))
+    }
+
+    private func entry(_ counter: Int, _ field: Int) -> UInt64 {
+        sum {
+            counter >= 0 && counter < $0.entries
+                ? $0.entriesOffset + counter * CounterLayout.entrySize + field : nil
         }
-        return InterfaceCount(
-            received: TrafficCount(packets: part(0), bytes: part(1)), receivedDrops: part(2),
-            sent: TrafficCount(packets: part(3), bytes: part(4)), sentDrops: part(5))
+    }
+
+    private func interface(_ index: Int, _ field: Int) -> UInt64 {
+        sum {
+            index >= 0 && index < $0.interfaces
+                ? $0.interfacesOffset + index * CounterLayout.interfaceSize + field : nil
+        }
     }
 
     /// The generation that each worker of the newest memory decides by; 0 before its first table.

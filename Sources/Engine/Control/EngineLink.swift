@@ -102,7 +102,7 @@ public struct EngineLink: ~Copyable, Sendable {
             descriptors: [resources.counters, resources.neighbours, resources.table])
         var first = 0
         while first < queues.count {
-            let last = min(first + Int(CLINUX_MAX_FDS.rawValue), queues.count)
+            let last = min(first + Int(CLINUX_MAX_FDS), queues.count)
             try socket.send(
                 ControlMessage(.queues, [UInt64(first)]), descriptors: Array(queues[first..<last]))
             first = last

@@ -29,14 +29,12 @@ public struct EngineMain: ~Copyable {
     /// An engine whose end of the control socket is `descriptor`.
     public init(descriptor: Int32) throws(EngineError) {
         socket = ControlSocket(descriptor: descriptor)
-        moved = eventfd(0, Int32(EFD_CLOEXEC.rawValue))
+        moved = eventfd(0, Int32(EFD_CLOEXEC))
         guard moved >= 0 else { throw EngineError("make an event descriptor", errno: clinux_errno()) }
     }
 
     /// Runs until the control process says stop or goes away.
     public mutating func run() throws(EngineError) {
-        // A control process that is gone ends the engine by the end of the socket, not by a signal.
-        signal(SIGPIPE, SIG_IGN)
         guard let (hello, descriptors) = try socket.receive(), hello.kind == .hello, descriptors.count == 3 else {
             throw EngineError("start", because: "the first message was not hello")
         }
@@ -99,7 +97,7 @@ public struct EngineMain: ~Copyable {
         }
         current = published
         for worker in 0..<count {
-            let wake = eventfd(0, Int32(EFD_CLOEXEC.rawValue | EFD_NONBLOCK.rawValue))
+            let wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
             guard wake >= 0 else { throw EngineError("make an event descriptor", errno: clinux_errno()) }
             let io = try EpollFrameIO(queues: (0..<interfaces).map { queues[$0 * count + worker] }, wake: wake)
             let seat = UnsafeMutablePointer<WorkerSeat>.allocate(capacity: 1)
@@ -109,7 +107,7 @@ public struct EngineMain: ~Copyable {
                     table: published, wake: wake, moved: moved))
             workers.append(seat)
         }
-        let status = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
+        let status = clinux_open("/proc/self/status", O_RDONLY, 0)
         try Confinement.enter()
         let report = Confinement.report(status)
         try startThreads()
