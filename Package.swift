@@ -46,7 +46,7 @@ let package = Package(
         .target(
             name: "Appliance",
             dependencies: [
-                "Topology", "Engine", "LinuxNetwork",
+                "Topology", "Engine", "LinuxNetwork", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
