@@ -1,14 +1,15 @@
 #ifndef TAPLINE_CNETLINK_H
 #define TAPLINE_CNETLINK_H
+#include <errno.h>
+#include <net/if.h>
 #include <netlink/netlink.h>
-#include <netlink/socket.h>
-#include <netlink/cache.h>
-#include <netlink/errno.h>
-#include <netlink/route/addr.h>
-#include <netlink/route/link.h>
-#include <netlink/route/link/bridge.h>
-#include <netlink/route/link/veth.h>
-#include <netlink/route/neighbour.h>
-#include <netlink/route/nexthop.h>
-#include <netlink/route/route.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+#include <linux/if_addr.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
 #endif

@@ -58,3 +58,80 @@ public struct FlowFields: Sendable, Equatable {
         return flow
     }
 }
+
+/// Everything that forwarding asks of one frame, read in one pass without allocation.
+///
+/// `parse` fills it in; a value can be used again for the next frame. All offsets count octets from the beginning
+/// of the Ethernet header.
+public struct PacketFields: Sendable {
+    /// The most that `headerLength` can be.
+    public static let maximumHeaderLength = 512
+
+    /// The Ethernet destination.
+    public var destinationMAC = MACAddress(bits: 0)
+    /// The Ethernet source.
+    public var sourceMAC = MACAddress(bits: 0)
+    /// The EtherType, a host integer.
+    public var etherType: UInt16 = 0
+
+    /// IPv4 or IPv6; the fields from here on hold after the verdict `packet`.
+    public var family = AddressFamily.ipv4
+    /// Addresses, protocol and ports of the packet. For every fragment of an IPv6 datagram the protocol is the one
+    /// that the fragment header names, so that all of them are looked up alike.
+    public var flow = FlowFields()
+    /// Where in a fragmented datagram the packet stands.
+    public var fragment = FragmentPosition.whole
+    /// IPv4's DF flag; true for IPv6, which routers never fragment.
+    public var dontFragment = false
+    /// TTL or hop limit, as received.
+    public var hopLimit: UInt8 = 0
+    /// Where the network header begins: 14.
+    public var networkOffset = EthernetView.length
+    /// Where the upper-layer header begins; for a later fragment, where its data begins.
+    public var transportOffset = 0
+    /// The protocol of the header at `transportOffset`; unlike `flow.protocolNumber` behind all extension headers.
+    public var transportProtocol: UInt8 = 0
+    /// The offset after the packet's last octet. What the frame holds beyond is Ethernet padding.
+    public var end = 0
+    /// The number of leading octets that a rewrite may read or write: through the transport header's fixed part, and
+    /// for ICMP errors through the quoted one's; no more than `maximumHeaderLength`, and never beyond `end`.
+    public var headerLength = 0
+
+    /// What kind of ICMP message; `none` for other protocols and later fragments.
+    public var message = ICMPMessage.none
+    /// The ICMP type, where `message` is not `none`.
+    public var icmpType: UInt8 = 0
+    /// The ICMP code, where `message` is not `none`.
+    public var icmpCode: UInt8 = 0
+
+    /// True where `message` is `error` and the quoted packet was read: always, except in a first fragment, whose later
+    /// fragments could not be looked up by the quote.
+    public var hasQuoted = false
+    /// The flow of the quoted packet; holds where `hasQuoted` is true. It has no ports where the quote stops short of
+    /// them.
+    public var quoted = FlowFields()
+    /// Where in a fragmented datagram the quoted packet stands.
+    public var quotedFragment = FragmentPosition.whole
+    /// Where the quoted network header begins.
+    public var quotedNetworkOffset = 0
+    /// Where the quoted upper-layer header begins, which may be `quotedEnd`.
+    public var quotedTransportOffset = 0
+    /// The protocol of the header at `quotedTransportOffset`.
+    public var quotedTransportProtocol: UInt8 = 0
+    /// The offset after the last octet of the quoted packet that is there. Extensions (RFC 4884) may follow.
+    public var quotedEnd = 0
+
+    /// Every field empty.
+    public init() {}
+
+    /// The flow that tables are asked for: an ICMP error belongs to the flow that it answers, which is the quoted one
+    /// seen from its other end.
+    @inlinable
+    public var lookupFlow: FlowFields {
+        hasQuoted ? quoted.reversed : flow
+    }
+
+    /// The octets of the network packet, header included.
+    @inlinable
+    public var packetLength: Int { end &- networkOffset }
+}

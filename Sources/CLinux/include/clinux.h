@@ -1,3 +1,231 @@
+// What Swift cannot import by itself: constants and structures behind _GNU_SOURCE, request numbers built by macros,
+// variadic calls, and what must run between clone and exec. Every function returns a descriptor or 0, or -errno.
 #ifndef TAPLINE_CLINUX_H
 #define TAPLINE_CLINUX_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+// fd_set must have the same member names as in modules that do not define _GNU_SOURCE (Dispatch's, for one): Swift
+// refuses two definitions of one structure.
+#include <features.h>
+#pragma push_macro("__USE_XOPEN")
+#undef __USE_XOPEN
+#include <sys/select.h>
+#pragma pop_macro("__USE_XOPEN")
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/if_packet.h>
+#include <linux/virtio_net.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// MARK: - What variadic and macro-ridden calls need
+
+static inline int clinux_errno(void) { return errno; }
+/// The error's text, in `buffer` or in static storage.
+const char *clinux_strerror(int error, char *buffer, size_t size);
+/// A close-on-exec duplicate; -1 and errno on failure.
+static inline int clinux_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
+/// open(2) with close-on-exec; -1 and errno on failure.
+static inline int clinux_open(const char *path, int flags, unsigned int mode) {
+    return open(path, flags | O_CLOEXEC, mode);
+}
+/// A bound route netlink socket that asks for extended, capped acknowledgements and strict checks; -1 and errno.
+int clinux_route_socket(void);
+
+// MARK: - TUN/TAP (linux/if_tun.h)
+
+// The kernel may hand over packets whose checksum is not complete, and segments larger than the MTU.
+enum {
+    CLINUX_TUN_CSUM = 0x01,
+    CLINUX_TUN_TSO4 = 0x02,
+    CLINUX_TUN_TSO6 = 0x04,
+    CLINUX_TUN_TSO_ECN = 0x08,
+    CLINUX_TUN_USO4 = 0x20,
+    CLINUX_TUN_USO6 = 0x40,
+};
+
+/// Opens one queue of the TAP `name` (made if it is not there) in the calling thread's network namespace:
+/// nonblocking, close-on-exec, IFF_TAP|IFF_NO_PI|IFF_VNET_HDR with a virtio_net_hdr of 10 bytes, little-endian, and
+/// IFF_MULTI_QUEUE where `multi_queue` is not zero. Returns the descriptor or -errno.
+int clinux_tap_open(const char *name, int multi_queue);
+/// TUNSETOFFLOAD with CLINUX_TUN_ flags. Returns 0 or -errno.
+int clinux_tap_set_offload(int fd, unsigned int flags);
+/// TUNSETQUEUE: attaches (1) or detaches (0) this queue. Returns 0 or -errno.
+int clinux_tap_set_queue(int fd, int attached);
+
+// MARK: - Ethernet features
+
+/// Asks the device `name`, in the network namespace that the socket `fd` was opened in (any family), to switch off
+/// all that lets frames leave it unfinished: checksumming, scatter-gather, and every kind of segmentation on the
+/// transmit side. What stays on by the driver's will is left on. Returns 0 or -errno.
+int clinux_transmit_offloads_off(int fd, const char *name);
+/// Writes 1 or 0 to `active` for the feature called `feature` (as `ethtool -k` knows it: "tx-checksum-ip-generic").
+int clinux_feature_is_active(int fd, const char *name, const char *feature, int *active);
+
+// MARK: - Namespaces, processes, memory
+
+int clinux_setns(int fd, int flags);
+int clinux_unshare(int flags);
+int clinux_pidfd_open(pid_t pid);
+int clinux_pidfd_send_signal(int pidfd, int signal_number);
+/// waitid on a pidfd. Returns 1 with `code` (CLD_EXITED, CLD_KILLED or CLD_DUMPED) and `status` filled in, 0 where
+/// `options` has WNOHANG and the process still runs, or -errno. The process must be a child of the caller's.
+int clinux_pidfd_wait(int pidfd, int options, int *code, int *status);
+/// A memfd that can be sealed, close-on-exec, of `size` bytes.
+int clinux_memfd(const char *name, size_t size);
+/// Seals a memfd against growing and shrinking, against writes too where `read_only`, and against more seals.
+int clinux_memfd_seal(int fd, int read_only);
+/// The seals of a memfd (F_SEAL_ bits), or -errno.
+int clinux_memfd_seals(int fd);
+/// fork without the C library's handlers: the child may call only what is async-signal-safe.
+pid_t clinux_fork(void);
+
+// MARK: - Messages with descriptors
+
+/// A connected SOCK_SEQPACKET pair, close-on-exec; -1 and errno on failure.
+static inline int clinux_socket_pair(int ends[2]) {
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
+}
+/// Sends one message of `length` bytes and `fd_count` descriptors (at most CLINUX_MAX_FDS). Returns 0 or -errno.
+int clinux_send_fds(int socket, const void *bytes, size_t length, const int *fds, size_t fd_count);
+/// Receives one message: up to `length` bytes and `*fd_count` descriptors (close-on-exec); `*fd_count` becomes the
+/// number received. Returns the number of bytes, 0 at the end, or -errno; -EMSGSIZE where something was cut off (every
+/// descriptor received is then closed).
+ssize_t clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, size_t *fd_count);
+enum { CLINUX_MAX_FDS = 253 };
+
+// MARK: - Confinement
+
+/// Gives up every privilege for good: no_new_privs, no ambient, bounding, inheritable, permitted or effective
+/// capability, locked securebits, then a seccomp filter that kills the process on a system call that is not among the
+/// `count` numbers in `allowed`. Capabilities belong to threads, so the process must have one thread (-EBUSY
+/// otherwise); threads made later inherit all of it. Returns 0 or -errno.
+int clinux_confine(const int *allowed, size_t count);
+
+// MARK: - Processes in nodes
+
+/// One file or directory shown at another path inside a node.
+struct clinux_bind {
+    const char *source;
+    const char *target;
+};
+
+struct clinux_node_init {
+    int network_namespace;
+    /// Shown at its own path inside the node's private /run; NULL for none.
+    const char *directory;
+    /// Bound over their targets; a target that the host does not have is skipped.
+    const struct clinux_bind *binds;
+    size_t bind_count;
+};
+
+/// What a child could not do, for the sentence that a person reads.
+enum clinux_stage {
+    CLINUX_STAGE_NONE = 0,
+    CLINUX_STAGE_CLONE,
+    CLINUX_STAGE_JOIN_NETWORK,
+    CLINUX_STAGE_PRIVATE_MOUNTS,
+    CLINUX_STAGE_MOUNT_PROC,
+    CLINUX_STAGE_MOUNT_SYS,
+    CLINUX_STAGE_MOUNT_RUN,
+    CLINUX_STAGE_BIND_DIRECTORY,
+    CLINUX_STAGE_BIND_FILE,
+    CLINUX_STAGE_JOIN_NODE,
+    CLINUX_STAGE_SECOND_CLONE,
+    CLINUX_STAGE_SESSION,
+    CLINUX_STAGE_WORKING_DIRECTORY,
+    CLINUX_STAGE_DESCRIPTORS,
+    CLINUX_STAGE_EXECUTE,
+    CLINUX_STAGE_DIED,
+};
+
+/// Clones PID 1 of a node: its own PID and mount namespaces, the network namespace given, its own /proc, /sys and
+/// /run, comm `tapline-init`; it reaps and does nothing else. It is killed when the calling *thread* ends
+/// (PR_SET_PDEATHSIG counts threads), so call this on a thread that lives as long as the process. Returns its pid, or
+/// -errno with `*stage` set.
+pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *stage);
+
+/// A descriptor of the parent's and the number it has in the child.
+struct clinux_placed_fd {
+    int source;
+    int target;
+};
+
+struct clinux_spawn {
+    const char *path;
+    char *const *arguments;
+    char *const *environment;
+    /// NULL: the root of the node's mounts, or the parent's directory where no node is joined.
+    const char *working_directory;
+    /// pidfd of the process whose network, mount and PID namespaces are joined; -1 for none.
+    int node;
+    /// 0, 1 and 2 among them; those not placed are /dev/null. All others are closed.
+    const struct clinux_placed_fd *fds;
+    size_t fd_count;
+    /// Keep the caller's session, process group and terminal.
+    int keep_session;
+    /// Sent when the spawning thread ends; 0 for none.
+    int parent_death_signal;
+};
+
+/// Starts a program, in a node's namespaces or in the caller's. It is a child of the caller's, to be waited for.
+/// Returns its pid (as the caller's PID namespace counts), or -errno with `*stage` set and nothing left running.
+pid_t clinux_spawn(const struct clinux_spawn *spawn, enum clinux_stage *stage);
+
+// MARK: - Atomics on shared memory
+
+static inline uint64_t clinux_load_relaxed_u64(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+static inline uint64_t clinux_load_acquire_u64(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+static inline void clinux_store_relaxed_u64(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
+static inline void clinux_store_release_u64(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+static inline uint64_t clinux_add_relaxed_u64(uint64_t *p, uint64_t v) {
+    return __atomic_fetch_add(p, v, __ATOMIC_RELAXED);
+}
+/// Stores `desired` where `*p` is `expected`; returns what was there before. Acquire and release.
+static inline uint64_t clinux_compare_exchange_u64(uint64_t *p, uint64_t expected, uint64_t desired) {
+    __atomic_compare_exchange_n(p, &expected, desired, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    return expected;
+}
+static inline uint32_t clinux_load_relaxed_u32(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+static inline uint32_t clinux_load_acquire_u32(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+static inline void clinux_store_relaxed_u32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
+static inline void clinux_store_release_u32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+static inline void clinux_fence_acquire(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
+static inline void clinux_fence_release(void) { __atomic_thread_fence(__ATOMIC_RELEASE); }
+static inline void clinux_fence_full(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,0 +1,24 @@
+#include "calls.h"
+
+#include <sys/syscall.h>
+
+static const int engine_calls[] = {
+    // Frames, wake-ups and the control socket.
+    SYS_read, SYS_write, SYS_writev, SYS_epoll_pwait, SYS_epoll_ctl, SYS_recvmsg, SYS_sendmsg,
+    // Mapping a new table: its size, its seals.
+    SYS_mmap, SYS_munmap, SYS_fstat, SYS_newfstatat, SYS_fcntl, SYS_close,
+    // Threads and memory of the C library.
+    SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_sched_setaffinity, SYS_sched_getaffinity,
+    SYS_rt_sigprocmask, SYS_mprotect, SYS_madvise, SYS_brk, SYS_futex, SYS_gettid, SYS_getpid, SYS_getrandom,
+    SYS_clock_gettime, SYS_restart_syscall, SYS_rt_sigreturn, SYS_exit, SYS_exit_group,
+#ifdef SYS_epoll_wait
+    SYS_epoll_wait,
+#endif
+};
+
+size_t clinux_engine_calls(int *numbers, size_t capacity) {
+    size_t count = sizeof engine_calls / sizeof *engine_calls;
+    if (count > capacity) count = capacity;
+    for (size_t i = 0; i < count; i++) numbers[i] = engine_calls[i];
+    return count;
+}

@@ -1,0 +1,304 @@
+// Children. Between clone and exec only async-signal-safe calls are made: the parent has threads, whose locks the child
+// inherits as they are.
+#include "clinux.h"
+
+#include <linux/magic.h>
+#include <limits.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+enum { MAX_BINDS = 16, MAX_PLACED = 512 };
+
+struct report {
+    int stage;
+    int error;
+    int pid;
+};
+
+static pid_t raw_clone(unsigned long flags) { return (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0); }
+
+static void close_from(unsigned int first, unsigned int last) {
+    if (first <= last) syscall(SYS_close_range, first, last, 0);
+}
+
+__attribute__((noreturn)) static void fail(int pipe, enum clinux_stage stage) {
+    struct report report = {.stage = stage, .error = errno};
+    ssize_t ignored = write(pipe, &report, sizeof report);
+    (void)ignored;
+    _exit(127);
+}
+
+static ssize_t read_report(int pipe, struct report *report) {
+    ssize_t count;
+    do count = read(pipe, report, sizeof *report);
+    while (count < 0 && errno == EINTR);
+    return count;
+}
+
+static void reap(pid_t pid) {
+    while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR) continue;
+}
+
+/// Signals as a fresh process expects them: every one at its default, none blocked.
+static void reset_signals(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    for (int number = 1; number < NSIG; number++) sigaction(number, &action, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/// Makes the directories on the way to `path` (all but its last part), and the last too where `all`.
+static int make_directories(const char *path, int all) {
+    char copy[PATH_MAX];
+    size_t length = strlen(path);
+    if (length >= sizeof copy) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(copy, path, length + 1);
+    for (size_t i = 1; i <= length; i++) {
+        if (copy[i] != '/' && !(copy[i] == 0 && all)) continue;
+        char kept = copy[i];
+        copy[i] = 0;
+        if (mkdir(copy, 0755) < 0 && errno != EEXIST) return -1;
+        copy[i] = kept;
+    }
+    return 0;
+}
+
+static void descriptor_path(char out[32], int fd) {
+    static const char prefix[] = "/proc/self/fd/";
+    char digits[12];
+    int n = 0;
+    do digits[n++] = (char)('0' + fd % 10);
+    while ((fd /= 10) > 0);
+    memcpy(out, prefix, sizeof prefix);
+    char *end = out + sizeof prefix - 1;
+    while (n > 0) *end++ = digits[--n];
+    *end = 0;
+}
+
+static int bind_descriptor(int fd, const char *target) {
+    char source[32];
+    descriptor_path(source, fd);
+    return mount(source, target, NULL, MS_BIND, NULL);
+}
+
+/// 1 where `target` is there to be mounted on, 0 where the host has no such file, -1 on an error. A link into /run,
+/// such as Ubuntu's /etc/resolv.conf, leads into the private /run that is still empty: the file is made there.
+static int prepare_target(const char *target) {
+    struct stat status;
+    if (stat(target, &status) == 0) return 1;
+    if (errno != ENOENT) return -1;
+    if (lstat(target, &status) < 0) return errno == ENOENT ? 0 : -1;
+    char path[PATH_MAX], link[PATH_MAX];
+    size_t length = strlen(target);
+    if (length >= sizeof path) return 0;
+    memcpy(path, target, length + 1);
+    for (int hop = 0; hop < 8; hop++) {
+        ssize_t count = readlink(path, link, sizeof link - 1);
+        if (count < 0) break;
+        link[count] = 0;
+        if (link[0] == '/') {
+            memcpy(path, link, (size_t)count + 1);
+        } else {
+            char *slash = strrchr(path, '/');
+            size_t head = slash ? (size_t)(slash - path) + 1 : 0;
+            if (head + (size_t)count >= sizeof path) return 0;
+            memcpy(path + head, link, (size_t)count + 1);
+        }
+    }
+    if (strncmp(path, "/run/", 5) != 0 && strstr(path, "/../run/") == NULL) return 0;
+    if (make_directories(path, 0) < 0) return -1;
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+    if (fd < 0) return -1;
+    close(fd);
+    return 1;
+}
+
+__attribute__((noreturn)) static void run_init(const struct clinux_node_init *node, int pipe) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    prctl(PR_SET_NAME, "tapline-init", 0, 0, 0);
+    setsid();
+    umask(022);
+    if (setns(node->network_namespace, CLONE_NEWNET) < 0) fail(pipe, CLINUX_STAGE_JOIN_NETWORK);
+    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) fail(pipe, CLINUX_STAGE_PRIVATE_MOUNTS);
+    // This copy of the namespaces' mounts would keep them alive after they are deleted.
+    umount2("/run/netns", MNT_DETACH);
+
+    // What lies in /run is opened before it is covered.
+    int directory = -1, binds[MAX_BINDS];
+    if (node->directory) {
+        directory = open(node->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (directory < 0) fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
+    }
+    for (size_t i = 0; i < node->bind_count; i++) {
+        binds[i] = open(node->binds[i].source, O_PATH | O_CLOEXEC);
+        if (binds[i] < 0) fail(pipe, CLINUX_STAGE_BIND_FILE);
+    }
+    // The old /proc has other mounts below it at times; the new one covers them all.
+    if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(pipe, CLINUX_STAGE_MOUNT_PROC);
+    if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(pipe, CLINUX_STAGE_MOUNT_SYS);
+    if (mount("tapline", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m") < 0)
+        fail(pipe, CLINUX_STAGE_MOUNT_RUN);
+    if (mkdir("/run/lock", 0777) == 0) chmod("/run/lock", 01777);
+    if (node->directory && strncmp(node->directory, "/run/", 5) == 0) {
+        if (make_directories(node->directory, 1) < 0 || bind_descriptor(directory, node->directory) < 0)
+            fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
+    }
+    for (size_t i = 0; i < node->bind_count; i++) {
+        int there = prepare_target(node->binds[i].target);
+        if (there < 0) fail(pipe, CLINUX_STAGE_BIND_FILE);
+        if (there && bind_descriptor(binds[i], node->binds[i].target) < 0) fail(pipe, CLINUX_STAGE_BIND_FILE);
+    }
+    if (chdir("/") < 0) fail(pipe, CLINUX_STAGE_PRIVATE_MOUNTS);
+    if (pipe > 0) close_from(0, (unsigned int)pipe - 1);
+    close_from((unsigned int)pipe + 1, ~0U);
+
+    reset_signals();
+    // Ignored children are reaped by the kernel, orphans of the node among them.
+    struct sigaction ignore;
+    memset(&ignore, 0, sizeof ignore);
+    ignore.sa_handler = SIG_IGN;
+    ignore.sa_flags = SA_NOCLDWAIT;
+    sigaction(SIGCHLD, &ignore, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+    // A parent that died before PR_SET_PDEATHSIG has closed the other end: then this fails.
+    struct report ready = {.stage = CLINUX_STAGE_NONE};
+    if (write(pipe, &ready, sizeof ready) != sizeof ready) _exit(1);
+    close(pipe);
+    for (;;) pause();
+}
+
+pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *stage) {
+    *stage = CLINUX_STAGE_CLONE;
+    if (node->bind_count > MAX_BINDS) return -E2BIG;
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t pid = raw_clone(CLONE_NEWPID | CLONE_NEWNS | SIGCHLD);
+    int error = errno;
+    if (pid == 0) {
+        close(ends[0]);
+        run_init(node, ends[1]);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(ends[1]);
+    if (pid < 0) {
+        close(ends[0]);
+        return -error;
+    }
+    struct report report = {.stage = CLINUX_STAGE_DIED, .error = ECHILD};
+    if (read_report(ends[0], &report) != sizeof report) report = (struct report){CLINUX_STAGE_DIED, ECHILD, 0};
+    // Until the init has closed its end, the last of its descriptors.
+    struct report end;
+    while (read_report(ends[0], &end) > 0) continue;
+    close(ends[0]);
+    *stage = (enum clinux_stage)report.stage;
+    if (report.stage == CLINUX_STAGE_NONE) return pid;
+    reap(pid);
+    return report.error ? -report.error : -ECHILD;
+}
+
+/// Puts the descriptors at their numbers. The sources are first copied above every target, so that no move covers a
+/// source not yet moved. Returns the pipe's new number, above every target too, or -1.
+static int place_descriptors(const struct clinux_spawn *spawn, int pipe) {
+    int highest = 2;
+    for (size_t i = 0; i < spawn->fd_count; i++) {
+        if (spawn->fds[i].target > highest) highest = spawn->fds[i].target;
+    }
+    int moved[MAX_PLACED];
+    for (size_t i = 0; i < spawn->fd_count; i++) {
+        moved[i] = fcntl(spawn->fds[i].source, F_DUPFD_CLOEXEC, highest + 1);
+        if (moved[i] < 0) return -1;
+    }
+    pipe = fcntl(pipe, F_DUPFD_CLOEXEC, highest + 1);
+    if (pipe < 0) return -1;
+    int empty = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (empty < 0) return -1;
+    if (empty <= highest) empty = fcntl(empty, F_DUPFD_CLOEXEC, highest + 1);
+    if (empty < 0) return -1;
+    close_from(0, (unsigned int)highest);
+    for (int number = 0; number < 3; number++) {
+        if (dup2(empty, number) < 0) return -1;
+    }
+    for (size_t i = 0; i < spawn->fd_count; i++) {
+        if (dup2(moved[i], spawn->fds[i].target) < 0) return -1;
+    }
+    if (pipe > highest + 1) close_from((unsigned int)highest + 1, (unsigned int)pipe - 1);
+    close_from((unsigned int)pipe + 1, ~0U);
+    return pipe;
+}
+
+__attribute__((noreturn)) static void run_program(const struct clinux_spawn *spawn, int pipe) {
+    if (spawn->parent_death_signal) prctl(PR_SET_PDEATHSIG, spawn->parent_death_signal, 0, 0, 0);
+    if (!spawn->keep_session && setsid() < 0) fail(pipe, CLINUX_STAGE_SESSION);
+    if (spawn->working_directory && chdir(spawn->working_directory) < 0) fail(pipe, CLINUX_STAGE_WORKING_DIRECTORY);
+    int placed = place_descriptors(spawn, pipe);
+    if (placed < 0) fail(pipe, CLINUX_STAGE_DESCRIPTORS);
+    reset_signals();
+    if (!spawn->keep_session) umask(022);
+    execve(spawn->path, spawn->arguments, spawn->environment);
+    fail(placed, CLINUX_STAGE_EXECUTE);
+}
+
+/// In the first child: joins the node, and clones the program's process as a sibling (CLONE_PARENT), so that it is a
+/// child of the caller's and yet in the node's PID namespace, which setns gives only to children.
+__attribute__((noreturn)) static void run_in_node(const struct clinux_spawn *spawn, int pipe) {
+    if (setns(spawn->node, CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID) < 0) fail(pipe, CLINUX_STAGE_JOIN_NODE);
+    pid_t pid = raw_clone(CLONE_PARENT | SIGCHLD);
+    if (pid < 0) fail(pipe, CLINUX_STAGE_SECOND_CLONE);
+    if (pid == 0) run_program(spawn, pipe);
+    struct report report = {.stage = CLINUX_STAGE_NONE, .pid = pid};
+    if (write(pipe, &report, sizeof report) != sizeof report) _exit(1);
+    _exit(0);
+}
+
+pid_t clinux_spawn(const struct clinux_spawn *spawn, enum clinux_stage *stage) {
+    *stage = CLINUX_STAGE_DESCRIPTORS;
+    if (spawn->fd_count > MAX_PLACED) return -E2BIG;
+    *stage = CLINUX_STAGE_CLONE;
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t first = raw_clone(SIGCHLD);
+    int error = errno;
+    if (first == 0) {
+        close(ends[0]);
+        if (spawn->node >= 0) run_in_node(spawn, ends[1]);
+        run_program(spawn, ends[1]);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(ends[1]);
+    if (first < 0) {
+        close(ends[0]);
+        return -error;
+    }
+    pid_t program = spawn->node >= 0 ? 0 : first;
+    struct report report, failure = {.stage = CLINUX_STAGE_NONE};
+    // Up to two reports, in either order: which process it is, and what failed; then the end, by exec or by exit.
+    while (read_report(ends[0], &report) == sizeof report) {
+        if (report.stage == CLINUX_STAGE_NONE) program = report.pid;
+        else failure = report;
+    }
+    close(ends[0]);
+    if (spawn->node >= 0) reap(first);
+    if (failure.stage == CLINUX_STAGE_NONE && program > 0) {
+        *stage = CLINUX_STAGE_NONE;
+        return program;
+    }
+    if (program > 0) reap(program);
+    *stage = failure.stage ? (enum clinux_stage)failure.stage : CLINUX_STAGE_DIED;
+    return failure.error ? -failure.error : -ECHILD;
+}

@@ -1,0 +1,73 @@
+import Forwarding
+import Wire
+
+// What the engine says itself: echo replies and ICMP errors.
+
+extension Forwarder {
+    /// Adds a frame that the engine composes, of at most `capacity` octets, to the writes.
+    ///
+    /// - Parameter write: Writes the frame into its argument and returns its length; 0: there is none.
+    /// - Returns: False where there is no room, or no frame.
+    @inline(__always)
+    mutating func compose(
+        _ capacity: Int, to interface: Int, into writes: inout WriteList,
+        write: (inout MutableRawSpan) -> Int
+    ) -> Bool {
+        guard let buffer = writes.compose(Self.frameOffset + capacity), let start = buffer.baseAddress else {
+            return false
+        }
+        start.initializeMemory(as: UInt8.self, repeating: 0, count: Self.frameOffset)
+        let room = UnsafeMutableRawBufferPointer(start: start + Self.frameOffset, count: capacity)
+        var span = room.mutableBytes
+        let length = write(&span)
+        guard length > 0 else { return false }
+        writes.keepComposed(Self.frameOffset + length)
+        writes.add(
+            interface: interface, header: start, headerLength: Self.frameOffset + length,
+            body: UnsafeRawPointer(start), bodyLength: 0, packets: 1)
+        return true
+    }
+
+    /// Answers an echo request to one of the engine's own addresses; these answer nothing else.
+    mutating func answerEcho(
+        _ frame: RawSpan, from interface: Int, into writes: inout WriteList
+    ) -> DropReason? {
+        guard fields.message == .echoRequest, fields.fragment == .whole, !fields.destinationMAC.isMulticast else {
+            return .toTheEngine
+        }
+        guard answerBucket.take(now: now) else { return .answerRateLimited }
+        let fields = self.fields
+        let checksum = offload.checksumState(of: fields)
+        let sent = compose(frame.byteCount, to: interface, into: &writes) { span in
+            EchoReply.write(
+                into: &span, answering: frame, fields, from: fields.destinationMAC, checksum: checksum)
+        }
+        return sent ? nil : .toTheEngine
+    }
+
+    /// Sends an ICMP error about a frame back to where it came from, unless a rule or the rate forbids it.
+    ///
+    /// - Parameter source: Whom it comes from; the engine's own address where it is left out.
+    mutating func sendError(
+        _ error: ICMPError, about frame: ReceivedFrame, to interface: Int, _ sender: Sender,
+        from source: IPAddress? = nil, into writes: inout WriteList
+    ) {
+        guard sender.mayBeAnswered, ICMPError.mayAnswer(fields), !table.isOwnAddress(fields.flow.source),
+            let source = source ?? table.ownSource(on: interface, towards: fields.flow.source)
+        else {
+            counters.countDrop(.errorForbidden)
+            return
+        }
+        guard errorBucket.take(now: now) else {
+            counters.countDrop(.errorRateLimited)
+            return
+        }
+        let octets = UnsafeRawBufferPointer(
+            start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
+        let fields = self.fields
+        let sent = compose(ICMPError.maximumFrameLength, to: interface, into: &writes) { span in
+            error.write(into: &span, about: octets.bytes, fields, from: source, sourceMAC: fields.destinationMAC)
+        }
+        if !sent { counters.countDrop(.errorForbidden) }
+    }
+}

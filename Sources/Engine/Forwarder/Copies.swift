@@ -1,0 +1,185 @@
+import Forwarding
+import Wire
+
+// The copies of a packet: where each goes, what is rewritten in it, and what stands in its way.
+
+extension Forwarder {
+    /// Sends a copy to every target of an entry.
+    mutating func copyAll(
+        _ frame: ReceivedFrame, _ entry: EntryRecord, from interface: Int, sender: Sender, into writes: inout WriteList
+    ) {
+        var errorSent = false
+        for index in entry.targets {
+            let target = table.target(index)
+            let hop = nextHop(target)
+            if let only {
+                guard let hop, target.interface == only.interface, hop == only.address else { continue }
+            }
+            let mtu = table.interface(target.interface).mtu
+            if packetLength > mtu {
+                if target.system == .passiveApplication {
+                    counters.countDrop(.copyTooBig)
+                    continue
+                }
+                if fields.dontFragment || offload.isSegmented {
+                    counters.countDrop(.tooBig)
+                    if !errorSent {
+                        sendError(.packetTooBig(fields.family, mtu: mtu), about: frame, to: interface, sender, into: &writes)
+                    }
+                    errorSent = true
+                    continue
+                }
+            }
+            let destination: MACAddress
+            if let hop {
+                switch resolve(hop, for: target, of: frame, from: interface, into: &writes) {
+                case .found(let mac): destination = mac
+                case .waits:
+                    wait(frame, entry, index, hop, from: interface)
+                    continue
+                case .unreachable(let reason):
+                    counters.countDrop(reason)
+                    if !errorSent, target.system != .passiveApplication, reason == .neighbourUnresolved {
+                        sendError(.hostUnreachable(fields.family), about: frame, to: interface, sender, into: &writes)
+                        errorSent = true
+                    }
+                    continue
+                }
+            } else if case .mac(let mac) = target.address {
+                destination = mac
+            } else {
+                continue
+            }
+            guard writes.hasRoom else {
+                counters.countDrop(.tapFull)
+                continue
+            }
+            if packetLength > mtu {
+                fragment(frame, entry, target, to: destination, mtu: mtu, into: &writes)
+            } else {
+                copy(frame, entry, target, to: destination, into: &writes)
+            }
+        }
+    }
+
+    /// The network address that the copy's frame goes to; nil where a MAC address is given.
+    @inline(__always)
+    private func nextHop(_ target: TargetRecord) -> IPAddress? {
+        switch target.address {
+        case .mac: nil
+        case .network(let address): address
+        case .neighbour(let via): via ?? fields.flow.destination
+        }
+    }
+
+    /// Keeps the frame until its neighbour answers: once, even where several copies go there.
+    private mutating func wait(
+        _ frame: ReceivedFrame, _ entry: EntryRecord, _ index: Int, _ hop: IPAddress, from interface: Int
+    ) {
+        guard only == nil else {
+            counters.countDrop(.neighbourUnresolved)
+            return
+        }
+        let target = table.target(index)
+        for before in entry.targets.lowerBound..<index {
+            let other = table.target(before)
+            if other.interface == target.interface, nextHop(other) == hop { return }
+        }
+        if !pending.keep(frame, from: interface, for: hop, on: target.interface) {
+            counters.countDrop(.neighbourQueueFull)
+        }
+    }
+
+    /// One write: the headers that differ, and the rest of the frame as it was read.
+    @inline(__always)
+    private mutating func copy(
+        _ frame: ReceivedFrame, _ entry: EntryRecord, _ target: TargetRecord, to destination: MACAddress,
+        into writes: inout WriteList
+    ) {
+        var leading = EthernetView.length
+        var rewrites = entry.rewriteSource != nil
+        if case .network = target.address { rewrites = true }
+        if rewrites { leading = fields.headerLength }
+        let slot = writes.nextHeader
+        let length = Self.frameOffset &+ leading
+        slot.copyMemory(from: frame.start, byteCount: length)
+        // DATA_VALID speaks of the way in; only NEEDS_CSUM is a request.
+        slot.storeBytes(of: offload.flags & VirtioNetHeader.needsChecksum, as: UInt8.self)
+        let header = UnsafeMutableRawBufferPointer(start: slot + Self.frameOffset, count: leading)
+        guard edit(header, entry, target, to: destination) else {
+            counters.countDrop(.rewriteImpossible)
+            return
+        }
+        writes.add(
+            interface: target.interface, header: slot, headerLength: length,
+            body: UnsafeRawPointer(frame.start + length), bodyLength: frame.length &- length, packets: packets)
+    }
+
+    /// Writes the Ethernet addresses, and the network addresses where they are rewritten.
+    @inline(__always)
+    private func edit(
+        _ header: UnsafeMutableRawBufferPointer, _ entry: EntryRecord, _ target: TargetRecord,
+        to destination: MACAddress
+    ) -> Bool {
+        let header = header
+        var span = header.mutableBytes
+        EthernetView.rewrite(&span, destination: destination, source: target.sourceMAC)
+        let checksum = offload.checksumState(of: fields)
+        if let source = entry.rewriteSource {
+            guard fields.rewriteSource(to: source, in: &span, checksum: checksum) else { return false }
+        }
+        if case .network(let address) = target.address {
+            guard fields.rewriteDestination(to: address, in: &span, checksum: checksum) else { return false }
+        }
+        return true
+    }
+
+    /// An IPv4 packet that may be fragmented and is larger than the send interface's MTU: a slow path, with copies.
+    private mutating func fragment(
+        _ frame: ReceivedFrame, _ entry: EntryRecord, _ target: TargetRecord, to destination: MACAddress, mtu: Int,
+        into writes: inout WriteList
+    ) {
+        guard let whole = writes.compose(fields.end), let base = whole.baseAddress else {
+            counters.countDrop(.tapFull)
+            return
+        }
+        writes.keepComposed(fields.end)
+        base.copyMemory(from: frame.start + Self.frameOffset, byteCount: fields.end)
+        guard edit(whole, entry, target, to: destination) else {
+            counters.countDrop(.rewriteImpossible)
+            return
+        }
+        if offload.flags & VirtioNetHeader.needsChecksum != 0 {
+            // Fragments carry full checksums: nobody could complete one over several frames.
+            var span = whole.mutableBytes
+            guard
+                InternetChecksum.complete(
+                    &span, start: Int(offload.checksumStart), offset: Int(offload.checksumOffset), end: fields.end)
+            else {
+                counters.countDrop(.badOffloadHeader)
+                return
+            }
+        }
+        let packet = UnsafeRawBufferPointer(whole)
+        guard var fragments = IPv4Fragmentation(packet.bytes, fields, mtu: mtu) else {
+            counters.countDrop(.tooBig)
+            return
+        }
+        while true {
+            guard let buffer = writes.compose(Self.frameOffset + EthernetView.length + mtu),
+                let start = buffer.baseAddress
+            else {
+                counters.countDrop(.tapFull)
+                return
+            }
+            start.initializeMemory(as: UInt8.self, repeating: 0, count: Self.frameOffset)
+            let room = UnsafeMutableRawBufferPointer(rebasing: buffer[Self.frameOffset...])
+            var span = room.mutableBytes
+            guard let length = fragments.next(of: packet.bytes, into: &span) else { return }
+            writes.keepComposed(Self.frameOffset + length)
+            writes.add(
+                interface: target.interface, header: start, headerLength: Self.frameOffset + length,
+                body: UnsafeRawPointer(start), bodyLength: 0, packets: 1)
+        }
+    }
+}

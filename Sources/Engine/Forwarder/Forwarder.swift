@@ -1,0 +1,220 @@
+import Forwarding
+import Wire
+
+/// One frame in, its copies out: the rules of forwarding, for one worker. It knows no operating system; all that it has
+/// besides the table is how many frames wait for a neighbour and how many messages of its own it may send.
+public struct Forwarder: ~Copyable {
+    /// Where a frame starts behind its `virtio_net_hdr`.
+    static let frameOffset = VirtioNetHeader.length
+
+    var table: Snapshot
+    var counters: CounterBlock
+    let neighbours: NeighbourTable
+    let worker: Int
+    /// The monotonic clock, read once per turn.
+    var now: UInt64 = 0
+    /// Frames that wait for a neighbour.
+    var pending = PendingFrames()
+
+    // What the frame at hand is; kept here so that nothing is passed around by value.
+    var fields = PacketFields()
+    var offload = VirtioNetHeader()
+    /// Packets that the frame stands for: its segments, where it is a GSO frame.
+    var packets = 1
+    /// Octets of the longest packet that the receiver's kernel makes of the frame.
+    var packetLength = 0
+    /// Only the copies for this neighbour are made: the frame waited for it.
+    var only: (interface: Int, address: IPAddress)?
+
+    /// ICMP errors (RFC 1812, section 4.3.2.8).
+    var errorBucket = TokenBucket(rate: 1_000, burst: 100)
+    /// Echo replies, ARP replies and neighbour advertisements.
+    var answerBucket = TokenBucket(rate: 10_000, burst: 1_000)
+    /// ARP requests and neighbour solicitations.
+    var requestBucket = TokenBucket(rate: 1_000, burst: 100)
+
+    init(table: PublishedTable, neighbours: NeighbourTable, worker: Int) {
+        self.table = table.snapshot
+        counters = CounterBlock(memory: table.counters, layout: table.layout, worker: worker)
+        self.neighbours = neighbours
+        self.worker = worker
+        counters.generation = table.snapshot.generation
+    }
+
+    /// Decides by another table from now on.
+    mutating func take(_ published: PublishedTable) {
+        table = published.snapshot
+        counters = CounterBlock(memory: published.counters, layout: published.layout, worker: worker)
+        counters.generation = published.snapshot.generation
+    }
+
+    /// Forwards one frame: adds its copies, or an answer, to `writes`, and counts.
+    mutating func forward(_ frame: ReceivedFrame, from interface: Int, into writes: inout WriteList) {
+        packets = 1
+        only = nil
+        let reason = handle(frame, from: interface, into: &writes)
+        counters.countReceived(interface, packets: packets, bytes: max(0, frame.length &- Self.frameOffset))
+        if let reason {
+            counters.countDrop(reason)
+            counters.countReceiveDrop(interface)
+        }
+    }
+
+    /// - Returns: Why the whole frame goes nowhere; nil where it was answered, or at least one copy was tried.
+    private mutating func handle(
+        _ frame: ReceivedFrame, from interface: Int, into writes: inout WriteList
+    ) -> DropReason? {
+        let raw = UnsafeRawBufferPointer(start: frame.start, count: frame.length)
+        guard let header = VirtioNetHeader(raw.bytes) else { return .truncatedFrame }
+        offload = header
+        let octets = UnsafeRawBufferPointer(
+            start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
+        let verdict = fields.parse(octets.bytes)
+        if case .malformed(let reason) = verdict { return Self.dropReason(reason) }
+        guard fields.destinationMAC.isMulticast || table.isOwnMAC(fields.destinationMAC, on: interface) else {
+            return .notForUs
+        }
+        guard !table.isOwnMAC(fields.sourceMAC, on: interface) else { return .looped }
+        switch verdict {
+        case .packet:
+            guard checkOffload(octets.bytes) else { return .badOffloadHeader }
+            return forwardPacket(frame, from: interface, into: &writes)
+        case .arp:
+            return answerARP(octets.bytes, from: interface, into: &writes)
+        case .unsupported, .malformed:
+            return .unsupportedEthertype
+        }
+    }
+
+    private mutating func forwardPacket(
+        _ frame: ReceivedFrame, from interface: Int, into writes: inout WriteList
+    ) -> DropReason? {
+        let octets = UnsafeRawBufferPointer(
+            start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
+        if fields.message == .neighbourDiscovery {
+            return answerDiscovery(octets.bytes, from: interface, into: &writes)
+        }
+        if fields.destinationMAC.isMulticast, !fields.flow.destination.isMulticast,
+            !fields.flow.destination.isLimitedBroadcast
+        {
+            // RFC 1122, section 3.3.6: nobody forwards a unicast packet out of a broadcast frame.
+            return .notForUs
+        }
+        if table.isOwnAddress(fields.flow.destination) {
+            return answerEcho(octets.bytes, from: interface, into: &writes)
+        }
+        let sender = table.sender(of: fields.sourceMAC, on: interface)
+        switch table.decide(fields.lookupFlow, from: sender, receivedInterface: interface) {
+        case .forward(let index):
+            let entry = table.entry(index)
+            counters.countEntry(entry.counter, packets: packets, bytes: octets.count)
+            copyAll(frame, entry, from: interface, sender: sender, into: &writes)
+            return nil
+        case .drop(let reason, let answer):
+            switch answer {
+            case .none: break
+            case .networkUnreachable:
+                sendError(.networkUnreachable(fields.family), about: frame, to: interface, sender, into: &writes)
+            case .portUnreachable:
+                sendError(
+                    .portUnreachable(fields.family), about: frame, to: interface, sender,
+                    from: fields.flow.destination, into: &writes)
+            }
+            return reason
+        }
+    }
+
+    /// Makes the copies of a frame that waited for a neighbour: those for that neighbour alone.
+    mutating func forwardAgain(_ index: Int, into writes: inout WriteList) {
+        let slot = pending.slots[index]
+        let frame = pending.frame(index)
+        guard readAgain(frame) else { return }
+        only = (slot.interface, slot.address)
+        defer { only = nil }
+        let sender = table.sender(of: fields.sourceMAC, on: slot.receivedInterface)
+        // Decided again: the table may be another one by now.
+        guard
+            case .forward(let entry) = table.decide(
+                fields.lookupFlow, from: sender, receivedInterface: slot.receivedInterface)
+        else {
+            counters.countDrop(.neighbourUnresolved)
+            return
+        }
+        copyAll(frame, table.entry(entry), from: slot.receivedInterface, sender: sender, into: &writes)
+    }
+
+    /// Reads a frame that was read before.
+    mutating func readAgain(_ frame: ReceivedFrame) -> Bool {
+        let raw = UnsafeRawBufferPointer(start: frame.start, count: frame.length)
+        guard let header = VirtioNetHeader(raw.bytes) else { return false }
+        offload = header
+        let octets = UnsafeRawBufferPointer(
+            start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
+        guard case .packet = fields.parse(octets.bytes) else { return false }
+        return checkOffload(octets.bytes)
+    }
+
+    // MARK: - The offload header
+
+    /// True where the `virtio_net_hdr` fits the packet; then `packets` and `packetLength` are right.
+    ///
+    /// The kernel refuses to take headers that lie, but it hands some over: a packet socket with PACKET_VNET_HDR in a
+    /// node sends what it likes.
+    private mutating func checkOffload(_ frame: RawSpan) -> Bool {
+        packets = 1
+        packetLength = fields.packetLength
+        let needsChecksum = offload.flags & VirtioNetHeader.needsChecksum != 0
+        if needsChecksum {
+            let field = Int(offload.checksumStart) &+ Int(offload.checksumOffset)
+            guard Int(offload.checksumStart) >= fields.networkOffset, field &+ 2 <= frame.byteCount else { return false }
+        }
+        guard Int(offload.headerLength) <= frame.byteCount else { return false }
+        let type = offload.gsoType & ~VirtioNetHeader.gsoECN
+        if type == VirtioNetHeader.gsoNone {
+            return offload.gsoType == VirtioNetHeader.gsoNone
+        }
+        guard needsChecksum, offload.gsoSize > 0, fields.fragment == .whole,
+            Int(offload.checksumStart) == fields.transportOffset
+        else { return false }
+        let upper: Int
+        switch type {
+        case VirtioNetHeader.gsoTCPv4, VirtioNetHeader.gsoTCPv6:
+            guard fields.family == (type == VirtioNetHeader.gsoTCPv4 ? .ipv4 : .ipv6),
+                fields.transportProtocol == IPProtocol.tcp, offload.checksumOffset == 16,
+                let header = TCPView(frame, at: fields.transportOffset)
+            else { return false }
+            upper = header.headerLength
+        case VirtioNetHeader.gsoUDPL4:
+            guard offload.gsoType == type, fields.transportProtocol == IPProtocol.udp, offload.checksumOffset == 6
+            else { return false }
+            upper = 8
+        default:
+            return false
+        }
+        let headers = fields.transportOffset &+ upper
+        let payload = fields.end &- headers
+        let size = Int(offload.gsoSize)
+        guard payload > 0 else { return false }
+        packets = (payload &+ size &- 1) / size
+        packetLength = headers &- fields.networkOffset &+ min(size, payload)
+        return true
+    }
+
+    private static func dropReason(_ reason: MalformedReason) -> DropReason {
+        switch reason {
+        case .truncatedEthernet: .truncatedFrame
+        case .badSourceMAC, .sourceIsMulticast, .loopbackAddress: .badSourceAddress
+        case .truncatedARP, .truncatedIPv4, .truncatedIPv6, .truncatedExtensionHeader: .truncatedNetworkHeader
+        case .badARP, .badNeighbourMessage: .badNeighbourMessage
+        case .badIPv4Version, .badIPv4HeaderLength, .badIPv4Options, .badIPv6Version, .misplacedExtensionHeader,
+            .sourceRouted, .hopLimitZero:
+            .badNetworkHeader
+        case .badIPv4TotalLength, .badIPv6PayloadLength, .badUDPLength: .lyingLength
+        case .badIPv4HeaderChecksum: .badHeaderChecksum
+        case .headerChainTooLong: .headerChainTooLong
+        case .badFragment: .badFragment
+        case .truncatedTransport, .badTCPOffset, .truncatedICMP: .truncatedUpperHeader
+        case .badQuotedPacket: .badQuote
+        }
+    }
+}

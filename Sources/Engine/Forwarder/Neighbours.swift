@@ -1,0 +1,198 @@
+import Forwarding
+import Wire
+
+// Who is where: answering ARP and neighbour discovery, learning from the answers, and asking.
+
+extension Forwarder {
+    /// What a copy for a neighbour is to do.
+    enum Reachability {
+        case found(MACAddress)
+        case waits
+        case unreachable(DropReason)
+    }
+
+    /// Looks up the neighbour of a copy, and asks for it where that is due.
+    mutating func resolve(
+        _ hop: IPAddress, for target: TargetRecord, of frame: ReceivedFrame, from interface: Int,
+        into writes: inout WriteList
+    ) -> Reachability {
+        if let mac = table.staticNeighbour(hop, on: target.interface) { return .found(mac) }
+        if hop.isMulticast {
+            return .found(
+                hop.family == .ipv6
+                    ? .ipv6Multicast(for: hop) : MACAddress(bits: 0x0100_5E00_0000 | (hop.low & 0x7F_FFFF)))
+        }
+        if hop.isLimitedBroadcast { return .found(.broadcast) }
+        // Only who is on the link can answer, and the engine does not ask for itself.
+        guard table.isOnLink(hop, on: target.interface), !table.isOwnAddress(hop) else {
+            return .unreachable(.neighbourUnresolved)
+        }
+        switch neighbours.resolve(hop, on: target.interface, now: now) {
+        case .resolved(let mac): return .found(mac)
+        case .stale(let mac):
+            ask(for: hop, on: target.interface, at: mac, into: &writes)
+            return .found(mac)
+        case .wait(let due):
+            if due { ask(for: hop, on: target.interface, at: nil, into: &writes) }
+            return .waits
+        case .failed: return .unreachable(.neighbourUnresolved)
+        case .full: return .unreachable(.neighbourTableFull)
+        }
+    }
+
+    /// Looks after the frames that wait: forwards those whose neighbour has answered, asks again, gives up.
+    mutating func retryPending(into writes: inout WriteList) {
+        for index in 0..<PendingFrames.capacity where pending.slots[index].state == .waiting {
+            guard writes.isComfortable else { return }
+            let slot = pending.slots[index]
+            switch neighbours.resolve(slot.address, on: slot.interface, now: now) {
+            case .resolved, .stale:
+                pending.leave(index)
+                forwardAgain(index, into: &writes)
+            case .wait(let due):
+                if due { ask(for: slot.address, on: slot.interface, at: nil, into: &writes) }
+            case .failed, .full:
+                pending.leave(index)
+                giveUp(index, into: &writes)
+            }
+        }
+    }
+
+    /// The neighbour did not answer: the sender is told, unless all that waited were copies for passive applications.
+    private mutating func giveUp(_ index: Int, into writes: inout WriteList) {
+        counters.countDrop(.neighbourUnresolved)
+        let slot = pending.slots[index]
+        let frame = pending.frame(index)
+        guard readAgain(frame) else { return }
+        let sender = table.sender(of: fields.sourceMAC, on: slot.receivedInterface)
+        guard
+            case .forward(let entry) = table.decide(
+                fields.lookupFlow, from: sender, receivedInterface: slot.receivedInterface)
+        else { return }
+        for target in table.entry(entry).targets {
+            let target = table.target(target)
+            guard target.interface == slot.interface, target.system != .passiveApplication else { continue }
+            sendError(.hostUnreachable(fields.family), about: frame, to: slot.receivedInterface, sender, into: &writes)
+            return
+        }
+    }
+
+    /// Sends an ARP request or a neighbour solicitation.
+    ///
+    /// - Parameter mac: The neighbour, where it is only asked whether it is still there; nil: everyone is asked.
+    private mutating func ask(
+        for address: IPAddress, on interface: Int, at mac: MACAddress?, into writes: inout WriteList
+    ) {
+        guard requestBucket.take(now: now) else { return }
+        let own = table.interface(interface).mac
+        var source = table.ownSource(on: interface, towards: address)
+        if let found = source, !table.isOwnAddress(found, on: interface) { source = nil }
+        switch address.family {
+        case .ipv4:
+            // Without an address of its own the engine asks as a probe does (RFC 5227).
+            var request = ARPFields(requestFor: address, from: own, source ?? IPAddress(ipv4: 0))
+            if let mac { request.destinationMAC = mac }
+            _ = compose(ARPFields.frameLength, to: interface, into: &writes) { request.write(into: &$0) }
+        case .ipv6:
+            var request = NeighbourMessage(
+                solicitationFor: address, from: own, source ?? TableInterface.linkLocal)
+            if let mac {
+                request.destinationMAC = mac
+                request.destination = address
+            }
+            _ = compose(NeighbourMessage.frameLength, to: interface, into: &writes) { request.write(into: &$0) }
+        }
+    }
+
+    // MARK: - ARP
+
+    mutating func answerARP(
+        _ frame: RawSpan, from interface: Int, into writes: inout WriteList
+    ) -> DropReason? {
+        let packet: ARPFields
+        do throws(MalformedReason) {
+            packet = try ARPFields(frame)
+        } catch {
+            return error == .badARP ? .badNeighbourMessage : .truncatedNetworkHeader
+        }
+        guard packet.senderMAC == packet.sourceMAC else { return .badNeighbourMessage }
+        if let reason = lie(packet.senderAddress, at: packet.senderMAC, on: interface) { return reason }
+        switch packet.operation {
+        case .request:
+            guard table.answersNeighbour(for: packet.targetAddress, on: interface) else { return .neighbourNotOurs }
+            if let reason = note(packet.senderAddress, at: packet.senderMAC, on: interface) { return reason }
+            guard answerBucket.take(now: now) else { return .answerRateLimited }
+            let reply = ARPFields(replyTo: packet, from: table.interface(interface).mac)
+            return compose(ARPFields.frameLength, to: interface, into: &writes) { reply.write(into: &$0) }
+                ? nil : .answerRateLimited
+        case .reply:
+            guard !packet.destinationMAC.isMulticast else { return .neighbourNotOurs }
+            return believe(packet.senderAddress, at: packet.senderMAC, on: interface)
+        }
+    }
+
+    // MARK: - Neighbour discovery
+
+    mutating func answerDiscovery(
+        _ frame: RawSpan, from interface: Int, into writes: inout WriteList
+    ) -> DropReason? {
+        let message: NeighbourMessage
+        do throws(MalformedReason) {
+            message = try NeighbourMessage(frame, fields, checksum: offload.checksumState(of: fields))
+        } catch {
+            return .badNeighbourMessage
+        }
+        let mac = message.linkLayerAddress ?? message.sourceMAC
+        guard mac == message.sourceMAC else { return .badNeighbourMessage }
+        switch message.kind {
+        case .neighbourSolicitation:
+            if let reason = lie(message.source, at: mac, on: interface) { return reason }
+            guard table.answersNeighbour(for: message.target, on: interface) else { return .neighbourNotOurs }
+            if message.linkLayerAddress != nil, let reason = note(message.source, at: mac, on: interface) {
+                return reason
+            }
+            guard answerBucket.take(now: now) else { return .answerRateLimited }
+            let reply = NeighbourMessage(advertisementFor: message, from: table.interface(interface).mac)
+            return compose(NeighbourMessage.frameLength, to: interface, into: &writes) { reply.write(into: &$0) }
+                ? nil : .answerRateLimited
+        case .neighbourAdvertisement:
+            if let reason = lie(message.target, at: mac, on: interface) { return reason }
+            guard !message.destinationMAC.isMulticast, message.isSolicited else { return .neighbourNotOurs }
+            return believe(message.target, at: mac, on: interface)
+        case .routerSolicitation, .routerAdvertisement, .redirect:
+            return .neighbourNotOurs
+        }
+    }
+
+    // MARK: - Whom to believe
+
+    /// Why a claim to an address cannot be true: it is the engine's, a service's, or a named neighbour's.
+    private func lie(_ address: IPAddress, at mac: MACAddress, on interface: Int) -> DropReason? {
+        if address.isUnspecified { return nil }
+        if table.isOwnAddress(address) || table.answersNeighbour(for: address, on: interface) {
+            return .neighbourConflict
+        }
+        if let known = table.staticNeighbour(address, on: interface), known != mac { return .neighbourConflict }
+        return nil
+    }
+
+    /// Notes who sent a request to the engine: the answer is about to go there, and packets will.
+    private func note(_ address: IPAddress, at mac: MACAddress, on interface: Int) -> DropReason? {
+        guard !address.isUnspecified, table.isOnLink(address, on: interface),
+            table.staticNeighbour(address, on: interface) == nil
+        else { return nil }
+        let lesson = neighbours.learn(address, on: interface, mac: mac, evenUnasked: true, now: now)
+        return lesson == .conflict ? .neighbourConflict : nil
+    }
+
+    /// Takes an answer, if it was asked for.
+    private func believe(_ address: IPAddress, at mac: MACAddress, on interface: Int) -> DropReason? {
+        if table.staticNeighbour(address, on: interface) == mac { return nil }
+        guard table.isOnLink(address, on: interface) else { return .neighbourNotOurs }
+        switch neighbours.learn(address, on: interface, mac: mac, evenUnasked: false, now: now) {
+        case .learned, .confirmed: return nil
+        case .unasked: return .neighbourNotOurs
+        case .conflict: return .neighbourConflict
+        }
+    }
+}

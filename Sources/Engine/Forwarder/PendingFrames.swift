@@ -1,0 +1,96 @@
+import Wire
+
+/// Frames that wait for a neighbour to answer: a bounded number, in memory that is allocated once.
+///
+/// A frame waits as it was received. When its neighbour answers it is forwarded as if it came then, to that neighbour
+/// alone; when the neighbour does not answer, the error quotes what its sender sent.
+struct PendingFrames: ~Copyable {
+    /// Frames of up to `smallSize` octets.
+    static let smallFrames = 128
+    static let smallSize = 2_048
+    /// Larger frames.
+    static let largeFrames = 4
+    /// Frames that may wait for one neighbour, so that one that is away does not cost the others their places.
+    static let framesPerNeighbour = 16
+    static let capacity = smallFrames + largeFrames
+
+    enum State: UInt8 {
+        case free
+        case waiting
+        /// Among the writes that are yet to be sent.
+        case leaving
+    }
+
+    struct Slot {
+        var state = State.free
+        var receivedInterface = 0
+        var length = 0
+        /// The neighbour: its interface and address.
+        var interface = 0
+        var address = IPAddress(ipv4: 0)
+    }
+
+    /// How many wait.
+    private(set) var waiting = 0
+    private var leaving = 0
+    let slots: UnsafeMutablePointer<Slot>
+    private let memory: UnsafeMutableRawPointer
+
+    init() {
+        slots = .allocate(capacity: Self.capacity)
+        slots.initialize(repeating: Slot(), count: Self.capacity)
+        memory = .allocate(
+            byteCount: Self.smallFrames * Self.smallSize + Self.largeFrames * frameSlotSize, alignment: 64)
+    }
+
+    deinit {
+        slots.deallocate()
+        memory.deallocate()
+    }
+
+    /// The frame in a slot.
+    func frame(_ index: Int) -> ReceivedFrame {
+        let offset =
+            index < Self.smallFrames
+            ? index * Self.smallSize
+            : Self.smallFrames * Self.smallSize + (index - Self.smallFrames) * frameSlotSize
+        return ReceivedFrame(start: memory + offset, length: slots[index].length)
+    }
+
+    /// Keeps a copy of a frame; false where there is no room for it.
+    mutating func keep(
+        _ frame: ReceivedFrame, from receivedInterface: Int, for address: IPAddress, on interface: Int
+    ) -> Bool {
+        let small = frame.length <= Self.smallSize
+        var free: Int?
+        var same = 0
+        for index in 0..<Self.capacity {
+            if slots[index].state == .free {
+                if free == nil, small == (index < Self.smallFrames) { free = index }
+            } else if slots[index].interface == interface, slots[index].address == address {
+                same &+= 1
+            }
+        }
+        guard let free, same < Self.framesPerNeighbour, frame.length <= frameSlotSize else { return false }
+        slots[free] = Slot(
+            state: .waiting, receivedInterface: receivedInterface, length: frame.length, interface: interface,
+            address: address)
+        self.frame(free).start.copyMemory(from: frame.start, byteCount: frame.length)
+        waiting &+= 1
+        return true
+    }
+
+    /// The frame waits no longer; its memory is kept until `releaseLeaving`.
+    mutating func leave(_ index: Int) {
+        slots[index].state = .leaving
+        waiting &-= 1
+        leaving &+= 1
+    }
+
+    /// The writes have been sent: what they took from here is free again.
+    mutating func releaseLeaving() {
+        guard leaving > 0 else { return }
+        for index in 0..<Self.capacity where slots[index].state == .leaving { slots[index].state = .free }
+        leaving = 0
+    }
+}

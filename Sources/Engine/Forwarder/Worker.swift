@@ -1,0 +1,101 @@
+import CLinux
+import Forwarding
+
+/// One worker: a queue of every interface, and the loop that breathes between them. A batch in, a batch out; the table
+/// changes only between batches.
+public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
+    /// Where frames come from and go to.
+    public var io: IO
+    /// What becomes of them.
+    public var forwarder: Forwarder
+    private var batch = FrameBatch()
+    private var writes = WriteList()
+
+    /// A worker that decides by `table`.
+    public init(io: consuming IO, table: PublishedTable, neighbours: NeighbourTable, worker: Int) {
+        self.io = io
+        forwarder = Forwarder(table: table, neighbours: neighbours, worker: worker)
+    }
+
+    /// Milliseconds that a turn may wait: not long while frames wait for neighbours.
+    @inline(__always)
+    private var patience: Int32 { forwarder.pending.waiting > 0 ? 10 : -1 }
+
+    /// Waits for frames and forwards one batch of every interface that has some.
+    ///
+    /// - Parameter wait: False: returns at once where there are none.
+    public mutating func turn(wait: Bool = true) {
+        let ready = io.wait(milliseconds: wait ? patience : 0)
+        forwarder.now = io.now()
+        forwarder.counters.countTurn()
+        for turn in 0..<ready {
+            io.receive(turn, into: &batch)
+            if batch.truncated > 0 {
+                forwarder.counters.countDrop(.truncatedFrame, batch.truncated)
+                forwarder.counters.countReceiveDrop(batch.interface, batch.truncated)
+            }
+            for index in 0..<batch.count {
+                if !writes.isComfortable { flush() }
+                forwarder.forward(batch.frames[index], from: batch.interface, into: &writes)
+            }
+            flush()
+        }
+        guard forwarder.pending.waiting > 0 else { return }
+        forwarder.retryPending(into: &writes)
+        flush()
+    }
+
+    private mutating func flush() {
+        guard writes.count > 0 else { return }
+        io.send(writes)
+        for index in 0..<writes.count {
+            let write = writes.writes + index
+            let interface = write.pointee.interface
+            guard write.pointee.failure != 0 else {
+                forwarder.counters.countSent(
+                    interface, packets: write.pointee.packets,
+                    bytes: write.pointee.headerLength &+ write.pointee.bodyLength &- Forwarder.frameOffset)
+                continue
+            }
+            forwarder.counters.countDrop(Self.reason(write.pointee.failure))
+            forwarder.counters.countSendDrop(interface)
+        }
+        writes.removeAll()
+        forwarder.pending.releaseLeaving()
+    }
+
+    /// Why a write that failed with `errno` was dropped.
+    private static func reason(_ errno: Int32) -> DropReason {
+        switch errno {
+        case EAGAIN, ENOBUFS, ENOMEM: .tapFull
+        // EIO: the device is down. EBADFD: its queue is detached or the device deleted.
+        case EIO, EBADFD, ENODEV, ENXIO, ENETDOWN: .interfaceGone
+        default: .sendFailed
+        }
+    }
+}
+
+/// A table in force, with the counters that have room for its entries.
+public struct PublishedTable: @unchecked Sendable {
+    /// The table.
+    public let snapshot: Snapshot
+    /// Counters' memory.
+    public let counters: UnsafeMutableRawPointer
+    /// Its layout.
+    public let layout: CounterLayout
+
+    /// - Throws: Where the counters have no room for the table's entries or interfaces.
+    public init(
+        snapshot: Snapshot, counters: UnsafeMutableRawPointer, layout: CounterLayout
+    ) throws(EngineError) {
+        guard snapshot.counterCount <= layout.entries, snapshot.interfaceCount <= layout.interfaces else {
+            throw EngineError(
+                "take the table",
+                because: "it counts \(snapshot.counterCount) entries on \(snapshot.interfaceCount) interfaces, and the "
+                    + "counters have room for \(layout.entries) on \(layout.interfaces)")
+        }
+        self.snapshot = snapshot
+        self.counters = counters
+        self.layout = layout
+    }
+}

@@ -1,0 +1,87 @@
+/// Frames from and to memory: the whole forwarding path without an operating system. For tests and measurements.
+public struct MemoryFrameIO: FrameIO, ~Copyable {
+    /// A frame behind its `virtio_net_hdr`, on an interface.
+    public struct Frame: Sendable, Hashable {
+        /// The index of the interface.
+        public var interface: Int
+        /// The `virtio_net_hdr` and the frame.
+        public var bytes: [UInt8]
+
+        /// Memberwise.
+        public init(interface: Int, bytes: [UInt8]) {
+            self.interface = interface
+            self.bytes = bytes
+        }
+    }
+
+    /// What the clock says.
+    public var time: UInt64 = 1_000_000_000
+    /// What is yet to be received, in order.
+    public var input: [Frame] = []
+    /// What was sent, in order.
+    public private(set) var output: [Frame] = []
+    /// The errno that writes to an interface fail with.
+    public var failures: [Int: Int32] = [:]
+    /// False: writes are counted, not kept.
+    public var keepsOutput = true
+    /// Writes so far.
+    public private(set) var sent = 0
+    private let slots: UnsafeMutableRawPointer
+
+    /// Nothing to receive.
+    public init() {
+        slots = .allocate(byteCount: FrameBatch.capacity * frameSlotSize, alignment: 4_096)
+    }
+
+    deinit { slots.deallocate() }
+
+    /// `time`.
+    public func now() -> UInt64 { time }
+
+    /// 1 as long as there is input.
+    public mutating func wait(milliseconds: Int32) -> Int { input.isEmpty ? 0 : 1 }
+
+    /// The frames up to the first from another interface.
+    public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {
+        batch.interface = input.first?.interface ?? 0
+        batch.count = 0
+        batch.truncated = 0
+        batch.closed = false
+        var taken = 0
+        while taken < input.count, batch.count < FrameBatch.capacity, input[taken].interface == batch.interface {
+            let bytes = input[taken].bytes
+            taken += 1
+            guard bytes.count < frameSlotSize else {
+                batch.truncated += 1
+                continue
+            }
+            let slot = slots + batch.count * frameSlotSize
+            bytes.withUnsafeBytes { slot.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(slot), byteCount: $0.count) }
+            batch.frames[batch.count] = ReceivedFrame(start: slot, length: bytes.count)
+            batch.count += 1
+        }
+        input.removeFirst(taken)
+    }
+
+    /// Appends to `output`.
+    public mutating func send(_ list: borrowing WriteList) {
+        sent += list.count
+        for index in 0..<list.count {
+            let write = list.writes + index
+            if let failure = failures[write.pointee.interface] {
+                write.pointee.failure = failure
+                continue
+            }
+            guard keepsOutput else { continue }
+            let header = UnsafeRawBufferPointer(start: write.pointee.header, count: write.pointee.headerLength)
+            let body = UnsafeRawBufferPointer(start: write.pointee.body, count: write.pointee.bodyLength)
+            output.append(Frame(interface: write.pointee.interface, bytes: Array(header) + Array(body)))
+        }
+    }
+
+    /// Takes out what was sent.
+    public mutating func takeOutput() -> [Frame] {
+        defer { output = [] }
+        return output
+    }
+}

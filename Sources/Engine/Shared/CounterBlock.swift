@@ -1,0 +1,187 @@
+import Forwarding
+import Synchronization
+
+/// The counters that one worker writes. Only its worker may call what mutates.
+///
+/// A count is a relaxed load, an addition and a relaxed store: there is one writer, and a reader sees whole values.
+public struct CounterBlock: @unchecked Sendable {
+    let base: UnsafeMutableRawPointer
+    let interfacesBase: UnsafeMutableRawPointer
+    let entriesBase: UnsafeMutableRawPointer
+    let interfaces: Int
+    let entries: Int
+
+    /// The block of `worker` in counters' memory of this layout.
+    public init(memory: UnsafeMutableRawPointer, layout: CounterLayout, worker: Int) {
+        precondition(worker >= 0 && worker < layout.workers)
+        base = memory + layout.block(worker)
+        interfacesBase = base + layout.interfacesOffset
+        entriesBase = base + layout.entriesOffset
+        interfaces = layout.interfaces
+        entries = layout.entries
+    }
+
+    @inline(__always)
+    private static func add(_ place: UnsafeMutableRawPointer, _ amount: UInt64) {
+        let counter = place.assumingMemoryBound(to: Atomic<UInt64>.self)
+        counter.pointee.store(counter.pointee.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+    }
+
+    /// The generation of the table that the worker decides by.
+    var generation: UInt64 {
+        get { base.assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .acquiring) }
+        nonmutating set {
+            base.assumingMemoryBound(to: Atomic<UInt64>.self).pointee.store(newValue, ordering: .releasing)
+        }
+    }
+
+    @inline(__always)
+    func countTurn() { Self.add(base + 8, 1) }
+
+    @inline(__always)
+    func countDrop(_ reason: DropReason, _ frames: Int = 1) {
+        Self.add(base + CounterLayout.dropsOffset + Int(reason.rawValue) &* 8, UInt64(truncatingIfNeeded: frames))
+    }
+
+    @inline(__always)
+    func countReceived(_ interface: Int, packets: Int, bytes: Int) {
+        let place = interfacesBase + interface &* CounterLayout.interfaceSize
+        Self.add(place, UInt64(truncatingIfNeeded: packets))
+        Self.add(place + 8, UInt64(truncatingIfNeeded: bytes))
+    }
+
+    @inline(__always)
+    func countReceiveDrop(_ interface: Int, _ frames: Int = 1) {
+        Self.add(interfacesBase + interface &* CounterLayout.interfaceSize + 16, UInt64(truncatingIfNeeded: frames))
+    }
+
+    @inline(__always)
+    func countSent(_ interface: Int, packets: Int, bytes: Int) {
+        let place = interfacesBase + interface &* CounterLayout.interfaceSize + 24
+        Self.add(place, UInt64(truncatingIfNeeded: packets))
+        Self.add(place + 8, UInt64(truncatingIfNeeded: bytes))
+    }
+
+    @inline(__always)
+    func countSendDrop(_ interface: Int) {
+        Self.add(interfacesBase + interface &* CounterLayout.interfaceSize + 40, 1)
+    }
+
+    /// An entry whose counter has no place here is not counted: the table was checked against the layout when it was
+    /// taken, so there is none.
+    @inline(__always)
+    func countEntry(_ counter: Int, packets: Int, bytes: Int) {
+        guard UInt(bitPattern: counter) < UInt(bitPattern: entries) else { return }
+        let place = entriesBase + counter &* CounterLayout.entrySize
+        Self.add(place, UInt64(truncatingIfNeeded: packets))
+        Self.add(place + 8, UInt64(truncatingIfNeeded: bytes))
+    }
+}
+
+/// Packets and bytes.
+public struct TrafficCount: Sendable, Hashable {
+    /// Packets; a GSO frame counts as the packets that it is cut into.
+    public var packets: UInt64
+    /// Octets of the frames from the Ethernet header on, a GSO frame's as it was read.
+    public var bytes: UInt64
+
+    /// Memberwise.
+    public init(packets: UInt64, bytes: UInt64) {
+        self.packets = packets
+        self.bytes = bytes
+    }
+}
+
+/// What an interface has carried, summed over workers.
+public struct InterfaceCount: Sendable, Hashable {
+    /// From the nodes.
+    public var received: TrafficCount
+    /// Frames received that were dropped.
+    public var receivedDrops: UInt64
+    /// To the nodes.
+    public var sent: TrafficCount
+    /// Frames that could not be written.
+    public var sentDrops: UInt64
+}
+
+/// Reads counters of engines, living or dead: the sums over workers, and over the memories that followed one another
+/// as tables grew.
+public struct CounterReader: ~Copyable {
+    private var regions: [CounterRegion] = []
+
+    private struct CounterRegion {
+        let memory: UnsafeRawPointer
+        let layout: CounterLayout
+    }
+
+    /// Reads nothing yet.
+    public init() {}
+
+    /// Adds a memory of this layout to what is summed. It must stay mapped as long as the reader is used.
+    public mutating func add(memory: UnsafeRawPointer, layout: CounterLayout) {
+        regions.append(CounterRegion(memory: memory, layout: layout))
+    }
+
+    private static func load(_ place: UnsafeRawPointer) -> UInt64 {
+        UnsafeMutableRawPointer(mutating: place).assumingMemoryBound(to: Atomic<UInt64>.self)
+            .pointee.load(ordering: .relaxed)
+    }
+
+    private func sum(_ offset: (CounterLayout) -> Int?) -> UInt64 {
+        var total: UInt64 = 0
+        for region in regions {
+            guard let inner = offset(region.layout) else { continue }
+            for worker in 0..<region.layout.workers {
+                total &+= Self.load(region.memory + region.layout.block(worker) + inner)
+            }
+        }
+        return total
+    }
+
+    /// Frames dropped for a reason.
+    public func drops(_ reason: DropReason) -> UInt64 {
+        sum { _ in CounterLayout.dropsOffset + Int(reason.rawValue) * 8 }
+    }
+
+    /// Frames dropped by reason, those that never happened left out.
+    public func drops() -> [(reason: DropReason, frames: UInt64)] {
+        DropReason.allCases.map { ($0, drops($0)) }.filter { $0.1 > 0 }
+    }
+
+    /// Packets and bytes of the entry with this counter.
+    public func entry(_ counter: Int) -> TrafficCount {
+        TrafficCount(packets: entry(counter, 0), bytes: entry(counter, 8))
+    }
+
+    /// What an interface has carried.
+    public func interface(_ index: Int) -> InterfaceCount {
+        InterfaceCount(
+            received: TrafficCount(packets: interface(index, 0), bytes: interface(index, 8)),
+            receivedDrops: interface(index, 16),
+            sent: TrafficCount(packets: interface(index, 24), bytes: interface(index, 32)),
+            sentDrops: interface(index, 40))
+    }
+
+    private func entry(_ counter: Int, _ field: Int) -> UInt64 {
+        sum {
+            counter >= 0 && counter < $0.entries
+                ? $0.entriesOffset + counter * CounterLayout.entrySize + field : nil
+        }
+    }
+
+    private func interface(_ index: Int, _ field: Int) -> UInt64 {
+        sum {
+            index >= 0 && index < $0.interfaces
+                ? $0.interfacesOffset + index * CounterLayout.interfaceSize + field : nil
+        }
+    }
+
+    /// The generation that each worker of the newest memory decides by; 0 before its first table.
+    public func generations() -> [UInt64] {
+        guard let region = regions.last else { return [] }
+        return (0..<region.layout.workers).map { Self.load(region.memory + region.layout.block($0)) }
+    }
+
+    /// How often the workers of the newest memory went round: a sign of life.
+    public func turns() -> UInt64 { sum { _ in 8 } }
+}

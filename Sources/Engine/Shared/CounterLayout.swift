@@ -1,0 +1,71 @@
+import Forwarding
+
+/// Where each counter lies in the counters' shared memory.
+///
+///     page 0                header: magic, version, workers, reasons, interfaces, entries, stride (UInt64 each)
+///     4096 + worker*stride  the block of one worker:
+///       0                   generation of the table in use, turns, then reserved (64 octets)
+///       64                  frames dropped, one UInt64 for each `DropReason`, rounded up to 64 octets
+///       …                   each interface: rx packets, bytes, drops, tx packets, bytes, drops, 2 reserved (64 octets)
+///       …                   each entry: packets, bytes (16 octets)
+///
+/// Each block starts on a page of its own and is written by its worker alone; readers sum. All values are UInt64 in the
+/// machine's byte order, loaded and stored whole. The reader takes the layout from what it asked for, never from the
+/// memory: the process that writes it reads hostile bytes.
+public struct CounterLayout: Sendable, Hashable {
+    /// Blocks.
+    public let workers: Int
+    /// Interfaces in each block.
+    public let interfaces: Int
+    /// Entries in each block: the largest `Entry.counter` of any table used with it, and one.
+    public let entries: Int
+
+    /// The first eight octets, "tapl-cnt".
+    public static let magic: UInt64 = 0x746E_632D_6C70_6174
+    /// Of this layout.
+    public static let version: UInt64 = 1
+    static let pageSize = 4_096
+    static let interfaceSize = 64
+    static let entrySize = 16
+
+    /// - Parameter entries: Rounded up to fill pages, and at least 64.
+    public init(workers: Int, interfaces: Int, entries: Int) {
+        self.workers = max(1, workers)
+        self.interfaces = max(0, interfaces)
+        self.entries = (max(64, entries) + 255) & ~255
+    }
+
+    static let dropsOffset = 64
+    var interfacesOffset: Int { Self.dropsOffset + (DropReason.count * 8 + 63) & ~63 }
+    var entriesOffset: Int { interfacesOffset + interfaces * Self.interfaceSize }
+    var stride: Int { (entriesOffset + entries * Self.entrySize + Self.pageSize - 1) & ~(Self.pageSize - 1) }
+
+    /// Octets of the whole memory.
+    public var size: Int { Self.pageSize + workers * stride }
+
+    func block(_ worker: Int) -> Int { Self.pageSize + worker * stride }
+
+    /// Writes the header into fresh, zeroed memory of `size` octets.
+    public func initialize(_ memory: UnsafeMutableRawPointer) {
+        let header = memory.assumingMemoryBound(to: UInt64.self)
+        header[0] = Self.magic
+        header[1] = Self.version
+        header[2] = UInt64(workers)
+        header[3] = UInt64(DropReason.count)
+        header[4] = UInt64(interfaces)
+        header[5] = UInt64(entries)
+        header[6] = UInt64(stride)
+    }
+
+    /// The layout that the header tells, where it is of this version and `size` octets suffice for it.
+    public init?(reading memory: UnsafeRawPointer, size: Int) {
+        guard size >= Self.pageSize else { return nil }
+        let header = memory.assumingMemoryBound(to: UInt64.self)
+        guard header[0] == Self.magic, header[1] == Self.version,
+            header[3] == UInt64(DropReason.count),
+            (1...64).contains(header[2]), header[4] <= 4_096, header[5] <= 1 << 28
+        else { return nil }
+        self.init(workers: Int(header[2]), interfaces: Int(header[4]), entries: Int(header[5]))
+        guard header[5] == UInt64(entries), header[6] == UInt64(stride), self.size <= size else { return nil }
+    }
+}

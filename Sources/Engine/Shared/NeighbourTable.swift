@@ -1,0 +1,318 @@
+import Synchronization
+import Wire
+
+/// What is known of a neighbour.
+public enum NeighbourState: UInt8, Sendable, Hashable, CaseIterable {
+    /// The slot is free.
+    case empty
+    /// Asked for, not answered.
+    case incomplete
+    /// Answered; older than `NeighbourTable.reachableTime` it is asked again while it is used.
+    case resolved
+    /// Not answered: for `NeighbourTable.failedTime` nobody asks again.
+    case failed
+}
+
+/// One neighbour, as read from the table.
+public struct NeighbourEntry: Sendable, Hashable {
+    /// The index of the interface that it is on.
+    public var interface: Int
+    /// Its network address.
+    public var address: IPAddress
+    /// Its MAC address; zero unless it was resolved.
+    public var mac: MACAddress
+    /// What is known of it.
+    public var state: NeighbourState
+    /// When the state was last confirmed, in nanoseconds of the monotonic clock.
+    public var updated: UInt64
+    /// When it was last asked for.
+    public var requested: UInt64
+    /// Requests since the last answer.
+    public var tries: Int
+}
+
+/// The neighbours that the file does not name, in shared memory: it survives the engine, and several workers share it.
+///
+///     0     header (64 octets): magic, version, slots (UInt64 each)
+///     64    slots of 64 octets: sequence, tag, high, low, mac | state<<48 | tries<<56, updated, requested, 0
+///
+/// A neighbour lives in one of the eight slots of the set that its address hashes to, so that no lookup and no insertion
+/// ever takes longer, whatever frames ask for. A writer makes a slot's sequence odd, writes, and makes it even again; a
+/// reader that sees an odd or a changed sequence takes the slot for empty and asks again with the next packet. Where a
+/// writer was killed halfway the slot stays odd until `heal()`.
+public struct NeighbourTable: @unchecked Sendable {
+    /// The number of neighbours that fit.
+    public static let slots = 4_096
+    /// Octets of its memory.
+    public static let size = 64 + slots * 64
+    /// How long an answer is believed without asking again: 30 s (RFC 4861, REACHABLE_TIME).
+    public static let reachableTime: UInt64 = 30_000_000_000
+    /// The time between two requests: 1 s (RFC 4861, RETRANS_TIMER).
+    public static let retryTime: UInt64 = 1_000_000_000
+    /// The requests before a neighbour counts as unreachable.
+    public static let maximumTries = 3
+    /// How long a failed neighbour is not asked for again: 1 s.
+    public static let failedTime: UInt64 = 1_000_000_000
+
+    static let magic: UInt64 = 0x6269_6E2D_6C70_6174  // "tapl-nib"
+    static let version: UInt64 = 1
+    static let ways = 8
+    static let sets = slots / ways
+
+    let base: UnsafeMutableRawPointer
+
+    /// The table in memory of `size` octets, which stay mapped. Zeroed memory is an empty table.
+    public init(memory: UnsafeMutableRawPointer) {
+        base = memory
+    }
+
+    /// Writes the header into fresh memory.
+    public func initialize() {
+        store(0, Self.magic)
+        store(8, Self.version)
+        store(16, UInt64(Self.slots))
+    }
+
+    /// True where the header is of this version.
+    public var isValid: Bool {
+        load(0) == Self.magic && load(8) == Self.version && load(16) == UInt64(Self.slots)
+    }
+
+    /// Frees the slots that a killed writer left halfway. Only while nobody else writes: an engine at its start.
+    public func heal() {
+        for slot in 0..<Self.slots {
+            let place = 64 + slot * 64
+            let sequence = load(place)
+            guard sequence & 1 == 1 else { continue }
+            store(place + 8, 0)
+            store(place + 32, 0)
+            store(place, sequence &+ 1)
+        }
+    }
+
+    // MARK: - Slots
+
+    @inline(__always)
+    private func load(_ offset: Int) -> UInt64 {
+        (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .relaxed)
+    }
+
+    @inline(__always)
+    private func store(_ offset: Int, _ value: UInt64) {
+        (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.store(value, ordering: .relaxed)
+    }
+
+    @inline(__always)
+    static func tag(_ interface: Int, _ address: IPAddress) -> UInt64 {
+        1 << 63 | UInt64(address.family.rawValue) << 32 | UInt64(UInt32(truncatingIfNeeded: interface))
+    }
+
+    @inline(__always)
+    static func firstSlot(_ tag: UInt64, _ address: IPAddress) -> Int {
+        var hash = (address.low ^ tag &* 0x9E37_79B9_7F4A_7C15) &* 0xD6E8_FEB8_6659_FD93
+        hash = (hash ^ hash >> 32 ^ address.high) &* 0xD6E8_FEB8_6659_FD93
+        return Int(truncatingIfNeeded: (hash >> 32) % UInt64(sets)) &* ways
+    }
+
+    private func entry(at place: Int) -> NeighbourEntry? {
+        let sequence = (base + place).assumingMemoryBound(to: Atomic<UInt64>.self)
+        for _ in 0..<4 {
+            let before = sequence.pointee.load(ordering: .acquiring)
+            guard before & 1 == 0 else { continue }
+            let tag = load(place + 8)
+            let high = load(place + 16)
+            let low = load(place + 24)
+            let word = load(place + 32)
+            let updated = load(place + 40)
+            let requested = load(place + 48)
+            atomicMemoryFence(ordering: .acquiring)
+            guard sequence.pointee.load(ordering: .relaxed) == before else { continue }
+            guard tag >> 63 == 1, let family = AddressFamily(rawValue: UInt8(truncatingIfNeeded: tag >> 32)),
+                let state = NeighbourState(rawValue: UInt8(truncatingIfNeeded: word >> 48)), state != .empty
+            else { return nil }
+            return NeighbourEntry(
+                interface: Int(UInt32(truncatingIfNeeded: tag)),
+                address: IPAddress(family: family, high: high, low: low),
+                mac: MACAddress(bits: word), state: state, updated: updated, requested: requested,
+                tries: Int(word >> 56))
+        }
+        return nil
+    }
+
+    /// Writes a slot, unless another writer is at it.
+    private func write(_ entry: NeighbourEntry, at place: Int) -> Bool {
+        let sequence = (base + place).assumingMemoryBound(to: Atomic<UInt64>.self)
+        let before = sequence.pointee.load(ordering: .relaxed)
+        guard before & 1 == 0,
+            sequence.pointee.compareExchange(
+                expected: before, desired: before &+ 1, ordering: .acquiringAndReleasing
+            ).exchanged
+        else { return false }
+        atomicMemoryFence(ordering: .releasing)
+        store(place + 8, Self.tag(entry.interface, entry.address))
+        store(place + 16, entry.address.high)
+        store(place + 24, entry.address.low)
+        store(
+            place + 32,
+            entry.mac.bits | UInt64(entry.state.rawValue) << 48 | UInt64(UInt8(clamping: entry.tries)) << 56)
+        store(place + 40, entry.updated)
+        store(place + 48, entry.requested)
+        sequence.pointee.store(before &+ 2, ordering: .releasing)
+        return true
+    }
+
+    private func find(_ interface: Int, _ address: IPAddress) -> (place: Int, entry: NeighbourEntry)? {
+        let tag = Self.tag(interface, address)
+        let first = Self.firstSlot(tag, address)
+        for way in 0..<Self.ways {
+            let place = 64 &+ (first &+ way) &* 64
+            guard load(place + 8) == tag, load(place + 24) == address.low, let entry = entry(at: place),
+                entry.interface == interface, entry.address == address
+            else { continue }
+            return (place, entry)
+        }
+        return nil
+    }
+
+    /// A slot of the set for a new neighbour: a free one, or that of the neighbour that is missed least; nil where all
+    /// are in use.
+    private func place(forNew address: IPAddress, tag: UInt64, now: UInt64) -> Int? {
+        let first = Self.firstSlot(tag, address)
+        var best: Int?
+        var bestAge: UInt64 = 0
+        for way in 0..<Self.ways {
+            let place = 64 &+ (first &+ way) &* 64
+            guard load(place) & 1 == 0 else { continue }
+            guard let entry = entry(at: place) else { return place }
+            let age = now &- min(now, max(entry.updated, entry.requested))
+            let limit = entry.state == .resolved ? Self.reachableTime : Self.retryTime &* 4
+            if age > limit, age > bestAge {
+                best = place
+                bestAge = age
+            }
+        }
+        return best
+    }
+
+    // MARK: - What the workers ask
+
+    /// What a packet for a neighbour is to do.
+    enum Resolution: Equatable {
+        /// Send it there.
+        case resolved(MACAddress)
+        /// Send it there, and ask that very neighbour whether it still has the address.
+        case stale(MACAddress)
+        /// Wait; and ask all, where `ask`.
+        case wait(ask: Bool)
+        /// It does not answer.
+        case failed
+        /// There is no room to remember that it was asked.
+        case full
+    }
+
+    /// Looks a neighbour up, and notes the request where the answer says to make one.
+    func resolve(_ address: IPAddress, on interface: Int, now: UInt64) -> Resolution {
+        guard let (place, found) = find(interface, address) else {
+            guard let place = self.place(forNew: address, tag: Self.tag(interface, address), now: now) else {
+                return .full
+            }
+            let entry = NeighbourEntry(
+                interface: interface, address: address, mac: MACAddress(bits: 0), state: .incomplete, updated: now,
+                requested: now, tries: 1)
+            return write(entry, at: place) ? .wait(ask: true) : .full
+        }
+        var entry = found
+        switch found.state {
+        case .resolved:
+            guard now &- min(now, found.updated) >= Self.reachableTime else { return .resolved(found.mac) }
+            guard now &- min(now, found.requested) >= Self.retryTime else { return .resolved(found.mac) }
+            if found.tries >= Self.maximumTries {
+                entry.state = .incomplete
+                entry.mac = MACAddress(bits: 0)
+                entry.tries = 1
+                entry.requested = now
+                _ = write(entry, at: place)
+                return .wait(ask: true)
+            }
+            entry.tries += 1
+            entry.requested = now
+            return write(entry, at: place) ? .stale(found.mac) : .resolved(found.mac)
+        case .incomplete:
+            guard now &- min(now, found.requested) >= Self.retryTime else { return .wait(ask: false) }
+            if found.tries >= Self.maximumTries {
+                entry.state = .failed
+                entry.updated = now
+                _ = write(entry, at: place)
+                return .failed
+            }
+            entry.tries += 1
+            entry.requested = now
+            return .wait(ask: write(entry, at: place))
+        case .failed, .empty:
+            guard now &- min(now, found.updated) >= Self.failedTime else { return .failed }
+            entry.state = .incomplete
+            entry.tries = 1
+            entry.requested = now
+            return .wait(ask: write(entry, at: place))
+        }
+    }
+
+    /// What became of what a frame claims.
+    enum Lesson: Equatable {
+        /// It is now known, and was not before.
+        case learned
+        /// It was known.
+        case confirmed
+        /// Nobody asked.
+        case unasked
+        /// Someone else has the address, and was heard of lately.
+        case conflict
+    }
+
+    /// Takes a neighbour's word for its address: an answer to a request of ours, or a request to us.
+    ///
+    /// - Parameter evenUnasked: False for answers: only those that were asked for are believed. True for requests to the
+    ///   engine, whose sender is about to get its answer: that neighbour is noted without having been asked for.
+    func learn(
+        _ address: IPAddress, on interface: Int, mac: MACAddress, evenUnasked: Bool, now: UInt64
+    ) -> Lesson {
+        guard let (place, found) = find(interface, address) else {
+            guard evenUnasked else { return .unasked }
+            guard let place = self.place(forNew: address, tag: Self.tag(interface, address), now: now) else {
+                return .unasked
+            }
+            let entry = NeighbourEntry(
+                interface: interface, address: address, mac: mac, state: .resolved, updated: now, requested: 0,
+                tries: 0)
+            return write(entry, at: place) ? .learned : .unasked
+        }
+        var entry = found
+        switch found.state {
+        case .resolved:
+            if found.mac != mac {
+                // A neighbour that was heard of lately keeps its address; one that is being asked for may have moved.
+                guard now &- min(now, found.updated) >= Self.reachableTime else { return .conflict }
+                guard evenUnasked || found.tries > 0 else { return .unasked }
+            } else if !evenUnasked, found.tries == 0 {
+                return .unasked
+            }
+            entry.mac = mac
+            entry.updated = now
+            entry.tries = 0
+            _ = write(entry, at: place)
+            return .confirmed
+        case .incomplete, .failed, .empty:
+            if found.state != .incomplete, !evenUnasked { return .unasked }
+            entry.mac = mac
+            entry.state = .resolved
+            entry.updated = now
+            entry.tries = 0
+            return write(entry, at: place) ? .learned : .unasked
+        }
+    }
+
+    /// Every neighbour that the table holds, for listings.
+    public func entries() -> [NeighbourEntry] {
+        (0..<Self.slots).compactMap { entry(at: 64 + $0 * 64) }
+    }
+}

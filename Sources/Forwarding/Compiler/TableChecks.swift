@@ -1,0 +1,166 @@
+import Wire
+
+/// What a table must hold before it is compiled, ties aside.
+struct TableChecks {
+    private(set) var problems: [TableProblem] = []
+    private let table: ForwardingTable
+
+    init(_ table: ForwardingTable) {
+        self.table = table
+        checkInterfaces()
+        checkNodes()
+        checkEntries()
+    }
+
+    private func name(of interface: Int) -> String { table.interfaces[interface].name }
+
+    /// Where an address stands; its text is only made where there is a problem.
+    private enum Place {
+        case entry(Int)
+        case interface(Int)
+        case neighbour(Int)
+        case node(String)
+    }
+
+    private func text(_ place: Place) -> String {
+        switch place {
+        case .entry(let index): "\(table.entries.reference(index))"
+        case .interface(let index): "interface \(name(of: index))"
+        case .neighbour(let index): "interface \(name(of: index)): neighbour"
+        case .node(let name): "node \(name)"
+        }
+    }
+
+    private mutating func requireStation(_ mac: MACAddress, _ place: Place) {
+        if mac.isMulticast || mac.isZero { problems.append(.macAddress(mac, place: text(place))) }
+    }
+
+    private mutating func requireHost(_ address: IPAddress, _ place: Place) {
+        if address.isMulticast || address.isUnspecified || address.isLimitedBroadcast || address.isLoopback {
+            problems.append(.address(address, place: text(place)))
+        }
+    }
+
+    private mutating func checkInterfaces() {
+        if table.interfaces.count > Layout.maximumInterfaces {
+            problems.append(.tooManyInterfaces(table.interfaces.count))
+        }
+        for (index, interface) in table.interfaces.enumerated() {
+            let place = Place.interface(index)
+            requireStation(interface.mac, place)
+            for alias in interface.aliases { requireStation(alias, place) }
+            for address in interface.addresses { requireHost(address.address, place) }
+            let least = interface.addresses.contains { $0.address.family == .ipv6 } ? 1280 : 576
+            if !(least...65521).contains(interface.mtu) {
+                problems.append(.mtu(interface: interface.name, interface.mtu))
+            }
+        }
+    }
+
+    private mutating func checkNodes() {
+        struct Station: Hashable {
+            var interface: Int
+            var address: IPAddress
+        }
+        struct Leg: Hashable {
+            var interface: Int
+            var mac: MACAddress
+        }
+        var stations: [Station: MACAddress] = [:]
+        for neighbour in table.neighbours {
+            guard table.interfaces.indices.contains(neighbour.interface) else {
+                problems.append(.interface(neighbour.interface, place: "neighbour \(neighbour.address)"))
+                continue
+            }
+            requireStation(neighbour.mac, .neighbour(neighbour.interface))
+            requireHost(neighbour.address, .neighbour(neighbour.interface))
+            let station = Station(interface: neighbour.interface, address: neighbour.address)
+            if let known = stations.updateValue(neighbour.mac, forKey: station), known != neighbour.mac {
+                problems.append(.neighbourTwice(interface: name(of: neighbour.interface), neighbour.address))
+            }
+        }
+        var legs: [Leg: KnownSource] = [:]
+        for source in table.sources {
+            guard table.interfaces.indices.contains(source.interface) else {
+                problems.append(.interface(source.interface, place: "node \(source.node)"))
+                continue
+            }
+            requireStation(source.mac, .node(source.node))
+            if table.interfaces[source.interface].mac == source.mac {
+                problems.append(
+                    .sourceTwice(
+                        interface: name(of: source.interface), source.mac, nodes: ["the engine", source.node]))
+            }
+            let leg = Leg(interface: source.interface, mac: source.mac)
+            if let known = legs.updateValue(source, forKey: leg), known != source {
+                problems.append(
+                    .sourceTwice(
+                        interface: name(of: source.interface), source.mac, nodes: [known.node, source.node]))
+            }
+        }
+        for claim in table.claimed where !table.interfaces.indices.contains(claim.interface) {
+            problems.append(.interface(claim.interface, place: "service address \(claim.prefix)"))
+        }
+    }
+
+    private mutating func checkEntries() {
+        var counters: Set<Int> = []
+        counters.reserveCapacity(table.entries.count)
+        let entries = table.entries
+        for (index, entry) in entries.enumerated() {
+            let reference = { entries.reference(index) }
+            if !counters.insert(entry.counter).inserted || !(0..<1 << 24).contains(entry.counter) {
+                problems.append(.counter(reference(), entry.counter))
+            }
+            if !table.interfaces.indices.contains(entry.receivedInterface) {
+                problems.append(.entryInterface(reference(), interface: entry.receivedInterface))
+            }
+            if let mac = entry.sourceMAC { requireStation(mac, .entry(index)) }
+            if let source = entry.source, let destination = entry.destination, source.family != destination.family {
+                problems.append(.mixedFamilies(reference()))
+            }
+            if entry.servicePort.ports != 0...65535, !entry.servicePort.protocolHasPorts {
+                problems.append(.portsWithoutProtocol(reference()))
+            }
+            if let rewrite = entry.rewriteSource { requireRewrite(rewrite, entry, index) }
+            if entry.targets.isEmpty { problems.append(.noTargets(reference())) }
+            for target in entry.targets { check(target, entry, index) }
+        }
+    }
+
+    private mutating func requireRewrite(_ address: IPAddress, _ entry: Entry, _ index: Int) {
+        requireHost(address, .entry(index))
+        if (entry.source ?? entry.destination)?.family != address.family {
+            problems.append(.rewriteAcrossFamilies(table.entries.reference(index), address))
+        }
+    }
+
+    private mutating func check(_ target: SendTarget, _ entry: Entry, _ index: Int) {
+        if !table.interfaces.indices.contains(target.interface) {
+            problems.append(.entryInterface(table.entries.reference(index), interface: target.interface))
+        }
+        if let mac = target.sourceMAC { requireStation(mac, .entry(index)) }
+        switch target.address {
+        case .mac(let mac):
+            requireStation(mac, .entry(index))
+        case .network(let address):
+            requireRewrite(address, entry, index)
+            // A passive application returns nothing, so nothing has to be restored.
+            if target.system != .passiveApplication, entry.destination?.isHost != true {
+                problems.append(.rewriteOfPrefix(table.entries.reference(index), address))
+            }
+        case .neighbour(let via):
+            if let via { requireHost(via, .entry(index)) }
+        }
+    }
+}
+
+extension ServicePort {
+    /// True for the protocols whose ports a packet's `FlowFields` hold.
+    var protocolHasPorts: Bool {
+        switch protocolNumber {
+        case 6, 17, 33, 132, 136: true
+        default: false
+        }
+    }
+}

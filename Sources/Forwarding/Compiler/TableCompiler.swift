@@ -1,0 +1,185 @@
+import Wire
+
+/// Compiles a table into the one flat, position-independent run of bytes that engines read through a `Snapshot`.
+public enum TableCompiler {
+    /// The bytes of a table's snapshot: the same for the same table and generation.
+    ///
+    /// - Parameters:
+    ///   - table: What the engine is to decide by.
+    ///   - generation: The number that the table is published under.
+    /// - Throws: All that is wrong with the table at once, ties among its entries too.
+    public static func compile(_ table: ForwardingTable, generation: UInt64) throws(TableError) -> [UInt8] {
+        let checks = TableChecks(table)
+        let sources = PrefixSet(table.entries.map(\.source))
+        let destinations = PrefixSet(table.entries.map(\.destination))
+        let groups = GroupTable(table.entries, sources: sources, destinations: destinations)
+        let problems = checks.problems + groups.problems
+        guard problems.isEmpty else { throw TableError(problems: problems) }
+        var image = SnapshotImage()
+        image.generation = generation
+        image.counterCount = (table.entries.lazy.map(\.counter).max() ?? -1) + 1
+        addInterfaces(table, groups, to: &image)
+        addNeighbours(table, to: &image)
+        addPrefixes(sources, destinations, PrefixSet(table.claimed.map(\.prefix)), table, to: &image)
+        image[.scopes] = groups.scopeWords
+        image[.groupSlots] = groups.slots.words
+        image[.groups] = groups.groups
+        image[.intervals] = groups.intervals
+        image[.fragments] = groups.fragments
+        addEntries(table, to: &image)
+        return image.bytes
+    }
+
+    /// The interfaces, their addresses, and the table of MAC addresses.
+    private static func addInterfaces(_ table: ForwardingTable, _ groups: GroupTable, to image: inout SnapshotImage) {
+        let scope = { (kind: EntryKind, interface: Int, mac: MACAddress?) in
+            groups.scopes[GroupTable.ScopeKey(kind: kind, interface: interface, mac: mac)] ?? 0
+        }
+        var addressCount = 0
+        for (index, interface) in table.interfaces.enumerated() {
+            image[.interfaces] += [
+                interface.mac.bits,
+                UInt64(low: interface.mtu, high: addressCount),
+                UInt64(low: UInt32(interface.addresses.count), high: scope(.sequencing, index, nil)),
+                UInt64(scope(.distribution, index, nil)),
+            ]
+            addressCount += interface.addresses.count
+            for own in interface.addresses {
+                let family = UInt64(own.address.family.rawValue)
+                image[.addresses] += [own.address.high, own.address.low, family | UInt64(own.length) << 8]
+                let isGlobal = own.address.family == .ipv4 || !own.address.isLinkLocal
+                let number = UInt32(image[.addresses].count / 3 - 1)
+                if isGlobal { image.fallback[own.address.family] = image.fallback[own.address.family] ?? number }
+            }
+        }
+        image[.macs] = macSlots(table, groups, scope).words
+    }
+
+    /// The table of (interface, MAC address): the engine's own, the known sources, and those that only entries name.
+    private static func macSlots(
+        _ table: ForwardingTable, _ groups: GroupTable, _ scope: (EntryKind, Int, MACAddress?) -> UInt32
+    ) -> HashSlots {
+        let stations = table.interfaces.reduce(0) { $0 + 1 + $1.aliases.count }
+        var slots = HashSlots(
+            entries: stations + table.sources.count + groups.scopes.count, empty: [Layout.emptyMAC, 0, 0])
+        func slot(_ interface: Int, _ mac: MACAddress) -> Int {
+            let key = Layout.macKey(interface: interface, bits: mac.bits)
+            let (word, isNew) = slots.slot(hash: Layout.mix(key)) { slots[$0] == key }
+            if isNew {
+                slots[word] = key
+                slots[word + 1] = UInt64(
+                    low: scope(.sequencing, interface, mac), high: scope(.distribution, interface, mac))
+            }
+            return word
+        }
+        for (index, interface) in table.interfaces.enumerated() {
+            for mac in [interface.mac] + interface.aliases { slots[slot(index, mac) + 2] |= Layout.flagOwn }
+        }
+        for source in table.sources {
+            let system = UInt64(source.system.rawValue) << 8
+            slots[slot(source.interface, source.mac) + 2] |=
+                Layout.flagKnown | system | (source.mayEmit ? Layout.flagMayEmit : 0)
+        }
+        for key in groups.scopes.keys.sorted(by: { ($0.interface, $0.mac?.bits ?? 0) < ($1.interface, $1.mac?.bits ?? 0) })
+        {
+            if let mac = key.mac { _ = slot(key.interface, mac) }
+        }
+        return slots
+    }
+
+    /// The table of addresses: named neighbours, and the engine's own.
+    private static func addNeighbours(_ table: ForwardingTable, to image: inout SnapshotImage) {
+        let own = table.interfaces.reduce(0) { $0 + $1.addresses.count }
+        var slots = HashSlots(entries: own * 2 + table.neighbours.count, empty: [0, 0, 0, 0], emptyField: 2)
+        func insert(_ role: AddressRole, _ address: IPAddress, interface: Int, value: UInt64) {
+            let tag = Layout.addressTag(role, family: address.family.rawValue, interface: interface)
+            let hash = Layout.hash(high: address.high, low: address.low, tag: tag)
+            let (word, isNew) = slots.slot(hash: hash) {
+                slots[$0 + 2] == tag && slots[$0] == address.high && slots[$0 + 1] == address.low
+            }
+            guard isNew else { return }
+            for (field, word) in zip(word..., [address.high, address.low, tag, value]) { slots[field] = word }
+        }
+        for neighbour in table.neighbours {
+            insert(.neighbour, neighbour.address, interface: neighbour.interface, value: neighbour.mac.bits)
+        }
+        for (index, interface) in table.interfaces.enumerated() {
+            for own in interface.addresses {
+                insert(.own, own.address, interface: 0, value: UInt64(index))
+                insert(.ownOnInterface, own.address, interface: index, value: UInt64(index))
+            }
+        }
+        image[.addressSlots] = slots.words
+    }
+
+    /// The prefixes with their longest-prefix indexes, and the claims.
+    private static func addPrefixes(
+        _ sources: PrefixSet, _ destinations: PrefixSet, _ claimed: PrefixSet, _ table: ForwardingTable,
+        to image: inout SnapshotImage
+    ) {
+        image[.sourcePrefixes] = sources.words
+        image[.destinationPrefixes] = destinations.words
+        image[.claimedPrefixes] = claimed.words
+        for kind in PrefixIndexKind.allCases {
+            let index =
+                switch kind {
+                case .source4: PrefixIndex(sources, family: .ipv4)
+                case .source6: PrefixIndex(sources, family: .ipv6)
+                case .destination4: PrefixIndex(destinations, family: .ipv4)
+                case .destination6: PrefixIndex(destinations, family: .ipv6)
+                case .claimed4: PrefixIndex(claimed, family: .ipv4)
+                case .claimed6: PrefixIndex(claimed, family: .ipv6)
+                }
+            image[.prefixIndexes] += [
+                UInt64(image[.prefixSlots].count / 3), index.mask,
+                UInt64(low: UInt32(index.lengths.count), high: index.fallback),
+            ]
+            var lengths = [UInt64](repeating: 0, count: (Section.prefixIndexes.stride - Layout.lengthsOffset) / 8)
+            for (place, length) in index.lengths.enumerated() {
+                lengths[place / 8] |= UInt64(length) << UInt64(place % 8 * 8)
+            }
+            image[.prefixIndexes] += lengths
+            image[.prefixSlots] += index.slots
+        }
+        var claims = HashSlots(entries: table.claimed.count, empty: [0])
+        for (claim, prefix) in zip(table.claimed, claimed.identifiers) {
+            let key = UInt64(claim.interface + 1) << 32 | UInt64(prefix)
+            let (word, _) = claims.slot(hash: Layout.mix(key)) { claims[$0] == key }
+            claims[word] = key
+        }
+        image[.claims] = claims.words
+    }
+
+    private static func addEntries(_ table: ForwardingTable, to image: inout SnapshotImage) {
+        var entries: [UInt64] = []
+        var targets: [UInt64] = []
+        entries.reserveCapacity(table.entries.count * 4)
+        targets.reserveCapacity(table.entries.count * 4)
+        for entry in table.entries {
+            let direction: UInt32 = entry.direction == .request ? 0 : 1
+            let kind: UInt32 = entry.kind == .sequencing ? 0 : 2
+            let family = UInt32(entry.rewriteSource?.family.rawValue ?? 0) << 8
+            entries.append(UInt64(low: targets.count / 4, high: entry.targets.count))
+            entries.append(UInt64(low: UInt32(entry.counter), high: direction | kind | family))
+            entries.append(entry.rewriteSource?.high ?? 0)
+            entries.append(entry.rewriteSource?.low ?? 0)
+            for target in entry.targets {
+                var (shape, network, mac) = (Layout.kindMAC, IPAddress?.none, UInt64(0))
+                switch target.address {
+                case .mac(let address): mac = address.bits
+                case .network(let address): (shape, network) = (Layout.kindNetwork, address)
+                case .neighbour(let via): (shape, network) = (Layout.kindNeighbour, via)
+                }
+                let head =
+                    UInt32(shape) | UInt32(target.system.rawValue) << 8
+                    | UInt32(network?.family.rawValue ?? 0) << 16
+                targets.append(UInt64(low: UInt32(target.interface), high: head))
+                targets.append((target.sourceMAC ?? table.interfaces[target.interface].mac).bits)
+                targets.append(network?.high ?? 0)
+                targets.append(network?.low ?? mac)
+            }
+        }
+        image[.entries] = entries
+        image[.targets] = targets
+    }
+}

@@ -1,0 +1,135 @@
+/// Why a frame, or one copy of it, went nowhere. Each reason has one counter in every worker's block, at its raw value.
+public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
+    // What came in makes no sense.
+    case badOffloadHeader
+    case truncatedFrame
+    case truncatedNetworkHeader
+    case badNetworkHeader
+    case lyingLength
+    case badHeaderChecksum
+    case headerChainTooLong
+    case badFragment
+    case truncatedUpperHeader
+    case badSourceAddress
+    case badQuote
+    case unsupportedEthertype
+    case looped
+
+    // It makes sense, and is not for the engine to forward.
+    case notForUs
+    case passiveEmission
+    case toTheEngine
+    case badNeighbourMessage
+    case neighbourConflict
+    case neighbourNotOurs
+
+    // Nothing in the table says where it goes.
+    case noService
+    case portNotServed
+    case noSequencingEntry
+    case multicastNotServed
+
+    // The table says where it goes, and it does not get there.
+    case neighbourUnresolved
+    case neighbourQueueFull
+    case neighbourTableFull
+    case tooBig
+    case copyTooBig
+    case rewriteImpossible
+    case tapFull
+    case sendFailed
+    case interfaceGone
+
+    // What the engine itself would have sent.
+    case errorRateLimited
+    case errorForbidden
+    case answerRateLimited
+
+    /// The number of reasons: the counters that a worker's block has for them.
+    @inlinable
+    public static var count: Int { Int(DropReason.answerRateLimited.rawValue) + 1 }
+
+    /// The stable name that listings, checks and metrics know the reason by.
+    public var name: String { declaration.name }
+
+    /// What happened, for a person.
+    public var sentence: String { declaration.sentence }
+
+    private var declaration: (name: String, sentence: String) {
+        switch self {
+        case .badOffloadHeader:
+            ("bad-offload-header", "The device's offload header does not fit the frame behind it.")
+        case .truncatedFrame:
+            ("truncated-frame", "The frame is too short for its Ethernet header, or too long for a buffer.")
+        case .truncatedNetworkHeader:
+            ("truncated-network-header", "The frame ends inside its IP or ARP header, or inside an extension header.")
+        case .badNetworkHeader:
+            ("bad-network-header", "The IP version or header length is not one that exists.")
+        case .lyingLength:
+            ("lying-length", "The packet says that it is longer than its frame.")
+        case .badHeaderChecksum:
+            ("bad-header-checksum", "The IPv4 header checksum is wrong.")
+        case .headerChainTooLong:
+            ("header-chain-too-long", "The packet has more IPv6 extension headers than anybody has a use for.")
+        case .badFragment:
+            ("bad-fragment", "The fragment ends beyond 65,535 octets, or is empty, or its length is no multiple of 8.")
+        case .truncatedUpperHeader:
+            ("truncated-upper-header", "The packet ends inside its TCP, UDP or ICMP header.")
+        case .badSourceAddress:
+            ("bad-source-address", "The Ethernet or IP source is one that nobody can have: multicast, zero or loopback.")
+        case .badQuote:
+            ("bad-quote", "The ICMP error quotes too little of a packet to tell which flow it speaks of.")
+        case .unsupportedEthertype:
+            ("unsupported-ethertype", "The frame carries neither ARP nor IPv4 nor IPv6.")
+        case .looped:
+            ("looped", "The frame carries the engine's own MAC address as its source: it came back unchanged.")
+        case .notForUs:
+            ("not-for-us", "The frame's Ethernet destination is not the engine's.")
+        case .passiveEmission:
+            ("passive-emission", "A passive application sent something, and the file does not allow it to.")
+        case .toTheEngine:
+            ("to-the-engine", "The packet is for one of the engine's own addresses, which answer echo and nothing else.")
+        case .badNeighbourMessage:
+            ("bad-neighbour-message", "The ARP or neighbour discovery message breaks the rules of its protocol.")
+        case .neighbourConflict:
+            (
+                "neighbour-conflict",
+                "An ARP or neighbour discovery message claims an address that is the engine's, a service's or a named node's."
+            )
+        case .neighbourNotOurs:
+            ("neighbour-not-ours", "An ARP or neighbour discovery message asks for, or tells of, somebody else.")
+        case .noService:
+            ("no-service", "Nobody serves the packet's destination for the interface that it came in on.")
+        case .portNotServed:
+            ("port-not-served", "The destination is a service address, and the service has no such port.")
+        case .noSequencingEntry:
+            ("no-sequencing-entry", "An application or router sent a packet that no sequencing entry takes further.")
+        case .multicastNotServed:
+            ("multicast-not-served", "The destination is a multicast or broadcast address that no entry serves.")
+        case .neighbourUnresolved:
+            ("neighbour-unresolved", "The next hop did not answer ARP or neighbour discovery.")
+        case .neighbourQueueFull:
+            ("neighbour-queue-full", "Too many packets already wait for the next hop to be resolved.")
+        case .neighbourTableFull:
+            ("neighbour-table-full", "The table of learnt neighbours has no room for another.")
+        case .tooBig:
+            ("too-big", "The packet is larger than the send interface's MTU and may not be fragmented.")
+        case .copyTooBig:
+            ("copy-too-big", "A copy for a passive application is larger than the send interface's MTU.")
+        case .rewriteImpossible:
+            ("rewrite-impossible", "The packet cannot carry a rewritten address: its headers do not say what to change.")
+        case .tapFull:
+            ("tap-full", "The send interface's queue was full.")
+        case .sendFailed:
+            ("send-failed", "The kernel refused the frame.")
+        case .interfaceGone:
+            ("interface-gone", "The send interface is down or gone.")
+        case .errorRateLimited:
+            ("error-rate-limited", "An ICMP error was due and not sent, because too many were sent just before.")
+        case .errorForbidden:
+            ("error-forbidden", "An ICMP error was due and not sent, because of what it would have answered.")
+        case .answerRateLimited:
+            ("answer-rate-limited", "An echo or neighbour message of the engine's own was not sent: too many before it.")
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import Wire
+
+/// A compiled table as the engine reads it: a view of bytes that were checked once, in full, when it was made.
+/// No method allocates, and none reads outside of those bytes, whatever the packet.
+///
+/// The caller keeps the bytes mapped and unchanged for as long as any copy of the snapshot is in use.
+public struct Snapshot: @unchecked Sendable {
+    @usableFromInline let bytes: UnsafeRawBufferPointer
+    /// The number that the table was published under.
+    public let generation: UInt64
+    /// The number of interfaces.
+    public let interfaceCount: Int
+    /// The number of entries.
+    public let entryCount: Int
+    /// One more than the highest index of a counter.
+    public let counterCount: Int
+
+    // Offsets of the sections from the first byte, and the masks of the hash tables.
+    @usableFromInline let interfaces: Int
+    @usableFromInline let addresses: Int
+    @usableFromInline let macs: Int
+    @usableFromInline let macMask: UInt64
+    @usableFromInline let addressSlots: Int
+    @usableFromInline let addressMask: UInt64
+    @usableFromInline let scopes: Int
+    @usableFromInline let prefixIndexes: Int
+    @usableFromInline let prefixSlots: Int
+    @usableFromInline let sourcePrefixes: Int
+    @usableFromInline let destinationPrefixes: Int
+    @usableFromInline let claimedPrefixes: Int
+    @usableFromInline let claims: Int
+    @usableFromInline let claimMask: UInt64
+    @usableFromInline let groupSlots: Int
+    @usableFromInline let groupMask: UInt64
+    @usableFromInline let groups: Int
+    @usableFromInline let intervals: Int
+    @usableFromInline let fragments: Int
+    @usableFromInline let entries: Int
+    @usableFromInline let targets: Int
+
+    /// Checks every offset, count and index of `bytes`, in time that grows with their number.
+    ///
+    /// - Parameter bytes: What `TableCompiler.compile` made, at an address that is a multiple of 8.
+    public init(validating bytes: UnsafeRawBufferPointer) throws(SnapshotError) {
+        let layout = try SnapshotValidation.check(bytes)
+        self.bytes = bytes
+        generation = layout.generation
+        interfaceCount = layout.count(.interfaces)
+        entryCount = layout.count(.entries)
+        counterCount = layout.counterCount
+        interfaces = layout.offset(.interfaces)
+        addresses = layout.offset(.addresses)
+        macs = layout.offset(.macs)
+        macMask = layout.mask(.macs)
+        addressSlots = layout.offset(.addressSlots)
+        addressMask = layout.mask(.addressSlots)
+        scopes = layout.offset(.scopes)
+        prefixIndexes = layout.offset(.prefixIndexes)
+        prefixSlots = layout.offset(.prefixSlots)
+        sourcePrefixes = layout.offset(.sourcePrefixes)
+        destinationPrefixes = layout.offset(.destinationPrefixes)
+        claimedPrefixes = layout.offset(.claimedPrefixes)
+        claims = layout.offset(.claims)
+        claimMask = layout.mask(.claims)
+        groupSlots = layout.offset(.groupSlots)
+        groupMask = layout.mask(.groupSlots)
+        groups = layout.offset(.groups)
+        intervals = layout.offset(.intervals)
+        fragments = layout.offset(.fragments)
+        entries = layout.offset(.entries)
+        targets = layout.offset(.targets)
+    }
+
+    @inlinable @inline(__always)
+    func word(_ offset: Int) -> UInt64 {
+        bytes.load(fromByteOffset: offset, as: UInt64.self)
+    }
+
+    @inlinable @inline(__always)
+    static func lowHalf(_ word: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: word) }
+
+    @inlinable @inline(__always)
+    static func highHalf(_ word: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: word >> 32) }
+
+    /// The entry at `index`, in the order of the `ForwardingTable`; `index` is less than `entryCount`.
+    @inlinable
+    public func entry(_ index: Int) -> EntryRecord {
+        precondition(index >= 0 && index < entryCount)
+        let record = entries &+ index &* 32
+        let range = word(record)
+        let first = Int(Self.lowHalf(range))
+        let flags = word(record &+ 8)
+        let family = UInt8(truncatingIfNeeded: flags >> 40)
+        var rewrite: IPAddress?
+        if family != 0 {
+            rewrite = IPAddress(
+                family: family == 4 ? .ipv4 : .ipv6, high: word(record &+ 16), low: word(record &+ 24))
+        }
+        return EntryRecord(
+            targets: Range(uncheckedBounds: (first, first &+ Int(Self.highHalf(range)))),
+            rewriteSource: rewrite,
+            counter: Int(Self.lowHalf(flags)),
+            direction: flags >> 32 & 1 == 0 ? .request : .response,
+            kind: flags >> 33 & 1 == 0 ? .sequencing : .distribution)
+    }
+
+    /// The copy at `index`, one of an `EntryRecord`'s `targets`.
+    @inlinable
+    public func target(_ index: Int) -> TargetRecord {
+        let record = targets &+ index &* 32
+        let head = word(record)
+        let family = UInt8(truncatingIfNeeded: head >> 48)
+        let low = word(record &+ 24)
+        let network = IPAddress(family: family == 6 ? .ipv6 : .ipv4, high: word(record &+ 16), low: low)
+        let address: SendAddress
+        switch UInt8(truncatingIfNeeded: head >> 32) {
+        case Layout.kindMAC: address = .mac(MACAddress(bits: low))
+        case Layout.kindNetwork: address = .network(network)
+        default: address = .neighbour(via: family == 0 ? nil : network)
+        }
+        return TargetRecord(
+            interface: Int(Self.lowHalf(head)),
+            address: address,
+            sourceMAC: MACAddress(bits: word(record &+ 8)),
+            system: DestinationSystemType(rawValue: UInt8(truncatingIfNeeded: head >> 40)) ?? .router)
+    }
+
+    /// The interface at `index`, which is less than `interfaceCount`.
+    @inlinable
+    public func interface(_ index: Int) -> InterfaceRecord {
+        precondition(index >= 0 && index < interfaceCount)
+        let record = interfaces &+ index &* 32
+        return InterfaceRecord(mac: MACAddress(bits: word(record)), mtu: Int(Self.lowHalf(word(record &+ 8))))
+    }
+}

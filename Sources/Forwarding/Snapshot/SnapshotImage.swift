@@ -1,0 +1,59 @@
+import Wire
+
+/// The sections of a snapshot under construction.
+struct SnapshotImage {
+    var generation: UInt64 = 0
+    var counterCount = 0
+    /// For each family the first address of the engine's that is not link-local, by its place among the addresses.
+    var fallback: [AddressFamily: UInt32] = [:]
+    private var sections = [[UInt64]](repeating: [], count: Section.allCases.count)
+
+    subscript(section: Section) -> [UInt64] {
+        get { sections[section.rawValue] }
+        _modify { yield &sections[section.rawValue] }
+    }
+
+    /// The snapshot: header, section table, sections.
+    var bytes: [UInt8] {
+        let size = sections.reduce(Layout.preambleSize) { $0 + $1.count * 8 }
+        var preamble: [UInt64] = [
+            Layout.magic, UInt64(low: Layout.version, high: UInt32(Section.allCases.count)), generation, UInt64(size),
+            UInt64(counterCount), UInt64(low: fallback[.ipv4] ?? Layout.none, high: fallback[.ipv6] ?? Layout.none),
+            0, 0,
+        ]
+        var offset = Layout.preambleSize
+        for section in Section.allCases {
+            preamble += [UInt64(offset), UInt64(self[section].count * 8 / section.stride)]
+            offset += self[section].count * 8
+        }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(size)
+        for words in [preamble] + sections {
+            // The host is little-endian, as every machine that TAP devices' offload headers are read on here.
+            words.withUnsafeBytes { bytes.append(contentsOf: $0) }
+        }
+        return bytes
+    }
+}
+
+/// A snapshot together with memory of its own, for those who hold a table outside of shared memory.
+public final class SnapshotBuffer: @unchecked Sendable {
+    private let memory: UnsafeMutableRawBufferPointer
+    /// Valid for as long as this object is.
+    public let snapshot: Snapshot
+
+    /// Copies and checks what `TableCompiler.compile` made.
+    public init(copying bytes: [UInt8]) throws(SnapshotError) {
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 8)
+        memory.copyBytes(from: bytes)
+        do {
+            snapshot = try Snapshot(validating: UnsafeRawBufferPointer(memory))
+        } catch {
+            memory.deallocate()
+            throw error
+        }
+        self.memory = memory
+    }
+
+    deinit { memory.deallocate() }
+}

@@ -1,0 +1,160 @@
+import Wire
+
+/// How a service address is claimed on an interface.
+@usableFromInline
+enum Claim: Sendable {
+    case none
+    /// The address itself.
+    case host
+    /// A prefix that it lies in.
+    case prefix
+    /// 0.0.0.0/0 or ::/0, which claims no address in particular.
+    case everything
+}
+
+extension Snapshot {
+    /// True where a frame to `mac` on `interface` is for the engine: its own MAC address there, or an alias of it.
+    @inlinable
+    public func isOwnMAC(_ mac: MACAddress, on interface: Int) -> Bool {
+        guard interface >= 0, interface < interfaceCount else { return false }
+        if word(interfaces &+ interface &* 32) == mac.bits { return true }
+        var meter = NoMeter()
+        let slot = macSlot(interface: interface, bits: mac.bits, meter: &meter)
+        return slot >= 0 && word(slot &+ 16) & Layout.flagOwn != 0
+    }
+
+    /// True where `address` is one of the engine's own, on whichever interface: it answers echo for these.
+    @inlinable
+    public func isOwnAddress(_ address: IPAddress) -> Bool {
+        address == TableInterface.linkLocal || addressValue(.own, address, interface: 0) != nil
+    }
+
+    /// True where `address` is one of the engine's own on `interface`.
+    @inlinable
+    public func isOwnAddress(_ address: IPAddress, on interface: Int) -> Bool {
+        address == TableInterface.linkLocal || addressValue(.ownOnInterface, address, interface: interface) != nil
+    }
+
+    /// The MAC address of a neighbour that the file names.
+    @inlinable
+    public func staticNeighbour(_ address: IPAddress, on interface: Int) -> MACAddress? {
+        addressValue(.neighbour, address, interface: interface).map { MACAddress(bits: $0) }
+    }
+
+    /// True where `address` lies in one of the link prefixes of `interface`, fe80::/64 among them.
+    @inlinable
+    public func isOnLink(_ address: IPAddress, on interface: Int) -> Bool {
+        if address.family == .ipv6, address.high == TableInterface.linkLocal.high { return true }
+        guard interface >= 0, interface < interfaceCount else { return false }
+        for index in addressRange(of: interface) where linkContains(index, address) { return true }
+        return false
+    }
+
+    /// True where the engine answers ARP and neighbour discovery for `address` on `interface`: its own addresses
+    /// there, and the service addresses that are claimed there. Of a claimed prefix, the addresses in the
+    /// interface's own link prefixes and those of named neighbours stay with whoever has them.
+    public func answersNeighbour(for address: IPAddress, on interface: Int) -> Bool {
+        if address.isUnspecified || address.isMulticast || address.isLimitedBroadcast || address.isLoopback {
+            return false
+        }
+        if isOwnAddress(address, on: interface) { return true }
+        switch claim(of: address, on: interface) {
+        case .none: return false
+        case .host: return true
+        case .prefix, .everything:
+            return !isOnLink(address, on: interface) && staticNeighbour(address, on: interface) == nil
+        }
+    }
+
+    /// True where `address` lies in a service address that is claimed on `interface`.
+    public func isClaimed(_ address: IPAddress, on interface: Int) -> Bool {
+        switch claim(of: address, on: interface) {
+        case .none: false
+        case .host, .prefix, .everything: true
+        }
+    }
+
+    /// The source of an ICMP error about a packet from `source` that came in on `interface`: of the engine's addresses
+    /// there the first on the source's link, or else the first; where it has none there, any of the engine's that is
+    /// not link-local. For link-local IPv6 sources it is fe80::1.
+    public func ownSource(on interface: Int, towards source: IPAddress) -> IPAddress? {
+        guard interface >= 0, interface < interfaceCount else { return nil }
+        if source.family == .ipv6, source.isLinkLocal { return TableInterface.linkLocal }
+        var first: IPAddress?
+        for index in addressRange(of: interface) {
+            let address = ownAddress(index)
+            guard address.family == source.family else { continue }
+            if linkContains(index, source) { return address }
+            if first == nil, address.family == .ipv4 || !address.isLinkLocal { first = address }
+        }
+        if let first { return first }
+        let fallbacks = word(40)
+        let fallback = source.family == .ipv4 ? Self.lowHalf(fallbacks) : Self.highHalf(fallbacks)
+        return fallback == Layout.none ? nil : ownAddress(Int(fallback))
+    }
+
+    // MARK: What the above stand on
+
+    @inlinable
+    func addressRange(of interface: Int) -> Range<Int> {
+        let record = interfaces &+ interface &* 32
+        let first = Int(Self.highHalf(word(record &+ 8)))
+        return Range(uncheckedBounds: (first, first &+ Int(Self.lowHalf(word(record &+ 16)))))
+    }
+
+    @inlinable
+    func ownAddress(_ index: Int) -> IPAddress {
+        let record = addresses &+ index &* 24
+        return IPAddress(
+            family: word(record &+ 16) & 0xFF == 4 ? .ipv4 : .ipv6, high: word(record), low: word(record &+ 8))
+    }
+
+    @inlinable
+    func linkContains(_ index: Int, _ address: IPAddress) -> Bool {
+        let own = ownAddress(index)
+        guard own.family == address.family else { return false }
+        let length = Int(word(addresses &+ index &* 24 &+ 16) >> 8 & 0xFF)
+        return own.masked(to: length) == address.masked(to: length)
+    }
+
+    @inlinable
+    func addressValue(_ role: AddressRole, _ address: IPAddress, interface: Int) -> UInt64? {
+        let tag = Layout.addressTag(role, family: address.family.rawValue, interface: interface)
+        var index = Layout.hash(high: address.high, low: address.low, tag: tag) & addressMask
+        while true {
+            let slot = addressSlots &+ Int(truncatingIfNeeded: index) &* 32
+            let found = word(slot &+ 16)
+            if found == 0 { return nil }
+            if found == tag, word(slot &+ 8) == address.low, word(slot) == address.high { return word(slot &+ 24) }
+            index = (index &+ 1) & addressMask
+        }
+    }
+
+    /// The longest claim on `interface` that `address` lies in.
+    @usableFromInline
+    func claim(of address: IPAddress, on interface: Int) -> Claim {
+        var meter = NoMeter()
+        var prefix = longestPrefix(address.family == .ipv4 ? .claimed4 : .claimed6, address, meter: &meter)
+        while prefix != 0 {
+            let record = word(claimedPrefixes &+ Int(prefix) &* 8)
+            if isClaim(prefix, on: interface) {
+                let length = Int(Self.highHalf(record))
+                return length == 0 ? .everything : length == address.family.width ? .host : .prefix
+            }
+            prefix = Self.lowHalf(record)
+        }
+        return .none
+    }
+
+    @usableFromInline
+    func isClaim(_ prefix: UInt32, on interface: Int) -> Bool {
+        let key = UInt64(truncatingIfNeeded: interface &+ 1) << 32 | UInt64(prefix)
+        var index = Layout.mix(key) & claimMask
+        while true {
+            let found = word(claims &+ Int(truncatingIfNeeded: index) &* 8)
+            if found == 0 { return false }
+            if found == key { return true }
+            index = (index &+ 1) & claimMask
+        }
+    }
+}

@@ -1,0 +1,264 @@
+/// Why bytes are not a snapshot that this engine can use.
+public enum SnapshotError: Error, Sendable, Hashable {
+    /// Fewer bytes than the header says, or than a header has.
+    case tooShort
+    /// The first byte is not at a multiple of 8.
+    case misaligned
+    /// It does not start as a snapshot does.
+    case notASnapshot
+    /// Another version of the layout than `supported`.
+    case version(found: UInt32, supported: UInt32)
+    /// A section does not lie inside of the bytes, or has a size that it cannot have.
+    case section(Int)
+    /// A record says something that would lead outside of the bytes or round in a circle.
+    case record(section: Int, index: Int)
+}
+
+extension SnapshotError: CustomStringConvertible {
+    /// What is wrong, for a person.
+    public var description: String {
+        switch self {
+        case .tooShort: "the table snapshot is cut short"
+        case .misaligned: "the table snapshot is not aligned to 8 octets"
+        case .notASnapshot: "the bytes are not a table snapshot"
+        case .version(let found, let supported):
+            "the table snapshot has layout version \(found), and this engine reads \(supported)"
+        case .section(let section): "section \(section) of the table snapshot does not fit in it"
+        case .record(let section, let index):
+            "record \(index) in section \(section) of the table snapshot points nowhere"
+        }
+    }
+}
+
+/// Where the sections of a snapshot are.
+struct CheckedLayout {
+    var generation: UInt64 = 0
+    var counterCount = 0
+    var offsets = [Int](repeating: 0, count: Section.allCases.count)
+    var counts = [Int](repeating: 0, count: Section.allCases.count)
+
+    func offset(_ section: Section) -> Int { offsets[section.rawValue] }
+    func count(_ section: Section) -> Int { counts[section.rawValue] }
+    func mask(_ section: Section) -> UInt64 { UInt64(count(section) - 1) }
+}
+
+/// The one check of a snapshot. Each rule is what some unchecked read relies on.
+struct SnapshotValidation {
+    let bytes: UnsafeRawBufferPointer
+    var layout = CheckedLayout()
+
+    static func check(_ bytes: UnsafeRawBufferPointer) throws(SnapshotError) -> CheckedLayout {
+        var validation = SnapshotValidation(bytes: bytes)
+        try validation.checkSections()
+        try validation.checkInterfaces()
+        try validation.checkEntries()
+        try validation.checkHashTables()
+        try validation.checkPrefixes()
+        try validation.checkGroups()
+        return validation.layout
+    }
+
+    // MARK: Reading
+
+    private func word(_ offset: Int) -> UInt64 { bytes.load(fromByteOffset: offset, as: UInt64.self) }
+
+    private func word(_ section: Section, _ index: Int, _ field: Int) -> UInt64 {
+        word(layout.offset(section) &+ index &* section.stride &+ field &* 8)
+    }
+
+    private func halves(_ section: Section, _ index: Int, _ field: Int) -> (low: Int, high: Int) {
+        let word = word(section, index, field)
+        return (Int(word & 0xFFFF_FFFF), Int(word >> 32))
+    }
+
+    /// Calls `isSound` with the index of every record, and throws at the first that is not.
+    private func all(_ section: Section, _ isSound: (Int) -> Bool) throws(SnapshotError) {
+        for index in 0..<layout.count(section) where !isSound(index) {
+            throw .record(section: section.rawValue, index: index)
+        }
+    }
+
+    /// A hash table has a power of two of slots, and one that is empty, where every search ends.
+    private func requireHashTable(
+        _ section: Section, start: Int = 0, count: Int, isEmpty: (Int) -> Bool
+    ) throws(SnapshotError) {
+        guard count > 0, count & (count - 1) == 0, (start..<start + count).contains(where: isEmpty) else {
+            throw .section(section.rawValue)
+        }
+    }
+
+    private func range(_ halves: (low: Int, high: Int), fits section: Section) -> Bool {
+        halves.low + halves.high <= layout.count(section)
+    }
+
+    // MARK: Rules
+
+    private mutating func checkSections() throws(SnapshotError) {
+        guard bytes.count >= Layout.preambleSize, let base = bytes.baseAddress else { throw .tooShort }
+        guard UInt(bitPattern: base) % 8 == 0 else { throw .misaligned }
+        guard word(0) == Layout.magic else { throw .notASnapshot }
+        let version = UInt32(truncatingIfNeeded: word(8))
+        guard version == Layout.version else { throw .version(found: version, supported: Layout.version) }
+        guard word(8) >> 32 == UInt64(Section.allCases.count) else { throw .notASnapshot }
+        guard word(24) <= UInt64(bytes.count) else { throw .tooShort }
+        let size = Int(word(24))
+        layout.generation = word(16)
+        guard word(32) <= 1 << 24 else { throw .notASnapshot }
+        layout.counterCount = Int(word(32))
+        for section in Section.allCases {
+            let offset = word(Layout.headerSize + section.rawValue * 16)
+            let count = word(Layout.headerSize + section.rawValue * 16 + 8)
+            guard offset % 8 == 0, offset >= UInt64(Layout.preambleSize), offset <= UInt64(size),
+                count <= (UInt64(size) - offset) / UInt64(section.stride), count <= UInt64(UInt32.max)
+            else { throw .section(section.rawValue) }
+            layout.offsets[section.rawValue] = Int(offset)
+            layout.counts[section.rawValue] = Int(count)
+        }
+    }
+
+    private func checkInterfaces() throws(SnapshotError) {
+        let scopes = layout.count(.scopes)
+        guard layout.count(.interfaces) <= Layout.maximumInterfaces else { throw .section(Section.interfaces.rawValue) }
+        guard scopes > 0 else { throw .section(Section.scopes.rawValue) }
+        try all(.interfaces) { index in
+            let addresses = (halves(.interfaces, index, 1).high, halves(.interfaces, index, 2).low)
+            return range(addresses, fits: .addresses) && halves(.interfaces, index, 2).high < scopes
+                && halves(.interfaces, index, 3).low < scopes
+        }
+        try all(.addresses) { index in
+            let tag = word(.addresses, index, 2)
+            return isFamily(tag & 0xFF, length: tag >> 8)
+        }
+        let (four, six) = (Int(word(40) & 0xFFFF_FFFF), Int(word(40) >> 32))
+        for fallback in [four, six] where fallback != Int(Layout.none) {
+            guard fallback < layout.count(.addresses) else { throw .section(Section.addresses.rawValue) }
+        }
+    }
+
+    private func isFamily(_ family: UInt64, length: UInt64) -> Bool {
+        family == 4 && length <= 32 || family == 6 && length <= 128
+    }
+
+    private func checkEntries() throws(SnapshotError) {
+        try all(.entries) { index in
+            let targets = halves(.entries, index, 0)
+            let (counter, flags) = halves(.entries, index, 1)
+            let family = flags >> 8 & 0xFF
+            return targets.high > 0 && range(targets, fits: .targets) && counter < layout.counterCount
+                && flags & 0xFF < 4 && [0, 4, 6].contains(family) && flags >> 16 == 0
+        }
+        try all(.targets) { index in
+            let (interface, head) = halves(.targets, index, 0)
+            let (kind, system, family) = (UInt8(head & 0xFF), UInt8(head >> 8 & 0xFF), head >> 16)
+            let familyFits =
+                switch kind {
+                case Layout.kindMAC: family == 0
+                case Layout.kindNetwork: family == 4 || family == 6
+                case Layout.kindNeighbour: family == 0 || family == 4 || family == 6
+                default: false
+                }
+            return interface < layout.count(.interfaces) && familyFits && DestinationSystemType(rawValue: system) != nil
+        }
+    }
+
+    private func checkHashTables() throws(SnapshotError) {
+        let scopes = layout.count(.scopes)
+        try requireHashTable(.macs, count: layout.count(.macs)) { word(.macs, $0, 0) == Layout.emptyMAC }
+        try all(.macs) { index in
+            let found = halves(.macs, index, 1)
+            let system = UInt8(truncatingIfNeeded: word(.macs, index, 2) >> 8)
+            return word(.macs, index, 0) == Layout.emptyMAC
+                || found.low < scopes && found.high < scopes && DestinationSystemType(rawValue: system) != nil
+        }
+        try requireHashTable(.addressSlots, count: layout.count(.addressSlots)) { word(.addressSlots, $0, 2) == 0 }
+        try requireHashTable(.claims, count: layout.count(.claims)) { word(.claims, $0, 0) == 0 }
+        try requireHashTable(.groupSlots, count: layout.count(.groupSlots)) { word(.groupSlots, $0, 0) == 0 }
+        try all(.groupSlots) { index in
+            word(.groupSlots, index, 0) == 0 || halves(.groupSlots, index, 1).high < layout.count(.groups)
+        }
+    }
+
+    private func checkPrefixes() throws(SnapshotError) {
+        for section in [Section.sourcePrefixes, .destinationPrefixes, .claimedPrefixes] {
+            guard layout.count(section) > 0 else { throw .section(section.rawValue) }
+            try all(section) { index in
+                let (parent, length) = halves(section, index, 0)
+                // The first record stands for any. A chain to it ends, because lengths fall along it.
+                if index == 0 { return parent == 0 && length == Int(Layout.anyBit) }
+                return length <= 128 && parent < index && (parent == 0 || halves(section, parent, 0).high < length)
+            }
+        }
+        guard layout.count(.prefixIndexes) == PrefixIndexKind.allCases.count else {
+            throw .section(Section.prefixIndexes.rawValue)
+        }
+        for kind in PrefixIndexKind.allCases { try checkPrefixIndex(kind) }
+    }
+
+    private func checkPrefixIndex(_ kind: PrefixIndexKind) throws(SnapshotError) {
+        let prefixes: Section =
+            switch kind {
+            case .source4, .source6: .sourcePrefixes
+            case .destination4, .destination6: .destinationPrefixes
+            case .claimed4, .claimed6: .claimedPrefixes
+            }
+        let four = kind == .source4 || kind == .destination4 || kind == .claimed4
+        let mask = word(.prefixIndexes, kind.rawValue, 1)
+        let start = word(.prefixIndexes, kind.rawValue, 0)
+        let (lengths, fallback) = halves(.prefixIndexes, kind.rawValue, 2)
+        let slots = UInt64(layout.count(.prefixSlots))
+        guard start <= slots, mask < slots - start, lengths <= Layout.maximumLengths, fallback < layout.count(prefixes)
+        else { throw .record(section: Section.prefixIndexes.rawValue, index: kind.rawValue) }
+        var previous = 0
+        for index in 0..<lengths {
+            let offset =
+                layout.offset(.prefixIndexes) + kind.rawValue * Section.prefixIndexes.stride + Layout.lengthsOffset
+            let length = Int(bytes[offset + index])
+            guard length > previous, length <= (four ? 32 : 128) else {
+                throw .record(section: Section.prefixIndexes.rawValue, index: kind.rawValue)
+            }
+            previous = length
+        }
+        try requireHashTable(.prefixSlots, start: Int(start), count: Int(mask) + 1) {
+            halves(.prefixSlots, $0, 2).low == Int(Layout.emptyLength)
+        }
+        for index in Int(start)...Int(start + mask) {
+            let (length, best) = halves(.prefixSlots, index, 2)
+            guard length == Int(Layout.emptyLength) || best < layout.count(prefixes) else {
+                throw .record(section: Section.prefixSlots.rawValue, index: index)
+            }
+        }
+    }
+
+    private func checkGroups() throws(SnapshotError) {
+        let entries = layout.count(.entries)
+        // Groups stand in the order of their intervals and fragments, so that one pass sees every record once.
+        var (interval, fragment) = (0, 0)
+        for index in 0..<layout.count(.groups) {
+            let (requests, responses) = (halves(.groups, index, 0), halves(.groups, index, 1))
+            let fragments = halves(.groups, index, 2)
+            let other = halves(.groups, index, 3).low
+            guard requests.low == interval, responses.low == interval + requests.high, fragments.low == fragment,
+                range(responses, fits: .intervals), range(fragments, fits: .fragments),
+                other == Int(Layout.none) || other < entries,
+                isAscending(.intervals, requests), isAscending(.intervals, responses),
+                isAscending(.fragments, fragments)
+            else { throw .record(section: Section.groups.rawValue, index: index) }
+            interval = responses.low + responses.high
+            fragment += fragments.high
+        }
+        try all(.intervals) { index in
+            let bounds = halves(.intervals, index, 0)
+            return bounds.low <= bounds.high && halves(.intervals, index, 1).low < entries
+        }
+        try all(.fragments) { halves(.fragments, $0, 0).high < entries }
+    }
+
+    /// True where every record of a range starts after the one before it ends.
+    private func isAscending(_ section: Section, _ range: (low: Int, high: Int)) -> Bool {
+        guard range.high > 1 else { return true }
+        return (range.low + 1..<range.low + range.high).allSatisfy { index in
+            let before = halves(section, index - 1, 0)
+            return halves(section, index, 0).low > (section == .intervals ? before.high : before.low)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+import Wire
+
+/// An entry that a problem speaks of.
+public struct EntryReference: Sendable, Hashable, CustomStringConvertible {
+    /// Its index in the table's entries.
+    public let index: Int
+    /// Its name.
+    public let name: String
+
+    /// Memberwise.
+    public init(index: Int, name: String) {
+        self.index = index
+        self.name = name
+    }
+
+    /// The name, and the index from 0 that tells apart entries that share it.
+    public var description: String { "\(name) (#\(index))" }
+}
+
+/// One reason why a table is not compiled.
+public enum TableProblem: Sendable, Hashable {
+    /// Both match the same packets, and neither is more specific.
+    case tie(EntryReference, EntryReference)
+    /// An entry that sends nothing.
+    case noTargets(EntryReference)
+    /// An entry names an interface that the table does not have.
+    case entryInterface(EntryReference, interface: Int)
+    /// Source and destination are of different families.
+    case mixedFamilies(EntryReference)
+    /// A rewritten address is not of the family of the packets that the entry matches, or the entry matches both.
+    case rewriteAcrossFamilies(EntryReference, IPAddress)
+    /// The destination is rewritten, and was not one address: on the way back nothing tells which to restore.
+    case rewriteOfPrefix(EntryReference, IPAddress)
+    /// Ports are given, and the protocol is not, or has none.
+    case portsWithoutProtocol(EntryReference)
+    /// The index of a counter is negative, above 2^24, or that of another entry.
+    case counter(EntryReference, Int)
+    /// A MAC address that no single station can have.
+    case macAddress(MACAddress, place: String)
+    /// A network address that no host can have.
+    case address(IPAddress, place: String)
+    /// More than 4,096 interfaces.
+    case tooManyInterfaces(Int)
+    /// The MTU is not in 576…65521, or is below 1280 with IPv6 addresses beside it.
+    case mtu(interface: String, Int)
+    /// A neighbour, source or claim names an interface that the table does not have.
+    case interface(Int, place: String)
+    /// Two MAC addresses for one neighbour.
+    case neighbourTwice(interface: String, IPAddress)
+    /// Two nodes with one MAC address on an interface, or a node with the engine's.
+    case sourceTwice(interface: String, MACAddress, nodes: [String])
+}
+
+extension TableProblem: CustomStringConvertible {
+    /// What is wrong, and the mend, for a person.
+    public var description: String {
+        switch self {
+        case .tie(let first, let second):
+            "\(first) and \(second) match the same packets and neither is more specific: "
+                + "give one of them a received interface, prefix or port of its own"
+        case .noTargets(let entry):
+            "\(entry) sends nothing: give it a send interface and a send address"
+        case .entryInterface(let entry, let interface):
+            "\(entry) names interface #\(interface), which does not exist"
+        case .mixedFamilies(let entry):
+            "\(entry) has a source of one address family and a destination of the other"
+        case .rewriteAcrossFamilies(let entry, let address):
+            "\(entry) rewrites to \(address), and not all that it matches is of that address family: "
+                + "give it a source or destination of the same family"
+        case .rewriteOfPrefix(let entry, let address):
+            "\(entry) rewrites a whole prefix of destinations to \(address), and nothing could restore them on the way "
+                + "back: use a MAC send address, or one destination"
+        case .portsWithoutProtocol(let entry):
+            "\(entry) has service ports and no protocol with ports (TCP, UDP, SCTP, DCCP, UDP-Lite)"
+        case .counter(let entry, let counter):
+            "\(entry) has counter \(counter), which another entry has or no entry can have"
+        case .macAddress(let mac, let place):
+            "\(place): \(mac) is not the MAC address of one station"
+        case .address(let address, let place):
+            "\(place): \(address) is not an address that one host can have"
+        case .tooManyInterfaces(let count):
+            "\(count) interfaces are more than \(Layout.maximumInterfaces)"
+        case .mtu(let interface, let mtu):
+            "interface \(interface): an MTU of \(mtu) is not in 576…65521 (1280…65521 with IPv6 addresses)"
+        case .interface(let interface, let place):
+            "\(place) names interface #\(interface), which does not exist"
+        case .neighbourTwice(let interface, let address):
+            "interface \(interface): neighbour \(address) has two MAC addresses"
+        case .sourceTwice(let interface, let mac, let nodes):
+            "interface \(interface): \(nodes.joined(separator: " and ")) both have the MAC address \(mac)"
+        }
+    }
+}
+
+/// All that is wrong with a table, in the order of its entries.
+public struct TableError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// At least one.
+    public let problems: [TableProblem]
+
+    /// - Parameter problems: At least one.
+    public init(problems: [TableProblem]) {
+        self.problems = problems
+    }
+
+    /// One problem per line.
+    public var description: String { problems.map(\.description).joined(separator: "\n") }
+}

@@ -1,0 +1,82 @@
+import CLinux
+import CNetlink
+
+/// A namespace found under /run/netns.
+public struct NamespaceEntry: Hashable, Sendable {
+    /// Its name.
+    public let name: String
+    /// The alias of its lo: Tapline's mark, where it is Tapline's.
+    public let mark: String?
+    /// The file is there, but no namespace is mounted on it.
+    public let isStale: Bool
+
+    /// An entry; see the properties.
+    public init(name: String, mark: String?, isStale: Bool = false) {
+        self.name = name
+        self.mark = mark
+        self.isStale = isStale
+    }
+}
+
+/// Making, listing and deleting named namespaces.
+extension NetworkNamespace {
+    /// Makes a namespace, marks it, switches its lo on, writes the sysctls, and only then publishes it as
+    /// /run/netns/`name`: nobody ever finds it unmarked.
+    ///
+    /// - Parameters:
+    ///   - mark: Written as the alias of the namespace's lo.
+    ///   - sysctls: Names with dots, below `net.`, and values; applied in order.
+    /// - Throws: EEXIST where the name is taken, by a stale file too.
+    public static func create(
+        _ name: String, mark: String, sysctls: [(name: String, value: String)] = []
+    ) throws(SystemError) -> NetworkNamespace {
+        let path = try NamespaceDirectory.path(of: name)
+        return try onThreadOfItsOwn { () throws(SystemError) in
+            try SystemError.check(
+                clinux_unshare(CLONE_NEWNET), "create the network namespace", name)
+            let netlink = try NetlinkSocket()
+            try netlink.applyLink(index: 1, LinkSettings(name: "lo", mark: mark))
+            for sysctl in sysctls { try Sysctl.writeHere(sysctl.name, sysctl.value) }
+            let file = try SystemError.checkErrno(
+                clinux_open("/proc/thread-self/ns/net", O_RDONLY, 0), "open the network namespace", name)
+            let namespace = try NetworkNamespace(name: name, owning: file, netlink: netlink)
+            try NamespaceDirectory.publish(path, name)
+            return namespace
+        }
+    }
+
+    /// Takes the name away, whether a namespace is mounted on it or the file is stale. The namespace itself goes when
+    /// no process, descriptor or socket holds it any more. Asks no mark: look at `mark(of:)` first.
+    public static func delete(_ name: String) throws(SystemError) {
+        try NamespaceDirectory.withdraw(try NamespaceDirectory.path(of: name), name)
+    }
+
+    /// The mark (the alias of its lo) of the namespace called `name`; nil where it has none.
+    public static func mark(of name: String) throws(SystemError) -> String? {
+        try open(name).mark
+    }
+
+    /// The mark of this namespace.
+    public var mark: String? {
+        get throws(SystemError) { try netlink.link(index: 1)?.alias }
+    }
+
+    /// Every name under /run/netns, with marks, in the order of the names.
+    ///
+    /// A namespace that goes while it is looked at is left out.
+    public static func list() throws(SystemError) -> [NamespaceEntry] {
+        var entries: [NamespaceEntry] = []
+        for name in try NamespaceDirectory.names() {
+            do throws(SystemError) {
+                entries.append(NamespaceEntry(name: name, mark: try mark(of: name), isStale: false))
+            } catch {
+                switch error.errno {
+                case ENOENT: continue
+                case EINVAL: entries.append(NamespaceEntry(name: name, mark: nil, isStale: true))
+                default: throw error
+                }
+            }
+        }
+        return entries
+    }
+}

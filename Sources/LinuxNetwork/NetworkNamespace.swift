@@ -1,0 +1,103 @@
+import CLinux
+import CNetlink
+
+/// An open network namespace, and a netlink socket in it.
+///
+/// While this object lives, the namespace lives, deleted or not; so do the devices in it.
+public final class NetworkNamespace: Sendable {
+    /// Its name under /run/netns, or what it was opened by.
+    public let name: String
+    /// A descriptor of the namespace, for setns and IFLA_NET_NS_FD.
+    public let descriptor: Int32
+    /// The number of the namespace (the inode of its nsfs file): equal for equal namespaces.
+    public let identity: UInt64
+    private let socket: LazySocket
+
+    init(name: String, owning descriptor: Int32, netlink: NetlinkSocket? = nil) throws(SystemError) {
+        let owned = OwnedDescriptor(owning: descriptor)
+        var status = stat()
+        try SystemError.checkErrno(fstat(owned.number, &status), "inspect the network namespace", name)
+        self.name = name
+        self.identity = UInt64(status.st_ino)
+        self.socket = LazySocket(netlink)
+        self.descriptor = owned.release()
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    /// The namespace's netlink socket, opened at its first use.
+    public var netlink: NetlinkSocket {
+        get throws(SystemError) {
+            try socket.get { () throws(SystemError) in try perform { () throws(SystemError) in try NetlinkSocket() } }
+        }
+    }
+
+    /// Runs `body` inside the namespace, on a thread of its own that ends with it.
+    ///
+    /// Sockets and TAPs opened there stay bound to the namespace and work from any thread.
+    public func perform<Value: ~Copyable>(
+        _ body: () throws(SystemError) -> Value
+    ) throws(SystemError) -> Value {
+        try onThreadOfItsOwn { () throws(SystemError) in
+            try SystemError.check(
+                clinux_setns(descriptor, CLONE_NEWNET), "enter the network namespace", name)
+            return try body()
+        }
+    }
+
+    /// The namespace called `name` under /run/netns.
+    ///
+    /// - Throws: ENOENT where there is none, EINVAL where the file is stale: no namespace is mounted on it.
+    public static func open(_ name: String) throws(SystemError) -> NetworkNamespace {
+        let path = try NamespaceDirectory.path(of: name)
+        let file = OwnedDescriptor(
+            owning: try SystemError.checkErrno(
+                clinux_open(path, O_RDONLY, 0), "open the network namespace", name))
+        guard NamespaceDirectory.isNamespace(file.number) else {
+            throw SystemError("open the network namespace", "\(name): its file is stale", errno: EINVAL)
+        }
+        return try NetworkNamespace(name: name, owning: file.release())
+    }
+
+    /// The network namespace of a process.
+    public static func open(pid: Int32) throws(SystemError) -> NetworkNamespace {
+        let name = "of process \(pid)"
+        let file = try SystemError.checkErrno(
+            clinux_open("/proc/\(pid)/ns/net", O_RDONLY, 0), "open the network namespace", name)
+        return try NetworkNamespace(name: name, owning: file)
+    }
+
+    /// The network namespace of the calling thread.
+    public static func current() throws(SystemError) -> NetworkNamespace {
+        let file = try SystemError.checkErrno(
+            clinux_open("/proc/thread-self/ns/net", O_RDONLY, 0), "open the network namespace", "of this thread")
+        return try NetworkNamespace(name: "of this thread", owning: file)
+    }
+}
+
+/// A socket opened by whoever needs it first.
+private final class LazySocket: @unchecked Sendable {
+    private var socket: NetlinkSocket?
+    private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+
+    init(_ socket: NetlinkSocket?) {
+        self.socket = socket
+        pthread_mutex_init(lock, nil)
+    }
+
+    deinit {
+        pthread_mutex_destroy(lock)
+        lock.deallocate()
+    }
+
+    func get(_ open: () throws(SystemError) -> NetlinkSocket) throws(SystemError) -> NetlinkSocket {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        if let socket { return socket }
+        let opened = try open()
+        socket = opened
+        return opened
+    }
+}

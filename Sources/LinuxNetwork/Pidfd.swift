@@ -1,0 +1,97 @@
+import CLinux
+
+/// How a process ended.
+public enum ProcessExit: Hashable, Sendable, CustomStringConvertible {
+    /// It exited with this status.
+    case exited(Int32)
+    /// This signal ended it.
+    case signalled(Int32)
+
+    /// 0, or what a shell shows: the status, or 128 and the signal.
+    public var code: Int32 {
+        switch self {
+        case .exited(let status): status
+        case .signalled(let signal): 128 + signal
+        }
+    }
+
+    /// "exited with status 1", "was ended by signal 9".
+    public var description: String {
+        switch self {
+        case .exited(let status): "exited with status \(status)"
+        case .signalled(let signal): "was ended by signal \(signal)"
+        }
+    }
+}
+
+/// A process that no other can be mistaken for, however process numbers are reused.
+public final class Pidfd: Sendable {
+    /// The process's number, as this process's PID namespace counts.
+    public let pid: Int32
+    /// A descriptor that becomes readable (POLLIN) when the process ends; valid as long as this object lives.
+    public let descriptor: Int32
+
+    /// Opens a process that is there now.
+    ///
+    /// - Throws: ESRCH where it is not.
+    public init(pid: Int32) throws(SystemError) {
+        descriptor = try SystemError.check(clinux_pidfd_open(pid), "open the process", "\(pid)")
+        self.pid = pid
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    /// Sends a signal. A process that has ended takes it without a word.
+    public func signal(_ number: Int32) throws(SystemError) {
+        let result = clinux_pidfd_send_signal(descriptor, number)
+        if result == -ESRCH { return }
+        try SystemError.check(result, "send signal \(number) to the process", "\(pid)")
+    }
+
+    /// Sends a signal to the whole process group that the process leads (as one started in a session of its own does).
+    public func signalGroup(_ number: Int32) throws(SystemError) {
+        guard !hasEnded else { return }
+        if kill(-pid, number) != 0 {
+            let error = currentErrno()
+            if error == ESRCH { return }
+            throw SystemError("send signal \(number) to the process group", "\(pid)", errno: error)
+        }
+    }
+
+    /// Whether the process has ended.
+    public var hasEnded: Bool { waitForEnd(milliseconds: 0) }
+
+    /// Waits until the process has ended, at most so long (-1: for ever). True when it has.
+    public func waitForEnd(milliseconds: Int32) -> Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        while true {
+            let count = poll(&entry, 1, milliseconds)
+            if count < 0 && currentErrno() == EINTR { continue }
+            return count > 0
+        }
+    }
+
+    /// Waits for a child of this process and returns how it ended. Only one caller gets it.
+    ///
+    /// - Throws: ECHILD where it is no child, or was waited for before.
+    public func wait() throws(SystemError) -> ProcessExit {
+        guard let status = try wait(options: 0) else {
+            throw SystemError("wait for the process", "\(pid)", errno: ECHILD)
+        }
+        return status
+    }
+
+    /// How a child of this process ended, or nil while it runs.
+    public func statusIfEnded() throws(SystemError) -> ProcessExit? {
+        try wait(options: Int32(WNOHANG))
+    }
+
+    private func wait(options: Int32) throws(SystemError) -> ProcessExit? {
+        var code: Int32 = 0, status: Int32 = 0
+        let result = clinux_pidfd_wait(descriptor, options, &code, &status)
+        guard try SystemError.check(result, "wait for the process", "\(pid)") == 1 else { return nil }
+        return code == Int32(CLD_EXITED) ? .exited(status) : .signalled(status)
+    }
+}

@@ -1,0 +1,164 @@
+import CLinux
+
+/// A program to start.
+public struct Command: Hashable, Sendable {
+    /// The program's absolute path.
+    public var path: String
+    /// Its arguments, the zeroth (its own name) among them.
+    public var arguments: [String]
+    /// Its whole environment, as NAME=value.
+    public var environment: [String]
+    /// Where it starts; the node's root, or this process's directory, where nil.
+    public var workingDirectory: String?
+    /// Its descriptors: number there → descriptor here. 0, 1 and 2 are /dev/null where absent; all others are closed.
+    public var descriptors: [Int32: Int32]
+    /// Keep this process's session, process group and terminal, as an interactive `exec` wants; a session of its own
+    /// otherwise.
+    public var keepsSession: Bool
+    /// SIGKILL when this process ends, however it ends.
+    public var diesWithParent: Bool
+
+    /// A program to start; see the properties.
+    public init(
+        _ path: String, arguments: [String], environment: [String] = [], workingDirectory: String? = nil,
+        descriptors: [Int32: Int32] = [:], keepsSession: Bool = false, diesWithParent: Bool = false
+    ) {
+        self.path = path
+        self.arguments = arguments
+        self.environment = environment
+        self.workingDirectory = workingDirectory
+        self.descriptors = descriptors
+        self.keepsSession = keepsSession
+        self.diesWithParent = diesWithParent
+    }
+
+    /// `/bin/sh -c script`.
+    public static func shell(
+        _ script: String, environment: [String] = [], workingDirectory: String? = nil,
+        descriptors: [Int32: Int32] = [:]
+    ) -> Command {
+        Command(
+            "/bin/sh", arguments: ["sh", "-c", script], environment: environment, workingDirectory: workingDirectory,
+            descriptors: descriptors)
+    }
+}
+
+/// What a node's processes see in place of the host's.
+public struct NodeView: Hashable, Sendable {
+    /// Shown at its own path inside the node's private /run.
+    public var directory: String?
+    /// Files bound over others: path in the node → path here. A target that the host does not have is skipped.
+    public var binds: [String: String]
+
+    /// - Parameters:
+    ///   - directory: The node's own directory ($TAPLINE_DIR).
+    ///   - binds: Path in the node → path here: "/etc/hosts" and "/etc/resolv.conf", as a rule.
+    public init(directory: String? = nil, binds: [String: String] = [:]) {
+        self.directory = directory
+        self.binds = binds
+    }
+}
+
+/// Starting processes: nodes' inits and programs.
+///
+/// All are cloned on one thread that lives as long as the process, for the kernel counts a parent's *thread* when it
+/// sends the death signal.
+public enum ProcessLauncher {
+    /// Starts PID 1 of a node: a PID and mount namespace of its own in the given network namespace, with its own
+    /// /proc, /sys and /run. It reaps, and is killed when this process ends, and all of the node's processes with it.
+    ///
+    /// Killing it kills the node's processes. It has ended itself only when they are reaped, and the programs spawned
+    /// by this process are this process's to reap: wait for them first, or on other threads.
+    public static func startInit(
+        in namespace: NetworkNamespace, view: NodeView = NodeView()
+    ) throws(SystemError) -> Pidfd {
+        let strings = CStrings()
+        let binds = view.binds.sorted { $0.key < $1.key }.map {
+            clinux_bind(source: strings.pointer($0.value), target: strings.pointer($0.key))
+        }
+        let directory = view.directory.map { UnsafePointer(strings.pointer($0)) }
+        return try PermanentThread.shared.run { () throws(SystemError) in
+            var stage = CLINUX_STAGE_NONE
+            let pid = binds.withUnsafeBufferPointer { binds in
+                var node = clinux_node_init(
+                    network_namespace: namespace.descriptor, directory: directory, binds: binds.baseAddress,
+                    bind_count: binds.count)
+                return clinux_node_init(&node, &stage)
+            }
+            withExtendedLifetime(strings) {}
+            try SystemError.check(pid, "start the node's init (\(stage.sentence))", namespace.name)
+            return try Pidfd(pid: pid)
+        }
+    }
+
+    /// Starts a program, as a child of this process.
+    ///
+    /// - Parameter node: A node's init, whose network, mount and PID namespaces the program runs in; nil for this
+    ///   process's own.
+    /// - Throws: What failed between the fork and the program's first instruction.
+    public static func spawn(_ command: Command, node: Pidfd? = nil) throws(SystemError) -> Pidfd {
+        let strings = CStrings()
+        let path = strings.pointer(command.path)
+        var arguments = command.arguments.map { Optional(strings.pointer($0)) } + [nil]
+        var environment = command.environment.map { Optional(strings.pointer($0)) } + [nil]
+        let directory = command.workingDirectory.map { UnsafePointer(strings.pointer($0)) }
+        let placed = command.descriptors.map { clinux_placed_fd(source: $0.value, target: $0.key) }
+        return try PermanentThread.shared.run { () throws(SystemError) in
+            var stage = CLINUX_STAGE_NONE
+            let pid = arguments.withUnsafeMutableBufferPointer { arguments in
+                environment.withUnsafeMutableBufferPointer { environment in
+                    placed.withUnsafeBufferPointer { placed in
+                        var spawn = clinux_spawn(
+                            path: path, arguments: arguments.baseAddress, environment: environment.baseAddress,
+                            working_directory: directory, node: node?.descriptor ?? -1, fds: placed.baseAddress,
+                            fd_count: placed.count, keep_session: command.keepsSession ? 1 : 0,
+                            parent_death_signal: command.diesWithParent ? SIGKILL : 0)
+                        return clinux_spawn(&spawn, &stage)
+                    }
+                }
+            }
+            withExtendedLifetime(strings) {}
+            try SystemError.check(pid, "start the program (\(stage.sentence))", command.path)
+            return try Pidfd(pid: pid)
+        }
+    }
+}
+
+/// Zero-terminated copies that live as long as this object.
+private final class CStrings {
+    private var pointers: [UnsafeMutablePointer<CChar>] = []
+
+    func pointer(_ text: String) -> UnsafeMutablePointer<CChar> {
+        let copy = strdup(text)!
+        pointers.append(copy)
+        return copy
+    }
+
+    deinit {
+        for pointer in pointers { free(pointer) }
+    }
+}
+
+extension clinux_stage {
+    /// What was being done.
+    var sentence: String {
+        switch self {
+        case CLINUX_STAGE_CLONE: "making its process"
+        case CLINUX_STAGE_JOIN_NETWORK: "entering the network namespace"
+        case CLINUX_STAGE_PRIVATE_MOUNTS: "making its mounts private"
+        case CLINUX_STAGE_MOUNT_PROC: "mounting /proc"
+        case CLINUX_STAGE_MOUNT_SYS: "mounting /sys"
+        case CLINUX_STAGE_MOUNT_RUN: "mounting /run"
+        case CLINUX_STAGE_BIND_DIRECTORY: "binding the node's directory"
+        case CLINUX_STAGE_BIND_FILE: "binding a file"
+        case CLINUX_STAGE_JOIN_NODE: "entering the node"
+        case CLINUX_STAGE_SECOND_CLONE: "making its process in the node"
+        case CLINUX_STAGE_SESSION: "making its session"
+        case CLINUX_STAGE_WORKING_DIRECTORY: "entering its working directory"
+        case CLINUX_STAGE_DESCRIPTORS: "placing its descriptors"
+        case CLINUX_STAGE_EXECUTE: "executing it"
+        case CLINUX_STAGE_DIED: "it died before it was ready"
+        default: "starting"
+        }
+    }
+}

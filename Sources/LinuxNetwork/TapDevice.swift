@@ -1,0 +1,103 @@
+import CLinux
+import CNetlink
+import Wire
+
+/// What the reader of a TAP can finish by itself: TUNSETOFFLOAD's flags (linux/if_tun.h).
+public struct TapOffloads: OptionSet, Hashable, Sendable {
+    /// The flags as the kernel has them.
+    public let rawValue: UInt32
+
+    /// Flags as the kernel has them.
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    /// Packets whose checksum is partial.
+    public static let checksum = TapOffloads(rawValue: 0x01)
+    /// TCP segments larger than the MTU, over IPv4.
+    public static let tcp4 = TapOffloads(rawValue: 0x02)
+    /// TCP segments larger than the MTU, over IPv6.
+    public static let tcp6 = TapOffloads(rawValue: 0x04)
+    /// UDP segments larger than the MTU, over IPv4 (Linux 6.2).
+    public static let udp4 = TapOffloads(rawValue: 0x20)
+    /// UDP segments larger than the MTU, over IPv6 (Linux 6.2).
+    public static let udp6 = TapOffloads(rawValue: 0x40)
+    /// All of them: 0x67.
+    public static let all: TapOffloads = [.checksum, .tcp4, .tcp6, .udp4, .udp6]
+    /// What kernels before 6.2 take: 0x07.
+    public static let withoutUDP: TapOffloads = [.checksum, .tcp4, .tcp6]
+}
+
+/// A TAP device made here, and its queues.
+///
+/// Frames on a queue start with a virtio_net_hdr of 10 octets, little-endian. The device goes when the last
+/// descriptor of the last queue is closed, in whichever process; the descriptors keep its namespace alive.
+public final class TapDevice: Sendable {
+    /// The device's name.
+    public let name: String
+    /// Its number in its namespace.
+    public let index: Int32
+    /// What the kernel took of the offloads asked for.
+    public let offloads: TapOffloads
+    /// The queues' descriptors, nonblocking, valid as long as this object lives.
+    public var queues: [Int32] { owned.numbers }
+    private let owned: OwnedDescriptors
+
+    /// Makes a TAP in `namespace` and opens its queues there.
+    ///
+    /// - Parameters:
+    ///   - settings: Its MTU is at most 65,521 octets. A transmit queue of 1000 packets where none is given.
+    ///   - queues: At least one; all are of the same device (IFF_MULTI_QUEUE, also for one).
+    ///   - offloads: Asked for; `.withoutUDP` of them where the kernel refuses.
+    /// - Throws: EBUSY where the name is taken by a TAP in use, EINVAL where by another kind of device.
+    public init(
+        _ settings: LinkSettings, in namespace: NetworkNamespace, queues count: Int = 1, offloads: TapOffloads = .all
+    ) throws(SystemError) {
+        var settings = try settings.checked()
+        settings.transmitQueueLength = settings.transmitQueueLength ?? 1000
+        let netlink = try namespace.netlink
+        guard try netlink.link(named: settings.name) == nil else {
+            throw SystemError("create the TAP", settings.name, errno: EEXIST)
+        }
+        let descriptors = try namespace.perform { () throws(SystemError) -> OwnedDescriptors in
+            var queues = OwnedDescriptors()
+            for _ in 0..<max(1, count) { queues.append(try Self.openQueue(settings.name)) }
+            return queues
+        }
+        var taken = offloads
+        for queue in descriptors.numbers { taken = try Self.setOffloads(queue, taken, settings.name) }
+        let link = try netlink.existingLink(named: settings.name)
+        try netlink.applyLink(index: link.index, settings)
+        name = settings.name
+        index = link.index
+        self.offloads = taken
+        owned = descriptors
+    }
+
+    /// Opens one more queue of the device, in the namespace where the device is now.
+    public func openQueue(in namespace: NetworkNamespace) throws(SystemError) -> OwnedDescriptor {
+        let queue = try namespace.perform { () throws(SystemError) in try Self.openQueue(name) }
+        _ = try Self.setOffloads(queue.number, offloads, name)
+        return queue
+    }
+
+    /// Attaches or detaches a queue by its descriptor (or a duplicate of it): the kernel steers frames to those that
+    /// are attached.
+    public static func setQueue(_ descriptor: Int32, attached: Bool) throws(SystemError) {
+        try SystemError.check(
+            clinux_tap_set_queue(descriptor, attached ? 1 : 0), attached ? "attach the queue" : "detach the queue",
+            "\(descriptor)")
+    }
+
+    private static func openQueue(_ name: String) throws(SystemError) -> OwnedDescriptor {
+        OwnedDescriptor(
+            owning: try SystemError.check(clinux_tap_open(name, 1), "open a queue of the TAP", name))
+    }
+
+    private static func setOffloads(
+        _ queue: Int32, _ offloads: TapOffloads, _ name: String
+    ) throws(SystemError) -> TapOffloads {
+        if clinux_tap_set_offload(queue, offloads.rawValue) == 0 { return offloads }
+        let fewer = offloads.intersection(.withoutUDP)
+        try SystemError.check(clinux_tap_set_offload(queue, fewer.rawValue), "set the offloads of the TAP", name)
+        return fewer
+    }
+}

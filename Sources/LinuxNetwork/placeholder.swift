@@ -1,3 +1,0 @@
-import CLinux
-import CNetlink
-import Wire

@@ -1,0 +1,181 @@
+// One pass over a frame: every check that forwarding relies on, and no allocation.
+
+extension PacketFields {
+    /// Reads the frame, which begins with its Ethernet header, into this value.
+    ///
+    /// Only what keeps the flow from being read, or what no receiver could use, is malformed; transport checksums are
+    /// not verified here.
+    public mutating func parse(_ frame: RawSpan) -> ParseVerdict {
+        hasQuoted = false
+        message = .none
+        guard let ethernet = EthernetView(frame) else { return .malformed(.truncatedEthernet) }
+        destinationMAC = ethernet.destination
+        sourceMAC = ethernet.source
+        etherType = ethernet.type
+        guard !sourceMAC.isMulticast, !sourceMAC.isZero else { return .malformed(.badSourceMAC) }
+        switch etherType {
+        case EtherType.ipv4: return parseIPv4(frame)
+        case EtherType.ipv6: return parseIPv6(frame)
+        case EtherType.arp: return .arp
+        default: return .unsupported
+        }
+    }
+
+    @inline(__always)
+    private mutating func parseIPv4(_ frame: RawSpan) -> ParseVerdict {
+        networkOffset = EthernetView.length
+        guard let header = IPv4View(frame, at: EthernetView.length) else { return .malformed(.truncatedIPv4) }
+        guard header.version == 4 else { return .malformed(.badIPv4Version) }
+        let headerLength = header.headerLength
+        let totalLength = header.totalLength
+        guard headerLength >= IPv4View.minimumLength else { return .malformed(.badIPv4HeaderLength) }
+        guard totalLength <= frame.byteCount &- EthernetView.length else { return .malformed(.badIPv4TotalLength) }
+        guard headerLength <= totalLength else {
+            return .malformed(totalLength < IPv4View.minimumLength ? .badIPv4TotalLength : .badIPv4HeaderLength)
+        }
+        guard header.checksumIsValid else { return .malformed(.badIPv4HeaderChecksum) }
+        family = .ipv4
+        transportOffset = EthernetView.length &+ headerLength
+        end = EthernetView.length &+ totalLength
+        hopLimit = header.timeToLive
+        dontFragment = header.dontFragment
+        fragment = header.fragment
+        transportProtocol = header.protocolNumber
+        flow.source = header.source
+        flow.destination = header.destination
+        flow.protocolNumber = header.protocolNumber
+        if let reason = addressFault() { return .malformed(reason) }
+        if headerLength > IPv4View.minimumLength,
+            let reason = Self.optionsFault(frame, EthernetView.length &+ IPv4View.minimumLength..<transportOffset)
+        {
+            return .malformed(reason)
+        }
+        if fragment != .whole,
+            let reason = fragmentFault(offset: header.dataOffset, more: header.moreFragments, limit: 65_535 - headerLength)
+        {
+            return .malformed(reason)
+        }
+        return parseTransport(frame)
+    }
+
+    @inline(__always)
+    private mutating func parseIPv6(_ frame: RawSpan) -> ParseVerdict {
+        networkOffset = EthernetView.length
+        guard let header = IPv6View(frame, at: EthernetView.length) else { return .malformed(.truncatedIPv6) }
+        guard header.version == 6 else { return .malformed(.badIPv6Version) }
+        let start = EthernetView.length &+ IPv6View.length
+        guard header.payloadLength <= frame.byteCount &- start else { return .malformed(.badIPv6PayloadLength) }
+        family = .ipv6
+        end = start &+ header.payloadLength
+        hopLimit = header.hopLimit
+        dontFragment = true
+        flow.source = header.source
+        flow.destination = header.destination
+        if let reason = addressFault() { return .malformed(reason) }
+        let chain = IPv6ExtensionHeaders(frame, first: header.nextHeader, start: start, end: end)
+        switch chain.failure {
+        case .none: break
+        case .truncated: return .malformed(.truncatedExtensionHeader)
+        case .tooLong: return .malformed(.headerChainTooLong)
+        case .misplaced: return .malformed(.misplacedExtensionHeader)
+        case .sourceRouted: return .malformed(.sourceRouted)
+        }
+        transportOffset = chain.offset
+        transportProtocol = chain.nextHeader
+        fragment = chain.fragment
+        flow.protocolNumber = fragment == .whole ? chain.nextHeader : chain.fragmentProtocol
+        if fragment != .whole,
+            let reason = fragmentFault(offset: chain.fragmentOffset, more: chain.moreFragments, limit: 65_535)
+        {
+            return .malformed(reason)
+        }
+        return parseTransport(frame)
+    }
+
+    /// What no packet between hosts may have in its addresses or its hop limit.
+    @inline(__always)
+    private func addressFault() -> MalformedReason? {
+        if flow.source.isMulticast || flow.source.isLimitedBroadcast { return .sourceIsMulticast }
+        if flow.source.isLoopback || flow.destination.isLoopback { return .loopbackAddress }
+        return hopLimit == 0 ? .hopLimitZero : nil
+    }
+
+    /// Options that cannot be read, or a source route whose pointer is not past its end.
+    private static func optionsFault(_ frame: RawSpan, _ range: Range<Int>) -> MalformedReason? {
+        var options = IPv4Options(frame, range)
+        while let option = options.next() {
+            guard option.isSourceRoute else { continue }
+            guard option.length >= 3 else { return .badIPv4Options }
+            if Int(frame.uncheckedUInt8(at: option.offset + 2)) <= option.length { return .sourceRouted }
+        }
+        return options.isMalformed ? .badIPv4Options : nil
+    }
+
+    /// - Parameters:
+    ///   - offset: The fragment's place in the datagram, in octets.
+    ///   - limit: The most octets that the datagram's fragmentable part can have.
+    private func fragmentFault(offset: Int, more: Bool, limit: Int) -> MalformedReason? {
+        let length = end - transportOffset
+        // The unfragmentable part of a first IPv6 fragment ends at its fragment header, whose length is a multiple of
+        // eight, as are those of the extension headers behind it: `length` is right modulo eight.
+        if more, length % 8 != 0 || length == 0 { return .badFragment }
+        if fragment == .later, length == 0 || offset + length > limit { return .badFragment }
+        if fragment == .later, flow.protocolNumber == IPProtocol.tcp, offset < 20 { return .badFragment }
+        return nil
+    }
+
+    @inline(__always)
+    private mutating func parseTransport(_ frame: RawSpan) -> ParseVerdict {
+        flow.hasPorts = false
+        flow.sourcePort = 0
+        flow.destinationPort = 0
+        guard fragment != .later else {
+            headerLength = transportOffset
+            return .packet
+        }
+        let length = IPProtocol.minimumLength(transportProtocol, family)
+        let available = end &- transportOffset
+        guard available >= length else {
+            return .malformed(message(of: transportProtocol) ? .truncatedICMP : .truncatedTransport)
+        }
+        headerLength = transportOffset &+ length
+        switch transportProtocol {
+        case IPProtocol.tcp:
+            guard let header = TCPView(frame, at: transportOffset) else { return .malformed(.truncatedTransport) }
+            guard header.headerLength >= TCPView.minimumLength,
+                header.headerLength <= available || fragment == .first
+            else { return .malformed(.badTCPOffset) }
+        case IPProtocol.udp:
+            guard let header = UDPView(frame, at: transportOffset) else { return .malformed(.truncatedTransport) }
+            guard header.length >= UDPView.length, header.length <= available || fragment == .first else {
+                return .malformed(.badUDPLength)
+            }
+        case IPProtocol.icmp, IPProtocol.icmpv6:
+            if message(of: transportProtocol) { return parseICMP(frame) }
+        default:
+            break
+        }
+        if fragment == .whole, IPProtocol.hasPorts(transportProtocol) {
+            flow.hasPorts = true
+            flow.sourcePort = frame.uncheckedUInt16(at: transportOffset)
+            flow.destinationPort = frame.uncheckedUInt16(at: transportOffset &+ 2)
+        }
+        return .packet
+    }
+
+    /// True for the control protocol of the packet's own family.
+    @inline(__always)
+    private func message(of protocolNumber: UInt8) -> Bool {
+        protocolNumber == (family == .ipv4 ? IPProtocol.icmp : IPProtocol.icmpv6)
+    }
+
+    private mutating func parseICMP(_ frame: RawSpan) -> ParseVerdict {
+        guard let header = ICMPView(frame, at: transportOffset) else { return .malformed(.truncatedICMP) }
+        icmpType = header.type
+        icmpCode = header.code
+        message = ICMPView.message(type: header.type, family)
+        guard message == .error, fragment == .whole else { return .packet }
+        if let reason = parseQuoted(frame) { return .malformed(reason) }
+        return .packet
+    }
+}

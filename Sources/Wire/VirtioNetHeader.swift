@@ -1,0 +1,85 @@
+/// The ten octets before each frame of a TAP opened with `IFF_VNET_HDR` (virtio 1.2, section 5.1.6; linux/virtio_net.h).
+///
+///      0               1               2               3
+///     +---------------+---------------+-------------------------------+
+///     |     flags     |   gso_type    |            hdr_len            |
+///     +---------------+---------------+-------------------------------+
+///     |            gso_size           |          csum_start           |
+///     +-------------------------------+-------------------------------+
+///     |          csum_offset          |
+///     +-------------------------------+
+///
+/// The 16-bit fields are in the host's byte order.
+public struct VirtioNetHeader: Sendable, Equatable {
+    /// The header's length in octets.
+    public static let length = 10
+    /// Flag: the transport checksum is partial.
+    public static let needsChecksum: UInt8 = 1
+    /// Flag: the checksum has been validated.
+    public static let dataValid: UInt8 = 2
+    /// `gsoType`: one packet.
+    public static let gsoNone: UInt8 = 0
+    /// `gsoType`: TCP over IPv4 to be segmented.
+    public static let gsoTCPv4: UInt8 = 1
+    /// `gsoType`: UDP to be fragmented (UFO).
+    public static let gsoUDP: UInt8 = 3
+    /// `gsoType`: TCP over IPv6 to be segmented.
+    public static let gsoTCPv6: UInt8 = 4
+    /// `gsoType`: UDP to be segmented (USO).
+    public static let gsoUDPL4: UInt8 = 5
+    /// Bit of `gsoType`: the TCP segments have ECN set.
+    public static let gsoECN: UInt8 = 0x80
+
+    /// `needsChecksum`, `dataValid`.
+    public var flags: UInt8 = 0
+    /// One of the `gso…` constants, with or without `gsoECN`.
+    public var gsoType: UInt8 = 0
+    /// The length of the headers that each segment repeats; a hint.
+    public var headerLength: UInt16 = 0
+    /// The payload octets of each segment.
+    public var gsoSize: UInt16 = 0
+    /// The offset in the frame where the checksum's coverage begins.
+    public var checksumStart: UInt16 = 0
+    /// The offset of the checksum field from `checksumStart`.
+    public var checksumOffset: UInt16 = 0
+
+    /// No offload: all zero.
+    @inlinable
+    public init() {}
+
+    /// Reads the header at the beginning of `bytes`; nil where that is shorter than ten octets.
+    @inlinable
+    public init?(_ bytes: RawSpan) {
+        guard bytes.byteCount >= Self.length else { return nil }
+        flags = bytes.unsafeLoadUnaligned(fromByteOffset: 0, as: UInt8.self)
+        gsoType = bytes.unsafeLoadUnaligned(fromByteOffset: 1, as: UInt8.self)
+        headerLength = bytes.unsafeLoadUnaligned(fromByteOffset: 2, as: UInt16.self)
+        gsoSize = bytes.unsafeLoadUnaligned(fromByteOffset: 4, as: UInt16.self)
+        checksumStart = bytes.unsafeLoadUnaligned(fromByteOffset: 6, as: UInt16.self)
+        checksumOffset = bytes.unsafeLoadUnaligned(fromByteOffset: 8, as: UInt16.self)
+    }
+
+    /// Writes the header to the first ten octets of `bytes`, which must be there (checked).
+    @inlinable
+    public func write(into bytes: inout MutableRawSpan) {
+        bytes.storeBytes(of: flags, toByteOffset: 0, as: UInt8.self)
+        bytes.storeBytes(of: gsoType, toByteOffset: 1, as: UInt8.self)
+        bytes.storeBytes(of: headerLength, toByteOffset: 2, as: UInt16.self)
+        bytes.storeBytes(of: gsoSize, toByteOffset: 4, as: UInt16.self)
+        bytes.storeBytes(of: checksumStart, toByteOffset: 6, as: UInt16.self)
+        bytes.storeBytes(of: checksumOffset, toByteOffset: 8, as: UInt16.self)
+    }
+
+    /// True where the frame is to be segmented.
+    @inlinable
+    public var isSegmented: Bool { gsoType & ~Self.gsoECN != Self.gsoNone }
+
+    /// What the transport checksum field of the packet at `fields` holds.
+    ///
+    /// Partial only where the coverage begins at the packet's own transport header: inside a tunnel it is another
+    /// header's checksum that is unfinished, and the one that a rewrite edits is full.
+    @inlinable
+    public func checksumState(of fields: PacketFields) -> ChecksumState {
+        flags & Self.needsChecksum != 0 && Int(checksumStart) == fields.transportOffset ? .partial : .full
+    }
+}
