@@ -106,6 +106,7 @@ private let mistakes: [Mistake] = [
     Mistake("a check without a number", adding: "checks:\n  - { name: x, entry: shop.request.fw, packets: many }", 21, 49, "`packets` is \"many\"", ">= 1"),
     Mistake("a check with a stray key", adding: "checks:\n  - { name: x, on: alice, run: a, frames: 1 }", 21, 35, "`frames` has no meaning beside `on`"),
     Mistake("a check with a bad pattern", adding: "checks:\n  - { name: x, on: alice, run: a, expect: { matches: '(' } }", 21, 54, "is not a regular expression"),
+    Mistake("a check of an unknown reason", adding: "checks:\n  - { name: x, drops: no-servic, frames: 0 }", 21, 23, "there is no drop reason", "did you mean \"no-service\"?"),
     Mistake("an entry by hand without a target", adding: "entries:\n  distribution:\n    - { name: x, received-interface: customers }", 22, 7, "has no `to`"),
     Mistake("an entry by hand from elsewhere", adding: "entries:\n  sequencing:\n    - { name: x, received-interface: customers, source: fw, to: web }", 22, 57, "\"fw\" is not on interface \"customers\""),
     Mistake("two entries by hand that tie", adding: "entries:\n  sequencing:\n    - { name: x, received-interface: customers, to: web }\n    - { name: y, received-interface: customers, to: fw }", 23, 7, "entry \"y\" and entry \"x\" on line 22 match the same packets"),
