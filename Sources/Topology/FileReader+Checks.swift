@@ -17,6 +17,7 @@ extension FileReader {
         let fields = nodes.fields(node, "a check", keys: Self.checkKeys)
         let kinds = ["on", "log", "entry", "drops"].filter { fields[$0] != nil }
         guard kinds.count == 1, let kind = kinds.first else {
+            guard fields.isMapping else { return nil }
             diagnostics.error(
                 node.position, "a check must have one of `on`, `log`, `entry` and `drops`",
                 mend: "write { name: …, on: node, run: command }, for example")

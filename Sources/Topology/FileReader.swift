@@ -119,11 +119,11 @@ struct FileReader {
         service.distribute = nodes.texts(fields["distribute"], "an application of `distribute`")
         service.sequence = nodes.texts(fields["sequence"], "an application of `sequence`")
         service.owner = nodes.text(fields["owner"], "the owner")?.value
-        if nodes.list(fields["address"]).isEmpty {
+        if nodes.list(fields["address"]).isEmpty, fields.isMapping {
             diagnostics.error(
                 name.position, "\(subject) has no address", mend: "add `address: …`, where its customers send")
         }
-        if nodes.list(fields["sequence"]).isEmpty {
+        if nodes.list(fields["sequence"]).isEmpty, fields.isMapping {
             diagnostics.error(
                 name.position, "\(subject) has no sequence",
                 mend: "add `sequence: [ … ]`, ending at a terminal application or a router")

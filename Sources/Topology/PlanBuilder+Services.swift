@@ -28,10 +28,10 @@ extension PlanBuilder {
             pending = []
         }
         checkChain(of: raw, service.chain)
-        checkDistribution(of: raw, head: service.chain.first)
+        checkDistribution(of: raw, head: service.chain.first, isSound: diagnostics.count == before)
         resolveScopes(&service)
         guard diagnostics.count == before, !service.chain.isEmpty else { return }
-        guard service.chain.allSatisfy({ !legs[$0].isEmpty }) else { return }
+        guard (service.chain + service.passives.joined()).allSatisfy({ !legs[$0].isEmpty }) else { return }
         services.append(service)
     }
 
@@ -62,13 +62,13 @@ extension PlanBuilder {
         raw.distribute.compactMap { nodeIndex[$0.value] }.filter { file.nodes[$0].passive }.uniqued()
     }
 
-    private func checkDistribution(of raw: RawService, head: Int?) {
+    private func checkDistribution(of raw: RawService, head: Int?, isSound: Bool) {
         var seen: Set<String> = []
         for name in raw.distribute {
             guard let node = node(name, [.application, .router], "application") else { continue }
             if !seen.insert(name.value).inserted {
                 diagnostics.error(name.position, "\(quoted(name.value)) is in `distribute` twice", mend: "remove one")
-            } else if !file.nodes[node].passive, let head, node != head {
+            } else if !file.nodes[node].passive, let head, node != head, !followsMistakes, isSound {
                 diagnostics.error(
                     name.position,
                     "\(quoted(name.value)) would get a copy and later the packet itself: it is neither passive nor the "

@@ -6,6 +6,7 @@ import Wire
 @Suite struct PlanTests {
     @Test func thePictureGivesTheEntriesOfThePicture() throws {
         let plan = try plan(picture)
+        _ = try TableCompiler.compile(plan.table, generation: 1)
         let four = plan.entryLines.filter { $0.contains(" 6/80") && $0.contains("203.0.113.80") }
         #expect(four == [
             "D shop.request.customers: customers dst 203.0.113.80 6/80 -> inspection!ids.inspection + inspection!fw.inspection",
@@ -121,5 +122,14 @@ import Wire
         #expect(legs.allSatisfy { $0.device.utf8.count <= 15 && ($0.fabricDevice?.utf8.count ?? 0) <= 15 })
         let firewall = plan.node("fw").legs.map(\.device)
         #expect(Set(firewall).count == 2)
+    }
+
+    @Test func theScenarioOfTheRepositoryHasAPlan() throws {
+        var root = #filePath.split(separator: "/").dropLast(3).map(String.init)
+        root += ["Topologies", "four-interface", "topology.yaml"]
+        let plan = try Planner.plan(TopologyFile.read("/" + root.joined(separator: "/")))
+        _ = try TableCompiler.compile(plan.table, generation: 1)
+        #expect(plan.nodes.map(\.name) == ["alice", "bob", "ids", "firewall", "shop", "library"])
+        #expect(plan.checks.count > 20)
     }
 }

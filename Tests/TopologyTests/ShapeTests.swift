@@ -3,6 +3,13 @@ import Testing
 import Topology
 import Wire
 
+/// The plan of a text, whose table the engine must take.
+private func plan(_ text: String) throws -> AppliancePlan {
+    let plan = try Planner.plan(TopologyFile.parse(text, path: "t.yaml"))
+    _ = try TableCompiler.compile(plan.table, generation: 1)
+    return plan
+}
+
 /// The shapes of chains beyond the picture.
 @Suite struct ShapeTests {
     @Test func aNetworkSendAddressRewritesBothWays() throws {
