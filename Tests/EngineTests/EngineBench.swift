@@ -148,8 +148,10 @@ final class EngineBench {
             EngineResources(
                 queues: taps.map(\.queues), counters: counters, counterLayout: layout, neighbours: neighbours,
                 table: table, tableSize: size, generation: generation))
-        guard case .ready(let confinement) = try link.receive() else {
-            throw EngineError("start the engine", because: "it did not become ready")
+        let event = try link.receive()
+        guard case .ready(let confinement) = event else {
+            let end = try process.wait()
+            throw EngineError("start the engine", because: "it said \(String(describing: event)), and \(end)")
         }
         return Running(process: process, link: link, confinement: confinement)
     }
