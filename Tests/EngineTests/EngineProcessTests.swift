@@ -232,7 +232,9 @@ import Wire
         _ = engine
         let client = try bench.socket(0, SOCK_DGRAM)
         defer { close(client) }
-        // Nobody serves it: the customer's kernel hears of it.
+        // Nobody serves it: the customer's kernel hears of it, and tells those who want to know.
+        var one: Int32 = 1
+        setsockopt(client, Int32(IPPROTO_IP), IP_RECVERR, &one, 4)
         _ = EngineBench.with(EngineBench.socketAddress("203.0.113.99", 7)) { connect(client, $0, $1) }
         #expect(send(client, "x", 1, 0) == 1)
         var byte: UInt8 = 0
