@@ -46,7 +46,7 @@ let package = Package(
         .target(
             name: "Appliance",
             dependencies: [
-                "Topology", "Engine", "LinuxNetwork",
+                "Topology", "Engine", "LinuxNetwork", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
@@ -68,5 +68,7 @@ let package = Package(
             name: "EngineTests", dependencies: ["Engine", "LinuxNetwork", "CAllocations"], swiftSettings: settings),
         .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
         .testTarget(name: "ApplianceTests", dependencies: ["Appliance"], swiftSettings: settings),
+        // Whole topologies through the built programs, judged by real peers.
+        .testTarget(name: "IntegrationTests", dependencies: ["tapline", "tapline-engine"], swiftSettings: settings),
     ]
 )

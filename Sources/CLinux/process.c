@@ -199,6 +199,9 @@ pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *s
     }
     struct report report = {.stage = CLINUX_STAGE_DIED, .error = ECHILD};
     if (read_report(ends[0], &report) != sizeof report) report = (struct report){CLINUX_STAGE_DIED, ECHILD, 0};
+    // Until the init has closed its end, the last of its descriptors.
+    struct report end;
+    while (read_report(ends[0], &end) > 0) continue;
     close(ends[0]);
     *stage = (enum clinux_stage)report.stage;
     if (report.stage == CLINUX_STAGE_NONE) return pid;

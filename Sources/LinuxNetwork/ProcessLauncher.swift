@@ -66,6 +66,9 @@ public struct NodeView: Hashable, Sendable {
 public enum ProcessLauncher {
     /// Starts PID 1 of a node: a PID and mount namespace of its own in the given network namespace, with its own
     /// /proc, /sys and /run. It reaps, and is killed when this process ends, and all of the node's processes with it.
+    ///
+    /// Killing it kills the node's processes. It has ended itself only when they are reaped, and the programs spawned
+    /// by this process are this process's to reap: wait for them first, or on other threads.
     public static func startInit(
         in namespace: NetworkNamespace, view: NodeView = NodeView()
     ) throws(SystemError) -> Pidfd {

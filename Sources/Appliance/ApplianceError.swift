@@ -1,0 +1,60 @@
+/// The exit statuses of `tapline`; scripts depend on them.
+public enum ExitCode: Int32, Sendable, Codable {
+    /// What was asked for has been done, and every check held.
+    case success = 0
+    /// A check of the file did not hold.
+    case checkFailed = 1
+    /// It could not be done: something failed while running.
+    case failed = 2
+    /// The topology file is wrong.
+    case file = 3
+    /// The machine lacks something: root, /dev/net/tun, a program.
+    case machine = 4
+    /// The name is taken, or there is no topology of that name.
+    case name = 5
+    /// The command line is wrong.
+    case usage = 64
+}
+
+/// What went wrong, as one sentence for a person, with what would mend it, and the exit status that goes with it.
+public struct ApplianceError: Error, Sendable, Codable, Equatable {
+    /// The exit status of the command that ends with this error.
+    public var status: ExitCode
+    /// One sentence, without a full stop: what was attempted, on which node, at which line, and what came back.
+    public var message: String
+    /// What would mend it, where that is known.
+    public var mend: String?
+    /// Lines that explain it: the last lines of a log, the errors of a file.
+    public var details: [String]
+
+    /// Memberwise.
+    public init(_ status: ExitCode, _ message: String, mend: String? = nil, details: [String] = []) {
+        self.status = status
+        self.message = message
+        self.mend = mend
+        self.details = details
+    }
+
+    /// What `up` and `run` end with where a signal or `tapline down` stops them halfway.
+    public static let interrupted = ApplianceError(.failed, "interrupted; what was made so far has been taken away")
+}
+
+extension ApplianceError: CustomStringConvertible {
+    /// The sentence and its mend.
+    public var description: String {
+        if let mend { "\(message); \(mend)" } else { message }
+    }
+}
+
+extension ApplianceError {
+    /// The sentence for a system call that failed.
+    static func system(_ attempted: String, errno code: Int32, mend: String? = nil) -> ApplianceError {
+        ApplianceError(.failed, "\(attempted): \(errorText(code))", mend: mend)
+    }
+
+    /// `error` as it is where it is one of ours, else its text behind what was attempted.
+    static func wrapping(_ error: any Error, _ attempted: String, mend: String? = nil) -> ApplianceError {
+        if let known = error as? ApplianceError { return known }
+        return ApplianceError(.failed, "\(attempted): \(error)", mend: mend)
+    }
+}

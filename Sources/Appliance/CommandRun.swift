@@ -1,0 +1,110 @@
+import Glibc
+import LinuxNetwork
+
+/// How one run of a command ended.
+struct CommandOutcome: Sendable {
+    /// nil where it was ended because its time was over, or because of an interruption.
+    var end: LinuxNetwork.ExitStatus?
+    /// Standard output and error together, at most the bound.
+    var output: [UInt8] = []
+    /// There was more.
+    var truncated = false
+
+    /// The output as text.
+    var text: String { String(decoding: output, as: UTF8.self) }
+}
+
+/// Runs one command to its end in the calling thread, and takes what it prints.
+enum CommandRun {
+    /// The most that is kept of what a command prints, in octets.
+    static let outputBound = 1 << 20
+
+    /// Runs a shell command in a node, and keeps what it prints.
+    static func captured(
+        _ command: String, in entrance: NodeEntrance, node: Pidfd, timeout: Int, interruption: Interruption
+    ) throws(ApplianceError) -> CommandOutcome {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw .system("cannot make a pipe", errno: errno) }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        defer { close(ends[0]) }
+        let child: Pidfd
+        do throws(SystemError) {
+            defer { close(ends[1]) }
+            child = try ProcessLauncher.spawn(entrance.command(command, output: ends[1]), node: node)
+        } catch {
+            throw ApplianceError(.failed, "\(error)")
+        }
+        return finish(child, output: ends[0], timeout: timeout, interruption: interruption)
+    }
+
+    /// Waits for `child`; when its time is over, or `interruption` is raised, ends its whole process group.
+    ///
+    /// - Parameter output: The reading end of a pipe that it prints into, or nil where that goes elsewhere.
+    static func finish(
+        _ child: Pidfd, output: Int32?, timeout: Int, interruption: Interruption
+    ) -> CommandOutcome {
+        let deadline = monotonicMilliseconds() + timeout
+        var outcome = CommandOutcome()
+        var open = output != nil
+        while true {
+            var waiting = [
+                pollfd(fd: child.descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: interruption.descriptor, events: Int16(POLLIN), revents: 0),
+            ]
+            if open, let output { waiting.append(pollfd(fd: output, events: Int16(POLLIN), revents: 0)) }
+            let left = deadline - monotonicMilliseconds()
+            if left <= 0 || interruption.isRaised { break }
+            guard poll(&waiting, nfds_t(waiting.count), Int32(clamping: left)) >= 0 || errno == EINTR else { break }
+            if open, waiting[2].revents != 0, let output { open = take(output, &outcome) }
+            guard waiting[0].revents != 0, let end = try? child.statusIfEnded() else { continue }
+            outcome.end = end
+            // What the command left in the background may hold the pipe open: its own end counts, and what it has
+            // printed until then, which is no more than a pipe holds.
+            var turns = 17
+            while open, turns > 0, let output, pollOne(output, POLLIN, milliseconds: 0) {
+                open = take(output, &outcome)
+                turns -= 1
+            }
+            return outcome
+        }
+        end(child)
+        return outcome
+    }
+
+    /// Ends a child's process group and reaps the child.
+    static func end(_ child: Pidfd) {
+        try? child.signalGroup(SIGKILL)
+        try? child.signal(SIGKILL)
+        if child.waitForEnd(milliseconds: 2000) { _ = try? child.statusIfEnded() }
+    }
+
+    /// False at the end of the pipe.
+    private static func take(_ descriptor: Int32, _ outcome: inout CommandOutcome) -> Bool {
+        guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return false }
+        let room = outputBound - outcome.output.count
+        if bytes.count > room { outcome.truncated = true }
+        outcome.output += bytes.prefix(max(0, room))
+        return true
+    }
+}
+
+extension NodeEntrance {
+    /// A shell command as the node runs it.
+    func command(_ text: String, output: Int32) -> Command {
+        Command(
+            "/bin/sh", arguments: ["sh", "-c", text],
+            environment: environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" },
+            workingDirectory: directory, descriptors: [1: output, 2: output], diesWithParent: true)
+    }
+}
+
+extension LinuxNetwork.ExitStatus {
+    /// The end of a sentence.
+    var told: String {
+        switch self {
+        case .exited(let status): "ended with status \(status)"
+        case .signalled(let number): "was ended by signal \(number) (\(String(cString: strsignal(number))))"
+        }
+    }
+}

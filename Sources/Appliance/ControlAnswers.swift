@@ -1,0 +1,161 @@
+import Forwarding
+import Topology
+import Wire
+
+/// What the control process answers on its socket. On the loop's thread.
+extension ControlProcess {
+    func answer(_ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void) {
+        var response = ControlResponse()
+        do throws(ApplianceError) {
+            switch request.command {
+            case .status: response.status = status()
+            case .tables:
+                response.tables = TableListing(name: plan.name, table: table) { [engine] in
+                    engine?.entry($0) ?? (0, 0)
+                }
+            case .stop:
+                response.stopping = true
+                reply(response)
+                interruption.raise()
+                return
+            case .node:
+                response.node = try node(request.node ?? "").enter().entrance
+            case .reload:
+                reload(request.file ?? file, reply)
+                return
+            }
+        } catch {
+            response = ControlResponse(error: error)
+        }
+        reply(response)
+    }
+
+    private func status() -> StatusReport {
+        let state: StatusReport.State =
+            switch phase {
+            case .starting: .starting
+            case .up: .up
+            case .stopping: .stopping
+            }
+        let interfaces = table.interfaces.enumerated().map { index, interface in
+            let count = engine?.interface(index)
+            return StatusReport.Interface(
+                name: interface.name, mac: "\(interface.mac)", mtu: interface.mtu,
+                addresses: interface.addresses.map { "\($0)" },
+                nodes: plan.nodes.filter { $0.legs.contains { $0.interface == index } }.map(\.name),
+                receivedPackets: count?.received.packets ?? 0, receivedBytes: count?.received.bytes ?? 0,
+                sentPackets: count?.sent.packets ?? 0, sentBytes: count?.sent.bytes ?? 0)
+        }
+        let drops = DropReason.allCases.compactMap { reason -> StatusReport.Drop? in
+            guard let frames = engine?.drops(reason), frames > 0 else { return nil }
+            return StatusReport.Drop(reason: reason.name, sentence: reason.sentence, frames: frames)
+        }
+        return StatusReport(
+            name: plan.name, state: state, run: run, file: file, pid: ownPid, since: since,
+            engine: engine.map {
+                StatusReport.Engine(
+                    pid: $0.pid, state: $0.state.rawValue, starts: $0.starts, lastEnd: $0.lastEnd,
+                    workers: $0.workers, tables: $0.tables)
+            }, interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+    }
+
+    private func nodeStatus(_ node: NodeRuntime) -> StatusReport.Node {
+        StatusReport.Node(
+            name: node.plan.name, kind: node.plan.kind.rawValue, type: node.plan.type,
+            namespace: node.plan.namespace, state: node.state.rawValue, pid: node.pid, restarts: node.restarts,
+            lastEnd: node.lastEnd,
+            legs: node.plan.legs.map { leg in
+                StatusReport.Leg(
+                    interface: plan.interfaces[leg.interface].name, role: leg.role, device: leg.device,
+                    mac: "\(leg.mac)", addresses: leg.addresses.map { "\($0)" })
+            })
+    }
+
+    // MARK: - Another table
+
+    /// Reads the file on a thread of its own, and publishes its table where nothing but the table differs.
+    private func reload(_ path: String, _ reply: @escaping (ControlResponse) -> Void) {
+        let (name, loop, plan) = (plan.name, loop, plan)
+        let answer = Box(reply)
+        let fail: @Sendable (ApplianceError) -> Void = { error in
+            loop.submit { answer.value(ControlResponse(error: error)) }
+        }
+        let work: @Sendable () -> Void = { [self] in
+            do throws(ApplianceError) {
+                let fresh = try PlanReader.plan(path, name: name)
+                if let difference = plan.differenceBesideTable(from: fresh) {
+                    throw ApplianceError(
+                        .file, "more than the table differs: \(difference)",
+                        mend: "take '\(name)' away and bring it up again")
+                }
+                loop.submit { self.publish(fresh.table) { answer.value($0) } }
+            } catch {
+                fail(error)
+            }
+        }
+        do throws(ApplianceError) { try startThread(work) } catch { fail(error) }
+    }
+
+    /// Publishes a table whose entries keep the counters of those that they equal in the one before.
+    private func publish(_ fresh: ForwardingTable, _ reply: @escaping (ControlResponse) -> Void) {
+        guard let engine else {
+            reply(ControlResponse(error: ApplianceError(.failed, "there is no engine yet", mend: "try again")))
+            return
+        }
+        let (numbered, kept) = fresh.keepingCounters(of: table)
+        engine.publish(numbered) { [weak self] result in
+            var response = ControlResponse()
+            switch result {
+            case .success:
+                self?.table = numbered
+                response.reload = ReloadReport(entries: numbered.entries.count, kept: kept)
+            case .failure(let error): response.error = error
+            }
+            reply(response)
+        }
+    }
+}
+
+extension ForwardingTable {
+    /// This table with the counters of `before` for the entries that are in both, and fresh ones for the others; and
+    /// how many were in both. A counter that an entry of `before` had is given to no other.
+    func keepingCounters(of before: ForwardingTable) -> (table: ForwardingTable, kept: Int) {
+        var known: [Entry: [Int]] = [:]
+        var next = 0
+        for entry in before.entries {
+            var key = entry
+            key.counter = 0
+            known[key, default: []].append(entry.counter)
+            next = Swift.max(next, entry.counter + 1)
+        }
+        var table = self
+        var kept = 0
+        for index in table.entries.indices {
+            table.entries[index].counter = 0
+            if let counter = known[table.entries[index]]?.popLast() {
+                table.entries[index].counter = counter
+                kept += 1
+            } else {
+                table.entries[index].counter = next
+                next += 1
+            }
+        }
+        return (table, kept)
+    }
+}
+
+extension AppliancePlan {
+    /// What differs beside the entries and the checks, as the end of a sentence; nil where nothing does.
+    func differenceBesideTable(from other: AppliancePlan) -> String? {
+        if interfaces != other.interfaces || table.interfaces != other.table.interfaces { return "the interfaces" }
+        if workers != other.workers { return "the number of workers" }
+        let theirs = Dictionary(other.nodes.map { ($0.name, $0) }) { first, _ in first }
+        for node in nodes {
+            guard var changed = theirs[node.name] else { return "node \(node.name) is gone" }
+            changed.line = node.line
+            if changed != node { return "node \(node.name)" }
+        }
+        let mine = Set(nodes.map(\.name))
+        return other.nodes.first { !mine.contains($0.name) }.map { "node \($0.name) is new" }
+    }
+}

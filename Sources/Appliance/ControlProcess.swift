@@ -1,0 +1,331 @@
+import CLinux
+import Forwarding
+import Glibc
+import LinuxNetwork
+import Logging
+import Synchronization
+import Topology
+
+/// The control process of one topology: builds it, starts and watches what runs in it, answers its socket, and takes
+/// it away, whatever ends it.
+///
+/// One per process, made before any other thread is there: it blocks SIGINT, SIGTERM and SIGHUP for all threads, and
+/// takes each as the wish to end.
+public final class ControlProcess: @unchecked Sendable {
+    /// What is to be done once all is up.
+    public enum Purpose: Sendable {
+        /// Stay until told to end.
+        case stay
+        /// Prove the file's checks, then end.
+        case prove
+    }
+
+    let plan: AppliancePlan
+    let file: String
+    let directory: StateDirectory
+    let loop: EventLoop
+    let interruption: Interruption
+    let progress: ProgressSink
+    private let state: Mutex<ApplianceState>
+    private let signals: Int32
+    private let created = wallClockSeconds()
+
+    // Set while coming up, before anybody else can look, and then used on the loop's thread.
+    var logger = Logger(label: "tapline") { _ in SwiftLogNoOpLogHandler() }
+    var table: ForwardingTable
+    var nodes: [NodeRuntime] = []
+    var engine: EngineSupervisor?
+    private var built: BuiltTopology?
+    private var server: ControlServer?
+
+    /// - Parameters:
+    ///   - file: The topology file's absolute path.
+    ///   - progress: Takes what is told, from any thread.
+    public init(plan: AppliancePlan, file: String, progress: @escaping ProgressSink) throws(ApplianceError) {
+        self.plan = plan
+        self.file = file
+        self.progress = progress
+        table = plan.table
+        directory = try StateDirectory(name: plan.name)
+        var ending = sigset_t()
+        sigemptyset(&ending)
+        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&ending, number) }
+        pthread_sigmask(SIG_BLOCK, &ending, nil)
+        signal(SIGPIPE, SIG_IGN)
+        signals = signalfd(-1, &ending, 0x80000 | 0x800)  // SFD_CLOEXEC | SFD_NONBLOCK
+        guard signals >= 0 else { throw .system("cannot take signals", errno: errno) }
+        interruption = try Interruption()
+        loop = try EventLoop()
+        state = Mutex(
+            ApplianceState(
+                name: plan.name, run: ApplianceState.newRun(), file: file,
+                namespaces: PlanBuilder.namespaces(of: plan)))
+        let (signals, interruption) = (signals, interruption)
+        loop.submit { [loop] in
+            loop.watch(signals) { _ in
+                // One is enough; more of them change nothing, so that nothing cuts the taking away short.
+                while readOnce(signals, limit: 1024)?.isEmpty == false {}
+                interruption.raise()
+            }
+        }
+    }
+
+    /// This run's mark.
+    var run: String { state.withLock { $0.run } }
+    /// How far it has come.
+    var phase: ApplianceState.Phase { state.withLock { $0.phase } }
+    /// Seconds since 1970.
+    var since: Int { created }
+
+    /// Does it all, from nothing to nothing.
+    ///
+    /// - Returns: Whether every check held; true where there were none to prove.
+    /// - Throws: Why it did not come up, or what could not be taken away. What was made is taken away in any case.
+    public func perform(_ purpose: Purpose) throws(ApplianceError) -> Bool {
+        let started = monotonicMilliseconds()
+        try Machine.check()
+        let enginePath = try Machine.enginePath()
+        try directory.create()
+        guard let lock = try TopologyLock.take(directory) else { throw nameTaken() }
+        var outcome: Result<Bool, ApplianceError>
+        do throws(ApplianceError) {
+            try healLeftovers()
+            try refuseForeignNames()
+            // From here on there may be something to take away.
+            do throws(ApplianceError) {
+                try comeUp(enginePath)
+                progress(
+                    .ready(
+                        ReadyReport(
+                            name: plan.name, nodes: plan.nodes.count, interfaces: plan.interfaces.count,
+                            entries: plan.table.entries.count, milliseconds: monotonicMilliseconds() - started)))
+                switch purpose {
+                case .stay:
+                    interruption.wait()
+                    outcome = .success(true)
+                case .prove: outcome = .success(try prove())
+                }
+            } catch {
+                outcome = .failure(error)
+            }
+            if case .failure(let error) = outcome { logger.error("\(error)") }
+            try takeAway()
+        } catch {
+            lock.release()
+            throw error
+        }
+        directory.remove()
+        lock.release()
+        return try outcome.get()
+    }
+
+    private func nameTaken() -> ApplianceError {
+        let process = directory.readState()?.control.map { " (process \($0.pid))" } ?? ""
+        return ApplianceError(
+            .name, "the topology '\(plan.name)' is there already\(process)",
+            mend: "take it away with 'tapline down \(plan.name)', or choose another name with --name")
+    }
+
+    /// Takes away what a run of this name left that ended without doing so.
+    private func healLeftovers() throws(ApplianceError) {
+        let leftover = directory.readState()
+        try Teardown(directory: directory).takeAway(leftover)
+        for name in namesInFolder(directory.path) where name != "lock" { removeTree("\(directory.path)/\(name)") }
+        try directory.create()
+        if let leftover {
+            progress(.note("took away what run \(leftover.run) of '\(plan.name)' had left"))
+        }
+    }
+
+    /// Nothing that is there already may be taken for ours.
+    private func refuseForeignNames() throws(ApplianceError) {
+        let wanted = state.withLock { $0.namespaces }
+        let there = Set(namesInFolder("/run/netns"))
+        guard let taken = wanted.first(where: there.contains) else { return }
+        directory.remove()
+        throw ApplianceError(
+            .name, "a network namespace called \(taken) is there, and Tapline did not make it",
+            mend: "choose another name with --name, or delete it with 'ip netns delete \(taken)'")
+    }
+
+    /// Changes the state, and writes it before anything else happens.
+    func changeState(_ change: (inout ApplianceState) -> Void) throws(ApplianceError) {
+        let written = state.withLock { state -> Result<Void, ApplianceError> in
+            change(&state)
+            do throws(ApplianceError) { return .success(try directory.write(state)) } catch { return .failure(error) }
+        }
+        try written.get()
+    }
+
+    private func record(_ process: RecordedProcess) {
+        do throws(ApplianceError) {
+            try changeState { state in
+                state.processes.removeAll { $0.what == process.what }
+                state.processes.append(process)
+            }
+        } catch {
+            // The process ends with this one in any case.
+            logger.warning("\(error)")
+        }
+    }
+
+    // MARK: - Up
+
+    private func comeUp(_ enginePath: String) throws(ApplianceError) {
+        try changeState { $0.phase = .starting }
+        logger = ApplianceLog.logger(path: directory.logPath)
+        logger.info("\(plan.name), run \(run), of \(file)")
+        do {
+            server = try loop.sync { [unowned self] in
+                try ControlServer(loop: loop, path: directory.socketPath) { [unowned self] in answer($0, $1) }
+            }
+        } catch { throw .wrapping(error, "cannot listen for commands") }
+        progress(.step("building \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces"))
+        let mark = state.withLock { $0.mark }
+        let built = try PlanBuilder(plan: plan, mark: mark, interruption: interruption).build()
+        self.built = built
+        logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
+        try interruption.check()
+        makeNodes(built)
+        progress(.step("starting the packeting engine"))
+        try startEngine(enginePath, built)
+        try startApplications()
+        try changeState { $0.phase = .up }
+        logger.info("up")
+    }
+
+    private func makeNodes(_ built: BuiltTopology) {
+        let made = plan.nodes.compactMap { node in
+            built.namespaces[node.name].map { namespace in
+                NodeRuntime(
+                    plan: node, topology: plan, directory: directory, loop: loop, namespace: namespace,
+                    record: { [weak self] in self?.record($0) })
+            }
+        }
+        for node in made {
+            node.ended = { [unowned self] node, end in
+                logger.warning("node \(node.plan.name): its application \(end.told)")
+                if phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
+            }
+        }
+        try? loop.sync { nodes = made }
+    }
+
+    private func startEngine(_ path: String, _ built: BuiltTopology) throws(ApplianceError) {
+        let done = RaisedFlag()
+        let result = Box<Result<Void, ApplianceError>?>(nil)
+        do {
+            try loop.sync { [self] in
+                let engine = try EngineSupervisor(
+                    loop: loop, path: path, logPath: directory.logPath, logger: logger, table: table,
+                    queues: built.queues, workers: plan.workers, record: { [weak self] in self?.record($0) })
+                self.engine = engine
+                engine.start {
+                    result.value = $0
+                    done.raise()
+                }
+            }
+        } catch { throw .wrapping(error, "cannot start the packeting engine") }
+        // The supervisor answers within its own time, also where the engine says nothing.
+        done.wait()
+        try result.value?.get()
+        try interruption.check()
+    }
+
+    /// Level by level: what depends on nothing that is not ready comes up side by side.
+    private func startApplications() throws(ApplianceError) {
+        var waiting = nodes.filter { $0.state != .idle }
+        var pending = Set(waiting.map(\.plan.name))
+        while !waiting.isEmpty {
+            let level = waiting.filter { node in !node.plan.process.depends.contains(where: pending.contains) }
+            guard !level.isEmpty else {
+                throw ApplianceError(
+                    .file, "these nodes depend on each other: \(pending.sorted().joined(separator: ", "))",
+                    mend: "take one 'depends' away")
+            }
+            progress(.step("waiting for \(level.map(\.plan.name).joined(separator: ", "))"))
+            let interruption = interruption
+            do throws(ApplianceError) {
+                try inParallel(level.count, width: 64) { index throws(ApplianceError) in
+                    do throws(ApplianceError) {
+                        try level[index].bringUp(interruption)
+                    } catch {
+                        // The others need not go on: all of it is about to be taken away.
+                        interruption.raise(error)
+                        throw error
+                    }
+                }
+            } catch {
+                throw interruption.reason ?? error
+            }
+            for node in level { pending.remove(node.plan.name) }
+            waiting.removeAll { node in level.contains { $0 === node } }
+        }
+        try interruption.check()
+    }
+
+    // MARK: - Checks
+
+    private func prove() throws(ApplianceError) -> Bool {
+        let runner = CheckRunner(
+            directory: directory,
+            sources: CheckRunner.Sources(
+                enter: { [unowned self] name throws(ApplianceError) in try node(name).enter() },
+                entry: { [unowned self] name in try? loop.sync { countEntries(name) } },
+                drops: { [unowned self] name in
+                    guard let reason = DropReason.allCases.first(where: { $0.name == name }) else { return nil }
+                    return try? loop.sync { engine?.drops(reason) ?? 0 }
+                }), interruption: interruption)
+        var passed = true
+        for check in plan.checks {
+            progress(.step("checking: \(check.name)"))
+            let report = try runner.run(check)
+            passed = passed && report.passed
+            progress(.check(report))
+        }
+        return passed
+    }
+
+    /// Packets and bytes of all entries with a name; nil where there is none.
+    private func countEntries(_ name: String) -> (packets: UInt64, bytes: UInt64)? {
+        let entries = table.entries.filter { $0.name == name }
+        guard !entries.isEmpty, let engine else { return nil }
+        return Set(entries.map(\.counter)).reduce((0, 0)) { sum, counter in
+            let count = engine.entry(counter)
+            return (sum.0 + count.packets, sum.1 + count.bytes)
+        }
+    }
+
+    /// The node of that name.
+    func node(_ name: String) throws(ApplianceError) -> NodeRuntime {
+        let runtimes = (try? loop.sync { nodes }) ?? []
+        if let node = runtimes.first(where: { $0.plan.name == name }) { return node }
+        let names = plan.nodes.map(\.name).sorted().joined(separator: ", ")
+        throw ApplianceError(.name, "there is no node '\(name)' in '\(plan.name)'", mend: "its nodes are: \(names)")
+    }
+
+    // MARK: - Down
+
+    /// Ends everything and takes everything away.
+    private func takeAway() throws(ApplianceError) {
+        progress(.step("taking '\(plan.name)' away"))
+        logger.info("down")
+        // A state that cannot be written is no reason to leave anything behind.
+        do throws(ApplianceError) { try changeState { $0.phase = .stopping } } catch { logger.warning("\(error)") }
+        try? loop.sync { [self] in
+            for node in nodes { node.close() }
+            engine?.stop()
+            for node in nodes { node.finish() }
+            nodes = []
+            engine = nil
+        }
+        built = nil
+        let last = state.withLock { $0 }
+        let foreign = try Teardown(directory: directory).takeAway(last)
+        for name in foreign { logger.warning("left alone: \(name) does not bear this topology's mark") }
+        try? loop.sync { [self] in
+            server?.close()
+            server = nil
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import FoundationEssentials
+
+/// One request on the control socket: a line of JSON.
+struct ControlRequest: Codable, Sendable {
+    /// What is asked for.
+    enum Command: String, Codable, Sendable {
+        /// How everything is.
+        case status
+        /// The entries, with their counters.
+        case tables
+        /// Take the topology away. Answered at once; the socket goes when it is done.
+        case stop
+        /// The init process of a node, started where there is none yet.
+        case node
+        /// Read the file again and publish its table, where only the table differs.
+        case reload
+    }
+    /// The version of this protocol.
+    static let currentVersion = 1
+
+    var version = ControlRequest.currentVersion
+    var command: Command
+    /// The node, for `node`.
+    var node: String?
+    /// Another file than that of `up`, for `reload`.
+    var file: String?
+
+    init(_ command: Command, node: String? = nil, file: String? = nil) {
+        self.command = command
+        self.node = node
+        self.file = file
+    }
+}
+
+/// What a command needs to join a node.
+struct NodeEntrance: Codable, Sendable {
+    /// The node's init process, in the host's numbers.
+    var pid: Int32
+    /// The start time of that process.
+    var started: UInt64
+    /// The variables its commands get.
+    var environment: [String: String]
+    /// Where its commands start.
+    var directory: String
+}
+
+/// What a reload did.
+public struct ReloadReport: Codable, Sendable {
+    /// The number of entries now.
+    public var entries: Int
+    /// How many of them were in the table before and kept their counters.
+    public var kept: Int
+}
+
+/// The answer to one request: one of the optional fields, or the error.
+struct ControlResponse: Codable, Sendable {
+    var version = ControlRequest.currentVersion
+    var error: ApplianceError?
+    var status: StatusReport?
+    var tables: TableListing?
+    var node: NodeEntrance?
+    var reload: ReloadReport?
+    var stopping: Bool?
+
+    init() {}
+
+    init(error: ApplianceError) { self.error = error }
+}
+
+/// Values as one line of JSON, and back.
+enum JSONLine {
+    /// The value, and a newline.
+    static func encode(_ value: some Encodable) throws(ApplianceError) -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            return [UInt8](try encoder.encode(value)) + [10]
+        } catch {
+            throw .wrapping(error, "cannot encode a message")
+        }
+    }
+
+    /// The value of one line.
+    static func decode<Value: Decodable>(_ type: Value.Type, _ line: some Sequence<UInt8>) throws(ApplianceError) -> Value {
+        do {
+            return try JSONDecoder().decode(type, from: Data(line))
+        } catch {
+            throw ApplianceError(.failed, "a message could not be understood", mend: "are both ends the same version?")
+        }
+    }
+}
+
+/// A value as people and programs read it from `--json`: sorted keys, one per line.
+public func prettyJSON(_ value: some Encodable) throws(ApplianceError) -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    do {
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    } catch {
+        throw .wrapping(error, "cannot encode the listing")
+    }
+}

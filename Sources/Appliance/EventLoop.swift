@@ -1,0 +1,200 @@
+import Glibc
+import Synchronization
+
+/// One thread that waits for descriptors and times, and runs what is to be done when they come.
+///
+/// All that the control process changes while a topology is up is changed on this thread, and every child is started
+/// from it: a child asks the kernel to be ended with the thread that started it, so that thread must be one that lives
+/// as long as the process.
+public final class EventLoop: @unchecked Sendable {
+    /// What is called with the events (POLLIN, POLLHUP …) that came.
+    public typealias Handler = (Int32) -> Void
+
+    private let submitted = Mutex<[@Sendable () -> Void]>([])
+    private let wakeRead: Int32
+    private let wakeWrite: Int32
+    private let thread = Mutex<pthread_t?>(nil)
+
+    // Touched by the loop's own thread alone.
+    private var handlers: [Int32: (events: Int32, handler: Handler)] = [:]
+    private var timers: [(id: Int, due: Int, body: () -> Void)] = []
+    private var nextTimer = 1
+    private var stopping = false
+
+    /// Makes the loop and starts its thread.
+    public init() throws(ApplianceError) {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw .system("cannot make a pipe", errno: errno) }
+        for end in ends {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+        }
+        (wakeRead, wakeWrite) = (ends[0], ends[1])
+        try startThread { [self] in
+            thread.withLock { $0 = pthread_self() }
+            run()
+        }
+    }
+
+    /// Runs `body` on the loop's thread, soon.
+    public func submit(_ body: @escaping @Sendable () -> Void) {
+        submitted.withLock { $0.append(body) }
+        var one: UInt8 = 1
+        _ = Glibc.write(wakeWrite, &one, 1)
+    }
+
+    /// Runs `body` on the loop's thread and waits for what it returns. Called on the loop's thread it runs at once.
+    public func sync<Value>(_ body: () throws -> Value) throws -> Value {
+        if isCurrent { return try body() }
+        let outcome = Box<Result<Value, any Error>?>(nil)
+        let done = RaisedFlag()
+        withoutActuallyEscaping(body) { body in
+            let carried = Box(body)
+            submit {
+                outcome.value = Result { try carried.value() }
+                done.raise()
+            }
+            done.wait()
+        }
+        guard let result = outcome.value else { throw ApplianceError(.failed, "the control thread has ended") }
+        return try result.get()
+    }
+
+    /// True on the loop's own thread.
+    public var isCurrent: Bool {
+        thread.withLock { $0 }.map { pthread_equal($0, pthread_self()) != 0 } ?? false
+    }
+
+    /// Calls `handler` whenever one of `events` is there. On the loop's thread only.
+    public func watch(_ descriptor: Int32, _ events: Int32 = POLLIN, _ handler: @escaping Handler) {
+        handlers[descriptor] = (events, handler)
+    }
+
+    /// Ends a watch; the descriptor stays open. On the loop's thread only.
+    public func unwatch(_ descriptor: Int32) {
+        handlers[descriptor] = nil
+    }
+
+    /// Runs `body` once after a time. On the loop's thread only.
+    @discardableResult
+    public func after(milliseconds: Int, _ body: @escaping () -> Void) -> Int {
+        let id = nextTimer
+        nextTimer += 1
+        timers.append((id, monotonicMilliseconds() + milliseconds, body))
+        return id
+    }
+
+    /// Takes a time back. On the loop's thread only.
+    public func cancel(_ timer: Int) {
+        timers.removeAll { $0.id == timer }
+    }
+
+    private func run() {
+        while !stopping {
+            var waiting = [pollfd(fd: wakeRead, events: Int16(POLLIN), revents: 0)]
+            for (descriptor, entry) in handlers {
+                waiting.append(pollfd(fd: descriptor, events: Int16(entry.events), revents: 0))
+            }
+            var wait: Int32 = -1
+            if let due = timers.map(\.due).min() { wait = Int32(clamping: max(0, due - monotonicMilliseconds())) }
+            guard poll(&waiting, nfds_t(waiting.count), wait) >= 0 || errno == EINTR else { continue }
+            if waiting[0].revents != 0 { _ = readOnce(wakeRead, limit: 4096) }
+            for body in submitted.withLock({ bodies in
+                let taken = bodies
+                bodies = []
+                return taken
+            }) { body() }
+            for ready in waiting.dropFirst() where ready.revents != 0 {
+                handlers[ready.fd]?.handler(Int32(ready.revents))
+            }
+            let now = monotonicMilliseconds()
+            let due = timers.filter { $0.due <= now }
+            timers.removeAll { $0.due <= now }
+            for timer in due { timer.body() }
+        }
+    }
+}
+
+/// A value that several threads hand to each other, whose order of use is kept by other means.
+final class Box<Value>: @unchecked Sendable {
+    var value: Value
+
+    init(_ value: Value) { self.value = value }
+}
+
+/// Raised once, waited for by any number of threads.
+final class RaisedFlag: @unchecked Sendable {
+    private let semaphore: UnsafeMutablePointer<sem_t>
+
+    init() {
+        semaphore = .allocate(capacity: 1)
+        sem_init(semaphore, 0, 0)
+    }
+
+    deinit {
+        sem_destroy(semaphore)
+        semaphore.deallocate()
+    }
+
+    func raise() { sem_post(semaphore) }
+
+    func wait() {
+        while sem_wait(semaphore) != 0 {}
+        sem_post(semaphore)
+    }
+}
+
+/// Starts a thread that nobody joins.
+func startThread(_ body: @escaping @Sendable () -> Void) throws(ApplianceError) {
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    defer { pthread_attr_destroy(&attributes) }
+    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    let carried = Unmanaged.passRetained(Box(body))
+    var thread = pthread_t()
+    let failed = pthread_create(
+        &thread, &attributes,
+        { argument in
+            guard let argument else { return nil }
+            Unmanaged<Box<@Sendable () -> Void>>.fromOpaque(argument).takeRetainedValue().value()
+            return nil
+        }, carried.toOpaque())
+    guard failed == 0 else {
+        carried.release()
+        throw .system("cannot start a thread", errno: failed)
+    }
+}
+
+/// Runs `body` for every index below `count` on at most `width` threads at once, and throws the first error.
+func inParallel(
+    _ count: Int, width: Int, _ body: @escaping @Sendable (Int) throws(ApplianceError) -> Void
+) throws(ApplianceError) {
+    guard count > 1, width > 1 else {
+        for index in 0..<count { try body(index) }
+        return
+    }
+    let state = Mutex<(next: Int, error: ApplianceError?)>((0, nil))
+    let threads = min(width, count)
+    let flags = (0..<threads).map { _ in RaisedFlag() }
+    for flag in flags {
+        let work: @Sendable () -> Void = {
+            defer { flag.raise() }
+            while true {
+                let index = state.withLock { state -> Int? in
+                    guard state.error == nil, state.next < count else { return nil }
+                    defer { state.next += 1 }
+                    return state.next
+                }
+                guard let index else { return }
+                do throws(ApplianceError) {
+                    try body(index)
+                } catch {
+                    state.withLock { if $0.error == nil { $0.error = error } }
+                }
+            }
+        }
+        do throws(ApplianceError) { try startThread(work) } catch { work() }
+    }
+    for flag in flags { flag.wait() }
+    if let error = state.withLock({ $0.error }) { throw error }
+}

@@ -1,0 +1,318 @@
+import Glibc
+import LinuxNetwork
+import Topology
+import Wire
+
+/// What goes on in one node: its init process, its application, and its log.
+///
+/// What several threads look at is changed on the loop's thread alone.
+final class NodeRuntime: @unchecked Sendable {
+    /// How far the node has come; the raw value is what `status` tells.
+    enum State: String, Sendable {
+        /// Nothing runs in it.
+        case idle
+        /// It waits for the nodes that it depends on.
+        case waiting
+        case setup
+        case starting
+        case ready
+        case restarting
+        /// Its application has ended, and is not to be started again.
+        case ended
+        case failed
+    }
+
+    let plan: NodePlan
+    let directory: StateDirectory
+    private let topology: AppliancePlan
+    private let loop: EventLoop
+    private let namespace: NetworkNamespace
+    private let record: @Sendable (RecordedProcess) -> Void
+
+    private(set) var state: State
+    private(set) var restarts = 0
+    private(set) var lastEnd: String?
+    private var initProcess: Pidfd?
+    private var log: OutputLog?
+    private var process: Pidfd?
+    private var startedAt = 0
+    private var pause = NodeRuntime.shortestPause
+    private var closing = false
+    /// Called on the loop's thread when the application ends after it had been ready.
+    var ended: ((NodeRuntime, LinuxNetwork.ExitStatus) -> Void)?
+
+    /// The shortest and longest time before an application that ended is started again, in milliseconds.
+    private static let shortestPause = 100
+    private static let longestPause = 10_000
+
+    init(
+        plan: NodePlan, topology: AppliancePlan, directory: StateDirectory, loop: EventLoop,
+        namespace: NetworkNamespace, record: @escaping @Sendable (RecordedProcess) -> Void
+    ) {
+        self.plan = plan
+        self.topology = topology
+        self.directory = directory
+        self.loop = loop
+        self.namespace = namespace
+        self.record = record
+        state = plan.process.setup.isEmpty && plan.process.run == nil ? .idle : .waiting
+    }
+
+    /// The process of the `run` command.
+    var pid: Int32? { process?.pid }
+
+    /// The sentence's beginning for what happens here.
+    var place: String { "node \(plan.name) (line \(plan.line))" }
+
+    func become(_ state: State) {
+        try? loop.sync { self.state = state }
+    }
+
+    // MARK: - Entering
+
+    /// The node's init process; started where there is none.
+    func enter() throws(ApplianceError) -> (entrance: NodeEntrance, node: Pidfd) {
+        do {
+            return try loop.sync {
+                let node = try self.liveInit()
+                return (
+                    NodeEntrance(
+                        pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: environment,
+                        directory: topology.directory), node
+                )
+            }
+        } catch {
+            throw .wrapping(error, "cannot enter \(place)")
+        }
+    }
+
+    private func liveInit() throws(ApplianceError) -> Pidfd {
+        if let initProcess, !initProcess.hasEnded { return initProcess }
+        guard !closing else { throw .interrupted }
+        try directory.createNode(plan.name)
+        let files = "\(directory.path)/files"
+        if mkdir(files, 0o755) != 0, errno != EEXIST { throw .system("cannot make \(files)", errno: errno) }
+        let hosts = "\(files)/\(plan.name).hosts"
+        let resolver = "\(files)/\(plan.name).resolv.conf"
+        try writeSmall(hosts, hostsText)
+        try writeSmall(resolver, "# Nothing in the topology resolves names beside /etc/hosts.\n")
+        do throws(SystemError) {
+            let started = try ProcessLauncher.startInit(
+                in: namespace,
+                view: NodeView(
+                    directory: directory.nodePath(plan.name),
+                    binds: ["/etc/hosts": hosts, "/etc/resolv.conf": resolver]))
+            initProcess = started
+            if let process = RecordedProcess(pid: started.pid, what: "init of \(plan.name)") { record(process) }
+            return started
+        } catch {
+            throw ApplianceError(.failed, "\(place): \(error)")
+        }
+    }
+
+    private func writeSmall(_ path: String, _ text: String) throws(ApplianceError) {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw .system("cannot write \(path)", errno: errno) }
+        defer { Glibc.close(descriptor) }
+        guard writeAll(descriptor, Array(text.utf8)) else { throw .system("cannot write \(path)", errno: errno) }
+    }
+
+    private var hostsText: String {
+        var lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+        let own = plan.legs.flatMap(\.addresses).map(\.address)
+        lines += own.map { "\($0) \(plan.name)" }
+        lines += plan.hosts.map { "\($0.address) \($0.name)" }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private var environment: [String: String] {
+        var variables = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"]
+        variables["TERM"] = "dumb"
+        variables["LANG"] = "C.UTF-8"
+        for name in ["PATH", "HOME", "TERM", "LANG"] {
+            if let value = getenv(name) { variables[name] = String(cString: value) }
+        }
+        variables["TAPLINE_TOPOLOGY"] = topology.name
+        variables["TAPLINE_NODE"] = plan.name
+        variables["TAPLINE_DIR"] = directory.nodePath(plan.name)
+        for leg in plan.legs { variables["TAPLINE_\(leg.role.uppercased())"] = leg.device }
+        return variables.merging(plan.process.environment) { $1 }
+    }
+
+    // MARK: - Coming up, in a thread of the caller's
+
+    /// Runs the setup commands, starts the application and waits until it is ready.
+    func bringUp(_ interruption: Interruption) throws(ApplianceError) {
+        guard state != .idle else { return }
+        let (entrance, node) = try enter()
+        let log: OutputLog
+        do { log = try loop.sync { try self.openLog() } } catch { throw .wrapping(error, "cannot open the log") }
+        become(.setup)
+        for command in plan.process.setup {
+            let child = try spawn(command, entrance, node, log)
+            let outcome = CommandRun.finish(
+                child, output: nil, timeout: plan.process.readyTimeout, interruption: interruption)
+            try interruption.check()
+            guard let end = outcome.end else {
+                throw failure("setup did not end within \(seconds(plan.process.readyTimeout))", command)
+            }
+            guard end == .exited(0) else { throw failure("setup \(end.told)", command, end) }
+        }
+        guard let run = plan.process.run else {
+            try waitUntilReady(nil, entrance, node, interruption)
+            become(.ready)
+            return
+        }
+        become(.starting)
+        let child = try spawn(run, entrance, node, log)
+        do {
+            try loop.sync {
+                self.process = child
+                self.startedAt = monotonicMilliseconds()
+            }
+        } catch { throw .wrapping(error, "cannot start \(place)") }
+        try waitUntilReady(child, entrance, node, interruption)
+        do {
+            try loop.sync {
+                self.state = .ready
+                self.watch(child)
+            }
+        } catch { throw .wrapping(error, "cannot watch \(place)") }
+    }
+
+    private func openLog() throws(ApplianceError) -> OutputLog {
+        if let log { return log }
+        let opened = try OutputLog(loop: loop, path: directory.outputPath(plan.name))
+        log = opened
+        return opened
+    }
+
+    private func spawn(
+        _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog
+    ) throws(ApplianceError) -> Pidfd {
+        do throws(SystemError) {
+            return try ProcessLauncher.spawn(entrance.command(command, output: log.writeEnd), node: node)
+        } catch {
+            throw ApplianceError(
+                .failed, "\(place): \(error)",
+                mend: access(topology.directory, X_OK) == 0 ? nil : "the folder \(topology.directory) must be there")
+        }
+    }
+
+    private func waitUntilReady(
+        _ child: Pidfd?, _ entrance: NodeEntrance, _ node: Pidfd, _ interruption: Interruption
+    ) throws(ApplianceError) {
+        let probe = ReadinessProbe(plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node)
+        let deadline = monotonicMilliseconds() + plan.process.readyTimeout
+        var wait = 5
+        while true {
+            try interruption.check()
+            if let child, child.hasEnded {
+                let end = (try? child.statusIfEnded()) ?? .exited(0)
+                throw failure("its application \(end.told) before it was ready", plan.process.run ?? "", end)
+            }
+            let left = deadline - monotonicMilliseconds()
+            if try probe.holds(timeout: max(100, min(left, 5000)), interruption) { return }
+            guard left > 0 else {
+                throw failure(
+                    "it was not ready within \(seconds(plan.process.readyTimeout)): \(probe.told)",
+                    plan.process.run ?? plan.process.setup.last ?? "")
+            }
+            interruption.sleep(milliseconds: min(wait, left))
+            wait = min(wait * 2, 200)
+        }
+    }
+
+    /// What `up` fails with: the node, the command, how it ended, and the last lines of its log.
+    private func failure(
+        _ what: String, _ command: String, _ end: LinuxNetwork.ExitStatus? = nil
+    ) -> ApplianceError {
+        let lines = (try? loop.sync { self.log?.tail(lines: 20) ?? [] }) ?? []
+        become(.failed)
+        if end == .exited(127), lines.contains(where: { $0.contains("not found") }) {
+            let program = command.split(separator: " ").first { $0 != "exec" && !$0.contains("=") } ?? "program"
+            return ApplianceError(
+                .machine, "\(place): a program is missing: \(command)",
+                mend: "install \(program), or correct the command", details: lines)
+        }
+        return ApplianceError(.failed, "\(place): \(what): \(command)", details: lines)
+    }
+
+    // MARK: - Staying up, on the loop's thread
+
+    private func watch(_ child: Pidfd) {
+        loop.watch(child.descriptor) { [unowned self] _ in
+            guard let end = try? child.statusIfEnded() else { return }
+            loop.unwatch(child.descriptor)
+            process = nil
+            lastEnd = end.told
+            log?.note("\(plan.name): its application \(end.told)")
+            guard !closing else { return }
+            ended?(self, end)
+            let again =
+                switch plan.process.restart {
+                case .never: false
+                case .always: true
+                case .onFailure: end != .exited(0)
+                }
+            guard again else {
+                state = end == .exited(0) ? .ended : .failed
+                return
+            }
+            state = .restarting
+            if monotonicMilliseconds() - startedAt > Self.longestPause { pause = Self.shortestPause }
+            loop.after(milliseconds: pause) { [weak self] in self?.restart() }
+            pause = min(pause * 2, Self.longestPause)
+        }
+    }
+
+    private func restart() {
+        guard !closing, state == .restarting, let run = plan.process.run, let log else { return }
+        restarts += 1
+        do throws(ApplianceError) {
+            let (entrance, node) = try enter()
+            let child = try spawn(run, entrance, node, log)
+            process = child
+            startedAt = monotonicMilliseconds()
+            state = .ready
+            watch(child)
+        } catch {
+            log.note("cannot start again: \(error)")
+            loop.after(milliseconds: pause) { [weak self] in self?.restart() }
+            pause = min(pause * 2, Self.longestPause)
+        }
+    }
+
+    /// The error that an application's end means while others still come up.
+    func unexpectedEnd(_ end: LinuxNetwork.ExitStatus) -> ApplianceError {
+        failure("its application \(end.told)", plan.process.run ?? "", end)
+    }
+
+    /// Ends everything in the node. On the loop's thread.
+    func close() {
+        closing = true
+        if let process {
+            loop.unwatch(process.descriptor)
+            try? process.signal(SIGKILL)
+        }
+        // With its init the kernel ends every process of the node.
+        try? initProcess?.signal(SIGKILL)
+    }
+
+    /// Waits until everything in the node has ended. On the loop's thread, after `close`.
+    func finish() {
+        for child in [initProcess, process] {
+            guard let child, child.waitForEnd(milliseconds: 5000) else { continue }
+            _ = try? child.statusIfEnded()
+        }
+        process = nil
+        initProcess = nil
+        log?.close()
+        log = nil
+    }
+}
+
+/// A time as a person reads it.
+func seconds(_ milliseconds: Int) -> String {
+    milliseconds % 1000 == 0 ? "\(milliseconds / 1000) s" : "\(milliseconds) ms"
+}

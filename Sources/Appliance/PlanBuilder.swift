@@ -1,0 +1,199 @@
+import Glibc
+import LinuxNetwork
+import Synchronization
+import Topology
+import Wire
+
+/// What has been made of a plan: the namespaces and the TAPs, open.
+struct BuiltTopology: Sendable {
+    /// By the nodes' names.
+    var namespaces: [String: NetworkNamespace]
+    /// The TAPs, in the order of the interfaces.
+    var taps: [TapDevice]
+
+    /// The queues as the engine takes them: for each interface one for each worker.
+    var queues: [[Int32]] { taps.map(\.queues) }
+}
+
+/// Makes the namespaces and devices of a plan, marks each, and gives them addresses, routes and sysctls.
+///
+/// Nothing is taken away here where something fails: `Teardown` does that, by the state and the marks.
+struct PlanBuilder: Sendable {
+    let plan: AppliancePlan
+    let mark: String
+    let interruption: Interruption
+
+    /// Threads that make namespaces side by side; the kernel makes much of it wait for itself.
+    private static let width = 8
+
+    /// The names of all namespaces that the plan needs.
+    static func namespaces(of plan: AppliancePlan) -> [String] {
+        plan.nodes.map(\.namespace) + (needsFabric(plan) ? [plan.fabricNamespace] : [])
+    }
+
+    private static func needsFabric(_ plan: AppliancePlan) -> Bool {
+        plan.interfaces.contains {
+            if case .bridge = $0.attachment { true } else { false }
+        }
+    }
+
+    /// Makes everything.
+    func build() throws(ApplianceError) -> BuiltTopology {
+        let namespaces = try makeNamespaces()
+        var fabric: NetworkNamespace?
+        if Self.needsFabric(plan) {
+            // The fabric's own stack never speaks: whatever it sent would look like a node's.
+            fabric = try attempting("the fabric") { () throws(SystemError) in
+                try NetworkNamespace.create(
+                    plan.fabricNamespace, mark: mark,
+                    sysctls: [
+                        (name: "net.ipv6.conf.all.disable_ipv6", value: "1"),
+                        (name: "net.ipv6.conf.default.disable_ipv6", value: "1"),
+                    ])
+            }
+        }
+        var bridges: [Int32?] = []
+        var taps: [TapDevice] = []
+        for (index, interface) in plan.interfaces.enumerated() {
+            try interruption.check()
+            let made = try attempting("interface \(interface.name)") { () throws(SystemError) in
+                try makeInterface(index, namespaces, fabric)
+            }
+            bridges.append(made.bridge)
+            taps.append(made.tap)
+        }
+        let (ready, shared) = (bridges, fabric)
+        try inParallel(plan.nodes.count, width: Self.width) { index throws(ApplianceError) in
+            try interruption.check()
+            let node = plan.nodes[index]
+            guard let namespace = namespaces[node.name] else { return }
+            try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
+                try furnish(node, namespace, ready, shared)
+            }
+        }
+        return BuiltTopology(namespaces: namespaces, taps: taps)
+    }
+
+    private func attempting<Value>(
+        _ place: String, _ body: () throws(SystemError) -> Value
+    ) throws(ApplianceError) -> Value {
+        do throws(SystemError) { return try body() } catch { throw Self.explained(error, place) }
+    }
+
+    /// The kernel's refusal as a sentence with its mend.
+    static func explained(_ error: SystemError, _ place: String) -> ApplianceError {
+        switch error.errno {
+        case EPERM, EACCES:
+            ApplianceError(.machine, "\(place): \(error)", mend: "run it as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN")
+        case ENOENT where error.description.contains("/dev/net/tun"), ENODEV where error.description.contains("tun"):
+            ApplianceError(.machine, "\(place): \(error)", mend: "modprobe tun")
+        case EMFILE, ENFILE:
+            ApplianceError(.machine, "\(place): \(error)", mend: "raise the limit of open files: ulimit -n")
+        default: ApplianceError(.failed, "\(place): \(error)")
+        }
+    }
+
+    // MARK: - Namespaces
+
+    private func makeNamespaces() throws(ApplianceError) -> [String: NetworkNamespace] {
+        let made = Mutex<[String: NetworkNamespace]>([:])
+        try inParallel(plan.nodes.count, width: Self.width) { index throws(ApplianceError) in
+            try interruption.check()
+            let node = plan.nodes[index]
+            let early = node.sysctls.filter { !concernsDevice($0, of: node) }.map { (name: $0.name, value: $0.value) }
+            let namespace = try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
+                try NetworkNamespace.create(node.namespace, mark: mark, sysctls: early)
+            }
+            made.withLock { $0[node.name] = namespace }
+        }
+        return made.withLock { $0 }
+    }
+
+    /// True where the sysctl can be written only when the node has its devices.
+    private func concernsDevice(_ sysctl: SysctlPlan, of node: NodePlan) -> Bool {
+        let parts = sysctl.name.split { $0 == "." || $0 == "/" }
+        return node.legs.contains { leg in
+            parts.contains { $0 == leg.device } || sysctl.name.contains("/\(leg.device)/")
+        }
+    }
+
+    // MARK: - Interfaces
+
+    private func makeInterface(
+        _ index: Int, _ namespaces: [String: NetworkNamespace], _ fabric: NetworkNamespace?
+    ) throws(SystemError) -> (bridge: Int32?, tap: TapDevice) {
+        let interface = plan.interfaces[index]
+        switch interface.attachment {
+        case .direct(let node):
+            guard let plan = plan.nodes.first(where: { $0.name == node }), let namespace = namespaces[node],
+                let leg = plan.legs.first(where: { $0.interface == index })
+            else { throw SystemError("find the node of the interface", interface.name, errno: ENOENT) }
+            let settings = LinkSettings(name: leg.device, mac: leg.mac, mtu: interface.mtu, mark: mark)
+            return (nil, try TapDevice(settings, in: namespace, queues: self.plan.workers))
+        case .bridge(let bridgeDevice, let tapDevice):
+            guard let fabric else { throw SystemError("find the fabric of", interface.name, errno: ENOENT) }
+            let netlink = try fabric.netlink
+            let bridge = try netlink.createBridge(LinkSettings(name: bridgeDevice, mtu: interface.mtu, mark: mark))
+            let settings = LinkSettings(name: tapDevice, mtu: interface.mtu, mark: mark, master: bridge)
+            let tap = try TapDevice(settings, in: fabric, queues: plan.workers)
+            // Nodes reach the engine by its MAC addresses, and by what goes to all.
+            try netlink.setBridgePort(
+                index: tap.index,
+                BridgePortSettings(
+                    isolated: false, learning: false, unicastFlood: false, multicastFlood: true, broadcastFlood: true))
+            let engine = plan.table.interfaces[index]
+            for mac in [engine.mac] + engine.aliases { try netlink.addForwardingEntry(mac, port: tap.index) }
+            return (bridge, tap)
+        }
+    }
+
+    // MARK: - Nodes
+
+    private func furnish(
+        _ node: NodePlan, _ namespace: NetworkNamespace, _ bridges: [Int32?], _ fabric: NetworkNamespace?
+    ) throws(SystemError) {
+        let netlink = try namespace.netlink
+        var links: [Int32] = []
+        for leg in node.legs {
+            if let bridge = bridges[leg.interface], let fabric {
+                links.append(try join(leg, bridge, fabric, namespace))
+            } else {
+                links.append(try netlink.existingLink(named: leg.device).index)
+            }
+        }
+        let late = node.sysctls.filter { concernsDevice($0, of: node) }.map { (name: $0.name, value: $0.value) }
+        if !late.isEmpty { try Sysctl.write(late, in: namespace) }
+        for address in node.loopback { try netlink.addAddress(LinkAddress(address), link: 1) }
+        for (leg, link) in zip(node.legs, links) {
+            for address in leg.addresses {
+                try netlink.addAddress(LinkAddress(address.address, length: address.length), link: link)
+            }
+        }
+        for route in node.routes where links.indices.contains(route.leg) {
+            try netlink.addRoute(
+                Route(
+                    route.destination, gateway: route.gateway, link: links[route.leg], preferredSource: route.source))
+        }
+    }
+
+    /// A veth from the node to its interface's bridge; returns the number of the node's end.
+    private func join(
+        _ leg: LegPlan, _ bridge: Int32, _ fabric: NetworkNamespace, _ namespace: NetworkNamespace
+    ) throws(SystemError) -> Int32 {
+        let netlink = try fabric.netlink
+        let mtu = plan.interfaces[leg.interface].mtu
+        let near = LinkSettings(name: leg.fabricDevice ?? leg.device, mtu: mtu, mark: mark, master: bridge)
+        let far = LinkSettings(name: leg.device, mac: leg.mac, mtu: mtu, mark: mark)
+        let pair = try netlink.createVeth(near: near, far: far, in: namespace)
+        try netlink.setBridgePort(
+            index: pair.near,
+            BridgePortSettings(
+                isolated: true, learning: false, unicastFlood: false, multicastFlood: true, broadcastFlood: true))
+        for mac in [leg.mac] + leg.deliverToo { try netlink.addForwardingEntry(mac, port: pair.near) }
+        if !leg.offload {
+            try netlink.disableTransmitOffloads(of: near.name)
+            try namespace.netlink.disableTransmitOffloads(of: far.name)
+        }
+        return pair.far
+    }
+}

@@ -1,0 +1,29 @@
+import Glibc
+import Topology
+
+/// A topology file as a plan, with its mistakes as this room's errors.
+public enum PlanReader {
+    /// The plan of the file at `path`.
+    ///
+    /// - Parameter name: A name in place of the file's.
+    public static func plan(_ path: String, name: String? = nil) throws(ApplianceError) -> AppliancePlan {
+        do throws(TopologyError) {
+            return try Planner.plan(try TopologyFile.read(path), name: name)
+        } catch {
+            let count = error.problems.count
+            throw ApplianceError(
+                .file, "\(path) has \(count == 1 ? "a mistake" : "\(count) mistakes")",
+                details: error.problems.flatMap { "\($0)".split(separator: "\n").map(String.init) })
+        }
+    }
+
+    /// The absolute path of a file.
+    public static func absolute(_ path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+}
+
+/// This process's number.
+var ownPid: Int32 { getpid() }

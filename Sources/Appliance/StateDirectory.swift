@@ -1,0 +1,213 @@
+import FoundationEssentials
+import Glibc
+
+/// A process that a topology started, named so that another process that got its number later is never taken for it.
+public struct RecordedProcess: Codable, Sendable, Hashable {
+    /// The process number in the host's namespace.
+    public var pid: Int32
+    /// Its start time in clock ticks since boot.
+    public var started: UInt64
+    /// What it is, for messages.
+    public var what: String
+
+    /// The process `pid` as it is now; nil where there is none.
+    public init?(pid: Int32, what: String) {
+        guard let started = processStartTime(pid) else { return nil }
+        self.pid = pid
+        self.started = started
+        self.what = what
+    }
+
+    /// True while that very process lives.
+    public var isAlive: Bool { processStartTime(pid) == started }
+}
+
+/// What is intended, written before it is made: `down` needs no more than this and the marks.
+public struct ApplianceState: Codable, Sendable, Equatable {
+    /// How far a topology has come.
+    public enum Phase: String, Codable, Sendable {
+        case starting
+        case up
+        case stopping
+    }
+    /// The version of this format.
+    public var version = 1
+    /// The topology's name.
+    public var name: String
+    /// This run of it; part of the mark on everything made.
+    public var run: String
+    /// The topology file's absolute path.
+    public var file: String
+    /// Seconds since 1970.
+    public var created: Int
+    /// How far it has come.
+    public var phase: Phase
+    /// The control process.
+    public var control: RecordedProcess?
+    /// The names of the namespaces that are made.
+    public var namespaces: [String]
+    /// The processes started so far: engines and the nodes' init processes.
+    public var processes: [RecordedProcess]
+
+    /// Memberwise.
+    public init(name: String, run: String, file: String, namespaces: [String]) {
+        self.name = name
+        self.run = run
+        self.file = file
+        created = wallClockSeconds()
+        phase = .starting
+        control = RecordedProcess(pid: getpid(), what: "tapline")
+        self.namespaces = namespaces
+        processes = []
+    }
+
+    /// The ownership mark of this run: the alias of every device made, and of the loopback device of every namespace.
+    public var mark: String { Self.mark(name: name, run: run) }
+
+    /// The ownership mark of a run.
+    public static func mark(name: String, run: String) -> String { "tapline \(name) \(run)" }
+
+    /// What the marks of every run of a topology begin with.
+    public static func markPrefix(name: String) -> String { "tapline \(name) " }
+
+    /// Sixteen random hexadecimal digits.
+    public static func newRun() -> String {
+        let text = String(UInt64.random(in: .min ... .max), radix: 16)
+        return String(repeating: "0", count: 16 - text.count) + text
+    }
+}
+
+/// The folder of one topology's state, `/run/tapline/<name>`, readable by root alone.
+public struct StateDirectory: Sendable, Hashable {
+    /// Where the folders of all topologies are.
+    public static let root = "/run/tapline"
+
+    /// The topology's name.
+    public let name: String
+
+    /// - Throws: Where the name could not be the name of a folder.
+    public init(name: String) throws(ApplianceError) {
+        guard !name.isEmpty, name.utf8.count <= 200, !name.contains("/"), name.first != ".", name.first != "-",
+            name.unicodeScalars.allSatisfy({ $0.value > 32 && $0.value != 127 })
+        else { throw ApplianceError(.usage, "'\(name)' cannot be a topology's name", mend: "see tapline status") }
+        self.name = name
+    }
+
+    /// The names of all topologies that have a folder.
+    public static func allNames() -> [String] {
+        namesInFolder(root).filter { (try? StateDirectory(name: $0)) != nil }
+    }
+
+    /// The folder.
+    public var path: String { "\(Self.root)/\(name)" }
+    /// What is intended.
+    public var statePath: String { "\(path)/state.json" }
+    /// Held with flock(2) by the control process as long as it lives.
+    public var lockPath: String { "\(path)/lock" }
+    /// The control socket.
+    public var socketPath: String { "\(path)/control.sock" }
+    /// The control process's log.
+    public var logPath: String { "\(path)/appliance.log" }
+    /// The folder of one node, `$TAPLINE_DIR`.
+    public func nodePath(_ node: String) -> String { "\(path)/nodes/\(node)" }
+    /// What the node's commands write.
+    public func outputPath(_ node: String) -> String { "\(nodePath(node))/output.log" }
+
+    /// True where the folder is there.
+    public var exists: Bool { access(path, F_OK) == 0 }
+
+    /// Makes the folder where it is not there.
+    public func create() throws(ApplianceError) {
+        for folder in [Self.root, path, "\(path)/nodes"] {
+            if mkdir(folder, 0o700) != 0, errno != EEXIST {
+                throw .system("cannot make \(folder)", errno: errno)
+            }
+        }
+    }
+
+    /// Makes one node's folder.
+    public func createNode(_ node: String) throws(ApplianceError) {
+        if mkdir(nodePath(node), 0o755) != 0, errno != EEXIST {
+            throw .system("cannot make \(nodePath(node))", errno: errno)
+        }
+    }
+
+    /// Takes the folder and all in it away.
+    public func remove() { removeTree(path) }
+
+    /// The state as it was last written; nil where there is none or where it cannot be understood.
+    public func readState() -> ApplianceState? {
+        guard let bytes = readFile(statePath) else { return nil }
+        return try? JSONDecoder().decode(ApplianceState.self, from: Data(bytes))
+    }
+
+    /// Writes the state so that after a crash at any moment the file holds the old or the new one, whole.
+    public func write(_ state: ApplianceState) throws(ApplianceError) {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        let data: Data
+        do { data = try encoder.encode(state) } catch { throw .wrapping(error, "cannot encode the state") }
+        let fresh = "\(statePath).new"
+        let descriptor = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .system("cannot write \(fresh)", errno: errno) }
+        let written = writeAll(descriptor, [UInt8](data)) && fsync(descriptor) == 0
+        let code = errno
+        close(descriptor)
+        guard written, rename(fresh, statePath) == 0 else {
+            throw .system("cannot write \(statePath)", errno: written ? errno : code, mend: "is the disk full?")
+        }
+        let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if folder >= 0 {
+            fsync(folder)
+            close(folder)
+        }
+    }
+}
+
+/// The lock of one topology's folder: whoever holds it may build and take away under that name.
+///
+/// The kernel lets it go when the process ends, in whatever way.
+final class TopologyLock: @unchecked Sendable {
+    private let descriptor: Int32
+
+    private init(descriptor: Int32) { self.descriptor = descriptor }
+
+    /// The lock, or nil where another process holds it. The folder must be there.
+    static func take(_ directory: StateDirectory) throws(ApplianceError) -> TopologyLock? {
+        while true {
+            let descriptor = open(directory.lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+            guard descriptor >= 0 else {
+                // The folder went away under us: its last owner was taking it away.
+                if errno == ENOENT {
+                    try directory.create()
+                    continue
+                }
+                throw .system("cannot open \(directory.lockPath)", errno: errno)
+            }
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+                let code = errno
+                close(descriptor)
+                if code == EWOULDBLOCK { return nil }
+                if code == EINTR { continue }
+                throw .system("cannot lock \(directory.lockPath)", errno: code)
+            }
+            // What was locked must still be what others would open.
+            var mine = stat()
+            var there = stat()
+            if fstat(descriptor, &mine) == 0, lstat(directory.lockPath, &there) == 0, mine.st_ino == there.st_ino {
+                return TopologyLock(descriptor: descriptor)
+            }
+            close(descriptor)
+        }
+    }
+
+    /// True where some process holds the lock.
+    static func isHeld(_ directory: StateDirectory) -> Bool {
+        let descriptor = open(directory.lockPath, O_RDWR | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK
+    }
+
+    func release() { close(descriptor) }
+}

@@ -1,0 +1,121 @@
+import Forwarding
+import Topology
+import Wire
+
+/// What `tapline status --json` prints for one topology. The keys are stable.
+public struct StatusReport: Codable, Sendable {
+    /// The state of a topology as a whole.
+    public enum State: String, Codable, Sendable {
+        case starting
+        case up
+        case stopping
+        /// The control process is gone; `down` takes away what it left.
+        case dead
+    }
+    /// The packeting engine.
+    public struct Engine: Codable, Sendable {
+        /// nil while there is none.
+        public var pid: Int32?
+        /// `running`, `starting`, or `waiting` where it died so often that the next start waits.
+        public var state: String
+        /// How often it has been started.
+        public var starts: Int
+        /// How the last one ended.
+        public var lastEnd: String?
+        /// The number of its workers.
+        public var workers: Int
+        /// Tables published since the first.
+        public var tables: Int
+    }
+    /// One claimed interface.
+    public struct Interface: Codable, Sendable {
+        public var name: String
+        /// The engine's MAC address on it.
+        public var mac: String
+        public var mtu: Int
+        /// The engine's addresses on it.
+        public var addresses: [String]
+        /// The nodes on it.
+        public var nodes: [String]
+        public var receivedPackets: UInt64
+        public var receivedBytes: UInt64
+        public var sentPackets: UInt64
+        public var sentBytes: UInt64
+    }
+    /// A node's device.
+    public struct Leg: Codable, Sendable {
+        public var interface: String
+        public var role: String
+        public var device: String
+        public var mac: String
+        public var addresses: [String]
+    }
+    /// One node.
+    public struct Node: Codable, Sendable {
+        public var name: String
+        public var kind: String
+        public var type: String?
+        public var namespace: String
+        /// `idle` (nothing runs in it), `waiting`, `setup`, `starting`, `ready`, `restarting`, `ended`, `failed`.
+        public var state: String
+        /// The process number of its `run` command in the host's namespace.
+        public var pid: Int32?
+        public var restarts: Int
+        /// How its `run` command last ended.
+        public var lastEnd: String?
+        public var legs: [Leg]
+    }
+    /// Frames dropped for one reason.
+    public struct Drop: Codable, Sendable {
+        public var reason: String
+        public var sentence: String
+        public var frames: UInt64
+    }
+
+    /// The version of this format.
+    public var version = 1
+    public var name: String
+    public var state: State
+    /// This run's identity, as in the ownership marks.
+    public var run: String
+    /// The topology file.
+    public var file: String
+    /// The control process.
+    public var pid: Int32?
+    /// Seconds since 1970.
+    public var since: Int
+    public var engine: Engine?
+    public var interfaces: [Interface]
+    public var nodes: [Node]
+    /// The reasons that have counted anything.
+    public var drops: [Drop]
+
+    /// What can be told of a topology whose control process is gone.
+    public init(dead state: ApplianceState) {
+        name = state.name
+        self.state = .dead
+        run = state.run
+        file = state.file
+        since = state.created
+        interfaces = []
+        nodes = []
+        drops = []
+    }
+
+    /// Memberwise.
+    public init(
+        name: String, state: State, run: String, file: String, pid: Int32?, since: Int, engine: Engine?,
+        interfaces: [Interface], nodes: [Node], drops: [Drop]
+    ) {
+        self.name = name
+        self.state = state
+        self.run = run
+        self.file = file
+        self.pid = pid
+        self.since = since
+        self.engine = engine
+        self.interfaces = interfaces
+        self.nodes = nodes
+        self.drops = drops
+    }
+}

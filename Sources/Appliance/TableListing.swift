@@ -1,0 +1,162 @@
+import Forwarding
+import Topology
+import Wire
+
+/// What `tapline tables --json` prints. The keys are stable.
+public struct TableListing: Codable, Sendable {
+    /// One copy that an entry sends.
+    public struct Copy: Codable, Sendable {
+        public var sendInterface: String
+        /// A MAC address, a network address, or `neighbour` (of the packet's own destination, or of `via`).
+        public var sendAddress: String
+        /// The node that the send address is a leg of.
+        public var node: String?
+        /// The Ethernet source, where it is not the send interface's own.
+        public var sourceMAC: String?
+        public var destinationSystemType: String
+    }
+    /// One entry.
+    public struct Row: Codable, Sendable {
+        public var name: String
+        /// `request` or `response`.
+        public var direction: String
+        public var receivedInterface: String
+        /// The Ethernet source that frames must come from.
+        public var sourceMAC: String?
+        /// The node that `sourceMAC` is a leg of.
+        public var sourceNode: String?
+        /// A prefix, or nil for any.
+        public var source: String?
+        /// A prefix, or nil for any.
+        public var destination: String?
+        /// `tcp/80`, `udp/5000-5010`, `icmp`, or `any`.
+        public var servicePort: String
+        /// What the packet's source becomes.
+        public var rewriteSource: String?
+        public var copies: [Copy]
+        /// nil where no engine counts: the table of a file.
+        public var packets: UInt64?
+        public var bytes: UInt64?
+    }
+    /// The version of this format.
+    public var version = 1
+    public var name: String
+    public var distribution: [Row]
+    public var sequencing: [Row]
+
+    /// - Parameter counts: Packets and bytes by counter index; nil where no engine counts.
+    public init(
+        name: String, table: ForwardingTable, counts: ((Int) -> (packets: UInt64, bytes: UInt64))? = nil
+    ) {
+        self.name = name
+        let nodes = NodeNames(table)
+        let row = { (entry: Entry) in Row(entry, table: table, nodes: nodes, counts: counts?(entry.counter)) }
+        distribution = table.entries.filter { $0.kind == .distribution }.map(row)
+        sequencing = table.entries.filter { $0.kind == .sequencing }.map(row)
+    }
+}
+
+/// Who has a MAC or network address, by interface.
+struct NodeNames {
+    private var byMAC: [KnownKey<MACAddress>: String] = [:]
+    private var byAddress: [KnownKey<IPAddress>: String] = [:]
+
+    private struct KnownKey<Address: Hashable>: Hashable {
+        var interface: Int
+        var address: Address
+    }
+
+    init(_ table: ForwardingTable) {
+        for source in table.sources {
+            byMAC[KnownKey(interface: source.interface, address: source.mac)] = source.node
+        }
+        for neighbour in table.neighbours {
+            let node = byMAC[KnownKey(interface: neighbour.interface, address: neighbour.mac)]
+            byAddress[KnownKey(interface: neighbour.interface, address: neighbour.address)] = node
+        }
+    }
+
+    func node(_ mac: MACAddress, on interface: Int) -> String? {
+        byMAC[KnownKey(interface: interface, address: mac)]
+    }
+
+    func node(_ address: IPAddress, on interface: Int) -> String? {
+        byAddress[KnownKey(interface: interface, address: address)]
+    }
+}
+
+extension TableListing.Row {
+    init(
+        _ entry: Entry, table: ForwardingTable, nodes: NodeNames, counts: (packets: UInt64, bytes: UInt64)?
+    ) {
+        let interface = { (index: Int) in
+            table.interfaces.indices.contains(index) ? table.interfaces[index].name : "#\(index)"
+        }
+        name = entry.name
+        direction = entry.direction == .request ? "request" : "response"
+        receivedInterface = interface(entry.receivedInterface)
+        sourceMAC = entry.sourceMAC?.description
+        sourceNode = entry.sourceMAC.flatMap { nodes.node($0, on: entry.receivedInterface) }
+        source = entry.source?.description
+        destination = entry.destination?.description
+        servicePort = entry.servicePort.listed
+        rewriteSource = entry.rewriteSource?.description
+        copies = entry.targets.map { target in
+            var address: String
+            var node: String?
+            switch target.address {
+            case .mac(let mac):
+                address = mac.description
+                // A transparent application is known by the MAC address that its frames come with at its far end.
+                node = nodes.node(mac, on: target.interface)
+            case .network(let network):
+                address = network.description
+                node = nodes.node(network, on: target.interface)
+            case .neighbour(let via?):
+                address = "neighbour \(via)"
+                node = nodes.node(via, on: target.interface)
+            case .neighbour(nil):
+                address = "neighbour"
+            }
+            return TableListing.Copy(
+                sendInterface: interface(target.interface), sendAddress: address, node: node,
+                sourceMAC: target.sourceMAC?.description, destinationSystemType: target.system.listed)
+        }
+        packets = counts?.packets
+        bytes = counts?.bytes
+    }
+}
+
+extension ServicePort {
+    /// As the topology file writes it: `tcp/80`, `udp/5000-5010`, `icmp`, `any`.
+    public var listed: String {
+        guard let protocolNumber else { return "any" }
+        let name: String
+        switch protocolNumber {
+        case 1: name = "icmp"
+        case 6: name = "tcp"
+        case 17: name = "udp"
+        case 33: name = "dccp"
+        case 58: name = "icmpv6"
+        case 132: name = "sctp"
+        case 136: name = "udplite"
+        default: name = "\(protocolNumber)"
+        }
+        if ports == 0...65535 { return name }
+        return ports.count == 1 ? "\(name)/\(ports.lowerBound)" : "\(name)/\(ports.lowerBound)-\(ports.upperBound)"
+    }
+}
+
+extension DestinationSystemType {
+    /// In words, as listings show it.
+    public var listed: String {
+        switch self {
+        case .passiveApplication: "passive application"
+        case .inlineApplication: "inline application"
+        case .terminalApplication: "terminal application"
+        case .router: "router"
+        case .customer: "customer"
+        case .packetingEngine: "packeting engine"
+        }
+    }
+}

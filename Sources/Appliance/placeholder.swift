@@ -1,4 +1,0 @@
-import Topology
-import LinuxNetwork
-import Engine
-import Logging

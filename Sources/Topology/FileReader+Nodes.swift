@@ -1,0 +1,230 @@
+import Wire
+import Yams
+
+extension FileReader {
+    private static let common = [
+        "setup", "run", "ready", "ready-timeout", "restart", "depends", "environment", "offload", "sysctls", "routes",
+        "hosts",
+    ]
+    private static let applicationKeys =
+        ["type", "attach", "passive", "transparent", "active-responses", "send"] + common
+    private static let customerKeys = ["interface", "address", "prefixes"] + common
+    private static let routerKeys = ["interface", "address"] + common
+
+    /// What a send address of an application is.
+    private enum SendMode: String, CaseIterable {
+        case mac
+        case network
+    }
+
+    /// A customer, application or router.
+    func node(_ name: Located<String>, _ value: Node, _ kind: NodeKind) -> RawNode {
+        let subject = "\(kind.rawValue) \(quoted(name.value))"
+        var node = RawNode(name: name, kind: kind)
+        let keys: [String]
+        switch kind {
+        case .customer: keys = Self.customerKeys
+        case .application: keys = Self.applicationKeys
+        case .router: keys = Self.routerKeys
+        }
+        let fields = nodes.fields(value, subject, keys: keys)
+        if kind == .application {
+            application(&node, fields)
+        } else {
+            let position = fields.position(of: "interface")
+            if let interface = nodes.text(fields["interface"], "the interface of \(subject)") {
+                node.inLeg = RawLeg(
+                    interface: interface, addresses: fields["address"].map { addresses($0) }, position: position)
+            } else if fields["interface"] == nil {
+                diagnostics.error(
+                    name.position, "\(subject) is on no interface", mend: "add `interface: …`")
+            }
+            node.prefixes = nodes.list(fields["prefixes"])
+                .compactMap { nodes.prefix($0, "a network behind \(subject)") }
+        }
+        node.offload = nodes.flag(fields["offload"], "`offload`")?.value
+        process(&node, fields, subject)
+        kernel(&node, fields)
+        return node
+    }
+
+    private func addresses(_ node: Node) -> [Located<RawAddress>] {
+        nodes.list(node).compactMap { nodes.address($0, "the address") }
+    }
+
+    private func application(_ node: inout RawNode, _ fields: Fields) {
+        node.type = nodes.text(fields["type"], "the type")?.value
+        node.passive = nodes.flag(fields["passive"], "`passive`")?.value ?? false
+        node.transparent = nodes.flag(fields["transparent"], "`transparent`")?.value ?? false
+        node.activeResponses = nodes.flag(fields["active-responses"], "`active-responses`")
+        if let mode: Located<SendMode> = nodes.choice(fields["send"], "`send`"), mode.value == .network {
+            node.networkAddress = mode.position
+        }
+        guard let attach = fields["attach"] else {
+            diagnostics.error(
+                node.name.position, "\(fields.subject) is attached to no interface",
+                mend: "add `attach: { in: …, out: … }`")
+            return
+        }
+        if case .scalar = attach {
+            node.inLeg = leg(attach, "`attach`")
+        } else {
+            let sides = nodes.fields(attach, "`attach`", keys: ["in", "out"])
+            node.inLeg = sides["in"].flatMap { leg($0, "`in`") }
+            node.outLeg = sides["out"].flatMap { leg($0, "`out`") }
+            if sides["in"] == nil {
+                diagnostics.error(
+                    sides.position, "\(fields.subject) has no interface for what comes in", mend: "add `in: …`")
+            }
+        }
+        if node.passive, let out = node.outLeg {
+            diagnostics.error(
+                out.interface.position, "\(fields.subject) is passive and has an interface to pass packets on",
+                mend: "remove `out`, or `passive`")
+            node.outLeg = nil
+        }
+        if node.transparent, node.outLeg == nil || node.passive {
+            diagnostics.error(
+                fields.position(of: "transparent"),
+                "\(fields.subject) is transparent and \(node.passive ? "passive" : "has no second interface")",
+                mend: node.passive ? "remove one of the two" : "add `out` to its `attach`")
+            node.transparent = false
+        }
+        if let active = node.activeResponses, !node.passive {
+            diagnostics.error(
+                fields.position(of: "active-responses"), "\(fields.subject) is not passive, so it may always answer",
+                mend: active.value ? "remove `active-responses`, or add `passive: true`" : "remove `active-responses`")
+        }
+        if let position = node.networkAddress, node.passive || node.transparent {
+            diagnostics.error(
+                position,
+                "\(fields.subject) is \(node.passive ? "passive" : "transparent"): packets reach it as they are",
+                mend: "remove `send: network`")
+            node.networkAddress = nil
+        }
+    }
+
+    private func leg(_ node: Node, _ what: String) -> RawLeg? {
+        if case .scalar = node {
+            return nodes.text(node, what).map { RawLeg(interface: $0, addresses: nil, position: node.position) }
+        }
+        let fields = nodes.fields(node, what, keys: ["interface", "address"])
+        guard let interface = nodes.text(fields["interface"], "the interface of \(what)") else {
+            if fields["interface"] == nil {
+                diagnostics.error(node.position, "\(what) names no interface", mend: "add `interface: …`")
+            }
+            return nil
+        }
+        return RawLeg(
+            interface: interface, addresses: fields["address"].map { addresses($0) }, position: node.position)
+    }
+
+    private func process(_ node: inout RawNode, _ fields: Fields, _ subject: String) {
+        node.process.setup = nodes.texts(fields["setup"], "a command of `setup`").map(\.value)
+        node.process.run = nodes.text(fields["run"], "`run`")?.value
+        node.depends = nodes.texts(fields["depends"], "`depends`")
+        node.process.depends = node.depends.map(\.value)
+        if let timeout = nodes.duration(fields["ready-timeout"], "`ready-timeout`") {
+            node.process.readyTimeout = timeout.value
+        }
+        if let restart: Located<RestartPolicy> = nodes.choice(fields["restart"], "`restart`") {
+            node.process.restart = restart.value
+        }
+        for (key, value) in nodes.textMap(fields["environment"], "`environment`") {
+            let octets = Array(key.value.utf8)
+            let isLegal =
+                octets.first.map { !(0x30...0x39).contains($0) } ?? false
+                && octets.allSatisfy {
+                    $0 == 0x5F || (0x30...0x39).contains($0) || (0x41...0x5A).contains($0 & 0xDF) && $0 > 0x40
+                }
+            if !isLegal || key.value.hasPrefix("TAPLINE_") {
+                diagnostics.error(
+                    key.position,
+                    isLegal
+                        ? "\(quoted(key.value)) is one of Tapline's own variables"
+                        : "\(quoted(key.value)) cannot be the name of a variable",
+                    mend: isLegal ? "choose a name without TAPLINE_" : "use letters, digits and _")
+            }
+            node.process.environment[key.value] = value
+        }
+        if let ready = fields["ready"] { node.process.ready = readiness(ready, subject) }
+    }
+
+    private func readiness(_ node: Node, _ subject: String) -> ReadinessPlan {
+        if case .scalar(let scalar) = node {
+            if scalar.string == "started" { return .started }
+            diagnostics.error(
+                node.position, "`ready` of \(subject) is \(node.shape)",
+                mend: "write { run: command }, { tcp: 80 }, { http: 80 } or started")
+            return .started
+        }
+        let fields = nodes.fields(node, "`ready`", keys: ["run", "tcp", "http", "address", "path", "host", "status"])
+        let kinds = ["run", "tcp", "http"].filter { fields[$0] != nil }
+        guard kinds.count == 1 else {
+            diagnostics.error(
+                node.position, "`ready` must have one of `run`, `tcp` and `http`",
+                mend: "write { run: command }, { tcp: 80 } or { http: 80, path: / }")
+            return .started
+        }
+        for key in ["path", "host", "status"] where fields[key] != nil && kinds[0] != "http" {
+            diagnostics.error(fields.position(of: key), "`\(key)` belongs to `http`", mend: "remove it")
+        }
+        if kinds[0] == "run" {
+            return nodes.text(fields["run"], "`run` of `ready`").map { .command($0.value) } ?? .started
+        }
+        var address = IPAddress(ipv4: 0x7F00_0001)
+        if let written = nodes.address(fields["address"], "the address of `ready`") {
+            address = written.value.value.address
+        }
+        guard let port = nodes.integer(fields[kinds[0]], "the port of `ready`", in: 1...65535) else { return .started }
+        let number = UInt16(port.value)
+        if kinds[0] == "tcp" { return .tcp(address: address, port: number) }
+        return .http(
+            address: address, port: number, path: nodes.text(fields["path"], "`path`")?.value ?? "/",
+            host: nodes.text(fields["host"], "`host`")?.value
+                ?? (address.family == .ipv4 ? "\(address)" : "[\(address)]"),
+            status: nodes.integer(fields["status"], "`status`", in: 100...599)?.value ?? 200)
+    }
+
+    private func kernel(_ node: inout RawNode, _ fields: Fields) {
+        for (key, value) in nodes.textMap(fields["sysctls"], "`sysctls`") {
+            let legal = key.value.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F } && !key.value.contains("..")
+            if !key.value.hasPrefix("net.") || !legal || key.value.contains("/../") {
+                diagnostics.error(
+                    key.position, "\(quoted(key.value)) is not a sysctl of a network namespace",
+                    mend: "write one that begins with net., such as net.ipv4.ip_forward")
+            } else {
+                node.sysctls.append(SysctlPlan(key.value, value))
+            }
+        }
+        if let hosts = fields["hosts"] {
+            for (key, value) in nodes.entries(hosts, "`hosts`").pairs {
+                for item in nodes.list(value) {
+                    guard let address = nodes.address(item, "the address of host \(quoted(key.value))") else { continue }
+                    node.hosts.append(HostPlan(address: address.value.value.address, name: key.value))
+                }
+                if key.value.isEmpty || key.value.unicodeScalars.contains(where: { $0.value <= 0x20 || $0 == "#" }) {
+                    diagnostics.error(
+                        key.position, "\(quoted(key.value)) cannot be the name of a host", mend: "remove the blanks")
+                }
+            }
+        }
+        for item in nodes.list(fields["routes"]) {
+            let route = nodes.fields(item, "a route", keys: ["to", "via"])
+            let via = nodes.address(route["via"], "the next hop of a route")
+            let destination: IPPrefix?
+            if route["to"]?.scalar?.string == "default" {
+                destination = via.map { .everything($0.value.value.address.family) }
+            } else {
+                destination = nodes.prefix(route["to"], "the destination of a route")?.value
+            }
+            for key in ["to", "via"] where route[key] == nil {
+                diagnostics.error(item.position, "a route has no `\(key)`", mend: "write { to: prefix, via: address }")
+            }
+            if let destination, let via {
+                node.routes.append(
+                    RawRoute(destination: destination, gateway: via.map { $0.value.address }))
+            }
+        }
+    }
+}

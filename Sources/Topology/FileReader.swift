@@ -1,0 +1,133 @@
+import Wire
+import Yams
+
+/// Reads the sections of a topology file into its raw form.
+struct FileReader {
+    let nodes: NodeReader
+    var diagnostics: Diagnostics { nodes.diagnostics }
+
+    init(diagnostics: Diagnostics) {
+        nodes = NodeReader(diagnostics: diagnostics)
+    }
+
+    private static let sections = [
+        "name", "interfaces", "customers", "applications", "routers", "services", "entries", "checks", "engine",
+    ]
+
+    /// The raw form; nil where nothing can be said of the content.
+    func read(_ text: String, path: String) -> TopologyFile? {
+        guard let root = YAMLText.compose(text, diagnostics) else { return nil }
+        guard root.mapping != nil else {
+            diagnostics.error(
+                root.position, "the file must be a mapping, and is \(root.shape)", mend: "begin with `name: …`")
+            return nil
+        }
+        let fields = nodes.fields(root, "the file", keys: Self.sections)
+        var name = Located("topology", root.position)
+        if let node = fields["name"] {
+            if let written = nodes.text(node, "name") {
+                name = written
+                checkName(written, "topology", limit: 40)
+            }
+        } else {
+            diagnostics.error(root.position, "the topology has no name", mend: "add `name: …`")
+        }
+        var file = TopologyFile(path: path, text: text, name: name)
+        if let node = fields["interfaces"] { file.interfaces = interfaces(node) }
+        let sections: [(String, NodeKind)] = [
+            ("customers", .customer), ("applications", .application), ("routers", .router),
+        ]
+        for (section, kind) in sections {
+            guard let node = fields[section] else { continue }
+            for (name, value) in nodes.entries(node, section).pairs {
+                checkName(name, kind.rawValue, limit: 63)
+                file.nodes.append(self.node(name, value, kind))
+            }
+        }
+        file.nodes.sort { $0.name.position < $1.name.position }
+        if let node = fields["services"] {
+            for (name, value) in nodes.entries(node, "services").pairs {
+                checkName(name, "service", limit: 63)
+                file.services.append(service(name, value))
+            }
+        }
+        if let node = fields["entries"] { file.entries = entries(node) }
+        for node in nodes.list(fields["checks"]) {
+            if let check = check(node) { file.checks.append(check) }
+        }
+        if let node = fields["engine"] {
+            let engine = nodes.fields(node, "engine", keys: ["workers"])
+            file.workers = nodes.integer(engine["workers"], "the number of workers", in: 1...256)?.value ?? 1
+        }
+        return file
+    }
+
+    /// Names become parts of namespace, device and entry names.
+    func checkName(_ name: Located<String>, _ kind: String, limit: Int) {
+        guard !Self.isName(name.value, limit: limit) else { return }
+        let lower = name.value.lowercased().map { $0 == "_" || $0 == " " || $0 == "." ? "-" : $0 }
+        let suggestion = String(lower)
+        diagnostics.error(
+            name.position, "\(quoted(name.value)) cannot be the name of \(kind == "application" || kind == "interface" ? "an" : "a") \(kind)",
+            mend: Self.isName(suggestion, limit: limit)
+                ? "write \(quoted(suggestion))"
+                : "use up to \(limit) of a-z, 0-9 and -, with a letter or digit first")
+    }
+
+    static func isName(_ text: String, limit: Int) -> Bool {
+        let octets = Array(text.utf8)
+        return !octets.isEmpty && octets.count <= limit && octets[0] != 0x2D
+            && octets.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+    }
+
+    private func interfaces(_ node: Node) -> [RawInterface] {
+        let pairs = nodes.entries(node, "interfaces").pairs
+        if pairs.count > 4096 {
+            diagnostics.error(
+                pairs[4096].key.position, "this is interface \(pairs.count) and the engine has room for 4096",
+                mend: "put several nodes on one interface")
+        }
+        return pairs.prefix(4096).map { name, value in
+            checkName(name, "interface", limit: 63)
+            let fields = nodes.fields(value, "interface \(quoted(name.value))", keys: ["address", "mtu"])
+            let mtu = nodes.integer(fields["mtu"], "the MTU", in: 576...65521)
+            var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.position(of: "mtu")))
+            for node in nodes.list(fields["address"]) {
+                guard let address = nodes.address(node, "the engine's address") else { continue }
+                if address.value.hasLength {
+                    interface.addresses.append(address)
+                } else {
+                    let length = address.value.value.address.family == .ipv4 ? 24 : 64
+                    diagnostics.error(
+                        address.position, "the engine's address \(address.value.value.address) has no prefix length",
+                        mend: "write \(address.value.value.address)/\(length)")
+                }
+            }
+            return interface
+        }
+    }
+
+    private func service(_ name: Located<String>, _ node: Node) -> RawService {
+        let subject = "service \(quoted(name.value))"
+        let fields = nodes.fields(
+            node, subject, keys: ["address", "ports", "from", "distribute", "sequence", "owner"])
+        var service = RawService(name: name)
+        service.addresses = nodes.list(fields["address"]).compactMap { nodes.prefix($0, "the service address") }
+        service.ports = nodes.list(fields["ports"]).compactMap { nodes.port($0, "the service port") }
+        if nodes.list(fields["ports"]).isEmpty { service.ports = [Located(.any, name.position)] }
+        service.from = nodes.texts(fields["from"], "`from`")
+        service.distribute = nodes.texts(fields["distribute"], "an application of `distribute`")
+        service.sequence = nodes.texts(fields["sequence"], "an application of `sequence`")
+        service.owner = nodes.text(fields["owner"], "the owner")?.value
+        if nodes.list(fields["address"]).isEmpty {
+            diagnostics.error(
+                name.position, "\(subject) has no address", mend: "add `address: …`, where its customers send")
+        }
+        if nodes.list(fields["sequence"]).isEmpty {
+            diagnostics.error(
+                name.position, "\(subject) has no sequence",
+                mend: "add `sequence: [ … ]`, ending at a terminal application or a router")
+        }
+        return service
+    }
+}

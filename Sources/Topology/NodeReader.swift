@@ -1,0 +1,231 @@
+import Wire
+import Yams
+
+/// A mapping of the file whose keys have been looked at.
+struct Fields {
+    /// Where the mapping begins.
+    var position: SourcePosition
+    /// What it describes, for messages: `customer "alice"`.
+    var subject: String
+    fileprivate(set) var pairs: [(key: Located<String>, value: Node)]
+
+    /// The value of a key.
+    subscript(key: String) -> Node? { pairs.first { $0.key.value == key }?.value }
+
+    /// Where a key stands, else where the mapping begins.
+    func position(of key: String) -> SourcePosition {
+        pairs.first { $0.key.value == key }?.key.position ?? position
+    }
+}
+
+extension Node {
+    /// Where the node begins.
+    var position: SourcePosition {
+        SourcePosition(line: max(1, mark?.line ?? 1), column: max(1, mark?.column ?? 1))
+    }
+
+    /// True for an empty value, `~` and `null`.
+    var isNothing: Bool {
+        guard let scalar, scalar.style == .plain || scalar.style == .any else { return false }
+        return ["", "~", "null", "Null", "NULL"].contains(scalar.string)
+    }
+
+    /// What it is, for messages.
+    var shape: String {
+        switch self {
+        case .scalar(let scalar): isNothing ? "nothing" : quoted(scalar.string)
+        case .mapping: "a mapping"
+        case .sequence: "a list"
+        case .alias: "an alias"
+        }
+    }
+}
+
+/// Reads values from nodes, and notes what is wrong with them.
+struct NodeReader {
+    let diagnostics: Diagnostics
+
+    /// The fields of a mapping; an empty value is an empty mapping. Unknown keys are told.
+    func fields(_ node: Node, _ subject: String, keys: [String]) -> Fields {
+        let fields = entries(node, subject)
+        for (key, _) in fields.pairs where !keys.contains(key.value) {
+            diagnostics.error(
+                key.position, "\(subject) has no key \(quoted(key.value))",
+                mend: Spelling.nearest(to: key.value, among: keys).map { "did you mean \(quoted($0))?" }
+                    ?? "its keys are \(keys.joined(separator: ", "))")
+        }
+        return fields
+    }
+
+    /// The pairs of a mapping whose keys are names; an empty value is an empty mapping. Merge keys are merged.
+    func entries(_ node: Node, _ subject: String, depth: Int = 0) -> Fields {
+        var fields = Fields(position: node.position, subject: subject, pairs: [])
+        guard !node.isNothing else { return fields }
+        guard case .mapping(let mapping) = node else {
+            diagnostics.error(
+                node.position, "\(subject) must be a mapping of keys to values, and is \(node.shape)",
+                mend: "write `{ key: value }`, or `key: value` lines below it")
+            return fields
+        }
+        var merged: [Node] = []
+        for (key, value) in mapping {
+            guard let scalar = key.scalar else {
+                diagnostics.error(
+                    key.position, "a key of \(subject) is \(key.shape)", mend: "a key is a text")
+                continue
+            }
+            guard !YAMLText.isReplaced(scalar.string) else { continue }
+            if scalar.string == "<<", scalar.style == .plain {
+                merged += value.sequence.map(Array.init) ?? [value]
+                continue
+            }
+            fields.pairs.append((Located(scalar.string, key.position), value))
+        }
+        for source in merged where depth < 16 {
+            let known = Set(fields.pairs.map(\.key.value))
+            fields.pairs += entries(source, subject, depth: depth + 1).pairs.filter { !known.contains($0.key.value) }
+        }
+        return fields
+    }
+
+    /// The elements of a list; one value alone is a list of one, an empty value a list of none.
+    func list(_ node: Node?) -> [Node] {
+        guard let node, !node.isNothing else { return [] }
+        if case .sequence(let sequence) = node { return Array(sequence) }
+        return [node]
+    }
+
+    /// A text, which may look like a number.
+    func text(_ node: Node?, _ what: String) -> Located<String>? {
+        guard let node else { return nil }
+        guard case .scalar(let scalar) = node, !node.isNothing else {
+            diagnostics.error(
+                node.position, "\(what) must be a text, and is \(node.shape)",
+                mend: node.mapping == nil ? nil : "put a text that holds \": \" or begins with \"{\" in quotes")
+            return nil
+        }
+        guard !scalar.string.unicodeScalars.contains("\0") else {
+            diagnostics.error(node.position, "\(what) holds a zero octet", mend: "remove it")
+            return nil
+        }
+        return Located(scalar.string, node.position)
+    }
+
+    /// The texts of a list, or one text.
+    func texts(_ node: Node?, _ what: String) -> [Located<String>] {
+        list(node).compactMap { text($0, what) }
+    }
+
+    /// A mapping of texts to texts, in the order of the file.
+    func textMap(_ node: Node?, _ what: String) -> [(key: Located<String>, value: String)] {
+        guard let node else { return [] }
+        return entries(node, what).pairs.compactMap { key, value in
+            value.isNothing ? (key, "") : text(value, "\(what), \(quoted(key.value)),").map { (key, $0.value) }
+        }
+    }
+
+    /// true, yes, on, false, no, off.
+    func flag(_ node: Node?, _ what: String) -> Located<Bool>? {
+        guard let node else { return nil }
+        let value: Bool? =
+            switch node.scalar?.string.lowercased() {
+            case "true", "yes", "on": true
+            case "false", "no", "off": false
+            default: nil
+            }
+        guard let value else {
+            diagnostics.error(node.position, "\(what) is \(node.shape)", mend: "write true or false")
+            return nil
+        }
+        return Located(value, node.position)
+    }
+
+    /// A whole number in a range.
+    func integer(_ node: Node?, _ what: String, in range: ClosedRange<Int>) -> Located<Int>? {
+        guard let node else { return nil }
+        guard let scalar = node.scalar, let value = Int(scalar.string), range.contains(value) else {
+            diagnostics.error(
+                node.position, "\(what) is \(node.shape)",
+                mend: "write a whole number from \(range.lowerBound) to \(range.upperBound)")
+            return nil
+        }
+        return Located(value, node.position)
+    }
+
+    /// One of a few words.
+    func choice<Value: RawRepresentable & CaseIterable>(_ node: Node?, _ what: String) -> Located<Value>?
+    where Value.RawValue == String {
+        guard let node else { return nil }
+        guard let scalar = node.scalar, let value = Value(rawValue: scalar.string) else {
+            let words = Value.allCases.map(\.rawValue)
+            diagnostics.error(
+                node.position, "\(what) is \(node.shape)",
+                mend: Spelling.nearest(to: node.scalar?.string ?? "", among: words)
+                    .map { "did you mean \(quoted($0))?" } ?? "write \(words.joined(separator: " or "))")
+            return nil
+        }
+        return Located(value, node.position)
+    }
+
+    /// A duration such as 500ms, 5s or 2m, in milliseconds; at most a day.
+    func duration(_ node: Node?, _ what: String) -> Located<Int>? {
+        guard let node else { return nil }
+        let text = node.scalar?.string ?? ""
+        let digits = text.prefix { ("0"..."9").contains($0) || $0 == "." }
+        let unit: Double? =
+            switch text.dropFirst(digits.count) {
+            case "ms": 1
+            case "s": 1000
+            case "m", "min": 60_000
+            case "h": 3_600_000
+            case "" where digits == "0": 1
+            default: nil
+            }
+        guard let unit, let number = Double(digits), number * unit <= 86_400_000 else {
+            diagnostics.error(
+                node.position, "\(what) is \(node.shape)", mend: "write a duration such as 500ms, 5s or 2m")
+            return nil
+        }
+        return Located(Int((number * unit).rounded()), node.position)
+    }
+
+    /// An address with or without the length of its prefix.
+    func address(_ node: Node?, _ what: String) -> Located<RawAddress>? {
+        guard let written = text(node, what) else { return nil }
+        guard let value = InterfaceAddress(written.value) else {
+            diagnostics.error(
+                written.position, "\(what): \(quoted(written.value)) is not an address",
+                mend: "write an IPv4 or IPv6 address such as 192.0.2.10/24 or \"2001:db8::10/64\"")
+            return nil
+        }
+        return Located(RawAddress(value: value, hasLength: written.value.contains("/")), written.position)
+    }
+
+    /// A prefix, or one address, which is a prefix of its own.
+    func prefix(_ node: Node?, _ what: String) -> Located<IPPrefix>? {
+        guard let written = address(node, what) else { return nil }
+        let prefix = written.value.value.prefix
+        guard prefix.address == written.value.value.address else {
+            diagnostics.error(
+                written.position, "\(what): \(written.value.value) has bits set beyond its length",
+                mend: "write \(prefix.address)/\(prefix.length)")
+            return nil
+        }
+        return Located(prefix, written.position)
+    }
+
+    /// Service ports such as `tcp/80`, `tcp/8000-8100`, `tcp`, `icmp` or `any`.
+    func port(_ node: Node?, _ what: String) -> Located<PortSpecification>? {
+        guard let written = text(node, what) else { return nil }
+        guard let value = PortSpecification(written.value) else {
+            let bare = Int(written.value) != nil
+            diagnostics.error(
+                written.position, "\(what): \(quoted(written.value)) is not a service port",
+                mend: bare
+                    ? "say which protocol: tcp/\(written.value) or udp/\(written.value)"
+                    : "write tcp/80, udp/5000-5100, tcp, icmp, any, or the number of a protocol such as protocol/47")
+            return nil
+        }
+        return Located(value, written.position)
+    }
+}

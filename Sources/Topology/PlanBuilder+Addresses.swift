@@ -1,0 +1,166 @@
+import Forwarding
+import Wire
+
+extension PlanBuilder {
+    /// Checks the addresses of the file, and chooses those that it leaves open.
+    func resolveAddresses() {
+        // Addresses are unique in the whole topology: one node must never be taken for another.
+        var owners: [IPAddress: (what: String, line: Int)] = [:]
+        for interface in file.interfaces {
+            for address in interface.addresses where isHost(address, "the engine's address", length: true) {
+                claim(address, "the engine on \(interface.name.value)", &owners)
+            }
+        }
+        for (index, node) in file.nodes.enumerated() {
+            for (place, raw) in [node.inLeg, node.outLeg].compactMap({ $0 }).enumerated() {
+                guard legs[index].indices.contains(place) else { continue }
+                guard let written = raw.addresses, !written.isEmpty else { continue }
+                if node.transparent {
+                    diagnostics.error(
+                        written[0].position, "\(quoted(node.name.value)) is transparent and has an address",
+                        mend: "remove the address")
+                    continue
+                }
+                for address in written {
+                    guard let resolved = onLink(address, legs[index][place].interface) else { continue }
+                    if claim(address, "\(node.name.value)", &owners) { legs[index][place].addresses.append(resolved) }
+                }
+            }
+        }
+        let services = file.services.flatMap(\.addresses)
+        for address in services where address.value.isHost {
+            if let owner = owners[address.value.address] {
+                diagnostics.error(
+                    address.position,
+                    "the service address \(address.value) is that of \(owner.what) on line \(owner.line)",
+                    mend: "choose an address that nobody has")
+            }
+        }
+        let serviceHosts = Set(services.filter(\.value.isHost).map(\.value.address))
+        for (index, node) in file.nodes.enumerated() where !node.transparent {
+            for (place, raw) in [node.inLeg, node.outLeg].compactMap({ $0 }).enumerated() {
+                guard raw.addresses == nil, legs[index].indices.contains(place) else { continue }
+                choose(index, place, serviceHosts, &owners)
+            }
+        }
+    }
+
+    @discardableResult
+    private func claim(
+        _ address: Located<RawAddress>, _ what: String, _ owners: inout [IPAddress: (what: String, line: Int)]
+    ) -> Bool {
+        if let owner = owners[address.value.value.address] {
+            diagnostics.error(
+                address.position,
+                "\(address.value.value.address) is already the address of \(owner.what) on line \(owner.line)",
+                mend: "choose another address")
+            return false
+        }
+        owners[address.value.value.address] = (what, address.position.line)
+        return true
+    }
+
+    /// True for an address that one host can have.
+    private func isHost(_ address: Located<RawAddress>, _ what: String, length hasLength: Bool) -> Bool {
+        let value = address.value.value
+        let reason: String
+        if value.address.isUnspecified {
+            reason = "the unspecified address"
+        } else if value.address.isMulticast || value.address.isLimitedBroadcast {
+            reason = "a group's address"
+        } else if value.address.isLoopback {
+            reason = "a loopback address"
+        } else if value.address.family == .ipv4, value.address.low >> 24 == 0 || value.address.low >> 28 == 0xF {
+            reason = "in a reserved range"
+        } else if value.address == TableInterface.linkLocal {
+            reason = "the engine's own on every interface"
+        } else if hasLength, value.length < value.address.family.width - 1, value.prefix.address == value.address {
+            reason = "the network itself"
+        } else if hasLength, value.address.family == .ipv4, value.length < 31,
+            value.address.low == value.prefix.address.low + (1 << UInt64(32 - value.length)) - 1
+        {
+            reason = "the broadcast address of its network"
+        } else {
+            return true
+        }
+        diagnostics.error(
+            address.position, "\(what) \(value) is \(reason)",
+            mend: value.length < value.address.family.width
+                ? "choose a host's, such as \(value.prefix.address.advanced(by: 2))/\(value.length)"
+                : "choose the address of one host")
+        return false
+    }
+
+    /// The node's address with the length of the link's prefix; nil where it is told why it cannot be.
+    private func onLink(_ address: Located<RawAddress>, _ interface: Int) -> InterfaceAddress? {
+        let value = address.value.value
+        let raw = file.interfaces[interface]
+        let links = raw.addresses.map(\.value.value).filter { $0.address.family == value.address.family }
+        if let link = links.first(where: { $0.prefix.contains(value.address) }) {
+            if address.value.hasLength, value.length != link.length {
+                diagnostics.error(
+                    address.position,
+                    "\(value) has another prefix length than \(link), the engine's address on the interface",
+                    mend: "write \(value.address)/\(link.length)")
+                return nil
+            }
+            let resolved = InterfaceAddress(value.address, length: link.length)
+            let written = Located(RawAddress(value: resolved, hasLength: true), address.position)
+            return isHost(written, "the address", length: true) ? resolved : nil
+        }
+        guard isHost(address, "the address", length: address.value.hasLength) else { return nil }
+        guard links.isEmpty || value.address.isLinkLocal else {
+            diagnostics.error(
+                address.position,
+                "\(value.address) is not in \(links.map { $0.prefix.description }.joined(separator: " or ")), "
+                    + "the network of interface \(quoted(raw.name.value)) on line \(raw.name.position.line)",
+                mend: "choose an address of that network, or leave `address` away and one is chosen")
+            return nil
+        }
+        return value
+    }
+
+    /// Gives a leg the first free address of each family that the engine has on the interface.
+    private func choose(
+        _ node: Int, _ leg: Int, _ reserved: Set<IPAddress>, _ owners: inout [IPAddress: (what: String, line: Int)]
+    ) {
+        let raw = file.interfaces[legs[node][leg].interface]
+        for family in AddressFamily.allCases {
+            guard let link = raw.addresses.map(\.value.value).first(where: { $0.address.family == family }) else {
+                continue
+            }
+            let hostBits = family.width - link.length
+            let isPointToPoint = family == .ipv4 && hostBits <= 1
+            let first: UInt64 = isPointToPoint ? 0 : 1
+            let last: UInt64 =
+                hostBits >= 63 ? 1 << 40 : (1 << UInt64(hostBits)) - (isPointToPoint || family == .ipv6 ? 1 : 2)
+            let start = max(first, nextFree[link.prefix] ?? first)
+            var offset = start
+            var found: IPAddress?
+            while offset <= last {
+                let candidate = link.prefix.address.advanced(by: offset)
+                offset += 1
+                if owners[candidate] == nil, !reserved.contains(candidate) {
+                    found = candidate
+                    break
+                }
+            }
+            nextFree[link.prefix] = offset
+            guard let found else {
+                diagnostics.error(
+                    legs[node][leg].position,
+                    "no address of \(link.prefix) is left for \(quoted(file.nodes[node].name.value))",
+                    mend: "give interface \(quoted(raw.name.value)) a shorter prefix")
+                continue
+            }
+            owners[found] = (file.nodes[node].name.value, file.nodes[node].name.position.line)
+            legs[node][leg].addresses.append(InterfaceAddress(found, length: link.length))
+        }
+    }
+
+    /// The engine's address of a family on an interface; fe80::1 where it has no other.
+    func gateway(_ family: AddressFamily, on interface: Int) -> IPAddress? {
+        let addresses = file.interfaces[interface].addresses.map(\.value.value.address)
+        return addresses.first { $0.family == family } ?? (family == .ipv6 ? TableInterface.linkLocal : nil)
+    }
+}

@@ -1,0 +1,305 @@
+import Forwarding
+import Wire
+
+extension PlanBuilder {
+    /// Finds the applications and customers of a service.
+    func resolve(_ raw: RawService, _ index: Int) {
+        let before = diagnostics.count
+        var service = ResolvedService(
+            index: index, raw: raw, chain: [], passives: [], scopes: [], sides: [])
+        checkAddresses(of: raw)
+        var pending = passivesToDistribute(raw)
+        var seen: [Int: SourcePosition] = [:]
+        for name in raw.sequence {
+            guard let node = node(name, [.application, .router], "application") else { continue }
+            if seen[node] != nil {
+                diagnostics.error(
+                    name.position, "\(quoted(name.value)) is in the sequence twice: its packets would run in a circle",
+                    mend: "remove one; a packet passes an application once each way")
+                continue
+            }
+            seen[node] = name.position
+            if file.nodes[node].passive {
+                if !pending.contains(node) { pending.append(node) }
+                continue
+            }
+            service.chain.append(node)
+            service.passives.append(pending)
+            pending = []
+        }
+        checkChain(of: raw, service.chain)
+        checkDistribution(of: raw, head: service.chain.first)
+        resolveScopes(&service)
+        guard diagnostics.count == before, !service.chain.isEmpty else { return }
+        guard service.chain.allSatisfy({ !legs[$0].isEmpty }) else { return }
+        services.append(service)
+    }
+
+    private func checkAddresses(of raw: RawService) {
+        for address in raw.addresses where address.value.address.isMulticast || address.value.address.isLoopback
+            || (address.value.isHost && address.value.address.isUnspecified)
+            || (address.value.address.isLinkLocal && address.value.length > 9)
+        {
+            diagnostics.error(
+                address.position, "\(address.value) cannot be a service address",
+                mend: "choose unicast addresses that customers can send to")
+        }
+        for (index, address) in raw.addresses.enumerated()
+        where raw.addresses[..<index].contains(where: { $0.value == address.value }) {
+            diagnostics.error(address.position, "the address \(address.value) is given twice", mend: "remove one")
+        }
+        for (index, port) in raw.ports.enumerated()
+        where raw.ports[..<index].contains(where: { earlier in
+            PlanBuilder.tie(earlier.value.servicePort(.ipv4), port.value.servicePort(.ipv4))
+        }) {
+            diagnostics.error(
+                port.position, "the service port overlaps with one before it in the list",
+                mend: "join the two, or remove one")
+        }
+    }
+
+    private func passivesToDistribute(_ raw: RawService) -> [Int] {
+        raw.distribute.compactMap { nodeIndex[$0.value] }.filter { file.nodes[$0].passive }.uniqued()
+    }
+
+    private func checkDistribution(of raw: RawService, head: Int?) {
+        var seen: Set<String> = []
+        for name in raw.distribute {
+            guard let node = node(name, [.application, .router], "application") else { continue }
+            if !seen.insert(name.value).inserted {
+                diagnostics.error(name.position, "\(quoted(name.value)) is in `distribute` twice", mend: "remove one")
+            } else if !file.nodes[node].passive, let head, node != head {
+                diagnostics.error(
+                    name.position,
+                    "\(quoted(name.value)) would get a copy and later the packet itself: it is neither passive nor the "
+                        + "head of the sequence, \(quoted(file.nodes[head].name.value))",
+                    mend: "remove it from `distribute`, or move it to the front of `sequence`")
+            }
+        }
+    }
+
+    private func checkChain(of raw: RawService, _ chain: [Int]) {
+        guard let last = raw.sequence.last, let lastNode = nodeIndex[last.value] else { return }
+        if file.nodes[lastNode].passive {
+            diagnostics.error(
+                last.position, "the sequence ends at \(quoted(last.value)), which is passive and answers nobody",
+                mend: "end it at a terminal application or a router; for copies, name it in `distribute`")
+            return
+        }
+        if file.nodes[lastNode].transparent {
+            diagnostics.error(
+                last.position, "the sequence ends at \(quoted(last.value)), which is transparent and answers nobody",
+                mend: "end it at a terminal application or a router")
+        }
+        for name in raw.sequence.dropLast() {
+            guard let index = nodeIndex[name.value], chain.contains(index) else { continue }
+            let node = file.nodes[index]
+            if node.kind == .router {
+                diagnostics.error(
+                    name.position, "\(quoted(name.value)) is a router in the middle of a sequence",
+                    mend: "make it the end, or describe it as an application with `in` and `out`")
+            } else if node.networkAddress != nil {
+                diagnostics.error(
+                    name.position,
+                    "\(quoted(name.value)) has a network send address in the middle of a sequence: what it sends on no "
+                        + "longer has the service address",
+                    mend: "make it the end, or remove `send: network`")
+            } else if node.outLeg == nil, let prefix = raw.addresses.first(where: { !$0.value.isHost }) {
+                diagnostics.error(
+                    name.position,
+                    "\(quoted(name.value)) has one interface, and for the prefix \(prefix.value) nothing tells its "
+                        + "requests from its responses",
+                    mend: "give it a second interface: attach: { in: …, out: … }")
+            }
+        }
+        checkEnd(of: raw, last, file.nodes[lastNode], legs[lastNode].first)
+    }
+
+    private func checkEnd(of raw: RawService, _ last: Located<String>, _ node: RawNode, _ leg: ResolvedLeg?) {
+        guard node.kind == .application, !node.transparent else { return }
+        if let prefix = raw.addresses.first(where: { !$0.value.isHost }) {
+            diagnostics.error(
+                last.position,
+                "the service address \(prefix.value) is a prefix, and \(quoted(last.value)) can answer for single "
+                    + "addresses only",
+                mend: "end the sequence at a router, or list the addresses one by one")
+        }
+        guard node.networkAddress != nil, let leg else { return }
+        for family in AddressFamily.allCases {
+            let addresses = raw.addresses.filter { $0.value.family == family }
+            if addresses.count > 1 {
+                diagnostics.error(
+                    addresses[1].position,
+                    "\(quoted(last.value)) has a network send address: its answers for \(addresses[0].value) and "
+                        + "\(addresses[1].value) cannot be told apart",
+                    mend: "remove `send: network` from line \(node.name.position.line), or make two services and "
+                        + "applications of it")
+            }
+            if let address = addresses.first, leg.address(family) == nil {
+                diagnostics.error(
+                    address.position,
+                    "\(quoted(last.value)) on line \(node.name.position.line) has a network send address and none of the "
+                        + "family of \(address.value)",
+                    mend: "give it, or its interface, an address of that family")
+            }
+        }
+    }
+
+    private func resolveScopes(_ service: inout ResolvedService) {
+        let raw = service.raw
+        var scopes: [Scope] = []
+        var sides: [CustomerSide] = []
+        if raw.from.isEmpty {
+            let used = file.nodes.indices.filter { file.nodes[$0].kind == .customer }.compactMap { legs[$0].first?.interface }
+            let interfaces = Set(used).sorted()
+            if interfaces.isEmpty {
+                diagnostics.error(
+                    raw.name.position, "service \(quoted(raw.name.value)) has no customers",
+                    mend: "add customers, or name an interface in `from`")
+            }
+            for interface in interfaces { add(interface, &scopes, &sides) }
+        }
+        for name in raw.from {
+            if let interface = interfaceIndex[name.value], nodeIndex[name.value].map({ file.nodes[$0].kind }) != .customer {
+                add(interface, &scopes, &sides)
+                continue
+            }
+            guard let node = nodeIndex[name.value], file.nodes[node].kind == .customer else {
+                let known = file.nodes.filter { $0.kind == .customer }.map(\.name.value) + file.interfaces.map(\.name.value)
+                diagnostics.error(
+                    name.position, "there is no interface or customer \(quoted(name.value))",
+                    mend: Spelling.mend(for: name.value, among: known, kind: "interfaces"))
+                continue
+            }
+            guard let leg = legs[node].first else { continue }
+            for address in leg.addresses {
+                scopes.append(Scope(interface: leg.interface, source: IPPrefix(host: address.address)))
+                sides.append(CustomerSide(interface: leg.interface, prefix: IPPrefix(host: address.address)))
+            }
+            for side in networks(behind: node) {
+                scopes.append(Scope(interface: side.interface, source: side.prefix))
+                sides.append(side)
+            }
+        }
+        service.scopes = scopes.uniqued()
+        service.sides = sides.uniqued()
+        for address in raw.addresses where !sides.isEmpty && !sides.contains(where: { $0.prefix.family == address.value.family }) {
+            diagnostics.error(
+                address.position,
+                "no customer of the service has an address of the family of \(address.value)",
+                mend: "give the customers' interface such an address, or remove this one")
+        }
+    }
+
+    private func add(_ interface: Int, _ scopes: inout [Scope], _ sides: inout [CustomerSide]) {
+        scopes.append(Scope(interface: interface, source: nil))
+        var links = file.interfaces[interface].addresses.map(\.value.value.prefix)
+        var behind: [CustomerSide] = []
+        for (node, leg) in legsOn[interface] where file.nodes[node].kind == .customer {
+            links += legs[node][leg].addresses.map(\.prefix)
+            behind += networks(behind: node)
+        }
+        sides += links.uniqued().map { CustomerSide(interface: interface, prefix: $0) } + behind
+    }
+
+    /// The networks behind a customer, each by way of the customer's address of its family.
+    private func networks(behind node: Int) -> [CustomerSide] {
+        guard let leg = legs[node].first else { return [] }
+        return file.nodes[node].prefixes.compactMap { prefix in
+            guard let via = leg.address(prefix.value.family) else {
+                diagnostics.error(
+                    prefix.position,
+                    "\(quoted(file.nodes[node].name.value)) has no address of the family of \(prefix.value), the network "
+                        + "behind it",
+                    mend: "give it one in `address`")
+                return nil
+            }
+            return CustomerSide(interface: leg.interface, prefix: prefix.value, via: via)
+        }
+    }
+
+    /// Lets the narrower service address win where customers of a wider one are named one by one.
+    ///
+    /// A named source is looked at before the destination. So a service for all customers of an interface also gets the
+    /// sources that a service with a wider address names there.
+    func widenScopes() {
+        let original = services.map(\.scopes)
+        for index in services.indices {
+            var extra: [Scope] = []
+            for other in services.indices where other != index && original[other].contains(where: { $0.source != nil }) {
+                let isWider = services[other].raw.addresses.contains { wide in
+                    services[index].raw.addresses.contains { wide.value != $0.value && wide.value.contains($0.value) }
+                }
+                guard isWider else { continue }
+                for scope in original[other] {
+                    guard let source = scope.source, !original[index].contains(scope) else { continue }
+                    let covered = original[index].contains {
+                        $0.interface == scope.interface && ($0.source?.contains(source) ?? true)
+                    }
+                    if covered { extra.append(scope) }
+                }
+            }
+            services[index].scopes = (services[index].scopes + extra).uniqued()
+        }
+        // Where two services have one address and different customers, the customers tell them apart all the way.
+        var groups: [IPPrefix: [Int]] = [:]
+        for (index, service) in services.enumerated() {
+            for address in service.raw.addresses { groups[address.value, default: []].append(index) }
+        }
+        for members in groups.values where members.count > 1 {
+            let scopes = Set(original[members[0]])
+            guard members.contains(where: { Set(original[$0]) != scopes }) else { continue }
+            for member in members { services[member].needsSource = true }
+        }
+        guard services.contains(where: \.needsSource) else { return }
+        var changed = true
+        while changed {
+            changed = false
+            let asking = services.filter(\.needsSource).flatMap { $0.raw.addresses.map(\.value) }
+            for index in services.indices where !services[index].needsSource {
+                guard services[index].raw.addresses.contains(where: { own in asking.contains { $0.overlaps(own.value) } })
+                else { continue }
+                services[index].needsSource = true
+                changed = true
+            }
+        }
+    }
+
+    /// Notes interfaces of the chain that cannot carry the service's packets.
+    func checkCarriage(of service: ResolvedService) {
+        for family in service.families.sorted(by: { $0.rawValue < $1.rawValue }) {
+            guard let address = service.raw.addresses.first(where: { $0.value.family == family }) else { continue }
+            let hops = service.chain + service.passives.joined()
+            for node in hops {
+                for leg in legs[node] {
+                    let interface = file.interfaces[leg.interface]
+                    if family == .ipv6, interface.mtu.value < 1280 {
+                        diagnostics.error(
+                            interface.mtu.position,
+                            "an MTU of \(interface.mtu.value) cannot carry IPv6, and service "
+                                + "\(quoted(service.raw.name.value)) on line \(service.raw.name.position.line) has "
+                                + "\(address.value)",
+                            mend: "write 1280 or more")
+                    }
+                    let isRouted = !file.nodes[node].transparent && !file.nodes[node].passive
+                    if family == .ipv4, isRouted, gateway(.ipv4, on: leg.interface) == nil {
+                        diagnostics.error(
+                            interface.name.position,
+                            "interface \(quoted(interface.name.value)) has no IPv4 address, and "
+                                + "\(quoted(file.nodes[node].name.value)) on it has to send packets of "
+                                + "\(address.value) to the engine",
+                            mend: "add `address: …`, or make the application transparent")
+                    }
+                }
+            }
+        }
+    }
+}
+
+extension Array where Element: Hashable {
+    /// The elements in their order, each once.
+    func uniqued() -> [Element] {
+        var seen: Set<Element> = []
+        return filter { seen.insert($0).inserted }
+    }
+}

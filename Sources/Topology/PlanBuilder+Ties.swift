@@ -1,0 +1,119 @@
+import Forwarding
+import Wire
+
+extension PlanBuilder {
+    /// What two entries must share to be candidates for one packet with equal right, ports aside.
+    private struct TieKey: Hashable {
+        var kind: EntryKind
+        var direction: ChainDirection
+        var interface: Int
+        var mac: MACAddress?
+        var source: IPPrefix?
+        var destination: IPPrefix?
+    }
+
+    /// True where some port is in both, and neither is more specific.
+    static func tie(_ left: ServicePort, _ right: ServicePort) -> Bool {
+        guard left.protocolNumber == right.protocolNumber else { return false }
+        guard left != right else { return true }
+        guard left.ports.overlaps(right.ports) else { return false }
+        let leftHolds = left.ports.lowerBound <= right.ports.lowerBound && left.ports.upperBound >= right.ports.upperBound
+        let rightHolds = right.ports.lowerBound <= left.ports.lowerBound && right.ports.upperBound >= left.ports.upperBound
+        return !leftHolds && !rightHolds
+    }
+
+    /// Notes every pair of services or entries that nothing tells apart.
+    func findTies() {
+        var groups: [TieKey: [Int]] = [:]
+        var order: [TieKey] = []
+        for (index, entry) in entries.enumerated() {
+            let key = TieKey(
+                kind: entry.kind, direction: entry.direction, interface: entry.receivedInterface, mac: entry.sourceMAC,
+                source: entry.source, destination: entry.destination)
+            if groups[key] == nil { order.append(key) }
+            groups[key, default: []].append(index)
+        }
+        var told: Set<[SourcePosition]> = []
+        for key in order {
+            for (first, second) in ties(among: groups[key] ?? []) {
+                let positions = [origins[first].position, origins[second].position]
+                guard told.insert(positions).inserted else { continue }
+                tellTie(first, second)
+            }
+        }
+    }
+
+    /// The pairs that tie: sorted by where they begin, each is compared with those that still reach over it.
+    private func ties(among members: [Int]) -> [(Int, Int)] {
+        guard members.count > 1 else { return [] }
+        let sorted = members.sorted {
+            let (left, right) = (entries[$0].servicePort, entries[$1].servicePort)
+            return (left.protocolNumber.map(Int.init) ?? -1, left.ports.lowerBound, right.ports.upperBound, $0)
+                < (right.protocolNumber.map(Int.init) ?? -1, right.ports.lowerBound, left.ports.upperBound, $1)
+        }
+        var found: [(Int, Int)] = []
+        var open: [Int] = []
+        for index in sorted {
+            let port = entries[index].servicePort
+            open.removeAll {
+                entries[$0].servicePort.protocolNumber != port.protocolNumber
+                    || entries[$0].servicePort.ports.upperBound < port.ports.lowerBound
+            }
+            for other in open where Self.tie(entries[other].servicePort, port) {
+                found.append((min(other, index), max(other, index)))
+            }
+            if open.count < 64 { open.append(index) }
+        }
+        return found
+    }
+
+    private func tellTie(_ first: Int, _ second: Int) {
+        let (left, right) = (origins[first], origins[second])
+        let entry = entries[second]
+        let interface = file.interfaces[entry.receivedInterface].name.value
+        let port = describe(entry.servicePort)
+        guard left.service != nil, right.service != nil else {
+            diagnostics.error(
+                right.position,
+                "\(right.label) and \(left.label) on line \(left.position.line) match the same packets on interface "
+                    + "\(quoted(interface)) (\(port)), and neither is more specific",
+                mend: "give one of them another source, destination or service port")
+            return
+        }
+        if left.service == right.service {
+            diagnostics.error(
+                right.position, "\(right.label) matches the same packets twice (\(entry.name), \(port))",
+                mend: "remove one of its overlapping addresses, ports or customers")
+            return
+        }
+        if entry.kind == .distribution {
+            let address = entry.destination.map { "\($0)" } ?? "any address"
+            diagnostics.error(
+                right.position,
+                "\(right.label) and \(left.label) on line \(left.position.line) have the same address \(address) and "
+                    + "service port \(port) for the same customers on interface \(quoted(interface))",
+                mend: "give one of them another address, other ports, or other customers (`from`)")
+            return
+        }
+        let node = right.node >= 0 ? file.nodes[right.node].name.value : "an application"
+        let what = entry.direction == .request ? "what it passes on" : "its answers"
+        let line = right.node >= 0 ? file.nodes[right.node].name.position.line : right.position.line
+        diagnostics.error(
+            right.position,
+            "\(right.label) and \(left.label) on line \(left.position.line) share \(quoted(node)) on line \(line), and on "
+                + "interface \(quoted(interface)) nothing tells \(what) for the one from those for the other "
+                + "(\(entry.source.map { "source \($0), " } ?? "")\(port))",
+            mend: entry.rewriteSource != nil
+                ? "give each service an application of its own, other ports, or a MAC send address"
+                : "give one of them another address or other ports, or an application on interfaces of its own")
+    }
+
+    private func describe(_ port: ServicePort) -> String {
+        guard let number = port.protocolNumber else { return "any port" }
+        let names: [UInt8: String] = [1: "icmp", 58: "icmpv6", 6: "tcp", 17: "udp", 132: "sctp", 33: "dccp", 136: "udplite"]
+        let name = names[number] ?? "protocol/\(number)"
+        if port.ports == 0...65535 { return name }
+        let (low, high) = (port.ports.lowerBound, port.ports.upperBound)
+        return low == high ? "\(name)/\(low)" : "\(name)/\(low)-\(high)"
+    }
+}

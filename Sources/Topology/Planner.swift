@@ -1,0 +1,64 @@
+import Forwarding
+import Wire
+
+/// Turns a topology file into the plan of an appliance, the same one every time.
+public enum Planner {
+    /// The plan of `file`, named as the file says or as `name` does.
+    ///
+    /// - Parameter name: A name from the command line: up to 40 of a-z, 0-9 and `-`.
+    /// - Throws: everything that is wrong with what the file describes, with the lines that collide.
+    public static func plan(_ file: TopologyFile, name: String? = nil) throws(TopologyError) -> AppliancePlan {
+        let diagnostics = Diagnostics(path: file.path, text: file.text)
+        if let name, !FileReader.isName(name, limit: 40) {
+            diagnostics.error(
+                file.name.position, "\(quoted(name)) cannot be the name of a topology",
+                mend: "use up to 40 of a-z, 0-9 and -, with a letter or digit first")
+        }
+        let builder = PlanBuilder(file, name: name, diagnostics)
+        builder.resolve()
+        try diagnostics.throwIfAny()
+        let nodes = builder.nodePlans()
+        try diagnostics.throwIfAny()
+        let directory = file.path.lastIndex(of: "/").map { $0 == file.path.startIndex ? "/" : String(file.path[..<$0]) }
+        return AppliancePlan(
+            name: builder.name, directory: directory ?? ".", interfaces: builder.interfacePlans(), nodes: nodes,
+            table: builder.table(), checks: file.checks.map(\.plan), workers: file.workers)
+    }
+}
+
+extension PlanBuilder {
+    /// The engine's table.
+    func table() -> ForwardingTable {
+        var aliases = [[MACAddress]](repeating: [], count: file.interfaces.count)
+        var sources: [KnownSource] = []
+        var neighbours: [StaticNeighbour] = []
+        for (index, node) in file.nodes.enumerated() {
+            for (place, leg) in legs[index].enumerated() {
+                if let alias = leg.alias { aliases[leg.interface].append(alias) }
+                let other = legs[index].count == 2 ? legs[index][1 - place] : leg
+                sources.append(
+                    KnownSource(
+                        interface: leg.interface, mac: other.alias ?? leg.mac, node: node.name.value,
+                        system: systems[index], mayEmit: node.activeResponses?.value ?? false))
+                guard !node.transparent else { continue }
+                let addresses = leg.addresses.map(\.address) + [GeneratedNames.linkLocal(leg.mac)]
+                neighbours += addresses.uniqued().map {
+                    StaticNeighbour(interface: leg.interface, address: $0, mac: leg.mac)
+                }
+            }
+        }
+        let interfaces = file.interfaces.enumerated().map { index, interface in
+            TableInterface(
+                name: interface.name.value, mac: engineMACs[index], aliases: aliases[index], mtu: interface.mtu.value,
+                addresses: interface.addresses.map(\.value.value))
+        }
+        let claimed = services.flatMap { service in
+            service.raw.addresses.flatMap { address in
+                service.scopes.map(\.interface).uniqued().map { ClaimedAddress(interface: $0, prefix: address.value) }
+            }
+        }
+        return ForwardingTable(
+            interfaces: interfaces, entries: entries, neighbours: neighbours, sources: sources,
+            claimed: claimed.uniqued())
+    }
+}

@@ -1,0 +1,127 @@
+/// A place in a topology file: line and column, both counted from 1; columns count Unicode scalars.
+public struct SourcePosition: Hashable, Sendable, Comparable {
+    /// The line, from 1.
+    public var line: Int
+    /// The column, from 1, in Unicode scalars.
+    public var column: Int
+
+    /// Memberwise.
+    public init(line: Int, column: Int) {
+        self.line = line
+        self.column = column
+    }
+
+    /// In the order of the text.
+    public static func < (left: SourcePosition, right: SourcePosition) -> Bool {
+        (left.line, left.column) < (right.line, right.column)
+    }
+}
+
+/// A value of the file, and where it stands.
+public struct Located<Value> {
+    /// The value.
+    public var value: Value
+    /// Where it stands.
+    public var position: SourcePosition
+
+    /// Memberwise.
+    public init(_ value: Value, _ position: SourcePosition) {
+        self.value = value
+        self.position = position
+    }
+
+    func map<Other>(_ transform: (Value) -> Other) -> Located<Other> {
+        Located<Other>(transform(value), position)
+    }
+}
+
+extension Located: Sendable where Value: Sendable {}
+extension Located: Equatable where Value: Equatable {}
+extension Located: Hashable where Value: Hashable {}
+
+/// One mistake in a topology file.
+public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
+    /// The file, as it was named on the command line.
+    public var file: String
+    /// Where the mistake is.
+    public var position: SourcePosition
+    /// What is wrong.
+    public var message: String
+    /// What would mend it, where that can be said.
+    public var mend: String?
+    /// The line of the file that the mistake is on.
+    public var sourceLine: String
+
+    /// The line, from 1.
+    public var line: Int { position.line }
+    /// The column, from 1.
+    public var column: Int { position.column }
+
+    /// Memberwise.
+    public init(file: String, position: SourcePosition, message: String, mend: String?, sourceLine: String) {
+        self.file = file
+        self.position = position
+        self.message = message
+        self.mend = mend
+        self.sourceLine = sourceLine
+    }
+
+    /// `file:line:column: error: message; mend`.
+    public var summary: String {
+        "\(file):\(line):\(column): error: \(message)" + (mend.map { "; \($0)" } ?? "")
+    }
+
+    /// The summary, then the line itself with a caret under the column, as a compiler prints it.
+    public var description: String {
+        guard !sourceLine.isEmpty else { return summary }
+        let padding = sourceLine.unicodeScalars.prefix(column - 1).map { $0 == "\t" ? "\t" : " " }.joined()
+        return "\(summary)\n    \(sourceLine)\n    \(padding)^"
+    }
+}
+
+/// Every mistake that was found in a topology file, in the order of the text.
+public struct TopologyError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The mistakes, at least one.
+    public var problems: [TopologyProblem]
+
+    /// Memberwise.
+    public init(problems: [TopologyProblem]) {
+        self.problems = problems
+    }
+
+    /// All of them, as a compiler prints them.
+    public var description: String {
+        problems.map(\.description).joined(separator: "\n")
+    }
+}
+
+/// Collects the mistakes of one file while it is read and planned.
+final class Diagnostics {
+    private let path: String
+    private let lines: [Substring]
+    private var problems: [TopologyProblem] = []
+
+    init(path: String, text: String) {
+        self.path = path
+        lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" || $0 == "\r" }
+    }
+
+    var isEmpty: Bool { problems.isEmpty }
+
+    var count: Int { problems.count }
+
+    /// Notes a mistake; a second one at the same place is taken for a consequence of the first.
+    func error(_ position: SourcePosition, _ message: String, mend: String? = nil) {
+        guard !problems.contains(where: { $0.position == position }) else { return }
+        let index = position.line - 1
+        let line = lines.indices.contains(index) ? String(lines[index].prefix(400)) : ""
+        problems.append(
+            TopologyProblem(file: path, position: position, message: message, mend: mend, sourceLine: line))
+    }
+
+    /// Throws what was found, in the order of the text; returns where nothing was.
+    func throwIfAny() throws(TopologyError) {
+        guard !problems.isEmpty else { return }
+        throw TopologyError(problems: problems.sorted { $0.position < $1.position })
+    }
+}

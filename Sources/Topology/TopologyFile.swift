@@ -1,0 +1,81 @@
+import Glibc
+
+/// A topology file as it was written: every key known, every value of its kind, every name with its place; what the
+/// names stand for is `Planner`'s to find out.
+public struct TopologyFile: Sendable {
+    /// The path that it was read from, as messages show it.
+    public let path: String
+    /// Its text.
+    public let text: String
+    /// The topology's name.
+    public internal(set) var name: Located<String>
+    var interfaces: [RawInterface] = []
+    /// Customers, applications and routers in the order of the file.
+    var nodes: [RawNode] = []
+    var services: [RawService] = []
+    var entries: [RawEntry] = []
+    var checks: [RawCheck] = []
+    /// The number of workers in the engine.
+    public internal(set) var workers = 1
+
+    init(path: String, text: String, name: Located<String>) {
+        self.path = path
+        self.text = text
+        self.name = name
+    }
+
+    /// Reads the file at `path`.
+    ///
+    /// - Throws: every mistake in it; also where it cannot be read, at line 1.
+    public static func read(_ path: String) throws(TopologyError) -> TopologyFile {
+        try parse(load(path), path: path)
+    }
+
+    /// Reads a text as the file at `path`.
+    ///
+    /// - Throws: every mistake in it, those that the planner would find among them.
+    public static func parse(_ text: String, path: String) throws(TopologyError) -> TopologyFile {
+        let diagnostics = Diagnostics(path: path, text: text)
+        let file = FileReader(diagnostics: diagnostics).read(text, path: path)
+        if !diagnostics.isEmpty, let file {
+            // The names of what could be read are looked at too, so that one pass tells everything.
+            PlanBuilder(file, name: nil, diagnostics).resolve()
+        }
+        try diagnostics.throwIfAny()
+        guard let file else { throw TopologyError(problems: []) }
+        return file
+    }
+
+    private static func load(_ path: String) throws(TopologyError) -> String {
+        func failure(_ message: String, _ mend: String?) -> TopologyError {
+            TopologyError(problems: [
+                TopologyProblem(
+                    file: path, position: SourcePosition(line: 1, column: 1), message: message, mend: mend,
+                    sourceLine: "")
+            ])
+        }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            let number = errno
+            throw failure(
+                "the file cannot be read: \(String(cString: strerror(number)))",
+                number == ENOENT ? "check the path" : nil)
+        }
+        defer { close(descriptor) }
+        var octets: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while octets.count <= YAMLText.maximumSize {
+            let count = Glibc.read(descriptor, &buffer, buffer.count)
+            if count == 0 { break }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw failure("the file cannot be read: \(String(cString: strerror(errno)))", nil)
+            }
+            octets += buffer[..<count]
+        }
+        guard let text = String(validating: octets, as: UTF8.self) else {
+            throw failure("the file is not UTF-8 text", "save it as UTF-8")
+        }
+        return text
+    }
+}

@@ -1,0 +1,212 @@
+import Yams
+
+/// Turns the text of a file into a tree of nodes with positions; whatever the text is, it ends, soon.
+enum YAMLText {
+    /// The largest file that is read, in octets.
+    static let maximumSize = 1 << 20
+    /// What the aliases of a file may make of it, in octets.
+    private static let maximumExpansion = 8 << 20
+    /// A key that was found twice is replaced by this scalar and those after it; the reader passes over such keys.
+    private static let replaced: ClosedRange<UInt32> = 0xE000...0xE0FF
+
+    /// True for a key that stands in place of a duplicate, which has been told already.
+    static func isReplaced(_ key: String) -> Bool {
+        key.unicodeScalars.first.map { replaced.contains($0.value) } ?? false
+    }
+
+    /// The root of the one document, or nil where there is none or nothing could be made of it.
+    static func compose(_ text: String, _ diagnostics: Diagnostics) -> Node? {
+        guard text.utf8.count <= maximumSize else {
+            diagnostics.error(
+                SourcePosition(line: 1, column: 1), "the file is larger than 1 MiB",
+                mend: "split it into several topologies")
+            return nil
+        }
+        guard expansion(of: text) <= maximumExpansion else {
+            diagnostics.error(
+                SourcePosition(line: 1, column: 1), "the aliases of the file repeat too much of it",
+                mend: "write out what they stand for")
+            return nil
+        }
+        var text = text
+        for round in replaced {
+            do {
+                guard let root = try Yams.compose(yaml: text) else {
+                    diagnostics.error(
+                        SourcePosition(line: 1, column: 1), "the file is empty", mend: "begin with `name: …`")
+                    return nil
+                }
+                return root
+            } catch let error as YamlError {
+                guard case .duplicatedKeysInMapping(let keys, let context) = error, let key = keys.first,
+                    let without = replaceDuplicate(key, first: context.mark, in: text, round: round, diagnostics)
+                else {
+                    tell(error, text, diagnostics)
+                    return nil
+                }
+                text = without
+            } catch {
+                diagnostics.error(SourcePosition(line: 1, column: 1), "the file cannot be read as YAML: \(error)")
+                return nil
+            }
+        }
+        return nil
+    }
+
+    private static func tell(_ error: YamlError, _ text: String, _ diagnostics: Diagnostics) {
+        switch error {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            let position = SourcePosition(line: max(1, mark.line), column: max(1, mark.column))
+            let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+            let line = lines.indices.contains(position.line - 1) ? lines[position.line - 1] : ""
+            let indentedByTab = line.prefix { $0 == " " || $0 == "\t" }.contains("\t")
+            diagnostics.error(
+                position, "this is not YAML: \(problem)",
+                mend: indentedByTab
+                    ? "indent with spaces, not with tabs"
+                    : problem.contains("alias")
+                        ? "define the anchor with & before it is used, or put the text in quotes" : hint(problem))
+        case .reader(let problem, let offset, _, _):
+            var position = SourcePosition(line: 1, column: 1)
+            for character in text.prefix(offset ?? 0) {
+                if character == "\n" || character == "\r\n" || character == "\r" {
+                    position = SourcePosition(line: position.line + 1, column: 1)
+                } else {
+                    position.column += character.unicodeScalars.count
+                }
+            }
+            diagnostics.error(
+                position, "this is not YAML: \(problem)", mend: "remove the control character")
+        case .duplicatedKeysInMapping(let keys, let context):
+            diagnostics.error(
+                SourcePosition(line: max(1, context.mark.line), column: max(1, context.mark.column)),
+                "the key \(quoted(keys.first ?? "")) is given twice", mend: "remove one of the two")
+        default:
+            diagnostics.error(SourcePosition(line: 1, column: 1), "the file cannot be read as YAML: \(error)")
+        }
+    }
+
+    private static func hint(_ problem: String) -> String? {
+        if problem.contains("mapping values are not allowed") {
+            return "put a text that holds \": \" in quotes, or check the indentation"
+        }
+        if problem.contains("cannot start any token") { return "put the text in quotes" }
+        if problem.contains("did not find expected ',' or") { return "close the bracket, or put the text in quotes" }
+        if problem.contains("did not find expected key") { return "check the indentation and the quotes" }
+        if problem.contains("another document") { return "remove the second `---`" }
+        return nil
+    }
+
+    /// The text with the later one of two equal keys replaced, which is told; nil where it cannot be found.
+    private static func replaceDuplicate(
+        _ key: String, first: Mark, in text: String, round: UInt32, _ diagnostics: Diagnostics
+    ) -> String? {
+        let scalars = Array(text.unicodeScalars)
+        let wanted = Array(key.unicodeScalars)
+        guard !wanted.isEmpty, let start = offset(of: first, in: scalars) else { return nil }
+        let isQuoted = scalars[start] == "\"" || scalars[start] == "'"
+        var candidates: [Int] = []
+        var at = start + wanted.count
+        while at + wanted.count < scalars.count {
+            if scalars[at] == wanted[0], Array(scalars[at..<at + wanted.count]) == wanted,
+                !isName(scalars[at - 1]), endsKey(scalars, at + wanted.count)
+            {
+                candidates.append(at)
+            }
+            at += 1
+        }
+        // A block mapping's keys share their column; in a flow mapping the next one it is.
+        let column = first.column + (isQuoted ? 1 : 0)
+        let inColumn = candidates.first { place(of: $0, in: scalars).column == column }
+        guard let found = isBlockKey(scalars, start) ? inColumn : candidates.first,
+            let substitute = Unicode.Scalar(round)
+        else { return nil }
+        let position = place(of: found, in: scalars)
+        diagnostics.error(
+            position, "the key \(quoted(key)) is given twice; the first is on line \(first.line)",
+            mend: "remove one of the two")
+        var changed = scalars
+        for offset in found..<found + wanted.count { changed[offset] = substitute }
+        var result = String.UnicodeScalarView()
+        result.append(contentsOf: changed)
+        return String(result)
+    }
+
+    private static func isName(_ scalar: Unicode.Scalar) -> Bool {
+        scalar == "-" || scalar == "_" || scalar == "." || scalar == "/" || scalar.properties.isAlphabetic
+            || ("0"..."9").contains(scalar)
+    }
+
+    /// True where the scalars from `index` on end a key: a closing quote, blanks, a colon.
+    private static func endsKey(_ scalars: [Unicode.Scalar], _ index: Int) -> Bool {
+        var at = index
+        while at < scalars.count, scalars[at] == " " || scalars[at] == "\"" || scalars[at] == "'" { at += 1 }
+        return at < scalars.count && scalars[at] == ":"
+    }
+
+    private static func isBlockKey(_ scalars: [Unicode.Scalar], _ index: Int) -> Bool {
+        var at = index - 1
+        while at >= 0, scalars[at] != "\n" {
+            guard scalars[at] == " " || scalars[at] == "-" || scalars[at] == "?" else { return false }
+            at -= 1
+        }
+        return true
+    }
+
+    private static func offset(of mark: Mark, in scalars: [Unicode.Scalar]) -> Int? {
+        var line = 1
+        var at = 0
+        while line < mark.line, at < scalars.count {
+            if scalars[at] == "\n" { line += 1 }
+            at += 1
+        }
+        let index = at + mark.column - 1
+        return scalars.indices.contains(index) ? index : nil
+    }
+
+    private static func place(of index: Int, in scalars: [Unicode.Scalar]) -> SourcePosition {
+        var position = SourcePosition(line: 1, column: 1)
+        for scalar in scalars[..<index] {
+            if scalar == "\n" {
+                position = SourcePosition(line: position.line + 1, column: 1)
+            } else {
+                position.column += 1
+            }
+        }
+        return position
+    }
+
+    /// An upper bound of what the text grows to when every alias is written out, in octets.
+    ///
+    /// What an alias stands for begins at its anchor and ends before the first use.
+    private static func expansion(of text: String) -> Int {
+        var total = 0
+        let octets = text.utf8
+        var begins: [[UInt8]: Int] = [:]
+        var weights: [[UInt8]: Int] = [:]
+        var at = octets.startIndex
+        var previous: UInt8 = 0x20
+        while at < octets.endIndex {
+            let octet = octets[at]
+            total += 1
+            let startsToken = previous <= 0x20 || [0x5B, 0x7B, 0x2C, 0x3A, 0x2D, 0x3F].contains(previous)
+            if startsToken, octet == 0x26 || octet == 0x2A {
+                let name = Array(
+                    octets[octets.index(after: at)...].prefix { $0 > 0x20 && ![0x2C, 0x5D, 0x7D].contains($0) })
+                if octet == 0x26 {
+                    begins[name] = total
+                    weights[name] = nil
+                } else if let begin = begins[name] {
+                    let weight = weights[name] ?? total - begin
+                    weights[name] = weight
+                    total += weight
+                    if total > maximumExpansion { return total }
+                }
+            }
+            previous = octet
+            at = octets.index(after: at)
+        }
+        return total
+    }
+}

@@ -1,0 +1,99 @@
+import Testing
+import Topology
+
+/// A small generator whose runs can be repeated from the seed that is printed.
+struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+}
+
+/// Whatever the text, there is a plan or a list of mistakes, and soon.
+@Suite struct HostileTextTests {
+    @Test(arguments: [
+        "~", "\"", "'", "{", "[", "&a *a", "&a [*a]", "? [a]: b", "? {a: b}\n: c", "<<: 1", "<<: [1, {a: b}]", "!!set {a}",
+        "!!binary x", "%YAML 9.9\n---\na", "name: !!int x", "\u{FEFF}name: a", "name: \"\\0\"", "name: a\r\nname: b\r\n",
+        "name: &x a\n*x : b", "{a: 1, a: 1, a: 1}", "a:\n- b\n-c", "- - - - -", ": : :", "name: |\n  a\n b", "\u{1}", "...",
+        "name: a\ninterfaces: ~\ncustomers: ~\napplications: ~\nservices: ~\nentries: ~\nchecks: ~\nengine: ~",
+        "name: []\ninterfaces: 1\ncustomers: [1]\napplications: x\nservices: [[]]\nentries: []\nchecks: {a: b}\nengine: 5",
+        "name: {}\ncustomers: {a: {interface: {}, address: {}, prefixes: [[], {}], setup: {}, environment: []}}",
+        "name: a\nservices: {s: {address: {}, ports: {}, from: {}, distribute: {}, sequence: {}}}",
+        "name: a\nentries: {distribution: [1, {}, {to: {}}, {to: [{}]}], sequencing: {}}",
+        "name: a\nchecks: [1, {}, {on: {}}, {on: [], run: {}}, {log: 1}, {entry: ~}, {drops: x, frames: {}}]",
+    ])
+    func endsWithAListOfMistakes(_ text: String) {
+        _ = problems(text)
+    }
+
+    @Test func nestingBeyondReasonEnds() {
+        for opener in ["[", "{a: ", "- ", "? "] {
+            #expect(!problems(String(repeating: opener, count: 20_000)).isEmpty)
+        }
+        #expect(!problems("name: " + String(repeating: "[", count: 900) + String(repeating: "]", count: 900)).isEmpty)
+    }
+
+    @Test func aliasesThatMultiplyAreRefused() {
+        var text = "name: a\nx0: &x0 [a, a, a, a, a, a, a, a, a, a]\n"
+        for level in 1...12 {
+            text += "x\(level): &x\(level) [" + Array(repeating: "*x\(level - 1)", count: 10).joined(separator: ", ") + "]\n"
+        }
+        #expect(problems(text + "? *x12\n: b\n").first?.message.contains("aliases") == true)
+    }
+
+    @Test func aliasesAndMergeKeysWork() throws {
+        let plan = try plan(
+            """
+            name: merged
+            interfaces: { a: &link { address: 192.0.2.1/24, mtu: 1400 }, b: { <<: *link, address: 198.18.0.1/24 } }
+            customers: { c: { interface: a } }
+            applications: { web: { attach: b } }
+            services: { s: { address: 203.0.113.1, sequence: web } }
+            """)
+        #expect(plan.interfaces.map(\.mtu) == [1400, 1400])
+    }
+
+    @Test func changedTextsNeverCrash() {
+        let seed = UInt64.random(in: 0 ... .max)
+        print("HostileTextTests seed: \(seed)")
+        var generator = SeededGenerator(state: seed)
+        let base = Array((picture + "checks:\n  - { name: x, on: alice, run: a, expect: { matches: 'a' } }\n").unicodeScalars)
+        let pieces = ["{", "}", "[", "]", ":", ": ", ",", "\n", "  ", "\"", "&a ", "*a", "<<: ", "~", "-", "- ", "/", "0", "99999999999999999999", "é", "\t", "any", "web", "fw"]
+        for _ in 0..<1500 {
+            var text = base
+            for _ in 0..<Int.random(in: 1...6, using: &generator) {
+                let place = Int.random(in: 0..<text.count, using: &generator)
+                switch Int.random(in: 0..<4, using: &generator) {
+                case 0: text.remove(at: place)
+                case 1: text.insert(contentsOf: Array(pieces.randomElement(using: &generator)!.unicodeScalars), at: place)
+                case 2: text.removeSubrange(place..<min(text.count, place + Int.random(in: 1...30, using: &generator)))
+                default:
+                    let end = min(text.count, place + Int.random(in: 1...40, using: &generator))
+                    text.insert(contentsOf: text[place..<end], at: Int.random(in: 0..<text.count, using: &generator))
+                }
+                if text.isEmpty { text = base }
+            }
+            var view = String.UnicodeScalarView()
+            view.append(contentsOf: text)
+            for problem in problems(String(view)) {
+                #expect(problem.line >= 1 && problem.column >= 1)
+            }
+        }
+    }
+
+    @Test func aLargeTopologyIsPlannedSoon() throws {
+        let customers = (0..<2000).map { "  c\($0): { interface: a }\n" }.joined()
+        let services = (0..<500).map { "  s\($0): { address: 203.0.\($0 / 250).\($0 % 250 + 1), ports: tcp/80, from: c\($0), sequence: web }\n" }.joined()
+        let plan = try plan(
+            "name: large\ninterfaces: { a: { address: 10.0.0.1/16 }, b: { address: 198.18.0.1/24 } }\ncustomers:\n"
+                + customers + "applications: { web: { attach: b } }\nservices:\n" + services)
+        #expect(plan.nodes.count == 2001)
+        #expect(plan.table.entries.count == 500 * 2 * 2)
+        #expect(Set(plan.nodes.flatMap(\.legs).compactMap(\.fabricDevice)).count == 2000)
+    }
+}
