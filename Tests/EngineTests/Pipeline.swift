@@ -9,6 +9,7 @@ final class Pipeline {
     let counters: UnsafeMutableRawPointer
     let layout: CounterLayout
     let neighbours: NeighbourTable
+    let published: PublishedTable
     private let neighbourMemory: UnsafeMutableRawPointer
     private var reader = CounterReader()
 
@@ -25,9 +26,8 @@ final class Pipeline {
         neighbourMemory.initializeMemory(as: UInt8.self, repeating: 0, count: NeighbourTable.size)
         neighbours = NeighbourTable(memory: neighbourMemory)
         neighbours.initialize()
-        worker = Worker(
-            io: MemoryFrameIO(), table: try PublishedTable(snapshot: snapshot, counters: counters, layout: layout),
-            neighbours: neighbours, worker: 0)
+        published = try PublishedTable(snapshot: snapshot, counters: counters, layout: layout)
+        worker = Worker(io: MemoryFrameIO(), table: published, neighbours: neighbours, worker: 0)
         reader.add(memory: counters, layout: layout)
     }
 
