@@ -68,10 +68,10 @@ public struct EngineMain: ~Copyable {
         }
         queueCount = expected
         let queues = try receiveQueues(expected)
-        let counters = try SharedMemory(
+        let counters = try SharedMapping(
             mapping: descriptors[0], size: Int(truncatingIfNeeded: hello.fields[4]), writable: true)
-        let neighbourMemory = try SharedMemory(mapping: descriptors[1], size: NeighbourTable.size, writable: true)
-        let table = try SharedMemory(
+        let neighbourMemory = try SharedMapping(mapping: descriptors[1], size: NeighbourTable.size, writable: true)
+        let table = try SharedMapping(
             mapping: descriptors[2], size: Int(truncatingIfNeeded: hello.fields[3]), writable: false)
         try checkSealed(descriptors[2])
         for descriptor in descriptors { close(descriptor) }
@@ -141,7 +141,7 @@ public struct EngineMain: ~Copyable {
     }
 
     private func publish(
-        _ table: borrowing SharedMemory, counters: UnsafeMutableRawPointer, layout: CounterLayout
+        _ table: borrowing SharedMapping, counters: UnsafeMutableRawPointer, layout: CounterLayout
     ) throws(EngineError) -> UnsafeMutablePointer<PublishedTable> {
         let snapshot: Snapshot
         do {
@@ -207,7 +207,7 @@ public struct EngineMain: ~Copyable {
             throw EngineError("take the table", because: "it came with \(descriptors.count) descriptors")
         }
         try checkSealed(descriptors[0])
-        let table = try SharedMemory(
+        let table = try SharedMapping(
             mapping: descriptors[0], size: Int(truncatingIfNeeded: message.fields[1]), writable: false)
         let before = mapping
         mapping.table = table.base
@@ -215,7 +215,7 @@ public struct EngineMain: ~Copyable {
         var layout = old.pointee.layout
         var larger: UnsafeMutableRawPointer?
         if countersSize > 0 {
-            let counters = try SharedMemory(mapping: descriptors[1], size: countersSize, writable: true)
+            let counters = try SharedMapping(mapping: descriptors[1], size: countersSize, writable: true)
             guard let read = CounterLayout(reading: counters.base, size: countersSize), read.workers >= workers.count
             else { throw EngineError("take the counters", because: "their layout is of another version, or too small") }
             layout = read

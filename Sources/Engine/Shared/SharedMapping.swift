@@ -1,7 +1,7 @@
 import CLinux
 
 /// A mapping of shared memory, unmapped when its owner goes. The descriptor that it was mapped from stays the caller's.
-public struct SharedMemory: ~Copyable, @unchecked Sendable {
+public struct SharedMapping: ~Copyable, @unchecked Sendable {
     /// Where it is mapped.
     public let base: UnsafeMutableRawPointer
     /// Its octets.
@@ -53,7 +53,7 @@ public struct SharedMemory: ~Copyable, @unchecked Sendable {
         let descriptor = clinux_memfd(name, size)
         guard descriptor >= 0 else { throw EngineError("make shared memory", errno: -descriptor) }
         do throws(EngineError) {
-            let memory = try SharedMemory(mapping: descriptor, size: size, writable: true)
+            let memory = try SharedMapping(mapping: descriptor, size: size, writable: true)
             fill(memory.base)
         } catch {
             close(descriptor)
