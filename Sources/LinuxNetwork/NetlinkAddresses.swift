@@ -25,7 +25,8 @@ extension NetlinkSocket {
     ///
     /// - Parameter prefixRoute: Whether the kernel makes the route to the on-link prefix.
     public func addAddress(_ address: LinkAddress, link: Int32, prefixRoute: Bool = true) throws(SystemError) {
-        let flags = UInt32(address.address.family == .ipv6 ? IFA_F_NODAD : 0)
+        let flags =
+            UInt32(address.address.family == .ipv6 ? IFA_F_NODAD : 0)
             | UInt32(prefixRoute ? 0 : IFA_F_NOPREFIXROUTE)
         try self.address(
             Int(RTM_NEWADDR), NLM_F_CREATE | NLM_F_EXCL, address, link, flags, "add the address")
@@ -46,7 +47,8 @@ extension NetlinkSocket {
         header.ifa_prefixlen = UInt8(clamping: address.length)
         header.ifa_index = UInt32(link)
         header.ifa_scope = UInt8(
-            address.address.isLoopback ? RT_SCOPE_HOST.rawValue
+            address.address.isLoopback
+                ? RT_SCOPE_HOST.rawValue
                 : address.address.isLinkLocal ? RT_SCOPE_LINK.rawValue : RT_SCOPE_UNIVERSE.rawValue)
         message.header(header)
         message.put(IFA_LOCAL, octets: address.address.octets)

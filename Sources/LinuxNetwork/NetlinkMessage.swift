@@ -41,7 +41,8 @@ struct NetlinkMessage: ~Copyable {
     }
 
     /// An attribute that holds attributes.
-    borrowing func nest(_ attribute: Int, flags: Int32 = 0, _ body: () throws(SystemError) -> Void) throws(SystemError) {
+    borrowing func nest(_ attribute: Int, flags: Int32 = 0, _ body: () throws(SystemError) -> Void) throws(SystemError)
+    {
         let nest = nla_nest_start(pointer, Int32(attribute) | flags)
         try body()
         guard let nest else { return }

@@ -81,11 +81,12 @@ extension NetlinkSocket {
         header.rtm_table = UInt8(route.kind == .local ? RT_TABLE_LOCAL.rawValue : RT_TABLE_MAIN.rawValue)
         header.rtm_protocol = UInt8(RTPROT_STATIC)
         header.rtm_type = route.kind.rawValue
-        let scope = switch route.kind {
-        case .local: RT_SCOPE_HOST
-        case .unicast where route.gateway == nil: RT_SCOPE_LINK
-        default: RT_SCOPE_UNIVERSE
-        }
+        let scope =
+            switch route.kind {
+            case .local: RT_SCOPE_HOST
+            case .unicast where route.gateway == nil: RT_SCOPE_LINK
+            default: RT_SCOPE_UNIVERSE
+            }
         header.rtm_scope = type == RTM_DELROUTE ? UInt8(RT_SCOPE_NOWHERE.rawValue) : UInt8(scope.rawValue)
         if route.destination.family == .ipv6 { header.rtm_scope = 0 }
         if route.gatewayIsOnLink { header.rtm_flags = UInt32(RTNH_F_ONLINK) }

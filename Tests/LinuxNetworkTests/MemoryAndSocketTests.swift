@@ -12,7 +12,8 @@ extension LinuxTests {
             #expect(pwrite(memory.descriptor, contents, 1, 0) == -1 && clinux_errno() == EPERM)
             #expect(ftruncate(memory.descriptor, 1) == -1)
             let writable = systemError {
-                _ = try SharedMemory(owning: OwnedDescriptor(owning: fcntl(memory.descriptor, F_DUPFD_CLOEXEC, 0)), writable: true)
+                _ = try SharedMemory(
+                    owning: OwnedDescriptor(owning: fcntl(memory.descriptor, F_DUPFD_CLOEXEC, 0)), writable: true)
             }
             #expect(writable?.errno == EPERM)
         }

@@ -10,10 +10,12 @@ extension LinuxTests {
             let (a, b) = (namespaces[0], namespaces[1])
             let pair = try a.netlink.createVeth(
                 near: LinkSettings(
-                    name: "left", mac: MACAddress("02:00:00:00:00:01"), mtu: 9000, transmitQueueLength: 2000, mark: "m1"),
+                    name: "left", mac: MACAddress("02:00:00:00:00:01"), mtu: 9000, transmitQueueLength: 2000, mark: "m1"
+                ),
                 far: LinkSettings(name: "right", mac: MACAddress("02:00:00:00:00:02"), mtu: 9000, mark: "m2"), in: b)
             let near = try a.netlink.existingLink(named: "left")
-            #expect(near.kind == "veth" && near.mtu == 9000 && near.isUp && near.alias == "m1" && near.index == pair.near)
+            #expect(
+                near.kind == "veth" && near.mtu == 9000 && near.isUp && near.alias == "m1" && near.index == pair.near)
             #expect(near.mac == MACAddress("02:00:00:00:00:01") && near.transmitQueueLength == 2000)
             let right = try output("ip", "-n", b.name, "-d", "link", "show", "right")
             #expect(right.contains("02:00:00:00:00:02") && right.contains("mtu 9000") && right.contains("alias m2"))
@@ -47,7 +49,8 @@ extension LinuxTests {
             #expect(routes.contains("203.0.113.0/24 dev left proto static scope link metric 7"))
             #expect(try output("ip", "-n", a.name, "-6", "route").contains("default via fe80::1 dev left"))
             #expect(try output("ip", "-n", a.name, "route", "show", "table", "local").contains("local 192.0.2.128/25"))
-            #expect(try n.routes().contains { $0.destination == .everything(.ipv6) && $0.gateway == IPAddress("fe80::1") })
+            #expect(
+                try n.routes().contains { $0.destination == .everything(.ipv6) && $0.gateway == IPAddress("fe80::1") })
             try n.deleteRoute(Route(.everything(.ipv4), gateway: v4b, link: pair.near))
             #expect(!(try output("ip", "-n", a.name, "route").contains("default")))
 
@@ -57,7 +60,8 @@ extension LinuxTests {
             #expect(neighbours.contains("192.0.2.2 dev left lladdr 02:00:00:00:00:02 PERMANENT"))
             #expect(neighbours.contains("2001:db8::2 dev left lladdr 02:00:00:00:00:02 PERMANENT"))
             #expect(try output("ip", "netns", "exec", a.name, "ping", "-c1", "-W1", "192.0.2.2").contains("1 received"))
-            #expect(try output("ip", "netns", "exec", a.name, "ping", "-c1", "-W1", "2001:db8::2").contains("1 received"))
+            #expect(
+                try output("ip", "netns", "exec", a.name, "ping", "-c1", "-W1", "2001:db8::2").contains("1 received"))
 
             try n.deleteNeighbour(v4b, link: pair.near)
             try n.deleteAddress(LinkAddress(v4a, length: 24), link: pair.near)
@@ -79,7 +83,8 @@ extension LinuxTests {
             #expect(twice?.errno == EEXIST)
             #expect(
                 twice?.description
-                    == "cannot add the address 192.0.2.1/24 on link 1: File exists (kernel: ipv4: Address already assigned)")
+                    == "cannot add the address 192.0.2.1/24 on link 1: File exists (kernel: ipv4: Address already assigned)"
+            )
             let far = systemError { try n.addRoute(Route(.everything(.ipv4), gateway: IPAddress("198.51.100.1"))) }
             #expect(far?.errno == ENETUNREACH)
             #expect(far?.kernelMessage == "Nexthop has invalid gateway")
@@ -89,7 +94,10 @@ extension LinuxTests {
             )
             #expect(systemError { _ = try n.existingLink(named: "none") }?.errno == ENODEV)
             #expect(systemError { _ = try n.createBridge(LinkSettings(name: "a-name-far-too-long")) }?.errno == EINVAL)
-            #expect(systemError { try n.setLink(index: 1, mtu: 10); try n.setLink(index: 999, mtu: 1) }?.errno == ENODEV)
+            #expect(
+                systemError {
+                    try n.setLink(index: 1, mtu: 10); try n.setLink(index: 999, mtu: 1)
+                }?.errno == ENODEV)
         }
     }
 
@@ -97,7 +105,8 @@ extension LinuxTests {
         try withNamespaces(3) { namespaces, _ in
             let fabric = namespaces[0]
             let n = try fabric.netlink
-            let bridge = try n.createBridge(LinkSettings(name: "br0", mac: MACAddress("02:00:00:00:01:00"), mark: "tapline"))
+            let bridge = try n.createBridge(
+                LinkSettings(name: "br0", mac: MACAddress("02:00:00:00:01:00"), mark: "tapline"))
             var pairs: [VethPair] = []
             for number in 1...2 {
                 let mac = MACAddress(bits: 0x0200_0000_0000 + UInt64(number))
@@ -107,7 +116,8 @@ extension LinuxTests {
                 try n.setBridgePort(
                     index: pair.near,
                     BridgePortSettings(
-                        isolated: true, learning: false, unicastFlood: false, multicastFlood: true, broadcastFlood: true))
+                        isolated: true, learning: false, unicastFlood: false, multicastFlood: true, broadcastFlood: true
+                    ))
                 try n.addForwardingEntry(mac, port: pair.near)
                 try namespaces[number].netlink.addAddress(
                     LinkAddress(IPAddress("192.0.2.\(number)")!, length: 24), link: pair.far)
@@ -120,10 +130,12 @@ extension LinuxTests {
             #expect(try output("ip", "-n", fabric.name, "-d", "link", "show", "br0").contains("forward_delay 0"))
 
             let ping = ["netns", "exec", namespaces[1].name, "ping", "-c1", "-W1", "192.0.2.2"]
-            #expect(try output("ip", ping[0], ping[1], ping[2], ping[3], ping[4], ping[5], ping[6]).contains("0 received"))
+            #expect(
+                try output("ip", ping[0], ping[1], ping[2], ping[3], ping[4], ping[5], ping[6]).contains("0 received"))
             for pair in pairs { try n.setBridgePort(index: pair.near, BridgePortSettings(isolated: false)) }
             try output("ip", "-n", namespaces[1].name, "neigh", "flush", "all")
-            #expect(try output("ip", ping[0], ping[1], ping[2], ping[3], ping[4], ping[5], ping[6]).contains("1 received"))
+            #expect(
+                try output("ip", ping[0], ping[1], ping[2], ping[3], ping[4], ping[5], ping[6]).contains("1 received"))
             try n.deleteForwardingEntry(MACAddress("02:00:00:00:00:01")!, port: pairs[0].near)
         }
     }
@@ -140,7 +152,8 @@ extension LinuxTests {
             let time = try clock.measure {
                 for number in 0..<200 {
                     let node = try NetworkNamespace.create(
-                        "n\(number)-\(suffix)", mark: "tapline many", sysctls: [("net.ipv6.conf.default.accept_dad", "0")])
+                        "n\(number)-\(suffix)", mark: "tapline many",
+                        sysctls: [("net.ipv6.conf.default.accept_dad", "0")])
                     nodes.append(node)
                     let mac = MACAddress(bits: 0x0200_0000_1000 + UInt64(number))
                     let pair = try n.createVeth(

@@ -4,7 +4,9 @@ import LinuxNetwork
 import Testing
 
 /// Runs a script and returns what it printed and how it ended.
-func run(_ script: String, node: Pidfd? = nil, directory: String? = nil, extra: [Int32: Int32] = [:]) throws -> (String, ProcessExit) {
+func run(_ script: String, node: Pidfd? = nil, directory: String? = nil, extra: [Int32: Int32] = [:]) throws -> (
+    String, ProcessExit
+) {
     let pipe = Pipe()
     let out = pipe.fileHandleForWriting.fileDescriptor
     let child = try ProcessLauncher.spawn(
@@ -37,11 +39,16 @@ extension LinuxTests {
 
             #expect(try run("cat /proc/1/comm", node: node).0 == "tapline-init\n")
             #expect(try run("ls /proc | grep -c '^[0-9]'", node: node).0.hasPrefix("4"))
-            #expect(try run("cat /etc/hosts /etc/resolv.conf", node: node).0 == "192.0.2.99 here\nnameserver 192.0.2.53\n")
+            #expect(
+                try run("cat /etc/hosts /etc/resolv.conf", node: node).0 == "192.0.2.99 here\nnameserver 192.0.2.53\n")
             #expect(try run("ls /sys/class/net", node: node).0 == "lo\n")
             #expect(try run("ls /run", node: node).0 == "lock\n\(directory.dropFirst(5))\n")
-            #expect(try run("ip -br link | wc -l; readlink /proc/self/ns/net", node: node).0 == "1\nnet:[\(namespaces[0].identity)]\n")
-            #expect(try run("echo out > \(directory)/out; pwd; ls /proc/self/fd", node: node, directory: "/usr").0 == "/usr\n0\n1\n2\n3\n")
+            #expect(
+                try run("ip -br link | wc -l; readlink /proc/self/ns/net", node: node).0
+                    == "1\nnet:[\(namespaces[0].identity)]\n")
+            #expect(
+                try run("echo out > \(directory)/out; pwd; ls /proc/self/fd", node: node, directory: "/usr").0
+                    == "/usr\n0\n1\n2\n3\n")
             #expect(try String(contentsOfFile: directory + "/out", encoding: .utf8) == "out\n")
             #expect(try run("exit 7", node: node).1 == .exited(7))
             #expect(try run("kill -9 $$", node: node).1 == .signalled(9))
@@ -59,10 +66,53 @@ extension LinuxTests {
         }
     }
 
+    /// Ubuntu's /etc/resolv.conf is a link into /run, which is empty in a node until the file is bound there.
+    @Test(arguments: ["/run/", "../run/"])
+    func aLinkIntoRunIsFollowedIntoTheNodesOwn(prefix: String) throws {
+        try withNamespaces(1) { namespaces, suffix in
+            let directory = "/tapline-test-\(suffix)"
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(atPath: directory) }
+            let link = directory + "/resolv.conf"
+            symlink("\(prefix)none-\(suffix)/resolve/stub.conf", link)
+            symlink("nowhere", directory + "/dangling")
+            try "mine\n".write(toFile: directory + "/source", atomically: false, encoding: .utf8)
+            let view = NodeView(binds: [link: directory + "/source", directory + "/dangling": directory + "/source"])
+            let node = try ProcessLauncher.startInit(in: namespaces[0], view: view)
+            defer { try? node.signal(SIGKILL); _ = try? node.wait() }
+            #expect(
+                try run("cat \(link); cat \(directory)/dangling 2>/dev/null; ls /run", node: node).0
+                    == "mine\nlock\nnone-\(suffix)\n")
+            #expect(!FileManager.default.fileExists(atPath: "/run/none-\(suffix)"))
+        }
+    }
+
+    /// A node's init has a copy of the host's mounts, which must not keep other nodes' namespaces alive.
+    @Test func anInitHoldsNoOtherNamespace() throws {
+        try withNamespaces(1) { namespaces, suffix in
+            var other: NetworkNamespace? = try NetworkNamespace.create("other-\(suffix)", mark: "m")
+            let netlink = try namespaces[0].netlink
+            _ = try netlink.createVeth(
+                near: LinkSettings(name: "near"), far: LinkSettings(name: "far"), in: #require(other))
+            let node = try ProcessLauncher.startInit(in: namespaces[0])
+            defer { try? node.signal(SIGKILL); _ = try? node.wait() }
+            try NetworkNamespace.delete("other-\(suffix)")
+            #expect(try netlink.link(named: "near") != nil)
+            other = nil
+            var tries = 0
+            while try netlink.link(named: "near") != nil, tries < 100 {
+                tries += 1
+                usleep(20_000)
+            }
+            #expect(try netlink.link(named: "near") == nil && other == nil)
+        }
+    }
+
     @Test func whatCouldNotBeStartedIsTold() throws {
         try withNamespaces(1) { namespaces, suffix in
             let none = systemError { _ = try ProcessLauncher.spawn(Command("/no/program", arguments: ["x"])) }
-            #expect(none?.description == "cannot start the program (executing it) /no/program: No such file or directory")
+            #expect(
+                none?.description == "cannot start the program (executing it) /no/program: No such file or directory")
             let directory = systemError {
                 _ = try ProcessLauncher.spawn(Command("/bin/true", arguments: ["x"], workingDirectory: "/no/where"))
             }
@@ -72,7 +122,9 @@ extension LinuxTests {
             }
             #expect(view?.description.hasPrefix("cannot start the node's init (binding the node's directory)") == true)
             let node = try ProcessLauncher.startInit(in: namespaces[0])
-            let inNode = systemError { _ = try ProcessLauncher.spawn(Command("/no/program", arguments: ["x"]), node: node) }
+            let inNode = systemError {
+                _ = try ProcessLauncher.spawn(Command("/no/program", arguments: ["x"]), node: node)
+            }
             #expect(inNode?.errno == ENOENT)
             try node.signal(SIGKILL)
             _ = try node.wait()
@@ -159,8 +211,8 @@ extension LinuxTests {
 /// System call numbers of read, write and exit_group.
 enum Confinement {
     #if arch(x86_64)
-    static let allowed: [Int32] = [0, 1, 231]
+        static let allowed: [Int32] = [0, 1, 231]
     #else
-    static let allowed: [Int32] = [63, 64, 94]
+        static let allowed: [Int32] = [63, 64, 94]
     #endif
 }

@@ -15,7 +15,8 @@ extension LinuxTests {
             #expect(shown.contains("mtu 65521") && shown.contains("qlen 1000") && shown.contains("\(mac)"))
             #expect(shown.contains("multi_queue") && shown.contains("numqueues 2") && shown.contains("vnet_hdr"))
             #expect(shown.contains("alias tapline") && shown.contains(",UP"))
-            #expect(tap.queues.allSatisfy { fcntl($0, F_GETFL) & O_NONBLOCK != 0 && fcntl($0, F_GETFD) & FD_CLOEXEC != 0 })
+            #expect(
+                tap.queues.allSatisfy { fcntl($0, F_GETFL) & O_NONBLOCK != 0 && fcntl($0, F_GETFD) & FD_CLOEXEC != 0 })
 
             let third = try tap.openQueue(in: namespaces[0])
             #expect(try output("ip", "-n", namespaces[0].name, "-d", "link", "show", "tap0").contains("numqueues 3"))
@@ -40,8 +41,10 @@ extension LinuxTests {
             let tap = try TapDevice(LinkSettings(name: "tap0"), in: namespaces[0])
             let before = try output("ip", "-n", namespaces[0].name, "-d", "-s", "link", "show", "tap0")
             let child = try ProcessLauncher.spawn(
-                Command("/bin/sleep", arguments: ["sleep", "60"], descriptors: [5: tap.queues[0]], diesWithParent: true))
-            #expect(try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(child.pid)/fd/5") == "/dev/net/tun")
+                Command(
+                    "/bin/sleep", arguments: ["sleep", "60"], descriptors: [5: tap.queues[0]], diesWithParent: true))
+            #expect(
+                try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(child.pid)/fd/5") == "/dev/net/tun")
             try child.signal(SIGKILL)
             #expect(try child.wait() == .signalled(SIGKILL))
             #expect(try output("ip", "-n", namespaces[0].name, "-d", "-s", "link", "show", "tap0") == before)
@@ -65,7 +68,9 @@ extension LinuxTests {
             if off {
                 try n.disableTransmitOffloads(of: "port")
                 try node.netlink.disableTransmitOffloads(of: "eth0")
-                for feature in ["tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-generic-segmentation", "tx-udp-segmentation"] {
+                for feature in [
+                    "tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-generic-segmentation", "tx-udp-segmentation",
+                ] {
                     #expect(try !n.isFeatureActive(feature, of: "port"))
                     #expect(try !node.netlink.isFeatureActive(feature, of: "eth0"))
                 }
@@ -88,6 +93,23 @@ extension LinuxTests {
                 #expect(seen.map(\.count) == [4054])
                 #expect(seen.allSatisfy { !Frames.tcpChecksumIsRight($0) })
             }
+
+            // The other way: a datagram of the node's own stack, as the engine reads it.
+            let inside = try node.netlink
+            try inside.addAddress(LinkAddress(IPAddress("192.0.2.2")!, length: 24), link: pair.far)
+            try inside.addNeighbour(IPAddress("192.0.2.1")!, mac: MACAddress("02:00:00:00:00:01")!, link: pair.far)
+            try output("ip", "netns", "exec", node.name, "bash", "-c", "echo hello > /dev/udp/192.0.2.1/9")
+            var datagrams: [[UInt8]] = []
+            var buffer = [UInt8](repeating: 0, count: 70_000)
+            while case let count = read(tap.queues[0], &buffer, buffer.count), count > 0 {
+                if buffer[22...23] == [8, 0], buffer[33] == 17 { datagrams.append(Array(buffer[..<count])) }
+            }
+            try #require(datagrams.count == 1)
+            let datagram = datagrams[0][44...]
+            let isRight =
+                Frames.sum(datagram, UInt32(Frames.sum(datagrams[0][36..<44])) + 17 + UInt32(datagram.count)) == 0xFFFF
+            #expect(isRight == off)
+            #expect(datagrams[0][0] & 1 == (off ? 0 : 1), "VIRTIO_NET_HDR_F_NEEDS_CSUM")
         }
     }
 }

@@ -1,0 +1,165 @@
+# What the scripts beside this file share: who may run them, what they install, how they build. Sourced, never run.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+swift_release=6.3.1
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "$(basename "$0"): $*"; exit 1; }
+
+require_root() {
+    [ "$(id -u)" -eq 0 ] || fail "needs root to build network namespaces; run: sudo $0"
+}
+
+# need_packages NAME…: installs with apt what is missing, and starts no daemon by it.
+need_packages() {
+    local missing=() name
+    for name in "$@"; do
+        [ "$(dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || fail "these packages are missing and there is no apt-get: ${missing[*]}"
+    say "installing: ${missing[*]}"
+    refresh_package_lists
+    without_daemons env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${apt_options[@]}" "${missing[@]}" >/dev/null ||
+        fail "apt-get could not install ${missing[*]}"
+}
+apt_options=()
+
+refresh_package_lists() {
+    [ -n "${package_lists_fresh:-}" ] && return 0
+    apt-get update -qq >/dev/null || fail "apt-get update failed: is the network there?"
+    package_lists_fresh=yes
+}
+
+# Runs an installation under a policy that starts no daemon, and disables at boot those that it brought.
+without_daemons() {
+    local policy=/usr/sbin/policy-rc.d ours= status=0 before after unit
+    before=$(systemctl list-unit-files --state=enabled --no-legend 2>/dev/null | awk '{print $1}' | sort)
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && ours=yes
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    "$@" || status=$?
+    if [ -n "$ours" ]; then rm -f "$policy"; trap - EXIT; fi
+    after=$(systemctl list-unit-files --state=enabled --no-legend 2>/dev/null | awk '{print $1}' | sort)
+    for unit in $(comm -13 <(printf '%s\n' "$before") <(printf '%s\n' "$after")); do
+        case "$unit" in nginx.service | suricata.service | nftables.service | iperf3.service)
+            systemctl disable -q "$unit" 2>/dev/null || true ;;
+        esac
+    done
+    return $status
+}
+
+# Suricata: in Ubuntu's archive, and in Debian 12's backports, which are added where they are not yet known.
+need_suricata() {
+    command -v suricata >/dev/null && return 0
+    refresh_package_lists
+    if ! has_candidate suricata && grep -q '^VERSION_CODENAME=bookworm' /etc/os-release; then
+        local list=/etc/apt/sources.list.d/tapline-bookworm-backports.sources mirror
+        mirror=$(apt-cache policy | awk '/bookworm\/main/ && !/security/ {print $2; exit}')
+        say "adding bookworm-backports, for Suricata: $list"
+        printf 'Types: deb\nURIs: %s\nSuites: bookworm-backports\nComponents: main\nSigned-By: %s\n' \
+            "${mirror:-http://deb.debian.org/debian}" /usr/share/keyrings/debian-archive-keyring.gpg >"$list"
+        package_lists_fresh=
+        refresh_package_lists
+        apt_options=(-t bookworm-backports)
+    fi
+    has_candidate suricata ||
+        fail "Suricata cannot be had from this machine's package archives, and the main topology needs it"
+    need_packages suricata
+    apt_options=()
+}
+
+has_candidate() {
+    local candidate
+    candidate=$(apt-cache policy "$1" | awk '/Candidate:/ {print $2}')
+    [ -n "$candidate" ] && [ "$candidate" != "(none)" ]
+}
+
+# The programs that the scenarios run, and those that look on.
+need_applications() {
+    need_packages iproute2 nftables nginx-light curl iputils-ping iputils-tracepath traceroute
+    need_suricata
+}
+
+# Swift on the PATH, from where its installers put it, or from swift.org with its signature verified.
+need_swift() {
+    local place home
+    home=$(getent passwd "${SUDO_USER:-root}" | cut -d: -f6)
+    for place in /opt/swift/usr/bin /usr/share/swift/usr/bin /usr/libexec/swift/*/bin "$home/.local/share/swiftly/bin" \
+        "/opt/swift-$swift_release/usr/bin"; do
+        [ -x "$place/swift" ] && PATH=$PATH:$place
+    done
+    [ "${place%/bin}" = "$home/.local/share/swiftly" ] && export SWIFTLY_HOME_DIR="$home/.local/share/swiftly"
+    need_packages libnl-3-dev libnl-route-3-dev pkg-config git
+    if command -v swift >/dev/null; then
+        local version
+        version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p')
+        [ -n "$version" ] && [ "$(printf '%s\n6.3\n' "$version" | sort -V | head -n 1)" = 6.3 ] && return 0
+        say "Swift ${version:-of unknown version} is older than 6.3"
+    fi
+    install_swift
+}
+
+install_swift() {
+    local id version_id platform suffix= name address folder
+    id=$(. /etc/os-release && echo "$ID")
+    version_id=$(. /etc/os-release && echo "$VERSION_ID")
+    case "$id-$version_id" in
+        debian-12) platform=debian12 ;;
+        ubuntu-22.04 | ubuntu-24.04) platform=ubuntu$version_id ;;
+        *) fail "Swift 6.3 is missing; install it from https://www.swift.org/install/linux/" ;;
+    esac
+    [ "$(uname -m)" = aarch64 ] && suffix=-aarch64
+    need_packages binutils ca-certificates curl g++ gnupg libc6-dev libcurl4 libedit2 libsqlite3-0 libxml2 \
+        libz3-4 tzdata zlib1g-dev
+    name=swift-$swift_release-RELEASE-$platform$suffix
+    address=https://download.swift.org/swift-$swift_release-release/${platform//./}$suffix/swift-$swift_release-RELEASE
+    folder=$(mktemp -d)
+    say "fetching Swift $swift_release from swift.org"
+    if ! curl -fsSL "https://www.swift.org/keys/all-keys.asc" -o "$folder/keys" ||
+        ! curl -fsSL "$address/$name.tar.gz" -o "$folder/swift.tar.gz" ||
+        ! curl -fsSL "$address/$name.tar.gz.sig" -o "$folder/swift.tar.gz.sig"; then
+        rm -rf "$folder"
+        fail "Swift $swift_release could not be fetched; install it from https://www.swift.org/install/linux/"
+    fi
+    if ! gpg --homedir "$folder" --quiet --import "$folder/keys" 2>/dev/null ||
+        ! gpg --homedir "$folder" --quiet --verify "$folder/swift.tar.gz.sig" "$folder/swift.tar.gz" 2>/dev/null; then
+        rm -rf "$folder"
+        fail "the signature of the fetched Swift $swift_release is not swift.org's; nothing was installed"
+    fi
+    mkdir -p "/opt/swift-$swift_release"
+    tar -xzf "$folder/swift.tar.gz" -C "/opt/swift-$swift_release" --strip-components=1
+    rm -rf "$folder"
+    PATH=/opt/swift-$swift_release/usr/bin:$PATH
+}
+
+# build [ARGUMENT…]: a release build; what it prints is kept back unless it fails.
+build() {
+    local log
+    log=$(mktemp)
+    say "building Tapline"
+    if ! (cd "$root" && swift build -c release "$@" >"$log" 2>&1); then
+        cat "$log" >&2
+        rm -f "$log"
+        fail "the build failed"
+    fi
+    rm -f "$log"
+    products=$(cd "$root" && swift build -c release --show-bin-path)
+}
+
+# host_state: what Tapline must leave as it found it, one line each.
+host_state() {
+    {
+        ip -o link show | sed -E 's/ qlen .*//; s/state [A-Z]+//; s/^[0-9]+: //'
+        ip -o address show | sed -E 's/(valid|preferred)_lft [^ ]+//g; s/^[0-9]+: //'
+        ip route show table all; ip -6 route show table all | sed -E 's/expires [0-9]+sec//'
+        ip rule show; ip -6 rule show
+        ls /run/netns /run/tapline 2>/dev/null
+        sort -k5 /proc/self/mountinfo | awk '{print $5, $9}'
+        ip neigh show nud permanent
+        sysctl -a 2>/dev/null | grep -E '^net\.(ipv4|ipv6|bridge|core)\.' | grep -vE 'nf_conntrack_count|entries|\.stable_secret'
+        ps -eo pid=,args= | awk '$2 ~ /tapline|suricata|nginx/ {print $0}'
+    } 2>/dev/null
+}
