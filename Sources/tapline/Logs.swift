@@ -36,7 +36,8 @@ struct Logs: ParsableCommand {
             }
             var readers: [String: LogReader] = [:]
             repeat {
-                for logged in try node.map({ [$0] }) ?? client.loggedNodes() {
+                let shown = if let node { [node] } else { try client.loggedNodes() }
+                for logged in shown {
                     var reader =
                         readers[logged]
                         ?? LogReader(path: client.directory.outputPath(logged), prefix: node == nil ? "\(logged) | " : "")
