@@ -4,7 +4,7 @@ import LinuxNetwork
 /// How one run of a command ended.
 struct CommandOutcome: Sendable {
     /// nil where it was ended because its time was over, or because of an interruption.
-    var end: LinuxNetwork.ExitStatus?
+    var end: ProcessExit?
     /// Standard output and error together, at most the bound.
     var output: [UInt8] = []
     /// There was more.
@@ -99,7 +99,7 @@ extension NodeEntrance {
     }
 }
 
-extension LinuxNetwork.ExitStatus {
+extension ProcessExit {
     /// The end of a sentence.
     var told: String {
         switch self {

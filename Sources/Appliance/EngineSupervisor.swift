@@ -74,8 +74,8 @@ final class EngineSupervisor: @unchecked Sendable {
             let layout = CounterLayout(
                 workers: workers, interfaces: table.interfaces.count, entries: compiled.counters)
             resources = EngineResources(
-                queues: queues, counters: try SharedMemory.makeCounters(layout), counterLayout: layout,
-                neighbours: try SharedMemory.makeNeighbours(), table: published.descriptor, tableSize: published.size,
+                queues: queues, counters: try SharedMapping.makeCounters(layout), counterLayout: layout,
+                neighbours: try SharedMapping.makeNeighbours(), table: published.descriptor, tableSize: published.size,
                 generation: 1)
             reader.add(
                 memory: try Self.map(resources.counters, layout), layout: layout)
@@ -85,7 +85,7 @@ final class EngineSupervisor: @unchecked Sendable {
     }
 
     private static func map(_ descriptor: Int32, _ layout: CounterLayout) throws(EngineError) -> UnsafeRawPointer {
-        let memory = try SharedMemory(mapping: descriptor, size: layout.size, writable: false)
+        let memory = try SharedMapping(mapping: descriptor, size: layout.size, writable: false)
         return UnsafeRawPointer(memory.leak())
     }
 
@@ -99,7 +99,7 @@ final class EngineSupervisor: @unchecked Sendable {
             throw ApplianceError(.file, "the table cannot be compiled", details: error.problems.map { "\($0)" })
         }
         do {
-            let descriptor = try bytes.withUnsafeBytes { try SharedMemory.makeTable($0) }
+            let descriptor = try bytes.withUnsafeBytes { try SharedMapping.makeTable($0) }
             let counters = (table.entries.map(\.counter).max() ?? -1) + 1
             return (PublishedTable(descriptor: descriptor, size: bytes.count, generation: generation), counters)
         } catch {
@@ -294,7 +294,7 @@ final class EngineSupervisor: @unchecked Sendable {
     ) throws(ApplianceError) -> (descriptor: Int32, layout: CounterLayout) {
         let layout = CounterLayout(workers: workers, interfaces: table.interfaces.count, entries: entries * 2)
         do throws(EngineError) {
-            let descriptor = try SharedMemory.makeCounters(layout)
+            let descriptor = try SharedMapping.makeCounters(layout)
             reader.add(memory: try Self.map(descriptor, layout), layout: layout)
             close(resources.counters)
             resources.counters = descriptor

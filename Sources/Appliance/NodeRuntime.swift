@@ -39,7 +39,7 @@ final class NodeRuntime: @unchecked Sendable {
     private var pause = NodeRuntime.shortestPause
     private var closing = false
     /// Called on the loop's thread when the application ends after it had been ready.
-    var ended: ((NodeRuntime, LinuxNetwork.ExitStatus) -> Void)?
+    var ended: ((NodeRuntime, ProcessExit) -> Void)?
 
     /// The shortest and longest time before an application that ended is started again, in milliseconds.
     private static let shortestPause = 100
@@ -225,7 +225,7 @@ final class NodeRuntime: @unchecked Sendable {
 
     /// What `up` fails with: the node, the command, how it ended, and the last lines of its log.
     private func failure(
-        _ what: String, _ command: String, _ end: LinuxNetwork.ExitStatus? = nil
+        _ what: String, _ command: String, _ end: ProcessExit? = nil
     ) -> ApplianceError {
         let lines = (try? loop.sync { self.log?.tail(lines: 20) ?? [] }) ?? []
         become(.failed)
@@ -284,7 +284,7 @@ final class NodeRuntime: @unchecked Sendable {
     }
 
     /// The error that an application's end means while others still come up.
-    func unexpectedEnd(_ end: LinuxNetwork.ExitStatus) -> ApplianceError {
+    func unexpectedEnd(_ end: ProcessExit) -> ApplianceError {
         failure("its application \(end.told)", plan.process.run ?? "", end)
     }
 

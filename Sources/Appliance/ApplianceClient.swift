@@ -1,0 +1,163 @@
+import Glibc
+import LinuxNetwork
+import Topology
+
+/// What commands ask of a topology that is there, alive or dead.
+public struct ApplianceClient: Sendable {
+    /// Where its state is.
+    public let directory: StateDirectory
+    private var control: ControlClient { ControlClient(directory: directory) }
+
+    /// How long a control process may take to end, in milliseconds, before it is ended.
+    private static let patience = 30_000
+
+    /// - Throws: Where the name could not be that of a topology.
+    public init(name: String) throws(ApplianceError) {
+        directory = try StateDirectory(name: name)
+    }
+
+    /// Every topology that has state here.
+    public static func all() throws(ApplianceError) -> [StatusReport] {
+        var reports: [StatusReport] = []
+        for name in StateDirectory.allNames() {
+            do throws(ApplianceError) {
+                reports.append(try ApplianceClient(name: name).status())
+            } catch {
+                // It went away while it was looked at.
+                if error.status != .name { throw error }
+            }
+        }
+        return reports
+    }
+
+    private var unknown: ApplianceError {
+        ApplianceError(.name, "there is no topology '\(directory.name)'", mend: "'tapline status' lists all there are")
+    }
+
+    private func asked(_ request: ControlRequest) throws(ApplianceError) -> ControlResponse {
+        guard directory.exists else { throw unknown }
+        if let response = try control.ask(request) { return response }
+        guard directory.exists else { throw unknown }
+        if TopologyLock.isHeld(directory) {
+            throw ApplianceError(.failed, "'\(directory.name)' is being built or taken away", mend: "try again")
+        }
+        throw ApplianceError(
+            .failed, "the control process of '\(directory.name)' is gone",
+            mend: "'tapline down \(directory.name)' takes away what it left")
+    }
+
+    /// How everything is; of a dead one, what its state tells.
+    public func status() throws(ApplianceError) -> StatusReport {
+        guard directory.exists else { throw unknown }
+        if let report = try control.ask(ControlRequest(.status))?.status { return report }
+        guard let state = directory.readState() else { throw unknown }
+        var report = StatusReport(dead: state)
+        if TopologyLock.isHeld(directory) { report.state = state.phase == .starting ? .starting : .stopping }
+        return report
+    }
+
+    /// The entries with their counters.
+    public func tables() throws(ApplianceError) -> TableListing {
+        guard let tables = try asked(ControlRequest(.tables)).tables else {
+            throw ApplianceError(.failed, "the control process answered something else")
+        }
+        return tables
+    }
+
+    /// Reads the file (or another one) again and publishes its table.
+    public func reload(file: String?) throws(ApplianceError) -> ReloadReport {
+        guard let report = try asked(ControlRequest(.reload, file: file)).reload else {
+            throw ApplianceError(.failed, "the control process answered something else")
+        }
+        return report
+    }
+
+    // MARK: - Down
+
+    /// Takes the topology away: its control process does it; where that is gone, or does not end, this process does.
+    public func down() throws(ApplianceError) {
+        try Machine.requireRoot()
+        guard directory.exists || hasMarked() else { throw unknown }
+        let deadline = monotonicMilliseconds() + Self.patience
+        var told = false
+        while true {
+            if !directory.exists, !hasMarked() { return }
+            if !directory.exists || !TopologyLock.isHeld(directory) {
+                try directory.create()
+                if let lock = try TopologyLock.take(directory) {
+                    defer { lock.release() }
+                    try Teardown(directory: directory).takeAway(directory.readState())
+                    directory.remove()
+                    return
+                }
+            }
+            if !told {
+                do throws(ApplianceError) {
+                    told = try control.ask(ControlRequest(.stop), timeout: 5000) != nil
+                } catch {
+                    told = true
+                }
+            }
+            if monotonicMilliseconds() > deadline, let process = directory.readState()?.control, process.isAlive {
+                let descriptor = try? Pidfd(pid: process.pid)
+                if process.isAlive { try? descriptor?.signal(SIGKILL) }
+                _ = descriptor?.waitForEnd(milliseconds: 5000)
+            }
+            usleep(told ? 3000 : 20_000)
+        }
+    }
+
+    /// True where namespaces bear the topology's mark.
+    private func hasMarked() -> Bool {
+        namesInFolder("/run/netns").contains { name in
+            name.hasPrefix("\(directory.name)-")
+                && (try? NetworkNamespace.mark(of: name))??.hasPrefix(ApplianceState.markPrefix(name: directory.name))
+                    == true
+        }
+    }
+
+    // MARK: - Nodes
+
+    /// The names of the nodes, as far as their folders tell.
+    public func loggedNodes() throws(ApplianceError) -> [String] {
+        guard directory.exists else { throw unknown }
+        return namesInFolder("\(directory.path)/nodes")
+    }
+
+    /// Runs a command in a node with this process's terminal, and returns its status as a shell tells it.
+    public func execute(_ words: [String], in node: String) throws(ApplianceError) -> Int32 {
+        try Machine.requireRoot()
+        guard let entrance = try asked(ControlRequest(.node, node: node)).node else {
+            throw ApplianceError(.failed, "the control process answered something else")
+        }
+        var forwarded = sigset_t()
+        sigemptyset(&forwarded)
+        for number in [SIGTERM, SIGHUP] { sigaddset(&forwarded, number) }
+        pthread_sigmask(SIG_BLOCK, &forwarded, nil)
+        // The terminal sends these to the command, too; its answer to them is what counts.
+        for number in [SIGINT, SIGQUIT] { signal(number, SIG_IGN) }
+        do throws(SystemError) {
+            let joined = try Pidfd(pid: entrance.pid)
+            guard processStartTime(entrance.pid) == entrance.started else {
+                throw SystemError("enter the node", node, errno: ESRCH)
+            }
+            var variables = entrance.environment
+            if let terminal = getenv("TERM") { variables["TERM"] = String(cString: terminal) }
+            let command = Command(
+                "/bin/sh", arguments: ["sh", "-c", "exec \"$@\"", "tapline"] + words,
+                environment: variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" },
+                workingDirectory: entrance.directory, descriptors: [0: 0, 1: 1, 2: 2], keepsSession: true,
+                diesWithParent: true)
+            let child = try ProcessLauncher.spawn(command, node: joined)
+            let watched = forwarded
+            let watcher: @Sendable () -> Void = {
+                var (set, number) = (watched, Int32(0))
+                while sigwait(&set, &number) == 0 { try? child.signal(number) }
+            }
+            do throws(ApplianceError) { try startThread(watcher) } catch { _ = error }
+            return try child.wait().code
+        } catch {
+            throw ApplianceError(.failed, "node \(node): \(error)")
+        }
+    }
+}

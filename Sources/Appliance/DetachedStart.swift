@@ -1,0 +1,84 @@
+import Glibc
+import LinuxNetwork
+
+/// `up -d`: this program once more, in a session of its own, as the control process; this one shows what it tells and
+/// waits until all is up, or until all has been taken away again.
+public struct DetachedStart {
+    /// The descriptor that the control process tells its progress on.
+    public static let progressDescriptor: Int32 = 3
+
+    /// Starts a control process with these arguments and follows it until it is ready.
+    ///
+    /// - Throws: The error that it ended with.
+    public static func follow(_ arguments: [String], progress: @escaping ProgressSink) throws(ApplianceError) {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw .system("cannot make a pipe", errno: errno) }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        defer { close(ends[0]) }
+        // Signals to this process are the wish that the other one end; it then takes everything away.
+        var ending = sigset_t()
+        sigemptyset(&ending)
+        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&ending, number) }
+        pthread_sigmask(SIG_BLOCK, &ending, nil)
+        let child: Pidfd
+        do throws(SystemError) {
+            defer { close(ends[1]) }
+            var variables: [String] = []
+            var next = environ
+            while let text = next.pointee {
+                variables.append(String(cString: text))
+                next += 1
+            }
+            let path: String
+            do throws(ApplianceError) { path = try Machine.ownPath() } catch {
+                throw SystemError("find this program", "", errno: ENOENT)
+            }
+            child = try ProcessLauncher.spawn(
+                Command(
+                    path, arguments: ["tapline"] + arguments, environment: variables,
+                    descriptors: [progressDescriptor: ends[1]]))
+        } catch {
+            throw ApplianceError(.failed, "\(error)")
+        }
+        let watched = ending
+        try startThread {
+            var (set, number) = (watched, Int32(0))
+            while sigwait(&set, &number) == 0 { try? child.signal(SIGTERM) }
+        }
+        var input: [UInt8] = []
+        var failure: ApplianceError?
+        while let bytes = readOnce(ends[0]), !bytes.isEmpty {
+            input += bytes
+            while let end = input.firstIndex(of: 10) {
+                let told = try JSONLine.decode(Progress.self, input[..<end])
+                input.removeSubrange(...end)
+                if case .failed(let error) = told {
+                    failure = error
+                    continue
+                }
+                progress(told)
+                if case .ready = told { return }
+            }
+        }
+        if let failure { throw failure }
+        let end = (try? child.wait())?.told ?? "has ended"
+        throw ApplianceError(
+            .failed, "the control process \(end) before all was up", mend: "'tapline down NAME' takes away what it left")
+    }
+
+    /// The control process's end: tells what happens on the descriptor, until all is up or has failed.
+    public static func teller() -> ProgressSink {
+        let open = Box(true)
+        _ = fcntl(progressDescriptor, F_SETFD, FD_CLOEXEC)
+        return { told in
+            guard open.value, let bytes = try? JSONLine.encode(told) else { return }
+            writeAll(progressDescriptor, bytes)
+            switch told {
+            case .ready, .failed:
+                open.value = false
+                close(progressDescriptor)
+            case .step, .note, .check: break
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+import Appliance
+import ArgumentParser
+import Glibc
+
+/// `tapline logs`.
+struct Logs: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what the nodes' setup and run commands have written.",
+        discussion: """
+            Without a node, the lines of all nodes are shown, each behind the name of its node.
+
+            EXAMPLE
+              sudo tapline logs four-interface firewall
+              sudo tapline logs four-interface -f
+            """)
+
+    @Argument(help: "The topology's name.")
+    var name: String
+
+    @Argument(help: "The node's name.")
+    var node: String?
+
+    @Flag(name: [.customShort("f"), .long], help: "Go on as more is written, until the topology is gone.")
+    var follow = false
+
+    func run() throws {
+        try reporting { () throws(ApplianceError) in
+            try Machine.requireRoot()
+            let client = try ApplianceClient(name: name)
+            if let node, !(try client.status().nodes.contains { $0.name == node }),
+                !(try client.loggedNodes().contains(node))
+            {
+                throw ApplianceError(
+                    .name, "there is no node '\(node)' in '\(name)'",
+                    mend: "its nodes are: \(try client.status().nodes.map(\.name).joined(separator: ", "))")
+            }
+            var readers: [String: LogReader] = [:]
+            repeat {
+                let shown = if let node { [node] } else { try client.loggedNodes() }
+                for logged in shown {
+                    var reader =
+                        readers[logged]
+                        ?? LogReader(path: client.directory.outputPath(logged), prefix: node == nil ? "\(logged) | " : "")
+                    reader.show()
+                    readers[logged] = reader
+                }
+                if follow { usleep(100_000) }
+            } while follow && client.directory.exists
+        }
+    }
+}
+
+/// Shows a growing file's lines, from its beginning.
+private struct LogReader {
+    let path: String
+    let prefix: String
+    private var offset: off_t = 0
+    private var rest = ""
+
+    init(path: String, prefix: String) {
+        self.path = path
+        self.prefix = prefix
+    }
+
+    mutating func show() {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        // A log that has become shorter was started over.
+        if lseek(descriptor, 0, SEEK_END) < offset { offset = 0 }
+        lseek(descriptor, offset, SEEK_SET)
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = read(descriptor, &buffer, buffer.count)
+            guard count > 0 else { break }
+            offset += off_t(count)
+            var lines = (rest + String(decoding: buffer[..<count], as: UTF8.self))
+                .split(separator: "\n", omittingEmptySubsequences: false)
+            rest = String(lines.popLast() ?? "")
+            for line in lines { Terminal.out(prefix + line) }
+        }
+    }
+}

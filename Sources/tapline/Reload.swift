@@ -1,0 +1,28 @@
+import Appliance
+import ArgumentParser
+
+/// `tapline reload`.
+struct Reload: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Read the topology file again and publish its table while traffic flows.",
+        discussion: """
+            Refused where more than the table differs. Entries that stay keep their counters.
+
+            EXAMPLE
+              sudo tapline reload four-interface
+            """)
+
+    @Argument(help: "The topology's name.")
+    var name: String
+
+    @Argument(help: "Another file than that of 'up'.", completion: .file(extensions: ["yaml", "yml"]))
+    var file: String?
+
+    func run() throws {
+        try reporting { () throws(ApplianceError) in
+            try Machine.requireRoot()
+            let report = try ApplianceClient(name: name).reload(file: file.map(PlanReader.absolute))
+            Terminal.out("\(name): \(report.entries) entries published, \(report.kept) of them as before")
+        }
+    }
+}

@@ -1,0 +1,86 @@
+import Appliance
+import ArgumentParser
+
+/// `tapline status`.
+struct Status: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show nodes, interfaces, the engine, and drops by reason.",
+        discussion: """
+            Without a name, every topology is listed. With --json the keys are stable: version, name, state (starting,
+            up, stopping, dead), run, file, pid, since (seconds since 1970), engine, interfaces, nodes, drops.
+
+            EXAMPLE
+              sudo tapline status four-interface
+              sudo tapline status --json
+            """)
+
+    @Argument(help: "The topology's name.")
+    var name: String?
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() throws {
+        try reporting { () throws(ApplianceError) in
+            try Machine.requireRoot()
+            if let name {
+                let report = try ApplianceClient(name: name).status()
+                Terminal.out(json ? try prettyJSON(report) : text(report))
+            } else {
+                let reports = try ApplianceClient.all()
+                Terminal.out(json ? try prettyJSON(reports) : list(reports))
+            }
+        }
+    }
+
+    private func list(_ reports: [StatusReport]) -> String {
+        guard !reports.isEmpty else { return "no topology is up" }
+        var table = TextTable(["NAME", "STATE", "NODES", "ENGINE", "FILE"])
+        for report in reports {
+            table.add([
+                report.name, report.state.rawValue, "\(report.nodes.count)", report.engine?.state ?? "-", report.file,
+            ])
+        }
+        return table.lines.joined(separator: "\n")
+    }
+
+    private func text(_ report: StatusReport) -> String {
+        var lines = ["\(report.name): \(report.state.rawValue)" + (report.pid.map { ", control process \($0)" } ?? "")]
+        if report.state == .dead {
+            return lines[0] + "; 'tapline down \(report.name)' takes away what it left"
+        }
+        if let engine = report.engine {
+            var line = "engine: \(engine.state)" + (engine.pid.map { ", process \($0)" } ?? "")
+            line += ", \(engine.workers) worker\(engine.workers == 1 ? "" : "s"), started \(engine.starts) time"
+            line += engine.starts == 1 ? "" : "s"
+            lines.append(line + (engine.lastEnd.map { "; the last one \($0)" } ?? ""))
+        }
+        var interfaces = TextTable(
+            ["INTERFACE", "MTU", "RECEIVED", "SENT", "ADDRESSES", "NODES"], rightAligned: [1, 2, 3])
+        for interface in report.interfaces {
+            interfaces.add([
+                interface.name, "\(interface.mtu)", "\(interface.receivedPackets)", "\(interface.sentPackets)",
+                interface.addresses.isEmpty ? "-" : interface.addresses.joined(separator: " "),
+                interface.nodes.joined(separator: " "),
+            ])
+        }
+        lines += [""] + interfaces.lines
+        var nodes = TextTable(["NODE", "KIND", "STATE", "PID", "RESTARTS", "ADDRESSES"], rightAligned: [3, 4])
+        for node in report.nodes {
+            nodes.add([
+                node.name, node.type ?? node.kind, node.state + (node.lastEnd.map { " (\($0))" } ?? ""),
+                node.pid.map { "\($0)" } ?? "-", "\(node.restarts)",
+                node.legs.map { "\($0.interface): \($0.addresses.joined(separator: " "))" }.joined(separator: "; "),
+            ])
+        }
+        lines += [""] + nodes.lines
+        if report.drops.isEmpty {
+            lines += ["", "nothing was dropped"]
+        } else {
+            var drops = TextTable(["DROPPED", "REASON", ""], rightAligned: [0])
+            for drop in report.drops { drops.add(["\(drop.frames)", drop.reason, drop.sentence]) }
+            lines += [""] + drops.lines
+        }
+        return lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,75 @@
+import Appliance
+import ArgumentParser
+import Glibc
+
+/// `tapline tables`.
+struct Tables: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show the distribution and the sequencing entries, with their packets and bytes.",
+        discussion: """
+            One line for each copy that an entry sends. Of a file, the entries it would have are shown; that works
+            without root. With --json the keys are stable: version, name, distribution, sequencing; of each entry name,
+            direction, receivedInterface, sourceMAC, sourceNode, source, destination, servicePort, rewriteSource, copies,
+            packets, bytes.
+
+            EXAMPLE
+              sudo tapline tables four-interface
+              tapline tables Topologies/four-interface/topology.yaml
+            """)
+
+    @Argument(help: "The topology's name, or a topology file.")
+    var nameOrFile: String
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() throws {
+        try reporting { () throws(ApplianceError) in
+            let listing = try self.listing()
+            Terminal.out(json ? try prettyJSON(listing) : text(listing))
+        }
+    }
+
+    private func listing() throws(ApplianceError) -> TableListing {
+        let isFile = nameOrFile.contains("/") || nameOrFile.hasSuffix(".yaml") || nameOrFile.hasSuffix(".yml")
+        var isName = false
+        if !isFile { isName = try StateDirectory(name: nameOrFile).exists || access(nameOrFile, F_OK) != 0 }
+        if isName {
+            try Machine.requireRoot()
+            return try ApplianceClient(name: nameOrFile).tables()
+        }
+        let plan = try PlanReader.plan(nameOrFile)
+        return TableListing(name: plan.name, table: plan.table)
+    }
+
+    private func text(_ listing: TableListing) -> String {
+        let parts = [("distribution", listing.distribution), ("sequencing", listing.sequencing)]
+        return parts.map { title, rows in
+            var table = TextTable(
+                [
+                    "ENTRY", "RECEIVED INTERFACE", "SOURCE", "DESTINATION", "SERVICE PORT", "SEND INTERFACE",
+                    "SEND ADDRESS", "DESTINATION SYSTEM TYPE", "PACKETS", "BYTES",
+                ], rightAligned: [8, 9])
+            for row in rows { add(row, to: &table) }
+            return "\(title) entries of \(listing.name)\n"
+                + (rows.isEmpty ? "(none)" : table.lines.joined(separator: "\n"))
+        }.joined(separator: "\n\n")
+    }
+
+    private func add(_ row: TableListing.Row, to table: inout TextTable) {
+        let mac = row.sourceMAC.map { mac in row.sourceNode.map { "\(mac) (\($0))" } ?? mac }
+        var source = [mac, row.source].compactMap { $0 }.joined(separator: " ")
+        if source.isEmpty { source = "any" }
+        if let rewritten = row.rewriteSource { source += " as \(rewritten)" }
+        for (index, copy) in row.copies.enumerated() {
+            let address = copy.sendAddress + (copy.node.map { " (\($0))" } ?? "")
+            let first = index == 0
+            table.add([
+                first ? row.name : "", first ? row.receivedInterface : "", first ? source : "",
+                first ? row.destination ?? "any" : "", first ? row.servicePort : "", copy.sendInterface, address,
+                copy.destinationSystemType, first ? row.packets.map { "\($0)" } ?? "-" : "",
+                first ? row.bytes.map { "\($0)" } ?? "-" : "",
+            ])
+        }
+    }
+}

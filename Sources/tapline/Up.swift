@@ -1,0 +1,56 @@
+import Appliance
+import ArgumentParser
+
+/// `tapline up`.
+struct Up: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Bring a topology up, and keep it up.",
+        discussion: """
+            In the foreground, Ctrl-C takes it away. With -d it stays up in the background until 'tapline down'.
+
+            EXAMPLE
+              sudo tapline up Topologies/four-interface/topology.yaml -d
+              sudo tapline exec four-interface alice -- curl http://203.0.113.80/
+              sudo tapline down four-interface
+            """)
+
+    @Argument(help: "The topology file.", completion: .file(extensions: ["yaml", "yml"]))
+    var file: String
+
+    @Flag(name: [.customShort("d"), .long], help: "Stay up in the background.")
+    var detach = false
+
+    @Option(help: "A name in place of the file's.")
+    var name: String?
+
+    @Flag(help: .hidden)
+    var tellProgress = false
+
+    func run() throws {
+        let display = ProgressDisplay(showsReady: true)
+        if tellProgress { return try detached() }
+        try reporting { () throws(ApplianceError) in
+            defer { display.clear() }
+            if detach {
+                let arguments = ["up", "--tell-progress"] + (name.map { ["--name", $0] } ?? []) + ["--", file]
+                try DetachedStart.follow(arguments) { display.take($0) }
+                return
+            }
+            let plan = try PlanReader.plan(file, name: name)
+            let control = try ControlProcess(plan: plan, file: PlanReader.absolute(file)) { display.take($0) }
+            _ = try control.perform(.stay)
+        }
+    }
+
+    /// In the background: the one who started this shows what happens.
+    private func detached() throws {
+        let tell = DetachedStart.teller()
+        do throws(ApplianceError) {
+            let plan = try PlanReader.plan(file, name: name)
+            _ = try ControlProcess(plan: plan, file: PlanReader.absolute(file), progress: tell).perform(.stay)
+        } catch {
+            tell(.failed(error))
+            throw ArgumentParser.ExitCode(error.status.rawValue)
+        }
+    }
+}
