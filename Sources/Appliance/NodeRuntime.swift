@@ -77,8 +77,8 @@ final class NodeRuntime: @unchecked Sendable {
                 let node = try self.liveInit()
                 return (
                     NodeEntrance(
-                        pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: environment,
-                        directory: topology.directory), node
+                        pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: self.environment,
+                        directory: self.topology.directory), node
                 )
             }
         } catch {

@@ -8,7 +8,9 @@ public enum PlanReader {
     /// - Parameter name: A name in place of the file's.
     public static func plan(_ path: String, name: String? = nil) throws(ApplianceError) -> AppliancePlan {
         do throws(TopologyError) {
-            return try Planner.plan(try TopologyFile.read(path), name: name)
+            var plan = try Planner.plan(try TopologyFile.read(path), name: name)
+            plan.directory = absolute(plan.directory)
+            return plan
         } catch {
             let count = error.problems.count
             throw ApplianceError(
