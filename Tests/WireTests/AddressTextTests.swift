@@ -16,7 +16,8 @@ import Wire
     }
 
     @Test(arguments: [
-        "", ":", ":::", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7:8::", "12345::", "g::", "::1%eth0",
+        "", ":", ":::", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7:8::", "12345::", "g::",
+        "::1%eth0",
         "1.2.3", "1.2.3.4.5", "01.2.3.4", "256.1.1.1", "1.2.3.-4", "+1.2.3.4", "1..2.3", "::1.2.3", "::+1", " ::1",
         "1.2.3.4::", ":1:2:3:4:5:6:7", "1:2:3:4:5:6:7:",
     ])
@@ -28,7 +29,9 @@ import Wire
         var generator = SeededGenerator(state: 5952)
         for _ in 0..<2_000 {
             // Many zero groups, so that the gap's rules are met.
-            let groups = (0..<8).map { _ in Bool.random(using: &generator) ? 0 : UInt64.random(in: 0...0xFFFF, using: &generator) }
+            let groups = (0..<8).map { _ in
+                Bool.random(using: &generator) ? 0 : UInt64.random(in: 0...0xFFFF, using: &generator)
+            }
             let half = { (range: Range<Int>) in groups[range].reduce(UInt64(0)) { $0 << 16 | $1 } }
             let address = IPAddress(ipv6High: half(0..<4), low: half(4..<8))
             #expect(IPAddress(address.description) == address)

@@ -93,11 +93,15 @@ import Wire
         let summed = TestFrames.summed(Array(frame[54...]), at: 2, 58, alice6, ip("ff02::1:ff00:80"))
         frame.replaceSubrange(54..., with: summed)
         let fields = parsed(frame).1
-        #expect(throws: MalformedReason.badNeighbourMessage, "\(name)") { try NeighbourMessage(frame.span.bytes, fields) }
+        #expect(throws: MalformedReason.badNeighbourMessage, "\(name)") {
+            try NeighbourMessage(frame.span.bytes, fields)
+        }
     }
 
     @Test func aWrongNeighbourChecksumIsRefused() {
-        var frame = written { NeighbourMessage(solicitationFor: shop6, from: TestFrames.alice, alice6).write(into: &$0) }
+        var frame = written {
+            NeighbourMessage(solicitationFor: shop6, from: TestFrames.alice, alice6).write(into: &$0)
+        }
         frame[57] ^= 1
         let fields = parsed(frame).1
         #expect(throws: MalformedReason.badNeighbourMessage) { try NeighbourMessage(frame.span.bytes, fields) }
@@ -263,7 +267,10 @@ import Wire
         #expect(header.flags == VirtioNetHeader.needsChecksum && header.gsoType == 0x81 && header.isSegmented)
         #expect(header.headerLength == 54 && header.gsoSize == 1_448)
         #expect(header.checksumStart == 34 && header.checksumOffset == 16)
-        #expect(written { header.write(into: &$0); return 10 } == Array(bytes[..<10]))
+        #expect(
+            written {
+                header.write(into: &$0); return 10
+            } == Array(bytes[..<10]))
         let nine = Array(bytes[..<9])
         let short = VirtioNetHeader(nine.span.bytes)
         #expect(short == nil)

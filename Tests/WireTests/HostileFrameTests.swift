@@ -29,7 +29,8 @@ import Wire
             TestFrames.ethernet(
                 0x0800,
                 TestFrames.ipv4(
-                    alice, shop, 6, TestFrames.segment(6, alice, shop), options: [131, 7, 8, 1, 2, 3, 4, 0, 7, 3, 4, 0])))
+                    alice, shop, 6, TestFrames.segment(6, alice, shop), options: [131, 7, 8, 1, 2, 3, 4, 0, 7, 3, 4, 0])
+            ))
         var buffer = [UInt8](repeating: 0, count: 128)
         var span = buffer.mutableSpan
         var bytes = span.mutableBytes
@@ -50,12 +51,14 @@ import Wire
         let (verdict, fields) = parsed(frame)
         if verdict == .arp { _ = try? ARPFields(frame.span.bytes) }
         guard verdict == .packet else { return }
-        let ordered = fields.networkOffset < fields.transportOffset && fields.transportOffset <= fields.end
+        let ordered =
+            fields.networkOffset < fields.transportOffset && fields.transportOffset <= fields.end
             && fields.end <= frame.count && fields.transportOffset <= fields.headerLength
             && fields.headerLength <= fields.end && fields.headerLength <= PacketFields.maximumHeaderLength
         if !ordered { #expect(ordered, "\(frame)") }
         if fields.hasQuoted {
-            let inside = fields.quotedNetworkOffset < fields.quotedTransportOffset
+            let inside =
+                fields.quotedNetworkOffset < fields.quotedTransportOffset
                 && fields.quotedTransportOffset <= fields.quotedEnd && fields.quotedEnd <= fields.end
             if !inside { #expect(inside, "\(frame)") }
         }
@@ -123,7 +126,8 @@ import Wire
             var frame = Self.corpus[round % Self.corpus.count]
             for _ in 0..<Int.random(in: 1...6, using: &generator) {
                 let index = Int.random(in: 12..<frame.count, using: &generator)
-                frame[index] = Bool.random(using: &generator)
+                frame[index] =
+                    Bool.random(using: &generator)
                     ? UInt8.random(in: 0...255, using: &generator)
                     : [0, 1, 6, 17, 43, 44, 51, 58, 60, 127, 128, 255].randomElement(using: &generator)!
             }

@@ -71,7 +71,8 @@ import Wire
             9c40 0050 01020304 05060708 5012 7210 abcd 0000
             """)
         let bytes = frame.span.bytes
-        guard let ethernet = EthernetView(bytes), let header = IPv6View(bytes, at: 14), let tcp = TCPView(bytes, at: 54),
+        guard let ethernet = EthernetView(bytes), let header = IPv6View(bytes, at: 14),
+            let tcp = TCPView(bytes, at: 54),
             let udp = UDPView(bytes, at: 54), let icmp = ICMPView(bytes, at: 54)
         else {
             Issue.record("a view refuses a whole header")
@@ -177,7 +178,8 @@ import Wire
 
     @Test func fragmentsOfIPv4() {
         let data = [UInt8](repeating: 1, count: 32)
-        let (first, firstFields) = parsed(ipv4(17, TestFrames.segment(17, alice, shop, data: data), fragmentWord: 0x2000))
+        let (first, firstFields) = parsed(
+            ipv4(17, TestFrames.segment(17, alice, shop, data: data), fragmentWord: 0x2000))
         #expect(first == .packet)
         #expect(firstFields.fragment == .first)
         #expect(!firstFields.flow.hasPorts && firstFields.flow.destinationPort == 0)
@@ -284,9 +286,12 @@ import Wire
                 let reaches = limit >= network + 18
                 #expect(fields.headerLength == fields.quotedTransportOffset + (reaches ? 18 : 0))
             }
-            let (verdict, fields) = parsed(TestFrames.error(router, service, quoting: Array(quoted), limit: network + 3))
+            let (verdict, fields) = parsed(
+                TestFrames.error(router, service, quoting: Array(quoted), limit: network + 3))
             #expect(verdict == .packet && fields.hasQuoted && !fields.lookupFlow.hasPorts)
-            #expect(refused(TestFrames.error(router, service, quoting: Array(quoted), limit: network - 1)) == .badQuotedPacket)
+            #expect(
+                refused(TestFrames.error(router, service, quoting: Array(quoted), limit: network - 1))
+                    == .badQuotedPacket)
             #expect(refused(TestFrames.error(router, service, quoting: [])) == .badQuotedPacket)
         }
     }
