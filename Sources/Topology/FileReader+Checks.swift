@@ -114,7 +114,9 @@ extension FileReader {
         let text = written.value
         let sign = text.prefix { "=!<>".contains($0) }
         let digits = text.dropFirst(sign.count).drop { $0 == " " }
-        guard let comparison = sign.isEmpty || sign == "=" ? .equal : NumberExpectation.Comparison(rawValue: String(sign)),
+        guard
+            let comparison = sign.isEmpty || sign == "="
+                ? .equal : NumberExpectation.Comparison(rawValue: String(sign)),
             digits.utf8.allSatisfy({ (48...57).contains($0) }), let value = UInt64(digits)
         else {
             diagnostics.error(

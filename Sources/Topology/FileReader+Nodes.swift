@@ -202,7 +202,9 @@ extension FileReader {
         if let hosts = fields["hosts"] {
             for (key, value) in nodes.entries(hosts, "`hosts`").pairs {
                 for item in nodes.list(value) {
-                    guard let address = nodes.address(item, "the address of host \(quoted(key.value))") else { continue }
+                    guard let address = nodes.address(item, "the address of host \(quoted(key.value))") else {
+                        continue
+                    }
                     node.hosts.append(HostPlan(address: address.value.value.address, name: key.value))
                 }
                 if key.value.isEmpty || key.value.unicodeScalars.contains(where: { $0.value <= 0x20 || $0 == "#" }) {

@@ -68,7 +68,8 @@ struct FileReader {
         let lower = name.value.lowercased().map { $0 == "_" || $0 == " " || $0 == "." ? "-" : $0 }
         let suggestion = String(lower)
         diagnostics.error(
-            name.position, "\(quoted(name.value)) cannot be the name of \(kind == "application" || kind == "interface" ? "an" : "a") \(kind)",
+            name.position,
+            "\(quoted(name.value)) cannot be the name of \(kind == "application" || kind == "interface" ? "an" : "a") \(kind)",
             mend: Self.isName(suggestion, limit: limit)
                 ? "write \(quoted(suggestion))"
                 : "use up to \(limit) of a-z, 0-9 and -, with a letter or digit first")

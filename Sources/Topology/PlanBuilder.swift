@@ -111,7 +111,9 @@ final class PlanBuilder {
         for (index, interface) in file.interfaces.enumerated() {
             interfaceIndex[interface.name.value] = index
             engineMACs.append(names.mac([name, "", interface.name.value]))
-            if interface.mtu.value < 1280, let six = interface.addresses.first(where: { $0.value.value.address.family == .ipv6 }) {
+            if interface.mtu.value < 1280,
+                let six = interface.addresses.first(where: { $0.value.value.address.family == .ipv6 })
+            {
                 diagnostics.error(
                     interface.mtu.position,
                     "an MTU of \(interface.mtu.value) cannot carry IPv6, and the interface has \(six.value.value)",
