@@ -208,7 +208,7 @@ public final class ControlProcess: @unchecked Sendable {
                 if phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
             }
         }
-        try? loop.sync { nodes = made }
+        try? loop.sync { self.nodes = made }
     }
 
     private func startEngine(_ path: String, _ built: BuiltTopology) throws(ApplianceError) {
@@ -271,10 +271,10 @@ public final class ControlProcess: @unchecked Sendable {
             directory: directory,
             sources: CheckRunner.Sources(
                 enter: { [unowned self] name throws(ApplianceError) in try node(name).enter() },
-                entry: { [unowned self] name in try? loop.sync { countEntries(name) } },
+                entry: { [unowned self] name in try? loop.sync { self.countEntries(name) } },
                 drops: { [unowned self] name in
                     guard let reason = DropReason.allCases.first(where: { $0.name == name }) else { return nil }
-                    return try? loop.sync { engine?.drops(reason) ?? 0 }
+                    return try? loop.sync { self.engine?.drops(reason) ?? 0 }
                 }), interruption: interruption)
         var passed = true
         for check in plan.checks {
@@ -298,7 +298,7 @@ public final class ControlProcess: @unchecked Sendable {
 
     /// The node of that name.
     func node(_ name: String) throws(ApplianceError) -> NodeRuntime {
-        let runtimes = (try? loop.sync { nodes }) ?? []
+        let runtimes = (try? loop.sync { self.nodes }) ?? []
         if let node = runtimes.first(where: { $0.plan.name == name }) { return node }
         let names = plan.nodes.map(\.name).sorted().joined(separator: ", ")
         throw ApplianceError(.name, "there is no node '\(name)' in '\(plan.name)'", mend: "its nodes are: \(names)")

@@ -44,18 +44,16 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     /// Runs `body` on the loop's thread and waits for what it returns. Called on the loop's thread it runs at once.
-    public func sync<Value>(_ body: () throws -> Value) throws -> Value {
+    public func sync<Value>(_ body: @escaping () throws -> Value) throws -> Value {
         if isCurrent { return try body() }
         let outcome = Box<Result<Value, any Error>?>(nil)
         let done = RaisedFlag()
-        withoutActuallyEscaping(body) { body in
-            let carried = Box(body)
-            submit {
-                outcome.value = Result { try carried.value() }
-                done.raise()
-            }
-            done.wait()
+        let carried = Box(body)
+        submit {
+            outcome.value = Result { try carried.value() }
+            done.raise()
         }
+        done.wait()
         guard let result = outcome.value else { throw ApplianceError(.failed, "the control thread has ended") }
         return try result.get()
     }

@@ -77,8 +77,8 @@ final class NodeRuntime: @unchecked Sendable {
                 let node = try self.liveInit()
                 return (
                     NodeEntrance(
-                        pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: environment,
-                        directory: topology.directory), node
+                        pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: self.environment,
+                        directory: self.topology.directory), node
                 )
             }
         } catch {
@@ -301,7 +301,8 @@ final class NodeRuntime: @unchecked Sendable {
 
     /// Waits until everything in the node has ended. On the loop's thread, after `close`.
     func finish() {
-        for child in [initProcess, process] {
+        // Its init ends only when the last process of the node has been reaped.
+        for child in [process, initProcess] {
             guard let child, child.waitForEnd(milliseconds: 5000) else { continue }
             _ = try? child.statusIfEnded()
         }
