@@ -8,7 +8,10 @@ public enum PlanReader {
     /// - Parameter name: A name in place of the file's.
     public static func plan(_ path: String, name: String? = nil) throws(ApplianceError) -> AppliancePlan {
         do throws(TopologyError) {
-            return try Planner.plan(try TopologyFile.read(path), name: name)
+            var plan = try Planner.plan(try TopologyFile.read(path), name: name)
+            // Commands start there from inside mount namespaces, where no current folder is left.
+            plan.directory = absolute(plan.directory.isEmpty ? "." : plan.directory)
+            return plan
         } catch {
             let count = error.problems.count
             throw ApplianceError(
