@@ -301,7 +301,8 @@ final class NodeRuntime: @unchecked Sendable {
 
     /// Waits until everything in the node has ended. On the loop's thread, after `close`.
     func finish() {
-        for child in [initProcess, process] {
+        // Its init ends only when the last process of the node has been reaped.
+        for child in [process, initProcess] {
             guard let child, child.waitForEnd(milliseconds: 5000) else { continue }
             _ = try? child.statusIfEnded()
         }

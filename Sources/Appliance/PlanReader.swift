@@ -9,7 +9,8 @@ public enum PlanReader {
     public static func plan(_ path: String, name: String? = nil) throws(ApplianceError) -> AppliancePlan {
         do throws(TopologyError) {
             var plan = try Planner.plan(try TopologyFile.read(path), name: name)
-            plan.directory = absolute(plan.directory)
+            // Commands start there from inside mount namespaces, where no current folder is left.
+            plan.directory = absolute(plan.directory.isEmpty ? "." : plan.directory)
             return plan
         } catch {
             let count = error.problems.count

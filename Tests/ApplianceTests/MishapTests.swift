@@ -1,0 +1,152 @@
+import Foundation
+import Testing
+
+@Suite("Whatever goes wrong, nothing is left", .serialized, .enabled(if: isRoot))
+struct MishapTests {
+    @Test("an application that ends fails up with its node, its line and its last words")
+    func failingApplication() throws {
+        let topology = try ScratchTopology(web: "        run: echo my last words; exit 3")
+        let failed = try CommandLineRun.run("up", "-d", topology.file)
+        #expect(failed.status == 2)
+        #expect(failed.errors.contains("node web (line "))
+        #expect(failed.errors.contains("status 3"))
+        #expect(failed.errors.contains("my last words"))
+        try topology.expectGone()
+    }
+
+    @Test("a setup command that fails, and a program that is missing")
+    func failingSetup() throws {
+        let failing = try ScratchTopology(web: "        setup: [\"true\", \"echo no >&2; false\"]")
+        let failed = try CommandLineRun.run("run", failing.file)
+        #expect(failed.status == 2)
+        #expect(failed.errors.contains("setup"))
+        try failing.expectGone()
+
+        let missing = try ScratchTopology(web: "        run: exec no-such-program --flag")
+        let told = try CommandLineRun.run("run", missing.file)
+        #expect(told.status == 4)
+        #expect(told.errors.contains("install no-such-program"))
+        try missing.expectGone()
+    }
+
+    @Test("an application that never becomes ready")
+    func neverReady() throws {
+        let topology = try ScratchTopology(
+            web: "        run: sleep 1000\n        ready: { tcp: 81, timeout: 500ms }")
+        let failed = try CommandLineRun.run("run", topology.file)
+        #expect(failed.status == 2, "\(failed.errors)")
+        #expect(failed.errors.contains("was not ready within 500 ms"))
+        try topology.expectGone()
+    }
+
+    @Test("Ctrl-C at random moments of up, once or twice")
+    func interrupted() throws {
+        let topology = try ScratchTopology()
+        for round in 0..<16 {
+            let delay = UInt32.random(in: 0...400_000)
+            let up = try CommandLineRun.Started([CommandLineRun.tapline, "up", topology.file])
+            usleep(delay)
+            up.signal([SIGINT, SIGTERM, SIGHUP][round % 3])
+            if round % 2 == 1 {
+                usleep(5_000)
+                up.signal(SIGINT)
+            }
+            let ended = up.finish()
+            // A signal before the program takes signals ends it as it ends any other.
+            #expect([0, 2, 128 + 1, 128 + 2, 128 + 15].contains(ended.status), "after \(delay) us: \(ended)")
+            try topology.expectGone()
+        }
+    }
+
+    @Test("SIGKILL of the control process: down, or the next up, clears it")
+    func killedControl() throws {
+        let topology = try ScratchTopology()
+        #expect(try CommandLineRun.run("up", "-d", topology.file).status == 0)
+        kill(try topology.controlProcess(), SIGKILL)
+        try CommandLineRun.eventually("nothing outlives the control process") { try topology.processes().isEmpty }
+        let status = try CommandLineRun.json("status", topology.name, "--json")
+        #expect(status["state"] as? String == "dead")
+        try FileManager.default.removeItem(atPath: topology.file)
+        #expect(try CommandLineRun.run("down", topology.name).status == 0)
+        try topology.expectGone()
+
+        try topology.write()
+        #expect(try CommandLineRun.run("up", "-d", topology.file).status == 0)
+        kill(try topology.controlProcess(), SIGKILL)
+        let again = try CommandLineRun.run("up", "-d", topology.file)
+        #expect(again.status == 0, "\(again.errors)")
+        #expect(again.errors.contains("took away what run"))
+        #expect(try CommandLineRun.run("exec", topology.name, "alice", "--", "python3", "client.py", "0.1").status == 0)
+        #expect(try CommandLineRun.run("down", topology.name).status == 0)
+        try topology.expectGone()
+    }
+
+    @Test("SIGKILL of the control process at random moments of up")
+    func killedHalfway() throws {
+        let topology = try ScratchTopology()
+        for _ in 0..<10 {
+            let up = try CommandLineRun.Started([CommandLineRun.tapline, "up", topology.file])
+            usleep(UInt32.random(in: 0...300_000))
+            up.signal(SIGKILL)
+            _ = up.finish()
+            let down = try CommandLineRun.run("down", topology.name)
+            #expect([0, 5].contains(down.status), "\(down.errors)")
+            try topology.expectGone()
+        }
+    }
+
+    @Test("a namespace of somebody else's is refused, and stays")
+    func foreignNamespace() throws {
+        let topology = try ScratchTopology()
+        let foreign = "\(topology.name)-web"
+        #expect(try CommandLineRun.shell("ip netns add \(foreign)").status == 0)
+        defer { _ = try? CommandLineRun.shell("ip netns delete \(foreign)") }
+        let refused = try CommandLineRun.run("up", topology.file)
+        #expect(refused.status == 5)
+        #expect(refused.errors.contains(foreign))
+        _ = try CommandLineRun.run("down", topology.name)
+        #expect(try CommandLineRun.shell("ip netns exec \(foreign) true").status == 0)
+        let left = try FileManager.default.contentsOfDirectory(atPath: "/run/netns").filter {
+            $0.hasPrefix(topology.name)
+        }
+        #expect(left == [foreign])
+    }
+
+    @Test("SIGKILL of the engine under traffic: it is replaced, and TCP lives on")
+    func killedEngine() throws {
+        let topology = try ScratchTopology()
+        #expect(try CommandLineRun.run("up", "-d", topology.file).status == 0)
+        let first = try #require(try topology.enginePid())
+        let client = try CommandLineRun.Started(
+            [CommandLineRun.tapline, "exec", topology.name, "alice", "--", "python3", "client.py", "2"])
+        usleep(500_000)
+        kill(first, SIGKILL)
+        let killed = Date()
+        try CommandLineRun.eventually("another engine runs") {
+            let pid = try topology.enginePid()
+            return pid != nil && pid != first
+        }
+        print("another engine was seen after \(Int(Date().timeIntervalSince(killed) * 1000)) ms")
+        let result = client.finish()
+        #expect(result.status == 0, "\(result.errors)")
+        print("engine killed under one TCP connection: \(result.output)")
+        let status = try CommandLineRun.json("status", topology.name, "--json")
+        #expect((status["engine"] as? [String: Any])?["starts"] as? Int == 2)
+    }
+
+    @Test("an application that ends later is started again")
+    func restarts() throws {
+        let topology = try ScratchTopology()
+        #expect(try CommandLineRun.run("up", "-d", topology.file).status == 0)
+        let web = { () throws -> [String: Any]? in
+            let nodes = try CommandLineRun.json("status", topology.name, "--json")["nodes"] as? [[String: Any]]
+            return nodes?.first { $0["name"] as? String == "web" }
+        }
+        let pid = try #require(try web()?["pid"] as? Int)
+        kill(Int32(pid), SIGKILL)
+        try CommandLineRun.eventually("it runs again") {
+            try web()?["restarts"] as? Int == 1 && web()?["state"] as? String == "ready"
+        }
+        #expect((try web()?["lastEnd"] as? String)?.contains("signal 9") == true)
+    }
+}

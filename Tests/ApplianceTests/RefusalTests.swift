@@ -1,0 +1,92 @@
+import Foundation
+import Testing
+
+@Suite("One sentence, one exit status")
+struct RefusalTests {
+    private func write(_ text: String) throws -> String {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).yaml").path
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+        return path
+    }
+
+    @Test("wrong command lines", arguments: [["up"], ["down"], ["exec", "x", "y"], ["nonsense"], ["status", "--xml"]])
+    func usage(_ words: [String]) throws {
+        #expect(try CommandLineRun.Started([CommandLineRun.tapline] + words).finish().status == 64)
+    }
+
+    @Test("help shows an example", arguments: ["run", "up", "down", "status", "exec", "logs", "tables", "validate"])
+    func help(_ command: String) throws {
+        let help = try CommandLineRun.run(command, "--help")
+        #expect(help.status == 0)
+        #expect(help.output.contains("EXAMPLE"))
+    }
+
+    @Test("the version")
+    func version() throws {
+        #expect(try CommandLineRun.run("--version").output.split(separator: ".").count == 3)
+    }
+
+    @Test("a file with mistakes, told with line and column, without root too")
+    func badFile() throws {
+        let file = try write("name: x\ninterfaces:\n  a: { adress: [192.0.2.1/24] }\n")
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        let told = try CommandLineRun.run("validate", file)
+        #expect(told.status == 3)
+        #expect(told.errors.contains("\(file):3:"))
+        let json = try CommandLineRun.json("validate", file, "--json")
+        #expect(json["valid"] as? Bool == false)
+        #expect((json["problems"] as? [[String: Any]])?.first?["line"] as? Int == 3)
+        #expect(try CommandLineRun.run("run", file).status == 3)
+        #expect(try CommandLineRun.run("validate", "/no/such/file.yaml").status == 3)
+    }
+
+    @Test("no topology of that name", .enabled(if: isRoot), arguments: ["status", "down", "tables", "logs"])
+    func unknown(_ command: String) throws {
+        let told = try CommandLineRun.run(command, "no-such-topology")
+        #expect(told.status == 5)
+        #expect(told.errors == "tapline: there is no topology 'no-such-topology'; 'tapline status' lists all there are\n")
+    }
+
+    @Test("a name that is none", .enabled(if: isRoot), arguments: ["../etc", "", "a b", ".hidden"])
+    func impossibleName(_ name: String) throws {
+        #expect(try CommandLineRun.run("down", name).status == 64)
+    }
+
+    @Test("without root: one sentence", .enabled(if: isRoot))
+    func withoutRoot() throws {
+        let topology = try ScratchTopology()
+        for command in ["up \(topology.file)", "run \(topology.file)", "status", "down \(topology.name)"] {
+            let told = try CommandLineRun.shell(
+                "setpriv --reuid=65534 --regid=65534 --clear-groups \(CommandLineRun.tapline) \(command)")
+            #expect(told.status == 4, "\(command): \(told.errors)")
+            #expect(told.errors.split(separator: "\n").count == 1)
+            #expect(told.errors.contains("run it with sudo"))
+        }
+        let tables = try CommandLineRun.shell(
+            "setpriv --reuid=65534 --regid=65534 --clear-groups \(CommandLineRun.tapline) tables \(topology.file)")
+        #expect(tables.status == 0)
+        #expect(tables.output.contains("shop.request.customers"))
+    }
+
+    @Test("without /dev/net/tun: one sentence with the mend", .enabled(if: isRoot))
+    func withoutTUN() throws {
+        let topology = try ScratchTopology()
+        let told = try CommandLineRun.shell(
+            "unshare -m sh -c 'mount -t tmpfs none /dev/net && exec \(CommandLineRun.tapline) run \(topology.file)'")
+        #expect(told.status == 4)
+        #expect(told.errors.contains("modprobe tun"))
+        try topology.expectGone()
+    }
+
+    @Test("without the engine: one sentence with the mend", .enabled(if: isRoot))
+    func withoutEngine() throws {
+        let topology = try ScratchTopology()
+        let told = try CommandLineRun.run("run", topology.file, environment: ["TAPLINE_ENGINE": "/no/such/engine"])
+        #expect(told.status == 4)
+        #expect(told.errors.contains("TAPLINE_ENGINE"))
+        let broken = try CommandLineRun.run("run", topology.file, environment: ["TAPLINE_ENGINE": "/bin/true"])
+        #expect(broken.status == 2)
+        #expect(broken.errors.contains("the packeting engine did not start"))
+        try topology.expectGone()
+    }
+}
