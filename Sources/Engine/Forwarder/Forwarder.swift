@@ -166,7 +166,9 @@ struct Forwarder: ~Copyable {
         let needsChecksum = offload.flags & VirtioNetHeader.needsChecksum != 0
         if needsChecksum {
             let field = Int(offload.checksumStart) &+ Int(offload.checksumOffset)
-            guard Int(offload.checksumStart) >= fields.networkOffset, field &+ 2 <= frame.byteCount else { return false }
+            guard Int(offload.checksumStart) >= fields.networkOffset, field &+ 2 <= frame.byteCount else {
+                return false
+            }
         }
         guard Int(offload.headerLength) <= frame.byteCount else { return false }
         let type = offload.gsoType & ~VirtioNetHeader.gsoECN

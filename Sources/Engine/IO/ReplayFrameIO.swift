@@ -15,7 +15,8 @@ public struct ReplayFrameIO: FrameIO, ~Copyable {
         frames = .allocate(capacity: count)
         for (index, frame) in bytes.prefix(count).enumerated() {
             let slot = memory + index * frameSlotSize
-            UnsafeMutableRawBufferPointer(start: slot, count: frameSlotSize).copyBytes(from: frame.prefix(frameSlotSize))
+            UnsafeMutableRawBufferPointer(start: slot, count: frameSlotSize).copyBytes(
+                from: frame.prefix(frameSlotSize))
             frames.initializeElement(at: index, to: ReceivedFrame(start: slot, length: min(frame.count, frameSlotSize)))
         }
     }
