@@ -34,7 +34,7 @@ extension PlanBuilder {
             return NodePlan(
                 name: raw.name.value, kind: raw.kind, type: raw.type, line: raw.name.position.line,
                 namespace: "\(name)-\(raw.name.value)", legs: legPlans, loopback: served[index] ?? [],
-                routes: routes(index), sysctls: sysctls(index), hosts: raw.hosts, process: process)
+                routes: answering(routes(index), from: served[index] ?? []), sysctls: sysctls(index), hosts: raw.hosts, process: process)
         }
     }
 
@@ -102,6 +102,18 @@ extension PlanBuilder {
             sysctls += [SysctlPlan("net.ipv4.ip_forward", "1"), SysctlPlan("net.ipv6.conf.all.forwarding", "1")]
         }
         return sysctls + raw.sysctls
+    }
+
+    /// The default routes prefer the service address where there is one alone: a datagram server that is bound to no
+    /// address then answers from the address that it was asked at.
+    private func answering(_ routes: [RoutePlan], from served: [IPAddress]) -> [RoutePlan] {
+        routes.map { route in
+            let own = served.filter { $0.family == route.destination.family }
+            guard route.destination.length == 0, route.source == nil, own.count == 1 else { return route }
+            var route = route
+            route.source = own[0]
+            return route
+        }
     }
 
     private func routes(_ node: Int) -> [RoutePlan] {

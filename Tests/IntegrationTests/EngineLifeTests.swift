@@ -25,7 +25,7 @@ import Testing
         exec python3 -c "
         import socket
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 1 << 24)
+        s.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)  # SO_RCVBUFFORCE
         s.bind(('', 7))
         seen = {}
         while True:
@@ -147,7 +147,7 @@ import Testing
             let line = try #require(neighbour.split(separator: "\n").first { $0.hasPrefix("192.0.2.1 ") })
             let gateway = String(line.split(separator: " ")[3])
             let seed = Int.random(in: 1...1_000_000)
-            let sent = try lab.exec("alice", "python3 hostile.py \(seed) \(gateway)")
+            let sent = try lab.exec("alice", "/usr/bin/python3 hostile.py \(seed) \(gateway)")
             #expect(sent.status == 0, "\(sent.output)")
             #expect(try Self.engine(lab)["pid"] as? Int == before, "the engine did not survive seed \(seed)")
             let ping = try lab.exec("alice", "ping -n -c 2 -i 0.2 -W 2 203.0.113.80")
