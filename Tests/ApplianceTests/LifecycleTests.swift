@@ -25,7 +25,8 @@ struct LifecycleTests {
         #expect(answers.output.hasPrefix("answers"))
         #expect(try CommandLineRun.run("exec", topology.name, "bob", "--", "sh", "-c", "exit 7").status == 7)
         #expect(try CommandLineRun.run("exec", topology.name, "bob", "--", "sh", "-c", "kill -9 $$").status == 137)
-        let own = try CommandLineRun.run("exec", topology.name, "bob", "--", "sh", "-c", "pwd; cat /etc/hosts; ls /proc")
+        let own = try CommandLineRun.run(
+            "exec", topology.name, "bob", "--", "sh", "-c", "pwd; cat /etc/hosts; ls /proc")
         #expect(own.output.contains("192.0.2.20 bob"))
         #expect(own.output.hasPrefix(topology.folder.path) || own.output.contains(topology.name))
         let lines: [Substring] = own.output.split(separator: "\n")

@@ -150,4 +150,41 @@ struct MishapTests {
         }
         #expect((try web()?["lastEnd"] as? String)?.contains("signal 9") == true)
     }
+
+    @Test("an engine that ends again and again is started more slowly, and told so")
+    func engineThatKeepsEnding() throws {
+        let topology = try ScratchTopology()
+        let engine = topology.folder.appendingPathComponent("engine").path
+        let real = CommandLineRun.products + "/tapline-engine"
+        try "#!/bin/sh\n[ -e \(topology.folder.path)/broken ] && exit 1\nexec \(real)\n".write(
+            toFile: engine, atomically: true, encoding: .utf8)
+        chmod(engine, 0o755)
+        let up = try CommandLineRun.run("up", "-d", topology.file, environment: ["TAPLINE_ENGINE": engine])
+        #expect(up.status == 0, "\(up.errors)")
+        let broken = topology.folder.appendingPathComponent("broken").path
+        FileManager.default.createFile(atPath: broken, contents: nil)
+        kill(try #require(try topology.enginePid()), SIGKILL)
+        let state = { () throws -> (String?, Int) in
+            let engine = try CommandLineRun.json("status", topology.name, "--json")["engine"] as? [String: Any]
+            return (engine?["state"] as? String, engine?["starts"] as? Int ?? 0)
+        }
+        try CommandLineRun.eventually("the next start waits") { try state().0 == "waiting" }
+        #expect(try state().1 < 10)
+        try FileManager.default.removeItem(atPath: broken)
+        try CommandLineRun.eventually("it runs again") { try state().0 == "running" }
+        #expect(try CommandLineRun.run("exec", topology.name, "alice", "--", "python3", "client.py", "0.1").status == 0)
+    }
+
+    @Test("an application that prints without end fills neither disk nor memory")
+    func flood() throws {
+        let topology = try ScratchTopology(web: "    run: yes flood")
+        #expect(try CommandLineRun.run("up", "-d", topology.file).status == 0)
+        usleep(500_000)
+        let log = "/run/tapline/\(topology.name)/nodes/web/output.log"
+        let size = try FileManager.default.attributesOfItem(atPath: log)[.size] as? Int ?? 0
+        #expect(size > 0 && size <= 16 << 20)
+        #expect(try CommandLineRun.run("status", topology.name).status == 0)
+        #expect(try CommandLineRun.run("down", topology.name).status == 0)
+        try topology.expectGone()
+    }
 }
