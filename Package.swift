@@ -63,7 +63,9 @@ let package = Package(
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: settings),
         .testTarget(name: "ForwardingTests", dependencies: ["Forwarding"], swiftSettings: settings),
         .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork"], swiftSettings: settings),
-        .testTarget(name: "EngineTests", dependencies: ["Engine", "LinuxNetwork"], swiftSettings: settings),
+        .target(name: "CAllocations", path: "Tests/CAllocations"),
+        .testTarget(
+            name: "EngineTests", dependencies: ["Engine", "LinuxNetwork", "CAllocations"], swiftSettings: settings),
         .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
         .testTarget(name: "ApplianceTests", dependencies: ["Appliance"], swiftSettings: settings),
         // Whole topologies through the built programs, judged by real peers.

@@ -62,9 +62,12 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .truncatedFrame:
             ("truncated-frame", "The frame is too short for its Ethernet header, or too long for a buffer.")
         case .truncatedNetworkHeader:
-            ("truncated-network-header", "The frame ends inside its IP or ARP header, or inside an extension header.")
+            ("truncated-network-header", "The frame ends inside of its IP, ARP or extension header.")
         case .badNetworkHeader:
-            ("bad-network-header", "The IP version or header length is not one that exists.")
+            (
+                "bad-network-header",
+                "The IP header is impossible: its version, length, options or order, a source route, or a hop limit of zero."
+            )
         case .lyingLength:
             ("lying-length", "The packet says that it is longer than its frame.")
         case .badHeaderChecksum:
@@ -74,9 +77,9 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .badFragment:
             ("bad-fragment", "The fragment ends beyond 65,535 octets, or is empty, or its length is no multiple of 8.")
         case .truncatedUpperHeader:
-            ("truncated-upper-header", "The packet ends inside its TCP, UDP or ICMP header.")
+            ("truncated-upper-header", "The packet ends inside of its TCP, UDP or ICMP header.")
         case .badSourceAddress:
-            ("bad-source-address", "The Ethernet or IP source is one that nobody can have: multicast, zero or loopback.")
+            ("bad-source-address", "The Ethernet or IP source is one that nobody can have: a group, zero or loopback.")
         case .badQuote:
             ("bad-quote", "The ICMP error quotes too little of a packet to tell which flow it speaks of.")
         case .unsupportedEthertype:
@@ -88,13 +91,16 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .passiveEmission:
             ("passive-emission", "A passive application sent something, and the file does not allow it to.")
         case .toTheEngine:
-            ("to-the-engine", "The packet is for one of the engine's own addresses, which answer echo and nothing else.")
+            (
+                "to-the-engine",
+                "The packet is for one of the engine's own addresses, which answer echo and nothing else."
+            )
         case .badNeighbourMessage:
             ("bad-neighbour-message", "The ARP or neighbour discovery message breaks the rules of its protocol.")
         case .neighbourConflict:
             (
                 "neighbour-conflict",
-                "An ARP or neighbour discovery message claims an address that is the engine's, a service's or a named node's."
+                "An ARP or neighbour discovery message claims the address of the engine, a service or a named node."
             )
         case .neighbourNotOurs:
             ("neighbour-not-ours", "An ARP or neighbour discovery message asks for, or tells of, somebody else.")
@@ -117,7 +123,10 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .copyTooBig:
             ("copy-too-big", "A copy for a passive application is larger than the send interface's MTU.")
         case .rewriteImpossible:
-            ("rewrite-impossible", "The packet cannot carry a rewritten address: its headers do not say what to change.")
+            (
+                "rewrite-impossible",
+                "The packet cannot carry a rewritten address: its headers do not say what to change."
+            )
         case .tapFull:
             ("tap-full", "The send interface's queue was full.")
         case .sendFailed:
@@ -129,7 +138,10 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .errorForbidden:
             ("error-forbidden", "An ICMP error was due and not sent, because of what it would have answered.")
         case .answerRateLimited:
-            ("answer-rate-limited", "An echo or neighbour message of the engine's own was not sent: too many before it.")
+            (
+                "answer-rate-limited",
+                "An echo or neighbour message of the engine's own was not sent: too many before it."
+            )
         }
     }
 }

@@ -17,6 +17,7 @@ extension FileReader {
         let fields = nodes.fields(node, "a check", keys: Self.checkKeys)
         let kinds = ["on", "log", "entry", "drops"].filter { fields[$0] != nil }
         guard kinds.count == 1, let kind = kinds.first else {
+            guard fields.isMapping else { return nil }
             diagnostics.error(
                 node.position, "a check must have one of `on`, `log`, `entry` and `drops`",
                 mend: "write { name: …, on: node, run: command }, for example")
@@ -113,7 +114,9 @@ extension FileReader {
         let text = written.value
         let sign = text.prefix { "=!<>".contains($0) }
         let digits = text.dropFirst(sign.count).drop { $0 == " " }
-        guard let comparison = sign.isEmpty || sign == "=" ? .equal : NumberExpectation.Comparison(rawValue: String(sign)),
+        guard
+            let comparison = sign.isEmpty || sign == "="
+                ? .equal : NumberExpectation.Comparison(rawValue: String(sign)),
             digits.utf8.allSatisfy({ (48...57).contains($0) }), let value = UInt64(digits)
         else {
             diagnostics.error(

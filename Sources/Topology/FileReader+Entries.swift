@@ -32,6 +32,7 @@ extension FileReader {
         let fields = nodes.fields(node, what, keys: Self.entryKeys)
         var isWhole = true
         for key in ["name", "received-interface", "to"] where fields[key] == nil {
+            guard fields.isMapping else { return nil }
             diagnostics.error(node.position, "\(what) has no `\(key)`", mend: "add `\(key): …`")
             isWhole = false
         }

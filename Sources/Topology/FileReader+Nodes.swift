@@ -35,7 +35,7 @@ extension FileReader {
             if let interface = nodes.text(fields["interface"], "the interface of \(subject)") {
                 node.inLeg = RawLeg(
                     interface: interface, addresses: fields["address"].map { addresses($0) }, position: position)
-            } else if fields["interface"] == nil {
+            } else if fields["interface"] == nil, fields.isMapping {
                 diagnostics.error(
                     name.position, "\(subject) is on no interface", mend: "add `interface: …`")
             }
@@ -61,6 +61,7 @@ extension FileReader {
             node.networkAddress = mode.position
         }
         guard let attach = fields["attach"] else {
+            guard fields.isMapping else { return }
             diagnostics.error(
                 node.name.position, "\(fields.subject) is attached to no interface",
                 mend: "add `attach: { in: …, out: … }`")
@@ -72,7 +73,7 @@ extension FileReader {
             let sides = nodes.fields(attach, "`attach`", keys: ["in", "out"])
             node.inLeg = sides["in"].flatMap { leg($0, "`in`") }
             node.outLeg = sides["out"].flatMap { leg($0, "`out`") }
-            if sides["in"] == nil {
+            if sides["in"] == nil, sides.isMapping {
                 diagnostics.error(
                     sides.position, "\(fields.subject) has no interface for what comes in", mend: "add `in: …`")
             }
@@ -161,6 +162,7 @@ extension FileReader {
         let fields = nodes.fields(node, "`ready`", keys: ["run", "tcp", "http", "address", "path", "host", "status"])
         let kinds = ["run", "tcp", "http"].filter { fields[$0] != nil }
         guard kinds.count == 1 else {
+            guard fields.isMapping else { return .started }
             diagnostics.error(
                 node.position, "`ready` must have one of `run`, `tcp` and `http`",
                 mend: "write { run: command }, { tcp: 80 } or { http: 80, path: / }")
@@ -200,7 +202,9 @@ extension FileReader {
         if let hosts = fields["hosts"] {
             for (key, value) in nodes.entries(hosts, "`hosts`").pairs {
                 for item in nodes.list(value) {
-                    guard let address = nodes.address(item, "the address of host \(quoted(key.value))") else { continue }
+                    guard let address = nodes.address(item, "the address of host \(quoted(key.value))") else {
+                        continue
+                    }
                     node.hosts.append(HostPlan(address: address.value.value.address, name: key.value))
                 }
                 if key.value.isEmpty || key.value.unicodeScalars.contains(where: { $0.value <= 0x20 || $0 == "#" }) {
@@ -218,7 +222,7 @@ extension FileReader {
             } else {
                 destination = nodes.prefix(route["to"], "the destination of a route")?.value
             }
-            for key in ["to", "via"] where route[key] == nil {
+            for key in ["to", "via"] where route[key] == nil && route.isMapping {
                 diagnostics.error(item.position, "a route has no `\(key)`", mend: "write { to: prefix, via: address }")
             }
             if let destination, let via {

@@ -68,7 +68,8 @@ struct FileReader {
         let lower = name.value.lowercased().map { $0 == "_" || $0 == " " || $0 == "." ? "-" : $0 }
         let suggestion = String(lower)
         diagnostics.error(
-            name.position, "\(quoted(name.value)) cannot be the name of \(kind == "application" || kind == "interface" ? "an" : "a") \(kind)",
+            name.position,
+            "\(quoted(name.value)) cannot be the name of \(kind == "application" || kind == "interface" ? "an" : "a") \(kind)",
             mend: Self.isName(suggestion, limit: limit)
                 ? "write \(quoted(suggestion))"
                 : "use up to \(limit) of a-z, 0-9 and -, with a letter or digit first")
@@ -119,11 +120,11 @@ struct FileReader {
         service.distribute = nodes.texts(fields["distribute"], "an application of `distribute`")
         service.sequence = nodes.texts(fields["sequence"], "an application of `sequence`")
         service.owner = nodes.text(fields["owner"], "the owner")?.value
-        if nodes.list(fields["address"]).isEmpty {
+        if nodes.list(fields["address"]).isEmpty, fields.isMapping {
             diagnostics.error(
                 name.position, "\(subject) has no address", mend: "add `address: …`, where its customers send")
         }
-        if nodes.list(fields["sequence"]).isEmpty {
+        if nodes.list(fields["sequence"]).isEmpty, fields.isMapping {
             diagnostics.error(
                 name.position, "\(subject) has no sequence",
                 mend: "add `sequence: [ … ]`, ending at a terminal application or a router")

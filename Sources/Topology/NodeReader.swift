@@ -7,6 +7,8 @@ struct Fields {
     var position: SourcePosition
     /// What it describes, for messages: `customer "alice"`.
     var subject: String
+    /// False where something else than a mapping stands there, which has been told.
+    fileprivate(set) var isMapping = true
     fileprivate(set) var pairs: [(key: Located<String>, value: Node)]
 
     /// The value of a key.
@@ -62,6 +64,7 @@ struct NodeReader {
         var fields = Fields(position: node.position, subject: subject, pairs: [])
         guard !node.isNothing else { return fields }
         guard case .mapping(let mapping) = node else {
+            fields.isMapping = false
             diagnostics.error(
                 node.position, "\(subject) must be a mapping of keys to values, and is \(node.shape)",
                 mend: "write `{ key: value }`, or `key: value` lines below it")

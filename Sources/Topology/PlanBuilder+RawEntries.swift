@@ -12,7 +12,9 @@ extension PlanBuilder {
         case .prefix(let prefix): source = prefix
         case .mac(let mac): sourceMAC = mac
         case .node(let name):
-            guard let mac = emitter(Located(name, raw.source?.position ?? raw.position), on: received, raw) else { return }
+            guard let mac = emitter(Located(name, raw.source?.position ?? raw.position), on: received, raw) else {
+                return
+            }
             sourceMAC = mac
         }
         var destinations: [IPPrefix?] = [nil]

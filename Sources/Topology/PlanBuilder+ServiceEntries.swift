@@ -86,8 +86,8 @@ extension PlanBuilder {
                 service: service.index, node: node))
     }
 
-    private func copies(_ nodes: [Int], except emitter: Int = -1) -> [SendTarget] {
-        nodes.filter { $0 != emitter }.map { target($0, .request) }
+    private func copies(_ nodes: [Int]) -> [SendTarget] {
+        nodes.map { target($0, .request) }
     }
 
     /// The last hop rewrites the destination where the application has a network send address.
@@ -178,12 +178,15 @@ extension PlanBuilder {
     private func addActiveResponses(_ service: ResolvedService, _ flow: Flow, _ passive: Int, _ place: Int) {
         let emission = emission(passive, .request)
         let name = file.nodes[passive].name.value
-        add(
-            service, from: passive,
-            Entry(
-                name: "\(service.raw.name.value).request.\(name)", kind: .sequencing, direction: .request,
-                receivedInterface: emission.interface, sourceMAC: emission.mac, destination: flow.address,
-                servicePort: flow.port, targets: [next(service, place, flow.address.family)], counter: 0))
+        for source in customers(service, flow.address.family) {
+            add(
+                service, from: passive,
+                Entry(
+                    name: "\(service.raw.name.value).request.\(name)", kind: .sequencing, direction: .request,
+                    receivedInterface: emission.interface, sourceMAC: emission.mac, source: source,
+                    destination: flow.address, servicePort: flow.port,
+                    targets: [next(service, place, flow.address.family)], counter: 0))
+        }
         let response = Entry(
             name: "\(service.raw.name.value).response.\(name)", kind: .sequencing, direction: .response,
             receivedInterface: emission.interface, sourceMAC: emission.mac, source: flow.address,
@@ -191,7 +194,10 @@ extension PlanBuilder {
         if place > 0 {
             var entry = response
             entry.targets = [target(service.chain[place - 1], .response)]
-            add(service, from: passive, entry)
+            for destination in customers(service, flow.address.family) {
+                entry.destination = destination
+                add(service, from: passive, entry)
+            }
         } else {
             addToCustomers(service, from: passive, response, [], flow.address.family)
         }

@@ -28,15 +28,16 @@ extension PlanBuilder {
             pending = []
         }
         checkChain(of: raw, service.chain)
-        checkDistribution(of: raw, head: service.chain.first)
+        checkDistribution(of: raw, head: service.chain.first, isSound: diagnostics.count == before)
         resolveScopes(&service)
         guard diagnostics.count == before, !service.chain.isEmpty else { return }
-        guard service.chain.allSatisfy({ !legs[$0].isEmpty }) else { return }
+        guard (service.chain + service.passives.joined()).allSatisfy({ !legs[$0].isEmpty }) else { return }
         services.append(service)
     }
 
     private func checkAddresses(of raw: RawService) {
-        for address in raw.addresses where address.value.address.isMulticast || address.value.address.isLoopback
+        for address in raw.addresses
+        where address.value.address.isMulticast || address.value.address.isLoopback
             || (address.value.isHost && address.value.address.isUnspecified)
             || (address.value.address.isLinkLocal && address.value.length > 9)
         {
@@ -62,13 +63,13 @@ extension PlanBuilder {
         raw.distribute.compactMap { nodeIndex[$0.value] }.filter { file.nodes[$0].passive }.uniqued()
     }
 
-    private func checkDistribution(of raw: RawService, head: Int?) {
+    private func checkDistribution(of raw: RawService, head: Int?, isSound: Bool) {
         var seen: Set<String> = []
         for name in raw.distribute {
             guard let node = node(name, [.application, .router], "application") else { continue }
             if !seen.insert(name.value).inserted {
                 diagnostics.error(name.position, "\(quoted(name.value)) is in `distribute` twice", mend: "remove one")
-            } else if !file.nodes[node].passive, let head, node != head {
+            } else if !file.nodes[node].passive, let head, node != head, !followsMistakes, isSound {
                 diagnostics.error(
                     name.position,
                     "\(quoted(name.value)) would get a copy and later the packet itself: it is neither passive nor the "
@@ -150,7 +151,9 @@ extension PlanBuilder {
         var scopes: [Scope] = []
         var sides: [CustomerSide] = []
         if raw.from.isEmpty {
-            let used = file.nodes.indices.filter { file.nodes[$0].kind == .customer }.compactMap { legs[$0].first?.interface }
+            let used = file.nodes.indices.filter { file.nodes[$0].kind == .customer }.compactMap {
+                legs[$0].first?.interface
+            }
             let interfaces = Set(used).sorted()
             if interfaces.isEmpty {
                 diagnostics.error(
@@ -160,12 +163,15 @@ extension PlanBuilder {
             for interface in interfaces { add(interface, &scopes, &sides) }
         }
         for name in raw.from {
-            if let interface = interfaceIndex[name.value], nodeIndex[name.value].map({ file.nodes[$0].kind }) != .customer {
+            if let interface = interfaceIndex[name.value],
+                nodeIndex[name.value].map({ file.nodes[$0].kind }) != .customer
+            {
                 add(interface, &scopes, &sides)
                 continue
             }
             guard let node = nodeIndex[name.value], file.nodes[node].kind == .customer else {
-                let known = file.nodes.filter { $0.kind == .customer }.map(\.name.value) + file.interfaces.map(\.name.value)
+                let known =
+                    file.nodes.filter { $0.kind == .customer }.map(\.name.value) + file.interfaces.map(\.name.value)
                 diagnostics.error(
                     name.position, "there is no interface or customer \(quoted(name.value))",
                     mend: Spelling.mend(for: name.value, among: known, kind: "interfaces"))
@@ -183,7 +189,8 @@ extension PlanBuilder {
         }
         service.scopes = scopes.uniqued()
         service.sides = sides.uniqued()
-        for address in raw.addresses where !sides.isEmpty && !sides.contains(where: { $0.prefix.family == address.value.family }) {
+        for address in raw.addresses
+        where !sides.isEmpty && !sides.contains(where: { $0.prefix.family == address.value.family }) {
             diagnostics.error(
                 address.position,
                 "no customer of the service has an address of the family of \(address.value)",
@@ -226,7 +233,8 @@ extension PlanBuilder {
         let original = services.map(\.scopes)
         for index in services.indices {
             var extra: [Scope] = []
-            for other in services.indices where other != index && original[other].contains(where: { $0.source != nil }) {
+            for other in services.indices where other != index && original[other].contains(where: { $0.source != nil })
+            {
                 let isWider = services[other].raw.addresses.contains { wide in
                     services[index].raw.addresses.contains { wide.value != $0.value && wide.value.contains($0.value) }
                 }
@@ -257,7 +265,8 @@ extension PlanBuilder {
             changed = false
             let asking = services.filter(\.needsSource).flatMap { $0.raw.addresses.map(\.value) }
             for index in services.indices where !services[index].needsSource {
-                guard services[index].raw.addresses.contains(where: { own in asking.contains { $0.overlaps(own.value) } })
+                guard
+                    services[index].raw.addresses.contains(where: { own in asking.contains { $0.overlaps(own.value) } })
                 else { continue }
                 services[index].needsSource = true
                 changed = true

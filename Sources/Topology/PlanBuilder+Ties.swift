@@ -17,8 +17,10 @@ extension PlanBuilder {
         guard left.protocolNumber == right.protocolNumber else { return false }
         guard left != right else { return true }
         guard left.ports.overlaps(right.ports) else { return false }
-        let leftHolds = left.ports.lowerBound <= right.ports.lowerBound && left.ports.upperBound >= right.ports.upperBound
-        let rightHolds = right.ports.lowerBound <= left.ports.lowerBound && right.ports.upperBound >= left.ports.upperBound
+        let leftHolds =
+            left.ports.lowerBound <= right.ports.lowerBound && left.ports.upperBound >= right.ports.upperBound
+        let rightHolds =
+            right.ports.lowerBound <= left.ports.lowerBound && right.ports.upperBound >= left.ports.upperBound
         return !leftHolds && !rightHolds
     }
 
@@ -110,7 +112,9 @@ extension PlanBuilder {
 
     private func describe(_ port: ServicePort) -> String {
         guard let number = port.protocolNumber else { return "any port" }
-        let names: [UInt8: String] = [1: "icmp", 58: "icmpv6", 6: "tcp", 17: "udp", 132: "sctp", 33: "dccp", 136: "udplite"]
+        let names: [UInt8: String] = [
+            1: "icmp", 58: "icmpv6", 6: "tcp", 17: "udp", 132: "sctp", 33: "dccp", 136: "udplite",
+        ]
         let name = names[number] ?? "protocol/\(number)"
         if port.ports == 0...65535 { return name }
         let (low, high) = (port.ports.lowerBound, port.ports.upperBound)

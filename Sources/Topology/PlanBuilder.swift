@@ -64,7 +64,12 @@ final class PlanBuilder {
     let diagnostics: Diagnostics
     let name: String
 
+    /// True where the file has mistakes already: what may only follow from them is not told then.
+    let followsMistakes: Bool
+
     var names = GeneratedNames()
+    /// Names that several nodes have.
+    private var sharedNames: Set<String> = []
     var interfaceIndex: [String: Int] = [:]
     var nodeIndex: [String: Int] = [:]
     var engineMACs: [MACAddress] = []
@@ -83,6 +88,7 @@ final class PlanBuilder {
         self.file = file
         self.diagnostics = diagnostics
         self.name = name ?? file.name.value
+        followsMistakes = !diagnostics.isEmpty
     }
 
     /// Finds every name, chooses addresses, resolves the services and makes the entries; notes what is wrong.
@@ -105,7 +111,9 @@ final class PlanBuilder {
         for (index, interface) in file.interfaces.enumerated() {
             interfaceIndex[interface.name.value] = index
             engineMACs.append(names.mac([name, "", interface.name.value]))
-            if interface.mtu.value < 1280, let six = interface.addresses.first(where: { $0.value.value.address.family == .ipv6 }) {
+            if interface.mtu.value < 1280,
+                let six = interface.addresses.first(where: { $0.value.value.address.family == .ipv6 })
+            {
                 diagnostics.error(
                     interface.mtu.position,
                     "an MTU of \(interface.mtu.value) cannot carry IPv6, and the interface has \(six.value.value)",
@@ -120,6 +128,7 @@ final class PlanBuilder {
             legs.append([])
             if let other = nodeIndex[node.name.value] {
                 let first = file.nodes[other]
+                sharedNames.insert(node.name.value)
                 diagnostics.error(
                     node.name.position,
                     "the \(node.kind.rawValue) \(quoted(node.name.value)) has the name of the \(first.kind.rawValue) "
@@ -169,19 +178,20 @@ final class PlanBuilder {
 
     /// The index of a node of one of the kinds; an unknown one is told.
     func node(_ name: Located<String>, _ kinds: Set<NodeKind>, _ what: String) -> Int? {
-        let known = file.nodes.filter { kinds.contains($0.kind) }.map(\.name.value)
+        func known() -> [String] { file.nodes.filter { kinds.contains($0.kind) }.map(\.name.value) }
         guard let index = nodeIndex[name.value] else {
             diagnostics.error(
                 name.position, "there is no \(what) \(quoted(name.value))",
-                mend: Spelling.mend(for: name.value, among: known, kind: "\(what)s"))
+                mend: Spelling.mend(for: name.value, among: known(), kind: "\(what)s"))
             return nil
         }
         guard kinds.contains(file.nodes[index].kind) else {
+            guard !sharedNames.contains(name.value) else { return nil }
             let found = file.nodes[index]
             diagnostics.error(
                 name.position,
-                "\(quoted(name.value)) is the \(found.kind.rawValue) on line \(found.name.position.line), not a \(what)",
-                mend: Spelling.mend(for: name.value, among: known, kind: "\(what)s"))
+                "\(quoted(name.value)) is the \(found.kind.rawValue) on line \(found.name.position.line), not \(what == "application" ? "an" : "a") \(what)",
+                mend: Spelling.mend(for: name.value, among: known(), kind: "\(what)s"))
             return nil
         }
         return index

@@ -71,7 +71,9 @@ public struct ICMPError: Sendable, Equatable {
         into frame: inout MutableRawSpan, about packet: RawSpan, _ fields: PacketFields, from source: IPAddress,
         sourceMAC: MACAddress, hopLimit: UInt8 = 64
     ) -> Int {
-        guard fields.family == family, source.family == family, packet.byteCount >= fields.headerLength else { return 0 }
+        guard fields.family == family, source.family == family, packet.byteCount >= fields.headerLength else {
+            return 0
+        }
         let network = EthernetView.length
         let start = network + (family == .ipv4 ? IPv4View.minimumLength : IPv6View.length)
         let quote = start + ICMPView.length

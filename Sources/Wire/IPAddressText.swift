@@ -49,7 +49,8 @@ extension IPAddress: CustomStringConvertible, LosslessStringConvertible {
         var head: [UInt16] = []
         var tail: [UInt16]?
         let halves = text.components(separatedByPair: "::")
-        guard halves.count <= 2, let first = Self.groups(halves[0]) else { return nil }
+        guard halves.count <= 2, halves.count == 1 || !halves[0].contains("."), let first = Self.groups(halves[0])
+        else { return nil }
         head = first
         if halves.count == 2 {
             guard let second = Self.groups(halves[1]) else { return nil }

@@ -51,7 +51,8 @@ extension PacketFields {
             return .malformed(reason)
         }
         if fragment != .whole,
-            let reason = fragmentFault(offset: header.dataOffset, more: header.moreFragments, limit: 65_535 - headerLength)
+            let reason = fragmentFault(
+                offset: header.dataOffset, more: header.moreFragments, limit: 65_535 - headerLength)
         {
             return .malformed(reason)
         }

@@ -32,7 +32,7 @@ enum CommandLineRun {
             let folder = FileManager.default.temporaryDirectory
             output = folder.appendingPathComponent("tapline-\(UUID().uuidString).out")
             errors = folder.appendingPathComponent("tapline-\(UUID().uuidString).err")
-            for file in [output, errors] { FileManager.default.createFile(atPath: file.path, contents: nil) }
+            for file in [output, errors] { _ = FileManager.default.createFile(atPath: file.path, contents: nil) }
             process.executableURL = URL(fileURLWithPath: words[0])
             process.arguments = Array(words.dropFirst())
             process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }

@@ -9,7 +9,9 @@ import Wire
 
     private func fromAlice(_ packet: [UInt8]) -> [UInt8] { F.frame(packet, from: four.alice, to: four.engine[0]) }
 
-    @Test(arguments: [("192.0.2.10", "192.0.2.1"), ("2001:db8:2::10", "2001:db8:2::1"), ("2001:db8:2::10", "2001:db8:4::1")])
+    @Test(arguments: [
+        ("192.0.2.10", "192.0.2.1"), ("2001:db8:2::10", "2001:db8:2::1"), ("2001:db8:2::10", "2001:db8:4::1"),
+    ])
     func echoToOwnAddressesIsAnswered(alice: String, own: String) throws {
         let pipeline = try Pipeline()
         let six = alice.contains(":")
@@ -55,12 +57,21 @@ import Wire
         let unserved = "198.51.100.1"
         let quoted = F.udp(unserved, 5, "192.0.2.10", 6)
         let rows: [(String, [UInt8], Int)] = [
-            ("an ICMP error", fromAlice(F.icmp("192.0.2.10", unserved, type: 3, code: 3, word: [0, 0, 0, 0], data: quoted)), 0),
-            ("a later fragment", fromAlice(F.packet("192.0.2.10", unserved, 17, [UInt8](repeating: 0, count: 64), fragmentWord: 8)), 0),
+            (
+                "an ICMP error",
+                fromAlice(F.icmp("192.0.2.10", unserved, type: 3, code: 3, word: [0, 0, 0, 0], data: quoted)), 0
+            ),
+            (
+                "a later fragment",
+                fromAlice(F.packet("192.0.2.10", unserved, 17, [UInt8](repeating: 0, count: 64), fragmentWord: 8)), 0
+            ),
             ("multicast", fromAlice(F.udp("192.0.2.10", 5, "224.0.0.9", 6)), 0),
             ("no source", fromAlice(F.udp("0.0.0.0", 5, unserved, 6)), 0),
             ("the engine's own address as source", fromAlice(F.udp("192.0.2.1", 5, unserved, 6)), 0),
-            ("a passive application", F.frame(F.udp("192.0.2.10", 5, unserved, 6), from: four.ids, to: four.engine[1]), 1),
+            (
+                "a passive application",
+                F.frame(F.udp("192.0.2.10", 5, unserved, 6), from: four.ids, to: four.engine[1]), 1
+            ),
         ]
         for (what, frame, interface) in rows {
             let pipeline = try Pipeline()
@@ -91,7 +102,8 @@ import Wire
             #expect(out.map(\.interface) == [0])
             #expect([error.icmpType, error.icmpCode] == [type, code])
             // The next hop's MTU: 1300.
-            #expect(Array(out[0].bytes[(10 + error.transportOffset + 6)..<(10 + error.transportOffset + 8)]) == [5, 20])
+            #expect(
+                Array(out[0].bytes[(10 + error.transportOffset + 6)..<(10 + error.transportOffset + 8)]) == [5, 20])
             #expect(F.checksumsAreRight(out[0].bytes))
             #expect(pipeline.allDrops == "too-big:1")
         }

@@ -155,7 +155,8 @@ import Wire
     }
 
     @Test func aFailingWriteIsADropOfThatCopyAlone() throws {
-        for (errno, reason) in [(Int32(11), "tap-full"), (105, "tap-full"), (5, "interface-gone"), (22, "send-failed")] {
+        for (errno, reason) in [(Int32(11), "tap-full"), (105, "tap-full"), (5, "interface-gone"), (22, "send-failed")]
+        {
             let pipeline = try Pipeline()
             pipeline.worker.io.failures = [1: errno]
             let response = F.tcp("203.0.113.80", 80, "192.0.2.10", 40_000)
@@ -185,8 +186,10 @@ import Wire
                 "multicast", F.frame(F.udp("192.0.2.10", 1, "224.0.0.251", 5_353), from: four.alice, to: .broadcast), 0,
                 "multicast-not-served:1"
             ),
-            ("a VLAN tag", four.engine[0].octets + four.alice.octets + [0x81, 0, 0, 1, 8, 0] + request, 0,
-                "unsupported-ethertype:1"),
+            (
+                "a VLAN tag", four.engine[0].octets + four.alice.octets + [0x81, 0, 0, 1, 8, 0] + request, 0,
+                "unsupported-ethertype:1"
+            ),
         ]
         for (what, frame, interface, drops) in rows {
             let pipeline = try Pipeline()

@@ -19,14 +19,22 @@ import Wire
             (0, none, alice(F.tcp("2001:db8:2::10", 4_000, "2001:db8:cb::80", 80))),
             (0, none, alice(F.udp("192.0.2.10", 4_000, "203.0.113.53", 53))),
             (0, four.offloadUDPPartial6, alice(F.udp("2001:db8:2::10", 4_000, "2001:db8:cb::53", 53, partial: true))),
-            (0, [1, 1, 54, 0, 0xB4, 4, 34, 0, 16, 0],
-                alice(F.tcp("192.0.2.10", 4_000, "203.0.113.53", 53, payload: large, partial: true))),
+            (
+                0, [1, 1, 54, 0, 0xB4, 4, 34, 0, 16, 0],
+                alice(F.tcp("192.0.2.10", 4_000, "203.0.113.53", 53, payload: large, partial: true))
+            ),
             (0, none, alice(F.icmp("192.0.2.10", "203.0.113.53", type: 3, code: 3, word: [0, 0, 0, 0], data: quoted))),
-            (0, none, alice(F.icmp("2001:db8:2::10", "2001:db8:cb::53", type: 1, code: 4, word: [0, 0, 0, 0], data: quoted6))),
+            (
+                0, none,
+                alice(F.icmp("2001:db8:2::10", "2001:db8:cb::53", type: 1, code: 4, word: [0, 0, 0, 0], data: quoted6))
+            ),
             (0, none, alice(F.icmp("192.0.2.10", "192.0.2.1", type: 8))),
             (0, none, alice(F.udp("192.0.2.10", 4_000, "203.0.113.53", 53, payload: large, fragmentWord: 0))),
             (0, none, F.arp(1, from: F.mac(0xB0), "192.0.2.20", to: .broadcast, "192.0.2.1")),
-            (1, none, F.frame(F.tcp("203.0.113.80", 80, "192.0.2.30", 4_000), from: four.firewallIn, to: four.engine[1])),
+            (
+                1, none,
+                F.frame(F.tcp("203.0.113.80", 80, "192.0.2.30", 4_000), from: four.firewallIn, to: four.engine[1])
+            ),
             (3, none, F.frame(F.udp("198.18.4.53", 53, "192.0.2.10", 4_000), from: four.dns, to: four.engine[3])),
         ]
     }
@@ -48,7 +56,9 @@ import Wire
                 #expect(out.allSatisfy(isSound), "\(frame.prefix(40)) cut to \(length)")
             }
         }
-        for length in 0..<10 { pipeline.worker.io.input.append(.init(interface: 0, bytes: [UInt8](repeating: 0, count: length))) }
+        for length in 0..<10 {
+            pipeline.worker.io.input.append(.init(interface: 0, bytes: [UInt8](repeating: 0, count: length)))
+        }
         #expect(pipeline.turn().isEmpty)
         #expect(pipeline.interface(0).received.packets > 0)
     }

@@ -57,23 +57,40 @@ import Wire
         let probe = pipeline.send(solicitation("::", "fe80::1", from: bob), on: 0)
         #expect(probe.first.flatMap { F.read($0.bytes)?.flow.destination } == F.address("ff02::1"))
         // From beyond the link.
-        #expect(pipeline.send(solicitation("2001:db8:2::20", "fe80::1", from: bob, option: bob, hopLimit: 64), on: 0).isEmpty)
+        #expect(
+            pipeline.send(solicitation("2001:db8:2::20", "fe80::1", from: bob, option: bob, hopLimit: 64), on: 0)
+                .isEmpty)
         #expect(pipeline.allDrops == "bad-neighbour-message:1 neighbour-not-ours:1")
     }
 
     @Test func liesAreDropped() throws {
         let rows: [(String, [UInt8], String)] = [
-            ("the engine's address", F.arp(1, from: bob, "192.0.2.1", to: .broadcast, "203.0.113.80"), "neighbour-conflict:1"),
-            ("a service address", F.arp(2, from: bob, "203.0.113.80", to: four.engine[0], "192.0.2.1"), "neighbour-conflict:1"),
+            (
+                "the engine's address", F.arp(1, from: bob, "192.0.2.1", to: .broadcast, "203.0.113.80"),
+                "neighbour-conflict:1"
+            ),
+            (
+                "a service address", F.arp(2, from: bob, "203.0.113.80", to: four.engine[0], "192.0.2.1"),
+                "neighbour-conflict:1"
+            ),
             ("a named node's", F.arp(1, from: bob, "192.0.2.10", to: .broadcast, "192.0.2.1"), "neighbour-conflict:1"),
-            ("an answer nobody asked for", F.arp(2, from: bob, "192.0.2.20", to: four.engine[0], "192.0.2.1"), "neighbour-not-ours:1"),
-            ("an answer to all", F.arp(2, from: bob, "192.0.2.20", to: .broadcast, "192.0.2.20"), "neighbour-not-ours:1"),
+            (
+                "an answer nobody asked for", F.arp(2, from: bob, "192.0.2.20", to: four.engine[0], "192.0.2.1"),
+                "neighbour-not-ours:1"
+            ),
+            (
+                "an answer to all", F.arp(2, from: bob, "192.0.2.20", to: .broadcast, "192.0.2.20"),
+                "neighbour-not-ours:1"
+            ),
             (
                 "another's MAC inside",
                 F.arp(1, from: bob, "192.0.2.20", to: .broadcast, "192.0.2.1", senderMAC: F.mac(0x66)),
                 "bad-neighbour-message:1"
             ),
-            ("a named node's, by discovery", solicitation("2001:db8:2::10", "fe80::1", from: bob, option: bob), "neighbour-conflict:1"),
+            (
+                "a named node's, by discovery", solicitation("2001:db8:2::10", "fe80::1", from: bob, option: bob),
+                "neighbour-conflict:1"
+            ),
             (
                 "an advertisement nobody asked for",
                 solicitation(
@@ -102,7 +119,8 @@ import Wire
         // The request, and the copy for the passive application, which waits for nobody.
         #expect(first.map(\.interface) == [0, 1])
         #expect(Array(first[0].bytes[10..<24]) == MACAddress.broadcast.octets + four.engine[0].octets + [8, 6])
-        #expect(pipeline.send(F.frame(response, from: four.firewallIn, to: four.engine[1]), on: 1).map(\.interface) == [1])
+        #expect(
+            pipeline.send(F.frame(response, from: four.firewallIn, to: four.engine[1]), on: 1).map(\.interface) == [1])
         let released = pipeline.send(F.arp(2, from: bob, "192.0.2.20", to: four.engine[0], "192.0.2.1"), on: 0)
         #expect(released.map(\.interface) == [0, 0])
         for frame in released {
@@ -122,7 +140,9 @@ import Wire
     }
 
     @Test func aNeighbourThatDoesNotAnswerIsHostUnreachable() throws {
-        for (shop, customer, type) in [("203.0.113.80", "192.0.2.20", UInt8(3)), ("2001:db8:cb::80", "2001:db8:2::20", 1)] {
+        for (shop, customer, type) in [
+            ("203.0.113.80", "192.0.2.20", UInt8(3)), ("2001:db8:cb::80", "2001:db8:2::20", 1),
+        ] {
             let pipeline = try Pipeline()
             let response = F.frame(F.tcp(shop, 80, customer, 4_000), from: four.firewallIn, to: four.engine[1])
             #expect(pipeline.send(response, on: 1).map(\.interface) == [0, 1])

@@ -9,6 +9,7 @@ final class Pipeline {
     let counters: UnsafeMutableRawPointer
     let layout: CounterLayout
     let neighbours: NeighbourTable
+    let published: PublishedTable
     private let neighbourMemory: UnsafeMutableRawPointer
     private var reader = CounterReader()
 
@@ -25,9 +26,8 @@ final class Pipeline {
         neighbourMemory.initializeMemory(as: UInt8.self, repeating: 0, count: NeighbourTable.size)
         neighbours = NeighbourTable(memory: neighbourMemory)
         neighbours.initialize()
-        worker = Worker(
-            io: MemoryFrameIO(), table: try PublishedTable(snapshot: snapshot, counters: counters, layout: layout),
-            neighbours: neighbours, worker: 0)
+        published = try PublishedTable(snapshot: snapshot, counters: counters, layout: layout)
+        worker = Worker(io: MemoryFrameIO(), table: published, neighbours: neighbours, worker: 0)
         reader.add(memory: counters, layout: layout)
     }
 
@@ -116,15 +116,21 @@ enum FourInterfaces {
         // Two families beside each other: counters 0…3 and 4…7 for the chain, 8, 9 and 10, 11 for the rewrite.
         for shop in [address("203.0.113.80"), address("2001:db8:cb::80")] {
             let port = ServicePort(protocolNumber: 6, ports: 80...80)
-            add("shop.request.customers", .distribution, .request, on: 0, destination: shop, port: port, to: [
-                ids, SendTarget(interface: 1, address: .mac(firewallIn), system: .inlineApplication),
-            ])
-            add("shop.request.fw", .sequencing, .request, on: 2, mac: firewallOut, destination: shop, port: port, to: [
-                SendTarget(interface: 3, address: .mac(web), system: .terminalApplication)
-            ])
-            add("shop.response.web", .sequencing, .response, on: 3, mac: web, source: shop, port: port, to: [
-                SendTarget(interface: 2, address: .mac(firewallOut), system: .inlineApplication)
-            ])
+            add(
+                "shop.request.customers", .distribution, .request, on: 0, destination: shop, port: port,
+                to: [
+                    ids, SendTarget(interface: 1, address: .mac(firewallIn), system: .inlineApplication),
+                ])
+            add(
+                "shop.request.fw", .sequencing, .request, on: 2, mac: firewallOut, destination: shop, port: port,
+                to: [
+                    SendTarget(interface: 3, address: .mac(web), system: .terminalApplication)
+                ])
+            add(
+                "shop.response.web", .sequencing, .response, on: 3, mac: web, source: shop, port: port,
+                to: [
+                    SendTarget(interface: 2, address: .mac(firewallOut), system: .inlineApplication)
+                ])
             add(
                 "shop.response.fw", .sequencing, .response, on: 1, mac: firewallIn, source: shop, port: port,
                 to: [customer, ids])
@@ -132,9 +138,11 @@ enum FourInterfaces {
         }
         for (service, server) in [("203.0.113.53", "198.18.4.53"), ("2001:db8:cb::53", "2001:db8:4::53")] {
             let port = ServicePort(protocolNumber: nil, ports: 0...65535)
-            add("dns.request.customers", .distribution, .request, on: 0, destination: address(service), port: port, to: [
-                SendTarget(interface: 3, address: .network(address(server)), system: .terminalApplication)
-            ])
+            add(
+                "dns.request.customers", .distribution, .request, on: 0, destination: address(service), port: port,
+                to: [
+                    SendTarget(interface: 3, address: .network(address(server)), system: .terminalApplication)
+                ])
             add(
                 "dns.response.dns", .sequencing, .response, on: 3, mac: dns, source: address(server), port: port,
                 rewrite: address(service), to: [customer])

@@ -143,7 +143,8 @@ enum TestFrame {
         let isError = number == 1 ? upper[0] == 3 : number == 58 && upper[0] < 128
         guard isError else { return true }
         let quoted = Array(upper[8...])
-        let whole = quoted[0] >> 4 == 6 ? 40 + Int(quoted[4]) << 8 + Int(quoted[5]) : Int(quoted[2]) << 8 + Int(quoted[3])
+        let whole =
+            quoted[0] >> 4 == 6 ? 40 + Int(quoted[4]) << 8 + Int(quoted[5]) : Int(quoted[2]) << 8 + Int(quoted[3])
         return whole > quoted.count || packetIsRight(Array(quoted[..<whole]), partial: false)
     }
 }

@@ -43,67 +43,95 @@ struct FourInterfaceTests {
         let (alice4, alice6) = ("192.0.2.10", "2001:db8:2::10")
         return [
             // The chain, hop by hop.
-            Row("a request reaches both applications", flow(tcp, alice4, 50000, to: P.shop4, 80),
+            Row(
+                "a request reaches both applications", flow(tcp, alice4, 50000, to: P.shop4, 80),
                 from: P.alice, on: P.customers, .forward("shop.request.customers")),
-            Row("a customer that the file does not name is served", flow(tcp, "192.0.2.99", 50000, to: P.shop4, 80),
+            Row(
+                "a customer that the file does not name is served", flow(tcp, "192.0.2.99", 50000, to: P.shop4, 80),
                 from: P.stranger, on: P.customers, .forward("shop.request.customers")),
-            Row("the firewall's request goes to the server", flow(tcp, alice4, 50000, to: P.shop4, 80),
+            Row(
+                "the firewall's request goes to the server", flow(tcp, alice4, 50000, to: P.shop4, 80),
                 from: P.firewallOut, on: P.inspected, .forward("shop.request.firewall")),
-            Row("the server's response goes to the firewall", flow(tcp, P.shop4, 80, to: alice4, 50000),
+            Row(
+                "the server's response goes to the firewall", flow(tcp, P.shop4, 80, to: alice4, 50000),
                 from: P.web, on: P.servers, .forward("shop.response.server")),
-            Row("the firewall's response goes to the customer", flow(tcp, P.shop4, 80, to: alice4, 50000),
+            Row(
+                "the firewall's response goes to the customer", flow(tcp, P.shop4, 80, to: alice4, 50000),
                 from: P.firewallIn, on: P.inspection, .forward("shop.response.firewall")),
-            Row("the same over IPv6: request", flow(tcp, alice6, 50000, to: P.shop6, 80),
+            Row(
+                "the same over IPv6: request", flow(tcp, alice6, 50000, to: P.shop6, 80),
                 from: P.alice, on: P.customers, .forward("shop6.request.customers")),
-            Row("the same over IPv6: response", flow(tcp, P.shop6, 80, to: alice6, 50000),
+            Row(
+                "the same over IPv6: response", flow(tcp, P.shop6, 80, to: alice6, 50000),
                 from: P.firewallIn, on: P.inspection, .forward("shop6.response.firewall")),
-            Row("another service ends at another server", flow(tcp, alice4, 50000, to: P.post4, 25),
+            Row(
+                "another service ends at another server", flow(tcp, alice4, 50000, to: P.post4, 25),
                 from: P.firewallOut, on: P.inspected, .forward("post.request.firewall")),
 
             // ICMP.
-            Row("echo to a service address", flow(icmp, alice4, to: P.shop4),
+            Row(
+                "echo to a service address", flow(icmp, alice4, to: P.shop4),
                 from: P.alice, on: P.customers, .forward("shop.request.customers")),
-            Row("echo over IPv6", flow(icmp6, alice6, to: P.shop6),
+            Row(
+                "echo over IPv6", flow(icmp6, alice6, to: P.shop6),
                 from: P.firewallOut, on: P.inspected, .forward("shop6.request.firewall")),
-            Row("the echo reply", flow(icmp, P.shop4, to: alice4),
+            Row(
+                "the echo reply", flow(icmp, P.shop4, to: alice4),
                 from: P.web, on: P.servers, .forward("shop.response.server")),
-            Row("an error from the server about the customer's packet runs back",
+            Row(
+                "an error from the server about the customer's packet runs back",
                 flow(tcp, alice4, 50000, to: P.shop4, 80).reversed,
                 from: P.web, on: P.servers, .forward("shop.response.server")),
-            Row("an error from the customer about the server's packet runs forth",
+            Row(
+                "an error from the customer about the server's packet runs forth",
                 flow(tcp, P.shop4, 80, to: alice4, 50000).reversed,
                 from: P.alice, on: P.customers, .forward("shop.request.customers")),
-            Row("a quote without ports goes where fragments go", flow(tcp, P.shop4, to: alice4).reversed,
+            Row(
+                "a quote without ports goes where fragments go", flow(tcp, P.shop4, to: alice4).reversed,
                 from: P.alice, on: P.customers, .forward("shop.request.customers")),
 
             // Drops.
-            Row("what the IDS emits, even where an entry would match", flow(tcp, P.shop4, 80, to: alice4, 50000),
+            Row(
+                "what the IDS emits, even where an entry would match", flow(tcp, P.shop4, 80, to: alice4, 50000),
                 from: P.ids, on: P.inspection, .drop(.passiveEmission, .none)),
-            Row("a service address, a port nobody serves", flow(tcp, alice4, 50000, to: P.shop4, 81),
+            Row(
+                "a service address, a port nobody serves", flow(tcp, alice4, 50000, to: P.shop4, 81),
                 from: P.alice, on: P.customers, .drop(.portNotServed, .portUnreachable)),
-            Row("the other service's port", flow(tcp, alice4, 50000, to: P.shop4, 25),
+            Row(
+                "the other service's port", flow(tcp, alice4, 50000, to: P.shop4, 25),
                 from: P.alice, on: P.customers, .drop(.portNotServed, .portUnreachable)),
-            Row("the right port of another protocol", flow(udp, alice4, 50000, to: P.shop4, 80),
+            Row(
+                "the right port of another protocol", flow(udp, alice4, 50000, to: P.shop4, 80),
                 from: P.alice, on: P.customers, .drop(.portNotServed, .portUnreachable)),
-            Row("a destination nobody serves", flow(tcp, alice4, 50000, to: "203.0.113.99", 80),
+            Row(
+                "a destination nobody serves", flow(tcp, alice4, 50000, to: "203.0.113.99", 80),
                 from: P.alice, on: P.customers, .drop(.noService, .networkUnreachable)),
-            Row("one customer to another", flow(icmp, alice4, to: "192.0.2.20"),
+            Row(
+                "one customer to another", flow(icmp, alice4, to: "192.0.2.20"),
                 from: P.alice, on: P.customers, .drop(.noService, .networkUnreachable)),
-            Row("an application's own traffic", flow(udp, "198.18.4.10", 50000, to: "9.9.9.9", 53),
+            Row(
+                "an application's own traffic", flow(udp, "198.18.4.10", 50000, to: "9.9.9.9", 53),
                 from: P.web, on: P.servers, .drop(.noSequencingEntry, .networkUnreachable)),
-            Row("a server answers for the other's service", flow(tcp, P.post4, 25, to: alice4, 50000),
+            Row(
+                "a server answers for the other's service", flow(tcp, P.post4, 25, to: alice4, 50000),
                 from: P.web, on: P.servers, .drop(.noSequencingEntry, .networkUnreachable)),
-            Row("the firewall's answer on the wrong interface", flow(tcp, P.shop4, 80, to: alice4, 50000),
+            Row(
+                "the firewall's answer on the wrong interface", flow(tcp, P.shop4, 80, to: alice4, 50000),
                 from: P.firewallOut, on: P.inspected, .drop(.noSequencingEntry, .networkUnreachable)),
-            Row("a stranger in the firewall's place", flow(tcp, P.shop4, 80, to: alice4, 50000),
+            Row(
+                "a stranger in the firewall's place", flow(tcp, P.shop4, 80, to: alice4, 50000),
                 from: P.stranger, on: P.inspection, .drop(.noService, .networkUnreachable)),
-            Row("multicast", flow(udp, alice4, 5353, to: "224.0.0.251", 5353),
+            Row(
+                "multicast", flow(udp, alice4, 5353, to: "224.0.0.251", 5353),
                 from: P.alice, on: P.customers, .drop(.multicastNotServed, .none)),
-            Row("limited broadcast", flow(udp, "0.0.0.0", 68, to: "255.255.255.255", 67),
+            Row(
+                "limited broadcast", flow(udp, "0.0.0.0", 68, to: "255.255.255.255", 67),
                 from: P.alice, on: P.customers, .drop(.multicastNotServed, .none)),
-            Row("multicast over IPv6", flow(udp, alice6, 5353, to: "ff02::fb", 5353),
+            Row(
+                "multicast over IPv6", flow(udp, alice6, 5353, to: "ff02::fb", 5353),
                 from: P.alice, on: P.customers, .drop(.multicastNotServed, .none)),
-            Row("an interface that the table does not have", flow(tcp, alice4, 50000, to: P.shop4, 80),
+            Row(
+                "an interface that the table does not have", flow(tcp, alice4, 50000, to: P.shop4, 80),
                 from: P.alice, on: 4, .drop(.noService, .none)),
         ]
     }()

@@ -12,7 +12,9 @@ struct ScaleTests {
             Entry(
                 name: "s", kind: .distribution, direction: .request, receivedInterface: 0,
                 destination: IPPrefix(host: service(number)), servicePort: .tcp(443),
-                targets: [SendTarget(interface: 0, address: .mac(mac("02:00:00:00:00:02")), system: .inlineApplication)],
+                targets: [
+                    SendTarget(interface: 0, address: .mac(mac("02:00:00:00:00:02")), system: .inlineApplication)
+                ],
                 counter: number)
         }
         return ForwardingTable(

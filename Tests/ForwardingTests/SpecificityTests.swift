@@ -40,36 +40,48 @@ struct Duel: Sendable, CustomTestStringConvertible {
             Duel(testDescription: text, winner: winner, loser: loser, packet: flow)
         }
         return [
-            duel("sequencing before a far more specific distribution entry",
+            duel(
+                "sequencing before a far more specific distribution entry",
                 entry("w"),
                 over: entry("l", .distribution, mac: known, from: "10.1.2.3", to: "10.9.8.7", .tcp(80))),
-            duel("a known source before any, whatever the prefixes",
+            duel(
+                "a known source before any, whatever the prefixes",
                 entry("w", mac: known),
                 over: entry("l", from: "10.1.2.3", to: "10.9.8.7", .tcp(80))),
-            duel("a longer source prefix before a longer destination prefix",
+            duel(
+                "a longer source prefix before a longer destination prefix",
                 entry("w", from: "10.1.0.0/16"),
                 over: entry("l", from: "10.0.0.0/8", to: "10.9.8.7", .tcp(80))),
-            duel("a source prefix of length 0 before any source",
+            duel(
+                "a source prefix of length 0 before any source",
                 entry("w", from: "0.0.0.0/0"), over: entry("l", to: "10.9.8.7", .tcp(80))),
-            duel("a longer destination prefix before a port",
+            duel(
+                "a longer destination prefix before a port",
                 entry("w", to: "10.9.8.0/24"), over: entry("l", to: "10.9.0.0/16", .tcp(80))),
-            duel("a destination prefix of length 0 before any destination",
+            duel(
+                "a destination prefix of length 0 before any destination",
                 entry("w", to: "0.0.0.0/0"), over: entry("l", .tcp(80))),
             duel("an exact port before a range", entry("w", .tcp(80)), over: entry("l", .tcp(79...80))),
             duel("a narrower range before a wider", entry("w", .tcp(80...81)), over: entry("l", .tcp(70...90))),
-            duel("a range before any port of the protocol",
+            duel(
+                "a range before any port of the protocol",
                 entry("w", .tcp(1...65535)), over: entry("l", ServicePort(protocolNumber: tcp))),
-            duel("any port of the protocol before any protocol",
+            duel(
+                "any port of the protocol before any protocol",
                 entry("w", ServicePort(protocolNumber: tcp)), over: entry("l")),
-            duel("a response's exact port before a request's range",
+            duel(
+                "a response's exact port before a request's range",
                 entry("w", .sequencing, .response, .tcp(4000)), over: entry("l", .tcp(80...81))),
-            duel("IPv6: a longer source prefix before a longer destination prefix",
+            duel(
+                "IPv6: a longer source prefix before a longer destination prefix",
                 entry("w", from: "2001:db8::/33"),
                 over: entry("l", from: "2001:db8::/32", to: "2001:db8:9::7", .tcp(80)), packet6),
-            duel("IPv6: beyond 64 bits",
+            duel(
+                "IPv6: beyond 64 bits",
                 entry("w", to: "2001:db8:9::/127", .any), over: entry("l", to: "2001:db8:9::/65", .tcp(80)),
                 flow(tcp, "2001:db8::1", 4000, to: "2001:db8:9::1", 80)),
-            duel("an entry of one family before one of both",
+            duel(
+                "an entry of one family before one of both",
                 entry("w", to: "::/0"), over: entry("l", .tcp(80)), packet6),
         ]
     }()
@@ -126,30 +138,54 @@ struct SpecificityTests {
         let rows: [(String, [Entry], FlowFields, Row.Verdict)] = {
             let packet = flow(tcp, "10.1.2.3", to: "10.9.8.7")
             return [
-                ("the lowest port", [entry("443", .tcp(443)), entry("80", .tcp(80)), entry("8080", .tcp(8080))],
-                    packet, .forward("80")),
-                ("any port before the lowest", [entry("80", .tcp(80)), entry("tcp", ServicePort(protocolNumber: tcp))],
-                    packet, .forward("tcp")),
-                ("a port of the protocol before any protocol", [entry("any"), entry("80", .tcp(80))],
-                    packet, .forward("80")),
-                ("any protocol where the protocol has none", [entry("any"), entry("80", .tcp(80))],
-                    flow(udp, "10.1.2.3", to: "10.9.8.7"), .forward("any")),
-                ("a range that starts lower", [entry("80", .tcp(80)), entry("79-90", .tcp(79...90))],
-                    packet, .forward("79-90")),
-                ("of two that start alike the narrower", [entry("80-90", .tcp(80...90)), entry("80", .tcp(80))],
-                    packet, .forward("80")),
-                ("a response's entry as well", [entry("80", .sequencing, .response, .tcp(80)), entry("443", .tcp(443...444))],
-                    packet, .forward("80")),
-                ("the group before the port: the longer prefix decides",
+                (
+                    "the lowest port", [entry("443", .tcp(443)), entry("80", .tcp(80)), entry("8080", .tcp(8080))],
+                    packet, .forward("80")
+                ),
+                (
+                    "any port before the lowest",
+                    [entry("80", .tcp(80)), entry("tcp", ServicePort(protocolNumber: tcp))],
+                    packet, .forward("tcp")
+                ),
+                (
+                    "a port of the protocol before any protocol", [entry("any"), entry("80", .tcp(80))],
+                    packet, .forward("80")
+                ),
+                (
+                    "any protocol where the protocol has none", [entry("any"), entry("80", .tcp(80))],
+                    flow(udp, "10.1.2.3", to: "10.9.8.7"), .forward("any")
+                ),
+                (
+                    "a range that starts lower", [entry("80", .tcp(80)), entry("79-90", .tcp(79...90))],
+                    packet, .forward("79-90")
+                ),
+                (
+                    "of two that start alike the narrower", [entry("80-90", .tcp(80...90)), entry("80", .tcp(80))],
+                    packet, .forward("80")
+                ),
+                (
+                    "a response's entry as well",
+                    [entry("80", .sequencing, .response, .tcp(80)), entry("443", .tcp(443...444))],
+                    packet, .forward("80")
+                ),
+                (
+                    "the group before the port: the longer prefix decides",
                     [entry("net", to: "10.9.0.0/16", .tcp(9000)), entry("all", ServicePort(protocolNumber: tcp))],
-                    packet, .forward("net")),
-                ("a group without the protocol is passed over",
+                    packet, .forward("net")
+                ),
+                (
+                    "a group without the protocol is passed over",
                     [entry("net", to: "10.9.0.0/16", ServicePort(protocolNumber: udp)), entry("all", .tcp(80))],
-                    packet, .forward("all")),
-                ("a protocol without ports", [entry("gre", ServicePort(protocolNumber: gre)), entry("any")],
-                    flow(gre, "10.1.2.3", to: "10.9.8.7"), .forward("gre")),
-                ("nothing", [entry("80", .tcp(80))], flow(gre, "10.1.2.3", to: "10.9.8.7"),
-                    .drop(.noService, .networkUnreachable)),
+                    packet, .forward("all")
+                ),
+                (
+                    "a protocol without ports", [entry("gre", ServicePort(protocolNumber: gre)), entry("any")],
+                    flow(gre, "10.1.2.3", to: "10.9.8.7"), .forward("gre")
+                ),
+                (
+                    "nothing", [entry("80", .tcp(80))], flow(gre, "10.1.2.3", to: "10.9.8.7"),
+                    .drop(.noService, .networkUnreachable)
+                ),
             ]
         }()
         for (text, entries, packet, verdict) in rows {
@@ -162,14 +198,17 @@ struct SpecificityTests {
     @Test("a response's service port is its source port, a request's its destination port")
     func directions() throws {
         let entries = [
-            entry("request", to: "10.9.8.7", .tcp(80)), entry("response", .sequencing, .response, from: "10.9.8.7", .tcp(80)),
+            entry("request", to: "10.9.8.7", .tcp(80)),
+            entry("response", .sequencing, .response, from: "10.9.8.7", .tcp(80)),
         ]
         let rows = [
             Row("request", flow(tcp, "10.1.2.3", 4000, to: "10.9.8.7", 80), from: known, on: 0, .forward("request")),
             Row("response", flow(tcp, "10.9.8.7", 80, to: "10.1.2.3", 4000), from: known, on: 0, .forward("response")),
-            Row("from port 80 to another port", flow(tcp, "10.1.2.3", 80, to: "10.9.8.7", 4000), from: known, on: 0,
+            Row(
+                "from port 80 to another port", flow(tcp, "10.1.2.3", 80, to: "10.9.8.7", 4000), from: known, on: 0,
                 .drop(.noService, .networkUnreachable)),
-            Row("to port 80 from another port", flow(tcp, "10.9.8.7", 4000, to: "10.1.2.3", 80), from: known, on: 0,
+            Row(
+                "to port 80 from another port", flow(tcp, "10.9.8.7", 4000, to: "10.1.2.3", 80), from: known, on: 0,
                 .drop(.noService, .networkUnreachable)),
         ]
         for row in rows { #expect(try row.decide(by: table(entries)) == row.verdict, "\(row.testDescription)") }

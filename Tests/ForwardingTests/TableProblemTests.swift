@@ -95,41 +95,67 @@ struct TableProblemTests {
         let a = Self.first
         let rows: [(String, Entry, [TableProblem])] = [
             ("nothing sent", Self.entry("a", counter: 0) { $0.targets = [] }, [.noTargets(a)]),
-            ("received on no interface", Self.entry("a", counter: 0) { $0.receivedInterface = 7 },
-                [.entryInterface(a, interface: 7)]),
-            ("a negative interface", Self.entry("a", counter: 0) { $0.receivedInterface = -1 },
-                [.entryInterface(a, interface: -1)]),
-            ("sent on no interface", Self.entry("a", counter: 0) { $0.targets[0].interface = 1 },
-                [.entryInterface(a, interface: 1)]),
+            (
+                "received on no interface", Self.entry("a", counter: 0) { $0.receivedInterface = 7 },
+                [.entryInterface(a, interface: 7)]
+            ),
+            (
+                "a negative interface", Self.entry("a", counter: 0) { $0.receivedInterface = -1 },
+                [.entryInterface(a, interface: -1)]
+            ),
+            (
+                "sent on no interface", Self.entry("a", counter: 0) { $0.targets[0].interface = 1 },
+                [.entryInterface(a, interface: 1)]
+            ),
             ("mixed families", Self.entry("a", counter: 0, from: "10.0.0.0/8", to: "::/0"), [.mixedFamilies(a)]),
-            ("rewrite to the other family",
+            (
+                "rewrite to the other family",
                 Self.entry("a", counter: 0, to: "10.0.0.1") { $0.targets = target(.network(address6)) },
-                [.rewriteAcrossFamilies(a, address6)]),
-            ("rewritten source of the other family",
+                [.rewriteAcrossFamilies(a, address6)]
+            ),
+            (
+                "rewritten source of the other family",
                 Self.entry("a", counter: 0, from: "10.0.0.1") { $0.rewriteSource = address6 },
-                [.rewriteAcrossFamilies(a, address6)]),
-            ("rewritten source in both families",
-                Self.entry("a", counter: 0) { $0.rewriteSource = address4 }, [.rewriteAcrossFamilies(a, address4)]),
-            ("a prefix rewritten to one address",
+                [.rewriteAcrossFamilies(a, address6)]
+            ),
+            (
+                "rewritten source in both families",
+                Self.entry("a", counter: 0) { $0.rewriteSource = address4 }, [.rewriteAcrossFamilies(a, address4)]
+            ),
+            (
+                "a prefix rewritten to one address",
                 Self.entry("a", counter: 0, to: "10.1.0.0/16") { $0.targets = target(.network(address4)) },
-                [.rewriteOfPrefix(a, address4)]),
-            ("a prefix copied to one passive address",
+                [.rewriteOfPrefix(a, address4)]
+            ),
+            (
+                "a prefix copied to one passive address",
                 Self.entry("a", counter: 0, to: "10.1.0.0/16") {
                     $0.targets = target(.network(address4), .passiveApplication)
-                }, []),
-            ("one address rewritten to another",
-                Self.entry("a", counter: 0, to: "10.1.0.1") { $0.targets = target(.network(address4)) }, []),
-            ("a port without a protocol",
+                }, []
+            ),
+            (
+                "one address rewritten to another",
+                Self.entry("a", counter: 0, to: "10.1.0.1") { $0.targets = target(.network(address4)) }, []
+            ),
+            (
+                "a port without a protocol",
                 Self.entry("a", counter: 0, ServicePort(protocolNumber: nil, ports: 80...80)),
-                [.portsWithoutProtocol(a)]),
-            ("a port of ICMP",
-                Self.entry("a", counter: 0, ServicePort(protocolNumber: icmp, ports: 8...8)), [.portsWithoutProtocol(a)]),
+                [.portsWithoutProtocol(a)]
+            ),
+            (
+                "a port of ICMP",
+                Self.entry("a", counter: 0, ServicePort(protocolNumber: icmp, ports: 8...8)), [.portsWithoutProtocol(a)]
+            ),
             ("a negative counter", Self.entry("a", counter: -1), [.counter(a, -1)]),
             ("a counter beyond all blocks", Self.entry("a", counter: 1 << 24), [.counter(a, 1 << 24)]),
-            ("a group as its source", Self.entry("a", counter: 0) { $0.sourceMAC = .broadcast },
-                [.macAddress(.broadcast, place: "a (#0)")]),
-            ("a group as its send address", Self.entry("a", counter: 0) { $0.targets = target(.mac(.broadcast)) },
-                [.macAddress(.broadcast, place: "a (#0)")]),
+            (
+                "a group as its source", Self.entry("a", counter: 0) { $0.sourceMAC = .broadcast },
+                [.macAddress(.broadcast, place: "a (#0)")]
+            ),
+            (
+                "a group as its send address", Self.entry("a", counter: 0) { $0.targets = target(.mac(.broadcast)) },
+                [.macAddress(.broadcast, place: "a (#0)")]
+            ),
         ]
         for (text, entry, problems) in rows { #expect(Self.table([entry]).problems == problems, "\(text)") }
         let twice = [Self.entry("a", counter: 3), Self.entry("b", counter: 3, to: "10.0.0.0/8")]
@@ -142,44 +168,72 @@ struct TableProblemTests {
         let rows: [(String, (inout ForwardingTable) -> Void, [TableProblem])] = [
             ("MTU too small", { $0.interfaces[0].mtu = 575 }, [.mtu(interface: "one", 575)]),
             ("MTU too large", { $0.interfaces[0].mtu = 65522 }, [.mtu(interface: "one", 65522)]),
-            ("MTU below IPv6's", {
-                $0.interfaces[0].mtu = 1279
-                $0.interfaces[0].addresses = [InterfaceAddress("2001:db8::1/64")!]
-            }, [.mtu(interface: "one", 1279)]),
-            ("MTU at its limits", {
-                $0.interfaces[0].mtu = 576
-                $0.interfaces.append(TableInterface(name: "two", mac: station, mtu: 65521))
-            }, []),
+            (
+                "MTU below IPv6's",
+                {
+                    $0.interfaces[0].mtu = 1279
+                    $0.interfaces[0].addresses = [InterfaceAddress("2001:db8::1/64")!]
+                }, [.mtu(interface: "one", 1279)]
+            ),
+            (
+                "MTU at its limits",
+                {
+                    $0.interfaces[0].mtu = 576
+                    $0.interfaces.append(TableInterface(name: "two", mac: station, mtu: 65521))
+                }, []
+            ),
             ("a group MAC", { $0.interfaces[0].mac = .broadcast }, [.macAddress(.broadcast, place: "interface one")]),
-            ("a zero alias", { $0.interfaces[0].aliases = [MACAddress(bits: 0)] },
-                [.macAddress(MACAddress(bits: 0), place: "interface one")]),
-            ("a multicast address", { $0.interfaces[0].addresses = [InterfaceAddress("224.0.0.1/24")!] },
-                [.address(IPAddress("224.0.0.1")!, place: "interface one")]),
-            ("a neighbour nowhere", {
-                $0.neighbours = [StaticNeighbour(interface: 1, address: IPAddress("10.0.0.1")!, mac: station)]
-            }, [.interface(1, place: "neighbour 10.0.0.1")]),
-            ("a neighbour twice", {
-                for last: UInt64 in [5, 6] {
-                    $0.neighbours.append(
-                        StaticNeighbour(
-                            interface: 0, address: IPAddress("10.0.0.1")!, mac: MACAddress(bits: 0x0200_0000_0000 + last)))
-                }
-            }, [.neighbourTwice(interface: "one", IPAddress("10.0.0.1")!)]),
-            ("two nodes with one MAC address", {
-                for node in ["x", "y"] {
-                    $0.sources.append(KnownSource(interface: 0, mac: station, node: node, system: .customer))
-                }
-            }, [.sourceTwice(interface: "one", station, nodes: ["x", "y"])]),
-            ("a node with the engine's", {
-                $0.sources = [KnownSource(interface: 0, mac: $0.interfaces[0].mac, node: "x", system: .customer)]
-            }, [.sourceTwice(interface: "one", mac("02:00:00:00:00:01"), nodes: ["the engine", "x"])]),
-            ("a claim nowhere", { $0.claimed = [ClaimedAddress(interface: 3, prefix: prefix("10.0.0.1"))] },
-                [.interface(3, place: "service address 10.0.0.1")]),
-            ("too many interfaces", {
-                $0.interfaces = (1...4097).map {
-                    TableInterface(name: "\($0)", mac: MACAddress(bits: 0x0200_0000_0000 + UInt64($0)))
-                }
-            }, [.tooManyInterfaces(4097)]),
+            (
+                "a zero alias", { $0.interfaces[0].aliases = [MACAddress(bits: 0)] },
+                [.macAddress(MACAddress(bits: 0), place: "interface one")]
+            ),
+            (
+                "a multicast address", { $0.interfaces[0].addresses = [InterfaceAddress("224.0.0.1/24")!] },
+                [.address(IPAddress("224.0.0.1")!, place: "interface one")]
+            ),
+            (
+                "a neighbour nowhere",
+                {
+                    $0.neighbours = [StaticNeighbour(interface: 1, address: IPAddress("10.0.0.1")!, mac: station)]
+                }, [.interface(1, place: "neighbour 10.0.0.1")]
+            ),
+            (
+                "a neighbour twice",
+                {
+                    for last: UInt64 in [5, 6] {
+                        $0.neighbours.append(
+                            StaticNeighbour(
+                                interface: 0, address: IPAddress("10.0.0.1")!,
+                                mac: MACAddress(bits: 0x0200_0000_0000 + last)))
+                    }
+                }, [.neighbourTwice(interface: "one", IPAddress("10.0.0.1")!)]
+            ),
+            (
+                "two nodes with one MAC address",
+                {
+                    for node in ["x", "y"] {
+                        $0.sources.append(KnownSource(interface: 0, mac: station, node: node, system: .customer))
+                    }
+                }, [.sourceTwice(interface: "one", station, nodes: ["x", "y"])]
+            ),
+            (
+                "a node with the engine's",
+                {
+                    $0.sources = [KnownSource(interface: 0, mac: $0.interfaces[0].mac, node: "x", system: .customer)]
+                }, [.sourceTwice(interface: "one", mac("02:00:00:00:00:01"), nodes: ["the engine", "x"])]
+            ),
+            (
+                "a claim nowhere", { $0.claimed = [ClaimedAddress(interface: 3, prefix: prefix("10.0.0.1"))] },
+                [.interface(3, place: "service address 10.0.0.1")]
+            ),
+            (
+                "too many interfaces",
+                {
+                    $0.interfaces = (1...4097).map {
+                        TableInterface(name: "\($0)", mac: MACAddress(bits: 0x0200_0000_0000 + UInt64($0)))
+                    }
+                }, [.tooManyInterfaces(4097)]
+            ),
         ]
         for (text, change, problems) in rows { #expect(Self.table([], change).problems == problems, "\(text)") }
     }

@@ -17,9 +17,12 @@ struct SeededGenerator: RandomNumberGenerator {
 /// Whatever the text, there is a plan or a list of mistakes, and soon.
 @Suite struct HostileTextTests {
     @Test(arguments: [
-        "~", "\"", "'", "{", "[", "&a *a", "&a [*a]", "? [a]: b", "? {a: b}\n: c", "<<: 1", "<<: [1, {a: b}]", "!!set {a}",
-        "!!binary x", "%YAML 9.9\n---\na", "name: !!int x", "\u{FEFF}name: a", "name: \"\\0\"", "name: a\r\nname: b\r\n",
-        "name: &x a\n*x : b", "{a: 1, a: 1, a: 1}", "a:\n- b\n-c", "- - - - -", ": : :", "name: |\n  a\n b", "\u{1}", "...",
+        "~", "\"", "'", "{", "[", "&a *a", "&a [*a]", "? [a]: b", "? {a: b}\n: c", "<<: 1", "<<: [1, {a: b}]",
+        "!!set {a}",
+        "!!binary x", "%YAML 9.9\n---\na", "name: !!int x", "\u{FEFF}name: a", "name: \"\\0\"",
+        "name: a\r\nname: b\r\n",
+        "name: &x a\n*x : b", "{a: 1, a: 1, a: 1}", "a:\n- b\n-c", "- - - - -", ": : :", "name: |\n  a\n b", "\u{1}",
+        "...",
         "name: a\ninterfaces: ~\ncustomers: ~\napplications: ~\nservices: ~\nentries: ~\nchecks: ~\nengine: ~",
         "name: []\ninterfaces: 1\ncustomers: [1]\napplications: x\nservices: [[]]\nentries: []\nchecks: {a: b}\nengine: 5",
         "name: {}\ncustomers: {a: {interface: {}, address: {}, prefixes: [[], {}], setup: {}, environment: []}}",
@@ -41,7 +44,9 @@ struct SeededGenerator: RandomNumberGenerator {
     @Test func aliasesThatMultiplyAreRefused() {
         var text = "name: a\nx0: &x0 [a, a, a, a, a, a, a, a, a, a]\n"
         for level in 1...12 {
-            text += "x\(level): &x\(level) [" + Array(repeating: "*x\(level - 1)", count: 10).joined(separator: ", ") + "]\n"
+            text +=
+                "x\(level): &x\(level) [" + Array(repeating: "*x\(level - 1)", count: 10).joined(separator: ", ")
+                + "]\n"
         }
         #expect(problems(text + "? *x12\n: b\n").first?.message.contains("aliases") == true)
     }
@@ -62,15 +67,20 @@ struct SeededGenerator: RandomNumberGenerator {
         let seed = UInt64.random(in: 0 ... .max)
         print("HostileTextTests seed: \(seed)")
         var generator = SeededGenerator(state: seed)
-        let base = Array((picture + "checks:\n  - { name: x, on: alice, run: a, expect: { matches: 'a' } }\n").unicodeScalars)
-        let pieces = ["{", "}", "[", "]", ":", ": ", ",", "\n", "  ", "\"", "&a ", "*a", "<<: ", "~", "-", "- ", "/", "0", "99999999999999999999", "é", "\t", "any", "web", "fw"]
+        let base = Array(
+            (picture + "checks:\n  - { name: x, on: alice, run: a, expect: { matches: 'a' } }\n").unicodeScalars)
+        let pieces = [
+            "{", "}", "[", "]", ":", ": ", ",", "\n", "  ", "\"", "&a ", "*a", "<<: ", "~", "-", "- ", "/", "0",
+            "99999999999999999999", "é", "\t", "any", "web", "fw",
+        ]
         for _ in 0..<1500 {
             var text = base
             for _ in 0..<Int.random(in: 1...6, using: &generator) {
                 let place = Int.random(in: 0..<text.count, using: &generator)
                 switch Int.random(in: 0..<4, using: &generator) {
                 case 0: text.remove(at: place)
-                case 1: text.insert(contentsOf: Array(pieces.randomElement(using: &generator)!.unicodeScalars), at: place)
+                case 1:
+                    text.insert(contentsOf: Array(pieces.randomElement(using: &generator)!.unicodeScalars), at: place)
                 case 2: text.removeSubrange(place..<min(text.count, place + Int.random(in: 1...30, using: &generator)))
                 default:
                     let end = min(text.count, place + Int.random(in: 1...40, using: &generator))
@@ -88,7 +98,9 @@ struct SeededGenerator: RandomNumberGenerator {
 
     @Test func aLargeTopologyIsPlannedSoon() throws {
         let customers = (0..<2000).map { "  c\($0): { interface: a }\n" }.joined()
-        let services = (0..<500).map { "  s\($0): { address: 203.0.\($0 / 250).\($0 % 250 + 1), ports: tcp/80, from: c\($0), sequence: web }\n" }.joined()
+        let services = (0..<500).map {
+            "  s\($0): { address: 203.0.\($0 / 250).\($0 % 250 + 1), ports: tcp/80, from: c\($0), sequence: web }\n"
+        }.joined()
         let plan = try plan(
             "name: large\ninterfaces: { a: { address: 10.0.0.1/16 }, b: { address: 198.18.0.1/24 } }\ncustomers:\n"
                 + customers + "applications: { web: { attach: b } }\nservices:\n" + services)

@@ -37,7 +37,8 @@ extension AppliancePlan {
     /// The entries as a person would read them aloud.
     var entryLines: [String] {
         table.entries.map { entry in
-            var line = "\(entry.kind == .distribution ? "D" : "S") \(entry.name): \(interfaces[entry.receivedInterface].name)"
+            var line =
+                "\(entry.kind == .distribution ? "D" : "S") \(entry.name): \(interfaces[entry.receivedInterface].name)"
             if let mac = entry.sourceMAC { line += " from \(owner(mac))" }
             if let source = entry.source { line += " src \(source)" }
             if let destination = entry.destination { line += " dst \(destination)" }

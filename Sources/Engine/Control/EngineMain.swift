@@ -64,7 +64,8 @@ public struct EngineMain: ~Copyable {
         let count = Int(truncatingIfNeeded: hello.fields[1])
         let expected = Int(truncatingIfNeeded: hello.fields[5])
         guard (1...4_096).contains(interfaces), (1...64).contains(count), expected == interfaces * count else {
-            throw EngineError("start", because: "hello names \(interfaces) interfaces, \(count) workers, \(expected) queues")
+            throw EngineError(
+                "start", because: "hello names \(interfaces) interfaces, \(count) workers, \(expected) queues")
         }
         queueCount = expected
         let queues = try receiveQueues(expected)

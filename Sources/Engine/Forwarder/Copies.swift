@@ -24,7 +24,8 @@ extension Forwarder {
                 if fields.dontFragment || offload.isSegmented {
                     counters.countDrop(.tooBig)
                     if !errorSent {
-                        sendError(.packetTooBig(fields.family, mtu: mtu), about: frame, to: interface, sender, into: &writes)
+                        sendError(
+                            .packetTooBig(fields.family, mtu: mtu), about: frame, to: interface, sender, into: &writes)
                     }
                     errorSent = true
                     continue

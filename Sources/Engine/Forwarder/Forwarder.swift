@@ -3,7 +3,7 @@ import Wire
 
 /// One frame in, its copies out: the rules of forwarding, for one worker. It knows no operating system; all that it has
 /// besides the table is how many frames wait for a neighbour and how many messages of its own it may send.
-public struct Forwarder: ~Copyable {
+struct Forwarder: ~Copyable {
     /// Where a frame starts behind its `virtio_net_hdr`.
     static let frameOffset = VirtioNetHeader.length
 
@@ -166,7 +166,9 @@ public struct Forwarder: ~Copyable {
         let needsChecksum = offload.flags & VirtioNetHeader.needsChecksum != 0
         if needsChecksum {
             let field = Int(offload.checksumStart) &+ Int(offload.checksumOffset)
-            guard Int(offload.checksumStart) >= fields.networkOffset, field &+ 2 <= frame.byteCount else { return false }
+            guard Int(offload.checksumStart) >= fields.networkOffset, field &+ 2 <= frame.byteCount else {
+                return false
+            }
         }
         guard Int(offload.headerLength) <= frame.byteCount else { return false }
         let type = offload.gsoType & ~VirtioNetHeader.gsoECN

@@ -7,7 +7,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     /// Where frames come from and go to.
     public var io: IO
     /// What becomes of them.
-    public var forwarder: Forwarder
+    var forwarder: Forwarder
     private var batch = FrameBatch()
     private var writes = WriteList()
 

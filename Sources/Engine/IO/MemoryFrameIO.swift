@@ -56,7 +56,9 @@ public struct MemoryFrameIO: FrameIO, ~Copyable {
                 continue
             }
             let slot = slots + batch.count * frameSlotSize
-            bytes.withUnsafeBytes { slot.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(slot), byteCount: $0.count) }
+            bytes.withUnsafeBytes {
+                slot.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(slot), byteCount: $0.count)
+            }
             batch.frames[batch.count] = ReceivedFrame(start: slot, length: bytes.count)
             batch.count += 1
         }

@@ -16,7 +16,9 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
             throw EngineError("map shared memory", because: "it has \(status.st_size) octets instead of \(size)")
         }
         let memory = mmap(nil, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, descriptor, 0)
-        guard let memory, Int(bitPattern: memory) != -1 else { throw EngineError("map shared memory", errno: clinux_errno()) }
+        guard let memory, Int(bitPattern: memory) != -1 else {
+            throw EngineError("map shared memory", errno: clinux_errno())
+        }
         base = memory
         self.size = size
     }

@@ -80,10 +80,9 @@ public enum TableCompiler {
             slots[slot(source.interface, source.mac) + 2] |=
                 Layout.flagKnown | system | (source.mayEmit ? Layout.flagMayEmit : 0)
         }
-        for key in groups.scopes.keys.sorted(by: { ($0.interface, $0.mac?.bits ?? 0) < ($1.interface, $1.mac?.bits ?? 0) })
-        {
-            if let mac = key.mac { _ = slot(key.interface, mac) }
-        }
+        // In order, so that the same table makes the same bytes.
+        let legs = groups.scopes.keys.compactMap { key in key.mac.map { (key.interface, $0.bits) } }.sorted(by: <)
+        for (interface, bits) in legs { _ = slot(interface, MACAddress(bits: bits)) }
         return slots
     }
 
