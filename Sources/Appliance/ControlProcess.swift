@@ -85,8 +85,7 @@ public final class ControlProcess: @unchecked Sendable {
         let started = monotonicMilliseconds()
         try Machine.check()
         let enginePath = try Machine.enginePath()
-        try directory.create()
-        guard let lock = try TopologyLock.take(directory) else { throw nameTaken() }
+        let lock = try takeLock()
         var outcome: Result<Bool, ApplianceError>
         do throws(ApplianceError) {
             try healLeftovers()
@@ -118,6 +117,24 @@ public final class ControlProcess: @unchecked Sendable {
         lock.release()
         return try outcome.get()
     }
+
+    /// The lock of this name. One whose owner is about to end, or has been ended and not yet been cleared away by the
+    /// kernel, is waited for.
+    private func takeLock() throws(ApplianceError) -> TopologyLock {
+        let deadline = monotonicMilliseconds() + Self.lockPatience
+        while true {
+            try interruption.check()
+            try directory.create()
+            if let lock = try TopologyLock.take(directory) { return lock }
+            let owner = try? ControlClient(directory: directory).ask(ControlRequest(.status), timeout: 2000)
+            if let state = owner?.status?.state, state != .stopping { throw nameTaken() }
+            guard monotonicMilliseconds() < deadline else { throw nameTaken() }
+            interruption.sleep(milliseconds: 10)
+        }
+    }
+
+    /// In milliseconds.
+    private static let lockPatience = 10_000
 
     private func nameTaken() -> ApplianceError {
         let process = directory.readState()?.control.map { " (process \($0.pid))" } ?? ""

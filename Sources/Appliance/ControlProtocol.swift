@@ -81,7 +81,9 @@ enum JSONLine {
     }
 
     /// The value of one line.
-    static func decode<Value: Decodable>(_ type: Value.Type, _ line: some Sequence<UInt8>) throws(ApplianceError) -> Value {
+    static func decode<Value: Decodable>(_ type: Value.Type, _ line: some Sequence<UInt8>) throws(ApplianceError)
+        -> Value
+    {
         do {
             return try JSONDecoder().decode(type, from: Data(line))
         } catch {

@@ -63,7 +63,8 @@ public struct DetachedStart {
         if let failure { throw failure }
         let end = (try? child.wait())?.told ?? "has ended"
         throw ApplianceError(
-            .failed, "the control process \(end) before all was up", mend: "'tapline down NAME' takes away what it left")
+            .failed, "the control process \(end) before all was up", mend: "'tapline down NAME' takes away what it left"
+        )
     }
 
     /// The control process's end: tells what happens on the descriptor, until all is up or has failed.

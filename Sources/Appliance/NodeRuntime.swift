@@ -44,6 +44,8 @@ final class NodeRuntime: @unchecked Sendable {
     /// The shortest and longest time before an application that ended is started again, in milliseconds.
     private static let shortestPause = 100
     private static let longestPause = 10_000
+    /// In milliseconds.
+    private static let firstMoments = 150
 
     init(
         plan: NodePlan, topology: AppliancePlan, directory: StateDirectory, loop: EventLoop,
@@ -205,6 +207,7 @@ final class NodeRuntime: @unchecked Sendable {
         let probe = ReadinessProbe(plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node)
         let deadline = monotonicMilliseconds() + plan.process.readyTimeout
         var wait = 5
+        if let child, plan.process.ready == .started { watchFirstMoments(of: child, interruption) }
         while true {
             try interruption.check()
             if let child, child.hasEnded {
@@ -221,6 +224,13 @@ final class NodeRuntime: @unchecked Sendable {
             interruption.sleep(milliseconds: min(wait, left))
             wait = min(wait * 2, 200)
         }
+    }
+
+    /// Where nothing tells when an application is ready, it must at least live on for a moment: one that cannot even
+    /// read its configuration ends within that.
+    private func watchFirstMoments(of child: Pidfd, _ interruption: Interruption) {
+        let end = monotonicMilliseconds() + Self.firstMoments
+        while monotonicMilliseconds() < end, !interruption.isRaised, !child.waitForEnd(milliseconds: 10) {}
     }
 
     /// What `up` fails with: the node, the command, how it ended, and the last lines of its log.

@@ -14,10 +14,15 @@ public enum Progress: Codable, Sendable {
 
 /// What is up.
 public struct ReadyReport: Codable, Sendable {
+    /// Its name.
     public var name: String
+    /// How many nodes there are.
     public var nodes: Int
+    /// How many interfaces there are.
     public var interfaces: Int
+    /// How many entries the table has.
     public var entries: Int
+    /// How long it took.
     public var milliseconds: Int
 }
 
@@ -27,7 +32,9 @@ public struct CheckReport: Codable, Sendable {
     public var name: String
     /// The line of the file.
     public var line: Int
+    /// Whether it held.
     public var passed: Bool
+    /// How long it took.
     public var milliseconds: Int
     /// What was expected, where it did not hold.
     public var expected: String?

@@ -29,52 +29,74 @@ public struct StatusReport: Codable, Sendable {
     }
     /// One claimed interface.
     public struct Interface: Codable, Sendable {
+        /// Its name.
         public var name: String
         /// The engine's MAC address on it.
         public var mac: String
+        /// The largest network-layer packet, in octets.
         public var mtu: Int
         /// The engine's addresses on it.
         public var addresses: [String]
         /// The nodes on it.
         public var nodes: [String]
+        /// Packets that came from its nodes.
         public var receivedPackets: UInt64
+        /// Octets of the frames that came from its nodes.
         public var receivedBytes: UInt64
+        /// Packets sent to its nodes.
         public var sentPackets: UInt64
+        /// Octets of the frames sent to its nodes.
         public var sentBytes: UInt64
     }
     /// A node's device.
     public struct Leg: Codable, Sendable {
+        /// The interface that it is on.
         public var interface: String
+        /// `in`, `out` or `port`.
         public var role: String
+        /// Its name inside the node.
         public var device: String
+        /// Its MAC address.
         public var mac: String
+        /// Its network addresses.
         public var addresses: [String]
     }
     /// One node.
     public struct Node: Codable, Sendable {
+        /// Its name.
         public var name: String
+        /// `customer`, `application` or `router`.
         public var kind: String
+        /// The application's type in the file.
         public var type: String?
+        /// The network namespace, as `ip netns` shows it.
         public var namespace: String
         /// `idle` (nothing runs in it), `waiting`, `setup`, `starting`, `ready`, `restarting`, `ended`, `failed`.
         public var state: String
         /// The process number of its `run` command in the host's namespace.
         public var pid: Int32?
+        /// How often its `run` command was started again.
         public var restarts: Int
         /// How its `run` command last ended.
         public var lastEnd: String?
+        /// Its devices.
         public var legs: [Leg]
     }
     /// Frames dropped for one reason.
     public struct Drop: Codable, Sendable {
+        /// The reason's stable name.
         public var reason: String
+        /// What happened, for a person.
         public var sentence: String
+        /// How many.
         public var frames: UInt64
     }
 
     /// The version of this format.
     public var version = 1
+    /// Its name.
     public var name: String
+    /// How it is.
     public var state: State
     /// This run's identity, as in the ownership marks.
     public var run: String
@@ -84,8 +106,11 @@ public struct StatusReport: Codable, Sendable {
     public var pid: Int32?
     /// Seconds since 1970.
     public var since: Int
+    /// The packeting engine; nil where there is none.
     public var engine: Engine?
+    /// The claimed interfaces.
     public var interfaces: [Interface]
+    /// The nodes, in the order of the plan.
     public var nodes: [Node]
     /// The reasons that have counted anything.
     public var drops: [Drop]

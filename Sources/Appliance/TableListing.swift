@@ -6,6 +6,7 @@ import Wire
 public struct TableListing: Codable, Sendable {
     /// One copy that an entry sends.
     public struct Copy: Codable, Sendable {
+        /// The interface that it leaves by.
         public var sendInterface: String
         /// A MAC address, a network address, or `neighbour` (of the packet's own destination, or of `via`).
         public var sendAddress: String
@@ -13,13 +14,16 @@ public struct TableListing: Codable, Sendable {
         public var node: String?
         /// The Ethernet source, where it is not the send interface's own.
         public var sourceMAC: String?
+        /// What the send address leads to, in words.
         public var destinationSystemType: String
     }
     /// One entry.
     public struct Row: Codable, Sendable {
+        /// Its name.
         public var name: String
         /// `request` or `response`.
         public var direction: String
+        /// The interface that the packet comes in on.
         public var receivedInterface: String
         /// The Ethernet source that frames must come from.
         public var sourceMAC: String?
@@ -33,15 +37,20 @@ public struct TableListing: Codable, Sendable {
         public var servicePort: String
         /// What the packet's source becomes.
         public var rewriteSource: String?
+        /// What it sends, at least one.
         public var copies: [Copy]
         /// nil where no engine counts: the table of a file.
         public var packets: UInt64?
+        /// Octets of the frames that it matched; nil where no engine counts.
         public var bytes: UInt64?
     }
     /// The version of this format.
     public var version = 1
+    /// Its name.
     public var name: String
+    /// What comes from customers.
     public var distribution: [Row]
+    /// What comes from applications and routers.
     public var sequencing: [Row]
 
     /// - Parameter counts: Packets and bytes by counter index; nil where no engine counts.

@@ -38,9 +38,9 @@ struct Logs: ParsableCommand {
             repeat {
                 let shown = if let node { [node] } else { try client.loggedNodes() }
                 for logged in shown {
+                    let prefix = node == nil ? "\(logged) | " : ""
                     var reader =
-                        readers[logged]
-                        ?? LogReader(path: client.directory.outputPath(logged), prefix: node == nil ? "\(logged) | " : "")
+                        readers[logged] ?? LogReader(path: client.directory.outputPath(logged), prefix: prefix)
                     reader.show()
                     readers[logged] = reader
                 }

@@ -135,39 +135,39 @@ final class ScratchTopology {
             """
         try text.write(toFile: file, atomically: true, encoding: .utf8)
         try """
-            import socket, threading
-            def serve(c):
-                while True:
-                    data = c.recv(65536)
-                    if not data: return
-                    c.sendall(data)
-            s = socket.socket()
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            s.bind(("0.0.0.0", 80))
-            s.listen()
-            print("listening", flush=True)
+        import socket, threading
+        def serve(c):
             while True:
-                threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
-            """.write(
-                toFile: folder.appendingPathComponent("echo.py").path, atomically: true, encoding: .utf8)
+                data = c.recv(65536)
+                if not data: return
+                c.sendall(data)
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("0.0.0.0", 80))
+        s.listen()
+        print("listening", flush=True)
+        while True:
+            threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+        """.write(
+            toFile: folder.appendingPathComponent("echo.py").path, atomically: true, encoding: .utf8)
         try """
-            import socket, sys, time
-            c = socket.create_connection(("203.0.113.80", 80), 5)
-            c.settimeout(5)
-            end = time.time() + float(sys.argv[1])
-            n = 0
-            longest = 0
-            while time.time() < end:
-                start = time.time()
-                c.sendall(b"x" * 100)
-                got = 0
-                while got < 100: got += len(c.recv(100))
-                longest = max(longest, time.time() - start)
-                n += 1
-                time.sleep(0.005)
-            print("answers", n, "longest", int(longest * 1000), "ms")
-            """.write(
-                toFile: folder.appendingPathComponent("client.py").path, atomically: true, encoding: .utf8)
+        import socket, sys, time
+        c = socket.create_connection(("203.0.113.80", 80), 5)
+        c.settimeout(5)
+        end = time.time() + float(sys.argv[1])
+        n = 0
+        longest = 0
+        while time.time() < end:
+            start = time.time()
+            c.sendall(b"x" * 100)
+            got = 0
+            while got < 100: got += len(c.recv(100))
+            longest = max(longest, time.time() - start)
+            n += 1
+            time.sleep(0.005)
+        print("answers", n, "longest", int(longest * 1000), "ms")
+        """.write(
+            toFile: folder.appendingPathComponent("client.py").path, atomically: true, encoding: .utf8)
     }
 
     /// Nothing of this topology is left on the host.

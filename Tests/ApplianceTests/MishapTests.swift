@@ -5,7 +5,7 @@ import Testing
 struct MishapTests {
     @Test("an application that ends fails up with its node, its line and its last words")
     func failingApplication() throws {
-        let topology = try ScratchTopology(web: "        run: echo my last words; exit 3")
+        let topology = try ScratchTopology(web: "    run: echo my last words; exit 3")
         let failed = try CommandLineRun.run("up", "-d", topology.file)
         #expect(failed.status == 2)
         #expect(failed.errors.contains("node web (line "))
@@ -16,13 +16,13 @@ struct MishapTests {
 
     @Test("a setup command that fails, and a program that is missing")
     func failingSetup() throws {
-        let failing = try ScratchTopology(web: "        setup: [\"true\", \"echo no >&2; false\"]")
+        let failing = try ScratchTopology(web: "    setup: [\"true\", \"echo no >&2; false\"]")
         let failed = try CommandLineRun.run("run", failing.file)
         #expect(failed.status == 2)
         #expect(failed.errors.contains("setup"))
         try failing.expectGone()
 
-        let missing = try ScratchTopology(web: "        run: exec no-such-program --flag")
+        let missing = try ScratchTopology(web: "    run: exec no-such-program --flag")
         let told = try CommandLineRun.run("run", missing.file)
         #expect(told.status == 4)
         #expect(told.errors.contains("install no-such-program"))
@@ -32,7 +32,7 @@ struct MishapTests {
     @Test("an application that never becomes ready")
     func neverReady() throws {
         let topology = try ScratchTopology(
-            web: "        run: sleep 1000\n        ready: { tcp: 81, timeout: 500ms }")
+            web: "    run: sleep 1000\n    ready: { tcp: 81 }\n    ready-timeout: 500ms")
         let failed = try CommandLineRun.run("run", topology.file)
         #expect(failed.status == 2, "\(failed.errors)")
         #expect(failed.errors.contains("was not ready within 500 ms"))
@@ -42,6 +42,7 @@ struct MishapTests {
     @Test("Ctrl-C at random moments of up, once or twice")
     func interrupted() throws {
         let topology = try ScratchTopology()
+        let expected: [Int32] = [0, 2, 129, 130, 143]
         for round in 0..<16 {
             let delay = UInt32.random(in: 0...400_000)
             let up = try CommandLineRun.Started([CommandLineRun.tapline, "up", topology.file])
@@ -53,8 +54,7 @@ struct MishapTests {
             }
             let ended = up.finish()
             // A signal before the program takes signals ends it as it ends any other.
-            let ways: [Int32] = [0, 2, 129, 130, 143]
-            #expect(ways.contains(ended.status), "after \(delay) us: \(ended)")
+            #expect(expected.contains(ended.status), "after \(delay) us: \(ended)")
             try topology.expectGone()
         }
     }
@@ -149,5 +149,42 @@ struct MishapTests {
             try web()?["restarts"] as? Int == 1 && web()?["state"] as? String == "ready"
         }
         #expect((try web()?["lastEnd"] as? String)?.contains("signal 9") == true)
+    }
+
+    @Test("an engine that ends again and again is started more slowly, and told so")
+    func engineThatKeepsEnding() throws {
+        let topology = try ScratchTopology()
+        let engine = topology.folder.appendingPathComponent("engine").path
+        let real = CommandLineRun.products + "/tapline-engine"
+        try "#!/bin/sh\n[ -e \(topology.folder.path)/broken ] && exit 1\nexec \(real)\n".write(
+            toFile: engine, atomically: true, encoding: .utf8)
+        chmod(engine, 0o755)
+        let up = try CommandLineRun.run("up", "-d", topology.file, environment: ["TAPLINE_ENGINE": engine])
+        #expect(up.status == 0, "\(up.errors)")
+        let broken = topology.folder.appendingPathComponent("broken").path
+        FileManager.default.createFile(atPath: broken, contents: nil)
+        kill(try #require(try topology.enginePid()), SIGKILL)
+        let state = { () throws -> (String?, Int) in
+            let engine = try CommandLineRun.json("status", topology.name, "--json")["engine"] as? [String: Any]
+            return (engine?["state"] as? String, engine?["starts"] as? Int ?? 0)
+        }
+        try CommandLineRun.eventually("the next start waits") { try state().0 == "waiting" }
+        #expect(try state().1 < 10)
+        try FileManager.default.removeItem(atPath: broken)
+        try CommandLineRun.eventually("it runs again") { try state().0 == "running" }
+        #expect(try CommandLineRun.run("exec", topology.name, "alice", "--", "python3", "client.py", "0.1").status == 0)
+    }
+
+    @Test("an application that prints without end fills neither disk nor memory")
+    func flood() throws {
+        let topology = try ScratchTopology(web: "    run: yes flood")
+        #expect(try CommandLineRun.run("up", "-d", topology.file).status == 0)
+        usleep(500_000)
+        let log = "/run/tapline/\(topology.name)/nodes/web/output.log"
+        let size = try FileManager.default.attributesOfItem(atPath: log)[.size] as? Int ?? 0
+        #expect(size > 0 && size <= 16 << 20)
+        #expect(try CommandLineRun.run("status", topology.name).status == 0)
+        #expect(try CommandLineRun.run("down", topology.name).status == 0)
+        try topology.expectGone()
     }
 }

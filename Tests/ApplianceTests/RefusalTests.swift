@@ -9,7 +9,8 @@ struct RefusalTests {
         return path
     }
 
-    @Test("wrong command lines", arguments: [["up"], ["down"], ["exec", "x", "y"], ["nonsense"], ["status", "--xml"]])
+    @Test(
+        "wrong command lines", arguments: [["up"], ["down"], ["exec", "x", "y"], ["nonsense"], ["status", "--xml"]])
     func usage(_ words: [String]) throws {
         #expect(try CommandLineRun.Started([CommandLineRun.tapline] + words).finish().status == 64)
     }
@@ -44,7 +45,8 @@ struct RefusalTests {
     func unknown(_ command: String) throws {
         let told = try CommandLineRun.run(command, "no-such-topology")
         #expect(told.status == 5)
-        #expect(told.errors == "tapline: there is no topology 'no-such-topology'; 'tapline status' lists all there are\n")
+        #expect(
+            told.errors == "tapline: there is no topology 'no-such-topology'; 'tapline status' lists all there are\n")
     }
 
     @Test("a name that is none", .enabled(if: isRoot), arguments: ["../etc", "", "a b", ".hidden"])
