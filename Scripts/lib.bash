@@ -160,6 +160,6 @@ host_state() {
         sort -k5 /proc/self/mountinfo | awk '{print $5, $9}'
         ip neigh show nud permanent
         sysctl -a 2>/dev/null | grep -E '^net\.(ipv4|ipv6|bridge|core)\.' | grep -vE 'nf_conntrack_count|entries|\.stable_secret'
-        ps -eo pid=,args= | awk '$2 ~ /tapline|suricata|nginx/ {print $0}'
+        ps -eo stat=,pid=,args= | awk '$1 !~ /^Z/ && $3 ~ /tapline|suricata|nginx/ {print $2, $3}'
     } 2>/dev/null
 }

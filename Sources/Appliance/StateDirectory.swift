@@ -118,8 +118,16 @@ public struct StateDirectory: Sendable, Hashable {
 
     /// Makes the folder where it is not there.
     public func create() throws(ApplianceError) {
-        for folder in [Self.root, path, "\(path)/nodes"] {
-            if mkdir(folder, 0o700) != 0, errno != EEXIST {
+        var attempts = 0
+        var folders = [Self.root, path, "\(path)/nodes"][...]
+        while let folder = folders.first {
+            if mkdir(folder, 0o700) == 0 || errno == EEXIST {
+                folders.removeFirst()
+            } else if errno == ENOENT, attempts < 100 {
+                // Another topology, the last until now, took the folder above away just then.
+                attempts += 1
+                folders = [Self.root, path, "\(path)/nodes"][...]
+            } else {
                 throw .system("cannot make \(folder)", errno: errno)
             }
         }
@@ -132,8 +140,11 @@ public struct StateDirectory: Sendable, Hashable {
         }
     }
 
-    /// Takes the folder and all in it away.
-    public func remove() { removeTree(path) }
+    /// Takes the folder and all in it away, and the folder of all topologies with the last of them.
+    public func remove() {
+        removeTree(path)
+        rmdir(Self.root)
+    }
 
     /// The state as it was last written; nil where there is none or where it cannot be understood.
     public func readState() -> ApplianceState? {
