@@ -156,10 +156,10 @@ host_state() {
         ip -o address show | sed -E 's/(valid|preferred)_lft [^ ]+//g; s/^[0-9]+: //'
         ip route show table all; ip -6 route show table all | sed -E 's/expires [0-9]+sec//'
         ip rule show; ip -6 rule show
-        ls /run/netns /run/tapline 2>/dev/null
+        ls /run/netns /run/tapline || true
         sort -k5 /proc/self/mountinfo | awk '{print $5, $9}'
-        ip neigh show nud permanent
-        sysctl -a 2>/dev/null | grep -E '^net\.(ipv4|ipv6|bridge|core)\.' | grep -vE 'nf_conntrack_count|entries|\.stable_secret'
+        ip neigh show nud permanent || true
+        sysctl -a 2>/dev/null | grep -E '^net\.(ipv4|ipv6|bridge|core)\.' | grep -vE 'nf_conntrack_count|entries|\.stable_secret' || true
         ps -eo stat=,pid=,args= | awk '$1 !~ /^Z/ && $3 ~ /tapline|suricata|nginx/ {print $2, $3}'
     } 2>/dev/null
 }
