@@ -40,6 +40,22 @@ public struct CheckReport: Codable, Sendable {
     public var expected: String?
     /// What came instead, bounded.
     public var came: [String]
+    /// What may explain it, where it did not hold: the ends of logs, counters, captures.
+    public var evidence: [Evidence] = []
+
+    /// One thing that may explain why a check did not hold.
+    public struct Evidence: Codable, Sendable {
+        /// What it is: `log of firewall`, `drops`.
+        public var title: String
+        /// Its lines, bounded.
+        public var lines: [String]
+
+        /// Memberwise.
+        public init(title: String, lines: [String]) {
+            self.title = title
+            self.lines = lines
+        }
+    }
 }
 
 /// Takes what is told; called from any thread.

@@ -104,6 +104,10 @@ final class ProgressDisplay: Sendable {
         guard !report.passed else { return }
         Terminal.out("    line \(report.line): expected \(report.expected ?? "something else")")
         for line in report.came { Terminal.out("    | \(line)") }
+        for evidence in report.evidence {
+            Terminal.out("    \(evidence.title):")
+            for line in evidence.lines { Terminal.out("    | \(line)") }
+        }
     }
 }
 
