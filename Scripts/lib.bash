@@ -109,7 +109,7 @@ swift_version() {
 }
 
 # What swift.org's toolchains need of Debian and Ubuntu.
-swift_libraries=(binutils ca-certificates g++ libc6-dev libcurl4 libedit2 libsqlite3-0 libxml2 libz3-4 tzdata
+swift_libraries=(binutils ca-certificates g++ libc6-dev libcurl4 libedit2 libncurses6 libsqlite3-0 libxml2 libz3-4 tzdata
     zlib1g-dev)
 
 install_swift() {
