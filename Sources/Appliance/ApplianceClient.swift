@@ -50,9 +50,11 @@ public struct ApplianceClient: Sendable {
     public func status() throws(ApplianceError) -> StatusReport {
         guard directory.exists else { throw unknown }
         if let report = try control.ask(ControlRequest(.status))?.status { return report }
-        guard let state = directory.readState() else { throw unknown }
-        var report = StatusReport(dead: state)
-        if TopologyLock.isHeld(directory) { report.state = state.phase == .starting ? .starting : .stopping }
+        let state = directory.readState()
+        // It may have gone away while it was looked at.
+        guard directory.exists else { throw unknown }
+        var report = state.map(StatusReport.init(dead:)) ?? StatusReport(unreadable: directory.name)
+        if TopologyLock.isHeld(directory) { report.state = state?.phase == .stopping ? .stopping : .starting }
         return report
     }
 
@@ -75,13 +77,23 @@ public struct ApplianceClient: Sendable {
     // MARK: - Down
 
     /// Takes the topology away: its control process does it; where that is gone, or does not end, this process does.
-    public func down() throws(ApplianceError) {
+    ///
+    /// - Returns: Processes that live on in its namespaces, because somebody else started them there.
+    @discardableResult
+    public func down() throws(ApplianceError) -> [Occupant] {
         try Machine.requireRoot()
-        guard directory.exists || hasMarked() else { throw unknown }
+        let names = directory.readState()?.namespaces ?? marked()
+        guard directory.exists || !names.isEmpty else { throw unknown }
+        let occupants = Occupants(of: names)
+        try takeAway()
+        return occupants.remaining()
+    }
+
+    private func takeAway() throws(ApplianceError) {
         let deadline = monotonicMilliseconds() + Self.patience
         var told = false
         while true {
-            if !directory.exists, !hasMarked() { return }
+            if !directory.exists, marked().isEmpty { return }
             if !directory.exists || !TopologyLock.isHeld(directory) {
                 try directory.create()
                 if let lock = try TopologyLock.take(directory) {
@@ -107,13 +119,10 @@ public struct ApplianceClient: Sendable {
         }
     }
 
-    /// True where namespaces bear the topology's mark.
-    private func hasMarked() -> Bool {
-        namesInFolder("/run/netns").contains { name in
-            name.hasPrefix("\(directory.name)-")
-                && (try? NetworkNamespace.mark(of: name))??.hasPrefix(ApplianceState.markPrefix(name: directory.name))
-                    == true
-        }
+    /// The names of the namespaces that bear the topology's mark.
+    private func marked() -> [String] {
+        let all = try? MarkedNamespace.all()
+        return (all ?? []).filter { $0.topology == directory.name }.map(\.name)
     }
 
     // MARK: - Nodes

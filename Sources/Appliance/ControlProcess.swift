@@ -35,7 +35,7 @@ public final class ControlProcess: @unchecked Sendable {
     var table: ForwardingTable
     var nodes: [NodeRuntime] = []
     var engine: EngineSupervisor?
-    private var built: BuiltTopology?
+    private(set) var built: BuiltTopology?
     private var server: ControlServer?
 
     /// - Parameters:
@@ -147,7 +147,7 @@ public final class ControlProcess: @unchecked Sendable {
     private func healLeftovers() throws(ApplianceError) {
         let leftover = directory.readState()
         try Teardown(directory: directory).takeAway(leftover)
-        for name in namesInFolder(directory.path) where name != "lock" { removeTree("\(directory.path)/\(name)") }
+        for name in namesInFolder(directory.path) { removeTree("\(directory.path)/\(name)") }
         try directory.create()
         if let leftover {
             progress(.note("took away what run \(leftover.run) of '\(plan.name)' had left"))
@@ -200,7 +200,7 @@ public final class ControlProcess: @unchecked Sendable {
         progress(.step("building \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces"))
         let mark = state.withLock { $0.mark }
         let built = try PlanBuilder(plan: plan, mark: mark, interruption: interruption).build()
-        self.built = built
+        try? loop.sync { self.built = built }
         logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
         try interruption.check()
         makeNodes(built)
@@ -335,11 +335,12 @@ public final class ControlProcess: @unchecked Sendable {
             for node in nodes { node.finish() }
             nodes = []
             engine = nil
+            built = nil
         }
-        built = nil
         let last = state.withLock { $0 }
-        let foreign = try Teardown(directory: directory).takeAway(last)
-        for name in foreign { logger.warning("left alone: \(name) does not bear this topology's mark") }
+        let left = try Teardown(directory: directory).takeAway(last)
+        for name in left.foreign { logger.warning("left alone: \(name) does not bear this topology's mark") }
+        for occupant in left.occupants { progress(.note(occupant.sentence)) }
         try? loop.sync { [self] in
             server?.close()
             server = nil

@@ -7,7 +7,7 @@ struct Status: ParsableCommand {
         abstract: "Show nodes, interfaces, the engine, and drops by reason.",
         discussion: """
             Without a name, every topology is listed. With --json the keys are stable: version, name, state (starting,
-            up, stopping, dead), run, file, pid, since (seconds since 1970), engine, interfaces, nodes, drops.
+            up, stopping, dead), run, file, pid, since (seconds since 1970), engine, interfaces, nodes, drops, problems.
 
             EXAMPLE
               sudo tapline status four-interface
@@ -55,6 +55,7 @@ struct Status: ParsableCommand {
             line += engine.starts == 1 ? "" : "s"
             lines.append(line + (engine.lastEnd.map { "; the last one \($0)" } ?? ""))
         }
+        lines += report.problems.map { Terminal.coloured("problem:", 31) + " \($0)" }
         var interfaces = TextTable(
             ["INTERFACE", "MTU", "RECEIVED", "SENT", "ADDRESSES", "NODES"], rightAligned: [1, 2, 3])
         for interface in report.interfaces {
