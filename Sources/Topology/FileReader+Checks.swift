@@ -1,31 +1,15 @@
 import Yams
 
 extension FileReader {
-    private static let checkKeys = [
-        "name", "on", "run", "log", "file", "entry", "drops", "expect", "packets", "bytes", "frames", "within",
-        "timeout",
-    ]
-    private static let keysOfKind: [String: Set<String>] = [
-        "on": ["name", "on", "run", "expect", "within", "timeout"],
-        "log": ["name", "log", "file", "expect", "within"],
-        "entry": ["name", "entry", "packets", "bytes", "within"],
-        "drops": ["name", "drops", "frames", "within"],
-    ]
-
     /// One check.
     func check(_ node: Node) -> RawCheck? {
-        let fields = nodes.fields(node, "a check", keys: Self.checkKeys)
-        let kinds = ["on", "log", "entry", "drops"].filter { fields[$0] != nil }
-        guard kinds.count == 1, let kind = kinds.first else {
+        let fields = nodes.fields(node, "a check", Grammar.check)
+        guard let kind = nodes.kind(of: fields, Grammar.check) else {
             guard fields.isMapping else { return nil }
             diagnostics.error(
                 node.position, "a check must have one of `on`, `log`, `entry` and `drops`",
                 mend: "write { name: …, on: node, run: command }, for example")
             return nil
-        }
-        for (key, _) in fields.pairs
-        where Self.checkKeys.contains(key.value) && !(Self.keysOfKind[kind]?.contains(key.value) ?? true) {
-            diagnostics.error(key.position, "`\(key.value)` has no meaning beside `\(kind)`", mend: "remove it")
         }
         let subject = nodes.text(fields[kind], "`\(kind)`")
         let name = nodes.text(fields["name"], "the name of a check")
@@ -90,7 +74,7 @@ extension FileReader {
             return (0, TextExpectation(contains: nodes.texts(node, "`expect`").map(\.value)))
         }
         let fields = nodes.fields(
-            node, "`expect`", keys: (allowsStatus ? ["status"] : []) + ["output", "contains", "lacks", "matches"])
+            node, "`expect`", allowsStatus ? Grammar.commandExpectation : Grammar.textExpectation)
         let status = nodes.integer(fields["status"], "`status`", in: 0...255)?.value ?? 0
         var text = TextExpectation()
         text.contains =

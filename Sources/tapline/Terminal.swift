@@ -26,8 +26,8 @@ enum Terminal {
     }
 
     /// Writes to standard output.
-    static func out(_ text: String) {
-        write(text + "\n", 1)
+    static func out(_ text: String, end: String = "\n") {
+        write(text + end, 1)
     }
 
     private static func write(_ text: String, _ descriptor: Int32) {
