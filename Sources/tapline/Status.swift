@@ -1,5 +1,6 @@
 import Appliance
 import ArgumentParser
+import Glibc
 
 /// `tapline status`.
 struct Status: ParsableCommand {
@@ -34,7 +35,10 @@ struct Status: ParsableCommand {
     }
 
     private func list(_ reports: [StatusReport]) -> String {
-        guard !reports.isEmpty else { return "no topology is up" }
+        guard !reports.isEmpty else {
+            return geteuid() == 0
+                ? "no topology is up" : "no topology of this user is up; those of root are seen with sudo"
+        }
         var table = TextTable(["NAME", "STATE", "NODES", "ENGINE", "FILE"])
         for report in reports {
             table.add([
