@@ -285,14 +285,15 @@ public final class ControlProcess: @unchecked Sendable {
 
     private func prove() throws(ApplianceError) -> Bool {
         let runner = CheckRunner(
-            directory: directory,
-            sources: CheckRunner.Sources(
-                enter: { [unowned self] name throws(ApplianceError) in try node(name).enter() },
-                entry: { [unowned self] name in try? loop.sync { self.countEntries(name) } },
-                drops: { [unowned self] name in
-                    guard let reason = DropReason.allCases.first(where: { $0.name == name }) else { return nil }
-                    return try? loop.sync { self.engine?.drops(reason) ?? 0 }
-                }), interruption: interruption)
+            sources: CheckSources(
+                plan: plan, directory: directory, interruption: interruption,
+                node: { [unowned self] name throws(ApplianceError) in try node(name) },
+                counters: { [unowned self] in
+                    (try? loop.sync { self.engine?.picture(self.table) }) ?? nil ?? CounterPicture()
+                },
+                engine: { [unowned self] in
+                    (try? loop.sync { (self.engine?.pid, self.engine?.state == .running) }) ?? (nil, false)
+                }))
         var passed = true
         for check in plan.checks {
             progress(.step("checking: \(check.name)"))
@@ -301,16 +302,6 @@ public final class ControlProcess: @unchecked Sendable {
             progress(.check(report))
         }
         return passed
-    }
-
-    /// Packets and bytes of all entries with a name; nil where there is none.
-    private func countEntries(_ name: String) -> (packets: UInt64, bytes: UInt64)? {
-        let entries = table.entries.filter { $0.name == name }
-        guard !entries.isEmpty, let engine else { return nil }
-        return Set(entries.map(\.counter)).reduce((0, 0)) { sum, counter in
-            let count = engine.entry(counter)
-            return (sum.0 + count.packets, sum.1 + count.bytes)
-        }
     }
 
     /// The node of that name.
