@@ -25,6 +25,7 @@ struct Tapline: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Run.self, Up.self, Down.self, Status.self, Exec.self, Logs.self, Tables.self, Validate.self, Reload.self,
+            Run.self, Test.self, Up.self, Down.self, Status.self, Exec.self, Logs.self, Tables.self, Validate.self,
+            Reload.self,
         ])
 }
