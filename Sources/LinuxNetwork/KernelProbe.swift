@@ -62,15 +62,15 @@ public struct KernelProbe: Sendable {
     }
 
     private static func tryTap() throws(SystemError) -> TapOffloads {
-        var queues: [OwnedDescriptor] = []
+        var queues = OwnedDescriptors()
         for _ in 0..<2 {
             queues.append(
                 OwnedDescriptor(
                     owning: try SystemError.check(clinux_tap_open("probe", 1), "open a queue of the TAP", "probe")))
         }
-        if clinux_tap_set_offload(queues[0].number, TapOffloads.all.rawValue) == 0 { return .all }
+        if clinux_tap_set_offload(queues.numbers[0], TapOffloads.all.rawValue) == 0 { return .all }
         try SystemError.check(
-            clinux_tap_set_offload(queues[0].number, TapOffloads.withoutUDP.rawValue), "set the offloads of the TAP",
+            clinux_tap_set_offload(queues.numbers[0], TapOffloads.withoutUDP.rawValue), "set the offloads of the TAP",
             "probe")
         return .withoutUDP
     }

@@ -51,6 +51,11 @@ extension NetworkNamespace {
         try NamespaceDirectory.withdraw(try NamespaceDirectory.path(of: name), name)
     }
 
+    /// Takes away what was mounted for the first name, where the last one has gone without doing so.
+    public static func removeEmptyDirectory() throws(SystemError) {
+        try NamespaceDirectory.removeLeftover()
+    }
+
     /// The mark (the alias of its lo) of the namespace called `name`; nil where it has none.
     public static func mark(of name: String) throws(SystemError) -> String? {
         try open(name).mark
