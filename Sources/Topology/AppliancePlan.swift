@@ -193,6 +193,8 @@ public struct NodePlan: Sendable, Hashable {
     public var legs: [LegPlan]
     /// Addresses on its loopback device: the service addresses that a terminal application answers for.
     public var loopback: [IPAddress]
+    /// Prefixes that it takes as its own, each address of them.
+    public var local: [IPPrefix]
     /// Its routes.
     public var routes: [RoutePlan]
     /// Sysctls inside its namespace, as `net.ipv4.ip_forward` → `1`, in this order.
@@ -205,7 +207,7 @@ public struct NodePlan: Sendable, Hashable {
     /// Memberwise.
     public init(
         name: String, kind: NodeKind, type: String? = nil, line: Int, namespace: String, legs: [LegPlan],
-        loopback: [IPAddress] = [], routes: [RoutePlan] = [], sysctls: [SysctlPlan] = [], hosts: [HostPlan] = [],
+        loopback: [IPAddress] = [], local: [IPPrefix] = [], routes: [RoutePlan] = [], sysctls: [SysctlPlan] = [], hosts: [HostPlan] = [],
         process: ProcessPlan = ProcessPlan()
     ) {
         self.name = name
@@ -215,6 +217,7 @@ public struct NodePlan: Sendable, Hashable {
         self.namespace = namespace
         self.legs = legs
         self.loopback = loopback
+        self.local = local
         self.routes = routes
         self.sysctls = sysctls
         self.hosts = hosts
