@@ -33,8 +33,9 @@ extension PlanBuilder {
             process.environment.merge(environment(index)) { _, own in own }
             return NodePlan(
                 name: raw.name.value, kind: raw.kind, type: raw.type, line: raw.name.position.line,
-                namespace: "\(name)-\(raw.name.value)", legs: legPlans, loopback: served[index] ?? [], local: localPrefixes(index),
-                routes: routes(index, served[index] ?? []), sysctls: sysctls(index), hosts: raw.hosts, process: process)
+                namespace: DerivedNames.namespace(topology: name, node: raw.name.value), legs: legPlans,
+                loopback: served[index] ?? [], local: localPrefixes(index), routes: routes(index, served[index] ?? []),
+                sysctls: sysctls(index), hosts: raw.hosts, process: process)
         }
     }
 
