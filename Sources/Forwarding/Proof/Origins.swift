@@ -106,6 +106,11 @@ struct Origins {
                     && (family ?? address.family) == address.family
             }
             if addresses.isEmpty, let source = entry.source { addresses = pieces.representatives(in: source) }
+            if node.system == .router, entry.source == nil {
+                // Behind a router lies everything.
+                let families = family.map { [$0] } ?? AddressFamily.allCases
+                addresses += families.compactMap { pieces.representatives(in: .everything($0)).first }
+            }
             others += addresses.map { Origin(members: [leg.node], emitter: emitter, address: $0) }
         }
         return others
