@@ -31,7 +31,11 @@ public struct ApplianceClient: Sendable {
     }
 
     private var unknown: ApplianceError {
-        ApplianceError(.name, "there is no topology '\(directory.name)'", mend: "'tapline status' lists all there are")
+        let mend =
+            geteuid() == 0
+            ? "'tapline status' lists all there are"
+            : "'tapline status' lists this user's; those of root are seen with sudo"
+        return ApplianceError(.name, "there is no topology '\(directory.name)'", mend: mend)
     }
 
     private func asked(_ request: ControlRequest) throws(ApplianceError) -> ControlResponse {
@@ -130,7 +134,8 @@ public struct ApplianceClient: Sendable {
     /// The names of the nodes, as far as their folders tell.
     public func loggedNodes() throws(ApplianceError) -> [String] {
         guard directory.exists else { throw unknown }
-        return namesInFolder("\(directory.path)/nodes")
+        guard let nodes = directory.readState()?.nodes else { return namesInFolder("\(directory.path)/nodes") }
+        return nodes.filter { access(directory.nodePath($0), F_OK) == 0 }
     }
 
     /// Runs a command in a node with this process's terminal, and returns its status as a shell tells it.

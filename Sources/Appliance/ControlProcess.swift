@@ -18,9 +18,11 @@ public final class ControlProcess: @unchecked Sendable {
         case stay
         /// Prove the file's checks, then end.
         case prove
+        /// Prove the file's checks, then stay until told to end.
+        case proveAndStay
     }
 
-    let plan: AppliancePlan
+    private(set) var plan: AppliancePlan
     let file: String
     let directory: StateDirectory
     let loop: EventLoop
@@ -29,6 +31,7 @@ public final class ControlProcess: @unchecked Sendable {
     private let state: Mutex<ApplianceState>
     private let signals: Int32
     private let created = wallClockSeconds()
+    private let follower = Mutex<Int32?>(nil)
 
     // Set while coming up, before anybody else can look, and then used on the loop's thread.
     var logger = Logger(label: "tapline") { _ in SwiftLogNoOpLogHandler() }
@@ -59,7 +62,7 @@ public final class ControlProcess: @unchecked Sendable {
         state = Mutex(
             ApplianceState(
                 name: plan.name, run: ApplianceState.newRun(), file: file,
-                namespaces: PlanBuilder.namespaces(of: plan)))
+                namespaces: PlanBuilder.namespaces(of: plan), nodes: plan.nodes.map(\.name)))
         let (signals, interruption) = (signals, interruption)
         loop.submit { [loop] in
             loop.watch(signals) { _ in
@@ -68,6 +71,27 @@ public final class ControlProcess: @unchecked Sendable {
                 interruption.raise()
             }
         }
+    }
+
+    /// Ends as soon as nobody reads the pipe any more whose writing end `descriptor` is: a test that is gone, however it
+    /// ended, leaves nothing up.
+    public func endWithReader(of descriptor: Int32) {
+        let interruption = interruption
+        follower.withLock { $0 = descriptor }
+        loop.submit { [loop] in
+            // A pipe without a reader shows POLLERR, which is told whatever else is asked for.
+            loop.watch(descriptor, 0) { _ in
+                loop.unwatch(descriptor)
+                interruption.raise()
+            }
+        }
+    }
+
+    /// From here on it stays up whoever goes.
+    private func outlive() {
+        guard let descriptor = follower.withLock({ $0 }) else { return }
+        // The loop ends with the process alone, so there is nothing to fail here.
+        try? loop.sync { [loop] in loop.unwatch(descriptor) }
     }
 
     /// This run's mark.
@@ -89,6 +113,7 @@ public final class ControlProcess: @unchecked Sendable {
         var outcome: Result<Bool, ApplianceError>
         do throws(ApplianceError) {
             try healLeftovers()
+            try avoidOthersNames()
             try refuseForeignNames()
             // From here on there may be something to take away.
             do throws(ApplianceError) {
@@ -103,6 +128,12 @@ public final class ControlProcess: @unchecked Sendable {
                     interruption.wait()
                     outcome = .success(true)
                 case .prove: outcome = .success(try prove())
+                case .proveAndStay:
+                    let held = try prove()
+                    outlive()
+                    progress(.kept)
+                    interruption.wait()
+                    outcome = .success(held)
                 }
             } catch {
                 outcome = .failure(error)
@@ -152,6 +183,32 @@ public final class ControlProcess: @unchecked Sendable {
         if let leftover {
             progress(.note("took away what run \(leftover.run) of '\(plan.name)' had left"))
         }
+    }
+
+    /// Gives a namespace another name where another topology has, or is about to make, one of that name.
+    private func avoidOthersNames() throws(ApplianceError) {
+        // Written before the others' are read: of two that come up at once, at least one sees the other.
+        try changeState { $0.phase = .starting }
+        var taken: Set<String> = []
+        for name in StateDirectory.allNames() {
+            let other = try StateDirectory(name: name)
+            if other.folder != directory.folder { taken.formUnion(other.readState()?.namespaces ?? []) }
+        }
+        for name in Set(namesInFolder("/run/netns")).intersection(PlanBuilder.namespaces(of: plan)) {
+            // What cannot be asked is refused as somebody else's.
+            guard let mark = (try? NetworkNamespace.mark(of: name)) ?? nil, ApplianceState.reading(mark: mark) != nil
+            else { continue }
+            taken.insert(name)
+        }
+        guard !taken.isDisjoint(with: PlanBuilder.namespaces(of: plan)) else { return }
+        for index in plan.nodes.indices where taken.contains(plan.nodes[index].namespace) {
+            plan.nodes[index].namespace = DerivedNames.alternate(plan.nodes[index].namespace, topology: plan.name)
+        }
+        if taken.contains(plan.fabricNamespace) {
+            plan.fabricNamespace = DerivedNames.alternate(plan.fabricNamespace, topology: plan.name)
+        }
+        let namespaces = PlanBuilder.namespaces(of: plan)
+        try changeState { $0.namespaces = namespaces }
     }
 
     /// Nothing that is there already may be taken for ours.

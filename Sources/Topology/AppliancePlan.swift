@@ -33,10 +33,11 @@ public struct AppliancePlan: Sendable {
         self.table = table
         self.checks = checks
         self.workers = workers
+        fabricNamespace = DerivedNames.fabric(topology: name)
     }
 
-    /// The name of the namespace that holds the bridges, visible to `ip netns`; only made where a bridge is needed.
-    public var fabricNamespace: String { "\(name)-fabric" }
+    /// The namespace that holds the bridges, visible to `ip netns`; only made where a bridge is needed.
+    public var fabricNamespace: String
 }
 
 /// One claimed interface: a TAP device, and what joins it to its nodes.
@@ -187,12 +188,15 @@ public struct NodePlan: Sendable, Hashable {
     public var type: String?
     /// The line of the file that the node is described from, for messages.
     public var line: Int
-    /// The network namespace, as `ip netns` shows it: `<topology>-<node>`.
+    /// The network namespace, as `ip netns` shows it: `<topology>-<node>` where both are short
+    /// plain names.
     public var namespace: String
     /// Its devices.
     public var legs: [LegPlan]
     /// Addresses on its loopback device: the service addresses that a terminal application answers for.
     public var loopback: [IPAddress]
+    /// Prefixes that it takes as its own, each address of them.
+    public var local: [IPPrefix]
     /// Its routes.
     public var routes: [RoutePlan]
     /// Sysctls inside its namespace, as `net.ipv4.ip_forward` → `1`, in this order.
@@ -205,7 +209,7 @@ public struct NodePlan: Sendable, Hashable {
     /// Memberwise.
     public init(
         name: String, kind: NodeKind, type: String? = nil, line: Int, namespace: String, legs: [LegPlan],
-        loopback: [IPAddress] = [], routes: [RoutePlan] = [], sysctls: [SysctlPlan] = [], hosts: [HostPlan] = [],
+        loopback: [IPAddress] = [], local: [IPPrefix] = [], routes: [RoutePlan] = [], sysctls: [SysctlPlan] = [], hosts: [HostPlan] = [],
         process: ProcessPlan = ProcessPlan()
     ) {
         self.name = name
@@ -215,6 +219,7 @@ public struct NodePlan: Sendable, Hashable {
         self.namespace = namespace
         self.legs = legs
         self.loopback = loopback
+        self.local = local
         self.routes = routes
         self.sysctls = sysctls
         self.hosts = hosts

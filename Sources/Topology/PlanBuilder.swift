@@ -24,6 +24,8 @@ struct ResolvedLeg {
 struct Scope: Hashable {
     var interface: Int
     var source: IPPrefix?
+    /// The application or router that is the customer, known by its MAC address; nil for customers.
+    var node: Int?
 }
 
 /// Where answers to customers go: what lies behind an interface, on the link or by way of a customer.
@@ -31,6 +33,8 @@ struct CustomerSide: Hashable {
     var interface: Int
     var prefix: IPPrefix
     var via: IPAddress?
+    /// The application or router that the prefix lies behind, or whose own it is; nil for customers.
+    var node: Int?
 }
 
 /// A service whose names have been found.
@@ -47,6 +51,9 @@ struct ResolvedService {
     var needsSource = false
 
     var families: Set<AddressFamily> { Set(raw.addresses.map(\.value.family)) }
+
+    /// The applications and routers that are customers of it.
+    var openers: [Int] { scopes.compactMap(\.node).uniqued() }
 }
 
 /// What an entry of the plan was made from.
@@ -78,6 +85,8 @@ final class PlanBuilder {
     /// For each interface: the nodes' legs on it, as indices of node and leg.
     var legsOn: [[(node: Int, leg: Int)]] = []
     var services: [ResolvedService] = []
+    /// What applications and routers send as customers of services.
+    var openings: [Opening] = []
     var systems: [DestinationSystemType] = []
     var entries: [Entry] = []
     var origins: [EntryOrigin] = []
@@ -99,12 +108,16 @@ final class PlanBuilder {
         resolveAddresses()
         resolveDependencies()
         for (index, service) in file.services.enumerated() { resolve(service, index) }
+        checkOpeners()
+        resolveOpenings()
         widenScopes()
         resolveSystems()
         for service in services { checkCarriage(of: service) }
         for service in services { addEntries(of: service) }
+        checkEntryNames()
         for entry in file.entries { addEntries(of: entry) }
         findTies()
+        findShadows()
         resolveChecks()
     }
 
@@ -138,11 +151,6 @@ final class PlanBuilder {
                 continue
             }
             nodeIndex[node.name.value] = index
-            if node.name.value == "fabric" {
-                diagnostics.error(
-                    node.name.position, "\"fabric\" is the name of the namespace that joins the nodes",
-                    mend: "choose another name")
-            }
             if let out = node.outLeg, let inLeg = node.inLeg, out.interface.value == inLeg.interface.value {
                 diagnostics.error(
                     out.interface.position, "`in` and `out` of \(quoted(node.name.value)) are the same interface",
@@ -165,7 +173,8 @@ final class PlanBuilder {
             ResolvedLeg(
                 interface: interface, role: role, mac: names.mac(parts),
                 alias: node.transparent ? names.mac(parts + ["alias"]) : nil,
-                device: GeneratedNames.device(raw.interface.value), position: raw.interface.position))
+                device: GeneratedNames.device(raw.interface.value, besides: legs[index].map(\.device)),
+                position: raw.interface.position))
     }
 
     /// The index of an interface; an unknown one is told.
@@ -245,6 +254,26 @@ final class PlanBuilder {
                     : inner.contains(index) || (!ends.contains(index) && node.outLeg != nil)
                         ? .inlineApplication : .terminalApplication
             }
+        }
+    }
+
+    /// Entries of different services or applications must not have one name: checks could not tell them apart.
+    private func checkEntryNames() {
+        var owners: [String: EntryOrigin] = [:]
+        for (entry, origin) in zip(entries, origins) {
+            guard let owner = owners[entry.name] else {
+                owners[entry.name] = origin
+                continue
+            }
+            guard owner.service != origin.service || owner.node != origin.node else { continue }
+            diagnostics.error(
+                origin.position,
+                owner.service == origin.service
+                    ? "an application of \(origin.label) is called \(quoted("customers")), and its entries would be called "
+                        + "\(quoted(entry.name)) as those of the customers"
+                    : "entries of \(origin.label) and of \(owner.label) on line \(owner.position.line) would both be called "
+                        + quoted(entry.name),
+                mend: owner.service == origin.service ? "rename the application" : "rename one of the two services")
         }
     }
 }

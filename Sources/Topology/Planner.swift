@@ -5,14 +5,13 @@ import Wire
 public enum Planner {
     /// The plan of `file`, named as the file says or as `name` does.
     ///
-    /// - Parameter name: A name from the command line: up to 40 of a-z, 0-9 and `-`.
+    /// - Parameter name: A name from the command line.
     /// - Throws: everything that is wrong with what the file describes, with the lines that collide.
     public static func plan(_ file: TopologyFile, name: String? = nil) throws(TopologyError) -> AppliancePlan {
         let diagnostics = Diagnostics(path: file.path, text: file.text)
-        if let name, !FileReader.isName(name, limit: 40) {
+        if let name, let (fault, mend) = NameForm.fault(of: name) {
             diagnostics.error(
-                file.name.position, "\(quoted(name)) cannot be the name of a topology",
-                mend: "use up to 40 of a-z, 0-9 and -, with a letter or digit first")
+                file.name.position, "\(quoted(name)) cannot be the name of a topology: \(fault)", mend: mend)
         }
         let builder = PlanBuilder(file, name: name, diagnostics)
         builder.resolve()

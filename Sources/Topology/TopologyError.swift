@@ -74,8 +74,27 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
     /// The summary, then the line itself with a caret under the column, as a compiler prints it.
     public var description: String {
         guard !sourceLine.isEmpty else { return summary }
-        let padding = sourceLine.unicodeScalars.prefix(column - 1).map { $0 == "\t" ? "\t" : " " }.joined()
-        return "\(summary)\n    \(sourceLine)\n    \(padding)^"
+        // Of a long line, what is around the column.
+        let scalars = Array(sourceLine.unicodeScalars)
+        let start = scalars.count > Self.longestLine ? max(0, min(column - 1, scalars.count) - Self.longestLine / 2) : 0
+        let before = Self.shown(scalars[start..<max(start, min(column - 1, scalars.count))])
+        let line = Self.shown(scalars[start..<min(scalars.count, start + Self.longestLine)])
+        let padding = before.map {
+            $0 == "\t" ? "\t" : String(repeating: " ", count: TextWidth.columns(String($0)))
+        }.joined()
+        let (left, right) = (start > 0 ? "…" : "", start + Self.longestLine < scalars.count ? "…" : "")
+        return "\(summary)\n    \(left)\(line)\(right)\n    \(left.isEmpty ? "" : " ")\(padding)^"
+    }
+
+    /// In scalars.
+    private static let longestLine = 160
+
+    /// Control characters in a file must not reach the terminal.
+    private static func shown(_ scalars: ArraySlice<Unicode.Scalar>) -> String {
+        var shown = String.UnicodeScalarView()
+        shown.append(
+            contentsOf: scalars.map { $0.properties.generalCategory == .control && $0 != "\t" ? "\u{FFFD}" : $0 })
+        return String(shown)
     }
 }
 
@@ -100,6 +119,7 @@ final class Diagnostics {
     private let path: String
     private let lines: [Substring]
     private var problems: [TopologyProblem] = []
+    private var positions: Set<SourcePosition> = []
 
     init(path: String, text: String) {
         self.path = path
@@ -112,9 +132,9 @@ final class Diagnostics {
 
     /// Notes a mistake; a second one at the same place is taken for a consequence of the first.
     func error(_ position: SourcePosition, _ message: String, mend: String? = nil) {
-        guard !problems.contains(where: { $0.position == position }) else { return }
+        guard positions.insert(position).inserted else { return }
         let index = position.line - 1
-        let line = lines.indices.contains(index) ? String(lines[index].prefix(400)) : ""
+        let line = lines.indices.contains(index) ? String(lines[index].prefix(8192)) : ""
         problems.append(
             TopologyProblem(file: path, position: position, message: message, mend: mend, sourceLine: line))
     }

@@ -17,7 +17,7 @@ struct Tables: ParsableCommand {
               tapline tables Topologies/four-interface/topology.yaml
             """)
 
-    @Argument(help: "The topology's name, or a topology file.")
+    @Argument(help: "The topology's name, or a topology file.", completion: topologyNames)
     var nameOrFile: String
 
     @Flag(help: "Print JSON.")
@@ -32,8 +32,7 @@ struct Tables: ParsableCommand {
 
     private func listing() throws(ApplianceError) -> TableListing {
         let isFile = nameOrFile.contains("/") || nameOrFile.hasSuffix(".yaml") || nameOrFile.hasSuffix(".yml")
-        var isName = false
-        if !isFile { isName = try StateDirectory(name: nameOrFile).exists || access(nameOrFile, F_OK) != 0 }
+        let isName = try StateDirectory(name: nameOrFile).exists || !isFile && access(nameOrFile, F_OK) != 0
         if isName {
             try Machine.requireRoot()
             return try ApplianceClient(name: nameOrFile).tables()

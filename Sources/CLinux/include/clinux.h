@@ -195,6 +195,36 @@ int clinux_send_raw(const void *packet, size_t length, int family, const void *d
 /// otherwise); threads made later inherit all of it. Returns 0 or -errno.
 int clinux_confine(const int *allowed, size_t count);
 
+// MARK: - User namespaces
+
+/// Numbers of users or groups that /etc/subuid or /etc/subgid gives a user; none where `count` is 0.
+struct clinux_id_range {
+    unsigned long first;
+    unsigned long count;
+};
+
+/// What did not work, for the sentence that a person reads.
+enum clinux_user_stage {
+    CLINUX_USER_STAGE_NONE = 0,
+    CLINUX_USER_STAGE_UNSHARE,
+    CLINUX_USER_STAGE_MAP,
+    CLINUX_USER_STAGE_NAMESPACES,
+    CLINUX_USER_STAGE_MOUNT,
+    CLINUX_USER_STAGE_TUN_OPEN,
+    CLINUX_USER_STAGE_TUN_MAKE,
+    CLINUX_USER_STAGE_SYS,
+    CLINUX_USER_STAGE_PROC,
+};
+
+/// Moves the calling process, which must have one thread, into a user and a mount namespace of its own, where it is
+/// root. User and group 1 and on are the ranges' where newuidmap and newgidmap (shadow's) map them; else there is no
+/// user but root, and setgroups(2) is denied. Returns 1 with the ranges, 0 without, or -errno with `*stage` set.
+int clinux_become_root(
+    const struct clinux_id_range *users, const struct clinux_id_range *groups, enum clinux_user_stage *stage);
+/// Tries in a child, which leaves nothing, all that a node needs in namespaces of this user's own: to make them, to mount
+/// /run, /sys and /proc, and to make a TAP. Returns 0, or -errno with `*stage` set.
+int clinux_try_user_namespace(enum clinux_user_stage *stage);
+
 // MARK: - Processes in nodes
 
 /// One file or directory shown at another path inside a node.
