@@ -102,7 +102,7 @@ final class NodeRuntime: @unchecked Sendable {
             let started = try ProcessLauncher.startInit(
                 in: namespace,
                 view: NodeView(
-                    directory: directory.nodePath(plan.name),
+                    directory: directory.nodePath(plan.name), topologyDirectory: topology.directory,
                     binds: ["/etc/hosts": hosts, "/etc/resolv.conf": resolver]))
             initProcess = started
             if let process = RecordedProcess(pid: started.pid, what: "init of \(plan.name)") { record(process) }

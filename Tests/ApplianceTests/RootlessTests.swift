@@ -5,29 +5,10 @@ import Testing
 
 @Suite("An ordinary user's topologies", .serialized, .enabled(if: isRoot))
 struct RootlessTests {
-    /// Kernel nodes alone: nothing in it must be started.
-    static func small(_ name: String, web: String = "{ type: web-server, attach: servers }") -> String {
-        """
-        name: \(name)
-        interfaces:
-          customers: { address: 192.0.2.1/24 }
-          servers: { address: 198.18.4.1/24 }
-        customers:
-          alice: { interface: customers }
-          bob: { interface: customers }
-        applications:
-          web: \(web)
-        services:
-          shop: { address: 203.0.113.80, ports: [tcp/80], from: customers, sequence: [web] }
-        checks:
-          - { name: echo comes back, on: alice, run: ping -n -c 1 -W 2 203.0.113.80 }
-        """
-    }
-
     private func withUser(_ body: (OrdinaryUser) throws -> Void) throws {
         let user = try OrdinaryUser()
         defer { user.remove() }
-        try Self.small("small").write(
+        try ScratchTopology.small("small").write(
             to: user.folder.appendingPathComponent("small.yaml"), atomically: true, encoding: .utf8)
         try body(user)
         try CommandLineRun.eventually("no process of the user's is left") { try user.processes().isEmpty }
@@ -120,7 +101,7 @@ struct RootlessTests {
             os.setgid(33); os.setuid(33); open(os.environ[\\"TAPLINE_DIR\\"] + \\"/mine\\", \\"w\\")"' }
             """
         try withUser { user in
-            try Self.small("small", web: web).write(
+            try ScratchTopology.small("small", web: web).write(
                 to: user.folder.appendingPathComponent("changing.yaml"), atomically: true, encoding: .utf8)
             let alone = try user.run("exec $T run changing.yaml")
             #expect(alone.status == 2, "\(alone.output)\(alone.errors)")
@@ -140,7 +121,9 @@ struct RootlessTests {
         let refused = try user.run(script, tunMode: tunMode, before: before)
         #expect(refused.status == 4, "\(refused.output)\(refused.errors)", sourceLocation: sourceLocation)
         #expect(refused.errors.split(separator: "\n").count == 1, "\(refused.errors)", sourceLocation: sourceLocation)
-        for word in words { #expect(refused.errors.contains(word), "\(refused.errors)", sourceLocation: sourceLocation) }
+        for word in words {
+            #expect(refused.errors.contains(word), "\(refused.errors)", sourceLocation: sourceLocation)
+        }
     }
 
     @Test("what the machine forbids is one sentence with the setting that would allow it")
@@ -150,7 +133,8 @@ struct RootlessTests {
             try expectRefused(user, before: "rm /dev/net/tun", "there is no /dev/net/tun", "modprobe tun")
             try expectRefused(user, before: "mount -o remount,nodev /dev/net", "mounted nodev")
             try expectRefused(
-                user, before: "mount -t tmpfs -o ro none /proc/sys/kernel", "hides parts of /proc", "systempaths=unconfined")
+                user, before: "mount -t tmpfs -o ro none /proc/sys/kernel", "hides parts of /proc",
+                "systempaths=unconfined")
             try expectRefused(
                 user, before: "mount -t tmpfs -o ro none /sys/kernel", "hides parts of /sys", "systempaths=unconfined")
             for kind in ["user", "net"] {
