@@ -1,7 +1,11 @@
+import Engine
 import Glibc
 
 /// What the machine must have before anything is made.
 public enum Machine {
+    /// The release of this program, and of the engine that goes with it.
+    public static var version: String { Release.version }
+
     /// - Throws: The first thing that is missing, with its mend.
     public static func check() throws(ApplianceError) {
         try requireRoot(.making)

@@ -15,7 +15,7 @@ struct Status: ParsableCommand {
               sudo tapline status --json
             """)
 
-    @Argument(help: "The topology's name.")
+    @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String?
 
     @Flag(help: "Print JSON.")
