@@ -8,6 +8,8 @@ import Wire
 struct BuiltTopology: Sendable {
     /// By the nodes' names.
     var namespaces: [String: NetworkNamespace]
+    /// Where the bridges are; nil where there is none.
+    var fabric: NetworkNamespace?
     /// The TAPs, in the order of the interfaces.
     var taps: [TapDevice]
 
@@ -71,7 +73,7 @@ struct PlanBuilder: Sendable {
                 try furnish(node, namespace, ready, shared)
             }
         }
-        return BuiltTopology(namespaces: namespaces, taps: taps)
+        return BuiltTopology(namespaces: namespaces, fabric: shared, taps: taps)
     }
 
     private func attempting<Value>(

@@ -90,6 +90,7 @@ final class PlanBuilder {
     var systems: [DestinationSystemType] = []
     var entries: [Entry] = []
     var origins: [EntryOrigin] = []
+    var checks: [CheckPlan] = []
     /// For each link: the number of the host that is tried next.
     var nextFree: [IPPrefix: UInt64] = [:]
 
@@ -255,26 +256,6 @@ final class PlanBuilder {
                     ? .passiveApplication
                     : inner.contains(index) || (!ends.contains(index) && node.outLeg != nil)
                         ? .inlineApplication : .terminalApplication
-            }
-        }
-    }
-
-    private func resolveChecks() {
-        let entryNames = Array(Set(entries.map(\.name))).sorted()
-        for check in file.checks {
-            switch check.plan.subject {
-            case .command, .log: _ = node(check.subject, [.customer, .application, .router], "node")
-            case .entry(let name, _, _):
-                if !entryNames.contains(name) {
-                    diagnostics.error(
-                        check.subject.position, "there is no entry \(quoted(name))",
-                        mend: Spelling.mend(for: name, among: entryNames, kind: "entries"))
-                }
-            case .drops(let reason, _):
-                if let mend = DropReasonNames.mend(for: reason) {
-                    diagnostics.error(
-                        check.subject.position, "there is no drop reason \(quoted(reason))", mend: mend)
-                }
             }
         }
     }
