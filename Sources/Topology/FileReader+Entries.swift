@@ -33,9 +33,7 @@ extension FileReader {
             isWhole = false
         }
         let name = nodes.text(fields["name"], "the name of \(what)")
-        if let name, name.value.isEmpty || name.value.unicodeScalars.contains(where: { $0.value <= 0x20 }) {
-            diagnostics.error(name.position, "the name of \(what) holds a blank", mend: "use letters, digits, - and .")
-        }
+        if let name { checkName(name, "entry") }
         let received = nodes.text(fields["received-interface"], "`received-interface`")
         let source = endpoint(fields["source"], "`source`")
         let destination = endpoint(fields["destination"], "`destination`")
@@ -66,9 +64,12 @@ extension FileReader {
         guard let written = nodes.text(node, what) else { return nil }
         if written.value == "any" { return Located(.any, written.position) }
         if let mac = MACAddress(written.value) { return Located(.mac(mac), written.position) }
-        if Self.isName(written.value, limit: 63), IPAddress(written.value) == nil {
-            return Located(.node(written.value), written.position)
-        }
+        let looksLikeAddress =
+            written.value.utf8.contains {
+                $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "/")
+            }
+            && written.value.utf8.allSatisfy { "0123456789abcdefABCDEF.:/".utf8.contains($0) }
+        guard looksLikeAddress else { return Located(.node(written.value), written.position) }
         return nodes.prefix(node, what).map { $0.map { RawEndpoint.prefix($0) } }
     }
 

@@ -159,7 +159,8 @@ extension FileReader {
             if scalar.string == "started" { return .started }
             diagnostics.error(
                 node.position, "`ready` of \(subject) is \(node.shape)",
-                mend: "write { run: command }, { tcp: 80 }, { http: 80 } or started")
+                mend: Spelling.nearest(to: scalar.string, among: ["started"]).map { "did you mean \(quoted($0))?" }
+                    ?? "write { run: command }, { tcp: 80 }, { http: 80 } or started")
             return .started
         }
         let fields = nodes.fields(node, "`ready`", Grammar.readiness)
