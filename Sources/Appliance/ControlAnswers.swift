@@ -50,13 +50,15 @@ extension ControlProcess {
             guard let frames = engine?.drops(reason), frames > 0 else { return nil }
             return StatusReport.Drop(reason: reason.name, sentence: reason.sentence, frames: frames)
         }
-        return StatusReport(
+        var report = StatusReport(
             name: plan.name, state: state, run: run, file: file, pid: ownPid, since: since,
             engine: engine.map {
                 StatusReport.Engine(
                     pid: $0.pid, state: $0.state.rawValue, starts: $0.starts, lastEnd: $0.lastEnd,
                     workers: $0.workers, tables: $0.tables)
             }, interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+        if let built { report.problems = Inspection(plan: plan, built: built).problems() }
+        return report
     }
 
     private func nodeStatus(_ node: NodeRuntime) -> StatusReport.Node {

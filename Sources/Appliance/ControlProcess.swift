@@ -18,6 +18,8 @@ public final class ControlProcess: @unchecked Sendable {
         case stay
         /// Prove the file's checks, then end.
         case prove
+        /// Prove the file's checks, then stay until told to end.
+        case proveAndStay
     }
 
     let plan: AppliancePlan
@@ -29,13 +31,14 @@ public final class ControlProcess: @unchecked Sendable {
     private let state: Mutex<ApplianceState>
     private let signals: Int32
     private let created = wallClockSeconds()
+    private let follower = Mutex<Int32?>(nil)
 
     // Set while coming up, before anybody else can look, and then used on the loop's thread.
     var logger = Logger(label: "tapline") { _ in SwiftLogNoOpLogHandler() }
     var table: ForwardingTable
     var nodes: [NodeRuntime] = []
     var engine: EngineSupervisor?
-    private var built: BuiltTopology?
+    private(set) var built: BuiltTopology?
     private var server: ControlServer?
 
     /// - Parameters:
@@ -68,6 +71,27 @@ public final class ControlProcess: @unchecked Sendable {
                 interruption.raise()
             }
         }
+    }
+
+    /// Ends as soon as nobody reads the pipe any more whose writing end `descriptor` is: a test that is gone, however it
+    /// ended, leaves nothing up.
+    public func endWithReader(of descriptor: Int32) {
+        let interruption = interruption
+        follower.withLock { $0 = descriptor }
+        loop.submit { [loop] in
+            // A pipe without a reader shows POLLERR, which is told whatever else is asked for.
+            loop.watch(descriptor, 0) { _ in
+                loop.unwatch(descriptor)
+                interruption.raise()
+            }
+        }
+    }
+
+    /// From here on it stays up whoever goes.
+    private func outlive() {
+        guard let descriptor = follower.withLock({ $0 }) else { return }
+        // The loop ends with the process alone, so there is nothing to fail here.
+        try? loop.sync { [loop] in loop.unwatch(descriptor) }
     }
 
     /// This run's mark.
@@ -103,6 +127,12 @@ public final class ControlProcess: @unchecked Sendable {
                     interruption.wait()
                     outcome = .success(true)
                 case .prove: outcome = .success(try prove())
+                case .proveAndStay:
+                    let held = try prove()
+                    outlive()
+                    progress(.kept)
+                    interruption.wait()
+                    outcome = .success(held)
                 }
             } catch {
                 outcome = .failure(error)
@@ -147,7 +177,7 @@ public final class ControlProcess: @unchecked Sendable {
     private func healLeftovers() throws(ApplianceError) {
         let leftover = directory.readState()
         try Teardown(directory: directory).takeAway(leftover)
-        for name in namesInFolder(directory.path) where name != "lock" { removeTree("\(directory.path)/\(name)") }
+        for name in namesInFolder(directory.path) { removeTree("\(directory.path)/\(name)") }
         try directory.create()
         if let leftover {
             progress(.note("took away what run \(leftover.run) of '\(plan.name)' had left"))
@@ -200,7 +230,7 @@ public final class ControlProcess: @unchecked Sendable {
         progress(.step("building \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces"))
         let mark = state.withLock { $0.mark }
         let built = try PlanBuilder(plan: plan, mark: mark, interruption: interruption).build()
-        self.built = built
+        try? loop.sync { self.built = built }
         logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
         try interruption.check()
         makeNodes(built)
@@ -285,14 +315,15 @@ public final class ControlProcess: @unchecked Sendable {
 
     private func prove() throws(ApplianceError) -> Bool {
         let runner = CheckRunner(
-            directory: directory,
-            sources: CheckRunner.Sources(
-                enter: { [unowned self] name throws(ApplianceError) in try node(name).enter() },
-                entry: { [unowned self] name in try? loop.sync { self.countEntries(name) } },
-                drops: { [unowned self] name in
-                    guard let reason = DropReason.allCases.first(where: { $0.name == name }) else { return nil }
-                    return try? loop.sync { self.engine?.drops(reason) ?? 0 }
-                }), interruption: interruption)
+            sources: CheckSources(
+                plan: plan, directory: directory, interruption: interruption,
+                node: { [unowned self] name throws(ApplianceError) in try node(name) },
+                counters: { [unowned self] in
+                    (try? loop.sync { self.engine?.picture(self.table) }) ?? nil ?? CounterPicture()
+                },
+                engine: { [unowned self] in
+                    (try? loop.sync { (self.engine?.pid, self.engine?.state == .running) }) ?? (nil, false)
+                }))
         var passed = true
         for check in plan.checks {
             progress(.step("checking: \(check.name)"))
@@ -301,16 +332,6 @@ public final class ControlProcess: @unchecked Sendable {
             progress(.check(report))
         }
         return passed
-    }
-
-    /// Packets and bytes of all entries with a name; nil where there is none.
-    private func countEntries(_ name: String) -> (packets: UInt64, bytes: UInt64)? {
-        let entries = table.entries.filter { $0.name == name }
-        guard !entries.isEmpty, let engine else { return nil }
-        return Set(entries.map(\.counter)).reduce((0, 0)) { sum, counter in
-            let count = engine.entry(counter)
-            return (sum.0 + count.packets, sum.1 + count.bytes)
-        }
     }
 
     /// The node of that name.
@@ -335,11 +356,12 @@ public final class ControlProcess: @unchecked Sendable {
             for node in nodes { node.finish() }
             nodes = []
             engine = nil
+            built = nil
         }
-        built = nil
         let last = state.withLock { $0 }
-        let foreign = try Teardown(directory: directory).takeAway(last)
-        for name in foreign { logger.warning("left alone: \(name) does not bear this topology's mark") }
+        let left = try Teardown(directory: directory).takeAway(last)
+        for name in left.foreign { logger.warning("left alone: \(name) does not bear this topology's mark") }
+        for occupant in left.occupants { progress(.note(occupant.sentence)) }
         try? loop.sync { [self] in
             server?.close()
             server = nil

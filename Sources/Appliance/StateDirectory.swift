@@ -48,6 +48,8 @@ public struct ApplianceState: Codable, Sendable, Equatable {
     public var namespaces: [String]
     /// The processes started so far: engines and the nodes' init processes.
     public var processes: [RecordedProcess]
+    /// Which start of the machine the processes belong to; nil where it could not be told.
+    public var boot: String?
 
     /// Memberwise.
     public init(name: String, run: String, file: String, namespaces: [String]) {
@@ -59,6 +61,17 @@ public struct ApplianceState: Codable, Sendable, Equatable {
         control = RecordedProcess(pid: getpid(), what: "tapline")
         self.namespaces = namespaces
         processes = []
+        boot = Self.currentBoot
+    }
+
+    /// The format that is written and understood.
+    static let currentVersion = 1
+
+    /// What is equal until the machine starts anew; nil where /proc does not tell.
+    static var currentBoot: String? {
+        readFile("/proc/sys/kernel/random/boot_id", limit: 64).map {
+            String(decoding: $0.prefix { $0 != 10 }, as: UTF8.self)
+        }
     }
 
     /// The ownership mark of this run: the alias of every device made, and of the loopback device of every namespace.
@@ -69,6 +82,16 @@ public struct ApplianceState: Codable, Sendable, Equatable {
 
     /// What the marks of every run of a topology begin with.
     public static func markPrefix(name: String) -> String { "tapline \(name) " }
+
+    /// The topology and the run that a mark names; nil for what is no mark of Tapline's.
+    static func reading(mark: String) -> (topology: String, run: String)? {
+        guard mark.hasPrefix("tapline "), let space = mark.lastIndex(of: " ") else { return nil }
+        let start = mark.index(mark.startIndex, offsetBy: 8)
+        guard space > start else { return nil }
+        let (topology, run) = (mark[start..<space], mark[mark.index(after: space)...])
+        guard run.utf8.count == 16, run.allSatisfy(\.isHexDigit) else { return nil }
+        return (String(topology), String(run))
+    }
 
     /// Sixteen random hexadecimal digits.
     public static func newRun() -> String {
@@ -95,15 +118,17 @@ public struct StateDirectory: Sendable, Hashable {
 
     /// The names of all topologies that have a folder.
     public static func allNames() -> [String] {
-        namesInFolder(root).filter { (try? StateDirectory(name: $0)) != nil }
+        namesInFolder(root).filter { name in
+            guard let directory = try? StateDirectory(name: name) else { return false }
+            var info = stat()
+            return lstat(directory.path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+        }
     }
 
     /// The folder.
     public var path: String { "\(Self.root)/\(name)" }
     /// What is intended.
     public var statePath: String { "\(path)/state.json" }
-    /// Held with flock(2) by the control process as long as it lives.
-    public var lockPath: String { "\(path)/lock" }
     /// The control socket.
     public var socketPath: String { "\(path)/control.sock" }
     /// The control process's log.
@@ -116,7 +141,7 @@ public struct StateDirectory: Sendable, Hashable {
     /// True where the folder is there.
     public var exists: Bool { access(path, F_OK) == 0 }
 
-    /// Makes the folder where it is not there.
+    /// Makes the folder where it is not there. Where it cannot be made whole, nothing of it stays.
     public func create() throws(ApplianceError) {
         var attempts = 0
         var folders = [Self.root, path, "\(path)/nodes"][...]
@@ -128,7 +153,10 @@ public struct StateDirectory: Sendable, Hashable {
                 attempts += 1
                 folders = [Self.root, path, "\(path)/nodes"][...]
             } else {
-                throw .system("cannot make \(folder)", errno: errno)
+                let code = errno
+                // Only what is empty goes: another process may be at home there.
+                for made in ["\(path)/nodes", path, Self.root] { rmdir(made) }
+                throw .storage("cannot make \(folder)", errno: code)
             }
         }
     }
@@ -136,7 +164,7 @@ public struct StateDirectory: Sendable, Hashable {
     /// Makes one node's folder.
     public func createNode(_ node: String) throws(ApplianceError) {
         if mkdir(nodePath(node), 0o755) != 0, errno != EEXIST {
-            throw .system("cannot make \(nodePath(node))", errno: errno)
+            throw .storage("cannot make \(nodePath(node))", errno: errno)
         }
     }
 
@@ -146,10 +174,20 @@ public struct StateDirectory: Sendable, Hashable {
         rmdir(Self.root)
     }
 
-    /// The state as it was last written; nil where there is none or where it cannot be understood.
+    /// The state as it was last written; nil where there is none, or where it is cut off, garbage, or of another
+    /// version. What a topology has made is then known by its marks alone.
+    ///
+    /// No process of before the machine's last start is in it: its number may be anybody's by now.
     public func readState() -> ApplianceState? {
-        guard let bytes = readFile(statePath) else { return nil }
-        return try? JSONDecoder().decode(ApplianceState.self, from: Data(bytes))
+        guard let bytes = readFile(statePath),
+            var state = try? JSONDecoder().decode(ApplianceState.self, from: Data(bytes)),
+            state.version == ApplianceState.currentVersion, state.name == name
+        else { return nil }
+        if state.boot != ApplianceState.currentBoot {
+            state.control = nil
+            state.processes = []
+        }
+        return state
     }
 
     /// Writes the state so that after a crash at any moment the file holds the old or the new one, whole.
@@ -160,12 +198,12 @@ public struct StateDirectory: Sendable, Hashable {
         do { data = try encoder.encode(state) } catch { throw .wrapping(error, "cannot encode the state") }
         let fresh = "\(statePath).new"
         let descriptor = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw .system("cannot write \(fresh)", errno: errno) }
+        guard descriptor >= 0 else { throw .storage("cannot write \(fresh)", errno: errno) }
         let written = writeAll(descriptor, [UInt8](data)) && fsync(descriptor) == 0
         let code = errno
         close(descriptor)
         guard written, rename(fresh, statePath) == 0 else {
-            throw .system("cannot write \(statePath)", errno: written ? errno : code, mend: "is the disk full?")
+            throw .storage("cannot write \(statePath)", errno: written ? errno : code)
         }
         let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         if folder >= 0 {
@@ -177,35 +215,40 @@ public struct StateDirectory: Sendable, Hashable {
 
 /// The lock of one topology's folder: whoever holds it may build and take away under that name.
 ///
-/// The kernel lets it go when the process ends, in whatever way.
+/// It is a flock(2) on the folder itself, so that it needs no room on a full disk and nothing is left of it. The kernel
+/// lets it go when the process ends, in whatever way.
 final class TopologyLock: @unchecked Sendable {
     private let descriptor: Int32
 
     private init(descriptor: Int32) { self.descriptor = descriptor }
 
+    private static func open(_ directory: StateDirectory) -> Int32 {
+        Glibc.open(directory.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+    }
+
     /// The lock, or nil where another process holds it. The folder must be there.
     static func take(_ directory: StateDirectory) throws(ApplianceError) -> TopologyLock? {
         while true {
-            let descriptor = open(directory.lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+            let descriptor = open(directory)
             guard descriptor >= 0 else {
                 // The folder went away under us: its last owner was taking it away.
                 if errno == ENOENT {
                     try directory.create()
                     continue
                 }
-                throw .system("cannot open \(directory.lockPath)", errno: errno)
+                throw .system("cannot open \(directory.path)", errno: errno)
             }
             guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
                 let code = errno
                 close(descriptor)
                 if code == EWOULDBLOCK { return nil }
                 if code == EINTR { continue }
-                throw .system("cannot lock \(directory.lockPath)", errno: code)
+                throw .system("cannot lock \(directory.path)", errno: code)
             }
             // What was locked must still be what others would open.
             var mine = stat()
             var there = stat()
-            if fstat(descriptor, &mine) == 0, lstat(directory.lockPath, &there) == 0, mine.st_ino == there.st_ino {
+            if fstat(descriptor, &mine) == 0, lstat(directory.path, &there) == 0, mine.st_ino == there.st_ino {
                 return TopologyLock(descriptor: descriptor)
             }
             close(descriptor)
@@ -214,7 +257,7 @@ final class TopologyLock: @unchecked Sendable {
 
     /// True where some process holds the lock.
     static func isHeld(_ directory: StateDirectory) -> Bool {
-        let descriptor = open(directory.lockPath, O_RDWR | O_CLOEXEC)
+        let descriptor = open(directory)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         return flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK

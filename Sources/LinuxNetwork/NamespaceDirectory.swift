@@ -66,6 +66,13 @@ enum NamespaceDirectory {
         try removeWhereEmpty()
     }
 
+    /// Takes the directory's mount away where it is Tapline's and nothing is in it any more.
+    static func tidy() throws(SystemError) {
+        let lock = try lock()
+        defer { withExtendedLifetime(lock) {} }
+        try removeWhereEmpty()
+    }
+
     private static func lock() throws(SystemError) -> OwnedDescriptor {
         let run = OwnedDescriptor(
             owning: try SystemError.checkErrno(clinux_open("/run", O_RDONLY | O_DIRECTORY, 0), "open", "/run"))

@@ -51,6 +51,12 @@ extension NetworkNamespace {
         try NamespaceDirectory.withdraw(try NamespaceDirectory.path(of: name), name)
     }
 
+    /// Takes away the mount on /run/netns that Tapline made, where the last name in it has gone by another hand than
+    /// `delete`.
+    public static func tidyDirectory() throws(SystemError) {
+        try NamespaceDirectory.tidy()
+    }
+
     /// The mark (the alias of its lo) of the namespace called `name`; nil where it has none.
     public static func mark(of name: String) throws(SystemError) -> String? {
         try open(name).mark

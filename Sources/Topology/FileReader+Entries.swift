@@ -2,17 +2,13 @@ import Forwarding
 import Wire
 import Yams
 
+/// Which end of the chain an entry's packets go to, as the file has it.
+enum EntryDirection: String, CaseIterable {
+    case request
+    case response
+}
+
 extension FileReader {
-    private static let entryKeys = [
-        "name", "received-interface", "source", "destination", "service-port", "direction", "rewrite-source", "to",
-    ]
-    private static let targetKeys = ["interface", "application", "node", "mac", "network", "neighbour", "system"]
-
-    private enum Direction: String, CaseIterable {
-        case request
-        case response
-    }
-
     /// How the file calls the destination system types.
     static let systems: [(name: String, system: DestinationSystemType)] = [
         ("passive-application", .passiveApplication), ("inline-application", .inlineApplication),
@@ -22,16 +18,16 @@ extension FileReader {
 
     /// The entries by hand of both tables.
     func entries(_ node: Node) -> [RawEntry] {
-        let fields = nodes.fields(node, "entries", keys: ["distribution", "sequencing"])
+        let fields = nodes.fields(node, "entries", Grammar.entries)
         return nodes.list(fields["distribution"]).compactMap { entry($0, .distribution) }
             + nodes.list(fields["sequencing"]).compactMap { entry($0, .sequencing) }
     }
 
     private func entry(_ node: Node, _ kind: EntryKind) -> RawEntry? {
         let what = kind == .distribution ? "a distribution entry" : "a sequencing entry"
-        let fields = nodes.fields(node, what, keys: Self.entryKeys)
+        let fields = nodes.fields(node, what, Grammar.entry)
         var isWhole = true
-        for key in ["name", "received-interface", "to"] where fields[key] == nil {
+        for key in Grammar.entry.keys.filter(\.isRequired).map(\.name) where fields[key] == nil {
             guard fields.isMapping else { return nil }
             diagnostics.error(node.position, "\(what) has no `\(key)`", mend: "add `\(key): …`")
             isWhole = false
@@ -44,7 +40,7 @@ extension FileReader {
         let source = endpoint(fields["source"], "`source`")
         let destination = endpoint(fields["destination"], "`destination`")
         let ports = nodes.list(fields["service-port"]).compactMap { nodes.port($0, "`service-port`") }
-        let direction: Located<Direction>? = nodes.choice(fields["direction"], "`direction`")
+        let direction: Located<EntryDirection>? = nodes.choice(fields["direction"], "`direction`")
         let rewrite = nodes.address(fields["rewrite-source"], "`rewrite-source`")
         let targets = nodes.list(fields["to"]).compactMap { target($0) }
         guard isWhole, let name, let received else { return nil }
@@ -81,8 +77,8 @@ extension FileReader {
             guard let name = nodes.text(node, "a target") else { return nil }
             return RawTarget(position: node.position, interface: nil, address: .node(name), system: nil)
         }
-        let fields = nodes.fields(node, "a target", keys: Self.targetKeys)
-        let kinds = ["application", "node", "mac", "network", "neighbour"].filter { fields[$0] != nil }
+        let fields = nodes.fields(node, "a target", Grammar.target)
+        let kinds = Grammar.target.kinds.filter { fields[$0] != nil }
         guard kinds.count == 1 else {
             diagnostics.error(
                 node.position, "a target has \(kinds.isEmpty ? "no send address" : "several send addresses")",

@@ -1,33 +1,24 @@
 import Wire
 import Yams
 
+/// What a send address of an application is.
+enum SendMode: String, CaseIterable {
+    case mac
+    case network
+}
+
 extension FileReader {
-    private static let common = [
-        "setup", "run", "ready", "ready-timeout", "restart", "depends", "environment", "offload", "sysctls", "routes",
-        "hosts",
-    ]
-    private static let applicationKeys =
-        ["type", "attach", "passive", "transparent", "active-responses", "send"] + common
-    private static let customerKeys = ["interface", "address", "prefixes"] + common
-    private static let routerKeys = ["interface", "address"] + common
-
-    /// What a send address of an application is.
-    private enum SendMode: String, CaseIterable {
-        case mac
-        case network
-    }
-
     /// A customer, application or router.
     func node(_ name: Located<String>, _ value: Node, _ kind: NodeKind) -> RawNode {
         let subject = "\(kind.rawValue) \(quoted(name.value))"
         var node = RawNode(name: name, kind: kind)
-        let keys: [String]
-        switch kind {
-        case .customer: keys = Self.customerKeys
-        case .application: keys = Self.applicationKeys
-        case .router: keys = Self.routerKeys
-        }
-        let fields = nodes.fields(value, subject, keys: keys)
+        let grammar =
+            switch kind {
+            case .customer: Grammar.customer
+            case .application: Grammar.application
+            case .router: Grammar.router
+            }
+        let fields = nodes.fields(value, subject, grammar)
         if kind == .application {
             application(&node, fields)
         } else {
@@ -70,7 +61,7 @@ extension FileReader {
         if case .scalar = attach {
             node.inLeg = leg(attach, "`attach`")
         } else {
-            let sides = nodes.fields(attach, "`attach`", keys: ["in", "out"])
+            let sides = nodes.fields(attach, "`attach`", Grammar.attachment)
             node.inLeg = sides["in"].flatMap { leg($0, "`in`") }
             node.outLeg = sides["out"].flatMap { leg($0, "`out`") }
             if sides["in"] == nil, sides.isMapping {
@@ -109,7 +100,7 @@ extension FileReader {
         if case .scalar = node {
             return nodes.text(node, what).map { RawLeg(interface: $0, addresses: nil, position: node.position) }
         }
-        let fields = nodes.fields(node, what, keys: ["interface", "address"])
+        let fields = nodes.fields(node, what, Grammar.leg)
         guard let interface = nodes.text(fields["interface"], "the interface of \(what)") else {
             if fields["interface"] == nil {
                 diagnostics.error(node.position, "\(what) names no interface", mend: "add `interface: …`")
@@ -159,28 +150,24 @@ extension FileReader {
                 mend: "write { run: command }, { tcp: 80 }, { http: 80 } or started")
             return .started
         }
-        let fields = nodes.fields(node, "`ready`", keys: ["run", "tcp", "http", "address", "path", "host", "status"])
-        let kinds = ["run", "tcp", "http"].filter { fields[$0] != nil }
-        guard kinds.count == 1 else {
+        let fields = nodes.fields(node, "`ready`", Grammar.readiness)
+        guard let kind = nodes.kind(of: fields, Grammar.readiness) else {
             guard fields.isMapping else { return .started }
             diagnostics.error(
                 node.position, "`ready` must have one of `run`, `tcp` and `http`",
                 mend: "write { run: command }, { tcp: 80 } or { http: 80, path: / }")
             return .started
         }
-        for key in ["path", "host", "status"] where fields[key] != nil && kinds[0] != "http" {
-            diagnostics.error(fields.position(of: key), "`\(key)` belongs to `http`", mend: "remove it")
-        }
-        if kinds[0] == "run" {
+        if kind == "run" {
             return nodes.text(fields["run"], "`run` of `ready`").map { .command($0.value) } ?? .started
         }
         var address = IPAddress(ipv4: 0x7F00_0001)
         if let written = nodes.address(fields["address"], "the address of `ready`") {
             address = written.value.value.address
         }
-        guard let port = nodes.integer(fields[kinds[0]], "the port of `ready`", in: 1...65535) else { return .started }
+        guard let port = nodes.integer(fields[kind], "the port of `ready`", in: 1...65535) else { return .started }
         let number = UInt16(port.value)
-        if kinds[0] == "tcp" { return .tcp(address: address, port: number) }
+        if kind == "tcp" { return .tcp(address: address, port: number) }
         return .http(
             address: address, port: number, path: nodes.text(fields["path"], "`path`")?.value ?? "/",
             host: nodes.text(fields["host"], "`host`")?.value
@@ -214,7 +201,7 @@ extension FileReader {
             }
         }
         for item in nodes.list(fields["routes"]) {
-            let route = nodes.fields(item, "a route", keys: ["to", "via"])
+            let route = nodes.fields(item, "a route", Grammar.route)
             let via = nodes.address(route["via"], "the next hop of a route")
             let destination: IPPrefix?
             if route["to"]?.scalar?.string == "default" {

@@ -10,10 +10,6 @@ struct FileReader {
         nodes = NodeReader(diagnostics: diagnostics)
     }
 
-    private static let sections = [
-        "name", "interfaces", "customers", "applications", "routers", "services", "entries", "checks", "engine",
-    ]
-
     /// The raw form; nil where nothing can be said of the content.
     func read(_ text: String, path: String) -> TopologyFile? {
         guard let root = YAMLText.compose(text, diagnostics) else { return nil }
@@ -22,7 +18,7 @@ struct FileReader {
                 root.position, "the file must be a mapping, and is \(root.shape)", mend: "begin with `name: …`")
             return nil
         }
-        let fields = nodes.fields(root, "the file", keys: Self.sections)
+        let fields = nodes.fields(root, "the file", Grammar.file)
         var name = Located("topology", root.position)
         if let node = fields["name"] {
             if let written = nodes.text(node, "name") {
@@ -56,8 +52,8 @@ struct FileReader {
             if let check = check(node) { file.checks.append(check) }
         }
         if let node = fields["engine"] {
-            let engine = nodes.fields(node, "engine", keys: ["workers"])
-            file.workers = nodes.integer(engine["workers"], "the number of workers", in: 1...256)?.value ?? 1
+            let engine = nodes.fields(node, "engine", Grammar.engine)
+            file.workers = nodes.integer(engine["workers"], "the number of workers", in: Grammar.workers)?.value ?? 1
         }
         return file
     }
@@ -90,8 +86,8 @@ struct FileReader {
         }
         return pairs.prefix(4096).map { name, value in
             checkName(name, "interface", limit: 63)
-            let fields = nodes.fields(value, "interface \(quoted(name.value))", keys: ["address", "mtu"])
-            let mtu = nodes.integer(fields["mtu"], "the MTU", in: 576...65521)
+            let fields = nodes.fields(value, "interface \(quoted(name.value))", Grammar.interface)
+            let mtu = nodes.integer(fields["mtu"], "the MTU", in: Grammar.mtus)
             var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.position(of: "mtu")))
             for node in nodes.list(fields["address"]) {
                 guard let address = nodes.address(node, "the engine's address") else { continue }
@@ -110,8 +106,7 @@ struct FileReader {
 
     private func service(_ name: Located<String>, _ node: Node) -> RawService {
         let subject = "service \(quoted(name.value))"
-        let fields = nodes.fields(
-            node, subject, keys: ["address", "ports", "from", "distribute", "sequence", "owner"])
+        let fields = nodes.fields(node, subject, Grammar.service)
         var service = RawService(name: name)
         service.addresses = nodes.list(fields["address"]).compactMap { nodes.prefix($0, "the service address") }
         service.ports = nodes.list(fields["ports"]).compactMap { nodes.port($0, "the service port") }

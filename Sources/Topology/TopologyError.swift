@@ -100,10 +100,16 @@ final class Diagnostics {
     private let path: String
     private let lines: [Substring]
     private var problems: [TopologyProblem] = []
+    private var places: Set<SourcePosition> = []
 
     init(path: String, text: String) {
         self.path = path
-        lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" || $0 == "\r" }
+        lines = Self.lines(of: text)
+    }
+
+    /// The lines of a text, as YAML breaks them.
+    static func lines(of text: String) -> [Substring] {
+        text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
     }
 
     var isEmpty: Bool { problems.isEmpty }
@@ -111,10 +117,19 @@ final class Diagnostics {
     var count: Int { problems.count }
 
     /// Notes a mistake; a second one at the same place is taken for a consequence of the first.
+    ///
+    /// Where something is missing at the end, YAML says that it is missing on the line after it: the place is moved back
+    /// into the text.
     func error(_ position: SourcePosition, _ message: String, mend: String? = nil) {
-        guard !problems.contains(where: { $0.position == position }) else { return }
-        let index = position.line - 1
-        let line = lines.indices.contains(index) ? String(lines[index].prefix(400)) : ""
+        var position = position
+        if position.line > lines.count {
+            let last = lines.lastIndex { !$0.isEmpty } ?? 0
+            position = SourcePosition(line: last + 1, column: lines[last].unicodeScalars.count + 1)
+        }
+        let text = lines[position.line - 1]
+        position.column = min(position.column, text.unicodeScalars.count + 1)
+        guard places.insert(position).inserted else { return }
+        let line = String(text.prefix(400))
         problems.append(
             TopologyProblem(file: path, position: position, message: message, mend: mend, sourceLine: line))
     }

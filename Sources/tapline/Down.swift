@@ -12,7 +12,7 @@ struct Down: ParsableCommand {
               sudo tapline down four-interface
             """)
 
-    @Argument(help: "The topology's name.")
+    @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String?
 
     @Flag(help: "Take every topology away.")
@@ -25,19 +25,23 @@ struct Down: ParsableCommand {
     func run() throws {
         try reporting { () throws(ApplianceError) in
             guard all else {
-                try ApplianceClient(name: name ?? "").down()
+                try takeAway(name ?? "")
                 return
             }
             try Machine.requireRoot()
             var failure: ApplianceError?
             for name in StateDirectory.allNames() {
                 do throws(ApplianceError) {
-                    try ApplianceClient(name: name).down()
+                    try takeAway(name)
                 } catch {
                     if error.status != .name { failure = failure ?? error }
                 }
             }
             if let failure { throw failure }
         }
+    }
+
+    private func takeAway(_ name: String) throws(ApplianceError) {
+        for occupant in try ApplianceClient(name: name).down() { Terminal.error("note: \(occupant.sentence)") }
     }
 }

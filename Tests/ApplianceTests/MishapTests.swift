@@ -99,18 +99,16 @@ struct MishapTests {
     @Test("a namespace of somebody else's is refused, and stays")
     func foreignNamespace() throws {
         let topology = try ScratchTopology()
-        let foreign = "\(topology.name)-web"
-        #expect(try CommandLineRun.shell("ip netns add \(foreign)").status == 0)
-        defer { _ = try? CommandLineRun.shell("ip netns delete \(foreign)") }
+        let foreign = try ForeignNamespace("\(topology.name)-web")
         let refused = try CommandLineRun.run("up", topology.file)
         #expect(refused.status == 5)
-        #expect(refused.errors.contains(foreign))
+        #expect(refused.errors.contains(foreign.name))
         _ = try CommandLineRun.run("down", topology.name)
-        #expect(try CommandLineRun.shell("ip netns exec \(foreign) true").status == 0)
+        #expect(try CommandLineRun.shell("ip netns exec \(foreign.name) true").status == 0)
         let left = try FileManager.default.contentsOfDirectory(atPath: "/run/netns").filter {
             $0.hasPrefix(topology.name)
         }
-        #expect(left == [foreign])
+        #expect(left == [foreign.name])
     }
 
     @Test("SIGKILL of the engine under traffic: it is replaced, and TCP lives on")
