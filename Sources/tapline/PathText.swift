@@ -9,12 +9,10 @@ struct PathText {
         for path in service.paths {
             let title = service.isByHand ? "entry \(service.name)" : service.name
             lines.append(
-                Terminal.coloured(title, 1) + ": \(Self.list(path.destinations)) \(Self.list(path.servicePorts))")
+                Terminal.coloured(title, 1) + ": \(Self.list(path.destinations)) (\(Self.list(path.servicePorts)))")
             var table = TextTable([], rightAligned: [])
             for (title, hops) in [("request", path.request), ("response", path.response)] {
-                for (number, hop) in hops.enumerated() {
-                    table.add(Self.row(hop, path, number == 0 ? title : ""))
-                }
+                for (number, hop) in hops.enumerated() { table.add(Self.row(hop, number == 0 ? title : "")) }
             }
             lines += table.lines.filter { !$0.isEmpty }.map { "  " + $0 }
             if path.response.isEmpty { lines.append("  no answer: passive applications alone get it") }
@@ -22,16 +20,14 @@ struct PathText {
     }
 
     /// Who sends it, the interface it comes in on, where its copies go.
-    private static func row(_ hop: PathHop, _ path: ServicePath, _ title: String) -> [String] {
-        let from = list(hop.from.isEmpty ? path.customers : hop.from)
+    private static func row(_ hop: PathHop, _ title: String) -> [String] {
         let onward = hop.copies.filter { !$0.isPassive }.map { copy in
-            let to = copy.to.isEmpty ? list(path.customers) : list(copy.to)
             let rewritten = copy.rewriteDestination.map { " as \($0)" } ?? ""
-            return "\(to) on \(copy.sendInterface)\(rewritten)"
+            return "\(list(copy.to)) on \(copy.sendInterface)\(rewritten)"
         }
         let copies = hop.copies.filter(\.isPassive).map { "a copy to \(list($0.to)) on \($0.sendInterface)" }
         let source = hop.rewriteSource.map { ", from \($0)" } ?? ""
-        return [title, from, hop.receivedInterface, "→", (onward + copies).joined(separator: "; ") + source]
+        return [title, list(hop.from), hop.receivedInterface, "→", (onward + copies).joined(separator: "; ") + source]
     }
 
     /// The first few of a list, and how many more there are.

@@ -14,7 +14,7 @@ struct Validate: ParsableCommand {
             With --json the keys are stable: version, file, valid; problems, each with line, column, message, mend,
             example, and related (line, column, label); services, each with name, line, isEntry, and paths (customers,
             destinations, servicePorts, request, response); of each hop from, receivedInterface, entry, rewriteSource,
-            copies (to, sendInterface, rewriteDestination, isPassive). An empty from or to stands for the customers.
+            copies (to, sendInterface, rewriteDestination, isPassive).
 
             EXAMPLE
               tapline validate Topologies/four-interface/topology.yaml

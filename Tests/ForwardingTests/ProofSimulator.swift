@@ -35,7 +35,7 @@ struct ProofSimulator {
         self.addresses = addresses.filter { !own.contains($0) }
         var flows: [FlowFields] = []
         for source in self.addresses {
-            for destination in self.addresses {
+            for destination in self.addresses where destination.family == source.family {
                 for number in [tcp, udp, icmp] {
                     var flow = FlowFields()
                     flow.source = source
@@ -66,8 +66,14 @@ struct ProofSimulator {
                 let networks = table.interfaces[leg.interface].addresses.map(\.prefix)
                 for flow in flows {
                     let isTheirs = leg.addresses.contains(flow.source) || networks.contains { $0.contains(flow.source) }
-                    if node.system == .customer, !isTheirs { continue }
+                    let mayBeTheirs = isTheirs || flow.source.isLinkLocal
+                    if node.system == .customer, !mayBeTheirs { continue }
                     guard let entry = reading.matchingEntry(flow, from: leg.mac, on: leg.interface) else { continue }
+                    // To the link they also send from the address that every IPv6 host has.
+                    let matched = table.entries[entry]
+                    if node.system == .customer, !isTheirs, matched.source != nil || matched.destination != nil {
+                        continue
+                    }
                     alive.insert(entry)
                     if node.system != .customer, table.entries[entry].kind == .sequencing {
                         verdict.circles.formUnion(story(of: flow, from: emitter, isAnswer: false).circles)
@@ -83,6 +89,7 @@ struct ProofSimulator {
     /// True where the packet is one that its sender may want an answer to.
     private func asks(_ index: Int, _ leg: ProofLeg, _ flow: FlowFields, _ number: Int) -> Bool {
         let entry = table.entries[number]
+        guard flow.source != flow.destination else { return false }
         if nodes[index].system == .customer { return leg.addresses.contains(flow.source) }
         let hasCustomers = nodes.contains { node in
             node.system == .customer && node.legs.contains { $0.interface == leg.interface }

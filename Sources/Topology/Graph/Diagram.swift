@@ -81,10 +81,8 @@ public struct Diagram: Sendable {
                 for (isResponse, hops) in [(false, path.request), (true, path.response)] {
                     for hop in hops {
                         for copy in hop.copies {
-                            // Where a hop names nobody, it speaks of the customers.
-                            let from = (hop.from.isEmpty ? path.customers : hop.from).compactMap { nodeIndex[$0] }
-                            let to = (copy.to.isEmpty && isResponse ? path.customers : copy.to)
-                                .compactMap { nodeIndex[$0] }
+                            let from = hop.from.compactMap { nodeIndex[$0] }
+                            let to = copy.to.compactMap { nodeIndex[$0] }
                             guard let received = interfaceIndex[hop.receivedInterface],
                                 let send = interfaceIndex[copy.sendInterface]
                             else { continue }
