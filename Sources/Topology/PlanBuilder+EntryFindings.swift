@@ -18,8 +18,9 @@ extension PlanBuilder {
         case .shadowed(let winners):
             let names = winners.map { "\(entryName($0)) on line \(origins[$0].position.line)" }.uniqued()
             why =
-                "\(names.joined(separator: " and ")) \(names.count == 1 ? "takes" : "take") all that it matches, "
-                + precedence(winners[0], over: index)
+                names.count == 1
+                ? "\(names[0]) takes all that it matches, and \(precedence(winners[0], over: index))"
+                : "\(names.joined(separator: " and ")) take all that it matches, and are more specific"
             mend = "remove it, or narrow \(names.count == 1 ? "the other" : "the others")"
             related = winners.map { (origins[$0].position, "\(entryName($0)) is here") }
             if let flow {
@@ -89,11 +90,11 @@ extension PlanBuilder {
     /// Why one entry goes before another.
     private func precedence(_ winner: Int, over index: Int) -> String {
         let (first, second) = (entries[winner], entries[index])
-        if first.kind != second.kind { return "and sequencing entries go first" }
-        if (first.sourceMAC == nil) != (second.sourceMAC == nil) { return "and names the node that sends" }
-        if first.source != second.source { return "and names its source more exactly" }
-        if first.destination != second.destination { return "and names its destination more exactly" }
-        return "and has the narrower service port"
+        if first.kind != second.kind { return "sequencing entries go first" }
+        if (first.sourceMAC == nil) != (second.sourceMAC == nil) { return "names the node that sends" }
+        if first.source != second.source { return "names its source more exactly" }
+        if first.destination != second.destination { return "names its destination more exactly" }
+        return "has the narrower service port"
     }
 
     // MARK: Send targets

@@ -57,7 +57,8 @@ extension Proof {
         let node = world.nodes[leg.node]
         let emitter = world.stations.emitter(leg)
         guard node.system == .customer else { return Sender(emitter: emitter, sources: nil) }
-        let own = node.prefixes + node.legs[leg.leg].addresses.map { IPPrefix(host: $0) }
+        let addresses = node.legs[leg.leg].addresses.filter { !($0.family == .ipv6 && $0.isLinkLocal) }
+        let own = node.prefixes + addresses.map { IPPrefix(host: $0) }
         return Sender(emitter: emitter, sources: links(of: interface) + own)
     }
 
