@@ -252,9 +252,9 @@ extension FileReader {
     }
 
     private func endpoints(_ node: Node?, _ what: String) -> [RawFrameFilter.Endpoint] {
-        nodes.list(node).compactMap { element in
+        nodes.list(node).compactMap { element -> RawFrameFilter.Endpoint? in
             guard let written = nodes.text(element, what) else { return nil }
-            if Self.isName(written.value, limit: 63) { return .node(written) }
+            if InterfaceAddress(written.value) == nil { return .node(written) }
             return nodes.prefix(element, what).map { .prefix($0.value) }
         }
     }
