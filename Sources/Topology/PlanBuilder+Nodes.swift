@@ -52,7 +52,7 @@ extension PlanBuilder {
     }
 
     /// The service addresses that terminal applications with a MAC send address answer for.
-    private func servedAddresses() -> [Int: [IPAddress]] {
+    func servedAddresses() -> [Int: [IPAddress]] {
         var served: [Int: [IPAddress]] = [:]
         for service in services {
             guard let end = service.chain.last, file.nodes[end].kind == .application,
