@@ -95,8 +95,8 @@ final class NodeRuntime: @unchecked Sendable {
         try directory.createNode(plan.name)
         let files = "\(directory.path)/files"
         if mkdir(files, 0o755) != 0, errno != EEXIST { throw .system("cannot make \(files)", errno: errno) }
-        let hosts = "\(files)/\(plan.name).hosts"
-        let resolver = "\(files)/\(plan.name).resolv.conf"
+        let hosts = "\(files)/\(DerivedNames.node(plan.name)).hosts"
+        let resolver = "\(files)/\(DerivedNames.node(plan.name)).resolv.conf"
         try writeSmall(hosts, hostsText)
         try writeSmall(resolver, "# Nothing in the topology resolves names beside /etc/hosts.\n")
         do throws(SystemError) {
@@ -123,7 +123,9 @@ final class NodeRuntime: @unchecked Sendable {
     private var hostsText: String {
         var lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
         let own = plan.legs.flatMap(\.addresses).map(\.address)
-        lines += own.map { "\($0) \(plan.name)" }
+        // Blanks would end the name, and # the line (hosts(5)).
+        let name = String(plan.name.map { $0.isWhitespace || $0 == "#" ? "-" : $0 })
+        lines += own.map { "\($0) \(name)" }
         lines += plan.hosts.map { "\($0.address) \($0.name)" }
         return lines.joined(separator: "\n") + "\n"
     }
