@@ -160,7 +160,12 @@ final class Diagnostics {
 
     init(path: String, text: String) {
         self.path = path
-        lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" || $0 == "\r" }
+        lines = Self.lines(of: text)
+    }
+
+    /// The lines of a text, as YAML breaks them.
+    static func lines(of text: String) -> [Substring] {
+        text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
     }
 
     var isEmpty: Bool { problems.isEmpty }
@@ -168,7 +173,16 @@ final class Diagnostics {
     var count: Int { problems.count }
 
     /// Notes a mistake; a second one at the same place is taken for a consequence of the first.
+    ///
+    /// Where something is missing at the end, YAML says that it is missing on the line after it: the place is moved back
+    /// into the text.
     func error(_ position: SourcePosition, _ message: String, mend: String? = nil) {
+        var position = position
+        if position.line > lines.count {
+            let last = lines.lastIndex { !$0.isEmpty } ?? 0
+            position = SourcePosition(line: last + 1, column: lines[last].unicodeScalars.count + 1)
+        }
+        position.column = min(position.column, lines[position.line - 1].unicodeScalars.count + 1)
         guard positions.insert(position).inserted else { return }
         problems.append(
             TopologyProblem(
