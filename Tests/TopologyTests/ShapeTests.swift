@@ -182,8 +182,8 @@ private func plan(_ text: String) throws -> AppliancePlan {
             ])
         #expect(plan.table.entries[3].targets[0].system == .router)
         #expect(
-            plan.checks[0].steps[0].action
-                == .entry(name: "in", packets: NumberExpectation(.atLeast, 1), bytes: nil, .start))
+            plan.checks[0].steps.map(\.action)
+                == [.entry(name: "in", packets: NumberExpectation(.atLeast, 1), bytes: nil, .start)])
     }
 
     @Test func processesAndChecksAreRead() throws {
