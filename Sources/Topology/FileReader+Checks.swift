@@ -254,11 +254,7 @@ extension FileReader {
     private func endpoints(_ node: Node?, _ what: String) -> [RawFrameFilter.Endpoint] {
         nodes.list(node).compactMap { element -> RawFrameFilter.Endpoint? in
             guard let written = nodes.text(element, what) else { return nil }
-<<<<<<< HEAD
             if !Self.looksLikeAddress(written.value) { return .node(written) }
-=======
-            if InterfaceAddress(written.value) == nil { return .node(written) }
->>>>>>> h/checks
             return nodes.prefix(element, what).map { .prefix($0.value) }
         }
     }
