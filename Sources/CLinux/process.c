@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <limits.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #ifndef SYS_close_range

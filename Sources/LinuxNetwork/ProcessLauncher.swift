@@ -48,9 +48,9 @@ public struct Command: Hashable, Sendable {
 /// The numbers of resource limits (asm-generic/resource.h).
 public enum ResourceLimit {
     /// The largest file that may be written, in octets (RLIMIT_FSIZE).
-    public static let fileSize = Int32(RLIMIT_FSIZE.rawValue)
+    public static let fileSize: Int32 = 1
     /// The largest core dump, in octets (RLIMIT_CORE).
-    public static let core = Int32(RLIMIT_CORE.rawValue)
+    public static let core: Int32 = 4
     /// File locks (RLIMIT_LOCKS), which Linux does not look at.
     public static let locks: Int32 = 10
 }

@@ -69,7 +69,7 @@ import Wire
         #expect(check.steps[4].within == 5000)
         #expect(check.steps[13].timeout == 3000)
         #expect(check.steps[0].line == 23)
-        #expect(check.steps[0].told == "start load")
+        #expect(check.steps[0].told == "start load: sleep 1")
         #expect(check.steps[4].told == "on alice: true")
     }
 
@@ -149,7 +149,8 @@ import Wire
         ("{ name: x, steps: [] }", "the check has no step"),
         ("{ name: x, steps: [{ run: a }] }", "a step must have one of `on`"),
         ("{ name: x, steps: [{ on: alice, run: a }], run: b }", "`run` has no meaning beside `steps`"),
-        ("{ name: x, wait: 1s }", "a check has no key \"wait\""),
+        ("{ name: x, wait: 1s }", "a check must have one of"),
+        ("{ name: x, runs: a }", "a check has no key \"runs\""),
         ("{ name: x, steps: [{ start: load, run: a }] }", "the command has no node to run in"),
         ("{ name: x, steps: [{ finish: load }] }", "no step before this one starts \"load\""),
         ("{ name: x, steps: [{ captured: ids, frames: 1 }] }", "no step before this one captures on \"ids\""),
