@@ -31,7 +31,11 @@ public struct ApplianceClient: Sendable {
     }
 
     private var unknown: ApplianceError {
-        ApplianceError(.name, "there is no topology '\(directory.name)'", mend: "'tapline status' lists all there are")
+        let mend =
+            geteuid() == 0
+            ? "'tapline status' lists all there are"
+            : "'tapline status' lists this user's; those of root are seen with sudo"
+        return ApplianceError(.name, "there is no topology '\(directory.name)'", mend: mend)
     }
 
     private func asked(_ request: ControlRequest) throws(ApplianceError) -> ControlResponse {
@@ -50,9 +54,11 @@ public struct ApplianceClient: Sendable {
     public func status() throws(ApplianceError) -> StatusReport {
         guard directory.exists else { throw unknown }
         if let report = try control.ask(ControlRequest(.status))?.status { return report }
-        guard let state = directory.readState() else { throw unknown }
-        var report = StatusReport(dead: state)
-        if TopologyLock.isHeld(directory) { report.state = state.phase == .starting ? .starting : .stopping }
+        let state = directory.readState()
+        // It may have gone away while it was looked at.
+        guard directory.exists else { throw unknown }
+        var report = state.map(StatusReport.init(dead:)) ?? StatusReport(unreadable: directory.name)
+        if TopologyLock.isHeld(directory) { report.state = state?.phase == .stopping ? .stopping : .starting }
         return report
     }
 
@@ -75,13 +81,23 @@ public struct ApplianceClient: Sendable {
     // MARK: - Down
 
     /// Takes the topology away: its control process does it; where that is gone, or does not end, this process does.
-    public func down() throws(ApplianceError) {
+    ///
+    /// - Returns: Processes that live on in its namespaces, because somebody else started them there.
+    @discardableResult
+    public func down() throws(ApplianceError) -> [Occupant] {
         try Machine.requireRoot()
-        guard directory.exists || hasMarked() else { throw unknown }
+        let names = directory.readState()?.namespaces ?? marked()
+        guard directory.exists || !names.isEmpty else { throw unknown }
+        let occupants = Occupants(of: names)
+        try takeAway()
+        return occupants.remaining()
+    }
+
+    private func takeAway() throws(ApplianceError) {
         let deadline = monotonicMilliseconds() + Self.patience
         var told = false
         while true {
-            if !directory.exists, !hasMarked() { return }
+            if !directory.exists, marked().isEmpty { return }
             if !directory.exists || !TopologyLock.isHeld(directory) {
                 try directory.create()
                 if let lock = try TopologyLock.take(directory) {
@@ -107,13 +123,10 @@ public struct ApplianceClient: Sendable {
         }
     }
 
-    /// True where namespaces bear the topology's mark.
-    private func hasMarked() -> Bool {
-        namesInFolder("/run/netns").contains { name in
-            name.hasPrefix("\(directory.name)-")
-                && (try? NetworkNamespace.mark(of: name))??.hasPrefix(ApplianceState.markPrefix(name: directory.name))
-                    == true
-        }
+    /// The names of the namespaces that bear the topology's mark.
+    private func marked() -> [String] {
+        let all = try? MarkedNamespace.all()
+        return (all ?? []).filter { $0.topology == directory.name }.map(\.name)
     }
 
     // MARK: - Nodes
@@ -121,7 +134,8 @@ public struct ApplianceClient: Sendable {
     /// The names of the nodes, as far as their folders tell.
     public func loggedNodes() throws(ApplianceError) -> [String] {
         guard directory.exists else { throw unknown }
-        return namesInFolder("\(directory.path)/nodes")
+        guard let nodes = directory.readState()?.nodes else { return namesInFolder("\(directory.path)/nodes") }
+        return nodes.filter { access(directory.nodePath($0), F_OK) == 0 }
     }
 
     /// Runs a command in a node with this process's terminal, and returns its status as a shell tells it.

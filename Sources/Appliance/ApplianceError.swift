@@ -1,3 +1,5 @@
+import Glibc
+
 /// The exit statuses of `tapline`; scripts depend on them.
 public enum ExitCode: Int32, Sendable, Codable {
     /// What was asked for has been done, and every check held.
@@ -50,6 +52,15 @@ extension ApplianceError {
     /// The sentence for a system call that failed.
     static func system(_ attempted: String, errno code: Int32, mend: String? = nil) -> ApplianceError {
         ApplianceError(.failed, "\(attempted): \(errorText(code))", mend: mend)
+    }
+
+    /// The sentence for a file or folder of Tapline's own that cannot be written.
+    static func storage(_ attempted: String, errno code: Int32) -> ApplianceError {
+        switch code {
+        case ENOSPC, EDQUOT: .system(attempted, errno: code, mend: "make room on the file system of /run")
+        case EROFS: .system(attempted, errno: code, mend: "/run must be writable: mount a tmpfs on it")
+        default: .system(attempted, errno: code)
+        }
     }
 
     /// `error` as it is where it is one of ours, else its text behind what was attempted.

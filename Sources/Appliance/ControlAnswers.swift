@@ -50,13 +50,15 @@ extension ControlProcess {
             guard let frames = engine?.drops(reason), frames > 0 else { return nil }
             return StatusReport.Drop(reason: reason.name, sentence: reason.sentence, frames: frames)
         }
-        return StatusReport(
+        var report = StatusReport(
             name: plan.name, state: state, run: run, file: file, pid: ownPid, since: since,
             engine: engine.map {
                 StatusReport.Engine(
                     pid: $0.pid, state: $0.state.rawValue, starts: $0.starts, lastEnd: $0.lastEnd,
                     workers: $0.workers, tables: $0.tables)
             }, interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+        if let built { report.problems = Inspection(plan: plan, built: built).problems() }
+        return report
     }
 
     private func nodeStatus(_ node: NodeRuntime) -> StatusReport.Node {
@@ -153,6 +155,8 @@ extension AppliancePlan {
         for node in nodes {
             guard var changed = theirs[node.name] else { return "node \(node.name) is gone" }
             changed.line = node.line
+            // Chosen anew each time a topology comes up.
+            changed.namespace = node.namespace
             if changed != node { return "node \(node.name)" }
         }
         let mine = Set(nodes.map(\.name))

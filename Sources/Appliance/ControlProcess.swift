@@ -22,7 +22,7 @@ public final class ControlProcess: @unchecked Sendable {
         case proveAndStay
     }
 
-    let plan: AppliancePlan
+    private(set) var plan: AppliancePlan
     let file: String
     let directory: StateDirectory
     let loop: EventLoop
@@ -38,7 +38,7 @@ public final class ControlProcess: @unchecked Sendable {
     var table: ForwardingTable
     var nodes: [NodeRuntime] = []
     var engine: EngineSupervisor?
-    private var built: BuiltTopology?
+    private(set) var built: BuiltTopology?
     private var server: ControlServer?
 
     /// - Parameters:
@@ -62,7 +62,7 @@ public final class ControlProcess: @unchecked Sendable {
         state = Mutex(
             ApplianceState(
                 name: plan.name, run: ApplianceState.newRun(), file: file,
-                namespaces: PlanBuilder.namespaces(of: plan)))
+                namespaces: PlanBuilder.namespaces(of: plan), nodes: plan.nodes.map(\.name)))
         let (signals, interruption) = (signals, interruption)
         loop.submit { [loop] in
             loop.watch(signals) { _ in
@@ -113,6 +113,7 @@ public final class ControlProcess: @unchecked Sendable {
         var outcome: Result<Bool, ApplianceError>
         do throws(ApplianceError) {
             try healLeftovers()
+            try avoidOthersNames()
             try refuseForeignNames()
             // From here on there may be something to take away.
             do throws(ApplianceError) {
@@ -177,11 +178,37 @@ public final class ControlProcess: @unchecked Sendable {
     private func healLeftovers() throws(ApplianceError) {
         let leftover = directory.readState()
         try Teardown(directory: directory).takeAway(leftover)
-        for name in namesInFolder(directory.path) where name != "lock" { removeTree("\(directory.path)/\(name)") }
+        for name in namesInFolder(directory.path) { removeTree("\(directory.path)/\(name)") }
         try directory.create()
         if let leftover {
             progress(.note("took away what run \(leftover.run) of '\(plan.name)' had left"))
         }
+    }
+
+    /// Gives a namespace another name where another topology has, or is about to make, one of that name.
+    private func avoidOthersNames() throws(ApplianceError) {
+        // Written before the others' are read: of two that come up at once, at least one sees the other.
+        try changeState { $0.phase = .starting }
+        var taken: Set<String> = []
+        for name in StateDirectory.allNames() {
+            let other = try StateDirectory(name: name)
+            if other.folder != directory.folder { taken.formUnion(other.readState()?.namespaces ?? []) }
+        }
+        for name in Set(namesInFolder("/run/netns")).intersection(PlanBuilder.namespaces(of: plan)) {
+            // What cannot be asked is refused as somebody else's.
+            guard let mark = (try? NetworkNamespace.mark(of: name)) ?? nil, ApplianceState.reading(mark: mark) != nil
+            else { continue }
+            taken.insert(name)
+        }
+        guard !taken.isDisjoint(with: PlanBuilder.namespaces(of: plan)) else { return }
+        for index in plan.nodes.indices where taken.contains(plan.nodes[index].namespace) {
+            plan.nodes[index].namespace = DerivedNames.alternate(plan.nodes[index].namespace, topology: plan.name)
+        }
+        if taken.contains(plan.fabricNamespace) {
+            plan.fabricNamespace = DerivedNames.alternate(plan.fabricNamespace, topology: plan.name)
+        }
+        let namespaces = PlanBuilder.namespaces(of: plan)
+        try changeState { $0.namespaces = namespaces }
     }
 
     /// Nothing that is there already may be taken for ours.
@@ -230,7 +257,7 @@ public final class ControlProcess: @unchecked Sendable {
         progress(.step("building \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces"))
         let mark = state.withLock { $0.mark }
         let built = try PlanBuilder(plan: plan, mark: mark, interruption: interruption).build()
-        self.built = built
+        try? loop.sync { self.built = built }
         logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
         try interruption.check()
         makeNodes(built)
@@ -315,14 +342,15 @@ public final class ControlProcess: @unchecked Sendable {
 
     private func prove() throws(ApplianceError) -> Bool {
         let runner = CheckRunner(
-            directory: directory,
-            sources: CheckRunner.Sources(
-                enter: { [unowned self] name throws(ApplianceError) in try node(name).enter() },
-                entry: { [unowned self] name in try? loop.sync { self.countEntries(name) } },
-                drops: { [unowned self] name in
-                    guard let reason = DropReason.allCases.first(where: { $0.name == name }) else { return nil }
-                    return try? loop.sync { self.engine?.drops(reason) ?? 0 }
-                }), interruption: interruption)
+            sources: CheckSources(
+                plan: plan, directory: directory, interruption: interruption,
+                node: { [unowned self] name throws(ApplianceError) in try node(name) },
+                counters: { [unowned self] in
+                    (try? loop.sync { self.engine?.picture(self.table) }) ?? nil ?? CounterPicture()
+                },
+                engine: { [unowned self] in
+                    (try? loop.sync { (self.engine?.pid, self.engine?.state == .running) }) ?? (nil, false)
+                }))
         var passed = true
         for check in plan.checks {
             progress(.step("checking: \(check.name)"))
@@ -331,16 +359,6 @@ public final class ControlProcess: @unchecked Sendable {
             progress(.check(report))
         }
         return passed
-    }
-
-    /// Packets and bytes of all entries with a name; nil where there is none.
-    private func countEntries(_ name: String) -> (packets: UInt64, bytes: UInt64)? {
-        let entries = table.entries.filter { $0.name == name }
-        guard !entries.isEmpty, let engine else { return nil }
-        return Set(entries.map(\.counter)).reduce((0, 0)) { sum, counter in
-            let count = engine.entry(counter)
-            return (sum.0 + count.packets, sum.1 + count.bytes)
-        }
     }
 
     /// The node of that name.
@@ -365,11 +383,12 @@ public final class ControlProcess: @unchecked Sendable {
             for node in nodes { node.finish() }
             nodes = []
             engine = nil
+            built = nil
         }
-        built = nil
         let last = state.withLock { $0 }
-        let foreign = try Teardown(directory: directory).takeAway(last)
-        for name in foreign { logger.warning("left alone: \(name) does not bear this topology's mark") }
+        let left = try Teardown(directory: directory).takeAway(last)
+        for name in left.foreign { logger.warning("left alone: \(name) does not bear this topology's mark") }
+        for occupant in left.occupants { progress(.note(occupant.sentence)) }
         try? loop.sync { [self] in
             server?.close()
             server = nil

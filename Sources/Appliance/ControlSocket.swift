@@ -164,7 +164,7 @@ struct ControlClient {
             return nil
         }
         guard connected == 0 else {
-            if errno == ECONNREFUSED || errno == ENOENT { return nil }
+            if [ECONNREFUSED, ENOENT, ENOTDIR, ENOTSOCK].contains(errno) { return nil }
             throw .system("cannot reach the control process of '\(directory.name)'", errno: errno)
         }
         guard writeAll(descriptor, try JSONLine.encode(request)) else { return nil }

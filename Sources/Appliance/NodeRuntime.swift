@@ -25,16 +25,17 @@ final class NodeRuntime: @unchecked Sendable {
     let plan: NodePlan
     let directory: StateDirectory
     private let topology: AppliancePlan
-    private let loop: EventLoop
-    private let namespace: NetworkNamespace
+    let loop: EventLoop
+    let namespace: NetworkNamespace
     private let record: @Sendable (RecordedProcess) -> Void
 
     private(set) var state: State
     private(set) var restarts = 0
     private(set) var lastEnd: String?
-    private var initProcess: Pidfd?
+    private(set) var initProcess: Pidfd?
     private var log: OutputLog?
-    private var process: Pidfd?
+    /// The process of the `run` command.
+    private(set) var process: Pidfd?
     private var startedAt = 0
     private var pause = NodeRuntime.shortestPause
     private var closing = false
@@ -94,15 +95,15 @@ final class NodeRuntime: @unchecked Sendable {
         try directory.createNode(plan.name)
         let files = "\(directory.path)/files"
         if mkdir(files, 0o755) != 0, errno != EEXIST { throw .system("cannot make \(files)", errno: errno) }
-        let hosts = "\(files)/\(plan.name).hosts"
-        let resolver = "\(files)/\(plan.name).resolv.conf"
+        let hosts = "\(files)/\(DerivedNames.node(plan.name)).hosts"
+        let resolver = "\(files)/\(DerivedNames.node(plan.name)).resolv.conf"
         try writeSmall(hosts, hostsText)
         try writeSmall(resolver, "# Nothing in the topology resolves names beside /etc/hosts.\n")
         do throws(SystemError) {
             let started = try ProcessLauncher.startInit(
                 in: namespace,
                 view: NodeView(
-                    directory: directory.nodePath(plan.name),
+                    directory: directory.nodePath(plan.name), topologyDirectory: topology.directory,
                     binds: ["/etc/hosts": hosts, "/etc/resolv.conf": resolver]))
             initProcess = started
             if let process = RecordedProcess(pid: started.pid, what: "init of \(plan.name)") { record(process) }
@@ -122,7 +123,9 @@ final class NodeRuntime: @unchecked Sendable {
     private var hostsText: String {
         var lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
         let own = plan.legs.flatMap(\.addresses).map(\.address)
-        lines += own.map { "\($0) \(plan.name)" }
+        // Blanks would end the name, and # the line (hosts(5)).
+        let name = String(plan.name.map { $0.isWhitespace || $0 == "#" ? "-" : $0 })
+        lines += own.map { "\($0) \(name)" }
         lines += plan.hosts.map { "\($0.address) \($0.name)" }
         return lines.joined(separator: "\n") + "\n"
     }
@@ -245,7 +248,71 @@ final class NodeRuntime: @unchecked Sendable {
                 .machine, "\(place): a program is missing: \(command)",
                 mend: "install \(program), or correct the command", details: lines)
         }
-        return ApplianceError(.failed, "\(place): \(what): \(command)", details: lines)
+        return ApplianceError(.failed, "\(place): \(what): \(command)", mend: mend(lines), details: lines)
+    }
+
+    /// What a program that changes its user meets where there is no other user.
+    private func mend(_ lines: [String]) -> String? {
+        let refusals = ["Invalid argument", "Operation not permitted"]
+        guard lines.contains(where: { line in refusals.contains(where: line.contains) }), !UserNamespace.hasOtherUsers
+        else { return nil }
+        return "if it changes its user: let it stay root, or give this user subordinate ones (newuidmap of the package "
+            + "uidmap, lines in /etc/subuid and /etc/subgid), or run it with sudo"
+    }
+
+    // MARK: - Brought back by a check, in a thread of the caller's
+
+    /// Makes the node's application run and be ready again: waits for the one that runs, or starts it.
+    ///
+    /// - Parameter anew: One that runs is ended first.
+    func bringBack(anew: Bool, _ interruption: Interruption) throws(ApplianceError) {
+        guard let run = plan.process.run else { return }
+        let running: (child: Pidfd?, isWhole: Bool)
+        do {
+            running = try loop.sync {
+                self.pause = Self.shortestPause
+                if let process = self.process, !process.hasEnded, !anew { return (process, true) }
+                // From here on nothing else starts it.
+                self.state = .starting
+                let child = self.process
+                if let child { self.loop.unwatch(child.descriptor) }
+                self.process = nil
+                return (child, false)
+            }
+        } catch { throw .wrapping(error, "cannot bring back \(place)") }
+        if running.isWhole {
+            let (entrance, node) = try enter()
+            try waitUntilReady(running.child, entrance, node, interruption)
+            return
+        }
+        if let old = running.child { CommandRun.end(old) }
+        try waitForDyingInit()
+        let (entrance, node) = try enter()
+        let log: OutputLog
+        do { log = try loop.sync { try self.openLog() } } catch { throw .wrapping(error, "cannot open the log") }
+        let child = try spawn(run, entrance, node, log)
+        do {
+            try loop.sync {
+                self.restarts += 1
+                self.process = child
+                self.startedAt = monotonicMilliseconds()
+            }
+        } catch { throw .wrapping(error, "cannot start \(place)") }
+        try waitUntilReady(child, entrance, node, interruption)
+        do {
+            try loop.sync {
+                self.state = .ready
+                self.watch(child)
+            }
+        } catch { throw .wrapping(error, "cannot watch \(place)") }
+    }
+
+    /// An init that was killed ends when all of the node's processes have been reaped.
+    private func waitForDyingInit() throws(ApplianceError) {
+        let current: Pidfd?
+        do { current = try loop.sync { self.initProcess } } catch { throw .wrapping(error, "cannot enter \(place)") }
+        guard let current, isDying(current.pid) else { return }
+        if current.waitForEnd(milliseconds: 5000) { _ = try? current.statusIfEnded() }
     }
 
     // MARK: - Staying up, on the loop's thread

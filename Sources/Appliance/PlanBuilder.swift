@@ -8,6 +8,8 @@ import Wire
 struct BuiltTopology: Sendable {
     /// By the nodes' names.
     var namespaces: [String: NetworkNamespace]
+    /// Where the bridges are; nil where there is none.
+    var fabric: NetworkNamespace?
     /// The TAPs, in the order of the interfaces.
     var taps: [TapDevice]
 
@@ -71,7 +73,7 @@ struct PlanBuilder: Sendable {
                 try furnish(node, namespace, ready, shared)
             }
         }
-        return BuiltTopology(namespaces: namespaces, taps: taps)
+        return BuiltTopology(namespaces: namespaces, fabric: shared, taps: taps)
     }
 
     private func attempting<Value>(
@@ -83,6 +85,10 @@ struct PlanBuilder: Sendable {
     /// The kernel's refusal as a sentence with its mend.
     static func explained(_ error: SystemError, _ place: String) -> ApplianceError {
         switch error.errno {
+        case _ where error.operation == "write the sysctl" && UserNamespace.isEntered:
+            ApplianceError(
+                .machine, "\(place): \(error)",
+                mend: "if its name and value are right, only root may write it: take it out, or run it with sudo")
         case EPERM, EACCES:
             ApplianceError(.machine, "\(place): \(error)", mend: "run it as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN")
         case ENOENT where error.description.contains("/dev/net/tun"), ENODEV where error.description.contains("tun"):
@@ -164,6 +170,7 @@ struct PlanBuilder: Sendable {
         let late = node.sysctls.filter { concernsDevice($0, of: node) }.map { (name: $0.name, value: $0.value) }
         if !late.isEmpty { try Sysctl.write(late, in: namespace) }
         for address in node.loopback { try netlink.addAddress(LinkAddress(address), link: 1) }
+        for prefix in node.local { try netlink.addRoute(Route(prefix, link: 1, kind: .local)) }
         for (leg, link) in zip(node.legs, links) {
             for address in leg.addresses {
                 try netlink.addAddress(LinkAddress(address.address, length: address.length), link: link)

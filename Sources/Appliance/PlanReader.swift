@@ -5,8 +5,17 @@ import Topology
 public enum PlanReader {
     /// The plan of the file at `path`.
     ///
-    /// - Parameter name: A name in place of the file's.
-    public static func plan(_ path: String, name: String? = nil) throws(ApplianceError) -> AppliancePlan {
+    /// - Parameters:
+    ///   - name: A name in place of the file's.
+    ///   - isBrief: Whether a mistake is told in one line, without the line of the file.
+    public static func plan(_ path: String, name: String? = nil, brief isBrief: Bool = false) throws(ApplianceError)
+        -> AppliancePlan
+    {
+        if access(path, R_OK) != 0, errno == EACCES {
+            throw ApplianceError(
+                .machine, "\(path) cannot be read by this user",
+                mend: "allow it with chmod, for the folders on the way to it too, or run it with sudo")
+        }
         do throws(TopologyError) {
             var plan = try Planner.plan(try TopologyFile.read(path), name: name)
             // Commands start there from inside mount namespaces, where no current folder is left.
@@ -16,7 +25,9 @@ public enum PlanReader {
             let count = error.problems.count
             throw ApplianceError(
                 .file, "\(path) has \(count == 1 ? "a mistake" : "\(count) mistakes")",
-                details: error.problems.flatMap { "\($0)".split(separator: "\n").map(String.init) })
+                details: error.problems.flatMap {
+                    (isBrief ? $0.summary : $0.description).split(separator: "\n").map(String.init)
+                })
         }
     }
 

@@ -114,6 +114,8 @@ public struct StatusReport: Codable, Sendable {
     public var nodes: [Node]
     /// The reasons that have counted anything.
     public var drops: [Drop]
+    /// What is not as it was made, one sentence with its mend each: a device that is gone, a namespace without a name.
+    public var problems: [String] = []
 
     /// What can be told of a topology whose control process is gone.
     public init(dead state: ApplianceState) {
@@ -125,6 +127,19 @@ public struct StatusReport: Codable, Sendable {
         interfaces = []
         nodes = []
         drops = []
+    }
+
+    /// What can be told where the state cannot be read.
+    public init(unreadable name: String) {
+        self.name = name
+        state = .dead
+        run = ""
+        file = ""
+        since = 0
+        interfaces = []
+        nodes = []
+        drops = []
+        problems = ["its state cannot be read; 'tapline down \(name)' takes away what bears its mark"]
     }
 
     /// Memberwise.

@@ -8,31 +8,50 @@ import LinuxNetwork
 struct Teardown {
     let directory: StateDirectory
 
+    /// What was found and not taken away.
+    struct Report {
+        /// Namespaces that bear the topology's name and not its mark.
+        var foreign: [String] = []
+        /// Processes that somebody else started in the topology's namespaces.
+        var occupants: [Occupant] = []
+    }
+
     /// Ends the processes of `state`, and deletes every namespace that is marked as this topology's.
     ///
-    /// - Returns: The names of namespaces that bear the topology's name and not its mark: they were left alone.
+    /// - Parameter state: What was intended; nil where that cannot be read: then every namespace of the machine is
+    ///   asked for its mark.
     @discardableResult
-    func takeAway(_ state: ApplianceState?) throws(ApplianceError) -> [String] {
+    func takeAway(_ state: ApplianceState?) throws(ApplianceError) -> Report {
         for process in state?.processes ?? [] where process.isAlive { end(process) }
-        var foreign: [String] = []
+        var report = Report()
         var failure: ApplianceError?
         let intended = Set(state?.namespaces ?? [])
-        let found = namesInFolder("/run/netns").filter { $0.hasPrefix("\(directory.name)-") || intended.contains($0) }
+        let found = namesInFolder("/run/netns").filter { name in
+            state == nil || name.hasPrefix("\(directory.folder)-") || intended.contains(name)
+        }
+        let before = Occupants(of: found.filter { (try? ownership(of: $0)) == .ours })
         for name in found {
             do throws(SystemError) {
                 switch try ownership(of: name) {
                 case .ours: try NetworkNamespace.delete(name)
                 // Where we were ended between making the file and mounting the namespace on it.
                 case .stale where intended.contains(name): try NetworkNamespace.delete(name)
-                case .stale, .foreign: foreign.append(name)
+                case .stale, .foreign: if name.hasPrefix("\(directory.folder)-") { report.foreign.append(name) }
                 case .gone: break
                 }
             } catch {
+                // What bears neither the name nor the mark is somebody else's, whatever is wrong with it.
+                guard intended.contains(name) || name.hasPrefix("\(directory.folder)-") else { continue }
                 failure = failure ?? ApplianceError(.failed, "cannot take away the namespace \(name): \(error)")
             }
         }
+        // Where somebody else deleted the last name, or we were ended before we made the first.
+        do throws(SystemError) { try NetworkNamespace.tidyDirectory() } catch {
+            failure = failure ?? ApplianceError(.failed, "cannot tidy /run/netns: \(error)")
+        }
         if let failure { throw failure }
-        return foreign
+        report.occupants = before.remaining()
+        return report
     }
 
     private enum Ownership {
@@ -60,5 +79,27 @@ struct Teardown {
         guard process.pid != getpid(), let descriptor = try? Pidfd(pid: process.pid), process.isAlive else { return }
         try? descriptor.signal(SIGKILL)
         _ = descriptor.waitForEnd(milliseconds: 5000)
+    }
+}
+
+/// A network namespace of the machine that bears a mark of Tapline's.
+public struct MarkedNamespace: Hashable, Sendable {
+    /// Its name under /run/netns.
+    public var name: String
+    /// The topology whose mark it bears.
+    public var topology: String
+    /// The run of it.
+    public var run: String
+
+    /// Every one of the machine, in the order of the names.
+    public static func all() throws(ApplianceError) -> [MarkedNamespace] {
+        do throws(SystemError) {
+            return try NetworkNamespace.list().compactMap { entry in
+                guard let mark = entry.mark, let read = ApplianceState.reading(mark: mark) else { return nil }
+                return MarkedNamespace(name: entry.name, topology: read.topology, run: read.run)
+            }
+        } catch {
+            throw .wrapping(error, "cannot look for what Tapline has made")
+        }
     }
 }

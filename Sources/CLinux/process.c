@@ -5,11 +5,14 @@
 #include <linux/magic.h>
 #include <limits.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
+
+_Static_assert(CLINUX_LIMIT_FILE_SIZE == RLIMIT_FSIZE && CLINUX_LIMIT_CORE == RLIMIT_CORE, "as in clinux.h");
 
 enum { MAX_BINDS = 16, MAX_PLACED = 512 };
 
@@ -134,10 +137,12 @@ __attribute__((noreturn)) static void run_init(const struct clinux_node_init *no
     umount2("/run/netns", MNT_DETACH);
 
     // What lies in /run is opened before it is covered.
-    int directory = -1, binds[MAX_BINDS];
-    if (node->directory) {
-        directory = open(node->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (directory < 0) fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
+    const char *folders[] = {node->topology_directory, node->directory};
+    int opened[2] = {-1, -1}, binds[MAX_BINDS];
+    for (size_t i = 0; i < 2; i++) {
+        if (!folders[i] || strncmp(folders[i], "/run/", 5) != 0) continue;
+        opened[i] = open(folders[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (opened[i] < 0) fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
     }
     for (size_t i = 0; i < node->bind_count; i++) {
         binds[i] = open(node->binds[i].source, O_PATH | O_CLOEXEC);
@@ -149,8 +154,9 @@ __attribute__((noreturn)) static void run_init(const struct clinux_node_init *no
     if (mount("tapline", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m") < 0)
         fail(pipe, CLINUX_STAGE_MOUNT_RUN);
     if (mkdir("/run/lock", 0777) == 0) chmod("/run/lock", 01777);
-    if (node->directory && strncmp(node->directory, "/run/", 5) == 0) {
-        if (make_directories(node->directory, 1) < 0 || bind_descriptor(directory, node->directory) < 0)
+    for (size_t i = 0; i < 2; i++) {
+        if (opened[i] < 0) continue;
+        if (make_directories(folders[i], 1) < 0 || bind_descriptor(opened[i], folders[i]) < 0)
             fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
     }
     for (size_t i = 0; i < node->bind_count; i++) {
@@ -239,12 +245,21 @@ static int place_descriptors(const struct clinux_spawn *spawn, int pipe) {
     return pipe;
 }
 
-__attribute__((noreturn)) static void run_program(const struct clinux_spawn *spawn, int pipe) {
-    if (spawn->parent_death_signal) prctl(PR_SET_PDEATHSIG, spawn->parent_death_signal, 0, 0, 0);
+/// - parent: the caller's pid, where the child can see it; 0 in a node, whose init ends the child with itself.
+__attribute__((noreturn)) static void run_program(const struct clinux_spawn *spawn, int pipe, pid_t parent) {
+    if (spawn->parent_death_signal) {
+        prctl(PR_SET_PDEATHSIG, spawn->parent_death_signal, 0, 0, 0);
+        // A parent that died before that sends nothing any more.
+        if (parent && getppid() != parent) _exit(127);
+    }
     if (!spawn->keep_session && setsid() < 0) fail(pipe, CLINUX_STAGE_SESSION);
     if (spawn->working_directory && chdir(spawn->working_directory) < 0) fail(pipe, CLINUX_STAGE_WORKING_DIRECTORY);
     int placed = place_descriptors(spawn, pipe);
     if (placed < 0) fail(pipe, CLINUX_STAGE_DESCRIPTORS);
+    for (size_t i = 0; i < spawn->limit_count; i++) {
+        struct rlimit limit = {.rlim_cur = spawn->limits[i].value, .rlim_max = spawn->limits[i].value};
+        if (setrlimit((__rlimit_resource_t)spawn->limits[i].resource, &limit) < 0) fail(placed, CLINUX_STAGE_LIMITS);
+    }
     reset_signals();
     if (!spawn->keep_session) umask(022);
     execve(spawn->path, spawn->arguments, spawn->environment);
@@ -257,7 +272,7 @@ __attribute__((noreturn)) static void run_in_node(const struct clinux_spawn *spa
     if (setns(spawn->node, CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID) < 0) fail(pipe, CLINUX_STAGE_JOIN_NODE);
     pid_t pid = raw_clone(CLONE_PARENT | SIGCHLD);
     if (pid < 0) fail(pipe, CLINUX_STAGE_SECOND_CLONE);
-    if (pid == 0) run_program(spawn, pipe);
+    if (pid == 0) run_program(spawn, pipe, 0);
     struct report report = {.stage = CLINUX_STAGE_NONE, .pid = pid};
     if (write(pipe, &report, sizeof report) != sizeof report) _exit(1);
     _exit(0);
@@ -272,12 +287,13 @@ pid_t clinux_spawn(const struct clinux_spawn *spawn, enum clinux_stage *stage) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t parent = getpid();
     pid_t first = raw_clone(SIGCHLD);
     int error = errno;
     if (first == 0) {
         close(ends[0]);
         if (spawn->node >= 0) run_in_node(spawn, ends[1]);
-        run_program(spawn, ends[1]);
+        run_program(spawn, ends[1], parent);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(ends[1]);

@@ -66,8 +66,8 @@ enum NamespaceDirectory {
         try removeWhereEmpty()
     }
 
-    /// Takes the directory's mount away where it was Tapline's and was left with nothing in it.
-    static func removeLeftover() throws(SystemError) {
+    /// Takes the directory's mount away where it is Tapline's and nothing is in it any more.
+    static func tidy() throws(SystemError) {
         let lock = try lock()
         defer { withExtendedLifetime(lock) {} }
         try removeWhereEmpty()

@@ -51,9 +51,10 @@ extension NetworkNamespace {
         try NamespaceDirectory.withdraw(try NamespaceDirectory.path(of: name), name)
     }
 
-    /// Takes away what was mounted for the first name, where the last one has gone without doing so.
-    public static func removeEmptyDirectory() throws(SystemError) {
-        try NamespaceDirectory.removeLeftover()
+    /// Takes away the mount on /run/netns that Tapline made, where the last name in it has gone by another hand than
+    /// `delete`.
+    public static func tidyDirectory() throws(SystemError) {
+        try NamespaceDirectory.tidy()
     }
 
     /// The mark (the alias of its lo) of the namespace called `name`; nil where it has none.

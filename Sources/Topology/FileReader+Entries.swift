@@ -2,17 +2,13 @@ import Forwarding
 import Wire
 import Yams
 
+/// Which end of the chain an entry's packets go to, as the file has it.
+enum EntryDirection: String, CaseIterable {
+    case request
+    case response
+}
+
 extension FileReader {
-    private static let entryKeys = [
-        "name", "received-interface", "source", "destination", "service-port", "direction", "rewrite-source", "to",
-    ]
-    private static let targetKeys = ["interface", "application", "node", "mac", "network", "neighbour", "system"]
-
-    private enum Direction: String, CaseIterable {
-        case request
-        case response
-    }
-
     /// How the file calls the destination system types.
     static let systems: [(name: String, system: DestinationSystemType)] = [
         ("passive-application", .passiveApplication), ("inline-application", .inlineApplication),
@@ -22,29 +18,27 @@ extension FileReader {
 
     /// The entries by hand of both tables.
     func entries(_ node: Node) -> [RawEntry] {
-        let fields = nodes.fields(node, "entries", keys: ["distribution", "sequencing"])
+        let fields = nodes.fields(node, "entries", Grammar.entries)
         return nodes.list(fields["distribution"]).compactMap { entry($0, .distribution) }
             + nodes.list(fields["sequencing"]).compactMap { entry($0, .sequencing) }
     }
 
     private func entry(_ node: Node, _ kind: EntryKind) -> RawEntry? {
         let what = kind == .distribution ? "a distribution entry" : "a sequencing entry"
-        let fields = nodes.fields(node, what, keys: Self.entryKeys)
+        let fields = nodes.fields(node, what, Grammar.entry)
         var isWhole = true
-        for key in ["name", "received-interface", "to"] where fields[key] == nil {
+        for key in Grammar.entry.keys.filter(\.isRequired).map(\.name) where fields[key] == nil {
             guard fields.isMapping else { return nil }
             diagnostics.error(node.position, "\(what) has no `\(key)`", mend: "add `\(key): …`")
             isWhole = false
         }
         let name = nodes.text(fields["name"], "the name of \(what)")
-        if let name, name.value.isEmpty || name.value.unicodeScalars.contains(where: { $0.value <= 0x20 }) {
-            diagnostics.error(name.position, "the name of \(what) holds a blank", mend: "use letters, digits, - and .")
-        }
+        if let name { checkName(name, "entry") }
         let received = nodes.text(fields["received-interface"], "`received-interface`")
         let source = endpoint(fields["source"], "`source`")
         let destination = endpoint(fields["destination"], "`destination`")
         let ports = nodes.list(fields["service-port"]).compactMap { nodes.port($0, "`service-port`") }
-        let direction: Located<Direction>? = nodes.choice(fields["direction"], "`direction`")
+        let direction: Located<EntryDirection>? = nodes.choice(fields["direction"], "`direction`")
         let rewrite = nodes.address(fields["rewrite-source"], "`rewrite-source`")
         let targets = nodes.list(fields["to"]).compactMap { target($0) }
         guard isWhole, let name, let received else { return nil }
@@ -66,13 +60,17 @@ extension FileReader {
             rewriteSource: rewrite?.map { $0.value.address }, targets: targets)
     }
 
+    /// True for what is meant as an address or a prefix, right or wrong; everything else may be a node's name.
+    static func looksLikeAddress(_ text: String) -> Bool {
+        text.utf8.contains { ".:/".utf8.contains($0) }
+            && text.utf8.allSatisfy { "0123456789abcdefABCDEF.:/".utf8.contains($0) }
+    }
+
     private func endpoint(_ node: Node?, _ what: String) -> Located<RawEndpoint>? {
         guard let written = nodes.text(node, what) else { return nil }
         if written.value == "any" { return Located(.any, written.position) }
         if let mac = MACAddress(written.value) { return Located(.mac(mac), written.position) }
-        if Self.isName(written.value, limit: 63), IPAddress(written.value) == nil {
-            return Located(.node(written.value), written.position)
-        }
+        guard Self.looksLikeAddress(written.value) else { return Located(.node(written.value), written.position) }
         return nodes.prefix(node, what).map { $0.map { RawEndpoint.prefix($0) } }
     }
 
@@ -81,8 +79,8 @@ extension FileReader {
             guard let name = nodes.text(node, "a target") else { return nil }
             return RawTarget(position: node.position, interface: nil, address: .node(name), system: nil)
         }
-        let fields = nodes.fields(node, "a target", keys: Self.targetKeys)
-        let kinds = ["application", "node", "mac", "network", "neighbour"].filter { fields[$0] != nil }
+        let fields = nodes.fields(node, "a target", Grammar.target)
+        let kinds = Grammar.target.kinds.filter { fields[$0] != nil }
         guard kinds.count == 1 else {
             diagnostics.error(
                 node.position, "a target has \(kinds.isEmpty ? "no send address" : "several send addresses")",

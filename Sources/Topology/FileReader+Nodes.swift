@@ -1,35 +1,33 @@
 import Wire
 import Yams
 
+/// What a send address of an application is.
+enum SendMode: String, CaseIterable {
+    case mac
+    case network
+}
+
 extension FileReader {
-    private static let common = [
-        "setup", "run", "ready", "ready-timeout", "restart", "depends", "environment", "offload", "sysctls", "routes",
-        "hosts",
-    ]
-    private static let applicationKeys =
-        ["type", "attach", "passive", "transparent", "active-responses", "send"] + common
-    private static let customerKeys = ["interface", "address", "prefixes"] + common
-    private static let routerKeys = ["interface", "address"] + common
-
-    /// What a send address of an application is.
-    private enum SendMode: String, CaseIterable {
-        case mac
-        case network
-    }
-
     /// A customer, application or router.
     func node(_ name: Located<String>, _ value: Node, _ kind: NodeKind) -> RawNode {
         let subject = "\(kind.rawValue) \(quoted(name.value))"
         var node = RawNode(name: name, kind: kind)
-        let keys: [String]
-        switch kind {
-        case .customer: keys = Self.customerKeys
-        case .application: keys = Self.applicationKeys
-        case .router: keys = Self.routerKeys
-        }
-        let fields = nodes.fields(value, subject, keys: keys)
+        let grammar =
+            switch kind {
+            case .customer: Grammar.customer
+            case .application: Grammar.application
+            case .router: Grammar.router
+            }
+        let fields = nodes.fields(value, subject, grammar)
         if kind == .application {
             application(&node, fields)
+        } else if fields["attach"] != nil {
+            for key in ["interface", "address"] where fields[key] != nil {
+                diagnostics.error(
+                    fields.position(of: key), "\(subject) has `\(key)` beside `attach`",
+                    mend: "write { interface: …, address: … } inside `attach`")
+            }
+            attach(&node, fields)
         } else {
             let position = fields.position(of: "interface")
             if let interface = nodes.text(fields["interface"], "the interface of \(subject)") {
@@ -60,24 +58,7 @@ extension FileReader {
         if let mode: Located<SendMode> = nodes.choice(fields["send"], "`send`"), mode.value == .network {
             node.networkAddress = mode.position
         }
-        guard let attach = fields["attach"] else {
-            guard fields.isMapping else { return }
-            diagnostics.error(
-                node.name.position, "\(fields.subject) is attached to no interface",
-                mend: "add `attach: { in: …, out: … }`")
-            return
-        }
-        if case .scalar = attach {
-            node.inLeg = leg(attach, "`attach`")
-        } else {
-            let sides = nodes.fields(attach, "`attach`", keys: ["in", "out"])
-            node.inLeg = sides["in"].flatMap { leg($0, "`in`") }
-            node.outLeg = sides["out"].flatMap { leg($0, "`out`") }
-            if sides["in"] == nil, sides.isMapping {
-                diagnostics.error(
-                    sides.position, "\(fields.subject) has no interface for what comes in", mend: "add `in: …`")
-            }
-        }
+        attach(&node, fields)
         if node.passive, let out = node.outLeg {
             diagnostics.error(
                 out.interface.position, "\(fields.subject) is passive and has an interface to pass packets on",
@@ -105,11 +86,33 @@ extension FileReader {
         }
     }
 
+    /// The interfaces of an application or a router.
+    private func attach(_ node: inout RawNode, _ fields: Fields) {
+        guard let attach = fields["attach"] else {
+            guard fields.isMapping else { return }
+            diagnostics.error(
+                node.name.position, "\(fields.subject) is attached to no interface",
+                mend: "add `attach: { in: …, out: … }`")
+            return
+        }
+        if case .scalar = attach {
+            node.inLeg = leg(attach, "`attach`")
+            return
+        }
+        let sides = nodes.fields(attach, "`attach`", Grammar.attachment)
+        node.inLeg = sides["in"].flatMap { leg($0, "`in`") }
+        node.outLeg = sides["out"].flatMap { leg($0, "`out`") }
+        if sides["in"] == nil, sides.isMapping {
+            diagnostics.error(
+                sides.position, "\(fields.subject) has no interface for what comes in", mend: "add `in: …`")
+        }
+    }
+
     private func leg(_ node: Node, _ what: String) -> RawLeg? {
         if case .scalar = node {
             return nodes.text(node, what).map { RawLeg(interface: $0, addresses: nil, position: node.position) }
         }
-        let fields = nodes.fields(node, what, keys: ["interface", "address"])
+        let fields = nodes.fields(node, what, Grammar.leg)
         guard let interface = nodes.text(fields["interface"], "the interface of \(what)") else {
             if fields["interface"] == nil {
                 diagnostics.error(node.position, "\(what) names no interface", mend: "add `interface: …`")
@@ -156,31 +159,28 @@ extension FileReader {
             if scalar.string == "started" { return .started }
             diagnostics.error(
                 node.position, "`ready` of \(subject) is \(node.shape)",
-                mend: "write { run: command }, { tcp: 80 }, { http: 80 } or started")
+                mend: Spelling.nearest(to: scalar.string, among: ["started"]).map { "did you mean \(quoted($0))?" }
+                    ?? "write { run: command }, { tcp: 80 }, { http: 80 } or started")
             return .started
         }
-        let fields = nodes.fields(node, "`ready`", keys: ["run", "tcp", "http", "address", "path", "host", "status"])
-        let kinds = ["run", "tcp", "http"].filter { fields[$0] != nil }
-        guard kinds.count == 1 else {
+        let fields = nodes.fields(node, "`ready`", Grammar.readiness)
+        guard let kind = nodes.kind(of: fields, Grammar.readiness) else {
             guard fields.isMapping else { return .started }
             diagnostics.error(
                 node.position, "`ready` must have one of `run`, `tcp` and `http`",
                 mend: "write { run: command }, { tcp: 80 } or { http: 80, path: / }")
             return .started
         }
-        for key in ["path", "host", "status"] where fields[key] != nil && kinds[0] != "http" {
-            diagnostics.error(fields.position(of: key), "`\(key)` belongs to `http`", mend: "remove it")
-        }
-        if kinds[0] == "run" {
+        if kind == "run" {
             return nodes.text(fields["run"], "`run` of `ready`").map { .command($0.value) } ?? .started
         }
         var address = IPAddress(ipv4: 0x7F00_0001)
         if let written = nodes.address(fields["address"], "the address of `ready`") {
             address = written.value.value.address
         }
-        guard let port = nodes.integer(fields[kinds[0]], "the port of `ready`", in: 1...65535) else { return .started }
+        guard let port = nodes.integer(fields[kind], "the port of `ready`", in: 1...65535) else { return .started }
         let number = UInt16(port.value)
-        if kinds[0] == "tcp" { return .tcp(address: address, port: number) }
+        if kind == "tcp" { return .tcp(address: address, port: number) }
         return .http(
             address: address, port: number, path: nodes.text(fields["path"], "`path`")?.value ?? "/",
             host: nodes.text(fields["host"], "`host`")?.value
@@ -214,7 +214,7 @@ extension FileReader {
             }
         }
         for item in nodes.list(fields["routes"]) {
-            let route = nodes.fields(item, "a route", keys: ["to", "via"])
+            let route = nodes.fields(item, "a route", Grammar.route)
             let via = nodes.address(route["via"], "the next hop of a route")
             let destination: IPPrefix?
             if route["to"]?.scalar?.string == "default" {

@@ -10,10 +10,6 @@ struct FileReader {
         nodes = NodeReader(diagnostics: diagnostics)
     }
 
-    private static let sections = [
-        "name", "interfaces", "customers", "applications", "routers", "services", "entries", "checks", "engine",
-    ]
-
     /// The raw form; nil where nothing can be said of the content.
     func read(_ text: String, path: String) -> TopologyFile? {
         guard let root = YAMLText.compose(text, diagnostics) else { return nil }
@@ -22,12 +18,12 @@ struct FileReader {
                 root.position, "the file must be a mapping, and is \(root.shape)", mend: "begin with `name: …`")
             return nil
         }
-        let fields = nodes.fields(root, "the file", keys: Self.sections)
+        let fields = nodes.fields(root, "the file", Grammar.file)
         var name = Located("topology", root.position)
         if let node = fields["name"] {
             if let written = nodes.text(node, "name") {
                 name = written
-                checkName(written, "topology", limit: 40)
+                checkName(written, "topology")
             }
         } else {
             diagnostics.error(root.position, "the topology has no name", mend: "add `name: …`")
@@ -40,45 +36,53 @@ struct FileReader {
         for (section, kind) in sections {
             guard let node = fields[section] else { continue }
             for (name, value) in nodes.entries(node, section).pairs {
-                checkName(name, kind.rawValue, limit: 63)
+                checkName(name, kind.rawValue, isNode: true)
                 file.nodes.append(self.node(name, value, kind))
             }
         }
         file.nodes.sort { $0.name.position < $1.name.position }
         if let node = fields["services"] {
             for (name, value) in nodes.entries(node, "services").pairs {
-                checkName(name, "service", limit: 63)
+                checkName(name, "service")
                 file.services.append(service(name, value))
             }
+        }
+        for names in [file.interfaces.map(\.name), file.nodes.map(\.name), file.services.map(\.name)] {
+            checkDistinct(names)
         }
         if let node = fields["entries"] { file.entries = entries(node) }
         for node in nodes.list(fields["checks"]) {
             if let check = check(node) { file.checks.append(check) }
         }
         if let node = fields["engine"] {
-            let engine = nodes.fields(node, "engine", keys: ["workers"])
-            file.workers = nodes.integer(engine["workers"], "the number of workers", in: 1...256)?.value ?? 1
+            let engine = nodes.fields(node, "engine", Grammar.engine)
+            file.workers = nodes.integer(engine["workers"], "the number of workers", in: Grammar.workers)?.value ?? 1
         }
         return file
     }
 
-    /// Names become parts of namespace, device and entry names.
-    func checkName(_ name: Located<String>, _ kind: String, limit: Int) {
-        guard !Self.isName(name.value, limit: limit) else { return }
-        let lower = name.value.lowercased().map { $0 == "_" || $0 == " " || $0 == "." ? "-" : $0 }
-        let suggestion = String(lower)
+    /// Notes what makes a text no name.
+    func checkName(_ name: Located<String>, _ kind: String, isNode: Bool = false) {
+        guard let (fault, mend) = NameForm.fault(of: name.value, isNode: isNode) else { return }
+        let article = kind.first.map { "aeiou".contains($0) } ?? false ? "an" : "a"
         diagnostics.error(
-            name.position,
-            "\(quoted(name.value)) cannot be the name of \(kind == "application" || kind == "interface" ? "an" : "a") \(kind)",
-            mend: Self.isName(suggestion, limit: limit)
-                ? "write \(quoted(suggestion))"
-                : "use up to \(limit) of a-z, 0-9 and -, with a letter or digit first")
+            name.position, "\(quoted(name.value)) cannot be the name of \(article) \(kind): \(fault)", mend: mend)
     }
 
-    static func isName(_ text: String, limit: Int) -> Bool {
-        let octets = Array(text.utf8)
-        return !octets.isEmpty && octets.count <= limit && octets[0] != 0x2D
-            && octets.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+    /// Notes names that differ from others of their kind only by what is not seen.
+    func checkDistinct(_ names: [Located<String>]) {
+        var seen: [String: Located<String>] = [:]
+        for name in names {
+            let visible = NameForm.visible(name.value)
+            if let other = seen[visible], other.value != name.value {
+                diagnostics.error(
+                    name.position,
+                    "\(quoted(name.value)) looks the same as the name on line \(other.position.line), and is another",
+                    mend: "remove the characters that are not seen, or rename one")
+            } else {
+                seen[visible] = name
+            }
+        }
     }
 
     private func interfaces(_ node: Node) -> [RawInterface] {
@@ -89,9 +93,9 @@ struct FileReader {
                 mend: "put several nodes on one interface")
         }
         return pairs.prefix(4096).map { name, value in
-            checkName(name, "interface", limit: 63)
-            let fields = nodes.fields(value, "interface \(quoted(name.value))", keys: ["address", "mtu"])
-            let mtu = nodes.integer(fields["mtu"], "the MTU", in: 576...65521)
+            checkName(name, "interface")
+            let fields = nodes.fields(value, "interface \(quoted(name.value))", Grammar.interface)
+            let mtu = nodes.integer(fields["mtu"], "the MTU", in: Grammar.mtus)
             var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.position(of: "mtu")))
             for node in nodes.list(fields["address"]) {
                 guard let address = nodes.address(node, "the engine's address") else { continue }
@@ -110,8 +114,7 @@ struct FileReader {
 
     private func service(_ name: Located<String>, _ node: Node) -> RawService {
         let subject = "service \(quoted(name.value))"
-        let fields = nodes.fields(
-            node, subject, keys: ["address", "ports", "from", "distribute", "sequence", "owner"])
+        let fields = nodes.fields(node, subject, Grammar.service)
         var service = RawService(name: name)
         service.addresses = nodes.list(fields["address"]).compactMap { nodes.prefix($0, "the service address") }
         service.ports = nodes.list(fields["ports"]).compactMap { nodes.port($0, "the service port") }

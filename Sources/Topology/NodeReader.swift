@@ -48,8 +48,9 @@ struct NodeReader {
     let diagnostics: Diagnostics
 
     /// The fields of a mapping; an empty value is an empty mapping. Unknown keys are told.
-    func fields(_ node: Node, _ subject: String, keys: [String]) -> Fields {
+    func fields(_ node: Node, _ subject: String, _ grammar: MappingGrammar) -> Fields {
         let fields = entries(node, subject)
+        let keys = grammar.keyNames
         for (key, _) in fields.pairs where !keys.contains(key.value) {
             diagnostics.error(
                 key.position, "\(subject) has no key \(quoted(key.value))",
@@ -57,6 +58,28 @@ struct NodeReader {
                     ?? "its keys are \(keys.joined(separator: ", "))")
         }
         return fields
+    }
+
+    /// The one key of a mapping of several kinds that says which it is; nil where there is none, or more than one.
+    /// Keys that do not go with it are told.
+    func kind(of fields: Fields, _ grammar: MappingGrammar) -> String? {
+        let kinds = grammar.kinds(among: fields.pairs.map(\.key.value))
+        guard kinds.count == 1, let kind = kinds.first else { return nil }
+        for (key, _) in fields.pairs {
+            guard let known = grammar.keys.first(where: { $0.name == key.value }), !grammar.belongs(known, to: kind)
+            else { continue }
+            let others = (known.kinds ?? []).filter(grammar.kinds.contains)
+            diagnostics.error(
+                key.position, "`\(key.value)` has no meaning beside `\(kind)`",
+                mend: "remove it"
+                    + (others.isEmpty ? "" : "; it belongs to \(others.map { "`\($0)`" }.joined(separator: " and "))"))
+        }
+        return kind
+    }
+
+    /// The text at a key of a mapping, where there is one, without a word about the rest.
+    func peek(_ node: Node, _ key: String) -> String? {
+        node.mapping?.first { $0.key.scalar?.string == key }?.value.scalar?.string
     }
 
     /// The pairs of a mapping whose keys are names; an empty value is an empty mapping. Merge keys are merged.

@@ -24,6 +24,8 @@ struct ResolvedLeg {
 struct Scope: Hashable {
     var interface: Int
     var source: IPPrefix?
+    /// The application or router that is the customer, known by its MAC address; nil for customers.
+    var node: Int?
 }
 
 /// Where answers to customers go: what lies behind an interface, on the link or by way of a customer.
@@ -31,6 +33,8 @@ struct CustomerSide: Hashable {
     var interface: Int
     var prefix: IPPrefix
     var via: IPAddress?
+    /// The application or router that the prefix lies behind, or whose own it is; nil for customers.
+    var node: Int?
 }
 
 /// A service whose names have been found.
@@ -47,6 +51,9 @@ struct ResolvedService {
     var needsSource = false
 
     var families: Set<AddressFamily> { Set(raw.addresses.map(\.value.family)) }
+
+    /// The applications and routers that are customers of it.
+    var openers: [Int] { scopes.compactMap(\.node).uniqued() }
 }
 
 /// What an entry of the plan was made from.
@@ -56,6 +63,8 @@ struct EntryOrigin {
     var service: Int?
     /// The node that the packets come from, -1 for customers.
     var node = -1
+    /// The entry by hand.
+    var raw: RawEntry?
 }
 
 /// Finds what the names of a file stand for, and makes the plan.
@@ -78,9 +87,14 @@ final class PlanBuilder {
     /// For each interface: the nodes' legs on it, as indices of node and leg.
     var legsOn: [[(node: Int, leg: Int)]] = []
     var services: [ResolvedService] = []
+    /// What applications and routers send as customers of services.
+    var openings: [Opening] = []
     var systems: [DestinationSystemType] = []
     var entries: [Entry] = []
     var origins: [EntryOrigin] = []
+    /// The targets whose system type the file gives itself.
+    var vouched: Set<TargetPlace> = []
+    var checks: [CheckPlan] = []
     /// For each link: the number of the host that is tried next.
     var nextFree: [IPPrefix: UInt64] = [:]
 
@@ -98,12 +112,16 @@ final class PlanBuilder {
         resolveAddresses()
         resolveDependencies()
         for (index, service) in file.services.enumerated() { resolve(service, index) }
+        checkOpeners()
+        resolveOpenings()
         widenScopes()
         resolveSystems()
         for service in services { checkCarriage(of: service) }
         for service in services { addEntries(of: service) }
+        checkEntryNames()
         for entry in file.entries { addEntries(of: entry) }
         findTies()
+        findShadows()
         resolveChecks()
     }
 
@@ -137,11 +155,6 @@ final class PlanBuilder {
                 continue
             }
             nodeIndex[node.name.value] = index
-            if node.name.value == "fabric" {
-                diagnostics.error(
-                    node.name.position, "\"fabric\" is the name of the namespace that joins the nodes",
-                    mend: "choose another name")
-            }
             if let out = node.outLeg, let inLeg = node.inLeg, out.interface.value == inLeg.interface.value {
                 diagnostics.error(
                     out.interface.position, "`in` and `out` of \(quoted(node.name.value)) are the same interface",
@@ -164,7 +177,8 @@ final class PlanBuilder {
             ResolvedLeg(
                 interface: interface, role: role, mac: names.mac(parts),
                 alias: node.transparent ? names.mac(parts + ["alias"]) : nil,
-                device: GeneratedNames.device(raw.interface.value), position: raw.interface.position))
+                device: GeneratedNames.device(raw.interface.value, besides: legs[index].map(\.device)),
+                position: raw.interface.position))
     }
 
     /// The index of an interface; an unknown one is told.
@@ -247,23 +261,23 @@ final class PlanBuilder {
         }
     }
 
-    private func resolveChecks() {
-        let entryNames = Array(Set(entries.map(\.name))).sorted()
-        for check in file.checks {
-            switch check.plan.subject {
-            case .command, .log: _ = node(check.subject, [.customer, .application, .router], "node")
-            case .entry(let name, _, _):
-                if !entryNames.contains(name) {
-                    diagnostics.error(
-                        check.subject.position, "there is no entry \(quoted(name))",
-                        mend: Spelling.mend(for: name, among: entryNames, kind: "entries"))
-                }
-            case .drops(let reason, _):
-                if let mend = DropReasonNames.mend(for: reason) {
-                    diagnostics.error(
-                        check.subject.position, "there is no drop reason \(quoted(reason))", mend: mend)
-                }
+    /// Entries of different services or applications must not have one name: checks could not tell them apart.
+    private func checkEntryNames() {
+        var owners: [String: EntryOrigin] = [:]
+        for (entry, origin) in zip(entries, origins) {
+            guard let owner = owners[entry.name] else {
+                owners[entry.name] = origin
+                continue
             }
+            guard owner.service != origin.service || owner.node != origin.node else { continue }
+            diagnostics.error(
+                origin.position,
+                owner.service == origin.service
+                    ? "an application of \(origin.label) is called \(quoted("customers")), and its entries would be called "
+                        + "\(quoted(entry.name)) as those of the customers"
+                    : "entries of \(origin.label) and of \(owner.label) on line \(owner.position.line) would both be called "
+                        + quoted(entry.name),
+                mend: owner.service == origin.service ? "rename the application" : "rename one of the two services")
         }
     }
 }

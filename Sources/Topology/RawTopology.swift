@@ -169,10 +169,3 @@ struct RawEntry: Sendable {
     var rewriteSource: Located<IPAddress>?
     var targets: [RawTarget] = []
 }
-
-/// A check as the file has it.
-struct RawCheck: Sendable {
-    var plan: CheckPlan
-    /// The node, entry or reason that it names.
-    var subject: Located<String>
-}

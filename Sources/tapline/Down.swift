@@ -28,7 +28,7 @@ struct Down: ParsableCommand {
             var failure: ApplianceError?
             for name in all ? StateDirectory.allNames() : names {
                 do throws(ApplianceError) {
-                    try ApplianceClient(name: name).down()
+                    try takeAway(name)
                 } catch {
                     // With --all, one that is not there any more is as it should be.
                     if all, error.status == .name { continue }
@@ -40,5 +40,9 @@ struct Down: ParsableCommand {
             }
             if let failure { throw failure }
         }
+    }
+
+    private func takeAway(_ name: String) throws(ApplianceError) {
+        for occupant in try ApplianceClient(name: name).down() { Terminal.error("note: \(occupant.sentence)") }
     }
 }

@@ -33,6 +33,7 @@ struct Run: ParsableCommand {
         let display = ProgressDisplay(showsReady: true)
         try reporting { () throws(ApplianceError) in
             defer { display.clear() }
+            try Machine.requireRoot(.making)
             let plan = try PlanReader.plan(file, name: name)
             let control = try ControlProcess(plan: plan, file: PlanReader.absolute(file)) { display.take($0) }
             held = try control.perform(.prove)

@@ -1,5 +1,6 @@
 import Appliance
 import ArgumentParser
+import Glibc
 
 /// `tapline status`.
 struct Status: ParsableCommand {
@@ -7,7 +8,7 @@ struct Status: ParsableCommand {
         abstract: "Show nodes, interfaces, the engine, and drops by reason.",
         discussion: """
             Without a name, every topology is listed. With --json the keys are stable: version, name, state (starting,
-            up, stopping, dead), run, file, pid, since (seconds since 1970), engine, interfaces, nodes, drops.
+            up, stopping, dead), run, file, pid, since (seconds since 1970), engine, interfaces, nodes, drops, problems.
 
             EXAMPLE
               sudo tapline status four-interface
@@ -34,7 +35,10 @@ struct Status: ParsableCommand {
     }
 
     private func list(_ reports: [StatusReport]) -> String {
-        guard !reports.isEmpty else { return "no topology is up" }
+        guard !reports.isEmpty else {
+            return geteuid() == 0
+                ? "no topology is up" : "no topology of this user is up; those of root are seen with sudo"
+        }
         var table = TextTable(["NAME", "STATE", "NODES", "ENGINE", "FILE"])
         for report in reports {
             table.add([
@@ -55,6 +59,7 @@ struct Status: ParsableCommand {
             line += engine.starts == 1 ? "" : "s"
             lines.append(line + (engine.lastEnd.map { "; the last one \($0)" } ?? ""))
         }
+        lines += report.problems.map { Terminal.coloured("problem:", 31) + " \($0)" }
         var interfaces = TextTable(
             ["INTERFACE", "MTU", "RECEIVED", "SENT", "ADDRESSES", "NODES"], rightAligned: [1, 2, 3])
         for interface in report.interfaces {

@@ -1,0 +1,110 @@
+extension Grammar {
+    /// The largest packet of an interface, in octets.
+    static let mtus = 576...65521
+    /// The workers of an engine.
+    static let workers = 1...256
+
+    /// The file itself.
+    static let file = MappingGrammar(
+        "file",
+        "A topology: interfaces, the nodes on them, the services that run through them, and what is to be proven.",
+        [
+            KeyGrammar("name", .text, "The topology's name; the command line can give another.", required: true),
+            KeyGrammar("interfaces", .named(.mapping(interface)), "The engine's interfaces, by name."),
+            KeyGrammar("customers", .named(.mapping(customer)), "The nodes on whose behalf packets arrive, by name."),
+            KeyGrammar(
+                "applications", .named(.mapping(application)),
+                "The network applications: jobs done by programs, by name."),
+            KeyGrammar("routers", .named(.mapping(router)), "The nodes that end services for prefixes, by name."),
+            KeyGrammar("services", .named(.mapping(service)), "The services, by name."),
+            KeyGrammar("entries", .mapping(entries), "Distribution and sequencing entries by hand."),
+            KeyGrammar("checks", .oneOrMany(.mapping(check)), "What `tapline run` proves, in this order."),
+            KeyGrammar("engine", .mapping(engine), "How the packeting engine runs."),
+        ])
+
+    static let engine = MappingGrammar(
+        "engine", "How the packeting engine runs.",
+        [
+            KeyGrammar(
+                "workers", .integer(workers),
+                "The number of workers, each with a queue of every interface; 1 by default.")
+        ])
+
+    static let interface = MappingGrammar(
+        "interface", "A claimed interface of the engine: one TAP device.",
+        [
+            KeyGrammar(
+                "address", .oneOrMany(.addressWithLength),
+                "The engine's addresses on the interface, each with its prefix length. It has fe80::1 everywhere."),
+            KeyGrammar(
+                "mtu", .integer(mtus),
+                "The largest packet in octets, 1500 by default; at least 1280 where IPv6 passes."),
+        ])
+
+    static let service = MappingGrammar(
+        "service", "A service address, and the applications that its packets pass.",
+        [
+            KeyGrammar(
+                "address", .oneOrMany(.prefix),
+                "Where customers send: addresses or prefixes.", required: true),
+            KeyGrammar(
+                "ports", .oneOrMany(.port), "Service ports such as tcp/80, tcp/8000-8100, icmp; every one by default."),
+            KeyGrammar(
+                "from", .oneOrMany(.name),
+                "Interfaces, customers, applications or routers that may use it; every interface that has customers by "
+                    + "default."),
+            KeyGrammar(
+                "distribute", .oneOrMany(.name), "Passive applications that get a copy of requests and responses."),
+            KeyGrammar(
+                "sequence", .oneOrMany(.name),
+                "The applications in order, ending at a terminal application or a router.", required: true),
+            KeyGrammar("owner", .text, "Whom the service belongs to."),
+        ])
+
+    static let entries = MappingGrammar(
+        "entries", "Entries by hand.",
+        [
+            KeyGrammar(
+                "distribution", .oneOrMany(.mapping(entry)),
+                "Distribution entries: what comes from customers, and the copies that are sent."),
+            KeyGrammar(
+                "sequencing", .oneOrMany(.mapping(entry)),
+                "Sequencing entries: what comes from applications, and the next hop."),
+        ])
+
+    static let entry = MappingGrammar(
+        "entry", "One entry: which packets it matches, and where it sends them.",
+        [
+            KeyGrammar("name", .text, "What listings and checks call it.", required: true),
+            KeyGrammar("received-interface", .name, "The interface that the packets come in on.", required: true),
+            KeyGrammar(
+                "source", .text, "An address, a prefix, a node (its MAC address), a MAC address in quotes, or any."),
+            KeyGrammar("destination", .text, "An address, a prefix, a node (its addresses), or any."),
+            KeyGrammar("service-port", .oneOrMany(.port), "Service ports such as tcp/80; any by default."),
+            KeyGrammar(
+                "direction", .choice(EntryDirection.allCases.map(\.rawValue)),
+                "request: the service port is the destination's; response: the source's."),
+            KeyGrammar("rewrite-source", .address, "The address that the packet's source becomes."),
+            KeyGrammar(
+                "to", .oneOrMany(.oneOf([.name, .mapping(target)])),
+                "One or several targets: nodes, or send addresses.",
+                required: true),
+        ])
+
+    static let target = MappingGrammar(
+        "target", "A send interface and a send address.",
+        kinds: ["application", "node", "mac", "network", "neighbour"],
+        [
+            KeyGrammar("interface", .name, "The send interface."),
+            KeyGrammar("application", .name, "A node of the file: its leg on the interface."),
+            KeyGrammar("node", .name, "A node of the file: its leg on the interface."),
+            KeyGrammar("mac", .mac, "A MAC address: the packet is not touched."),
+            KeyGrammar("network", .address, "A network address, which the packet's destination becomes."),
+            KeyGrammar(
+                "neighbour", .oneOf([.just(true), .address]),
+                "true: whoever has the packet's destination; an address: by way of it."),
+            KeyGrammar(
+                "system", .choice(FileReader.systems.map(\.name)),
+                "What the send address leads to, where the file does not say it."),
+        ])
+}

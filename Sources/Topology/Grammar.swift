@@ -1,0 +1,117 @@
+/// What a value of the file may be.
+///
+/// The readers decide; the schema that editors use says the same as far as a schema can.
+indirect enum Shape: Sendable {
+    /// A text; numbers and flags without quotes are taken as they are written.
+    case text
+    /// A name of something in the file, which the planner looks up.
+    case name
+    /// true, false, yes, no, on, off.
+    case flag
+    /// A whole number.
+    case integer(ClosedRange<Int>)
+    /// `500ms`, `5s`, `2m`, `1h`.
+    case duration
+    /// An address with or without the length of its prefix.
+    case address
+    /// An address with the length of its prefix.
+    case addressWithLength
+    /// A prefix, or an address, which is a prefix of its own.
+    case prefix
+    /// `tcp/80`, `udp/5000-5100`, `icmp`, `any`.
+    case port
+    /// A MAC address.
+    case mac
+    /// A comparison with a whole number: `">= 1"`, `0`.
+    case comparison
+    /// One of a few words.
+    case choice([String])
+    /// One exact value of YAML: `true`.
+    case just(Bool)
+    /// A list; one value alone is a list of one, an empty value a list of none.
+    case oneOrMany(Shape)
+    /// A mapping with the keys of a grammar. The grammar is asked for when it is needed, so that grammars may hold
+    /// each other.
+    case fields(@Sendable () -> MappingGrammar)
+    /// A mapping whose keys the writer of the file chooses.
+    case named(Shape)
+    /// What one of several says.
+    case oneOf([Shape])
+    /// Every value of YAML.
+    case anything
+
+    /// A mapping with the keys of a grammar.
+    static func mapping(_ grammar: @autoclosure @escaping @Sendable () -> MappingGrammar) -> Shape {
+        .fields(grammar)
+    }
+}
+
+/// One key of a mapping of the file: to add one, write one more of these.
+struct KeyGrammar: Sendable {
+    /// How it is written.
+    var name: String
+    /// What its value may be.
+    var shape: Shape
+    /// What it is for, in one sentence; editors show it.
+    var sentence: String
+    /// True where the mapping must have it.
+    var isRequired: Bool
+    /// Where the mapping is of several kinds: the kinds that the key belongs to. nil: all of them, or its own where it
+    /// says the kind itself.
+    var kinds: [String]?
+
+    init(
+        _ name: String, _ shape: Shape, _ sentence: String, required isRequired: Bool = false,
+        beside kinds: [String]? = nil
+    ) {
+        self.name = name
+        self.shape = shape
+        self.sentence = sentence
+        self.isRequired = isRequired
+        self.kinds = kinds
+    }
+}
+
+/// One mapping of the file: the keys that it may have, declared once for the reader and for the schema.
+struct MappingGrammar: Sendable {
+    /// What the schema calls it.
+    var name: String
+    /// What it is, in one sentence; editors show it.
+    var sentence: String
+    /// Where the mapping is of several kinds: the keys of which it has exactly one, which says what kind it is.
+    var kinds: [String] = []
+    /// Its keys, in the order in which messages tell them.
+    var keys: [KeyGrammar]
+
+    init(_ name: String, _ sentence: String, kinds: [String] = [], _ keys: [KeyGrammar]) {
+        self.name = name
+        self.sentence = sentence
+        self.kinds = kinds
+        self.keys = keys
+    }
+
+    /// The keys as they are written.
+    var keyNames: [String] { keys.map(\.name) }
+
+    /// The keys that a mapping of a kind may have.
+    func keyNames(beside kind: String) -> [String] {
+        keys.filter { belongs($0, to: kind) }.map(\.name)
+    }
+
+    /// True where a mapping of the kind may have the key.
+    func belongs(_ key: KeyGrammar, to kind: String) -> Bool {
+        key.name == kind || (key.kinds?.contains(kind) ?? !kinds.contains(key.name))
+    }
+
+    /// Of the keys that a mapping has, those that say what kind it is: one that goes with another one does not.
+    func kinds(among present: [String]) -> [String] {
+        let said = kinds.filter(present.contains)
+        return said.filter { name in
+            let beside = keys.first { $0.name == name }?.kinds ?? []
+            return !said.contains { $0 != name && beside.contains($0) }
+        }
+    }
+}
+
+/// Every mapping of a topology file.
+enum Grammar {}

@@ -1,0 +1,150 @@
+/// The JSON schema (draft 2020-12) of topology files, made from the grammar that the readers use.
+///
+/// It says what a schema can say: keys, kinds of values, forms of addresses and ports. What names stand for, and whether
+/// a chain can work, is told by `tapline validate` alone.
+public struct TopologySchema {
+    private var definitions: [JSONText.Member] = []
+    private var known: Set<String> = []
+
+    private init() {}
+
+    /// The schema's text, ending in a newline; the same every time.
+    public static func text() -> String {
+        var schema = TopologySchema()
+        let root = schema.object(Grammar.file)
+        var pairs: [JSONText.Member] = [
+            .init("$schema", .text("https://json-schema.org/draft/2020-12/schema")),
+            .init("title", .text("Tapline topology")),
+        ]
+        if case .object(let own) = root { pairs += own }
+        pairs.append(.init("$defs", .object(schema.definitions.sorted { $0.key < $1.key })))
+        return JSONText.object(pairs).written() + "\n"
+    }
+
+    /// A reference to a mapping's definition, which is made where it is not there yet.
+    private mutating func reference(_ grammar: MappingGrammar) -> JSONText {
+        if known.insert(grammar.name).inserted {
+            let definition = object(grammar)
+            definitions.append(.init(grammar.name, definition))
+        }
+        return .object([.init("$ref", .text("#/$defs/\(grammar.name)"))])
+    }
+
+    private mutating func object(_ grammar: MappingGrammar) -> JSONText {
+        let required = grammar.keys.filter { $0.isRequired && $0.kinds == nil }.map(\.name)
+        var properties: [JSONText.Member] = []
+        for key in grammar.keys {
+            var pairs: [JSONText.Member] = [.init("description", .text(key.sentence))]
+            if case .object(let own) = shape(key.shape) { pairs += own }
+            properties.append(.init(key.name, .object(pairs)))
+        }
+        // Readers that do not merge `<<` see it as a key.
+        properties.append(.init("<<", .object([])))
+        let isEmptyAllowed = required.isEmpty && grammar.kinds.isEmpty
+        var pairs: [JSONText.Member] = [
+            .init("description", .text(grammar.sentence)),
+            .init("type", isEmptyAllowed ? .array([.text("object"), .text("null")]) : .text("object")),
+        ]
+        if !required.isEmpty { pairs.append(.init("required", .array(required.map { .text($0) }))) }
+        pairs.append(.init("properties", .object(properties)))
+        pairs.append(.init("additionalProperties", .flag(false)))
+        if !grammar.kinds.isEmpty {
+            pairs.append(.init("oneOf", .array(grammar.kinds.map { kind($0, of: grammar) })))
+        }
+        return .object(pairs)
+    }
+
+    /// What a mapping of one kind must have, and what it must not.
+    private func kind(_ kind: String, of grammar: MappingGrammar) -> JSONText {
+        let required =
+            [kind]
+            + grammar.keys.filter {
+                $0.name != kind && $0.isRequired && $0.kinds != nil && grammar.belongs($0, to: kind)
+            }.map(\.name)
+        let others = grammar.keys.filter { !grammar.belongs($0, to: kind) }
+        return .object([
+            .init("required", .array(required.map { .text($0) })),
+            .init("properties", .object(others.map { .init($0.name, .flag(false)) })),
+        ])
+    }
+
+    private static func string(_ pattern: String) -> JSONText {
+        .object([.init("type", .text("string")), .init("pattern", .text("^(\(pattern))$"))])
+    }
+
+    private mutating func shape(_ shape: Shape) -> JSONText {
+        switch shape {
+        case .text, .name:
+            return .object([.init("type", .array(["string", "number", "boolean"].map { .text($0) }))])
+        case .flag:
+            let words = ["true", "false", "yes", "no", "on", "off"].map(Self.anyCase).joined(separator: "|")
+            return .object([
+                .init("type", .array([.text("boolean"), .text("string")])), .init("pattern", .text("^(\(words))$")),
+            ])
+        case .integer(let range):
+            return .object([
+                .init("type", .array([.text("integer"), .text("string")])), .init("minimum", .number(range.lowerBound)),
+                .init("maximum", .number(range.upperBound)), .init("pattern", .text("^[0-9]+$")),
+            ])
+        case .duration:
+            return .object([
+                .init("type", .array([.text("string"), .text("integer")])), .init("minimum", .number(0)),
+                .init("maximum", .number(0)),
+                .init("pattern", .text("^([0-9]+[.]?[0-9]*|[.][0-9]+)(ms|s|m|min|h)$|^0$")),
+            ])
+        case .address, .prefix:
+            return Self.string("\(Self.ipv4)(/\(Self.ipv4Length))?|\(Self.ipv6)(/\(Self.ipv6Length))?")
+        case .addressWithLength: return Self.string("\(Self.ipv4)/\(Self.ipv4Length)|\(Self.ipv6)/\(Self.ipv6Length)")
+        case .port:
+            let transports = ["tcp", "udp", "sctp", "dccp", "udplite"].map(Self.anyCase).joined(separator: "|")
+            let words = ["any", "icmp", "icmpv6"].map(Self.anyCase).joined(separator: "|")
+            return Self.string(
+                "\(words)|\(Self.anyCase("protocol"))/[0-9]{1,3}|(\(transports))(/\(Self.number)(-\(Self.number))?)?")
+        case .mac: return Self.string("[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
+        case .comparison:
+            return .object([
+                .init("type", .array([.text("string"), .text("integer")])), .init("minimum", .number(0)),
+                .init("pattern", .text("^(==|!=|>=|<=|>|<|=)? *[0-9]+$")),
+            ])
+        case .choice(let words): return .object([.init("enum", .array(words.map { .text($0) }))])
+        case .anything: return .object([])
+        case .just(let flag): return .object([.init("const", .flag(flag))])
+        case .oneOrMany(let element):
+            let one = self.shape(element)
+            return .object([
+                .init(
+                    "anyOf",
+                    .array([
+                        one, .object([.init("type", .text("array")), .init("items", one)]),
+                        .object([.init("type", .text("null"))]),
+                    ])
+                )
+            ])
+        case .fields(let grammar): return reference(grammar())
+        case .named(let value):
+            return .object([
+                .init("type", .array([.text("object"), .text("null")])),
+                .init("additionalProperties", self.shape(value)),
+            ])
+        case .oneOf(let shapes):
+            var alternatives: [JSONText] = []
+            for shape in shapes { alternatives.append(self.shape(shape)) }
+            return .object([.init("anyOf", .array(alternatives))])
+        }
+    }
+
+    // MARK: - Forms
+
+    private static let octet = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+    private static let ipv4 = "\(octet)([.]\(octet)){3}"
+    private static let ipv6 = "[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*"
+    private static let ipv4Length = "(3[0-2]|[12]?[0-9])"
+    private static let ipv6Length = "(12[0-8]|1[01][0-9]|[1-9]?[0-9])"
+    private static let number =
+        "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{1,4})"
+
+    /// The word in small and capital letters.
+    private static func anyCase(_ word: String) -> String {
+        word.map { $0.isLetter ? "[\($0.uppercased())\($0)]" : String($0) }.joined()
+    }
+}
