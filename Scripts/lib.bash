@@ -47,7 +47,7 @@ without_daemons() {
     for unit in $(comm -13 <(printf '%s\n' "$before") <(printf '%s\n' "$after")); do
         case "$unit" in
             nginx.service | suricata.service | nftables.service | iperf3.service | haproxy.service | squid.service)
-            systemctl disable -q "$unit" 2>/dev/null || true ;;
+                systemctl disable -q "$unit" 2>/dev/null || true ;;
         esac
     done
     return $status
