@@ -107,10 +107,9 @@ extension PlanBuilder {
             if let opener = side.node {
                 // The router's own addresses are named like those of any node of the link.
                 let leg = legs[opener][legs[opener].count - 1]
-                prefixes += leg.addresses.map { IPPrefix(host: $0.address) }.filter {
-                    $0.family == family && opener != own && (onLink(link, $0) || side.prefix == $0)
-                }
-                if !side.prefix.isHost { prefixes.append(side.prefix) }
+                prefixes += leg.addresses.map { IPPrefix(host: $0.address) }
+                    .filter { $0.family == family && onLink(link, $0) }
+                prefixes.append(side.prefix)
             } else if link.addresses.contains(where: { $0.prefix.overlaps(side.prefix) }) {
                 for (node, leg) in legsOn[side.interface] where file.nodes[node].kind == .customer {
                     prefixes += legs[node][leg].addresses.map { IPPrefix(host: $0.address) }

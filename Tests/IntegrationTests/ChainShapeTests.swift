@@ -204,19 +204,19 @@ import Testing
             name: arm
             interfaces:
               outside: { address: [192.0.2.1/24, "2001:db8:2::1/64"] }
-              other:   { address: [198.51.100.1/24, "2001:db8:3::1/64"] }
+              net:     { address: [198.51.100.1/24, "2001:db8:3::1/64"] }
               middle:  { address: [198.18.2.1/24, "2001:db8:12::1/64"] }
               inside:  { address: [198.18.4.1/24, "2001:db8:14::1/64"] }
             customers:
               alice: { interface: outside }
-              bob:   { interface: other }
+              bob:   { interface: net }
             applications:
               filter: { attach: middle, setup: "nft add table inet t" }
               web: { attach: inside, run: exec python3 echo.py, ready: { tcp: 80 } }
             routers:
               gate: { interface: middle }
             services:
-              egress: { address: [0.0.0.0/0, "::/0"], from: [outside, other], sequence: [filter, gate] }
+              egress: { address: [0.0.0.0/0, "::/0"], from: [outside, net], sequence: [filter, gate] }
               site: { address: [203.0.113.0/24, "2001:db8:cb::/64"], from: gate, sequence: web }
             """
         try Lab.with(topology, files: ["echo.py": Self.echo]) { lab in
@@ -225,6 +225,8 @@ import Testing
                 let customer = address.contains(":") ? "2001:db8:2::2" : "192.0.2.2"
                 #expect(answer.output.contains("you are \(customer)"), "\(answer.output)")
             }
+            // An interface may have any name, and its device the settings of every node's.
+            #expect(try lab.exec("bob", "cat /proc/sys/net/ipv6/conf/net/accept_dad").output == "0\n")
             // Three hops to the server, and two to the other customer: the filter passes each packet on once.
             let far = try lab.exec("alice", "traceroute -n -I -q 1 -w 2 -m 9 203.0.113.9")
             #expect(far.output.contains(" 3  203.0.113.9"), "\(far.output)")

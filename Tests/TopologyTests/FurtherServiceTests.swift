@@ -212,6 +212,28 @@ extension AppliancePlan {
         #expect(complaint(text).contains(change.2), "\(complaint(text))")
     }
 
+    /// A transparent proxy sends from its customers' addresses; the answers to them are steered to it.
+    @Test func aTransparentProxySendsFromTheCustomersAddresses() throws {
+        let text = Self.internet.replacing("sequence: gate", with: "sequence: tproxy")
+            .replacing("  internet:  {", with: "  far: { address: 198.18.3.1/24 }\n  internet:  {")
+            .replacing("  dns: {", with: "  tproxy: { attach: { in: core, out: far }, prefixes: 192.0.2.0/24 }\n  dns: {")
+            .replacing("in: core, out: internet", with: "in: far, out: internet")
+            .replacing("  names:", with: "  on: { address: 0.0.0.0/0, ports: tcp/80, from: tproxy, sequence: gate }\n  names:")
+            .replacing("address: [0.0.0.0/0, \"::/0\"]", with: "address: 0.0.0.0/0, ports: tcp/80")
+        let plan = try plan(text)
+        #expect(
+            plan.entryLines.filter { $0.contains(" on.") && $0.contains("6/80") } == [
+                "D on.request.customers: far from tproxy.far src 198.18.3.2 dst 0.0.0.0/0 6/80 -> far!gate.far",
+                "D on.request.customers: far from tproxy.far src 192.0.2.0/24 dst 0.0.0.0/0 6/80 -> far!gate.far",
+                "S on.response.gate: far from gate.far src 0.0.0.0/0 dst 198.18.3.2 6/80 -> far!tproxy.far",
+                "S on.response.gate: far from gate.far src 0.0.0.0/0 dst 192.0.2.0/24 6/80 -> far!tproxy.far",
+            ])
+        #expect(plan.routes("gate").prefix(2) == ["198.18.3.2 198.18.3.1 0", "192.0.2.0/24 198.18.3.1 0"])
+        let unused = text.replacing("from: tproxy", with: "from: gate").replacing("sequence: gate", with: "sequence: dns")
+            .replacing("address: 0.0.0.0/0, ports: tcp/80, from: gate", with: "address: 203.0.113.7, from: gate")
+        #expect(complaint(unused).contains("\"tproxy\" sends from 192.0.2.0/24 as a customer, and is a customer of no service"), "\(complaint(unused))")
+    }
+
     @Test func aPassiveApplicationIsNoCustomer() {
         let text = Self.proxy.replacing("web:   {", with: "ids: { passive: true, attach: outside }\n  web:   {")
             .replacing("from: proxy", with: "from: ids")
