@@ -104,8 +104,8 @@ extension PlanBuilder {
                 "\(what) has no address on interface \(quoted(file.interfaces[leg.interface].name.value)) to send from",
                 mend: "give it one, or the interface one")
         }
-        for address in leg.addresses {
-            let prefix = IPPrefix(host: address.address)
+        // A transparent proxy, or one that translates addresses, also sends from those of others.
+        for prefix in leg.addresses.map({ IPPrefix(host: $0.address) }) + raw.prefixes.map(\.value) {
             scopes.append(Scope(interface: leg.interface, source: prefix, node: node))
             sides.append(CustomerSide(interface: leg.interface, prefix: prefix, node: node))
         }
