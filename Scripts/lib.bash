@@ -95,12 +95,22 @@ need_swift() {
     need_packages libnl-3-dev libnl-route-3-dev pkg-config git
     if command -v swift >/dev/null; then
         local version
-        version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p')
+        # A toolchain that was unpacked by hand may lack the libraries that it is linked with.
+        swift --version >/dev/null 2>&1 || need_packages "${swift_libraries[@]}"
+        version=$(swift_version)
         [ -n "$version" ] && [ "$(printf '%s\n6.3\n' "$version" | sort -V | head -n 1)" = 6.3 ] && return 0
         say "Swift ${version:-of unknown version} is older than 6.3"
     fi
     install_swift
 }
+
+swift_version() {
+    { swift --version 2>/dev/null || true; } | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p'
+}
+
+# What swift.org's toolchains need of Debian and Ubuntu.
+swift_libraries=(binutils ca-certificates g++ libc6-dev libcurl4 libedit2 libncurses6 libsqlite3-0 libxml2 libz3-4 tzdata
+    zlib1g-dev)
 
 install_swift() {
     local id version_id platform suffix= name address folder
@@ -112,8 +122,7 @@ install_swift() {
         *) fail "Swift 6.3 is missing; install it from https://www.swift.org/install/linux/" ;;
     esac
     [ "$(uname -m)" = aarch64 ] && suffix=-aarch64
-    need_packages binutils ca-certificates curl g++ gnupg libc6-dev libcurl4 libedit2 libsqlite3-0 libxml2 \
-        libz3-4 tzdata zlib1g-dev
+    need_packages curl gnupg "${swift_libraries[@]}"
     name=swift-$swift_release-RELEASE-$platform$suffix
     address=https://download.swift.org/swift-$swift_release-release/${platform//./}$suffix/swift-$swift_release-RELEASE
     folder=$(mktemp -d)

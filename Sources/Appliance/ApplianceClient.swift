@@ -31,7 +31,11 @@ public struct ApplianceClient: Sendable {
     }
 
     private var unknown: ApplianceError {
-        ApplianceError(.name, "there is no topology '\(directory.name)'", mend: "'tapline status' lists all there are")
+        let mend =
+            geteuid() == 0
+            ? "'tapline status' lists all there are"
+            : "'tapline status' lists this user's; those of root are seen with sudo"
+        return ApplianceError(.name, "there is no topology '\(directory.name)'", mend: mend)
     }
 
     private func asked(_ request: ControlRequest) throws(ApplianceError) -> ControlResponse {

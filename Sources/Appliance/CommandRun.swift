@@ -9,19 +9,36 @@ struct CommandOutcome: Sendable {
     var output: [UInt8] = []
     /// There was more.
     var truncated = false
+    /// Why it was ended, where that was neither its time nor an interruption.
+    var endedFor: String?
 
     /// The output as text.
     var text: String { String(decoding: output, as: UTF8.self) }
 }
 
+/// What a command may do before it is ended.
+struct CommandBounds: Sendable {
+    /// The most that is kept of what it prints, in octets.
+    var output = 1 << 20
+    /// True where it is ended when it prints more.
+    var endsBeyondOutput = false
+    /// Its resource limits, which all that it starts inherits.
+    var limits: [Int32: UInt64] = [:]
+    /// Asked from time to time: a reason to end it now.
+    var watch: @Sendable () -> String? = { nil }
+    /// Ends what it has started and what left its process group, too.
+    var sweep: @Sendable () -> Void = {}
+}
+
 /// Runs one command to its end in the calling thread, and takes what it prints.
 enum CommandRun {
-    /// The most that is kept of what a command prints, in octets.
-    static let outputBound = 1 << 20
+    /// The time between two questions to the watch, in milliseconds.
+    private static let watchPause = 100
 
     /// Runs a shell command in a node, and keeps what it prints.
     static func captured(
-        _ command: String, in entrance: NodeEntrance, node: Pidfd, timeout: Int, interruption: Interruption
+        _ command: String, in entrance: NodeEntrance, node: Pidfd, timeout: Int, interruption: Interruption,
+        bounds: CommandBounds = CommandBounds()
     ) throws(ApplianceError) -> CommandOutcome {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw .system("cannot make a pipe", errno: errno) }
@@ -31,20 +48,24 @@ enum CommandRun {
         let child: Pidfd
         do throws(SystemError) {
             defer { close(ends[1]) }
-            child = try ProcessLauncher.spawn(entrance.command(command, output: ends[1]), node: node)
+            var started = entrance.command(command, output: ends[1])
+            started.limits = bounds.limits
+            child = try ProcessLauncher.spawn(started, node: node)
         } catch {
             throw ApplianceError(.failed, "\(error)")
         }
-        return finish(child, output: ends[0], timeout: timeout, interruption: interruption)
+        return finish(child, output: ends[0], timeout: timeout, interruption: interruption, bounds: bounds)
     }
 
     /// Waits for `child`; when its time is over, or `interruption` is raised, ends its whole process group.
     ///
     /// - Parameter output: The reading end of a pipe that it prints into, or nil where that goes elsewhere.
     static func finish(
-        _ child: Pidfd, output: Int32?, timeout: Int, interruption: Interruption
+        _ child: Pidfd, output: Int32?, timeout: Int, interruption: Interruption,
+        bounds: CommandBounds = CommandBounds()
     ) -> CommandOutcome {
         let deadline = monotonicMilliseconds() + timeout
+        var nextWatch = monotonicMilliseconds() + watchPause
         var outcome = CommandOutcome()
         var open = output != nil
         while true {
@@ -53,22 +74,35 @@ enum CommandRun {
                 pollfd(fd: interruption.descriptor, events: Int16(POLLIN), revents: 0),
             ]
             if open, let output { waiting.append(pollfd(fd: output, events: Int16(POLLIN), revents: 0)) }
-            let left = deadline - monotonicMilliseconds()
+            let now = monotonicMilliseconds()
+            let left = deadline - now
             if left <= 0 || interruption.isRaised { break }
-            guard poll(&waiting, nfds_t(waiting.count), Int32(clamping: left)) >= 0 || errno == EINTR else { break }
-            if open, waiting[2].revents != 0, let output { open = take(output, &outcome) }
+            if now >= nextWatch {
+                nextWatch = now + watchPause
+                outcome.endedFor = bounds.watch()
+                if outcome.endedFor != nil { break }
+            }
+            let wait = min(left, max(1, nextWatch - now))
+            guard poll(&waiting, nfds_t(waiting.count), Int32(clamping: wait)) >= 0 || errno == EINTR else { break }
+            if open, waiting[2].revents != 0, let output { open = take(output, &outcome, bounds.output) }
+            if outcome.truncated, bounds.endsBeyondOutput {
+                outcome.endedFor = "it printed more than \(bounds.output >> 20) MiB"
+                break
+            }
             guard waiting[0].revents != 0, let end = try? child.statusIfEnded() else { continue }
             outcome.end = end
             // What the command left in the background may hold the pipe open: its own end counts, and what it has
             // printed until then, which is no more than a pipe holds.
             var turns = 17
             while open, turns > 0, let output, pollOne(output, POLLIN, milliseconds: 0) {
-                open = take(output, &outcome)
+                open = take(output, &outcome, bounds.output)
                 turns -= 1
             }
+            outcome.endedFor = bounds.watch()
             return outcome
         }
         end(child)
+        bounds.sweep()
         return outcome
     }
 
@@ -80,9 +114,9 @@ enum CommandRun {
     }
 
     /// False at the end of the pipe.
-    private static func take(_ descriptor: Int32, _ outcome: inout CommandOutcome) -> Bool {
+    private static func take(_ descriptor: Int32, _ outcome: inout CommandOutcome, _ bound: Int) -> Bool {
         guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return false }
-        let room = outputBound - outcome.output.count
+        let room = bound - outcome.output.count
         if bytes.count > room { outcome.truncated = true }
         outcome.output += bytes.prefix(max(0, room))
         return true

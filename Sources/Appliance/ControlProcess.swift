@@ -18,6 +18,8 @@ public final class ControlProcess: @unchecked Sendable {
         case stay
         /// Prove the file's checks, then end.
         case prove
+        /// Prove the file's checks, then stay until told to end.
+        case proveAndStay
     }
 
     private(set) var plan: AppliancePlan
@@ -29,6 +31,7 @@ public final class ControlProcess: @unchecked Sendable {
     private let state: Mutex<ApplianceState>
     private let signals: Int32
     private let created = wallClockSeconds()
+    private let follower = Mutex<Int32?>(nil)
 
     // Set while coming up, before anybody else can look, and then used on the loop's thread.
     var logger = Logger(label: "tapline") { _ in SwiftLogNoOpLogHandler() }
@@ -70,6 +73,27 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
+    /// Ends as soon as nobody reads the pipe any more whose writing end `descriptor` is: a test that is gone, however it
+    /// ended, leaves nothing up.
+    public func endWithReader(of descriptor: Int32) {
+        let interruption = interruption
+        follower.withLock { $0 = descriptor }
+        loop.submit { [loop] in
+            // A pipe without a reader shows POLLERR, which is told whatever else is asked for.
+            loop.watch(descriptor, 0) { _ in
+                loop.unwatch(descriptor)
+                interruption.raise()
+            }
+        }
+    }
+
+    /// From here on it stays up whoever goes.
+    private func outlive() {
+        guard let descriptor = follower.withLock({ $0 }) else { return }
+        // The loop ends with the process alone, so there is nothing to fail here.
+        try? loop.sync { [loop] in loop.unwatch(descriptor) }
+    }
+
     /// This run's mark.
     var run: String { state.withLock { $0.run } }
     /// How far it has come.
@@ -104,6 +128,12 @@ public final class ControlProcess: @unchecked Sendable {
                     interruption.wait()
                     outcome = .success(true)
                 case .prove: outcome = .success(try prove())
+                case .proveAndStay:
+                    let held = try prove()
+                    outlive()
+                    progress(.kept)
+                    interruption.wait()
+                    outcome = .success(held)
                 }
             } catch {
                 outcome = .failure(error)
@@ -312,14 +342,15 @@ public final class ControlProcess: @unchecked Sendable {
 
     private func prove() throws(ApplianceError) -> Bool {
         let runner = CheckRunner(
-            directory: directory,
-            sources: CheckRunner.Sources(
-                enter: { [unowned self] name throws(ApplianceError) in try node(name).enter() },
-                entry: { [unowned self] name in try? loop.sync { self.countEntries(name) } },
-                drops: { [unowned self] name in
-                    guard let reason = DropReason.allCases.first(where: { $0.name == name }) else { return nil }
-                    return try? loop.sync { self.engine?.drops(reason) ?? 0 }
-                }), interruption: interruption)
+            sources: CheckSources(
+                plan: plan, directory: directory, interruption: interruption,
+                node: { [unowned self] name throws(ApplianceError) in try node(name) },
+                counters: { [unowned self] in
+                    (try? loop.sync { self.engine?.picture(self.table) }) ?? nil ?? CounterPicture()
+                },
+                engine: { [unowned self] in
+                    (try? loop.sync { (self.engine?.pid, self.engine?.state == .running) }) ?? (nil, false)
+                }))
         var passed = true
         for check in plan.checks {
             progress(.step("checking: \(check.name)"))
@@ -328,16 +359,6 @@ public final class ControlProcess: @unchecked Sendable {
             progress(.check(report))
         }
         return passed
-    }
-
-    /// Packets and bytes of all entries with a name; nil where there is none.
-    private func countEntries(_ name: String) -> (packets: UInt64, bytes: UInt64)? {
-        let entries = table.entries.filter { $0.name == name }
-        guard !entries.isEmpty, let engine else { return nil }
-        return Set(entries.map(\.counter)).reduce((0, 0)) { sum, counter in
-            let count = engine.entry(counter)
-            return (sum.0 + count.packets, sum.1 + count.bytes)
-        }
     }
 
     /// The node of that name.

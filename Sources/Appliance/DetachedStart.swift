@@ -21,24 +21,9 @@ public struct DetachedStart {
         for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&ending, number) }
         pthread_sigmask(SIG_BLOCK, &ending, nil)
         let child: Pidfd
-        do throws(SystemError) {
+        do {
             defer { close(ends[1]) }
-            var variables: [String] = []
-            var next = environ
-            while let text = next.pointee {
-                variables.append(String(cString: text))
-                next += 1
-            }
-            let path: String
-            do throws(ApplianceError) { path = try Machine.ownPath() } catch {
-                throw SystemError("find this program", "", errno: ENOENT)
-            }
-            child = try ProcessLauncher.spawn(
-                Command(
-                    path, arguments: ["tapline"] + arguments, environment: variables,
-                    descriptors: [progressDescriptor: ends[1]]))
-        } catch {
-            throw ApplianceError(.failed, "\(error)")
+            child = try spawn(arguments, descriptors: [progressDescriptor: ends[1]])
         }
         let watched = ending
         try startThread {
@@ -67,15 +52,35 @@ public struct DetachedStart {
         )
     }
 
-    /// The control process's end: tells what happens on the descriptor, until all is up or has failed.
-    public static func teller() -> ProgressSink {
+    /// This program once more, with this process's variables, in a session of its own.
+    static func spawn(_ arguments: [String], descriptors: [Int32: Int32]) throws(ApplianceError) -> Pidfd {
+        let path = try Machine.ownPath()
+        var variables: [String] = []
+        var next = environ
+        while let text = next.pointee {
+            variables.append(String(cString: text))
+            next += 1
+        }
+        do throws(SystemError) {
+            return try ProcessLauncher.spawn(
+                Command(
+                    path, arguments: ["tapline"] + arguments, environment: variables, descriptors: descriptors))
+        } catch {
+            throw ApplianceError(.failed, "\(error)")
+        }
+    }
+
+    /// The control process's end: tells what happens on the descriptor, until all is up or has failed; where
+    /// `proving`, until it has failed or stays up after its checks.
+    public static func teller(proving: Bool = false) -> ProgressSink {
         let open = Box(true)
         _ = fcntl(progressDescriptor, F_SETFD, FD_CLOEXEC)
         return { told in
             guard open.value, let bytes = try? JSONLine.encode(told) else { return }
             writeAll(progressDescriptor, bytes)
             switch told {
-            case .ready, .failed:
+            case .ready where proving: break
+            case .ready, .failed, .kept:
                 open.value = false
                 close(progressDescriptor)
             case .step, .note, .check: break

@@ -1,10 +1,14 @@
+import Engine
 import Glibc
 
 /// What the machine must have before anything is made.
 public enum Machine {
+    /// The release of this program, and of the engine that goes with it.
+    public static var version: String { Release.version }
+
     /// - Throws: The first thing that is missing, with its mend.
     public static func check() throws(ApplianceError) {
-        try requireRoot()
+        try requireRoot(.making)
         guard access("/dev/net/tun", F_OK) == 0 else {
             throw ApplianceError(
                 .machine, "the machine has no /dev/net/tun, which interfaces are made of",
@@ -25,12 +29,14 @@ public enum Machine {
         _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
-    /// - Throws: Where the user is not root.
-    public static func requireRoot() throws(ApplianceError) {
-        guard geteuid() == 0 else {
-            throw ApplianceError(
-                .machine, "network namespaces and devices are made by root alone", mend: "run it with sudo")
-        }
+    /// Lets this process be root: an ordinary user's becomes root in a user namespace, where that is there or is made.
+    ///
+    /// Called first, while the process has one thread.
+    ///
+    /// - Throws: What the machine forbids, where a topology is to be made.
+    public static func requireRoot(_ purpose: UserNamespace.Purpose = .looking) throws(ApplianceError) {
+        _ = startedAs
+        try UserNamespace.enter(purpose)
     }
 
     /// The engine: TAPLINE_ENGINE, or `tapline-engine` beside this program.
@@ -49,15 +55,17 @@ public enum Machine {
         return path
     }
 
-    /// This program's own path.
+    /// This program's own path, as it was before this process entered other mounts.
     public static func ownPath() throws(ApplianceError) -> String {
-        let path = withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer -> String? in
-            let count = readlink("/proc/self/exe", buffer.baseAddress!.assumingMemoryBound(to: CChar.self), 4096)
-            guard count > 0 else { return nil }
-            return String(decoding: UnsafeRawBufferPointer(rebasing: buffer[..<count]), as: UTF8.self)
+        guard !startedAs.isEmpty else {
+            throw ApplianceError(.machine, "this program's own path cannot be found", mend: "mount /proc")
         }
-        guard let path else { throw .system("cannot find this program's own path", errno: errno) }
-        return path
+        return startedAs
+    }
+
+    private static let startedAs = withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer in
+        let count = readlink("/proc/self/exe", buffer.baseAddress!.assumingMemoryBound(to: CChar.self), 4096)
+        return String(decoding: UnsafeRawBufferPointer(rebasing: buffer[..<max(0, count)]), as: UTF8.self)
     }
 
     private static func ownFolder() throws(ApplianceError) -> String {

@@ -25,16 +25,17 @@ final class NodeRuntime: @unchecked Sendable {
     let plan: NodePlan
     let directory: StateDirectory
     private let topology: AppliancePlan
-    private let loop: EventLoop
-    private let namespace: NetworkNamespace
+    let loop: EventLoop
+    let namespace: NetworkNamespace
     private let record: @Sendable (RecordedProcess) -> Void
 
     private(set) var state: State
     private(set) var restarts = 0
     private(set) var lastEnd: String?
-    private var initProcess: Pidfd?
+    private(set) var initProcess: Pidfd?
     private var log: OutputLog?
-    private var process: Pidfd?
+    /// The process of the `run` command.
+    private(set) var process: Pidfd?
     private var startedAt = 0
     private var pause = NodeRuntime.shortestPause
     private var closing = false
@@ -248,6 +249,61 @@ final class NodeRuntime: @unchecked Sendable {
                 mend: "install \(program), or correct the command", details: lines)
         }
         return ApplianceError(.failed, "\(place): \(what): \(command)", details: lines)
+    }
+
+    // MARK: - Brought back by a check, in a thread of the caller's
+
+    /// Makes the node's application run and be ready again: waits for the one that runs, or starts it.
+    ///
+    /// - Parameter anew: One that runs is ended first.
+    func bringBack(anew: Bool, _ interruption: Interruption) throws(ApplianceError) {
+        guard let run = plan.process.run else { return }
+        let running: (child: Pidfd?, isWhole: Bool)
+        do {
+            running = try loop.sync {
+                self.pause = Self.shortestPause
+                if let process = self.process, !process.hasEnded, !anew { return (process, true) }
+                // From here on nothing else starts it.
+                self.state = .starting
+                let child = self.process
+                if let child { self.loop.unwatch(child.descriptor) }
+                self.process = nil
+                return (child, false)
+            }
+        } catch { throw .wrapping(error, "cannot bring back \(place)") }
+        if running.isWhole {
+            let (entrance, node) = try enter()
+            try waitUntilReady(running.child, entrance, node, interruption)
+            return
+        }
+        if let old = running.child { CommandRun.end(old) }
+        try waitForDyingInit()
+        let (entrance, node) = try enter()
+        let log: OutputLog
+        do { log = try loop.sync { try self.openLog() } } catch { throw .wrapping(error, "cannot open the log") }
+        let child = try spawn(run, entrance, node, log)
+        do {
+            try loop.sync {
+                self.restarts += 1
+                self.process = child
+                self.startedAt = monotonicMilliseconds()
+            }
+        } catch { throw .wrapping(error, "cannot start \(place)") }
+        try waitUntilReady(child, entrance, node, interruption)
+        do {
+            try loop.sync {
+                self.state = .ready
+                self.watch(child)
+            }
+        } catch { throw .wrapping(error, "cannot watch \(place)") }
+    }
+
+    /// An init that was killed ends when all of the node's processes have been reaped.
+    private func waitForDyingInit() throws(ApplianceError) {
+        let current: Pidfd?
+        do { current = try loop.sync { self.initProcess } } catch { throw .wrapping(error, "cannot enter \(place)") }
+        guard let current, isDying(current.pid) else { return }
+        if current.waitForEnd(milliseconds: 5000) { _ = try? current.statusIfEnded() }
     }
 
     // MARK: - Staying up, on the loop's thread

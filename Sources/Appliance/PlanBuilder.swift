@@ -166,6 +166,7 @@ struct PlanBuilder: Sendable {
         let late = node.sysctls.filter { concernsDevice($0, of: node) }.map { (name: $0.name, value: $0.value) }
         if !late.isEmpty { try Sysctl.write(late, in: namespace) }
         for address in node.loopback { try netlink.addAddress(LinkAddress(address), link: 1) }
+        for prefix in node.local { try netlink.addRoute(Route(prefix, link: 1, kind: .local)) }
         for (leg, link) in zip(node.legs, links) {
             for address in leg.addresses {
                 try netlink.addAddress(LinkAddress(address.address, length: address.length), link: link)

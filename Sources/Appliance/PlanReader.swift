@@ -11,6 +11,11 @@ public enum PlanReader {
     public static func plan(_ path: String, name: String? = nil, brief isBrief: Bool = false) throws(ApplianceError)
         -> AppliancePlan
     {
+        if access(path, R_OK) != 0, errno == EACCES {
+            throw ApplianceError(
+                .machine, "\(path) cannot be read by this user",
+                mend: "allow it with chmod, for the folders on the way to it too, or run it with sudo")
+        }
         do throws(TopologyError) {
             var plan = try Planner.plan(try TopologyFile.read(path), name: name)
             // Commands start there from inside mount namespaces, where no current folder is left.

@@ -8,6 +8,8 @@ public enum Progress: Codable, Sendable {
     case check(CheckReport)
     /// All is up.
     case ready(ReadyReport)
+    /// Every check has ended, and it all stays up until somebody takes it away.
+    case kept
     /// It ends with this error, and everything has been taken away.
     case failed(ApplianceError)
 }

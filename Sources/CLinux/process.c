@@ -250,6 +250,10 @@ __attribute__((noreturn)) static void run_program(const struct clinux_spawn *spa
     if (spawn->working_directory && chdir(spawn->working_directory) < 0) fail(pipe, CLINUX_STAGE_WORKING_DIRECTORY);
     int placed = place_descriptors(spawn, pipe);
     if (placed < 0) fail(pipe, CLINUX_STAGE_DESCRIPTORS);
+    for (size_t i = 0; i < spawn->limit_count; i++) {
+        struct rlimit limit = {.rlim_cur = spawn->limits[i].value, .rlim_max = spawn->limits[i].value};
+        if (setrlimit((__rlimit_resource_t)spawn->limits[i].resource, &limit) < 0) fail(placed, CLINUX_STAGE_LIMITS);
+    }
     reset_signals();
     if (!spawn->keep_session) umask(022);
     execve(spawn->path, spawn->arguments, spawn->environment);

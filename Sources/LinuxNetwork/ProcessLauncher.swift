@@ -17,6 +17,8 @@ public struct Command: Hashable, Sendable {
     public var keepsSession: Bool
     /// SIGKILL when this process ends, however it ends.
     public var diesWithParent: Bool
+    /// Resource limits (RLIMIT_FSIZE and the like), soft and hard, which all that it starts inherits.
+    public var limits: [Int32: UInt64] = [:]
 
     /// A program to start; see the properties.
     public init(
@@ -41,6 +43,16 @@ public struct Command: Hashable, Sendable {
             "/bin/sh", arguments: ["sh", "-c", script], environment: environment, workingDirectory: workingDirectory,
             descriptors: descriptors)
     }
+}
+
+/// The numbers of resource limits (asm-generic/resource.h).
+public enum ResourceLimit {
+    /// The largest file that may be written, in octets (RLIMIT_FSIZE).
+    public static let fileSize = Int32(RLIMIT_FSIZE.rawValue)
+    /// The largest core dump, in octets (RLIMIT_CORE).
+    public static let core = Int32(RLIMIT_CORE.rawValue)
+    /// File locks (RLIMIT_LOCKS), which Linux does not look at.
+    public static let locks: Int32 = 10
 }
 
 /// What a node's processes see in place of the host's.
@@ -103,17 +115,21 @@ public enum ProcessLauncher {
         var environment = command.environment.map { Optional(strings.pointer($0)) } + [nil]
         let directory = command.workingDirectory.map { UnsafePointer(strings.pointer($0)) }
         let placed = command.descriptors.map { clinux_placed_fd(source: $0.value, target: $0.key) }
+        let limits = command.limits.map { clinux_limit(resource: $0.key, value: $0.value) }
         return try PermanentThread.shared.run { () throws(SystemError) in
             var stage = CLINUX_STAGE_NONE
             let pid = arguments.withUnsafeMutableBufferPointer { arguments in
                 environment.withUnsafeMutableBufferPointer { environment in
                     placed.withUnsafeBufferPointer { placed in
-                        var spawn = clinux_spawn(
-                            path: path, arguments: arguments.baseAddress, environment: environment.baseAddress,
-                            working_directory: directory, node: node?.descriptor ?? -1, fds: placed.baseAddress,
-                            fd_count: placed.count, keep_session: command.keepsSession ? 1 : 0,
-                            parent_death_signal: command.diesWithParent ? SIGKILL : 0)
-                        return clinux_spawn(&spawn, &stage)
+                        limits.withUnsafeBufferPointer { limits in
+                            var spawn = clinux_spawn(
+                                path: path, arguments: arguments.baseAddress, environment: environment.baseAddress,
+                                working_directory: directory, node: node?.descriptor ?? -1, fds: placed.baseAddress,
+                                fd_count: placed.count, keep_session: command.keepsSession ? 1 : 0,
+                                parent_death_signal: command.diesWithParent ? SIGKILL : 0,
+                                limits: limits.baseAddress, limit_count: limits.count)
+                            return clinux_spawn(&spawn, &stage)
+                        }
                     }
                 }
             }
@@ -156,6 +172,7 @@ extension clinux_stage {
         case CLINUX_STAGE_SESSION: "making its session"
         case CLINUX_STAGE_WORKING_DIRECTORY: "entering its working directory"
         case CLINUX_STAGE_DESCRIPTORS: "placing its descriptors"
+        case CLINUX_STAGE_LIMITS: "limiting it"
         case CLINUX_STAGE_EXECUTE: "executing it"
         case CLINUX_STAGE_DIED: "it died before it was ready"
         default: "starting"

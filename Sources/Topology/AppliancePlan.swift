@@ -195,6 +195,8 @@ public struct NodePlan: Sendable, Hashable {
     public var legs: [LegPlan]
     /// Addresses on its loopback device: the service addresses that a terminal application answers for.
     public var loopback: [IPAddress]
+    /// Prefixes that it takes as its own, each address of them.
+    public var local: [IPPrefix]
     /// Its routes.
     public var routes: [RoutePlan]
     /// Sysctls inside its namespace, as `net.ipv4.ip_forward` → `1`, in this order.
@@ -207,7 +209,8 @@ public struct NodePlan: Sendable, Hashable {
     /// Memberwise.
     public init(
         name: String, kind: NodeKind, type: String? = nil, line: Int, namespace: String, legs: [LegPlan],
-        loopback: [IPAddress] = [], routes: [RoutePlan] = [], sysctls: [SysctlPlan] = [], hosts: [HostPlan] = [],
+        loopback: [IPAddress] = [], local: [IPPrefix] = [], routes: [RoutePlan] = [], sysctls: [SysctlPlan] = [],
+        hosts: [HostPlan] = [],
         process: ProcessPlan = ProcessPlan()
     ) {
         self.name = name
@@ -217,6 +220,7 @@ public struct NodePlan: Sendable, Hashable {
         self.namespace = namespace
         self.legs = legs
         self.loopback = loopback
+        self.local = local
         self.routes = routes
         self.sysctls = sysctls
         self.hosts = hosts
@@ -249,92 +253,5 @@ public struct HostPlan: Sendable, Hashable {
     public init(address: IPAddress, name: String) {
         self.address = address
         self.name = name
-    }
-}
-
-/// A comparison of a counted number with a written one, as in `>= 3`.
-public struct NumberExpectation: Sendable, Hashable {
-    /// How the two compare.
-    public enum Comparison: String, Sendable, Hashable, CaseIterable {
-        case equal = "=="
-        case notEqual = "!="
-        case atLeast = ">="
-        case atMost = "<="
-        case more = ">"
-        case less = "<"
-    }
-    /// How the counted number must compare.
-    public var comparison: Comparison
-    /// The written number.
-    public var value: UInt64
-
-    /// Memberwise.
-    public init(_ comparison: Comparison, _ value: UInt64) {
-        self.comparison = comparison
-        self.value = value
-    }
-
-    /// True where `number` compares as written.
-    public func holds(for number: UInt64) -> Bool {
-        switch comparison {
-        case .equal: number == value
-        case .notEqual: number != value
-        case .atLeast: number >= value
-        case .atMost: number <= value
-        case .more: number > value
-        case .less: number < value
-        }
-    }
-}
-
-/// What a text must be.
-public struct TextExpectation: Sendable, Hashable {
-    /// Each must occur.
-    public var contains: [String]
-    /// None may occur.
-    public var lacks: [String]
-    /// A regular expression that must match somewhere (multi-line).
-    public var matches: String?
-
-    /// Memberwise.
-    public init(contains: [String] = [], lacks: [String] = [], matches: String? = nil) {
-        self.contains = contains
-        self.lacks = lacks
-        self.matches = matches
-    }
-}
-
-/// One check of the file.
-public struct CheckPlan: Sendable, Hashable {
-    /// What is looked at.
-    public enum Subject: Sendable, Hashable {
-        /// A shell command inside a node: its exit status and its output (standard output and error together).
-        case command(node: String, command: String, status: Int32, output: TextExpectation)
-        /// What a node has logged: its own log, or a file in its folder (`$TAPLINE_DIR`).
-        case log(node: String, file: String?, output: TextExpectation)
-        /// The packets or bytes of all entries with this name, since the engine's first start.
-        case entry(name: String, packets: NumberExpectation?, bytes: NumberExpectation?)
-        /// The frames dropped for a reason, by the reason's name.
-        case drops(reason: String, frames: NumberExpectation)
-    }
-    /// What it proves, in the file's words.
-    public var name: String
-    /// The line of the file.
-    public var line: Int
-    /// What is looked at, and what it must be.
-    public var subject: Subject
-    /// How long it may take to hold, retried meanwhile, in milliseconds; 0: it must hold at once. A command is ended
-    /// when its own time is over, too.
-    public var within: Int
-    /// How long one run of a command may take, in milliseconds.
-    public var timeout: Int
-
-    /// Memberwise.
-    public init(name: String, line: Int, subject: Subject, within: Int = 0, timeout: Int = 30_000) {
-        self.name = name
-        self.line = line
-        self.subject = subject
-        self.within = within
-        self.timeout = timeout
     }
 }

@@ -1,113 +1,261 @@
+import Wire
 import Yams
 
 extension FileReader {
     /// One check.
     func check(_ node: Node) -> RawCheck? {
         let fields = nodes.fields(node, "a check", Grammar.check)
-        guard let kind = nodes.kind(of: fields, Grammar.check) else {
-            guard fields.isMapping else { return nil }
-            diagnostics.error(
-                node.position, "a check must have one of `on`, `log`, `entry` and `drops`",
-                mend: "write { name: …, on: node, run: command }, for example")
-            return nil
-        }
-        let subject = nodes.text(fields[kind], "`\(kind)`")
+        guard fields.isMapping else { return nil }
         let name = nodes.text(fields["name"], "the name of a check")
         if fields["name"] == nil {
             diagnostics.error(node.position, "the check has no name", mend: "add `name: …`, what it proves")
         }
-        let expected = expectation(fields["expect"], allowsStatus: kind == "on")
+        guard let kind = nodes.kind(of: fields, Grammar.check) else {
+            diagnostics.error(
+                fields.position, "a check must have one of \(Self.listed(Grammar.check.kinds))",
+                mend: "write { name: …, on: node, run: command }, for example")
+            return nil
+        }
+        var check = RawCheck(
+            name: name?.value ?? kind, position: node.position, steps: [], listsSteps: kind == "steps")
+        if kind == "steps" {
+            let steps = nodes.list(fields["steps"])
+            if steps.isEmpty {
+                diagnostics.error(
+                    fields.position(of: "steps"), "the check has no step", mend: "write `- { on: node, run: command }`")
+            }
+            check.steps = steps.compactMap { step in
+                let fields = nodes.fields(step, "a step", Grammar.step)
+                guard fields.isMapping else { return nil }
+                guard let kind = nodes.kind(of: fields, Grammar.step) else {
+                    diagnostics.error(
+                        fields.position, "a step must have one of \(Self.listed(Grammar.step.kinds))",
+                        mend: "write { on: node, run: command }, for example")
+                    return nil
+                }
+                return self.step(fields, kind)
+            }
+            findNames(of: check)
+        } else if let step = step(fields, kind) {
+            check.steps = [step]
+        }
+        return check
+    }
+
+    private static func listed(_ words: [String]) -> String {
+        let quoted = words.map { "`\($0)`" }
+        return quoted.dropLast().joined(separator: ", ") + " and " + (quoted.last ?? "")
+    }
+
+    /// What `finish` and `captured` speak of must have been begun before.
+    private func findNames(of check: RawCheck) {
+        var started: Set<String> = []
+        var captured: Set<String> = []
+        for step in check.steps {
+            switch step.action {
+            case .start(let name, _):
+                if !started.insert(name.value).inserted {
+                    diagnostics.error(
+                        name.position, "\(quoted(name.value)) has been started before", mend: "give it another name")
+                }
+            case .finish(let name, _):
+                if started.remove(name.value) == nil {
+                    diagnostics.error(
+                        name.position, "no step before this one starts \(quoted(name.value))",
+                        mend: Spelling.nearest(to: name.value, among: Array(started)).map {
+                            "did you mean \(quoted($0))?"
+                        } ?? "add { start: \(name.value), on: node, run: command } before it")
+                }
+            case .capture(let place):
+                captured.insert(place.node.value)
+            case .captured(let place, _, _, _):
+                if !captured.contains(place.node.value) {
+                    diagnostics.error(
+                        place.node.position, "no step before this one captures on \(quoted(place.node.value))",
+                        mend: "add { capture: \(place.node.value) } before it")
+                }
+            default: break
+            }
+        }
+    }
+
+    // MARK: - Steps
+
+    private func step(_ fields: Fields, _ kind: String) -> RawStep? {
+        let before = diagnostics.count
         let within = nodes.duration(fields["within"], "`within`")?.value ?? 0
-        let timeout = nodes.duration(fields["timeout"], "`timeout`")?.value ?? 30_000
-        guard let subject else { return nil }
-        let plan: CheckPlan.Subject
+        let limit = kind == "packet" ? 2000 : 30_000
+        let timeout = nodes.duration(fields["timeout"], "`timeout`")?.value ?? limit
+        guard let action = action(fields, kind), diagnostics.count == before else { return nil }
+        return RawStep(
+            position: fields.position, told: told(fields, kind), action: action, within: within, timeout: timeout)
+    }
+
+    /// The step in a few words.
+    private func told(_ fields: Fields, _ kind: String) -> String {
+        let subject = fields[kind]?.scalar?.string ?? ""
+        switch kind {
+        case "on", "start":
+            let command = fields["run"]?.scalar?.string ?? ""
+            let line = command.split(separator: "\n").first.map(String.init) ?? ""
+            return "\(kind) \(subject): " + (line.count > 60 ? line.prefix(60) + " …" : line)
+        case "packet": return "packet to \(fields["packet"].flatMap { nodes.peek($0, "to") } ?? "")"
+        default: return "\(kind) \(subject)"
+        }
+    }
+
+    private func action(_ fields: Fields, _ kind: String) -> RawStep.Action? {
+        if kind == "packet" { return packet(fields).map { .packet($0) } }
+        guard let subject = nodes.text(fields[kind], "`\(kind)`") else { return nil }
         switch kind {
         case "on":
-            guard let command = nodes.text(fields["run"], "`run`") else {
-                if fields["run"] == nil {
-                    diagnostics.error(node.position, "the check runs nothing", mend: "add `run: command`")
-                }
-                return nil
-            }
-            plan = .command(
-                node: subject.value, command: command.value, status: expected.status, output: expected.text)
+            return command(fields).map { .command($0, commandExpectation(fields["expect"])) }
+        case "start":
+            return command(fields).map { .start(name: subject, $0) }
+        case "finish":
+            return .finish(name: subject, commandExpectation(fields["expect"]))
         case "log":
-            if expected.text == TextExpectation() {
-                diagnostics.error(
-                    node.position, "the check expects nothing of the log", mend: "add `expect: text`")
-            }
-            let file = nodes.text(fields["file"], "`file`")
-            if let file, file.value.hasPrefix("/") || file.value.split(separator: "/").contains("..") {
-                diagnostics.error(
-                    file.position, "\(quoted(file.value)) is not in the node's folder",
-                    mend: "name a file that the node writes below $TAPLINE_DIR")
-            }
-            plan = .log(node: subject.value, file: file?.value, output: expected.text)
+            let output = textExpectation(fields["expect"])
+            if output.isEmpty { expectsNothing(fields, "the log", "expect: text") }
+            return .log(node: subject, file: fileInFolder(fields["file"]), output, since(fields))
         case "entry":
             let packets = number(fields["packets"], "`packets`")
             let bytes = number(fields["bytes"], "`bytes`")
-            if fields["packets"] == nil, fields["bytes"] == nil {
-                diagnostics.error(
-                    node.position, "the check expects nothing of the entry", mend: "add `packets: \">= 1\"`")
+            if packets == nil, bytes == nil { expectsNothing(fields, "the entry", "packets: \">= 1\"") }
+            return .entry(name: subject, packets: packets, bytes: bytes, since(fields))
+        case "interface":
+            var expectations: [InterfaceCounter: NumberExpectation] = [:]
+            for counter in InterfaceCounter.allCases {
+                expectations[counter] = number(fields[counter.rawValue], "`\(counter.rawValue)`")
             }
-            plan = .entry(name: subject.value, packets: packets, bytes: bytes)
-        default:
+            if expectations.isEmpty { expectsNothing(fields, "the interface", "received: \">= 1\"") }
+            return .interface(name: subject, expectations, since(fields))
+        case "drops":
             guard let frames = number(fields["frames"], "`frames`") else {
-                if fields["frames"] == nil {
-                    diagnostics.error(
-                        node.position, "the check expects nothing of the drops", mend: "add `frames: \">= 1\"`")
-                }
+                expectsNothing(fields, "the drops", "frames: \">= 1\"")
                 return nil
             }
-            plan = .drops(reason: subject.value, frames: frames)
+            return .drops(reason: subject, frames: frames, since(fields))
+        case "wait":
+            return nodes.duration(fields["wait"], "`wait`").map { .wait($0.value) }
+        case "capture":
+            return .capture(place(subject, fields))
+        case "captured":
+            let frames = number(fields["frames"], "`frames`")
+            let bytes = number(fields["bytes"], "`bytes`")
+            if frames == nil, bytes == nil { expectsNothing(fields, "the capture", "frames: \">= 1\"") }
+            return .captured(place(subject, fields), frameFilter(fields["where"]), frames: frames, bytes: bytes)
+        default:
+            return FaultPlan.Kind(rawValue: kind).map { .fault($0, place(subject, fields)) }
         }
-        return RawCheck(
-            plan: CheckPlan(
-                name: name?.value ?? subject.value, line: node.position.line, subject: plan, within: within,
-                timeout: timeout),
-            subject: subject)
     }
 
-    private func expectation(_ node: Node?, allowsStatus: Bool) -> (status: Int32, text: TextExpectation) {
-        guard let node, !node.isNothing else { return (0, TextExpectation()) }
-        if node.mapping == nil {
-            return (0, TextExpectation(contains: nodes.texts(node, "`expect`").map(\.value)))
+    private func expectsNothing(_ fields: Fields, _ what: String, _ key: String) {
+        guard ["expect", "packets", "bytes", "frames"].allSatisfy({ fields[$0] == nil }) else { return }
+        diagnostics.error(fields.position, "the check expects nothing of \(what)", mend: "add `\(key)`")
+    }
+
+    private func place(_ node: Located<String>, _ fields: Fields) -> RawPlace {
+        RawPlace(node: node, interface: nodes.text(fields["interface"], "`interface`"))
+    }
+
+    private func command(_ fields: Fields) -> RawCommand? {
+        let node = nodes.text(fields["on"], "`on`")
+        if fields["on"] == nil {
+            diagnostics.error(fields.position, "the command has no node to run in", mend: "add `on: node`")
         }
-        let fields = nodes.fields(
-            node, "`expect`", allowsStatus ? Grammar.commandExpectation : Grammar.textExpectation)
-        let status = nodes.integer(fields["status"], "`status`", in: 0...255)?.value ?? 0
-        var text = TextExpectation()
-        text.contains =
-            (nodes.texts(fields["output"], "`output`") + nodes.texts(fields["contains"], "`contains`")).map(\.value)
-        text.lacks = nodes.texts(fields["lacks"], "`lacks`").map(\.value)
-        if let pattern = nodes.text(fields["matches"], "`matches`") {
-            do {
-                _ = try Regex(pattern.value)
-                text.matches = pattern.value
-            } catch {
-                diagnostics.error(
-                    pattern.position, "\(quoted(pattern.value)) is not a regular expression",
-                    mend: "check its brackets and backslashes; put it in single quotes")
+        guard let command = nodes.text(fields["run"], "`run`") else {
+            if fields["run"] == nil {
+                diagnostics.error(fields.position, "the check runs nothing", mend: "add `run: command`")
             }
-        }
-        return (Int32(status), text)
-    }
-
-    private func number(_ node: Node?, _ what: String) -> NumberExpectation? {
-        guard let written = nodes.text(node, what) else { return nil }
-        let text = written.value
-        let sign = text.prefix { "=!<>".contains($0) }
-        let digits = text.dropFirst(sign.count).drop { $0 == " " }
-        guard
-            let comparison = sign.isEmpty || sign == "="
-                ? .equal : NumberExpectation.Comparison(rawValue: String(sign)),
-            digits.utf8.allSatisfy({ (48...57).contains($0) }), let value = UInt64(digits)
-        else {
-            diagnostics.error(
-                written.position, "\(what) is \(quoted(text))",
-                mend: "write a comparison with a whole number, such as \">= 1\" or 0")
             return nil
         }
-        return NumberExpectation(comparison, value)
+        let alters = nodes.flag(fields["alters"], "`alters`")?.value ?? false
+        return node.map { RawCommand(node: $0, command: command.value, alters: alters) }
+    }
+
+    private func fileInFolder(_ node: Node?) -> String? {
+        guard let file = nodes.text(node, "`file`") else { return nil }
+        if file.value.hasPrefix("/") || file.value.split(separator: "/").contains("..") {
+            diagnostics.error(
+                file.position, "\(quoted(file.value)) is not in the node's folder",
+                mend: "name a file that the node writes below $TAPLINE_DIR")
+        }
+        return file.value
+    }
+
+    private func since(_ fields: Fields) -> CountingStart {
+        let since: Located<CountingStart>? = nodes.choice(fields["since"], "`since`")
+        return since?.value ?? .start
+    }
+
+    // MARK: - Packets and frames
+
+    private func packet(_ fields: Fields) -> RawPacket? {
+        guard let node = fields["packet"] else { return nil }
+        let packet = nodes.fields(node, "a packet", Grammar.packet)
+        guard packet.isMapping else { return nil }
+        for key in ["from", "to"] where packet[key] == nil {
+            diagnostics.error(
+                packet.position, "the packet has no `\(key)`",
+                mend: key == "from" ? "add `from: node`, who sends it" : "add `to: address`, where it goes")
+        }
+        if fields["reaches"] == nil {
+            diagnostics.error(
+                fields.position, "the check does not say whom the packet reaches",
+                mend: "add `reaches: [[ids, firewall], web]`, or `reaches: []` for nobody")
+        }
+        let from = nodes.text(packet["from"], "`from`")
+        let port = nodes.port(packet["port"], "`port`") ?? Located(.icmp, packet.position)
+        let sourcePort = nodes.integer(packet["source-port"], "`source-port`", in: 1...65535)
+        let size = nodes.integer(packet["size"], "`size`", in: 20...65535)
+        let hopLimit = nodes.integer(packet["ttl"], "`ttl`", in: 1...255)
+        let dontFragment = nodes.flag(packet["dont-fragment"], "`dont-fragment`")
+        let payload = nodes.text(packet["payload"], "`payload`")
+        let source = host(packet["source"], "`source`")
+        let reaches = stages(fields["reaches"], "`reaches`")
+        let answer = fields["answer"].map { stages($0, "`answer`") }
+        guard let from, let to = host(packet["to"], "`to`") else { return nil }
+        return RawPacket(
+            position: packet.position, from: from, source: source, to: to, port: port,
+            sourcePort: sourcePort.map { UInt16($0.value) }, payload: payload?.value, size: size,
+            hopLimit: UInt8(hopLimit?.value ?? 64), dontFragment: dontFragment?.value ?? false, reaches: reaches,
+            answer: answer)
+    }
+
+    /// An address without a length.
+    private func host(_ node: Node?, _ what: String) -> Located<IPAddress>? {
+        guard let address = nodes.address(node, what) else { return nil }
+        if address.value.hasLength {
+            diagnostics.error(
+                address.position, "\(what) is a prefix, and one host is asked for",
+                mend: "write \(address.value.value.address)")
+        }
+        return Located(address.value.value.address, address.position)
+    }
+
+    private func stages(_ node: Node?, _ what: String) -> [[Located<String>]] {
+        nodes.list(node).map { nodes.texts($0, "a node of \(what)") }
+    }
+
+    private func frameFilter(_ node: Node?) -> RawFrameFilter {
+        guard let node, !node.isNothing else { return RawFrameFilter() }
+        let fields = nodes.fields(node, "`where`", Grammar.frameFilter)
+        var filter = RawFrameFilter()
+        filter.port = nodes.port(fields["port"], "`port`")?.value
+        filter.source = endpoints(fields["source"], "`source`")
+        filter.destination = endpoints(fields["destination"], "`destination`")
+        filter.contains = nodes.texts(fields["contains"], "`contains`").map(\.value)
+        let direction: Located<FrameFilter.Direction>? = nodes.choice(fields["direction"], "`direction`")
+        filter.direction = direction?.value
+        return filter
+    }
+
+    private func endpoints(_ node: Node?, _ what: String) -> [RawFrameFilter.Endpoint] {
+        nodes.list(node).compactMap { element in
+            guard let written = nodes.text(element, what) else { return nil }
+            if !NameForm.looksLikeAddress(written.value) { return .node(written) }
+            return nodes.prefix(element, what).map { .prefix($0.value) }
+        }
     }
 }

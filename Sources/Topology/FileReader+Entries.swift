@@ -64,12 +64,7 @@ extension FileReader {
         guard let written = nodes.text(node, what) else { return nil }
         if written.value == "any" { return Located(.any, written.position) }
         if let mac = MACAddress(written.value) { return Located(.mac(mac), written.position) }
-        let looksLikeAddress =
-            written.value.utf8.contains {
-                $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "/")
-            }
-            && written.value.utf8.allSatisfy { "0123456789abcdefABCDEF.:/".utf8.contains($0) }
-        guard looksLikeAddress else { return Located(.node(written.value), written.position) }
+        guard NameForm.looksLikeAddress(written.value) else { return Located(.node(written.value), written.position) }
         return nodes.prefix(node, what).map { $0.map { RawEndpoint.prefix($0) } }
     }
 

@@ -37,6 +37,8 @@ indirect enum Shape: Sendable {
     case named(Shape)
     /// What one of several says.
     case oneOf([Shape])
+    /// Every value of YAML.
+    case anything
 
     /// A mapping with the keys of a grammar.
     static func mapping(_ grammar: @autoclosure @escaping @Sendable () -> MappingGrammar) -> Shape {
@@ -54,7 +56,8 @@ struct KeyGrammar: Sendable {
     var sentence: String
     /// True where the mapping must have it.
     var isRequired: Bool
-    /// Where the mapping is of several kinds: the kinds that the key belongs to. nil: all of them.
+    /// Where the mapping is of several kinds: the kinds that the key belongs to. nil: all of them, or its own where it
+    /// says the kind itself.
     var kinds: [String]?
 
     init(
@@ -97,7 +100,16 @@ struct MappingGrammar: Sendable {
 
     /// True where a mapping of the kind may have the key.
     func belongs(_ key: KeyGrammar, to kind: String) -> Bool {
-        kinds.contains(key.name) ? key.name == kind : key.kinds?.contains(kind) ?? true
+        key.name == kind || (key.kinds?.contains(kind) ?? !kinds.contains(key.name))
+    }
+
+    /// Of the keys that a mapping has, those that say what kind it is: one that goes with another one does not.
+    func kinds(among present: [String]) -> [String] {
+        let said = kinds.filter(present.contains)
+        return said.filter { name in
+            let beside = keys.first { $0.name == name }?.kinds ?? []
+            return !said.contains { $0 != name && beside.contains($0) }
+        }
     }
 }
 

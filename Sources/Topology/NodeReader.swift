@@ -63,18 +63,23 @@ struct NodeReader {
     /// The one key of a mapping of several kinds that says which it is; nil where there is none, or more than one.
     /// Keys that do not go with it are told.
     func kind(of fields: Fields, _ grammar: MappingGrammar) -> String? {
-        let kinds = grammar.kinds.filter { fields[$0] != nil }
+        let kinds = grammar.kinds(among: fields.pairs.map(\.key.value))
         guard kinds.count == 1, let kind = kinds.first else { return nil }
         for (key, _) in fields.pairs {
             guard let known = grammar.keys.first(where: { $0.name == key.value }), !grammar.belongs(known, to: kind)
             else { continue }
-            let others = known.kinds ?? []
+            let others = (known.kinds ?? []).filter(grammar.kinds.contains)
             diagnostics.error(
                 key.position, "`\(key.value)` has no meaning beside `\(kind)`",
                 mend: "remove it"
                     + (others.isEmpty ? "" : "; it belongs to \(others.map { "`\($0)`" }.joined(separator: " and "))"))
         }
         return kind
+    }
+
+    /// The text at a key of a mapping, where there is one, without a word about the rest.
+    func peek(_ node: Node, _ key: String) -> String? {
+        node.mapping?.first { $0.key.scalar?.string == key }?.value.scalar?.string
     }
 
     /// The pairs of a mapping whose keys are names; an empty value is an empty mapping. Merge keys are merged.
@@ -122,7 +127,9 @@ struct NodeReader {
         guard case .scalar(let scalar) = node, !node.isNothing else {
             diagnostics.error(
                 node.position, "\(what) must be a text, and is \(node.shape)",
-                mend: node.mapping == nil ? nil : "put a text that holds \": \" or begins with \"{\" in quotes")
+                mend: node.mapping != nil
+                    ? "put a text that holds \": \" or begins with \"{\" in quotes"
+                    : node.isNothing ? "write a text, or remove the key" : "write one text, without brackets")
             return nil
         }
         guard !scalar.string.unicodeScalars.contains("\0") else {
@@ -204,7 +211,8 @@ struct NodeReader {
             }
         guard let unit, let number = Double(digits), number * unit <= 86_400_000 else {
             diagnostics.error(
-                node.position, "\(what) is \(node.shape)", mend: "write a duration such as 500ms, 5s or 2m")
+                node.position, "\(what) is \(node.shape)", mend: "write a duration such as 500ms, 5s or 2m; at most 24h"
+            )
             return nil
         }
         return Located(Int((number * unit).rounded()), node.position)
@@ -240,11 +248,21 @@ struct NodeReader {
         guard let written = text(node, what) else { return nil }
         guard let value = PortSpecification(written.value) else {
             let bare = Int(written.value) != nil
+            let parts = written.value.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+            var meant: String?
+            if let named = parts.first, !bare,
+                let nearest = Spelling.nearest(to: String(named), among: PortSpecification.protocolNames)
+            {
+                let candidate = ([nearest] + parts.dropFirst().map(String.init)).joined(separator: "/")
+                if PortSpecification(candidate) != nil { meant = "did you mean \(quoted(candidate))?" }
+            }
             diagnostics.error(
                 written.position, "\(what): \(quoted(written.value)) is not a service port",
                 mend: bare
                     ? "say which protocol: tcp/\(written.value) or udp/\(written.value)"
-                    : "write tcp/80, udp/5000-5100, tcp, icmp, any, or the number of a protocol such as protocol/47")
+                    : meant
+                        ?? "write tcp/80, udp/5000-5100, tcp, icmp, any, or the number of a protocol such as protocol/47"
+            )
             return nil
         }
         return Located(value, written.position)

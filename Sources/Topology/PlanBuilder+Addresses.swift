@@ -28,20 +28,29 @@ extension PlanBuilder {
             }
         }
         let services = file.services.flatMap(\.addresses)
-        for address in services where address.value.isHost {
-            if let owner = owners[address.value.address] {
-                diagnostics.error(
-                    address.position,
-                    "the service address \(address.value) is that of \(owner.what) on line \(owner.line)",
-                    mend: "choose an address that nobody has")
-            }
-        }
+        for service in file.services { checkOwners(of: service, owners) }
         let serviceHosts = Set(services.filter(\.value.isHost).map(\.value.address))
         for (index, node) in file.nodes.enumerated() where !node.transparent {
             for (place, raw) in [node.inLeg, node.outLeg].compactMap({ $0 }).enumerated() {
                 guard raw.addresses == nil, legs[index].indices.contains(place) else { continue }
                 choose(index, place, serviceHosts, &owners)
             }
+        }
+    }
+
+    /// A service address is nobody's own, unless the service ends at the node that has it.
+    private func checkOwners(of service: RawService, _ owners: [IPAddress: (what: String, line: Int)]) {
+        let end = service.sequence.last.flatMap { nodeIndex[$0.value] }
+        for address in service.addresses where address.value.isHost {
+            guard let owner = owners[address.value.address] else { continue }
+            if let end, file.nodes[end].kind != .customer, !legs[end].isEmpty, isOwn(address.value, end) { continue }
+            let isNode = nodeIndex[owner.what].map { file.nodes[$0].kind != .customer } ?? false
+            diagnostics.error(
+                address.position,
+                "the service address \(address.value) is that of \(owner.what) on line \(owner.line)",
+                mend: isNode && end != nodeIndex[owner.what]
+                    ? "choose an address that nobody has, or end the sequence at \(quoted(owner.what))"
+                    : "choose an address that nobody has")
         }
     }
 
@@ -149,7 +158,7 @@ extension PlanBuilder {
             guard let found else {
                 diagnostics.error(
                     legs[node][leg].position,
-                    "no address of \(link.prefix) is left for \(quoted(file.nodes[node].name.value))",
+                    "no address of \(link.prefix.address)/\(link.length) is left for \(quoted(file.nodes[node].name.value))",
                     mend: "give interface \(quoted(raw.name.value)) a shorter prefix")
                 continue
             }

@@ -34,9 +34,8 @@ extension PlanBuilder {
             return NodePlan(
                 name: raw.name.value, kind: raw.kind, type: raw.type, line: raw.name.position.line,
                 namespace: DerivedNames.namespace(topology: name, node: raw.name.value), legs: legPlans,
-                loopback: served[index] ?? [],
-                routes: answering(routes(index), from: served[index] ?? []), sysctls: sysctls(index), hosts: raw.hosts,
-                process: process)
+                loopback: served[index] ?? [], local: localPrefixes(index),
+                routes: routes(index, served[index] ?? []), sysctls: sysctls(index), hosts: raw.hosts, process: process)
         }
     }
 
@@ -59,9 +58,21 @@ extension PlanBuilder {
             guard let end = service.chain.last, file.nodes[end].kind == .application,
                 file.nodes[end].networkAddress == nil
             else { continue }
-            served[end, default: []] += service.raw.addresses.filter(\.value.isHost).map(\.value.address)
+            served[end, default: []] += service.raw.addresses.map(\.value).filter { $0.isHost && !isOwn($0, end) }
+                .map(\.address)
         }
         return served.mapValues { $0.uniqued() }
+    }
+
+    /// The prefixes that services ending at an application have: it takes each address of them as its own. Everything,
+    /// and a prefix with the node's own network in it, are left to its `setup`.
+    private func localPrefixes(_ node: Int) -> [IPPrefix] {
+        guard file.nodes[node].kind == .application else { return [] }
+        let prefixes = services.filter { $0.chain.last == node }.flatMap { $0.raw.addresses.map(\.value) }
+        return prefixes.uniqued().filter { prefix in
+            !prefix.isHost && prefix.length > 0
+                && !legs[node].contains { $0.addresses.contains { $0.prefix.overlaps(prefix) } }
+        }
     }
 
     private func environment(_ node: Int) -> [String: String] {
@@ -104,78 +115,5 @@ extension PlanBuilder {
             sysctls += [SysctlPlan("net.ipv4.ip_forward", "1"), SysctlPlan("net.ipv6.conf.all.forwarding", "1")]
         }
         return sysctls + raw.sysctls
-    }
-
-    /// The default routes prefer the service address where there is one alone: a datagram server that is bound to no
-    /// address then answers from the address that it was asked at.
-    private func answering(_ routes: [RoutePlan], from served: [IPAddress]) -> [RoutePlan] {
-        routes.map { route in
-            let own = served.filter { $0.family == route.destination.family }
-            guard route.destination.length == 0, route.source == nil, own.count == 1 else { return route }
-            var route = route
-            route.source = own[0]
-            return route
-        }
-    }
-
-    private func routes(_ node: Int) -> [RoutePlan] {
-        let raw = file.nodes[node]
-        let own = legs[node]
-        guard !raw.transparent, let near = own.first, let far = own.last else { return [] }
-        var routes: [RoutePlan] = []
-        let used = services.filter { $0.chain.contains(node) }
-        for family in AddressFamily.allCases {
-            let asked = used.contains { $0.families.contains(family) }
-            // IPv6 works by the link-local addresses alone; IPv4 needs an address to send from.
-            func speaks(_ leg: ResolvedLeg) -> Bool {
-                leg.address(family) != nil || (family == .ipv6 && asked)
-            }
-            if speaks(near), raw.kind == .router || own.count > 1, let gateway = gateway(family, on: near.interface) {
-                for prefix in customerRoutes(used, family, link: near) {
-                    routes.append(RoutePlan(destination: prefix, gateway: gateway, leg: 0))
-                }
-            } else if own.count == 1, speaks(near), let gateway = gateway(family, on: near.interface) {
-                for prefix in customerRoutes(used, family, link: near) where onLink(near, prefix) {
-                    routes.append(RoutePlan(destination: prefix, gateway: gateway, leg: 0))
-                }
-            }
-            if raw.kind != .router, speaks(far), let gateway = gateway(family, on: far.interface) {
-                routes.append(
-                    RoutePlan(destination: .everything(family), gateway: gateway, leg: own.count - 1))
-            }
-        }
-        for route in raw.routes {
-            guard let leg = own.firstIndex(where: { onLink($0, IPPrefix(host: route.gateway.value)) }) else {
-                diagnostics.error(
-                    route.gateway.position,
-                    "the next hop \(route.gateway.value) is on none of the networks of \(quoted(raw.name.value))",
-                    mend: "name an address of the interface, such as the engine's")
-                continue
-            }
-            routes.removeAll { $0.destination == route.destination }
-            routes.append(RoutePlan(destination: route.destination, gateway: route.gateway.value, leg: leg))
-        }
-        return routes
-    }
-
-    private func onLink(_ leg: ResolvedLeg, _ prefix: IPPrefix) -> Bool {
-        leg.addresses.contains { $0.prefix.contains(prefix) }
-    }
-
-    /// What leads back to the customers of services. Customers on the node's own link are named one by one, because
-    /// nodes of one link meet only through the engine.
-    private func customerRoutes(_ used: [ResolvedService], _ family: AddressFamily, link: ResolvedLeg) -> [IPPrefix] {
-        var prefixes: [IPPrefix] = []
-        for side in used.flatMap(\.sides) where side.prefix.family == family {
-            if link.addresses.contains(where: { $0.prefix.overlaps(side.prefix) }) {
-                for (node, leg) in legsOn[side.interface] where file.nodes[node].kind == .customer {
-                    prefixes += legs[node][leg].addresses.map { IPPrefix(host: $0.address) }
-                        .filter { side.prefix.contains($0) }
-                }
-            } else {
-                prefixes.append(side.prefix)
-            }
-        }
-        return prefixes.uniqued()
     }
 }

@@ -3,7 +3,7 @@ import Wire
 
 extension PlanBuilder {
     /// How an entry knows what comes from a node: the interface and the Ethernet source.
-    struct Emission {
+    struct Emission: Hashable {
         var interface: Int
         var mac: MACAddress
     }
@@ -91,32 +91,45 @@ extension PlanBuilder {
     }
 
     /// The last hop rewrites the destination where the application has a network send address.
-    private func next(_ service: ResolvedService, _ place: Int, _ family: AddressFamily) -> SendTarget {
+    private func next(_ service: ResolvedService, _ place: Int, _ flow: Flow) -> SendTarget {
         let node = service.chain[place]
         var target = target(node, .request)
-        if place == service.chain.count - 1, file.nodes[node].networkAddress != nil,
-            let address = legs[node][0].address(family)
-        {
-            target.address = .network(address)
-        }
+        if let address = rewritten(service, place, flow) { target.address = .network(address) }
         return target
     }
 
+    /// The address that requests get at the end of the chain, and answers lose; nil where nothing is rewritten, because
+    /// the end has a MAC send address, or the service's address is its own.
+    private func rewritten(_ service: ResolvedService, _ place: Int, _ flow: Flow) -> IPAddress? {
+        let node = service.chain[place]
+        guard place == service.chain.count - 1, file.nodes[node].networkAddress != nil, !isOwn(flow.address, node)
+        else { return nil }
+        return legs[node][0].address(flow.address.family)
+    }
+
+    /// True where a node has the address itself, on the leg that requests enter by.
+    func isOwn(_ address: IPPrefix, _ node: Int) -> Bool {
+        address.isHost && legs[node][0].addresses.contains { $0.address == address.address }
+    }
+
     private func addDistribution(_ service: ResolvedService, _ flow: Flow) {
-        let targets = copies(service.passives[0]) + [next(service, 0, flow.address.family)]
+        let targets = copies(service.passives[0]) + [next(service, 0, flow)]
         for scope in service.scopes where scope.source.map({ $0.family == flow.address.family }) ?? true {
             add(
                 service, from: -1,
                 Entry(
                     name: "\(service.raw.name.value).request.customers", kind: .distribution, direction: .request,
-                    receivedInterface: scope.interface, source: scope.source, destination: flow.address,
+                    receivedInterface: scope.interface, sourceMAC: scope.node.map { emission($0, .request).mac },
+                    source: scope.source, destination: flow.address,
                     servicePort: flow.port, targets: targets, counter: 0))
         }
     }
 
     /// The customers' addresses where only they tell services apart, else any.
-    private func customers(_ service: ResolvedService, _ family: AddressFamily) -> [IPPrefix?] {
-        guard service.needsSource else { return [nil] }
+    private func customers(
+        _ service: ResolvedService, _ family: AddressFamily, named: Bool = false
+    ) -> [IPPrefix?] {
+        guard service.needsSource || named else { return [nil] }
         let sides = service.sides.map(\.prefix) + service.scopes.compactMap(\.source)
         return sides.filter { $0.family == family }.uniqued()
     }
@@ -124,8 +137,11 @@ extension PlanBuilder {
     private func addRequest(_ service: ResolvedService, _ flow: Flow, _ place: Int) {
         let node = service.chain[place]
         let emission = emission(node, .request)
-        let targets = copies(service.passives[place + 1]) + [next(service, place + 1, flow.address.family)]
-        for source in customers(service, flow.address.family) {
+        let targets = copies(service.passives[place + 1]) + [next(service, place + 1, flow)]
+        let named =
+            isMistakable(node, emission, from: nil, to: flow.address, for: service.index)
+            || !sidesWithin(service, flow.address, node).isEmpty
+        for source in customers(service, flow.address.family, named: named) {
             add(
                 service, from: node,
                 Entry(
@@ -135,30 +151,45 @@ extension PlanBuilder {
         }
     }
 
+    /// The customers' networks inside a prefix that passes a node with one leg: their addresses tell requests from
+    /// responses there.
+    private func sidesWithin(_ service: ResolvedService, _ address: IPPrefix, _ node: Int) -> [IPPrefix] {
+        guard legs[node].count == 1, node != service.chain.last else { return [] }
+        return service.sides.map(\.prefix).filter { address.contains($0) }.uniqued()
+    }
+
     private func addResponse(_ service: ResolvedService, _ flow: Flow, _ place: Int) {
         let node = service.chain[place]
-        let name = "\(service.raw.name.value).response.\(file.nodes[node].name.value)"
         let emission = emission(node, .response)
-        var source = flow.address
-        var rewrite: IPAddress?
-        if place == service.chain.count - 1, file.nodes[node].networkAddress != nil,
-            let own = legs[node][0].address(flow.address.family)
-        {
-            source = IPPrefix(host: own)
-            rewrite = flow.address.address
-        }
+        let own = rewritten(service, place, flow)
         var entry = Entry(
-            name: name, kind: .sequencing, direction: .response, receivedInterface: emission.interface,
-            sourceMAC: emission.mac, source: source, servicePort: flow.port, rewriteSource: rewrite, targets: [],
-            counter: 0)
-        if place > 0 {
-            entry.targets = copies(service.passives[place]) + [target(service.chain[place - 1], .response)]
-            for destination in customers(service, flow.address.family) {
-                entry.destination = destination
-                add(service, from: node, entry)
-            }
-        } else {
-            addToCustomers(service, from: node, entry, copies(service.passives[0]), flow.address.family)
+            name: "\(service.raw.name.value).response.\(file.nodes[node].name.value)", kind: .sequencing,
+            direction: .response, receivedInterface: emission.interface, sourceMAC: emission.mac,
+            source: own.map { IPPrefix(host: $0) } ?? flow.address, servicePort: flow.port,
+            rewriteSource: own == nil ? nil : flow.address.address, targets: [], counter: 0)
+        addResponses(service, flow, place, entry)
+        // What one customer sends to another turns round here: passed on, it would come back as it is.
+        for side in sidesWithin(service, flow.address, node) {
+            entry.source = side
+            addResponses(service, flow, place, entry)
+        }
+    }
+
+    private func addResponses(_ service: ResolvedService, _ flow: Flow, _ place: Int, _ template: Entry) {
+        let node = service.chain[place]
+        let emission = emission(node, .response)
+        guard place > 0 else {
+            addToCustomers(service, from: node, template, copies(service.passives[0]), flow.address.family)
+            return
+        }
+        var entry = template
+        entry.targets = copies(service.passives[place]) + [target(service.chain[place - 1], .response)]
+        let named =
+            isMistakable(node, emission, from: entry.source, to: nil, for: service.index)
+            || !sidesWithin(service, flow.address, node).isEmpty
+        for destination in customers(service, flow.address.family, named: named) {
+            entry.destination = destination
+            add(service, from: node, entry)
         }
     }
 
@@ -168,8 +199,10 @@ extension PlanBuilder {
         var entry = template
         for side in service.sides where side.prefix.family == family {
             entry.destination = side.prefix
-            entry.targets =
-                copies + [SendTarget(interface: side.interface, address: .neighbour(via: side.via), system: .customer)]
+            let answer =
+                side.node.map { target($0, .response) }
+                ?? SendTarget(interface: side.interface, address: .neighbour(via: side.via), system: .customer)
+            entry.targets = copies + [answer]
             add(service, from: node, entry)
         }
     }
@@ -185,7 +218,7 @@ extension PlanBuilder {
                     name: "\(service.raw.name.value).request.\(name)", kind: .sequencing, direction: .request,
                     receivedInterface: emission.interface, sourceMAC: emission.mac, source: source,
                     destination: flow.address, servicePort: flow.port,
-                    targets: [next(service, place, flow.address.family)], counter: 0))
+                    targets: [next(service, place, flow)], counter: 0))
         }
         let response = Entry(
             name: "\(service.raw.name.value).response.\(name)", kind: .sequencing, direction: .response,

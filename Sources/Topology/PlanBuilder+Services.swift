@@ -30,6 +30,7 @@ extension PlanBuilder {
         checkChain(of: raw, service.chain)
         checkDistribution(of: raw, head: service.chain.first, isSound: diagnostics.count == before)
         resolveScopes(&service)
+        checkOneArmed(of: service)
         guard diagnostics.count == before, !service.chain.isEmpty else { return }
         guard (service.chain + service.passives.joined()).allSatisfy({ !legs[$0].isEmpty }) else { return }
         services.append(service)
@@ -98,19 +99,15 @@ extension PlanBuilder {
             if node.kind == .router {
                 diagnostics.error(
                     name.position, "\(quoted(name.value)) is a router in the middle of a sequence",
-                    mend: "make it the end, or describe it as an application with `in` and `out`")
+                    mend: "end the sequence at it, and give what lies behind it a service with "
+                        + "`from: \(name.value)`; or describe it as an application with `in` and `out`")
             } else if node.networkAddress != nil {
                 diagnostics.error(
                     name.position,
                     "\(quoted(name.value)) has a network send address in the middle of a sequence: what it sends on no "
                         + "longer has the service address",
-                    mend: "make it the end, or remove `send: network`")
-            } else if node.outLeg == nil, let prefix = raw.addresses.first(where: { !$0.value.isHost }) {
-                diagnostics.error(
-                    name.position,
-                    "\(quoted(name.value)) has one interface, and for the prefix \(prefix.value) nothing tells its "
-                        + "requests from its responses",
-                    mend: "give it a second interface: attach: { in: …, out: … }")
+                    mend: "end the sequence at it, and give what it sends on a service with `from: \(name.value)`; "
+                        + "or remove `send: network`")
             }
         }
         checkEnd(of: raw, last, file.nodes[lastNode], legs[lastNode].first)
@@ -118,12 +115,14 @@ extension PlanBuilder {
 
     private func checkEnd(of raw: RawService, _ last: Located<String>, _ node: RawNode, _ leg: ResolvedLeg?) {
         guard node.kind == .application, !node.transparent else { return }
-        if let prefix = raw.addresses.first(where: { !$0.value.isHost }) {
+        if node.networkAddress != nil, let prefix = raw.addresses.first(where: { !$0.value.isHost }) {
             diagnostics.error(
                 last.position,
-                "the service address \(prefix.value) is a prefix, and \(quoted(last.value)) can answer for single "
-                    + "addresses only",
-                mend: "end the sequence at a router, or list the addresses one by one")
+                "the service address \(prefix.value) is a prefix, and \(quoted(last.value)) has a network send address: "
+                    + "nothing could restore a destination that was not one address",
+                mend:
+                    "remove `send: network` from line \(node.name.position.line), end the sequence at a router, or list "
+                    + "the addresses one by one")
         }
         guard node.networkAddress != nil, let leg else { return }
         for family in AddressFamily.allCases {
@@ -146,131 +145,18 @@ extension PlanBuilder {
         }
     }
 
-    private func resolveScopes(_ service: inout ResolvedService) {
-        let raw = service.raw
-        var scopes: [Scope] = []
-        var sides: [CustomerSide] = []
-        if raw.from.isEmpty {
-            let used = file.nodes.indices.filter { file.nodes[$0].kind == .customer }.compactMap {
-                legs[$0].first?.interface
-            }
-            let interfaces = Set(used).sorted()
-            if interfaces.isEmpty {
-                diagnostics.error(
-                    raw.name.position, "service \(quoted(raw.name.value)) has no customers",
-                    mend: "add customers, or name an interface in `from`")
-            }
-            for interface in interfaces { add(interface, &scopes, &sides) }
-        }
-        for name in raw.from {
-            if let interface = interfaceIndex[name.value],
-                nodeIndex[name.value].map({ file.nodes[$0].kind }) != .customer
-            {
-                add(interface, &scopes, &sides)
-                continue
-            }
-            guard let node = nodeIndex[name.value], file.nodes[node].kind == .customer else {
-                let known =
-                    file.nodes.filter { $0.kind == .customer }.map(\.name.value) + file.interfaces.map(\.name.value)
-                diagnostics.error(
-                    name.position, "there is no interface or customer \(quoted(name.value))",
-                    mend: Spelling.mend(for: name.value, among: known, kind: "interfaces"))
-                continue
-            }
-            guard let leg = legs[node].first else { continue }
-            for address in leg.addresses {
-                scopes.append(Scope(interface: leg.interface, source: IPPrefix(host: address.address)))
-                sides.append(CustomerSide(interface: leg.interface, prefix: IPPrefix(host: address.address)))
-            }
-            for side in networks(behind: node) {
-                scopes.append(Scope(interface: side.interface, source: side.prefix))
-                sides.append(side)
-            }
-        }
-        service.scopes = scopes.uniqued()
-        service.sides = sides.uniqued()
-        for address in raw.addresses
-        where !sides.isEmpty && !sides.contains(where: { $0.prefix.family == address.value.family }) {
+    /// With one leg alone, only the customers' addresses tell the requests for a prefix from the responses.
+    private func checkOneArmed(of service: ResolvedService) {
+        for node in service.chain.dropLast() where file.nodes[node].outLeg == nil && file.nodes[node].inLeg != nil {
+            let prefixes = service.sides.map(\.prefix)
+            guard let address = service.raw.addresses.first(where: { !$0.value.isHost && prefixes.contains($0.value) })
+            else { continue }
+            let name = file.nodes[node].name
             diagnostics.error(
-                address.position,
-                "no customer of the service has an address of the family of \(address.value)",
-                mend: "give the customers' interface such an address, or remove this one")
-        }
-    }
-
-    private func add(_ interface: Int, _ scopes: inout [Scope], _ sides: inout [CustomerSide]) {
-        scopes.append(Scope(interface: interface, source: nil))
-        var links = file.interfaces[interface].addresses.map(\.value.value.prefix)
-        var behind: [CustomerSide] = []
-        for (node, leg) in legsOn[interface] where file.nodes[node].kind == .customer {
-            links += legs[node][leg].addresses.map(\.prefix)
-            behind += networks(behind: node)
-        }
-        sides += links.uniqued().map { CustomerSide(interface: interface, prefix: $0) } + behind
-    }
-
-    /// The networks behind a customer, each by way of the customer's address of its family.
-    private func networks(behind node: Int) -> [CustomerSide] {
-        guard let leg = legs[node].first else { return [] }
-        return file.nodes[node].prefixes.compactMap { prefix in
-            guard let via = leg.address(prefix.value.family) else {
-                diagnostics.error(
-                    prefix.position,
-                    "\(quoted(file.nodes[node].name.value)) has no address of the family of \(prefix.value), the network "
-                        + "behind it",
-                    mend: "give it one in `address`")
-                return nil
-            }
-            return CustomerSide(interface: leg.interface, prefix: prefix.value, via: via)
-        }
-    }
-
-    /// Lets the narrower service address win where customers of a wider one are named one by one.
-    ///
-    /// A named source is looked at before the destination. So a service for all customers of an interface also gets the
-    /// sources that a service with a wider address names there.
-    func widenScopes() {
-        let original = services.map(\.scopes)
-        for index in services.indices {
-            var extra: [Scope] = []
-            for other in services.indices where other != index && original[other].contains(where: { $0.source != nil })
-            {
-                let isWider = services[other].raw.addresses.contains { wide in
-                    services[index].raw.addresses.contains { wide.value != $0.value && wide.value.contains($0.value) }
-                }
-                guard isWider else { continue }
-                for scope in original[other] {
-                    guard let source = scope.source, !original[index].contains(scope) else { continue }
-                    let covered = original[index].contains {
-                        $0.interface == scope.interface && ($0.source?.contains(source) ?? true)
-                    }
-                    if covered { extra.append(scope) }
-                }
-            }
-            services[index].scopes = (services[index].scopes + extra).uniqued()
-        }
-        // Where two services have one address and different customers, the customers tell them apart all the way.
-        var groups: [IPPrefix: [Int]] = [:]
-        for (index, service) in services.enumerated() {
-            for address in service.raw.addresses { groups[address.value, default: []].append(index) }
-        }
-        for members in groups.values where members.count > 1 {
-            let scopes = Set(original[members[0]])
-            guard members.contains(where: { Set(original[$0]) != scopes }) else { continue }
-            for member in members { services[member].needsSource = true }
-        }
-        guard services.contains(where: \.needsSource) else { return }
-        var changed = true
-        while changed {
-            changed = false
-            let asking = services.filter(\.needsSource).flatMap { $0.raw.addresses.map(\.value) }
-            for index in services.indices where !services[index].needsSource {
-                guard
-                    services[index].raw.addresses.contains(where: { own in asking.contains { $0.overlaps(own.value) } })
-                else { continue }
-                services[index].needsSource = true
-                changed = true
-            }
+                service.raw.sequence.first { $0.value == name.value }?.position ?? name.position,
+                "\(quoted(name.value)) on line \(name.position.line) has one interface, and both the customers and the "
+                    + "service are \(address.value): nothing tells its requests from its responses",
+                mend: "give it a second interface: attach: { in: …, out: … }")
         }
     }
 
@@ -278,8 +164,8 @@ extension PlanBuilder {
     func checkCarriage(of service: ResolvedService) {
         for family in service.families.sorted(by: { $0.rawValue < $1.rawValue }) {
             guard let address = service.raw.addresses.first(where: { $0.value.family == family }) else { continue }
-            let hops = service.chain + service.passives.joined()
-            for node in hops {
+            let hops = service.chain + service.passives.joined() + service.openers
+            for node in hops.uniqued() {
                 for leg in legs[node] {
                     let interface = file.interfaces[leg.interface]
                     if family == .ipv6, interface.mtu.value < 1280 {

@@ -24,6 +24,8 @@ struct ResolvedLeg {
 struct Scope: Hashable {
     var interface: Int
     var source: IPPrefix?
+    /// The application or router that is the customer, known by its MAC address; nil for customers.
+    var node: Int?
 }
 
 /// Where answers to customers go: what lies behind an interface, on the link or by way of a customer.
@@ -31,6 +33,8 @@ struct CustomerSide: Hashable {
     var interface: Int
     var prefix: IPPrefix
     var via: IPAddress?
+    /// The application or router that the prefix lies behind, or whose own it is; nil for customers.
+    var node: Int?
 }
 
 /// A service whose names have been found.
@@ -47,6 +51,9 @@ struct ResolvedService {
     var needsSource = false
 
     var families: Set<AddressFamily> { Set(raw.addresses.map(\.value.family)) }
+
+    /// The applications and routers that are customers of it.
+    var openers: [Int] { scopes.compactMap(\.node).uniqued() }
 }
 
 /// What an entry of the plan was made from.
@@ -78,9 +85,12 @@ final class PlanBuilder {
     /// For each interface: the nodes' legs on it, as indices of node and leg.
     var legsOn: [[(node: Int, leg: Int)]] = []
     var services: [ResolvedService] = []
+    /// What applications and routers send as customers of services.
+    var openings: [Opening] = []
     var systems: [DestinationSystemType] = []
     var entries: [Entry] = []
     var origins: [EntryOrigin] = []
+    var checks: [CheckPlan] = []
     /// For each link: the number of the host that is tried next.
     var nextFree: [IPPrefix: UInt64] = [:]
 
@@ -98,6 +108,8 @@ final class PlanBuilder {
         resolveAddresses()
         resolveDependencies()
         for (index, service) in file.services.enumerated() { resolve(service, index) }
+        checkOpeners()
+        resolveOpenings()
         widenScopes()
         resolveSystems()
         for service in services { checkCarriage(of: service) }
@@ -105,6 +117,7 @@ final class PlanBuilder {
         checkEntryNames()
         for entry in file.entries { addEntries(of: entry) }
         findTies()
+        findShadows()
         resolveChecks()
     }
 
@@ -261,26 +274,6 @@ final class PlanBuilder {
                     : "entries of \(origin.label) and of \(owner.label) on line \(owner.position.line) would both be called "
                         + quoted(entry.name),
                 mend: owner.service == origin.service ? "rename the application" : "rename one of the two services")
-        }
-    }
-
-    private func resolveChecks() {
-        let entryNames = Array(Set(entries.map(\.name))).sorted()
-        for check in file.checks {
-            switch check.plan.subject {
-            case .command, .log: _ = node(check.subject, [.customer, .application, .router], "node")
-            case .entry(let name, _, _):
-                if !entryNames.contains(name) {
-                    diagnostics.error(
-                        check.subject.position, "there is no entry \(quoted(name))",
-                        mend: Spelling.mend(for: name, among: entryNames, kind: "entries"))
-                }
-            case .drops(let reason, _):
-                if let mend = DropReasonNames.mend(for: reason) {
-                    diagnostics.error(
-                        check.subject.position, "there is no drop reason \(quoted(reason))", mend: mend)
-                }
-            }
         }
     }
 }

@@ -21,7 +21,7 @@ public enum Planner {
         let directory = file.path.lastIndex(of: "/").map { $0 == file.path.startIndex ? "/" : String(file.path[..<$0]) }
         return AppliancePlan(
             name: builder.name, directory: directory ?? ".", interfaces: builder.interfacePlans(), nodes: nodes,
-            table: builder.table(), checks: file.checks.map(\.plan), workers: file.workers)
+            table: builder.table(), checks: builder.checks, workers: file.workers)
     }
 }
 

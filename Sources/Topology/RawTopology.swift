@@ -36,6 +36,9 @@ public struct PortSpecification: Sendable, Hashable {
         self.ports = ports
     }
 
+    /// The protocols that have names here.
+    static let protocolNames = ["tcp", "udp", "sctp", "dccp", "udplite", "icmp", "icmpv6", "any", "protocol"]
+
     /// Reads `tcp/80`, `udp/5000-5100`, `tcp`, `icmp`, `protocol/47` or `any`.
     public init?(_ text: String) {
         let parts = text.lowercased().split(separator: "/", omittingEmptySubsequences: false)
@@ -168,11 +171,4 @@ struct RawEntry: Sendable {
     var direction: ChainDirection = .request
     var rewriteSource: Located<IPAddress>?
     var targets: [RawTarget] = []
-}
-
-/// A check as the file has it.
-struct RawCheck: Sendable {
-    var plan: CheckPlan
-    /// The node, entry or reason that it names.
-    var subject: Located<String>
 }

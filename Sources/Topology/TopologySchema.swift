@@ -58,7 +58,9 @@ public struct TopologySchema {
     private func kind(_ kind: String, of grammar: MappingGrammar) -> JSONText {
         let required =
             [kind]
-            + grammar.keys.filter { $0.isRequired && $0.kinds != nil && grammar.belongs($0, to: kind) }.map(\.name)
+            + grammar.keys.filter {
+                $0.name != kind && $0.isRequired && $0.kinds != nil && grammar.belongs($0, to: kind)
+            }.map(\.name)
         let others = grammar.keys.filter { !grammar.belongs($0, to: kind) }
         return .object([
             .init("required", .array(required.map { .text($0) })),
@@ -105,6 +107,7 @@ public struct TopologySchema {
                 .init("pattern", .text("^(==|!=|>=|<=|>|<|=)? *[0-9]+$")),
             ])
         case .choice(let words): return .object([.init("enum", .array(words.map { .text($0) }))])
+        case .anything: return .object([])
         case .just(let flag): return .object([.init("const", .flag(flag))])
         case .oneOrMany(let element):
             let one = self.shape(element)

@@ -8,6 +8,11 @@ func fail(_ error: EngineError) -> Never {
     exit(2)
 }
 
+if CommandLine.arguments.dropFirst() == ["--version"] {
+    let line = Array("tapline-engine \(Release.version)\n".utf8)
+    exit(line.withUnsafeBytes { write(1, $0.baseAddress, $0.count) } == line.count ? 0 : 2)
+}
+
 // Nothing that was inherited by mistake is open while frames are read.
 close_range(UInt32(EngineLink.engineDescriptor) + 1, .max, 0)
 do throws(EngineError) {

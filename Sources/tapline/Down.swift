@@ -12,7 +12,7 @@ struct Down: ParsableCommand {
               sudo tapline down four-interface
             """)
 
-    @Argument(help: "The topology's name.")
+    @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String?
 
     @Flag(help: "Take every topology away.")

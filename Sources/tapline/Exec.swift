@@ -12,10 +12,10 @@ struct Exec: ParsableCommand {
               sudo tapline exec four-interface alice -- curl http://203.0.113.80/
             """)
 
-    @Argument(help: "The topology's name.")
+    @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String
 
-    @Argument(help: "The node's name.")
+    @Argument(help: "The node's name.", completion: nodeNames)
     var node: String
 
     @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")

@@ -14,7 +14,7 @@ struct Logs: ParsableCommand {
               sudo tapline logs four-interface -f
             """)
 
-    @Argument(help: "The topology's name.")
+    @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String
 
     @Argument(help: "The node's name.")

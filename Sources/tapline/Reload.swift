@@ -12,7 +12,7 @@ struct Reload: ParsableCommand {
               sudo tapline reload four-interface
             """)
 
-    @Argument(help: "The topology's name.")
+    @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String
 
     @Argument(help: "Another file than that of 'up'.", completion: .file(extensions: ["yaml", "yml"]))

@@ -18,14 +18,42 @@ struct Run: ParsableCommand {
     @Option(help: "A name in place of the file's.")
     var name: String?
 
+    @Flag(help: .hidden)
+    var tellProgress = false
+
+    @Flag(help: .hidden)
+    var keep = false
+
+    @Option(help: .hidden)
+    var filter: String?
+
     func run() throws {
+        if tellProgress { return try told() }
         var held = true
         let display = ProgressDisplay(showsReady: true)
         try reporting { () throws(ApplianceError) in
             defer { display.clear() }
+            try Machine.requireRoot(.making)
             let plan = try PlanReader.plan(file, name: name)
             let control = try ControlProcess(plan: plan, file: PlanReader.absolute(file)) { display.take($0) }
             held = try control.perform(.prove)
+        }
+        if !held { throw ArgumentParser.ExitCode(1) }
+    }
+
+    /// As one of the files of `tapline test`, which shows what happens.
+    private func told() throws {
+        let tell = DetachedStart.teller(proving: true)
+        var held = false
+        do throws(ApplianceError) {
+            var plan = try PlanReader.plan(file, name: name)
+            if let filter { plan.checks.removeAll { !$0.name.contains(filter) } }
+            let control = try ControlProcess(plan: plan, file: PlanReader.absolute(file), progress: tell)
+            control.endWithReader(of: DetachedStart.progressDescriptor)
+            held = try control.perform(keep ? .proveAndStay : .prove)
+        } catch {
+            tell(.failed(error))
+            throw ArgumentParser.ExitCode(error.status.rawValue)
         }
         if !held { throw ArgumentParser.ExitCode(1) }
     }

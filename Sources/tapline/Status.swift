@@ -1,5 +1,6 @@
 import Appliance
 import ArgumentParser
+import Glibc
 
 /// `tapline status`.
 struct Status: ParsableCommand {
@@ -14,7 +15,7 @@ struct Status: ParsableCommand {
               sudo tapline status --json
             """)
 
-    @Argument(help: "The topology's name.")
+    @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String?
 
     @Flag(help: "Print JSON.")
@@ -34,7 +35,10 @@ struct Status: ParsableCommand {
     }
 
     private func list(_ reports: [StatusReport]) -> String {
-        guard !reports.isEmpty else { return "no topology is up" }
+        guard !reports.isEmpty else {
+            return geteuid() == 0
+                ? "no topology is up" : "no topology of this user is up; those of root are seen with sudo"
+        }
         var table = TextTable(["NAME", "STATE", "NODES", "ENGINE", "FILE"])
         for report in reports {
             table.add([

@@ -17,7 +17,7 @@ struct Tables: ParsableCommand {
               tapline tables Topologies/four-interface/topology.yaml
             """)
 
-    @Argument(help: "The topology's name, or a topology file.")
+    @Argument(help: "The topology's name, or a topology file.", completion: topologyNames)
     var nameOrFile: String
 
     @Flag(help: "Print JSON.")

@@ -23,9 +23,9 @@ struct Tapline: ParsableCommand {
               64  the command line is wrong
               'exec' ends with the status of its command.
             """,
-        version: "0.1.0",
+        version: Machine.version,
         subcommands: [
-            Run.self, Up.self, Down.self, Status.self, Exec.self, Logs.self, Tables.self, Validate.self, Schema.self,
-            Reload.self,
+            Run.self, Test.self, Up.self, Down.self, Status.self, Exec.self, Logs.self, Tables.self, Validate.self,
+            Schema.self, Reload.self, DoctorCommand.self, PruneCommand.self,
         ])
 }

@@ -8,13 +8,23 @@ import Topology
 enum Terminal {
     /// True where the descriptor is a terminal that takes colours.
     static func hasColour(_ descriptor: Int32) -> Bool {
-        guard isatty(descriptor) == 1 else { return false }
         if let refused = getenv("NO_COLOR"), refused.pointee != 0 { return false }
-        return getenv("TERM").map { String(cString: $0) != "dumb" } ?? false
+        return moves(descriptor)
     }
 
     /// True where a line can be written over.
-    static var updates: Bool { isatty(2) == 1 && getenv("TERM").map { String(cString: $0) != "dumb" } ?? false }
+    static var updates: Bool { moves(2) }
+
+    private static func moves(_ descriptor: Int32) -> Bool {
+        isatty(descriptor) == 1 && getenv("TERM").map { String(cString: $0) != "dumb" } ?? false
+    }
+
+    /// The width of the terminal that standard error is, in columns.
+    static var columns: Int {
+        var size = winsize()
+        guard ioctl(2, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
 
     /// The text in a colour of ECMA-48's, where there are colours.
     static func coloured(_ text: String, _ code: Int, on descriptor: Int32 = 1) -> String {
@@ -31,7 +41,8 @@ enum Terminal {
         write(text + end, 1)
     }
 
-    private static func write(_ text: String, _ descriptor: Int32) {
+    /// Writes to a descriptor.
+    static func write(_ text: String, _ descriptor: Int32) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let wrote = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
@@ -53,9 +64,30 @@ func reporting(_ body: () throws(ApplianceError) -> Void) throws {
     }
 }
 
+/// One line at the bottom of a terminal that is written over again and again. It needs no control sequence but the
+/// carriage return, so it is there with NO_COLOR, too. Not to be used by two threads at once.
+struct UpdatingLine {
+    private var shown = 0
+
+    /// Shows the text, cut to the terminal's width, in place of what was shown.
+    mutating func show(_ text: String) {
+        let cut = String(text.prefix(max(1, Terminal.columns - 1)))
+        let padding = String(repeating: " ", count: max(0, shown - cut.count))
+        Terminal.error("\r" + cut + padding + (padding.isEmpty ? "" : "\r" + cut), end: "")
+        shown = cut.count
+    }
+
+    /// Takes it away.
+    mutating func clear() {
+        guard shown > 0 else { return }
+        Terminal.error("\r" + String(repeating: " ", count: shown) + "\r", end: "")
+        shown = 0
+    }
+}
+
 /// Shows what a command tells while it works.
 final class ProgressDisplay: Sendable {
-    private let steps = Mutex<Bool>(false)
+    private let line = Mutex(UpdatingLine())
     private let showsReady: Bool
 
     /// - Parameter showsReady: Whether to say that all is up.
@@ -66,8 +98,7 @@ final class ProgressDisplay: Sendable {
         switch told {
         case .step(let text):
             if Terminal.updates {
-                Terminal.error("\r\u{1B}[K" + text + " …", end: "")
-                steps.withLock { $0 = true }
+                line.withLock { $0.show(text + " …") }
             } else {
                 Terminal.error(text)
             }
@@ -76,39 +107,33 @@ final class ProgressDisplay: Sendable {
             Terminal.error("note: \(text)")
         case .check(let report):
             clear()
-            show(report)
+            for line in report.lines(on: 1) { Terminal.out(line) }
         case .ready(let report):
             clear()
             guard showsReady else { return }
-            Terminal.out(
-                "\(report.name) is up: \(report.nodes) nodes on \(report.interfaces) interfaces, "
-                    + "\(report.entries) entries, in \(report.milliseconds) ms")
-        case .failed: clear()
+            Terminal.out("\(report.name) is up: \(report.told)")
+        case .failed, .kept: clear()
         }
     }
 
     /// Takes the updating line away.
-    func clear() {
-        let shown = steps.withLock { shown in
-            defer { shown = false }
-            return shown
-        }
-        if shown { Terminal.error("\r\u{1B}[K", end: "") }
-    }
+    func clear() { line.withLock { $0.clear() } }
+}
 
-    private func show(_ report: CheckReport) {
-        let isTerminal = isatty(1) == 1
+extension ReadyReport {
+    /// What is up, and how long it took.
+    var told: String { "\(nodes) nodes on \(interfaces) interfaces, \(entries) entries, in \(milliseconds) ms" }
+}
+
+extension CheckReport {
+    /// How the check ended; what explains it where it did not hold.
+    func lines(on descriptor: Int32) -> [String] {
+        let isTerminal = isatty(descriptor) == 1
         let sign =
-            report.passed
-            ? Terminal.coloured(isTerminal ? "✓" : "ok", 32) : Terminal.coloured(isTerminal ? "✗" : "FAILED", 31)
-        Terminal.out("\(sign) \(report.name) (\(report.milliseconds) ms)")
-        guard !report.passed else { return }
-        Terminal.out("    line \(report.line): expected \(report.expected ?? "something else")")
-        for line in report.came { Terminal.out("    | \(line)") }
-        for evidence in report.evidence {
-            Terminal.out("    \(evidence.title):")
-            for line in evidence.lines { Terminal.out("    | \(line)") }
-        }
+            passed
+            ? Terminal.coloured(isTerminal ? "✓" : "ok", 32, on: descriptor)
+            : Terminal.coloured(isTerminal ? "✗" : "FAILED", 31, on: descriptor)
+        return ["\(sign) \(name) (\(milliseconds) ms)"] + (passed ? [] : explanation.map { "    \($0)" })
     }
 }
 

@@ -31,6 +31,7 @@ struct Up: ParsableCommand {
         if tellProgress { return try detached() }
         try reporting { () throws(ApplianceError) in
             defer { display.clear() }
+            try Machine.requireRoot(.making)
             if detach {
                 let arguments = ["up", "--tell-progress"] + (name.map { ["--name", $0] } ?? []) + ["--", file]
                 try DetachedStart.follow(arguments) { display.take($0) }
@@ -46,6 +47,7 @@ struct Up: ParsableCommand {
     private func detached() throws {
         let tell = DetachedStart.teller()
         do throws(ApplianceError) {
+            try Machine.requireRoot(.making)
             let plan = try PlanReader.plan(file, name: name)
             _ = try ControlProcess(plan: plan, file: PlanReader.absolute(file), progress: tell).perform(.stay)
         } catch {

@@ -32,6 +32,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -125,6 +126,67 @@ int clinux_send_fds(int socket, const void *bytes, size_t length, const int *fds
 ssize_t clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, size_t *fd_count);
 enum { CLINUX_MAX_FDS = 253 };
 
+// MARK: - Packet sockets
+
+/// A word (or half of one) that a frame's transport header or payload must have at an offset from the transport header.
+/// The header is looked for behind the IPv4 header, options counted, or right behind the IPv6 header.
+struct clinux_word_match {
+    int family;
+    unsigned char protocol;
+    unsigned char is_half;
+    unsigned int offset;
+    unsigned int value;
+};
+
+/// What a packet socket's ring is made of, and which frames get into it.
+struct clinux_packet_ring {
+    int device;
+    /// A multiple of the page's size.
+    unsigned int block_size;
+    unsigned int block_count;
+    /// A block with frames is handed over when it is full, or after so long.
+    unsigned int retire_milliseconds;
+    /// The most that is kept of a frame.
+    unsigned int frame_length;
+    /// A frame gets in where one of them holds, at most 16; every frame where there are none.
+    const struct clinux_word_match *matches;
+    size_t match_count;
+};
+
+/// Where the reader of a ring stands.
+struct clinux_packet_cursor {
+    unsigned int block;
+    unsigned int offset;
+    unsigned int left;
+    int is_last;
+};
+
+/// A frame in the ring.
+struct clinux_packet {
+    const void *bytes;
+    unsigned int captured;
+    unsigned int length;
+    /// Since 1970, by the kernel's clock when the device handed it over.
+    uint64_t nanoseconds;
+    int is_outgoing;
+    int has_partial_checksum;
+};
+
+/// Opens a packet socket with a ring on a device of the calling thread's network namespace. Returns the descriptor with
+/// `*memory` mapped (block_size * block_count bytes), or -errno.
+int clinux_packet_open(const struct clinux_packet_ring *ring, void **memory);
+/// 1 with the next frame, 0 where there is none yet. Where `cursor->is_last` is set afterwards, the frame is the last
+/// of its block, which is to be released once the frame is no longer needed.
+int clinux_packet_next(
+    void *memory, const struct clinux_packet_ring *ring, struct clinux_packet_cursor *cursor,
+    struct clinux_packet *packet);
+void clinux_packet_release(
+    void *memory, const struct clinux_packet_ring *ring, struct clinux_packet_cursor *cursor);
+/// The frames that found no room in the ring since the last call. Returns 0 or -errno.
+int clinux_packet_losses(int fd, unsigned int *losses);
+/// Sends a packet, network header included, by the calling thread's network namespace's routes. Returns 0 or -errno.
+int clinux_send_raw(const void *packet, size_t length, int family, const void *destination);
+
 // MARK: - Confinement
 
 /// Gives up every privilege for good: no_new_privs, no ambient, bounding, inheritable, permitted or effective
@@ -132,6 +194,36 @@ enum { CLINUX_MAX_FDS = 253 };
 /// `count` numbers in `allowed`. Capabilities belong to threads, so the process must have one thread (-EBUSY
 /// otherwise); threads made later inherit all of it. Returns 0 or -errno.
 int clinux_confine(const int *allowed, size_t count);
+
+// MARK: - User namespaces
+
+/// Numbers of users or groups that /etc/subuid or /etc/subgid gives a user; none where `count` is 0.
+struct clinux_id_range {
+    unsigned long first;
+    unsigned long count;
+};
+
+/// What did not work, for the sentence that a person reads.
+enum clinux_user_stage {
+    CLINUX_USER_STAGE_NONE = 0,
+    CLINUX_USER_STAGE_UNSHARE,
+    CLINUX_USER_STAGE_MAP,
+    CLINUX_USER_STAGE_NAMESPACES,
+    CLINUX_USER_STAGE_MOUNT,
+    CLINUX_USER_STAGE_TUN_OPEN,
+    CLINUX_USER_STAGE_TUN_MAKE,
+    CLINUX_USER_STAGE_SYS,
+    CLINUX_USER_STAGE_PROC,
+};
+
+/// Moves the calling process, which must have one thread, into a user and a mount namespace of its own, where it is
+/// root. User and group 1 and on are the ranges' where newuidmap and newgidmap (shadow's) map them; else there is no
+/// user but root, and setgroups(2) is denied. Returns 1 with the ranges, 0 without, or -errno with `*stage` set.
+int clinux_become_root(
+    const struct clinux_id_range *users, const struct clinux_id_range *groups, enum clinux_user_stage *stage);
+/// Tries in a child, which leaves nothing, all that a node needs in namespaces of this user's own: to make them, to mount
+/// /run, /sys and /proc, and to make a TAP. Returns 0, or -errno with `*stage` set.
+int clinux_try_user_namespace(enum clinux_user_stage *stage);
 
 // MARK: - Processes in nodes
 
@@ -166,6 +258,7 @@ enum clinux_stage {
     CLINUX_STAGE_SESSION,
     CLINUX_STAGE_WORKING_DIRECTORY,
     CLINUX_STAGE_DESCRIPTORS,
+    CLINUX_STAGE_LIMITS,
     CLINUX_STAGE_EXECUTE,
     CLINUX_STAGE_DIED,
 };
@@ -180,6 +273,12 @@ pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *s
 struct clinux_placed_fd {
     int source;
     int target;
+};
+
+/// A resource limit, soft and hard.
+struct clinux_limit {
+    int resource;
+    uint64_t value;
 };
 
 struct clinux_spawn {
@@ -197,6 +296,8 @@ struct clinux_spawn {
     int keep_session;
     /// Sent when the spawning thread ends; 0 for none.
     int parent_death_signal;
+    const struct clinux_limit *limits;
+    size_t limit_count;
 };
 
 /// Starts a program, in a node's namespaces or in the caller's. It is a child of the caller's, to be waited for.

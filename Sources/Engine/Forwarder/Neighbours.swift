@@ -169,11 +169,12 @@ extension Forwarder {
     /// Why a claim to an address cannot be true: it is the engine's, a service's, or a named neighbour's.
     private func lie(_ address: IPAddress, at mac: MACAddress, on interface: Int) -> DropReason? {
         if address.isUnspecified { return nil }
+        // A server may have the service address for its own, on the link where it is claimed.
+        if table.staticNeighbour(address, on: interface) == mac { return nil }
         if table.isOwnAddress(address) || table.answersNeighbour(for: address, on: interface) {
             return .neighbourConflict
         }
-        if let known = table.staticNeighbour(address, on: interface), known != mac { return .neighbourConflict }
-        return nil
+        return table.staticNeighbour(address, on: interface) == nil ? nil : .neighbourConflict
     }
 
     /// Notes who sent a request to the engine: the answer is about to go there, and packets will.

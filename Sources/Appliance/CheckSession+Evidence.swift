@@ -1,0 +1,80 @@
+import Forwarding
+import Glibc
+import LinuxNetwork
+import Topology
+
+extension CheckSession {
+    /// The most lines of one piece of evidence.
+    private static let linesShown = 20
+
+    /// What may explain that the check does not hold: the ends of the logs that were written meanwhile, nodes whose
+    /// state has changed, drops and entries that have counted, captures.
+    func evidence() -> [CheckReport.Evidence] {
+        var evidence: [CheckReport.Evidence] = []
+        let changes = stateChanges()
+        if !changes.isEmpty { evidence.append(CheckReport.Evidence(title: "nodes that changed", lines: changes)) }
+        let now = sources.counters()
+        let drops = now.toldDrops(since: counters)
+        if !drops.isEmpty { evidence.append(CheckReport.Evidence(title: "dropped meanwhile", lines: drops)) }
+        let entries = toldEntries(now)
+        if !entries.isEmpty { evidence.append(CheckReport.Evidence(title: "entries that counted", lines: entries)) }
+        for (place, capture) in captures.sorted(by: { $0.key.node < $1.key.node }) {
+            capture.flush()
+            let interface = sources.plan.interfaces[place.interface].name
+            evidence.append(
+                CheckReport.Evidence(
+                    title: "capture of \(place.node) on \(interface): \(capture.path)",
+                    lines: capture.toldFrames(Self.linesShown)))
+        }
+        // The nodes of the check first, then those that the packets passed.
+        let others = sources.plan.nodes.map(\.name).filter { !concerned.contains($0) }
+        for node in concerned + others {
+            let lines = logLines(node)
+            if !lines.isEmpty { evidence.append(CheckReport.Evidence(title: "log of \(node)", lines: lines)) }
+        }
+        return evidence
+    }
+
+    private func stateChanges() -> [String] {
+        sources.plan.nodes.compactMap { node in
+            guard let before = nodeStates[node.name], let runtime = try? sources.node(node.name) else { return nil }
+            let (state, application) = runtime.glimpse()
+            let isOther = applications[node.name] !== application
+            guard state != before || isOther else { return nil }
+            let end = (try? runtime.loop.sync { runtime.lastEnd }) ?? nil
+            return "\(node.name): it was \(before.rawValue) and is \(state.rawValue)"
+                + (isOther ? end.map { "; its application \($0)" } ?? "" : "")
+        }
+    }
+
+    /// The entries of every service of which one has counted: where a packet stopped shows by the first that has not.
+    private func toldEntries(_ now: CounterPicture) -> [String] {
+        func rise(_ name: String) -> UInt64 {
+            (now.entries[name]?.packets ?? 0) - min(now.entries[name]?.packets ?? 0, counters.entries[name]?.packets ?? 0)
+        }
+        func service(_ name: String) -> Substring { name.prefix { $0 != "." } }
+        let touched = Set(now.entries.keys.filter { rise($0) > 0 }.map(service))
+        let names = now.entries.keys.filter { touched.contains(service($0)) }.sorted()
+        return names.prefix(Self.linesShown).map { "\($0): \(rise($0)) packets" }
+            + (names.count > Self.linesShown ? ["(and \(names.count - Self.linesShown) more)"] : [])
+    }
+
+    /// The end of what a node has logged since the check began.
+    private func logLines(_ node: String) -> [String] {
+        let path = sources.directory.outputPath(node)
+        let before = logLengths[node] ?? 0
+        let length = fileLength(path)
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0, length != before else {
+            if descriptor >= 0 { close(descriptor) }
+            return []
+        }
+        defer { close(descriptor) }
+        // A log that was started over meanwhile is shorter than it was.
+        let from = max(length > before ? before : 0, length - 65536)
+        lseek(descriptor, off_t(from), Int32(SEEK_SET))
+        var bytes: [UInt8] = []
+        while bytes.count < 1 << 17, let more = readOnce(descriptor), !more.isEmpty { bytes += more }
+        return shownLines(bytes, Self.linesShown)
+    }
+}

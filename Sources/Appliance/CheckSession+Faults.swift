@@ -1,0 +1,199 @@
+import Glibc
+import LinuxNetwork
+import Topology
+
+/// What the faults of a check have broken and nothing has mended yet.
+struct StandingFaults {
+    /// The processes that stand still, by node; those of the engine under nil.
+    var stopped: [String?: [Pidfd]] = [:]
+    /// The devices that are down, by node.
+    var down: [String: Set<Int32>] = [:]
+    /// The nodes whose devices a fault has touched.
+    var linkNodes: Set<String> = []
+    /// The nodes whose processes a fault has touched.
+    var processNodes: Set<String> = []
+    /// True where a fault has touched the engine.
+    var engine = false
+
+    /// What of a node faults have touched.
+    func touches(_ node: String) -> (links: Bool, processes: Bool) {
+        (linkNodes.contains(node), processNodes.contains(node))
+    }
+}
+
+extension CheckSession {
+    /// Breaks something, or mends it.
+    func cause(_ fault: FaultPlan, _ timeout: Int) throws(ApplianceError) -> Finding {
+        guard case .node(let name) = fault.target else { return try causeInEngine(fault.kind, timeout) }
+        let node = try sources.node(name)
+        try remember(node)
+        switch fault.kind {
+        case .kill:
+            faults.processNodes.insert(name)
+            let processes = try targets(node)
+            faults.stopped[name] = nil
+            for process in processes { signal(process, SIGKILL) }
+            // What is killed has ended when the next step begins.
+            let deadline = monotonicMilliseconds() + timeout
+            for process in processes {
+                _ = process.waitForEnd(milliseconds: Int32(clamping: max(0, deadline - monotonicMilliseconds())))
+            }
+        case .stop:
+            faults.processNodes.insert(name)
+            let processes = try targets(node)
+            for process in processes { signal(process, SIGSTOP) }
+            faults.stopped[name, default: []] += processes
+        case .continue:
+            resume(name)
+        case .restart:
+            faults.processNodes.insert(name)
+            for process in try targets(node) where process.pid != node.pid { signal(process, SIGKILL) }
+            faults.stopped[name] = nil
+            try node.bringBack(anew: true, sources.interruption)
+        case .linkDown, .linkUp:
+            guard let interface = fault.interface,
+                let leg = node.plan.legs.first(where: { $0.interface == interface })
+            else { return Finding(holds: false, expected: ["a device on the interface"], came: ["there is none"]) }
+            faults.linkNodes.insert(name)
+            return try setLink(node, leg.device, up: fault.kind == .linkUp)
+        }
+        return .held
+    }
+
+    /// What runs in a node, but for what the check itself has started there.
+    private func targets(_ node: NodeRuntime) throws(ApplianceError) -> [Pidfd] {
+        guard let initProcess = node.currentInit else { return [] }
+        let own = marks.filter { $0.node == node.plan.name }.map(\.mark)
+        let pids = NodeProcesses.all(of: initProcess.pid).filter { pid in !own.contains { $0.isCarried(by: pid) } }
+        return pids.compactMap { try? Pidfd(pid: $0) }
+    }
+
+    private func signal(_ process: Pidfd, _ number: Int32) {
+        // One that has ended meanwhile takes it without a word; root may signal every other.
+        try? process.signal(number)
+    }
+
+    private func setLink(_ node: NodeRuntime, _ device: String, up: Bool) throws(ApplianceError) -> Finding {
+        do throws(SystemError) {
+            let netlink = try node.namespace.netlink
+            let link = try netlink.existingLink(named: device)
+            try netlink.setLink(index: link.index, up: up)
+            if up {
+                faults.down[node.plan.name]?.remove(link.index)
+                // Going down has cost it routes, and addresses of IPv6.
+                if let picture = pictures[node.plan.name] {
+                    let left = try netlink.restore(picture, except: faults.down[node.plan.name] ?? [])
+                    guard left.isEmpty else {
+                        return Finding(holds: false, expected: ["that \(device) comes up as it was"], came: left)
+                    }
+                }
+            } else {
+                faults.down[node.plan.name, default: []].insert(link.index)
+            }
+        } catch {
+            throw ApplianceError(.failed, "\(node.place): \(error)")
+        }
+        return .held
+    }
+
+    private func causeInEngine(_ kind: FaultPlan.Kind, _ timeout: Int) throws(ApplianceError) -> Finding {
+        faults.engine = true
+        guard let pid = sources.engine().pid, let process = try? Pidfd(pid: pid) else {
+            return Finding(holds: false, expected: ["that an engine runs"], came: ["none does"])
+        }
+        switch kind {
+        case .kill:
+            faults.stopped[nil] = nil
+            signal(process, SIGKILL)
+            _ = process.waitForEnd(milliseconds: Int32(clamping: timeout))
+        case .stop:
+            signal(process, SIGSTOP)
+            faults.stopped[nil, default: []].append(process)
+        case .continue:
+            resume(nil)
+        case .restart:
+            faults.stopped[nil] = nil
+            signal(process, SIGKILL)
+            _ = process.waitForEnd(milliseconds: Int32(clamping: timeout))
+            return waitForEngine(timeout)
+                ? .held : Finding(holds: false, expected: ["that another engine forwards"], came: ["none does yet"])
+        case .linkDown, .linkUp:
+            return Finding(holds: false, expected: ["a node with a device"], came: ["the engine has none of its own"])
+        }
+        return .held
+    }
+
+    private func resume(_ node: String?) {
+        for process in faults.stopped[node] ?? [] { signal(process, SIGCONT) }
+        faults.stopped[node] = nil
+    }
+
+    private func waitForEngine(_ timeout: Int) -> Bool {
+        let deadline = monotonicMilliseconds() + timeout
+        while monotonicMilliseconds() < deadline, !sources.interruption.isRaised {
+            if sources.engine().isRunning { return true }
+            sources.interruption.sleep(milliseconds: 10)
+        }
+        return sources.engine().isRunning
+    }
+
+    // MARK: - Afterwards
+
+    /// How long all may take to be as it was before the check, in milliseconds, beside what applications need to be
+    /// ready.
+    private static let patience = 10_000
+
+    /// Ends what the check started, and makes all as it was before: what stands still goes on, devices come up,
+    /// addresses and routes come back, applications and the engine run.
+    ///
+    /// - Returns: What commands of the check have changed without leave and nobody has told yet, and what could not
+    ///   be put back.
+    func putBack() -> [String] {
+        let beside = started.values.map(\.plan)
+        endCommands()
+        for capture in captures.values { capture.stop() }
+        var told: [String] = []
+        for plan in beside where !plan.alters {
+            guard let node = try? sources.node(plan.node), !faults.linkNodes.contains(plan.node),
+                let before = pictures[plan.node], let now = try? node.picture()
+            else { continue }
+            told += before.changes(to: now).map { "a command that ran beside changed \(plan.node): \($0)" }
+        }
+        for node in faults.stopped.keys { resume(node) }
+        guard !sources.interruption.isRaised else { return told }
+        for (name, picture) in pictures { told += putBackNetwork(name, picture) }
+        for node in sources.plan.nodes { told += putBackApplication(node.name) }
+        if faults.engine || !sources.engine().isRunning, !waitForEngine(Self.patience) {
+            told.append("after the check no engine forwards")
+        }
+        return told
+    }
+
+    private func putBackNetwork(_ name: String, _ picture: NetworkPicture) -> [String] {
+        do {
+            let node = try sources.node(name)
+            let left = try node.namespace.netlink.restore(picture)
+            return left.map { "after the check, \(name) could not be put back: \($0)" }
+        } catch {
+            return ["after the check, \(name) could not be put back: \(error)"]
+        }
+    }
+
+    /// An application that ran when the check began, in a node that the check has touched, runs and is ready again.
+    private func putBackApplication(_ name: String) -> [String] {
+        guard let before = applications[name], nodeStates[name] == .ready,
+            pictures[name] != nil || faults.processNodes.contains(name), before.hasEnded || !isCurrent(before, name)
+        else { return [] }
+        do throws(ApplianceError) {
+            try sources.node(name).bringBack(anew: false, sources.interruption)
+            return []
+        } catch {
+            return sources.interruption.isRaised ? [] : ["after the check, \(name) did not come back: \(error)"]
+        }
+    }
+
+    private func isCurrent(_ application: Pidfd, _ name: String) -> Bool {
+        guard let node = try? sources.node(name) else { return false }
+        return node.glimpse().application === application
+    }
+}

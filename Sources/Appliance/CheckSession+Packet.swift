@@ -1,0 +1,146 @@
+import Glibc
+import LinuxNetwork
+import Topology
+import Wire
+
+extension CheckSession {
+    /// How long is waited for those who should not see a packet, once everybody who should has, in milliseconds.
+    private static let settling = 80
+
+    /// Sends a packet and looks where it and its answer go.
+    func send(_ plan: PacketPlan, _ timeout: Int) throws(ApplianceError) -> Finding {
+        for node in [plan.from] + plan.reaches.joined() { concern(node) }
+        let probe = ProbePacket(
+            source: plan.source, destination: plan.destination, protocolNumber: plan.protocolNumber, port: plan.port,
+            sourcePort: plan.sourcePort ?? UInt16.random(in: 20_000...32_000), payload: plan.payload, size: plan.size,
+            hopLimit: plan.hopLimit, dontFragment: plan.dontFragment)
+        let watch = try PacketWatch(probe, sources)
+        let before = sources.counters()
+        let namespace = try sources.node(plan.from).namespace
+        do throws(SystemError) {
+            try namespace.send(probe.octets, to: plan.destination)
+        } catch {
+            let hint = error.errno == EMSGSIZE ? ": it has \(probe.octets.count) octets, its device carries less" : ""
+            return Finding(
+                holds: false, expected: ["that \(plan.from) can send it"], came: ["\(error)\(hint)"])
+        }
+        watch.follow(timeout: timeout, settling: Self.settling, sources.interruption) { watch in
+            watch.trail(plan).isComplete && (plan.answer.map { watch.answerTrail(plan, $0).isComplete } ?? true)
+        }
+        return finding(plan, watch, before)
+    }
+
+    private func finding(_ plan: PacketPlan, _ watch: PacketWatch, _ before: CounterPicture) -> Finding {
+        let trail = watch.trail(plan)
+        var faults = trail.faults
+        var expected: [String] = []
+        var came = ["the packet: \(trail.told)"]
+        if !faults.isEmpty { expected.append("that the packet reaches \(PacketTrail.told(plan.reaches)), and nobody else") }
+        if let stages = plan.answer {
+            let answer = watch.answerTrail(plan, stages)
+            came.append("the answer\(watch.answerName.map { " (\($0))" } ?? ""): \(answer.told)")
+            let wrong = answer.faults.map { "the answer: \($0)" }
+            if !wrong.isEmpty { expected.append("that the answer reaches \(PacketTrail.told(stages)), and nobody else") }
+            faults += wrong
+        } else if let answer = watch.answerName {
+            came.append("the answer (\(answer)): \(watch.answerTrail(plan, []).told)")
+        }
+        if !watch.wasSent { faults.append("\(plan.from) did not let it out on any device") }
+        if watch.losses > 0 { faults.append("\(watch.losses) frames could not be looked at") }
+        let drops = sources.counters().toldDrops(since: before).map { "dropped meanwhile: \($0)" }
+        return Finding(unmet: expected.isEmpty ? faults : expected, came: faults + came + drops)
+    }
+}
+
+/// Watches every device of every node for a probe and what comes back.
+private final class PacketWatch {
+    private let probe: ProbePacket
+    private var sockets: [(node: String, interface: String, socket: PacketSocket)] = []
+    private var packets: [Sighting] = []
+    private var answers: [Sighting] = []
+    private var sent: [Sighting] = []
+    /// Who sent the answer first.
+    private var answerer: Sighting?
+    /// What the answer is.
+    private(set) var answerName: String?
+    private(set) var losses = 0
+
+    init(_ probe: ProbePacket, _ sources: CheckSources) throws(ApplianceError) {
+        self.probe = probe
+        let frame = max(2048, probe.octets.count + 256)
+        for node in sources.plan.nodes {
+            let runtime = try sources.node(node.name)
+            for leg in node.legs {
+                do throws(SystemError) {
+                    let socket = try PacketSocket(
+                        on: leg.device, in: runtime.namespace, matches: probe.matches, frameLength: frame,
+                        room: 4 * (frame + 256) / 4096 * 4096 + 32768)
+                    sockets.append((node.name, sources.plan.interfaces[leg.interface].name, socket))
+                } catch {
+                    throw ApplianceError(.failed, "\(runtime.place): \(error)")
+                }
+            }
+        }
+    }
+
+    var wasSent: Bool { !sent.isEmpty }
+
+    /// Looks until `isComplete` and nothing has come for a while, or the time is over.
+    func follow(
+        timeout: Int, settling: Int, _ interruption: Interruption, _ isComplete: (PacketWatch) -> Bool
+    ) {
+        let deadline = monotonicMilliseconds() + timeout
+        var quietSince = monotonicMilliseconds()
+        while !interruption.isRaised {
+            let now = monotonicMilliseconds()
+            if look() { quietSince = now }
+            if now >= deadline { break }
+            if now - quietSince >= settling, isComplete(self) { break }
+            interruption.sleep(milliseconds: min(5, deadline - now))
+        }
+        for (_, _, socket) in sockets { losses += (try? socket.losses()) ?? 0 }
+    }
+
+    /// Takes what has come; false where nothing has.
+    private func look() -> Bool {
+        var came = false
+        for (node, interface, socket) in sockets {
+            socket.drain { frame in
+                guard let kind = probe.kind(of: frame.bytes.bytes) else { return }
+                came = true
+                take(kind, Sighting(node: node, interface: interface, nanoseconds: frame.nanoseconds), frame.isOutgoing)
+            }
+        }
+        return came
+    }
+
+    private func take(_ kind: ProbePacket.Kind, _ sighting: Sighting, _ isOutgoing: Bool) {
+        switch kind {
+        case .packet:
+            if isOutgoing { sent.append(sighting) } else { packets.append(sighting) }
+        case .answer(let name), .error(let name):
+            if isOutgoing {
+                if answerer.map({ sighting.nanoseconds < $0.nanoseconds }) ?? true { answerer = sighting }
+            } else {
+                answers.append(sighting)
+            }
+            if case .error = kind { answerName = answerName ?? "ICMP error: \(name)" } else { answerName = name }
+        }
+    }
+
+    func trail(_ plan: PacketPlan) -> PacketTrail {
+        PacketTrail(origin: plan.from, sightings: packets, stages: plan.reaches)
+    }
+
+    /// An answer may be given more than once: of what is sent again, the first sight by each counts.
+    func answerTrail(_ plan: PacketPlan, _ stages: [[String]]) -> PacketTrail {
+        var seen: [String: Int] = [:]
+        let bound = Dictionary(stages.joined().map { ($0, 1) }, uniquingKeysWith: +)
+        let first = answers.sorted { $0.nanoseconds < $1.nanoseconds }.filter { sighting in
+            seen[sighting.node, default: 0] += 1
+            return seen[sighting.node, default: 0] <= max(1, bound[sighting.node] ?? 1)
+        }
+        let last = plan.reaches.last?.last ?? "the engine"
+        return PacketTrail(origin: answerer?.node ?? last, sightings: first, stages: stages)
+    }
+}

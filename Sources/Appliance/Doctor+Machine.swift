@@ -1,0 +1,177 @@
+import CLinux
+import Glibc
+import LinuxNetwork
+import Topology
+
+/// Limits, room, and what the distribution has set.
+extension Doctor {
+    // MARK: - Without root
+
+    func userNamespaces() -> [Finding] {
+        guard !isRoot else {
+            // Root makes no user namespace, but its other namespaces are counted, too.
+            return ["net", "pid", "mnt"].compactMap { kind in
+                guard let most = number("user/max_\(kind)_namespaces"), most < 1000 else { return nil }
+                return Finding(
+                    "namespaces", most == 0 ? .fail : .warn,
+                    "at most \(most) namespaces of the kind '\(kind)' may be made, and each node needs one",
+                    mend: "sysctl -w user.max_\(kind)_namespaces=10000")
+            }
+        }
+        if let refusal = Self.userNamespaceRefusal() {
+            return [Finding("user namespaces", .fail, refusal.message, mend: refusal.mend)]
+        }
+        return [Finding("user namespaces", .ok, "this user can make them, and network namespaces and devices in them")]
+    }
+
+    /// Which setting keeps this user from making network namespaces inside a user namespace of its own, and how to
+    /// allow it; nil where nothing does.
+    public static func userNamespaceRefusal() -> (message: String, mend: String)? {
+        let child = clinux_fork()
+        guard child >= 0 else { return ("no process could be made to try it: \(errorText(errno))", "try again") }
+        if child == 0 {
+            // In two steps: some kernels grant the user namespace and then nothing in it.
+            if clinux_unshare(CLONE_NEWUSER) < 0 { _exit(1) }
+            if clinux_unshare(CLONE_NEWNET) < 0 { _exit(2) }
+            _exit(0)
+        }
+        var status: Int32 = 0
+        while waitpid(child, &status, 0) < 0, errno == EINTR {}
+        let doctor = Doctor()
+        switch status >> 8 & 0xFF {
+        case 0 where status & 0x7F == 0: return nil
+        case 2:
+            return (
+                "user namespaces of ordinary users get no privileges here (kernel.apparmor_restrict_unprivileged_userns)",
+                "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or run it with sudo"
+            )
+        default:
+            if doctor.number("kernel/unprivileged_userns_clone") == 0 {
+                return (
+                    "ordinary users may not make user namespaces (kernel.unprivileged_userns_clone is 0)",
+                    "sysctl -w kernel.unprivileged_userns_clone=1, or run it with sudo"
+                )
+            }
+            if doctor.number("user/max_user_namespaces") == 0 {
+                return (
+                    "nobody may make user namespaces (user.max_user_namespaces is 0)",
+                    "sysctl -w user.max_user_namespaces=10000, or run it with sudo"
+                )
+            }
+            return (
+                "the kernel, or the container that this runs in, lets this user make no user namespace",
+                "run it with sudo, or start the container with --security-opt seccomp=unconfined"
+            )
+        }
+    }
+
+    func appArmor() -> Finding {
+        let parameter = text("\(places.sys)/module/apparmor/parameters/enabled")
+        guard parameter == "Y" else { return Finding("AppArmor", .ok, "it is not in force") }
+        let restricted = number("kernel/apparmor_restrict_unprivileged_userns") == 1
+        guard restricted, !isRoot else {
+            return Finding(
+                "AppArmor", .ok,
+                restricted ? "in force; it keeps ordinary users, not root, from user namespaces" : "in force")
+        }
+        return Finding(
+            "AppArmor", .warn, "it keeps ordinary users from privileges in user namespaces",
+            mend: "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or run it with sudo")
+    }
+
+    // MARK: - Limits
+
+    /// What twenty topologies of a dozen nodes need at once, with room: (sysctl, least, what runs out).
+    private static let least: [(name: String, least: Int, what: String)] = [
+        ("kernel.pid_max", 16_384, "process numbers"),
+        ("kernel.threads-max", 8_192, "threads"),
+        ("fs.file-max", 65_536, "open files"),
+        ("fs.mount-max", 10_000, "mounts"),
+        ("net.ipv4.neigh.default.gc_thresh3", 1_024, "IPv4 neighbours, which all namespaces share"),
+        ("net.ipv6.neigh.default.gc_thresh3", 1_024, "IPv6 neighbours, which all namespaces share"),
+        ("net.core.netdev_max_backlog", 1_000, "frames that wait for a processor"),
+    ]
+
+    func limits() -> [Finding] {
+        var findings = Self.least.compactMap { entry -> Finding? in
+            guard let value = number(entry.name.replacing(".", with: "/")), value < entry.least else { return nil }
+            return Finding(
+                entry.name, .warn, "\(value) \(entry.what) are few for twenty topologies at once",
+                mend: "sysctl -w \(entry.name)=\(entry.least)")
+        }
+        if findings.isEmpty { findings.append(Finding("sysctls", .ok, "they leave room for twenty topologies at once")) }
+        var limit = rlimit()
+        if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
+            let most = limit.rlim_max == .max ? "without a limit" : "\(limit.rlim_max)"
+            findings.append(
+                limit.rlim_max < 4_096
+                    ? Finding(
+                        "open files", limit.rlim_max < 256 ? .fail : .warn,
+                        "one process may open \(most), and each interface and node takes some",
+                        mend: "raise the hard limit: ulimit -Hn 65536, or LimitNOFILE= in the unit")
+                    : Finding("open files", .ok, "one process may open \(most)"))
+        }
+        if let pids = processLimit(), pids < 1_000 {
+            findings.append(
+                Finding(
+                    "processes", .warn, "this control group may have \(pids) processes",
+                    mend: "start the container with --pids-limit -1, or set TasksMax= in the unit"))
+        }
+        return findings
+    }
+
+    /// pids.max of this process's control group (cgroup v2); nil where there is no limit.
+    private func processLimit() -> Int? {
+        let line = (text("\(places.proc)/self/cgroup") ?? "").split(separator: "\n").first { $0.hasPrefix("0::") }
+        return line.flatMap { text("\(places.sys)/fs/cgroup\($0.dropFirst(3))/pids.max") }.flatMap { Int($0) }
+    }
+
+    // MARK: - Room
+
+    func space() -> [Finding] {
+        var folders = [places.state]
+        let temporary = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        if !folders.contains(temporary) { folders.append(temporary) }
+        return folders.map { space($0, needed: $0 == places.state) }
+    }
+
+    /// In octets: what one topology writes, and what twenty of them may write.
+    private static let room = (least: 8 << 20, enough: 256 << 20)
+
+    private func space(_ folder: String, needed: Bool) -> Finding {
+        var info = statvfs()
+        guard statvfs(folder, &info) == 0 else {
+            return Finding(
+                folder, needed ? .fail : .warn, "it cannot be looked at: \(errorText(errno))",
+                mend: needed ? "mount it" : "make it, or let TMPDIR name another folder")
+        }
+        let free = Int(info.f_bavail) * Int(info.f_frsize)
+        if info.f_files > 0, info.f_favail < 1_000 {
+            return Finding(
+                folder, needed ? .fail : .warn, "only \(info.f_favail) files can still be made there",
+                mend: "delete files there")
+        }
+        let mebibytes = "\(free >> 20) MiB are free there"
+        if free >= Self.room.enough { return Finding(folder, .ok, mebibytes) }
+        return Finding(
+            folder, needed && free < Self.room.least ? .fail : .warn, "only \(mebibytes)",
+            mend: "delete what is not needed, or mount it larger")
+    }
+
+    // MARK: - What was left
+
+    func leftovers() -> Finding {
+        guard isRoot else {
+            return Finding("leftovers", .ok, "root alone can look for what dead topologies have left")
+        }
+        do throws(ApplianceError) {
+            let names = try Prune.perform(dryRun: true).taken.map(\.name)
+            guard !names.isEmpty else { return Finding("leftovers", .ok, "no dead topology has left anything") }
+            let shown = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? " and others" : "")
+            return Finding(
+                "leftovers", .warn, "dead topologies have left something: \(shown)", mend: "tapline prune")
+        } catch {
+            return Finding("leftovers", .warn, "\(error)", mend: "tapline prune --dry-run")
+        }
+    }
+}

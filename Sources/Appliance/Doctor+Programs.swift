@@ -1,0 +1,100 @@
+import Glibc
+import LinuxNetwork
+import Topology
+
+/// The programs: Tapline's own, and those that a topology's commands name.
+extension Doctor {
+    func engine() -> Finding {
+        let path: String
+        do throws(ApplianceError) { path = try Machine.enginePath() } catch {
+            return Finding("engine", .fail, error.message, mend: error.mend)
+        }
+        guard let told = Self.firstLine(of: path, "--version") else {
+            return Finding(
+                "engine", .fail, "\(path) does not tell its version", mend: "install both programs of one release")
+        }
+        guard told == "tapline-engine \(Machine.version)" else {
+            return Finding(
+                "engine", .fail, "\(path) says '\(told)', and this is tapline \(Machine.version)",
+                mend: "install both programs of one release, or name the right one with TAPLINE_ENGINE")
+        }
+        return Finding("engine", .ok, "\(path), version \(Machine.version)")
+    }
+
+    /// The first line that a program prints, within two seconds; nil where it prints none.
+    private static func firstLine(of path: String, _ argument: String) -> String? {
+        do {
+            var ends: [Int32] = [-1, -1]
+            guard pipe(&ends) == 0 else { return nil }
+            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+            defer { close(ends[0]) }
+            let child = try ProcessLauncher.spawn(
+                Command(path, arguments: ["tapline-engine", argument], descriptors: [1: ends[1]], diesWithParent: true))
+            close(ends[1])
+            let outcome = CommandRun.finish(child, output: ends[0], timeout: 2000, interruption: try Interruption())
+            return outcome.text.split(separator: "\n").first.map(String.init)
+        } catch {
+            return nil
+        }
+    }
+
+    // MARK: - Of a file
+
+    func programs(_ plan: AppliancePlan?) -> [Finding] {
+        var findings: [Finding] = []
+        if find("sh", nil) == nil {
+            findings.append(
+                Finding("sh", .fail, "there is no sh, which runs every command of a file", mend: "install dash or bash"))
+        }
+        guard let plan else {
+            let optional = ["ip", "nft"].filter { find($0, nil) == nil }
+            findings.append(
+                optional.isEmpty
+                    ? Finding("programs", .ok, "sh, ip and nft are there; name a FILE to look for those that it names")
+                    : Finding(
+                        "programs", .warn, "many topologies run programs that are not there: "
+                            + optional.joined(separator: ", "), mend: "install iproute2 and nftables"))
+            return findings
+        }
+        var sought: [String: String] = [:]
+        for (place, command) in commands(of: plan) {
+            for program in ShellPrograms.named(in: command) where sought[program] == nil { sought[program] = place }
+        }
+        let missing = sought.filter { find($0.key, plan.directory) == nil }.sorted { $0.key < $1.key }
+        findings += missing.map { program, place in
+            Finding("programs", .fail, "\(place) runs '\(program)', and it is not there", mend: "install \(program)")
+        }
+        if missing.isEmpty {
+            let names = sought.keys.sorted().joined(separator: ", ")
+            findings.append(Finding("programs", .ok, names.isEmpty ? "the file names none" : "all are there: \(names)"))
+        }
+        return findings
+    }
+
+    /// The shell commands of a file, each with where it stands.
+    private func commands(of plan: AppliancePlan) -> [(place: String, command: String)] {
+        var commands: [(String, String)] = []
+        for node in plan.nodes {
+            let place = "node \(node.name) (line \(node.line))"
+            commands += node.process.setup.map { (place, $0) }
+            if let run = node.process.run { commands.append((place, run)) }
+            if case .command(let command) = node.process.ready { commands.append((place, command)) }
+        }
+        for check in plan.checks {
+            if case .command(_, let command, _, _) = check.subject {
+                commands.append(("the check '\(check.name)' (line \(check.line))", command))
+            }
+        }
+        return commands
+    }
+
+    /// Where a program is, as a node's shell finds it; nil where it is not.
+    private func find(_ program: String, _ directory: String?) -> String? {
+        if program.contains("/") {
+            let path = program.hasPrefix("/") ? program : "\(directory ?? ".")/\(program)"
+            return access(path, X_OK) == 0 ? path : nil
+        }
+        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/sbin:/usr/bin:/sbin:/bin"
+        return path.split(separator: ":").map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
+    }
+}

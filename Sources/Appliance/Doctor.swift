@@ -1,0 +1,190 @@
+import Glibc
+import LinuxNetwork
+import Topology
+
+/// What one look at the machine has found.
+public struct Finding: Codable, Sendable, Equatable {
+    /// How it is.
+    public enum Level: String, Codable, Sendable {
+        case ok
+        /// Topologies run; some of them, or many at once, may not.
+        case warn
+        /// No topology runs.
+        case fail
+    }
+    /// What was looked at, in a word or two.
+    public var subject: String
+    /// How it is.
+    public var level: Level
+    /// What was found, as one sentence without a full stop.
+    public var message: String
+    /// What would mend it; nil where nothing is to be mended.
+    public var mend: String?
+
+    /// Memberwise.
+    public init(_ subject: String, _ level: Level, _ message: String, mend: String? = nil) {
+        self.subject = subject
+        self.level = level
+        self.message = message
+        self.mend = mend
+    }
+}
+
+/// Looks at everything on the machine that topologies depend on, and changes nothing.
+public struct Doctor: Sendable {
+    /// What was found, as `tapline doctor --json` prints it. The keys are stable.
+    public struct Report: Codable, Sendable {
+        /// The version of this format.
+        public var version = 1
+        /// Whether topologies can run: nothing has failed.
+        public var usable: Bool
+        /// What was found, in the order in which it was looked at.
+        public var findings: [Finding]
+    }
+
+    /// What is looked at, below these: other roots are for tests.
+    struct Places: Sendable {
+        var proc = "/proc"
+        var sys = "/sys"
+        var state = "/run"
+        var tun = "/dev/net/tun"
+    }
+
+    let places: Places
+    let isRoot: Bool
+
+    init(places: Places, isRoot: Bool) {
+        self.places = places
+        self.isRoot = isRoot
+    }
+
+    /// The machine as it is for this user.
+    public init() { self.init(places: Places(), isRoot: geteuid() == 0) }
+
+    /// Looks at all of it.
+    ///
+    /// - Parameter file: A topology file; the programs that its commands name are looked for, too.
+    public func examine(file: String? = nil) throws(ApplianceError) -> Report {
+        let plan: AppliancePlan? = if let file { try PlanReader.plan(file) } else { nil }
+        var findings = [kernel()] + privileges() + [tun()]
+        if isRoot { findings += probe() }
+        findings += userNamespaces() + [appArmor(), seccomp(), ipv6()]
+        findings += limits() + space()
+        findings.append(engine())
+        findings += programs(plan)
+        findings.append(leftovers())
+        return Report(usable: !findings.contains { $0.level == .fail }, findings: findings)
+    }
+
+    // MARK: - The kernel
+
+    /// The oldest kernel that has every call made: setns(2) with several namespaces of a pidfd is 5.8, close_range 5.9.
+    private static let oldestKernel = [5, 9]
+
+    func kernel() -> Finding {
+        let release = text("\(places.proc)/sys/kernel/osrelease") ?? "of unknown release"
+        let numbers = release.split(whereSeparator: { !$0.isNumber }).prefix(2).compactMap { Int($0) }
+        let oldest = Self.oldestKernel.map(String.init).joined(separator: ".")
+        guard numbers.count == 2, !numbers.lexicographicallyPrecedes(Self.oldestKernel) else {
+            return Finding(
+                "kernel", .fail, "Linux \(release) lacks calls that Tapline makes",
+                mend: "run a kernel of at least \(oldest)")
+        }
+        return Finding("kernel", .ok, "Linux \(release)")
+    }
+
+    /// CAP_ numbers of linux/capability.h, with what Tapline does by them.
+    private static let capabilities: [(bit: UInt64, name: String)] = [
+        (12, "NET_ADMIN"), (21, "SYS_ADMIN"), (13, "NET_RAW"), (1, "DAC_OVERRIDE"), (5, "KILL"),
+    ]
+
+    func privileges() -> [Finding] {
+        guard isRoot else {
+            return [
+                Finding(
+                    "user", .warn, "this user is not root, so all is made in a user namespace, and what root has left "
+                        + "or brought up is not seen",
+                    mend: "run it with sudo to see that")
+            ]
+        }
+        let line = (text("\(places.proc)/self/status") ?? "").split(separator: "\n").first { $0.hasPrefix("CapEff:") }
+        guard let mask = line.flatMap({ UInt64($0.dropFirst(7).drop { $0 == "\t" || $0 == " " }, radix: 16) }) else {
+            return [Finding("user", .warn, "it cannot be seen which capabilities root has here", mend: "mount /proc")]
+        }
+        let missing = Self.capabilities.filter { mask & (1 << $0.bit) == 0 }.map(\.name)
+        guard !missing.isEmpty else { return [Finding("user", .ok, "root with every capability that is needed")] }
+        let isFatal = missing.contains("NET_ADMIN") || missing.contains("SYS_ADMIN")
+        return [
+            Finding(
+                "user", isFatal ? .fail : .warn,
+                "root lacks here: " + missing.map { "CAP_\($0)" }.joined(separator: ", "),
+                mend: "start the container with --privileged, or with "
+                    + missing.map { "--cap-add \($0)" }.joined(separator: " "))
+        ]
+    }
+
+    func tun() -> Finding {
+        guard access(places.tun, F_OK) == 0 else {
+            return Finding(
+                "\(places.tun)", .fail, "it is missing, and interfaces are made of it",
+                mend: "modprobe tun, or give the container the device with --device /dev/net/tun")
+        }
+        guard access(places.tun, R_OK | W_OK) == 0 else {
+            return Finding(
+                "\(places.tun)", .fail, "this user cannot open it: \(errorText(errno))",
+                mend: "chmod 0666 \(places.tun), or run it with sudo")
+        }
+        return Finding("\(places.tun)", .ok, "it is there and can be opened")
+    }
+
+    /// Makes one of everything in a namespace that is gone again at once.
+    func probe() -> [Finding] {
+        let probe = KernelProbe()
+        var findings = probe.steps.map { step in
+            step.refusal.map { refusal in
+                Finding(
+                    step.what, .fail, "the kernel refuses: \(refusal)",
+                    mend: "load the modules tun, bridge and veth, or run a kernel that has them")
+            } ?? Finding(step.what, .ok, "made and taken away again")
+        }
+        if probe.offloads == .withoutUDP {
+            findings.append(
+                Finding(
+                    "offload", .warn, "the kernel hands TAPs no segmented UDP, so bulk UDP is slower",
+                    mend: "run a kernel of at least 6.2"))
+        }
+        return findings
+    }
+
+    func seccomp() -> Finding {
+        let actions = text("\(places.proc)/sys/kernel/seccomp/actions_avail") ?? ""
+        guard actions.contains("kill_process") else {
+            return Finding(
+                "seccomp", .fail, "the kernel has no seccomp filters, which the packeting engine is confined by",
+                mend: "run a kernel with CONFIG_SECCOMP_FILTER")
+        }
+        return Finding("seccomp", .ok, "the packeting engine can be confined")
+    }
+
+    func ipv6() -> Finding {
+        guard access("\(places.proc)/sys/net/ipv6", F_OK) == 0 else {
+            return Finding(
+                "IPv6", .warn, "the kernel was started without IPv6, so topologies with IPv6 addresses do not come up",
+                mend: "take ipv6.disable=1 from the kernel's command line")
+        }
+        return Finding("IPv6", .ok, "it is there")
+    }
+
+    // MARK: - Reading
+
+    /// A small file's text without the line end; nil where it cannot be read.
+    func text(_ path: String) -> String? {
+        guard let bytes = readFile(path, limit: 1 << 20) else { return nil }
+        var text = Substring(String(decoding: bytes, as: UTF8.self))
+        while text.last?.isNewline == true { text.removeLast() }
+        return String(text)
+    }
+
+    /// The number in a file of /proc/sys; nil where it is not there.
+    func number(_ path: String) -> Int? { text("\(places.proc)/sys/\(path)").flatMap { Int($0) } }
+}

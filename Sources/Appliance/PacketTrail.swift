@@ -1,0 +1,90 @@
+import Wire
+
+/// One sight of a probe on a node's device.
+struct Sighting: Sendable, Hashable {
+    var node: String
+    var interface: String
+    var nanoseconds: UInt64
+}
+
+/// Where a packet has been, in order, compared with where it should have been.
+struct PacketTrail {
+    /// Whom it starts from.
+    let origin: String
+    /// The sights, in the order of their times.
+    let sightings: [Sighting]
+    /// Stage after stage, within a stage in any order.
+    let stages: [[String]]
+
+    init(origin: String, sightings: [Sighting], stages: [[String]]) {
+        self.origin = origin
+        self.sightings = sightings.sorted { $0.nanoseconds < $1.nanoseconds }
+        self.stages = stages
+    }
+
+    /// True where everybody has been reached, whatever else has.
+    var isComplete: Bool { missing.isEmpty }
+
+    /// Those who have not seen it as often as they should.
+    private var missing: [String] {
+        var left = sightings.map(\.node)
+        return stages.joined().filter { node in
+            guard let index = left.firstIndex(of: node) else { return true }
+            left.remove(at: index)
+            return false
+        }
+    }
+
+    /// What is not as it should be, one sentence each.
+    var faults: [String] {
+        var told = missing.map { "\($0) did not see it" }
+        var left = stages.joined().map { $0 }
+        for sighting in sightings {
+            if let index = left.firstIndex(of: sighting.node) {
+                left.remove(at: index)
+            } else if stages.joined().contains(sighting.node) {
+                told.append("\(sighting.node) saw it once more, on \(sighting.interface)")
+            } else {
+                told.append("\(sighting.node) saw it on \(sighting.interface), and should not have")
+            }
+        }
+        guard told.isEmpty else { return told }
+        // Everybody has seen it as often as they should: now the order.
+        var rest = sightings[...]
+        for (index, stage) in stages.enumerated() {
+            let came = rest.prefix(stage.count).map(\.node)
+            rest = rest.dropFirst(stage.count)
+            for (node, later) in early(came, stage, index) { told.append("\(node) saw it before \(later)") }
+            if !told.isEmpty { break }
+        }
+        return told
+    }
+
+    /// Those who came in the time of a stage and belong to a later one, each with somebody who should have come before.
+    private func early(_ came: [String], _ stage: [String], _ index: Int) -> [(String, String)] {
+        var awaited = stage
+        let others = came.filter { node in
+            guard let place = awaited.firstIndex(of: node) else { return true }
+            awaited.remove(at: place)
+            return false
+        }
+        return others.map { ($0, awaited.joined(separator: " and ")) }
+    }
+
+    /// `alice → (inspection) ids, firewall → (servers) web`
+    var told: String {
+        var text = origin
+        var last: String?
+        for sighting in sightings {
+            text += sighting.interface == last ? ", \(sighting.node)" : " → (\(sighting.interface)) \(sighting.node)"
+            last = sighting.interface
+        }
+        return sightings.isEmpty ? "\(origin) → nobody" : text
+    }
+
+    /// `ids and firewall, then web`
+    static func told(_ stages: [[String]]) -> String {
+        guard !stages.joined().isEmpty else { return "nobody" }
+        return stages.map { $0.joined(separator: " and ") }.joined(separator: ", then ")
+    }
+}

@@ -1,0 +1,255 @@
+import LinuxNetwork
+import Wire
+
+/// A packet that can be told from all others wherever it passes, and what comes back because of it.
+///
+/// TCP: by its sequence number; the answer by its acknowledgement number. UDP and ICMP: by what it carries, and an
+/// answer by the ports, or by carrying the same. None of these changes on the way, whatever addresses are rewritten.
+struct ProbePacket {
+    /// What a frame is to a probe.
+    enum Kind: Hashable {
+        /// The packet itself, or its first fragment.
+        case packet
+        /// An answer, as the end of a sentence: `SYN and ACK`.
+        case answer(String)
+        /// An ICMP error that quotes it, as the end of a sentence.
+        case error(String)
+    }
+
+    /// The packet from its network header on.
+    let octets: [UInt8]
+    private let family: AddressFamily
+    private let protocolNumber: UInt8
+    private let source: IPAddress
+    private let sourcePort: UInt16
+    /// TCP: the sequence number. ICMP: identifier and sequence number.
+    private let number: UInt32
+    private let payload: [UInt8]
+
+    /// The length of the headers before the payload.
+    static func headerLength(_ family: AddressFamily, _ protocolNumber: UInt8) -> Int {
+        (family == .ipv4 ? IPv4View.minimumLength : IPv6View.length) + transportLength(protocolNumber)
+    }
+
+    private static func transportLength(_ protocolNumber: UInt8) -> Int {
+        switch protocolNumber {
+        case IPProtocol.tcp: TCPView.minimumLength
+        case IPProtocol.udp: UDPView.length
+        case IPProtocol.icmp, IPProtocol.icmpv6: ICMPView.length
+        default: 0
+        }
+    }
+
+    /// - Parameters:
+    ///   - payload: What it carries; nil: sixteen octets that nobody else sends (none with TCP).
+    ///   - size: Its whole length; zeros fill it up.
+    init(
+        source: IPAddress, destination: IPAddress, protocolNumber: UInt8, port: UInt16, sourcePort: UInt16,
+        payload: [UInt8]?, size: Int?, hopLimit: UInt8, dontFragment: Bool
+    ) {
+        family = destination.family
+        self.protocolNumber = protocolNumber
+        self.source = source
+        self.sourcePort = sourcePort
+        number = UInt32.random(in: 1...UInt32.max - 1)
+        var carried = payload ?? (protocolNumber == IPProtocol.tcp ? [] : (0..<16).map { _ in UInt8.random(in: 1...255) })
+        let headers = Self.headerLength(family, protocolNumber)
+        if let size, size > headers + carried.count {
+            carried += Array(repeating: 0, count: size - headers - carried.count)
+        }
+        self.payload = carried
+        let network = family == .ipv4 ? IPv4View.minimumLength : IPv6View.length
+        let length = headers + carried.count
+        var octets = [UInt8](repeating: 0, count: length)
+        octets.replaceSubrange(headers..., with: carried)
+        let number = number
+        let family = family
+        octets.withUnsafeMutableBytes { buffer in
+            var packet = MutableRawSpan(_unsafeBytes: buffer)
+            if family == .ipv4 {
+                IPv4View.write(
+                    &packet, at: 0, source: source, destination: destination, protocolNumber: protocolNumber,
+                    totalLength: length, timeToLive: hopLimit,
+                    identification: UInt16.random(in: 1...UInt16.max),
+                    fragmentWord: dontFragment ? IPv4View.dontFragmentBit : 0)
+            } else {
+                IPv6View.write(
+                    &packet, at: 0, source: source, destination: destination, nextHeader: protocolNumber,
+                    payloadLength: length - network, hopLimit: hopLimit)
+            }
+            switch protocolNumber {
+            case IPProtocol.tcp:
+                packet.store(sourcePort, at: network)
+                packet.store(port, at: network + 2)
+                packet.store(number, at: network + 4)
+                packet.store(0x5002 as UInt16, at: network + 12)  // five words, SYN
+                packet.store(64240 as UInt16, at: network + 14)
+            case IPProtocol.udp:
+                packet.store(sourcePort, at: network)
+                packet.store(port, at: network + 2)
+                packet.store(UInt16(length - network), at: network + 4)
+            case IPProtocol.icmp, IPProtocol.icmpv6:
+                packet.store((family == .ipv4 ? 8 : 128) as UInt8, at: network)
+                packet.store(number, at: network + 4)
+            default: break
+            }
+            if let offset = IPProtocol.pseudoHeaderChecksumOffset(protocolNumber, family) {
+                let sum = InternetChecksum.pseudoHeader(
+                    source: source, destination: destination, protocolNumber: protocolNumber, length: length - network)
+                packet.store(InternetChecksum.fold(sum), at: network + offset)
+                InternetChecksum.complete(&packet, start: network, offset: offset, end: length)
+            } else if protocolNumber == IPProtocol.icmp {
+                InternetChecksum.complete(&packet, start: network, offset: ICMPView.checksumOffset, end: length)
+            }
+        }
+        self.octets = octets
+    }
+
+    // MARK: - Recognising
+
+    /// What the kernel looks for, so that nothing else of the traffic has to be read. In the order of the offsets: a
+    /// frame that ends before one of them is not asked for the later.
+    var matches: [FrameMatch] {
+        let control = family == .ipv4 ? IPProtocol.icmp : IPProtocol.icmpv6
+        let quoted = ICMPView.length + (family == .ipv4 ? IPv4View.minimumLength : IPv6View.length)
+        func match(_ number: UInt8, _ offset: Int, _ value: UInt32) -> FrameMatch {
+            FrameMatch(family, protocolNumber: number, offset: offset, value: value)
+        }
+        func ports(_ number: UInt8, _ offset: Int) -> FrameMatch {
+            FrameMatch(family, protocolNumber: number, offset: offset, value: UInt32(sourcePort), isHalf: true)
+        }
+        switch protocolNumber {
+        case IPProtocol.tcp:
+            return [
+                match(IPProtocol.tcp, 4, number), match(IPProtocol.tcp, 8, number &+ 1),
+                match(control, quoted + 4, number),
+            ]
+        case IPProtocol.udp:
+            return [ports(IPProtocol.udp, 0), ports(IPProtocol.udp, 2)] + payloadMatches(UDPView.length)
+                + [ports(control, quoted)]
+        case control:
+            return [match(control, 4, number)] + payloadMatches(ICMPView.length) + [match(control, quoted + 4, number)]
+        default:
+            return payloadMatches(0) + quotedPayloadMatches(control, quoted)
+        }
+    }
+
+    private func payloadMatches(_ offset: Int) -> [FrameMatch] {
+        payloadWord.map { [FrameMatch(family, protocolNumber: protocolNumber, offset: offset, value: $0)] } ?? []
+    }
+
+    private func quotedPayloadMatches(_ control: UInt8, _ offset: Int) -> [FrameMatch] {
+        payloadWord.map { [FrameMatch(family, protocolNumber: control, offset: offset, value: $0)] } ?? []
+    }
+
+    private var payloadWord: UInt32? {
+        payload.count < 4 ? nil : payload.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
+    /// What a frame is to this probe; nil where it has nothing to do with it. The frame may be cut off at its end.
+    func kind(of frame: RawSpan) -> Kind? {
+        guard let head = NetworkHead(frame), head.family == family else { return nil }
+        let control = family == .ipv4 ? IPProtocol.icmp : IPProtocol.icmpv6
+        let start = head.transportOffset
+        if head.protocolNumber == control, let message = ICMPView(frame, at: start),
+            ICMPView.message(type: message.type, family) == .error
+        {
+            return quotes(frame, at: start + ICMPView.length)
+                ? .error(Self.errorName(message.type, message.code, family)) : nil
+        }
+        guard head.protocolNumber == protocolNumber else { return nil }
+        switch protocolNumber {
+        case IPProtocol.tcp:
+            guard let header = TCPView(frame, at: start) else { return nil }
+            let flags = header.flags & 0x17
+            if flags == 0x02 { return header.sequenceNumber == number ? .packet : nil }
+            guard header.acknowledgmentNumber == number &+ 1, flags & 0x10 != 0 else { return nil }
+            return flags & 0x02 != 0 ? .answer("SYN and ACK") : flags & 0x04 != 0 ? .answer("RST") : nil
+        case IPProtocol.udp:
+            guard let header = UDPView(frame, at: start) else { return nil }
+            if carries(frame, at: start + UDPView.length, isPortEnough: header.sourcePort == sourcePort) {
+                return .packet
+            }
+            return header.destinationPort == sourcePort && head.destination == source ? .answer("UDP") : nil
+        case IPProtocol.icmp, IPProtocol.icmpv6:
+            guard let header = ICMPView(frame, at: start),
+                carries(frame, at: start + ICMPView.length, isPortEnough: header.word == number)
+            else { return nil }
+            return header.type == (family == .ipv4 ? 8 : 128) ? .packet : .answer("echo reply")
+        default:
+            return carries(frame, at: start, isPortEnough: false) ? .packet : nil
+        }
+    }
+
+    /// True where the octets from `offset` on are the payload's, as far as the frame has them. A payload too short to
+    /// be anybody's own needs the port as well.
+    private func carries(_ frame: RawSpan, at offset: Int, isPortEnough: Bool) -> Bool {
+        guard payload.count >= 4 || isPortEnough else { return false }
+        let count = min(payload.count, frame.byteCount - offset)
+        guard count >= min(4, payload.count) else { return false }
+        return (0..<count).allSatisfy { frame.unsafeLoad(fromByteOffset: offset + $0, as: UInt8.self) == payload[$0] }
+    }
+
+    private func quotes(_ frame: RawSpan, at offset: Int) -> Bool {
+        let network = family == .ipv4 ? IPv4View.minimumLength : IPv6View.length
+        guard frame.byteCount >= offset + network + 8 else { return false }
+        let protocolOffset = family == .ipv4 ? 9 : 6
+        guard frame.unsafeLoad(fromByteOffset: offset + protocolOffset, as: UInt8.self) == protocolNumber else {
+            return false
+        }
+        let start = offset + network
+        switch protocolNumber {
+        case IPProtocol.tcp, IPProtocol.icmp, IPProtocol.icmpv6: return word(frame, start + 4) == number
+        case IPProtocol.udp: return frame.uint16(at: start) == sourcePort
+        default: return payloadWord.map { word(frame, start) == $0 } ?? false
+        }
+    }
+
+    private func word(_ frame: RawSpan, _ offset: Int) -> UInt32 {
+        UInt32(frame.uint16(at: offset)) << 16 | UInt32(frame.uint16(at: offset + 2))
+    }
+
+    private static func errorName(_ type: UInt8, _ code: UInt8, _ family: AddressFamily) -> String {
+        switch (family, type, code) {
+        case (.ipv4, 3, 4), (.ipv6, 2, _): "packet too big"
+        case (.ipv4, 3, 3), (.ipv6, 1, 4): "port unreachable"
+        case (.ipv4, 3, 9), (.ipv4, 3, 10), (.ipv4, 3, 13), (.ipv6, 1, 1): "prohibited"
+        case (.ipv4, 3, _), (.ipv6, 1, _): "unreachable"
+        case (.ipv4, 11, _), (.ipv6, 3, _): "time exceeded"
+        default: "type \(type), code \(code)"
+        }
+    }
+}
+
+/// The network header of a frame, and where the transport header begins, also where the frame is cut off behind it.
+struct NetworkHead {
+    let family: AddressFamily
+    let source: IPAddress
+    let destination: IPAddress
+    let protocolNumber: UInt8
+    let transportOffset: Int
+
+    /// Nil where there is none, and for later fragments, which have no transport header.
+    init?(_ frame: RawSpan) {
+        guard let ethernet = EthernetView(frame) else { return nil }
+        switch ethernet.type {
+        case EtherType.ipv4:
+            guard let header = IPv4View(frame, at: EthernetView.length), header.version == 4,
+                header.fragment != .later
+            else { return nil }
+            family = .ipv4
+            source = header.source
+            destination = header.destination
+            protocolNumber = header.protocolNumber
+            transportOffset = EthernetView.length + header.headerLength
+        case EtherType.ipv6:
+            guard let header = IPv6View(frame, at: EthernetView.length), header.version == 6 else { return nil }
+            family = .ipv6
+            source = header.source
+            destination = header.destination
+            protocolNumber = header.nextHeader
+            transportOffset = EthernetView.length + IPv6View.length
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import Glibc
+
+/// A file that is written whole or not at all: who reads it never finds half a report.
+///
+/// What is there already and is no file (a pipe, `/dev/stdout`) is written as it is.
+public struct ReportFile: Sendable {
+    private let path: String
+    private let folder: String
+    private let replaces: Bool
+
+    /// - Throws: Where it could not be written: before long work, not after it.
+    public init(path: String) throws(ApplianceError) {
+        // Through a link, what it leads to is replaced.
+        let target = PlanReader.absolute(path)
+        self.path = target
+        var info = stat()
+        let exists = stat(target, &info) == 0
+        replaces = !exists || info.st_mode & S_IFMT == S_IFREG
+        folder = target.lastIndex(of: "/").map { $0 == target.startIndex ? "/" : String(target[..<$0]) } ?? "."
+        if exists, info.st_mode & S_IFMT == S_IFDIR {
+            throw ApplianceError(.usage, "\(path) is a folder, and a report is a file", mend: "name a file in it")
+        }
+        guard access(replaces ? folder : target, W_OK) == 0 else {
+            throw ApplianceError(
+                .usage, "\(path) cannot be written: \(errorText(errno))", mend: "make the folder, or choose another")
+        }
+    }
+
+    /// Writes it all.
+    public func write(_ text: String) throws(ApplianceError) {
+        guard replaces else {
+            let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw .system("cannot write \(path)", errno: errno) }
+            defer { close(descriptor) }
+            guard writeAll(descriptor, Array(text.utf8)) else { throw .system("cannot write \(path)", errno: errno) }
+            return
+        }
+        let fresh = "\(folder)/.tapline-\(getpid())-\(UInt32.random(in: .min ... .max)).part"
+        let descriptor = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw .system("cannot write \(path)", errno: errno) }
+        let written = writeAll(descriptor, Array(text.utf8)) && fsync(descriptor) == 0
+        let code = errno
+        close(descriptor)
+        guard written, rename(fresh, path) == 0 else {
+            let reason = written ? errno : code
+            unlink(fresh)
+            throw .system("cannot write \(path)", errno: reason, mend: "is the disk full?")
+        }
+    }
+}

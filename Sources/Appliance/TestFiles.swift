@@ -1,0 +1,89 @@
+import Glibc
+import Topology
+
+/// One file of a test, read before anything is started.
+public struct TestFile: Sendable {
+    /// What it is called in what is told: the topology's name, with a number where several have it; the path of a file
+    /// that could not be read.
+    public var label: String
+    /// The topology file, as the command line leads to it.
+    public var path: String
+    /// The name that the topology gets for this run: no other topology on the machine has it.
+    public var topology: String
+    /// The names of the checks that are to be proven, in order.
+    public var checks: [String]
+    /// The nodes' names.
+    public var nodes: [String]
+    /// What is wrong with the file; nothing of such a file is started.
+    public var mistake: ApplianceError?
+}
+
+/// The files that a test is asked for.
+public enum TestFiles {
+    /// Reads every file that `paths` lead to: a file itself; of a folder its `topology.yaml`, else those of the folders
+    /// in it. The same file may come several times.
+    ///
+    /// - Parameter filter: Of a file whose path and name do not contain this text, only the checks whose names do are
+    ///   kept, and the file with them. A file with mistakes stays.
+    public static func read(_ paths: [String], filter: String? = nil) -> [TestFile] {
+        var files = paths.flatMap(found).map(read)
+        if let filter {
+            files = files.filter { file in
+                isWhole(file, filter) || file.checks.contains { $0.contains(filter) }
+            }
+            for index in files.indices where !isWhole(files[index], filter) {
+                files[index].checks.removeAll { !$0.contains(filter) }
+            }
+        }
+        let counts = Dictionary(grouping: files, by: \.label).mapValues(\.count)
+        var seen: [String: Int] = [:]
+        for index in files.indices {
+            let label = files[index].label
+            guard counts[label, default: 0] > 1 else { continue }
+            seen[label, default: 0] += 1
+            files[index].label = "\(label)#\(seen[label, default: 0])"
+        }
+        return files
+    }
+
+    /// True where all of the file's checks are wanted.
+    static func isWhole(_ file: TestFile, _ filter: String) -> Bool {
+        file.mistake != nil || file.path.contains(filter) || file.label.contains(filter)
+    }
+
+    private static func found(_ path: String) -> [String] {
+        guard isFolder(path) else { return [path] }
+        let folder = path.hasSuffix("/") ? String(path.dropLast()) : path
+        let own = "\(folder)/topology.yaml"
+        if access(own, F_OK) == 0 { return [own] }
+        let candidates = namesInFolder(folder).map { name -> String in "\(folder)/\(name)/topology.yaml" }
+        let below = candidates.filter { candidate in access(candidate, F_OK) == 0 }
+        // Where there is none, the reader says that the file is not there.
+        return below.isEmpty ? [own] : below
+    }
+
+    private static func isFolder(_ path: String) -> Bool {
+        var info = stat()
+        return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+    }
+
+    private static func read(_ path: String) -> TestFile {
+        do throws(ApplianceError) {
+            let plan = try PlanReader.plan(path)
+            return TestFile(
+                label: plan.name, path: path, topology: generatedName(plan.name), checks: plan.checks.map(\.name),
+                nodes: plan.nodes.map(\.name))
+        } catch {
+            return TestFile(label: path, path: path, topology: "", checks: [], nodes: [], mistake: error)
+        }
+    }
+
+    /// `<name>-<random>`, at most forty octets long.
+    static func generatedName(_ name: String) -> String {
+        var start = Substring(name)
+        while start.utf8.count > 33 { start.removeLast() }
+        while start.last == "-" { start.removeLast() }
+        let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
+        return "\(start)-" + String((0..<6).map { _ in letters[Int.random(in: letters.indices)] })
+    }
+}

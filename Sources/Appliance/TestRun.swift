@@ -1,0 +1,225 @@
+import CLinux
+import Glibc
+import LinuxNetwork
+import Synchronization
+
+/// Runs the files of a test side by side, each in a process of its own under a name of its own.
+///
+/// Nothing is left up when `perform` returns, or when this process ends in any other way, except what is to be kept.
+public final class TestRun: Sendable {
+    /// What is told while it runs.
+    public enum Event: Sendable {
+        /// The file of that index is being started.
+        case started(Int)
+        /// What its process tells.
+        case told(Int, Progress)
+        /// It is done.
+        case ended(Int, TestFileReport)
+    }
+
+    /// The files, in their order.
+    public let files: [TestFile]
+    private let jobs: Int
+    private let keep: Bool
+    private let filter: String?
+    private let running = Mutex<(children: [Int: Pidfd], interrupted: Bool)>(([:], false))
+
+    /// - Parameters:
+    ///   - jobs: How many topologies may be up at once.
+    ///   - keep: Leave every topology up that came so far that its checks could be looked at.
+    ///   - filter: As it was given to `TestFiles.read`.
+    public init(files: [TestFile], jobs: Int, keep: Bool = false, filter: String? = nil) {
+        self.files = files
+        self.jobs = max(1, jobs)
+        self.keep = keep
+        self.filter = filter
+    }
+
+    /// The number of processors that this process may use.
+    public static var processors: Int {
+        var allowed = cpu_set_t()
+        guard sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &allowed) == 0 else { return 1 }
+        return max(1, withUnsafeBytes(of: &allowed) { $0.reduce(0) { $0 + $1.nonzeroBitCount } })
+    }
+
+    /// True once SIGINT, SIGTERM or SIGHUP has come.
+    public var wasInterrupted: Bool { running.withLock { $0.interrupted } }
+
+    /// Runs every file without mistakes, and reports on all, in their order.
+    ///
+    /// From here on the three signals that ask this process to end make every topology be taken away first.
+    ///
+    /// - Parameter sink: Called from several threads.
+    public func perform(_ sink: @escaping @Sendable (Event) -> Void) throws(ApplianceError) -> [TestFileReport] {
+        try takeSignals()
+        let reports = Mutex<[Int: TestFileReport]>([:])
+        let good = files.indices.filter { files[$0].mistake == nil }
+        try inParallel(good.count, width: jobs) { [self] position throws(ApplianceError) in
+            let report = run(good[position], sink)
+            reports.withLock { $0[good[position]] = report }
+            sink(.ended(good[position], report))
+        }
+        return files.indices.map { index in reports.withLock { $0[index] } ?? report(on: files[index], nil) }
+    }
+
+    /// What is to be said of all files where the machine lets none of them run: nothing was started.
+    public func refused(_ error: ApplianceError) -> [TestFileReport] { files.map { report(on: $0, error) } }
+
+    /// A file that is not started, for its mistakes or else for `error`.
+    private func report(on file: TestFile, _ error: ApplianceError?) -> TestFileReport {
+        var report = emptyReport(file)
+        report.outcome = file.mistake == nil ? .couldNotRun : .badFile
+        report.error = file.mistake ?? error
+        report.status = report.error?.status ?? .failed
+        return report
+    }
+
+    private func takeSignals() throws(ApplianceError) {
+        var ending = sigset_t()
+        sigemptyset(&ending)
+        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&ending, number) }
+        pthread_sigmask(SIG_BLOCK, &ending, nil)
+        let watched = ending
+        try startThread { [self] in
+            var (set, number) = (watched, Int32(0))
+            while sigwait(&set, &number) == 0 {
+                let children = running.withLock { state in
+                    state.interrupted = true
+                    return state.children
+                }
+                for child in children.values { end(child) }
+            }
+        }
+    }
+
+    /// Asks a child to take its topology away and end. One that has ended meanwhile is no failure.
+    private func end(_ child: Pidfd) {
+        do throws(SystemError) { try child.signal(SIGTERM) } catch { _ = error }
+    }
+
+    private func emptyReport(_ file: TestFile) -> TestFileReport {
+        TestFileReport(
+            label: file.label, file: file.path, topology: nil, outcome: .interrupted, status: .failed,
+            started: wallClockSeconds(), milliseconds: 0, checks: [], notReached: file.checks, error: nil, notes: [],
+            errorOutput: [], kept: false, nodes: file.nodes)
+    }
+
+    // MARK: - One file
+
+    private func run(_ index: Int, _ sink: @Sendable (Event) -> Void) -> TestFileReport {
+        let file = files[index]
+        var report = emptyReport(file)
+        guard !wasInterrupted else {
+            report.error = ApplianceError(.failed, "interrupted before it was started")
+            return report
+        }
+        sink(.started(index))
+        let start = monotonicMilliseconds()
+        report.topology = file.topology
+        do throws(ApplianceError) {
+            let ended = try follow(index, &report, sink)
+            judge(ended, &report)
+        } catch {
+            report.outcome = .couldNotRun
+            report.status = error.status
+            report.error = error
+        }
+        if !report.kept { takeAwayLeftovers(&report) }
+        report.notReached = Array(file.checks.dropFirst(report.checks.count))
+        report.milliseconds = monotonicMilliseconds() - start
+        return report
+    }
+
+    /// Starts the file's process and takes what it tells, until it has ended or stays up. Returns how it ended.
+    private func follow(
+        _ index: Int, _ report: inout TestFileReport, _ sink: @Sendable (Event) -> Void
+    ) throws(ApplianceError) -> ProcessExit? {
+        var ends: [Int32] = [-1, -1]
+        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw .system("cannot make a pipe", errno: errno) }
+        defer { close(ends[0]) }
+        // What a program says when it dies: kept in memory, so that nobody need read it meanwhile.
+        let errors = clinux_memfd("errors", 0)
+        defer { if errors >= 0 { close(errors) } }
+        let child = try start(files[index], progress: ends[1], errors: errors)
+        let interrupted = running.withLock { state in
+            state.children[index] = child
+            return state.interrupted
+        }
+        if interrupted { end(child) }
+        defer { running.withLock { $0.children[index] = nil } }
+        var input: [UInt8] = []
+        while let bytes = readOnce(ends[0]), !bytes.isEmpty {
+            input += bytes
+            while let end = input.firstIndex(of: 10) {
+                let told = try JSONLine.decode(Progress.self, input[..<end])
+                input.removeSubrange(...end)
+                switch told {
+                case .check(let check): report.checks.append(check)
+                case .note(let note): report.notes.append(note)
+                case .failed(let error): report.error = error
+                case .kept: report.kept = true
+                case .step, .ready: break
+                }
+                sink(.told(index, told))
+                if report.kept { return nil }
+            }
+        }
+        defer { report.errorOutput = errors < 0 ? [] : lastLines("/proc/self/fd/\(errors)", 50) }
+        do throws(SystemError) {
+            return try child.wait()
+        } catch {
+            throw ApplianceError(.failed, "\(error)")
+        }
+    }
+
+    private func start(_ file: TestFile, progress: Int32, errors: Int32) throws(ApplianceError) -> Pidfd {
+        defer { close(progress) }
+        var arguments = ["run", "--tell-progress", "--name", file.topology]
+        if keep { arguments.append("--keep") }
+        if let filter, !TestFiles.isWhole(file, filter) { arguments += ["--filter=\(filter)"] }
+        var descriptors = [DetachedStart.progressDescriptor: progress]
+        if errors >= 0 { descriptors[2] = errors }
+        return try DetachedStart.spawn(arguments + ["--", file.path], descriptors: descriptors)
+    }
+
+    private func judge(_ end: ProcessExit?, _ report: inout TestFileReport) {
+        if let error = report.error {
+            report.status = error.status == .success || error.status == .checkFailed ? .failed : error.status
+            report.outcome = report.status == .file ? .badFile : .couldNotRun
+            if wasInterrupted, error == .interrupted { report.outcome = .interrupted }
+            return
+        }
+        let failed = report.failures > 0
+        let told: Bool =
+            switch end {
+            case nil: true
+            case .exited(let status): status == (failed ? ExitCode.checkFailed : .success).rawValue
+            case .signalled: false
+            }
+        let file = files.first { $0.topology == report.topology }
+        guard told, report.checks.count == file?.checks.count else {
+            report.outcome = .couldNotRun
+            report.status = .failed
+            report.error = ApplianceError(
+                .failed, "its process \(end?.told ?? "went on") before all its checks had been looked at",
+                details: report.errorOutput)
+            return
+        }
+        report.outcome = failed ? .failed : .passed
+        report.status = failed ? .checkFailed : .success
+    }
+
+    /// A process that was killed takes nothing away: this one does it then.
+    private func takeAwayLeftovers(_ report: inout TestFileReport) {
+        guard let name = report.topology else { return }
+        do throws(ApplianceError) {
+            let client = try ApplianceClient(name: name)
+            if client.directory.exists { try client.down() }
+        } catch {
+            guard error.status != .name else { return }
+            report.error = report.error ?? error
+            report.outcome = .couldNotRun
+            report.status = .failed
+        }
+    }
+}

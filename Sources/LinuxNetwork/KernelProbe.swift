@@ -1,0 +1,77 @@
+import CLinux
+
+/// Tries what topologies are built of in a namespace that nobody else sees and that goes with the thread it was made
+/// on: the kernel's own answer, rather than a reading of its configuration.
+public struct KernelProbe: Sendable {
+    /// One thing that was tried.
+    public struct Step: Sendable {
+        /// What it is: "TAP devices with several queues".
+        public var what: String
+        /// What the kernel refused; nil where it works.
+        public var refusal: SystemError?
+    }
+    /// What was tried, in this order. Where a namespace cannot be made, nothing else is tried.
+    public let steps: [Step]
+    /// What the kernel leaves to a TAP's reader: all, or all but UDP segments; empty where a TAP could not be made.
+    public let offloads: TapOffloads
+
+    /// Tries all of it. Needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
+    public init() {
+        var steps: [Step] = []
+        var offloads: TapOffloads = []
+        func attempt(_ what: String, _ body: () throws(SystemError) -> Void) -> Bool {
+            do throws(SystemError) {
+                try body()
+                steps.append(Step(what: what, refusal: nil))
+                return true
+            } catch {
+                steps.append(Step(what: what, refusal: error))
+                return false
+            }
+        }
+        do throws(SystemError) {
+            try onThreadOfItsOwn { () throws(SystemError) in
+                guard
+                    attempt("network namespaces", { () throws(SystemError) in
+                        try SystemError.check(clinux_unshare(CLONE_NEWNET), "create a network namespace", "")
+                    })
+                else { return }
+                _ = attempt("TAP devices with several queues") { () throws(SystemError) in
+                    offloads = try Self.tryTap()
+                }
+                let here = try NetworkNamespace.current()
+                let netlink = try NetlinkSocket()
+                var bridge: Int32 = 0
+                guard
+                    attempt("bridges", { () throws(SystemError) in
+                        bridge = try netlink.createBridge(LinkSettings(name: "bridge"))
+                    })
+                else { return }
+                _ = attempt("veth pairs on isolated bridge ports") { () throws(SystemError) in
+                    let pair = try netlink.createVeth(
+                        near: LinkSettings(name: "near", master: bridge), far: LinkSettings(name: "far"), in: here)
+                    try netlink.setBridgePort(
+                        index: pair.near, BridgePortSettings(isolated: true, learning: false, unicastFlood: false))
+                }
+            }
+        } catch {
+            steps.append(Step(what: "route netlink", refusal: error))
+        }
+        self.steps = steps
+        self.offloads = offloads
+    }
+
+    private static func tryTap() throws(SystemError) -> TapOffloads {
+        var queues = OwnedDescriptors()
+        for _ in 0..<2 {
+            queues.append(
+                OwnedDescriptor(
+                    owning: try SystemError.check(clinux_tap_open("probe", 1), "open a queue of the TAP", "probe")))
+        }
+        if clinux_tap_set_offload(queues.numbers[0], TapOffloads.all.rawValue) == 0 { return .all }
+        try SystemError.check(
+            clinux_tap_set_offload(queues.numbers[0], TapOffloads.withoutUDP.rawValue), "set the offloads of the TAP",
+            "probe")
+        return .withoutUDP
+    }
+}

@@ -1,0 +1,299 @@
+import CLinux
+import CNetlink
+import Wire
+
+/// How the links, addresses, routes and rules of a namespace are at one moment, so that what changed since can be told
+/// and put back.
+///
+/// Addresses, routes and rules are kept as the kernel wrote them, all tables and all attributes: what is put back is
+/// the same to the last octet. Routes that routing daemons write, and those that the kernel learns, are left out.
+public struct NetworkPicture: Sendable {
+    /// A device.
+    struct Device: Sendable, Hashable {
+        var index: Int32
+        var name: String
+        var isUp: Bool
+        var mtu: Int
+        var mac: MACAddress?
+        var master: Int32?
+    }
+    /// An address, a route or a rule: its message without what counts and ages.
+    struct Record: Sendable, Hashable {
+        var kind: Kind
+        var octets: [UInt8]
+    }
+    enum Kind: Int, Sendable, Hashable, CaseIterable {
+        case address, route, rule
+    }
+
+    var devices: [Device]
+    var records: Set<Record>
+}
+
+extension NetlinkSocket {
+    /// How the namespace is now.
+    public func picture() throws(SystemError) -> NetworkPicture {
+        let devices = try links().map {
+            NetworkPicture.Device(
+                index: $0.index, name: $0.name, isUp: $0.isUp, mtu: $0.mtu, mac: $0.mac, master: $0.master)
+        }
+        var records: Set<NetworkPicture.Record> = []
+        for kind in NetworkPicture.Kind.allCases {
+            for family in AddressFamily.allCases {
+                let message = try NetlinkMessage(kind.dump, flags: NLM_F_DUMP)
+                switch kind {
+                case .address:
+                    var header = ifaddrmsg()
+                    header.ifa_family = family.number
+                    message.header(header)
+                case .route:
+                    var header = rtmsg()
+                    header.rtm_family = family.number
+                    message.header(header)
+                case .rule:
+                    // struct fib_rule_hdr is laid out as rtmsg is.
+                    var header = rtmsg()
+                    header.rtm_family = family.number
+                    message.header(header)
+                }
+                do throws(SystemError) {
+                    try request(message, kind.listing, "") { reply in
+                        guard let octets = reply.lasting(kind) else { return }
+                        records.insert(NetworkPicture.Record(kind: kind, octets: octets))
+                    }
+                } catch {
+                    // A kernel without policy routing has no rules.
+                    guard kind == .rule, error.errno == EOPNOTSUPP || error.errno == EAFNOSUPPORT else { throw error }
+                }
+            }
+        }
+        return NetworkPicture(devices: devices, records: records)
+    }
+
+    /// Makes the namespace as the picture has it again, as far as that can be: a device that is gone stays gone.
+    ///
+    /// - Parameter except: Devices that are left as they are, and what goes by them, by their numbers.
+    /// - Returns: What could not be put back, as sentences.
+    public func restore(_ picture: NetworkPicture, except: Set<Int32> = []) throws(SystemError) -> [String] {
+        var failures: [String] = []
+        func attempt(_ body: () throws(SystemError) -> Void) {
+            do throws(SystemError) { try body() } catch { failures.append("\(error)") }
+        }
+        for device in picture.devices where !except.contains(device.index) {
+            guard let now = try link(index: device.index) else {
+                failures.append("the device \(device.name) is gone")
+                continue
+            }
+            if now.name != device.name {
+                // A device is renamed while it is down.
+                attempt { () throws(SystemError) in try setLink(index: device.index, up: false) }
+                attempt { () throws(SystemError) in try renameLink(index: device.index, to: device.name) }
+            }
+            if now.mtu != device.mtu {
+                attempt { () throws(SystemError) in try setLink(index: device.index, mtu: device.mtu) }
+            }
+            if now.master ?? 0 != device.master ?? 0 {
+                attempt { () throws(SystemError) in try setLink(index: device.index, master: device.master) }
+            }
+            if let mac = device.mac, now.mac != mac {
+                attempt { () throws(SystemError) in try setLink(index: device.index, mac: mac) }
+            }
+            if try link(index: device.index)?.isUp != device.isUp {
+                attempt { () throws(SystemError) in try setLink(index: device.index, up: device.isUp) }
+            }
+        }
+        let known = Set(picture.devices.map(\.index))
+        for device in try links() where !known.contains(device.index) && device.kind != nil {
+            attempt { () throws(SystemError) in try deleteLink(index: device.index) }
+        }
+        // Addresses before the routes that need them; the kernel makes some routes by itself with the addresses.
+        for kind in NetworkPicture.Kind.allCases {
+            let now = try self.picture()
+            let gone = picture.records.subtracting(now.records).filter { $0.kind == kind }
+            let added = now.records.subtracting(picture.records).filter { $0.kind == kind }
+            for record in added where record.device.map(except.contains) != true {
+                attempt { () throws(SystemError) in try change(record, isNew: false) }
+            }
+            // A route by way of a gateway needs the route to the gateway first.
+            for record in gone.sorted(by: { !$0.hasGateway && $1.hasGateway })
+            where record.device.map({ except.contains($0) || !known.contains($0) }) != true {
+                attempt { () throws(SystemError) in try change(record, isNew: true) }
+            }
+        }
+        let left = picture.changes(to: try self.picture(), except: except)
+        return left.isEmpty ? [] : failures + left.filter { _ in failures.isEmpty }
+    }
+
+    private func change(_ record: NetworkPicture.Record, isNew: Bool) throws(SystemError) {
+        let flags = isNew ? NLM_F_CREATE | NLM_F_REPLACE : 0
+        let message = try NetlinkMessage(isNew ? record.kind.added : record.kind.deleted, flags: flags)
+        record.octets.withUnsafeBytes {
+            _ = nlmsg_append(message.pointer, UnsafeMutableRawPointer(mutating: $0.baseAddress), $0.count, 4)
+        }
+        do throws(SystemError) {
+            try request(message, isNew ? "put back the" : "take back the", "\(record)")
+        } catch {
+            // What is so already is as it should be.
+            guard error.errno != (isNew ? EEXIST : ESRCH), isNew || error.errno != EADDRNOTAVAIL else { return }
+            throw error
+        }
+    }
+}
+
+extension NetworkPicture {
+    /// What is different in `other`, one sentence each: "the route default via 192.0.2.1 is gone".
+    public func changes(to other: NetworkPicture, except: Set<Int32> = []) -> [String] {
+        var told: [String] = []
+        let now = Dictionary(other.devices.map { ($0.index, $0) }) { first, _ in first }
+        for device in devices where !except.contains(device.index) {
+            guard let after = now[device.index] else {
+                told.append("the device \(device.name) is gone")
+                continue
+            }
+            if after.name != device.name { told.append("the device \(device.name) is called \(after.name)") }
+            if after.isUp != device.isUp { told.append("the device \(device.name) is \(after.isUp ? "up" : "down")") }
+            if after.mtu != device.mtu { told.append("the MTU of \(device.name) is \(after.mtu), not \(device.mtu)") }
+            if after.mac != device.mac, let mac = after.mac { told.append("the MAC address of \(device.name) is \(mac)") }
+            if after.master ?? 0 != device.master ?? 0 {
+                told.append(
+                    after.master ?? 0 == 0
+                        ? "the device \(device.name) is a port of nothing"
+                        : "the device \(device.name) is a port of another device")
+            }
+        }
+        let known = Set(devices.map(\.index))
+        for device in other.devices where !known.contains(device.index) {
+            told.append("there is a new device \(device.name)")
+        }
+        func names(_ record: Record) -> String {
+            let device = record.device.map { index in
+                (devices.first { $0.index == index } ?? now[index])?.name ?? "device \(index)"
+            }
+            return "\(record)" + (device.map { " on \($0)" } ?? "")
+        }
+        let gone = records.subtracting(other.records).filter { $0.device.map(except.contains) != true }
+        let added = other.records.subtracting(records).filter { $0.device.map(except.contains) != true }
+        told += gone.filter(\.isTold).map { "the \(names($0)) is gone" }.sorted()
+        told += added.filter(\.isTold).map { "there is a new \(names($0))" }.sorted()
+        return told
+    }
+}
+
+extension NetworkPicture.Kind {
+    var dump: Int {
+        switch self {
+        case .address: Int(RTM_GETADDR)
+        case .route: Int(RTM_GETROUTE)
+        case .rule: Int(RTM_GETRULE)
+        }
+    }
+    var added: Int { dump - 2 }
+    var deleted: Int { dump - 1 }
+
+    var listing: String {
+        switch self {
+        case .address: "list the addresses"
+        case .route: "list the routes"
+        case .rule: "list the rules"
+        }
+    }
+
+    var headerSize: Int {
+        self == .address ? MemoryLayout<ifaddrmsg>.size : MemoryLayout<rtmsg>.size
+    }
+}
+
+extension NetlinkReply {
+    /// The message behind its netlink header, without what counts and ages; nil where it is not of the picture.
+    fileprivate func lasting(_ kind: NetworkPicture.Kind) -> [UInt8]? {
+        guard type == kind.added else { return nil }
+        var head: [UInt8]
+        switch kind {
+        case .address:
+            guard let header = familyHeader(ifaddrmsg.self) else { return nil }
+            head = withUnsafeBytes(of: header) { Array($0) }
+        case .route, .rule:
+            guard var header = familyHeader(rtmsg.self) else { return nil }
+            if kind == .route {
+                guard header.rtm_protocol <= UInt8(RTPROT_STATIC),
+                    header.rtm_type != UInt8(RTN_MULTICAST), header.rtm_flags & UInt32(RTM_F_CLONED) == 0
+                else { return nil }
+                // Whether a next hop is dead or its link without carrier shows by the link.
+                header.rtm_flags &= UInt32(RTNH_F_ONLINK)
+            }
+            head = withUnsafeBytes(of: header) { Array($0) }
+        }
+        let ageing = kind == .address ? Int(IFA_CACHEINFO) : kind == .route ? Int(RTA_CACHEINFO.rawValue) : -1
+        func take(_ type: Int, _ payload: UnsafeRawBufferPointer) {
+            guard type != ageing else { return }
+            let length = UInt16(payload.count + 4)
+            head += withUnsafeBytes(of: length) { Array($0) }
+            head += withUnsafeBytes(of: UInt16(type)) { Array($0) }
+            head += Array(payload)
+            while head.count % 4 != 0 { head.append(0) }
+        }
+        switch kind {
+        case .address: forEachAttribute(after: ifaddrmsg.self, take)
+        case .route, .rule: forEachAttribute(after: rtmsg.self, take)
+        }
+        return head
+    }
+}
+
+extension NetworkPicture.Record: CustomStringConvertible {
+    private func attribute(_ wanted: Int) -> [UInt8]? {
+        var found: [UInt8]?
+        octets.withUnsafeBytes { octets in
+            let rest = UnsafeRawBufferPointer(rebasing: octets[kind.headerSize...])
+            NetlinkReply.forEachAttribute(in: rest) { type, payload in
+                if type == wanted { found = Array(payload) }
+            }
+        }
+        return found
+    }
+
+    private func address(_ attribute: Int) -> IPAddress? {
+        self.attribute(attribute).flatMap { octets in octets.withUnsafeBytes { IPAddress(octets: $0) } }
+    }
+
+    /// The number of the device that it belongs to, where it belongs to one.
+    var device: Int32? {
+        switch kind {
+        case .address: octets.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 4, as: Int32.self) }
+        case .route: attribute(Int(RTA_OIF.rawValue)).map { $0.withUnsafeBytes { $0.integer(Int32.self) } }
+        case .rule: nil
+        }
+    }
+
+    var hasGateway: Bool {
+        kind == .route
+            && (attribute(Int(RTA_GATEWAY.rawValue)) != nil || attribute(Int(RTA_VIA.rawValue)) != nil)
+    }
+
+    /// What the kernel makes by itself with an address or a device is not told beside it.
+    var isTold: Bool {
+        guard kind == .route else { return true }
+        let table = octets[4], origin = octets[5]
+        return table != UInt8(RT_TABLE_LOCAL.rawValue) && origin != UInt8(RTPROT_KERNEL)
+    }
+
+    var description: String {
+        let family: AddressFamily = octets[0] == UInt8(AF_INET) ? .ipv4 : .ipv6
+        switch kind {
+        case .address:
+            let address = address(Int(IFA_LOCAL)) ?? address(Int(IFA_ADDRESS))
+            return "address " + (address.map { "\($0)/\(octets[1])" } ?? "?")
+        case .route:
+            let length = octets[1]
+            let destination = address(Int(RTA_DST.rawValue)).map { "\($0)/\(length)" }
+                ?? (family == .ipv4 ? "default" : "default (IPv6)")
+            let gateway = address(Int(RTA_GATEWAY.rawValue)).map { " via \($0)" } ?? ""
+            let table = attribute(Int(RTA_TABLE.rawValue)).map { $0.withUnsafeBytes { $0.integer(UInt32.self) } }
+            let others = table.map { $0 == UInt32(RT_TABLE_MAIN.rawValue) ? "" : " in table \($0)" } ?? ""
+            return "route \(destination)\(gateway)\(others)"
+        case .rule:
+            let priority = attribute(6).map { $0.withUnsafeBytes { $0.integer(UInt32.self) } } ?? 0
+            return "\(family == .ipv4 ? "IPv4" : "IPv6") rule of priority \(priority)"
+        }
+    }
+}

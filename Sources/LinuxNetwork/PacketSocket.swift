@@ -1,0 +1,130 @@
+import CLinux
+import Wire
+
+/// A frame as a packet socket saw it; its octets last as long as the call that it is handed to.
+public struct SeenFrame {
+    /// What was kept of it, from its Ethernet header on.
+    public let bytes: UnsafeRawBufferPointer
+    /// Its whole length in octets.
+    public let length: Int
+    /// Nanoseconds since 1970, by the kernel's clock as the device handed it over.
+    public let nanoseconds: UInt64
+    /// True where it left the namespace by the device.
+    public let isOutgoing: Bool
+    /// True where its transport checksum is to be finished by whoever sends it out.
+    public let hasPartialChecksum: Bool
+}
+
+/// What a frame must have, so that the kernel keeps it: a word at an offset from its transport header.
+public struct FrameMatch: Sendable, Hashable {
+    /// IPv4 or IPv6, whose transport header is right behind the fixed one.
+    public var family: AddressFamily
+    /// The protocol of the transport header.
+    public var protocolNumber: UInt8
+    /// From the beginning of the transport header, in octets.
+    public var offset: Int
+    /// The word, a host integer.
+    public var value: UInt32
+    /// Only sixteen bits are compared.
+    public var isHalf: Bool
+
+    /// Memberwise.
+    public init(
+        _ family: AddressFamily, protocolNumber: UInt8, offset: Int, value: UInt32, isHalf: Bool = false
+    ) {
+        self.family = family
+        self.protocolNumber = protocolNumber
+        self.offset = offset
+        self.value = value
+        self.isHalf = isHalf
+    }
+}
+
+/// Sees the frames that pass a device, in both directions, as its namespace's kernel sees them (AF_PACKET, a ring of
+/// TPACKET_V3): from the moment it is made until it goes. One thread reads it.
+public final class PacketSocket: @unchecked Sendable {
+    /// Becomes readable when frames are there; valid as long as this object lives.
+    public let descriptor: Int32
+    private var ring: clinux_packet_ring
+    private let memory: UnsafeMutableRawPointer
+    private var cursor = clinux_packet_cursor()
+
+    /// Frames wait in the kernel for no longer than this until they can be read, in milliseconds.
+    public static let patience = 8
+
+    /// Opens a socket on a device.
+    ///
+    /// - Parameters:
+    ///   - matches: A frame is kept where one of them holds, at most 16; every frame where there are none.
+    ///   - frameLength: The most octets that are kept of a frame.
+    ///   - room: Octets in the ring, in two blocks at least; a frame must fit into one.
+    public init(
+        on device: String, in namespace: NetworkNamespace, matches: [FrameMatch] = [], frameLength: Int, room: Int
+    ) throws(SystemError) {
+        let link = try namespace.netlink.existingLink(named: device)
+        let size = UInt32(max(16 << 10, min(room / 2, 1 << 20)))
+        var ring = clinux_packet_ring(
+            device: link.index, block_size: size, block_count: UInt32(max(2, room / Int(size))),
+            retire_milliseconds: UInt32(Self.patience), frame_length: UInt32(frameLength), matches: nil, match_count: 0)
+        let words = matches.map {
+            clinux_word_match(
+                family: $0.family == .ipv4 ? AF_INET : AF_INET6, protocol: $0.protocolNumber,
+                is_half: $0.isHalf ? 1 : 0, offset: UInt32($0.offset), value: $0.value)
+        }
+        var memory: UnsafeMutableRawPointer?
+        descriptor = try namespace.perform { () throws(SystemError) in
+            let opened = words.withUnsafeBufferPointer { words in
+                ring.matches = words.baseAddress
+                ring.match_count = words.count
+                return clinux_packet_open(&ring, &memory)
+            }
+            ring.matches = nil
+            ring.match_count = 0
+            return try SystemError.check(opened, "watch the device", device)
+        }
+        guard let memory else { throw SystemError("watch the device", device, errno: ENOMEM) }
+        self.memory = memory
+        self.ring = ring
+    }
+
+    deinit {
+        munmap(memory, Int(ring.block_size) * Int(ring.block_count))
+        close(descriptor)
+    }
+
+    /// Calls `body` with every frame that is there.
+    public func drain(_ body: (SeenFrame) -> Void) {
+        var packet = clinux_packet()
+        while clinux_packet_next(memory, &ring, &cursor, &packet) == 1 {
+            body(
+                SeenFrame(
+                    bytes: UnsafeRawBufferPointer(start: packet.bytes, count: Int(packet.captured)),
+                    length: Int(packet.length), nanoseconds: packet.nanoseconds, isOutgoing: packet.is_outgoing != 0,
+                    hasPartialChecksum: packet.has_partial_checksum != 0))
+            if cursor.is_last != 0 { clinux_packet_release(memory, &ring, &cursor) }
+        }
+    }
+
+    /// How many frames found no room since the last call.
+    public func losses() throws(SystemError) -> Int {
+        var count: UInt32 = 0
+        try SystemError.check(clinux_packet_losses(descriptor, &count), "count the losses of the packet socket", "")
+        return Int(count)
+    }
+}
+
+extension NetworkNamespace {
+    /// Sends a packet from the namespace, by its routes and neighbours. The kernel fills in what the IPv4 header leaves
+    /// zero of its checksum and identification.
+    ///
+    /// - Parameter packet: The packet from its network header on.
+    /// - Throws: EMSGSIZE where it is larger than the device's MTU, ENETUNREACH where there is no route.
+    public func send(_ packet: [UInt8], to destination: IPAddress) throws(SystemError) {
+        let octets = destination.octets
+        _ = try perform { () throws(SystemError) in
+            try SystemError.check(
+                clinux_send_raw(packet, packet.count, Int32(destination.family.number), octets), "send a packet to",
+                "\(destination)")
+        }
+    }
+}

@@ -1,0 +1,106 @@
+/// A comparison of a counted number with a written one, as in `>= 3`.
+public struct NumberExpectation: Sendable, Hashable {
+    /// How the two compare.
+    public enum Comparison: String, Sendable, Hashable, CaseIterable {
+        case equal = "=="
+        case notEqual = "!="
+        case atLeast = ">="
+        case atMost = "<="
+        case more = ">"
+        case less = "<"
+    }
+    /// How the counted number must compare.
+    public var comparison: Comparison
+    /// The written number.
+    public var value: UInt64
+
+    /// Memberwise.
+    public init(_ comparison: Comparison, _ value: UInt64) {
+        self.comparison = comparison
+        self.value = value
+    }
+
+    /// Reads `5`, `== 5`, `>= 1` and the like; nil where it is none of them.
+    public init?(_ text: String) {
+        let sign = text.prefix { "=!<>".contains($0) }
+        let digits = text.dropFirst(sign.count).drop { $0 == " " }
+        guard
+            let comparison = sign.isEmpty || sign == "=" ? .equal : Comparison(rawValue: String(sign)),
+            digits.utf8.allSatisfy({ (48...57).contains($0) }), let value = UInt64(digits)
+        else { return nil }
+        self.init(comparison, value)
+    }
+
+    /// True where `number` compares as written.
+    public func holds(for number: UInt64) -> Bool {
+        switch comparison {
+        case .equal: number == value
+        case .notEqual: number != value
+        case .atLeast: number >= value
+        case .atMost: number <= value
+        case .more: number > value
+        case .less: number < value
+        }
+    }
+
+    /// As the file writes it.
+    public var told: String { "\(comparison.rawValue) \(value)" }
+}
+
+/// What a text must be.
+public struct TextExpectation: Sendable, Hashable {
+    /// Each must occur.
+    public var contains: [String]
+    /// None may occur.
+    public var lacks: [String]
+    /// Regular expressions, each of which must match somewhere (multi-line).
+    public var matches: [String]
+    /// What the text must hold as one JSON document.
+    public var json: [JSONExpectation]
+    /// For each, one line of the text must be a JSON document that meets all of it.
+    public var jsonLines: [[JSONExpectation]]
+    /// For each, no line of the text may be a JSON document that meets all of it.
+    public var lacksJSONLines: [[JSONExpectation]]
+
+    /// Memberwise.
+    public init(
+        contains: [String] = [], lacks: [String] = [], matches: [String] = [], json: [JSONExpectation] = [],
+        jsonLines: [[JSONExpectation]] = [], lacksJSONLines: [[JSONExpectation]] = []
+    ) {
+        self.contains = contains
+        self.lacks = lacks
+        self.matches = matches
+        self.json = json
+        self.jsonLines = jsonLines
+        self.lacksJSONLines = lacksJSONLines
+    }
+}
+
+/// What the values at one path of a JSON document must be.
+public struct JSONExpectation: Sendable, Hashable {
+    /// What is asked of them.
+    public enum Demand: Sendable, Hashable {
+        /// The value equals this one. Of several values one must; a list may also be what all of them are, in order.
+        case equals(JSONValue)
+        /// The number compares so; of several values one must.
+        case compares(NumberExpectation)
+        /// The text, or the value as JSON writes it, contains this one; of several values one must.
+        case contains(String)
+        /// The text, or the value as JSON writes it, matches this regular expression; of several values one must.
+        case matches(String)
+        /// Whether there is any value.
+        case exists(Bool)
+        /// How many values there are: of a path that names one list, its elements.
+        case count(NumberExpectation)
+    }
+    /// Where.
+    public var path: JSONPath
+    /// What.
+    public var demand: Demand
+
+    /// Memberwise.
+    public init(path: JSONPath, demand: Demand) {
+        self.path = path
+        self.demand = demand
+    }
+}

@@ -1,0 +1,265 @@
+import Forwarding
+import Wire
+
+/// One check of the file: what it proves, and the steps that prove it, in order.
+///
+/// A check that is written without `steps` has one.
+public struct CheckPlan: Sendable, Hashable {
+    /// What it proves, in the file's words.
+    public var name: String
+    /// The line of the file.
+    public var line: Int
+    /// What is done and looked at, in order; the first that does not hold ends the check.
+    public var steps: [StepPlan]
+    /// True where the file lists the steps, so that a message has to say which of them it means.
+    public var listsSteps: Bool
+
+    /// Memberwise.
+    public init(name: String, line: Int, steps: [StepPlan], listsSteps: Bool = false) {
+        self.name = name
+        self.line = line
+        self.steps = steps
+        self.listsSteps = listsSteps
+    }
+}
+
+/// One step of a check.
+public struct StepPlan: Sendable, Hashable {
+    /// What is done, or what is looked at.
+    public enum Action: Sendable, Hashable {
+        /// A shell command inside a node: its exit status and its output (standard output and error together).
+        case command(CommandPlan, CommandExpectation)
+        /// A shell command that runs beside the next steps, under a name.
+        case start(name: String, CommandPlan)
+        /// The end of a command that was started, and what it has printed.
+        case finish(name: String, CommandExpectation)
+        /// What a node has logged: its own log, or a file in its folder (`$TAPLINE_DIR`).
+        case log(node: String, file: String?, output: TextExpectation, CountingStart)
+        /// The packets or bytes of all entries with this name.
+        case entry(name: String, packets: NumberExpectation?, bytes: NumberExpectation?, CountingStart)
+        /// What the engine has carried and dropped on an interface.
+        case interface(index: Int, [InterfaceCounter: NumberExpectation], CountingStart)
+        /// The frames dropped for a reason, by the reason's name.
+        case drops(reason: String, frames: NumberExpectation, CountingStart)
+        /// A packet, and the nodes that it and its answer must reach.
+        case packet(PacketPlan)
+        /// Nothing, for so many milliseconds.
+        case wait(Int)
+        /// Captures on a node's device from now on.
+        case capture(CapturePlace)
+        /// What a capture holds.
+        case captured(CapturePlace, FrameFilter, frames: NumberExpectation?, bytes: NumberExpectation?)
+        /// Something breaks, or is mended again.
+        case fault(FaultPlan)
+    }
+    /// The line of the file.
+    public var line: Int
+    /// What it is in a few words, for messages: `on alice: curl http://…`.
+    public var told: String
+    /// What is done, or what is looked at.
+    public var action: Action
+    /// How long it may take to hold, tried again meanwhile, in milliseconds; 0: it must hold at once.
+    public var within: Int
+    /// How long one try may take, in milliseconds.
+    public var timeout: Int
+
+    /// Memberwise.
+    public init(line: Int, told: String, action: Action, within: Int = 0, timeout: Int = 30_000) {
+        self.line = line
+        self.told = told
+        self.action = action
+        self.within = within
+        self.timeout = timeout
+    }
+}
+
+/// From when on something is counted.
+public enum CountingStart: String, Sendable, Hashable, CaseIterable {
+    /// Since the topology came up.
+    case start
+    /// Since the check that asks began.
+    case check
+}
+
+/// A shell command inside a node.
+public struct CommandPlan: Sendable, Hashable {
+    /// The node's name.
+    public var node: String
+    /// What `/bin/sh -c` runs.
+    public var command: String
+    /// True where it may change the node's links, addresses and routes and end its processes: all is put back in order
+    /// when the check ends, and the check does not fail by it.
+    public var alters: Bool
+
+    /// Memberwise.
+    public init(node: String, command: String, alters: Bool = false) {
+        self.node = node
+        self.command = command
+        self.alters = alters
+    }
+}
+
+/// How a command must end, and what it must print.
+public struct CommandExpectation: Sendable, Hashable {
+    /// The exit status; nil for any.
+    public var status: NumberExpectation?
+    /// Standard output and error together.
+    public var output: TextExpectation
+
+    /// Memberwise.
+    public init(status: NumberExpectation? = NumberExpectation(.equal, 0), output: TextExpectation = TextExpectation())
+    {
+        self.status = status
+        self.output = output
+    }
+}
+
+/// What the engine counts of one interface; the raw value is the file's key.
+public enum InterfaceCounter: String, Sendable, Hashable, CaseIterable {
+    /// Packets from the nodes.
+    case received
+    /// Octets of the frames from the nodes.
+    case receivedBytes = "received-bytes"
+    /// Frames from the nodes that were dropped.
+    case receivedDrops = "received-drops"
+    /// Packets to the nodes.
+    case sent
+    /// Octets of the frames to the nodes.
+    case sentBytes = "sent-bytes"
+    /// Frames to the nodes that could not be written.
+    case sentDrops = "sent-drops"
+}
+
+/// A packet that a check sends, and whom it and its answer must reach.
+public struct PacketPlan: Sendable, Hashable {
+    /// The node that sends it.
+    public var from: String
+    /// Its source address: the node's own, or one that the file gives.
+    public var source: IPAddress
+    /// Its destination.
+    public var destination: IPAddress
+    /// TCP (a connection's first segment), UDP, ICMP or ICMPv6 (an echo request), or another protocol without ports.
+    public var protocolNumber: UInt8
+    /// The destination port; 0 where the protocol has none.
+    public var port: UInt16
+    /// The source port; nil: one that nobody uses.
+    public var sourcePort: UInt16?
+    /// What it carries; nil: what tells it from all others.
+    public var payload: [UInt8]?
+    /// Its length in octets with its network header; nil: as it comes out.
+    public var size: Int?
+    /// The TTL or hop limit.
+    public var hopLimit: UInt8
+    /// IPv4's DF flag.
+    public var dontFragment: Bool
+    /// Whom it reaches: stage after stage, within a stage in any order, and nobody else.
+    public var reaches: [[String]]
+    /// Whom the answer to it reaches, in the same way; nil where it does not matter.
+    public var answer: [[String]]?
+
+    /// Memberwise.
+    public init(
+        from: String, source: IPAddress, destination: IPAddress, protocolNumber: UInt8, port: UInt16 = 0,
+        sourcePort: UInt16? = nil, payload: [UInt8]? = nil, size: Int? = nil, hopLimit: UInt8 = 64,
+        dontFragment: Bool = false, reaches: [[String]], answer: [[String]]? = nil
+    ) {
+        self.from = from
+        self.source = source
+        self.destination = destination
+        self.protocolNumber = protocolNumber
+        self.port = port
+        self.sourcePort = sourcePort
+        self.payload = payload
+        self.size = size
+        self.hopLimit = hopLimit
+        self.dontFragment = dontFragment
+        self.reaches = reaches
+        self.answer = answer
+    }
+}
+
+/// A node's device on an interface, where a check captures.
+public struct CapturePlace: Sendable, Hashable {
+    /// The node's name.
+    public var node: String
+    /// The index of the interface in the plan.
+    public var interface: Int
+
+    /// Memberwise.
+    public init(node: String, interface: Int) {
+        self.node = node
+        self.interface = interface
+    }
+}
+
+/// Which frames of a capture count: those that meet all that is given.
+public struct FrameFilter: Sendable, Hashable {
+    /// Which way a frame passes the node's device.
+    public enum Direction: String, Sendable, Hashable, CaseIterable {
+        /// To the node.
+        case `in`
+        /// From the node.
+        case out
+    }
+    /// The upper-layer protocol and the port of either end.
+    public var port: PortSpecification?
+    /// Prefixes, one of which must hold the source.
+    public var source: [IPPrefix]
+    /// Prefixes, one of which must hold the destination.
+    public var destination: [IPPrefix]
+    /// Texts that the packet's octets, its headers among them, must contain.
+    public var contains: [String]
+    /// Which way it passes.
+    public var direction: Direction?
+
+    /// Memberwise.
+    public init(
+        port: PortSpecification? = nil, source: [IPPrefix] = [], destination: [IPPrefix] = [],
+        contains: [String] = [], direction: Direction? = nil
+    ) {
+        self.port = port
+        self.source = source
+        self.destination = destination
+        self.contains = contains
+        self.direction = direction
+    }
+}
+
+/// Something that breaks, or is mended again.
+public struct FaultPlan: Sendable, Hashable {
+    /// What happens; the raw value is the file's key.
+    public enum Kind: String, Sendable, Hashable, CaseIterable {
+        /// Everything that runs in the node is killed; its `restart` says what follows.
+        case kill
+        /// Everything that runs in the node stands still.
+        case stop
+        /// What stands still goes on.
+        case `continue`
+        /// What runs in the node is killed, and its application started again until it is ready.
+        case restart
+        /// The node's device goes down.
+        case linkDown = "link-down"
+        /// The node's device comes up again, with its addresses and routes.
+        case linkUp = "link-up"
+    }
+    /// To whom it happens.
+    public enum Target: Sendable, Hashable {
+        /// The packeting engine.
+        case engine
+        /// A node, by its name.
+        case node(String)
+    }
+    /// What happens.
+    public var kind: Kind
+    /// To whom it happens.
+    public var target: Target
+    /// The index of the interface whose device it is, for `linkDown` and `linkUp`.
+    public var interface: Int?
+
+    /// Memberwise.
+    public init(kind: Kind, target: Target, interface: Int? = nil) {
+        self.kind = kind
+        self.target = target
+        self.interface = interface
+    }
+}

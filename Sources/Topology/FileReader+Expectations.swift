@@ -1,0 +1,135 @@
+import Yams
+
+extension FileReader {
+    /// How a command must end, and what it must print.
+    func commandExpectation(_ node: Node?) -> CommandExpectation {
+        guard let node, !node.isNothing, node.mapping != nil else {
+            return CommandExpectation(output: textExpectation(node))
+        }
+        let fields = nodes.fields(node, "`expect`", Grammar.commandExpectation)
+        var expectation = CommandExpectation(output: textExpectation(fields))
+        if let status = fields["status"] {
+            expectation.status = status.scalar?.string == "any" ? nil : exitStatus(status)
+        }
+        return expectation
+    }
+
+    private func exitStatus(_ node: Node) -> NumberExpectation? {
+        guard let status = number(node, "`status`") else { return nil }
+        if status.value > 255 {
+            diagnostics.error(
+                node.position, "`status` is \(node.shape), and an exit status is at most 255",
+                mend: "write a number from 0 to 255, \"!= 0\" or any")
+        }
+        return status
+    }
+
+    /// What a text must be: texts, or a mapping.
+    func textExpectation(_ node: Node?) -> TextExpectation {
+        guard let node, !node.isNothing else { return TextExpectation() }
+        guard node.mapping != nil else {
+            return TextExpectation(contains: nodes.texts(node, "`expect`").map(\.value))
+        }
+        return textExpectation(nodes.fields(node, "`expect`", Grammar.textExpectation))
+    }
+
+    private func textExpectation(_ fields: Fields) -> TextExpectation {
+        var text = TextExpectation()
+        text.contains =
+            (nodes.texts(fields["output"], "`output`") + nodes.texts(fields["contains"], "`contains`")).map(\.value)
+        text.lacks = nodes.texts(fields["lacks"], "`lacks`").map(\.value)
+        text.matches = nodes.list(fields["matches"]).compactMap { pattern($0, "`matches`") }
+        text.json = fields["json"].map(document) ?? []
+        text.jsonLines = nodes.list(fields["json-line"]).map(document)
+        text.lacksJSONLines = nodes.list(fields["lacks-json-line"]).map(document)
+        return text
+    }
+
+    private func pattern(_ node: Node, _ what: String) -> String? {
+        guard let pattern = nodes.text(node, what) else { return nil }
+        do {
+            _ = try Regex(pattern.value)
+            return pattern.value
+        } catch {
+            diagnostics.error(
+                pattern.position, "\(quoted(pattern.value)) is not a regular expression",
+                mend: "check its brackets and backslashes; put it in single quotes")
+            return nil
+        }
+    }
+
+    // MARK: - JSON
+
+    private func document(_ node: Node) -> [JSONExpectation] {
+        let fields = nodes.entries(node, "the expected JSON")
+        if fields.isMapping, fields.pairs.isEmpty {
+            diagnostics.error(
+                node.position, "nothing is expected of the JSON", mend: "write `{ \"$.status\": up }`, for example")
+        }
+        return fields.pairs.flatMap { key, value -> [JSONExpectation] in
+            guard let path = JSONPath(key.value) else {
+                diagnostics.error(
+                    key.position, "\(quoted(key.value)) is not a JSON path",
+                    mend: key.value.hasPrefix("$")
+                        ? "write $.name, $.list[0], $.list[*].name, $['a name'] or $..name"
+                        : "begin it with $, which is the document: \"$.\(key.value)\"")
+                return []
+            }
+            return demands(value).map { JSONExpectation(path: path, demand: $0) }
+        }
+    }
+
+    private func demands(_ node: Node) -> [JSONExpectation.Demand] {
+        if let scalar = node.scalar, let sign = scalar.string.first, "=!<>".contains(sign),
+            let number = NumberExpectation(scalar.string)
+        {
+            return [.compares(number)]
+        }
+        let known = Set(Grammar.jsonDemand.keyNames)
+        guard let mapping = node.mapping, !mapping.isEmpty,
+            mapping.allSatisfy({ known.contains($0.key.scalar?.string ?? "") })
+        else { return [.equals(jsonValue(node))] }
+        let fields = nodes.fields(node, "a JSON value", Grammar.jsonDemand)
+        var demands: [JSONExpectation.Demand] = []
+        if let value = fields["equals"] { demands.append(.equals(jsonValue(value))) }
+        demands += nodes.texts(fields["contains"], "`contains`").map { .contains($0.value) }
+        demands += nodes.list(fields["matches"]).compactMap { pattern($0, "`matches`") }.map { .matches($0) }
+        if let exists = nodes.flag(fields["exists"], "`exists`") { demands.append(.exists(exists.value)) }
+        if let count = number(fields["count"], "`count`") { demands.append(.count(count)) }
+        return demands
+    }
+
+    /// The value as JSON has it: what is not in quotes is a number, true, false or null where it looks like one.
+    private func jsonValue(_ node: Node) -> JSONValue {
+        switch node {
+        case .mapping(let mapping):
+            return .object(mapping.map { JSONValue.Member($0.key.scalar?.string ?? "", jsonValue($0.value)) })
+        case .sequence(let sequence): return .array(sequence.map(jsonValue))
+        case .scalar(let scalar):
+            guard scalar.style == .plain || scalar.style == .any else { return .string(scalar.string) }
+            if node.isNothing { return .null }
+            if let value = try? JSONReader.read(scalar.string.utf8) {
+                switch value {
+                case .number, .bool: return value
+                default: break
+                }
+            }
+            return .string(scalar.string)
+        case .alias: return .null
+        }
+    }
+
+    // MARK: - Numbers
+
+    /// A comparison with a whole number.
+    func number(_ node: Node?, _ what: String) -> NumberExpectation? {
+        guard let written = nodes.text(node, what) else { return nil }
+        guard let number = NumberExpectation(written.value) else {
+            diagnostics.error(
+                written.position, "\(what) is \(quoted(written.value))",
+                mend: "write a comparison with a whole number, such as \">= 1\" or 0")
+            return nil
+        }
+        return number
+    }
+}

@@ -1,0 +1,208 @@
+import Forwarding
+import Wire
+
+extension PlanBuilder {
+    private static let everyKind: Set<NodeKind> = [.customer, .application, .router]
+    /// What faults call the packeting engine.
+    private static let engineName = "engine"
+
+    /// Finds what the steps of the checks name, and plans them.
+    func resolveChecks() {
+        let entryNames = Array(Set(entries.map(\.name))).sorted()
+        checks = file.checks.map { check in
+            CheckPlan(
+                name: check.name, line: check.position.line,
+                steps: check.steps.compactMap { step in
+                    action(step.action, entryNames).map {
+                        StepPlan(
+                            line: step.position.line, told: step.told, action: $0, within: step.within,
+                            timeout: step.timeout)
+                    }
+                }, listsSteps: check.listsSteps)
+        }
+    }
+
+    private func action(_ raw: RawStep.Action, _ entryNames: [String]) -> StepPlan.Action? {
+        switch raw {
+        case .command(let command, let expectation):
+            return self.command(command).map { .command($0, expectation) }
+        case .start(let name, let command):
+            return self.command(command).map { .start(name: name.value, $0) }
+        case .finish(let name, let expectation):
+            return .finish(name: name.value, expectation)
+        case .log(let node, let file, let output, let since):
+            return known(node).map { _ in .log(node: node.value, file: file, output: output, since) }
+        case .entry(let name, let packets, let bytes, let since):
+            guard entryNames.contains(name.value) else {
+                diagnostics.error(
+                    name.position, "there is no entry \(quoted(name.value))",
+                    mend: Spelling.mend(for: name.value, among: entryNames, kind: "entries"))
+                return nil
+            }
+            return .entry(name: name.value, packets: packets, bytes: bytes, since)
+        case .interface(let name, let expectations, let since):
+            return interface(name).map { .interface(index: $0, expectations, since) }
+        case .drops(let reason, let frames, let since):
+            if let mend = DropReasonNames.mend(for: reason.value) {
+                diagnostics.error(reason.position, "there is no drop reason \(quoted(reason.value))", mend: mend)
+                return nil
+            }
+            return .drops(reason: reason.value, frames: frames, since)
+        case .packet(let packet): return self.packet(packet).map { .packet($0) }
+        case .wait(let milliseconds): return .wait(milliseconds)
+        case .capture(let place): return self.place(place).map { .capture($0) }
+        case .captured(let place, let filter, let frames, let bytes):
+            guard let place = self.place(place) else { return nil }
+            return .captured(place, self.filter(filter), frames: frames, bytes: bytes)
+        case .fault(let kind, let place): return fault(kind, place).map { .fault($0) }
+        }
+    }
+
+    private func known(_ name: Located<String>) -> Int? { node(name, Self.everyKind, "node") }
+
+    private func command(_ raw: RawCommand) -> CommandPlan? {
+        known(raw.node).map { _ in CommandPlan(node: raw.node.value, command: raw.command, alters: raw.alters) }
+    }
+
+    /// A node's device: on the interface that is named, or the only one.
+    private func place(_ raw: RawPlace) -> CapturePlace? {
+        guard let node = known(raw.node) else { return nil }
+        let own = legs[node].map(\.interface)
+        let names = own.map { file.interfaces[$0].name.value }
+        if let name = raw.interface {
+            guard let index = interface(name) else { return nil }
+            guard own.contains(index) else {
+                diagnostics.error(
+                    name.position, "\(quoted(raw.node.value)) is not on the interface \(quoted(name.value))",
+                    mend: "it is on \(names.joined(separator: " and "))")
+                return nil
+            }
+            return CapturePlace(node: raw.node.value, interface: index)
+        }
+        guard own.count == 1 else {
+            guard !own.isEmpty else { return nil }
+            diagnostics.error(
+                raw.node.position, "\(quoted(raw.node.value)) is on \(names.joined(separator: " and "))",
+                mend: "say which: `interface: \(names[0])`")
+            return nil
+        }
+        return CapturePlace(node: raw.node.value, interface: own[0])
+    }
+
+    private func filter(_ raw: RawFrameFilter) -> FrameFilter {
+        func prefixes(_ endpoints: [RawFrameFilter.Endpoint]) -> [IPPrefix] {
+            endpoints.flatMap { endpoint -> [IPPrefix] in
+                switch endpoint {
+                case .prefix(let prefix): return [prefix]
+                case .node(let name):
+                    guard let node = known(name) else { return [] }
+                    let own = legs[node].flatMap(\.addresses).map { IPPrefix(host: $0.address) }
+                    if own.isEmpty {
+                        diagnostics.error(
+                            name.position, "\(quoted(name.value)) has no address of its own", mend: "write an address")
+                    }
+                    return own
+                }
+            }
+        }
+        return FrameFilter(
+            port: raw.port, source: prefixes(raw.source), destination: prefixes(raw.destination),
+            contains: raw.contains, direction: raw.direction)
+    }
+
+    // MARK: - Faults
+
+    private func fault(_ kind: FaultPlan.Kind, _ place: RawPlace) -> FaultPlan? {
+        let name = place.node
+        let isLink = kind == .linkDown || kind == .linkUp
+        if name.value == Self.engineName, nodeIndex[name.value] == nil {
+            guard !isLink else {
+                diagnostics.error(
+                    name.position, "the engine has no device of its own", mend: "name a node, whose device it is")
+                return nil
+            }
+            return FaultPlan(kind: kind, target: .engine)
+        }
+        if isLink {
+            return self.place(place).map { FaultPlan(kind: kind, target: .node(name.value), interface: $0.interface) }
+        }
+        guard let index = known(name) else { return nil }
+        guard file.nodes[index].process.run != nil else {
+            let interfaces = legs[index].map { file.interfaces[$0.interface].name.value }
+            diagnostics.error(
+                name.position, "nothing runs in \(quoted(name.value)): the kernel does its job",
+                mend: "take its device down: { link-down: \(name.value), interface: \(interfaces.first ?? "…") }")
+            return nil
+        }
+        return FaultPlan(kind: kind, target: .node(name.value))
+    }
+
+    // MARK: - Packets
+
+    private func packet(_ raw: RawPacket) -> PacketPlan? {
+        let to = raw.to.value
+        let from = known(raw.from)
+        let reaches = stages(raw.reaches)
+        let answer = raw.answer.map(stages)
+        guard let from, let transport = transport(raw, to.family) else { return nil }
+        if let source = raw.source, source.value.family != to.family {
+            diagnostics.error(
+                source.position, "the source \(source.value) and the destination \(to) are of two families",
+                mend: "write two addresses of one family")
+            return nil
+        }
+        // What leaves a node by its default route leaves by its last device.
+        guard let source = raw.source?.value ?? legs[from].reversed().compactMap({ $0.address(to.family) }).first else {
+            diagnostics.error(
+                raw.from.position,
+                "\(quoted(raw.from.value)) has no \(to.family == .ipv4 ? "IPv4" : "IPv6") address to send from",
+                mend: "give the packet a `source`")
+            return nil
+        }
+        return PacketPlan(
+            from: raw.from.value, source: source, destination: to, protocolNumber: transport.number,
+            port: transport.port, sourcePort: raw.sourcePort, payload: raw.payload.map { Array($0.utf8) },
+            size: raw.size?.value, hopLimit: raw.hopLimit, dontFragment: raw.dontFragment, reaches: reaches,
+            answer: answer)
+    }
+
+    private func stages(_ raw: [[Located<String>]]) -> [[String]] {
+        raw.map { stage in stage.filter { known($0) != nil }.map(\.value) }
+    }
+
+    private func transport(_ raw: RawPacket, _ family: AddressFamily) -> (number: UInt8, port: UInt16)? {
+        let service = raw.port.value.servicePort(family)
+        let ports = raw.port.value.ports
+        func refuse(_ message: String, _ mend: String) -> (number: UInt8, port: UInt16)? {
+            diagnostics.error(raw.port.position, message, mend: mend)
+            return nil
+        }
+        guard let number = service.protocolNumber else {
+            return refuse("a packet has one protocol", "write `port: tcp/80`, `udp/53` or `icmp`, for example")
+        }
+        var headers = family == .ipv4 ? 20 : 40
+        switch number {
+        case IPProtocol.tcp, IPProtocol.udp:
+            headers += number == IPProtocol.tcp ? 20 : 8
+            guard ports.count == 1 else { return refuse("a packet has one port", "write `port: tcp/80`, for example") }
+        case IPProtocol.icmp, IPProtocol.icmpv6: headers += 8
+        default:
+            guard !IPProtocol.hasPorts(number) else {
+                return refuse(
+                    "a check can send TCP, UDP, ICMP and protocols without ports",
+                    "run a program that speaks it: { on: \(raw.from.value), run: command }")
+            }
+        }
+        let length = headers + (raw.payload?.utf8.count ?? 0)
+        if let size = raw.size, size.value < length {
+            diagnostics.error(
+                size.position, "a size of \(size.value) has no room for the packet's \(length) octets",
+                mend: "write \(length) or more, or leave `size` away")
+            return nil
+        }
+        guard length <= 65_535 else {
+            return refuse("the packet has \(length) octets, and at most 65,535 fit", "shorten `payload`")
+        }
+        return (number, IPProtocol.hasPorts(number) ? ports.lowerBound : 0)
+    }
+}

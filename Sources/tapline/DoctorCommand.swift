@@ -1,0 +1,60 @@
+import Appliance
+import ArgumentParser
+
+/// `tapline doctor`.
+struct DoctorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor",
+        abstract: "Look at what topologies need of this machine, and say how to mend what is missing.",
+        discussion: """
+            The kernel and its devices, capabilities, AppArmor, user namespaces, limits, room on disk, the packeting
+            engine, programs, and what dead topologies have left. With a file, also the programs that its commands name.
+            Nothing is changed. Works without root, and then says what would need it.
+
+            With --json the keys are stable: version, usable, findings, each with subject, level (ok, warn, fail),
+            message, mend.
+
+            EXIT STATUS
+              0   topologies can run here; warnings are told
+              3   the topology file is wrong
+              4   the machine lacks something
+
+            EXAMPLE
+              sudo tapline doctor
+              sudo tapline doctor Topologies/four-interface/topology.yaml
+            """)
+
+    @Argument(help: "A topology file.", completion: .file(extensions: ["yaml", "yml"]))
+    var file: String?
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() throws {
+        var usable = true
+        try reporting { () throws(ApplianceError) in
+            let report = try Doctor().examine(file: file)
+            usable = report.usable
+            Terminal.out(json ? try prettyJSON(report) : text(report))
+        }
+        if !usable { throw ArgumentParser.ExitCode(4) }
+    }
+
+    private func text(_ report: Doctor.Report) -> String {
+        let colours: [Finding.Level: Int] = [.ok: 32, .warn: 33, .fail: 31]
+        let width = report.findings.map(\.subject.count).max() ?? 0
+        var lines = report.findings.map { finding in
+            let level = finding.level.rawValue + (finding.level == .ok ? "  " : "")
+            let subject = finding.subject + String(repeating: " ", count: width - finding.subject.count)
+            return Terminal.coloured(level, colours[finding.level] ?? 0) + "  \(subject)  \(finding.message)"
+                + (finding.mend.map { "; \($0)" } ?? "")
+        }
+        let failures = report.findings.count { $0.level == .fail }, warnings = report.findings.count { $0.level == .warn }
+        let told = warnings == 0 ? "" : ", with \(warnings) warning\(warnings == 1 ? "" : "s")"
+        lines.append(
+            report.usable
+                ? "topologies can run here\(told)"
+                : "topologies cannot run here: \(failures) thing\(failures == 1 ? " is" : "s are") missing")
+        return lines.joined(separator: "\n")
+    }
+}

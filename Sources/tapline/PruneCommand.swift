@@ -1,0 +1,61 @@
+import Appliance
+import ArgumentParser
+
+/// `tapline prune`.
+struct PruneCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prune",
+        abstract: "Take away what topologies have left whose control processes are gone.",
+        discussion: """
+            Found by state and marks: dead topologies, marked namespaces without state, state without a topology,
+            namespaces that were never finished. What is up, and what Tapline did not make, is not touched.
+
+            With --json the keys are stable: version, dryRun, taken (name, namespaces, processes, state), live,
+            leftAlone, failures (status, message, mend, details).
+
+            EXIT STATUS
+              0   nothing is left
+              2   something could not be taken away
+              5   a topology that was named is up: 'tapline down' takes it away
+
+            EXAMPLE
+              sudo tapline prune --dry-run
+              sudo tapline prune
+            """)
+
+    @Argument(help: "Only what these topologies have left. (default: all)", completion: topologyNames)
+    var names: [String] = []
+
+    @Flag(help: "Only say what would be taken away.")
+    var dryRun = false
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() throws {
+        try reporting { () throws(ApplianceError) in
+            let report = try Prune.perform(names: names, dryRun: dryRun)
+            Terminal.out(json ? try prettyJSON(report) : text(report))
+            for told in report.leftAlone where !json { Terminal.error("left alone: \(told)") }
+            guard report.failures.isEmpty else {
+                throw ApplianceError(
+                    .failed, "not everything could be taken away", details: report.failures.map { "\($0)" })
+            }
+            if let name = names.first(where: report.live.contains) {
+                throw ApplianceError(.name, "'\(name)' is up", mend: "'tapline down \(name)' takes it away")
+            }
+        }
+    }
+
+    private func text(_ report: Prune.Report) -> String {
+        guard !report.taken.isEmpty else { return "nothing is left that could be taken away" }
+        return report.taken.map { leftover in
+            let namespaces = leftover.namespaces.count, processes = leftover.processes.count
+            var parts: [String] = []
+            if leftover.state != nil { parts.append("its state") }
+            if namespaces > 0 { parts.append("\(namespaces) namespace\(namespaces == 1 ? "" : "s")") }
+            if processes > 0 { parts.append("\(processes) process\(processes == 1 ? "" : "es")") }
+            return "\(report.dryRun ? "would take" : "took") '\(leftover.name)' away: \(parts.joined(separator: ", "))"
+        }.joined(separator: "\n")
+    }
+}

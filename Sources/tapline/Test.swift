@@ -1,0 +1,103 @@
+import Appliance
+import ArgumentParser
+
+/// `tapline test`.
+struct Test: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run several topology files side by side and prove their checks.",
+        discussion: """
+            Each file is brought up under a name of its own, proven, and taken away; the same file may come twice. Of a
+            folder its topology.yaml is run, else those of the folders in it. Files with mistakes are told first, all
+            of them; the others run nevertheless. Ctrl-C takes everything away, and the reports tell how far it came.
+
+            With --json the keys are stable: version, status, milliseconds, and files, each with label, file, topology,
+            outcome (passed, failed, could not run, bad file, interrupted), status, started, milliseconds, checks
+            (name, line, passed, milliseconds, expected, came, evidence), notReached, error, notes, errorOutput, kept,
+            nodes. What is told while it runs then goes to standard error.
+
+            EXIT STATUS
+              0   every check of every file held
+              3   a file is wrong
+              2   a topology could not be run, or the test was interrupted
+              4   the machine lacks what none of the files, or one of them, can do without
+              1   a check did not hold
+              64  the command line is wrong
+            Of several, the one that stands first here; where files could not be run for different reasons, it is 2.
+
+            EXAMPLE
+              sudo tapline test Topologies
+              sudo tapline test a.yaml b.yaml --jobs 4 --junit report.xml
+              sudo tapline test a.yaml --filter 'reaches the shop' --keep
+            """)
+
+    @Argument(
+        help: "Topology files, or folders that have them.", completion: .file(extensions: ["yaml", "yml"]))
+    var files: [String]
+
+    @Option(name: [.customShort("j"), .long], help: "How many topologies may be up at once. (default: one per processor)")
+    var jobs: Int?
+
+    @Option(
+        help: ArgumentHelp("Write JUnit XML to a file; - for standard output.", valueName: "out"), completion: .file())
+    var junit: String?
+
+    @Flag(help: "Leave every topology up that came up, and say how to enter it and how to take it away.")
+    var keep = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Only files whose path or name contains this, and of other files only the checks whose names do.",
+            valueName: "text"))
+    var filter: String?
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func validate() throws {
+        if let jobs, jobs < 1 { throw ValidationError("--jobs is at least 1.") }
+        if json, junit == "-" { throw ValidationError("Only one of --json and --junit - can have standard output.") }
+        if filter == "" { throw ValidationError("--filter needs a text.") }
+    }
+
+    func run() throws {
+        var status = Appliance.ExitCode.success
+        try reporting { () throws(ApplianceError) in status = try test() }
+        if status != .success { throw ArgumentParser.ExitCode(status.rawValue) }
+    }
+
+    private func test() throws(ApplianceError) -> Appliance.ExitCode {
+        let reportFile: ReportFile? = if let junit, junit != "-" { try ReportFile(path: junit) } else { nil }
+        let files = TestFiles.read(self.files, filter: filter)
+        guard !files.isEmpty else {
+            throw ApplianceError(
+                .usage, "no file and no check has '\(filter ?? "")' in its name",
+                mend: "'tapline validate FILE' reads a file, and its checks stand in it")
+        }
+        let run = TestRun(
+            files: files, jobs: jobs ?? TestRun.processors, keep: keep, filter: filter)
+        let display = TestDisplay(files, on: json || junit == "-" ? 2 : 1)
+        display.tellMistakes()
+        let reports = try perform(run, display)
+        let report = TestReport(files: reports, milliseconds: display.elapsed)
+        let xml = JUnitReport(reports).xml
+        display.finish(report)
+        if json { Terminal.out(try prettyJSON(report)) }
+        if junit == "-" { Terminal.write(xml, 1) }
+        try reportFile?.write(xml)
+        return report.status
+    }
+
+    private func perform(_ run: TestRun, _ display: TestDisplay) throws(ApplianceError) -> [TestFileReport] {
+        guard run.files.contains(where: { $0.mistake == nil }) else { return try run.perform { _ in } }
+        do throws(ApplianceError) {
+            try Machine.check()
+        } catch {
+            let reports = run.refused(error)
+            for (index, report) in reports.enumerated() where run.files[index].mistake == nil {
+                display.take(.ended(index, report))
+            }
+            return reports
+        }
+        return try run.perform { display.take($0) }
+    }
+}

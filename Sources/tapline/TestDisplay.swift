@@ -1,0 +1,133 @@
+import Appliance
+import Glibc
+import Synchronization
+
+/// Shows what a test tells: each check as it ends, behind the name of its topology, and what comes together in one
+/// piece however many topologies run at once.
+final class TestDisplay: Sendable {
+    private struct State {
+        var line = UpdatingLine()
+        /// What each running topology does just now.
+        var doing: [Int: String] = [:]
+        var done = 0
+        var checks = 0
+        var failures = 0
+    }
+
+    private let files: [TestFile]
+    private let descriptor: Int32
+    private let width: Int
+    private let begun = TestDisplay.now()
+    private let state = Mutex(State())
+
+    /// - Parameter descriptor: Where the checks are told; the updating line is on standard error.
+    init(_ files: [TestFile], on descriptor: Int32) {
+        self.files = files
+        self.descriptor = descriptor
+        width = min(32, files.filter { $0.mistake == nil }.map(\.label.count).max() ?? 0)
+    }
+
+    /// Milliseconds since it was made.
+    var elapsed: Int { Self.now() - begun }
+
+    private static func now() -> Int {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+    }
+
+    /// Every mistake of every file that has some.
+    func tellMistakes() {
+        for file in files {
+            guard let mistake = file.mistake else { continue }
+            for line in mistake.details { Terminal.error(line) }
+            Terminal.error(Terminal.coloured("tapline:", 31, on: 2) + " \(mistake)")
+        }
+    }
+
+    /// Takes what is told; from any thread.
+    func take(_ event: TestRun.Event) {
+        state.withLock { state in
+            switch event {
+            case .started(let index): state.doing[index] = "starting"
+            case .told(let index, .step(let text)): state.doing[index] = text
+            case .told(let index, .note(let text)): tell(["note: \(text)"], index, &state)
+            case .told(let index, .ready(let report)):
+                tell(["up as \(files[index].topology): \(report.told)"], index, &state)
+            case .told(let index, .check(let report)):
+                state.checks += 1
+                if !report.passed { state.failures += 1 }
+                tell(report.lines(on: descriptor), index, &state)
+            case .told(_, .failed), .told(_, .kept): break
+            case .ended(let index, let report):
+                state.doing[index] = nil
+                state.done += 1
+                if let error = report.error {
+                    let outcome = report.outcome == .interrupted ? "" : "\(report.outcome.rawValue): "
+                    let head = Terminal.coloured(outcome + "\(error)", 31, on: descriptor)
+                    tell([head] + error.details.map { "    \($0)" }, index, &state)
+                }
+            }
+            guard Terminal.updates else { return }
+            if state.doing.isEmpty { state.line.clear() } else { state.line.show(summary(state)) }
+        }
+    }
+
+    /// Writes lines of one topology in one piece.
+    private func tell(_ lines: [String], _ index: Int, _ state: inout State) {
+        if Terminal.updates { state.line.clear() }
+        let label = files[index].label
+        let prefix = label + String(repeating: " ", count: max(0, width - label.count)) + " | "
+        Terminal.write(lines.map { prefix + $0 + "\n" }.joined(), descriptor)
+    }
+
+    private func summary(_ state: State) -> String {
+        let total = files.count { $0.mistake == nil }
+        let failures = state.failures == 0 ? "" : ", \(state.failures) failed"
+        let doing = state.doing.sorted { $0.key < $1.key }.map { "\(files[$0.key].label): \($0.value)" }
+        return "\(state.done) of \(total) done, \(state.checks) checks\(failures); \(doing.joined(separator: "; "))"
+    }
+
+    /// The table of all files, what is still up, and one sentence.
+    func finish(_ report: TestReport) {
+        state.withLock { $0.line.clear() }
+        var table = TextTable(["TOPOLOGY", "RESULT", "CHECKS", "FAILED", "TIME", "FILE"], rightAligned: [2, 3, 4])
+        for file in report.files {
+            let ran = file.topology != nil
+            let all = file.checks.count + file.notReached.count
+            let checks = file.notReached.isEmpty ? "\(all)" : "\(file.checks.count) of \(all)"
+            table.add([
+                file.outcome == .badFile ? "-" : file.label, file.outcome.rawValue, ran ? checks : "-",
+                ran ? "\(file.failures)" : "-", ran ? Self.seconds(file.milliseconds) : "-", file.file,
+            ])
+        }
+        var lines = [""] + table.lines + [""]
+        for file in report.files where file.kept {
+            guard let topology = file.topology else { continue }
+            lines.append("'\(topology)' is still up:")
+            lines += file.nodes.prefix(1).map { "  tapline exec \(topology) \($0) -- sh" }
+            lines.append("  tapline down \(topology)")
+        }
+        lines.append(sentence(report))
+        Terminal.write(lines.joined(separator: "\n") + "\n", descriptor)
+    }
+
+    private func sentence(_ report: TestReport) -> String {
+        let checks = report.files.reduce(0) { $0 + $1.checks.count }
+        let failures = report.files.reduce(0) { $0 + $1.failures }
+        let outcomes: [TestFileReport.Outcome] = [.passed, .failed, .couldNotRun, .badFile, .interrupted]
+        let told = outcomes.compactMap { outcome -> String? in
+            let count = report.files.count { $0.outcome == outcome }
+            guard count > 0 else { return nil }
+            return "\(count) \(outcome.rawValue)" + (outcome == .badFile && count > 1 ? "s" : "")
+        }.joined(separator: ", ")
+        let text =
+            "\(report.files.count) file\(report.files.count == 1 ? "" : "s"): \(told); "
+            + "\(checks) check\(checks == 1 ? "" : "s"), \(failures) failed, in \(Self.seconds(report.milliseconds))"
+        return Terminal.coloured(text, report.status == .success ? 32 : 31, on: descriptor)
+    }
+
+    private static func seconds(_ milliseconds: Int) -> String {
+        "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s"
+    }
+}
