@@ -61,14 +61,29 @@ let package = Package(
         ),
 
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: settings),
-        .testTarget(name: "ForwardingTests", dependencies: ["Forwarding"], swiftSettings: settings),
+        // What snapshots are judged by: the entries read one by one.
+        .target(
+            name: "TableReading", dependencies: ["Forwarding"], path: "Tests/TableReading", swiftSettings: settings),
+        .testTarget(name: "ForwardingTests", dependencies: ["Forwarding", "TableReading"], swiftSettings: settings),
         .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork"], swiftSettings: settings),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
         .testTarget(
             name: "EngineTests", dependencies: ["Engine", "LinuxNetwork", "CAllocations"], swiftSettings: settings),
         .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
-        .testTarget(name: "ApplianceTests", dependencies: ["Appliance", "LinuxNetwork"], swiftSettings: settings),
+        .testTarget(name: "ApplianceTests", dependencies: ["Appliance", "LinuxNetwork", "CLinux"], swiftSettings: settings),
+        // What must hold whatever the bytes are, for the fuzzer and for the test that replays its corpus.
+        .target(
+            name: "FuzzProperties", dependencies: ["Wire", "Forwarding", "Engine", "Topology", "TableReading"],
+            path: "Tests/Fuzz/Properties", swiftSettings: settings),
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzProperties"], swiftSettings: settings),
         // Whole topologies through the built programs, judged by real peers.
         .testTarget(name: "IntegrationTests", dependencies: ["tapline", "tapline-engine"], swiftSettings: settings),
     ]
 )
+
+// The fuzzer is built by Scripts/fuzz alone: it links only with the sanitizers that the script asks for.
+if Context.environment["TAPLINE_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz", dependencies: ["FuzzProperties"], path: "Tests/Fuzz/Program", swiftSettings: settings))
+}

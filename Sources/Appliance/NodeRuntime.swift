@@ -103,7 +103,7 @@ final class NodeRuntime: @unchecked Sendable {
             let started = try ProcessLauncher.startInit(
                 in: namespace,
                 view: NodeView(
-                    directory: directory.nodePath(plan.name),
+                    directory: directory.nodePath(plan.name), topologyDirectory: topology.directory,
                     binds: ["/etc/hosts": hosts, "/etc/resolv.conf": resolver]))
             initProcess = started
             if let process = RecordedProcess(pid: started.pid, what: "init of \(plan.name)") { record(process) }
@@ -248,7 +248,16 @@ final class NodeRuntime: @unchecked Sendable {
                 .machine, "\(place): a program is missing: \(command)",
                 mend: "install \(program), or correct the command", details: lines)
         }
-        return ApplianceError(.failed, "\(place): \(what): \(command)", details: lines)
+        return ApplianceError(.failed, "\(place): \(what): \(command)", mend: mend(lines), details: lines)
+    }
+
+    /// What a program that changes its user meets where there is no other user.
+    private func mend(_ lines: [String]) -> String? {
+        let refusals = ["Invalid argument", "Operation not permitted"]
+        guard lines.contains(where: { line in refusals.contains(where: line.contains) }), !UserNamespace.hasOtherUsers
+        else { return nil }
+        return "if it changes its user: let it stay root, or give this user subordinate ones (newuidmap of the package "
+            + "uidmap, lines in /etc/subuid and /etc/subgid), or run it with sudo"
     }
 
     // MARK: - Brought back by a check, in a thread of the caller's

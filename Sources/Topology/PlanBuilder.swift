@@ -63,6 +63,8 @@ struct EntryOrigin {
     var service: Int?
     /// The node that the packets come from, -1 for customers.
     var node = -1
+    /// The entry by hand.
+    var raw: RawEntry?
 }
 
 /// Finds what the names of a file stand for, and makes the plan.
@@ -90,6 +92,8 @@ final class PlanBuilder {
     var systems: [DestinationSystemType] = []
     var entries: [Entry] = []
     var origins: [EntryOrigin] = []
+    /// The targets whose system type the file gives itself.
+    var vouched: Set<TargetPlace> = []
     var checks: [CheckPlan] = []
     /// For each link: the number of the host that is tried next.
     var nextFree: [IPPrefix: UInt64] = [:]

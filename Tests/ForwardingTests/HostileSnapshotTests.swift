@@ -1,5 +1,6 @@
 import Forwarding
 import Glibc
+import TableReading
 import Testing
 import Wire
 
@@ -44,38 +45,16 @@ struct HostileSnapshotTests {
 
     /// Uses every method of a snapshot that was found sound, with packets that hit and packets that miss.
     private func use(_ snapshot: Snapshot) -> Int {
-        var seen = 0
-        let packets = [
-            flow(tcp, "192.0.2.10", 50000, to: FourInterface.shop4, 80),
-            flow(tcp, FourInterface.shop4, 80, to: "192.0.2.10", 50000),
-            flow(icmp, "192.0.2.10", to: FourInterface.shop4),
-            flow(tcp, "192.0.2.10", 1500, to: "9.9.9.9", 1500),
-            flow(tcp, "2001:db8:2::10", 50000, to: FourInterface.shop6, 80),
-            flow(gre, "10.0.0.1", to: "10.0.0.2"),
-        ]
-        let stations = [FourInterface.alice, FourInterface.firewallIn, FourInterface.firewallOut, FourInterface.web]
-        for interface in 0..<min(snapshot.interfaceCount, 5) {
-            for packet in packets {
-                for station in stations {
-                    if case .forward(let entry) = snapshot.decide(
-                        packet, sourceMAC: station, receivedInterface: interface)
-                    {
-                        let record = snapshot.entry(entry)
-                        for copy in record.targets {
-                            seen += snapshot.interface(snapshot.target(copy).interface).mtu > 0 ? 1 : 0
-                        }
-                    }
-                }
-                seen += snapshot.answersNeighbour(for: packet.destination, on: interface) ? 1 : 0
-                seen += snapshot.ownSource(on: interface, towards: packet.source) != nil ? 1 : 0
-                seen += snapshot.isOnLink(packet.source, on: interface) ? 1 : 0
-                seen += snapshot.isOwnAddress(packet.destination) ? 1 : 0
-                seen += snapshot.staticNeighbour(packet.source, on: interface) != nil ? 1 : 0
-            }
-            seen += snapshot.isOwnMAC(FourInterface.alice, on: interface) ? 1 : 0
-        }
-        for entry in 0..<snapshot.entryCount { seen += snapshot.entry(entry).targets.count }
-        return seen
+        snapshot.useEverything(
+            packets: [
+                flow(tcp, "192.0.2.10", 50000, to: FourInterface.shop4, 80),
+                flow(tcp, FourInterface.shop4, 80, to: "192.0.2.10", 50000),
+                flow(icmp, "192.0.2.10", to: FourInterface.shop4),
+                flow(tcp, "192.0.2.10", 1500, to: "9.9.9.9", 1500),
+                flow(tcp, "2001:db8:2::10", 50000, to: FourInterface.shop6, 80),
+                flow(gre, "10.0.0.1", to: "10.0.0.2"),
+            ],
+            stations: [FourInterface.alice, FourInterface.firewallIn, FourInterface.firewallOut, FourInterface.web])
     }
 
     @Test("every change of one byte is refused, or harmless to read")

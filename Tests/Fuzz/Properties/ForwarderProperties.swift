@@ -1,0 +1,222 @@
+import Engine
+import Forwarding
+import Topology
+import Wire
+
+/// Whatever frames and offload headers come in, what goes out is sound, fits its interface, says nothing of memory that
+/// is not the frame's, and every packet is sent, answered or counted as dropped.
+///
+/// An input is a row of frames: an octet of options, one that chooses the Ethernet addresses, two for the number of
+/// octets, two for how many more are added, ten for the offload header where the options say so, and the frame.
+enum ForwarderProperties {
+    static func check(_ input: UnsafeRawBufferPointer) throws(BrokenProperty) {
+        let rig = rig
+        let frames = rig.frames(ByteChoices(input))
+        let first = try rig.run(frames, stale: 0x00)
+        let second = try rig.run(frames, stale: 0xFF)
+        try require(first == second, "what goes out depends on what was in memory before")
+    }
+
+    nonisolated(unsafe) private static let rig = ForwarderRig()
+}
+
+/// A worker over memory, with the table of a topology that has one of everything.
+private final class ForwarderRig {
+    private static let topology = """
+        name: fuzz
+        interfaces:
+          outside: { address: [192.0.2.1/24, "2001:db8:2::1/64"] }
+          inner:   { address: [198.18.2.1/24, "2001:db8:12::1/64"] }
+          behind:  { address: [198.18.3.1/24, "2001:db8:13::1/64"], mtu: 1300 }
+          servers: { address: [198.18.4.1/24, "2001:db8:14::1/64"], mtu: 1280 }
+        customers:
+          alice: { interface: outside, address: [192.0.2.10, "2001:db8:2::10"] }
+        applications:
+          ids: { passive: true, attach: inner }
+          fw:  { attach: { in: inner, out: behind } }
+          web: { attach: servers }
+          dns: { send: network, attach: { in: { interface: servers, address: [198.18.4.53, "2001:db8:14::53"] } } }
+        routers:
+          exit: { interface: servers }
+        services:
+          shop: { address: [203.0.113.80, "2001:db8:cb::80"], ports: tcp/80, distribute: [ids, fw], sequence: [fw, web] }
+          names: { address: [203.0.113.53, "2001:db8:cb::53"], ports: [udp/53, udplite/53, dccp/53], sequence: dns }
+          all: { address: [0.0.0.0/0, "::/0"], sequence: exit }
+        entries:
+          distribution:
+            - { name: far, received-interface: outside, destination: 203.0.113.99, to: { interface: servers, neighbour: true } }
+        """
+
+    private let table: ForwardingTable
+    private var worker: Worker<MemoryFrameIO>
+    private let snapshot: Snapshot
+    private let neighbours: NeighbourTable
+    private let neighbourMemory = ExactOctets(count: NeighbourTable.size)
+    private let counters: ExactOctets
+    private let memory: ExactOctets
+    private var reader = CounterReader()
+
+    init() {
+        do {
+            table = try Planner.plan(TopologyFile.parse(Self.topology, path: "fuzz.yaml")).table
+            memory = ExactOctets(try TableCompiler.compile(table, generation: 1))
+            snapshot = try Snapshot(validating: UnsafeRawBufferPointer(memory.bytes))
+            let layout = CounterLayout(
+                workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount)
+            counters = ExactOctets(count: layout.size)
+            counters.bytes.initializeMemory(as: UInt8.self, repeating: 0)
+            guard let base = counters.bytes.baseAddress, let known = neighbourMemory.bytes.baseAddress else {
+                preconditionFailure("no memory")
+            }
+            layout.initialize(base)
+            neighbours = NeighbourTable(memory: known)
+            let published = try PublishedTable(snapshot: snapshot, counters: base, layout: layout)
+            worker = Worker(io: MemoryFrameIO(), table: published, neighbours: neighbours, worker: 0)
+            reader.add(memory: base, layout: layout)
+        } catch {
+            preconditionFailure("the fuzzed topology: \(error)")
+        }
+    }
+
+    struct Input {
+        var frame: MemoryFrameIO.Frame
+        /// Nanoseconds that pass before it comes.
+        var pause: UInt64
+    }
+
+    /// The frames of an input, at most eight.
+    func frames(_ choices: ByteChoices) -> [Input] {
+        var choices = choices
+        var frames: [Input] = []
+        while !choices.isUsedUp, frames.count < 8 {
+            let options = choices.octet()
+            let stations = choices.octet()
+            let (length, more) = (choices.word(), choices.word())
+            var offload = [UInt8](repeating: 0, count: VirtioNetHeader.length)
+            if options & 8 != 0 { for index in offload.indices { offload[index] = choices.octet() } }
+            let interface = Int(options & 3)
+            var frame = Array(choices.rest(min(length, 2_048)))
+            if options & 16 != 0 { frame += [UInt8](repeating: 0x58, count: min(more, 65_549)) }
+            if frame.count >= 14 {
+                if stations & 1 != 0 { frame.replaceSubrange(0..<6, with: table.interfaces[interface].mac.octets) }
+                let known = table.sources.filter { $0.interface == interface }
+                if stations & 2 != 0, !known.isEmpty {
+                    frame.replaceSubrange(6..<12, with: known[Int(stations >> 2) % known.count].mac.octets)
+                }
+            }
+            if options & 4 != 0 { frame.withUnsafeMutableBytes { Mending.mend($0) } }
+            frames.append(
+                Input(
+                    frame: .init(interface: interface, bytes: offload + frame),
+                    pause: options & 32 == 0 ? 1_000_000 : 1_100_000_000))
+        }
+        return frames
+    }
+
+    /// Runs the frames through the worker as if it had just started; what it sent.
+    func run(_ frames: [Input], stale: UInt8) throws(BrokenProperty) -> [MemoryFrameIO.Frame] {
+        worker.io.time += 100_000_000_000
+        settle()
+        neighbourMemory.bytes.initializeMemory(as: UInt8.self, repeating: 0)
+        neighbours.initialize()
+        let dropsBefore = drops
+        var all: [MemoryFrameIO.Frame] = []
+        var packets = 0
+        for input in frames {
+            worker.io.time += input.pause
+            // The slot that the frame comes to lie in is full of something else; what is too short is dropped.
+            worker.io.input = [
+                .init(
+                    interface: 0,
+                    bytes: [UInt8](repeating: stale, count: min(frameSlotSize - 1, input.frame.bytes.count + 600)))
+            ]
+            worker.turn(wait: false)
+            let answers = worker.io.takeOutput()
+            try require(answers.isEmpty, "a frame of nothing but \(stale) is answered")
+            worker.io.input = [input.frame]
+            worker.turn(wait: false)
+            if isPacket(input.frame) { packets += 1 }
+            let output = worker.io.takeOutput()
+            try require(output.count <= 256, "one frame becomes \(output.count)")
+            for frame in output { try check(frame, about: input.frame) }
+            all += output
+        }
+        let last = settle()
+        for frame in last { try check(frame, about: nil) }
+        all += last
+        let dropped = drops - dropsBefore - UInt64(frames.count)
+        try require(
+            UInt64(all.count) + dropped >= UInt64(packets),
+            "\(packets) packets became \(all.count) frames and \(dropped) drops")
+        return all
+    }
+
+    /// Lets time pass until nothing waits any more.
+    @discardableResult
+    private func settle() -> [MemoryFrameIO.Frame] {
+        for _ in 0..<5 {
+            worker.io.time += 1_100_000_000
+            worker.turn(wait: false)
+        }
+        return worker.io.takeOutput()
+    }
+
+    private var drops: UInt64 { reader.drops().reduce(0) { $0 + $1.frames } }
+
+    private func read(_ frame: MemoryFrameIO.Frame) -> (ParseVerdict, PacketFields) {
+        let (verdict, fields) = ExactOctets(frame.bytes.dropFirst(VirtioNetHeader.length)).parse()
+        return (verdict, fields)
+    }
+
+    /// True for a packet that somebody must get, or a counter: neighbour discovery may just be believed.
+    private func isPacket(_ frame: MemoryFrameIO.Frame) -> Bool {
+        let (verdict, fields) = read(frame)
+        return verdict == .packet && fields.message != .neighbourDiscovery
+    }
+
+    /// A frame that goes out is one that the kernel takes and its receiver can use.
+    private func check(_ frame: MemoryFrameIO.Frame, about input: MemoryFrameIO.Frame?) throws(BrokenProperty) {
+        try require(table.interfaces.indices.contains(frame.interface), "a frame to interface \(frame.interface)")
+        let (verdict, fields) = read(frame)
+        guard verdict == .packet else {
+            try require(verdict == .arp, "a frame goes out that is \(verdict)")
+            return
+        }
+        guard let offload = frame.bytes.withUnsafeBytes({ VirtioNetHeader($0.bytes) }) else {
+            throw BrokenProperty("a frame without an offload header")
+        }
+        let octets = Array(frame.bytes.dropFirst(VirtioNetHeader.length))
+        let needs = offload.flags & VirtioNetHeader.needsChecksum != 0
+        try require(offload.flags & ~VirtioNetHeader.needsChecksum == 0, "flags \(offload.flags) go out")
+        try require(
+            !needs || Int(offload.checksumStart) + Int(offload.checksumOffset) + 2 <= octets.count,
+            "a checksum beyond the frame is asked for")
+        let isOwn = snapshot.isOwnAddress(fields.flow.source) || fields.message == .error
+        let mtu = table.interfaces[frame.interface].mtu
+        if offload.isSegmented {
+            try require(
+                needs && fields.transportOffset - 14 + Int(offload.gsoSize) <= mtu && offload.gsoSize > 0,
+                "segments of \(offload.gsoSize) octets for an MTU of \(mtu)")
+        } else if !isOwn {
+            try require(fields.packetLength <= mtu, "a packet of \(fields.packetLength) octets for an MTU of \(mtu)")
+        }
+        guard let input else { return }
+        let (_, before) = read(input)
+        let sent = Array(input.bytes.dropFirst(VirtioNetHeader.length))
+        if octets.count == sent.count, before.fragment == fields.fragment, before.message == fields.message,
+            before.icmpType == fields.icmpType, before.transportProtocol == fields.transportProtocol
+        {
+            // A copy: whatever was right of its checksums, is.
+            let state = offload.checksumState(of: fields)
+            let sums = NaiveSums.invariants(sent, before, state)
+            let now = NaiveSums.invariants(octets, fields, state)
+            try require(sums == now, "a copy's sums \(sums) become \(now)")
+        } else if fields.message == .error || fields.message == .echoReply, fields.fragment == .whole, !needs,
+            snapshot.isOwnMAC(fields.sourceMAC, on: frame.interface), frame.interface == input.interface,
+            fields.destinationMAC == before.sourceMAC
+        {
+            let right = octets.withUnsafeBytes { fields.controlChecksumIsValid($0.bytes) }
+            try require(right, "an answer of the engine's has a wrong checksum")
+        }
+    }
+}

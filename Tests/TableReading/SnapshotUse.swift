@@ -1,0 +1,34 @@
+import Forwarding
+import Wire
+
+extension Snapshot {
+    /// Uses every method of a snapshot that was found sound, with packets that hit and packets that miss.
+    ///
+    /// - Returns: How much there was to see.
+    public func useEverything(packets: [FlowFields], stations: [MACAddress]) -> Int {
+        var seen = 0
+        for interface in 0..<min(interfaceCount, 5) {
+            for packet in packets {
+                for station in stations {
+                    if case .forward(let index) = decide(packet, sourceMAC: station, receivedInterface: interface) {
+                        for copy in entry(index).targets {
+                            seen += self.interface(target(copy).interface).mtu > 0 ? 1 : 0
+                        }
+                    }
+                }
+                seen += answersNeighbour(for: packet.destination, on: interface) ? 1 : 0
+                seen += isClaimed(packet.destination, on: interface) ? 1 : 0
+                seen += ownSource(on: interface, towards: packet.source) != nil ? 1 : 0
+                seen += isOnLink(packet.source, on: interface) ? 1 : 0
+                seen += isOwnAddress(packet.destination) ? 1 : 0
+                seen += isOwnAddress(packet.destination, on: interface) ? 1 : 0
+                seen += staticNeighbour(packet.source, on: interface) != nil ? 1 : 0
+            }
+            for station in stations { seen += isOwnMAC(station, on: interface) ? 1 : 0 }
+        }
+        for index in 0..<entryCount {
+            for copy in entry(index).targets { seen += target(copy).interface < interfaceCount ? 1 : 0 }
+        }
+        return seen
+    }
+}
