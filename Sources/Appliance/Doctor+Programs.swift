@@ -81,8 +81,12 @@ extension Doctor {
             if case .command(let command) = node.process.ready { commands.append((place, command)) }
         }
         for check in plan.checks {
-            if case .command(_, let command, _, _) = check.subject {
-                commands.append(("the check '\(check.name)' (line \(check.line))", command))
+            for step in check.steps {
+                switch step.action {
+                case .command(let command, _), .start(_, let command):
+                    commands.append(("the check '\(check.name)' (line \(step.line))", command.command))
+                case .finish, .log, .entry, .interface, .drops, .packet, .wait, .capture, .captured, .fault: break
+                }
             }
         }
         return commands

@@ -5,11 +5,14 @@
 #include <linux/magic.h>
 #include <limits.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
+
+_Static_assert(CLINUX_LIMIT_FILE_SIZE == RLIMIT_FSIZE && CLINUX_LIMIT_CORE == RLIMIT_CORE, "as in clinux.h");
 
 enum { MAX_BINDS = 16, MAX_PLACED = 512 };
 
