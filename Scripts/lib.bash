@@ -17,6 +17,7 @@ need_packages() {
         [ "$(dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
+    [ "$(id -u)" -eq 0 ] || fail "these packages are missing; run: sudo apt-get install ${missing[*]}"
     command -v apt-get >/dev/null || fail "these packages are missing and there is no apt-get: ${missing[*]}"
     say "installing: ${missing[*]}"
     refresh_package_lists
@@ -116,6 +117,7 @@ install_swift() {
     local id version_id platform suffix= name address folder
     id=$(. /etc/os-release && echo "$ID")
     version_id=$(. /etc/os-release && echo "$VERSION_ID")
+    [ "$(id -u)" -eq 0 ] || fail "Swift 6.3 is missing; install it from https://www.swift.org/install/linux/"
     case "$id-$version_id" in
         debian-12) platform=debian12 ;;
         ubuntu-22.04 | ubuntu-24.04) platform=ubuntu$version_id ;;

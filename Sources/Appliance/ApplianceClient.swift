@@ -134,7 +134,8 @@ public struct ApplianceClient: Sendable {
     /// The names of the nodes, as far as their folders tell.
     public func loggedNodes() throws(ApplianceError) -> [String] {
         guard directory.exists else { throw unknown }
-        return namesInFolder("\(directory.path)/nodes")
+        guard let nodes = directory.readState()?.nodes else { return namesInFolder("\(directory.path)/nodes") }
+        return nodes.filter { access(directory.nodePath($0), F_OK) == 0 }
     }
 
     /// Runs a command in a node with this process's terminal, and returns its status as a shell tells it.

@@ -40,6 +40,7 @@ extension CheckSession {
     ) throws(ApplianceError) -> Finding {
         let node = try sources.node(plan.node)
         try remember(node)
+        if !plan.alters { kept.insert(plan.node) }
         let before = plan.alters ? nil : try NodeGlance(node)
         let outcome = try captured(plan, node, timeout)
         var finding = judge(outcome, expectation, timeout)
@@ -50,6 +51,7 @@ extension CheckSession {
                 finding.isFinal = true
                 finding.expected.append("that the command leaves its node as it was")
                 finding.came = changes.map { "it changed \(plan.node): \($0)" } + finding.came
+                toldOf.insert(plan.node)
             }
         }
         if outcome.endedFor != nil { finding.isFinal = true }
@@ -59,6 +61,7 @@ extension CheckSession {
     func start(_ name: String, _ plan: CommandPlan) throws(ApplianceError) -> Finding {
         let node = try sources.node(plan.node)
         try remember(node)
+        if !plan.alters { kept.insert(plan.node) }
         let command = StartedCommand(plan)
         started[name] = command
         let (bounds, entered) = try prepare(plan, node)
@@ -179,6 +182,8 @@ private struct NodeGlance {
     private let picture: NetworkPicture
     private let application: Pidfd?
     private let processes: [(pid: Int32, started: UInt64, name: String)]
+    /// How long an application that was told to end may take to be seen ending, in milliseconds.
+    private static let dying: Int32 = 10
 
     init(_ node: NodeRuntime) throws(ApplianceError) {
         self.node = node
@@ -196,7 +201,7 @@ private struct NodeGlance {
     func changes(_ faults: (links: Bool, processes: Bool)) throws(ApplianceError) -> [String] {
         var told = faults.links ? [] : picture.changes(to: try node.picture())
         guard !faults.processes else { return told }
-        if let application, application.waitForEnd(milliseconds: 0) {
+        if let application, application.waitForEnd(milliseconds: Self.dying) || isDying(application.pid) {
             told.append("its application has ended")
         } else if application == nil, !processes.isEmpty,
             processes.allSatisfy({ processStartTime($0.pid) != $0.started })

@@ -6,6 +6,7 @@ import Topology
 extension CheckSession {
     /// The most lines of one piece of evidence.
     private static let linesShown = 20
+    private static let framesShown = 12
 
     /// What may explain that the check does not hold: the ends of the logs that were written meanwhile, nodes whose
     /// state has changed, drops and entries that have counted, captures.
@@ -24,7 +25,7 @@ extension CheckSession {
             evidence.append(
                 CheckReport.Evidence(
                     title: "capture of \(place.node) on \(interface): \(capture.path)",
-                    lines: capture.toldFrames(Self.linesShown)))
+                    lines: capture.toldFrames(Self.framesShown)))
         }
         // The nodes of the check first, then those that the packets passed.
         let others = sources.plan.nodes.map(\.name).filter { !concerned.contains($0) }
@@ -42,8 +43,8 @@ extension CheckSession {
             let isOther = applications[node.name] !== application
             guard state != before || isOther else { return nil }
             let end = (try? runtime.loop.sync { runtime.lastEnd }) ?? nil
-            return "\(node.name): it was \(before.rawValue) and is \(state.rawValue)"
-                + (isOther ? end.map { "; its application \($0)" } ?? "" : "")
+            let now = state == before ? "and was started again" : "and it is \(state.rawValue), not \(before.rawValue)"
+            return "\(node.name): " + (isOther ? end.map { "its application \($0) " } ?? "" : "") + now
         }
     }
 

@@ -159,6 +159,11 @@ extension CheckSession {
             else { continue }
             told += before.changes(to: now).map { "a command that ran beside changed \(plan.node): \($0)" }
         }
+        // An application that was told to end takes its time: what a command did to it may show only now.
+        for name in kept.subtracting(toldOf).subtracting(faults.processNodes).sorted()
+        where nodeStates[name] == .ready && applications[name]?.hasEnded == true {
+            told.append("a command changed \(name): its application has ended")
+        }
         for node in faults.stopped.keys { resume(node) }
         guard !sources.interruption.isRaised else { return told }
         for (name, picture) in pictures { told += putBackNetwork(name, picture) }

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxNetwork
+import Synchronization
 import Topology
 import Wire
 
@@ -68,17 +69,28 @@ private final class PacketWatch {
     init(_ probe: ProbePacket, _ sources: CheckSources) throws(ApplianceError) {
         self.probe = probe
         let frame = max(2048, probe.octets.count + 256)
+        var places: [(node: NodeRuntime, leg: LegPlan)] = []
         for node in sources.plan.nodes {
             let runtime = try sources.node(node.name)
-            for leg in node.legs {
-                do throws(SystemError) {
-                    let socket = try PacketSocket(
-                        on: leg.device, in: runtime.namespace, matches: probe.matches, frameLength: frame,
-                        room: 4 * (frame + 256) / 4096 * 4096 + 32768)
-                    sockets.append((node.name, sources.plan.interfaces[leg.interface].name, socket))
-                } catch {
-                    throw ApplianceError(.failed, "\(runtime.place): \(error)")
-                }
+            places += node.legs.map { (runtime, $0) }
+        }
+        // Each waits for the kernel's own pace a while: side by side that is one while for all.
+        let opened = Mutex<[Int: PacketSocket]>([:])
+        let matches = probe.matches
+        try inParallel(places.count, width: 32) { [places] index throws(ApplianceError) in
+            let (node, leg) = places[index]
+            do throws(SystemError) {
+                let socket = try PacketSocket(
+                    on: leg.device, in: node.namespace, matches: matches, frameLength: frame, room: 4 * frame + 32768)
+                opened.withLock { $0[index] = socket }
+            } catch {
+                throw ApplianceError(.failed, "\(node.place): \(error)")
+            }
+        }
+        sockets = opened.withLock { opened in
+            places.indices.compactMap { index in
+                let (node, leg) = places[index]
+                return opened[index].map { (node.plan.name, sources.plan.interfaces[leg.interface].name, $0) }
             }
         }
     }

@@ -26,6 +26,10 @@ final class CheckSession {
     var started: [String: StartedCommand] = [:]
     var captures: [CapturePlace: FrameCapture] = [:]
     var faults = StandingFaults()
+    /// The nodes that commands have run in which may not alter them.
+    var kept: Set<String> = []
+    /// Those of them of which it has been told what changed.
+    var toldOf: Set<String> = []
 
     init(_ sources: CheckSources) {
         self.sources = sources
@@ -191,5 +195,5 @@ func shownLines(_ text: [UInt8], _ count: Int = 20) -> [String] {
         let printable = line.unicodeScalars.filter { $0.value >= 32 || $0 == "\t" }
         let text = String(String.UnicodeScalarView(printable))
         return text.count > 300 ? text.prefix(300) + " …" : text
-    }
+    }.filter { !$0.isEmpty }
 }

@@ -155,6 +155,8 @@ extension AppliancePlan {
         for node in nodes {
             guard var changed = theirs[node.name] else { return "node \(node.name) is gone" }
             changed.line = node.line
+            // Chosen anew each time a topology comes up.
+            changed.namespace = node.namespace
             if changed != node { return "node \(node.name)" }
         }
         let mine = Set(nodes.map(\.name))

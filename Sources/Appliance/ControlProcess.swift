@@ -22,7 +22,7 @@ public final class ControlProcess: @unchecked Sendable {
         case proveAndStay
     }
 
-    let plan: AppliancePlan
+    private(set) var plan: AppliancePlan
     let file: String
     let directory: StateDirectory
     let loop: EventLoop
@@ -62,7 +62,7 @@ public final class ControlProcess: @unchecked Sendable {
         state = Mutex(
             ApplianceState(
                 name: plan.name, run: ApplianceState.newRun(), file: file,
-                namespaces: PlanBuilder.namespaces(of: plan)))
+                namespaces: PlanBuilder.namespaces(of: plan), nodes: plan.nodes.map(\.name)))
         let (signals, interruption) = (signals, interruption)
         loop.submit { [loop] in
             loop.watch(signals) { _ in
@@ -113,6 +113,7 @@ public final class ControlProcess: @unchecked Sendable {
         var outcome: Result<Bool, ApplianceError>
         do throws(ApplianceError) {
             try healLeftovers()
+            try avoidOthersNames()
             try refuseForeignNames()
             // From here on there may be something to take away.
             do throws(ApplianceError) {
@@ -182,6 +183,32 @@ public final class ControlProcess: @unchecked Sendable {
         if let leftover {
             progress(.note("took away what run \(leftover.run) of '\(plan.name)' had left"))
         }
+    }
+
+    /// Gives a namespace another name where another topology has, or is about to make, one of that name.
+    private func avoidOthersNames() throws(ApplianceError) {
+        // Written before the others' are read: of two that come up at once, at least one sees the other.
+        try changeState { $0.phase = .starting }
+        var taken: Set<String> = []
+        for name in StateDirectory.allNames() {
+            let other = try StateDirectory(name: name)
+            if other.folder != directory.folder { taken.formUnion(other.readState()?.namespaces ?? []) }
+        }
+        for name in Set(namesInFolder("/run/netns")).intersection(PlanBuilder.namespaces(of: plan)) {
+            // What cannot be asked is refused as somebody else's.
+            guard let mark = (try? NetworkNamespace.mark(of: name)) ?? nil, ApplianceState.reading(mark: mark) != nil
+            else { continue }
+            taken.insert(name)
+        }
+        guard !taken.isDisjoint(with: PlanBuilder.namespaces(of: plan)) else { return }
+        for index in plan.nodes.indices where taken.contains(plan.nodes[index].namespace) {
+            plan.nodes[index].namespace = DerivedNames.alternate(plan.nodes[index].namespace, topology: plan.name)
+        }
+        if taken.contains(plan.fabricNamespace) {
+            plan.fabricNamespace = DerivedNames.alternate(plan.fabricNamespace, topology: plan.name)
+        }
+        let namespaces = PlanBuilder.namespaces(of: plan)
+        try changeState { $0.namespaces = namespaces }
     }
 
     /// Nothing that is there already may be taken for ours.

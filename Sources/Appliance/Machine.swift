@@ -5,6 +5,8 @@ import Glibc
 public enum Machine {
     /// The release of this program, and of the engine that goes with it.
     public static var version: String { Release.version }
+    /// The day of that release.
+    public static var releaseDay: String { Release.day }
 
     /// - Throws: The first thing that is missing, with its mend.
     public static func check() throws(ApplianceError) {

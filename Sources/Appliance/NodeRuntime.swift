@@ -95,15 +95,15 @@ final class NodeRuntime: @unchecked Sendable {
         try directory.createNode(plan.name)
         let files = "\(directory.path)/files"
         if mkdir(files, 0o755) != 0, errno != EEXIST { throw .system("cannot make \(files)", errno: errno) }
-        let hosts = "\(files)/\(plan.name).hosts"
-        let resolver = "\(files)/\(plan.name).resolv.conf"
+        let hosts = "\(files)/\(DerivedNames.node(plan.name)).hosts"
+        let resolver = "\(files)/\(DerivedNames.node(plan.name)).resolv.conf"
         try writeSmall(hosts, hostsText)
         try writeSmall(resolver, "# Nothing in the topology resolves names beside /etc/hosts.\n")
         do throws(SystemError) {
             let started = try ProcessLauncher.startInit(
                 in: namespace,
                 view: NodeView(
-                    directory: directory.nodePath(plan.name),
+                    directory: directory.nodePath(plan.name), topologyDirectory: topology.directory,
                     binds: ["/etc/hosts": hosts, "/etc/resolv.conf": resolver]))
             initProcess = started
             if let process = RecordedProcess(pid: started.pid, what: "init of \(plan.name)") { record(process) }
@@ -123,7 +123,9 @@ final class NodeRuntime: @unchecked Sendable {
     private var hostsText: String {
         var lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
         let own = plan.legs.flatMap(\.addresses).map(\.address)
-        lines += own.map { "\($0) \(plan.name)" }
+        // Blanks would end the name, and # the line (hosts(5)).
+        let name = String(plan.name.map { $0.isWhitespace || $0 == "#" ? "-" : $0 })
+        lines += own.map { "\($0) \(name)" }
         lines += plan.hosts.map { "\($0.address) \($0.name)" }
         return lines.joined(separator: "\n") + "\n"
     }
@@ -246,7 +248,16 @@ final class NodeRuntime: @unchecked Sendable {
                 .machine, "\(place): a program is missing: \(command)",
                 mend: "install \(program), or correct the command", details: lines)
         }
-        return ApplianceError(.failed, "\(place): \(what): \(command)", details: lines)
+        return ApplianceError(.failed, "\(place): \(what): \(command)", mend: mend(lines), details: lines)
+    }
+
+    /// What a program that changes its user meets where there is no other user.
+    private func mend(_ lines: [String]) -> String? {
+        let refusals = ["Invalid argument", "Operation not permitted"]
+        guard lines.contains(where: { line in refusals.contains(where: line.contains) }), !UserNamespace.hasOtherUsers
+        else { return nil }
+        return "if it changes its user: let it stay root, or give this user subordinate ones (newuidmap of the package "
+            + "uidmap, lines in /etc/subuid and /etc/subgid), or run it with sudo"
     }
 
     // MARK: - Brought back by a check, in a thread of the caller's

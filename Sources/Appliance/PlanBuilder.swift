@@ -85,6 +85,10 @@ struct PlanBuilder: Sendable {
     /// The kernel's refusal as a sentence with its mend.
     static func explained(_ error: SystemError, _ place: String) -> ApplianceError {
         switch error.errno {
+        case _ where error.operation == "write the sysctl" && UserNamespace.isEntered:
+            ApplianceError(
+                .machine, "\(place): \(error)",
+                mend: "if its name and value are right, only root may write it: take it out, or run it with sudo")
         case EPERM, EACCES:
             ApplianceError(.machine, "\(place): \(error)", mend: "run it as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN")
         case ENOENT where error.description.contains("/dev/net/tun"), ENODEV where error.description.contains("tun"):

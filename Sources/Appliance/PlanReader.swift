@@ -5,8 +5,12 @@ import Topology
 public enum PlanReader {
     /// The plan of the file at `path`.
     ///
-    /// - Parameter name: A name in place of the file's.
-    public static func plan(_ path: String, name: String? = nil) throws(ApplianceError) -> AppliancePlan {
+    /// - Parameters:
+    ///   - name: A name in place of the file's.
+    ///   - isBrief: Whether a mistake is told in one line, without the line of the file.
+    public static func plan(_ path: String, name: String? = nil, brief isBrief: Bool = false) throws(ApplianceError)
+        -> AppliancePlan
+    {
         if access(path, R_OK) != 0, errno == EACCES {
             throw ApplianceError(
                 .machine, "\(path) cannot be read by this user",
@@ -21,7 +25,9 @@ public enum PlanReader {
             let count = error.problems.count
             throw ApplianceError(
                 .file, "\(path) has \(count == 1 ? "a mistake" : "\(count) mistakes")",
-                details: error.problems.flatMap { "\($0)".split(separator: "\n").map(String.init) })
+                details: error.problems.flatMap {
+                    (isBrief ? $0.summary : $0.description).split(separator: "\n").map(String.init)
+                })
         }
     }
 

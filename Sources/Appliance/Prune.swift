@@ -100,10 +100,10 @@ public enum Prune {
         return survey
     }
 
-    /// A control process holds the lock as long as it lives. Where the lock's file has been taken away under it, its
+    /// A control process holds the lock as long as it lives. Where its folder has been taken away under it, its
     /// TAPs tell: a TAP is there as long as somebody holds a queue of it.
     private static func isLive(_ directory: StateDirectory, _ namespaces: [String]) -> Bool {
-        if access(directory.lockPath, F_OK) == 0 { return TopologyLock.isHeld(directory) }
+        if access(directory.path, F_OK) == 0 { return TopologyLock.isHeld(directory) }
         return namespaces.contains { name in
             do throws(SystemError) {
                 return try NetworkNamespace.open(name).netlink.links().contains { $0.kind == "tun" }

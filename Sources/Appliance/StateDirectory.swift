@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Topology
 
 /// A process that a topology started, named so that another process that got its number later is never taken for it.
 public struct RecordedProcess: Codable, Sendable, Hashable {
@@ -46,13 +47,15 @@ public struct ApplianceState: Codable, Sendable, Equatable {
     public var control: RecordedProcess?
     /// The names of the namespaces that are made.
     public var namespaces: [String]
+    /// The names of the nodes.
+    public var nodes: [String]?
     /// The processes started so far: engines and the nodes' init processes.
     public var processes: [RecordedProcess]
     /// Which start of the machine the processes belong to; nil where it could not be told.
     public var boot: String?
 
     /// Memberwise.
-    public init(name: String, run: String, file: String, namespaces: [String]) {
+    public init(name: String, run: String, file: String, namespaces: [String], nodes: [String] = []) {
         self.name = name
         self.run = run
         self.file = file
@@ -60,6 +63,7 @@ public struct ApplianceState: Codable, Sendable, Equatable {
         phase = .starting
         control = RecordedProcess(pid: getpid(), what: "tapline")
         self.namespaces = namespaces
+        self.nodes = nodes
         processes = []
         boot = Self.currentBoot
     }
@@ -78,19 +82,37 @@ public struct ApplianceState: Codable, Sendable, Equatable {
     public var mark: String { Self.mark(name: name, run: run) }
 
     /// The ownership mark of a run.
-    public static func mark(name: String, run: String) -> String { "tapline \(name) \(run)" }
+    ///
+    /// The name of the topology's folder identifies it; where its own name is another, that follows, as far as an alias
+    /// has room for it.
+    public static func mark(name: String, run: String) -> String {
+        let mark = markPrefix(name: name) + run
+        guard DerivedNames.topology(name) != name else { return mark }
+        let room = longestAlias - mark.utf8.count - 1
+        guard name.utf8.count > room else { return "\(mark) \(name)" }
+        var shown = ""
+        for character in name {
+            guard shown.utf8.count + character.utf8.count + "…".utf8.count <= room else { break }
+            shown.append(character)
+        }
+        return "\(mark) \(shown)…"
+    }
 
     /// What the marks of every run of a topology begin with.
-    public static func markPrefix(name: String) -> String { "tapline \(name) " }
+    public static func markPrefix(name: String) -> String { "tapline \(DerivedNames.topology(name)) " }
+
+    /// IFALIASZ without the zero at its end (linux/if.h), in octets.
+    private static let longestAlias = 255
 
     /// The topology and the run that a mark names; nil for what is no mark of Tapline's.
     static func reading(mark: String) -> (topology: String, run: String)? {
-        guard mark.hasPrefix("tapline "), let space = mark.lastIndex(of: " ") else { return nil }
-        let start = mark.index(mark.startIndex, offsetBy: 8)
-        guard space > start else { return nil }
-        let (topology, run) = (mark[start..<space], mark[mark.index(after: space)...])
+        let parts = mark.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false).map(String.init)
+        guard parts.count >= 3, parts[0] == "tapline", !parts[1].isEmpty else { return nil }
+        let run = parts[2]
         guard run.utf8.count == 16, run.allSatisfy(\.isHexDigit) else { return nil }
-        return (String(topology), String(run))
+        // A name that was too long to be there whole is told by the folder's, which commands take as well.
+        if parts.count == 4, DerivedNames.topology(parts[3]) == parts[1] { return (parts[3], run) }
+        return (parts[1], run)
     }
 
     /// Sixteen random hexadecimal digits.
@@ -100,7 +122,7 @@ public struct ApplianceState: Codable, Sendable, Equatable {
     }
 }
 
-/// The folder of one topology's state, `/run/tapline/<name>`, readable by root alone.
+/// The folder of one topology's state, `/run/tapline/<name>` where that is a short plain name, readable by root alone.
 public struct StateDirectory: Sendable, Hashable {
     /// Where the folders of all topologies are.
     public static let root = "/run/tapline"
@@ -108,25 +130,29 @@ public struct StateDirectory: Sendable, Hashable {
     /// The topology's name.
     public let name: String
 
-    /// - Throws: Where the name could not be the name of a folder.
+    /// - Throws: Where no topology can have the name.
     public init(name: String) throws(ApplianceError) {
-        guard !name.isEmpty, name.utf8.count <= 200, !name.contains("/"), name.first != ".", name.first != "-",
-            name.unicodeScalars.allSatisfy({ $0.value > 32 && $0.value != 127 })
+        guard !name.isEmpty, name.unicodeScalars.allSatisfy({ $0.value >= 32 && $0.value != 127 })
         else { throw ApplianceError(.usage, "'\(name)' cannot be a topology's name", mend: "see tapline status") }
         self.name = name
     }
 
+    /// The name of the folder, and the beginning of the names of the topology's namespaces.
+    public var folder: String { DerivedNames.topology(name) }
+
     /// The names of all topologies that have a folder.
     public static func allNames() -> [String] {
-        namesInFolder(root).filter { name in
-            guard let directory = try? StateDirectory(name: name) else { return false }
+        namesInFolder(root).compactMap { folder in
+            guard let directory = try? StateDirectory(name: folder), directory.folder == folder else { return nil }
             var info = stat()
-            return lstat(directory.path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+            guard lstat(directory.path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR else { return nil }
+            // The folder's name does for a command where the topology's own cannot be read.
+            return directory.readState()?.name ?? folder
         }
     }
 
     /// The folder.
-    public var path: String { "\(Self.root)/\(name)" }
+    public var path: String { "\(Self.root)/\(folder)" }
     /// What is intended.
     public var statePath: String { "\(path)/state.json" }
     /// The control socket.
@@ -134,7 +160,7 @@ public struct StateDirectory: Sendable, Hashable {
     /// The control process's log.
     public var logPath: String { "\(path)/appliance.log" }
     /// The folder of one node, `$TAPLINE_DIR`.
-    public func nodePath(_ node: String) -> String { "\(path)/nodes/\(node)" }
+    public func nodePath(_ node: String) -> String { "\(path)/nodes/\(DerivedNames.node(node))" }
     /// What the node's commands write.
     public func outputPath(_ node: String) -> String { "\(nodePath(node))/output.log" }
 

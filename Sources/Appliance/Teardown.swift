@@ -27,7 +27,7 @@ struct Teardown {
         var failure: ApplianceError?
         let intended = Set(state?.namespaces ?? [])
         let found = namesInFolder("/run/netns").filter { name in
-            state == nil || name.hasPrefix("\(directory.name)-") || intended.contains(name)
+            state == nil || name.hasPrefix("\(directory.folder)-") || intended.contains(name)
         }
         let before = Occupants(of: found.filter { (try? ownership(of: $0)) == .ours })
         for name in found {
@@ -36,12 +36,12 @@ struct Teardown {
                 case .ours: try NetworkNamespace.delete(name)
                 // Where we were ended between making the file and mounting the namespace on it.
                 case .stale where intended.contains(name): try NetworkNamespace.delete(name)
-                case .stale, .foreign: if name.hasPrefix("\(directory.name)-") { report.foreign.append(name) }
+                case .stale, .foreign: if name.hasPrefix("\(directory.folder)-") { report.foreign.append(name) }
                 case .gone: break
                 }
             } catch {
                 // What bears neither the name nor the mark is somebody else's, whatever is wrong with it.
-                guard intended.contains(name) || name.hasPrefix("\(directory.name)-") else { continue }
+                guard intended.contains(name) || name.hasPrefix("\(directory.folder)-") else { continue }
                 failure = failure ?? ApplianceError(.failed, "cannot take away the namespace \(name): \(error)")
             }
         }

@@ -47,6 +47,13 @@ public enum UserNamespace {
         return String(decoding: map, as: UTF8.self).split(whereSeparator: \.isWhitespace) != ["0", "0", "4294967295"]
     }
 
+    /// True in a user namespace with more users than root: programs can change their user there.
+    public static var hasOtherUsers: Bool {
+        guard let map = readFile("/proc/self/uid_map", limit: 4096) else { return true }
+        let lines = String(decoding: map, as: UTF8.self).split(separator: "\n")
+        return lines.count > 1 || lines.first?.split(separator: " ").last != "1"
+    }
+
     /// Root of a user namespace that somebody else made, where /run is the machine's.
     private static var isForeign: Bool { isEntered && access("/run", W_OK) != 0 }
 

@@ -2,14 +2,20 @@ import CLinux
 import Glibc
 
 /// Why an ordinary user cannot have namespaces here: what did not work, with what errno, and the settings that decide.
-struct UserNamespaceObstacle {
-    var stage: clinux_user_stage
-    var errno: Int32
-    /// Where the settings are read.
-    var settings = "/proc/sys"
+package struct UserNamespaceObstacle {
+    private let stage: clinux_user_stage
+    private let errno: Int32
+    private let settings: String
+
+    /// - Parameter settings: Where the sysctls are read.
+    package init(stage: clinux_user_stage, errno: Int32, settings: String = "/proc/sys") {
+        self.stage = stage
+        self.errno = errno
+        self.settings = settings
+    }
 
     /// One sentence that names the setting, and what would allow it.
-    func error() -> ApplianceError {
+    package func error() -> ApplianceError {
         let (message, mend) = explained
         return ApplianceError(.machine, "without root, \(message)", mend: "\(mend), or run it with sudo")
     }
@@ -35,14 +41,15 @@ struct UserNamespaceObstacle {
 
     private var device: (String, String) {
         switch self.errno {
-        case EACCES:
+        case EACCES where !isOpenToAll:
             (
                 "/dev/net/tun cannot be opened, because its mode keeps this user out",
                 "allow it with 'chmod 0666 /dev/net/tun' (for good, with the udev rule KERNEL==\"tun\", MODE=\"0666\")"
             )
-        case EPERM:
+        case EACCES, EPERM:
             (
-                "/dev/net/tun cannot be opened, because this container's or session's device policy forbids it",
+                "/dev/net/tun cannot be opened, because /dev is mounted nodev, or this container's or session's device "
+                    + "policy forbids it",
                 "start the container with --device /dev/net/tun"
             )
         default:
@@ -51,6 +58,11 @@ struct UserNamespaceObstacle {
                 "make it with 'modprobe tun', or give the container the device"
             )
         }
+    }
+
+    private var isOpenToAll: Bool {
+        var info = stat()
+        return stat("/dev/net/tun", &info) == 0 && info.st_mode & 0o006 == 0o006
     }
 
     private var namespaces: (String, String) {

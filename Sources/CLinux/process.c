@@ -134,10 +134,12 @@ __attribute__((noreturn)) static void run_init(const struct clinux_node_init *no
     umount2("/run/netns", MNT_DETACH);
 
     // What lies in /run is opened before it is covered.
-    int directory = -1, binds[MAX_BINDS];
-    if (node->directory) {
-        directory = open(node->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (directory < 0) fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
+    const char *folders[] = {node->topology_directory, node->directory};
+    int opened[2] = {-1, -1}, binds[MAX_BINDS];
+    for (size_t i = 0; i < 2; i++) {
+        if (!folders[i] || strncmp(folders[i], "/run/", 5) != 0) continue;
+        opened[i] = open(folders[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (opened[i] < 0) fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
     }
     for (size_t i = 0; i < node->bind_count; i++) {
         binds[i] = open(node->binds[i].source, O_PATH | O_CLOEXEC);
@@ -149,8 +151,9 @@ __attribute__((noreturn)) static void run_init(const struct clinux_node_init *no
     if (mount("tapline", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m") < 0)
         fail(pipe, CLINUX_STAGE_MOUNT_RUN);
     if (mkdir("/run/lock", 0777) == 0) chmod("/run/lock", 01777);
-    if (node->directory && strncmp(node->directory, "/run/", 5) == 0) {
-        if (make_directories(node->directory, 1) < 0 || bind_descriptor(directory, node->directory) < 0)
+    for (size_t i = 0; i < 2; i++) {
+        if (opened[i] < 0) continue;
+        if (make_directories(folders[i], 1) < 0 || bind_descriptor(opened[i], folders[i]) < 0)
             fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
     }
     for (size_t i = 0; i < node->bind_count; i++) {

@@ -111,7 +111,7 @@ extension NetlinkSocket {
             let now = try self.picture()
             let gone = picture.records.subtracting(now.records).filter { $0.kind == kind }
             let added = now.records.subtracting(picture.records).filter { $0.kind == kind }
-            for record in added where record.device.map(except.contains) != true {
+            for record in added where !record.isKernels && record.device.map(except.contains) != true {
                 attempt { () throws(SystemError) in try change(record, isNew: false) }
             }
             // A route by way of a gateway needs the route to the gateway first.
@@ -120,7 +120,12 @@ extension NetlinkSocket {
                 attempt { () throws(SystemError) in try change(record, isNew: true) }
             }
         }
-        let left = picture.changes(to: try self.picture(), except: except)
+        // What the kernel makes by itself for a device that comes up takes it a moment.
+        var left = picture.changes(to: try self.picture(), except: except)
+        for _ in 0..<25 where !left.isEmpty {
+            usleep(20_000)
+            left = picture.changes(to: try self.picture(), except: except)
+        }
         return left.isEmpty ? [] : failures + left.filter { _ in failures.isEmpty }
     }
 
@@ -174,7 +179,7 @@ extension NetworkPicture {
         let gone = records.subtracting(other.records).filter { $0.device.map(except.contains) != true }
         let added = other.records.subtracting(records).filter { $0.device.map(except.contains) != true }
         told += gone.filter(\.isTold).map { "the \(names($0)) is gone" }.sorted()
-        told += added.filter(\.isTold).map { "there is a new \(names($0))" }.sorted()
+        told += added.filter { $0.isTold && !$0.isKernels }.map { "there is a new \(names($0))" }.sorted()
         return told
     }
 }
@@ -204,13 +209,17 @@ extension NetworkPicture.Kind {
 }
 
 extension NetlinkReply {
+    /// Of an address's flags those that somebody has given it: whether it is in use yet shows the kernel's pace.
+    private static let lastingFlags = UInt32(IFA_F_SECONDARY) | UInt32(IFA_F_NODAD) | UInt32(IFA_F_HOMEADDRESS)
+
     /// The message behind its netlink header, without what counts and ages; nil where it is not of the picture.
     fileprivate func lasting(_ kind: NetworkPicture.Kind) -> [UInt8]? {
         guard type == kind.added else { return nil }
         var head: [UInt8]
         switch kind {
         case .address:
-            guard let header = familyHeader(ifaddrmsg.self) else { return nil }
+            guard var header = familyHeader(ifaddrmsg.self) else { return nil }
+            header.ifa_flags &= UInt8(truncatingIfNeeded: Self.lastingFlags)
             head = withUnsafeBytes(of: header) { Array($0) }
         case .route, .rule:
             guard var header = familyHeader(rtmsg.self) else { return nil }
@@ -223,9 +232,14 @@ extension NetlinkReply {
             }
             head = withUnsafeBytes(of: header) { Array($0) }
         }
-        let ageing = kind == .address ? Int(IFA_CACHEINFO) : kind == .route ? Int(RTA_CACHEINFO.rawValue) : -1
         func take(_ type: Int, _ payload: UnsafeRawBufferPointer) {
-            guard type != ageing else { return }
+            switch kind {
+            case .address:
+                guard [IFA_ADDRESS, IFA_LOCAL, IFA_LABEL, IFA_BROADCAST].contains(type) else { return }
+            case .route:
+                guard type != Int(RTA_CACHEINFO.rawValue) else { return }
+            case .rule: break
+            }
             let length = UInt16(payload.count + 4)
             head += withUnsafeBytes(of: length) { Array($0) }
             head += withUnsafeBytes(of: UInt16(type)) { Array($0) }
@@ -270,12 +284,17 @@ extension NetworkPicture.Record: CustomStringConvertible {
             && (attribute(Int(RTA_GATEWAY.rawValue)) != nil || attribute(Int(RTA_VIA.rawValue)) != nil)
     }
 
-    /// What the kernel makes by itself with an address or a device is not told beside it.
-    var isTold: Bool {
-        guard kind == .route else { return true }
-        let table = octets[4], origin = octets[5]
-        return table != UInt8(RT_TABLE_LOCAL.rawValue) && origin != UInt8(RTPROT_KERNEL)
+    /// What the kernel makes by itself for a device or an address, at its own pace: routes, link-local addresses.
+    var isKernels: Bool {
+        switch kind {
+        case .address: (address(Int(IFA_LOCAL)) ?? address(Int(IFA_ADDRESS)))?.isLinkLocal ?? false
+        case .route: octets[5] == UInt8(RTPROT_KERNEL)
+        case .rule: false
+        }
     }
+
+    /// What comes and goes with an address is not told beside it.
+    var isTold: Bool { kind != .route || !isKernels }
 
     var description: String {
         let family: AddressFamily = octets[0] == UInt8(AF_INET) ? .ipv4 : .ipv6

@@ -62,7 +62,9 @@ public final class PacketSocket: @unchecked Sendable {
         on device: String, in namespace: NetworkNamespace, matches: [FrameMatch] = [], frameLength: Int, room: Int
     ) throws(SystemError) {
         let link = try namespace.netlink.existingLink(named: device)
-        let size = UInt32(max(16 << 10, min(room / 2, 1 << 20)))
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let wanted = max(16 << 10, min(room / 2, 1 << 20))
+        let size = UInt32((wanted + page - 1) / page * page)
         var ring = clinux_packet_ring(
             device: link.index, block_size: size, block_count: UInt32(max(2, room / Int(size))),
             retire_milliseconds: UInt32(Self.patience), frame_length: UInt32(frameLength), matches: nil, match_count: 0)
@@ -89,7 +91,25 @@ public final class PacketSocket: @unchecked Sendable {
 
     deinit {
         munmap(memory, Int(ring.block_size) * Int(ring.block_count))
-        close(descriptor)
+        Self.closeAside(descriptor)
+    }
+
+    /// The kernel lets whoever closes a packet socket wait until no processor can still be using it, some
+    /// milliseconds for each: nobody else has to.
+    private static func closeAside(_ descriptor: Int32) {
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        defer { pthread_attr_destroy(&attributes) }
+        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        var thread = pthread_t()
+        let argument = UnsafeMutableRawPointer(bitPattern: Int(descriptor) + 1)
+        let created = pthread_create(
+            &thread, &attributes,
+            { argument in
+                close(Int32(Int(bitPattern: argument) - 1))
+                return nil
+            }, argument)
+        if created != 0 { close(descriptor) }
     }
 
     /// Calls `body` with every frame that is there.

@@ -59,14 +59,18 @@ public enum ResourceLimit {
 public struct NodeView: Hashable, Sendable {
     /// Shown at its own path inside the node's private /run.
     public var directory: String?
+    /// The topology file's folder, shown in the same way where it is in /run.
+    public var topologyDirectory: String?
     /// Files bound over others: path in the node → path here. A target that the host does not have is skipped.
     public var binds: [String: String]
 
     /// - Parameters:
     ///   - directory: The node's own directory ($TAPLINE_DIR).
+    ///   - topologyDirectory: Where its commands start.
     ///   - binds: Path in the node → path here: "/etc/hosts" and "/etc/resolv.conf", as a rule.
-    public init(directory: String? = nil, binds: [String: String] = [:]) {
+    public init(directory: String? = nil, topologyDirectory: String? = nil, binds: [String: String] = [:]) {
         self.directory = directory
+        self.topologyDirectory = topologyDirectory
         self.binds = binds
     }
 }
@@ -89,12 +93,13 @@ public enum ProcessLauncher {
             clinux_bind(source: strings.pointer($0.value), target: strings.pointer($0.key))
         }
         let directory = view.directory.map { UnsafePointer(strings.pointer($0)) }
+        let topology = view.topologyDirectory.map { UnsafePointer(strings.pointer($0)) }
         return try PermanentThread.shared.run { () throws(SystemError) in
             var stage = CLINUX_STAGE_NONE
             let pid = binds.withUnsafeBufferPointer { binds in
                 var node = clinux_node_init(
-                    network_namespace: namespace.descriptor, directory: directory, binds: binds.baseAddress,
-                    bind_count: binds.count)
+                    network_namespace: namespace.descriptor, directory: directory, topology_directory: topology,
+                    binds: binds.baseAddress, bind_count: binds.count)
                 return clinux_node_init(&node, &stage)
             }
             withExtendedLifetime(strings) {}

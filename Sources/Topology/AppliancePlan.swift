@@ -33,10 +33,11 @@ public struct AppliancePlan: Sendable {
         self.table = table
         self.checks = checks
         self.workers = workers
+        fabricNamespace = DerivedNames.fabric(topology: name)
     }
 
-    /// The name of the namespace that holds the bridges, visible to `ip netns`; only made where a bridge is needed.
-    public var fabricNamespace: String { "\(name)-fabric" }
+    /// The namespace that holds the bridges, visible to `ip netns`; only made where a bridge is needed.
+    public var fabricNamespace: String
 }
 
 /// One claimed interface: a TAP device, and what joins it to its nodes.
@@ -187,7 +188,8 @@ public struct NodePlan: Sendable, Hashable {
     public var type: String?
     /// The line of the file that the node is described from, for messages.
     public var line: Int
-    /// The network namespace, as `ip netns` shows it: `<topology>-<node>`.
+    /// The network namespace, as `ip netns` shows it: `<topology>-<node>` where both are short
+    /// plain names.
     public var namespace: String
     /// Its devices.
     public var legs: [LegPlan]

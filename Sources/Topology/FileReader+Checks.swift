@@ -254,7 +254,7 @@ extension FileReader {
     private func endpoints(_ node: Node?, _ what: String) -> [RawFrameFilter.Endpoint] {
         nodes.list(node).compactMap { element in
             guard let written = nodes.text(element, what) else { return nil }
-            if Self.isName(written.value, limit: 63) { return .node(written) }
+            if !Self.looksLikeAddress(written.value) { return .node(written) }
             return nodes.prefix(element, what).map { .prefix($0.value) }
         }
     }

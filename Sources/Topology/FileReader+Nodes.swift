@@ -21,6 +21,13 @@ extension FileReader {
         let fields = nodes.fields(value, subject, grammar)
         if kind == .application {
             application(&node, fields)
+        } else if fields["attach"] != nil {
+            for key in ["interface", "address"] where fields[key] != nil {
+                diagnostics.error(
+                    fields.position(of: key), "\(subject) has `\(key)` beside `attach`",
+                    mend: "write { interface: …, address: … } inside `attach`")
+            }
+            attach(&node, fields)
         } else {
             let position = fields.position(of: "interface")
             if let interface = nodes.text(fields["interface"], "the interface of \(subject)") {
@@ -51,24 +58,7 @@ extension FileReader {
         if let mode: Located<SendMode> = nodes.choice(fields["send"], "`send`"), mode.value == .network {
             node.networkAddress = mode.position
         }
-        guard let attach = fields["attach"] else {
-            guard fields.isMapping else { return }
-            diagnostics.error(
-                node.name.position, "\(fields.subject) is attached to no interface",
-                mend: "add `attach: { in: …, out: … }`")
-            return
-        }
-        if case .scalar = attach {
-            node.inLeg = leg(attach, "`attach`")
-        } else {
-            let sides = nodes.fields(attach, "`attach`", Grammar.attachment)
-            node.inLeg = sides["in"].flatMap { leg($0, "`in`") }
-            node.outLeg = sides["out"].flatMap { leg($0, "`out`") }
-            if sides["in"] == nil, sides.isMapping {
-                diagnostics.error(
-                    sides.position, "\(fields.subject) has no interface for what comes in", mend: "add `in: …`")
-            }
-        }
+        attach(&node, fields)
         if node.passive, let out = node.outLeg {
             diagnostics.error(
                 out.interface.position, "\(fields.subject) is passive and has an interface to pass packets on",
@@ -93,6 +83,28 @@ extension FileReader {
                 "\(fields.subject) is \(node.passive ? "passive" : "transparent"): packets reach it as they are",
                 mend: "remove `send: network`")
             node.networkAddress = nil
+        }
+    }
+
+    /// The interfaces of an application or a router.
+    private func attach(_ node: inout RawNode, _ fields: Fields) {
+        guard let attach = fields["attach"] else {
+            guard fields.isMapping else { return }
+            diagnostics.error(
+                node.name.position, "\(fields.subject) is attached to no interface",
+                mend: "add `attach: { in: …, out: … }`")
+            return
+        }
+        if case .scalar = attach {
+            node.inLeg = leg(attach, "`attach`")
+            return
+        }
+        let sides = nodes.fields(attach, "`attach`", Grammar.attachment)
+        node.inLeg = sides["in"].flatMap { leg($0, "`in`") }
+        node.outLeg = sides["out"].flatMap { leg($0, "`out`") }
+        if sides["in"] == nil, sides.isMapping {
+            diagnostics.error(
+                sides.position, "\(fields.subject) has no interface for what comes in", mend: "add `in: …`")
         }
     }
 
@@ -147,7 +159,8 @@ extension FileReader {
             if scalar.string == "started" { return .started }
             diagnostics.error(
                 node.position, "`ready` of \(subject) is \(node.shape)",
-                mend: "write { run: command }, { tcp: 80 }, { http: 80 } or started")
+                mend: Spelling.nearest(to: scalar.string, among: ["started"]).map { "did you mean \(quoted($0))?" }
+                    ?? "write { run: command }, { tcp: 80 }, { http: 80 } or started")
             return .started
         }
         let fields = nodes.fields(node, "`ready`", Grammar.readiness)

@@ -23,7 +23,7 @@ struct FileReader {
         if let node = fields["name"] {
             if let written = nodes.text(node, "name") {
                 name = written
-                checkName(written, "topology", limit: 40)
+                checkName(written, "topology")
             }
         } else {
             diagnostics.error(root.position, "the topology has no name", mend: "add `name: …`")
@@ -36,16 +36,19 @@ struct FileReader {
         for (section, kind) in sections {
             guard let node = fields[section] else { continue }
             for (name, value) in nodes.entries(node, section).pairs {
-                checkName(name, kind.rawValue, limit: 63)
+                checkName(name, kind.rawValue, isNode: true)
                 file.nodes.append(self.node(name, value, kind))
             }
         }
         file.nodes.sort { $0.name.position < $1.name.position }
         if let node = fields["services"] {
             for (name, value) in nodes.entries(node, "services").pairs {
-                checkName(name, "service", limit: 63)
+                checkName(name, "service")
                 file.services.append(service(name, value))
             }
+        }
+        for names in [file.interfaces.map(\.name), file.nodes.map(\.name), file.services.map(\.name)] {
+            checkDistinct(names)
         }
         if let node = fields["entries"] { file.entries = entries(node) }
         for node in nodes.list(fields["checks"]) {
@@ -58,23 +61,28 @@ struct FileReader {
         return file
     }
 
-    /// Names become parts of namespace, device and entry names.
-    func checkName(_ name: Located<String>, _ kind: String, limit: Int) {
-        guard !Self.isName(name.value, limit: limit) else { return }
-        let lower = name.value.lowercased().map { $0 == "_" || $0 == " " || $0 == "." ? "-" : $0 }
-        let suggestion = String(lower)
+    /// Notes what makes a text no name.
+    func checkName(_ name: Located<String>, _ kind: String, isNode: Bool = false) {
+        guard let (fault, mend) = NameForm.fault(of: name.value, isNode: isNode) else { return }
+        let article = kind.first.map { "aeiou".contains($0) } ?? false ? "an" : "a"
         diagnostics.error(
-            name.position,
-            "\(quoted(name.value)) cannot be the name of \(kind == "application" || kind == "interface" ? "an" : "a") \(kind)",
-            mend: Self.isName(suggestion, limit: limit)
-                ? "write \(quoted(suggestion))"
-                : "use up to \(limit) of a-z, 0-9 and -, with a letter or digit first")
+            name.position, "\(quoted(name.value)) cannot be the name of \(article) \(kind): \(fault)", mend: mend)
     }
 
-    static func isName(_ text: String, limit: Int) -> Bool {
-        let octets = Array(text.utf8)
-        return !octets.isEmpty && octets.count <= limit && octets[0] != 0x2D
-            && octets.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+    /// Notes names that differ from others of their kind only by what is not seen.
+    func checkDistinct(_ names: [Located<String>]) {
+        var seen: [String: Located<String>] = [:]
+        for name in names {
+            let visible = NameForm.visible(name.value)
+            if let other = seen[visible], other.value != name.value {
+                diagnostics.error(
+                    name.position,
+                    "\(quoted(name.value)) looks the same as the name on line \(other.position.line), and is another",
+                    mend: "remove the characters that are not seen, or rename one")
+            } else {
+                seen[visible] = name
+            }
+        }
     }
 
     private func interfaces(_ node: Node) -> [RawInterface] {
@@ -85,7 +93,7 @@ struct FileReader {
                 mend: "put several nodes on one interface")
         }
         return pairs.prefix(4096).map { name, value in
-            checkName(name, "interface", limit: 63)
+            checkName(name, "interface")
             let fields = nodes.fields(value, "interface \(quoted(name.value))", Grammar.interface)
             let mtu = nodes.integer(fields["mtu"], "the MTU", in: Grammar.mtus)
             var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.position(of: "mtu")))

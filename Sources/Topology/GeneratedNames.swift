@@ -1,3 +1,4 @@
+import Foundation
 import Wire
 
 /// Makes MAC addresses and device names that are the same each time the same file is planned under the same name.
@@ -26,19 +27,46 @@ struct GeneratedNames {
         }
     }
 
-    /// The name of an interface as a device inside a node: the name itself where it is short enough, else its beginning
-    /// and four digits that stand for the rest.
-    static func device(_ interface: String) -> String {
-        let reserved = ["lo", "all", "default"]
-        guard interface.utf8.count > 15 || reserved.contains(interface) else { return interface }
-        let digits = String(hash([interface]) & 0xFFFF, radix: 16)
-        let padded = String(repeating: "0", count: 4 - digits.count) + digits
-        return interface.prefix(10) + "-" + padded
+    /// What is in every new namespace, or means something else to the kernel.
+    private static let reserved: Set<String> = [
+        "lo", "all", "default", "bonding_masters", "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0",
+        "ip6tnl0", "ip6gre0",
+    ]
+
+    /// The name of an interface as a device inside a node: the name itself where the kernel takes it, else letters and
+    /// digits from its beginning and four digits that stand for all of it.
+    ///
+    /// - Parameter others: The devices that the node has already.
+    static func device(_ interface: String, besides others: [String] = []) -> String {
+        let isOwn =
+            (1...15).contains(interface.utf8.count) && plain(interface) == interface && !reserved.contains(interface)
+            && interface.utf8.contains { !(0x30...0x39).contains($0) }
+        if isOwn, !others.contains(interface) { return interface }
+        var round = 0
+        while true {
+            let canonical = interface.precomposedStringWithCanonicalMapping
+            let digits = String(hash(round == 0 ? [canonical] : [canonical, String(round)]) & 0xFFFF, radix: 16)
+            let readable = plain(interface).prefix(10)
+            let device =
+                (readable.contains { $0.isLetter } ? readable : "if" + readable.prefix(8)) + "-"
+                + String(repeating: "0", count: 4 - digits.count) + digits
+            if !others.contains(device) { return device }
+            round += 1
+        }
+    }
+
+    /// The letters, digits, `-` and `_` of ASCII in a text; `-` and `_` not first.
+    private static func plain(_ text: String) -> String {
+        let octets = text.utf8.filter {
+            DerivedNames.isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+        }
+        return String(decoding: octets.drop { !DerivedNames.isAlphanumeric($0) }, as: UTF8.self)
     }
 
     /// A device in the fabric namespace: a short tag that is unique, and as much of a readable name as fits.
     static func fabricDevice(_ tag: String, _ readable: String) -> String {
-        String("\(tag)-\(readable)".prefix(15))
+        let plain = plain(readable)
+        return String((plain.isEmpty ? tag : "\(tag)-\(plain)").prefix(15))
     }
 
     /// The link-local address that the kernel forms from a MAC address (RFC 4291, appendix A).

@@ -46,12 +46,13 @@ extension Grammar {
         [
             KeyGrammar(
                 "address", .oneOrMany(.prefix),
-                "Where customers send: addresses, or prefixes where a router ends the sequence.", required: true),
+                "Where customers send: addresses or prefixes.", required: true),
             KeyGrammar(
                 "ports", .oneOrMany(.port), "Service ports such as tcp/80, tcp/8000-8100, icmp; every one by default."),
             KeyGrammar(
                 "from", .oneOrMany(.name),
-                "Interfaces or customers that may use it; every interface that has customers by default."),
+                "Interfaces, customers, applications or routers that may use it; every interface that has customers by "
+                    + "default."),
             KeyGrammar(
                 "distribute", .oneOrMany(.name), "Passive applications that get a copy of requests and responses."),
             KeyGrammar(

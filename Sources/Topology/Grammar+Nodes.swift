@@ -7,7 +7,16 @@ extension Grammar {
 
     static let router = MappingGrammar(
         "router", "A node that ends services for prefixes, and answers for what lies behind it.",
-        onOneInterface + everyNode)
+        kinds: ["interface", "attach"],
+        [
+            KeyGrammar("interface", .name, "The interface that it is on, with customers and servers on it."),
+            KeyGrammar(
+                "address", .oneOrMany(.address), "Its addresses; the first free ones where left away.",
+                beside: ["interface"]),
+            KeyGrammar(
+                "attach", .oneOf([.name, .mapping(attachment)]),
+                "{ in: X, out: Y }: the interface towards customers, and the one towards servers."),
+        ] + everyNode)
 
     static let application = MappingGrammar(
         "application", "A network application: a job done by a program in a namespace of its own.",
@@ -28,7 +37,7 @@ extension Grammar {
         ] + everyNode)
 
     static let attachment = MappingGrammar(
-        "attachment", "The interfaces of an application.",
+        "attachment", "The interfaces of an application or a router.",
         [
             KeyGrammar(
                 "in", .oneOf([.name, .mapping(leg)]), "The interface that requests reach it on.", required: true),

@@ -33,8 +33,9 @@ extension PlanBuilder {
             process.environment.merge(environment(index)) { _, own in own }
             return NodePlan(
                 name: raw.name.value, kind: raw.kind, type: raw.type, line: raw.name.position.line,
-                namespace: "\(name)-\(raw.name.value)", legs: legPlans, loopback: served[index] ?? [], local: localPrefixes(index),
-                routes: routes(index, served[index] ?? []), sysctls: sysctls(index), hosts: raw.hosts, process: process)
+                namespace: DerivedNames.namespace(topology: name, node: raw.name.value), legs: legPlans,
+                loopback: served[index] ?? [], local: localPrefixes(index), routes: routes(index, served[index] ?? []),
+                sysctls: sysctls(index), hosts: raw.hosts, process: process)
         }
     }
 
@@ -51,7 +52,7 @@ extension PlanBuilder {
     }
 
     /// The service addresses that terminal applications with a MAC send address answer for.
-    private func servedAddresses() -> [Int: [IPAddress]] {
+    func servedAddresses() -> [Int: [IPAddress]] {
         var served: [Int: [IPAddress]] = [:]
         for service in services {
             guard let end = service.chain.last, file.nodes[end].kind == .application,

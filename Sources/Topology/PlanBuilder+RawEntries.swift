@@ -47,7 +47,11 @@ extension PlanBuilder {
                         sourceMAC: sourceMAC, source: source, destination: destination, servicePort: port,
                         rewriteSource: raw.rewriteSource?.value, targets: targets, counter: entries.count))
                 origins.append(
-                    EntryOrigin(position: raw.position, label: "entry \(quoted(raw.name.value))", service: nil))
+                    EntryOrigin(
+                        position: raw.position, label: "entry \(quoted(raw.name.value))", service: nil, raw: raw))
+                for (number, target) in raw.targets.enumerated() where target.system != nil {
+                    vouched.insert(TargetPlace(entry: entries.count - 1, target: number))
+                }
             }
         }
     }

@@ -46,11 +46,10 @@ extension PlanBuilder {
             let needed = back.filter { hasTwoSides || raw.kind == .router || !opened.isEmpty || onLink(near, $0) }
             routes += needed.map { RoutePlan(destination: $0, gateway: gateway, leg: 0) }
         }
-        let behindAll = back.contains(everything)
         if let gateway = gateway(far) {
             let place = own.count - 1
             // Where everything lies on the near side, or nowhere, what the far side is asked for is named.
-            if raw.kind == .router && !hasTwoSides || behindAll {
+            if raw.kind == .router && !hasTwoSides || routes.contains(where: { $0.destination == everything }) {
                 let further = (hasTwoSides ? used + opened : opened).flatMap { $0.raw.addresses.map(\.value) }
                 for prefix in further.uniqued() where prefix.family == family && !isOwn(prefix, node) {
                     guard !onLink(far, prefix), !routes.contains(where: { $0.destination == prefix }) else { continue }

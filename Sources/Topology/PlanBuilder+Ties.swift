@@ -110,7 +110,8 @@ extension PlanBuilder {
                 : "give one of them another address or other ports, or an application on interfaces of its own")
     }
 
-    private func describe(_ port: ServicePort) -> String {
+    /// A service port as the file writes it.
+    func describe(_ port: ServicePort) -> String {
         guard let number = port.protocolNumber else { return "any port" }
         let names: [UInt8: String] = [
             1: "icmp", 58: "icmpv6", 6: "tcp", 17: "udp", 132: "sctp", 33: "dccp", 136: "udplite",

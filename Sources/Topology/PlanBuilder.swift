@@ -63,6 +63,8 @@ struct EntryOrigin {
     var service: Int?
     /// The node that the packets come from, -1 for customers.
     var node = -1
+    /// The entry by hand.
+    var raw: RawEntry?
 }
 
 /// Finds what the names of a file stand for, and makes the plan.
@@ -90,6 +92,8 @@ final class PlanBuilder {
     var systems: [DestinationSystemType] = []
     var entries: [Entry] = []
     var origins: [EntryOrigin] = []
+    /// The targets whose system type the file gives itself.
+    var vouched: Set<TargetPlace> = []
     var checks: [CheckPlan] = []
     /// For each link: the number of the host that is tried next.
     var nextFree: [IPPrefix: UInt64] = [:]
@@ -114,6 +118,7 @@ final class PlanBuilder {
         resolveSystems()
         for service in services { checkCarriage(of: service) }
         for service in services { addEntries(of: service) }
+        checkEntryNames()
         for entry in file.entries { addEntries(of: entry) }
         findTies()
         findShadows()
@@ -150,11 +155,6 @@ final class PlanBuilder {
                 continue
             }
             nodeIndex[node.name.value] = index
-            if node.name.value == "fabric" {
-                diagnostics.error(
-                    node.name.position, "\"fabric\" is the name of the namespace that joins the nodes",
-                    mend: "choose another name")
-            }
             if let out = node.outLeg, let inLeg = node.inLeg, out.interface.value == inLeg.interface.value {
                 diagnostics.error(
                     out.interface.position, "`in` and `out` of \(quoted(node.name.value)) are the same interface",
@@ -177,7 +177,8 @@ final class PlanBuilder {
             ResolvedLeg(
                 interface: interface, role: role, mac: names.mac(parts),
                 alias: node.transparent ? names.mac(parts + ["alias"]) : nil,
-                device: GeneratedNames.device(raw.interface.value), position: raw.interface.position))
+                device: GeneratedNames.device(raw.interface.value, besides: legs[index].map(\.device)),
+                position: raw.interface.position))
     }
 
     /// The index of an interface; an unknown one is told.
@@ -257,6 +258,26 @@ final class PlanBuilder {
                     : inner.contains(index) || (!ends.contains(index) && node.outLeg != nil)
                         ? .inlineApplication : .terminalApplication
             }
+        }
+    }
+
+    /// Entries of different services or applications must not have one name: checks could not tell them apart.
+    private func checkEntryNames() {
+        var owners: [String: EntryOrigin] = [:]
+        for (entry, origin) in zip(entries, origins) {
+            guard let owner = owners[entry.name] else {
+                owners[entry.name] = origin
+                continue
+            }
+            guard owner.service != origin.service || owner.node != origin.node else { continue }
+            diagnostics.error(
+                origin.position,
+                owner.service == origin.service
+                    ? "an application of \(origin.label) is called \(quoted("customers")), and its entries would be called "
+                        + "\(quoted(entry.name)) as those of the customers"
+                    : "entries of \(origin.label) and of \(owner.label) on line \(owner.position.line) would both be called "
+                        + quoted(entry.name),
+                mend: owner.service == origin.service ? "rename the application" : "rename one of the two services")
         }
     }
 }

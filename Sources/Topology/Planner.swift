@@ -5,24 +5,39 @@ import Wire
 public enum Planner {
     /// The plan of `file`, named as the file says or as `name` does.
     ///
-    /// - Parameter name: A name from the command line: up to 40 of a-z, 0-9 and `-`.
+    /// - Parameter name: A name from the command line.
     /// - Throws: everything that is wrong with what the file describes, with the lines that collide.
     public static func plan(_ file: TopologyFile, name: String? = nil) throws(TopologyError) -> AppliancePlan {
+        try make(file, name: name).plan
+    }
+
+    /// The plan of `file`, with the paths that its table was proved by.
+    public static func prove(_ file: TopologyFile, name: String? = nil) throws(TopologyError) -> ProvedPlan {
+        let made = try make(file, name: name)
+        return ProvedPlan(plan: made.plan, services: made.builder.provedServices(made.paths))
+    }
+
+    private static func make(
+        _ file: TopologyFile, name: String?
+    ) throws(TopologyError) -> (plan: AppliancePlan, builder: PlanBuilder, paths: [ProvedPath]) {
         let diagnostics = Diagnostics(path: file.path, text: file.text)
-        if let name, !FileReader.isName(name, limit: 40) {
+        if let name, let (fault, mend) = NameForm.fault(of: name) {
             diagnostics.error(
-                file.name.position, "\(quoted(name)) cannot be the name of a topology",
-                mend: "use up to 40 of a-z, 0-9 and -, with a letter or digit first")
+                file.name.position, "\(quoted(name)) cannot be the name of a topology: \(fault)", mend: mend)
         }
         let builder = PlanBuilder(file, name: name, diagnostics)
         builder.resolve()
         try diagnostics.throwIfAny()
         let nodes = builder.nodePlans()
         try diagnostics.throwIfAny()
+        let table = builder.table()
+        let paths = builder.prove(table)
+        try diagnostics.throwIfAny()
         let directory = file.path.lastIndex(of: "/").map { $0 == file.path.startIndex ? "/" : String(file.path[..<$0]) }
-        return AppliancePlan(
+        let plan = AppliancePlan(
             name: builder.name, directory: directory ?? ".", interfaces: builder.interfacePlans(), nodes: nodes,
-            table: builder.table(), checks: builder.checks, workers: file.workers)
+            table: table, checks: builder.checks, workers: file.workers)
+        return (plan, builder, paths)
     }
 }
 

@@ -1,7 +1,7 @@
 /// Finds what was probably meant.
-enum Spelling {
+public enum Spelling {
     /// The candidate with the fewest edits from `word`, where they are few enough to be a slip; the first of equals.
-    static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
+    public static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
         let written = Array(word.lowercased().unicodeScalars.prefix(80))
         var best: (candidate: String, distance: Int)?
         for candidate in candidates {

@@ -39,6 +39,23 @@ extension Located: Sendable where Value: Sendable {}
 extension Located: Equatable where Value: Equatable {}
 extension Located: Hashable where Value: Hashable {}
 
+/// Another place in the file that a mistake has to do with.
+public struct RelatedPlace: Hashable, Sendable {
+    /// Where it is.
+    public var position: SourcePosition
+    /// What it has to do with the mistake.
+    public var label: String
+    /// The line of the file.
+    public var sourceLine: String
+
+    /// Memberwise.
+    public init(position: SourcePosition, label: String, sourceLine: String) {
+        self.position = position
+        self.label = label
+        self.sourceLine = sourceLine
+    }
+}
+
 /// One mistake in a topology file.
 public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
     /// The file, as it was named on the command line.
@@ -51,6 +68,10 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
     public var mend: String?
     /// The line of the file that the mistake is on.
     public var sourceLine: String
+    /// The other lines that it has to do with.
+    public var related: [RelatedPlace]
+    /// A packet that shows what would go wrong, and its way until it does.
+    public var example: String?
 
     /// The line, from 1.
     public var line: Int { position.line }
@@ -58,12 +79,17 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
     public var column: Int { position.column }
 
     /// Memberwise.
-    public init(file: String, position: SourcePosition, message: String, mend: String?, sourceLine: String) {
+    public init(
+        file: String, position: SourcePosition, message: String, mend: String?, sourceLine: String,
+        related: [RelatedPlace] = [], example: String? = nil
+    ) {
         self.file = file
         self.position = position
         self.message = message
         self.mend = mend
         self.sourceLine = sourceLine
+        self.related = related
+        self.example = example
     }
 
     /// `file:line:column: error: message; mend`.
@@ -71,11 +97,41 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
         "\(file):\(line):\(column): error: \(message)" + (mend.map { "; \($0)" } ?? "")
     }
 
-    /// The summary, then the line itself with a caret under the column, as a compiler prints it.
+    /// The summary, then the line itself with a caret under the column, as a compiler prints it; then the example, and
+    /// the other places in the same way.
     public var description: String {
-        guard !sourceLine.isEmpty else { return summary }
-        let padding = sourceLine.unicodeScalars.prefix(column - 1).map { $0 == "\t" ? "\t" : " " }.joined()
-        return "\(summary)\n    \(sourceLine)\n    \(padding)^"
+        var text = summary + Self.shown(sourceLine, column)
+        if let example { text += "\n    example: \(example)" }
+        for place in related {
+            text += "\n\(file):\(place.position.line):\(place.position.column): note: \(place.label)"
+            text += Self.shown(place.sourceLine, place.position.column)
+        }
+        return text
+    }
+
+    /// A line of the file with a caret under the column; of a long line, what is around the column.
+    private static func shown(_ sourceLine: String, _ column: Int) -> String {
+        guard !sourceLine.isEmpty else { return "" }
+        let scalars = Array(sourceLine.unicodeScalars)
+        let start = scalars.count > longestLine ? max(0, min(column - 1, scalars.count) - longestLine / 2) : 0
+        let before = printable(scalars[start..<max(start, min(column - 1, scalars.count))])
+        let line = printable(scalars[start..<min(scalars.count, start + longestLine)])
+        let padding = before.map {
+            $0 == "\t" ? "\t" : String(repeating: " ", count: TextWidth.columns(String($0)))
+        }.joined()
+        let (left, right) = (start > 0 ? "…" : "", start + longestLine < scalars.count ? "…" : "")
+        return "\n    \(left)\(line)\(right)\n    \(left.isEmpty ? "" : " ")\(padding)^"
+    }
+
+    /// In scalars.
+    private static let longestLine = 160
+
+    /// Control characters in a file must not reach the terminal.
+    private static func printable(_ scalars: ArraySlice<Unicode.Scalar>) -> String {
+        var shown = String.UnicodeScalarView()
+        shown.append(
+            contentsOf: scalars.map { $0.properties.generalCategory == .control && $0 != "\t" ? "\u{FFFD}" : $0 })
+        return String(shown)
     }
 }
 
@@ -100,7 +156,7 @@ final class Diagnostics {
     private let path: String
     private let lines: [Substring]
     private var problems: [TopologyProblem] = []
-    private var places: Set<SourcePosition> = []
+    private var positions: Set<SourcePosition> = []
 
     init(path: String, text: String) {
         self.path = path
@@ -134,12 +190,33 @@ final class Diagnostics {
             let last = lines.lastIndex { !$0.isEmpty } ?? 0
             position = SourcePosition(line: last + 1, column: lines[last].unicodeScalars.count + 1)
         }
-        let text = lines[position.line - 1]
-        position.column = min(position.column, text.unicodeScalars.count + 1)
-        guard places.insert(position).inserted else { return }
-        let line = String(text.prefix(400))
+        position.column = min(position.column, lines[position.line - 1].unicodeScalars.count + 1)
+        guard positions.insert(position).inserted else { return }
         problems.append(
-            TopologyProblem(file: path, position: position, message: message, mend: mend, sourceLine: line))
+            TopologyProblem(
+                file: path, position: position, message: message, mend: mend, sourceLine: line(of: position)))
+    }
+
+    /// Notes what a proof found. Several things may be wrong at one place; the same one is noted once.
+    func finding(
+        _ position: SourcePosition, _ message: String, mend: String, related: [(SourcePosition, String)],
+        example: String?
+    ) {
+        positions.insert(position)
+        guard !problems.contains(where: { $0.position == position && $0.message == message }) else { return }
+        var places: [RelatedPlace] = []
+        for (other, label) in related where other != position && !places.contains(where: { $0.position == other }) {
+            places.append(RelatedPlace(position: other, label: label, sourceLine: line(of: other)))
+        }
+        problems.append(
+            TopologyProblem(
+                file: path, position: position, message: message, mend: mend, sourceLine: line(of: position),
+                related: places, example: example))
+    }
+
+    private func line(of position: SourcePosition) -> String {
+        let index = position.line - 1
+        return lines.indices.contains(index) ? String(lines[index].prefix(8192)) : ""
     }
 
     /// Throws what was found, in the order of the text; returns where nothing was.

@@ -1,3 +1,4 @@
+import Foundation
 import Yams
 
 /// Turns the text of a file into a tree of nodes with positions; whatever the text is, it ends, soon.
@@ -7,7 +8,7 @@ enum YAMLText {
     /// What the aliases of a file may make of it, in octets.
     private static let maximumExpansion = 8 << 20
     /// A key that was found twice is replaced by this scalar and those after it; the reader passes over such keys.
-    private static let replaced: ClosedRange<UInt32> = 0xE000...0xE0FF
+    private static let replaced: ClosedRange<UInt32> = 0x10FF00...0x10FFFD
 
     /// True for a key that stands in place of a duplicate, which has been told already.
     static func isReplaced(_ key: String) -> Bool {
@@ -28,7 +29,14 @@ enum YAMLText {
                 mend: "write out what they stand for")
             return nil
         }
-        var text = text
+        if let own = text.unicodeScalars.firstIndex(where: { replaced.contains($0.value) }) {
+            let index = text.unicodeScalars.distance(from: text.startIndex, to: own)
+            diagnostics.error(
+                place(of: index, in: Array(text.unicodeScalars)), "this character has no meaning in any script",
+                mend: "remove it")
+            return nil
+        }
+        var text = withoutControlCharacters(text, diagnostics)
         for round in replaced {
             do {
                 guard let root = try Yams.compose(yaml: text) else {
@@ -38,12 +46,15 @@ enum YAMLText {
                 }
                 return root
             } catch let error as YamlError {
-                guard case .duplicatedKeysInMapping(let keys, let context) = error, let key = keys.first,
+                // What can be told apart from the rest must not hide the mistakes in it.
+                if case .duplicatedKeysInMapping(let keys, let context) = error, let key = keys.first,
                     let without = replaceDuplicate(key, first: context.mark, in: text, round: round, diagnostics)
-                else {
-                    tell(error, text, diagnostics)
-                    return nil
+                {
+                    text = without
+                    continue
                 }
+                tell(error, text, diagnostics)
+                guard let without = replaceIndicator(error, in: text) else { return nil }
                 text = without
             } catch {
                 diagnostics.error(SourcePosition(line: 1, column: 1), "the file cannot be read as YAML: \(error)")
@@ -87,6 +98,50 @@ enum YAMLText {
         }
     }
 
+    /// The text with a letter in place of each control character that YAML has no place for; each is told.
+    private static func withoutControlCharacters(_ text: String, _ diagnostics: Diagnostics) -> String {
+        func isAllowed(_ scalar: Unicode.Scalar) -> Bool {
+            switch scalar.value {
+            case 9, 10, 13, 0x20...0x7E, 0x85, 0xA0...: scalar.value & 0xFFFE != 0xFFFE
+            default: false
+            }
+        }
+        guard !text.unicodeScalars.allSatisfy(isAllowed) else { return text }
+        var position = SourcePosition(line: 1, column: 1)
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            if !isAllowed(scalar) {
+                diagnostics.error(
+                    position, "this is not YAML: control characters are not allowed",
+                    mend: "remove the control character")
+            }
+            result.append(isAllowed(scalar) ? scalar : "x")
+            position =
+                scalar == "\n"
+                ? SourcePosition(line: position.line + 1, column: 1)
+                : SourcePosition(line: position.line, column: position.column + 1)
+        }
+        return String(result)
+    }
+
+    /// The text with a letter in place of a `*` that refers to nothing, or of a character that no text begins with.
+    private static func replaceIndicator(_ error: YamlError, in text: String) -> String? {
+        let mark: Mark
+        switch error {
+        case .composer(_, let problem, let place, _) where problem.contains("undefined alias"): mark = place
+        case .scanner(_, let problem, let place, _) where problem.contains("cannot start any token"): mark = place
+        default: return nil
+        }
+        var scalars = Array(text.unicodeScalars)
+        guard let index = offset(of: mark, in: scalars), ["*", "@", "`", "%"].contains(scalars[index]) else {
+            return nil
+        }
+        scalars[index] = "x"
+        var result = String.UnicodeScalarView()
+        result.append(contentsOf: scalars)
+        return String(result)
+    }
+
     private static func hint(_ problem: String) -> String? {
         if problem.contains("mapping values are not allowed") {
             return "put a text that holds \": \" in quotes, or check the indentation"
@@ -103,7 +158,18 @@ enum YAMLText {
         _ key: String, first: Mark, in text: String, round: UInt32, _ diagnostics: Diagnostics
     ) -> String? {
         let scalars = Array(text.unicodeScalars)
-        let wanted = Array(key.unicodeScalars)
+        // Two keys are equal however their accents are composed.
+        let forms = [key, key.precomposedStringWithCanonicalMapping, key.decomposedStringWithCanonicalMapping]
+            .map { Array($0.unicodeScalars) }.uniqued()
+        return forms.lazy.compactMap { wanted in
+            replace(wanted, key, first: first, in: scalars, round: round, diagnostics)
+        }.first
+    }
+
+    private static func replace(
+        _ wanted: [Unicode.Scalar], _ key: String, first: Mark, in scalars: [Unicode.Scalar], round: UInt32,
+        _ diagnostics: Diagnostics
+    ) -> String? {
         guard !wanted.isEmpty, let start = offset(of: first, in: scalars) else { return nil }
         let isQuoted = scalars[start] == "\"" || scalars[start] == "'"
         var candidates: [Int] = []

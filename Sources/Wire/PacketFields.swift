@@ -25,7 +25,7 @@ public enum ICMPMessage: UInt8, Sendable {
 }
 
 /// The addresses, protocol and ports of one packet: the whole one, or the one that an ICMP error quotes.
-public struct FlowFields: Sendable, Equatable {
+public struct FlowFields: Sendable, Hashable {
     /// The packet's source.
     public var source: IPAddress
     /// The packet's destination.

@@ -4,37 +4,38 @@ import ArgumentParser
 /// `tapline down`.
 struct Down: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Take a topology away, also after a crash, also without its file.",
+        abstract: "Take topologies away, also after a crash, also without their files.",
         discussion: """
-            Only what bears Tapline's mark for that name is taken away.
+            Only what bears Tapline's mark for that name is taken away. Of several, all are tried, whatever comes of one.
 
             EXAMPLE
               sudo tapline down four-interface
             """)
 
-    @Argument(help: "The topology's name.", completion: topologyNames)
-    var name: String?
+    @Argument(help: "The topologies' names.", completion: topologyNames)
+    var names: [String] = []
 
     @Flag(help: "Take every topology away.")
     var all = false
 
     func validate() throws {
-        if all == (name != nil) { throw ValidationError("Give either a topology's name or --all.") }
+        if all == !names.isEmpty { throw ValidationError("Give either topologies' names or --all.") }
     }
 
     func run() throws {
         try reporting { () throws(ApplianceError) in
-            guard all else {
-                try takeAway(name ?? "")
-                return
-            }
             try Machine.requireRoot()
             var failure: ApplianceError?
-            for name in StateDirectory.allNames() {
+            for name in all ? StateDirectory.allNames() : names {
                 do throws(ApplianceError) {
                     try takeAway(name)
                 } catch {
-                    if error.status != .name { failure = failure ?? error }
+                    // With --all, one that is not there any more is as it should be.
+                    if all, error.status == .name { continue }
+                    if let failure {
+                        Terminal.error(Terminal.coloured("tapline:", 31, on: 2) + " \(failure)")
+                    }
+                    failure = error
                 }
             }
             if let failure { throw failure }

@@ -7,7 +7,7 @@ struct Logs: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show what the nodes' setup and run commands have written.",
         discussion: """
-            Without a node, the lines of all nodes are shown, each behind the name of its node.
+            Without a node, the lines of all nodes are shown. Those of several stand behind the names of their nodes.
 
             EXAMPLE
               sudo tapline logs four-interface firewall
@@ -17,8 +17,8 @@ struct Logs: ParsableCommand {
     @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String
 
-    @Argument(help: "The node's name.")
-    var node: String?
+    @Argument(help: "Only these nodes.", completion: nodeNames)
+    var nodes: [String] = []
 
     @Flag(name: [.customShort("f"), .long], help: "Go on as more is written, until the topology is gone.")
     var follow = false
@@ -27,18 +27,17 @@ struct Logs: ParsableCommand {
         try reporting { () throws(ApplianceError) in
             try Machine.requireRoot()
             let client = try ApplianceClient(name: name)
-            if let node, !(try client.status().nodes.contains { $0.name == node }),
-                !(try client.loggedNodes().contains(node))
-            {
+            for node in nodes where !(try client.status().nodes.contains { $0.name == node }) {
+                guard !(try client.loggedNodes().contains(node)) else { continue }
                 throw ApplianceError(
                     .name, "there is no node '\(node)' in '\(name)'",
                     mend: "its nodes are: \(try client.status().nodes.map(\.name).joined(separator: ", "))")
             }
             var readers: [String: LogReader] = [:]
             repeat {
-                let shown = if let node { [node] } else { try client.loggedNodes() }
+                let shown = nodes.isEmpty ? try client.loggedNodes() : nodes
                 for logged in shown {
-                    let prefix = node == nil ? "\(logged) | " : ""
+                    let prefix = nodes.count == 1 ? "" : "\(logged) | "
                     var reader =
                         readers[logged] ?? LogReader(path: client.directory.outputPath(logged), prefix: prefix)
                     reader.show()

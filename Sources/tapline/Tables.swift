@@ -32,8 +32,7 @@ struct Tables: ParsableCommand {
 
     private func listing() throws(ApplianceError) -> TableListing {
         let isFile = nameOrFile.contains("/") || nameOrFile.hasSuffix(".yaml") || nameOrFile.hasSuffix(".yml")
-        var isName = false
-        if !isFile { isName = try StateDirectory(name: nameOrFile).exists || access(nameOrFile, F_OK) != 0 }
+        let isName = try StateDirectory(name: nameOrFile).exists || !isFile && access(nameOrFile, F_OK) != 0
         if isName {
             try Machine.requireRoot()
             return try ApplianceClient(name: nameOrFile).tables()

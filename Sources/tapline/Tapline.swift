@@ -1,5 +1,7 @@
 import Appliance
 import ArgumentParser
+import Glibc
+import Topology
 
 /// The command line: one file for each command beside this one.
 @main
@@ -26,6 +28,29 @@ struct Tapline: ParsableCommand {
         version: Machine.version,
         subcommands: [
             Run.self, Test.self, Up.self, Down.self, Status.self, Exec.self, Logs.self, Tables.self, Validate.self,
-            Schema.self, Reload.self, DoctorCommand.self, PruneCommand.self,
+            Schema.self, Reload.self, DoctorCommand.self, PruneCommand.self, Manual.self,
         ])
+
+    /// As the argument parser has it, but for a first word that is no command: that gets a sentence of its own.
+    static func main() {
+        if let word = CommandLine.arguments.dropFirst().first, let sentence = unknown(word) {
+            Terminal.error(Terminal.coloured("tapline:", 31, on: 2) + " \(sentence)")
+            Glibc.exit(Appliance.ExitCode.usage.rawValue)
+        }
+        main(nil)
+    }
+
+    private static func unknown(_ word: String) -> String? {
+        let names = configuration.subcommands.map { $0._commandName } + ["help"]
+        guard !word.hasPrefix("-"), !word.isEmpty, !names.contains(word) else { return nil }
+        let told = "there is no command '\(word)'"
+        if word.contains("/") || word.hasSuffix(".yaml") || word.hasSuffix(".yml") {
+            return "\(told); 'tapline run \(word)' brings that file up, proves it and takes it away"
+        }
+        let shown = configuration.subcommands.filter { $0.configuration.shouldDisplay }.map { $0._commandName }
+        let begun = shown.filter { $0.hasPrefix(word) }
+        if begun.count == 1 { return "\(told); did you mean '\(begun[0])'?" }
+        if let nearest = Spelling.nearest(to: word, among: shown) { return "\(told); did you mean '\(nearest)'?" }
+        return "\(told); 'tapline --help' shows all there are"
+    }
 }

@@ -2,6 +2,7 @@ import Appliance
 import ArgumentParser
 import Glibc
 import Synchronization
+import Topology
 
 /// What is written for people: colours only on a terminal and never with NO_COLOR, one updating line only there too.
 enum Terminal {
@@ -136,10 +137,12 @@ extension CheckReport {
     }
 }
 
-/// Columns of text, each as wide as its widest cell.
+/// Columns of text, each as wide as its widest cell; a cell that is wider than half a screen moves its own row alone.
 struct TextTable {
     private var rows: [[String]]
     private let rightAligned: Set<Int>
+    /// In columns of a terminal.
+    private static let widest = 64
 
     init(_ header: [String], rightAligned: Set<Int> = []) {
         rows = [header]
@@ -150,11 +153,14 @@ struct TextTable {
 
     var lines: [String] {
         let columns = rows.map(\.count).max() ?? 0
-        let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+        let widths = (0..<columns).map { column in
+            rows.map { column < $0.count ? TextWidth.columns($0[column]) : 0 }
+                .filter { $0 <= Self.widest }.max() ?? 0
+        }
         return rows.map { row in
             var line = ""
             for (column, cell) in row.enumerated() {
-                let padding = String(repeating: " ", count: widths[column] - cell.count)
+                let padding = String(repeating: " ", count: max(0, widths[column] - TextWidth.columns(cell)))
                 line += (rightAligned.contains(column) ? padding + cell : cell + padding) + "  "
             }
             while line.last == " " { line.removeLast() }

@@ -19,6 +19,9 @@ struct Validate: ParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
+    @Flag(help: "Tell each mistake in one line, without the line of the file that it is on.")
+    var brief = false
+
     private struct Report: Encodable {
         struct Problem: Encodable {
             var line: Int
@@ -35,7 +38,7 @@ struct Validate: ParsableCommand {
     func run() throws {
         guard json else {
             return try reporting { () throws(ApplianceError) in
-                let plan = try PlanReader.plan(file)
+                let plan = try PlanReader.plan(file, brief: brief)
                 Terminal.out(
                     "\(file): \(plan.name) has \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces, "
                         + "\(plan.table.entries.count) entries and \(plan.checks.count) checks")

@@ -99,6 +99,39 @@ final class ScratchTopology {
         try write(web: web, checks: checks, ports: ports)
     }
 
+    /// One of kernel nodes alone: it comes and goes in an instant, and there is an echo to prove it by.
+    init(small name: String? = nil) throws {
+        self.name = name ?? "t" + String(UInt32.random(in: .min ... .max), radix: 36)
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent(self.name)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        file = folder.appendingPathComponent("topology.yaml").path
+        try Self.small(self.name).write(toFile: file, atomically: true, encoding: .utf8)
+    }
+
+    static func small(_ name: String, web: String = "{ type: web-server, attach: servers }") -> String {
+        """
+        name: \(name)
+        interfaces:
+          customers: { address: 192.0.2.1/24 }
+          servers: { address: 198.18.4.1/24 }
+        customers:
+          alice: { interface: customers }
+          bob: { interface: customers }
+        applications:
+          web: \(web)
+        services:
+          shop: { address: 203.0.113.80, ports: [tcp/80], from: customers, sequence: [web] }
+        checks:
+          - { name: echo comes back, on: alice, run: ping -n -c 1 -W 2 203.0.113.80 }
+        """
+    }
+
+    /// An echo runs through the chain of a small topology, or what `exec` said instead.
+    func echo() throws -> Bool {
+        try CommandLineRun.run("exec", name, "alice", "--", "ping", "-n", "-c", "1", "-W", "5", "203.0.113.80").status
+            == 0
+    }
+
     /// Each connection's octets come back.
     static let answering = """
             run: exec python3 echo.py
@@ -172,10 +205,17 @@ final class ScratchTopology {
 
     /// Nothing of this topology is left on the host.
     func expectGone(sourceLocation: SourceLocation = #_sourceLocation) throws {
+        #expect(try remains() == nil, sourceLocation: sourceLocation)
+    }
+
+    /// What of this topology is left on the host, in words.
+    func remains() throws -> String? {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/run/netns")) ?? []
-        #expect(names.filter { $0.hasPrefix(name) } == [], sourceLocation: sourceLocation)
-        #expect(!FileManager.default.fileExists(atPath: "/run/tapline/\(name)"), sourceLocation: sourceLocation)
-        #expect(try processes() == [], sourceLocation: sourceLocation)
+        var left = names.filter { $0.hasPrefix(name) }.map { "namespace \($0)" }
+        let states = (try? FileManager.default.contentsOfDirectory(atPath: "/run/tapline")) ?? []
+        left += states.filter { $0.hasPrefix(name) }.map { "state of \($0)" }
+        left += try processes().map { "process \($0)" }
+        return left.isEmpty ? nil : left.joined(separator: ", ")
     }
 
     /// Processes that have this topology's variables or name in what they were started with.

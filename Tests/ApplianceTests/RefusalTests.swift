@@ -49,21 +49,14 @@ struct RefusalTests {
             told.errors == "tapline: there is no topology 'no-such-topology'; 'tapline status' lists all there are\n")
     }
 
-    @Test("a name that is none", .enabled(if: isRoot), arguments: ["../etc", "", "a b", ".hidden"])
+    @Test("a name that is none", .enabled(if: isRoot), arguments: ["", "a\nb", "\u{7F}"])
     func impossibleName(_ name: String) throws {
         #expect(try CommandLineRun.run("down", name).status == 64)
     }
 
-    @Test("without root: one sentence", .enabled(if: isRoot))
+    @Test("without root: a file's entries are shown", .enabled(if: isRoot))
     func withoutRoot() throws {
         let topology = try ScratchTopology()
-        for command in ["up \(topology.file)", "run \(topology.file)", "status", "down \(topology.name)"] {
-            let told = try CommandLineRun.shell(
-                "setpriv --reuid=65534 --regid=65534 --clear-groups \(CommandLineRun.tapline) \(command)")
-            #expect(told.status == 4, "\(command): \(told.errors)")
-            #expect(told.errors.split(separator: "\n").count == 1)
-            #expect(told.errors.contains("run it with sudo"))
-        }
         let tables = try CommandLineRun.shell(
             "setpriv --reuid=65534 --regid=65534 --clear-groups \(CommandLineRun.tapline) tables \(topology.file)")
         #expect(tables.status == 0)

@@ -231,16 +231,22 @@ private func plan(_ text: String) throws -> AppliancePlan {
         #expect(plan.interfaces[0].mtu == 9000)
         #expect(plan.directory == ".")
         #expect(plan.checks.map(\.name) == ["runs", "fails", "logs", "drops"])
+        let steps = plan.checks.map(\.steps[0])
         #expect(
-            plan.checks[0].subject
-                == .command(node: "c", command: "echo hi", status: 0, output: TextExpectation(contains: ["hi"])))
-        #expect(plan.checks[0].within == 120_000)
-        #expect(plan.checks[0].timeout == 500)
-        #expect(
-            plan.checks[1].subject
+            steps[0].action
                 == .command(
-                    node: "c", command: "false", status: 1,
-                    output: TextExpectation(contains: ["a", "b"], lacks: ["c"], matches: "x+")))
-        #expect(plan.checks[3].subject == .drops(reason: "no-service", frames: NumberExpectation(.equal, 0)))
+                    CommandPlan(node: "c", command: "echo hi"),
+                    CommandExpectation(output: TextExpectation(contains: ["hi"]))))
+        #expect(steps[0].within == 120_000)
+        #expect(steps[0].timeout == 500)
+        #expect(
+            steps[1].action
+                == .command(
+                    CommandPlan(node: "c", command: "false"),
+                    CommandExpectation(
+                        status: NumberExpectation(.equal, 1),
+                        output: TextExpectation(contains: ["a", "b"], lacks: ["c"], matches: ["x+"]))))
+        #expect(
+            steps[3].action == .drops(reason: "no-service", frames: NumberExpectation(.equal, 0), .start))
     }
 }

@@ -235,8 +235,9 @@ struct clinux_bind {
 
 struct clinux_node_init {
     int network_namespace;
-    /// Shown at its own path inside the node's private /run; NULL for none.
+    /// Shown at their own paths inside the node's private /run, where they are in /run; NULL for none.
     const char *directory;
+    const char *topology_directory;
     /// Bound over their targets; a target that the host does not have is skipped.
     const struct clinux_bind *binds;
     size_t bind_count;

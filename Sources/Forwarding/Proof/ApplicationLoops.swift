@@ -1,0 +1,153 @@
+import Wire
+
+/// Finds circles that no customer's packet need enter: what an application says of its own accord may run in them.
+///
+/// Which packets might come back to where they were is read off the entries by their overlaps; a packet of each such
+/// class is then followed for real. Entries of services have no such circles, so the search starts at those by hand.
+extension Proof {
+    /// What packets may be at a place; nil stands for any.
+    private struct Box: Hashable {
+        var source: IPPrefix?
+        var destination: IPPrefix?
+        var number: UInt8?
+
+        /// What of the box an entry matches, ports aside.
+        func narrowed(to entry: Entry) -> Box? {
+            guard let source = Self.meet(source, entry.source), let destination = Self.meet(destination, entry.destination)
+            else { return nil }
+            if let from = source.prefix, let to = destination.prefix, from.family != to.family { return nil }
+            if let number, let other = entry.servicePort.protocolNumber, number != other { return nil }
+            return Box(
+                source: source.prefix, destination: destination.prefix,
+                number: number ?? entry.servicePort.protocolNumber)
+        }
+
+        private struct Meeting { var prefix: IPPrefix? }
+
+        private static func meet(_ left: IPPrefix?, _ right: IPPrefix?) -> Meeting? {
+            guard let left, let right else { return Meeting(prefix: left ?? right) }
+            if left.contains(right) { return Meeting(prefix: right) }
+            return right.contains(left) ? Meeting(prefix: left) : nil
+        }
+    }
+
+    /// A place that packets may come to.
+    private struct Place: Hashable {
+        var emitter: Emitter
+        var box: Box
+        /// What the box was at the start, as far as is known: a rewrite ends that.
+        var start: Box
+        var isRewritten: Bool
+    }
+
+    private struct Scope: Hashable {
+        var interface: Int
+        var mac: MACAddress?
+    }
+
+    mutating func findLoopsOfApplications() {
+        let entries = world.table.entries
+        let starts = entries.indices.filter { world.owner(of: $0) == nil && entries[$0].kind == .sequencing }
+        guard !starts.isEmpty else { return }
+        var scopes: [Scope: [Int]] = [:]
+        for (index, entry) in entries.enumerated() {
+            scopes[Scope(interface: entry.receivedInterface, mac: entry.sourceMAC), default: []].append(index)
+        }
+        for index in starts {
+            for emitter in emitters(of: entries[index]) { search(from: index, emitter, scopes) }
+        }
+    }
+
+    private func emitters(of entry: Entry) -> [Emitter] {
+        if let mac = entry.sourceMAC, world.stations.leg(mac, on: entry.receivedInterface) == nil {
+            return [Emitter(node: nil, interface: entry.receivedInterface, mac: mac)]
+        }
+        return world.stations.on[entry.receivedInterface].filter { leg in
+            let node = world.nodes[leg.node]
+            return node.system != .customer && !node.isSilenced
+        }.map { world.stations.emitter($0) }.filter { entry.sourceMAC == nil || entry.sourceMAC == $0.mac }
+    }
+
+    private mutating func search(from index: Int, _ start: Emitter, _ scopes: [Scope: [Int]]) {
+        let entries = world.table.entries
+        guard let box = Box().narrowed(to: entries[index]) else { return }
+        var seen: Set<Place> = []
+        var tried: Set<Box> = []
+        var pending = onward(from: Place(emitter: start, box: box, start: box, isRewritten: false), by: index)
+        while let place = pending.popLast() {
+            guard seen.insert(place).inserted else { continue }
+            if place.emitter == start, tried.insert(place.start).inserted,
+                confirm(index, start, place.start)
+            {
+                return
+            }
+            let (interface, mac) = (place.emitter.interface, place.emitter.mac)
+            for scope in [Scope(interface: interface, mac: mac), Scope(interface: interface, mac: nil)] {
+                for next in scopes[scope] ?? [] {
+                    guard let box = place.box.narrowed(to: entries[next]) else { continue }
+                    var narrowed = place
+                    narrowed.box = box
+                    if !place.isRewritten { narrowed.start = box }
+                    pending += onward(from: narrowed, by: next)
+                }
+            }
+        }
+    }
+
+    /// Where an entry's copies of a box's packets are emitted next.
+    private func onward(from place: Place, by index: Int) -> [Place] {
+        let entry = world.table.entries[index]
+        return entry.targets.indices.compactMap { number -> Place? in
+            var next = place
+            let target = entry.targets[number]
+            var leg: Stations.Leg?
+            if let rewrite = entry.rewriteSource {
+                next.box.source = IPPrefix(host: rewrite)
+                next.isRewritten = true
+            }
+            switch target.address {
+            case .mac(let mac): leg = world.stations.leg(mac, on: target.interface)
+            case .network(let address):
+                leg = world.stations.leg(address, on: target.interface)
+                next.box.destination = IPPrefix(host: address)
+                next.isRewritten = true
+            case .neighbour(let via):
+                // Of a prefix, any host may be meant: those that keep what is for themselves pass nothing on.
+                guard let hop = via else { return nil }
+                leg = world.stations.leg(hop, on: target.interface)
+            }
+            guard let leg else { return nil }
+            let node = world.nodes[leg.node]
+            let isVouched = world.vouched.contains(TargetPlace(entry: index, target: number))
+            switch isVouched ? target.system : node.system {
+            case .customer, .packetingEngine: return nil
+            case .passiveApplication: if !node.mayEmit { return nil }
+            case .inlineApplication, .terminalApplication, .router: break
+            }
+            let far = Stations.Leg(node: leg.node, leg: node.legs.count == 2 ? 1 - leg.leg : leg.leg)
+            next.emitter = world.stations.emitter(far)
+            return next
+        }
+    }
+
+    /// Follows a packet of every class in a box, until one runs in a circle.
+    private mutating func confirm(_ index: Int, _ emitter: Emitter, _ box: Box) -> Bool {
+        let entry = world.table.entries[index]
+        let families = (box.source ?? box.destination).map { [$0.family] } ?? AddressFamily.allCases
+        var port = entry.servicePort
+        if port.protocolNumber == nil, let number = box.number { port = ServicePort(protocolNumber: number) }
+        for family in families {
+            for from in pieces.representatives(in: box.source ?? .everything(family)) {
+                for to in pieces.representatives(in: box.destination ?? .everything(family)) {
+                    let flows = classes.classes(from: from, to: to).flows(from: from, to: to, port, entry.direction)
+                    for flow in flows where world.decide(flow, from: emitter) == .forward(entry: index) {
+                        guard let loop = PacketWalk.follow(flow, from: emitter, in: world).loops.first else { continue }
+                        noteLoop(loop, index)
+                        return true
+                    }
+                }
+            }
+        }
+        return false
+    }
+}

@@ -1,0 +1,192 @@
+import Wire
+
+/// The pieces that ranges of ports cut all ports into.
+struct PortPieces {
+    /// Where a piece begins, in order; the first is 0.
+    private(set) var starts: [Int] = [0]
+
+    mutating func cut(_ range: ClosedRange<UInt16>) {
+        insert(Int(range.lowerBound))
+        insert(Int(range.upperBound) + 1)
+    }
+
+    private mutating func insert(_ start: Int) {
+        guard start <= 65535 else { return }
+        let place = self.place(of: start)
+        if starts[place] != start { starts.insert(start, at: place + 1) }
+    }
+
+    /// The index of the piece that a port lies in.
+    private func place(of port: Int) -> Int {
+        var (low, high) = (0, starts.count)
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if starts[middle] <= port { low = middle } else { high = middle }
+        }
+        return low
+    }
+
+    /// One port of each piece within a range: `preferred` for its piece and that piece first, else the piece's lowest.
+    func representatives(in range: ClosedRange<UInt16>, preferring preferred: UInt16) -> [UInt16] {
+        let first = place(of: Int(range.lowerBound))
+        let end = place(of: Int(range.upperBound))
+        let favourite = range.contains(preferred) ? place(of: Int(preferred)) : nil
+        var ports: [UInt16] = []
+        ports.reserveCapacity(end - first + 1)
+        if favourite != nil { ports.append(preferred) }
+        for index in first...end where index != favourite {
+            ports.append(max(UInt16(starts[index]), range.lowerBound))
+        }
+        return ports
+    }
+}
+
+/// How a table tells apart the packets between two addresses.
+struct FlowClasses {
+    /// Of one protocol.
+    struct Ports {
+        /// By the source port of the packets and the destination port of their answers.
+        var source = PortPieces()
+        /// By the destination port of the packets and the source port of their answers.
+        var destination = PortPieces()
+    }
+    /// By protocol: those that entries name.
+    var protocols: [UInt8: Ports] = [:]
+
+    /// A protocol that no entry names, and so stands for all such.
+    var otherProtocol: UInt8 {
+        [6, 17, 1, 253, 254].first { protocols[$0] == nil } ?? (0...252).first { protocols[$0] == nil } ?? 255
+    }
+}
+
+/// Finds how a table tells apart the packets between two addresses, wherever they or their answers turn up in it.
+struct FlowClassIndex {
+    private struct Pair: Hashable {
+        var source: IPPrefix?
+        var destination: IPPrefix?
+    }
+    private struct Addresses: Hashable {
+        var source: IPAddress
+        var destination: IPAddress
+    }
+    /// What an entry contributes.
+    private struct Key: Hashable {
+        var port: ServicePort
+        var direction: ChainDirection
+    }
+    /// The entries with this source and destination that rewrite something, and the ports of all.
+    private struct Members {
+        var ports: Set<Key> = []
+        var rewrites: Set<Int> = []
+    }
+
+    private let entries: [Entry]
+    private var members: [Pair: Members] = [:]
+    private let sources: AddressPieces
+    private let destinations: AddressPieces
+    private var cache: [Addresses: FlowClasses] = [:]
+
+    init(_ entries: [Entry]) {
+        self.entries = entries
+        sources = AddressPieces(entries.compactMap(\.source), excluding: [])
+        destinations = AddressPieces(entries.compactMap(\.destination), excluding: [])
+        for (index, entry) in entries.enumerated() {
+            let pair = Pair(source: entry.source, destination: entry.destination)
+            members[pair, default: Members()].ports.insert(Key(port: entry.servicePort, direction: entry.direction))
+            let rewritesTarget = entry.targets.contains { target in
+                if case .network = target.address { true } else { false }
+            }
+            if rewritesTarget || entry.rewriteSource != nil {
+                members[pair, default: Members()].rewrites.insert(index)
+            }
+        }
+    }
+
+    /// What tells apart packets from `source` to `destination`, here or anywhere on their way.
+    mutating func classes(from source: IPAddress, to destination: IPAddress) -> FlowClasses {
+        let start = Addresses(source: source, destination: destination)
+        if let known = cache[start] { return known }
+        var classes = FlowClasses()
+        // Requests and their answers, with every address that a rewrite may put in.
+        var pending: [(Addresses, isAnswer: Bool)] = [
+            (start, false), (Addresses(source: destination, destination: source), true),
+        ]
+        var seen: [Set<Addresses>] = [[pending[0].0], [pending[1].0]]
+        func add(_ addresses: Addresses, _ isAnswer: Bool) {
+            if seen[isAnswer ? 1 : 0].insert(addresses).inserted { pending.append((addresses, isAnswer)) }
+        }
+        while let (addresses, isAnswer) = pending.popLast() {
+            for found in matching(addresses) {
+                for key in found.ports { cut(key, isAnswer, &classes) }
+                for index in found.rewrites {
+                    let from = entries[index].rewriteSource ?? addresses.source
+                    for target in entries[index].targets {
+                        var to = addresses.destination
+                        if case .network(let network) = target.address { to = network }
+                        guard from.family == to.family else { continue }
+                        add(Addresses(source: from, destination: to), isAnswer)
+                        // Whoever is reached by a request may answer it.
+                        if !isAnswer { add(Addresses(source: to, destination: from), true) }
+                    }
+                }
+            }
+        }
+        cache[start] = classes
+        return classes
+    }
+
+    private func matching(_ addresses: Addresses) -> [Members] {
+        let from: [IPPrefix?] = sources.around(addresses.source) + [nil]
+        let to: [IPPrefix?] = destinations.around(addresses.destination) + [nil]
+        return from.flatMap { source in
+            to.compactMap { members[Pair(source: source, destination: $0)] }
+        }
+    }
+
+    /// The service port is the destination's of a request; of an answer, the two ports have changed places.
+    private func cut(_ key: Key, _ isAnswer: Bool, _ classes: inout FlowClasses) {
+        guard let number = key.port.protocolNumber else { return }
+        if (key.direction == .request) != isAnswer {
+            classes.protocols[number, default: FlowClasses.Ports()].destination.cut(key.port.ports)
+        } else {
+            classes.protocols[number, default: FlowClasses.Ports()].source.cut(key.port.ports)
+        }
+    }
+}
+
+extension FlowClasses {
+    /// One flow of every class that a service port covers.
+    ///
+    /// - Parameter direction: On which side the service port is.
+    func flows(
+        from source: IPAddress, to destination: IPAddress, _ port: ServicePort, _ direction: ChainDirection
+    ) -> [FlowFields] {
+        let numbers = port.protocolNumber.map { [$0] } ?? [otherProtocol] + protocols.keys.sorted()
+        return numbers.flatMap { number -> [FlowFields] in
+            var flow = FlowFields()
+            flow.source = source
+            flow.destination = destination
+            flow.protocolNumber = number
+            guard ServicePort(protocolNumber: number).protocolHasPorts else { return [flow] }
+            let pieces = protocols[number] ?? Ports()
+            // On the way of a request the client's port is any; one from the dynamic range is what it mostly is.
+            let service: (pieces: PortPieces, other: PortPieces) =
+                direction == .request ? (pieces.destination, pieces.source) : (pieces.source, pieces.destination)
+            var flows: [FlowFields] = []
+            let others = service.other.representatives(in: 0...65535, preferring: 50000)
+            let preferred = port.ports == 0...65535 ? 80 : port.ports.lowerBound
+            for port in service.pieces.representatives(in: port.ports, preferring: preferred) {
+                for other in others {
+                    var whole = flow
+                    whole.hasPorts = true
+                    whole.sourcePort = direction == .request ? other : port
+                    whole.destinationPort = direction == .request ? port : other
+                    flows.append(whole)
+                }
+            }
+            // Fragments have no ports.
+            flows.append(flow)
+            return flows
+        }
+    }
+}

@@ -1,0 +1,223 @@
+import Wire
+
+/// Proves a table before it is loaded: no loop, no entry that can never match, an answer for every request, no answer
+/// that is taken for another service's, no send target where nobody is, no packet lost for its size in silence.
+public enum Prover {
+    /// What a proof found.
+    public struct Result: Sendable {
+        /// All that stands in the way of loading the table, at most one of a kind for each entry and place.
+        public var findings: [ProofFinding] = []
+        /// The paths that hold, in the order of the table's entries.
+        public var paths: [ProvedPath] = []
+    }
+
+    /// Proves a table.
+    ///
+    /// One packet is followed for each class of packets that the table can tell apart; which classes there are is read
+    /// off the entries, and every decision is the snapshot's own.
+    ///
+    /// - Throws: What keeps the table from being compiled.
+    public static func prove(_ subject: ProofSubject) throws(TableError) -> Result {
+        let bytes = try TableCompiler.compile(subject.table, generation: 1)
+        let buffer: SnapshotBuffer
+        do throws(SnapshotError) {
+            buffer = try SnapshotBuffer(copying: bytes)
+        } catch {
+            preconditionFailure("the compiler made a snapshot that is refused: \(error)")
+        }
+        var proof = Proof(ProofWorld(subject, buffer))
+        proof.findings += StationChecks(proof.world).findings
+        proof.findings += MTUChecks(proof.world).findings
+        proof.followRequests()
+        proof.findLoopsOfApplications()
+        proof.findDeadEntries()
+        return Result(findings: proof.findings, paths: proof.paths)
+    }
+}
+
+/// The state of one proof.
+struct Proof {
+    /// What makes two findings one.
+    enum FindingKey: Hashable {
+        case loop(Set<Int>)
+        case brokenOff(entry: Int, Emitter)
+        case unanswered(entry: Int, Emitter)
+        case confused(Int, Int)
+    }
+
+    let world: ProofWorld
+    var findings: [ProofFinding] = []
+    var paths: [ProvedPath] = []
+    /// The pieces that everything that is told apart cuts the addresses into.
+    var pieces: AddressPieces
+    var classes: FlowClassIndex
+    let origins: Origins
+    private var seen: Set<FindingKey> = []
+
+    init(_ world: ProofWorld) {
+        self.world = world
+        let entries = world.table.entries
+        classes = FlowClassIndex(entries)
+        var told: Set<IPPrefix> = []
+        var askedOn: Set<Int> = []
+        for entry in entries {
+            if let source = entry.source { told.insert(source) }
+            if let destination = entry.destination { told.insert(destination) }
+            if let rewrite = entry.rewriteSource { told.insert(IPPrefix(host: rewrite)) }
+            for target in entry.targets {
+                switch target.address {
+                case .network(let address): told.insert(IPPrefix(host: address))
+                case .neighbour(nil) where entry.direction == .request: askedOn.insert(target.interface)
+                default: break
+                }
+            }
+        }
+        var all = told
+        for interface in askedOn {
+            // The destination itself says who gets the packet there.
+            all.formUnion(world.table.interfaces[interface].addresses.map(\.prefix))
+            for leg in world.stations.on[interface] {
+                all.formUnion(world.nodes[leg.node].legs[leg.leg].addresses.map { IPPrefix(host: $0) })
+            }
+        }
+        let engine = Set(world.table.interfaces.flatMap { $0.addresses.map(\.address) } + [TableInterface.linkLocal])
+        pieces = AddressPieces(all, excluding: engine)
+        origins = Origins(world, told: AddressPieces(told, excluding: engine), &pieces)
+    }
+
+    mutating func note(_ key: FindingKey, _ finding: @autoclosure () -> ProofFinding) {
+        if seen.insert(key).inserted { findings.append(finding()) }
+    }
+
+    /// Follows every class of packets of every customer to its ends, and its answers back.
+    mutating func followRequests() {
+        for (index, entry) in world.table.entries.enumerated() {
+            guard entry.kind == .distribution || origins.hasCustomers(on: entry.receivedInterface) else { continue }
+            for origin in origins.matching(entry, &pieces) {
+                let everywhere = entry.destination ?? .everything(origin.address.family)
+                guard everywhere.family == origin.address.family else { continue }
+                for destination in pieces.representatives(in: everywhere) {
+                    follow(index, entry, origin, destination, pieces.isRemainder(destination, of: everywhere))
+                }
+            }
+        }
+    }
+
+    private mutating func follow(
+        _ index: Int, _ entry: Entry, _ origin: Origin, _ destination: IPAddress, _ isWhole: Bool
+    ) {
+        let flows = classes.classes(from: origin.address, to: destination)
+            .flows(from: origin.address, to: destination, entry.servicePort, entry.direction)
+        var shown: Set<[Int]> = []
+        for flow in flows where world.decide(flow, from: origin.emitter) == .forward(entry: index) {
+            guard let path = follow(flow, index, origin, isWhole) else { continue }
+            let isFragment = !flow.hasPorts && ServicePort(protocolNumber: flow.protocolNumber).protocolHasPorts
+            if !isFragment, shown.insert((path.request + path.response).map(\.entry)).inserted { paths.append(path) }
+        }
+    }
+
+    /// Follows one request and its answers.
+    ///
+    /// - Returns: The path, where all of it holds.
+    private mutating func follow(_ flow: FlowFields, _ index: Int, _ origin: Origin, _ isWhole: Bool) -> ProvedPath? {
+        let walk = PacketWalk.follow(flow, from: origin.emitter, in: world)
+        var holds = check(walk, index, flow)
+        var response: [ProvedHop] = []
+        if world.table.entries[index].direction == .request, !flow.destination.isMulticast,
+            !flow.destination.isLimitedBroadcast
+        {
+            for end in walk.ends {
+                guard let hops = answer(to: flow, at: end, index, origin) else {
+                    holds = false
+                    continue
+                }
+                for hop in hops where !response.contains(hop) { response.append(hop) }
+            }
+        }
+        // Where nobody has the destination, there is nothing to show.
+        guard holds, walk.losses.isEmpty else { return nil }
+        return ProvedPath(
+            entry: index, customers: origin.members, flow: flow, isWholeDestination: isWhole, request: walk.hops,
+            response: response)
+    }
+
+    /// Notes loops, breaks and confusions of a walk; true where there are none.
+    private mutating func check(_ walk: PacketWalk, _ index: Int, _ flow: FlowFields) -> Bool {
+        for loop in walk.loops { noteLoop(loop, index) }
+        for place in walk.breaks {
+            let trace = ExampleTrace(hops: place.trace, last: place.emitter, flow: place.flow)
+            note(
+                .brokenOff(entry: place.trace.last?.entry ?? index, place.emitter),
+                .brokenOff(entry: index, place.reason, trace))
+        }
+        let isConfused = confusions(walk.hops, of: index, flow)
+        return walk.loops.isEmpty && walk.breaks.isEmpty && !isConfused
+    }
+
+    mutating func noteLoop(_ loop: PacketWalk.Loop, _ index: Int) {
+        note(
+            .loop(Set(loop.circle)),
+            .loop(
+                entry: index, circle: loop.circle,
+                ExampleTrace(hops: loop.trace, last: loop.last, flow: loop.flow)))
+    }
+
+    /// True where an entry made for another service than the first one's decides the packet, fragments aside: those
+    /// follow the lowest port.
+    private mutating func confusions(_ hops: [ProvedHop], of index: Int, _ flow: FlowFields) -> Bool {
+        guard let own = world.owner(of: index) else { return false }
+        if !flow.hasPorts, ServicePort(protocolNumber: flow.protocolNumber).protocolHasPorts { return false }
+        for (place, hop) in hops.enumerated() {
+            guard let other = world.owner(of: hop.entry), other != own else { continue }
+            let trace = ExampleTrace(hops: Array(hops[...place]), last: hop.emitter, flow: hop.flow)
+            note(.confused(own, other), .confused(entry: index, other: hop.entry, trace))
+            return true
+        }
+        return false
+    }
+
+    /// Follows the answer of a request's end.
+    ///
+    /// - Returns: Its hops, none where nothing has to come back; nil where it does not reach who asked.
+    private mutating func answer(
+        to flow: FlowFields, at end: PacketWalk.End, _ index: Int, _ origin: Origin
+    ) -> [ProvedHop]? {
+        // A station that is known by its network address alone: which entries know its answers cannot be said.
+        if end.holder.node == nil, end.holder.mac.isZero { return [] }
+        let back = end.flow.reversed
+        let walk = PacketWalk.follow(back, from: end.holder, in: world, isAnswer: true)
+        for loop in walk.loops { noteLoop(loop, index) }
+        let isConfused = confusions(walk.hops, of: index, flow)
+        let arrived = walk.ends.filter { $0.holder.node == origin.members[0] }
+        if arrived.contains(where: { $0.flow == flow.reversed }) { return isConfused ? nil : walk.hops }
+        let request = ExampleTrace(hops: end.trace, last: end.holder, flow: end.flow)
+        var answer = ExampleTrace(hops: walk.hops, last: nil, flow: back)
+        let failure: AnswerFailure
+        if let found = arrived.first {
+            answer = ExampleTrace(hops: found.trace, last: found.holder, flow: found.flow)
+            failure =
+                found.flow.source != flow.destination
+                ? .wrongAddress(expected: flow.destination, found: found.flow.source)
+                : .wrongAddress(expected: flow.source, found: found.flow.destination)
+        } else if let place = walk.breaks.first {
+            answer = ExampleTrace(hops: place.trace, last: place.emitter, flow: place.flow)
+            failure = .dropped(place.reason)
+        } else if !walk.loops.isEmpty {
+            return nil
+        } else if let loss = walk.losses.first {
+            answer = ExampleTrace(hops: loss.trace, last: nil, flow: loss.flow)
+            failure = .nobody(interface: loss.interface, loss.address)
+        } else if let found = walk.ends.first {
+            answer = ExampleTrace(hops: found.trace, last: found.holder, flow: found.flow)
+            failure = found.holder.node.map { .wrongNode($0) } ?? .nobody(interface: found.holder.interface, nil)
+        } else {
+            // Only copies to passive applications: the answer ends with the last of its hops.
+            failure = .nobody(interface: walk.hops.last?.copies.first?.interface ?? end.holder.interface, nil)
+        }
+        let place = answer.last ?? answer.hops.last?.emitter ?? end.holder
+        note(
+            .unanswered(entry: answer.hops.last?.entry ?? end.trace.last?.entry ?? index, place),
+            .unanswered(entry: index, failure, request: request, answer: answer))
+        return nil
+    }
+}

@@ -1,0 +1,72 @@
+import Foundation
+
+/// Names for the kernel and the file system, made from the names of the file, which may be any text.
+///
+/// Short plain names stand for themselves. Of others a readable beginning is left, and sixteen digits stand for the
+/// whole: the same for the same name, however its accents are composed (NFC).
+public enum DerivedNames {
+    /// A topology's folder, and the beginning of its namespaces' names: at most 41 octets, without blanks, `/` and `:`.
+    /// What was made from a topology's name stands for that topology, too.
+    public static func topology(_ name: String) -> String {
+        isPlain(name, limit: 40) || isDerived(name) ? name : derived(name)
+    }
+
+    /// A node's folder, and the end of its namespace's name: at most 63 octets, without blanks, `/` and `:`.
+    public static func node(_ name: String) -> String {
+        isPlain(name, limit: 63) && name != "fabric" ? name : derived(name)
+    }
+
+    /// The namespace of a node.
+    public static func namespace(topology name: String, node: String) -> String {
+        "\(topology(name))-\(self.node(node))"
+    }
+
+    /// The namespace of a topology's bridges.
+    public static func fabric(topology name: String) -> String { "\(topology(name))-fabric" }
+
+    /// Another name for a namespace of a topology, where the first is another topology's: `a` with a node `b-c` and `a-b`
+    /// with a node `c` want the same.
+    public static func alternate(_ namespace: String, topology name: String) -> String {
+        "\(namespace)_\(digits([topology(name), namespace]))"
+    }
+
+    /// Letters, digits, `-` and `.`, not first, of ASCII.
+    private static func isPlain(_ name: String, limit: Int) -> Bool {
+        let octets = Array(name.utf8)
+        guard let first = octets.first, octets.count <= limit, isAlphanumeric(first) else { return false }
+        return octets.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".") }
+    }
+
+    static func isAlphanumeric(_ octet: UInt8) -> Bool {
+        (0x30...0x39).contains(octet) || (0x41...0x5A).contains(octet) || (0x61...0x7A).contains(octet)
+    }
+
+    /// Longest readable beginning, in octets.
+    private static let readableLimit = 24
+
+    private static func derived(_ name: String) -> String {
+        let composed = name.precomposedStringWithCanonicalMapping
+        var readable = ""
+        for character in composed {
+            let isReadable = character.isLetter || character.isNumber
+            let next = isReadable ? String(character) : readable.isEmpty || readable.last == "-" ? "" : "-"
+            guard readable.utf8.count + next.utf8.count <= readableLimit else { break }
+            readable += next
+        }
+        while readable.last == "-" { readable.removeLast() }
+        return "\(readable)_\(digits([composed]))"
+    }
+
+    /// True for what `derived` makes.
+    private static func isDerived(_ name: String) -> Bool {
+        let parts = name.split(separator: "_", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[0].utf8.count <= readableLimit, parts[1].utf8.count == 16 else { return false }
+        return parts[1].utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+            && parts[0].allSatisfy { $0.isLetter || $0.isNumber || $0 == "-" }
+    }
+
+    private static func digits(_ parts: [String]) -> String {
+        let text = String(GeneratedNames.hash(parts), radix: 16)
+        return String(repeating: "0", count: 16 - text.count) + text
+    }
+}

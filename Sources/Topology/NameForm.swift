@@ -1,0 +1,53 @@
+import Wire
+
+/// What a name in the file may be: any text of any script that people can read and tell from others.
+enum NameForm {
+    /// What makes a text no name, as the end of a sentence, and the mend; nil for a name.
+    static func fault(of text: String, isNode: Bool = false) -> (fault: String, mend: String)? {
+        let scalars = text.unicodeScalars
+        guard let first = scalars.first, let last = scalars.last else {
+            return ("it is empty", "write a name")
+        }
+        if let control = scalars.first(where: isControl) {
+            return ("it holds the control character \(code(control))", "remove it")
+        }
+        if let turn = scalars.first(where: turnsText) {
+            return (
+                "it holds \(code(turn)), which changes the order in which what follows is shown",
+                "remove that character"
+            )
+        }
+        if first.properties.isWhitespace || last.properties.isWhitespace {
+            return ("it begins or ends with a blank", "remove the blank")
+        }
+        if visible(text).isEmpty { return ("nothing of it can be seen", "write a name that can be read") }
+        if isNode, text == "any" || InterfaceAddress(text) != nil || MACAddress(text) != nil {
+            return ("entries take it for an address", "choose a name that is no address")
+        }
+        return nil
+    }
+
+    /// The text without what is not seen: two names of one kind must not be the same without it.
+    static func visible(_ text: String) -> String {
+        var seen = String.UnicodeScalarView()
+        seen.append(contentsOf: text.unicodeScalars.filter { !$0.properties.isDefaultIgnorableCodePoint })
+        return String(seen)
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .lineSeparator, .paragraphSeparator: true
+        default: false
+        }
+    }
+
+    /// Embeddings, overrides and isolates (UAX #9); the plain marks of direction are part of some scripts' spelling.
+    private static func turnsText(_ scalar: Unicode.Scalar) -> Bool {
+        (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
+    }
+
+    private static func code(_ scalar: Unicode.Scalar) -> String {
+        let digits = String(scalar.value, radix: 16, uppercase: true)
+        return "U+" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+    }
+}

@@ -1,0 +1,154 @@
+import Forwarding
+import Wire
+
+/// A plan, and the paths that its table was proved by.
+public struct ProvedPlan: Sendable {
+    /// The plan.
+    public var plan: AppliancePlan
+    /// For each service in the order of the file, then for each distribution entry by hand: its paths.
+    public var services: [ProvedService]
+}
+
+/// A service, or an entry by hand, with the paths of its packets.
+public struct ProvedService: Sendable, Hashable {
+    /// Its name.
+    public var name: String
+    /// The line of the file.
+    public var line: Int
+    /// True for an entry by hand.
+    public var isByHand: Bool
+    /// Its paths: those that differ in customers, addresses or ports alone are one.
+    public var paths: [ServicePath]
+}
+
+/// The way of a request and of its answers, hop by hop.
+public struct ServicePath: Sendable, Hashable {
+    /// The nodes whose packets take it.
+    public var customers: [String]
+    /// The addresses and prefixes that they send to; `any` where the entry asks for none.
+    public var destinations: [String]
+    /// The service ports.
+    public var servicePorts: [String]
+    /// The request's hops.
+    public var request: [PathHop]
+    /// The hops of the answers; none where only passive applications are reached.
+    public var response: [PathHop]
+}
+
+/// One step of a path through the engine.
+public struct PathHop: Sendable, Hashable {
+    /// The nodes that the packet may come from: the customers, or one other.
+    public var from: [String]
+    /// The interface that it comes in on.
+    public var receivedInterface: String
+    /// The entry that takes it.
+    public var entry: String
+    /// What its source is rewritten to.
+    public var rewriteSource: String?
+    /// Where it goes.
+    public var copies: [PathCopy]
+}
+
+/// One copy of a hop.
+public struct PathCopy: Sendable, Hashable {
+    /// The nodes that it may reach: the customers, or one other; none where the file names nobody there.
+    public var to: [String]
+    /// The send interface.
+    public var sendInterface: String
+    /// The address that the destination is rewritten to.
+    public var rewriteDestination: String?
+    /// True for a copy that a passive application keeps.
+    public var isPassive: Bool
+}
+
+extension PlanBuilder {
+    /// The paths of a proof by service, those alike joined.
+    func provedServices(_ paths: [ProvedPath]) -> [ProvedService] {
+        var order: [ServiceKey] = []
+        var members: [ServiceKey: PathGroups] = [:]
+        for path in paths {
+            let key = origins[path.entry].service.map { ServiceKey.service($0) } ?? .entry(origins[path.entry].position)
+            if members[key] == nil {
+                order.append(key)
+                members[key] = PathGroups()
+            }
+            members[key]?.add(path, self)
+        }
+        return order.sorted().map { key in
+            let groups = members[key] ?? PathGroups()
+            let entry = groups.firstEntry
+            let origin = origins[entry]
+            let name = origin.service.map { file.services[$0].name.value } ?? entries[entry].name
+            return ProvedService(
+                name: name, line: origin.position.line, isByHand: origin.service == nil, paths: groups.paths)
+        }
+    }
+
+    /// Services in the order of the file, then entries by hand.
+    private enum ServiceKey: Hashable, Comparable {
+        case service(Int)
+        case entry(SourcePosition)
+    }
+
+    /// Paths of one service while those alike are joined.
+    private struct PathGroups {
+        private var index: [Signature: Int] = [:]
+        private(set) var paths: [ServicePath] = []
+        private(set) var firstEntry = 0
+        private var seen: [(customers: Set<String>, destinations: Set<String>, ports: Set<String>)] = []
+
+        /// What a path is but for its customers, addresses and ports.
+        private struct Signature: Hashable {
+            var request: [PathHop]
+            var response: [PathHop]
+        }
+
+        mutating func add(_ path: ProvedPath, _ builder: PlanBuilder) {
+            if paths.isEmpty { firstEntry = path.entry }
+            let signature = Signature(
+                request: path.request.map { builder.hop($0, path.customers) },
+                response: path.response.map { builder.hop($0, path.customers) })
+            let number: Int
+            if let known = index[signature] {
+                number = known
+            } else {
+                number = paths.count
+                index[signature] = number
+                paths.append(
+                    ServicePath(
+                        customers: [], destinations: [], servicePorts: [], request: signature.request,
+                        response: signature.response))
+                seen.append(([], [], []))
+            }
+            for node in path.customers {
+                let name = builder.file.nodes[node].name.value
+                if seen[number].customers.insert(name).inserted { paths[number].customers.append(name) }
+            }
+            let entry = builder.entries[path.entry]
+            let destination =
+                path.isWholeDestination ? entry.destination.map { "\($0)" } ?? "any" : "\(path.flow.destination)"
+            if seen[number].destinations.insert(destination).inserted { paths[number].destinations.append(destination) }
+            let port = entry.servicePort.protocolNumber == nil ? "any" : builder.describe(entry.servicePort)
+            if seen[number].ports.insert(port).inserted { paths[number].servicePorts.append(port) }
+        }
+    }
+
+    /// A hop by names; the customers of the path are left away, as others may share it.
+    private func hop(_ hop: ProvedHop, _ customers: [Int]) -> PathHop {
+        func names(_ node: Int?) -> [String] {
+            guard let node, !customers.contains(node) else { return [] }
+            return [file.nodes[node].name.value]
+        }
+        let entry = entries[hop.entry]
+        return PathHop(
+            from: names(hop.emitter.node), receivedInterface: file.interfaces[hop.emitter.interface].name.value,
+            entry: entry.name, rewriteSource: entry.rewriteSource?.description,
+            copies: hop.copies.map { copy in
+                var network: String?
+                if case .network(let address) = copy.address { network = address.description }
+                return PathCopy(
+                    to: names(copy.node), sendInterface: file.interfaces[copy.interface].name.value,
+                    rewriteDestination: network, isPassive: copy.isPassive)
+            })
+    }
+}
