@@ -21,7 +21,8 @@ enum Wireshark {
         try capture.write(to: path)
         defer { unlink(path) }
         let verifies = capture.linkType == Capture.ethernet ? "TRUE" : "FALSE"
-        var command = "HOME=/nonexistent tshark -r \(path) -T fields -E separator='|' -e frame.number -e _ws.malformed"
+        var command =
+            "HOME=/nonexistent tshark -r \(path) -T fields -E separator='|' -e _ws.malformed -e ip.len -e ipv6.plen"
         for field in checksums { command += " -e \(field)" }
         for name in ["ip", "tcp", "udp"] {
             command += " -o \(name).check_checksum:\(name == "ip" ? "TRUE" : verifies)"
@@ -39,17 +40,28 @@ enum Wireshark {
         }
         let text = String(decoding: output, as: UTF8.self)
         guard pclose(pipe) == 0 else { throw Failure(output: text) }
-        return text.split(separator: "\n").map { line in
-            let fields = line.split(separator: "|", omittingEmptySubsequences: false).map(String.init)
-            var row = Row(isMalformed: fields.count < 2 || !fields[1].isEmpty, wrongChecksums: [], rightChecksums: 0)
-            for (name, values) in zip(checksums, fields.dropFirst(2)) {
-                for value in values.split(separator: ",") {
-                    // 0 is bad, 1 is good, 2 is not verified, 3 is not there.
-                    if value == "0" || value == "Bad" { row.wrongChecksums.append(name) }
-                    if value == "1" || value == "Good" { row.rightChecksums += 1 }
-                }
-            }
-            return row
+        return text.split(separator: "\n", omittingEmptySubsequences: true).map(row)
+    }
+
+    private static func row(_ line: Substring) -> Row {
+        let fields = line.split(separator: "|", omittingEmptySubsequences: false).map(String.init)
+        guard fields.count == 3 + checksums.count else {
+            return Row(isMalformed: true, wrongChecksums: [], rightChecksums: 0)
         }
+        var row = Row(isMalformed: !fields[0].isEmpty, wrongChecksums: [], rightChecksums: 0)
+        // An error that quotes the beginning of a packet: tshark sums what is there of it, and finds it wrong.
+        let isCut = fields[1...2].contains { lengths in
+            let lengths = lengths.split(separator: ",").compactMap { Int($0) }
+            return lengths.count == 2 && lengths[1] > lengths[0]
+        }
+        for (name, values) in zip(checksums, fields.dropFirst(3)) {
+            if isCut, name.hasPrefix("tcp") || name.hasPrefix("udp") { continue }
+            for value in values.split(separator: ",") {
+                // 0 is bad, 1 is good, 2 is not verified, 3 is not there.
+                if value == "0" || value == "Bad" { row.wrongChecksums.append(name) }
+                if value == "1" || value == "Good" { row.rightChecksums += 1 }
+            }
+        }
+        return row
     }
 }

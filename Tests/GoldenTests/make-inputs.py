@@ -94,7 +94,7 @@ customers:
 applications:
   web: { send: network, attach: { in: { interface: inside, address: [198.18.4.9, "2001:db8:14::9"] } } }
 services:
-  site: { address: [203.0.113.80, "2001:db8:cb::80"], ports: [tcp/80, udp/53, icmp], sequence: web }
+  site: { address: [203.0.113.80, "2001:db8:cb::80"], ports: [tcp/80, udp/7777, icmp], sequence: web }
 """
 ALICE, ALICE6, SITE, SITE6 = "192.0.2.10", "2001:db8:2::10", "203.0.113.80", "2001:db8:cb::80"
 WEB, WEB6 = "198.18.4.9", "2001:db8:14::9"
@@ -121,11 +121,11 @@ def network_address(c):
     """The service address becomes the application's and back, in TCP, UDP (with and without a checksum) and ICMP."""
     c.topology(NETWORK)
     for alice, site, web, kind in ((ALICE, SITE, WEB, IP), (ALICE6, SITE6, WEB6, IPv6)):
-        for upper in (TCP(sport=40000, dport=80, flags="S"), UDP(sport=5000, dport=53) / Raw(b"what is it")):
+        for upper in (TCP(sport=40000, dport=80, flags="S"), UDP(sport=41000, dport=7777) / Raw(b"what is it")):
             c.send("outside", c.frame("outside", "alice", kind(src=alice, dst=site) / upper))
-        for upper in (TCP(sport=80, dport=40000, flags="SA"), UDP(sport=53, dport=5000) / Raw(b"it is this")):
+        for upper in (TCP(sport=80, dport=40000, flags="SA"), UDP(sport=7777, dport=41000) / Raw(b"it is this")):
             c.send("inside", c.frame("inside", "web", kind(src=web, dst=alice) / upper))
-    c.send("outside", c.frame("outside", "alice", IP(src=ALICE, dst=SITE) / UDP(sport=5000, dport=53, chksum=0) / b"none"))
+    c.send("outside", c.frame("outside", "alice", IP(src=ALICE, dst=SITE) / UDP(sport=41000, dport=7777, chksum=0) / b"none"))
     c.send("outside", c.frame("outside", "alice", IP(src=ALICE, dst=SITE) / ICMP(id=1, seq=1) / b"echo"))
     c.send("inside", c.frame("inside", "web", IP(src=WEB, dst=ALICE) / ICMP(type=0, id=1, seq=1) / b"echo"))
     c.send("outside", c.frame("outside", "alice", IPv6(src=ALICE6, dst=SITE6) / ICMPv6EchoRequest(id=1, seq=1, data=b"echo")))
@@ -159,9 +159,9 @@ def quoted_packets(c):
 def fragments(c):
     """First and later fragments take one way and are rewritten alike."""
     c.topology(NETWORK)
-    for part in fragment(IP(src=ALICE, dst=SITE, id=77) / UDP(sport=5000, dport=53) / Raw(b"x" * 3000), fragsize=1400):
+    for part in fragment(IP(src=ALICE, dst=SITE, id=77) / UDP(sport=41000, dport=7777) / Raw(b"x" * 3000), fragsize=1400):
         c.send("outside", c.frame("outside", "alice", part))
-    whole = IPv6(src=ALICE6, dst=SITE6) / IPv6ExtHdrFragment(id=7) / UDP(sport=5000, dport=53) / Raw(b"y" * 2500)
+    whole = IPv6(src=ALICE6, dst=SITE6) / IPv6ExtHdrFragment(id=7) / UDP(sport=41000, dport=7777) / Raw(b"y" * 2500)
     for part in fragment6(whole, 1280):
         c.send("outside", c.frame("outside", "alice", part))
 
@@ -213,8 +213,8 @@ def offload(c):
             large = size > 1400
             vnet = struct.pack("<BBHHHH", 1, gso if large else 0, header + 20 if large else 0, 1400 if large else 0, header, 16)
             c.send("outside", c.frame("outside", "alice", packet), vnet)
-    packet = IP(src=WEB, dst=ALICE) / UDP(sport=53, dport=5000, chksum=0) / Raw(b"u" * 3000)
-    packet = IP(src=WEB, dst=ALICE) / UDP(sport=53, dport=5000, chksum=pseudo_sum(bytes(packet), 17, 3008)) / Raw(b"u" * 3000)
+    packet = IP(src=WEB, dst=ALICE) / UDP(sport=7777, dport=41000, chksum=0) / Raw(b"u" * 3000)
+    packet = IP(src=WEB, dst=ALICE) / UDP(sport=7777, dport=41000, chksum=pseudo_sum(bytes(packet), 17, 3008)) / Raw(b"u" * 3000)
     c.send("inside", c.frame("inside", "web", packet), struct.pack("<BBHHHH", 1, 5, 42, 1000, 34, 6))
     # DATA_VALID speaks of the way in alone; a header that lies is dropped.
     plain = c.frame("outside", "alice", IP(src=ALICE, dst=SITE) / TCP(sport=40000, dport=80))
@@ -318,8 +318,8 @@ services:
   internet: { address: [0.0.0.0/0, "::/0"], distribute: [ids, fw], sequence: [fw, isp] }
 """)
     for alice, far, kind in ((ALICE, "93.184.216.34", IP), (ALICE6, "2606:2800:220:1::1", IPv6)):
-        request = kind(src=alice, dst=far) / UDP(sport=5000, dport=53) / Raw(b"out")
-        response = kind(src=far, dst=alice) / UDP(sport=53, dport=5000) / Raw(b"back")
+        request = kind(src=alice, dst=far) / UDP(sport=41000, dport=7777) / Raw(b"out")
+        response = kind(src=far, dst=alice) / UDP(sport=7777, dport=41000) / Raw(b"back")
         c.send("lan", c.frame("lan", "alice", request))
         c.send("beyond", c.frame("beyond", "fw", request))
         c.send("wan", c.frame("wan", "isp", response))

@@ -181,7 +181,8 @@ private func plan(_ text: String) throws -> AppliancePlan {
                 "S back: b src 198.18.0.2 as 203.0.113.9 -> a!via 192.0.2.7",
             ])
         #expect(plan.table.entries[3].targets[0].system == .router)
-        #expect(plan.checks[0].subject == .entry(name: "in", packets: NumberExpectation(.atLeast, 1), bytes: nil))
+        #expect(plan.checks[0].steps[0].action
+                == .entry(name: "in", packets: NumberExpectation(.atLeast, 1), bytes: nil, .start))
     }
 
     @Test func processesAndChecksAreRead() throws {

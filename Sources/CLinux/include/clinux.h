@@ -13,6 +13,11 @@
 #undef __USE_XOPEN
 #include <sys/select.h>
 #pragma pop_macro("__USE_XOPEN")
+// So must the enumeration of whose usage getrusage tells.
+#pragma push_macro("__USE_GNU")
+#undef __USE_GNU
+#include <sys/resource.h>
+#pragma pop_macro("__USE_GNU")
 
 #include <dirent.h>
 #include <errno.h>
@@ -32,7 +37,6 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
