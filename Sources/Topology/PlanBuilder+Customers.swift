@@ -12,7 +12,8 @@ extension PlanBuilder {
                 legs[$0].first?.interface
             }
             let interfaces = Set(used).sorted()
-            if interfaces.isEmpty {
+            // Customers whose interface is not known are told elsewhere.
+            if interfaces.isEmpty, !file.nodes.contains(where: { $0.kind == .customer }) {
                 diagnostics.error(
                     raw.name.position, "service \(quoted(raw.name.value)) has no customers",
                     mend: "add customers, or name an interface in `from`")
@@ -41,7 +42,8 @@ extension PlanBuilder {
                     name.position,
                     "there is no interface, customer, application or router \(quoted(name.value))",
                     mend: Spelling.mend(
-                        for: name.value, among: known + file.interfaces.map(\.name.value), kind: "interfaces and nodes"))
+                        for: name.value, among: known + file.interfaces.map(\.name.value), kind: "interfaces and nodes")
+                )
             }
         }
         service.scopes = scopes.uniqued()
