@@ -121,7 +121,8 @@ extension PlanBuilder {
         case .unknownMAC(let mac, let owner):
             if let owner, let node = owner.node {
                 let name = file.nodes[node].name.value
-                why = "\(mac) on interface \(interface), and it is \(nodeName(node))'s on \(interfaceName(owner.interface))"
+                why =
+                    "\(mac) on interface \(interface), and it is \(nodeName(node))'s on \(interfaceName(owner.interface))"
                 mend =
                     "write { application: \(name), interface: \(file.interfaces[owner.interface].name.value) }"
                 point(node)
@@ -150,7 +151,8 @@ extension PlanBuilder {
         }
         diagnostics.finding(
             position ?? origin.position, "\(entryName(place.entry)) sends to \(why)", mend: mend, related: related,
-            example: "\(sample(place.entry)): sent to interface \(file.interfaces[target.interface].name.value), and nobody "
+            example:
+                "\(sample(place.entry)): sent to interface \(file.interfaces[target.interface].name.value), and nobody "
                 + "takes it")
     }
 
@@ -180,8 +182,11 @@ extension PlanBuilder {
                     + "\(quoted(interface.name.value)) carries \(interface.mtu.value): larger ones pass it unseen",
                 mend: "write `mtu: \(packets)` for interface \(quoted(interface.name.value))",
                 related: [
-                    (received.mtu.position, "the packets come from interface \(quoted(received.name.value)): MTU "
-                        + "\(received.mtu.value)"),
+                    (
+                        received.mtu.position,
+                        "the packets come from interface \(quoted(received.name.value)): MTU "
+                            + "\(received.mtu.value)"
+                    ),
                     (origins[place.entry].position, "\(entryName(place.entry)) sends the copies"),
                 ],
                 example: "a packet of \(packets) octets on interface \(received.name.value): forwarded, and no copy "

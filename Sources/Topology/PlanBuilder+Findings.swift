@@ -18,7 +18,9 @@ extension PlanBuilder {
 
     // MARK: Names
 
-    func nodeName(_ node: Int?) -> String { node.map { quoted(file.nodes[$0].name.value) } ?? "a station without a name" }
+    func nodeName(_ node: Int?) -> String {
+        node.map { quoted(file.nodes[$0].name.value) } ?? "a station without a name"
+    }
 
     func interfaceName(_ interface: Int) -> String { quoted(file.interfaces[interface].name.value) }
 
@@ -87,7 +89,8 @@ extension PlanBuilder {
     private func matched(_ entry: Entry) -> String {
         let source = entry.source.map { " from \($0)" } ?? ""
         let destination = entry.destination.map { " to \($0)" } ?? ""
-        return "\(entry.direction == .request ? "requests" : "responses") of \(describe(entry.servicePort))\(source)\(destination)"
+        return
+            "\(entry.direction == .request ? "requests" : "responses") of \(describe(entry.servicePort))\(source)\(destination)"
     }
 
     private func tellUnanswered(
@@ -190,7 +193,9 @@ extension PlanBuilder {
         let name = sender.map { entry.sourceMAC == nil ? source : "\(file.nodes[$0.node].name.value) (\(source))" }
         let port = entry.servicePort
         let shown =
-            port.ports == 0...65535 ? port : ServicePort(protocolNumber: port.protocolNumber, ports: port.ports.lowerBound...port.ports.lowerBound)
+            port.ports == 0...65535
+            ? port
+            : ServicePort(protocolNumber: port.protocolNumber, ports: port.ports.lowerBound...port.ports.lowerBound)
         return "from \(name ?? source) on interface \(interface.name.value) to \(destination) \(describe(shown))"
             + (isResponse && port.ports != 0...65535 ? " as its source port" : "")
     }

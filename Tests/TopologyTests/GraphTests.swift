@@ -123,10 +123,12 @@ private let crowded: String = {
         for line in lines {
             if let match = line.wholeMatch(of: #/    ([in]\d+)(?:\(\["[^"]*"\]\)|\["[^"]*"\])/#) {
                 declared.insert(String(match.1))
-            } else if let match = line.wholeMatch(of: #/    ([in]\d+) (?:---|(?:==>|-->|-\.->)\|"[^"]*"\|) ([in]\d+)/#) {
+            } else if let match = line.wholeMatch(of: #/    ([in]\d+) (?:---|(?:==>|-->|-\.->)\|"[^"]*"\|) ([in]\d+)/#)
+            {
                 #expect(declared.contains(String(match.1)) && declared.contains(String(match.2)), "\(line)")
                 links += 1
-            } else if let match = line.wholeMatch(of: #/    linkStyle ([\d,]+) stroke:#[0-9a-f]{6},color:#[0-9a-f]{6}/#) {
+            } else if let match = line.wholeMatch(of: #/    linkStyle ([\d,]+) stroke:#[0-9a-f]{6},color:#[0-9a-f]{6}/#)
+            {
                 #expect(match.1.split(separator: ",").allSatisfy { Int($0).map { $0 < links } ?? false }, "\(line)")
             } else {
                 #expect(line.wholeMatch(of: #/    (classDef interface .*|class [i\d,]+ interface)/#) != nil, "\(line)")
@@ -145,7 +147,10 @@ private let crowded: String = {
         #expect(lines.first == "digraph S {" && lines.last == "}")
         let attributes = #/\[\w+=[\w.]+(?:, \w+=[\w.]+)*\]/#
         for line in lines.dropFirst(4).dropLast() {
-            #expect(line.wholeMatch(of: #/    [in]\d+(?: -> [in]\d+)? (\[.*\]);/#).map { $0.1.wholeMatch(of: attributes) != nil } == true, "\(line)")
+            #expect(
+                line.wholeMatch(of: #/    [in]\d+(?: -> [in]\d+)? (\[.*\]);/#).map {
+                    $0.1.wholeMatch(of: attributes) != nil
+                } == true, "\(line)")
         }
     }
 }

@@ -88,7 +88,8 @@ private let refusals: [Refusal] = [
         example: "from fw (", related: [19, 12, 13]),
     Refusal(
         "an entry behind a wider one of the other table", swap: "  sequencing:\n",
-        for: "  sequencing:\n    - { name: all, received-interface: outside, destination: 203.0.113.80, service-port: tcp/80, to: fw }\n",
+        for:
+            "  sequencing:\n    - { name: all, received-interface: outside, destination: 203.0.113.80, service-port: tcp/80, to: fw }\n",
         "16:7",
         "entry \"in\" can never match: entry \"all\" on line 18 takes all that it matches, and sequencing entries go first",
         mend: "narrow the other", example: "on interface outside to 203.0.113.80 tcp/80: decided by all", related: [18]),
@@ -100,7 +101,8 @@ private let refusals: [Refusal] = [
                 - { name: high, received-interface: inside, source: web, destination: 192.0.2.128/25, service-port: udp, to: { application: fw, interface: far } }
                 - { name: dead, received-interface: inside, source: web, destination: 192.0.2.0/24, service-port: udp, to: { application: fw, interface: far } }
 
-            """, "20:7", "entry \"dead\" can never match: entry \"low\" on line 18 and entry \"high\" on line 19 take all",
+            """, "20:7",
+        "entry \"dead\" can never match: entry \"low\" on line 18 and entry \"high\" on line 19 take all",
         mend: "narrow the others", example: "decided by low", related: [18, 19]),
     Refusal(
         "an entry on an interface without nodes",
@@ -115,7 +117,8 @@ private let refusals: [Refusal] = [
         example: "nobody there sends it"),
     Refusal(
         "an entry for a passive application", swap: "  sequencing:\n",
-        for: "  sequencing:\n    - { name: reset, received-interface: near, source: ids, destination: 192.0.2.0/24, to: { interface: outside, neighbour: true } }\n",
+        for:
+            "  sequencing:\n    - { name: reset, received-interface: near, source: ids, destination: 192.0.2.0/24, to: { interface: outside, neighbour: true } }\n",
         "18:56", "\"ids\" is passive, and what it sends is dropped before any entry is looked at",
         mend: "active-responses: true", example: "from ids (192.0.2.10) on interface near", related: [11]),
     Refusal(
@@ -125,12 +128,14 @@ private let refusals: [Refusal] = [
         example: "from 198.18.4.1 on interface outside to 203.0.113.80 tcp/80", related: [13]),
     Refusal(
         "an entry of a family that nobody there has", swap: "  sequencing:\n",
-        for: "    - { name: six, received-interface: outside, destination: \"2001:db8::80\", to: ids }\n  sequencing:\n",
+        for:
+            "    - { name: six, received-interface: outside, destination: \"2001:db8::80\", to: ids }\n  sequencing:\n",
         "17:62", "nobody on interface \"outside\" has an IPv6 address to send from", mend: "address of that family",
         example: "to 2001:db8::80", related: [3]),
     Refusal(
         "an entry for the engine itself", swap: "  sequencing:\n",
-        for: "    - { name: own, received-interface: outside, destination: 192.0.2.1, to: ids }\n  sequencing:\n", "17:62",
+        for: "    - { name: own, received-interface: outside, destination: 192.0.2.1, to: ids }\n  sequencing:\n",
+        "17:62",
         "192.0.2.1 is the engine's own address", mend: "a service address that nobody has",
         example: "to 192.0.2.1 any port: the engine answers it"),
     Refusal(
@@ -146,11 +151,13 @@ private let refusals: [Refusal] = [
     Refusal(
         "an answer that breaks off", swap: line("home"), for: "", "19:7",
         "\"fw\" passes the answers to \"alice\" on, and no entry takes them from interface \"near\"",
-        mend: "received-interface near, source fw", example: "its answer: inside → fw → no entry", related: [16, 12, 13]),
+        mend: "received-interface near, source fw", example: "its answer: inside → fw → no entry",
+        related: [16, 12, 13]),
     Refusal(
         "an answer by the port of the wrong side", swap: "source: web, service-port: tcp/80, direction: response",
         for: "source: web, service-port: tcp/80", "18:7",
-        "no entry takes the answers of \"web\" from interface \"inside\"", mend: "direction response", example: "its answer: web → inside → no entry", related: [19, 13]),
+        "no entry takes the answers of \"web\" from interface \"inside\"", mend: "direction response",
+        example: "its answer: web → inside → no entry", related: [19, 13]),
     Refusal(
         "an answer for another", swap: "{ interface: outside, neighbour: true }", for: "bob", "20:7",
         "the answers to \"alice\" are sent to \"bob\", which did not ask", mend: "neighbour: true",
@@ -179,7 +186,8 @@ private let refusals: [Refusal] = [
     Refusal(
         "customers looked for on another interface", swap: "{ interface: outside, neighbour: true }",
         for: "{ interface: inside, neighbour: true }", "20:139",
-        "sends to whoever has 192.0.2.0/24 on interface \"inside\", which has no such network", mend: "`neighbour: ADDRESS`",
+        "sends to whoever has 192.0.2.0/24 on interface \"inside\", which has no such network",
+        mend: "`neighbour: ADDRESS`",
         example: "to 192.0.2.10 tcp/80 as its source port"),
     Refusal(
         "a bump between two MTUs",
@@ -257,7 +265,8 @@ private let refusals: [Refusal] = [
         // A station that the file does not name, with the system type beside it, and an application that ends here.
         let stranger = byHand.replacing(
             "service-port: tcp/80, to: web }",
-            with: "service-port: tcp/80, to: { interface: inside, mac: \"02:00:00:00:00:01\", system: terminal-application } }"
+            with:
+                "service-port: tcp/80, to: { interface: inside, mac: \"02:00:00:00:00:01\", system: terminal-application } }"
         ).replacing("source: web, service", with: "source: \"02:00:00:00:00:01\", service")
         #expect(problems(stranger).isEmpty)
         let ending = byHand.replacing(line("to-web"), with: "")

@@ -13,7 +13,8 @@ extension Proof {
 
         /// What of the box an entry matches, ports aside.
         func narrowed(to entry: Entry) -> Box? {
-            guard let source = Self.meet(source, entry.source), let destination = Self.meet(destination, entry.destination)
+            guard let source = Self.meet(source, entry.source),
+                let destination = Self.meet(destination, entry.destination)
             else { return nil }
             if let from = source.prefix, let to = destination.prefix, from.family != to.family { return nil }
             if let number, let other = entry.servicePort.protocolNumber, number != other { return nil }
