@@ -75,7 +75,7 @@ struct ProofSimulator {
                         continue
                     }
                     alive.insert(entry)
-                    if node.system != .customer, table.entries[entry].kind == .sequencing {
+                    if node.system != .customer {
                         verdict.circles.formUnion(story(of: flow, from: emitter, isAnswer: false).circles)
                     }
                     if asks(index, leg, flow, entry) { ask(flow, emitter, entry, &verdict) }
@@ -96,7 +96,9 @@ struct ProofSimulator {
         }
         guard entry.kind == .distribution, entry.sourceMAC != nil || !hasCustomers else { return false }
         let own = leg.addresses.filter { entry.source?.contains($0) ?? true }
-        return own.isEmpty ? entry.source != nil : own.contains(flow.source)
+        guard own.isEmpty else { return own.contains(flow.source) }
+        let isAnothers = nodes.contains { $0.legs.contains { $0.addresses.contains(flow.source) } }
+        return entry.source != nil && !isAnothers
     }
 
     private func ask(_ flow: FlowFields, _ emitter: Emitter, _ entry: Int, _ verdict: inout Verdict) {

@@ -110,7 +110,9 @@ struct Origins {
                 !(address.family == .ipv6 && address.isLinkLocal) && (entry.source?.contains(address) ?? true)
                     && (family ?? address.family) == address.family
             }
-            if addresses.isEmpty, let source = entry.source { addresses = pieces.representatives(in: source) }
+            if addresses.isEmpty, let source = entry.source {
+                addresses = pieces.representatives(in: source).filter { world.stations.owner(of: $0) == nil }
+            }
             if node.system == .router, entry.source == nil {
                 // Behind a router lies everything.
                 let families = family.map { [$0] } ?? AddressFamily.allCases
