@@ -12,7 +12,8 @@ extension PlanBuilder {
                 legs[$0].first?.interface
             }
             let interfaces = Set(used).sorted()
-            if interfaces.isEmpty {
+            // Customers whose interface is not known are told elsewhere.
+            if interfaces.isEmpty, !file.nodes.contains(where: { $0.kind == .customer }) {
                 diagnostics.error(
                     raw.name.position, "service \(quoted(raw.name.value)) has no customers",
                     mend: "add customers, or name an interface in `from`")

@@ -11,6 +11,7 @@ extension PlanBuilder {
         var position = origin.position
         var related: [(SourcePosition, String)] = []
         var shown: String?
+        var fate = "nobody there sends it"
         let why: String
         let mend: String
         switch reason {
@@ -45,11 +46,13 @@ extension PlanBuilder {
             }
         case .silencedSource(let node):
             position = sourcePosition
+            fate = "dropped before any entry is looked at"
             why = "\(nodeName(node)) is passive, and what it sends is dropped before any entry is looked at"
             mend = "allow its active responses (`active-responses: true`), or name another source"
             related = [(file.nodes[node].name.position, "\(nodeName(node)) is here")]
         case .silencedInterface:
             position = origin.raw?.received.position ?? origin.position
+            fate = "dropped before any entry is looked at"
             why = "all nodes on interface \(interface) are passive, and what they send is dropped"
             mend = "name another received interface, or allow active responses"
         case .sourceElsewhere(let node):
@@ -67,13 +70,14 @@ extension PlanBuilder {
             related = [(file.interfaces[entry.receivedInterface].name.position, "the interface is here")]
         case .ownAddress(let address):
             position = origin.raw?.destination?.position ?? origin.position
+            fate = "the engine answers it"
             why = "\(address) is the engine's own address, and the engine answers for it itself"
             mend = "choose a service address that nobody has"
         }
         let what = origin.service == nil ? "entry \(quoted(entry.name))" : entryName(index)
         diagnostics.finding(
             position, "\(what) can never match\(portNote(index)): \(why)", mend: mend, related: related,
-            example: shown)
+            example: shown ?? "\(sample(index)): \(fate)")
     }
 
     /// Which of several service ports of one line is meant.
@@ -145,7 +149,8 @@ extension PlanBuilder {
         }
         diagnostics.finding(
             position ?? origin.position, "\(entryName(place.entry)) sends to \(why)", mend: mend, related: related,
-            example: nil)
+            example: "\(sample(place.entry)): sent to interface \(file.interfaces[target.interface].name.value), and nobody "
+                + "takes it")
     }
 
     // MARK: MTU

@@ -167,6 +167,38 @@ extension PlanBuilder {
             + "\(port(flow, direction)): \(way(trace))"
     }
 
+    /// A packet that an entry matches, in words: the example of a mistake that no packet's way shows.
+    func sample(_ index: Int) -> String {
+        let entry = entries[index]
+        let interface = file.interfaces[entry.receivedInterface]
+        let family = (entry.source ?? entry.destination)?.family
+        let sender = legsOn[entry.receivedInterface].first { place in
+            entry.sourceMAC == nil || emitters(place.node).contains { $0.mac == entry.sourceMAC }
+        }
+        let own = sender.map { legs[$0.node][$0.leg].addresses.map(\.address) } ?? []
+        let customer = file.nodes.indices.lazy.filter { self.file.nodes[$0].kind == .customer }
+            .flatMap { self.legs[$0].flatMap(\.addresses) }.map(\.address)
+        func host(_ prefix: IPPrefix?, else known: [IPAddress]) -> String {
+            if let prefix {
+                if let inside = known.first(where: { prefix.contains($0) }) { return inside.description }
+                return (prefix.isHost ? prefix.address : prefix.address.advanced(by: 1)).description
+            }
+            return known.first { family == nil || $0.family == family }?.description ?? "anyone"
+        }
+        let isResponse = entry.direction == .response
+        let isCustomers = sender.map { file.nodes[$0.node].kind == .customer } ?? false
+        let source = host(entry.source, else: isResponse ? [] : isCustomers ? own : Array(customer) + own)
+        let destination = host(entry.destination, else: isResponse ? Array(customer) : [])
+        let name = sender.map { entry.sourceMAC == nil ? source : "\(file.nodes[$0.node].name.value) (\(source))" }
+        let port = entry.servicePort
+        let shown =
+            port.ports == 0...65535 ? port : ServicePort(protocolNumber: port.protocolNumber, ports: port.ports.lowerBound...port.ports.lowerBound)
+        return "from \(name ?? source) on interface \(interface.name.value) to \(destination) \(describe(shown))"
+            + (isResponse && port.ports != 0...65535 ? " as its source port" : "")
+    }
+
+    private func emitters(_ node: Int) -> [Emission] { [emission(node, .request), emission(node, .response)] }
+
     /// The interfaces and nodes of a way, from the first received interface on.
     private func way(_ trace: ExampleTrace) -> String {
         var places: [String] = []
