@@ -78,6 +78,10 @@ let package = Package(
             name: "FuzzProperties", dependencies: ["Wire", "Forwarding", "Engine", "Topology", "TableReading"],
             path: "Tests/Fuzz/Properties", swiftSettings: settings),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzProperties"], swiftSettings: settings),
+        // Captures and a topology in, the expected captures out.
+        .testTarget(
+            name: "GoldenTests", dependencies: ["Topology", "Engine"], exclude: ["Cases", "make-inputs.py"],
+            swiftSettings: settings),
         // Whole topologies through the built programs, judged by real peers.
         .testTarget(name: "IntegrationTests", dependencies: ["tapline", "tapline-engine"], swiftSettings: settings),
     ]

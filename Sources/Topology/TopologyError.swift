@@ -163,9 +163,17 @@ final class Diagnostics {
         lines = Self.lines(of: text)
     }
 
-    /// The lines of a text, as YAML breaks them.
+    /// The lines of a text, as YAML breaks them (YAML 1.1, section 4.1.4).
     static func lines(of text: String) -> [Substring] {
-        text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        text.split(omittingEmptySubsequences: false, whereSeparator: endsLine)
+    }
+
+    /// True for what ends a line in YAML.
+    static func endsLine(_ character: Character) -> Bool {
+        switch character {
+        case "\n", "\r\n", "\r", "\u{85}", "\u{2028}", "\u{2029}": true
+        default: false
+        }
     }
 
     var isEmpty: Bool { problems.isEmpty }
