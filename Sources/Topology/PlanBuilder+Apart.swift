@@ -208,6 +208,9 @@ extension PlanBuilder {
         let node = legsOn[entries[index].receivedInterface].first {
             emission($0.node, .request).mac == entries[index].sourceMAC
         }
+        // A side that is told to be missing, or to be the other one, is why.
+        guard !followsMistakes, node.map({ file.nodes[$0.node].outLeg == nil || legs[$0.node].count > 1 }) ?? true
+        else { return }
         let name = node.map { quoted(file.nodes[$0.node].name.value) } ?? "the application"
         let interface = quoted(file.interfaces[entries[index].receivedInterface].name.value)
         let isAnswer = entries[other].direction == .response
