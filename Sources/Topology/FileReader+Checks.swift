@@ -45,8 +45,8 @@ extension FileReader {
     }
 
     /// True where a key has been told to be none: what else is missing may be what it was meant to be.
-    private func hasStrayKeys(_ fields: Fields, _ grammar: MappingGrammar) -> Bool {
-        let known = Set(grammar.keyNames)
+    private func hasStrayKeys(_ fields: Fields, _ grammars: MappingGrammar...) -> Bool {
+        let known = Set(grammars.flatMap(\.keyNames))
         return fields.pairs.contains { !known.contains($0.key.value) }
     }
 
@@ -159,7 +159,7 @@ extension FileReader {
     }
 
     private func expectsNothing(_ fields: Fields, _ what: String, _ key: String) {
-        guard !hasStrayKeys(fields, Grammar.step), ["expect", "packets", "bytes", "frames"].allSatisfy({ fields[$0] == nil })
+        guard !hasStrayKeys(fields, Grammar.check, Grammar.step), ["expect", "packets", "bytes", "frames"].allSatisfy({ fields[$0] == nil })
         else { return }
         diagnostics.error(fields.position, "the check expects nothing of \(what)", mend: "add `\(key)`")
     }
