@@ -89,7 +89,8 @@ struct ProofSimulator {
     /// True where the packet is one that its sender may want an answer to.
     private func asks(_ index: Int, _ leg: ProofLeg, _ flow: FlowFields, _ number: Int) -> Bool {
         let entry = table.entries[number]
-        guard flow.source != flow.destination else { return false }
+        // Nobody asks itself; an address that is not its own stands for any.
+        if leg.addresses.contains(flow.source), flow.source == flow.destination { return false }
         if nodes[index].system == .customer { return leg.addresses.contains(flow.source) }
         let hasCustomers = nodes.contains { node in
             node.system == .customer && node.legs.contains { $0.interface == leg.interface }
