@@ -106,27 +106,33 @@ extension NetlinkSocket {
         for device in try links() where !known.contains(device.index) && device.kind != nil {
             attempt { () throws(SystemError) in try deleteLink(index: device.index) }
         }
-        // Addresses before the routes that need them; the kernel makes some routes by itself with the addresses.
-        for kind in NetworkPicture.Kind.allCases {
-            let now = try self.picture()
-            let gone = picture.records.subtracting(now.records).filter { $0.kind == kind }
-            let added = now.records.subtracting(picture.records).filter { $0.kind == kind }
-            for record in added where !record.isKernels && record.device.map(except.contains) != true {
-                attempt { () throws(SystemError) in try change(record, isNew: false) }
-            }
-            // A route by way of a gateway needs the route to the gateway first.
-            for record in gone.sorted(by: { !$0.hasGateway && $1.hasGateway })
-            where record.device.map({ except.contains($0) || !known.contains($0) }) != true {
-                attempt { () throws(SystemError) in try change(record, isNew: true) }
+        func putBack(_ isWanted: (NetworkPicture.Record) -> Bool) throws(SystemError) {
+            // Addresses before the routes that need them; the kernel makes some routes by itself with the addresses.
+            for kind in NetworkPicture.Kind.allCases {
+                let now = try self.picture()
+                let gone = picture.records.subtracting(now.records).filter { $0.kind == kind && isWanted($0) }
+                let added = now.records.subtracting(picture.records).filter { $0.kind == kind }
+                for record in added where !record.isKernels && record.device.map(except.contains) != true {
+                    attempt { () throws(SystemError) in try change(record, isNew: false) }
+                }
+                // A route by way of a gateway needs the route to the gateway first.
+                for record in gone.sorted(by: { !$0.hasGateway && $1.hasGateway })
+                where record.device.map({ except.contains($0) || !known.contains($0) }) != true {
+                    attempt { () throws(SystemError) in try change(record, isNew: true) }
+                }
             }
         }
-        // What the kernel makes by itself for a device that comes up takes it a moment.
+        // What the kernel makes by itself for a device that comes up takes it a moment, and is better made by it.
+        try putBack { $0.kind != .address || !$0.isKernels }
+        for _ in 0..<10 where !picture.changes(to: try self.picture(), except: except).isEmpty { usleep(20_000) }
+        failures = []
+        try putBack { _ in true }
         var left = picture.changes(to: try self.picture(), except: except)
-        for _ in 0..<25 where !left.isEmpty {
+        for _ in 0..<10 where !left.isEmpty {
             usleep(20_000)
             left = picture.changes(to: try self.picture(), except: except)
         }
-        return left.isEmpty ? [] : failures + left.filter { _ in failures.isEmpty }
+        return left + (left.isEmpty ? [] : failures)
     }
 
     private func change(_ record: NetworkPicture.Record, isNew: Bool) throws(SystemError) {
