@@ -263,7 +263,7 @@ extension FileReader {
     private func endpoints(_ node: Node?, _ what: String) -> [RawFrameFilter.Endpoint] {
         nodes.list(node).compactMap { element -> RawFrameFilter.Endpoint? in
             guard let written = nodes.text(element, what) else { return nil }
-            if !Self.looksLikeAddress(written.value) { return .node(written) }
+            if !NameForm.looksLikeAddress(written.value) { return .node(written) }
             return nodes.prefix(element, what).map { .prefix($0.value) }
         }
     }

@@ -251,6 +251,7 @@ enum clinux_stage {
     CLINUX_STAGE_MOUNT_PROC,
     CLINUX_STAGE_MOUNT_SYS,
     CLINUX_STAGE_MOUNT_RUN,
+    CLINUX_STAGE_MOUNT_SHARED_MEMORY,
     CLINUX_STAGE_BIND_DIRECTORY,
     CLINUX_STAGE_BIND_FILE,
     CLINUX_STAGE_JOIN_NODE,
@@ -274,6 +275,9 @@ struct clinux_placed_fd {
     int source;
     int target;
 };
+
+/// Numbers of resource limits (asm-generic/resource.h). The header itself would make Swift see two of everything in it.
+enum { CLINUX_LIMIT_FILE_SIZE = 1, CLINUX_LIMIT_CORE = 4, CLINUX_LIMIT_LOCKS = 10 };
 
 /// A resource limit, soft and hard.
 struct clinux_limit {
