@@ -13,6 +13,8 @@ public struct NetworkPicture: Sendable {
         var index: Int32
         var name: String
         var isUp: Bool
+        /// Not told as a change: it follows from other devices.
+        var isRunning: Bool
         var mtu: Int
         var mac: MACAddress?
         var master: Int32?
@@ -35,7 +37,8 @@ extension NetlinkSocket {
     public func picture() throws(SystemError) -> NetworkPicture {
         let devices = try links().map {
             NetworkPicture.Device(
-                index: $0.index, name: $0.name, isUp: $0.isUp, mtu: $0.mtu, mac: $0.mac, master: $0.master)
+                index: $0.index, name: $0.name, isUp: $0.isUp, isRunning: $0.isRunning, mtu: $0.mtu, mac: $0.mac,
+                master: $0.master)
         }
         var records: Set<NetworkPicture.Record> = []
         for kind in NetworkPicture.Kind.allCases {
@@ -122,6 +125,12 @@ extension NetlinkSocket {
                 }
             }
         }
+        // The kernel takes up to a second to see that a device which came up has a carrier again.
+        let running = Set(picture.devices.filter { $0.isRunning && !except.contains($0.index) }.map(\.index))
+        for _ in 0..<75 {
+            guard try links().contains(where: { running.contains($0.index) && $0.isUp && !$0.isRunning }) else { break }
+            usleep(20_000)
+        }
         // What the kernel makes by itself for a device that comes up takes it a moment, and is better made by it.
         try putBack { $0.kind != .address || !$0.isKernels }
         for _ in 0..<10 where !picture.changes(to: try self.picture(), except: except).isEmpty { usleep(20_000) }
@@ -185,7 +194,8 @@ extension NetworkPicture {
         let gone = records.subtracting(other.records).filter { $0.device.map(except.contains) != true }
         let added = other.records.subtracting(records).filter { $0.device.map(except.contains) != true }
         told += gone.filter(\.isTold).map { "the \(names($0)) is gone" }.sorted()
-        told += added.filter { $0.isTold && !$0.isKernels }.map { "there is a new \(names($0))" }.sorted()
+        if told.isEmpty { told += gone.map { "the \(names($0)) is gone" }.sorted() }
+        told += added.filter { !$0.isKernels }.map { "there is a new \(names($0))" }.sorted()
         return told
     }
 }
@@ -231,7 +241,9 @@ extension NetlinkReply {
             guard var header = familyHeader(rtmsg.self) else { return nil }
             if kind == .route {
                 guard header.rtm_protocol <= UInt8(RTPROT_STATIC),
-                    header.rtm_type != UInt8(RTN_MULTICAST), header.rtm_flags & UInt32(RTM_F_CLONED) == 0
+                    header.rtm_type != UInt8(RTN_MULTICAST), header.rtm_flags & UInt32(RTM_F_CLONED) == 0,
+                    // With an address the kernel makes these, and takes them away: nobody else does.
+                    header.rtm_protocol != UInt8(RTPROT_KERNEL) || header.rtm_table != UInt8(RT_TABLE_LOCAL.rawValue)
                 else { return nil }
                 // Whether a next hop is dead or its link without carrier shows by the link.
                 header.rtm_flags &= UInt32(RTNH_F_ONLINK)
@@ -299,7 +311,7 @@ extension NetworkPicture.Record: CustomStringConvertible {
         }
     }
 
-    /// What comes and goes with an address is not told beside it.
+    /// What goes with an address or a device is not told beside it.
     var isTold: Bool { kind != .route || !isKernels }
 
     var description: String {
