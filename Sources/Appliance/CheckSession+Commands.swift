@@ -106,7 +106,9 @@ extension CheckSession {
         for (_, command) in started { command.ended.wait() }
     }
 
-    private func captured(_ plan: CommandPlan, _ node: NodeRuntime, _ timeout: Int) throws(ApplianceError) -> CommandOutcome {
+    private func captured(_ plan: CommandPlan, _ node: NodeRuntime, _ timeout: Int) throws(ApplianceError)
+        -> CommandOutcome
+    {
         let (bounds, entered) = try prepare(plan, node, ProcessMark())
         return try CommandRun.captured(
             plan.command, in: entered.entrance, node: entered.node, timeout: timeout,

@@ -173,7 +173,9 @@ extension NetworkPicture {
             if after.name != device.name { told.append("the device \(device.name) is called \(after.name)") }
             if after.isUp != device.isUp { told.append("the device \(device.name) is \(after.isUp ? "up" : "down")") }
             if after.mtu != device.mtu { told.append("the MTU of \(device.name) is \(after.mtu), not \(device.mtu)") }
-            if after.mac != device.mac, let mac = after.mac { told.append("the MAC address of \(device.name) is \(mac)") }
+            if after.mac != device.mac, let mac = after.mac {
+                told.append("the MAC address of \(device.name) is \(mac)")
+            }
             if after.master ?? 0 != device.master ?? 0 {
                 told.append(
                     after.master ?? 0 == 0
@@ -322,7 +324,8 @@ extension NetworkPicture.Record: CustomStringConvertible {
             return "address " + (address.map { "\($0)/\(octets[1])" } ?? "?")
         case .route:
             let length = octets[1]
-            let destination = address(Int(RTA_DST.rawValue)).map { "\($0)/\(length)" }
+            let destination =
+                address(Int(RTA_DST.rawValue)).map { "\($0)/\(length)" }
                 ?? (family == .ipv4 ? "default" : "default (IPv6)")
             let gateway = address(Int(RTA_GATEWAY.rawValue)).map { " via \($0)" } ?? ""
             let table = attribute(Int(RTA_TABLE.rawValue)).map { $0.withUnsafeBytes { $0.integer(UInt32.self) } }

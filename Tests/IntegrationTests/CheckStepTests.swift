@@ -103,7 +103,9 @@ struct CheckedTopology {
         let check = checks[name]
         #expect(check?.passed == false, "\(name): \(output)", sourceLocation: sourceLocation)
         for part in parts {
-            #expect(check?.details.contains(part) == true, "\(name): \(check?.details ?? "")", sourceLocation: sourceLocation)
+            #expect(
+                check?.details.contains(part) == true, "\(name): \(check?.details ?? "")",
+                sourceLocation: sourceLocation)
         }
     }
 }
@@ -275,7 +277,8 @@ struct CheckedTopology {
             ("IPv4", "203.0.113.1", "203.0.113.2"), ("IPv6", "\"2001:db8:cb::1\"", "\"2001:db8:cb::2\""),
         ] {
             for port in ["tcp/80", "udp/9", "icmp"] {
-                checks += "- { name: rewritten \(family) \(port), packet: { from: alice, to: \(first), port: \(port) }, "
+                checks +=
+                    "- { name: rewritten \(family) \(port), packet: { from: alice, to: \(first), port: \(port) }, "
                 checks += "reaches: [bump, hidden], answer: [bump, alice] }\n"
                 names.append("rewritten \(family) \(port)")
             }
