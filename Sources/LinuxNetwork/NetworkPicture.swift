@@ -113,6 +113,7 @@ extension NetlinkSocket {
             // Addresses before the routes that need them; the kernel makes some routes by itself with the addresses.
             for kind in NetworkPicture.Kind.allCases {
                 let now = try self.picture()
+                let there = Set(now.devices.map(\.index))
                 let gone = picture.records.subtracting(now.records).filter { $0.kind == kind && isWanted($0) }
                 let added = now.records.subtracting(picture.records).filter { $0.kind == kind }
                 for record in added where !record.isKernels && record.device.map(except.contains) != true {
@@ -120,7 +121,7 @@ extension NetlinkSocket {
                 }
                 // A route by way of a gateway needs the route to the gateway first.
                 for record in gone.sorted(by: { !$0.hasGateway && $1.hasGateway })
-                where record.device.map({ except.contains($0) || !known.contains($0) }) != true {
+                where record.device.map({ except.contains($0) || !there.contains($0) }) != true {
                     attempt { () throws(SystemError) in try change(record, isNew: true) }
                 }
             }
@@ -141,7 +142,7 @@ extension NetlinkSocket {
             usleep(20_000)
             left = picture.changes(to: try self.picture(), except: except)
         }
-        return left + (left.isEmpty ? [] : failures)
+        return left.isEmpty ? [] : left + failures.filter { !left.contains($0) }
     }
 
     private func change(_ record: NetworkPicture.Record, isNew: Bool) throws(SystemError) {
@@ -193,7 +194,10 @@ extension NetworkPicture {
             }
             return "\(record)" + (device.map { " on \($0)" } ?? "")
         }
-        let gone = records.subtracting(other.records).filter { $0.device.map(except.contains) != true }
+        // What a device had goes with it, and is not told beside it.
+        let gone = records.subtracting(other.records).filter { record in
+            record.device.map { except.contains($0) || now[$0] == nil } != true
+        }
         let added = other.records.subtracting(records).filter { $0.device.map(except.contains) != true }
         told += gone.filter(\.isTold).map { "the \(names($0)) is gone" }.sorted()
         if told.isEmpty { told += gone.map { "the \(names($0)) is gone" }.sorted() }
