@@ -17,7 +17,7 @@ struct CheckSources: Sendable {
 }
 
 /// How one look at a step came out.
-struct Finding {
+struct StepOutcome {
     var holds: Bool
     /// What was expected and is not so, each after "expected".
     var expected: [String] = []
@@ -27,7 +27,7 @@ struct Finding {
     var isFinal = false
 
     /// It holds.
-    static let held = Finding(holds: true)
+    static let held = StepOutcome(holds: true)
 
     /// It holds where nothing that was expected is missing.
     init(unmet: [String], came: [String], isFinal: Bool = false) {
@@ -58,14 +58,14 @@ struct CheckRunner {
     func run(_ check: CheckPlan) throws(ApplianceError) -> CheckReport {
         let started = monotonicMilliseconds()
         let session = CheckSession(sources)
-        var failure: (step: StepPlan, finding: Finding)?
+        var failure: (step: StepPlan, finding: StepOutcome)?
         do throws(ApplianceError) {
             for step in check.steps where failure == nil {
                 let finding = try hold(step, session)
                 if !finding.holds { failure = (step, finding) }
             }
         } catch {
-            session.endCommands()
+            session.abandon()
             throw error
         }
         let evidence = failure == nil ? [] : session.evidence()
@@ -88,19 +88,19 @@ struct CheckRunner {
     }
 
     /// Looks at a step until it holds or its time is over.
-    private func hold(_ step: StepPlan, _ session: CheckSession) throws(ApplianceError) -> Finding {
+    private func hold(_ step: StepPlan, _ session: CheckSession) throws(ApplianceError) -> StepOutcome {
         let deadline = monotonicMilliseconds() + step.within
         var pause = Self.pauses.lowerBound
         while true {
             try sources.interruption.check()
             let left = deadline - monotonicMilliseconds()
             let timeout = step.within == 0 ? step.timeout : min(step.timeout, max(left, 1000))
-            let finding: Finding
+            let finding: StepOutcome
             do throws(ApplianceError) {
                 finding = try session.look(step.action, timeout)
             } catch {
                 try sources.interruption.check()
-                finding = Finding(holds: false, expected: ["that it can be looked at"], came: ["\(error)"])
+                finding = StepOutcome(holds: false, expected: ["that it can be looked at"], came: ["\(error)"])
             }
             try sources.interruption.check()
             if finding.holds || finding.isFinal || monotonicMilliseconds() + pause >= deadline { return finding }

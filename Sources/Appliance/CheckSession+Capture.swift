@@ -3,26 +3,26 @@ import Topology
 
 extension CheckSession {
     /// Captures on a node's device from now on.
-    func capture(_ place: CapturePlace) throws(ApplianceError) -> Finding {
+    func capture(_ place: CapturePlace) throws(ApplianceError) -> StepOutcome {
         concern(place.node)
         let node = try sources.node(place.node)
         guard let leg = node.plan.legs.first(where: { $0.interface == place.interface }) else {
-            return Finding(holds: false, expected: ["a device on the interface"], came: ["there is none"])
+            return StepOutcome(holds: false, expected: ["a device on the interface"], came: ["there is none"])
         }
         captures[place]?.stop()
         try sources.directory.createNode(place.node)
-        let name = "capture-\(sources.plan.interfaces[place.interface].name).pcap"
         captures[place] = try FrameCapture(
-            on: leg.device, in: node.namespace, path: "\(sources.directory.nodePath(place.node))/\(name)")
+            on: leg.device, in: node.namespace,
+            path: "\(sources.directory.nodePath(place.node))/capture-\(leg.device).pcap")
         return .held
     }
 
     /// Looks at what a capture holds until now.
     func lookAtCapture(
         _ place: CapturePlace, _ filter: FrameFilter, _ frames: NumberExpectation?, _ bytes: NumberExpectation?
-    ) -> Finding {
+    ) -> StepOutcome {
         guard let capture = captures[place] else {
-            return Finding(holds: false, expected: ["a capture of \(place.node)"], came: ["none was begun"])
+            return StepOutcome(holds: false, expected: ["a capture of \(place.node)"], came: ["none was begun"])
         }
         capture.flush()
         let counted = capture.count(filter)
@@ -36,6 +36,6 @@ extension CheckSession {
             if unmet.isEmpty { unmet.append("a whole capture") }
             came.append("\(counted.lost) frames were not captured: more came than it holds")
         }
-        return Finding(unmet: unmet, came: came)
+        return StepOutcome(unmet: unmet, came: came)
     }
 }

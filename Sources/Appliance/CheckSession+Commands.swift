@@ -6,6 +6,7 @@ import Topology
 /// A command that runs beside the steps of its check.
 final class StartedCommand: @unchecked Sendable {
     let plan: CommandPlan
+    let mark = ProcessMark()
     let ended = RaisedFlag()
     private let outcome = Mutex<CommandOutcome?>(nil)
 
@@ -27,7 +28,7 @@ extension CheckSession {
     private static let processBound = 1024
     /// The largest file that a command may write, and the most that it may add to its node's folder, in octets.
     private static let fileBound = 1 << 30
-    private static let folderBound = 512 << 20
+    private static let folderBound = 256 << 20
     /// What must be free where the node's folder is, in octets.
     private static let freeBound = 16 << 20
     /// How long a started command may run at most, in milliseconds: its check ends it long before.
@@ -37,7 +38,7 @@ extension CheckSession {
 
     func run(
         _ plan: CommandPlan, _ expectation: CommandExpectation, _ timeout: Int
-    ) throws(ApplianceError) -> Finding {
+    ) throws(ApplianceError) -> StepOutcome {
         let node = try sources.node(plan.node)
         try remember(node)
         if !plan.alters { kept.insert(plan.node) }
@@ -58,13 +59,13 @@ extension CheckSession {
         return finding
     }
 
-    func start(_ name: String, _ plan: CommandPlan) throws(ApplianceError) -> Finding {
+    func start(_ name: String, _ plan: CommandPlan) throws(ApplianceError) -> StepOutcome {
         let node = try sources.node(plan.node)
         try remember(node)
         if !plan.alters { kept.insert(plan.node) }
         let command = StartedCommand(plan)
         started[name] = command
-        let (bounds, entered) = try prepare(plan, node)
+        let (bounds, entered) = try prepare(plan, node, command.mark)
         let interruption = sources.interruption
         try startThread {
             do throws(ApplianceError) {
@@ -79,9 +80,9 @@ extension CheckSession {
         return .held
     }
 
-    func finish(_ name: String, _ expectation: CommandExpectation, _ timeout: Int) -> Finding {
+    func finish(_ name: String, _ expectation: CommandExpectation, _ timeout: Int) -> StepOutcome {
         guard let command = started[name] else {
-            return Finding(holds: false, expected: ["a command called \(name)"], came: ["it was not started"])
+            return StepOutcome(holds: false, expected: ["a command called \(name)"], came: ["it was not started"])
         }
         let deadline = monotonicMilliseconds() + timeout
         while command.result == nil, monotonicMilliseconds() < deadline, !sources.interruption.isRaised {
@@ -89,7 +90,7 @@ extension CheckSession {
         }
         var outcome = command.result
         if outcome == nil {
-            for (node, mark) in marks where node == command.plan.node { sweep(mark, node) }
+            sweep([command.mark], command.plan.node)
             command.ended.wait()
             outcome = command.result
             outcome?.end = nil
@@ -100,24 +101,23 @@ extension CheckSession {
 
     /// Ends whatever the check has started and that still runs.
     func endCommands() {
-        for (node, mark) in marks { sweep(mark, node) }
-        marks = []
+        for (node, own) in marks { sweep(own, node) }
+        marks = [:]
         for (_, command) in started { command.ended.wait() }
     }
 
     private func captured(_ plan: CommandPlan, _ node: NodeRuntime, _ timeout: Int) throws(ApplianceError) -> CommandOutcome {
-        let (bounds, entered) = try prepare(plan, node)
+        let (bounds, entered) = try prepare(plan, node, ProcessMark())
         return try CommandRun.captured(
             plan.command, in: entered.entrance, node: entered.node, timeout: timeout,
             interruption: sources.interruption, bounds: bounds)
     }
 
     private func prepare(
-        _ plan: CommandPlan, _ node: NodeRuntime
+        _ plan: CommandPlan, _ node: NodeRuntime, _ mark: ProcessMark
     ) throws(ApplianceError) -> (CommandBounds, (entrance: NodeEntrance, node: Pidfd)) {
         let entered = try node.enter()
-        let mark = ProcessMark()
-        marks.append((plan.node, mark))
+        marks[plan.node, default: []].insert(mark)
         var limits = mark.limits
         limits[ResourceLimit.fileSize] = UInt64(Self.fileBound)
         limits[ResourceLimit.core] = 0
@@ -135,21 +135,22 @@ extension CheckSession {
                 }
                 return folder.complaint()
             },
-            sweep: { Self.sweep(mark, initProcess) })
+            sweep: { Self.sweep([mark], initProcess) })
         return (bounds, entered)
     }
 
-    private func sweep(_ mark: ProcessMark, _ node: String) {
+    private func sweep(_ marks: Set<ProcessMark>, _ node: String) {
         guard let runtime = try? sources.node(node), let initProcess = runtime.currentInit else { return }
-        Self.sweep(mark, initProcess)
+        Self.sweep(marks, initProcess)
     }
 
-    private static func sweep(_ mark: ProcessMark, _ initProcess: Pidfd) {
+    private static func sweep(_ marks: Set<ProcessMark>, _ initProcess: Pidfd) {
         guard !initProcess.hasEnded, !isDying(initProcess.pid) else { return }
-        if !mark.end(in: initProcess.pid) { try? initProcess.signal(SIGKILL) }
+        // An init takes the signal in any case; with it goes whatever multiplies faster than it can be ended.
+        if !ProcessMark.end(marks, in: initProcess.pid) { try? initProcess.signal(SIGKILL) }
     }
 
-    private func judge(_ outcome: CommandOutcome, _ expectation: CommandExpectation, _ timeout: Int) -> Finding {
+    private func judge(_ outcome: CommandOutcome, _ expectation: CommandExpectation, _ timeout: Int) -> StepOutcome {
         var unmet: [String] = []
         var came: [String] = []
         if let reason = outcome.endedFor {
@@ -167,7 +168,7 @@ extension CheckSession {
             came.append("it was ended with all that it had started")
         }
         if outcome.endedFor == nil { unmet += expectation.output.unmet(by: outcome.output) }
-        return Finding(unmet: unmet, came: came + shownLines(outcome.output))
+        return StepOutcome(unmet: unmet, came: came + shownLines(outcome.output))
     }
 }
 

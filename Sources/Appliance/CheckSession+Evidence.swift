@@ -53,7 +53,10 @@ extension CheckSession {
         func rise(_ name: String) -> UInt64 {
             (now.entries[name]?.packets ?? 0) - min(now.entries[name]?.packets ?? 0, counters.entries[name]?.packets ?? 0)
         }
-        func service(_ name: String) -> Substring { name.prefix { $0 != "." } }
+        func service(_ name: String) -> Substring {
+            let mark = name.firstRange(of: ".request.") ?? name.firstRange(of: ".response.")
+            return name[..<(mark?.lowerBound ?? name.endIndex)]
+        }
         let touched = Set(now.entries.keys.filter { rise($0) > 0 }.map(service))
         let names = now.entries.keys.filter { touched.contains(service($0)) }.sorted()
         return names.prefix(Self.linesShown).map { "\($0): \(rise($0)) packets" }

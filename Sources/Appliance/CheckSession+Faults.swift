@@ -23,7 +23,7 @@ struct StandingFaults {
 
 extension CheckSession {
     /// Breaks something, or mends it.
-    func cause(_ fault: FaultPlan, _ timeout: Int) throws(ApplianceError) -> Finding {
+    func cause(_ fault: FaultPlan, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
         guard case .node(let name) = fault.target else { return try causeInEngine(fault.kind, timeout) }
         let node = try sources.node(name)
         try remember(node)
@@ -53,7 +53,7 @@ extension CheckSession {
         case .linkDown, .linkUp:
             guard let interface = fault.interface,
                 let leg = node.plan.legs.first(where: { $0.interface == interface })
-            else { return Finding(holds: false, expected: ["a device on the interface"], came: ["there is none"]) }
+            else { return StepOutcome(holds: false, expected: ["a device on the interface"], came: ["there is none"]) }
             faults.linkNodes.insert(name)
             return try setLink(node, leg.device, up: fault.kind == .linkUp)
         }
@@ -63,8 +63,8 @@ extension CheckSession {
     /// What runs in a node, but for what the check itself has started there.
     private func targets(_ node: NodeRuntime) throws(ApplianceError) -> [Pidfd] {
         guard let initProcess = node.currentInit else { return [] }
-        let own = marks.filter { $0.node == node.plan.name }.map(\.mark)
-        let pids = NodeProcesses.all(of: initProcess.pid).filter { pid in !own.contains { $0.isCarried(by: pid) } }
+        let own = marks[node.plan.name] ?? []
+        let pids = NodeProcesses.all(of: initProcess.pid).filter { !ProcessMark.isCarried(own, by: $0) }
         return pids.compactMap { try? Pidfd(pid: $0) }
     }
 
@@ -73,7 +73,7 @@ extension CheckSession {
         try? process.signal(number)
     }
 
-    private func setLink(_ node: NodeRuntime, _ device: String, up: Bool) throws(ApplianceError) -> Finding {
+    private func setLink(_ node: NodeRuntime, _ device: String, up: Bool) throws(ApplianceError) -> StepOutcome {
         do throws(SystemError) {
             let netlink = try node.namespace.netlink
             let link = try netlink.existingLink(named: device)
@@ -84,7 +84,7 @@ extension CheckSession {
                 if let picture = pictures[node.plan.name] {
                     let left = try netlink.restore(picture, except: faults.down[node.plan.name] ?? [])
                     guard left.isEmpty else {
-                        return Finding(holds: false, expected: ["that \(device) comes up as it was"], came: left)
+                        return StepOutcome(holds: false, expected: ["that \(device) comes up as it was"], came: left)
                     }
                 }
             } else {
@@ -96,10 +96,10 @@ extension CheckSession {
         return .held
     }
 
-    private func causeInEngine(_ kind: FaultPlan.Kind, _ timeout: Int) throws(ApplianceError) -> Finding {
+    private func causeInEngine(_ kind: FaultPlan.Kind, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
         faults.engine = true
         guard let pid = sources.engine().pid, let process = try? Pidfd(pid: pid) else {
-            return Finding(holds: false, expected: ["that an engine runs"], came: ["none does"])
+            return StepOutcome(holds: false, expected: ["that an engine runs"], came: ["none does"])
         }
         switch kind {
         case .kill:
@@ -116,9 +116,9 @@ extension CheckSession {
             signal(process, SIGKILL)
             _ = process.waitForEnd(milliseconds: Int32(clamping: timeout))
             return waitForEngine(timeout)
-                ? .held : Finding(holds: false, expected: ["that another engine forwards"], came: ["none does yet"])
+                ? .held : StepOutcome(holds: false, expected: ["that another engine forwards"], came: ["none does yet"])
         case .linkDown, .linkUp:
-            return Finding(holds: false, expected: ["a node with a device"], came: ["the engine has none of its own"])
+            return StepOutcome(holds: false, expected: ["a node with a device"], came: ["the engine has none of its own"])
         }
         return .held
     }
@@ -143,6 +143,12 @@ extension CheckSession {
     /// ready.
     private static let patience = 10_000
 
+    /// Ends what the check started, and leaves the rest as it is: all is about to be taken away.
+    func abandon() {
+        endCommands()
+        for capture in captures.values { capture.stop() }
+    }
+
     /// Ends what the check started, and makes all as it was before: what stands still goes on, devices come up,
     /// addresses and routes come back, applications and the engine run.
     ///
@@ -150,8 +156,7 @@ extension CheckSession {
     ///   be put back.
     func putBack() -> [String] {
         let beside = started.values.map(\.plan)
-        endCommands()
-        for capture in captures.values { capture.stop() }
+        abandon()
         var told: [String] = []
         for plan in beside where !plan.alters {
             guard let node = try? sources.node(plan.node), !faults.linkNodes.contains(plan.node),
@@ -187,8 +192,10 @@ extension CheckSession {
     /// An application that ran when the check began, in a node that the check has touched, runs and is ready again.
     private func putBackApplication(_ name: String) -> [String] {
         guard let before = applications[name], nodeStates[name] == .ready,
-            pictures[name] != nil || faults.processNodes.contains(name), before.hasEnded || !isCurrent(before, name)
+            pictures[name] != nil || faults.processNodes.contains(name)
         else { return [] }
+        if isDying(before.pid) { _ = before.waitForEnd(milliseconds: Int32(Self.patience)) }
+        guard before.hasEnded || !isCurrent(before, name) else { return [] }
         do throws(ApplianceError) {
             try sources.node(name).bringBack(anew: false, sources.interruption)
             return []

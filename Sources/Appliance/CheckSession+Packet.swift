@@ -9,7 +9,7 @@ extension CheckSession {
     private static let settling = 80
 
     /// Sends a packet and looks where it and its answer go.
-    func send(_ plan: PacketPlan, _ timeout: Int) throws(ApplianceError) -> Finding {
+    func send(_ plan: PacketPlan, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
         for node in [plan.from] + plan.reaches.joined() { concern(node) }
         let probe = ProbePacket(
             source: plan.source, destination: plan.destination, protocolNumber: plan.protocolNumber, port: plan.port,
@@ -22,7 +22,7 @@ extension CheckSession {
             try namespace.send(probe.octets, to: plan.destination)
         } catch {
             let hint = error.errno == EMSGSIZE ? ": it has \(probe.octets.count) octets, its device carries less" : ""
-            return Finding(
+            return StepOutcome(
                 holds: false, expected: ["that \(plan.from) can send it"], came: ["\(error)\(hint)"])
         }
         watch.follow(timeout: timeout, settling: Self.settling, sources.interruption) { watch in
@@ -31,7 +31,7 @@ extension CheckSession {
         return finding(plan, watch, before)
     }
 
-    private func finding(_ plan: PacketPlan, _ watch: PacketWatch, _ before: CounterPicture) -> Finding {
+    private func finding(_ plan: PacketPlan, _ watch: PacketWatch, _ before: CounterPicture) -> StepOutcome {
         let trail = watch.trail(plan)
         var faults = trail.faults
         var expected: [String] = []
@@ -49,7 +49,7 @@ extension CheckSession {
         if !watch.wasSent { faults.append("\(plan.from) did not let it out on any device") }
         if watch.losses > 0 { faults.append("\(watch.losses) frames could not be looked at") }
         let drops = sources.counters().toldDrops(since: before).map { "dropped meanwhile: \($0)" }
-        return Finding(unmet: expected.isEmpty ? faults : expected, came: faults + came + drops)
+        return StepOutcome(unmet: expected.isEmpty ? faults : expected, came: faults + came + drops)
     }
 }
 

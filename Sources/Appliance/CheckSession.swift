@@ -22,7 +22,7 @@ final class CheckSession {
     /// How the network of nodes was before the check touched it.
     var pictures: [String: NetworkPicture] = [:]
     /// What has run or still runs for this check, by node.
-    var marks: [(node: String, mark: ProcessMark)] = []
+    var marks: [String: Set<ProcessMark>] = [:]
     var started: [String: StartedCommand] = [:]
     var captures: [CapturePlace: FrameCapture] = [:]
     var faults = StandingFaults()
@@ -50,7 +50,7 @@ final class CheckSession {
     }
 
     /// Does a step, or looks at what it expects.
-    func look(_ action: StepPlan.Action, _ timeout: Int) throws(ApplianceError) -> Finding {
+    func look(_ action: StepPlan.Action, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
         switch action {
         case .command(let command, let expectation):
             return try run(command, expectation, timeout)
@@ -96,25 +96,25 @@ final class CheckSession {
 
     private func lookAtLog(
         _ node: String, _ file: String?, _ output: TextExpectation, _ since: CountingStart
-    ) -> Finding {
+    ) -> StepOutcome {
         concern(node)
         let path = file.map { "\(sources.directory.nodePath(node))/\($0)" } ?? sources.directory.outputPath(node)
         guard var bytes = readFile(path) else {
             let name = file.map { "$TAPLINE_DIR/\($0)" } ?? "the log"
-            return Finding(
+            return StepOutcome(
                 holds: false, expected: [output.told], came: ["\(name) of \(node): \(errorText(errno))"])
         }
         if since == .check, file == nil, let before = logLengths[node], before <= bytes.count {
             bytes = Array(bytes[before...])
         }
-        return Finding(unmet: output.unmet(by: bytes), came: shownLines(bytes))
+        return StepOutcome(unmet: output.unmet(by: bytes), came: shownLines(bytes))
     }
 
     private func lookAtEntry(
         _ name: String, _ packets: NumberExpectation?, _ bytes: NumberExpectation?, _ since: CountingStart
-    ) -> Finding {
+    ) -> StepOutcome {
         guard var counted = sources.counters().entries[name] else {
-            return Finding(holds: false, expected: ["an entry named \(name)"], came: ["there is none"])
+            return StepOutcome(holds: false, expected: ["an entry named \(name)"], came: ["there is none"])
         }
         if since == .check, let before = counters.entries[name] {
             counted.packets -= min(before.packets, counted.packets)
@@ -123,17 +123,17 @@ final class CheckSession {
         var unmet: [String] = []
         if let packets, !packets.holds(for: counted.packets) { unmet.append("packets \(packets.told)") }
         if let bytes, !bytes.holds(for: counted.bytes) { unmet.append("bytes \(bytes.told)") }
-        return Finding(
+        return StepOutcome(
             unmet: unmet, came: ["\(name): \(counted.packets) packets, \(counted.bytes) bytes" + since.told])
     }
 
     private func lookAtInterface(
         _ index: Int, _ expectations: [InterfaceCounter: NumberExpectation], _ since: CountingStart
-    ) -> Finding {
+    ) -> StepOutcome {
         let name = sources.plan.interfaces[index].name
         let now = sources.counters()
         guard now.interfaces.indices.contains(index) else {
-            return Finding(holds: false, expected: ["an interface named \(name)"], came: ["there is none"])
+            return StepOutcome(holds: false, expected: ["an interface named \(name)"], came: ["there is none"])
         }
         var unmet: [String] = []
         var came: [String] = []
@@ -147,16 +147,16 @@ final class CheckSession {
             }
             came.append("\(counter.rawValue) \(counted)")
         }
-        return Finding(unmet: unmet, came: ["\(name): " + came.joined(separator: ", ") + since.told])
+        return StepOutcome(unmet: unmet, came: ["\(name): " + came.joined(separator: ", ") + since.told])
     }
 
-    private func lookAtDrops(_ name: String, _ frames: NumberExpectation, _ since: CountingStart) -> Finding {
+    private func lookAtDrops(_ name: String, _ frames: NumberExpectation, _ since: CountingStart) -> StepOutcome {
         guard let reason = DropReason.allCases.first(where: { $0.name == name }) else {
-            return Finding(holds: false, expected: ["a drop reason named \(name)"], came: ["there is none"])
+            return StepOutcome(holds: false, expected: ["a drop reason named \(name)"], came: ["there is none"])
         }
         var counted = sources.counters()[reason]
         if since == .check { counted -= min(counted, counters[reason]) }
-        return Finding(
+        return StepOutcome(
             holds: frames.holds(for: counted), expected: ["frames \(frames.told)"],
             came: ["\(name): \(counted) frames" + since.told])
     }

@@ -113,8 +113,14 @@ public final class ControlProcess: @unchecked Sendable {
         var outcome: Result<Bool, ApplianceError>
         do throws(ApplianceError) {
             try healLeftovers()
-            try avoidOthersNames()
-            try refuseForeignNames()
+            do throws(ApplianceError) {
+                try avoidOthersNames()
+                try refuseForeignNames()
+            } catch {
+                // Nothing but the folder has been made.
+                directory.remove()
+                throw error
+            }
             // From here on there may be something to take away.
             do throws(ApplianceError) {
                 try comeUp(enginePath)
@@ -216,7 +222,6 @@ public final class ControlProcess: @unchecked Sendable {
         let wanted = state.withLock { $0.namespaces }
         let there = Set(namesInFolder("/run/netns"))
         guard let taken = wanted.first(where: there.contains) else { return }
-        directory.remove()
         throw ApplianceError(
             .name, "a network namespace called \(taken) is there, and Tapline did not make it",
             mend: "choose another name with --name, or delete it with 'ip netns delete \(taken)'")

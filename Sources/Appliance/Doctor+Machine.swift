@@ -18,51 +18,12 @@ extension Doctor {
                     mend: "sysctl -w user.max_\(kind)_namespaces=10000")
             }
         }
-        if let refusal = Self.userNamespaceRefusal() {
-            return [Finding("user namespaces", .fail, refusal.message, mend: refusal.mend)]
+        if let obstacle = UserNamespace.obstacle() {
+            return [Finding("user namespaces", .fail, obstacle.message, mend: obstacle.mend)]
         }
-        return [Finding("user namespaces", .ok, "this user can make them, and network namespaces and devices in them")]
-    }
-
-    /// Which setting keeps this user from making network namespaces inside a user namespace of its own, and how to
-    /// allow it; nil where nothing does.
-    public static func userNamespaceRefusal() -> (message: String, mend: String)? {
-        let child = clinux_fork()
-        guard child >= 0 else { return ("no process could be made to try it: \(errorText(errno))", "try again") }
-        if child == 0 {
-            // In two steps: some kernels grant the user namespace and then nothing in it.
-            if clinux_unshare(CLONE_NEWUSER) < 0 { _exit(1) }
-            if clinux_unshare(CLONE_NEWNET) < 0 { _exit(2) }
-            _exit(0)
-        }
-        var status: Int32 = 0
-        while waitpid(child, &status, 0) < 0, errno == EINTR {}
-        let doctor = Doctor()
-        switch status >> 8 & 0xFF {
-        case 0 where status & 0x7F == 0: return nil
-        case 2:
-            return (
-                "user namespaces of ordinary users get no privileges here (kernel.apparmor_restrict_unprivileged_userns)",
-                "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or run it with sudo"
-            )
-        default:
-            if doctor.number("kernel/unprivileged_userns_clone") == 0 {
-                return (
-                    "ordinary users may not make user namespaces (kernel.unprivileged_userns_clone is 0)",
-                    "sysctl -w kernel.unprivileged_userns_clone=1, or run it with sudo"
-                )
-            }
-            if doctor.number("user/max_user_namespaces") == 0 {
-                return (
-                    "nobody may make user namespaces (user.max_user_namespaces is 0)",
-                    "sysctl -w user.max_user_namespaces=10000, or run it with sudo"
-                )
-            }
-            return (
-                "the kernel, or the container that this runs in, lets this user make no user namespace",
-                "run it with sudo, or start the container with --security-opt seccomp=unconfined"
-            )
-        }
+        return [
+            Finding("user namespaces", .ok, "this user can make them, and a node's namespaces, mounts and device in them")
+        ]
     }
 
     func appArmor() -> Finding {

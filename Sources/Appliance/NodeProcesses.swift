@@ -41,30 +41,28 @@ struct ProcessMark: Sendable, Hashable {
     /// One that no other command has.
     init() { number = UInt64.random(in: 1 << 40..<1 << 60) }
 
+    private init(_ number: UInt64) { self.number = number }
+
     /// To be given to the command.
     var limits: [Int32: UInt64] { [ResourceLimit.locks: number] }
 
-    /// The processes of a node that carry it.
-    func processes(in node: Int32) -> [Int32] {
-        NodeProcesses.all(of: node).filter(isCarried)
+    /// True where a process carries one of the marks and has not ended.
+    static func isCarried(_ marks: Set<ProcessMark>, by pid: Int32) -> Bool {
+        guard !marks.isEmpty, processStartTime(pid) != nil, let bytes = readFile("/proc/\(pid)/limits", limit: 8192)
+        else { return false }
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+        guard let line = lines.first(where: { $0.hasPrefix("Max file locks") }) else { return false }
+        return line.split(separator: " ").contains { word in UInt64(word).map { marks.contains(ProcessMark($0)) } ?? false }
     }
 
-    /// True where a process carries it and has not ended.
-    func isCarried(by pid: Int32) -> Bool {
-        guard processStartTime(pid) != nil, let bytes = readFile("/proc/\(pid)/limits", limit: 8192) else { return false }
-        let text = String(decoding: bytes, as: UTF8.self)
-        return text.split(separator: "\n").contains { line in
-            line.hasPrefix("Max file locks") && line.split(separator: " ").contains { $0 == "\(number)" }
-        }
-    }
-
-    /// Ends every process of a node that carries it.
+    /// Ends every process of a node that carries one of the marks.
     ///
     /// - Returns: False where new ones came faster than they could be ended.
-    func end(in node: Int32) -> Bool {
+    static func end(_ marks: Set<ProcessMark>, in node: Int32) -> Bool {
+        guard !marks.isEmpty else { return true }
         let deadline = monotonicMilliseconds() + 2000
         while true {
-            let found = processes(in: node)
+            let found = NodeProcesses.all(of: node).filter { isCarried(marks, by: $0) }
             if found.isEmpty { return true }
             // What stands still starts nothing; then all of them end.
             for pid in found { kill(pid, SIGSTOP) }

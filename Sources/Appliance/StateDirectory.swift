@@ -207,7 +207,7 @@ public struct StateDirectory: Sendable, Hashable {
     public func readState() -> ApplianceState? {
         guard let bytes = readFile(statePath),
             var state = try? JSONDecoder().decode(ApplianceState.self, from: Data(bytes)),
-            state.version == ApplianceState.currentVersion, state.name == name
+            state.version == ApplianceState.currentVersion, DerivedNames.topology(state.name) == folder
         else { return nil }
         if state.boot != ApplianceState.currentBoot {
             state.control = nil

@@ -78,7 +78,7 @@ enum YAMLText {
                     message += ", for what begins on line \(begin.line)"
                 }
             }
-            let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+            let lines = Diagnostics.lines(of: text)
             let line = lines.indices.contains(position.line - 1) ? lines[position.line - 1] : ""
             let indentedByTab = line.prefix { $0 == " " || $0 == "\t" }.contains("\t")
             diagnostics.error(
@@ -91,7 +91,7 @@ enum YAMLText {
         case .reader(let problem, let offset, _, _):
             var position = SourcePosition(line: 1, column: 1)
             for character in text.prefix(offset ?? 0) {
-                if character == "\n" || character == "\r\n" || character == "\r" {
+                if Diagnostics.endsLine(character) {
                     position = SourcePosition(line: position.line + 1, column: 1)
                 } else {
                     position.column += character.unicodeScalars.count
