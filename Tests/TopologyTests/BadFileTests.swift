@@ -20,7 +20,9 @@ struct BadFile: Sendable, CustomTestStringConvertible {
     func comment(_ key: String) throws -> String {
         let data = try #require(FileManager.default.contents(atPath: path))
         let text = String(decoding: data, as: UTF8.self)
-        let line = text.split { $0 == "\n" || $0 == "\r\n" }.first { $0.drop { $0 == "\u{FEFF}" }.hasPrefix("# \(key): ") }
+        let line = text.split { $0 == "\n" || $0 == "\r\n" }.first {
+            $0.drop { $0 == "\u{FEFF}" }.hasPrefix("# \(key): ")
+        }
         let found = try #require(line, "the file does not say `# \(key): …`")
         return String(found.drop { $0 == "\u{FEFF}" }.dropFirst("# \(key): ".count))
     }
