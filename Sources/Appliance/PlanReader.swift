@@ -5,21 +5,19 @@ import Topology
 public enum PlanReader {
     /// The plan of the file at `path`.
     ///
-    /// - Parameters:
-    ///   - name: A name in place of the file's.
-    ///   - isBrief: Whether a mistake is told in one line, without the line of the file.
-    public static func plan(_ path: String, name: String? = nil, brief isBrief: Bool = false) throws(ApplianceError)
-        -> AppliancePlan
-    {
-        var plan = try read(path, isBrief) { file throws(TopologyError) in try Planner.plan(file, name: name) }
+    /// - Parameter name: A name in place of the file's.
+    public static func plan(_ path: String, name: String? = nil) throws(ApplianceError) -> AppliancePlan {
+        var plan = try read(path, false) { file throws(TopologyError) in try Planner.plan(file, name: name) }
         // Commands start there from inside mount namespaces, where no current folder is left.
         plan.directory = absolute(plan.directory.isEmpty ? "." : plan.directory)
         return plan
     }
 
     /// The plan of the file at `path`, with the paths that its table was proved by.
-    public static func prove(_ path: String) throws(ApplianceError) -> ProvedPlan {
-        try read(path, false) { file throws(TopologyError) in try Planner.prove(file) }
+    ///
+    /// - Parameter isBrief: Whether a mistake is told in one line, without the line of the file.
+    public static func prove(_ path: String, brief isBrief: Bool = false) throws(ApplianceError) -> ProvedPlan {
+        try read(path, isBrief) { file throws(TopologyError) in try Planner.prove(file) }
     }
 
     private static func read<Plan>(

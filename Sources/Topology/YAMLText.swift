@@ -74,7 +74,7 @@ enum YAMLText {
                 if problem.contains("expected ':'") || problem.contains("alphabetic or numeric") {
                     // Found out later than where it is.
                     position = SourcePosition(line: begin.line, column: max(1, begin.column))
-                } else if begin.line != mark.line {
+                } else if begin.line != mark.line, !problem.contains("document") {
                     message += ", for what begins on line \(begin.line)"
                 }
             }

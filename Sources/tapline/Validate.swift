@@ -23,13 +23,16 @@ struct Validate: ParsableCommand {
     @Argument(help: "The topology file.", completion: .file(extensions: ["yaml", "yml"]))
     var file: String
 
+    @Flag(help: "Tell each mistake in one line, without the line of the file that it is on.")
+    var brief = false
+
     @Flag(help: "Print JSON.")
     var json = false
 
     func run() throws {
         guard json else {
             return try reporting { () throws(ApplianceError) in
-                let proved = try PlanReader.prove(file)
+                let proved = try PlanReader.prove(file, brief: brief)
                 let plan = proved.plan
                 Terminal.out(
                     "\(file): \(plan.name) has \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces, "
