@@ -131,8 +131,10 @@ private final class ForwarderRig {
                     bytes: [UInt8](repeating: stale, count: min(frameSlotSize - 1, input.frame.bytes.count + 600)))
             ]
             worker.turn(wait: false)
-            let answers = worker.io.takeOutput()
-            try require(answers.isEmpty, "a frame of nothing but \(stale) is answered")
+            // Time has passed: those that are waited for may be asked again.
+            let asked = worker.io.takeOutput()
+            for frame in asked { try check(frame, about: nil) }
+            all += asked
             worker.io.input = [input.frame]
             worker.turn(wait: false)
             if isPacket(input.frame) { packets += 1 }
