@@ -81,7 +81,7 @@ has_candidate() {
 
 # The programs that the scenarios run, and those that look on.
 need_applications() {
-    need_packages iproute2 nftables nginx-light curl iputils-ping iputils-tracepath traceroute \
+    need_packages iproute2 procps nftables nginx-light curl iputils-ping iputils-tracepath traceroute \
         haproxy squid dnsmasq-base bind9-dnsutils tcpdump
     need_suricata
 }

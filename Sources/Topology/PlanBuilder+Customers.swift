@@ -81,15 +81,16 @@ extension PlanBuilder {
         if raw.passive || raw.transparent {
             diagnostics.error(
                 name.position,
-                "\(what) is \(raw.passive ? "passive: what it sends is dropped" : "transparent: it opens no connections")",
+                "\(what) is "
+                    + (raw.passive ? "passive: what it sends is dropped" : "transparent: it opens no connections"),
                 mend: "name a customer, a router, or an application with addresses of its own")
             return
         }
         if service.chain.contains(node) {
             diagnostics.error(
                 name.position,
-                "\(what) is a customer of service \(quoted(service.raw.name.value)) and in its sequence: its packets would "
-                    + "come back to it",
+                "\(what) is a customer of service \(quoted(service.raw.name.value)) and in its sequence: "
+                    + "its packets would come back to it",
                 mend: "end the sequence before it, or remove it from `from`")
             return
         }

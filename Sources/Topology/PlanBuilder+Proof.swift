@@ -66,7 +66,9 @@ extension PlanBuilder {
         var mismatched: Set<Int> = []
         for case .mismatch(let place, _) in findings { mismatched.insert(place.entry) }
         return findings.filter { finding in
-            guard case .unanswered(_, .nobody, _, let answer) = finding, let last = answer.hops.last else { return true }
+            guard case .unanswered(_, .nobody, _, let answer) = finding, let last = answer.hops.last else {
+                return true
+            }
             return !mismatched.contains(last.entry)
         }
     }

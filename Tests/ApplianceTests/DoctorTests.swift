@@ -39,7 +39,7 @@ struct DoctorTests {
 
     @Test("capabilities that root lacks in a container")
     func capabilities() throws {
-        func found(_ mask: String) throws -> Finding? {
+        func found(_ mask: String) throws -> Doctor.Finding? {
             try Machine(["proc/self/status": "Name:\tx\nCapEff:\t\(mask)\n"]).look { $0.privileges().first }
         }
         #expect(try found("000001ffffffffff")?.level == .ok)

@@ -208,4 +208,28 @@ struct ProofPropertyTests {
         // A universe in which everything worked, or nothing, would show little.
         #expect(sound > 0 && seen.dead > 0 && seen.loops > 0 && seen.broken > 0 && seen.unanswered > 0, "seed \(seed)")
     }
+
+    @Test("an answer that another service's entry takes is found")
+    func confusion() throws {
+        var universe = ChainUniverse(random: SeededGenerator(seed: 1))
+        var subject = ProofSubject(
+            table: ForwardingTable(interfaces: ChainUniverse.interfaces(), entries: ChainUniverse.chain()),
+            nodes: universe.nodes(), owners: [0, 0, 0, 0])
+        for index in subject.table.entries.indices { subject.table.entries[index].counter = index }
+        #expect(try Prover.prove(subject).findings.isEmpty)
+        // The other service's entry goes the same way, for one customer: nothing is lost, but who may tell?
+        var other = subject.table.entries[2]
+        other.destination = IPPrefix(host: ChainUniverse.customers[1])
+        other.counter = 4
+        subject.table.entries.append(other)
+        subject.owners.append(1)
+        let findings = try Prover.prove(subject).findings
+        #expect(findings.count == 1)
+        guard case .confused(let entry, let found, let trace)? = findings.first else {
+            Issue.record("\(findings)")
+            return
+        }
+        #expect(entry == 0 && found == 4)
+        #expect(trace.last?.mac == ChainUniverse.station(7))
+    }
 }

@@ -188,9 +188,6 @@ struct ProofSimulator {
                 && node.legs.contains { $0.interface == emitter.interface }
         }
         guard entry.sourceMAC == emitter.mac || talkers.count == 1 else { return false }
-        let namesRequests =
-            entry.direction == .request
-            && ((entry.destination?.length ?? 0) > 0 || entry.servicePort.ports != 0...65535)
-        return isAnswer || namesRequests
+        return isAnswer || (entry.direction == .request && (entry.destination?.length ?? 0) > 0)
     }
 }

@@ -26,7 +26,8 @@ import Testing
     static func ask(_ lab: Lab, _ address: String, from node: String = "alice") throws -> Finished {
         try lab.exec(
             node,
-            "python3 -c \"import socket; s=socket.create_connection(('\(address)', 80), 5); print(s.recv(99).decode())\"")
+            "python3 -c \"import socket; s=socket.create_connection(('\(address)', 80), 5); print(s.recv(99).decode())\""
+        )
     }
 
     /// The server knows nothing of the service address; the customer sees nothing else, in ICMP errors neither.

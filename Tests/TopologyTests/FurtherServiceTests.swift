@@ -63,7 +63,8 @@ extension AppliancePlan {
         #expect(plan.table.entries.first { $0.name == "back.response.web" }?.targets[0].system == .terminalApplication)
         #expect(
             plan.table.claimed.map { "\(plan.interfaces[$0.interface].name) \($0.prefix)" } == [
-                "customers 203.0.113.31", "customers 2001:db8:cb::31", "outside 203.0.113.80", "outside 2001:db8:cb::80",
+                "customers 203.0.113.31", "customers 2001:db8:cb::31", "outside 203.0.113.80",
+                "outside 2001:db8:cb::80",
             ])
         // Answers leave from the service address, what it asks for itself from its own.
         #expect(
@@ -83,7 +84,8 @@ extension AppliancePlan {
                 "D back.request.customers: inside from proxy.inside src 198.18.2.2 dst 203.0.113.80 1 -> servers!web.servers",
                 "S back.response.web: servers from web.servers src 203.0.113.80 dst 198.18.2.2 1 -> inside!proxy.inside",
             ])
-        #expect(plan.routes("proxy").prefix(2) == ["192.0.2.0/24 198.18.2.1 0 src 203.0.113.31", "0.0.0.0/0 198.18.2.1 0"])
+        #expect(
+            plan.routes("proxy").prefix(2) == ["192.0.2.0/24 198.18.2.1 0 src 203.0.113.31", "0.0.0.0/0 198.18.2.1 0"])
     }
 
     /// With a network send address and a chain before it, answers and requests have one source: the customers' addresses
@@ -107,18 +109,24 @@ extension AppliancePlan {
         #expect(complaint(single).contains("its answers of service \"front\" on line 14"), "\(complaint(single))")
         #expect(complaint(single).contains("attach: { in: …, out: … }"))
         // The mend works.
-        _ = try plan(single.replacing("proxy: { attach: inside,", with: "proxy: { attach: { in: inside, out: outside },"))
+        _ = try plan(
+            single.replacing("proxy: { attach: inside,", with: "proxy: { attach: { in: inside, out: outside },"))
     }
 
     @Test func aWebSwitchHasOneServiceForEachServer() throws {
         let plan = try plan(
-            Self.proxy.replacing("web:   { attach: servers }", with: """
-                a: { attach: servers, send: network }
-                  b: { attach: { in: { interface: servers, address: [198.18.4.9, "2001:db8:14::9"] } } }
-                """).replacing("back:  { address: [203.0.113.80, \"2001:db8:cb::80\"], ports: tcp/80, from: proxy, sequence: web }", with: """
-                one: { address: 198.51.100.1, ports: tcp/80, from: proxy, sequence: a }
-                  two: { address: [198.18.4.9, "2001:db8:14::9"], ports: tcp/80, from: proxy, sequence: b }
-                """))
+            Self.proxy.replacing(
+                "web:   { attach: servers }",
+                with: """
+                    a: { attach: servers, send: network }
+                      b: { attach: { in: { interface: servers, address: [198.18.4.9, "2001:db8:14::9"] } } }
+                    """
+            ).replacing(
+                "back:  { address: [203.0.113.80, \"2001:db8:cb::80\"], ports: tcp/80, from: proxy, sequence: web }",
+                with: """
+                    one: { address: 198.51.100.1, ports: tcp/80, from: proxy, sequence: a }
+                      two: { address: [198.18.4.9, "2001:db8:14::9"], ports: tcp/80, from: proxy, sequence: b }
+                    """))
         #expect(
             plan.lines("6/80") == [
                 "D one.request.customers: outside from proxy.outside src 198.18.3.2 dst 198.51.100.1 6/80 -> servers!net 198.18.4.2",
@@ -188,11 +196,14 @@ extension AppliancePlan {
             .replacing("  dns: {", with: "  filter: { attach: { in: internet, out: shield } }\n  dns: {")
         let plan = try plan(text)
         #expect(
-            plan.routes("filter").prefix(3)
-                == ["198.51.100.3 198.51.100.1 0", "0.0.0.0/0 198.51.100.1 0", "198.51.100.53 198.18.3.1 1"]
-                || plan.routes("filter").contains("0.0.0.0/0 198.51.100.1 0"), "\(plan.routes("filter"))")
-        let both = text.replacing("names: { address: [198.51.100.53, \"2001:db8:64::53\"]", with: "names: { address: 0.0.0.0/0")
-            .replacing("send: network", with: "send: mac")
+            plan.routes("filter") == [
+                "198.51.100.3 198.51.100.1 0", "0.0.0.0/0 198.51.100.1 0", "198.51.100.53 198.18.3.1 1 src 198.18.3.2",
+                "2001:db8:64::3 2001:db8:64::1 0", "::/0 2001:db8:64::1 0", "2001:db8:64::53 fe80::1 1",
+            ])
+        let both = text.replacing(
+            "names: { address: [198.51.100.53, \"2001:db8:64::53\"]", with: "names: { address: 0.0.0.0/0"
+        )
+        .replacing("send: network", with: "send: mac")
         #expect(complaint(both).contains("0.0.0.0/0 lies on both sides of \"filter\""), "\(complaint(both))")
         #expect(complaint(both.replacing("filter: {", with: "filter: { transparent: true,")) == "nothing is wrong")
     }
@@ -200,15 +211,23 @@ extension AppliancePlan {
     @Test(arguments: [
         ("from: alice,", "from: web,", "is a customer of service \"back\" and in its sequence"),
         ("from: alice,", "from: outside,", "nothing is wrong"),
-        ("from: alice,", "from: prozy,", "there is no interface, customer, application or router \"prozy\"; did you mean \"proxy\"?"),
+        (
+            "from: alice,", "from: prozy,",
+            "there is no interface, customer, application or router \"prozy\"; did you mean \"proxy\"?"
+        ),
         ("proxy: { attach", "proxy: { transparent: true, attach", "ends at \"proxy\", which is transparent"),
         ("inside:    {", "web: {", "there is no interface \"inside\""),
-        ("address: [203.0.113.80, \"2001:db8:cb::80\"]", "address: 203.0.113.31", "\"proxy\" has the address 203.0.113.31 itself"),
+        (
+            "address: [203.0.113.80, \"2001:db8:cb::80\"]", "address: 203.0.113.31",
+            "\"proxy\" has the address 203.0.113.31 itself"
+        ),
         ("address: [203.0.113.80, \"2001:db8:cb::80\"]", "address: 198.18.3.2", "nothing is wrong"),
     ])
     func customersThatCannotBe(_ change: (String, String, String)) {
-        let text = Self.proxy.replacing("from: proxy", with: change.0 == "from: alice," ? String(change.1.dropLast()) : "from: proxy")
-            .replacing(change.0, with: change.1)
+        let text = Self.proxy.replacing(
+            "from: proxy", with: change.0 == "from: alice," ? String(change.1.dropLast()) : "from: proxy"
+        )
+        .replacing(change.0, with: change.1)
         #expect(complaint(text).contains(change.2), "\(complaint(text))")
     }
 
@@ -216,9 +235,13 @@ extension AppliancePlan {
     @Test func aTransparentProxySendsFromTheCustomersAddresses() throws {
         let text = Self.internet.replacing("sequence: gate", with: "sequence: tproxy")
             .replacing("  internet:  {", with: "  far: { address: 198.18.3.1/24 }\n  internet:  {")
-            .replacing("  dns: {", with: "  tproxy: { attach: { in: core, out: far }, prefixes: 192.0.2.0/24 }\n  dns: {")
+            .replacing(
+                "  dns: {", with: "  tproxy: { attach: { in: core, out: far }, prefixes: 192.0.2.0/24 }\n  dns: {"
+            )
             .replacing("in: core, out: internet", with: "in: far, out: internet")
-            .replacing("  names:", with: "  on: { address: 0.0.0.0/0, ports: tcp/80, from: tproxy, sequence: gate }\n  names:")
+            .replacing(
+                "  names:", with: "  on: { address: 0.0.0.0/0, ports: tcp/80, from: tproxy, sequence: gate }\n  names:"
+            )
             .replacing("address: [0.0.0.0/0, \"::/0\"]", with: "address: 0.0.0.0/0, ports: tcp/80")
         let plan = try plan(text)
         #expect(
@@ -229,17 +252,25 @@ extension AppliancePlan {
                 "S on.response.gate: far from gate.far src 0.0.0.0/0 dst 192.0.2.0/24 6/80 -> far!tproxy.far",
             ])
         #expect(plan.routes("gate").prefix(2) == ["198.18.3.2 198.18.3.1 0", "192.0.2.0/24 198.18.3.1 0"])
-        let unused = text.replacing("from: tproxy", with: "from: gate").replacing("sequence: gate", with: "sequence: dns")
-            .replacing("address: 0.0.0.0/0, ports: tcp/80, from: gate", with: "address: 203.0.113.7, from: gate")
-        #expect(complaint(unused).contains("\"tproxy\" sends from 192.0.2.0/24 as a customer, and is a customer of no service"), "\(complaint(unused))")
+        let unused = text.replacing("from: tproxy", with: "from: gate").replacing(
+            "sequence: gate", with: "sequence: dns"
+        )
+        .replacing("address: 0.0.0.0/0, ports: tcp/80, from: gate", with: "address: 203.0.113.7, from: gate")
+        #expect(
+            complaint(unused).contains(
+                "\"tproxy\" sends from 192.0.2.0/24 as a customer, and is a customer of no service"),
+            "\(complaint(unused))")
     }
 
     @Test func aPassiveApplicationIsNoCustomer() {
         let text = Self.proxy.replacing("web:   {", with: "ids: { passive: true, attach: outside }\n  web:   {")
             .replacing("from: proxy", with: "from: ids")
-        #expect(complaint(text).contains("\"ids\" on line 11 is passive: what it sends is dropped"), "\(complaint(text))")
+        #expect(
+            complaint(text).contains("\"ids\" on line 11 is passive: what it sends is dropped"), "\(complaint(text))")
         let both = Self.proxy.replacing("  servers:   {", with: "  proxy: { address: 198.18.9.1/24 }\n  servers:   {")
-        #expect(complaint(both).contains("\"proxy\" is an interface and also the application on line 11"), "\(complaint(both))")
+        #expect(
+            complaint(both).contains("\"proxy\" is an interface and also the application on line 11"),
+            "\(complaint(both))")
     }
 
     @Test func aRouterAndAnApplicationOnBothItsSides() {
@@ -248,29 +279,48 @@ extension AppliancePlan {
             .replacing("  dns: {", with: "  fw: { attach: { in: core, out: internet } }\n  dns: {")
         #expect(
             complaint(text).contains(
-                "packets to 198.51.100.53 would pass \"fw\" before and behind the router \"gate\""), "\(complaint(text))")
+                "packets to 198.51.100.53 would pass \"fw\" before and behind the router \"gate\""),
+            "\(complaint(text))")
     }
 
     @Test func aServiceAddressMayBeTheServersOwn() throws {
-        let own = picture.replacing("attach: servers", with: "attach: { in: { interface: servers, address: 198.18.4.9 } }")
-            .replacing("[203.0.113.80, \"2001:db8:cb::80\"]", with: "198.18.4.9")
+        let own = picture.replacing(
+            "attach: servers", with: "attach: { in: { interface: servers, address: 198.18.4.9 } }"
+        )
+        .replacing("[203.0.113.80, \"2001:db8:cb::80\"]", with: "198.18.4.9")
         let plan = try plan(own)
-        #expect(plan.entryLines.contains("S shop.request.fw: inspected from fw.inspected dst 198.18.4.9 6/80 -> servers!web.servers"))
+        #expect(
+            plan.entryLines.contains(
+                "S shop.request.fw: inspected from fw.inspected dst 198.18.4.9 6/80 -> servers!web.servers"))
         #expect(plan.node("web").loopback.isEmpty)
-        #expect(try Topology.Planner.plan(TopologyFile.parse(own.replacing("type: web-server,", with: "send: network,"), path: "t.yaml")).entryLines == plan.entryLines)
+        #expect(
+            try Topology.Planner.plan(
+                TopologyFile.parse(own.replacing("type: web-server,", with: "send: network,"), path: "t.yaml")
+            ).entryLines == plan.entryLines)
         let other = own.replacing("sequence: [fw, web]", with: "sequence: [fw, other]")
             .replacing("web: {", with: "other: { attach: servers }\n  web: {")
-        #expect(complaint(other).contains("is that of web on line 14; choose an address that nobody has, or end the sequence at \"web\""), "\(complaint(other))")
+        #expect(
+            complaint(other).contains(
+                "is that of web on line 14; choose an address that nobody has, or end the sequence at \"web\""),
+            "\(complaint(other))")
     }
 
     @Test func aPrefixMayEndAtAnApplication() throws {
-        let text = picture.replacing("[203.0.113.80, \"2001:db8:cb::80\"]", with: "[203.0.113.0/24, \"2001:db8:cb::/64\"]")
+        let text = picture.replacing(
+            "[203.0.113.80, \"2001:db8:cb::80\"]", with: "[203.0.113.0/24, \"2001:db8:cb::/64\"]")
         let plan = try plan(text)
         #expect(plan.node("web").local.map(\.description) == ["203.0.113.0/24", "2001:db8:cb::/64"])
-        #expect(plan.entryLines.contains("S shop.response.web: servers from web.servers src 203.0.113.0/24 6/80 -> inspected!fw.inspected"))
-        #expect(complaint(text.replacing("attach: servers", with: "attach: servers, send: network")).contains("is a prefix, and \"web\" has a network send address"))
+        #expect(
+            plan.entryLines.contains(
+                "S shop.response.web: servers from web.servers src 203.0.113.0/24 6/80 -> inspected!fw.inspected"))
+        #expect(
+            complaint(text.replacing("attach: servers", with: "attach: servers, send: network")).contains(
+                "is a prefix, and \"web\" has a network send address"))
         // Its own network, and everything, it does not take for its own.
-        let wide = try Planner.plan(TopologyFile.parse(picture.replacing("[203.0.113.80, \"2001:db8:cb::80\"]", with: "[198.18.0.0/16, \"::/0\"]"), path: "t.yaml"))
+        let wide = try Planner.plan(
+            TopologyFile.parse(
+                picture.replacing("[203.0.113.80, \"2001:db8:cb::80\"]", with: "[198.18.0.0/16, \"::/0\"]"),
+                path: "t.yaml"))
         #expect(wide.node("web").local.isEmpty)
     }
 
@@ -288,6 +338,8 @@ extension AppliancePlan {
             ])
         let everywhere = text.replacing("from: customers", with: "from: edge")
             .replacing("  gate: {", with: "  edge: { interface: customers }\n  gate: {")
-        #expect(complaint(everywhere).contains("both the customers and the service are 0.0.0.0/0"), "\(complaint(everywhere))")
+        #expect(
+            complaint(everywhere).contains("both the customers and the service are 0.0.0.0/0"),
+            "\(complaint(everywhere))")
     }
 }

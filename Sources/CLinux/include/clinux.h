@@ -13,11 +13,6 @@
 #undef __USE_XOPEN
 #include <sys/select.h>
 #pragma pop_macro("__USE_XOPEN")
-// So must the enumeration of whose usage getrusage tells.
-#pragma push_macro("__USE_GNU")
-#undef __USE_GNU
-#include <sys/resource.h>
-#pragma pop_macro("__USE_GNU")
 
 #include <dirent.h>
 #include <errno.h>

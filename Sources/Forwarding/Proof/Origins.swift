@@ -90,7 +90,8 @@ struct Origins {
         let family = (entry.source ?? entry.destination)?.family
         func fits(_ origin: Origin) -> Bool {
             (entry.sourceMAC.map { $0 == origin.emitter.mac } ?? true)
-                && (entry.source?.contains(origin.address) ?? true) && (family ?? origin.address.family) == origin.address.family
+                && (entry.source?.contains(origin.address) ?? true)
+                && (family ?? origin.address.family) == origin.address.family
         }
         if let source = entry.source, source.isHost, let exact = byAddress[interface][source.address] {
             let found = exact.map { customers[interface][$0] }.filter(fits)

@@ -52,12 +52,20 @@ struct Proof {
     var pieces: AddressPieces
     var classes: FlowClassIndex
     let origins: Origins
+    /// The nodes that some entry says to be something else than the file has them for.
+    let vouchedNodes: Set<Int>
     private var seen: Set<FindingKey> = []
 
     init(_ world: ProofWorld) {
         self.world = world
         let entries = world.table.entries
         classes = FlowClassIndex(entries)
+        vouchedNodes = Set(
+            world.vouched.compactMap { place in
+                let target = entries[place.entry].targets[place.target]
+                guard case .mac(let mac) = target.address else { return nil }
+                return world.stations.leg(mac, on: target.interface)?.node
+            })
         var told: Set<IPPrefix> = []
         var askedOn: Set<Int> = []
         for entry in entries {

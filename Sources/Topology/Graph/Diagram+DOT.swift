@@ -15,23 +15,54 @@ extension Diagram {
         for (index, node) in nodes.enumerated() {
             lines.append("    n\(index) [label=\(Self.dotText("\(node.name)\n\(node.caption)")), shape=box];")
         }
+        let drawn = strokes
         for (index, node) in nodes.enumerated() {
-            for (place, interface) in node.interfaces.enumerated() {
-                let isLeft = node.isCustomer || (place == 0 && node.interfaces.count == 2) == false && place == 1
-                let ends = isLeft ? "n\(index) -> i\(interface)" : "i\(interface) -> n\(index)"
-                lines.append("    \(ends) [dir=none, color=\"#68788a\", weight=4];")
+            for interface in node.interfaces.uniqued()
+            where !drawn.contains(where: { $0.joins("n\(index)", "i\(interface)") }) {
+                lines.append("    i\(interface) -> n\(index) [dir=none, color=\"#68788a\"];")
             }
         }
-        for arrow in arrows {
-            let style = arrow.isResponse ? "dashed" : "solid"
-            let label =
-                "\(services[arrow.service]) \(arrow.isResponse ? "response" : "request")\(arrow.isCopy ? ", copy" : "")"
+        for stroke in drawn {
+            let colour = colour(stroke.service)
+            let label = stroke.label.map { "label=\(Self.dotText($0)), fontcolor=\"\(colour)\", " } ?? ""
+            // What comes back is drawn the other way round, so that it does not turn the ranks about.
+            let ends = stroke.isResponse ? "\(stroke.to) -> \(stroke.from)" : "\(stroke.from) -> \(stroke.to)"
+            let head = stroke.isCopy ? "empty" : "normal"
+            let arrow = stroke.isResponse ? "dir=back, arrowtail=\(head)" : "arrowhead=\(head)"
             lines.append(
-                "    n\(arrow.from) -> n\(arrow.to) [label=\(Self.dotText(label)), style=\(style), "
-                    + "color=\"\(colour(arrow.service))\", fontcolor=\"\(colour(arrow.service))\", "
-                    + "arrowhead=\(arrow.isCopy ? "empty" : "normal"), constraint=false];")
+                "    \(ends) [\(label)style=\(stroke.isResponse ? "dashed" : "solid"), color=\"\(colour)\", \(arrow)];")
         }
         return (lines + ["}"]).joined(separator: "\n") + "\n"
+    }
+
+    /// One piece of an arrow: to an interface, between two, or from one.
+    private struct Stroke: Hashable {
+        var from: String
+        var to: String
+        var service: Int
+        var isResponse: Bool
+        var isCopy: Bool
+        var label: String?
+
+        func joins(_ left: String, _ right: String) -> Bool {
+            (from, to) == (left, right) || (from, to) == (right, left)
+        }
+    }
+
+    /// The arrows by way of their interfaces; what several have in common is drawn once.
+    private var strokes: [Stroke] {
+        arrows.flatMap { arrow -> [Stroke] in
+            let way = arrow.isResponse ? "response" : "request"
+            func stroke(_ from: String, _ to: String, isLast: Bool = false, label: String? = nil) -> Stroke {
+                Stroke(
+                    from: from, to: to, service: arrow.service, isResponse: arrow.isResponse,
+                    isCopy: isLast && arrow.isCopy, label: label)
+            }
+            let (received, send) = ("i\(arrow.receivedInterface)", "i\(arrow.sendInterface)")
+            let first = stroke("n\(arrow.from)", received, label: "\(services[arrow.service]) \(way)")
+            let last = stroke(send, "n\(arrow.to)", isLast: true)
+            return received == send ? [first, last] : [first, stroke(received, send), last]
+        }.uniqued()
     }
 
     /// A text as a quoted identifier.
