@@ -196,9 +196,12 @@ private final class ForwarderRig {
         let isOwn = snapshot.isOwnAddress(fields.flow.source) || fields.message == .error
         let mtu = table.interfaces[frame.interface].mtu
         if offload.isSegmented {
+            let isTCP = fields.transportProtocol == IPProtocol.tcp
+            let headers = fields.transportOffset + (isTCP ? Int(octets[fields.transportOffset + 12] >> 4) * 4 : 8)
+            // A frame that is smaller than one segment is that segment.
+            let length = headers - 14 + min(Int(offload.gsoSize), fields.end - headers)
             try require(
-                needs && fields.transportOffset - 14 + Int(offload.gsoSize) <= mtu && offload.gsoSize > 0,
-                "segments of \(offload.gsoSize) octets for an MTU of \(mtu)")
+                needs && offload.gsoSize > 0 && length <= mtu, "segments of \(length) octets for an MTU of \(mtu)")
         } else if !isOwn {
             try require(fields.packetLength <= mtu, "a packet of \(fields.packetLength) octets for an MTU of \(mtu)")
         }
