@@ -38,9 +38,9 @@ private let mistakes: [Mistake] = [
     Mistake("only a comment", "# nothing\n", 1, 1, "the file is empty"),
     Mistake("a list", "- a\n", 1, 1, "the file must be a mapping"),
     Mistake("a tab", "name: a\ninterfaces:\n\ta: {}\n", 3, 1, "this is not YAML", "indent with spaces"),
-    Mistake("an open bracket", "name: [a\n", 2, 1, "this is not YAML", "close the bracket"),
+    Mistake("an open bracket", "name: [a\n", 1, 9, "this is not YAML", "close the bracket"),
     Mistake("a colon in a text", "name: a: b\n", 1, 8, "this is not YAML", "in quotes"),
-    Mistake("two documents", "name: a\n---\nname: b\n", 2, 1, "this is not YAML", "second"),
+    Mistake("two documents", "name: a\n---\nname: b\n", 2, 1, "more than one document", "second"),
     Mistake("an unknown alias", "name: *a\n", 1, 7, "this is not YAML: found undefined alias", "anchor"),
     Mistake("no name", "interfaces: {}\n", 1, 1, "the topology has no name", "add `name"),
     Mistake(
