@@ -85,7 +85,7 @@ extension Doctor {
                 switch step.action {
                 case .command(let command, _), .start(_, let command):
                     commands.append(("the check '\(check.name)' (line \(step.line))", command.command))
-                default: break
+                case .finish, .log, .entry, .interface, .drops, .packet, .wait, .capture, .captured, .fault: break
                 }
             }
         }

@@ -2,34 +2,6 @@ import Glibc
 import LinuxNetwork
 import Topology
 
-/// What one look at the machine has found.
-public struct Finding: Codable, Sendable, Equatable {
-    /// How it is.
-    public enum Level: String, Codable, Sendable {
-        case ok
-        /// Topologies run; some of them, or many at once, may not.
-        case warn
-        /// No topology runs.
-        case fail
-    }
-    /// What was looked at, in a word or two.
-    public var subject: String
-    /// How it is.
-    public var level: Level
-    /// What was found, as one sentence without a full stop.
-    public var message: String
-    /// What would mend it; nil where nothing is to be mended.
-    public var mend: String?
-
-    /// Memberwise.
-    public init(_ subject: String, _ level: Level, _ message: String, mend: String? = nil) {
-        self.subject = subject
-        self.level = level
-        self.message = message
-        self.mend = mend
-    }
-}
-
 /// Looks at everything on the machine that topologies depend on, and changes nothing.
 public struct Doctor: Sendable {
     /// What was found, as `tapline doctor --json` prints it. The keys are stable.
@@ -187,4 +159,34 @@ public struct Doctor: Sendable {
 
     /// The number in a file of /proc/sys; nil where it is not there.
     func number(_ path: String) -> Int? { text("\(places.proc)/sys/\(path)").flatMap { Int($0) } }
+}
+
+extension Doctor {
+    /// What one look at the machine has found.
+    public struct Finding: Codable, Sendable, Equatable {
+        /// How it is.
+        public enum Level: String, Codable, Sendable {
+            case ok
+            /// Topologies run; some of them, or many at once, may not.
+            case warn
+            /// No topology runs.
+            case fail
+        }
+        /// What was looked at, in a word or two.
+        public var subject: String
+        /// How it is.
+        public var level: Level
+        /// What was found, as one sentence without a full stop.
+        public var message: String
+        /// What would mend it; nil where nothing is to be mended.
+        public var mend: String?
+
+        /// Memberwise.
+        public init(_ subject: String, _ level: Level, _ message: String, mend: String? = nil) {
+            self.subject = subject
+            self.level = level
+            self.message = message
+            self.mend = mend
+        }
+    }
 }

@@ -12,6 +12,8 @@
 #define SYS_close_range 436
 #endif
 
+_Static_assert(CLINUX_LIMIT_FILE_SIZE == RLIMIT_FSIZE && CLINUX_LIMIT_CORE == RLIMIT_CORE, "as in clinux.h");
+
 enum { MAX_BINDS = 16, MAX_PLACED = 512 };
 
 struct report {

@@ -45,14 +45,14 @@ public struct Command: Hashable, Sendable {
     }
 }
 
-/// The numbers of resource limits (asm-generic/resource.h).
+/// The numbers of resource limits.
 public enum ResourceLimit {
     /// The largest file that may be written, in octets (RLIMIT_FSIZE).
-    public static let fileSize: Int32 = 1
+    public static let fileSize = Int32(CLINUX_LIMIT_FILE_SIZE)
     /// The largest core dump, in octets (RLIMIT_CORE).
-    public static let core: Int32 = 4
+    public static let core = Int32(CLINUX_LIMIT_CORE)
     /// File locks (RLIMIT_LOCKS), which Linux does not look at.
-    public static let locks: Int32 = 10
+    public static let locks = Int32(CLINUX_LIMIT_LOCKS)
 }
 
 /// What a node's processes see in place of the host's.

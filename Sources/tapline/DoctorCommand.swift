@@ -41,7 +41,7 @@ struct DoctorCommand: ParsableCommand {
     }
 
     private func text(_ report: Doctor.Report) -> String {
-        let colours: [Finding.Level: Int] = [.ok: 32, .warn: 33, .fail: 31]
+        let colours: [Doctor.Finding.Level: Int] = [.ok: 32, .warn: 33, .fail: 31]
         let width = report.findings.map(\.subject.count).max() ?? 0
         var lines = report.findings.map { finding in
             let level = finding.level.rawValue + (finding.level == .ok ? "  " : "")

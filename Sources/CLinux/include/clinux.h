@@ -275,6 +275,9 @@ struct clinux_placed_fd {
     int target;
 };
 
+/// Numbers of resource limits (asm-generic/resource.h). The header itself would make Swift see two of everything in it.
+enum { CLINUX_LIMIT_FILE_SIZE = 1, CLINUX_LIMIT_CORE = 4, CLINUX_LIMIT_LOCKS = 10 };
+
 /// A resource limit, soft and hard.
 struct clinux_limit {
     int resource;
