@@ -45,8 +45,9 @@ without_daemons() {
     if [ -n "$ours" ]; then rm -f "$policy"; trap - EXIT; fi
     after=$(systemctl list-unit-files --state=enabled --no-legend 2>/dev/null | awk '{print $1}' | sort)
     for unit in $(comm -13 <(printf '%s\n' "$before") <(printf '%s\n' "$after")); do
-        case "$unit" in nginx.service | suricata.service | nftables.service | iperf3.service)
-            systemctl disable -q "$unit" 2>/dev/null || true ;;
+        case "$unit" in
+            nginx.service | suricata.service | nftables.service | iperf3.service | haproxy.service | squid.service)
+                systemctl disable -q "$unit" 2>/dev/null || true ;;
         esac
     done
     return $status
@@ -80,7 +81,8 @@ has_candidate() {
 
 # The programs that the scenarios run, and those that look on.
 need_applications() {
-    need_packages iproute2 nftables nginx-light curl iputils-ping iputils-tracepath traceroute
+    need_packages iproute2 procps nftables nginx-light curl iputils-ping iputils-tracepath traceroute \
+        haproxy squid dnsmasq-base bind9-dnsutils tcpdump
     need_suricata
 }
 
@@ -171,6 +173,6 @@ host_state() {
         sort -k5 /proc/self/mountinfo | awk '{print $5, $9}'
         ip neigh show nud permanent || true
         sysctl -a 2>/dev/null | grep -E '^net\.(ipv4|ipv6|bridge|core)\.' | grep -vE 'nf_conntrack_count|entries|\.stable_secret' || true
-        ps -eo stat=,pid=,args= | awk '$1 !~ /^Z/ && $3 ~ /tapline|suricata|nginx/ {print $2, $3}'
+        ps -eo stat=,pid=,args= | awk '$1 !~ /^Z/ && $3 ~ /tapline|suricata|nginx|haproxy|squid|dnsmasq/ {print $2, $3}'
     } 2>/dev/null
 }

@@ -115,12 +115,11 @@ struct PlanBuilder: Sendable {
         return made.withLock { $0 }
     }
 
-    /// True where the sysctl can be written only when the node has its devices.
+    /// True where the sysctl can be written only when the node has its devices: `net.ipv6.conf.DEVICE.…`. A device may be
+    /// called `net` or `conf` itself, so the place decides.
     private func concernsDevice(_ sysctl: SysctlPlan, of node: NodePlan) -> Bool {
         let parts = sysctl.name.split { $0 == "." || $0 == "/" }
-        return node.legs.contains { leg in
-            parts.contains { $0 == leg.device } || sysctl.name.contains("/\(leg.device)/")
-        }
+        return parts.count > 4 && node.legs.contains { $0.device == parts[3] }
     }
 
     // MARK: - Interfaces

@@ -11,16 +11,27 @@ public enum PlanReader {
     public static func plan(_ path: String, name: String? = nil, brief isBrief: Bool = false) throws(ApplianceError)
         -> AppliancePlan
     {
+        var plan = try read(path, isBrief) { file throws(TopologyError) in try Planner.plan(file, name: name) }
+        // Commands start there from inside mount namespaces, where no current folder is left.
+        plan.directory = absolute(plan.directory.isEmpty ? "." : plan.directory)
+        return plan
+    }
+
+    /// The plan of the file at `path`, with the paths that its table was proved by.
+    public static func prove(_ path: String) throws(ApplianceError) -> ProvedPlan {
+        try read(path, false) { file throws(TopologyError) in try Planner.prove(file) }
+    }
+
+    private static func read<Plan>(
+        _ path: String, _ isBrief: Bool, _ make: (TopologyFile) throws(TopologyError) -> Plan
+    ) throws(ApplianceError) -> Plan {
         if access(path, R_OK) != 0, errno == EACCES {
             throw ApplianceError(
                 .machine, "\(path) cannot be read by this user",
                 mend: "allow it with chmod, for the folders on the way to it too, or run it with sudo")
         }
         do throws(TopologyError) {
-            var plan = try Planner.plan(try TopologyFile.read(path), name: name)
-            // Commands start there from inside mount namespaces, where no current folder is left.
-            plan.directory = absolute(plan.directory.isEmpty ? "." : plan.directory)
-            return plan
+            return try make(try TopologyFile.read(path))
         } catch {
             let count = error.problems.count
             throw ApplianceError(

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxNetwork
+import Topology
 
 /// What topologies have left on the machine whose control processes are gone: found by their state and their marks,
 /// and by nothing else.
@@ -40,7 +41,9 @@ public enum Prune {
         try Machine.requireRoot()
         for name in names { _ = try StateDirectory(name: name) }
         var report = Report(dryRun: dryRun)
-        let wanted = { (name: String) in names.isEmpty || names.contains(name) }
+        let wanted = { (name: String) in
+            names.isEmpty || names.contains { DerivedNames.topology($0) == DerivedNames.topology(name) }
+        }
         let found = survey()
         report.leftAlone = names.isEmpty ? found.strange : []
         for name in Set(found.marked.keys).union(StateDirectory.allNames()).sorted() where wanted(name) {
@@ -85,7 +88,8 @@ public enum Prune {
         var survey = Survey()
         for name in namesInFolder("/run/netns") {
             do throws(SystemError) {
-                guard let mark = try NetworkNamespace.mark(of: name), let topology = ApplianceState.topology(ofMark: mark)
+                guard let mark = try NetworkNamespace.mark(of: name),
+                    let topology = ApplianceState.topology(ofMark: mark)
                 else { continue }
                 survey.marked[topology, default: []].append(name)
             } catch {
@@ -121,11 +125,13 @@ public enum Prune {
                 do throws(SystemError) { return try NetworkNamespace.open(namespace).identity } catch { return nil }
             })
         guard !identities.isEmpty else { return [] }
-        let variable = Array("TAPLINE_TOPOLOGY=\(name)".utf8)[...]
+        let folder = Array("TAPLINE_DIR=\(StateDirectory.root)/\(DerivedNames.topology(name))/".utf8)
         return namesInFolder("/proc").compactMap(Int32.init).filter { pid in
             var info = stat()
-            guard stat("/proc/\(pid)/ns/net", &info) == 0, identities.contains(UInt64(info.st_ino)) else { return false }
-            return readFile("/proc/\(pid)/environ")?.split(separator: 0).contains(variable) == true
+            guard stat("/proc/\(pid)/ns/net", &info) == 0, identities.contains(UInt64(info.st_ino)) else {
+                return false
+            }
+            return readFile("/proc/\(pid)/environ")?.split(separator: 0).contains { $0.starts(with: folder) } == true
         }
     }
 
@@ -170,8 +176,12 @@ public enum Prune {
 extension ApplianceState {
     /// The topology that a mark names; nil where it is none of Tapline's.
     static func topology(ofMark mark: String) -> String? {
-        let words = mark.split(separator: " ", omittingEmptySubsequences: false)
-        guard words.count == 3, words[0] == "tapline" else { return nil }
-        do throws(ApplianceError) { return try StateDirectory(name: String(words[1])).name } catch { return nil }
+        guard let named = reading(mark: mark)?.topology else { return nil }
+        // Where a mark had no room for the whole name, the state tells it.
+        do throws(ApplianceError) {
+            return try StateDirectory(name: named).readState()?.name ?? named
+        } catch {
+            return nil
+        }
     }
 }

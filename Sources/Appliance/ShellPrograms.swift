@@ -17,7 +17,7 @@ enum ShellPrograms {
                 if skipsRedirection {
                     skipsRedirection = false
                 } else if expectsProgram {
-                    if isPlain, openers.contains(text) || isAssignment(text) { continue }
+                    if isAssignment(text) || (isPlain && openers.contains(text)) { continue }
                     expectsProgram = false
                     // What follows these is no program but a name, a pattern or a function's body.
                     if ["for", "case", "select", "function"].contains(text) { return programs }

@@ -153,6 +153,9 @@ __attribute__((noreturn)) static void run_init(const struct clinux_node_init *no
     if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(pipe, CLINUX_STAGE_MOUNT_SYS);
     if (mount("tapline", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m") < 0)
         fail(pipe, CLINUX_STAGE_MOUNT_RUN);
+    // What a program leaves in shared memory would outlive the node, and meet another node's program of the same kind.
+    if (mount("tapline", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=256m") < 0 && errno != ENOENT)
+        fail(pipe, CLINUX_STAGE_MOUNT_SHARED_MEMORY);
     if (mkdir("/run/lock", 0777) == 0) chmod("/run/lock", 01777);
     for (size_t i = 0; i < 2; i++) {
         if (opened[i] < 0) continue;

@@ -81,7 +81,7 @@ public struct NodeView: Hashable, Sendable {
 /// sends the death signal.
 public enum ProcessLauncher {
     /// Starts PID 1 of a node: a PID and mount namespace of its own in the given network namespace, with its own
-    /// /proc, /sys and /run. It reaps, and is killed when this process ends, and all of the node's processes with it.
+    /// /proc, /sys, /run and /dev/shm. It reaps, and is killed when this process ends, and all of the node's processes with it.
     ///
     /// Killing it kills the node's processes. It has ended itself only when they are reaped, and the programs spawned
     /// by this process are this process's to reap: wait for them first, or on other threads.
@@ -170,6 +170,7 @@ extension clinux_stage {
         case CLINUX_STAGE_MOUNT_PROC: "mounting /proc"
         case CLINUX_STAGE_MOUNT_SYS: "mounting /sys"
         case CLINUX_STAGE_MOUNT_RUN: "mounting /run"
+        case CLINUX_STAGE_MOUNT_SHARED_MEMORY: "mounting /dev/shm"
         case CLINUX_STAGE_BIND_DIRECTORY: "binding the node's directory"
         case CLINUX_STAGE_BIND_FILE: "binding a file"
         case CLINUX_STAGE_JOIN_NODE: "entering the node"

@@ -209,7 +209,8 @@ public struct NodePlan: Sendable, Hashable {
     /// Memberwise.
     public init(
         name: String, kind: NodeKind, type: String? = nil, line: Int, namespace: String, legs: [LegPlan],
-        loopback: [IPAddress] = [], local: [IPPrefix] = [], routes: [RoutePlan] = [], sysctls: [SysctlPlan] = [], hosts: [HostPlan] = [],
+        loopback: [IPAddress] = [], local: [IPPrefix] = [], routes: [RoutePlan] = [], sysctls: [SysctlPlan] = [],
+        hosts: [HostPlan] = [],
         process: ProcessPlan = ProcessPlan()
     ) {
         self.name = name

@@ -107,7 +107,8 @@ public struct CommandExpectation: Sendable, Hashable {
     public var output: TextExpectation
 
     /// Memberwise.
-    public init(status: NumberExpectation? = NumberExpectation(.equal, 0), output: TextExpectation = TextExpectation()) {
+    public init(status: NumberExpectation? = NumberExpectation(.equal, 0), output: TextExpectation = TextExpectation())
+    {
         self.status = status
         self.output = output
     }

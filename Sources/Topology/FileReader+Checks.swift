@@ -11,7 +11,7 @@ extension FileReader {
             diagnostics.error(node.position, "the check has no name", mend: "add `name: …`, what it proves")
         }
         guard let kind = nodes.kind(of: fields, Grammar.check) else {
-            guard !hasStrayKeys(fields) else { return nil }
+            guard !hasStrayKeys(fields, Grammar.check) else { return nil }
             diagnostics.error(
                 fields.position, "a check must have one of \(Self.listed(Grammar.check.kinds))",
                 mend: "write { name: …, on: node, run: command }, for example")
@@ -29,7 +29,7 @@ extension FileReader {
                 let fields = nodes.fields(step, "a step", Grammar.step)
                 guard fields.isMapping else { return nil }
                 guard let kind = nodes.kind(of: fields, Grammar.step) else {
-                    guard !hasStrayKeys(fields) else { return nil }
+                    guard !hasStrayKeys(fields, Grammar.step) else { return nil }
                     diagnostics.error(
                         fields.position, "a step must have one of \(Self.listed(Grammar.step.kinds))",
                         mend: "write { on: node, run: command }, for example")
@@ -45,8 +45,8 @@ extension FileReader {
     }
 
     /// True where a key has been told to be none: what else is missing may be what it was meant to be.
-    private func hasStrayKeys(_ fields: Fields) -> Bool {
-        let known = Set(Grammar.check.keyNames + Grammar.step.keyNames)
+    private func hasStrayKeys(_ fields: Fields, _ grammars: MappingGrammar...) -> Bool {
+        let known = Set(grammars.flatMap(\.keyNames))
         return fields.pairs.contains { !known.contains($0.key.value) }
     }
 
@@ -159,7 +159,7 @@ extension FileReader {
     }
 
     private func expectsNothing(_ fields: Fields, _ what: String, _ key: String) {
-        guard !hasStrayKeys(fields), ["expect", "packets", "bytes", "frames"].allSatisfy({ fields[$0] == nil })
+        guard !hasStrayKeys(fields, Grammar.check, Grammar.step), ["expect", "packets", "bytes", "frames"].allSatisfy({ fields[$0] == nil })
         else { return }
         diagnostics.error(fields.position, "the check expects nothing of \(what)", mend: "add `\(key)`")
     }
@@ -263,7 +263,7 @@ extension FileReader {
     private func endpoints(_ node: Node?, _ what: String) -> [RawFrameFilter.Endpoint] {
         nodes.list(node).compactMap { element -> RawFrameFilter.Endpoint? in
             guard let written = nodes.text(element, what) else { return nil }
-            if !Self.looksLikeAddress(written.value) { return .node(written) }
+            if !NameForm.looksLikeAddress(written.value) { return .node(written) }
             return nodes.prefix(element, what).map { .prefix($0.value) }
         }
     }

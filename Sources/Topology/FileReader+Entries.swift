@@ -60,17 +60,11 @@ extension FileReader {
             rewriteSource: rewrite?.map { $0.value.address }, targets: targets)
     }
 
-    /// True for what is meant as an address or a prefix, right or wrong; everything else may be a node's name.
-    static func looksLikeAddress(_ text: String) -> Bool {
-        text.utf8.contains { ".:/".utf8.contains($0) }
-            && text.utf8.allSatisfy { "0123456789abcdefABCDEF.:/".utf8.contains($0) }
-    }
-
     private func endpoint(_ node: Node?, _ what: String) -> Located<RawEndpoint>? {
         guard let written = nodes.text(node, what) else { return nil }
         if written.value == "any" { return Located(.any, written.position) }
         if let mac = MACAddress(written.value) { return Located(.mac(mac), written.position) }
-        guard Self.looksLikeAddress(written.value) else { return Located(.node(written.value), written.position) }
+        guard NameForm.looksLikeAddress(written.value) else { return Located(.node(written.value), written.position) }
         return nodes.prefix(node, what).map { $0.map { RawEndpoint.prefix($0) } }
     }
 

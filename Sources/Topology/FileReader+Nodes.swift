@@ -37,9 +37,8 @@ extension FileReader {
                 diagnostics.error(
                     name.position, "\(subject) is on no interface", mend: "add `interface: …`")
             }
-            node.prefixes = nodes.list(fields["prefixes"])
-                .compactMap { nodes.prefix($0, "a network behind \(subject)") }
         }
+        node.prefixes = nodes.list(fields["prefixes"]).compactMap { nodes.prefix($0, "a network behind \(subject)") }
         node.offload = nodes.flag(fields["offload"], "`offload`")?.value
         process(&node, fields, subject)
         kernel(&node, fields)

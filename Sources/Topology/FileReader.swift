@@ -66,7 +66,8 @@ struct FileReader {
         guard let (fault, mend) = NameForm.fault(of: name.value, isNode: isNode) else { return }
         let article = kind.first.map { "aeiou".contains($0) } ?? false ? "an" : "a"
         diagnostics.error(
-            name.position, "\(quoted(name.value)) cannot be the name of \(article) \(kind): \(fault)", mend: mend)
+            name.position, "\(quoted(name.value, seen: true)) cannot be the name of \(article) \(kind): \(fault)",
+            mend: mend)
     }
 
     /// Notes names that differ from others of their kind only by what is not seen.
@@ -77,7 +78,7 @@ struct FileReader {
             if let other = seen[visible], other.value != name.value {
                 diagnostics.error(
                     name.position,
-                    "\(quoted(name.value)) looks the same as the name on line \(other.position.line), and is another",
+                    "\(quoted(name.value, seen: true)) looks the same as the name on line \(other.position.line), and is another",
                     mend: "remove the characters that are not seen, or rename one")
             } else {
                 seen[visible] = name

@@ -6,14 +6,16 @@ extension Grammar {
         [
             KeyGrammar("name", .text, "What it proves.", required: true),
             KeyGrammar(
-                "steps", .oneOrMany(.mapping(step)), "What is done and looked at, in order, until a step does not hold."),
+                "steps", .oneOrMany(.mapping(step)), "What is done and looked at, in order, until a step does not hold."
+            ),
         ] + looks)
 
     /// One step of a check.
     static let step = MappingGrammar(
         "step", "One step of a check: something done, something broken, or something looked at.",
         kinds: [
-            "on", "log", "entry", "interface", "drops", "packet", "wait", "start", "finish", "capture", "captured", "kill",
+            "on", "log", "entry", "interface", "drops", "packet", "wait", "start", "finish", "capture", "captured",
+            "kill",
             "stop", "continue", "restart", "link-down", "link-up",
         ],
         looks + [
@@ -43,7 +45,8 @@ extension Grammar {
             KeyGrammar("file", .text, "A file below the node's $TAPLINE_DIR in place of its output.", beside: ["log"]),
             KeyGrammar("entry", .text, "The entries of that name, as `tapline tables` lists them."),
             KeyGrammar(
-                "interface", .name, "The interface whose counters are looked at; or the one that the node's device is on.",
+                "interface", .name,
+                "The interface whose counters are looked at; or the one that the node's device is on.",
                 beside: ["capture", "captured", "link-down", "link-up"]),
             KeyGrammar("drops", .choice(DropReasonNames.known), "The reason whose drops are counted."),
             KeyGrammar("packet", .mapping(packet), "A packet that is sent, to see whom it reaches."),
@@ -51,7 +54,8 @@ extension Grammar {
                 "reaches", .oneOrMany(.oneOrMany(.name)),
                 "Whom the packet reaches, stage after stage, and nobody else; within a stage in any order.",
                 required: true, beside: ["packet"]),
-            KeyGrammar("answer", .oneOrMany(.oneOrMany(.name)), "Whom the answer reaches, likewise.", beside: ["packet"]),
+            KeyGrammar(
+                "answer", .oneOrMany(.oneOrMany(.name)), "Whom the answer reaches, likewise.", beside: ["packet"]),
             KeyGrammar(
                 "expect", .oneOf([.oneOrMany(.text), .mapping(commandExpectation)]),
                 "Texts that the output must contain, or what it must be.", beside: ["on", "log", "finish"]),
@@ -63,7 +67,8 @@ extension Grammar {
                 beside: ["drops", "captured"]),
             KeyGrammar("received", .comparison, "Packets from the interface's nodes.", beside: ["interface"]),
             KeyGrammar("received-bytes", .comparison, "Octets of frames from its nodes.", beside: ["interface"]),
-            KeyGrammar("received-drops", .comparison, "Frames from its nodes that were dropped.", beside: ["interface"]),
+            KeyGrammar(
+                "received-drops", .comparison, "Frames from its nodes that were dropped.", beside: ["interface"]),
             KeyGrammar("sent", .comparison, "Packets to its nodes.", beside: ["interface"]),
             KeyGrammar("sent-bytes", .comparison, "Octets of frames to its nodes.", beside: ["interface"]),
             KeyGrammar(
@@ -86,7 +91,9 @@ extension Grammar {
         [
             KeyGrammar("from", .name, "The node that sends it.", required: true),
             KeyGrammar("to", .address, "Its destination.", required: true),
-            KeyGrammar("port", .port, "tcp/80 (a connection's first segment), udp/53, icmp (an echo request); icmp by default."),
+            KeyGrammar(
+                "port", .port, "tcp/80 (a connection's first segment), udp/53, icmp (an echo request); icmp by default."
+            ),
             KeyGrammar("source", .address, "Its source address; the node's own by default."),
             KeyGrammar("source-port", .integer(1...65535), "Its source port; one that nobody uses by default."),
             KeyGrammar("payload", .text, "What it carries."),
@@ -125,7 +132,8 @@ extension Grammar {
             KeyGrammar("contains", .oneOrMany(.text), "Texts that must all occur."),
             KeyGrammar("lacks", .oneOrMany(.text), "Texts that must not occur."),
             KeyGrammar(
-                "matches", .oneOrMany(.text), "Regular expressions that must each match somewhere; best in single quotes."),
+                "matches", .oneOrMany(.text),
+                "Regular expressions that must each match somewhere; best in single quotes."),
             KeyGrammar(
                 "json", .named(jsonExpectation),
                 "What is at paths of the JSON document that the text is: { \"$.status\": up }."),

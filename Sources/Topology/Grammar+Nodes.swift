@@ -34,6 +34,9 @@ extension Grammar {
             KeyGrammar(
                 "send", .choice(SendMode.allCases.map(\.rawValue)),
                 "mac: packets reach it untouched; network: their destination becomes its own address."),
+            KeyGrammar(
+                "prefixes", .oneOrMany(.prefix),
+                "Networks that it sends from beside its own addresses, as a customer of further services."),
         ] + everyNode)
 
     static let attachment = MappingGrammar(

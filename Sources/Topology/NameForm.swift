@@ -27,6 +27,12 @@ enum NameForm {
         return nil
     }
 
+    /// True where a text is meant as an address or prefix, right or wrong, and not as the name of a node.
+    static func looksLikeAddress(_ text: String) -> Bool {
+        text.utf8.contains { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "/") }
+            && text.utf8.allSatisfy { "0123456789abcdefABCDEF.:/".utf8.contains($0) }
+    }
+
     /// The text without what is not seen: two names of one kind must not be the same without it.
     static func visible(_ text: String) -> String {
         var seen = String.UnicodeScalarView()

@@ -127,7 +127,9 @@ struct NodeReader {
         guard case .scalar(let scalar) = node, !node.isNothing else {
             diagnostics.error(
                 node.position, "\(what) must be a text, and is \(node.shape)",
-                mend: node.mapping == nil ? nil : "put a text that holds \": \" or begins with \"{\" in quotes")
+                mend: node.mapping != nil
+                    ? "put a text that holds \": \" or begins with \"{\" in quotes"
+                    : node.isNothing ? "write a text, or remove the key" : "write one text, without brackets")
             return nil
         }
         guard !scalar.string.unicodeScalars.contains("\0") else {
@@ -209,7 +211,8 @@ struct NodeReader {
             }
         guard let unit, let number = Double(digits), number * unit <= 86_400_000 else {
             diagnostics.error(
-                node.position, "\(what) is \(node.shape)", mend: "write a duration such as 500ms, 5s or 2m")
+                node.position, "\(what) is \(node.shape)", mend: "write a duration such as 500ms, 5s or 2m; at most 24h"
+            )
             return nil
         }
         return Located(Int((number * unit).rounded()), node.position)
@@ -245,11 +248,21 @@ struct NodeReader {
         guard let written = text(node, what) else { return nil }
         guard let value = PortSpecification(written.value) else {
             let bare = Int(written.value) != nil
+            let parts = written.value.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+            var meant: String?
+            if let named = parts.first, !bare,
+                let nearest = Spelling.nearest(to: String(named), among: PortSpecification.protocolNames)
+            {
+                let candidate = ([nearest] + parts.dropFirst().map(String.init)).joined(separator: "/")
+                if PortSpecification(candidate) != nil { meant = "did you mean \(quoted(candidate))?" }
+            }
             diagnostics.error(
                 written.position, "\(what): \(quoted(written.value)) is not a service port",
                 mend: bare
                     ? "say which protocol: tcp/\(written.value) or udp/\(written.value)"
-                    : "write tcp/80, udp/5000-5100, tcp, icmp, any, or the number of a protocol such as protocol/47")
+                    : meant
+                        ?? "write tcp/80, udp/5000-5100, tcp, icmp, any, or the number of a protocol such as protocol/47"
+            )
             return nil
         }
         return Located(value, written.position)

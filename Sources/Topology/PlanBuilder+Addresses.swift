@@ -158,7 +158,7 @@ extension PlanBuilder {
             guard let found else {
                 diagnostics.error(
                     legs[node][leg].position,
-                    "no address of \(link.prefix) is left for \(quoted(file.nodes[node].name.value))",
+                    "no address of \(link.prefix.address)/\(link.length) is left for \(quoted(file.nodes[node].name.value))",
                     mend: "give interface \(quoted(raw.name.value)) a shorter prefix")
                 continue
             }

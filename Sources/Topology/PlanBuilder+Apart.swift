@@ -28,7 +28,9 @@ extension PlanBuilder {
                 }
                 guard isWider else { continue }
                 for scope in original[other] {
-                    guard scope.node == nil, let source = scope.source, !original[index].contains(scope) else { continue }
+                    guard scope.node == nil, let source = scope.source, !original[index].contains(scope) else {
+                        continue
+                    }
                     let covered = original[index].contains {
                         $0.node == nil && $0.interface == scope.interface && ($0.source?.contains(source) ?? true)
                     }
@@ -82,6 +84,15 @@ extension PlanBuilder {
 
     /// Notes customers among the applications and routers whose packets would come back to them.
     func checkOpeners() {
+        let openers = Set(services.flatMap(\.openers))
+        for (index, node) in file.nodes.enumerated()
+        where node.kind == .application && !openers.contains(index) && !followsMistakes {
+            guard let prefix = node.prefixes.first else { continue }
+            diagnostics.error(
+                prefix.position,
+                "\(quoted(node.name.value)) sends from \(prefix.value) as a customer, and is a customer of no service",
+                mend: "write a service with `from: \(node.name.value)`, or remove `prefixes`")
+        }
         for service in services {
             for opener in service.openers {
                 let position =
@@ -104,18 +115,21 @@ extension PlanBuilder {
     ) {
         let raw = file.nodes[opener]
         let name = quoted(raw.name.value)
-        if raw.kind == .application {
-            guard raw.networkAddress == nil, address.isHost else { return }
+        if raw.kind == .application, raw.networkAddress == nil, address.isHost {
             diagnostics.error(
                 position,
                 "\(name) has the address \(address) itself, where service \(quoted(other.raw.name.value)) on line "
                     + "\(other.raw.name.position.line) ends at it: what it sends there would never leave it",
-                mend: "give service \(quoted(service.raw.name.value)) another address, or add `send: network` to \(name)")
-        } else if let shared = service.chain.first(where: { other.chain.contains($0) }) {
+                mend:
+                    "give service \(quoted(service.raw.name.value)) another address, or add `send: network` to \(name)")
+        } else if raw.kind == .router || !raw.prefixes.isEmpty,
+            let shared = service.chain.first(where: { other.chain.contains($0) })
+        {
             diagnostics.error(
                 position,
-                "packets to \(address) would pass \(quoted(file.nodes[shared].name.value)) before and behind the router "
-                    + "\(name), for service \(quoted(other.raw.name.value)) on line \(other.raw.name.position.line) and "
+                "packets to \(address) would pass \(quoted(file.nodes[shared].name.value)) before and behind the "
+                    + "\(raw.kind.rawValue) \(name), for service \(quoted(other.raw.name.value)) on line "
+                    + "\(other.raw.name.position.line) and "
                     + "for \(quoted(service.raw.name.value)), and nothing in them tells which",
                 mend: "use another application for one of the two services")
         }
@@ -194,6 +208,9 @@ extension PlanBuilder {
         let node = legsOn[entries[index].receivedInterface].first {
             emission($0.node, .request).mac == entries[index].sourceMAC
         }
+        // A side that is told to be missing, or to be the other one, is why.
+        guard !followsMistakes, node.map({ file.nodes[$0.node].outLeg == nil || legs[$0.node].count > 1 }) ?? true
+        else { return }
         let name = node.map { quoted(file.nodes[$0.node].name.value) } ?? "the application"
         let interface = quoted(file.interfaces[entries[index].receivedInterface].name.value)
         let isAnswer = entries[other].direction == .response

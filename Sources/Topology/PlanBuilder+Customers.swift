@@ -12,7 +12,8 @@ extension PlanBuilder {
                 legs[$0].first?.interface
             }
             let interfaces = Set(used).sorted()
-            if interfaces.isEmpty {
+            // Customers whose interface is not known are told elsewhere.
+            if interfaces.isEmpty, !file.nodes.contains(where: { $0.kind == .customer }) {
                 diagnostics.error(
                     raw.name.position, "service \(quoted(raw.name.value)) has no customers",
                     mend: "add customers, or name an interface in `from`")
@@ -41,7 +42,8 @@ extension PlanBuilder {
                     name.position,
                     "there is no interface, customer, application or router \(quoted(name.value))",
                     mend: Spelling.mend(
-                        for: name.value, among: known + file.interfaces.map(\.name.value), kind: "interfaces and nodes"))
+                        for: name.value, among: known + file.interfaces.map(\.name.value), kind: "interfaces and nodes")
+                )
             }
         }
         service.scopes = scopes.uniqued()
@@ -79,15 +81,16 @@ extension PlanBuilder {
         if raw.passive || raw.transparent {
             diagnostics.error(
                 name.position,
-                "\(what) is \(raw.passive ? "passive: what it sends is dropped" : "transparent: it opens no connections")",
+                "\(what) is "
+                    + (raw.passive ? "passive: what it sends is dropped" : "transparent: it opens no connections"),
                 mend: "name a customer, a router, or an application with addresses of its own")
             return
         }
         if service.chain.contains(node) {
             diagnostics.error(
                 name.position,
-                "\(what) is a customer of service \(quoted(service.raw.name.value)) and in its sequence: its packets would "
-                    + "come back to it",
+                "\(what) is a customer of service \(quoted(service.raw.name.value)) and in its sequence: "
+                    + "its packets would come back to it",
                 mend: "end the sequence before it, or remove it from `from`")
             return
         }
@@ -104,8 +107,8 @@ extension PlanBuilder {
                 "\(what) has no address on interface \(quoted(file.interfaces[leg.interface].name.value)) to send from",
                 mend: "give it one, or the interface one")
         }
-        for address in leg.addresses {
-            let prefix = IPPrefix(host: address.address)
+        // A transparent proxy, or one that translates addresses, also sends from those of others.
+        for prefix in leg.addresses.map({ IPPrefix(host: $0.address) }) + raw.prefixes.map(\.value) {
             scopes.append(Scope(interface: leg.interface, source: prefix, node: node))
             sides.append(CustomerSide(interface: leg.interface, prefix: prefix, node: node))
         }

@@ -11,14 +11,16 @@ extension PlanBuilder {
         var position = origin.position
         var related: [(SourcePosition, String)] = []
         var shown: String?
+        var fate = "nobody there sends it"
         let why: String
         let mend: String
         switch reason {
         case .shadowed(let winners):
             let names = winners.map { "\(entryName($0)) on line \(origins[$0].position.line)" }.uniqued()
             why =
-                "\(names.joined(separator: " and ")) \(names.count == 1 ? "takes" : "take") all that it matches, "
-                + precedence(winners[0], over: index)
+                names.count == 1
+                ? "\(names[0]) takes all that it matches, and \(precedence(winners[0], over: index))"
+                : "\(names.joined(separator: " and ")) take all that it matches, and are more specific"
             mend = "remove it, or narrow \(names.count == 1 ? "the other" : "the others")"
             related = winners.map { (origins[$0].position, "\(entryName($0)) is here") }
             if let flow {
@@ -45,11 +47,13 @@ extension PlanBuilder {
             }
         case .silencedSource(let node):
             position = sourcePosition
+            fate = "dropped before any entry is looked at"
             why = "\(nodeName(node)) is passive, and what it sends is dropped before any entry is looked at"
             mend = "allow its active responses (`active-responses: true`), or name another source"
             related = [(file.nodes[node].name.position, "\(nodeName(node)) is here")]
         case .silencedInterface:
             position = origin.raw?.received.position ?? origin.position
+            fate = "dropped before any entry is looked at"
             why = "all nodes on interface \(interface) are passive, and what they send is dropped"
             mend = "name another received interface, or allow active responses"
         case .sourceElsewhere(let node):
@@ -67,13 +71,14 @@ extension PlanBuilder {
             related = [(file.interfaces[entry.receivedInterface].name.position, "the interface is here")]
         case .ownAddress(let address):
             position = origin.raw?.destination?.position ?? origin.position
+            fate = "the engine answers it"
             why = "\(address) is the engine's own address, and the engine answers for it itself"
             mend = "choose a service address that nobody has"
         }
         let what = origin.service == nil ? "entry \(quoted(entry.name))" : entryName(index)
         diagnostics.finding(
             position, "\(what) can never match\(portNote(index)): \(why)", mend: mend, related: related,
-            example: shown)
+            example: shown ?? "\(sample(index)): \(fate)")
     }
 
     /// Which of several service ports of one line is meant.
@@ -85,11 +90,11 @@ extension PlanBuilder {
     /// Why one entry goes before another.
     private func precedence(_ winner: Int, over index: Int) -> String {
         let (first, second) = (entries[winner], entries[index])
-        if first.kind != second.kind { return "and sequencing entries go first" }
-        if (first.sourceMAC == nil) != (second.sourceMAC == nil) { return "and names the node that sends" }
-        if first.source != second.source { return "and names its source more exactly" }
-        if first.destination != second.destination { return "and names its destination more exactly" }
-        return "and has the narrower service port"
+        if first.kind != second.kind { return "sequencing entries go first" }
+        if (first.sourceMAC == nil) != (second.sourceMAC == nil) { return "names the node that sends" }
+        if first.source != second.source { return "names its source more exactly" }
+        if first.destination != second.destination { return "names its destination more exactly" }
+        return "has the narrower service port"
     }
 
     // MARK: Send targets
@@ -116,7 +121,8 @@ extension PlanBuilder {
         case .unknownMAC(let mac, let owner):
             if let owner, let node = owner.node {
                 let name = file.nodes[node].name.value
-                why = "\(mac) on interface \(interface), and it is \(nodeName(node))'s on \(interfaceName(owner.interface))"
+                why =
+                    "\(mac) on interface \(interface), and it is \(nodeName(node))'s on \(interfaceName(owner.interface))"
                 mend =
                     "write { application: \(name), interface: \(file.interfaces[owner.interface].name.value) }"
                 point(node)
@@ -145,7 +151,9 @@ extension PlanBuilder {
         }
         diagnostics.finding(
             position ?? origin.position, "\(entryName(place.entry)) sends to \(why)", mend: mend, related: related,
-            example: nil)
+            example:
+                "\(sample(place.entry)): sent to interface \(file.interfaces[target.interface].name.value), and nobody "
+                + "takes it")
     }
 
     // MARK: MTU
@@ -174,8 +182,11 @@ extension PlanBuilder {
                     + "\(quoted(interface.name.value)) carries \(interface.mtu.value): larger ones pass it unseen",
                 mend: "write `mtu: \(packets)` for interface \(quoted(interface.name.value))",
                 related: [
-                    (received.mtu.position, "the packets come from interface \(quoted(received.name.value)): MTU "
-                        + "\(received.mtu.value)"),
+                    (
+                        received.mtu.position,
+                        "the packets come from interface \(quoted(received.name.value)): MTU "
+                            + "\(received.mtu.value)"
+                    ),
                     (origins[place.entry].position, "\(entryName(place.entry)) sends the copies"),
                 ],
                 example: "a packet of \(packets) octets on interface \(received.name.value): forwarded, and no copy "

@@ -18,7 +18,9 @@ extension PlanBuilder {
 
     // MARK: Names
 
-    func nodeName(_ node: Int?) -> String { node.map { quoted(file.nodes[$0].name.value) } ?? "a station without a name" }
+    func nodeName(_ node: Int?) -> String {
+        node.map { quoted(file.nodes[$0].name.value) } ?? "a station without a name"
+    }
 
     func interfaceName(_ interface: Int) -> String { quoted(file.interfaces[interface].name.value) }
 
@@ -62,7 +64,7 @@ extension PlanBuilder {
         let holder = trace.last?.node
         let interface = trace.last?.interface ?? entries[entry].receivedInterface
         let sender = trace.hops.last?.entry ?? entry
-        let alternatives = alternatives(interface, trace.last?.mac, direction: entries[entry].direction)
+        let alternatives = alternatives(interface, trace.last?.mac)
         diagnostics.finding(
             origins[sender].position,
             "\(nodeName(holder)) passes on what \(entryName(sender)) sends it, and no entry takes it on from interface "
@@ -74,11 +76,9 @@ extension PlanBuilder {
     }
 
     /// Entries that take something else from the same place.
-    private func alternatives(
-        _ interface: Int, _ mac: MACAddress?, direction: ChainDirection
-    ) -> [(SourcePosition, String)] {
-        let near = entries.indices.filter {
-            entries[$0].receivedInterface == interface && entries[$0].direction == direction
+    private func alternatives(_ interface: Int, _ mac: MACAddress?) -> [(SourcePosition, String)] {
+        let near = entries.indices.lazy.filter { [self] in
+            entries[$0].receivedInterface == interface
                 && (entries[$0].sourceMAC == nil || entries[$0].sourceMAC == mac)
                 && entries[$0].kind == .sequencing
         }
@@ -89,7 +89,8 @@ extension PlanBuilder {
     private func matched(_ entry: Entry) -> String {
         let source = entry.source.map { " from \($0)" } ?? ""
         let destination = entry.destination.map { " to \($0)" } ?? ""
-        return "\(describe(entry.servicePort))\(entry.direction == .response ? " responses" : "")\(source)\(destination)"
+        return
+            "\(entry.direction == .request ? "requests" : "responses") of \(describe(entry.servicePort))\(source)\(destination)"
     }
 
     private func tellUnanswered(
@@ -117,7 +118,7 @@ extension PlanBuilder {
                 "add a sequencing entry with received-interface \(name), source "
                 + "\(holder.map { file.nodes[$0].name.value } ?? "any") and direction response, that takes "
                 + "\(port(answer.flow, .response)) to \(answer.flow.destination)"
-            related += alternatives(interface, answer.last?.mac, direction: .response)
+            related += alternatives(interface, answer.last?.mac) + nodePlace(holder)
             tail = " → no entry"
         case .wrongNode(let node):
             message = "the answers to \(asker) are sent to \(nodeName(node)), which did not ask"
@@ -166,6 +167,40 @@ extension PlanBuilder {
             + "\(emitter.map { file.interfaces[$0.interface].name.value } ?? "?") to \(flow.destination) "
             + "\(port(flow, direction)): \(way(trace))"
     }
+
+    /// A packet that an entry matches, in words: the example of a mistake that no packet's way shows.
+    func sample(_ index: Int) -> String {
+        let entry = entries[index]
+        let interface = file.interfaces[entry.receivedInterface]
+        let family = (entry.source ?? entry.destination)?.family
+        let sender = legsOn[entry.receivedInterface].first { place in
+            entry.sourceMAC == nil || emitters(place.node).contains { $0.mac == entry.sourceMAC }
+        }
+        let own = sender.map { legs[$0.node][$0.leg].addresses.map(\.address) } ?? []
+        let customer = file.nodes.indices.lazy.filter { self.file.nodes[$0].kind == .customer }
+            .flatMap { self.legs[$0].flatMap(\.addresses) }.map(\.address)
+        func host(_ prefix: IPPrefix?, else known: [IPAddress]) -> String {
+            if let prefix {
+                if let inside = known.first(where: { prefix.contains($0) }) { return inside.description }
+                return (prefix.isHost ? prefix.address : prefix.address.advanced(by: 1)).description
+            }
+            return known.first { family == nil || $0.family == family }?.description ?? "anyone"
+        }
+        let isResponse = entry.direction == .response
+        let isCustomers = sender.map { file.nodes[$0.node].kind == .customer } ?? false
+        let source = host(entry.source, else: isResponse ? [] : isCustomers ? own : Array(customer) + own)
+        let destination = host(entry.destination, else: isResponse ? Array(customer) : [])
+        let name = sender.map { entry.sourceMAC == nil ? source : "\(file.nodes[$0.node].name.value) (\(source))" }
+        let port = entry.servicePort
+        let shown =
+            port.ports == 0...65535
+            ? port
+            : ServicePort(protocolNumber: port.protocolNumber, ports: port.ports.lowerBound...port.ports.lowerBound)
+        return "from \(name ?? source) on interface \(interface.name.value) to \(destination) \(describe(shown))"
+            + (isResponse && port.ports != 0...65535 ? " as its source port" : "")
+    }
+
+    private func emitters(_ node: Int) -> [Emission] { [emission(node, .request), emission(node, .response)] }
 
     /// The interfaces and nodes of a way, from the first received interface on.
     private func way(_ trace: ExampleTrace) -> String {

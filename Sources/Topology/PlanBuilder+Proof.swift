@@ -15,7 +15,7 @@ extension PlanBuilder {
             for problem in error.problems { tell(problem) }
             return []
         }
-        for finding in withoutHalfDead(result.findings) { tell(finding) }
+        for finding in withoutConsequences(withoutHalfDead(result.findings)) { tell(finding) }
         return result.findings.isEmpty ? result.paths : []
     }
 
@@ -61,6 +61,18 @@ extension PlanBuilder {
         }
     }
 
+    /// The findings without answers that are lost only because an entry sends them where nobody is: that is told itself.
+    private func withoutConsequences(_ findings: [ProofFinding]) -> [ProofFinding] {
+        var mismatched: Set<Int> = []
+        for case .mismatch(let place, _) in findings { mismatched.insert(place.entry) }
+        return findings.filter { finding in
+            guard case .unanswered(_, .nobody, _, let answer) = finding, let last = answer.hops.last else {
+                return true
+            }
+            return !mismatched.contains(last.entry)
+        }
+    }
+
     private func deadGroup(_ index: Int) -> DeadGroup {
         let entry = entries[index]
         var port = entry.servicePort
@@ -92,11 +104,13 @@ extension PlanBuilder {
                     + "\(quoted(file.interfaces[entries[second.index].receivedInterface].name.value)) where a request's "
                     + "port meets a response's, and neither is more specific",
                 mend: "give one of them another source, destination or service port",
-                related: [(left.position, left.label)], example: nil)
+                related: [(left.position, "\(left.label) is here")],
+                example: "\(sample(second.index)): \(first.name) and \(second.name) take it alike")
             return
         }
         diagnostics.finding(
             references.first.map { origins[$0.index].position } ?? file.name.position, "\(problem)",
-            mend: "change what the entry matches or sends", related: [], example: nil)
+            mend: "change what the entry matches or sends", related: [],
+            example: references.first.map { sample($0.index) })
     }
 }

@@ -96,14 +96,20 @@ extension PlanBuilder {
         _ used: [ResolvedService], _ family: AddressFamily, link: ResolvedLeg, of own: Int
     ) -> [IPPrefix] {
         var prefixes: [IPPrefix] = []
+        // What passes packets on may put its own address for the customers' (NAT): the answers go back to that.
+        for service in used {
+            guard let place = service.chain.firstIndex(of: own), place > 0 else { continue }
+            let before = service.chain[place - 1]
+            prefixes += legs[before][legs[before].count - 1].addresses.map { IPPrefix(host: $0.address) }
+                .filter { $0.family == family && onLink(link, $0) }
+        }
         for side in used.flatMap(\.sides) where side.prefix.family == family {
             if let opener = side.node {
                 // The router's own addresses are named like those of any node of the link.
                 let leg = legs[opener][legs[opener].count - 1]
-                prefixes += leg.addresses.map { IPPrefix(host: $0.address) }.filter {
-                    $0.family == family && opener != own && (onLink(link, $0) || side.prefix == $0)
-                }
-                if !side.prefix.isHost { prefixes.append(side.prefix) }
+                prefixes += leg.addresses.map { IPPrefix(host: $0.address) }
+                    .filter { $0.family == family && onLink(link, $0) }
+                prefixes.append(side.prefix)
             } else if link.addresses.contains(where: { $0.prefix.overlaps(side.prefix) }) {
                 for (node, leg) in legsOn[side.interface] where file.nodes[node].kind == .customer {
                     prefixes += legs[node][leg].addresses.map { IPPrefix(host: $0.address) }

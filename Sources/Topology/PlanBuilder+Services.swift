@@ -120,7 +120,8 @@ extension PlanBuilder {
                 last.position,
                 "the service address \(prefix.value) is a prefix, and \(quoted(last.value)) has a network send address: "
                     + "nothing could restore a destination that was not one address",
-                mend: "remove `send: network` from line \(node.name.position.line), end the sequence at a router, or list "
+                mend:
+                    "remove `send: network` from line \(node.name.position.line), end the sequence at a router, or list "
                     + "the addresses one by one")
         }
         guard node.networkAddress != nil, let leg else { return }

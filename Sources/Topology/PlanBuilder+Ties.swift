@@ -74,18 +74,20 @@ extension PlanBuilder {
         let entry = entries[second]
         let interface = file.interfaces[entry.receivedInterface].name.value
         let port = describe(entry.servicePort)
+        let related = [(left.position, "\(left.label) is here")]
+        let shown = "\(sample(second)): \(entries[first].name) and \(entry.name) take it alike"
         guard left.service != nil, right.service != nil else {
             diagnostics.error(
                 right.position,
                 "\(right.label) and \(left.label) on line \(left.position.line) match the same packets on interface "
                     + "\(quoted(interface)) (\(port)), and neither is more specific",
-                mend: "give one of them another source, destination or service port")
+                mend: "give one of them another source, destination or service port", related: related, example: shown)
             return
         }
         if left.service == right.service {
             diagnostics.error(
                 right.position, "\(right.label) matches the same packets twice (\(entry.name), \(port))",
-                mend: "remove one of its overlapping addresses, ports or customers")
+                mend: "remove one of its overlapping addresses, ports or customers", example: shown)
             return
         }
         if entry.kind == .distribution {
@@ -94,7 +96,8 @@ extension PlanBuilder {
                 right.position,
                 "\(right.label) and \(left.label) on line \(left.position.line) have the same address \(address) and "
                     + "service port \(port) for the same customers on interface \(quoted(interface))",
-                mend: "give one of them another address, other ports, or other customers (`from`)")
+                mend: "give one of them another address, other ports, or other customers (`from`)", related: related,
+                example: shown)
             return
         }
         let node = right.node >= 0 ? file.nodes[right.node].name.value : "an application"
@@ -107,7 +110,9 @@ extension PlanBuilder {
                 + "(\(entry.source.map { "source \($0), " } ?? "")\(port))",
             mend: entry.rewriteSource != nil
                 ? "give each service an application of its own, other ports, or a MAC send address"
-                : "give one of them another address or other ports, or an application on interfaces of its own")
+                : "give one of them another address or other ports, or an application on interfaces of its own",
+            related: related + (right.node >= 0 ? [(file.nodes[right.node].name.position, "\(quoted(node)) is here")] : []),
+            example: shown)
     }
 
     /// A service port as the file writes it.

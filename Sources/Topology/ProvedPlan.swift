@@ -80,7 +80,7 @@ extension PlanBuilder {
             let origin = origins[entry]
             let name = origin.service.map { file.services[$0].name.value } ?? entries[entry].name
             return ProvedService(
-                name: name, line: origin.position.line, isByHand: origin.service == nil, paths: groups.paths)
+                name: name, line: origin.position.line, isByHand: origin.service == nil, paths: groups.finished)
         }
     }
 
@@ -93,7 +93,7 @@ extension PlanBuilder {
     /// Paths of one service while those alike are joined.
     private struct PathGroups {
         private var index: [Signature: Int] = [:]
-        private(set) var paths: [ServicePath] = []
+        private var paths: [ServicePath] = []
         private(set) var firstEntry = 0
         private var seen: [(customers: Set<String>, destinations: Set<String>, ports: Set<String>)] = []
 
@@ -102,6 +102,34 @@ extension PlanBuilder {
             var request: [PathHop]
             var response: [PathHop]
         }
+
+        /// The paths with their customers named, and without the addresses that a prefix beside them holds.
+        var finished: [ServicePath] {
+            paths.map { path in
+                func named(_ hops: [PathHop]) -> [PathHop] {
+                    hops.map { hop in
+                        var hop = hop
+                        if hop.from == [PathGroups.customer] { hop.from = path.customers }
+                        for index in hop.copies.indices where hop.copies[index].to == [PathGroups.customer] {
+                            hop.copies[index].to = path.customers
+                        }
+                        return hop
+                    }
+                }
+                let prefixes = path.destinations.compactMap { IPPrefix($0) }
+                var finished = path
+                finished.destinations = path.destinations.filter { text in
+                    guard let own = IPPrefix(text) else { return true }
+                    return !prefixes.contains { $0 != own && $0.contains(own) } && !(path.destinations.contains("any"))
+                }
+                finished.request = named(path.request)
+                finished.response = named(path.response)
+                return finished
+            }
+        }
+
+        /// Stands for the customers until all are known; no node can be called so.
+        static let customer = "*"
 
         mutating func add(_ path: ProvedPath, _ builder: PlanBuilder) {
             if paths.isEmpty { firstEntry = path.entry }
@@ -133,11 +161,11 @@ extension PlanBuilder {
         }
     }
 
-    /// A hop by names; the customers of the path are left away, as others may share it.
+    /// A hop by names, but for the customers of the path: others may share it.
     private func hop(_ hop: ProvedHop, _ customers: [Int]) -> PathHop {
         func names(_ node: Int?) -> [String] {
-            guard let node, !customers.contains(node) else { return [] }
-            return [file.nodes[node].name.value]
+            guard let node else { return [] }
+            return [customers.contains(node) ? PathGroups.customer : file.nodes[node].name.value]
         }
         let entry = entries[hop.entry]
         return PathHop(

@@ -36,6 +36,9 @@ public struct PortSpecification: Sendable, Hashable {
         self.ports = ports
     }
 
+    /// The protocols that have names here.
+    static let protocolNames = ["tcp", "udp", "sctp", "dccp", "udplite", "icmp", "icmpv6", "any", "protocol"]
+
     /// Reads `tcp/80`, `udp/5000-5100`, `tcp`, `icmp`, `protocol/47` or `any`.
     public init?(_ text: String) {
         let parts = text.lowercased().split(separator: "/", omittingEmptySubsequences: false)

@@ -44,10 +44,14 @@ public enum Spelling {
 }
 
 /// The text in double quotes, cut where it is long, with control characters made visible.
-func quoted(_ text: String) -> String {
+///
+/// - Parameter seen: Whether other characters that are not seen are made visible, too.
+func quoted(_ text: String, seen: Bool = false) -> String {
     let limit = 60
     let shown = text.unicodeScalars.prefix(limit).map { scalar in
-        scalar.value < 0x20 || scalar.value == 0x7F ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
+        scalar.properties.generalCategory == .control || (0x202A...0x202E).contains(scalar.value)
+            || (0x2066...0x2069).contains(scalar.value) || seen && scalar.properties.isDefaultIgnorableCodePoint
+            ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
     }.joined()
     return "\"\(shown)\(text.unicodeScalars.count > limit ? "…" : "")\""
 }

@@ -163,9 +163,17 @@ final class Diagnostics {
         lines = Self.lines(of: text)
     }
 
-    /// The lines of a text, as YAML breaks them.
+    /// The lines of a text, as YAML breaks them (YAML 1.1, section 4.1.4).
     static func lines(of text: String) -> [Substring] {
-        text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        text.split(omittingEmptySubsequences: false, whereSeparator: endsLine)
+    }
+
+    /// True for what ends a line in YAML.
+    static func endsLine(_ character: Character) -> Bool {
+        switch character {
+        case "\n", "\r\n", "\r", "\u{85}", "\u{2028}", "\u{2029}": true
+        default: false
+        }
     }
 
     var isEmpty: Bool { problems.isEmpty }
@@ -176,7 +184,10 @@ final class Diagnostics {
     ///
     /// Where something is missing at the end, YAML says that it is missing on the line after it: the place is moved back
     /// into the text.
-    func error(_ position: SourcePosition, _ message: String, mend: String? = nil) {
+    func error(
+        _ position: SourcePosition, _ message: String, mend: String? = nil, related: [(SourcePosition, String)] = [],
+        example: String? = nil
+    ) {
         var position = position
         if position.line > lines.count {
             let last = lines.lastIndex { !$0.isEmpty } ?? 0
@@ -184,9 +195,7 @@ final class Diagnostics {
         }
         position.column = min(position.column, lines[position.line - 1].unicodeScalars.count + 1)
         guard positions.insert(position).inserted else { return }
-        problems.append(
-            TopologyProblem(
-                file: path, position: position, message: message, mend: mend, sourceLine: line(of: position)))
+        add(position, message, mend, related, example)
     }
 
     /// Notes what a proof found. Several things may be wrong at one place; the same one is noted once.
@@ -196,6 +205,13 @@ final class Diagnostics {
     ) {
         positions.insert(position)
         guard !problems.contains(where: { $0.position == position && $0.message == message }) else { return }
+        add(position, message, mend, related, example)
+    }
+
+    private func add(
+        _ position: SourcePosition, _ message: String, _ mend: String?, _ related: [(SourcePosition, String)],
+        _ example: String?
+    ) {
         var places: [RelatedPlace] = []
         for (other, label) in related where other != position && !places.contains(where: { $0.position == other }) {
             places.append(RelatedPlace(position: other, label: label, sourceLine: line(of: other)))

@@ -46,11 +46,27 @@ public struct TopologyFile: Sendable {
         return file
     }
 
+    /// Where octets stop being UTF-8.
+    private static func firstInvalid(_ octets: [UInt8]) -> SourcePosition {
+        var position = SourcePosition(line: 1, column: 1)
+        var decoder = UTF8()
+        var rest = octets.makeIterator()
+        while case .scalarValue(let scalar) = decoder.decode(&rest) {
+            position =
+                scalar == "\n"
+                ? SourcePosition(line: position.line + 1, column: 1)
+                : SourcePosition(line: position.line, column: position.column + 1)
+        }
+        return position
+    }
+
     private static func load(_ path: String) throws(TopologyError) -> String {
-        func failure(_ message: String, _ mend: String?) -> TopologyError {
+        func failure(
+            _ message: String, _ mend: String?, at position: SourcePosition = SourcePosition(line: 1, column: 1)
+        ) -> TopologyError {
             TopologyError(problems: [
                 TopologyProblem(
-                    file: path, position: SourcePosition(line: 1, column: 1), message: message, mend: mend,
+                    file: path, position: position, message: message, mend: mend,
                     sourceLine: "")
             ])
         }
@@ -74,7 +90,7 @@ public struct TopologyFile: Sendable {
             octets += buffer[..<count]
         }
         guard let text = String(validating: octets, as: UTF8.self) else {
-            throw failure("the file is not UTF-8 text", "save it as UTF-8")
+            throw failure("the file is not UTF-8 text", "save it as UTF-8", at: firstInvalid(octets))
         }
         return text
     }

@@ -66,14 +66,24 @@ enum YAMLText {
 
     private static func tell(_ error: YamlError, _ text: String, _ diagnostics: Diagnostics) {
         switch error {
-        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-            .composer(_, let problem, let mark, _):
-            let position = SourcePosition(line: max(1, mark.line), column: max(1, mark.column))
-            let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+        case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+            .composer(let context, let problem, let mark, _):
+            var position = SourcePosition(line: max(1, mark.line), column: max(1, mark.column))
+            var message = problem
+            if let begin = context?.mark, begin.line > 0 {
+                if problem.contains("expected ':'") || problem.contains("alphabetic or numeric") {
+                    // Found out later than where it is.
+                    position = SourcePosition(line: begin.line, column: max(1, begin.column))
+                } else if begin.line != mark.line {
+                    message += ", for what begins on line \(begin.line)"
+                }
+            }
+            let lines = Diagnostics.lines(of: text)
             let line = lines.indices.contains(position.line - 1) ? lines[position.line - 1] : ""
             let indentedByTab = line.prefix { $0 == " " || $0 == "\t" }.contains("\t")
             diagnostics.error(
-                position, "this is not YAML: \(problem)",
+                position,
+                problem.contains("nesting level") ? "this is nested too deep" : "this is not YAML: \(message)",
                 mend: indentedByTab
                     ? "indent with spaces, not with tabs"
                     : problem.contains("alias")
@@ -81,7 +91,7 @@ enum YAMLText {
         case .reader(let problem, let offset, _, _):
             var position = SourcePosition(line: 1, column: 1)
             for character in text.prefix(offset ?? 0) {
-                if character == "\n" || character == "\r\n" || character == "\r" {
+                if Diagnostics.endsLine(character) {
                     position = SourcePosition(line: position.line + 1, column: 1)
                 } else {
                     position.column += character.unicodeScalars.count
@@ -130,10 +140,12 @@ enum YAMLText {
         switch error {
         case .composer(_, let problem, let place, _) where problem.contains("undefined alias"): mark = place
         case .scanner(_, let problem, let place, _) where problem.contains("cannot start any token"): mark = place
+        case .scanner(let context?, let problem, _, _) where problem.contains("alphabetic or numeric"):
+            mark = context.mark
         default: return nil
         }
         var scalars = Array(text.unicodeScalars)
-        guard let index = offset(of: mark, in: scalars), ["*", "@", "`", "%"].contains(scalars[index]) else {
+        guard let index = offset(of: mark, in: scalars), ["*", "&", "@", "`", "%"].contains(scalars[index]) else {
             return nil
         }
         scalars[index] = "x"
@@ -146,7 +158,11 @@ enum YAMLText {
         if problem.contains("mapping values are not allowed") {
             return "put a text that holds \": \" in quotes, or check the indentation"
         }
-        if problem.contains("cannot start any token") { return "put the text in quotes" }
+        if problem.contains("expected ':'") { return "write `key: value`, or join the line to the one before it" }
+        if problem.contains("nesting level") { return "remove brackets: no topology needs so many" }
+        if problem.contains("cannot start any token") || problem.contains("alphabetic or numeric") {
+            return "put the text in quotes"
+        }
         if problem.contains("did not find expected ',' or") { return "close the bracket, or put the text in quotes" }
         if problem.contains("did not find expected key") { return "check the indentation and the quotes" }
         if problem.contains("another document") { return "remove the second `---`" }

@@ -34,7 +34,9 @@ struct Test: ParsableCommand {
         help: "Topology files, or folders that have them.", completion: .file(extensions: ["yaml", "yml"]))
     var files: [String]
 
-    @Option(name: [.customShort("j"), .long], help: "How many topologies may be up at once. (default: one per processor)")
+    @Option(
+        name: [.customShort("j", allowingJoined: true), .long],
+        help: "How many topologies may be up at once. (default: one per processor)")
     var jobs: Int?
 
     @Option(

@@ -5,9 +5,16 @@ import Topology
 /// `tapline validate`.
 struct Validate: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Tell every mistake of a topology file, with line and column.",
+        abstract: "Tell every mistake of a topology file, or the paths that its packets are proved to take.",
         discussion: """
-            Works without root. With --json: version, file, valid, and problems, each with line, column, message, mend.
+            Works without root. Each service's request and response are followed hop by hop; paths that differ in the
+            customer, address or port alone are one. What cannot work is refused with the lines that collide, a packet
+            that shows it, and the mend.
+
+            With --json the keys are stable: version, file, valid; problems, each with line, column, message, mend,
+            example, and related (line, column, label); services, each with name, line, isEntry, and paths (customers,
+            destinations, servicePorts, request, response); of each hop from, receivedInterface, entry, rewriteSource,
+            copies (to, sendInterface, rewriteDestination, isPassive).
 
             EXAMPLE
               tapline validate Topologies/four-interface/topology.yaml
@@ -19,42 +26,111 @@ struct Validate: ParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
-    @Flag(help: "Tell each mistake in one line, without the line of the file that it is on.")
-    var brief = false
-
-    private struct Report: Encodable {
-        struct Problem: Encodable {
-            var line: Int
-            var column: Int
-            var message: String
-            var mend: String?
-        }
-        var version = 1
-        var file: String
-        var valid: Bool
-        var problems: [Problem]
-    }
-
     func run() throws {
         guard json else {
             return try reporting { () throws(ApplianceError) in
-                let plan = try PlanReader.plan(file, brief: brief)
+                let proved = try PlanReader.prove(file)
+                let plan = proved.plan
                 Terminal.out(
                     "\(file): \(plan.name) has \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces, "
                         + "\(plan.table.entries.count) entries and \(plan.checks.count) checks")
+                for service in proved.services { Terminal.out("\n" + PathText(service).lines.joined(separator: "\n")) }
             }
         }
-        var problems: [Report.Problem] = []
+        var problems: [ValidationReport.Problem] = []
+        var services: [ValidationReport.Service] = []
         do throws(TopologyError) {
-            _ = try Planner.plan(try TopologyFile.read(file))
+            services = try Planner.prove(try TopologyFile.read(file)).services.map { ValidationReport.Service($0) }
         } catch {
-            problems = error.problems.map {
-                Report.Problem(line: $0.line, column: $0.column, message: $0.message, mend: $0.mend)
-            }
+            problems = error.problems.map { ValidationReport.Problem($0) }
         }
         try reporting { () throws(ApplianceError) in
-            Terminal.out(try prettyJSON(Report(file: file, valid: problems.isEmpty, problems: problems)))
+            let report = ValidationReport(
+                file: file, valid: problems.isEmpty, problems: problems, services: services)
+            Terminal.out(try prettyJSON(report))
         }
         if !problems.isEmpty { throw ArgumentParser.ExitCode(3) }
     }
+}
+
+/// What `validate --json` prints.
+private struct ValidationReport: Encodable {
+    struct Place: Encodable {
+        var line: Int
+        var column: Int
+        var label: String
+    }
+    struct Problem: Encodable {
+        var line: Int
+        var column: Int
+        var message: String
+        var mend: String?
+        var example: String?
+        var related: [Place]
+
+        init(_ problem: TopologyProblem) {
+            line = problem.line
+            column = problem.column
+            message = problem.message
+            mend = problem.mend
+            example = problem.example
+            related = problem.related.map {
+                Place(line: $0.position.line, column: $0.position.column, label: $0.label)
+            }
+        }
+    }
+    struct Copy: Encodable {
+        var to: [String]
+        var sendInterface: String
+        var rewriteDestination: String?
+        var isPassive: Bool
+    }
+    struct Hop: Encodable {
+        var from: [String]
+        var receivedInterface: String
+        var entry: String
+        var rewriteSource: String?
+        var copies: [Copy]
+
+        init(_ hop: PathHop) {
+            from = hop.from
+            receivedInterface = hop.receivedInterface
+            entry = hop.entry
+            rewriteSource = hop.rewriteSource
+            copies = hop.copies.map {
+                Copy(
+                    to: $0.to, sendInterface: $0.sendInterface, rewriteDestination: $0.rewriteDestination,
+                    isPassive: $0.isPassive)
+            }
+        }
+    }
+    struct Path: Encodable {
+        var customers: [String]
+        var destinations: [String]
+        var servicePorts: [String]
+        var request: [Hop]
+        var response: [Hop]
+    }
+    struct Service: Encodable {
+        var name: String
+        var line: Int
+        var isEntry: Bool
+        var paths: [Path]
+
+        init(_ service: ProvedService) {
+            name = service.name
+            line = service.line
+            isEntry = service.isByHand
+            paths = service.paths.map {
+                Path(
+                    customers: $0.customers, destinations: $0.destinations, servicePorts: $0.servicePorts,
+                    request: $0.request.map { Hop($0) }, response: $0.response.map { Hop($0) })
+            }
+        }
+    }
+    var version = 1
+    var file: String
+    var valid: Bool
+    var problems: [Problem]
+    var services: [Service]
 }

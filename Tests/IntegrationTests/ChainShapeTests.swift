@@ -26,7 +26,8 @@ import Testing
     static func ask(_ lab: Lab, _ address: String, from node: String = "alice") throws -> Finished {
         try lab.exec(
             node,
-            "python3 -c \"import socket; s=socket.create_connection(('\(address)', 80), 5); print(s.recv(99).decode())\"")
+            "python3 -c \"import socket; s=socket.create_connection(('\(address)', 80), 5); print(s.recv(99).decode())\""
+        )
     }
 
     /// The server knows nothing of the service address; the customer sees nothing else, in ICMP errors neither.
@@ -194,6 +195,46 @@ import Testing
                 #expect(answer.output.contains("you are \(customer)"), "\(answer.output)")
             }
             #expect(try lab.exec("alice", "ping -n -c 1 -W 2 -M do -s 8900 203.0.113.80").status == 0)
+        }
+    }
+
+    /// Everything runs through an application with one interface, to a router and on to a server; what one customer sends
+    /// to another turns round at it. And a prefix ends at a server, which answers for each of its addresses.
+    @Test func prefixesPassOneArmAndEndAtAServer() throws {
+        let topology = """
+            name: arm
+            interfaces:
+              outside: { address: [192.0.2.1/24, "2001:db8:2::1/64"] }
+              net:     { address: [198.51.100.1/24, "2001:db8:3::1/64"] }
+              middle:  { address: [198.18.2.1/24, "2001:db8:12::1/64"] }
+              inside:  { address: [198.18.4.1/24, "2001:db8:14::1/64"] }
+            customers:
+              alice: { interface: outside }
+              bob:   { interface: net }
+            applications:
+              filter: { attach: middle, setup: "nft add table inet t" }
+              web: { attach: inside, run: exec python3 echo.py, ready: { tcp: 80 } }
+            routers:
+              gate: { interface: middle }
+            services:
+              egress: { address: [0.0.0.0/0, "::/0"], from: [outside, net], sequence: [filter, gate] }
+              site: { address: [203.0.113.0/24, "2001:db8:cb::/64"], from: gate, sequence: web }
+            """
+        try Lab.with(topology, files: ["echo.py": Self.echo]) { lab in
+            for address in ["203.0.113.1", "203.0.113.200", "2001:db8:cb::7"] {
+                let answer = try Self.ask(lab, address)
+                let customer = address.contains(":") ? "2001:db8:2::2" : "192.0.2.2"
+                #expect(answer.output.contains("you are \(customer)"), "\(answer.output)")
+            }
+            // An interface may have any name, and its device the settings of every node's.
+            #expect(try lab.exec("bob", "cat /proc/sys/net/ipv6/conf/net/accept_dad").output == "0\n")
+            // Three hops to the server, and two to the other customer: the filter passes each packet on once.
+            let far = try lab.exec("alice", "traceroute -n -I -q 1 -w 2 -m 9 203.0.113.9")
+            #expect(far.output.contains(" 3  203.0.113.9"), "\(far.output)")
+            for other in ["198.51.100.2", "2001:db8:3::2"] {
+                let near = try lab.exec("alice", "traceroute -n -I -q 1 -w 2 -m 9 \(other)")
+                #expect(near.output.contains(" 2  \(other)"), "\(near.output)")
+            }
         }
     }
 }

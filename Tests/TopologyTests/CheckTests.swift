@@ -149,7 +149,7 @@ import Wire
         ("{ name: x, steps: [] }", "the check has no step"),
         ("{ name: x, steps: [{ run: a }] }", "a step must have one of `on`"),
         ("{ name: x, steps: [{ on: alice, run: a }], run: b }", "`run` has no meaning beside `steps`"),
-        ("{ name: x, wait: 1s }", "a check must have one of"),
+        ("{ name: x }", "a check must have one of"), ("{ name: x, wait: 1s }", "a check has no key \"wait\""),
         ("{ name: x, runs: a }", "a check has no key \"runs\""),
         ("{ name: x, steps: [{ start: load, run: a }] }", "the command has no node to run in"),
         ("{ name: x, steps: [{ finish: load }] }", "no step before this one starts \"load\""),

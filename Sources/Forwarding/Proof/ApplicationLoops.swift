@@ -13,7 +13,8 @@ extension Proof {
 
         /// What of the box an entry matches, ports aside.
         func narrowed(to entry: Entry) -> Box? {
-            guard let source = Self.meet(source, entry.source), let destination = Self.meet(destination, entry.destination)
+            guard let source = Self.meet(source, entry.source),
+                let destination = Self.meet(destination, entry.destination)
             else { return nil }
             if let from = source.prefix, let to = destination.prefix, from.family != to.family { return nil }
             if let number, let other = entry.servicePort.protocolNumber, number != other { return nil }
@@ -49,33 +50,76 @@ extension Proof {
         let entries = world.table.entries
         let starts = entries.indices.filter { world.owner(of: $0) == nil && entries[$0].kind == .sequencing }
         guard !starts.isEmpty else { return }
+        let circles = circles()
+        guard !circles.isEmpty else { return }
         var scopes: [Scope: [Int]] = [:]
         for (index, entry) in entries.enumerated() {
             scopes[Scope(interface: entry.receivedInterface, mac: entry.sourceMAC), default: []].append(index)
         }
         for index in starts {
-            for emitter in emitters(of: entries[index]) { search(from: index, emitter, scopes) }
+            for emitter in emitters(of: entries[index]) {
+                guard let companions = circles[emitter], takesOn(index, emitter) else { continue }
+                search(from: index, emitter, scopes, companions)
+            }
+        }
+    }
+
+    /// The emitters that packets might come back to, each with those that it has in a circle with it; what entries match
+    /// is not looked at.
+    private func circles() -> [Emitter: Set<Emitter>] {
+        var next: [Emitter: Set<Emitter>] = [:]
+        for (index, entry) in world.table.entries.enumerated() {
+            for emitter in emitters(of: entry) where takesOn(index, emitter) {
+                let place = Place(emitter: emitter, box: Box(), start: Box(), isRewritten: false)
+                next[emitter, default: []].formUnion(onward(from: place, by: index).map(\.emitter))
+            }
+        }
+        var reached: [Emitter: Set<Emitter>] = [:]
+        for start in next.keys {
+            var found: Set<Emitter> = []
+            var pending = Array(next[start] ?? [])
+            while let emitter = pending.popLast() {
+                if found.insert(emitter).inserted { pending += next[emitter] ?? [] }
+            }
+            reached[start] = found
+        }
+        var circles: [Emitter: Set<Emitter>] = [:]
+        for (start, found) in reached where found.contains(start) {
+            circles[start] = found.filter { reached[$0]?.contains(start) ?? false }
+        }
+        return circles
+    }
+
+    /// True where an entry may take on what its emitter passes on, not only what that says itself.
+    private func takesOn(_ index: Int, _ emitter: Emitter) -> Bool {
+        guard let node = emitter.node else { return false }
+        switch world.nodes[node].system {
+        case .terminalApplication, .router:
+            return vouchedNodes.contains(node) || world.passesOn(by: index, emitter, false)
+        default: return true
         }
     }
 
     private func emitters(of entry: Entry) -> [Emitter] {
-        if let mac = entry.sourceMAC, world.stations.leg(mac, on: entry.receivedInterface) == nil {
-            return [Emitter(node: nil, interface: entry.receivedInterface, mac: mac)]
-        }
-        return world.stations.on[entry.receivedInterface].filter { leg in
+        let interface = entry.receivedInterface
+        // A station that only an entry names passes nothing on.
+        let legs = entry.sourceMAC.map { mac in world.stations.leg(mac, on: interface).map { [$0] } ?? [] }
+        return (legs ?? world.stations.on[interface]).filter { leg in
             let node = world.nodes[leg.node]
             return node.system != .customer && !node.isSilenced
-        }.map { world.stations.emitter($0) }.filter { entry.sourceMAC == nil || entry.sourceMAC == $0.mac }
+        }.map { world.stations.emitter($0) }
     }
 
-    private mutating func search(from index: Int, _ start: Emitter, _ scopes: [Scope: [Int]]) {
+    private mutating func search(
+        from index: Int, _ start: Emitter, _ scopes: [Scope: [Int]], _ companions: Set<Emitter>
+    ) {
         let entries = world.table.entries
         guard let box = Box().narrowed(to: entries[index]) else { return }
         var seen: Set<Place> = []
         var tried: Set<Box> = []
         var pending = onward(from: Place(emitter: start, box: box, start: box, isRewritten: false), by: index)
         while let place = pending.popLast() {
-            guard seen.insert(place).inserted else { continue }
+            guard companions.contains(place.emitter), seen.insert(place).inserted else { continue }
             if place.emitter == start, tried.insert(place.start).inserted,
                 confirm(index, start, place.start)
             {
@@ -83,7 +127,7 @@ extension Proof {
             }
             let (interface, mac) = (place.emitter.interface, place.emitter.mac)
             for scope in [Scope(interface: interface, mac: mac), Scope(interface: interface, mac: nil)] {
-                for next in scopes[scope] ?? [] {
+                for next in scopes[scope] ?? [] where takesOn(next, place.emitter) {
                     guard let box = place.box.narrowed(to: entries[next]) else { continue }
                     var narrowed = place
                     narrowed.box = box

@@ -57,7 +57,8 @@ extension Proof {
         let node = world.nodes[leg.node]
         let emitter = world.stations.emitter(leg)
         guard node.system == .customer else { return Sender(emitter: emitter, sources: nil) }
-        let own = node.prefixes + node.legs[leg.leg].addresses.map { IPPrefix(host: $0) }
+        let addresses = node.legs[leg.leg].addresses.filter { !($0.family == .ipv6 && $0.isLinkLocal) }
+        let own = node.prefixes + addresses.map { IPPrefix(host: $0) }
         return Sender(emitter: emitter, sources: links(of: interface) + own)
     }
 
@@ -114,6 +115,7 @@ extension Proof {
                             guard case .forward(let winner) = world.decide(flow, from: sender.emitter) else { continue }
                             if winner == index { return nil }
                             example = example ?? flow
+                            if winners.isEmpty, covers(winner, entry) { return (.shadowed(by: [winner]), flow) }
                             if winners.count < 8, !winners.contains(winner) { winners.append(winner) }
                         }
                     }
@@ -124,6 +126,19 @@ extension Proof {
         if isSent { return (.noNode, nil) }
         if let source = entry.source { return (.sourceElsewhere(owner(of: source)), nil) }
         return (.family(family ?? .ipv4), nil)
+    }
+
+    /// True where a sequencing entry takes all that a distribution entry matches: then no packet need be tried.
+    private func covers(_ winner: Int, _ entry: Entry) -> Bool {
+        let other = world.table.entries[winner]
+        guard other.kind == .sequencing, entry.kind == .distribution,
+            other.sourceMAC == nil || other.sourceMAC == entry.sourceMAC, other.servicePort == .any
+        else { return false }
+        func holds(_ wide: IPPrefix?, _ narrow: IPPrefix?) -> Bool {
+            guard let wide else { return true }
+            return narrow.map { wide.contains($0) } ?? false
+        }
+        return holds(other.source, entry.source) && holds(other.destination, entry.destination)
     }
 
     /// Who has an address in a prefix, on any interface.

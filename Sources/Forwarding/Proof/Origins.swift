@@ -16,11 +16,13 @@ struct Origins {
     private var byAddress: [[IPAddress: [Int]]]
     private let world: ProofWorld
 
-    /// - Parameters:
-    ///   - told: What the entries tell sources and destinations apart by.
-    ///   - pieces: Representatives of networks behind customers.
-    init(_ world: ProofWorld, told: AddressPieces, _ pieces: inout AddressPieces) {
+    /// The addresses of up to two customers of each kind.
+    private(set) var examples: [IPAddress] = []
+
+    /// - Parameter told: What the entries tell sources and destinations apart by.
+    init(_ world: ProofWorld, told: AddressPieces) {
         self.world = world
+        var pieces = told
         let count = world.table.interfaces.count
         customers = Array(repeating: [], count: count)
         byAddress = Array(repeating: [:], count: count)
@@ -46,12 +48,14 @@ struct Origins {
                         single: singled.contains(index) || namedMACs.contains(leg.mac) ? index : nil)
                     if let class_ = known[key] {
                         if customers[leg.interface][class_].members.last != index {
+                            if customers[leg.interface][class_].members.count == 1 { examples.append(address) }
                             customers[leg.interface][class_].members.append(index)
                         }
                         continue
                     }
                     known[key] = customers[leg.interface].count
                     byAddress[leg.interface][address, default: []].append(customers[leg.interface].count)
+                    examples.append(address)
                     customers[leg.interface].append(Origin(members: [index], emitter: emitter, address: address))
                 }
             }
@@ -86,7 +90,8 @@ struct Origins {
         let family = (entry.source ?? entry.destination)?.family
         func fits(_ origin: Origin) -> Bool {
             (entry.sourceMAC.map { $0 == origin.emitter.mac } ?? true)
-                && (entry.source?.contains(origin.address) ?? true) && (family ?? origin.address.family) == origin.address.family
+                && (entry.source?.contains(origin.address) ?? true)
+                && (family ?? origin.address.family) == origin.address.family
         }
         if let source = entry.source, source.isHost, let exact = byAddress[interface][source.address] {
             let found = exact.map { customers[interface][$0] }.filter(fits)

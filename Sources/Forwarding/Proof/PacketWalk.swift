@@ -88,7 +88,9 @@ struct PacketWalk {
         case .forward(let index):
             path.append(state)
             let entry = world.table.entries[index]
-            let arrivals = entry.targets.indices.map { world.arrival(of: state.flow, by: index, $0, isAnswer: isAnswer) }
+            let arrivals = entry.targets.indices.map {
+                world.arrival(of: state.flow, by: index, $0, isAnswer: isAnswer)
+            }
             let hop = ProvedHop(
                 emitter: state.emitter, flow: state.flow, entry: index,
                 copies: zip(entry.targets, arrivals).map { target, arrival in

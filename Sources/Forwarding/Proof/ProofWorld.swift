@@ -116,7 +116,7 @@ final class ProofWorld {
     /// takes this packet from it.
     ///
     /// An entry that takes all that an application says may be meant for its answers alone; so a request is only taken
-    /// for passed on where the entry names its destination or service port.
+    /// for passed on where the entry is for requests and names their destination.
     private func takesOn(_ flow: FlowFields, from emitter: Emitter, _ isAnswer: Bool) -> Bool {
         guard case .forward(let index) = decide(flow, from: emitter) else { return false }
         return passesOn(by: index, emitter, isAnswer)
@@ -128,9 +128,6 @@ final class ProofWorld {
         guard entry.kind == .sequencing, owner(of: index) == nil,
             entry.sourceMAC == emitter.mac || soleEmitters[emitter.interface] == emitter.node
         else { return false }
-        let isForRequests =
-            entry.direction == .request
-            && ((entry.destination?.length ?? 0) > 0 || entry.servicePort.ports != 0...65535)
-        return isAnswer || isForRequests
+        return isAnswer || (entry.direction == .request && (entry.destination?.length ?? 0) > 0)
     }
 }

@@ -52,12 +52,20 @@ struct Proof {
     var pieces: AddressPieces
     var classes: FlowClassIndex
     let origins: Origins
+    /// The nodes that some entry says to be something else than the file has them for.
+    let vouchedNodes: Set<Int>
     private var seen: Set<FindingKey> = []
 
     init(_ world: ProofWorld) {
         self.world = world
         let entries = world.table.entries
         classes = FlowClassIndex(entries)
+        vouchedNodes = Set(
+            world.vouched.compactMap { place in
+                let target = entries[place.entry].targets[place.target]
+                guard case .mac(let mac) = target.address else { return nil }
+                return world.stations.leg(mac, on: target.interface)?.node
+            })
         var told: Set<IPPrefix> = []
         var askedOn: Set<Int> = []
         for entry in entries {
@@ -72,7 +80,11 @@ struct Proof {
                 }
             }
         }
-        var all = told
+        let engine = Set(world.table.interfaces.flatMap { $0.addresses.map(\.address) } + [TableInterface.linkLocal])
+        let toldPieces = AddressPieces(told, excluding: engine)
+        origins = Origins(world, told: toldPieces)
+        // Who gets what is sent to whoever has the destination: of customers that are alike, two show it.
+        var all = told.union(origins.examples.map { IPPrefix(host: $0) })
         for interface in askedOn {
             // The destination itself says who gets the packet there.
             all.formUnion(world.table.interfaces[interface].addresses.map(\.prefix))
@@ -80,9 +92,7 @@ struct Proof {
                 all.formUnion(world.nodes[leg.node].legs[leg.leg].addresses.map { IPPrefix(host: $0) })
             }
         }
-        let engine = Set(world.table.interfaces.flatMap { $0.addresses.map(\.address) } + [TableInterface.linkLocal])
         pieces = AddressPieces(all, excluding: engine)
-        origins = Origins(world, told: AddressPieces(told, excluding: engine), &pieces)
     }
 
     mutating func note(_ key: FindingKey, _ finding: @autoclosure () -> ProofFinding) {
@@ -96,7 +106,7 @@ struct Proof {
             for origin in origins.matching(entry, &pieces) {
                 let everywhere = entry.destination ?? .everything(origin.address.family)
                 guard everywhere.family == origin.address.family else { continue }
-                for destination in pieces.representatives(in: everywhere) {
+                for destination in pieces.representatives(in: everywhere) where destination != origin.address {
                     follow(index, entry, origin, destination, pieces.isRemainder(destination, of: everywhere))
                 }
             }
@@ -112,7 +122,8 @@ struct Proof {
         for flow in flows where world.decide(flow, from: origin.emitter) == .forward(entry: index) {
             guard let path = follow(flow, index, origin, isWhole) else { continue }
             let isFragment = !flow.hasPorts && ServicePort(protocolNumber: flow.protocolNumber).protocolHasPorts
-            if !isFragment, shown.insert((path.request + path.response).map(\.entry)).inserted { paths.append(path) }
+            if isFragment, !shown.isEmpty { continue }
+            if shown.insert((path.request + path.response).map(\.entry)).inserted { paths.append(path) }
         }
     }
 
@@ -135,7 +146,7 @@ struct Proof {
             }
         }
         // Where nobody has the destination, there is nothing to show.
-        guard holds, walk.losses.isEmpty else { return nil }
+        guard holds, walk.losses.isEmpty || !walk.ends.isEmpty else { return nil }
         return ProvedPath(
             entry: index, customers: origin.members, flow: flow, isWholeDestination: isWhole, request: walk.hops,
             response: response)

@@ -10,7 +10,10 @@ enum FileProperties {
             plan = try Planner.plan(TopologyFile.parse(text, path: "t.yaml"))
         } catch {
             try require(!error.problems.isEmpty, "refused in silence")
-            let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" || $0 == "\r" }
+            // The line ends of YAML; a line feed behind a carriage return belongs to it.
+            let lines = text.split(omittingEmptySubsequences: false) {
+                ["\n", "\r\n", "\r", "\u{85}", "\u{2028}", "\u{2029}"].contains($0)
+            }
             for problem in error.problems { try check(problem, lines) }
             return
         }

@@ -44,7 +44,7 @@ private final class ForwarderRig {
           all: { address: [0.0.0.0/0, "::/0"], sequence: exit }
         entries:
           distribution:
-            - { name: far, received-interface: outside, destination: 203.0.113.99, to: { interface: servers, neighbour: true } }
+            - { name: far, received-interface: outside, destination: 198.18.4.64/26, to: { interface: servers, neighbour: true } }
         """
 
     private let table: ForwardingTable

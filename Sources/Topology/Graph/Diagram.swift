@@ -1,0 +1,126 @@
+import Forwarding
+import Wire
+
+/// A topology as a picture has it: interfaces, nodes, and the arrows of each service's requests and responses.
+public struct Diagram: Sendable {
+    /// The formats that a diagram is written in.
+    public enum Format: String, Sendable, CaseIterable {
+        case mermaid
+        case dot
+        case svg
+    }
+
+    struct Interface {
+        var name: String
+        var addresses: [String]
+        var mtu: Int
+    }
+
+    struct Node {
+        var name: String
+        /// What it is, in a few words.
+        var caption: String
+        /// The interfaces that it is on, as indices, the near one first.
+        var interfaces: [Int]
+        var isCustomer: Bool
+    }
+
+    /// One copy of one hop.
+    struct Arrow: Hashable {
+        var from: Int
+        var receivedInterface: Int
+        var sendInterface: Int
+        var to: Int
+        /// The index of the service.
+        var service: Int
+        var isResponse: Bool
+        /// True for a copy that a passive application keeps.
+        var isCopy: Bool
+    }
+
+    let name: String
+    let interfaces: [Interface]
+    let nodes: [Node]
+    let services: [String]
+    let arrows: [Arrow]
+
+    /// The picture of a plan whose table was proved.
+    public init(_ proved: ProvedPlan) {
+        let plan = proved.plan
+        name = plan.name
+        interfaces = plan.table.interfaces.map { interface in
+            Interface(name: interface.name, addresses: interface.addresses.map(\.description), mtu: interface.mtu)
+        }
+        var systems: [String: DestinationSystemType] = [:]
+        for source in plan.table.sources { systems[source.node] = source.system }
+        nodes = plan.nodes.map { node in
+            let system = systems[node.name]
+            var caption = [node.type ?? node.kind.rawValue]
+            switch system {
+            case .passiveApplication: caption.append("passive")
+            case .inlineApplication: caption.append("inline")
+            case .terminalApplication: caption.append("terminal")
+            default: break
+            }
+            return Node(
+                name: node.name, caption: caption.joined(separator: ", "), interfaces: node.legs.map(\.interface),
+                isCustomer: node.kind == .customer)
+        }
+        services = proved.services.map(\.name)
+        arrows = Self.arrows(proved)
+    }
+
+    private static func arrows(_ proved: ProvedPlan) -> [Arrow] {
+        var nodeIndex: [String: Int] = [:]
+        for (index, node) in proved.plan.nodes.enumerated() { nodeIndex[node.name] = index }
+        var interfaceIndex: [String: Int] = [:]
+        for (index, interface) in proved.plan.interfaces.enumerated() { interfaceIndex[interface.name] = index }
+        var arrows: [Arrow] = []
+        for (service, proof) in proved.services.enumerated() {
+            for path in proof.paths {
+                for (isResponse, hops) in [(false, path.request), (true, path.response)] {
+                    for hop in hops {
+                        for copy in hop.copies {
+                            let from = hop.from.compactMap { nodeIndex[$0] }
+                            let to = copy.to.compactMap { nodeIndex[$0] }
+                            guard let received = interfaceIndex[hop.receivedInterface],
+                                let send = interfaceIndex[copy.sendInterface]
+                            else { continue }
+                            for source in from {
+                                for target in to {
+                                    arrows.append(
+                                        Arrow(
+                                            from: source, receivedInterface: received, sendInterface: send, to: target,
+                                            service: service, isResponse: isResponse, isCopy: copy.isPassive))
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        return arrows.uniqued()
+    }
+
+    /// The diagram as a text in a format.
+    public func text(_ format: Format) -> String {
+        switch format {
+        case .mermaid: mermaid
+        case .dot: dot
+        case .svg: svg
+        }
+    }
+
+    /// A colour for each service, in hexadecimal digits: told apart by most eyes, and dark enough on white.
+    func colour(_ service: Int) -> String {
+        let colours = ["#0060a8", "#b85000", "#007050", "#a0408c", "#806000", "#3048c0", "#b02030", "#406070"]
+        return colours[service % colours.count]
+    }
+
+    /// The interfaces from the customers on along the paths, then all others.
+    var interfaceOrder: [Int] {
+        let requests = arrows.filter { !$0.isResponse }
+        let onPaths = requests.flatMap { [$0.receivedInterface, $0.sendInterface] }
+        return (onPaths + Array(interfaces.indices)).uniqued()
+    }
+}

@@ -1,0 +1,38 @@
+import Topology
+
+/// The proved paths of a service as lines for people.
+struct PathText {
+    private(set) var lines: [String]
+
+    init(_ service: ProvedService) {
+        lines = []
+        for path in service.paths {
+            let title = service.isByHand ? "entry \(service.name)" : service.name
+            lines.append(
+                Terminal.coloured(title, 1) + ": \(Self.list(path.destinations)) (\(Self.list(path.servicePorts)))")
+            var table = TextTable([], rightAligned: [])
+            for (title, hops) in [("request", path.request), ("response", path.response)] {
+                for (number, hop) in hops.enumerated() { table.add(Self.row(hop, number == 0 ? title : "")) }
+            }
+            lines += table.lines.filter { !$0.isEmpty }.map { "  " + $0 }
+            if path.response.isEmpty { lines.append("  no answer: passive applications alone get it") }
+        }
+    }
+
+    /// Who sends it, the interface it comes in on, where its copies go.
+    private static func row(_ hop: PathHop, _ title: String) -> [String] {
+        let onward = hop.copies.filter { !$0.isPassive }.map { copy in
+            let rewritten = copy.rewriteDestination.map { " as \($0)" } ?? ""
+            return "\(list(copy.to)) on \(copy.sendInterface)\(rewritten)"
+        }
+        let copies = hop.copies.filter(\.isPassive).map { "a copy to \(list($0.to)) on \($0.sendInterface)" }
+        let source = hop.rewriteSource.map { ", from \($0)" } ?? ""
+        return [title, list(hop.from), hop.receivedInterface, "→", (onward + copies).joined(separator: "; ") + source]
+    }
+
+    /// The first few of a list, and how many more there are.
+    private static func list(_ words: [String]) -> String {
+        guard words.count > 6 else { return words.isEmpty ? "somebody" : words.joined(separator: ", ") }
+        return words.prefix(5).joined(separator: ", ") + " and \(words.count - 5) more"
+    }
+}

@@ -1,0 +1,136 @@
+import Foundation
+import Testing
+
+@testable import Appliance
+
+@Suite("What the doctor finds")
+struct DoctorTests {
+    /// A machine made of files.
+    private final class Machine {
+        let root = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+
+        init(_ files: [String: String] = [:]) throws {
+            try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
+            for (path, text) in files {
+                let file = root.appendingPathComponent(path)
+                try FileManager.default.createDirectory(
+                    at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+                try text.write(to: file, atomically: true, encoding: .utf8)
+            }
+        }
+
+        deinit { try? FileManager.default.removeItem(at: root) }
+
+        /// What a doctor says who looks at it.
+        func look<Value>(isRoot: Bool = true, _ body: (Doctor) -> Value) -> Value {
+            let places = Doctor.Places(
+                proc: root.path + "/proc", sys: root.path + "/sys", state: root.path, tun: root.path + "/tun")
+            return withExtendedLifetime(self) { body(Doctor(places: places, isRoot: isRoot)) }
+        }
+    }
+
+    @Test(
+        "kernels", arguments: [("6.1.0-28-amd64", true), ("5.9.1", true), ("5.8.18", false), ("4.19", false), ("", false)])
+    func kernels(_ release: String, _ isFine: Bool) throws {
+        let finding = try Machine(["proc/sys/kernel/osrelease": release + "\n"]).look { $0.kernel() }
+        #expect((finding.level == .ok) == isFine)
+        #expect((finding.mend == nil) == isFine)
+    }
+
+    @Test("capabilities that root lacks in a container")
+    func capabilities() throws {
+        func found(_ mask: String) throws -> Doctor.Finding? {
+            try Machine(["proc/self/status": "Name:\tx\nCapEff:\t\(mask)\n"]).look { $0.privileges().first }
+        }
+        #expect(try found("000001ffffffffff")?.level == .ok)
+        // What container runtimes leave to root unless told otherwise.
+        let container = try #require(try found("00000000a80425fb"))
+        #expect(container.level == .fail)
+        #expect(container.mend == "start the container with --privileged, or with --cap-add NET_ADMIN --cap-add SYS_ADMIN")
+        #expect(try found("000001ffffffdfff")?.level == .warn)
+    }
+
+    @Test("the device is missing")
+    func tun() throws {
+        #expect(try Machine().look { $0.tun() }.mend?.contains("modprobe tun") == true)
+        #expect(try Machine(["tun": ""]).look { $0.tun() }.level == .ok)
+    }
+
+    @Test("limits, each with the sysctl that mends it")
+    func limits() throws {
+        let small = try Machine([
+            "proc/sys/kernel/pid_max": "4096\n", "proc/sys/fs/file-max": "1000\n",
+            "proc/sys/user/max_net_namespaces": "0\n", "proc/sys/user/max_pid_namespaces": "100\n",
+            "proc/self/cgroup": "0::/x\n", "sys/fs/cgroup/x/pids.max": "200\n",
+        ])
+        let mends = small.look { $0.limits() + $0.userNamespaces() }.compactMap(\.mend)
+        for mend in [
+            "sysctl -w kernel.pid_max=16384", "sysctl -w fs.file-max=65536", "sysctl -w user.max_net_namespaces=10000",
+            "sysctl -w user.max_pid_namespaces=10000", "start the container with --pids-limit -1, or set TasksMax= in the unit",
+        ] { #expect(mends.contains(mend)) }
+        #expect(small.look { $0.userNamespaces().first }?.level == .fail)
+        #expect(try Machine().look { $0.limits().first }?.level == .ok)
+    }
+
+    @Test("AppArmor, seccomp and IPv6")
+    func modules() throws {
+        let restricted = try Machine([
+            "sys/module/apparmor/parameters/enabled": "Y\n",
+            "proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1\n",
+        ])
+        #expect(restricted.look { $0.appArmor() }.level == .ok)
+        let ordinary = restricted.look(isRoot: false) { $0.appArmor() }
+        #expect(ordinary.level == .warn)
+        #expect(ordinary.mend?.contains("kernel.apparmor_restrict_unprivileged_userns=0") == true)
+        #expect(restricted.look { $0.seccomp() }.level == .fail)
+        #expect(restricted.look { $0.ipv6() }.level == .warn)
+        let whole = try Machine([
+            "proc/sys/kernel/seccomp/actions_avail": "kill_process kill_thread\n", "proc/sys/net/ipv6/x": "",
+        ])
+        #expect(whole.look { $0.seccomp() }.level == .ok)
+        #expect(whole.look { $0.ipv6() }.level == .ok)
+    }
+
+    @Test(
+        "programs that shell commands name",
+        arguments: [
+            ("exec nginx -c x", ["nginx"]), ("A=1 B=\"$C\" suricata --x", ["suricata"]), ("! curl -sS x", ["curl"]),
+            ("echo a | grep -q b && test -e x || ping -c 1 y; tshark", ["grep", "ping", "tshark"]),
+            ("( cd /tmp; ls ) > out 2>&1 & wait", ["ls"]), ("if tcpdump -D; then true; else nft list; fi", ["tcpdump", "nft"]),
+            ("$RUN x; \"$PROGRAM\" y; `which z` a", []), ("for i in 1 2; do :; done; ping", []),
+            ("./tool --flag 'a; b' \"c | d\"", ["./tool"]), ("# nothing; here", []), ("", []),
+            ("2>/dev/null dig x # and nc", ["dig"]), ("python3 - <<E\nE", ["python3", "E"]),
+        ])
+    func programs(_ command: String, _ programs: [String]) {
+        #expect(ShellPrograms.named(in: command) == programs)
+    }
+
+    @Test("of a file, the programs that are missing; the machine as it is", .enabled(if: isRoot))
+    func file() throws {
+        let topology = try ScratchTopology(web: "    run: exec no-such-program --flag")
+        let told = try CommandLineRun.run("doctor", topology.file)
+        #expect(told.status == 4)
+        #expect(told.output.contains("fail  programs"))
+        #expect(told.output.contains("node web (line "))
+        #expect(told.output.contains("install no-such-program"))
+        let json = try CommandLineRun.json("doctor", "--json")
+        #expect(json["usable"] as? Bool == true)
+        let findings = try #require(json["findings"] as? [[String: Any]])
+        for subject in ["kernel", "/dev/net/tun", "TAP devices with several queues", "engine", "/run", "leftovers"] {
+            #expect(findings.contains { $0["subject"] as? String == subject })
+        }
+        #expect(try CommandLineRun.run("doctor", "/no/such/file.yaml").status == 3)
+    }
+
+    @Test("an engine of another release, and none", .enabled(if: isRoot))
+    func engine() throws {
+        let folder = try Machine(["engine": "#!/bin/sh\necho tapline-engine 0.0.1\n", "mute": "#!/bin/sh\nexit 0\n"])
+        for name in ["engine", "mute", "none"] {
+            let path = folder.root.appendingPathComponent(name).path
+            chmod(path, 0o755)
+            let told = try CommandLineRun.run("doctor", environment: ["TAPLINE_ENGINE": path])
+            #expect(told.status == 4)
+            #expect(told.output.contains(path))
+        }
+    }
+}

@@ -1,0 +1,116 @@
+import Foundation
+import Testing
+
+@testable import Appliance
+
+/// What `xmllint` says of a report, against the schema beside this file; nil where it is valid.
+func junitMistakes(_ path: String) throws -> String? {
+    let schema = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("junit.xsd").path
+    let result = try CommandLineRun.shell("xmllint --noout --nonet --schema '\(schema)' '\(path)'")
+    return result.status == 0 ? nil : result.errors
+}
+
+@Suite("JUnit XML")
+struct JUnitTests {
+    private func report(_ change: (inout TestFileReport) -> Void) -> TestFileReport {
+        var report = TestFileReport(
+            label: "small", file: "a b.yaml", topology: "small-x", outcome: .passed, status: .success,
+            started: 1_795_579_161, milliseconds: 12_034, checks: [], notReached: [], error: nil, notes: [],
+            errorOutput: [], kept: false, nodes: [])
+        change(&report)
+        return report
+    }
+
+    private func check(_ name: String, passed: Bool = true, came: [String] = []) -> CheckReport {
+        CheckReport(
+            name: name, line: 7, passed: passed, milliseconds: 5, expected: passed ? nil : "output with '<a>'",
+            came: came, evidence: passed ? [] : [.init(title: "log of fw", lines: ["\u{1B}[31m]]>"])])
+    }
+
+    /// Writes the report, and returns its text where the schema takes it.
+    private func valid(_ reports: [TestFileReport]) throws -> String {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).xml").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try ReportFile(path: path).write(JUnitReport(reports, hostname: "here").xml)
+        let mistakes = try junitMistakes(path)
+        #expect(mistakes == nil)
+        return try String(contentsOfFile: path, encoding: .utf8)
+    }
+
+    @Test("every outcome, counted in its suite")
+    func outcomes() throws {
+        let text = try valid([
+            report { $0.checks = [check("one"), check("two", passed: false, came: ["\0\u{8}\u{FFFE}\"&'é漢\u{1F980}\t|"])] },
+            report { report in
+                report.label = "broken"
+                report.outcome = .couldNotRun
+                report.error = ApplianceError(.failed, "node web ended", details: ["last words"])
+                report.notReached = ["one", "two"]
+            },
+            report { report in
+                report.label = "x.yaml"
+                report.outcome = .badFile
+                report.topology = nil
+                report.error = ApplianceError(.file, "x.yaml has a mistake", details: ["x.yaml:3:1: error: no"])
+            },
+            report { $0.label = "without checks" },
+        ])
+        #expect(text.contains(#"name="small" package="tapline" id="0" tests="2" failures="1" errors="0" skipped="0""#))
+        #expect(text.contains(#"name="broken" package="tapline" id="1" tests="3" failures="0" errors="1" skipped="2""#))
+        #expect(text.contains(#"time="12.034" timestamp="2026-11-25T03:59:21" hostname="here""#))
+        #expect(text.contains(#"<failure message="expected output with '&lt;a&gt;'" type="check">a b.yaml:7: two"#))
+        #expect(text.contains(#"| \u{0}\u{8}\u{fffe}"&amp;'é漢🦀"# + "\t|"))
+        #expect(text.contains(#"log of fw:"# + "\n" + #"| \u{1b}[31m]]&gt;"#))
+        #expect(text.contains(#"<error message="x.yaml has a mistake" type="bad-file">x.yaml:3:1: error: no"#))
+    }
+
+    @Test("no file at all, and names that are hard to write")
+    func edges() throws {
+        #expect(try valid([]).contains("<testsuites>"))
+        let text = try valid([
+            report { $0.checks = [check("a\nb\t\"c\" <d> & \u{7}")] },
+            report { $0.label = String(repeating: "ü]]>", count: 5_000) },
+        ])
+        #expect(text.contains(#"<testcase name="a&#10;b&#9;&quot;c&quot; &lt;d&gt; &amp; \u{7}""#))
+    }
+
+    @Test("every character that XML takes stays, and every other can still be read")
+    func characters() throws {
+        let scalars = (0...0x2FFF).compactMap(Unicode.Scalar.init) + (0xFFF0...0x1_0010).compactMap(Unicode.Scalar.init)
+        let text = String(String.UnicodeScalarView(scalars))
+        _ = try valid([report { $0.checks = [check(text, passed: false, came: [text])] }])
+        let content = XMLText.content(text)
+        #expect(content.contains("\\u{1b}") && content.contains("\\u{ffff}") && content.contains("漢") == text.contains("漢"))
+    }
+
+    @Test("a report is written whole, through a link, into a pipe, and refused before work where it cannot be")
+    func files() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let target = folder.appendingPathComponent("target").path, link = folder.appendingPathComponent("link").path
+        try "before".write(toFile: target, atomically: true, encoding: .utf8)
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: target)
+        try ReportFile(path: link).write("after")
+        #expect(try String(contentsOfFile: target, encoding: .utf8) == "after")
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == target)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["link", "target"])
+        try ReportFile(path: "/dev/null").write("gone")
+        #expect(throws: ApplianceError.self) { try ReportFile(path: folder.path) }
+        #expect(throws: ApplianceError.self) { try ReportFile(path: "/no/such/folder/report.xml") }
+    }
+
+    @Test("the gravest status of several files")
+    func statuses() {
+        func status(_ statuses: [ExitCode]) -> ExitCode {
+            TestReport.status(of: statuses.map { status in report { $0.status = status } })
+        }
+        #expect(status([]) == .success)
+        #expect(status([.success, .success]) == .success)
+        #expect(status([.success, .checkFailed]) == .checkFailed)
+        #expect(status([.checkFailed, .failed, .success]) == .failed)
+        #expect(status([.machine, .machine, .checkFailed]) == .machine)
+        #expect(status([.machine, .failed]) == .failed)
+        #expect(status([.failed, .file, .checkFailed]) == .file)
+    }
+}

@@ -1,0 +1,156 @@
+import Foundation
+import Testing
+import Topology
+
+#if canImport(FoundationXML)
+    import FoundationXML
+#endif
+
+/// Collects the elements of an SVG.
+private final class Elements: NSObject, XMLParserDelegate {
+    struct Element {
+        var name: String
+        var attributes: [String: String]
+        var text = ""
+        func number(_ key: String) -> Double { attributes[key].flatMap(Double.init) ?? .nan }
+    }
+    var all: [Element] = []
+    private var open: [Int] = []
+
+    func parser(
+        _ parser: XMLParser, didStartElement name: String, namespaceURI: String?, qualifiedName: String?,
+        attributes: [String: String] = [:]
+    ) {
+        open.append(all.count)
+        all.append(Element(name: name, attributes: attributes))
+    }
+
+    func parser(_ parser: XMLParser, foundCharacters string: String) {
+        if let last = open.last { all[last].text += string }
+    }
+
+    func parser(_ parser: XMLParser, didEndElement name: String, namespaceURI: String?, qualifiedName: String?) {
+        open.removeLast()
+    }
+
+    /// The elements of a text, which must be well-formed.
+    static func of(_ svg: String) throws -> [Element] {
+        let parser = XMLParser(data: Data(svg.utf8))
+        let elements = Elements()
+        parser.delegate = elements
+        #expect(parser.parse(), "\(String(describing: parser.parserError)) on line \(parser.lineNumber)")
+        return elements.all
+    }
+}
+
+private func diagram(_ text: String) throws -> Diagram {
+    Diagram(try Planner.prove(TopologyFile.parse(text, path: "t.yaml")))
+}
+
+/// Many nodes with long names, hostile types, and three services.
+private let crowded: String = {
+    let customers = (0..<9).map { "  customer-number-\($0): { interface: customers }\n" }.joined()
+    let servers = (0..<12).map { "  server-with-a-rather-long-name-\($0): { attach: servers }\n" }.joined()
+    let services = (0..<12).map {
+        "  service-\($0): { address: 203.0.113.\(100 + $0), ports: tcp/80, sequence: [fw, server-with-a-rather-long-name-\($0)] }\n"
+    }.joined()
+    return picture.replacing("  bob:   { interface: customers }\n", with: customers)
+        .replacing("type: firewall", with: "type: '<b>\"fire\" & \\wall</b>; `x` #1 防火牆'")
+        .replacing("services:\n", with: servers + "services:\n" + services)
+}()
+
+@Suite struct GraphTests {
+    @Test(arguments: [picture, crowded])
+    func labelsOfAnSVGDoNotMeet(_ text: String) throws {
+        let elements = try Elements.of(diagram(text).text(.svg))
+        let width = elements[0].number("width")
+        let height = elements[0].number("height")
+        #expect(elements[0].name == "svg")
+        #expect(elements.contains { $0.name == "title" && $0.text == "picture" })
+        var boxes: [(text: String, left: Double, right: Double, top: Double, bottom: Double)] = []
+        for element in elements where element.name == "text" {
+            let size = element.number("font-size")
+            // A monospaced face is at most 0.62 of its size wide; Han characters are as wide as high.
+            let length = element.text.unicodeScalars.reduce(0.0) { $0 + ($1.value > 0x2E80 ? 1.0 : 0.6) } * size
+            let x = element.number("x")
+            let left = element.attributes["text-anchor"] == "start" ? x : x - length / 2
+            let top = element.number("y") - size * 0.8
+            boxes.append((element.text, left, left + length, top, top + size))
+        }
+        for (index, box) in boxes.enumerated() {
+            #expect(box.left >= 0 && box.right <= width && box.top >= 0 && box.bottom <= height, "\(box) is cut off")
+            for other in boxes[(index + 1)...] {
+                let apart =
+                    box.right <= other.left || other.right <= box.left || box.bottom <= other.top
+                    || other.bottom <= box.top
+                #expect(apart, "\(box) meets \(other)")
+            }
+        }
+    }
+
+    @Test func everyServiceHasItsLines() throws {
+        let elements = try Elements.of(diagram(picture).text(.svg))
+        let lines = elements.filter { $0.name == "path" && $0.attributes["marker-end"] != nil }
+        #expect(lines.contains { $0.attributes["stroke-dasharray"] != nil })
+        #expect(lines.contains { $0.attributes["stroke-dasharray"] == nil })
+        let titles = elements.filter { $0.name == "title" }.map(\.text)
+        for way in [
+            "shop request: alice to ids, a copy", "shop request: alice to fw", "shop request: fw to web",
+            "shop response: web to fw", "shop response: fw to bob",
+        ] {
+            #expect(titles.contains(way), "\(titles)")
+        }
+        #expect(elements.contains { $0.name == "text" && $0.text == "shop: response" })
+    }
+
+    @Test func hostileTextsStayText() throws {
+        let crowd = try diagram(crowded)
+        let svg = try Elements.of(crowd.text(.svg))
+        #expect(svg.contains { $0.name == "text" && $0.text.hasPrefix("<b>\"fire\" & \\wall</b>; `x` #1 防火牆") })
+        let mermaid = crowd.text(.mermaid)
+        #expect(mermaid.contains("#lt;b#gt;#quot;fire#quot; #amp; #92;wall#lt;/b#gt;; #96;x#96; #35;1 防火牆"))
+        #expect(crowd.text(.dot).contains(#"<b>\"fire\" & \\wall</b>; `x` #1 防火牆"#))
+    }
+
+    /// Each line of a flowchart is one of the few kinds that the grammar has, and speaks of nodes that were declared.
+    @Test(arguments: [picture, crowded])
+    func mermaidKeepsToItsGrammar(_ text: String) throws {
+        var lines = try diagram(text).text(.mermaid).split(separator: "\n").map(String.init)[...]
+        #expect(Array(lines.prefix(4)) == ["---", "title: picture", "---", "flowchart LR"])
+        lines = lines.dropFirst(4)
+        var declared: Set<String> = []
+        var links = 0
+        for line in lines {
+            if let match = line.wholeMatch(of: #/    ([in]\d+)(?:\(\["[^"]*"\]\)|\["[^"]*"\])/#) {
+                declared.insert(String(match.1))
+            } else if let match = line.wholeMatch(of: #/    ([in]\d+) (?:---|(?:==>|-->|-\.->)\|"[^"]*"\|) ([in]\d+)/#)
+            {
+                #expect(declared.contains(String(match.1)) && declared.contains(String(match.2)), "\(line)")
+                links += 1
+            } else if let match = line.wholeMatch(of: #/    linkStyle ([\d,]+) stroke:#[0-9a-f]{6},color:#[0-9a-f]{6}/#)
+            {
+                #expect(match.1.split(separator: ",").allSatisfy { Int($0).map { $0 < links } ?? false }, "\(line)")
+            } else {
+                #expect(line.wholeMatch(of: #/    (classDef interface .*|class [i\d,]+ interface)/#) != nil, "\(line)")
+            }
+        }
+        #expect(links > 0)
+    }
+
+    /// Statements, balanced brackets, and strings that end.
+    @Test(arguments: [picture, crowded])
+    func dotKeepsToItsGrammar(_ text: String) throws {
+        let dot = try diagram(text).text(.dot)
+        let bare = dot.replacing(#/"(?:[^"\\]|\\.)*"/#, with: "S")
+        #expect(!bare.contains("\""))
+        let lines = bare.split(separator: "\n").map(String.init)
+        #expect(lines.first == "digraph S {" && lines.last == "}")
+        let attributes = #/\[\w+=[\w.]+(?:, \w+=[\w.]+)*\]/#
+        for line in lines.dropFirst(4).dropLast() {
+            #expect(
+                line.wholeMatch(of: #/    [in]\d+(?: -> [in]\d+)? (\[.*\]);/#).map {
+                    $0.1.wholeMatch(of: attributes) != nil
+                } == true, "\(line)")
+        }
+    }
+}
