@@ -100,7 +100,7 @@ final class ScratchTopology {
     }
 
     /// One of kernel nodes alone: it comes and goes in an instant, and there is an echo to prove it by.
-    init(small name: String? = nil) throws {
+    init(small name: String?) throws {
         self.name = name ?? "t" + String(UInt32.random(in: .min ... .max), radix: 36)
         folder = FileManager.default.temporaryDirectory.appendingPathComponent(self.name)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
