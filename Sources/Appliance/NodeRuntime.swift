@@ -115,9 +115,9 @@ final class NodeRuntime: @unchecked Sendable {
 
     private func writeSmall(_ path: String, _ text: String) throws(ApplianceError) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw .system("cannot write \(path)", errno: errno) }
+        guard descriptor >= 0 else { throw .storage("cannot write \(path)", errno: errno) }
         defer { Glibc.close(descriptor) }
-        guard writeAll(descriptor, Array(text.utf8)) else { throw .system("cannot write \(path)", errno: errno) }
+        guard writeAll(descriptor, Array(text.utf8)) else { throw .storage("cannot write \(path)", errno: errno) }
     }
 
     private var hostsText: String {

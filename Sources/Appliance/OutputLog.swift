@@ -20,7 +20,7 @@ final class OutputLog {
         self.loop = loop
         self.path = path
         file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        guard file >= 0 else { throw .system("cannot write \(path)", errno: errno) }
+        guard file >= 0 else { throw .storage("cannot write \(path)", errno: errno) }
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else {
             let code = errno
