@@ -106,7 +106,9 @@ extension CheckSession {
         for (_, command) in started { command.ended.wait() }
     }
 
-    private func captured(_ plan: CommandPlan, _ node: NodeRuntime, _ timeout: Int) throws(ApplianceError) -> CommandOutcome {
+    private func captured(_ plan: CommandPlan, _ node: NodeRuntime, _ timeout: Int) throws(ApplianceError)
+        -> CommandOutcome
+    {
         let (bounds, entered) = try prepare(plan, node, ProcessMark())
         return try CommandRun.captured(
             plan.command, in: entered.entrance, node: entered.node, timeout: timeout,
@@ -135,7 +137,11 @@ extension CheckSession {
                 }
                 return folder.complaint()
             },
-            sweep: { Self.sweep([mark], initProcess) })
+            sweep: {
+                Self.sweep([mark], initProcess)
+                // Only now does nobody write any more.
+                folder.removeWhatWasTooMuch()
+            })
         return (bounds, entered)
     }
 
@@ -221,6 +227,7 @@ private final class FolderWatch: @unchecked Sendable {
     private let freeBefore: Int
     private let growthBound: Int
     private let freeBound: Int
+    private let wasTooMuch = Mutex(false)
 
     init(_ path: String, growthBound: Int, freeBound: Int) {
         self.path = path
@@ -230,7 +237,7 @@ private final class FolderWatch: @unchecked Sendable {
         freeBefore = Self.free(path)
     }
 
-    /// Why the command must be ended; what it wrote is removed then.
+    /// Why the command must be ended.
     func complaint() -> String? {
         let free = Self.free(path)
         // A walk only where something of that size can have been written at all.
@@ -238,10 +245,16 @@ private final class FolderWatch: @unchecked Sendable {
         let written = Self.files(path).filter { !before.contains($0.path) }
         let size = written.reduce(0) { $0 + $1.size }
         guard size > growthBound || (free < freeBound && size > 0) else { return nil }
-        for file in written { unlink(file.path) }
+        wasTooMuch.withLock { $0 = true }
         return free < freeBound
             ? "it had filled the disk of its node's folder (what it wrote there was removed)"
             : "it had written more than \(growthBound >> 20) MiB into its node's folder (which were removed)"
+    }
+
+    /// Removes what the command wrote, where it had to be ended for that.
+    func removeWhatWasTooMuch() {
+        guard wasTooMuch.withLock({ $0 }) else { return }
+        for file in Self.files(path) where !before.contains(file.path) { unlink(file.path) }
     }
 
     private static func free(_ path: String) -> Int {

@@ -51,7 +51,8 @@ extension CheckSession {
     /// The entries of every service of which one has counted: where a packet stopped shows by the first that has not.
     private func toldEntries(_ now: CounterPicture) -> [String] {
         func rise(_ name: String) -> UInt64 {
-            (now.entries[name]?.packets ?? 0) - min(now.entries[name]?.packets ?? 0, counters.entries[name]?.packets ?? 0)
+            (now.entries[name]?.packets ?? 0)
+                - min(now.entries[name]?.packets ?? 0, counters.entries[name]?.packets ?? 0)
         }
         func service(_ name: String) -> Substring {
             let mark = name.firstRange(of: ".request.") ?? name.firstRange(of: ".response.")

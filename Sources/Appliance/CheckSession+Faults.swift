@@ -118,7 +118,8 @@ extension CheckSession {
             return waitForEngine(timeout)
                 ? .held : StepOutcome(holds: false, expected: ["that another engine forwards"], came: ["none does yet"])
         case .linkDown, .linkUp:
-            return StepOutcome(holds: false, expected: ["a node with a device"], came: ["the engine has none of its own"])
+            return StepOutcome(
+                holds: false, expected: ["a node with a device"], came: ["the engine has none of its own"])
         }
         return .held
     }

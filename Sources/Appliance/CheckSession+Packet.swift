@@ -36,12 +36,16 @@ extension CheckSession {
         var faults = trail.faults
         var expected: [String] = []
         var came = ["the packet: \(trail.told)"]
-        if !faults.isEmpty { expected.append("that the packet reaches \(PacketTrail.told(plan.reaches)), and nobody else") }
+        if !faults.isEmpty {
+            expected.append("that the packet reaches \(PacketTrail.told(plan.reaches)), and nobody else")
+        }
         if let stages = plan.answer {
             let answer = watch.answerTrail(plan, stages)
             came.append("the answer\(watch.answerName.map { " (\($0))" } ?? ""): \(answer.told)")
             let wrong = answer.faults.map { "the answer: \($0)" }
-            if !wrong.isEmpty { expected.append("that the answer reaches \(PacketTrail.told(stages)), and nobody else") }
+            if !wrong.isEmpty {
+                expected.append("that the answer reaches \(PacketTrail.told(stages)), and nobody else")
+            }
             faults += wrong
         } else if let answer = watch.answerName {
             came.append("the answer (\(answer)): \(watch.answerTrail(plan, []).told)")

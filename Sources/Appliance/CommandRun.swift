@@ -99,6 +99,7 @@ enum CommandRun {
                 turns -= 1
             }
             outcome.endedFor = bounds.watch()
+            if outcome.endedFor != nil { bounds.sweep() }
             return outcome
         }
         end(child)

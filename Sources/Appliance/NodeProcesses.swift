@@ -52,7 +52,9 @@ struct ProcessMark: Sendable, Hashable {
         else { return false }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
         guard let line = lines.first(where: { $0.hasPrefix("Max file locks") }) else { return false }
-        return line.split(separator: " ").contains { word in UInt64(word).map { marks.contains(ProcessMark($0)) } ?? false }
+        return line.split(separator: " ").contains { word in
+            UInt64(word).map { marks.contains(ProcessMark($0)) } ?? false
+        }
     }
 
     /// Ends every process of a node that carries one of the marks.

@@ -52,7 +52,8 @@ struct ProbePacket {
         self.source = source
         self.sourcePort = sourcePort
         number = UInt32.random(in: 1...UInt32.max - 1)
-        var carried = payload ?? (protocolNumber == IPProtocol.tcp ? [] : (0..<16).map { _ in UInt8.random(in: 1...255) })
+        var carried =
+            payload ?? (protocolNumber == IPProtocol.tcp ? [] : (0..<16).map { _ in UInt8.random(in: 1...255) })
         let headers = Self.headerLength(family, protocolNumber)
         if let size, size > headers + carried.count {
             carried += Array(repeating: 0, count: size - headers - carried.count)

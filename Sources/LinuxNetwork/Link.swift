@@ -20,6 +20,8 @@ public struct Link: Hashable, Sendable {
     public var isUp = false
     /// IFF_LOWER_UP: it has a carrier.
     public var hasCarrier = false
+    /// IFF_RUNNING: the kernel has seen that it is up and has a carrier, which takes it up to a second.
+    public var isRunning = false
     /// The device's alias (IFLA_IFALIAS), where Tapline writes its mark.
     public var alias: String?
     /// The bridge that it is a port of.
@@ -32,6 +34,7 @@ public struct Link: Hashable, Sendable {
         index = header.ifi_index
         isUp = header.ifi_flags & UInt32(IFF_UP) != 0
         hasCarrier = header.ifi_flags & (1 << 16) != 0
+        isRunning = header.ifi_flags & UInt32(IFF_RUNNING) != 0
         var link = self
         reply.forEachAttribute(after: ifinfomsg.self) { type, payload in
             switch type {

@@ -13,6 +13,8 @@ public struct NetworkPicture: Sendable {
         var index: Int32
         var name: String
         var isUp: Bool
+        /// Not told as a change: it follows from other devices.
+        var isRunning: Bool
         var mtu: Int
         var mac: MACAddress?
         var master: Int32?
@@ -35,7 +37,8 @@ extension NetlinkSocket {
     public func picture() throws(SystemError) -> NetworkPicture {
         let devices = try links().map {
             NetworkPicture.Device(
-                index: $0.index, name: $0.name, isUp: $0.isUp, mtu: $0.mtu, mac: $0.mac, master: $0.master)
+                index: $0.index, name: $0.name, isUp: $0.isUp, isRunning: $0.isRunning, mtu: $0.mtu, mac: $0.mac,
+                master: $0.master)
         }
         var records: Set<NetworkPicture.Record> = []
         for kind in NetworkPicture.Kind.allCases {
@@ -106,27 +109,40 @@ extension NetlinkSocket {
         for device in try links() where !known.contains(device.index) && device.kind != nil {
             attempt { () throws(SystemError) in try deleteLink(index: device.index) }
         }
-        // Addresses before the routes that need them; the kernel makes some routes by itself with the addresses.
-        for kind in NetworkPicture.Kind.allCases {
-            let now = try self.picture()
-            let gone = picture.records.subtracting(now.records).filter { $0.kind == kind }
-            let added = now.records.subtracting(picture.records).filter { $0.kind == kind }
-            for record in added where !record.isKernels && record.device.map(except.contains) != true {
-                attempt { () throws(SystemError) in try change(record, isNew: false) }
-            }
-            // A route by way of a gateway needs the route to the gateway first.
-            for record in gone.sorted(by: { !$0.hasGateway && $1.hasGateway })
-            where record.device.map({ except.contains($0) || !known.contains($0) }) != true {
-                attempt { () throws(SystemError) in try change(record, isNew: true) }
+        func putBack(_ isWanted: (NetworkPicture.Record) -> Bool) throws(SystemError) {
+            // Addresses before the routes that need them; the kernel makes some routes by itself with the addresses.
+            for kind in NetworkPicture.Kind.allCases {
+                let now = try self.picture()
+                let there = Set(now.devices.map(\.index))
+                let gone = picture.records.subtracting(now.records).filter { $0.kind == kind && isWanted($0) }
+                let added = now.records.subtracting(picture.records).filter { $0.kind == kind }
+                for record in added where !record.isKernels && record.device.map(except.contains) != true {
+                    attempt { () throws(SystemError) in try change(record, isNew: false) }
+                }
+                // A route by way of a gateway needs the route to the gateway first.
+                for record in gone.sorted(by: { !$0.hasGateway && $1.hasGateway })
+                where record.device.map({ except.contains($0) || !there.contains($0) }) != true {
+                    attempt { () throws(SystemError) in try change(record, isNew: true) }
+                }
             }
         }
-        // What the kernel makes by itself for a device that comes up takes it a moment.
+        // The kernel takes up to a second to see that a device which came up has a carrier again.
+        let running = Set(picture.devices.filter { $0.isRunning && !except.contains($0.index) }.map(\.index))
+        for _ in 0..<75 {
+            guard try links().contains(where: { running.contains($0.index) && $0.isUp && !$0.isRunning }) else { break }
+            usleep(20_000)
+        }
+        // What the kernel makes by itself for a device that comes up takes it a moment, and is better made by it.
+        try putBack { $0.kind != .address || !$0.isKernels }
+        for _ in 0..<10 where !picture.changes(to: try self.picture(), except: except).isEmpty { usleep(20_000) }
+        failures = []
+        try putBack { _ in true }
         var left = picture.changes(to: try self.picture(), except: except)
-        for _ in 0..<25 where !left.isEmpty {
+        for _ in 0..<10 where !left.isEmpty {
             usleep(20_000)
             left = picture.changes(to: try self.picture(), except: except)
         }
-        return left.isEmpty ? [] : failures + left.filter { _ in failures.isEmpty }
+        return left.isEmpty ? [] : left + failures.filter { !left.contains($0) }
     }
 
     private func change(_ record: NetworkPicture.Record, isNew: Bool) throws(SystemError) {
@@ -158,7 +174,9 @@ extension NetworkPicture {
             if after.name != device.name { told.append("the device \(device.name) is called \(after.name)") }
             if after.isUp != device.isUp { told.append("the device \(device.name) is \(after.isUp ? "up" : "down")") }
             if after.mtu != device.mtu { told.append("the MTU of \(device.name) is \(after.mtu), not \(device.mtu)") }
-            if after.mac != device.mac, let mac = after.mac { told.append("the MAC address of \(device.name) is \(mac)") }
+            if after.mac != device.mac, let mac = after.mac {
+                told.append("the MAC address of \(device.name) is \(mac)")
+            }
             if after.master ?? 0 != device.master ?? 0 {
                 told.append(
                     after.master ?? 0 == 0
@@ -176,10 +194,14 @@ extension NetworkPicture {
             }
             return "\(record)" + (device.map { " on \($0)" } ?? "")
         }
-        let gone = records.subtracting(other.records).filter { $0.device.map(except.contains) != true }
+        // What a device had goes with it, and is not told beside it.
+        let gone = records.subtracting(other.records).filter { record in
+            record.device.map { except.contains($0) || now[$0] == nil } != true
+        }
         let added = other.records.subtracting(records).filter { $0.device.map(except.contains) != true }
         told += gone.filter(\.isTold).map { "the \(names($0)) is gone" }.sorted()
-        told += added.filter { $0.isTold && !$0.isKernels }.map { "there is a new \(names($0))" }.sorted()
+        if told.isEmpty { told += gone.map { "the \(names($0)) is gone" }.sorted() }
+        told += added.filter { !$0.isKernels }.map { "there is a new \(names($0))" }.sorted()
         return told
     }
 }
@@ -225,7 +247,9 @@ extension NetlinkReply {
             guard var header = familyHeader(rtmsg.self) else { return nil }
             if kind == .route {
                 guard header.rtm_protocol <= UInt8(RTPROT_STATIC),
-                    header.rtm_type != UInt8(RTN_MULTICAST), header.rtm_flags & UInt32(RTM_F_CLONED) == 0
+                    header.rtm_type != UInt8(RTN_MULTICAST), header.rtm_flags & UInt32(RTM_F_CLONED) == 0,
+                    // With an address the kernel makes these, and takes them away: nobody else does.
+                    header.rtm_protocol != UInt8(RTPROT_KERNEL) || header.rtm_table != UInt8(RT_TABLE_LOCAL.rawValue)
                 else { return nil }
                 // Whether a next hop is dead or its link without carrier shows by the link.
                 header.rtm_flags &= UInt32(RTNH_F_ONLINK)
@@ -293,7 +317,7 @@ extension NetworkPicture.Record: CustomStringConvertible {
         }
     }
 
-    /// What comes and goes with an address is not told beside it.
+    /// What goes with an address or a device is not told beside it.
     var isTold: Bool { kind != .route || !isKernels }
 
     var description: String {
@@ -304,7 +328,8 @@ extension NetworkPicture.Record: CustomStringConvertible {
             return "address " + (address.map { "\($0)/\(octets[1])" } ?? "?")
         case .route:
             let length = octets[1]
-            let destination = address(Int(RTA_DST.rawValue)).map { "\($0)/\(length)" }
+            let destination =
+                address(Int(RTA_DST.rawValue)).map { "\($0)/\(length)" }
                 ?? (family == .ipv4 ? "default" : "default (IPv6)")
             let gateway = address(Int(RTA_GATEWAY.rawValue)).map { " via \($0)" } ?? ""
             let table = attribute(Int(RTA_TABLE.rawValue)).map { $0.withUnsafeBytes { $0.integer(UInt32.self) } }

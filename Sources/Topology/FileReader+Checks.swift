@@ -159,7 +159,8 @@ extension FileReader {
     }
 
     private func expectsNothing(_ fields: Fields, _ what: String, _ key: String) {
-        guard !hasStrayKeys(fields, Grammar.check, Grammar.step), ["expect", "packets", "bytes", "frames"].allSatisfy({ fields[$0] == nil })
+        guard !hasStrayKeys(fields, Grammar.check, Grammar.step),
+            ["expect", "packets", "bytes", "frames"].allSatisfy({ fields[$0] == nil })
         else { return }
         diagnostics.error(fields.position, "the check expects nothing of \(what)", mend: "add `\(key)`")
     }

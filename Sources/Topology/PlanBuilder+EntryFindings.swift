@@ -31,7 +31,9 @@ extension PlanBuilder {
         case .noNode:
             why = "no node is on interface \(interface)"
             mend = "attach a node to it, or name another received interface"
-            position = origin.raw?.received.position ?? origin.position
+            let name = file.interfaces[entry.receivedInterface].name.value
+            let from = origin.service.flatMap { service in file.services[service].from.first { $0.value == name } }
+            position = origin.raw?.received.position ?? from?.position ?? origin.position
             related = [(file.interfaces[entry.receivedInterface].name.position, "the interface is here")]
         case .unknownSource(let mac, let owner):
             position = sourcePosition

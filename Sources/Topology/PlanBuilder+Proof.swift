@@ -61,11 +61,17 @@ extension PlanBuilder {
         }
     }
 
-    /// The findings without answers that are lost only because an entry sends them where nobody is: that is told itself.
+    /// The findings without those that only follow from others: answers that are lost because an entry sends them where
+    /// nobody is, and answers to an interface whose requests nobody sends.
     private func withoutConsequences(_ findings: [ProofFinding]) -> [ProofFinding] {
         var mismatched: Set<Int> = []
         for case .mismatch(let place, _) in findings { mismatched.insert(place.entry) }
+        var deserted: Set<Int> = []
+        for case .dead(let entry, .noNode, _) in findings { deserted.insert(entries[entry].receivedInterface) }
         return findings.filter { finding in
+            if case .mismatch(let place, .noNode) = finding {
+                return !deserted.contains(entries[place.entry].targets[place.target].interface)
+            }
             guard case .unanswered(_, .nobody, _, let answer) = finding, let last = answer.hops.last else {
                 return true
             }

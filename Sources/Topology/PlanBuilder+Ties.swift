@@ -111,7 +111,8 @@ extension PlanBuilder {
             mend: entry.rewriteSource != nil
                 ? "give each service an application of its own, other ports, or a MAC send address"
                 : "give one of them another address or other ports, or an application on interfaces of its own",
-            related: related + (right.node >= 0 ? [(file.nodes[right.node].name.position, "\(quoted(node)) is here")] : []),
+            related: related
+                + (right.node >= 0 ? [(file.nodes[right.node].name.position, "\(quoted(node)) is here")] : []),
             example: shown)
     }
 

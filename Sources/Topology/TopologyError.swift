@@ -183,13 +183,13 @@ final class Diagnostics {
     /// Notes a mistake; a second one at the same place is taken for a consequence of the first.
     ///
     /// Where something is missing at the end, YAML says that it is missing on the line after it: the place is moved back
-    /// into the text.
+    /// to where the text ends.
     func error(
         _ position: SourcePosition, _ message: String, mend: String? = nil, related: [(SourcePosition, String)] = [],
         example: String? = nil
     ) {
         var position = position
-        if position.line > lines.count {
+        if position.line > lines.count || position.line == lines.count && lines.last?.isEmpty == true {
             let last = lines.lastIndex { !$0.isEmpty } ?? 0
             position = SourcePosition(line: last + 1, column: lines[last].unicodeScalars.count + 1)
         }

@@ -35,6 +35,9 @@ public struct TopologyFile: Sendable {
     ///
     /// - Throws: every mistake in it, those that the planner would find among them.
     public static func parse(_ text: String, path: String) throws(TopologyError) -> TopologyFile {
+        // Some editors begin every file with a byte order mark, which is no part of the text.
+        let mark: Unicode.Scalar = "\u{FEFF}"
+        let text = text.unicodeScalars.first == mark ? String(text.unicodeScalars.dropFirst()) : text
         let diagnostics = Diagnostics(path: path, text: text)
         let file = FileReader(diagnostics: diagnostics).read(text, path: path)
         if !diagnostics.isEmpty, let file {

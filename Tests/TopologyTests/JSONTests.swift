@@ -9,7 +9,8 @@ import Topology
           "a b": { "it's": [ "x\\u00e9\\ud83d\\ude00\\n" ] }, "empty": [], "twice": 1, "twice": 2 }
         """
 
-    private func unmet(_ path: String, _ demand: JSONExpectation.Demand, of text: String = document) throws -> [String] {
+    private func unmet(_ path: String, _ demand: JSONExpectation.Demand, of text: String = document) throws -> [String]
+    {
         let path = try #require(JSONPath(path), "\(path)")
         return TextExpectation(json: [JSONExpectation(path: path, demand: demand)]).unmet(by: Array(text.utf8))
     }
@@ -90,7 +91,8 @@ import Topology
         let alphabet = Array("{}[]\",:\\u0019tfn.eE+- ".utf8)
         for _ in 0..<2000 {
             let text = (0..<Int.random(in: 0...40, using: &generator)).map { _ in alphabet.randomElement()! }
-            _ = TextExpectation(json: [JSONExpectation(path: JSONPath("$..a")!, demand: .exists(false))]).unmet(by: text)
+            _ = TextExpectation(json: [JSONExpectation(path: JSONPath("$..a")!, demand: .exists(false))]).unmet(
+                by: text)
         }
     }
 }

@@ -111,6 +111,13 @@ private let refusals: [Refusal] = [
         "entry \"in\" can never match: no node is on interface \"empty\"", mend: "attach a node to it",
         example: "on interface empty to 203.0.113.80 tcp/80: nobody there sends it", related: [7]),
     Refusal(
+        "a service from an interface without nodes",
+        picture.replacing("customers:\n  alice", with: "  empty: { address: 198.18.9.1/24 }\ncustomers:\n  alice")
+            .replacing("    distribute: [ids, fw]\n", with: "    from: empty\n")
+            .replacing(", \"2001:db8:cb::80\"]", with: "]"),
+        "19:11", "service \"shop\" (shop.request.customers) can never match: no node is on interface \"empty\"",
+        mend: "attach a node to it", example: "on interface empty to 203.0.113.80 tcp/80", related: [7]),
+    Refusal(
         "an entry for nobody's MAC address", swap: "  sequencing:\n",
         for: "  sequencing:\n    - { name: x, received-interface: inside, source: \"02:00:00:00:00:77\", to: web }\n",
         "18:54", "nobody on interface \"inside\" has the MAC address 02:00:00:00:00:77", mend: "the name of a node",

@@ -48,7 +48,7 @@ extension Proof {
 
     mutating func findLoopsOfApplications() {
         let entries = world.table.entries
-        let starts = entries.indices.filter { world.owner(of: $0) == nil && entries[$0].kind == .sequencing }
+        let starts = entries.indices.filter { world.owner(of: $0) == nil }
         guard !starts.isEmpty else { return }
         let circles = circles()
         guard !circles.isEmpty else { return }

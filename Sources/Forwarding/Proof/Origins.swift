@@ -7,6 +7,8 @@ struct Origin {
     var emitter: Emitter
     /// The source of its packets.
     var address: IPAddress
+    /// True for an address of its own, false for one that stands for many.
+    var isOwn = true
 }
 
 /// Who can send requests to the engine, and from which addresses.
@@ -56,7 +58,8 @@ struct Origins {
                     known[key] = customers[leg.interface].count
                     byAddress[leg.interface][address, default: []].append(customers[leg.interface].count)
                     examples.append(address)
-                    customers[leg.interface].append(Origin(members: [index], emitter: emitter, address: address))
+                    customers[leg.interface].append(
+                        Origin(members: [index], emitter: emitter, address: address, isOwn: key.isOwn))
                 }
             }
         }
@@ -110,13 +113,19 @@ struct Origins {
                 !(address.family == .ipv6 && address.isLinkLocal) && (entry.source?.contains(address) ?? true)
                     && (family ?? address.family) == address.family
             }
-            if addresses.isEmpty, let source = entry.source { addresses = pieces.representatives(in: source) }
+            if addresses.isEmpty, let source = entry.source {
+                addresses = pieces.representatives(in: source).filter { world.stations.owner(of: $0) == nil }
+            }
             if node.system == .router, entry.source == nil {
                 // Behind a router lies everything.
                 let families = family.map { [$0] } ?? AddressFamily.allCases
                 addresses += families.compactMap { pieces.representatives(in: .everything($0)).first }
             }
-            others += addresses.map { Origin(members: [leg.node], emitter: emitter, address: $0) }
+            others += addresses.map { address in
+                Origin(
+                    members: [leg.node], emitter: emitter, address: address,
+                    isOwn: world.stations.has(leg.node, address))
+            }
         }
         return others
     }

@@ -106,7 +106,9 @@ struct Proof {
             for origin in origins.matching(entry, &pieces) {
                 let everywhere = entry.destination ?? .everything(origin.address.family)
                 guard everywhere.family == origin.address.family else { continue }
-                for destination in pieces.representatives(in: everywhere) where destination != origin.address {
+                for destination in pieces.representatives(in: everywhere) {
+                    // Nobody asks itself; but where an address stands for several, one of them may ask another.
+                    if origin.isOwn, destination == origin.address { continue }
                     follow(index, entry, origin, destination, pieces.isRemainder(destination, of: everywhere))
                 }
             }
