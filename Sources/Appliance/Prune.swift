@@ -125,13 +125,16 @@ public enum Prune {
                 do throws(SystemError) { return try NetworkNamespace.open(namespace).identity } catch { return nil }
             })
         guard !identities.isEmpty else { return [] }
-        let folder = Array("TAPLINE_DIR=\(StateDirectory.root)/\(DerivedNames.topology(name))/".utf8)
+        let (variable, folder) = (Array("TAPLINE_TOPOLOGY=".utf8), DerivedNames.topology(name))
         return namesInFolder("/proc").compactMap(Int32.init).filter { pid in
             var info = stat()
             guard stat("/proc/\(pid)/ns/net", &info) == 0, identities.contains(UInt64(info.st_ino)) else {
                 return false
             }
-            return readFile("/proc/\(pid)/environ")?.split(separator: 0).contains { $0.starts(with: folder) } == true
+            return readFile("/proc/\(pid)/environ")?.split(separator: 0).contains {
+                $0.starts(with: variable)
+                    && DerivedNames.topology(String(decoding: $0.dropFirst(variable.count), as: UTF8.self)) == folder
+            } == true
         }
     }
 
