@@ -80,8 +80,8 @@ struct PruneTests {
         try makeNamespace("\(name)-foreign", mark: nil)
         // A process of a node that outlived it, and one that is somebody else's.
         let script = "exec ip netns exec \(name)-a env \"$@\" sleep 600"
-        let ours = try CommandLineRun.Started(["/bin/sh", "-c", script, "sh", "TAPLINE_DIR=/run/tapline/\(name)/nodes/a"])
-        let theirs = try CommandLineRun.Started(["/bin/sh", "-c", script, "sh", "TAPLINE_DIR=/run/tapline/\(name)x/nodes/a"])
+        let ours = try CommandLineRun.Started(["/bin/sh", "-c", script, "sh", "TAPLINE_TOPOLOGY=\(name)"])
+        let theirs = try CommandLineRun.Started(["/bin/sh", "-c", script, "sh", "TAPLINE_TOPOLOGY=\(name)x"])
         defer {
             theirs.signal(SIGKILL)
             _ = theirs.finish()
