@@ -67,7 +67,8 @@ func leavingNothing(_ body: (String) throws -> Void) throws {
     #expect(after.routes == before.routes)
     #expect(after.mounts == before.mounts)
     #expect(after.namespaces == before.namespaces)
-    #expect(after.descriptors == before.descriptors)
+    // What an earlier test's Foundation objects held may have been closed meanwhile: fewer is no leak.
+    #expect(after.descriptors <= before.descriptors)
 }
 
 /// Runs `body` with `count` namespaces that are deleted afterwards.
