@@ -167,7 +167,7 @@ struct ControlClient {
             if [ECONNREFUSED, ENOENT, ENOTDIR, ENOTSOCK].contains(errno) { return nil }
             throw .system("cannot reach the control process of '\(directory.name)'", errno: errno)
         }
-        guard writeAll(descriptor, try JSONLine.encode(request)) else { return nil }
+        guard sendWhole(descriptor, try JSONLine.encode(request)) else { return nil }
         let deadline = monotonicMilliseconds() + timeout
         var line: [UInt8] = []
         while pollOne(descriptor, POLLIN, milliseconds: max(0, deadline - monotonicMilliseconds())) {
@@ -181,5 +181,15 @@ struct ControlClient {
         throw ApplianceError(
             .failed, "the control process of '\(directory.name)' does not answer",
             mend: "'tapline down \(directory.name)' ends it and takes the topology away")
+    }
+
+    /// Sends a line that fits into the socket's buffer; false where the other end is gone, which must not end this
+    /// process by SIGPIPE as a closed output does: the control process may be ended between the connection and this.
+    private func sendWhole(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
+        while true {
+            let sent = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, noSignal) }
+            if sent < 0, errno == EINTR { continue }
+            return sent == bytes.count
+        }
     }
 }

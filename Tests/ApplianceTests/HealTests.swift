@@ -214,4 +214,36 @@ struct HealTests {
         #expect(try CommandLineRun.run("down", other).status == 0)
         try topology.expectGone()
     }
+
+    @Test("a control process that ends while it is being asked ends no command with it")
+    func endingControl() throws {
+        let name = "t" + String(UInt32.random(in: .min ... .max), radix: 36)
+        let folder = "/run/tapline/\(name)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer {
+            try? FileManager.default.removeItem(atPath: folder)
+            rmdir("/run/tapline")
+        }
+        // Whoever connects finds the other end closed a moment later, before or after it has asked.
+        let closing = try CommandLineRun.Started([
+            "/usr/bin/env", "python3", "-c",
+            """
+            import socket
+            s = socket.socket(socket.AF_UNIX)
+            s.bind("\(folder)/control.sock")
+            s.listen(64)
+            while True: s.accept()[0].close()
+            """,
+        ])
+        defer {
+            closing.signal(SIGKILL)
+            _ = closing.finish()
+        }
+        try CommandLineRun.eventually("it listens") {
+            FileManager.default.fileExists(atPath: "\(folder)/control.sock")
+        }
+        var ends: Set<Int32> = []
+        for _ in 0..<60 { ends.insert(try CommandLineRun.run("status", name).status) }
+        #expect(ends == [0], "a dead topology is told: \(ends)")
+    }
 }
