@@ -56,12 +56,13 @@ struct HealTests {
         for hasRestarted in [true, false] {
             let topology = try ScratchTopology(small: nil)
             let other = try ForeignNamespace("\(topology.name)-web")
-            let bystander = Process()
-            bystander.executableURL = URL(fileURLWithPath: "/bin/sleep")
-            bystander.arguments = ["300"]
-            try bystander.run()
-            defer { bystander.terminate() }
-            let pid = bystander.processIdentifier
+            let bystander = try CommandLineRun.Started(["/bin/sleep", "300"])
+            defer {
+                // It has the signals of the test's thread blocked, all that can be.
+                bystander.signal(SIGKILL)
+                _ = bystander.finish()
+            }
+            let pid = bystander.process.processIdentifier
             let fields = try String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8).split(separator: " ")
             // Another start of the machine, or the same one and another process under the number.
             let started = (UInt64(fields[21]) ?? 0) + (hasRestarted ? 0 : 1)

@@ -23,7 +23,7 @@ func run(_ program: String, _ arguments: [String], timeout: Double = 60) throws 
     try process.run()
     let watchdog = DispatchSource.makeTimerSource(queue: .global())
     watchdog.schedule(deadline: .now() + timeout)
-    watchdog.setEventHandler { process.terminate() }
+    watchdog.setEventHandler { kill(process.processIdentifier, SIGKILL) }
     watchdog.resume()
     process.waitUntilExit()
     watchdog.cancel()
