@@ -150,7 +150,7 @@ extension AppliancePlan {
     /// What differs beside the entries and the checks, as the end of a sentence; nil where nothing does.
     func differenceBesideTable(from other: AppliancePlan) -> String? {
         if interfaces != other.interfaces || table.interfaces != other.table.interfaces { return "the interfaces" }
-        if workers != other.workers { return "the number of workers" }
+        if engines != other.engines { return "the engines" }
         let theirs = Dictionary(other.nodes.map { ($0.name, $0) }) { first, _ in first }
         for node in nodes {
             guard var changed = theirs[node.name] else { return "node \(node.name) is gone" }

@@ -297,7 +297,7 @@ public final class ControlProcess: @unchecked Sendable {
             try loop.sync { [self] in
                 let engine = try EngineSupervisor(
                     loop: loop, path: path, logPath: directory.logPath, logger: logger, table: table,
-                    queues: built.queues, workers: plan.workers, record: { [weak self] in self?.record($0) })
+                    queues: built.queues, workers: plan.engines.workers, record: { [weak self] in self?.record($0) })
                 self.engine = engine
                 engine.start {
                     result.value = $0

@@ -18,13 +18,15 @@ public struct AppliancePlan: Sendable {
     public var table: ForwardingTable
     /// What `run` proves once all is up, in the order of the file.
     public var checks: [CheckPlan]
-    /// The number of workers in the engine; each holds a queue of every TAP.
-    public var workers: Int
+    /// The packeting engines.
+    public var engines: EnginesPlan
+    /// The applications whose health is looked after.
+    public var applications: [ApplicationPlan]
 
     /// Memberwise.
     public init(
         name: String, directory: String, interfaces: [InterfacePlan], nodes: [NodePlan], table: ForwardingTable,
-        checks: [CheckPlan], workers: Int
+        checks: [CheckPlan], engines: EnginesPlan = EnginesPlan(), applications: [ApplicationPlan] = []
     ) {
         self.name = name
         self.directory = directory
@@ -32,7 +34,8 @@ public struct AppliancePlan: Sendable {
         self.nodes = nodes
         self.table = table
         self.checks = checks
-        self.workers = workers
+        self.engines = engines
+        self.applications = applications
         fabricNamespace = DerivedNames.fabric(topology: name)
     }
 

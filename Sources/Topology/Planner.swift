@@ -36,7 +36,7 @@ public enum Planner {
         let directory = file.path.lastIndex(of: "/").map { $0 == file.path.startIndex ? "/" : String(file.path[..<$0]) }
         let plan = AppliancePlan(
             name: builder.name, directory: directory ?? ".", interfaces: builder.interfacePlans(), nodes: nodes,
-            table: table, checks: builder.checks, workers: file.workers)
+            table: table, checks: builder.checks, engines: EnginesPlan(workers: file.workers))
         return (plan, builder, paths)
     }
 }

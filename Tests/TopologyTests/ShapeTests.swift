@@ -231,7 +231,7 @@ private func plan(_ text: String) throws -> AppliancePlan {
         #expect(plan.node("c").hosts.map(\.name) == ["shop.example", "shop.example"])
         #expect(plan.node("c").routes.last?.gateway.description == "192.0.2.3")
         #expect(plan.node("d").process.ready == .tcp(address: IPAddress(ipv4: 0x7F00_0001), port: 22))
-        #expect(plan.workers == 2)
+        #expect(plan.engines.workers == 2)
         #expect(plan.interfaces[0].mtu == 9000)
         #expect(plan.directory == ".")
         #expect(plan.checks.map(\.name) == ["runs", "fails", "logs", "drops"])

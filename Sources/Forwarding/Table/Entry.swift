@@ -98,16 +98,28 @@ public struct Entry: Hashable, Sendable {
     /// The network address that the packet's source is rewritten to, on the way out of an application with a
     /// network send address.
     public var rewriteSource: IPAddress?
-    /// The copies it sends, at least one.
-    public var targets: [SendTarget]
+    /// Where it sends copies, at least one.
+    public var hops: [Hop]
     /// The index of its counters in every worker's counter block; unique in the table, and kept from table to table.
     public var counter: Int
+
+    /// Memberwise, with one copy for each target.
+    public init(
+        name: String, kind: EntryKind, direction: ChainDirection, receivedInterface: Int,
+        sourceMAC: MACAddress? = nil, source: IPPrefix? = nil, destination: IPPrefix? = nil,
+        servicePort: ServicePort = .any, rewriteSource: IPAddress? = nil, targets: [SendTarget], counter: Int
+    ) {
+        self.init(
+            name: name, kind: kind, direction: direction, receivedInterface: receivedInterface, sourceMAC: sourceMAC,
+            source: source, destination: destination, servicePort: servicePort, rewriteSource: rewriteSource,
+            hops: targets.map { .target($0) }, counter: counter)
+    }
 
     /// Memberwise.
     public init(
         name: String, kind: EntryKind, direction: ChainDirection, receivedInterface: Int,
         sourceMAC: MACAddress? = nil, source: IPPrefix? = nil, destination: IPPrefix? = nil,
-        servicePort: ServicePort = .any, rewriteSource: IPAddress? = nil, targets: [SendTarget], counter: Int
+        servicePort: ServicePort = .any, rewriteSource: IPAddress? = nil, hops: [Hop], counter: Int
     ) {
         self.name = name
         self.kind = kind
@@ -118,7 +130,13 @@ public struct Entry: Hashable, Sendable {
         self.destination = destination
         self.servicePort = servicePort
         self.rewriteSource = rewriteSource
-        self.targets = targets
+        self.hops = hops
         self.counter = counter
+    }
+
+    /// Every target that a packet may go to, in the order of the hops; setting it makes a hop of each.
+    public var targets: [SendTarget] {
+        get { hops.flatMap(\.targets) }
+        set { hops = newValue.map { .target($0) } }
     }
 }

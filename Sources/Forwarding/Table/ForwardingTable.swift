@@ -97,16 +97,24 @@ public struct ForwardingTable: Hashable, Sendable {
     public var sources: [KnownSource]
     /// The service addresses, where customers may ask for them.
     public var claimed: [ClaimedAddress]
+    /// The groups of instances that hops choose from, with what is up and down of them. At most 1,024.
+    public var groups: [InstanceGroup]
+    /// The last eight octets (big-endian) of the health checks' own packets, which the engine takes out wherever they
+    /// come in; 0: there are none.
+    public var heartbeatToken: UInt64
 
     /// Memberwise.
     public init(
         interfaces: [TableInterface] = [], entries: [Entry] = [], neighbours: [StaticNeighbour] = [],
-        sources: [KnownSource] = [], claimed: [ClaimedAddress] = []
+        sources: [KnownSource] = [], claimed: [ClaimedAddress] = [], groups: [InstanceGroup] = [],
+        heartbeatToken: UInt64 = 0
     ) {
         self.interfaces = interfaces
         self.entries = entries
         self.neighbours = neighbours
         self.sources = sources
         self.claimed = claimed
+        self.groups = groups
+        self.heartbeatToken = heartbeatToken
     }
 }

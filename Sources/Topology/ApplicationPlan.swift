@@ -1,0 +1,240 @@
+import Forwarding
+import Wire
+
+/// How the instances of an application divide its work.
+public enum Redundancy: String, Sendable, Codable, Hashable, CaseIterable {
+    /// The first ones by priority work, the others wait.
+    case activeStandby = "active-standby"
+    /// All work, each on flows of its own.
+    case balance
+    /// Each gets every packet: what passive applications do.
+    case copies
+}
+
+/// What becomes of packets for an application none of whose instances is left.
+public enum DownPolicy: String, Sendable, Codable, Hashable, CaseIterable {
+    /// Spare instances take over; with none left the packets are dropped.
+    case spare
+    /// The application is left out, the rest of the chain is not.
+    case bypass
+    /// It and all applications after it but the last are left out.
+    case skipRest = "skip-rest"
+    /// The packets are dropped.
+    case drop
+}
+
+/// An application whose health is looked after: with its instances, or as the one instance of itself.
+public struct ApplicationPlan: Sendable, Hashable {
+    /// The name in the file.
+    public var name: String
+    /// The line of the file that it is described from.
+    public var line: Int
+    /// What it is, in the file's words.
+    public var type: String?
+    /// How its instances divide the work.
+    public var redundancy: Redundancy
+    /// Its instances in the order of the file.
+    public var instances: [InstancePlan]
+    /// What tells whether an instance is healthy, beside its process and its links.
+    public var health: [HealthCheckPlan]
+    /// What keeps an instance out that comes and goes; nil: nothing does.
+    public var damping: DampingPlan?
+    /// What becomes of its packets when it is down.
+    public var whenDown: DownPolicy
+    /// How long an instance that is drained keeps what does not tell its beginning, in milliseconds.
+    public var drainTime: Int
+    /// When instances are added and removed by themselves; nil: never.
+    public var scale: ScalePlan?
+
+    /// Memberwise.
+    public init(
+        name: String, line: Int, type: String? = nil, redundancy: Redundancy, instances: [InstancePlan],
+        health: [HealthCheckPlan] = [], damping: DampingPlan? = DampingPlan(), whenDown: DownPolicy = .drop,
+        drainTime: Int = 30_000, scale: ScalePlan? = nil
+    ) {
+        self.name = name
+        self.line = line
+        self.type = type
+        self.redundancy = redundancy
+        self.instances = instances
+        self.health = health
+        self.damping = damping
+        self.whenDown = whenDown
+        self.drainTime = drainTime
+        self.scale = scale
+    }
+}
+
+/// One instance: a node, and its place in the table.
+public struct InstancePlan: Sendable, Hashable {
+    /// The node.
+    public var node: String
+    /// The index of its group in the table, and its index among the group's members.
+    public var group: Int
+    /// See `group`.
+    public var member: Int
+
+    /// Memberwise.
+    public init(node: String, group: Int, member: Int) {
+        self.node = node
+        self.group = group
+        self.member = member
+    }
+}
+
+/// One way to look whether an instance is healthy, and when to believe it.
+public struct HealthCheckPlan: Sendable, Hashable {
+    /// What is looked at.
+    public enum Probe: Sendable, Hashable {
+        /// A neighbour on its leg answers for its address: ARP for IPv4, neighbour discovery for IPv6.
+        case neighbour(leg: Int, address: IPAddress)
+        /// An ICMP echo to an address of its leg is answered there.
+        case echo(leg: Int, address: IPAddress)
+        /// A TCP connection inside the node.
+        case tcp(address: IPAddress, port: UInt16)
+        /// A GET inside the node, answered with the status, and with a body that contains a text where one is given.
+        case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int, body: String?)
+        /// A shell command inside the node that exits with status 0.
+        case command(String)
+        /// A packet through the node, from one leg to the other.
+        case heartbeat(HeartbeatPlan)
+    }
+    /// What messages call it: `heartbeat`, `tcp 80`.
+    public var name: String
+    /// The line of the file; the application's for one that stands for a default.
+    public var line: Int
+    /// What is looked at.
+    public var probe: Probe
+    /// The time between two, in milliseconds: 10 or more.
+    public var interval: Int
+    /// The time between two while it is in doubt (one failed and it counts as up, one succeeded and it counts as down).
+    public var fastInterval: Int
+    /// How long an answer may take, in milliseconds.
+    public var timeout: Int
+    /// Successes in a row that make it up.
+    public var rise: Int
+    /// Failures in a row that make it down.
+    public var fall: Int
+
+    /// Memberwise.
+    public init(
+        name: String, line: Int, probe: Probe, interval: Int, fastInterval: Int, timeout: Int, rise: Int, fall: Int
+    ) {
+        self.name = name
+        self.line = line
+        self.probe = probe
+        self.interval = interval
+        self.fastInterval = fastInterval
+        self.timeout = timeout
+        self.rise = rise
+        self.fall = fall
+    }
+}
+
+/// A packet that is sent into the `in` leg of an instance and looked for at its `out` leg; the answer to it goes the other
+/// way. It ends in the appliance's token, by which the engine knows it wherever it comes out.
+public struct HeartbeatPlan: Sendable, Hashable {
+    /// The upper-layer protocol.
+    public enum Kind: Sendable, Hashable {
+        /// Echo request and reply.
+        case icmp
+        /// A datagram and one with the ports exchanged.
+        case udp(source: UInt16, destination: UInt16)
+    }
+    /// True where it must *not* come out: what lets it through has failed.
+    public var isNegative: Bool
+    /// The upper-layer protocol.
+    public var kind: Kind
+    /// The source of the packet that goes in; of the one that goes back, the destination.
+    public var source: IPAddress
+    /// The destination.
+    public var destination: IPAddress
+    /// Octets of the network-layer packet, padded to these: up to 242.
+    public var size: Int
+    /// IPv4's time to live, IPv6's hop limit.
+    public var hopLimit: Int
+    /// IPv4's type of service, IPv6's traffic class.
+    public var trafficClass: Int
+
+    /// Memberwise.
+    public init(
+        isNegative: Bool = false, kind: Kind = .icmp, source: IPAddress, destination: IPAddress, size: Int = 84,
+        hopLimit: Int = 64, trafficClass: Int = 0
+    ) {
+        self.isNegative = isNegative
+        self.kind = kind
+        self.source = source
+        self.destination = destination
+        self.size = size
+        self.hopLimit = hopLimit
+        self.trafficClass = trafficClass
+    }
+}
+
+/// What keeps an instance that flaps out (as route flap damping does, RFC 2439): each time it goes down it earns a
+/// penalty of 1,000, which halves with time.
+public struct DampingPlan: Sendable, Hashable {
+    /// Above this it is kept down, however healthy.
+    public var suppress: Int
+    /// Below this it may come back.
+    public var reuse: Int
+    /// In milliseconds.
+    public var halfLife: Int
+
+    /// Memberwise. Four falls within a few seconds suppress; some 15 s of calm later it may come back.
+    public init(suppress: Int = 3_500, reuse: Int = 1_000, halfLife: Int = 8_000) {
+        self.suppress = suppress
+        self.reuse = reuse
+        self.halfLife = halfLife
+    }
+}
+
+/// When an application gets one instance more, built as its others are, and when one goes that came so.
+public struct ScalePlan: Sendable, Hashable {
+    /// Packets per second and instance that reach its first leg, above which one more is needed; nil: not looked at.
+    public var rate: Int?
+    /// Percent of one processor that an instance's processes use, above which one more is needed; nil: not looked at.
+    public var processor: Int?
+    /// How long it must be so, in milliseconds, before anything is done.
+    public var patience: Int
+    /// The most instances that there may be.
+    public var most: Int
+
+    /// Memberwise.
+    public init(rate: Int? = nil, processor: Int? = nil, patience: Int = 5_000, most: Int) {
+        self.rate = rate
+        self.processor = processor
+        self.patience = patience
+        self.most = most
+    }
+}
+
+/// The packeting engines of a topology.
+public struct EnginesPlan: Sendable, Hashable {
+    /// How engines share the load.
+    public enum Sharing: String, Sendable, Codable, Hashable, CaseIterable {
+        /// Each has queues of every TAP, among which the kernel divides flows.
+        case queues
+        /// One takes the interfaces on which requests come in, the other those on which answers do.
+        case direction
+    }
+    /// How many: 1…16; 2 where they share by direction.
+    public var count: Int
+    /// The workers of each.
+    public var workers: Int
+    /// How they share the load.
+    public var sharing: Sharing
+    /// Where they share by direction: for each interface, the engine that takes it (0 or 1); else empty.
+    public var engineOfInterface: [Int]
+
+    /// Memberwise.
+    public init(count: Int = 1, workers: Int = 1, sharing: Sharing = .queues, engineOfInterface: [Int] = []) {
+        self.count = count
+        self.workers = workers
+        self.sharing = sharing
+        self.engineOfInterface = engineOfInterface
+    }
+
+    /// The queues of each TAP.
+    public var queues: Int { sharing == .queues ? count * workers : workers }
+}
