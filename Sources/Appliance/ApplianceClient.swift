@@ -38,9 +38,11 @@ public struct ApplianceClient: Sendable {
         return ApplianceError(.name, "there is no topology '\(directory.name)'", mend: mend)
     }
 
-    private func asked(_ request: ControlRequest) throws(ApplianceError) -> ControlResponse {
+    private func asked(
+        _ request: ControlRequest, timeout: Int = 30_000
+    ) throws(ApplianceError) -> ControlResponse {
         guard directory.exists else { throw unknown }
-        if let response = try control.ask(request) { return response }
+        if let response = try control.ask(request, timeout: timeout) { return response }
         guard directory.exists else { throw unknown }
         if TopologyLock.isHeld(directory) {
             throw ApplianceError(.failed, "'\(directory.name)' is being built or taken away", mend: "try again")
@@ -77,6 +79,21 @@ public struct ApplianceClient: Sendable {
         }
         return report
     }
+
+    /// Replaces, drains or undrains a packeting engine, and returns when that is done.
+    ///
+    /// - Parameter number: From 1; nil: all of them, one by one, for `replace` alone.
+    public func operate(_ operation: EngineOperation, engine number: Int?) throws(ApplianceError) {
+        // Each may have to wait for neighbours that do not answer.
+        guard
+            try asked(
+                ControlRequest(.engine, operation: operation, engine: number), timeout: Self.operationPatience
+            ).done == true
+        else { throw ApplianceError(.failed, "the control process answered something else") }
+    }
+
+    /// How long replacing every engine may take, in milliseconds.
+    private static let operationPatience = 300_000
 
     // MARK: - Down
 

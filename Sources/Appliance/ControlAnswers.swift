@@ -10,8 +10,8 @@ extension ControlProcess {
             switch request.command {
             case .status: response.status = status()
             case .tables:
-                response.tables = TableListing(name: plan.name, table: table) { [engine] in
-                    engine?.entry($0) ?? (0, 0)
+                response.tables = TableListing(name: plan.name, table: table) { [fleet] in
+                    fleet?.entry($0) ?? (0, 0)
                 }
             case .stop:
                 response.stopping = true
@@ -22,6 +22,9 @@ extension ControlProcess {
                 response.node = try node(request.node ?? "").enter().entrance
             case .reload:
                 reload(request.file ?? file, reply)
+                return
+            case .engine:
+                try operate(request, reply)
                 return
             }
         } catch {
@@ -38,7 +41,7 @@ extension ControlProcess {
             case .stopping: .stopping
             }
         let interfaces = table.interfaces.enumerated().map { index, interface in
-            let count = engine?.interface(index)
+            let count = fleet?.interface(index)
             return StatusReport.Interface(
                 name: interface.name, mac: "\(interface.mac)", mtu: interface.mtu,
                 addresses: interface.addresses.map { "\($0)" },
@@ -47,18 +50,29 @@ extension ControlProcess {
                 sentPackets: count?.sent.packets ?? 0, sentBytes: count?.sent.bytes ?? 0)
         }
         let drops = DropReason.allCases.compactMap { reason -> StatusReport.Drop? in
-            guard let frames = engine?.drops(reason), frames > 0 else { return nil }
+            guard let frames = fleet?.drops(reason), frames > 0 else { return nil }
             return StatusReport.Drop(reason: reason.name, sentence: reason.sentence, frames: frames)
         }
         var report = StatusReport(
             name: plan.name, state: state, run: run, file: file, pid: ownPid, since: since,
-            engine: engine.map {
-                StatusReport.Engine(
-                    pid: $0.pid, state: $0.state.rawValue, starts: $0.starts, lastEnd: $0.lastEnd,
-                    workers: $0.workers, tables: $0.tables)
-            }, interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+            engine: fleet.map(engineStatus), interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+        report.engines = (fleet?.status ?? []).map {
+            StatusReport.NumberedEngine(
+                number: $0.number, pid: $0.pid, state: $0.state.rawValue, queues: $0.shares, starts: $0.starts,
+                lastEnd: $0.lastEnd)
+        }
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
         return report
+    }
+
+    /// All engines as one: what is true of each of them, or else of the first of which it is not.
+    private func engineStatus(_ fleet: EngineFleet) -> StatusReport.Engine {
+        let each = fleet.status
+        let odd = each.first { $0.state != .running } ?? each[0]
+        return StatusReport.Engine(
+            pid: each[0].pid, state: odd.state.rawValue, starts: each.reduce(0) { $0 + $1.starts },
+            lastEnd: (each.first { $0.lastEnd != nil })?.lastEnd, workers: plan.engines.workers * each.count,
+            tables: fleet.tables)
     }
 
     private func nodeStatus(_ node: NodeRuntime) -> StatusReport.Node {
@@ -71,6 +85,32 @@ extension ControlProcess {
                     interface: plan.interfaces[leg.interface].name, role: leg.role, device: leg.device,
                     mac: "\(leg.mac)", addresses: leg.addresses.map { "\($0)" })
             })
+    }
+
+    // MARK: - Engines
+
+    /// Replaces, drains or undrains engines.
+    private func operate(
+        _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
+    ) throws(ApplianceError) {
+        guard let fleet else { throw .noEngineYet }
+        let answer: (Result<Void, ApplianceError>) -> Void = { result in
+            var response = ControlResponse()
+            switch result {
+            case .success: response.done = true
+            case .failure(let error): response.error = error
+            }
+            reply(response)
+        }
+        switch (request.operation, request.engine) {
+        case (.replace, let number): fleet.replace(engine: number, answer)
+        case (.drain, let number?): fleet.drain(engine: number, answer)
+        case (.undrain, let number?):
+            try fleet.undrain(engine: number)
+            answer(.success(()))
+        case (.drain, nil), (.undrain, nil), (nil, _):
+            throw ApplianceError(.failed, "the request does not name what is to be done, or to which engine")
+        }
     }
 
     // MARK: - Another table
@@ -100,12 +140,12 @@ extension ControlProcess {
 
     /// Publishes a table whose entries keep the counters of those that they equal in the one before.
     private func publish(_ fresh: ForwardingTable, _ reply: @escaping (ControlResponse) -> Void) {
-        guard let engine else {
-            reply(ControlResponse(error: ApplianceError(.failed, "there is no engine yet", mend: "try again")))
+        guard let fleet else {
+            reply(ControlResponse(error: .noEngineYet))
             return
         }
         let (numbered, kept) = fresh.keepingCounters(of: table)
-        engine.publish(numbered) { [weak self] result in
+        fleet.publish(numbered) { [weak self] result in
             var response = ControlResponse()
             switch result {
             case .success:
@@ -115,6 +155,13 @@ extension ControlProcess {
             }
             reply(response)
         }
+    }
+}
+
+extension ApplianceError {
+    /// The topology is coming up, or going.
+    static var noEngineYet: ApplianceError {
+        ApplianceError(.failed, "there is no engine yet", mend: "try again")
     }
 }
 

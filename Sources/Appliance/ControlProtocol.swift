@@ -14,6 +14,8 @@ struct ControlRequest: Codable, Sendable {
         case node
         /// Read the file again and publish its table, where only the table differs.
         case reload
+        /// Replace, drain or undrain engines. Answered when that is done.
+        case engine
     }
     /// The version of this protocol.
     static let currentVersion = 1
@@ -24,12 +26,31 @@ struct ControlRequest: Codable, Sendable {
     var node: String?
     /// Another file than that of `up`, for `reload`.
     var file: String?
+    /// What to do, for `engine`.
+    var operation: EngineOperation?
+    /// The engine's number, for `engine`; nil: all of them.
+    var engine: Int?
 
-    init(_ command: Command, node: String? = nil, file: String? = nil) {
+    init(
+        _ command: Command, node: String? = nil, file: String? = nil, operation: EngineOperation? = nil,
+        engine: Int? = nil
+    ) {
         self.command = command
         self.node = node
         self.file = file
+        self.operation = operation
+        self.engine = engine
     }
+}
+
+/// What can be done to packeting engines while they forward.
+public enum EngineOperation: String, Codable, Sendable, CaseIterable {
+    /// Start the program anew and give it the engine's place, without losing a packet.
+    case replace
+    /// Have the others read its queues.
+    case drain
+    /// Have it read its own queues again.
+    case undrain
 }
 
 /// What a command needs to join a node.
@@ -61,6 +82,7 @@ struct ControlResponse: Codable, Sendable {
     var node: NodeEntrance?
     var reload: ReloadReport?
     var stopping: Bool?
+    var done: Bool?
 
     init() {}
 
