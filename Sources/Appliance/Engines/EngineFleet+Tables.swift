@@ -21,11 +21,6 @@ struct SharedTable {
     }
 }
 
-extension ForwardingTable {
-    /// How many counters its entries have: the largest `Entry.counter`, and one.
-    var counterCount: Int { (entries.map(\.counter).max() ?? -1) + 1 }
-}
-
 /// What all engines hold.
 extension EngineFleet {
     /// A table on its way to the engines.
@@ -34,16 +29,13 @@ extension EngineFleet {
         /// The processes that have yet to say that they decide by it.
         var waiting: Set<ObjectIdentifier>
         /// What was in force before; its memory goes when this one is in force.
-        var before: (table: SharedTable, image: [UInt8])
+        var before: (table: SharedTable, compiled: CompiledTable)
         let done: (Result<Void, ApplianceError>) -> Void
     }
 
-    /// The generation that the next table must have; that of a table that was refused is not given again.
-    var nextGeneration: UInt64 { newestGeneration + 1 }
-
-    static func compile(_ table: ForwardingTable, generation: UInt64) throws(ApplianceError) -> [UInt8] {
+    static func compile(_ table: ForwardingTable) throws(ApplianceError) -> CompiledTable {
         do throws(TableError) {
-            return try TableCompiler.compile(table, generation: generation)
+            return try CompiledTable(table)
         } catch {
             throw ApplianceError(.file, "the table cannot be compiled", details: error.problems.map { "\($0)" })
         }
@@ -55,38 +47,22 @@ extension EngineFleet {
     /// Tables may follow one another without waiting.
     func publish(_ table: ForwardingTable, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
         do throws(ApplianceError) {
-            publish(
-                image: try Self.compile(table, generation: nextGeneration), generation: nextGeneration,
-                counters: table.counterCount, done)
+            publish(try Self.compile(table), done)
         } catch {
             done(.failure(error))
         }
     }
 
-    /// Publishes a table that is compiled already, as `publish(_:_:)` does.
-    ///
-    /// - Parameters:
-    ///   - image: What `TableCompiler` made, for the interfaces that the engines have.
-    ///   - generation: The one in the image: `nextGeneration`.
-    ///   - counters: How many counters its entries have, where these may be more than those of the table before.
-    func publish(
-        image fresh: [UInt8], generation: UInt64, counters: Int = 0,
-        _ done: @escaping (Result<Void, ApplianceError>) -> Void
-    ) {
-        guard generation >= nextGeneration else {
-            done(
-                .failure(
-                    ApplianceError(
-                        .failed, "table \(generation) comes after table \(newestGeneration)", mend: "try again")))
-            return
-        }
+    /// Publishes a table that is compiled already (`compiled` with other groups, say), as `publish(_:_:)` does.
+    func publish(_ fresh: CompiledTable, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
+        let generation = newestGeneration + 1
         do throws(EngineError) {
-            if counters > resources.counterLayout.entries { try growCounters(counters) }
-            let table = try SharedTable(fresh, generation: generation)
+            if fresh.counterCount > resources.counterLayout.entries { try growCounters(fresh.counterCount) }
+            let table = try SharedTable(fresh.bytes(generation: generation), generation: generation)
             publications.append(
-                Publication(generation: generation, waiting: [], before: (published, image), done: done))
+                Publication(generation: generation, waiting: [], before: (published, compiled), done: done))
             published = table
-            image = fresh
+            compiled = fresh
             newestGeneration = generation
         } catch {
             done(.failure(ApplianceError(.failed, "\(error)")))
@@ -153,7 +129,7 @@ extension EngineFleet {
         if generation == published.generation {
             let bad = published
             published = failed.before.table
-            image = failed.before.image
+            compiled = failed.before.compiled
             for other in living where other !== process && other.phase == .ready && other.handed == generation {
                 hand(other, published)
             }

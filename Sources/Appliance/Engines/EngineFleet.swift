@@ -38,12 +38,16 @@ final class EngineFleet: @unchecked Sendable {
     private let logPath: String
     private let record: (RecordedProcess) -> Void
     private let neighbours: NeighbourTable
+    /// What the engines note of instances that drain.
+    let drainTable: DrainTable
 
     var resources: EngineResources
     var reader = CounterReader()
-    /// The compiled table in force.
-    var image: [UInt8]
+    /// The newest table, compiled: other groups can be put in and published without compiling the rest again.
+    var compiled: CompiledTable
+    /// The same in shared memory.
     var published: SharedTable
+    /// The generation of the newest table; that of one that was refused is not given again.
     var newestGeneration: UInt64 = 1
     var publications: [Publication] = []
     /// How often the counters have grown.
@@ -81,22 +85,23 @@ final class EngineFleet: @unchecked Sendable {
         self.events = events
         seats = Array(repeating: Seat(), count: plan.count)
         division = ShareDivision(workers: plan.workers, fitness: Array(repeating: .absent, count: plan.count))
-        image = try Self.compile(table, generation: 1)
+        compiled = try Self.compile(table)
         do throws(EngineError) {
-            published = try SharedTable(image, generation: 1)
+            published = try SharedTable(compiled.bytes(generation: 1), generation: 1)
             // Each process writes to a lane of its own. In each place there may be one that ends and one that begins,
             // and the same goes for the spare.
             let layout = CounterLayout(
                 workers: (plan.count * 2 + 2) * plan.workers, interfaces: table.interfaces.count,
-                entries: table.counterCount)
+                entries: compiled.counterCount)
             resources = EngineResources(
                 queues: queues, shares: plan.shares(interfaces: queues.count), workers: plan.workers,
                 counters: try SharedMapping.makeCounters(layout), counterLayout: layout,
                 neighbours: try SharedMapping.makeNeighbours(), table: published.descriptor, tableSize: published.size,
                 generation: 1)
             neighbours = NeighbourTable(
-                memory: try SharedMapping(mapping: resources.neighbours, size: NeighbourTable.size, writable: true)
+                memory: try SharedMapping(mapping: resources.neighbours, size: NeighbourTable.memorySize, writable: true)
                     .leak())
+            drainTable = DrainTable(behind: neighbours)
             reader.add(memory: try Self.map(resources.counters, layout), layout: layout)
         } catch {
             throw ApplianceError(.failed, "\(error)")

@@ -36,7 +36,7 @@ extension EngineMain {
     mutating func begin(_ hello: EngineHello, _ descriptors: [Int32]) throws(EngineError) {
         let queues = try receiveQueues(hello.interfaces * hello.columns)
         let counters = try SharedMapping(mapping: descriptors[0], size: hello.countersSize, writable: true)
-        let neighbourMemory = try SharedMapping(mapping: descriptors[1], size: NeighbourTable.size, writable: true)
+        let neighbourMemory = try SharedMapping(mapping: descriptors[1], size: NeighbourTable.memorySize, writable: true)
         let table = try SharedMapping(mapping: descriptors[2], size: hello.tableSize, writable: false)
         try Self.checkSealed(descriptors[2])
         for descriptor in descriptors { close(descriptor) }

@@ -43,8 +43,8 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
 
     /// Makes an empty neighbour table's memory. The descriptor is the caller's.
     public static func makeNeighbours() throws(EngineError) -> Int32 {
-        try make("tapline-neighbours", size: NeighbourTable.size) { descriptor throws(EngineError) in
-            let memory = try SharedMapping(mapping: descriptor, size: NeighbourTable.size, writable: true)
+        try make("tapline-neighbours", size: NeighbourTable.memorySize) { descriptor throws(EngineError) in
+            let memory = try SharedMapping(mapping: descriptor, size: NeighbourTable.memorySize, writable: true)
             NeighbourTable(memory: memory.base).initialize()
             _ = consume memory
         }
