@@ -62,6 +62,10 @@ extension ControlProcess {
                 lastEnd: $0.lastEnd)
         }
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
+        if let trouble = fleet?.spareTrouble {
+            report.problems.append(
+                "the engine has no spare that could take its place at once: \(trouble); see \(directory.logPath)")
+        }
         return report
     }
 
