@@ -23,6 +23,13 @@ extension ControlProcess {
             case .reload:
                 reload(request.file ?? file, reply)
                 return
+            case .events:
+                let place = self.events.place(since: request.events?.since, count: request.events?.count)
+                var reading = place
+                response.events = self.events.read(&reading)
+            case .operate:
+                try operate(request, reply)
+                return
             }
         } catch {
             response = ControlResponse(error: error)
@@ -57,6 +64,7 @@ extension ControlProcess {
                     pid: $0.pid, state: $0.state.rawValue, starts: $0.starts, lastEnd: $0.lastEnd,
                     workers: $0.workers, tables: $0.tables)
             }, interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+        report.applications = applications?.states.report(at: .now) ?? []
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
         return report
     }
@@ -90,7 +98,7 @@ extension ControlProcess {
                         .file, "more than the table differs: \(difference)",
                         mend: "take '\(name)' away and bring it up again")
                 }
-                loop.submit { self.publish(fresh.table) { answer.value($0) } }
+                loop.submit { self.publish(fresh) { answer.value($0) } }
             } catch {
                 fail(error)
             }
@@ -98,22 +106,73 @@ extension ControlProcess {
         do throws(ApplianceError) { try startThread(work) } catch { fail(error) }
     }
 
-    /// Publishes a table whose entries keep the counters of those that they equal in the one before.
-    private func publish(_ fresh: ForwardingTable, _ reply: @escaping (ControlResponse) -> Void) {
-        guard let engine else {
+    /// Publishes the table of a changed file: its entries keep the counters of those that they equal in the one before,
+    /// and what has been said of instances holds on.
+    private func publish(_ fresh: AppliancePlan, _ reply: @escaping (ControlResponse) -> Void) {
+        guard engine != nil, let applications else {
             reply(ControlResponse(error: ApplianceError(.failed, "there is no engine yet", mend: "try again")))
             return
         }
-        let (numbered, kept) = fresh.keepingCounters(of: table)
-        engine.publish(numbered) { [weak self] result in
-            var response = ControlResponse()
+        let counted = Box((entries: 0, kept: 0))
+        publisher.change(groupsOnly: false, cause: "the file was read again") { table in
+            applications.adopt(fresh)
+            var (numbered, kept) = fresh.table.keepingCounters(of: table)
+            numbered.groups = applications.groups
+            numbered.heartbeatToken = table.heartbeatToken
+            counted.value = (numbered.entries.count, kept)
+            table = numbered
+        } done: { result in
             switch result {
             case .success:
-                self?.table = numbered
-                response.reload = ReloadReport(entries: numbered.entries.count, kept: kept)
-            case .failure(let error): response.error = error
+                var response = ControlResponse()
+                response.reload = ReloadReport(entries: counted.value.entries, kept: counted.value.kept)
+                reply(response)
+            case .failure(let error): reply(ControlResponse(error: error))
             }
-            reply(response)
+        }
+    }
+
+    /// Hands a table to the engines.
+    func send(
+        _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
+        guard let engine else {
+            done(.failure(.interrupted))
+            return
+        }
+        engine.publish(table, done)
+    }
+
+    // MARK: - Instances and events
+
+    private func operate(
+        _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
+    ) throws(ApplianceError) {
+        guard let operation = request.operation, let node = request.node, let applications else {
+            throw ApplianceError(.failed, "'\(plan.name)' is not up", mend: "try again")
+        }
+        applications.perform(operation, on: node) { result in
+            switch result {
+            case .success(let report):
+                var response = ControlResponse()
+                response.operation = report
+                reply(response)
+            case .failure(let error): reply(ControlResponse(error: error))
+            }
+        }
+    }
+
+    /// What a request goes on to be answered with, again and again; nil where one answer is all.
+    func stream(_ request: ControlRequest) -> (() -> ControlResponse?)? {
+        guard request.command == .events, request.events?.follow == true else { return nil }
+        let log = events
+        let place = Box(log.place(since: request.events?.since, count: request.events?.count))
+        return {
+            let events = log.read(&place.value, most: 64)
+            guard !events.isEmpty else { return nil }
+            var response = ControlResponse()
+            response.events = events
+            return response
         }
     }
 }
