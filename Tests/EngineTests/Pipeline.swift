@@ -62,6 +62,8 @@ final class Pipeline {
     func entry(_ counter: Int) -> TrafficCount { reader.entry(counter) }
 
     func interface(_ index: Int) -> InterfaceCount { reader.interface(index) }
+
+    var heartbeats: UInt64 { reader.heartbeats() }
 }
 
 /// DESIGN's picture: customers, inspection, inspected, servers.
