@@ -24,9 +24,8 @@ extension ControlProcess {
                 reload(request.file ?? file, reply)
                 return
             case .events:
-                let place = self.events.place(since: request.events?.since, count: request.events?.count)
-                var reading = place
-                response.events = self.events.read(&reading)
+                var place = events.place(since: request.events?.since, count: request.events?.count)
+                response.events = events.read(&place)
             case .operate:
                 try operate(request, reply)
                 return
@@ -159,20 +158,6 @@ extension ControlProcess {
                 reply(response)
             case .failure(let error): reply(ControlResponse(error: error))
             }
-        }
-    }
-
-    /// What a request goes on to be answered with, again and again; nil where one answer is all.
-    func stream(_ request: ControlRequest) -> (() -> ControlResponse?)? {
-        guard request.command == .events, request.events?.follow == true else { return nil }
-        let log = events
-        let place = Box(log.place(since: request.events?.since, count: request.events?.count))
-        return {
-            let events = log.read(&place.value, most: 64)
-            guard !events.isEmpty else { return nil }
-            var response = ControlResponse()
-            response.events = events
-            return response
         }
     }
 }

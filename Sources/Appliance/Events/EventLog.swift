@@ -17,6 +17,8 @@ final class EventLog: Sendable {
         var ring: [ApplianceEvent] = []
         /// The number of the next event.
         var next = 0
+        /// True where it has been told that there are events which nobody has read yet.
+        var isTold = false
 
         var oldest: Int { next - ring.count }
 
@@ -25,7 +27,8 @@ final class EventLog: Sendable {
     private let state = Mutex(State())
     private let listener = Mutex<(@Sendable () -> Void)?>(nil)
 
-    /// Calls `heard` after each event, on the thread that it comes from.
+    /// Calls `heard` when there is something to read, and again only after somebody has read; on the thread that the
+    /// event comes from.
     func listen(_ heard: @escaping @Sendable () -> Void) { listener.withLock { $0 = heard } }
 
     /// Takes an event.
@@ -34,15 +37,17 @@ final class EventLog: Sendable {
         if let reason = event.reason, reason.utf8.count > Self.longestReason {
             event.reason = reason.prefix(Self.longestReason) + "…"
         }
-        state.withLock { state in
+        let isNews = state.withLock { state in
             if state.ring.count < Self.capacity {
                 state.ring.append(event)
             } else {
                 state.ring[state.next % Self.capacity] = event
             }
             state.next += 1
+            defer { state.isTold = true }
+            return !state.isTold
         }
-        listener.withLock { $0 }?()
+        if isNews { listener.withLock { $0 }?() }
     }
 
     /// The place of the first event that is asked for.
@@ -67,6 +72,7 @@ final class EventLog: Sendable {
             let end = min(state.next, start + most)
             let lost = start - place
             place = end
+            state.isTold = false
             return (lost, (start..<end).map(state.event))
         }
         guard lost > 0 else { return events }
