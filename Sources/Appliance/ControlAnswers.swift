@@ -8,7 +8,9 @@ extension ControlProcess {
         var response = ControlResponse()
         do throws(ApplianceError) {
             switch request.command {
-            case .status: response.status = status()
+            case .status:
+                answerStatus(reply)
+                return
             case .tables:
                 response.tables = TableListing(name: plan.name, table: table) { [engine] in
                     engine?.entry($0) ?? (0, 0)
@@ -34,6 +36,24 @@ extension ControlProcess {
             response = ControlResponse(error: error)
         }
         reply(response)
+    }
+
+    /// Shares are found by dealing slots out, which is done where nobody waits for it.
+    private func answerStatus(_ reply: @escaping (ControlResponse) -> Void) {
+        var response = ControlResponse()
+        response.status = status()
+        guard let states = applications?.states, !states.applications.isEmpty else {
+            reply(response)
+            return
+        }
+        let (answer, begun, loop, health) = (Box(reply), response, loop, health)
+        let work: @Sendable () -> Void = {
+            var response = begun
+            response.status?.applications = states.report(at: .now, health: health)
+            let whole = response
+            loop.submit { answer.value(whole) }
+        }
+        do throws(ApplianceError) { try startThread(work) } catch { work() }
     }
 
     private func status() -> StatusReport {
@@ -63,7 +83,6 @@ extension ControlProcess {
                     pid: $0.pid, state: $0.state.rawValue, starts: $0.starts, lastEnd: $0.lastEnd,
                     workers: $0.workers, tables: $0.tables)
             }, interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
-        report.applications = applications?.states.report(at: .now) ?? []
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
         return report
     }
@@ -113,22 +132,27 @@ extension ControlProcess {
             return
         }
         let counted = Box((entries: 0, kept: 0))
-        publisher.change(groupsOnly: false, cause: "the file was read again") { table in
-            applications.adopt(fresh)
+        publisher.change(groupsOnly: false, cause: "the file was read again") { [self] table in
             var (numbered, kept) = fresh.table.keepingCounters(of: table)
-            numbered.groups = applications.groups
+            numbered.groups = applications.groups(of: fresh, health: health)
             numbered.heartbeatToken = table.heartbeatToken
             counted.value = (numbered.entries.count, kept)
             table = numbered
-        } done: { result in
+        } done: { [self] result in
             switch result {
             case .success:
+                applications.adopt(fresh, health: health)
                 var response = ControlResponse()
                 response.reload = ReloadReport(entries: counted.value.entries, kept: counted.value.kept)
                 reply(response)
             case .failure(let error): reply(ControlResponse(error: error))
             }
         }
+    }
+
+    /// How every instance is, as far as it is known.
+    var health: [String: InstanceHealth] {
+        Dictionary(nodes.map { ($0.plan.name, $0.processHealth) }) { first, _ in first }
     }
 
     /// Hands a table to the engines.

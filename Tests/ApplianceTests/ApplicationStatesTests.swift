@@ -80,7 +80,7 @@ struct ApplicationStatesTests {
         let second = states.hear(Self.health(false, "its link servers is down"), of: "web-2")
         #expect(kinds(second) == [.instanceDown, .applicationDown])
         let why = second[1].reason ?? ""
-        #expect(why.contains("none of its 2 instances is left"))
+        #expect(why.contains("none of its 2 instances is up"))
         #expect(why.contains("web-1: its application was ended by signal 9"))
         #expect(why.contains("web-2: its link servers is down"))
         #expect(why.hasSuffix("its packets are dropped"))
@@ -92,7 +92,7 @@ struct ApplicationStatesTests {
         var states = Self.states(minimum: 2)
         let events = states.hear(Self.health(false, "tcp 80 failed"), of: "web-2")
         #expect(kinds(events) == [.instanceDown, .applicationDown])
-        #expect(events[1].reason?.hasPrefix("1 of its 2 instances are left, and it needs 2; web-2: tcp 80 failed") == true)
+        #expect(events[1].reason?.hasPrefix("1 of its 2 instances is up, and it needs 2; web-2: tcp 80 failed") == true)
     }
 
     @Test(
@@ -172,7 +172,7 @@ struct ApplicationStatesTests {
         _ = states.hear(Self.health(false, "its application ended"), of: "fw-b")
         let (_, told) = try states.perform(.drain(milliseconds: nil), on: "fw-a", at: Self.moment(0))
         #expect(told.count == 2)
-        #expect(told[1].hasPrefix("firewall is down when the drain is over: none of its 2 instances is left"))
+        #expect(told[1].hasPrefix("firewall is down when the drain is over: none of its 2 instances is up"))
         #expect(kinds(states.endDrains(at: Self.moment(5000))) == [.instanceDrained, .applicationDown])
     }
 
@@ -185,7 +185,8 @@ struct ApplicationStatesTests {
         #expect(again.events.isEmpty && again.told[0] == "web-1 was taken out before")
         let (events, told) = try states.perform(.takeOut, on: "web-2", at: Self.moment(2))
         #expect(kinds(events) == [.instanceTakenOut, .applicationDown])
-        #expect(told.contains { $0.hasPrefix("web is down: none of its 2 instances is left") })
+        #expect(told.count == 2)
+        #expect(told.contains { $0.hasPrefix("web is down: none of its 2 instances is up") })
         #expect(throws: ApplianceError.self) { try states.perform(.drain(milliseconds: 1), on: "web-1", at: Self.moment(3)) }
         _ = states.hear(Self.health(false, "tcp 80 failed"), of: "web-1")
         let back = try states.perform(.putBack, on: "web-1", at: Self.moment(4))
@@ -222,12 +223,13 @@ struct ApplicationStatesTests {
         groups[1].members.removeFirst()
         applications[0].instances = [InstancePlan(node: "fw-b", group: 1, member: 0)]
         applications[1].instances = (0..<3).map { InstancePlan(node: "web-\($0 + 1)", group: 0, member: $0) }
-        #expect(states.adopt(applications: applications, groups: groups, at: Self.moment(5)).isEmpty)
-        #expect(availabilities(states, 0) == [.down, .up, .down])
+        let health = ["web-2": Self.health(true), "web-3": Self.health(true), "alice": Self.health(true)]
+        let events = states.adopt(applications: applications, groups: groups, health: health, at: Self.moment(5))
+        #expect(kinds(events) == [.instanceUp] && events[0].instance == "web-3")
+        #expect(availabilities(states, 0) == [.down, .up, .up])
         #expect(states.groups[0].members.map(\.weight) == [3, 9, 1])
         #expect(availabilities(states, 1) == [.up])
         #expect(states.instances["fw-a"] == nil)
-        #expect(kinds(states.hear(Self.health(true), of: "web-3")) == [.instanceUp])
     }
 
     @Test("a wrong name is answered with what there is")

@@ -53,13 +53,16 @@ struct TablePublisherTests {
         #expect(publisher.table == engines.tables[1])
     }
 
-    @Test("what changes nothing is not published")
+    @Test("what changes nothing in the groups is not published")
     func nothing() {
         let (publisher, engines) = setUp()
         var done = 0
         publisher.change(groupsOnly: true, cause: "", { _ in }) { _ in done += 1 }
-        publisher.change(groupsOnly: false, cause: "", { _ in }) { _ in done += 1 }
-        #expect(engines.tables.isEmpty && done == 2)
+        #expect(engines.tables.isEmpty && done == 1)
+        publisher.change(groupsOnly: false, cause: "the file was read again", { _ in }) { _ in done += 1 }
+        #expect(engines.tables.count == 1)
+        engines.settle()
+        #expect(done == 2)
     }
 
     @Test("a table that is refused takes no other change with it")
@@ -82,6 +85,22 @@ struct TablePublisherTests {
         engines.settle()
         #expect(results == ["a": true, "file": false, "b": true])
         #expect(publisher.table.groups[0].members.map(\.availability) == [.down, .down, .up])
+    }
+
+    @Test("whoever is told may ask for more, and still no two are on their way at once")
+    func reentrance() {
+        let (publisher, engines) = setUp()
+        publisher.change(groupsOnly: true, cause: "a", down(0)) { [self] _ in
+            publisher.change(groupsOnly: true, cause: "b", down(1))
+            publisher.change(groupsOnly: true, cause: "c", down(2))
+        }
+        engines.settle()
+        #expect(engines.tables.count == 2 && engines.pending.count == 1)
+        engines.settle()
+        #expect(engines.tables.count == 3 && engines.pending.count == 1)
+        engines.settle()
+        #expect(publisher.table.groups[0].members.allSatisfy { $0.availability == .down })
+        #expect(!publisher.isPublishing)
     }
 
     @Test("before there are engines a change is in the table that they start with; after the end it fails")

@@ -68,16 +68,22 @@ final class ApplicationControl {
         }
     }
 
-    /// Goes on with another file's plan, whose table is about to be published: `groups` puts what has been said into it.
-    func adopt(_ plan: AppliancePlan) {
-        let events = states.adopt(applications: plan.applications, groups: plan.table.groups, at: .now)
-        states.otherNodes = Self.otherNodes(of: plan)
-        announce(events)
-        armDrainTimer()
+    /// The groups of another file's plan with what has been said of its instances.
+    ///
+    /// - Parameter health: What is known of instances by now, those that are new among them.
+    func groups(of plan: AppliancePlan, health: [String: InstanceHealth]) -> [InstanceGroup] {
+        var next = states
+        _ = next.adopt(applications: plan.applications, groups: plan.table.groups, health: health, at: .now)
+        return next.groups
     }
 
-    /// The groups as the table is to have them now.
-    var groups: [InstanceGroup] { states.groups }
+    /// Goes on with another file's plan, whose table is in force with the groups that `groups(of:health:)` gave.
+    func adopt(_ plan: AppliancePlan, health: [String: InstanceHealth]) {
+        announce(
+            states.adopt(applications: plan.applications, groups: plan.table.groups, health: health, at: .now))
+        states.otherNodes = Self.otherNodes(of: plan)
+        publish(cause: "instances have changed meanwhile") { _ in }
+    }
 
     // MARK: - What follows
 
@@ -132,12 +138,22 @@ final class ApplicationControl {
         tell(ApplianceEvent(.tablePublished, reason: reason))
         // Where there is one instance, and where there is none left, no flow has moved to another.
         let old = Dictionary(before.groups.map { ($0.name, $0) }) { first, _ in first }
+        var changed: [(was: InstanceGroup, now: InstanceGroup, event: ApplianceEvent)] = []
         for group in now.groups where group.members.count > 1 && !group.isDown {
             guard let was = old[group.name], was != group, !was.isDown else { continue }
-            let share = was.shareMoved(to: group)
-            guard share > 0 else { continue }
-            tell(ApplianceEvent(.flowsMoved, application: group.name, share: share, reason: reason))
+            changed.append((was, group, ApplianceEvent(.flowsMoved, application: group.name, reason: reason)))
         }
+        guard !changed.isEmpty else { return }
+        // Comparing all slots takes longer than anything that waits for this thread.
+        let (compared, tell) = (changed, tell)
+        let work: @Sendable () -> Void = {
+            for (was, now, event) in compared {
+                var event = event
+                event.share = was.shareMoved(to: now)
+                if event.share != 0 { tell(event) }
+            }
+        }
+        do throws(ApplianceError) { try startThread(work) } catch { work() }
     }
 }
 

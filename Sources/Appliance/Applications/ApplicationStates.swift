@@ -22,9 +22,12 @@ struct ApplicationStates: Sendable {
         _ = adopt(applications: applications, groups: groups, at: now)
     }
 
-    /// Goes on with another file's applications: what has been said of instances that stay holds on.
+    /// Goes on with another file's applications: what operators have said of instances that stay holds on.
+    ///
+    /// - Parameter health: What is known of instances by now, those that are new among them.
     mutating func adopt(
-        applications: [ApplicationPlan], groups: [InstanceGroup], at now: Moment
+        applications: [ApplicationPlan], groups: [InstanceGroup], health: [String: InstanceHealth] = [:],
+        at now: Moment
     ) -> [ApplianceEvent] {
         self.applications = applications
         fileGroups = groups
@@ -43,7 +46,9 @@ struct ApplicationStates: Sendable {
         }
         instances = kept
         up.formIntersection(applications.map(\.name))
-        return judge()
+        var events: [ApplianceEvent] = []
+        for (node, health) in health.sorted(by: { $0.key < $1.key }) { events += hear(health, of: node) }
+        return events + judge()
     }
 
     // MARK: - What follows
@@ -169,7 +174,8 @@ struct ApplicationStates: Sendable {
             outcome.kind, application: application.name, instance: node, reason: outcome.reason)
         let events = [what] + judge()
         told.insert("\(node): \(outcome.reason)", at: 0)
-        return (events, told + rest(of: node) + follows(application, events))
+        if outcome.kind != .instanceTakenOut, outcome.kind != .instanceDraining { told += rest(of: node) }
+        return (events, told + follows(application, events))
     }
 
     /// The heaviest that an instance may be.
@@ -213,7 +219,7 @@ struct ApplicationStates: Sendable {
             guard isUp != up.contains(application.name) else { continue }
             if isUp {
                 up.insert(application.name)
-                let reason = "\(counted(application, "are")) left"
+                let reason = "\(counted(application)) up"
                 events.append(ApplianceEvent(.applicationUp, application: application.name, reason: reason))
             } else {
                 up.remove(application.name)
@@ -225,11 +231,11 @@ struct ApplicationStates: Sendable {
         return events
     }
 
-    private func counted(_ application: ApplicationPlan, _ verb: String) -> String {
+    private func counted(_ application: ApplicationPlan) -> String {
         let all = application.instances.count
         let left = application.instances.count { instances[$0.node]?.availability != .down }
         if all == 1 { return left == 1 ? "its one instance is" : "its one instance is not" }
-        return left == 0 ? "none of its \(all) instances is" : "\(left) of its \(all) instances \(verb)"
+        return "\(left == 0 ? "none" : "\(left)") of its \(all) instances \(left < 2 ? "is" : "are")"
     }
 
     /// Why an application is down, instance by instance, and what becomes of its packets.
@@ -237,7 +243,7 @@ struct ApplicationStates: Sendable {
         let needed = application.instances.compactMap { instance in
             fileGroups.indices.contains(instance.group) ? fileGroups[instance.group].minimum : nil
         }.max() ?? 1
-        var parts = ["\(counted(application, "are")) left" + (needed > 1 ? ", and it needs \(needed)" : "")]
+        var parts = ["\(counted(application)) up" + (needed > 1 ? ", and it needs \(needed)" : "")]
         let shown = 4
         let gone = application.instances.compactMap { instance in
             instances[instance.node]?.reasonDown.map { "\(instance.node): \($0)" }

@@ -54,7 +54,9 @@ extension StatusReport {
 
 extension ApplicationStates {
     /// What `status` tells, application by application.
-    func report(at now: Moment) -> [StatusReport.Application] {
+    ///
+    /// - Parameter health: What instances' checks have seen last, where that is known.
+    func report(at now: Moment, health: [String: InstanceHealth] = [:]) -> [StatusReport.Application] {
         let groups = groups
         let shares = groups.map { $0.isDown ? [] : $0.slots().shares(members: $0.members.count) }
         return applications.map { application in
@@ -72,12 +74,14 @@ extension ApplicationStates {
                     let member = groups[instance.group].members[instance.member]
                     let dealt = shares[instance.group]
                     let share = dealt.indices.contains(instance.member) ? dealt[instance.member] : 0
-                    return report(member, share, at: now)
+                    return report(member, share, health[member.name], at: now)
                 })
         }
     }
 
-    private func report(_ member: GroupMember, _ share: Double, at now: Moment) -> StatusReport.Instance? {
+    private func report(
+        _ member: GroupMember, _ share: Double, _ health: InstanceHealth?, at now: Moment
+    ) -> StatusReport.Instance? {
         guard let state = instances[member.name] else { return nil }
         let (word, since): (String, Int) =
             if let takenOut = state.takenOut {
@@ -92,10 +96,10 @@ extension ApplicationStates {
                 (share > 0 ? "active" : "standby", state.health.since)
             }
         return StatusReport.Instance(
-            name: member.name, state: word, reason: state.health.reason, since: since,
+            name: member.name, state: word, reason: (health ?? state.health).reason, since: since,
             isHealthy: state.health.isHealthy, share: share, weight: member.weight,
             fileWeight: fileWeight(of: member.name), priority: member.priority,
             drainLeft: state.drain.flatMap { $0.isOver ? nil : max(0, $0.end - now.milliseconds) },
-            checks: state.health.checks)
+            checks: (health ?? state.health).checks)
     }
 }

@@ -62,7 +62,7 @@ final class TablePublisher {
         done: @escaping (Result<Void, ApplianceError>) -> Void = { _ in }
     ) {
         waiting.append(Change(groupsOnly: groupsOnly, cause: cause, apply: apply, done: done))
-        if !isPublishing { publishNext() }
+        publishNext()
     }
 
     /// Calls `body` once nothing is on its way and nothing waits.
@@ -71,7 +71,8 @@ final class TablePublisher {
     }
 
     private func publishNext() {
-        while let first = waiting.first {
+        // Whoever is told that a change is done may well ask for another.
+        while !isPublishing, let first = waiting.first {
             // A table of its own is judged alone: what is wrong with it is nobody else's failure.
             let count = first.groupsOnly ? waiting.prefix { $0.groupsOnly }.count : 1
             let batch = Array(waiting.prefix(count))
@@ -79,8 +80,8 @@ final class TablePublisher {
             let before = table
             var fresh = table
             for change in batch { change.apply(&fresh) }
-            let isSame = first.groupsOnly ? fresh.groups == before.groups : fresh == before
-            guard let send, !isSame else {
+            // A table of its own is published even where it is the same: somebody has asked for it.
+            guard let send, !first.groupsOnly || fresh.groups != before.groups else {
                 table = fresh
                 for change in batch { change.done(.success(())) }
                 continue
@@ -95,8 +96,8 @@ final class TablePublisher {
                 for change in batch { change.done(result) }
                 publishNext()
             }
-            return
         }
+        guard !isPublishing, waiting.isEmpty else { return }
         let told = quiet
         quiet = []
         for body in told { body() }

@@ -4,7 +4,7 @@ extension NodeRuntime {
         let end = lastEnd.map { "its application \($0)" } ?? "its application has ended"
         let reason =
             switch state {
-            case .idle: "nothing runs in it that could fail"
+            case .idle: "nothing runs in it"
             case .ready: "it is ready"
             case .waiting: "it waits for what it depends on"
             case .setup: "it is being set up"
