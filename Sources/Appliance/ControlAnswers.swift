@@ -200,11 +200,18 @@ extension ControlProcess {
     func send(
         _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
+        drainNotes?.prepare(for: table.groups)
         guard let fleet else {
             done(.failure(.interrupted))
             return
         }
-        fleet.publish(table, done)
+        // Who is up and down is put into what is compiled already: that takes no longer for a large table.
+        var compiled = fleet.compiled
+        if groupsOnly, compiled.setGroups(table.groups) {
+            fleet.publish(compiled, done)
+        } else {
+            fleet.publish(table, done)
+        }
     }
 
     // MARK: - Instances and events

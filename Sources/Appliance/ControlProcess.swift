@@ -47,6 +47,7 @@ public final class ControlProcess: @unchecked Sendable {
     var watched: [String: Watched] = [:]
     var nodes: [NodeRuntime] = []
     var fleet: EngineFleet?
+    var drainNotes: DrainNotes?
     private(set) var built: BuiltTopology?
     private var server: ControlServer?
 
@@ -370,6 +371,7 @@ public final class ControlProcess: @unchecked Sendable {
                     queues: built.queues, plan: plan.engines, record: { [weak self] in self?.record($0) },
                     events: { [weak self] in self?.happened($0) })
                 self.fleet = fleet
+                drainNotes = DrainNotes(fleet.drainTable, loop: loop)
                 // What changes while they start goes to them, too.
                 publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
                 fleet.start {
