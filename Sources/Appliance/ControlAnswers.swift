@@ -21,8 +21,19 @@ extension ControlProcess {
             case .node:
                 response.node = try node(request.node ?? "").enter().entrance
             case .reload:
-                reload(request.file ?? file, reply)
+                inBackground(reply) { [self, file] _ throws(ApplianceError) in
+                    try reload(request.file ?? file)
+                }
                 return
+            case .apply:
+                inBackground(reply) { [self, file] tell throws(ApplianceError) in
+                    var response = ControlResponse()
+                    response.change = try apply(
+                        request.file ?? file, isTrial: request.isTrial ?? false, drain: request.drain ?? 0, tell: tell)
+                    return response
+                }
+                return
+            case .cancel: response.stopping = gate.cancel()
             }
         } catch {
             response = ControlResponse(error: error)
@@ -75,45 +86,37 @@ extension ControlProcess {
 
     // MARK: - Another table
 
-    /// Reads the file on a thread of its own, and publishes its table where nothing but the table differs.
-    private func reload(_ path: String, _ reply: @escaping (ControlResponse) -> Void) {
-        let (name, loop, plan) = (plan.name, loop, plan)
-        let answer = Box(reply)
-        let fail: @Sendable (ApplianceError) -> Void = { error in
-            loop.submit { answer.value(ControlResponse(error: error)) }
-        }
-        let work: @Sendable () -> Void = { [self] in
-            do throws(ApplianceError) {
-                let fresh = try PlanReader.plan(path, name: name)
-                if let difference = plan.differenceBesideTable(from: fresh) {
-                    throw ApplianceError(
-                        .file, "more than the table differs: \(difference)",
-                        mend: "take '\(name)' away and bring it up again")
+    /// Runs `body` on a thread of its own, and answers with what it returns; what it tells goes out before.
+    private func inBackground(
+        _ reply: @escaping (ControlResponse) -> Void,
+        _ body: @escaping (@escaping (Progress) -> Void) throws(ApplianceError) -> ControlResponse
+    ) {
+        let (loop, answer, work) = (loop, Box(reply), Box(body))
+        let send: @Sendable (ControlResponse) -> Void = { response in loop.submit { answer.value(response) } }
+        do throws(ApplianceError) {
+            try startThread {
+                do throws(ApplianceError) {
+                    send(try work.value { send(ControlResponse(progress: $0)) })
+                } catch {
+                    send(ControlResponse(error: error))
                 }
-                loop.submit { self.publish(fresh.table) { answer.value($0) } }
-            } catch {
-                fail(error)
             }
+        } catch {
+            send(ControlResponse(error: error))
         }
-        do throws(ApplianceError) { try startThread(work) } catch { fail(error) }
     }
 
-    /// Publishes a table whose entries keep the counters of those that they equal in the one before.
-    private func publish(_ fresh: ForwardingTable, _ reply: @escaping (ControlResponse) -> Void) {
+    /// Publishes a table whose entries keep the counters of those that they equal in the one before; `done` is told how
+    /// many did. On the loop's thread.
+    func publish(_ fresh: ForwardingTable, _ done: @escaping (Result<Int, ApplianceError>) -> Void) {
         guard let engine else {
-            reply(ControlResponse(error: ApplianceError(.failed, "there is no engine yet", mend: "try again")))
+            done(.failure(ApplianceError(.failed, "there is no engine yet", mend: "try again")))
             return
         }
         let (numbered, kept) = fresh.keepingCounters(of: table)
         engine.publish(numbered) { [weak self] result in
-            var response = ControlResponse()
-            switch result {
-            case .success:
-                self?.table = numbered
-                response.reload = ReloadReport(entries: numbered.entries.count, kept: kept)
-            case .failure(let error): response.error = error
-            }
-            reply(response)
+            if case .success = result { self?.table = numbered }
+            done(result.map { kept })
         }
     }
 }
@@ -143,23 +146,5 @@ extension ForwardingTable {
             }
         }
         return (table, kept)
-    }
-}
-
-extension AppliancePlan {
-    /// What differs beside the entries and the checks, as the end of a sentence; nil where nothing does.
-    func differenceBesideTable(from other: AppliancePlan) -> String? {
-        if interfaces != other.interfaces || table.interfaces != other.table.interfaces { return "the interfaces" }
-        if engines != other.engines { return "the engines" }
-        let theirs = Dictionary(other.nodes.map { ($0.name, $0) }) { first, _ in first }
-        for node in nodes {
-            guard var changed = theirs[node.name] else { return "node \(node.name) is gone" }
-            changed.line = node.line
-            // Chosen anew each time a topology comes up.
-            changed.namespace = node.namespace
-            if changed != node { return "node \(node.name)" }
-        }
-        let mine = Set(nodes.map(\.name))
-        return other.nodes.first { !mine.contains($0.name) }.map { "node \($0.name) is new" }
     }
 }

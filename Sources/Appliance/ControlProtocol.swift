@@ -14,6 +14,10 @@ struct ControlRequest: Codable, Sendable {
         case node
         /// Read the file again and publish its table, where only the table differs.
         case reload
+        /// Make the running topology what a file says; progress is told in answers before the last.
+        case apply
+        /// Take back the change that is being made, of whatever kind.
+        case cancel
     }
     /// The version of this protocol.
     static let currentVersion = 1
@@ -22,8 +26,12 @@ struct ControlRequest: Codable, Sendable {
     var command: Command
     /// The node, for `node`.
     var node: String?
-    /// Another file than that of `up`, for `reload`.
+    /// Another file than that of `up`, for `reload` and `apply`.
     var file: String?
+    /// True where `apply` is only to tell what it would do.
+    var isTrial: Bool?
+    /// How long what is removed keeps what it has, in milliseconds.
+    var drain: Int?
 
     init(_ command: Command, node: String? = nil, file: String? = nil) {
         self.command = command
@@ -60,11 +68,16 @@ struct ControlResponse: Codable, Sendable {
     var tables: TableListing?
     var node: NodeEntrance?
     var reload: ReloadReport?
+    var change: ChangeReport?
+    /// What is being done; another answer follows.
+    var progress: Progress?
     var stopping: Bool?
 
     init() {}
 
     init(error: ApplianceError) { self.error = error }
+
+    init(progress: Progress) { self.progress = progress }
 }
 
 /// Values as one line of JSON, and back.

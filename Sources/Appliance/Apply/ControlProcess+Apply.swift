@@ -1,0 +1,176 @@
+import Forwarding
+import Topology
+
+/// Changes of the topology while it is up. Each works in a thread of its own.
+extension ControlProcess {
+    /// Makes the running topology what a file says.
+    ///
+    /// - Parameters:
+    ///   - isTrial: True where it is only to be told what would be done.
+    ///   - drain: How long nodes that are removed keep what they have, in milliseconds.
+    func apply(
+        _ path: String, isTrial: Bool, drain: Int, tell: @escaping (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
+            let current = try running()
+            let fresh = try PlanReader.plan(path, name: name)
+            let report = try change(current, to: fresh, isTrial: isTrial, drain: drain, interruption, tell)
+            guard !isTrial else { return report }
+            try changeState { $0.file = path }
+            try? loop.sync { self.file = path }
+            events(ApplianceEvent(.fileApplied, reason: path))
+            return report
+        }
+    }
+
+    /// The plan that runs.
+    func running() throws(ApplianceError) -> AppliancePlan {
+        guard phase == .up, let plan = try? loop.sync({ self.plan }) else {
+            throw ApplianceError(.failed, "'\(name)' is not up", mend: "try again")
+        }
+        return plan
+    }
+
+    /// Runs `body` while nobody else changes anything.
+    func changing<Value>(
+        _ what: String, _ body: (Interruption) throws(ApplianceError) -> Value
+    ) throws(ApplianceError) -> Value {
+        let interruption = try gate.enter(what)
+        defer { gate.leave() }
+        return try body(interruption)
+    }
+
+    /// Makes one plan out of another, or tells what would be done.
+    func change(
+        _ current: AppliancePlan, to fresh: AppliancePlan, isTrial: Bool, drain: Int, _ interruption: Interruption,
+        _ tell: @escaping (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        let started = monotonicMilliseconds()
+        var plan = fresh.adopting(current)
+        try avoidOthersNames(in: &plan, besides: current)
+        plan.table = plan.table.continuing((try? loop.sync { self.table }) ?? current.table)
+        let change = TopologyChange(self, from: current, to: plan, drain: drain, interruption, tell: tell)
+        if !change.difference.refusals.isEmpty {
+            let refusals = change.difference.refusals
+            throw ApplianceError(
+                .file, "more differs than can be changed while '\(name)' is up: "
+                    + refusals.map(\.what).joined(separator: "; "),
+                mend: refusals[0].mend)
+        }
+        let lines = change.difference.lines(plan)
+        var kept = plan.table.entries.count
+        if !isTrial {
+            if change.difference.isEmpty {
+                // Lines may have moved in the file; messages name them.
+                try? loop.sync { self.plan = plan }
+            } else {
+                logger.info("changing: \(lines.joined(separator: "; "))")
+                kept = try change.perform()
+            }
+            tellEvents(of: change.difference, plan)
+        }
+        var report = ChangeReport(
+            changes: lines, entries: plan.table.entries.count, kept: kept,
+            milliseconds: monotonicMilliseconds() - started)
+        report.notes = change.notes
+        return report
+    }
+
+    private func tellEvents(of difference: PlanDifference, _ plan: AppliancePlan) {
+        for action in difference.actions {
+            switch action {
+            case .add(let node): events(ApplianceEvent(.instanceAdded, instance: node, reason: action.line(plan)))
+            case .remove(let node): events(ApplianceEvent(.instanceRemoved, instance: node, reason: action.line(plan)))
+            default: break
+            }
+        }
+    }
+
+    /// Gives namespaces that are to be made other names where another topology has theirs.
+    private func avoidOthersNames(
+        in plan: inout AppliancePlan, besides current: AppliancePlan
+    ) throws(ApplianceError) {
+        let known = Set(PlanBuilder.namespaces(of: current))
+        let fresh = PlanBuilder.namespaces(of: plan).filter { !known.contains($0) }
+        let taken = try othersNames(among: fresh)
+        for index in plan.nodes.indices where taken.contains(plan.nodes[index].namespace) {
+            plan.nodes[index].namespace = DerivedNames.alternate(plan.nodes[index].namespace, topology: name)
+        }
+        if taken.contains(plan.fabricNamespace) {
+            plan.fabricNamespace = DerivedNames.alternate(plan.fabricNamespace, topology: name)
+        }
+    }
+
+    /// Publishes a table and waits until every engine decides by it.
+    ///
+    /// - Returns: How many of its entries were in the table before, and kept their counters.
+    func publishAndWait(_ table: ForwardingTable, _ interruption: Interruption) throws(ApplianceError) -> Int {
+        let done = RaisedFlag()
+        let outcome = Box<Result<Int, ApplianceError>?>(nil)
+        loop.submit {
+            self.publish(table) {
+                outcome.value = $0
+                done.raise()
+            }
+        }
+        // An engine that has just ended takes the table when its successor starts.
+        while !done.wait(milliseconds: 100) { try interruption.check() }
+        guard let outcome = outcome.value else { throw .interrupted }
+        return try outcome.get()
+    }
+}
+
+extension ForwardingTable {
+    /// This table with what has been decided while the one before was in force: who of a group takes packets, how much
+    /// of them, and by what the heartbeats are known.
+    func continuing(_ before: ForwardingTable) -> ForwardingTable {
+        var table = self
+        table.heartbeatToken = before.heartbeatToken
+        let known = Dictionary(before.groups.map { ($0.name, $0) }) { first, _ in first }
+        for group in table.groups.indices {
+            guard let members = known[table.groups[group].name]?.members else { continue }
+            let states = Dictionary(members.map { ($0.name, $0.availability) }) { first, _ in first }
+            for member in table.groups[group].members.indices {
+                guard let state = states[table.groups[group].members[member].name] else { continue }
+                table.groups[group].members[member].availability = state
+            }
+        }
+        return table
+    }
+}
+
+extension ControlProcess {
+    /// Publishes a file's table, where nothing but the table and the checks differs.
+    func reload(_ path: String) throws(ApplianceError) -> ControlResponse {
+        try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
+            let current = try running()
+            let fresh = try PlanReader.plan(path, name: name).adopting(current)
+            let beside = PlanDifference(from: current, to: fresh).beside(current)
+            guard beside.isEmpty else {
+                throw ApplianceError(
+                    .file, "more than the table differs: \(beside.joined(separator: "; "))",
+                    mend: "'tapline apply \(name)' changes all of it")
+            }
+            let report = try change(current, to: fresh, isTrial: false, drain: 0, interruption) { _ in }
+            var response = ControlResponse()
+            response.reload = ReloadReport(entries: report.entries, kept: report.kept)
+            return response
+        }
+    }
+}
+
+extension PlanDifference {
+    /// What is neither the table nor the checks, in words.
+    fileprivate func beside(_ plan: AppliancePlan) -> [String] {
+        refusals.map(\.what) + actions.compactMap { action in
+            switch action {
+            case .publish, .checks: nil
+            case .bridge(let index), .reshape(let index, _): "interface \(plan.interfaces[index].name)"
+            case .add(let node): "node \(node) is new"
+            case .remove(let node): "node \(node) is gone"
+            case .rebuild(let node, _), .restart(let node, _), .alter(let node, _): "node \(node)"
+            case .application(let name, _): "application \(name)"
+            }
+        }
+    }
+}
