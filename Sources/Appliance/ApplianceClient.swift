@@ -102,6 +102,26 @@ public struct ApplianceClient: Sendable {
         return try change(request, progress)
     }
 
+    /// Adds an instance to an application; as `apply`.
+    ///
+    /// - Parameter instance: Its name; the application's with the next number where nil.
+    public func add(
+        _ application: String, _ instance: String?, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        var request = ControlRequest(.add, node: instance)
+        request.application = application
+        return try change(request, progress)
+    }
+
+    /// Removes an instance of an application; as `apply`.
+    public func remove(
+        _ instance: String, drain: Int, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        var request = ControlRequest(.remove, node: instance)
+        request.drain = drain
+        return try change(request, progress)
+    }
+
     private func change(
         _ request: ControlRequest, _ progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {

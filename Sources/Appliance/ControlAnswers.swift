@@ -25,11 +25,18 @@ extension ControlProcess {
                     try reload(request.file ?? file)
                 }
                 return
-            case .apply:
+            case .apply, .add, .remove:
                 inBackground(reply) { [self, file] tell throws(ApplianceError) in
                     var response = ControlResponse()
-                    response.change = try apply(
-                        request.file ?? file, isTrial: request.isTrial ?? false, drain: request.drain ?? 0, tell: tell)
+                    response.change =
+                        switch request.command {
+                        case .add: try add(request.application ?? "", request.node, tell: tell)
+                        case .remove: try remove(request.node ?? "", drain: request.drain ?? 0, tell: tell)
+                        default:
+                            try apply(
+                                request.file ?? file, isTrial: request.isTrial ?? false, drain: request.drain ?? 0,
+                                tell: tell)
+                        }
                     return response
                 }
                 return

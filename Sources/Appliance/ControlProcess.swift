@@ -299,6 +299,7 @@ public final class ControlProcess: @unchecked Sendable {
         try startEngine(enginePath, built)
         try startApplications()
         try changeState { $0.phase = .up }
+        try Scaling(self).start()
         logger.info("up")
     }
 

@@ -16,6 +16,10 @@ struct ControlRequest: Codable, Sendable {
         case reload
         /// Make the running topology what a file says; progress is told in answers before the last.
         case apply
+        /// Add an instance to an application; as `apply`.
+        case add
+        /// Remove an instance of an application; as `apply`.
+        case remove
         /// Take back the change that is being made, of whatever kind.
         case cancel
     }
@@ -24,8 +28,10 @@ struct ControlRequest: Codable, Sendable {
 
     var version = ControlRequest.currentVersion
     var command: Command
-    /// The node, for `node`.
+    /// The node, for `node`, `add` and `remove`.
     var node: String?
+    /// The application, for `add`.
+    var application: String?
     /// Another file than that of `up`, for `reload` and `apply`.
     var file: String?
     /// True where `apply` is only to tell what it would do.

@@ -7,7 +7,10 @@ public enum Planner {
     ///
     /// - Parameter name: A name from the command line.
     /// - Throws: everything that is wrong with what the file describes, with the lines that collide.
-    public static func plan(_ file: TopologyFile, name: String? = nil) throws(TopologyError) -> AppliancePlan {
+    public static func plan(
+        _ file: TopologyFile, name: String? = nil, keeping kept: AppliancePlan? = nil,
+        changes: InstanceChanges = InstanceChanges()
+    ) throws(TopologyError) -> AppliancePlan {
         try make(file, name: name).plan
     }
 

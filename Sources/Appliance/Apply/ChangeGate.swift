@@ -11,6 +11,9 @@ final class ChangeGate: Sendable {
     }
     private let state = Mutex(State())
 
+    /// What is said to those who come while something goes on.
+    static let mend = "try again when that is done"
+
     /// Enters.
     ///
     /// - Parameter what: The sentence's beginning for those who want in meanwhile: "its checks are being proved".
@@ -21,7 +24,7 @@ final class ChangeGate: Sendable {
         let refusal = state.withLock { state -> ApplianceError? in
             if state.isClosed { return ApplianceError(.failed, "it is being taken away") }
             if let current = state.current {
-                return ApplianceError(.failed, "\(current.what) just now", mend: "try again when that is done")
+                return ApplianceError(.failed, "\(current.what) just now", mend: Self.mend)
             }
             state.current = (what, interruption, RaisedFlag())
             return nil

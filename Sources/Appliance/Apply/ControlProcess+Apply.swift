@@ -13,7 +13,7 @@ extension ControlProcess {
     ) throws(ApplianceError) -> ChangeReport {
         try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
             let current = try running()
-            let fresh = try PlanReader.plan(path, name: name)
+            let fresh = try plan(of: path, keeping: current)
             let report = try change(current, to: fresh, isTrial: isTrial, drain: drain, interruption, tell)
             guard !isTrial else { return report }
             try changeState { $0.file = path }
@@ -21,6 +21,15 @@ extension ControlProcess {
             events(ApplianceEvent(.fileApplied, reason: path))
             return report
         }
+    }
+
+    /// What a file says now, with the instances that were added and removed by other means.
+    private func plan(of path: String, keeping current: AppliancePlan) throws(ApplianceError) -> AppliancePlan {
+        let file = try PlanReader.file(path)
+        let plain = try PlanReader.plan(file, name: name, keeping: current)
+        let changes = current.changes.fitting(plain)
+        if changes == InstanceChanges() { return plain }
+        return try PlanReader.plan(file, name: name, keeping: current, changes: changes)
     }
 
     /// The plan that runs.
@@ -67,7 +76,7 @@ extension ControlProcess {
                 logger.info("changing: \(lines.joined(separator: "; "))")
                 kept = try change.perform()
             }
-            tellEvents(of: change.difference, plan)
+            tellEvents(of: change.difference, current, plan)
         }
         var report = ChangeReport(
             changes: lines, entries: plan.table.entries.count, kept: kept,
@@ -76,11 +85,15 @@ extension ControlProcess {
         return report
     }
 
-    private func tellEvents(of difference: PlanDifference, _ plan: AppliancePlan) {
+    private func tellEvents(of difference: PlanDifference, _ before: AppliancePlan, _ after: AppliancePlan) {
+        func tell(_ kind: ApplianceEvent.Kind, _ node: String, _ plan: AppliancePlan, _ reason: String) {
+            let owner = plan.applications.first { $0.instances.contains { $0.node == node } }?.name
+            events(ApplianceEvent(kind, application: owner, instance: node, reason: reason))
+        }
         for action in difference.actions {
             switch action {
-            case .add(let node): events(ApplianceEvent(.instanceAdded, instance: node, reason: action.line(plan)))
-            case .remove(let node): events(ApplianceEvent(.instanceRemoved, instance: node, reason: action.line(plan)))
+            case .add(let node): tell(.instanceAdded, node, after, action.line(after))
+            case .remove(let node): tell(.instanceRemoved, node, before, action.line(after))
             default: break
             }
         }
@@ -144,7 +157,7 @@ extension ControlProcess {
     func reload(_ path: String) throws(ApplianceError) -> ControlResponse {
         try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
             let current = try running()
-            let fresh = try PlanReader.plan(path, name: name).adopting(current)
+            let fresh = try plan(of: path, keeping: current).adopting(current)
             let beside = PlanDifference(from: current, to: fresh).beside(current)
             guard beside.isEmpty else {
                 throw ApplianceError(
