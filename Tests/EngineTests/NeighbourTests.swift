@@ -178,9 +178,9 @@ import Wire
     }
 
     @Test func theNeighbourTableOutlivesItsUser() throws {
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: NeighbourTable.size, alignment: 64)
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: NeighbourTable.memorySize, alignment: 64)
         defer { memory.deallocate() }
-        memory.initializeMemory(as: UInt8.self, repeating: 0, count: NeighbourTable.size)
+        memory.initializeMemory(as: UInt8.self, repeating: 0, count: NeighbourTable.memorySize)
         let table = NeighbourTable(memory: memory)
         #expect(!table.isValid)
         table.initialize()

@@ -71,7 +71,7 @@ public struct EngineMain: ~Copyable {
         let queues = try receiveQueues(expected)
         let counters = try SharedMapping(
             mapping: descriptors[0], size: Int(truncatingIfNeeded: hello.fields[4]), writable: true)
-        let neighbourMemory = try SharedMapping(mapping: descriptors[1], size: NeighbourTable.size, writable: true)
+        let neighbourMemory = try SharedMapping(mapping: descriptors[1], size: NeighbourTable.memorySize, writable: true)
         let table = try SharedMapping(
             mapping: descriptors[2], size: Int(truncatingIfNeeded: hello.fields[3]), writable: false)
         try checkSealed(descriptors[2])

@@ -39,6 +39,9 @@ public struct CounterBlock: @unchecked Sendable {
     func countTurn() { Self.add(base + 8, 1) }
 
     @inline(__always)
+    func countHeartbeat() { Self.add(base + 16, 1) }
+
+    @inline(__always)
     func countDrop(_ reason: DropReason, _ frames: Int = 1) {
         Self.add(base + CounterLayout.dropsOffset + Int(reason.rawValue) &* 8, UInt64(truncatingIfNeeded: frames))
     }
@@ -181,6 +184,9 @@ public struct CounterReader: ~Copyable {
         guard let region = regions.last else { return [] }
         return (0..<region.layout.workers).map { Self.load(region.memory + region.layout.block($0)) }
     }
+
+    /// Health checks' own packets that came in.
+    public func heartbeats() -> UInt64 { sum { _ in 16 } }
 
     /// How often the workers of the newest memory went round: a sign of life.
     public func turns() -> UInt64 { sum { _ in 8 } }

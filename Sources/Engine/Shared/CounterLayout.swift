@@ -4,7 +4,7 @@ import Forwarding
 ///
 ///     page 0                header: magic, version, workers, reasons, interfaces, entries, stride (UInt64 each)
 ///     4096 + worker*stride  the block of one worker:
-///       0                   generation of the table in use, turns, then reserved (64 octets)
+///       0                   generation of the table in use, turns, heartbeats, then reserved (64 octets)
 ///       64                  frames dropped, one UInt64 for each `DropReason`, rounded up to 64 octets
 ///       …                   each interface: rx packets, bytes, drops, tx packets, bytes, drops, 2 reserved (64 octets)
 ///       …                   each entry: packets, bytes (16 octets)

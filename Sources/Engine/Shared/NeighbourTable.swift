@@ -60,8 +60,10 @@ public struct NeighbourTable: @unchecked Sendable {
     static let sets = slots / ways
 
     let base: UnsafeMutableRawPointer
+    /// Octets of the whole memory: the table, and what engines note of instances that drain.
+    public static let memorySize = size + DrainTable.size
 
-    /// The table in memory of `size` octets, which stay mapped. Zeroed memory is an empty table.
+    /// The table in memory of `memorySize` octets, which stay mapped. Zeroed memory is an empty table.
     public init(memory: UnsafeMutableRawPointer) {
         base = memory
     }

@@ -39,7 +39,7 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
 
     /// Makes an empty neighbour table's memory. The descriptor is the caller's.
     public static func makeNeighbours() throws(EngineError) -> Int32 {
-        try make("tapline-neighbours", size: NeighbourTable.size) { NeighbourTable(memory: $0).initialize() }
+        try make("tapline-neighbours", size: NeighbourTable.memorySize) { NeighbourTable(memory: $0).initialize() }
     }
 
     /// Makes a compiled table's memory, sealed against writes. The descriptor is the caller's.
