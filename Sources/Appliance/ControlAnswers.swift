@@ -8,7 +8,9 @@ extension ControlProcess {
         var response = ControlResponse()
         do throws(ApplianceError) {
             switch request.command {
-            case .status: response.status = status()
+            case .status:
+                answerStatus(reply)
+                return
             case .tables:
                 response.tables = TableListing(name: plan.name, table: table) { [engine] in
                     engine?.entry($0) ?? (0, 0)
@@ -41,11 +43,35 @@ extension ControlProcess {
                 }
                 return
             case .cancel: response.stopping = gate.cancel()
+            case .events:
+                var place = events.place(since: request.events?.since, count: request.events?.count)
+                response.events = events.read(&place)
+            case .operate:
+                try operate(request, reply)
+                return
             }
         } catch {
             response = ControlResponse(error: error)
         }
         reply(response)
+    }
+
+    /// Shares are found by dealing slots out, which is done where nobody waits for it.
+    private func answerStatus(_ reply: @escaping (ControlResponse) -> Void) {
+        var response = ControlResponse()
+        response.status = status()
+        guard let states = applications?.states, !states.applications.isEmpty else {
+            reply(response)
+            return
+        }
+        let (answer, begun, loop, health) = (Box(reply), response, loop, health)
+        let work: @Sendable () -> Void = {
+            var response = begun
+            response.status?.applications = states.report(at: .now, health: health)
+            let whole = response
+            loop.submit { answer.value(whole) }
+        }
+        do throws(ApplianceError) { try startThread(work) } catch { work() }
     }
 
     private func status() -> StatusReport {
@@ -113,17 +139,38 @@ extension ControlProcess {
         }
     }
 
-    /// Publishes a table whose entries keep the counters of those that they equal in the one before; `done` is told how
-    /// many did. On the loop's thread.
-    func publish(_ fresh: ForwardingTable, _ done: @escaping (Result<Int, ApplianceError>) -> Void) {
+    /// How every instance is, as far as it is known.
+    var health: [String: InstanceHealth] {
+        Dictionary(nodes.map { ($0.plan.name, $0.processHealth) }) { first, _ in first }
+    }
+
+    /// Hands a table to the engines.
+    func send(
+        _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
         guard let engine else {
-            done(.failure(ApplianceError(.failed, "there is no engine yet", mend: "try again")))
+            done(.failure(.interrupted))
             return
         }
-        let (numbered, kept) = fresh.keepingCounters(of: table)
-        engine.publish(numbered) { [weak self] result in
-            if case .success = result { self?.table = numbered }
-            done(result.map { kept })
+        engine.publish(table, done)
+    }
+
+    // MARK: - Instances and events
+
+    private func operate(
+        _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
+    ) throws(ApplianceError) {
+        guard let operation = request.operation, let node = request.node, let applications else {
+            throw ApplianceError(.failed, "'\(plan.name)' is not up", mend: "try again")
+        }
+        applications.perform(operation, on: node) { result in
+            switch result {
+            case .success(let report):
+                var response = ControlResponse()
+                response.operation = report
+                reply(response)
+            case .failure(let error): reply(ControlResponse(error: error))
+            }
         }
     }
 }

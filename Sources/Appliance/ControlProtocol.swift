@@ -22,6 +22,10 @@ struct ControlRequest: Codable, Sendable {
         case remove
         /// Take back the change that is being made, of whatever kind.
         case cancel
+        /// What happened; with `follow`, what happens from now on, too, an answer for each handful of events.
+        case events
+        /// Drain an instance, take it out, weigh it, and the like.
+        case operate
     }
     /// The version of this protocol.
     static let currentVersion = 1
@@ -38,12 +42,26 @@ struct ControlRequest: Codable, Sendable {
     var isTrial: Bool?
     /// How long what is removed keeps what it has, in milliseconds.
     var drain: Int?
+    /// What is asked for an instance, which is `node`, for `operate`.
+    var operation: InstanceOperation?
+    /// Which events, for `events`.
+    var events: EventsRequest?
 
     init(_ command: Command, node: String? = nil, file: String? = nil) {
         self.command = command
         self.node = node
         self.file = file
     }
+}
+
+/// Which events are asked for.
+struct EventsRequest: Codable, Sendable {
+    /// Not those of before this time, in microseconds since 1970.
+    var since: Int?
+    /// At most so many of the last.
+    var count: Int?
+    /// And those that are to come.
+    var follow = false
 }
 
 /// What a command needs to join a node.
@@ -77,6 +95,8 @@ struct ControlResponse: Codable, Sendable {
     var change: ChangeReport?
     /// What is being done; another answer follows.
     var progress: Progress?
+    var events: [ApplianceEvent]?
+    var operation: OperationReport?
     var stopping: Bool?
 
     init() {}

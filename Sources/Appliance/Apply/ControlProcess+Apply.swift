@@ -18,7 +18,7 @@ extension ControlProcess {
             guard !isTrial else { return report }
             try changeState { $0.file = path }
             try? loop.sync { self.file = path }
-            events(ApplianceEvent(.fileApplied, reason: path))
+            events.append(ApplianceEvent(.fileApplied, reason: path))
             return report
         }
     }
@@ -57,7 +57,6 @@ extension ControlProcess {
         let started = monotonicMilliseconds()
         var plan = fresh.adopting(current)
         try avoidOthersNames(in: &plan, besides: current)
-        plan.table = plan.table.continuing((try? loop.sync { self.table }) ?? current.table)
         let change = TopologyChange(self, from: current, to: plan, drain: drain, interruption, tell: tell)
         if !change.difference.refusals.isEmpty {
             let refusals = change.difference.refusals
@@ -88,7 +87,7 @@ extension ControlProcess {
     private func tellEvents(of difference: PlanDifference, _ before: AppliancePlan, _ after: AppliancePlan) {
         func tell(_ kind: ApplianceEvent.Kind, _ node: String, _ plan: AppliancePlan, _ reason: String) {
             let owner = plan.applications.first { $0.instances.contains { $0.node == node } }?.name
-            events(ApplianceEvent(kind, application: owner, instance: node, reason: reason))
+            events.append(ApplianceEvent(kind, application: owner, instance: node, reason: reason))
         }
         for action in difference.actions {
             switch action {
@@ -114,41 +113,65 @@ extension ControlProcess {
         }
     }
 
-    /// Publishes a table and waits until every engine decides by it.
+    /// Publishes the table of a plan and waits until every engine decides by it: its entries keep the counters of those
+    /// that they equal in the one before, and what has been said of instances holds on.
     ///
-    /// - Returns: How many of its entries were in the table before, and kept their counters.
-    func publishAndWait(_ table: ForwardingTable, _ interruption: Interruption) throws(ApplianceError) -> Int {
+    /// - Returns: How many of its entries kept their counters.
+    func publishAndWait(_ fresh: AppliancePlan, _ interruption: Interruption) throws(ApplianceError) -> Int {
+        let kept = Box(0)
+        try waiting(interruption) { [self] done in
+            guard engine != nil, let applications else {
+                return done(.failure(ApplianceError(.failed, "there is no engine yet", mend: "try again")))
+            }
+            publisher.change(groupsOnly: false, cause: "the file was applied") { [self] table in
+                var (numbered, count) = fresh.table.keepingCounters(of: table)
+                numbered.groups = applications.groups(of: fresh, health: health)
+                numbered.heartbeatToken = table.heartbeatToken
+                if table.heartbeatToken == 0, fresh.applications.contains(where: { !$0.health.isEmpty }) {
+                    numbered.heartbeatToken = UInt64.random(in: 1...UInt64.max)
+                }
+                kept.value = count
+                table = numbered
+            } done: { [self] result in
+                if case .success = result { applications.adopt(fresh, health: health) }
+                done(result)
+            }
+        }
+        return kept.value
+    }
+
+    /// Waits until the engines decide by all that has been said of instances until now.
+    func awaitQuiet(_ interruption: Interruption) throws(ApplianceError) {
+        try waiting(interruption) { [publisher] done in publisher.whenQuiet { done(.success(())) } }
+    }
+
+    /// Does something to an instance as an operator would, and waits until the engines decide by it.
+    func operate(
+        _ operation: InstanceOperation, on node: String, _ interruption: Interruption
+    ) throws(ApplianceError) {
+        try waiting(interruption) { [self] done in
+            guard let applications else { return done(.failure(.interrupted)) }
+            applications.perform(operation, on: node) { result in done(result.map { _ in () }) }
+        }
+    }
+
+    /// Has something done on the loop's thread, and waits until it says that it is done.
+    private func waiting(
+        _ interruption: Interruption,
+        _ body: @escaping (@escaping (Result<Void, ApplianceError>) -> Void) -> Void
+    ) throws(ApplianceError) {
         let done = RaisedFlag()
-        let outcome = Box<Result<Int, ApplianceError>?>(nil)
+        let outcome = Box<Result<Void, ApplianceError>>(.failure(.interrupted))
+        let work = Box(body)
         loop.submit {
-            self.publish(table) {
-                outcome.value = $0
+            work.value { result in
+                outcome.value = result
                 done.raise()
             }
         }
         // An engine that has just ended takes the table when its successor starts.
         while !done.wait(milliseconds: 100) { try interruption.check() }
-        guard let outcome = outcome.value else { throw .interrupted }
-        return try outcome.get()
-    }
-}
-
-extension ForwardingTable {
-    /// This table with what has been decided while the one before was in force: who of a group takes packets, how much
-    /// of them, and by what the heartbeats are known.
-    func continuing(_ before: ForwardingTable) -> ForwardingTable {
-        var table = self
-        table.heartbeatToken = before.heartbeatToken
-        let known = Dictionary(before.groups.map { ($0.name, $0) }) { first, _ in first }
-        for group in table.groups.indices {
-            guard let members = known[table.groups[group].name]?.members else { continue }
-            let states = Dictionary(members.map { ($0.name, $0.availability) }) { first, _ in first }
-            for member in table.groups[group].members.indices {
-                guard let state = states[table.groups[group].members[member].name] else { continue }
-                table.groups[group].members[member].availability = state
-            }
-        }
-        return table
+        try outcome.value.get()
     }
 }
 

@@ -20,23 +20,25 @@ extension NodeRuntime {
     }
 
     /// Ends the application, becomes another plan of the same node, and starts what that says, until it is ready.
-    ///
-    /// Where no `setup` had a hand in the node, all that runs in it is ended: nothing of the old application stays.
     func restart(as plan: NodePlan, folder: String, _ interruption: Interruption) throws(ApplianceError) {
-        let isWhole = self.plan.process.setup.isEmpty && plan.process.setup.isEmpty
         let old: Pidfd?
         do {
             old = try loop.sync {
+                self.attempt += 1
+                self.state = .starting
+                self.interruption = interruption
+                // Which folder is to be seen in the node is its init's to say.
+                if folder != self.folder { try? self.initProcess?.signal(SIGKILL) }
+                guard plan.process.run == nil else { return nil }
                 let child = self.process
                 if let child { self.loop.unwatch(child.descriptor) }
                 self.process = nil
-                self.state = plan.process.run == nil ? .ready : .starting
-                if isWhole { try? self.initProcess?.signal(SIGKILL) }
                 return child
             }
         } catch { throw .wrapping(error, "cannot end \(place)") }
         if let old { CommandRun.end(old) }
         try take(plan, folder: folder)
+        if plan.process.run == nil { become(plan.process.isNothing ? .idle : .ready) }
         try bringBack(anew: true, interruption)
     }
 

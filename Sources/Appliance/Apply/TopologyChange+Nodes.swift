@@ -70,23 +70,26 @@ extension TopologyChange {
         let (control, stop, folder) = (self.control, self.interruption, new.directory)
         let names = level.map(\.plan.name)
         tell(.step("waiting for \(names.joined(separator: ", "))"))
-        let changed = level.filter { $0.how != .add }.map(\.plan.name)
-        try withdraw(Set(changed), as: .down)
+        for start in level where start.how != .add {
+            guard let before = current(start.plan.name) else { continue }
+            undoing(place(of: before.name)) { [self] in
+                if start.how == .rebuild {
+                    try remove([start.plan], keepingLog: true)
+                    try make([before], as: old)
+                    try control.node(before.name).bringUp(interruption)
+                } else {
+                    try control.node(before.name).restart(as: before, folder: old.directory, interruption)
+                }
+                try? control.loop.sync { [control] in
+                    control.nodes.first { $0.plan.name == before.name }?.interruption = control.interruption
+                }
+            }
+        }
+        try withdraw(level.filter { $0.how != .add }.map(\.plan.name))
         for start in level where start.how == .rebuild {
             guard let before = current(start.plan.name) else { continue }
-            undoing(place(of: before.name)) { [self] in
-                try remove([start.plan], keepingLog: true)
-                try make([before], as: old)
-                try control.node(before.name).bringUp(interruption)
-            }
             try remove([before], keepingLog: true)
             try make([start.plan], as: new)
-        }
-        for start in level where start.how == .restart {
-            guard let before = current(start.plan.name) else { continue }
-            undoing(place(of: before.name)) { [self] in
-                try control.node(before.name).restart(as: before, folder: old.directory, interruption)
-            }
         }
         try? control.loop.sync { control.starting = (Set(names), stop) }
         defer { try? control.loop.sync { control.starting = nil } }
@@ -107,6 +110,10 @@ extension TopologyChange {
             }
         } catch {
             throw stop.reason ?? error
+        }
+        // What they wait for from now on ends with the topology, not with this change.
+        try? control.loop.sync {
+            for node in control.nodes where names.contains(node.plan.name) { node.interruption = control.interruption }
         }
     }
 
@@ -147,8 +154,8 @@ extension TopologyChange {
     /// Takes the nodes away that the new plan does not have.
     func removeNodes() {
         guard !removed.isEmpty else { return }
-        // Those in groups have been drained before; to the others nothing new comes since the table is another.
-        if drain > 0, !removed.allSatisfy({ isInGroup($0.name) }) {
+        // Instances have been drained before; to the others nothing new comes since the table is another.
+        if drain > 0, !removed.allSatisfy({ isInstance($0.name) }) {
             tell(.step("draining \(removed.map(\.name).joined(separator: ", "))"))
             interruption.sleep(milliseconds: drain)
         }
@@ -158,35 +165,31 @@ extension TopologyChange {
         }
     }
 
-    // MARK: - Groups
+    // MARK: - Instances
 
     /// Lets instances that are removed keep what they have for a time, and get nothing new.
     func withdrawRemoved() throws(ApplianceError) {
-        let names = removed.map(\.name).filter(isInGroup)
+        let names = removed.map(\.name).filter(isInstance)
         guard drain > 0, !names.isEmpty else { return }
         tell(.step("draining \(names.joined(separator: ", "))"))
-        try withdraw(Set(names), as: .draining)
+        for name in names {
+            undoing(place(of: name)) { [self] in try control.operate(.undrain, on: name, interruption) }
+            try control.operate(.drain(milliseconds: drain), on: name, interruption)
+        }
         interruption.sleep(milliseconds: drain)
         try interruption.check()
     }
 
-    private func isInGroup(_ node: String) -> Bool {
-        old.table.groups.contains { group in group.members.contains { $0.name == node } }
+    private func isInstance(_ node: String) -> Bool {
+        old.applications.contains { $0.instances.contains { $0.node == node } }
     }
 
-    /// Lets engines know that instances take no more packets, or no new connections; until the next table is published.
-    private func withdraw(_ nodes: Set<String>, as availability: Availability) throws(ApplianceError) {
-        guard nodes.contains(where: isInGroup) else { return }
-        let before = try? control.loop.sync { self.control.table }
-        guard var table = before else { throw .interrupted }
-        for group in table.groups.indices {
-            for member in table.groups[group].members.indices
-            where nodes.contains(table.groups[group].members[member].name) {
-                table.groups[group].members[member].availability = availability
-            }
+    /// Lets the engines know that instances which run take no packets, before they are ended.
+    private func withdraw(_ nodes: [String]) throws(ApplianceError) {
+        guard nodes.contains(where: isInstance) else { return }
+        try? control.loop.sync { [control] in
+            for node in control.nodes where nodes.contains(node.plan.name) { node.state = .starting }
         }
-        guard let before, table != before else { return }
-        undoing("the table") { [self] in _ = try control.publishAndWait(before, interruption) }
-        _ = try control.publishAndWait(table, interruption)
+        try control.awaitQuiet(interruption)
     }
 }

@@ -162,7 +162,7 @@ final class TopologyChange {
     private func publish() throws(ApplianceError) -> Int {
         try interruption.check()
         tell(.step("publishing the table"))
-        return try control.publishAndWait(new.table, interruption)
+        return try control.publishAndWait(new, interruption)
     }
 
     /// The new plan is what runs. On the loop's thread.

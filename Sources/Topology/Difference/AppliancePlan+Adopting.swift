@@ -34,9 +34,10 @@ extension AppliancePlan {
                 return
             }
             guard case .direct = interfaces[index].attachment else { return }
+            var names = Self.names(besides: fabricDevices.union(old.fabricDevices))
             interfaces[index].attachment = .bridge(
-                bridgeDevice: GeneratedNames.fabricDevice("b\(index)", interfaces[index].name),
-                tapDevice: GeneratedNames.fabricDevice("t\(index)", interfaces[index].name))
+                bridgeDevice: names.fabricDevice("b", [interfaces[index].name]),
+                tapDevice: names.fabricDevice("t", [interfaces[index].name]))
         }
     }
 
@@ -45,13 +46,10 @@ extension AppliancePlan {
         nodes[index].legs[leg].fabricDevice = device
     }
 
-    /// Every leg on a bridge gets a name in the fabric that nothing else has, or had a moment ago.
+    /// Every leg on a bridge gets a name in the fabric that nothing else has, or had in `old`.
     private mutating func nameFabricDevices(_ before: [String: NodePlan], _ old: AppliancePlan) {
-        var taken = Set(old.nodes.flatMap(\.legs).compactMap(\.fabricDevice))
-        for interface in interfaces + old.interfaces {
-            guard case .bridge(let bridge, let tap) = interface.attachment else { continue }
-            taken.formUnion([bridge, tap])
-        }
+        var taken = old.fabricDevices
+        var names = Self.names(besides: taken)
         for node in nodes.indices {
             for leg in nodes[node].legs.indices {
                 let plan = nodes[node].legs[leg]
@@ -61,17 +59,30 @@ extension AppliancePlan {
                     nodes[node].legs[leg].fabricDevice = known
                     continue
                 }
-                var round = 0
                 var name = plan.fabricDevice ?? ""
-                while name.isEmpty || taken.contains(name) {
-                    let digits = GeneratedNames.hash([nodes[node].name, interfaces[plan.interface].name, "\(round)"])
-                    name = GeneratedNames.fabricDevice(
-                        "v" + String(digits & 0xFFFFFF, radix: 16), nodes[node].name)
-                    round += 1
+                if name.isEmpty || taken.contains(name) {
+                    name = names.fabricDevice("v", [nodes[node].name, interfaces[plan.interface].name])
                 }
                 taken.insert(name)
                 nodes[node].legs[leg].fabricDevice = name
             }
         }
+    }
+
+    /// The names of all devices in the fabric.
+    private var fabricDevices: Set<String> {
+        var devices = Set(nodes.flatMap(\.legs).compactMap(\.fabricDevice))
+        for interface in interfaces {
+            guard case .bridge(let bridge, let tap) = interface.attachment else { continue }
+            devices.formUnion([bridge, tap])
+        }
+        return devices
+    }
+
+    /// Names that are none of `taken`.
+    private static func names(besides taken: Set<String>) -> GeneratedNames {
+        var names = GeneratedNames()
+        for device in taken { names.keep(fabricDevice: device, "taken", [device]) }
+        return names
     }
 }
