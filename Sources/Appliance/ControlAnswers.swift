@@ -139,9 +139,10 @@ extension ControlProcess {
         }
     }
 
-    /// How every instance is, as far as it is known.
-    var health: [String: InstanceHealth] {
-        Dictionary(nodes.map { ($0.plan.name, $0.processHealth) }) { first, _ in first }
+    /// A plan's table is in force: its instances are the ones that are looked after now.
+    func adopt(_ fresh: AppliancePlan) {
+        do throws(ApplianceError) { try watchInstances(of: fresh) } catch { logger.error("\(error)") }
+        applications?.adopt(fresh, health: health)
     }
 
     /// Hands a table to the engines.

@@ -126,14 +126,11 @@ extension ControlProcess {
             publisher.change(groupsOnly: false, cause: "the file was applied") { [self] table in
                 var (numbered, count) = fresh.table.keepingCounters(of: table)
                 numbered.groups = applications.groups(of: fresh, health: health)
-                numbered.heartbeatToken = table.heartbeatToken
-                if table.heartbeatToken == 0, fresh.applications.contains(where: { !$0.health.isEmpty }) {
-                    numbered.heartbeatToken = UInt64.random(in: 1...UInt64.max)
-                }
+                numbered.heartbeatToken = fresh.applications.isEmpty ? 0 : heartbeatToken
                 kept.value = count
                 table = numbered
             } done: { [self] result in
-                if case .success = result { applications.adopt(fresh, health: health) }
+                if case .success = result { adopt(fresh) }
                 done(result)
             }
         }

@@ -51,6 +51,7 @@ final class TopologyChange {
             removed = goingNodes()
             try widen()
             try startNodes()
+            try prove()
             try withdrawRemoved()
             kept = try publish()
         } catch {
@@ -79,6 +80,8 @@ final class TopologyChange {
                 notes.append("\(step.what): \(error)")
             }
         }
+        // Nodes that have been put back are others than those that were looked after.
+        note("the health checks") { try watch(old) }
         error.message += notes.isEmpty ? "; all is as it was" : "; not all could be put back"
         error.details += notes
         return error
@@ -155,6 +158,22 @@ final class TopologyChange {
                 try back.narrow()
             }
             do throws(SystemError) { try network.widen() } catch { throw PlanBuilder.explained(error, place(of: name)) }
+        }
+    }
+
+    /// Looks after the instances of the new plan, and waits until each has passed its health checks once: one that never
+    /// does is explained, and the change taken back.
+    private func prove() throws(ApplianceError) {
+        try watch(new)
+        let monitor = (try? control.loop.sync { self.control.monitor }) ?? nil
+        guard let monitor else { return }
+        tell(.step("waiting for the health checks"))
+        try monitor.proveOnce(interruption)
+    }
+
+    private func watch(_ plan: AppliancePlan) throws(ApplianceError) {
+        do { try control.loop.sync { try self.control.watchInstances(of: plan) } } catch {
+            throw .wrapping(error, "cannot look after the applications")
         }
     }
 
