@@ -39,15 +39,20 @@ public struct ApplianceClient: Sendable {
     }
 
     private func asked(
-        _ request: ControlRequest, timeout: Int = 30_000
+        _ request: ControlRequest, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
     ) throws(ApplianceError) -> ControlResponse {
         guard directory.exists else { throw unknown }
-        if let response = try control.ask(request, timeout: timeout) { return response }
-        guard directory.exists else { throw unknown }
+        if let response = try control.ask(request, timeout: timeout, progress: progress) { return response }
+        throw unreachable()
+    }
+
+    /// What is said where nobody listens.
+    private func unreachable() -> ApplianceError {
+        guard directory.exists else { return unknown }
         if TopologyLock.isHeld(directory) {
-            throw ApplianceError(.failed, "'\(directory.name)' is being built or taken away", mend: "try again")
+            return ApplianceError(.failed, "'\(directory.name)' is being built or taken away", mend: "try again")
         }
-        throw ApplianceError(
+        return ApplianceError(
             .failed, "the control process of '\(directory.name)' is gone",
             mend: "'tapline down \(directory.name)' takes away what it left")
     }
@@ -79,6 +84,119 @@ public struct ApplianceClient: Sendable {
         }
         return report
     }
+
+    // MARK: - Changes
+
+    /// What a change may take between two things that it tells, in milliseconds: as long as its nodes' own times allow.
+    private static let changePatience = 24 * 3_600_000
+
+    /// Makes the running topology what a file says.
+    ///
+    /// A signal to this process takes the change back.
+    ///
+    /// - Parameters:
+    ///   - file: Its path; nil for that of `up`, or of the last `apply`.
+    ///   - isTrial: True where it is only to be told what would be done.
+    ///   - drain: How long nodes that are removed keep what they have, in milliseconds.
+    public func apply(
+        file: String?, isTrial: Bool, drain: Int, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        var request = ControlRequest(.apply, file: file)
+        request.isTrial = isTrial
+        request.drain = drain
+        return try change(request, progress)
+    }
+
+    /// Adds an instance to an application; as `apply`.
+    ///
+    /// - Parameter instance: Its name; the application's with the next number where nil.
+    public func add(
+        _ application: String, _ instance: String?, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        var request = ControlRequest(.add, node: instance)
+        request.application = application
+        return try change(request, progress)
+    }
+
+    /// Removes an instance of an application; as `apply`.
+    public func remove(
+        _ instance: String, drain: Int, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        var request = ControlRequest(.remove, node: instance)
+        request.drain = drain
+        return try change(request, progress)
+    }
+
+    private func change(
+        _ request: ControlRequest, _ progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        try cancelBySignal()
+        let response = try asked(request, timeout: Self.changePatience, progress: progress)
+        guard let report = response.change else {
+            throw ApplianceError(.failed, "the control process answered something else")
+        }
+        return report
+    }
+
+    /// From here on a signal that would end this process cancels the change; the control process then answers that.
+    private func cancelBySignal() throws(ApplianceError) {
+        var ending = sigset_t()
+        sigemptyset(&ending)
+        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&ending, number) }
+        pthread_sigmask(SIG_BLOCK, &ending, nil)
+        let (watched, control) = (ending, control)
+        try startThread {
+            var (set, number) = (watched, Int32(0))
+            while sigwait(&set, &number) == 0 {
+                do throws(ApplianceError) {
+                    _ = try control.ask(ControlRequest(.cancel), timeout: 5000)
+                } catch {
+                    // Nobody is there to take anything back.
+                    Glibc.exit(ExitCode.failed.rawValue)
+                }
+            }
+        }
+    }
+
+    // MARK: - Instances and events
+
+    /// Has something done to an instance, and returns when the engines decide by it.
+    public func operate(
+        _ operation: InstanceOperation, on instance: String
+    ) throws(ApplianceError) -> OperationReport {
+        var request = ControlRequest(.operate, node: instance)
+        request.instanceOperation = operation
+        guard let report = try asked(request).operation else {
+            throw ApplianceError(.failed, "the control process answered something else")
+        }
+        return report
+    }
+
+    /// What happened, as far as it is kept: the last few thousand events, oldest first.
+    ///
+    /// - Parameters:
+    ///   - since: Not those of before this time, in microseconds since 1970.
+    ///   - count: At most so many of the last.
+    public func events(since: Int? = nil, count: Int? = nil) throws(ApplianceError) -> [ApplianceEvent] {
+        var request = ControlRequest(.events)
+        request.events = EventsRequest(since: since, count: count)
+        guard let events = try asked(request).events else {
+            throw ApplianceError(.failed, "the control process answered something else")
+        }
+        return events
+    }
+
+    /// Gives what happened and what happens from now on to `take`, until that returns false or the topology is gone.
+    public func followEvents(
+        since: Int? = nil, count: Int? = nil, _ take: ([ApplianceEvent]) -> Bool
+    ) throws(ApplianceError) {
+        guard directory.exists else { throw unknown }
+        var request = ControlRequest(.events)
+        request.events = EventsRequest(since: since, count: count, follow: true)
+        guard try control.follow(request, { take($0.events ?? []) }) else { throw unreachable() }
+    }
+
+    // MARK: - Engines
 
     /// Replaces, drains or undrains a packeting engine, and returns when that is done.
     ///

@@ -8,7 +8,9 @@ extension ControlProcess {
         var response = ControlResponse()
         do throws(ApplianceError) {
             switch request.command {
-            case .status: response.status = status()
+            case .status:
+                answerStatus(reply)
+                return
             case .tables:
                 response.tables = TableListing(name: plan.name, table: table) { [fleet] in
                     fleet?.entry($0) ?? (0, 0)
@@ -21,7 +23,31 @@ extension ControlProcess {
             case .node:
                 response.node = try node(request.node ?? "").enter().entrance
             case .reload:
-                reload(request.file ?? file, reply)
+                inBackground(reply) { [self, file] _ throws(ApplianceError) in
+                    try reload(request.file ?? file)
+                }
+                return
+            case .apply, .add, .remove:
+                inBackground(reply) { [self, file] tell throws(ApplianceError) in
+                    var response = ControlResponse()
+                    response.change =
+                        switch request.command {
+                        case .add: try add(request.application ?? "", request.node, tell: tell)
+                        case .remove: try remove(request.node ?? "", drain: request.drain ?? 0, tell: tell)
+                        default:
+                            try apply(
+                                request.file ?? file, isTrial: request.isTrial ?? false, drain: request.drain ?? 0,
+                                tell: tell)
+                        }
+                    return response
+                }
+                return
+            case .cancel: response.stopping = gate.cancel()
+            case .events:
+                var place = events.place(since: request.events?.since, count: request.events?.count)
+                response.events = events.read(&place)
+            case .operate:
+                try operateInstance(request, reply)
                 return
             case .engine:
                 try operate(request, reply)
@@ -31,6 +57,24 @@ extension ControlProcess {
             response = ControlResponse(error: error)
         }
         reply(response)
+    }
+
+    /// Shares are found by dealing slots out, which is done where nobody waits for it.
+    private func answerStatus(_ reply: @escaping (ControlResponse) -> Void) {
+        var response = ControlResponse()
+        response.status = status()
+        guard let states = applications?.states, !states.applications.isEmpty else {
+            reply(response)
+            return
+        }
+        let (answer, begun, loop, health) = (Box(reply), response, loop, health)
+        let work: @Sendable () -> Void = {
+            var response = begun
+            response.status?.applications = states.report(at: .now, health: health)
+            let whole = response
+            loop.submit { answer.value(whole) }
+        }
+        do throws(ApplianceError) { try startThread(work) } catch { work() }
     }
 
     private func status() -> StatusReport {
@@ -119,45 +163,66 @@ extension ControlProcess {
 
     // MARK: - Another table
 
-    /// Reads the file on a thread of its own, and publishes its table where nothing but the table differs.
-    private func reload(_ path: String, _ reply: @escaping (ControlResponse) -> Void) {
-        let (name, loop, plan) = (plan.name, loop, plan)
-        let answer = Box(reply)
-        let fail: @Sendable (ApplianceError) -> Void = { error in
-            loop.submit { answer.value(ControlResponse(error: error)) }
-        }
-        let work: @Sendable () -> Void = { [self] in
-            do throws(ApplianceError) {
-                let fresh = try PlanReader.plan(path, name: name)
-                if let difference = plan.differenceBesideTable(from: fresh) {
-                    throw ApplianceError(
-                        .file, "more than the table differs: \(difference)",
-                        mend: "take '\(name)' away and bring it up again")
+    /// Runs `body` on a thread of its own, and answers with what it returns; what it tells goes out before.
+    private func inBackground(
+        _ reply: @escaping (ControlResponse) -> Void,
+        _ body: @escaping (@escaping (Progress) -> Void) throws(ApplianceError) -> ControlResponse
+    ) {
+        let (loop, answer, work) = (loop, Box(reply), Box(body))
+        let send: @Sendable (ControlResponse) -> Void = { response in loop.submit { answer.value(response) } }
+        do throws(ApplianceError) {
+            try startThread {
+                do throws(ApplianceError) {
+                    send(try work.value { send(ControlResponse(progress: $0)) })
+                } catch {
+                    send(ControlResponse(error: error))
                 }
-                loop.submit { self.publish(fresh.table) { answer.value($0) } }
-            } catch {
-                fail(error)
             }
+        } catch {
+            send(ControlResponse(error: error))
         }
-        do throws(ApplianceError) { try startThread(work) } catch { fail(error) }
     }
 
-    /// Publishes a table whose entries keep the counters of those that they equal in the one before.
-    private func publish(_ fresh: ForwardingTable, _ reply: @escaping (ControlResponse) -> Void) {
+    /// A plan's table is in force: its instances are the ones that are looked after now.
+    func adopt(_ fresh: AppliancePlan) {
+        do throws(ApplianceError) { try watchInstances(of: fresh) } catch { logger.error("\(error)") }
+        applications?.adopt(fresh, health: health)
+    }
+
+    /// Hands a table to the engines.
+    func send(
+        _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
+        drainNotes?.prepare(for: table.groups)
         guard let fleet else {
-            reply(ControlResponse(error: .noEngineYet))
+            done(.failure(.interrupted))
             return
         }
-        let (numbered, kept) = fresh.keepingCounters(of: table)
-        fleet.publish(numbered) { [weak self] result in
-            var response = ControlResponse()
+        // Who is up and down is put into what is compiled already: that takes no longer for a large table.
+        var compiled = fleet.compiled
+        if groupsOnly, compiled.setGroups(table.groups) {
+            fleet.publish(compiled, done)
+        } else {
+            fleet.publish(table, done)
+        }
+    }
+
+    // MARK: - Instances and events
+
+    private func operateInstance(
+        _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
+    ) throws(ApplianceError) {
+        guard let operation = request.instanceOperation, let node = request.node, let applications else {
+            throw ApplianceError(.failed, "'\(plan.name)' is not up", mend: "try again")
+        }
+        applications.perform(operation, on: node) { result in
             switch result {
-            case .success:
-                self?.table = numbered
-                response.reload = ReloadReport(entries: numbered.entries.count, kept: kept)
-            case .failure(let error): response.error = error
+            case .success(let report):
+                var response = ControlResponse()
+                response.operation = report
+                reply(response)
+            case .failure(let error): reply(ControlResponse(error: error))
             }
-            reply(response)
         }
     }
 }
@@ -194,23 +259,5 @@ extension ForwardingTable {
             }
         }
         return (table, kept)
-    }
-}
-
-extension AppliancePlan {
-    /// What differs beside the entries and the checks, as the end of a sentence; nil where nothing does.
-    func differenceBesideTable(from other: AppliancePlan) -> String? {
-        if interfaces != other.interfaces || table.interfaces != other.table.interfaces { return "the interfaces" }
-        if engines != other.engines { return "the engines" }
-        let theirs = Dictionary(other.nodes.map { ($0.name, $0) }) { first, _ in first }
-        for node in nodes {
-            guard var changed = theirs[node.name] else { return "node \(node.name) is gone" }
-            changed.line = node.line
-            // Chosen anew each time a topology comes up.
-            changed.namespace = node.namespace
-            if changed != node { return "node \(node.name)" }
-        }
-        let mine = Set(nodes.map(\.name))
-        return other.nodes.first { !mine.contains($0.name) }.map { "node \($0.name) is new" }
     }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxNetwork
+import Synchronization
 import Topology
 import Wire
 
@@ -22,43 +23,55 @@ final class NodeRuntime: @unchecked Sendable {
         case failed
     }
 
-    let plan: NodePlan
+    /// Changed by one change of the topology at a time, while nobody else works in the node.
+    var plan: NodePlan
     let directory: StateDirectory
-    private let topology: AppliancePlan
+    /// Where its commands start.
+    var folder: String
     let loop: EventLoop
     let namespace: NetworkNamespace
     private let record: @Sendable (RecordedProcess) -> Void
 
-    private(set) var state: State
-    private(set) var restarts = 0
+    var state: State {
+        didSet { if state != oldValue { changed?(self) } }
+    }
+    var restarts = 0
     private(set) var lastEnd: String?
     private(set) var initProcess: Pidfd?
-    private var log: OutputLog?
+    var log: OutputLog?
     /// The process of the `run` command.
-    private(set) var process: Pidfd?
-    private var startedAt = 0
-    private var pause = NodeRuntime.shortestPause
-    private var closing = false
+    var process: Pidfd?
+    var startedAt = 0
+    var pause = NodeRuntime.shortestPause
+    private(set) var closing = false
+    /// Counts the starts of the `run` command, so that of two that would start it again one gives way.
+    var attempt = 0
+    /// What every process of the `run` command's earlier starts carries.
+    let runs = Mutex<Set<ProcessMark>>([])
+    /// What ends all waiting; set when it comes up.
+    var interruption: Interruption?
     /// Called on the loop's thread when the application ends after it had been ready.
     var ended: ((NodeRuntime, ProcessExit) -> Void)?
+    /// Called on the loop's thread whenever `state` has changed.
+    var changed: ((NodeRuntime) -> Void)?
 
     /// The shortest and longest time before an application that ended is started again, in milliseconds.
-    private static let shortestPause = 100
-    private static let longestPause = 10_000
+    static let shortestPause = 100
+    static let longestPause = 10_000
     /// In milliseconds.
     private static let firstMoments = 150
 
     init(
-        plan: NodePlan, topology: AppliancePlan, directory: StateDirectory, loop: EventLoop,
+        plan: NodePlan, folder: String, directory: StateDirectory, loop: EventLoop,
         namespace: NetworkNamespace, record: @escaping @Sendable (RecordedProcess) -> Void
     ) {
         self.plan = plan
-        self.topology = topology
+        self.folder = folder
         self.directory = directory
         self.loop = loop
         self.namespace = namespace
         self.record = record
-        state = plan.process.setup.isEmpty && plan.process.run == nil ? .idle : .waiting
+        state = plan.process.isNothing ? .idle : .waiting
     }
 
     /// The process of the `run` command.
@@ -81,7 +94,7 @@ final class NodeRuntime: @unchecked Sendable {
                 return (
                     NodeEntrance(
                         pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: self.environment,
-                        directory: self.topology.directory), node
+                        directory: self.folder), node
                 )
             }
         } catch {
@@ -93,17 +106,16 @@ final class NodeRuntime: @unchecked Sendable {
         if let initProcess, !initProcess.hasEnded { return initProcess }
         guard !closing else { throw .interrupted }
         try directory.createNode(plan.name)
-        let files = "\(directory.path)/files"
+        let (hosts, resolver) = (directory.hostsPath(plan.name), directory.resolverPath(plan.name))
+        let files = directory.filesPath
         if mkdir(files, 0o755) != 0, errno != EEXIST { throw .system("cannot make \(files)", errno: errno) }
-        let hosts = "\(files)/\(DerivedNames.node(plan.name)).hosts"
-        let resolver = "\(files)/\(DerivedNames.node(plan.name)).resolv.conf"
         try writeSmall(hosts, hostsText)
         try writeSmall(resolver, "# Nothing in the topology resolves names beside /etc/hosts.\n")
         do throws(SystemError) {
             let started = try ProcessLauncher.startInit(
                 in: namespace,
                 view: NodeView(
-                    directory: directory.nodePath(plan.name), topologyDirectory: topology.directory,
+                    directory: directory.nodePath(plan.name), topologyDirectory: folder,
                     binds: ["/etc/hosts": hosts, "/etc/resolv.conf": resolver]))
             initProcess = started
             if let process = RecordedProcess(pid: started.pid, what: "init of \(plan.name)") { record(process) }
@@ -113,14 +125,14 @@ final class NodeRuntime: @unchecked Sendable {
         }
     }
 
-    private func writeSmall(_ path: String, _ text: String) throws(ApplianceError) {
+    func writeSmall(_ path: String, _ text: String) throws(ApplianceError) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw .storage("cannot write \(path)", errno: errno) }
         defer { Glibc.close(descriptor) }
         guard writeAll(descriptor, Array(text.utf8)) else { throw .storage("cannot write \(path)", errno: errno) }
     }
 
-    private var hostsText: String {
+    var hostsText: String {
         var lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
         let own = plan.legs.flatMap(\.addresses).map(\.address)
         // Blanks would end the name, and # the line (hosts(5)).
@@ -137,7 +149,7 @@ final class NodeRuntime: @unchecked Sendable {
         for name in ["PATH", "HOME", "TERM", "LANG"] {
             if let value = getenv(name) { variables[name] = String(cString: value) }
         }
-        variables["TAPLINE_TOPOLOGY"] = topology.name
+        variables["TAPLINE_TOPOLOGY"] = directory.name
         variables["TAPLINE_NODE"] = plan.name
         variables["TAPLINE_DIR"] = directory.nodePath(plan.name)
         for leg in plan.legs { variables["TAPLINE_\(leg.role.uppercased())"] = leg.device }
@@ -149,6 +161,7 @@ final class NodeRuntime: @unchecked Sendable {
     /// Runs the setup commands, starts the application and waits until it is ready.
     func bringUp(_ interruption: Interruption) throws(ApplianceError) {
         guard state != .idle else { return }
+        try? loop.sync { self.interruption = interruption }
         let (entrance, node) = try enter()
         let log: OutputLog
         do { log = try loop.sync { try self.openLog() } } catch { throw .wrapping(error, "cannot open the log") }
@@ -169,7 +182,7 @@ final class NodeRuntime: @unchecked Sendable {
             return
         }
         become(.starting)
-        let child = try spawn(run, entrance, node, log)
+        let child = try spawn(run, entrance, node, log, mark: newRun())
         do {
             try loop.sync {
                 self.process = child
@@ -192,15 +205,20 @@ final class NodeRuntime: @unchecked Sendable {
         return opened
     }
 
-    private func spawn(
-        _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog
+    /// Starts a shell command in the node.
+    ///
+    /// - Parameter mark: What it and all that it starts are found by later; nil: nothing.
+    func spawn(
+        _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog, mark: ProcessMark? = nil
     ) throws(ApplianceError) -> Pidfd {
         do throws(SystemError) {
-            return try ProcessLauncher.spawn(entrance.command(command, output: log.writeEnd), node: node)
+            var started = entrance.command(command, output: log.writeEnd)
+            if let mark { started.limits = mark.limits }
+            return try ProcessLauncher.spawn(started, node: node)
         } catch {
             throw ApplianceError(
                 .failed, "\(place): \(error)",
-                mend: access(topology.directory, X_OK) == 0 ? nil : "the folder \(topology.directory) must be there")
+                mend: access(folder, X_OK) == 0 ? nil : "the folder \(folder) must be there")
         }
     }
 
@@ -231,7 +249,7 @@ final class NodeRuntime: @unchecked Sendable {
 
     /// Where nothing tells when an application is ready, it must at least live on for a moment: one that cannot even
     /// read its configuration ends within that.
-    private func watchFirstMoments(of child: Pidfd, _ interruption: Interruption) {
+    func watchFirstMoments(of child: Pidfd, _ interruption: Interruption) {
         let end = monotonicMilliseconds() + Self.firstMoments
         while monotonicMilliseconds() < end, !interruption.isRaised, !child.waitForEnd(milliseconds: 10) {}
     }
@@ -273,6 +291,7 @@ final class NodeRuntime: @unchecked Sendable {
                 self.pause = Self.shortestPause
                 if let process = self.process, !process.hasEnded, !anew { return (process, true) }
                 // From here on nothing else starts it.
+                self.attempt += 1
                 self.state = .starting
                 let child = self.process
                 if let child { self.loop.unwatch(child.descriptor) }
@@ -290,7 +309,8 @@ final class NodeRuntime: @unchecked Sendable {
         let (entrance, node) = try enter()
         let log: OutputLog
         do { log = try loop.sync { try self.openLog() } } catch { throw .wrapping(error, "cannot open the log") }
-        let child = try spawn(run, entrance, node, log)
+        try endEarlierRuns(in: node)
+        let child = try spawn(run, entrance, node, log, mark: newRun())
         do {
             try loop.sync {
                 self.restarts += 1
@@ -308,7 +328,7 @@ final class NodeRuntime: @unchecked Sendable {
     }
 
     /// An init that was killed ends when all of the node's processes have been reaped.
-    private func waitForDyingInit() throws(ApplianceError) {
+    func waitForDyingInit() throws(ApplianceError) {
         let current: Pidfd?
         do { current = try loop.sync { self.initProcess } } catch { throw .wrapping(error, "cannot enter \(place)") }
         guard let current, isDying(current.pid) else { return }
@@ -317,7 +337,7 @@ final class NodeRuntime: @unchecked Sendable {
 
     // MARK: - Staying up, on the loop's thread
 
-    private func watch(_ child: Pidfd) {
+    func watch(_ child: Pidfd) {
         loop.watch(child.descriptor) { [unowned self] _ in
             guard let end = try? child.statusIfEnded() else { return }
             loop.unwatch(child.descriptor)
@@ -338,23 +358,6 @@ final class NodeRuntime: @unchecked Sendable {
             }
             state = .restarting
             if monotonicMilliseconds() - startedAt > Self.longestPause { pause = Self.shortestPause }
-            loop.after(milliseconds: pause) { [weak self] in self?.restart() }
-            pause = min(pause * 2, Self.longestPause)
-        }
-    }
-
-    private func restart() {
-        guard !closing, state == .restarting, let run = plan.process.run, let log else { return }
-        restarts += 1
-        do throws(ApplianceError) {
-            let (entrance, node) = try enter()
-            let child = try spawn(run, entrance, node, log)
-            process = child
-            startedAt = monotonicMilliseconds()
-            state = .ready
-            watch(child)
-        } catch {
-            log.note("cannot start again: \(error)")
             loop.after(milliseconds: pause) { [weak self] in self?.restart() }
             pause = min(pause * 2, Self.longestPause)
         }
@@ -389,6 +392,7 @@ final class NodeRuntime: @unchecked Sendable {
         log = nil
     }
 }
+
 
 /// A time as a person reads it.
 func seconds(_ milliseconds: Int) -> String {

@@ -126,6 +126,8 @@ public struct StatusReport: Codable, Sendable {
     public var engine: Engine?
     /// Each of the packeting engines.
     public var engines: [NumberedEngine] = []
+    /// The applications whose health is looked after, in the order of the file.
+    public var applications: [Application] = []
     /// The claimed interfaces.
     public var interfaces: [Interface]
     /// The nodes, in the order of the plan.

@@ -28,7 +28,8 @@ struct Tapline: ParsableCommand {
         version: Machine.version,
         subcommands: [
             Run.self, Test.self, Up.self, Down.self, Status.self, Exec.self, Logs.self, Tables.self, Validate.self,
-            Graph.self, Schema.self, Reload.self, Balance.self, EngineCommand.self, DoctorCommand.self,
+            Graph.self, Schema.self, Apply.self, Add.self, Remove.self, Reload.self, Events.self, Drain.self,
+            Undrain.self, TakeOut.self, PutBack.self, Weight.self, Balance.self, EngineCommand.self, DoctorCommand.self,
             PruneCommand.self, Manual.self,
         ])
 
