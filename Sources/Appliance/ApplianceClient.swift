@@ -38,9 +38,11 @@ public struct ApplianceClient: Sendable {
         return ApplianceError(.name, "there is no topology '\(directory.name)'", mend: mend)
     }
 
-    private func asked(_ request: ControlRequest) throws(ApplianceError) -> ControlResponse {
+    private func asked(
+        _ request: ControlRequest, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
+    ) throws(ApplianceError) -> ControlResponse {
         guard directory.exists else { throw unknown }
-        if let response = try control.ask(request) { return response }
+        if let response = try control.ask(request, timeout: timeout, progress: progress) { return response }
         throw unreachable()
     }
 
@@ -83,6 +85,79 @@ public struct ApplianceClient: Sendable {
         return report
     }
 
+    // MARK: - Changes
+
+    /// What a change may take between two things that it tells, in milliseconds: as long as its nodes' own times allow.
+    private static let changePatience = 24 * 3_600_000
+
+    /// Makes the running topology what a file says.
+    ///
+    /// A signal to this process takes the change back.
+    ///
+    /// - Parameters:
+    ///   - file: Its path; nil for that of `up`, or of the last `apply`.
+    ///   - isTrial: True where it is only to be told what would be done.
+    ///   - drain: How long nodes that are removed keep what they have, in milliseconds.
+    public func apply(
+        file: String?, isTrial: Bool, drain: Int, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        var request = ControlRequest(.apply, file: file)
+        request.isTrial = isTrial
+        request.drain = drain
+        return try change(request, progress)
+    }
+
+    /// Adds an instance to an application; as `apply`.
+    ///
+    /// - Parameter instance: Its name; the application's with the next number where nil.
+    public func add(
+        _ application: String, _ instance: String?, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        var request = ControlRequest(.add, node: instance)
+        request.application = application
+        return try change(request, progress)
+    }
+
+    /// Removes an instance of an application; as `apply`.
+    public func remove(
+        _ instance: String, drain: Int, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        var request = ControlRequest(.remove, node: instance)
+        request.drain = drain
+        return try change(request, progress)
+    }
+
+    private func change(
+        _ request: ControlRequest, _ progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        try cancelBySignal()
+        let response = try asked(request, timeout: Self.changePatience, progress: progress)
+        guard let report = response.change else {
+            throw ApplianceError(.failed, "the control process answered something else")
+        }
+        return report
+    }
+
+    /// From here on a signal that would end this process cancels the change; the control process then answers that.
+    private func cancelBySignal() throws(ApplianceError) {
+        var ending = sigset_t()
+        sigemptyset(&ending)
+        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&ending, number) }
+        pthread_sigmask(SIG_BLOCK, &ending, nil)
+        let (watched, control) = (ending, control)
+        try startThread {
+            var (set, number) = (watched, Int32(0))
+            while sigwait(&set, &number) == 0 {
+                do throws(ApplianceError) {
+                    _ = try control.ask(ControlRequest(.cancel), timeout: 5000)
+                } catch {
+                    // Nobody is there to take anything back.
+                    Glibc.exit(ExitCode.failed.rawValue)
+                }
+            }
+        }
+    }
+
     // MARK: - Instances and events
 
     /// Has something done to an instance, and returns when the engines decide by it.
@@ -90,7 +165,7 @@ public struct ApplianceClient: Sendable {
         _ operation: InstanceOperation, on instance: String
     ) throws(ApplianceError) -> OperationReport {
         var request = ControlRequest(.operate, node: instance)
-        request.operation = operation
+        request.instanceOperation = operation
         guard let report = try asked(request).operation else {
             throw ApplianceError(.failed, "the control process answered something else")
         }
@@ -120,6 +195,23 @@ public struct ApplianceClient: Sendable {
         request.events = EventsRequest(since: since, count: count, follow: true)
         guard try control.follow(request, { take($0.events ?? []) }) else { throw unreachable() }
     }
+
+    // MARK: - Engines
+
+    /// Replaces, drains or undrains a packeting engine, and returns when that is done.
+    ///
+    /// - Parameter number: From 1; nil: all of them, one by one, for `replace` alone.
+    public func operate(_ operation: EngineOperation, engine number: Int?) throws(ApplianceError) {
+        // Each may have to wait for neighbours that do not answer.
+        guard
+            try asked(
+                ControlRequest(.engine, operation: operation, engine: number), timeout: Self.operationPatience
+            ).done == true
+        else { throw ApplianceError(.failed, "the control process answered something else") }
+    }
+
+    /// How long replacing every engine may take, in milliseconds.
+    private static let operationPatience = 300_000
 
     // MARK: - Down
 

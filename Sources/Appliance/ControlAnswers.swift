@@ -12,8 +12,8 @@ extension ControlProcess {
                 answerStatus(reply)
                 return
             case .tables:
-                response.tables = TableListing(name: plan.name, table: table) { [engine] in
-                    engine?.entry($0) ?? (0, 0)
+                response.tables = TableListing(name: plan.name, table: table) { [fleet] in
+                    fleet?.entry($0) ?? (0, 0)
                 }
             case .stop:
                 response.stopping = true
@@ -23,12 +23,33 @@ extension ControlProcess {
             case .node:
                 response.node = try node(request.node ?? "").enter().entrance
             case .reload:
-                reload(request.file ?? file, reply)
+                inBackground(reply) { [self, file] _ throws(ApplianceError) in
+                    try reload(request.file ?? file)
+                }
                 return
+            case .apply, .add, .remove:
+                inBackground(reply) { [self, file] tell throws(ApplianceError) in
+                    var response = ControlResponse()
+                    response.change =
+                        switch request.command {
+                        case .add: try add(request.application ?? "", request.node, tell: tell)
+                        case .remove: try remove(request.node ?? "", drain: request.drain ?? 0, tell: tell)
+                        default:
+                            try apply(
+                                request.file ?? file, isTrial: request.isTrial ?? false, drain: request.drain ?? 0,
+                                tell: tell)
+                        }
+                    return response
+                }
+                return
+            case .cancel: response.stopping = gate.cancel()
             case .events:
                 var place = events.place(since: request.events?.since, count: request.events?.count)
                 response.events = events.read(&place)
             case .operate:
+                try operateInstance(request, reply)
+                return
+            case .engine:
                 try operate(request, reply)
                 return
             }
@@ -64,7 +85,7 @@ extension ControlProcess {
             case .stopping: .stopping
             }
         let interfaces = table.interfaces.enumerated().map { index, interface in
-            let count = engine?.interface(index)
+            let count = fleet?.interface(index)
             return StatusReport.Interface(
                 name: interface.name, mac: "\(interface.mac)", mtu: interface.mtu,
                 addresses: interface.addresses.map { "\($0)" },
@@ -73,18 +94,29 @@ extension ControlProcess {
                 sentPackets: count?.sent.packets ?? 0, sentBytes: count?.sent.bytes ?? 0)
         }
         let drops = DropReason.allCases.compactMap { reason -> StatusReport.Drop? in
-            guard let frames = engine?.drops(reason), frames > 0 else { return nil }
+            guard let frames = fleet?.drops(reason), frames > 0 else { return nil }
             return StatusReport.Drop(reason: reason.name, sentence: reason.sentence, frames: frames)
         }
         var report = StatusReport(
             name: plan.name, state: state, run: run, file: file, pid: ownPid, since: since,
-            engine: engine.map {
-                StatusReport.Engine(
-                    pid: $0.pid, state: $0.state.rawValue, starts: $0.starts, lastEnd: $0.lastEnd,
-                    workers: $0.workers, tables: $0.tables)
-            }, interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+            engine: fleet.map(engineStatus), interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+        report.engines = (fleet?.status ?? []).map {
+            StatusReport.NumberedEngine(
+                number: $0.number, pid: $0.pid, state: $0.state.rawValue, queues: $0.shares, starts: $0.starts,
+                lastEnd: $0.lastEnd)
+        }
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
         return report
+    }
+
+    /// All engines as one: what is true of each of them, or else of the first of which it is not.
+    private func engineStatus(_ fleet: EngineFleet) -> StatusReport.Engine {
+        let each = fleet.status
+        let odd = each.first { $0.state != .running } ?? each[0]
+        return StatusReport.Engine(
+            pid: each[0].pid, state: odd.state.rawValue, starts: each.reduce(0) { $0 + $1.starts },
+            lastEnd: (each.first { $0.lastEnd != nil })?.lastEnd, workers: plan.engines.workers * each.count,
+            tables: fleet.tables)
     }
 
     private func nodeStatus(_ node: NodeRuntime) -> StatusReport.Node {
@@ -99,79 +131,84 @@ extension ControlProcess {
             })
     }
 
+    // MARK: - Engines
+
+    /// Replaces, drains or undrains engines.
+    private func operate(
+        _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
+    ) throws(ApplianceError) {
+        guard let fleet else { throw .noEngineYet }
+        let answer: (Result<Void, ApplianceError>) -> Void = { result in
+            var response = ControlResponse()
+            switch result {
+            case .success: response.done = true
+            case .failure(let error): response.error = error
+            }
+            reply(response)
+        }
+        switch (request.operation, request.engine) {
+        case (.replace, let number): fleet.replace(engine: number, answer)
+        case (.drain, let number?): fleet.drain(engine: number, answer)
+        case (.undrain, let number?):
+            try fleet.undrain(engine: number)
+            answer(.success(()))
+        case (.drain, nil), (.undrain, nil), (nil, _):
+            throw ApplianceError(.failed, "the request does not name what is to be done, or to which engine")
+        }
+    }
+
     // MARK: - Another table
 
-    /// Reads the file on a thread of its own, and publishes its table where nothing but the table differs.
-    private func reload(_ path: String, _ reply: @escaping (ControlResponse) -> Void) {
-        let (name, loop, plan) = (plan.name, loop, plan)
-        let answer = Box(reply)
-        let fail: @Sendable (ApplianceError) -> Void = { error in
-            loop.submit { answer.value(ControlResponse(error: error)) }
-        }
-        let work: @Sendable () -> Void = { [self] in
-            do throws(ApplianceError) {
-                let fresh = try PlanReader.plan(path, name: name)
-                if let difference = plan.differenceBesideTable(from: fresh) {
-                    throw ApplianceError(
-                        .file, "more than the table differs: \(difference)",
-                        mend: "take '\(name)' away and bring it up again")
+    /// Runs `body` on a thread of its own, and answers with what it returns; what it tells goes out before.
+    private func inBackground(
+        _ reply: @escaping (ControlResponse) -> Void,
+        _ body: @escaping (@escaping (Progress) -> Void) throws(ApplianceError) -> ControlResponse
+    ) {
+        let (loop, answer, work) = (loop, Box(reply), Box(body))
+        let send: @Sendable (ControlResponse) -> Void = { response in loop.submit { answer.value(response) } }
+        do throws(ApplianceError) {
+            try startThread {
+                do throws(ApplianceError) {
+                    send(try work.value { send(ControlResponse(progress: $0)) })
+                } catch {
+                    send(ControlResponse(error: error))
                 }
-                loop.submit { self.publish(fresh) { answer.value($0) } }
-            } catch {
-                fail(error)
             }
-        }
-        do throws(ApplianceError) { try startThread(work) } catch { fail(error) }
-    }
-
-    /// Publishes the table of a changed file: its entries keep the counters of those that they equal in the one before,
-    /// and what has been said of instances holds on.
-    private func publish(_ fresh: AppliancePlan, _ reply: @escaping (ControlResponse) -> Void) {
-        guard engine != nil, let applications else {
-            reply(ControlResponse(error: ApplianceError(.failed, "there is no engine yet", mend: "try again")))
-            return
-        }
-        let counted = Box((entries: 0, kept: 0))
-        publisher.change(groupsOnly: false, cause: "the file was read again") { [self] table in
-            var (numbered, kept) = fresh.table.keepingCounters(of: table)
-            numbered.groups = applications.groups(of: fresh, health: health)
-            numbered.heartbeatToken = table.heartbeatToken
-            counted.value = (numbered.entries.count, kept)
-            table = numbered
-        } done: { [self] result in
-            switch result {
-            case .success:
-                applications.adopt(fresh, health: health)
-                var response = ControlResponse()
-                response.reload = ReloadReport(entries: counted.value.entries, kept: counted.value.kept)
-                reply(response)
-            case .failure(let error): reply(ControlResponse(error: error))
-            }
+        } catch {
+            send(ControlResponse(error: error))
         }
     }
 
-    /// How every instance is, as far as it is known.
-    var health: [String: InstanceHealth] {
-        Dictionary(nodes.map { ($0.plan.name, $0.processHealth) }) { first, _ in first }
+    /// A plan's table is in force: its instances are the ones that are looked after now.
+    func adopt(_ fresh: AppliancePlan) {
+        do throws(ApplianceError) { try watchInstances(of: fresh) } catch { logger.error("\(error)") }
+        applications?.adopt(fresh, health: health)
     }
 
     /// Hands a table to the engines.
     func send(
         _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
-        guard let engine else {
+        drainNotes?.prepare(for: table.groups)
+        guard let fleet else {
             done(.failure(.interrupted))
             return
         }
-        engine.publish(table, done)
+        // Who is up and down is put into what is compiled already: that takes no longer for a large table.
+        var compiled = fleet.compiled
+        if groupsOnly, compiled.setGroups(table.groups) {
+            fleet.publish(compiled, done)
+        } else {
+            fleet.publish(table, done)
+        }
     }
 
     // MARK: - Instances and events
 
-    private func operate(
+    private func operateInstance(
         _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
     ) throws(ApplianceError) {
-        guard let operation = request.operation, let node = request.node, let applications else {
+        guard let operation = request.instanceOperation, let node = request.node, let applications else {
             throw ApplianceError(.failed, "'\(plan.name)' is not up", mend: "try again")
         }
         applications.perform(operation, on: node) { result in
@@ -183,6 +220,13 @@ extension ControlProcess {
             case .failure(let error): reply(ControlResponse(error: error))
             }
         }
+    }
+}
+
+extension ApplianceError {
+    /// The topology is coming up, or going.
+    static var noEngineYet: ApplianceError {
+        ApplianceError(.failed, "there is no engine yet", mend: "try again")
     }
 }
 
@@ -211,23 +255,5 @@ extension ForwardingTable {
             }
         }
         return (table, kept)
-    }
-}
-
-extension AppliancePlan {
-    /// What differs beside the entries and the checks, as the end of a sentence; nil where nothing does.
-    func differenceBesideTable(from other: AppliancePlan) -> String? {
-        if interfaces != other.interfaces || table.interfaces != other.table.interfaces { return "the interfaces" }
-        if engines != other.engines { return "the engines" }
-        let theirs = Dictionary(other.nodes.map { ($0.name, $0) }) { first, _ in first }
-        for node in nodes {
-            guard var changed = theirs[node.name] else { return "node \(node.name) is gone" }
-            changed.line = node.line
-            // Chosen anew each time a topology comes up.
-            changed.namespace = node.namespace
-            if changed != node { return "node \(node.name)" }
-        }
-        let mine = Set(nodes.map(\.name))
-        return other.nodes.first { !mine.contains($0.name) }.map { "node \($0.name) is new" }
     }
 }

@@ -10,7 +10,8 @@ import Topology
 /// it away, whatever ends it.
 ///
 /// One per process, made before any other thread is there: it blocks SIGINT, SIGTERM and SIGHUP for all threads, and
-/// takes each as the wish to end.
+/// takes each as the wish to end; and SIGCHLD, which tells at once that a child stands still. (Programs that it starts
+/// begin with no signal blocked.)
 public final class ControlProcess: @unchecked Sendable {
     /// What is to be done once all is up.
     public enum Purpose: Sendable {
@@ -22,14 +23,23 @@ public final class ControlProcess: @unchecked Sendable {
         case proveAndStay
     }
 
-    private(set) var plan: AppliancePlan
-    let file: String
+    /// Once it is up: changed on the loop's thread alone, where all that answers and watches reads it.
+    var plan: AppliancePlan
+    /// The file of `plan`; as `plan`.
+    var file: String
+    /// The topology's name.
+    let name: String
     let directory: StateDirectory
     let loop: EventLoop
     let interruption: Interruption
     let progress: ProgressSink
+    /// What changes the topology, or must not have it changed meanwhile, goes through it.
+    let gate = ChangeGate()
+    /// The nodes that a change starts just now, and what is raised where one of them ends.
+    var starting: (nodes: Set<String>, interruption: Interruption)?
     private let state: Mutex<ApplianceState>
     private let signals: Int32
+    private let childSignals: Int32
     private let created = wallClockSeconds()
     private let follower = Mutex<Int32?>(nil)
 
@@ -37,10 +47,16 @@ public final class ControlProcess: @unchecked Sendable {
     var logger = Logger(label: "tapline") { _ in SwiftLogNoOpLogHandler() }
     let publisher: TablePublisher
     let events = EventLog()
+    /// What this run's health checks' packets end in: nobody outside can know it, and no two runs take each other's for
+    /// their own.
+    let heartbeatToken = UInt64.random(in: 1...UInt64.max)
     private(set) var applications: ApplicationControl?
+    var monitor: HealthMonitor?
+    var watched: [String: Watched] = [:]
     var nodes: [NodeRuntime] = []
-    var engine: EngineSupervisor?
-    private(set) var built: BuiltTopology?
+    var fleet: EngineFleet?
+    var drainNotes: DrainNotes?
+    var built: BuiltTopology?
     private var server: ControlServer?
 
     /// The table that the engines decide by. On the loop's thread.
@@ -52,12 +68,10 @@ public final class ControlProcess: @unchecked Sendable {
     public init(plan: AppliancePlan, file: String, progress: @escaping ProgressSink) throws(ApplianceError) {
         self.plan = plan
         self.file = file
+        name = plan.name
         self.progress = progress
         var table = plan.table
-        if plan.applications.contains(where: { !$0.health.isEmpty }) {
-            // Nobody outside can know it, and no two runs take each other's heartbeats for their own.
-            table.heartbeatToken = UInt64.random(in: 1...UInt64.max)
-        }
+        if !plan.applications.isEmpty { table.heartbeatToken = heartbeatToken }
         publisher = TablePublisher(table)
         directory = try StateDirectory(name: plan.name)
         var ending = sigset_t()
@@ -66,7 +80,12 @@ public final class ControlProcess: @unchecked Sendable {
         pthread_sigmask(SIG_BLOCK, &ending, nil)
         signal(SIGPIPE, SIG_IGN)
         signals = signalfd(-1, &ending, 0x80000 | 0x800)  // SFD_CLOEXEC | SFD_NONBLOCK
-        guard signals >= 0 else { throw .system("cannot take signals", errno: errno) }
+        var ofChildren = sigset_t()
+        sigemptyset(&ofChildren)
+        sigaddset(&ofChildren, SIGCHLD)
+        pthread_sigmask(SIG_BLOCK, &ofChildren, nil)
+        childSignals = signalfd(-1, &ofChildren, 0x80000 | 0x800)
+        guard signals >= 0, childSignals >= 0 else { throw .system("cannot take signals", errno: errno) }
         interruption = try Interruption()
         loop = try EventLoop()
         state = Mutex(
@@ -79,6 +98,13 @@ public final class ControlProcess: @unchecked Sendable {
                 // One is enough; more of them change nothing, so that nothing cuts the taking away short.
                 while readOnce(signals, limit: 1024)?.isEmpty == false {}
                 interruption.raise()
+            }
+        }
+        loop.submit { [weak self, childSignals, loop] in
+            loop.watch(childSignals) { [weak self] _ in
+                // It says that something happened to some child, many of them once. Those that ended show elsewhere.
+                while readOnce(childSignals, limit: 4096)?.isEmpty == false {}
+                self?.fleet?.lookForStopped()
             }
         }
     }
@@ -104,6 +130,8 @@ public final class ControlProcess: @unchecked Sendable {
         try? loop.sync { [loop] in loop.unwatch(descriptor) }
     }
 
+    /// The ownership mark of what this run makes.
+    var mark: String { state.withLock { $0.mark } }
     /// This run's mark.
     var run: String { state.withLock { $0.run } }
     /// How far it has come.
@@ -133,24 +161,16 @@ public final class ControlProcess: @unchecked Sendable {
             }
             // From here on there may be something to take away.
             do throws(ApplianceError) {
-                try comeUp(enginePath)
-                progress(
-                    .ready(
-                        ReadyReport(
-                            name: plan.name, nodes: plan.nodes.count, interfaces: plan.interfaces.count,
-                            entries: plan.table.entries.count, milliseconds: monotonicMilliseconds() - started)))
+                let held = try comeUpAndProve(enginePath, purpose, started)
                 switch purpose {
-                case .stay:
-                    interruption.wait()
-                    outcome = .success(true)
-                case .prove: outcome = .success(try prove())
+                case .stay: interruption.wait()
+                case .prove: break
                 case .proveAndStay:
-                    let held = try prove()
                     outlive()
                     progress(.kept)
                     interruption.wait()
-                    outcome = .success(held)
                 }
+                outcome = .success(held)
             } catch {
                 outcome = .failure(error)
             }
@@ -163,6 +183,21 @@ public final class ControlProcess: @unchecked Sendable {
         directory.remove()
         lock.release()
         return try outcome.get()
+    }
+
+    /// Comes up, and proves the file's checks where that is the purpose. Nobody changes anything meanwhile.
+    private func comeUpAndProve(
+        _ enginePath: String, _ purpose: Purpose, _ started: Int
+    ) throws(ApplianceError) -> Bool {
+        _ = try gate.enter("it is coming up, or its checks are being proved,")
+        defer { gate.leave() }
+        try comeUp(enginePath)
+        progress(
+            .ready(
+                ReadyReport(
+                    name: plan.name, nodes: plan.nodes.count, interfaces: plan.interfaces.count,
+                    entries: plan.table.entries.count, milliseconds: monotonicMilliseconds() - started)))
+        return if purpose == .stay { true } else { try prove() }
     }
 
     /// The lock of this name. One whose owner is about to end, or has been ended and not yet been cleared away by the
@@ -201,21 +236,27 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// Gives a namespace another name where another topology has, or is about to make, one of that name.
-    private func avoidOthersNames() throws(ApplianceError) {
-        // Written before the others' are read: of two that come up at once, at least one sees the other.
-        try changeState { $0.phase = .starting }
+    /// Those of `names` that another topology has, or is about to give a namespace.
+    func othersNames(among names: [String]) throws(ApplianceError) -> Set<String> {
         var taken: Set<String> = []
         for name in StateDirectory.allNames() {
             let other = try StateDirectory(name: name)
             if other.folder != directory.folder { taken.formUnion(other.readState()?.namespaces ?? []) }
         }
-        for name in Set(namesInFolder("/run/netns")).intersection(PlanBuilder.namespaces(of: plan)) {
+        for name in Set(namesInFolder("/run/netns")).intersection(names) {
             // What cannot be asked is refused as somebody else's.
             guard let mark = (try? NetworkNamespace.mark(of: name)) ?? nil, ApplianceState.reading(mark: mark) != nil
             else { continue }
             taken.insert(name)
         }
+        return taken.intersection(names)
+    }
+
+    /// Gives a namespace another name where another topology has, or is about to make, one of that name.
+    private func avoidOthersNames() throws(ApplianceError) {
+        // Written before the others' are read: of two that come up at once, at least one sees the other.
+        try changeState { $0.phase = .starting }
+        let taken = try othersNames(among: PlanBuilder.namespaces(of: plan))
         guard !taken.isDisjoint(with: PlanBuilder.namespaces(of: plan)) else { return }
         for index in plan.nodes.indices where taken.contains(plan.nodes[index].namespace) {
             plan.nodes[index].namespace = DerivedNames.alternate(plan.nodes[index].namespace, topology: plan.name)
@@ -229,7 +270,11 @@ public final class ControlProcess: @unchecked Sendable {
 
     /// Nothing that is there already may be taken for ours.
     private func refuseForeignNames() throws(ApplianceError) {
-        let wanted = state.withLock { $0.namespaces }
+        try refuseForeignNames(state.withLock { $0.namespaces })
+    }
+
+    /// None of the names may be there already.
+    func refuseForeignNames(_ wanted: [String]) throws(ApplianceError) {
         let there = Set(namesInFolder("/run/netns"))
         guard let taken = wanted.first(where: there.contains) else { return }
         throw ApplianceError(
@@ -272,40 +317,34 @@ public final class ControlProcess: @unchecked Sendable {
             }
         } catch { throw .wrapping(error, "cannot listen for commands") }
         progress(.step("building \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces"))
-        let mark = state.withLock { $0.mark }
         let built = try PlanBuilder(plan: plan, mark: mark, interruption: interruption).build()
         try? loop.sync { self.built = built }
         logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
         try interruption.check()
         try watchApplications()
-        makeNodes(built)
+        try makeNodes(built)
         progress(.step("starting the packeting engine"))
         try startEngine(enginePath, built)
         try startApplications()
+        // Whatever has a health check must have passed it once; what never does is explained.
+        if let monitor = try? loop.sync({ self.monitor }) ?? nil { try monitor.proveOnce(interruption) }
         awaitPublished()
         try changeState { $0.phase = .up }
+        try Scaling(self).start()
         logger.info("up")
     }
 
-    private func makeNodes(_ built: BuiltTopology) {
+    private func makeNodes(_ built: BuiltTopology) throws(ApplianceError) {
         let made = plan.nodes.compactMap { node in
-            built.namespaces[node.name].map { namespace in
-                NodeRuntime(
-                    plan: node, topology: plan, directory: directory, loop: loop, namespace: namespace,
-                    record: { [weak self] in self?.record($0) })
+            built.namespaces[node.name].map { runtime(node, folder: plan.directory, $0) }
+        }
+        do {
+            try loop.sync { [self] in
+                nodes = made
+                try watchHealth(built)
+                for node in made { hear(node) }
             }
-        }
-        for node in made {
-            node.ended = { [unowned self] node, end in
-                logger.warning("node \(node.plan.name): its application \(end.told)")
-                if phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
-            }
-            node.changed = { [unowned self] node in hear(node) }
-        }
-        try? loop.sync { [self] in
-            nodes = made
-            for node in made { hear(node) }
-        }
+        } catch { throw .wrapping(error, "cannot look after the applications") }
     }
 
     /// What is said of instances becomes the table from here on, and events go to whoever listens.
@@ -320,11 +359,6 @@ public final class ControlProcess: @unchecked Sendable {
         } catch { throw .wrapping(error, "cannot watch the applications") }
     }
 
-    /// Takes what the process of a node says of it.
-    private func hear(_ node: NodeRuntime) {
-        applications?.hear(node.processHealth, of: node.plan.name)
-    }
-
     /// Waits until the engines decide by all that has been said of instances until now.
     private func awaitPublished() {
         let quiet = RaisedFlag()
@@ -334,25 +368,54 @@ public final class ControlProcess: @unchecked Sendable {
         } catch { _ = error }
     }
 
+    /// Takes what happens, from any thread.
+    func happened(_ event: ApplianceEvent) {
+        var event = event
+        if event.event == .tablePublished || event.event == .tableRefused, let why = publisher.reason {
+            event.reason = event.reason.map { "\($0): \(why)" } ?? why
+        }
+        events.append(event)
+        if event.engine != nil || event.generation != nil { logger.info("\(event.text)") }
+    }
+
+    /// What goes on in a node; nothing is started yet.
+    func runtime(_ node: NodePlan, folder: String, _ namespace: NetworkNamespace) -> NodeRuntime {
+        let made = NodeRuntime(
+            plan: node, folder: folder, directory: directory, loop: loop, namespace: namespace,
+            record: { [weak self] in self?.record($0) })
+        made.ended = { [unowned self] node, end in
+            logger.warning("node \(node.plan.name): its application \(end.told)")
+            if phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
+            if let starting, starting.nodes.contains(node.plan.name) {
+                starting.interruption.raise(node.unexpectedEnd(end))
+            }
+        }
+        made.changed = { [unowned self] node in heed(node) }
+        return made
+    }
+
     private func startEngine(_ path: String, _ built: BuiltTopology) throws(ApplianceError) {
         let done = RaisedFlag()
         let result = Box<Result<Void, ApplianceError>?>(nil)
         do {
             try loop.sync { [self] in
-                let engine = try EngineSupervisor(
+                let fleet = try EngineFleet(
                     loop: loop, path: path, logPath: directory.logPath, logger: logger, table: table,
-                    queues: built.queues, workers: plan.engines.workers, record: { [weak self] in self?.record($0) })
-                self.engine = engine
-                engine.start {
+                    queues: built.queues, plan: plan.engines, record: { [weak self] in self?.record($0) },
+                    events: { [weak self] in self?.happened($0) })
+                self.fleet = fleet
+                drainNotes = DrainNotes(fleet.drainTable, loop: loop)
+                // What changes while they start goes to them, too.
+                publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
+                fleet.start {
                     result.value = $0
                     done.raise()
                 }
             }
         } catch { throw .wrapping(error, "cannot start the packeting engine") }
-        // The supervisor answers within its own time, also where the engine says nothing.
+        // The fleet answers within its own time, also where an engine says nothing.
         done.wait()
         try result.value?.get()
-        try? loop.sync { [self] in publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) } }
         try interruption.check()
     }
 
@@ -398,10 +461,10 @@ public final class ControlProcess: @unchecked Sendable {
                 plan: plan, directory: directory, interruption: interruption,
                 node: { [unowned self] name throws(ApplianceError) in try node(name) },
                 counters: { [unowned self] in
-                    (try? loop.sync { self.engine?.picture(self.table) }) ?? nil ?? CounterPicture()
+                    (try? loop.sync { self.fleet?.picture(self.table) }) ?? nil ?? CounterPicture()
                 },
                 engine: { [unowned self] in
-                    (try? loop.sync { (self.engine?.pid, self.engine?.state == .running) }) ?? (nil, false)
+                    (try? loop.sync { (self.fleet?.status.first?.pid, self.fleet?.isForwarding == true) }) ?? (nil, false)
                 }))
         var passed = true
         for check in plan.checks {
@@ -417,26 +480,30 @@ public final class ControlProcess: @unchecked Sendable {
     func node(_ name: String) throws(ApplianceError) -> NodeRuntime {
         let runtimes = (try? loop.sync { self.nodes }) ?? []
         if let node = runtimes.first(where: { $0.plan.name == name }) { return node }
-        let names = plan.nodes.map(\.name).sorted().joined(separator: ", ")
-        throw ApplianceError(.name, "there is no node '\(name)' in '\(plan.name)'", mend: "its nodes are: \(names)")
+        let names = runtimes.map(\.plan.name).sorted().joined(separator: ", ")
+        throw ApplianceError(.name, "there is no node '\(name)' in '\(self.name)'", mend: "its nodes are: \(names)")
     }
 
     // MARK: - Down
 
     /// Ends everything and takes everything away.
     private func takeAway() throws(ApplianceError) {
-        progress(.step("taking '\(plan.name)' away"))
+        progress(.step("taking '\(name)' away"))
+        // A change that goes on leaves first; what it has made until then is among what is taken away.
+        gate.close()
         logger.info("down")
         // A state that cannot be written is no reason to leave anything behind.
         do throws(ApplianceError) { try changeState { $0.phase = .stopping } } catch { logger.warning("\(error)") }
         try? loop.sync { [self] in
             publisher.end()
             applications = nil
+            monitor?.stop()
+            monitor = nil
             for node in nodes { node.close() }
-            engine?.stop()
+            fleet?.stop()
             for node in nodes { node.finish() }
             nodes = []
-            engine = nil
+            fleet = nil
             built = nil
         }
         let last = state.withLock { $0 }

@@ -14,29 +14,54 @@ struct ControlRequest: Codable, Sendable {
         case node
         /// Read the file again and publish its table, where only the table differs.
         case reload
+        /// Make the running topology what a file says; progress is told in answers before the last.
+        case apply
+        /// Add an instance to an application; as `apply`.
+        case add
+        /// Remove an instance of an application; as `apply`.
+        case remove
+        /// Take back the change that is being made, of whatever kind.
+        case cancel
         /// What happened; with `follow`, what happens from now on, too, an answer for each handful of events.
         case events
         /// Drain an instance, take it out, weigh it, and the like.
         case operate
+        /// Replace, drain or undrain engines. Answered when that is done.
+        case engine
     }
     /// The version of this protocol.
     static let currentVersion = 1
 
     var version = ControlRequest.currentVersion
     var command: Command
-    /// The node, for `node`.
+    /// The node, for `node`, `add` and `remove`.
     var node: String?
-    /// Another file than that of `up`, for `reload`.
+    /// The application, for `add`.
+    var application: String?
+    /// Another file than that of `up`, for `reload` and `apply`.
     var file: String?
+    /// True where `apply` is only to tell what it would do.
+    var isTrial: Bool?
+    /// How long what is removed keeps what it has, in milliseconds.
+    var drain: Int?
     /// What is asked for an instance, which is `node`, for `operate`.
-    var operation: InstanceOperation?
+    var instanceOperation: InstanceOperation?
     /// Which events, for `events`.
     var events: EventsRequest?
+    /// What to do, for `engine`.
+    var operation: EngineOperation?
+    /// The engine's number, for `engine`; nil: all of them.
+    var engine: Int?
 
-    init(_ command: Command, node: String? = nil, file: String? = nil) {
+    init(
+        _ command: Command, node: String? = nil, file: String? = nil, operation: EngineOperation? = nil,
+        engine: Int? = nil
+    ) {
         self.command = command
         self.node = node
         self.file = file
+        self.operation = operation
+        self.engine = engine
     }
 }
 
@@ -48,6 +73,16 @@ struct EventsRequest: Codable, Sendable {
     var count: Int?
     /// And those that are to come.
     var follow = false
+}
+
+/// What can be done to packeting engines while they forward.
+public enum EngineOperation: String, Codable, Sendable, CaseIterable {
+    /// Start the program anew and give it the engine's place, without losing a packet.
+    case replace
+    /// Have the others read its queues.
+    case drain
+    /// Have it read its own queues again.
+    case undrain
 }
 
 /// What a command needs to join a node.
@@ -78,13 +113,19 @@ struct ControlResponse: Codable, Sendable {
     var tables: TableListing?
     var node: NodeEntrance?
     var reload: ReloadReport?
+    var change: ChangeReport?
+    /// What is being done; another answer follows.
+    var progress: Progress?
     var events: [ApplianceEvent]?
     var operation: OperationReport?
     var stopping: Bool?
+    var done: Bool?
 
     init() {}
 
     init(error: ApplianceError) { self.error = error }
+
+    init(progress: Progress) { self.progress = progress }
 }
 
 /// Values as one line of JSON, and back.

@@ -162,6 +162,7 @@ extension HealthMonitor {
         }
         if failure != nil, let path { check.lastPath = path }
         check.last = seen()
+        if let failure { check.lastFailure = failure }
         check.microseconds = began.map { now - $0 } ?? check.microseconds
         touch(check)
         switch turn {
