@@ -38,6 +38,7 @@ public final class ControlProcess: @unchecked Sendable {
     var table: ForwardingTable
     var nodes: [NodeRuntime] = []
     var engine: EngineSupervisor?
+    var health: HealthMonitor?
     private(set) var built: BuiltTopology?
     private var server: ControlServer?
 
@@ -266,9 +267,11 @@ public final class ControlProcess: @unchecked Sendable {
         logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
         try interruption.check()
         makeNodes(built)
+        try startHealth(built)
         progress(.step("starting the packeting engine"))
         try startEngine(enginePath, built)
         try startApplications()
+        try proveHealth()
         try changeState { $0.phase = .up }
         logger.info("up")
     }
@@ -382,6 +385,8 @@ public final class ControlProcess: @unchecked Sendable {
         logger.info("down")
         // A state that cannot be written is no reason to leave anything behind.
         do throws(ApplianceError) { try changeState { $0.phase = .stopping } } catch { logger.warning("\(error)") }
+        health?.stop()
+        health = nil
         try? loop.sync { [self] in
             for node in nodes { node.close() }
             engine?.stop()

@@ -39,6 +39,9 @@ final class NodeRuntime: @unchecked Sendable {
     private var startedAt = 0
     private var pause = NodeRuntime.shortestPause
     private var closing = false
+    /// Called on the loop's thread when the application has been started, and when it is ready.
+    var began: ((NodeRuntime) -> Void)?
+    var becameReady: ((NodeRuntime) -> Void)?
     /// Called on the loop's thread when the application ends after it had been ready.
     var ended: ((NodeRuntime, ProcessExit) -> Void)?
 
@@ -174,6 +177,7 @@ final class NodeRuntime: @unchecked Sendable {
             try loop.sync {
                 self.process = child
                 self.startedAt = monotonicMilliseconds()
+                self.began?(self)
             }
         } catch { throw .wrapping(error, "cannot start \(place)") }
         try waitUntilReady(child, entrance, node, interruption)
@@ -181,6 +185,7 @@ final class NodeRuntime: @unchecked Sendable {
             try loop.sync {
                 self.state = .ready
                 self.watch(child)
+                self.becameReady?(self)
             }
         } catch { throw .wrapping(error, "cannot watch \(place)") }
     }
@@ -296,6 +301,7 @@ final class NodeRuntime: @unchecked Sendable {
                 self.restarts += 1
                 self.process = child
                 self.startedAt = monotonicMilliseconds()
+                self.began?(self)
             }
         } catch { throw .wrapping(error, "cannot start \(place)") }
         try waitUntilReady(child, entrance, node, interruption)
@@ -303,6 +309,7 @@ final class NodeRuntime: @unchecked Sendable {
             try loop.sync {
                 self.state = .ready
                 self.watch(child)
+                self.becameReady?(self)
             }
         } catch { throw .wrapping(error, "cannot watch \(place)") }
     }
@@ -351,8 +358,10 @@ final class NodeRuntime: @unchecked Sendable {
             let child = try spawn(run, entrance, node, log)
             process = child
             startedAt = monotonicMilliseconds()
+            began?(self)
             state = .ready
             watch(child)
+            becameReady?(self)
         } catch {
             log.note("cannot start again: \(error)")
             loop.after(milliseconds: pause) { [weak self] in self?.restart() }

@@ -170,9 +170,9 @@ extension HealthMonitor {
         case .doubted:
             guard let failure else { break }
             note(.checkFailed, check, "\(failure) (once: it counts as failed after \(check.plan.fall) in a row)")
-            announce(to: check.instance, at: now)
         case .none: break
         }
+        if failure != nil, check.shape != nil { announceAgain(to: check.instance, at: now) }
     }
 
     // MARK: - Instances

@@ -285,6 +285,11 @@ final class HealthMonitor: @unchecked Sendable {
             instance.isTouched = false
             guard instances[instance.node.name] === instance else { continue }
             _ = instance.condition.settle(at: now)
+            if instance.checks.first?.state.isLooking == false {
+                // What has been away, or was started anew, may have forgotten its neighbours.
+                instance.isIntroduced = false
+                instance.announced = 0
+            }
             for check in instance.checks { touch(check) }
             enqueue(instance)
             let told = (instance.condition.isHealthy, instance.condition.isSuppressed)
