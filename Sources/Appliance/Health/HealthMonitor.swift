@@ -114,6 +114,9 @@ final class HealthMonitor: @unchecked Sendable {
         lock.deallocate()
     }
 
+    /// What the thread is called, at most 15 octets.
+    static let threadName = "tapline-health"
+
     static let wakeKey: UInt64 = 0
     static let linkKey: UInt64 = 1
     static let packetKey: UInt64 = 2
@@ -149,6 +152,7 @@ final class HealthMonitor: @unchecked Sendable {
         }
         guard isFirst else { return }
         try startThread { [self] in
+            pthread_setname_np(pthread_self(), Self.threadName)
             // Without the right to it, it takes its turn as others do.
             _ = clinux_raise_own_thread(-10)
             run()
