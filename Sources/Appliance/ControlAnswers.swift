@@ -8,10 +8,12 @@ extension ControlProcess {
         var response = ControlResponse()
         do throws(ApplianceError) {
             switch request.command {
-            case .status: response.status = status()
+            case .status:
+                answerStatus(reply)
+                return
             case .tables:
-                response.tables = TableListing(name: plan.name, table: table) { [engine] in
-                    engine?.entry($0) ?? (0, 0)
+                response.tables = TableListing(name: plan.name, table: table) { [fleet] in
+                    fleet?.entry($0) ?? (0, 0)
                 }
             case .stop:
                 response.stopping = true
@@ -23,11 +25,38 @@ extension ControlProcess {
             case .reload:
                 reload(request.file ?? file, reply)
                 return
+            case .events:
+                var place = events.place(since: request.events?.since, count: request.events?.count)
+                response.events = events.read(&place)
+            case .operate:
+                try operateInstance(request, reply)
+                return
+            case .engine:
+                try operate(request, reply)
+                return
             }
         } catch {
             response = ControlResponse(error: error)
         }
         reply(response)
+    }
+
+    /// Shares are found by dealing slots out, which is done where nobody waits for it.
+    private func answerStatus(_ reply: @escaping (ControlResponse) -> Void) {
+        var response = ControlResponse()
+        response.status = status()
+        guard let states = applications?.states, !states.applications.isEmpty else {
+            reply(response)
+            return
+        }
+        let (answer, begun, loop, health) = (Box(reply), response, loop, health)
+        let work: @Sendable () -> Void = {
+            var response = begun
+            response.status?.applications = states.report(at: .now, health: health)
+            let whole = response
+            loop.submit { answer.value(whole) }
+        }
+        do throws(ApplianceError) { try startThread(work) } catch { work() }
     }
 
     private func status() -> StatusReport {
@@ -38,7 +67,7 @@ extension ControlProcess {
             case .stopping: .stopping
             }
         let interfaces = table.interfaces.enumerated().map { index, interface in
-            let count = engine?.interface(index)
+            let count = fleet?.interface(index)
             return StatusReport.Interface(
                 name: interface.name, mac: "\(interface.mac)", mtu: interface.mtu,
                 addresses: interface.addresses.map { "\($0)" },
@@ -47,18 +76,29 @@ extension ControlProcess {
                 sentPackets: count?.sent.packets ?? 0, sentBytes: count?.sent.bytes ?? 0)
         }
         let drops = DropReason.allCases.compactMap { reason -> StatusReport.Drop? in
-            guard let frames = engine?.drops(reason), frames > 0 else { return nil }
+            guard let frames = fleet?.drops(reason), frames > 0 else { return nil }
             return StatusReport.Drop(reason: reason.name, sentence: reason.sentence, frames: frames)
         }
         var report = StatusReport(
             name: plan.name, state: state, run: run, file: file, pid: ownPid, since: since,
-            engine: engine.map {
-                StatusReport.Engine(
-                    pid: $0.pid, state: $0.state.rawValue, starts: $0.starts, lastEnd: $0.lastEnd,
-                    workers: $0.workers, tables: $0.tables)
-            }, interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+            engine: fleet.map(engineStatus), interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+        report.engines = (fleet?.status ?? []).map {
+            StatusReport.NumberedEngine(
+                number: $0.number, pid: $0.pid, state: $0.state.rawValue, queues: $0.shares, starts: $0.starts,
+                lastEnd: $0.lastEnd)
+        }
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
         return report
+    }
+
+    /// All engines as one: what is true of each of them, or else of the first of which it is not.
+    private func engineStatus(_ fleet: EngineFleet) -> StatusReport.Engine {
+        let each = fleet.status
+        let odd = each.first { $0.state != .running } ?? each[0]
+        return StatusReport.Engine(
+            pid: each[0].pid, state: odd.state.rawValue, starts: each.reduce(0) { $0 + $1.starts },
+            lastEnd: (each.first { $0.lastEnd != nil })?.lastEnd, workers: plan.engines.workers * each.count,
+            tables: fleet.tables)
     }
 
     private func nodeStatus(_ node: NodeRuntime) -> StatusReport.Node {
@@ -71,6 +111,32 @@ extension ControlProcess {
                     interface: plan.interfaces[leg.interface].name, role: leg.role, device: leg.device,
                     mac: "\(leg.mac)", addresses: leg.addresses.map { "\($0)" })
             })
+    }
+
+    // MARK: - Engines
+
+    /// Replaces, drains or undrains engines.
+    private func operate(
+        _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
+    ) throws(ApplianceError) {
+        guard let fleet else { throw .noEngineYet }
+        let answer: (Result<Void, ApplianceError>) -> Void = { result in
+            var response = ControlResponse()
+            switch result {
+            case .success: response.done = true
+            case .failure(let error): response.error = error
+            }
+            reply(response)
+        }
+        switch (request.operation, request.engine) {
+        case (.replace, let number): fleet.replace(engine: number, answer)
+        case (.drain, let number?): fleet.drain(engine: number, answer)
+        case (.undrain, let number?):
+            try fleet.undrain(engine: number)
+            answer(.success(()))
+        case (.drain, nil), (.undrain, nil), (nil, _):
+            throw ApplianceError(.failed, "the request does not name what is to be done, or to which engine")
+        }
     }
 
     // MARK: - Another table
@@ -90,7 +156,7 @@ extension ControlProcess {
                         .file, "more than the table differs: \(difference)",
                         mend: "take '\(name)' away and bring it up again")
                 }
-                loop.submit { self.publish(fresh.table) { answer.value($0) } }
+                loop.submit { self.publish(fresh) { answer.value($0) } }
             } catch {
                 fail(error)
             }
@@ -98,23 +164,73 @@ extension ControlProcess {
         do throws(ApplianceError) { try startThread(work) } catch { fail(error) }
     }
 
-    /// Publishes a table whose entries keep the counters of those that they equal in the one before.
-    private func publish(_ fresh: ForwardingTable, _ reply: @escaping (ControlResponse) -> Void) {
-        guard let engine else {
-            reply(ControlResponse(error: ApplianceError(.failed, "there is no engine yet", mend: "try again")))
+    /// Publishes the table of a changed file: its entries keep the counters of those that they equal in the one before,
+    /// and what has been said of instances holds on.
+    private func publish(_ fresh: AppliancePlan, _ reply: @escaping (ControlResponse) -> Void) {
+        guard fleet != nil, let applications else {
+            reply(ControlResponse(error: .noEngineYet))
             return
         }
-        let (numbered, kept) = fresh.keepingCounters(of: table)
-        engine.publish(numbered) { [weak self] result in
-            var response = ControlResponse()
+        let counted = Box((entries: 0, kept: 0))
+        publisher.change(groupsOnly: false, cause: "the file was read again") { [self] table in
+            var (numbered, kept) = fresh.table.keepingCounters(of: table)
+            numbered.groups = applications.groups(of: fresh, health: health)
+            numbered.heartbeatToken = fresh.applications.isEmpty ? 0 : heartbeatToken
+            counted.value = (numbered.entries.count, kept)
+            table = numbered
+        } done: { [self] result in
             switch result {
             case .success:
-                self?.table = numbered
-                response.reload = ReloadReport(entries: numbered.entries.count, kept: kept)
-            case .failure(let error): response.error = error
+                adopt(fresh)
+                var response = ControlResponse()
+                response.reload = ReloadReport(entries: counted.value.entries, kept: counted.value.kept)
+                reply(response)
+            case .failure(let error): reply(ControlResponse(error: error))
             }
-            reply(response)
         }
+    }
+
+    /// A plan's table is in force: its instances are the ones that are looked after now.
+    private func adopt(_ fresh: AppliancePlan) {
+        do throws(ApplianceError) { try watchInstances(of: fresh) } catch { logger.error("\(error)") }
+        applications?.adopt(fresh, health: health)
+    }
+
+    /// Hands a table to the engines.
+    func send(
+        _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
+        guard let fleet else {
+            done(.failure(.interrupted))
+            return
+        }
+        fleet.publish(table, done)
+    }
+
+    // MARK: - Instances and events
+
+    private func operateInstance(
+        _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
+    ) throws(ApplianceError) {
+        guard let operation = request.instanceOperation, let node = request.node, let applications else {
+            throw ApplianceError(.failed, "'\(plan.name)' is not up", mend: "try again")
+        }
+        applications.perform(operation, on: node) { result in
+            switch result {
+            case .success(let report):
+                var response = ControlResponse()
+                response.operation = report
+                reply(response)
+            case .failure(let error): reply(ControlResponse(error: error))
+            }
+        }
+    }
+}
+
+extension ApplianceError {
+    /// The topology is coming up, or going.
+    static var noEngineYet: ApplianceError {
+        ApplianceError(.failed, "there is no engine yet", mend: "try again")
     }
 }
 

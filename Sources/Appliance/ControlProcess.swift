@@ -10,7 +10,8 @@ import Topology
 /// it away, whatever ends it.
 ///
 /// One per process, made before any other thread is there: it blocks SIGINT, SIGTERM and SIGHUP for all threads, and
-/// takes each as the wish to end.
+/// takes each as the wish to end; and SIGCHLD, which tells at once that a child stands still. (Programs that it starts
+/// begin with no signal blocked.)
 public final class ControlProcess: @unchecked Sendable {
     /// What is to be done once all is up.
     public enum Purpose: Sendable {
@@ -30,17 +31,27 @@ public final class ControlProcess: @unchecked Sendable {
     let progress: ProgressSink
     private let state: Mutex<ApplianceState>
     private let signals: Int32
+    private let childSignals: Int32
     private let created = wallClockSeconds()
     private let follower = Mutex<Int32?>(nil)
 
     // Set while coming up, before anybody else can look, and then used on the loop's thread.
     var logger = Logger(label: "tapline") { _ in SwiftLogNoOpLogHandler() }
-    var table: ForwardingTable
+    let publisher: TablePublisher
+    let events = EventLog()
+    /// What this run's health checks' packets end in: nobody outside can know it, and no two runs take each other's for
+    /// their own.
+    let heartbeatToken = UInt64.random(in: 1...UInt64.max)
+    private(set) var applications: ApplicationControl?
+    var monitor: HealthMonitor?
+    var watched: [String: Watched] = [:]
     var nodes: [NodeRuntime] = []
-    var engine: EngineSupervisor?
-    var health: HealthMonitor?
+    var fleet: EngineFleet?
     private(set) var built: BuiltTopology?
     private var server: ControlServer?
+
+    /// The table that the engines decide by. On the loop's thread.
+    var table: ForwardingTable { publisher.table }
 
     /// - Parameters:
     ///   - file: The topology file's absolute path.
@@ -49,7 +60,9 @@ public final class ControlProcess: @unchecked Sendable {
         self.plan = plan
         self.file = file
         self.progress = progress
-        table = plan.table
+        var table = plan.table
+        if !plan.applications.isEmpty { table.heartbeatToken = heartbeatToken }
+        publisher = TablePublisher(table)
         directory = try StateDirectory(name: plan.name)
         var ending = sigset_t()
         sigemptyset(&ending)
@@ -57,7 +70,12 @@ public final class ControlProcess: @unchecked Sendable {
         pthread_sigmask(SIG_BLOCK, &ending, nil)
         signal(SIGPIPE, SIG_IGN)
         signals = signalfd(-1, &ending, 0x80000 | 0x800)  // SFD_CLOEXEC | SFD_NONBLOCK
-        guard signals >= 0 else { throw .system("cannot take signals", errno: errno) }
+        var ofChildren = sigset_t()
+        sigemptyset(&ofChildren)
+        sigaddset(&ofChildren, SIGCHLD)
+        pthread_sigmask(SIG_BLOCK, &ofChildren, nil)
+        childSignals = signalfd(-1, &ofChildren, 0x80000 | 0x800)
+        guard signals >= 0, childSignals >= 0 else { throw .system("cannot take signals", errno: errno) }
         interruption = try Interruption()
         loop = try EventLoop()
         state = Mutex(
@@ -70,6 +88,13 @@ public final class ControlProcess: @unchecked Sendable {
                 // One is enough; more of them change nothing, so that nothing cuts the taking away short.
                 while readOnce(signals, limit: 1024)?.isEmpty == false {}
                 interruption.raise()
+            }
+        }
+        loop.submit { [weak self, childSignals, loop] in
+            loop.watch(childSignals) { [weak self] _ in
+                // It says that something happened to some child, many of them once. Those that ended show elsewhere.
+                while readOnce(childSignals, limit: 4096)?.isEmpty == false {}
+                self?.fleet?.lookForStopped()
             }
         }
     }
@@ -257,7 +282,9 @@ public final class ControlProcess: @unchecked Sendable {
         logger.info("\(plan.name), run \(run), of \(file)")
         do {
             server = try loop.sync { [unowned self] in
-                try ControlServer(loop: loop, path: directory.socketPath) { [unowned self] in answer($0, $1) }
+                try ControlServer(
+                    loop: loop, path: directory.socketPath, stream: { [events] in events.stream($0) },
+                    answer: { [unowned self] in answer($0, $1) })
             }
         } catch { throw .wrapping(error, "cannot listen for commands") }
         progress(.step("building \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces"))
@@ -266,17 +293,19 @@ public final class ControlProcess: @unchecked Sendable {
         try? loop.sync { self.built = built }
         logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
         try interruption.check()
-        makeNodes(built)
-        try startHealth(built)
+        try watchApplications()
+        try makeNodes(built)
         progress(.step("starting the packeting engine"))
         try startEngine(enginePath, built)
         try startApplications()
-        try proveHealth()
+        // Whatever has a health check must have passed it once; what never does is explained.
+        if let monitor = try? loop.sync({ self.monitor }) ?? nil { try monitor.proveOnce(interruption) }
+        awaitPublished()
         try changeState { $0.phase = .up }
         logger.info("up")
     }
 
-    private func makeNodes(_ built: BuiltTopology) {
+    private func makeNodes(_ built: BuiltTopology) throws(ApplianceError) {
         let made = plan.nodes.compactMap { node in
             built.namespaces[node.name].map { namespace in
                 NodeRuntime(
@@ -289,8 +318,46 @@ public final class ControlProcess: @unchecked Sendable {
                 logger.warning("node \(node.plan.name): its application \(end.told)")
                 if phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
             }
+            node.changed = { [unowned self] node in heed(node) }
         }
-        try? loop.sync { self.nodes = made }
+        do {
+            try loop.sync { [self] in
+                nodes = made
+                try watchHealth(built)
+                for node in made { hear(node) }
+            }
+        } catch { throw .wrapping(error, "cannot look after the applications") }
+    }
+
+    /// What is said of instances becomes the table from here on, and events go to whoever listens.
+    private func watchApplications() throws(ApplianceError) {
+        let events = events
+        do {
+            try loop.sync { [unowned self] in
+                events.listen { [unowned self] in loop.submit { [unowned self] in server?.pump() } }
+                applications = ApplicationControl(
+                    plan: plan, publisher: publisher, loop: loop, tell: { events.append($0) })
+            }
+        } catch { throw .wrapping(error, "cannot watch the applications") }
+    }
+
+    /// Waits until the engines decide by all that has been said of instances until now.
+    private func awaitPublished() {
+        let quiet = RaisedFlag()
+        do {
+            try loop.sync { [publisher] in publisher.whenQuiet { quiet.raise() } }
+            quiet.wait()
+        } catch { _ = error }
+    }
+
+    /// Takes what happens, from any thread.
+    func happened(_ event: ApplianceEvent) {
+        var event = event
+        if event.event == .tablePublished || event.event == .tableRefused, let why = publisher.reason {
+            event.reason = event.reason.map { "\($0): \(why)" } ?? why
+        }
+        events.append(event)
+        if event.engine != nil || event.generation != nil { logger.info("\(event.text)") }
     }
 
     private func startEngine(_ path: String, _ built: BuiltTopology) throws(ApplianceError) {
@@ -298,17 +365,20 @@ public final class ControlProcess: @unchecked Sendable {
         let result = Box<Result<Void, ApplianceError>?>(nil)
         do {
             try loop.sync { [self] in
-                let engine = try EngineSupervisor(
+                let fleet = try EngineFleet(
                     loop: loop, path: path, logPath: directory.logPath, logger: logger, table: table,
-                    queues: built.queues, workers: plan.engines.workers, record: { [weak self] in self?.record($0) })
-                self.engine = engine
-                engine.start {
+                    queues: built.queues, plan: plan.engines, record: { [weak self] in self?.record($0) },
+                    events: { [weak self] in self?.happened($0) })
+                self.fleet = fleet
+                // What changes while they start goes to them, too.
+                publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
+                fleet.start {
                     result.value = $0
                     done.raise()
                 }
             }
         } catch { throw .wrapping(error, "cannot start the packeting engine") }
-        // The supervisor answers within its own time, also where the engine says nothing.
+        // The fleet answers within its own time, also where an engine says nothing.
         done.wait()
         try result.value?.get()
         try interruption.check()
@@ -340,6 +410,8 @@ public final class ControlProcess: @unchecked Sendable {
             } catch {
                 throw interruption.reason ?? error
             }
+            // What depends on one of these may reach it through the engines.
+            awaitPublished()
             for node in level { pending.remove(node.plan.name) }
             waiting.removeAll { node in level.contains { $0 === node } }
         }
@@ -354,10 +426,10 @@ public final class ControlProcess: @unchecked Sendable {
                 plan: plan, directory: directory, interruption: interruption,
                 node: { [unowned self] name throws(ApplianceError) in try node(name) },
                 counters: { [unowned self] in
-                    (try? loop.sync { self.engine?.picture(self.table) }) ?? nil ?? CounterPicture()
+                    (try? loop.sync { self.fleet?.picture(self.table) }) ?? nil ?? CounterPicture()
                 },
                 engine: { [unowned self] in
-                    (try? loop.sync { (self.engine?.pid, self.engine?.state == .running) }) ?? (nil, false)
+                    (try? loop.sync { (self.fleet?.status.first?.pid, self.fleet?.isForwarding == true) }) ?? (nil, false)
                 }))
         var passed = true
         for check in plan.checks {
@@ -385,14 +457,16 @@ public final class ControlProcess: @unchecked Sendable {
         logger.info("down")
         // A state that cannot be written is no reason to leave anything behind.
         do throws(ApplianceError) { try changeState { $0.phase = .stopping } } catch { logger.warning("\(error)") }
-        health?.stop()
-        health = nil
         try? loop.sync { [self] in
+            publisher.end()
+            applications = nil
+            monitor?.stop()
+            monitor = nil
             for node in nodes { node.close() }
-            engine?.stop()
+            fleet?.stop()
             for node in nodes { node.finish() }
             nodes = []
-            engine = nil
+            fleet = nil
             built = nil
         }
         let last = state.withLock { $0 }

@@ -14,6 +14,12 @@ struct ControlRequest: Codable, Sendable {
         case node
         /// Read the file again and publish its table, where only the table differs.
         case reload
+        /// What happened; with `follow`, what happens from now on, too, an answer for each handful of events.
+        case events
+        /// Drain an instance, take it out, weigh it, and the like.
+        case operate
+        /// Replace, drain or undrain engines. Answered when that is done.
+        case engine
     }
     /// The version of this protocol.
     static let currentVersion = 1
@@ -24,12 +30,45 @@ struct ControlRequest: Codable, Sendable {
     var node: String?
     /// Another file than that of `up`, for `reload`.
     var file: String?
+    /// What is asked for an instance, which is `node`, for `operate`.
+    var instanceOperation: InstanceOperation?
+    /// Which events, for `events`.
+    var events: EventsRequest?
+    /// What to do, for `engine`.
+    var operation: EngineOperation?
+    /// The engine's number, for `engine`; nil: all of them.
+    var engine: Int?
 
-    init(_ command: Command, node: String? = nil, file: String? = nil) {
+    init(
+        _ command: Command, node: String? = nil, file: String? = nil, operation: EngineOperation? = nil,
+        engine: Int? = nil
+    ) {
         self.command = command
         self.node = node
         self.file = file
+        self.operation = operation
+        self.engine = engine
     }
+}
+
+/// Which events are asked for.
+struct EventsRequest: Codable, Sendable {
+    /// Not those of before this time, in microseconds since 1970.
+    var since: Int?
+    /// At most so many of the last.
+    var count: Int?
+    /// And those that are to come.
+    var follow = false
+}
+
+/// What can be done to packeting engines while they forward.
+public enum EngineOperation: String, Codable, Sendable, CaseIterable {
+    /// Start the program anew and give it the engine's place, without losing a packet.
+    case replace
+    /// Have the others read its queues.
+    case drain
+    /// Have it read its own queues again.
+    case undrain
 }
 
 /// What a command needs to join a node.
@@ -60,7 +99,10 @@ struct ControlResponse: Codable, Sendable {
     var tables: TableListing?
     var node: NodeEntrance?
     var reload: ReloadReport?
+    var events: [ApplianceEvent]?
+    var operation: OperationReport?
     var stopping: Bool?
+    var done: Bool?
 
     init() {}
 

@@ -30,6 +30,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case multicastNotServed
 
     // The table says where it goes, and it does not get there.
+    case applicationDown
     case neighbourUnresolved
     case neighbourQueueFull
     case neighbourTableFull
@@ -112,6 +113,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
             ("no-sequencing-entry", "An application or router sent a packet that no sequencing entry takes further.")
         case .multicastNotServed:
             ("multicast-not-served", "The destination is a multicast or broadcast address that no entry serves.")
+        case .applicationDown:
+            ("application-down", "Too few instances of the application that is next are left, and the file says to drop.")
         case .neighbourUnresolved:
             ("neighbour-unresolved", "The next hop did not answer ARP or neighbour discovery.")
         case .neighbourQueueFull:

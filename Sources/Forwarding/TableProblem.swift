@@ -47,6 +47,14 @@ public enum TableProblem: Sendable, Hashable {
     case interface(Int, place: String)
     /// Two MAC addresses for one neighbour.
     case neighbourTwice(interface: String, IPAddress)
+    /// More than 1,024 groups of instances.
+    case tooManyGroups(Int)
+    /// A group without instances, with more than 4,096, with two of one name, or with a weight outside of 0…1,000.
+    case group(String, String)
+    /// An entry names a group that the table does not have, or not one target for each of its members.
+    case entryGroup(EntryReference, group: Int)
+    /// An entry's choices hold each other too deep, or one packet could have too many copies.
+    case tooManyChoices(EntryReference)
     /// Two nodes with one MAC address on an interface, or a node with the engine's.
     case sourceTwice(interface: String, MACAddress, nodes: [String])
 }
@@ -86,6 +94,14 @@ extension TableProblem: CustomStringConvertible {
             "\(place) names interface #\(interface), which does not exist"
         case .neighbourTwice(let interface, let address):
             "interface \(interface): neighbour \(address) has two MAC addresses"
+        case .tooManyGroups(let count):
+            "\(count) applications with instances are more than \(Layout.maximumGroups)"
+        case .group(let name, let reason): "the instances of \(name): \(reason)"
+        case .entryGroup(let entry, let group):
+            "\(entry) chooses from group #\(group), which does not exist or has another number of instances"
+        case .tooManyChoices(let entry):
+            "\(entry) leads through too many applications that can be left out, or makes more than "
+                + "\(Layout.maximumCopies) copies"
         case .sourceTwice(let interface, let mac, let nodes):
             "interface \(interface): \(nodes.joined(separator: " and ")) both have the MAC address \(mac)"
         }

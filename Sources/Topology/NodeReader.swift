@@ -183,9 +183,14 @@ struct NodeReader {
     /// One of a few words.
     func choice<Value: RawRepresentable & CaseIterable>(_ node: Node?, _ what: String) -> Located<Value>?
     where Value.RawValue == String {
+        choice(node, what, among: Value.allCases.map { ($0.rawValue, $0) })
+    }
+
+    /// One of a few words, each with what it stands for.
+    func choice<Value>(_ node: Node?, _ what: String, among known: [(word: String, value: Value)]) -> Located<Value>? {
         guard let node else { return nil }
-        guard let scalar = node.scalar, let value = Value(rawValue: scalar.string) else {
-            let words = Value.allCases.map(\.rawValue)
+        guard let value = known.first(where: { $0.word == node.scalar?.string })?.value else {
+            let words = known.map(\.word)
             diagnostics.error(
                 node.position, "\(what) is \(node.shape)",
                 mend: Spelling.nearest(to: node.scalar?.string ?? "", among: words)
@@ -195,27 +200,29 @@ struct NodeReader {
         return Located(value, node.position)
     }
 
+    /// A whole number in a range, with a percent sign or without.
+    func percentage(_ node: Node?, _ what: String, in range: ClosedRange<Int>) -> Located<Int>? {
+        guard let node else { return nil }
+        var text = node.scalar?.string ?? ""
+        if text.last == "%" { text.removeLast() }
+        while text.last == " " { text.removeLast() }
+        guard let value = Int(text), range.contains(value) else {
+            diagnostics.error(
+                node.position, "\(what) is \(node.shape)",
+                mend: "write a percentage from \(range.lowerBound)% to \(range.upperBound)%")
+            return nil
+        }
+        return Located(value, node.position)
+    }
+
     /// A duration such as 500ms, 5s or 2m, in milliseconds; at most a day.
     func duration(_ node: Node?, _ what: String) -> Located<Int>? {
         guard let node else { return nil }
-        let text = node.scalar?.string ?? ""
-        let digits = text.prefix { ("0"..."9").contains($0) || $0 == "." }
-        let unit: Double? =
-            switch text.dropFirst(digits.count) {
-            case "ms": 1
-            case "s": 1000
-            case "m", "min": 60_000
-            case "h": 3_600_000
-            case "" where digits == "0": 1
-            default: nil
-            }
-        guard let unit, let number = Double(digits), number * unit <= 86_400_000 else {
-            diagnostics.error(
-                node.position, "\(what) is \(node.shape)", mend: "write a duration such as 500ms, 5s or 2m; at most 24h"
-            )
+        guard let milliseconds = DurationText.milliseconds(node.scalar?.string ?? "") else {
+            diagnostics.error(node.position, "\(what) is \(node.shape)", mend: DurationText.mend)
             return nil
         }
-        return Located(Int((number * unit).rounded()), node.position)
+        return Located(milliseconds, node.position)
     }
 
     /// An address with or without the length of its prefix.

@@ -98,9 +98,11 @@ extension PlanBuilder {
         case .tie(let first, let second): references = [second, first]
         case .noTargets(let entry), .entryInterface(let entry, _), .mixedFamilies(let entry),
             .rewriteAcrossFamilies(let entry, _), .rewriteOfPrefix(let entry, _), .portsWithoutProtocol(let entry),
-            .counter(let entry, _):
+            .counter(let entry, _), .entryGroup(let entry, _), .tooManyChoices(let entry):
             references = [entry]
-        case .macAddress, .address, .tooManyInterfaces, .mtu, .interface, .neighbourTwice, .sourceTwice: references = []
+        case .macAddress, .address, .tooManyInterfaces, .mtu, .interface, .neighbourTwice, .sourceTwice,
+            .tooManyGroups, .group:
+            references = []
         }
         if case .tie(let first, let second) = problem {
             let (left, right) = (origins[first.index], origins[second.index])

@@ -71,6 +71,14 @@ public struct TCPView: ~Escapable {
     public static let minimumLength = 20
     /// Offset of the checksum.
     public static let checksumOffset = 16
+    /// Flag: no more data from the sender.
+    public static let fin: UInt8 = 0x01
+    /// Flag: the beginning of a connection.
+    public static let syn: UInt8 = 0x02
+    /// Flag: the connection is no more.
+    public static let rst: UInt8 = 0x04
+    /// Flag: the acknowledgment number counts.
+    public static let ack: UInt8 = 0x10
 
     @usableFromInline let bytes: RawSpan
     @usableFromInline let offset: Int

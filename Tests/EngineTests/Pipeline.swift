@@ -22,8 +22,8 @@ final class Pipeline {
         counters = .allocate(byteCount: layout.size, alignment: 4_096)
         counters.initializeMemory(as: UInt8.self, repeating: 0, count: layout.size)
         layout.initialize(counters)
-        neighbourMemory = .allocate(byteCount: NeighbourTable.size, alignment: 64)
-        neighbourMemory.initializeMemory(as: UInt8.self, repeating: 0, count: NeighbourTable.size)
+        neighbourMemory = .allocate(byteCount: NeighbourTable.memorySize, alignment: 64)
+        neighbourMemory.initializeMemory(as: UInt8.self, repeating: 0, count: NeighbourTable.memorySize)
         neighbours = NeighbourTable(memory: neighbourMemory)
         neighbours.initialize()
         published = try PublishedTable(snapshot: snapshot, counters: counters, layout: layout)
@@ -62,6 +62,8 @@ final class Pipeline {
     func entry(_ counter: Int) -> TrafficCount { reader.entry(counter) }
 
     func interface(_ index: Int) -> InterfaceCount { reader.interface(index) }
+
+    var heartbeats: UInt64 { reader.heartbeats() }
 }
 
 /// DESIGN's picture: customers, inspection, inspected, servers.

@@ -89,7 +89,7 @@ private final class MemoryEngine {
         let layout = CounterLayout(workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount)
         let counters = allocate(layout.size)
         layout.initialize(counters)
-        let known = allocate(NeighbourTable.size)
+        let known = allocate(NeighbourTable.memorySize)
         let neighbours = NeighbourTable(memory: known)
         neighbours.initialize()
         let published = try PublishedTable(snapshot: snapshot, counters: counters, layout: layout)

@@ -11,9 +11,7 @@ extension Snapshot {
             for packet in packets {
                 for station in stations {
                     if case .forward(let index) = decide(packet, sourceMAC: station, receivedInterface: interface) {
-                        for copy in entry(index).targets {
-                            seen += self.interface(target(copy).interface).mtu > 0 ? 1 : 0
-                        }
+                        seen += follow(entry(index).targets, packet)
                     }
                 }
                 seen += answersNeighbour(for: packet.destination, on: interface) ? 1 : 0
@@ -27,7 +25,26 @@ extension Snapshot {
             for station in stations { seen += isOwnMAC(station, on: interface) ? 1 : 0 }
         }
         for index in 0..<entryCount {
-            for copy in entry(index).targets { seen += target(copy).interface < interfaceCount ? 1 : 0 }
+            for copy in allTargets(entry(index).targets) { seen += copy.interface < interfaceCount ? 1 : 0 }
+        }
+        return seen
+    }
+
+    /// Goes where the engine would.
+    private func follow(_ hops: Range<Int>, _ packet: FlowFields) -> Int {
+        var seen = 0
+        for index in hops {
+            switch hop(index) {
+            case .target(let target): seen += interface(target.interface).mtu > 0 ? 1 : 0
+            case .hops(let hops): seen += downAnswer(index) == nil ? follow(hops, packet) : 1
+            case .instance(let choice):
+                let members =
+                    switch decide(choice, packet) {
+                    case .member(let member): [member]
+                    case .drains(_, let member, let new): [member, new]
+                    }
+                for member in members { seen += interface(target(choice, member: member).interface).mtu > 0 ? 1 : 0 }
+            }
         }
         return seen
     }

@@ -45,6 +45,32 @@ extension Forwarder {
         return sent ? nil : .toTheEngine
     }
 
+    /// Tells the sender of a frame that its application takes no more, as the file has it.
+    mutating func tell(
+        _ answer: DownAnswer, about frame: ReceivedFrame, to interface: Int, _ sender: Sender,
+        into writes: inout WriteList
+    ) {
+        switch answer {
+        case .silence: return
+        case .unreachable: break
+        case .reset:
+            guard fields.transportProtocol == IPProtocol.tcp, fields.fragment == .whole, !fields.hasQuoted else { break }
+            guard sender.mayBeAnswered, errorBucket.take(now: now) else {
+                counters.countDrop(sender.mayBeAnswered ? .errorRateLimited : .errorForbidden)
+                return
+            }
+            let octets = UnsafeRawBufferPointer(
+                start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
+            let fields = self.fields
+            let sent = compose(TCPReset.maximumFrameLength, to: interface, into: &writes) { span in
+                TCPReset.write(into: &span, answering: octets.bytes, fields, from: fields.destinationMAC)
+            }
+            if !sent { counters.countDrop(.errorForbidden) }
+            return
+        }
+        sendError(.hostUnreachable(fields.family), about: frame, to: interface, sender, into: &writes)
+    }
+
     /// Sends an ICMP error about a frame back to where it came from, unless a rule or the rate forbids it.
     ///
     /// - Parameter source: Whom it comes from; the engine's own address where it is left out.

@@ -9,57 +9,110 @@ extension Forwarder {
         _ frame: ReceivedFrame, _ entry: EntryRecord, from interface: Int, sender: Sender, into writes: inout WriteList
     ) {
         var errorSent = false
-        for index in entry.targets {
-            let target = table.target(index)
-            let hop = nextHop(target)
-            if let only {
-                guard let hop, target.interface == only.interface, hop == only.address else { continue }
-            }
-            let mtu = table.interface(target.interface).mtu
-            if packetLength > mtu {
-                if target.system == .passiveApplication {
-                    counters.countDrop(.copyTooBig)
-                    continue
-                }
-                if fields.dontFragment || offload.isSegmented {
-                    counters.countDrop(.tooBig)
-                    if !errorSent {
-                        sendError(
-                            .packetTooBig(fields.family, mtu: mtu), about: frame, to: interface, sender, into: &writes)
-                    }
+        copy(frame, entry, to: entry.targets, from: interface, sender, &errorSent, into: &writes)
+    }
+
+    /// Sends a copy by every one of some hops.
+    private mutating func copy(
+        _ frame: ReceivedFrame, _ entry: EntryRecord, to hops: Range<Int>, from interface: Int, _ sender: Sender,
+        _ errorSent: inout Bool, into writes: inout WriteList
+    ) {
+        for index in hops {
+            switch table.hop(index) {
+            case .target(let target):
+                copy(frame, entry, target, from: interface, sender, &errorSent, into: &writes)
+            case .instance(let choice):
+                let target = table.target(choice, member: member(choice, of: frame, entry))
+                copy(frame, entry, target, from: interface, sender, &errorSent, into: &writes)
+            case .hops(let hops):
+                if let answer = table.downAnswer(index) {
+                    counters.countDrop(.applicationDown)
+                    if !errorSent, only == nil { tell(answer, about: frame, to: interface, sender, into: &writes) }
                     errorSent = true
-                    continue
+                } else {
+                    copy(frame, entry, to: hops, from: interface, sender, &errorSent, into: &writes)
                 }
             }
-            let destination: MACAddress
-            if let hop {
-                switch resolve(hop, for: target, of: frame, from: interface, into: &writes) {
-                case .found(let mac): destination = mac
-                case .waits:
-                    wait(frame, entry, index, hop, from: interface)
-                    continue
-                case .unreachable(let reason):
-                    counters.countDrop(reason)
-                    if !errorSent, target.system != .passiveApplication, reason == .neighbourUnresolved {
-                        sendError(.hostUnreachable(fields.family), about: frame, to: interface, sender, into: &writes)
-                        errorSent = true
-                    }
-                    continue
+        }
+    }
+
+    /// The instance that a packet goes to.
+    private func member(_ choice: InstanceChoice, of frame: ReceivedFrame, _ entry: EntryRecord) -> Int {
+        // The flow as it is outside of an application whose address it has just lost.
+        var flow = fields.lookupFlow
+        if let source = entry.rewriteSource { flow.source = source }
+        switch table.decide(choice, flow) {
+        case .member(let member): return member
+        case .drains(let slot, let member, let new):
+            let moves = drains.moves(slot, of: choice.group, opens: opensConnection(frame))
+            return moves ? new : member
+        }
+    }
+
+    /// True for the first segment of a TCP connection (RFC 9293, section 3.5): SYN without ACK.
+    private func opensConnection(_ frame: ReceivedFrame) -> Bool {
+        guard fields.transportProtocol == IPProtocol.tcp, fields.fragment == .whole, !fields.hasQuoted else {
+            return false
+        }
+        let octets = UnsafeRawBufferPointer(
+            start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
+        guard let segment = TCPView(octets.bytes, at: fields.transportOffset) else { return false }
+        return segment.flags & (TCPView.syn | TCPView.ack) == TCPView.syn
+    }
+
+    /// One copy to one place.
+    private mutating func copy(
+        _ frame: ReceivedFrame, _ entry: EntryRecord, _ target: TargetRecord, from interface: Int, _ sender: Sender,
+        _ errorSent: inout Bool, into writes: inout WriteList
+    ) {
+        let hop = nextHop(target)
+        if let only {
+            guard let hop, target.interface == only.interface, hop == only.address else { return }
+        }
+        let mtu = table.interface(target.interface).mtu
+        if packetLength > mtu {
+            if target.system == .passiveApplication {
+                counters.countDrop(.copyTooBig)
+                return
+            }
+            if fields.dontFragment || offload.isSegmented {
+                counters.countDrop(.tooBig)
+                if !errorSent {
+                    sendError(
+                        .packetTooBig(fields.family, mtu: mtu), about: frame, to: interface, sender, into: &writes)
                 }
-            } else if case .mac(let mac) = target.address {
-                destination = mac
-            } else {
-                continue
+                errorSent = true
+                return
             }
-            guard writes.hasRoom else {
-                counters.countDrop(.tapFull)
-                continue
+        }
+        let destination: MACAddress
+        if let hop {
+            switch resolve(hop, for: target, of: frame, from: interface, into: &writes) {
+            case .found(let mac): destination = mac
+            case .waits:
+                wait(frame, for: hop, on: target.interface, from: interface)
+                return
+            case .unreachable(let reason):
+                counters.countDrop(reason)
+                if !errorSent, target.system != .passiveApplication, reason == .neighbourUnresolved {
+                    sendError(.hostUnreachable(fields.family), about: frame, to: interface, sender, into: &writes)
+                    errorSent = true
+                }
+                return
             }
-            if packetLength > mtu {
-                fragment(frame, entry, target, to: destination, mtu: mtu, into: &writes)
-            } else {
-                copy(frame, entry, target, to: destination, into: &writes)
-            }
+        } else if case .mac(let mac) = target.address {
+            destination = mac
+        } else {
+            return
+        }
+        guard writes.hasRoom else {
+            counters.countDrop(.tapFull)
+            return
+        }
+        if packetLength > mtu {
+            fragment(frame, entry, target, to: destination, mtu: mtu, into: &writes)
+        } else {
+            copy(frame, entry, target, to: destination, into: &writes)
         }
     }
 
@@ -75,18 +128,13 @@ extension Forwarder {
 
     /// Keeps the frame until its neighbour answers: once, even where several copies go there.
     private mutating func wait(
-        _ frame: ReceivedFrame, _ entry: EntryRecord, _ index: Int, _ hop: IPAddress, from interface: Int
+        _ frame: ReceivedFrame, for hop: IPAddress, on interface: Int, from receivedInterface: Int
     ) {
         guard only == nil else {
             counters.countDrop(.neighbourUnresolved)
             return
         }
-        let target = table.target(index)
-        for before in entry.targets.lowerBound..<index {
-            let other = table.target(before)
-            if other.interface == target.interface, nextHop(other) == hop { return }
-        }
-        if !pending.keep(frame, from: interface, for: hop, on: target.interface) {
+        if !pending.keep(frame, frameNumber, from: receivedInterface, for: hop, on: interface) {
             counters.countDrop(.neighbourQueueFull)
         }
     }

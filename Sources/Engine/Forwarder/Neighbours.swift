@@ -69,8 +69,7 @@ extension Forwarder {
             case .forward(let entry) = table.decide(
                 fields.lookupFlow, from: sender, receivedInterface: slot.receivedInterface)
         else { return }
-        for target in table.entry(entry).targets {
-            let target = table.target(target)
+        for target in table.allTargets(table.entry(entry).targets) {
             guard target.interface == slot.interface, target.system != .passiveApplication else { continue }
             sendError(.hostUnreachable(fields.family), about: frame, to: slot.receivedInterface, sender, into: &writes)
             return

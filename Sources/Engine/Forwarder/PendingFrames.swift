@@ -25,6 +25,8 @@ struct PendingFrames: ~Copyable {
         var state = State.free
         var receivedInterface = 0
         var length = 0
+        /// Which of the worker's frames it is.
+        var number: UInt64 = 0
         /// The neighbour: its interface and address.
         var interface = 0
         var address = IPAddress(ipv4: 0)
@@ -57,9 +59,11 @@ struct PendingFrames: ~Copyable {
         return ReceivedFrame(start: memory + offset, length: slots[index].length)
     }
 
-    /// Keeps a copy of a frame; false where there is no room for it.
+    /// Keeps a copy of a frame, once for each neighbour; false where there is no room for it.
+    ///
+    /// - Parameter number: Which of the worker's frames it is.
     mutating func keep(
-        _ frame: ReceivedFrame, from receivedInterface: Int, for address: IPAddress, on interface: Int
+        _ frame: ReceivedFrame, _ number: UInt64, from receivedInterface: Int, for address: IPAddress, on interface: Int
     ) -> Bool {
         let small = frame.length <= Self.smallSize
         var free: Int?
@@ -68,13 +72,14 @@ struct PendingFrames: ~Copyable {
             if slots[index].state == .free {
                 if free == nil, small == (index < Self.smallFrames) { free = index }
             } else if slots[index].interface == interface, slots[index].address == address {
+                if slots[index].number == number, slots[index].state == .waiting { return true }
                 same &+= 1
             }
         }
         guard let free, same < Self.framesPerNeighbour, frame.length <= frameSlotSize else { return false }
         slots[free] = Slot(
-            state: .waiting, receivedInterface: receivedInterface, length: frame.length, interface: interface,
-            address: address)
+            state: .waiting, receivedInterface: receivedInterface, length: frame.length, number: number,
+            interface: interface, address: address)
         self.frame(free).start.copyMemory(from: frame.start, byteCount: frame.length)
         waiting &+= 1
         return true

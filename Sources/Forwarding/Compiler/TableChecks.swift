@@ -9,6 +9,7 @@ struct TableChecks {
         self.table = table
         checkInterfaces()
         checkNodes()
+        checkGroups()
         checkEntries()
     }
 
@@ -103,6 +104,53 @@ struct TableChecks {
         }
     }
 
+    private mutating func checkGroups() {
+        if table.groups.count > Layout.maximumGroups { problems.append(.tooManyGroups(table.groups.count)) }
+        for group in table.groups {
+            let members = group.members
+            if !(1...Layout.maximumMembers).contains(members.count) {
+                problems.append(.group(group.name, "there are \(members.count), and 1…4096 can be"))
+            }
+            if Set(members.map(\.name)).count != members.count {
+                problems.append(.group(group.name, "two have one name"))
+            }
+            for member in members where !(0...1_000).contains(member.weight) {
+                problems.append(.group(group.name, "a weight of \(member.weight) is not in 0…1000"))
+            }
+        }
+    }
+
+    /// Checks hops and what they choose between.
+    ///
+    /// - Returns: How deep choices hold each other, and the most copies that are made.
+    private mutating func check(_ hops: [Hop], _ entry: Entry, _ index: Int) -> (depth: Int, copies: Int) {
+        var (depth, copies) = (0, 0)
+        for hop in hops {
+            switch hop {
+            case .target(let target):
+                check(target, entry, index)
+                copies += 1
+            case .instance(let group, let targets, let otherwise):
+                if !table.groups.indices.contains(group) || table.groups[group].members.count != targets.count {
+                    problems.append(.entryGroup(table.entries.reference(index), group: group))
+                }
+                for target in targets { check(target, entry, index) }
+                var down = (depth: 0, copies: 1)
+                if case .hops(let hops) = otherwise { down = check(hops, entry, index) }
+                depth = max(depth, down.depth + 1)
+                copies += max(1, down.copies)
+            case .whether(let group, let up, let down):
+                if !table.groups.indices.contains(group) {
+                    problems.append(.entryGroup(table.entries.reference(index), group: group))
+                }
+                let (first, second) = (check(up, entry, index), check(down, entry, index))
+                depth = max(depth, first.depth + 1, second.depth + 1)
+                copies += max(first.copies, second.copies)
+            }
+        }
+        return (depth, copies)
+    }
+
     private mutating func checkEntries() {
         var counters: Set<Int> = []
         counters.reserveCapacity(table.entries.count)
@@ -123,8 +171,11 @@ struct TableChecks {
                 problems.append(.portsWithoutProtocol(reference()))
             }
             if let rewrite = entry.rewriteSource { requireRewrite(rewrite, entry, index) }
-            if entry.targets.isEmpty { problems.append(.noTargets(reference())) }
-            for target in entry.targets { check(target, entry, index) }
+            if entry.hops.isEmpty { problems.append(.noTargets(reference())) }
+            let (depth, copies) = check(entry.hops, entry, index)
+            if depth > Layout.maximumDepth || copies > Layout.maximumCopies {
+                problems.append(.tooManyChoices(reference()))
+            }
         }
     }
 

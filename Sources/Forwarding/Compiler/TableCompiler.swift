@@ -9,6 +9,11 @@ public enum TableCompiler {
     ///   - generation: The number that the table is published under.
     /// - Throws: All that is wrong with the table at once, ties among its entries too.
     public static func compile(_ table: ForwardingTable, generation: UInt64) throws(TableError) -> [UInt8] {
+        try CompiledTable(table).bytes(generation: generation)
+    }
+
+    /// The sections of a table's snapshot.
+    static func image(of table: ForwardingTable) throws(TableError) -> SnapshotImage {
         let checks = TableChecks(table)
         let sources = PrefixSet(table.entries.map(\.source))
         let destinations = PrefixSet(table.entries.map(\.destination))
@@ -16,7 +21,7 @@ public enum TableCompiler {
         let problems = checks.problems + groups.problems
         guard problems.isEmpty else { throw TableError(problems: problems) }
         var image = SnapshotImage()
-        image.generation = generation
+        image.heartbeatToken = table.heartbeatToken
         image.counterCount = (table.entries.lazy.map(\.counter).max() ?? -1) + 1
         addInterfaces(table, groups, to: &image)
         addNeighbours(table, to: &image)
@@ -26,8 +31,11 @@ public enum TableCompiler {
         image[.groups] = groups.groups
         image[.intervals] = groups.intervals
         image[.fragments] = groups.fragments
-        addEntries(table, to: &image)
-        return image.bytes
+        var hops = HopTable(table)
+        image[.entries] = hops.entries()
+        image[.targets] = hops.targets
+        image.setGroups(table.groups)
+        return image
     }
 
     /// The interfaces, their addresses, and the table of MAC addresses.
@@ -147,38 +155,5 @@ public enum TableCompiler {
             claims[word] = key
         }
         image[.claims] = claims.words
-    }
-
-    private static func addEntries(_ table: ForwardingTable, to image: inout SnapshotImage) {
-        var entries: [UInt64] = []
-        var targets: [UInt64] = []
-        entries.reserveCapacity(table.entries.count * 4)
-        targets.reserveCapacity(table.entries.count * 4)
-        for entry in table.entries {
-            let direction: UInt32 = entry.direction == .request ? 0 : 1
-            let kind: UInt32 = entry.kind == .sequencing ? 0 : 2
-            let family = UInt32(entry.rewriteSource?.family.rawValue ?? 0) << 8
-            entries.append(UInt64(low: targets.count / 4, high: entry.targets.count))
-            entries.append(UInt64(low: UInt32(entry.counter), high: direction | kind | family))
-            entries.append(entry.rewriteSource?.high ?? 0)
-            entries.append(entry.rewriteSource?.low ?? 0)
-            for target in entry.targets {
-                var (shape, network, mac) = (Layout.kindMAC, IPAddress?.none, UInt64(0))
-                switch target.address {
-                case .mac(let address): mac = address.bits
-                case .network(let address): (shape, network) = (Layout.kindNetwork, address)
-                case .neighbour(let via): (shape, network) = (Layout.kindNeighbour, via)
-                }
-                let head =
-                    UInt32(shape) | UInt32(target.system.rawValue) << 8
-                    | UInt32(network?.family.rawValue ?? 0) << 16
-                targets.append(UInt64(low: UInt32(target.interface), high: head))
-                targets.append((target.sourceMAC ?? table.interfaces[target.interface].mac).bits)
-                targets.append(network?.high ?? 0)
-                targets.append(network?.low ?? mac)
-            }
-        }
-        image[.entries] = entries
-        image[.targets] = targets
     }
 }

@@ -37,6 +37,12 @@ public struct Snapshot: @unchecked Sendable {
     @usableFromInline let fragments: Int
     @usableFromInline let entries: Int
     @usableFromInline let targets: Int
+    @usableFromInline let instanceGroups: Int
+    @usableFromInline let instanceSlots: Int
+    /// The last eight octets (big-endian) of the health checks' own packets; 0: there are none.
+    public let heartbeatToken: UInt64
+    /// The number of groups of instances.
+    public let groupCount: Int
 
     /// Checks every offset, count and index of `bytes`, in time that grows with their number.
     ///
@@ -69,6 +75,10 @@ public struct Snapshot: @unchecked Sendable {
         fragments = layout.offset(.fragments)
         entries = layout.offset(.entries)
         targets = layout.offset(.targets)
+        instanceGroups = layout.offset(.instanceGroups)
+        instanceSlots = layout.offset(.instanceSlots)
+        heartbeatToken = layout.heartbeatToken
+        groupCount = layout.count(.instanceGroups)
     }
 
     @inlinable @inline(__always)
@@ -104,7 +114,7 @@ public struct Snapshot: @unchecked Sendable {
             kind: flags >> 33 & 1 == 0 ? .sequencing : .distribution)
     }
 
-    /// The copy at `index`, one of an `EntryRecord`'s `targets`.
+    /// The copy at `index`, which `hop` told to be one place.
     @inlinable
     public func target(_ index: Int) -> TargetRecord {
         let record = targets &+ index &* 32

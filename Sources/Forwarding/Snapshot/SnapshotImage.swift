@@ -1,11 +1,14 @@
 import Wire
 
 /// The sections of a snapshot under construction.
-struct SnapshotImage {
+struct SnapshotImage: Sendable {
     var generation: UInt64 = 0
     var counterCount = 0
+    var heartbeatToken: UInt64 = 0
     /// For each family the first address of the engine's that is not link-local, by its place among the addresses.
     var fallback: [AddressFamily: UInt32] = [:]
+    /// The slots that are in the image, by their groups.
+    var dealtGroups: [InstanceGroup: GroupSlots] = [:]
     private var sections = [[UInt64]](repeating: [], count: Section.allCases.count)
 
     subscript(section: Section) -> [UInt64] {
@@ -19,7 +22,7 @@ struct SnapshotImage {
         var preamble: [UInt64] = [
             Layout.magic, UInt64(low: Layout.version, high: UInt32(Section.allCases.count)), generation, UInt64(size),
             UInt64(counterCount), UInt64(low: fallback[.ipv4] ?? Layout.none, high: fallback[.ipv6] ?? Layout.none),
-            0, 0,
+            heartbeatToken, 0,
         ]
         var offset = Layout.preambleSize
         for section in Section.allCases {

@@ -2,7 +2,8 @@
 /// starts at a multiple of 8 octets from the snapshot's first.
 ///
 /// ```
-/// header        magic, version | sections<<32, generation, size, counters, fallback4 | fallback6<<32, 0, 0
+/// header        magic, version | sections<<32, generation, size, counters, fallback4 | fallback6<<32,
+///               heartbeat token, 0
 /// section table (offset, count) for each section, 8 octets each
 /// ```
 @usableFromInline
@@ -38,16 +39,24 @@ enum Section: Int, CaseIterable, Sendable {
     /// firstTarget | targets<<32; counter | flags<<32; high; low of the rewritten source.
     case entries
     /// interface | kind<<32 | system<<40 | family<<48; source MAC; high; low (of the address, or the MAC in low).
+    /// Of a choice between instances: group | kind<<32 | answer<<40; first of the members' targets | count<<32; first of
+    /// the hops while it is down | count<<32; 0. Of two ways: group | kind<<32; first | count<<32 of the hops while it is
+    /// up, and while it is down; 0. What a record refers to by way of hops stands behind it.
     case targets
+    /// members | flags<<32 (hashing<<8); seed; first slot record | first slot record for what is new<<32; the one member
+    /// that has all slots | the one for what is new<<32.
+    case instanceGroups
+    /// Four members of 16 bits for four slots that follow each other; a table has 16,384 of these.
+    case instanceSlots
 
     /// The octets of one record.
     @inlinable
     var stride: Int {
         switch self {
-        case .sourcePrefixes, .destinationPrefixes, .claimedPrefixes, .claims, .fragments: 8
+        case .sourcePrefixes, .destinationPrefixes, .claimedPrefixes, .claims, .fragments, .instanceSlots: 8
         case .groupSlots, .intervals: 16
         case .addresses, .macs, .prefixSlots: 24
-        case .interfaces, .addressSlots, .groups, .entries, .targets: 32
+        case .interfaces, .addressSlots, .groups, .entries, .targets, .instanceGroups: 32
         case .scopes: 96
         case .prefixIndexes: 160
         }
@@ -60,7 +69,7 @@ enum Layout {
     /// "TAPLINE" and a zero octet.
     @usableFromInline static let magic: UInt64 = 0x0045_4E49_4C50_4154
     /// Raised with every change of the layout: a snapshot of another version is refused.
-    @usableFromInline static let version: UInt32 = 1
+    @usableFromInline static let version: UInt32 = 2
     /// Octets of the header before the section table.
     @usableFromInline static let headerSize = 64
     /// Octets of the header and the section table.
@@ -90,6 +99,24 @@ enum Layout {
     @usableFromInline static let kindMAC: UInt8 = 1
     @usableFromInline static let kindNetwork: UInt8 = 2
     @usableFromInline static let kindNeighbour: UInt8 = 3
+    /// Not a send address: a choice between the instances of a group, and between two ways.
+    @usableFromInline static let kindInstance: UInt8 = 4
+    @usableFromInline static let kindWhether: UInt8 = 5
+    /// Of a choice whose group is down: its hops, instead of a `DownAnswer`.
+    @usableFromInline static let answerHops: UInt8 = .max
+    /// How deep choices may hold each other.
+    static let maximumDepth = 64
+    /// The most copies of one packet.
+    static let maximumCopies = 4_096
+
+    // Bits of an instance group's flags.
+    @usableFromInline static let groupDown: UInt32 = 1
+    @usableFromInline static let groupDrains: UInt32 = 2
+    /// The most groups and members.
+    static let maximumGroups = 1_024
+    static let maximumMembers = 4_096
+    /// Slot records of one table.
+    @usableFromInline static let slotRecords = 16_384
 
     @inlinable @inline(__always)
     static func mix(_ value: UInt64) -> UInt64 {

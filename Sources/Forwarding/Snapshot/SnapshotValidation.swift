@@ -34,6 +34,7 @@ extension SnapshotError: CustomStringConvertible {
 struct CheckedLayout {
     var generation: UInt64 = 0
     var counterCount = 0
+    var heartbeatToken: UInt64 = 0
     var offsets = [Int](repeating: 0, count: Section.allCases.count)
     var counts = [Int](repeating: 0, count: Section.allCases.count)
 
@@ -51,6 +52,8 @@ struct SnapshotValidation {
         var validation = SnapshotValidation(bytes: bytes)
         try validation.checkSections()
         try validation.checkInterfaces()
+        try validation.checkInstanceGroups()
+        try validation.checkTargets()
         try validation.checkEntries()
         try validation.checkHashTables()
         try validation.checkPrefixes()
@@ -60,19 +63,19 @@ struct SnapshotValidation {
 
     // MARK: Reading
 
-    private func word(_ offset: Int) -> UInt64 { bytes.load(fromByteOffset: offset, as: UInt64.self) }
+    func word(_ offset: Int) -> UInt64 { bytes.load(fromByteOffset: offset, as: UInt64.self) }
 
-    private func word(_ section: Section, _ index: Int, _ field: Int) -> UInt64 {
+    func word(_ section: Section, _ index: Int, _ field: Int) -> UInt64 {
         word(layout.offset(section) &+ index &* section.stride &+ field &* 8)
     }
 
-    private func halves(_ section: Section, _ index: Int, _ field: Int) -> (low: Int, high: Int) {
+    func halves(_ section: Section, _ index: Int, _ field: Int) -> (low: Int, high: Int) {
         let word = word(section, index, field)
         return (Int(word & 0xFFFF_FFFF), Int(word >> 32))
     }
 
     /// Calls `isSound` with the index of every record, and throws at the first that is not.
-    private func all(_ section: Section, _ isSound: (Int) -> Bool) throws(SnapshotError) {
+    func all(_ section: Section, _ isSound: (Int) -> Bool) throws(SnapshotError) {
         for index in 0..<layout.count(section) where !isSound(index) {
             throw .record(section: section.rawValue, index: index)
         }
@@ -87,7 +90,7 @@ struct SnapshotValidation {
         }
     }
 
-    private func range(_ halves: (low: Int, high: Int), fits section: Section) -> Bool {
+    func range(_ halves: (low: Int, high: Int), fits section: Section) -> Bool {
         halves.low + halves.high <= layout.count(section)
     }
 
@@ -105,6 +108,7 @@ struct SnapshotValidation {
         layout.generation = word(16)
         guard word(32) <= 1 << 24 else { throw .notASnapshot }
         layout.counterCount = Int(word(32))
+        layout.heartbeatToken = word(48)
         for section in Section.allCases {
             let offset = word(Layout.headerSize + section.rawValue * 16)
             let count = word(Layout.headerSize + section.rawValue * 16 + 8)
@@ -146,18 +150,6 @@ struct SnapshotValidation {
             let family = flags >> 8 & 0xFF
             return targets.high > 0 && range(targets, fits: .targets) && counter < layout.counterCount
                 && flags & 0xFF < 4 && [0, 4, 6].contains(family) && flags >> 16 == 0
-        }
-        try all(.targets) { index in
-            let (interface, head) = halves(.targets, index, 0)
-            let (kind, system, family) = (UInt8(head & 0xFF), UInt8(head >> 8 & 0xFF), head >> 16)
-            let familyFits =
-                switch kind {
-                case Layout.kindMAC: family == 0
-                case Layout.kindNetwork: family == 4 || family == 6
-                case Layout.kindNeighbour: family == 0 || family == 4 || family == 6
-                default: false
-                }
-            return interface < layout.count(.interfaces) && familyFits && DestinationSystemType(rawValue: system) != nil
         }
     }
 

@@ -51,7 +51,7 @@ private final class ForwarderRig {
     private var worker: Worker<MemoryFrameIO>
     private let snapshot: Snapshot
     private let neighbours: NeighbourTable
-    private let neighbourMemory = ExactOctets(count: NeighbourTable.size)
+    private let neighbourMemory = ExactOctets(count: NeighbourTable.memorySize)
     private let counters: ExactOctets
     private let memory: ExactOctets
     private var reader = CounterReader()

@@ -1,0 +1,101 @@
+/// A table, checked and compiled, whose groups can change without compiling the rest again: what is up and down of an
+/// application's instances reaches the engines in the time that copying takes.
+public struct CompiledTable: Sendable {
+    private var image: SnapshotImage
+    /// One more than the highest index of a counter.
+    public var counterCount: Int { image.counterCount }
+    /// The groups as they are in the bytes.
+    public private(set) var groups: [InstanceGroup]
+
+    /// - Throws: All that is wrong with the table at once.
+    public init(_ table: ForwardingTable) throws(TableError) {
+        image = try TableCompiler.image(of: table)
+        groups = table.groups
+    }
+
+    /// Takes other availabilities, weights and priorities of the same groups with the same members.
+    ///
+    /// - Returns: False where they are others, and nothing was changed: the table is to be compiled anew.
+    public mutating func setGroups(_ changed: [InstanceGroup]) -> Bool {
+        let isSame =
+            changed.count == groups.count
+            && zip(changed, groups).allSatisfy { $0.members.map(\.name) == $1.members.map(\.name) }
+        guard isSame else { return false }
+        image.setGroups(changed)
+        groups = changed
+        return true
+    }
+
+    /// The bytes that engines read through a `Snapshot`: the same for the same table and generation.
+    ///
+    /// - Parameter generation: The number that the table is published under.
+    public func bytes(generation: UInt64) -> [UInt8] {
+        var image = image
+        image.generation = generation
+        return image.bytes
+    }
+}
+
+extension SnapshotImage {
+    /// Replaces the groups, and deals out the slots of those that are not as they were.
+    mutating func setGroups(_ groups: [InstanceGroup]) {
+        self[.instanceGroups] = []
+        self[.instanceSlots] = []
+        var dealt: [InstanceGroup: GroupSlots] = [:]
+        for group in groups {
+            let slots = dealtGroups[group] ?? GroupSlots(group)
+            dealt[group] = slots
+            var flags = UInt32(group.hashing.rawValue) << 8
+            if group.isDown { flags |= Layout.groupDown }
+            if slots.new != nil { flags |= Layout.groupDrains }
+            let now = add(slots.now)
+            let new = slots.new.map { add($0) } ?? now
+            self[.instanceGroups] += [
+                UInt64(low: UInt32(group.members.count), high: flags), group.seed,
+                UInt64(low: now.first, high: new.first), UInt64(low: now.sole, high: new.sole),
+            ]
+        }
+        dealtGroups = dealt
+    }
+
+    /// Adds a table of slots, unless one member has them all.
+    private mutating func add(_ slots: DealtSlots) -> (first: UInt32, sole: UInt32) {
+        switch slots {
+        case .sole(let member): return (Layout.none, member == SlotTable.nobody ? Layout.none : UInt32(member))
+        case .words(let words):
+            let first = UInt32(self[.instanceSlots].count)
+            self[.instanceSlots] += words
+            return (first, Layout.none)
+        }
+    }
+}
+
+/// The slots of one table as a snapshot has them.
+enum DealtSlots: Sendable {
+    /// One member has all.
+    case sole(UInt16)
+    /// Four members in each word.
+    case words([UInt64])
+
+    init(_ table: SlotTable) {
+        if let sole = table.sole {
+            self = .sole(sole)
+            return
+        }
+        self = .words(
+            table.owners.withUnsafeBytes { bytes in
+                (0..<Layout.slotRecords).map { bytes.load(fromByteOffset: $0 * 8, as: UInt64.self) }
+            })
+    }
+}
+
+/// The slots of a group: as they are, and for what is new where somebody drains.
+struct GroupSlots: Sendable {
+    let now: DealtSlots
+    let new: DealtSlots?
+
+    init(_ group: InstanceGroup) {
+        now = DealtSlots(group.slots())
+        new = group.slotsForNew().map { DealtSlots($0) }
+    }
+}

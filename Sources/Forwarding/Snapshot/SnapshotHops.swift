@@ -1,0 +1,108 @@
+import Wire
+
+/// Where one copy goes, as the engine reads it.
+public enum HopRecord: Sendable {
+    /// To one place.
+    case target(TargetRecord)
+    /// To an instance of a group.
+    case instance(InstanceChoice)
+    /// To these hops: what a group's state decides has been decided.
+    case hops(Range<Int>)
+}
+
+/// A choice between the instances of a group.
+public struct InstanceChoice: Sendable {
+    /// The index of the group.
+    public let group: Int
+    /// The index of the first member's target.
+    @usableFromInline let first: Int
+
+    @inlinable
+    init(group: Int, first: Int) {
+        self.group = group
+        self.first = first
+    }
+}
+
+/// What a group says about one packet.
+public enum InstanceDecision: Sendable, Hashable {
+    /// The member that it goes to.
+    case member(Int)
+    /// The slot's member drains: it keeps what it has, and the other one gets what begins.
+    case drains(slot: Int, member: Int, new: Int)
+}
+
+extension Snapshot {
+    /// The hop at `index`, one of an `EntryRecord`'s `targets` or of a hop's own.
+    @inlinable @inline(__always)
+    public func hop(_ index: Int) -> HopRecord {
+        let record = targets &+ index &* 32
+        let head = word(record)
+        let kind = UInt8(truncatingIfNeeded: head >> 32)
+        if kind < Layout.kindInstance { return .target(target(index)) }
+        let group = Int(Self.lowHalf(head))
+        let isDown = Self.highHalf(word(instanceGroups &+ group &* 32)) & Layout.groupDown != 0
+        if kind == Layout.kindInstance, !isDown {
+            return .instance(InstanceChoice(group: group, first: Int(Self.lowHalf(word(record &+ 8)))))
+        }
+        let range = word(isDown ? record &+ 16 : record &+ 8)
+        let first = Int(Self.lowHalf(range))
+        return .hops(Range(uncheckedBounds: (first, first &+ Int(Self.highHalf(range)))))
+    }
+
+    /// What the sender of a packet is told where the hop at `index` is to an instance and its group is down; nil where
+    /// that is no drop.
+    @inlinable
+    public func downAnswer(_ index: Int) -> DownAnswer? {
+        let head = word(targets &+ index &* 32)
+        guard UInt8(truncatingIfNeeded: head >> 32) == Layout.kindInstance else { return nil }
+        return DownAnswer(rawValue: UInt8(truncatingIfNeeded: head >> 40))
+    }
+
+    /// Which instance a packet goes to.
+    ///
+    /// - Parameter flow: Its addresses as they are outside of the application that they are hashed for; either direction.
+    @inlinable
+    public func decide(_ choice: InstanceChoice, _ flow: FlowFields) -> InstanceDecision {
+        let record = instanceGroups &+ choice.group &* 32
+        let flags = Self.highHalf(word(record))
+        let tables = word(record &+ 16)
+        let soles = word(record &+ 24)
+        if flags & Layout.groupDrains == 0, Self.lowHalf(tables) == Layout.none {
+            return .member(Int(Self.lowHalf(soles)))
+        }
+        let hashing = FlowHashing(rawValue: UInt8(truncatingIfNeeded: flags >> 8)) ?? .addresses
+        let slot = flow.slot(hashing, seed: word(record &+ 8))
+        let now = owner(of: slot, in: Self.lowHalf(tables), else: Self.lowHalf(soles))
+        guard flags & Layout.groupDrains != 0 else { return .member(now) }
+        let new = owner(of: slot, in: Self.highHalf(tables), else: Self.highHalf(soles))
+        return now == new ? .member(now) : .drains(slot: slot, member: now, new: new)
+    }
+
+    @inlinable @inline(__always)
+    func owner(of slot: Int, in table: UInt32, else sole: UInt32) -> Int {
+        if table == Layout.none { return Int(sole) }
+        let record = instanceSlots &+ (Int(table) &+ slot >> 2) &* 8
+        return Int(UInt16(truncatingIfNeeded: word(record) >> UInt64((slot & 3) &* 16)))
+    }
+
+    /// The target of one of the members that a choice is between.
+    @inlinable
+    public func target(_ choice: InstanceChoice, member: Int) -> TargetRecord {
+        target(choice.first &+ member)
+    }
+
+    /// Every place that a copy may go to by the hops at `hops`, whatever is up or down.
+    public func allTargets(_ hops: Range<Int>) -> [TargetRecord] {
+        hops.flatMap { index -> [TargetRecord] in
+            let record = targets + index * 32
+            let kind = UInt8(truncatingIfNeeded: word(record) >> 32)
+            guard kind >= Layout.kindInstance else { return [target(index)] }
+            return [8, 16].flatMap { field -> [TargetRecord] in
+                let range = word(record + field)
+                let first = Int(Self.lowHalf(range))
+                return allTargets(first..<first + Int(Self.highHalf(range)))
+            }
+        }
+    }
+}
