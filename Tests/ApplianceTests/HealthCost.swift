@@ -28,13 +28,16 @@ struct HealthCost {
             """
     }
 
-    /// The processor time of the monitor's thread so far, in nanoseconds.
-    private func spent() throws -> Int {
+    /// The processor time of the monitor's thread so far, in nanoseconds, and the ticks of it in user mode and in the
+    /// kernel.
+    private func spent() throws -> (all: Int, user: Int, kernel: Int) {
         for task in try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task") {
             let name = (try? String(contentsOfFile: "/proc/self/task/\(task)/comm", encoding: .utf8)) ?? ""
             guard name == HealthMonitor.threadName + "\n" else { continue }
             let line = try String(contentsOfFile: "/proc/self/task/\(task)/schedstat", encoding: .utf8)
-            return Int(line.split(separator: " ")[0]) ?? 0
+            let ticks = try String(contentsOfFile: "/proc/self/task/\(task)/stat", encoding: .utf8)
+                .split(separator: ")").last?.split(separator: " ").compactMap { Int($0) } ?? []
+            return (Int(line.split(separator: " ")[0]) ?? 0, ticks[10], ticks[11])
         }
         throw CancellationError()
     }
@@ -61,15 +64,17 @@ struct HealthCost {
         let began = HealthClock.now
         sleep(8)
         let took = HealthClock.now - began
-        let share = Double(try spent() - before) / Double(took) / 10
+        let after = try spent()
+        let share = Double(after.all - before.all) / Double(took) / 10
         let picture = lab.monitor.picture()
         let probes = picture.values.reduce(0) { $0 + $1.checks[0].made } - made
         let failed = picture.values.reduce(0) { $0 + $1.checks[0].failed }
         let times = picture.values.compactMap { $0.checks[0].microseconds }.sorted()
         print(
             String(
-                format: "%@: %d instances at 100 ms: %.2f %% of a processor, %d probes a second, %d failed, median %d us",
-                what, Self.count, share, probes * 1_000_000 / took, failed, times[times.count / 2]))
+                format: "%@: %d instances at 100 ms: %.2f %% of a processor (%d ticks in user mode, %d in the kernel), "
+                    + "%d probes a second, %d failed, median %d us",
+                what, Self.count, share, after.user - before.user, after.kernel - before.kernel, probes * 1_000_000 / took, failed, times[times.count / 2]))
         #expect(picture.values.allSatisfy { $0.isHealthy })
     }
 
