@@ -16,6 +16,10 @@ public struct TableListing: Codable, Sendable {
         public var sourceMAC: String?
         /// What the send address leads to, in words.
         public var destinationSystemType: String
+        /// Where the packet goes to one of several instances, of which this is one: their application.
+        public var oneOf: String?
+        /// Where the copy depends on whether applications are up or down: `firewall down`.
+        public var when: String?
     }
     /// One entry.
     public struct Row: Codable, Sendable {
@@ -110,29 +114,66 @@ extension TableListing.Row {
         destination = entry.destination?.description
         servicePort = entry.servicePort.listed
         rewriteSource = entry.rewriteSource?.description
-        copies = entry.targets.map { target in
-            var address: String
-            var node: String?
-            switch target.address {
-            case .mac(let mac):
-                address = mac.description
-                // A transparent application is known by the MAC address that its frames come with at its far end.
-                node = nodes.node(mac, on: target.interface)
-            case .network(let network):
-                address = network.description
-                node = nodes.node(network, on: target.interface)
-            case .neighbour(let via?):
-                address = "neighbour \(via)"
-                node = nodes.node(via, on: target.interface)
-            case .neighbour(nil):
-                address = "neighbour"
-            }
-            return TableListing.Copy(
-                sendInterface: interface(target.interface), sendAddress: address, node: node,
-                sourceMAC: target.sourceMAC?.description, destinationSystemType: target.system.listed)
-        }
+        let listing = CopyListing(table: table, nodes: nodes)
+        copies = entry.hops.flatMap { listing.copies($0) }
         packets = counts?.packets
         bytes = counts?.bytes
+    }
+}
+
+/// Lists the copies of hops, those that are made only now and then too.
+private struct CopyListing {
+    let table: ForwardingTable
+    let nodes: NodeNames
+
+    /// - Parameter conditions: What must be so for the hop to be gone: `firewall down`.
+    func copies(_ hop: Hop, when conditions: [String] = []) -> [TableListing.Copy] {
+        switch hop {
+        case .target(let target): return [copy(target, conditions)]
+        case .instance(let group, let targets, let otherwise):
+            let name = self.name(group)
+            let alternatives = targets.map { target in
+                var copy = copy(target, conditions)
+                copy.oneOf = name
+                return copy
+            }
+            guard case .hops(let hops) = otherwise else { return alternatives }
+            return alternatives + hops.flatMap { copies($0, when: conditions + ["\(name) down"]) }
+        case .whether(let group, let up, let down):
+            let name = self.name(group)
+            return up.flatMap { copies($0, when: conditions + ["\(name) up"]) }
+                + down.flatMap { copies($0, when: conditions + ["\(name) down"]) }
+        }
+    }
+
+    private func name(_ group: Int) -> String {
+        table.groups.indices.contains(group) ? table.groups[group].name : "#\(group)"
+    }
+
+    private func copy(_ target: SendTarget, _ conditions: [String]) -> TableListing.Copy {
+        var address: String
+        var node: String?
+        switch target.address {
+        case .mac(let mac):
+            address = mac.description
+            // A transparent application is known by the MAC address that its frames come with at its far end.
+            node = nodes.node(mac, on: target.interface)
+        case .network(let network):
+            address = network.description
+            node = nodes.node(network, on: target.interface)
+        case .neighbour(let via?):
+            address = "neighbour \(via)"
+            node = nodes.node(via, on: target.interface)
+        case .neighbour(nil):
+            address = "neighbour"
+        }
+        let interfaces = table.interfaces
+        let index = target.interface
+        return TableListing.Copy(
+            sendInterface: interfaces.indices.contains(index) ? interfaces[index].name : "#\(index)",
+            sendAddress: address, node: node, sourceMAC: target.sourceMAC?.description,
+            destinationSystemType: target.system.listed,
+            when: conditions.isEmpty ? nil : conditions.joined(separator: ", "))
     }
 }
 

@@ -63,10 +63,13 @@ struct Tables: ParsableCommand {
         for (index, copy) in row.copies.enumerated() {
             let address = copy.sendAddress + (copy.node.map { " (\($0))" } ?? "")
             let first = index == 0
+            let type =
+                copy.destinationSystemType + (copy.oneOf.map { ", one of \($0)" } ?? "")
+                + (copy.when.map { ", if \($0)" } ?? "")
             table.add([
                 first ? row.name : "", first ? row.receivedInterface : "", first ? source : "",
                 first ? row.destination ?? "any" : "", first ? row.servicePort : "", copy.sendInterface, address,
-                copy.destinationSystemType, first ? row.packets.map { "\($0)" } ?? "-" : "",
+                type, first ? row.packets.map { "\($0)" } ?? "-" : "",
                 first ? row.bytes.map { "\($0)" } ?? "-" : "",
             ])
         }

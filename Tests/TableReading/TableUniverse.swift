@@ -58,7 +58,41 @@ public struct TableUniverse<Random: RandomNumberGenerator> {
             direction: chance(50) ? .request : .response, receivedInterface: pick(0..<2),
             sourceMAC: chance(40) ? Self.stations[pick(0..<Self.stations.count)] : nil, source: prefix(family),
             destination: prefix(family), servicePort: servicePort(),
-            targets: [SendTarget(interface: 0, address: .neighbour(via: nil), system: .router)], counter: number)
+            hops: chance(80) ? [.target(Self.target)] : hops(depth: 0), counter: number)
+    }
+
+    private static var target: SendTarget {
+        SendTarget(interface: 0, address: .neighbour(via: nil), system: .router)
+    }
+
+    /// Hops to instances of the table's groups, which may hold each other.
+    mutating func hops(depth: Int) -> [Hop] {
+        (0..<pick(1..<3)).map { _ in
+            let group = pick(0..<Self.groupSizes.count)
+            guard depth < 3, chance(70) else { return .target(Self.target) }
+            if chance(30) {
+                return .whether(group: group, up: hops(depth: depth + 1), down: hops(depth: depth + 1))
+            }
+            return .instance(
+                group: group, targets: [SendTarget](repeating: Self.target, count: Self.groupSizes[group]),
+                otherwise: chance(50) ? .drop(.reset) : .hops(chance(30) ? [] : hops(depth: depth + 1)))
+        }
+    }
+
+    private static var groupSizes: [Int] { [1, 3] }
+
+    /// Two groups, whatever is up of them.
+    mutating func groups() -> [InstanceGroup] {
+        Self.groupSizes.map { size in
+            InstanceGroup(
+                name: "g\(size)", hashing: FlowHashing.allCases[pick(0..<3)], seed: UInt64(pick(0..<256)),
+                active: chance(70) ? 1 : nil, minimum: pick(0..<3),
+                members: (0..<size).map { number in
+                    GroupMember(
+                        name: "m\(number)", weight: pick(0..<3), priority: pick(0..<3),
+                        availability: [.up, .up, .draining, .down][pick(0..<4)])
+                })
+        }
     }
 
     /// Two interfaces and up to 39 entries.
@@ -67,7 +101,7 @@ public struct TableUniverse<Random: RandomNumberGenerator> {
             interfaces: (0..<2).map {
                 TableInterface(name: "\($0)", mac: MACAddress(bits: 0x0200_0000_00F0 + UInt64($0)))
             },
-            entries: (0..<pick(1..<40)).map { entry($0) })
+            entries: (0..<pick(1..<40)).map { entry($0) }, groups: groups())
     }
 
     /// A packet that entries of the universe may match.

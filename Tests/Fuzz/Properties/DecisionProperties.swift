@@ -93,7 +93,7 @@ enum DecisionProperties {
         }
         for _ in 0..<universe.pick(1..<24) {
             let index = universe.pick(0..<table.entries.count)
-            switch universe.pick(0..<14) {
+            switch universe.pick(0..<17) {
             case 0: table.entries[index].counter = number(&universe)
             case 1: table.entries[index].receivedInterface = number(&universe)
             case 2: table.entries[index].targets = []
@@ -118,6 +118,11 @@ enum DecisionProperties {
             case 11:
                 table.claimed.append(
                     ClaimedAddress(interface: number(&universe), prefix: IPPrefix(host: address(&universe))))
+            case 13: table.groups[universe.pick(0..<2)].members[0].weight = number(&universe)
+            case 14: table.groups[universe.pick(0..<2)].minimum = number(&universe)
+            case 15:
+                table.entries[index].hops.append(
+                    .instance(group: number(&universe), targets: [], otherwise: .hops([])))
             case 12: table.entries[index].servicePort = ServicePort(protocolNumber: nil, ports: 1...2)
             default: table.entries[index].source = IPPrefix(address(&universe), length: universe.pick(0..<33))
             }
