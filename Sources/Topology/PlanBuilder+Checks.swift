@@ -3,8 +3,6 @@ import Wire
 
 extension PlanBuilder {
     private static let everyKind: Set<NodeKind> = [.customer, .application, .router]
-    /// What faults call the packeting engine.
-    private static let engineName = "engine"
 
     /// Finds what the steps of the checks name, and plans them.
     func resolveChecks() {
@@ -54,18 +52,20 @@ extension PlanBuilder {
         case .captured(let place, let filter, let frames, let bytes):
             guard let place = self.place(place) else { return nil }
             return .captured(place, self.filter(filter), frames: frames, bytes: bytes)
-        case .fault(let kind, let place): return fault(kind, place).map { .fault($0) }
+        case .instance(let name, let expectation): return instance(name).map { .instance($0, expectation) }
+        case .event(let event, let since): return self.event(event).map { .event($0, since) }
+        case .fault(let kind, let place, let duration): return fault(kind, place, duration).map { .fault($0) }
         }
     }
 
-    private func known(_ name: Located<String>) -> Int? { node(name, Self.everyKind, "node") }
+    func known(_ name: Located<String>) -> Int? { node(name, Self.everyKind, "node") }
 
     private func command(_ raw: RawCommand) -> CommandPlan? {
         known(raw.node).map { _ in CommandPlan(node: raw.node.value, command: raw.command, alters: raw.alters) }
     }
 
     /// A node's device: on the interface that is named, or the only one.
-    private func place(_ raw: RawPlace) -> CapturePlace? {
+    func place(_ raw: RawPlace) -> CapturePlace? {
         guard let node = known(raw.node) else { return nil }
         let own = legs[node].map(\.interface)
         let names = own.map { file.interfaces[$0].name.value }
@@ -108,33 +108,6 @@ extension PlanBuilder {
         return FrameFilter(
             port: raw.port, source: prefixes(raw.source), destination: prefixes(raw.destination),
             contains: raw.contains, direction: raw.direction)
-    }
-
-    // MARK: - Faults
-
-    private func fault(_ kind: FaultPlan.Kind, _ place: RawPlace) -> FaultPlan? {
-        let name = place.node
-        let isLink = kind == .linkDown || kind == .linkUp
-        if name.value == Self.engineName, nodeIndex[name.value] == nil {
-            guard !isLink else {
-                diagnostics.error(
-                    name.position, "the engine has no device of its own", mend: "name a node, whose device it is")
-                return nil
-            }
-            return FaultPlan(kind: kind, target: .engine)
-        }
-        if isLink {
-            return self.place(place).map { FaultPlan(kind: kind, target: .node(name.value), interface: $0.interface) }
-        }
-        guard let index = known(name) else { return nil }
-        guard file.nodes[index].process.run != nil else {
-            let interfaces = legs[index].map { file.interfaces[$0.interface].name.value }
-            diagnostics.error(
-                name.position, "nothing runs in \(quoted(name.value)): the kernel does its job",
-                mend: "take its device down: { link-down: \(name.value), interface: \(interfaces.first ?? "…") }")
-            return nil
-        }
-        return FaultPlan(kind: kind, target: .node(name.value))
     }
 
     // MARK: - Packets
