@@ -10,12 +10,15 @@ extension CheckSession {
 
     /// Sends a packet and looks where it and its answer go.
     func send(_ plan: PacketPlan, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
-        for node in [plan.from] + plan.reaches.joined() { concern(node) }
+        for name in [plan.from] + plan.reaches.joined() {
+            let instances = plan.standIns.filter { $0.value == name }.map(\.key).sorted()
+            for node in instances.isEmpty ? [name] : instances { concern(node) }
+        }
         let probe = ProbePacket(
             source: plan.source, destination: plan.destination, protocolNumber: plan.protocolNumber, port: plan.port,
             sourcePort: plan.sourcePort ?? UInt16.random(in: 20_000...32_000), payload: plan.payload, size: plan.size,
             hopLimit: plan.hopLimit, dontFragment: plan.dontFragment)
-        let watch = try PacketWatch(probe, sources)
+        let watch = try PacketWatch(probe, sources, standIns: plan.standIns)
         let before = sources.counters()
         let namespace = try sources.node(plan.from).namespace
         do throws(SystemError) {
@@ -60,6 +63,7 @@ extension CheckSession {
 /// Watches every device of every node for a probe and what comes back.
 private final class PacketWatch {
     private let probe: ProbePacket
+    private let standIns: [String: String]
     private var sockets: [(node: String, interface: String, socket: PacketSocket)] = []
     private var packets: [Sighting] = []
     private var answers: [Sighting] = []
@@ -70,8 +74,10 @@ private final class PacketWatch {
     private(set) var answerName: String?
     private(set) var losses = 0
 
-    init(_ probe: ProbePacket, _ sources: CheckSources) throws(ApplianceError) {
+    /// - Parameter standIns: The instances that are told by their application's name.
+    init(_ probe: ProbePacket, _ sources: CheckSources, standIns: [String: String]) throws(ApplianceError) {
         self.probe = probe
+        self.standIns = standIns
         let frame = max(2048, probe.octets.count + 256)
         var places: [(node: NodeRuntime, leg: LegPlan)] = []
         for node in sources.plan.nodes {
@@ -124,7 +130,9 @@ private final class PacketWatch {
             socket.drain { frame in
                 guard let kind = probe.kind(of: frame.bytes.bytes) else { return }
                 came = true
-                take(kind, Sighting(node: node, interface: interface, nanoseconds: frame.nanoseconds), frame.isOutgoing)
+                let sighting = Sighting(
+                    node: standIns[node] ?? node, interface: interface, nanoseconds: frame.nanoseconds)
+                take(kind, sighting, frame.isOutgoing)
             }
         }
         return came

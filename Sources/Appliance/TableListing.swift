@@ -134,7 +134,7 @@ private struct CopyListing {
             let name = self.name(group)
             let alternatives = targets.map { target in
                 var copy = copy(target, conditions)
-                copy.oneOf = name
+                if targets.count > 1 { copy.oneOf = name }
                 return copy
             }
             guard case .hops(let hops) = otherwise else { return alternatives }

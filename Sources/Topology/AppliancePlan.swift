@@ -231,6 +231,15 @@ public struct NodePlan: Sendable, Hashable {
     }
 }
 
+extension NodePlan {
+    /// The address that a leg is asked by: its first one, IPv4 before IPv6, else the link-local one that the kernel forms
+    /// from its MAC address.
+    public func probedAddress(leg: Int) -> IPAddress {
+        let own = legs[leg].addresses.map(\.address)
+        return own.first { $0.family == .ipv4 } ?? own.first ?? GeneratedNames.linkLocal(legs[leg].mac)
+    }
+}
+
 /// One sysctl: its dotted name (`net.ipv4.ip_forward`; a device name with dots is written with slashes) and value.
 public struct SysctlPlan: Sendable, Hashable {
     /// The dotted name.

@@ -86,10 +86,11 @@ public struct InstancePlan: Sendable, Hashable {
 public struct HealthCheckPlan: Sendable, Hashable {
     /// What is looked at.
     public enum Probe: Sendable, Hashable {
-        /// A neighbour on its leg answers for its address: ARP for IPv4, neighbour discovery for IPv6.
-        case neighbour(leg: Int, address: IPAddress)
-        /// An ICMP echo to an address of its leg is answered there.
-        case echo(leg: Int, address: IPAddress)
+        /// A neighbour on its leg answers for its address: ARP for IPv4, neighbour discovery for IPv6. nil: each instance's
+        /// own address there, as `NodePlan.probedAddress` tells.
+        case neighbour(leg: Int, address: IPAddress?)
+        /// An ICMP echo to an address of its leg is answered there; nil as with `neighbour`.
+        case echo(leg: Int, address: IPAddress?)
         /// A TCP connection inside the node.
         case tcp(address: IPAddress, port: UInt16)
         /// A GET inside the node, answered with the status, and with a body that contains a text where one is given.

@@ -160,12 +160,14 @@ public struct PacketPlan: Sendable, Hashable {
     public var reaches: [[String]]
     /// Whom the answer to it reaches, in the same way; nil where it does not matter.
     public var answer: [[String]]?
+    /// The instances that `reaches` and `answer` mean by the name of their application: one of them, whichever.
+    public var standIns: [String: String]
 
     /// Memberwise.
     public init(
         from: String, source: IPAddress, destination: IPAddress, protocolNumber: UInt8, port: UInt16 = 0,
         sourcePort: UInt16? = nil, payload: [UInt8]? = nil, size: Int? = nil, hopLimit: UInt8 = 64,
-        dontFragment: Bool = false, reaches: [[String]], answer: [[String]]? = nil
+        dontFragment: Bool = false, reaches: [[String]], answer: [[String]]? = nil, standIns: [String: String] = [:]
     ) {
         self.from = from
         self.source = source
@@ -179,6 +181,7 @@ public struct PacketPlan: Sendable, Hashable {
         self.dontFragment = dontFragment
         self.reaches = reaches
         self.answer = answer
+        self.standIns = standIns
     }
 }
 

@@ -8,8 +8,10 @@ enum SendMode: String, CaseIterable {
 }
 
 extension FileReader {
-    /// A customer, application or router.
-    func node(_ name: Located<String>, _ value: Node, _ kind: NodeKind) -> RawNode {
+    /// A customer, application or router: its node, or those of its instances with what they have in common.
+    func node(
+        _ name: Located<String>, _ value: Node, _ kind: NodeKind
+    ) -> (nodes: [RawNode], application: RawApplication?) {
         let subject = "\(kind.rawValue) \(quoted(name.value))"
         var node = RawNode(name: name, kind: kind)
         let grammar =
@@ -38,14 +40,23 @@ extension FileReader {
                     name.position, "\(subject) is on no interface", mend: "add `interface: …`")
             }
         }
-        node.prefixes = nodes.list(fields["prefixes"]).compactMap { nodes.prefix($0, "a network behind \(subject)") }
-        node.offload = nodes.flag(fields["offload"], "`offload`")?.value
-        process(&node, fields, subject)
-        kernel(&node, fields)
-        return node
+        own(&node, fields)
+        guard kind == .application, fields.pairs.contains(where: { Grammar.redundancyKeys.contains($0.key.value) })
+        else { return ([node], nil) }
+        return instances(of: node, fields)
     }
 
-    private func addresses(_ node: Node) -> [Located<RawAddress>] {
+    /// What every node may have; what the fields do not say stays as it is.
+    func own(_ node: inout RawNode, _ fields: Fields) {
+        if let prefixes = fields["prefixes"] {
+            node.prefixes = nodes.list(prefixes).compactMap { nodes.prefix($0, "a network behind \(fields.subject)") }
+        }
+        if let offload = nodes.flag(fields["offload"], "`offload`") { node.offload = offload.value }
+        process(&node, fields)
+        kernel(&node, fields)
+    }
+
+    func addresses(_ node: Node) -> [Located<RawAddress>] {
         nodes.list(node).compactMap { nodes.address($0, "the address") }
     }
 
@@ -122,11 +133,12 @@ extension FileReader {
             interface: interface, addresses: fields["address"].map { addresses($0) }, position: node.position)
     }
 
-    private func process(_ node: inout RawNode, _ fields: Fields, _ subject: String) {
-        node.process.setup = nodes.texts(fields["setup"], "a command of `setup`").map(\.value)
-        node.process.run = nodes.text(fields["run"], "`run`")?.value
-        node.depends = nodes.texts(fields["depends"], "`depends`")
-        node.process.depends = node.depends.map(\.value)
+    private func process(_ node: inout RawNode, _ fields: Fields) {
+        if let setup = fields["setup"] {
+            node.process.setup = nodes.texts(setup, "a command of `setup`").map(\.value)
+        }
+        if let run = nodes.text(fields["run"], "`run`") { node.process.run = run.value }
+        if let depends = fields["depends"] { node.depends = nodes.texts(depends, "`depends`") }
         if let timeout = nodes.duration(fields["ready-timeout"], "`ready-timeout`") {
             node.process.readyTimeout = timeout.value
         }
@@ -150,7 +162,7 @@ extension FileReader {
             }
             node.process.environment[key.value] = value
         }
-        if let ready = fields["ready"] { node.process.ready = readiness(ready, subject) }
+        if let ready = fields["ready"] { node.process.ready = readiness(ready, fields.subject) }
     }
 
     private func readiness(_ node: Node, _ subject: String) -> ReadinessPlan {
@@ -173,15 +185,30 @@ extension FileReader {
         if kind == "run" {
             return nodes.text(fields["run"], "`run` of `ready`").map { .command($0.value) } ?? .started
         }
+        guard let asked = asked(fields, kind, of: "`ready`") else { return .started }
+        if kind == "tcp" { return .tcp(address: asked.address, port: asked.port) }
+        return .http(
+            address: asked.address, port: asked.port, path: asked.path, host: asked.host, status: asked.status)
+    }
+
+    /// What a program is asked inside its node.
+    struct Asked {
+        var address: IPAddress
+        var port: UInt16
+        var path: String
+        var host: String
+        var status: Int
+    }
+
+    /// The port at `kind`, and what stands beside it.
+    func asked(_ fields: Fields, _ kind: String, of what: String) -> Asked? {
         var address = IPAddress(ipv4: 0x7F00_0001)
-        if let written = nodes.address(fields["address"], "the address of `ready`") {
+        if let written = nodes.address(fields["address"], "the address of \(what)") {
             address = written.value.value.address
         }
-        guard let port = nodes.integer(fields[kind], "the port of `ready`", in: 1...65535) else { return .started }
-        let number = UInt16(port.value)
-        if kind == "tcp" { return .tcp(address: address, port: number) }
-        return .http(
-            address: address, port: number, path: nodes.text(fields["path"], "`path`")?.value ?? "/",
+        guard let port = nodes.integer(fields[kind], "the port of \(what)", in: 1...65535) else { return nil }
+        return Asked(
+            address: address, port: UInt16(port.value), path: nodes.text(fields["path"], "`path`")?.value ?? "/",
             host: nodes.text(fields["host"], "`host`")?.value
                 ?? (address.family == .ipv4 ? "\(address)" : "[\(address)]"),
             status: nodes.integer(fields["status"], "`status`", in: 100...599)?.value ?? 200)
@@ -199,7 +226,9 @@ extension FileReader {
             }
         }
         if let hosts = fields["hosts"] {
-            for (key, value) in nodes.entries(hosts, "`hosts`").pairs {
+            let named = nodes.entries(hosts, "`hosts`").pairs
+            node.hosts.removeAll { host in named.contains { $0.key.value == host.name } }
+            for (key, value) in named {
                 for item in nodes.list(value) {
                     guard let address = nodes.address(item, "the address of host \(quoted(key.value))") else {
                         continue

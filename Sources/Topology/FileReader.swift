@@ -30,35 +30,40 @@ struct FileReader {
         }
         var file = TopologyFile(path: path, text: text, name: name)
         if let node = fields["interfaces"] { file.interfaces = interfaces(node) }
-        let sections: [(String, NodeKind)] = [
-            ("customers", .customer), ("applications", .application), ("routers", .router),
-        ]
-        for (section, kind) in sections {
-            guard let node = fields[section] else { continue }
-            for (name, value) in nodes.entries(node, section).pairs {
-                checkName(name, kind.rawValue, isNode: true)
-                file.nodes.append(self.node(name, value, kind))
-            }
-        }
-        file.nodes.sort { $0.name.position < $1.name.position }
+        readNodes(fields, &file)
         if let node = fields["services"] {
             for (name, value) in nodes.entries(node, "services").pairs {
                 checkName(name, "service")
                 file.services.append(service(name, value))
             }
         }
-        for names in [file.interfaces.map(\.name), file.nodes.map(\.name), file.services.map(\.name)] {
-            checkDistinct(names)
-        }
+        let nodeNames = file.nodes.map(\.name) + file.applications.map(\.name)
+        for names in [file.interfaces.map(\.name), nodeNames, file.services.map(\.name)] { checkDistinct(names) }
         if let node = fields["entries"] { file.entries = entries(node) }
         for node in nodes.list(fields["checks"]) {
             if let check = check(node) { file.checks.append(check) }
         }
-        if let node = fields["engine"] {
-            let engine = nodes.fields(node, "engine", Grammar.engine)
-            file.workers = nodes.integer(engine["workers"], "the number of workers", in: Grammar.workers)?.value ?? 1
-        }
+        file.engines = engines(fields)
         return file
+    }
+
+    /// The nodes in the order of the file, of an application with instances those.
+    private func readNodes(_ fields: Fields, _ file: inout TopologyFile) {
+        let sections: [(String, NodeKind)] = [
+            ("customers", .customer), ("applications", .application), ("routers", .router),
+        ]
+        var made: [(position: SourcePosition, nodes: [RawNode], application: RawApplication?)] = []
+        for (section, kind) in sections {
+            guard let node = fields[section] else { continue }
+            for (name, value) in nodes.entries(node, section).pairs {
+                checkName(name, kind.rawValue, isNode: true)
+                let read = self.node(name, value, kind)
+                made.append((name.position, read.nodes, read.application))
+            }
+        }
+        made.sort { $0.position < $1.position }
+        file.nodes = made.flatMap(\.nodes)
+        file.applications = made.compactMap(\.application)
     }
 
     /// Notes what makes a text no name.

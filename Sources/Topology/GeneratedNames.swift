@@ -4,6 +4,9 @@ import Wire
 /// Makes MAC addresses and device names that are the same each time the same file is planned under the same name.
 struct GeneratedNames {
     private var macs: Set<MACAddress> = []
+    private var macOf: [[String]: MACAddress] = [:]
+    private var fabricDevices: Set<String> = []
+    private var fabricDeviceOf: [[String]: String] = [:]
 
     /// 64-bit FNV-1a.
     static func hash(_ parts: [String]) -> UInt64 {
@@ -18,11 +21,15 @@ struct GeneratedNames {
 
     /// A MAC address 02:…, locally administered, that no other part of the plan has.
     mutating func mac(_ parts: [String]) -> MACAddress {
+        if let known = macOf[parts] { return known }
         var round = 0
         while true {
             let hash = Self.hash(round == 0 ? parts : parts + [String(round)])
             let mac = MACAddress(bits: 0x0200_0000_0000 | (hash ^ hash >> 40) & 0xFF_FFFF_FFFF)
-            if macs.insert(mac).inserted { return mac }
+            if macs.insert(mac).inserted {
+                macOf[parts] = mac
+                return mac
+            }
             round += 1
         }
     }
@@ -63,10 +70,38 @@ struct GeneratedNames {
         return String(decoding: octets.drop { !DerivedNames.isAlphanumeric($0) }, as: UTF8.self)
     }
 
-    /// A device in the fabric namespace: a short tag that is unique, and as much of a readable name as fits.
-    static func fabricDevice(_ tag: String, _ readable: String) -> String {
-        let plain = plain(readable)
-        return String((plain.isEmpty ? tag : "\(tag)-\(plain)").prefix(15))
+    /// A device in the fabric namespace: what kind it is, nine digits that stand for what it belongs to, and as much of
+    /// a readable name as fits. What else the plan holds has no part in it.
+    ///
+    /// - Parameters:
+    ///   - kind: One letter.
+    ///   - parts: What it belongs to, what is readable first.
+    mutating func fabricDevice(_ kind: String, _ parts: [String]) -> String {
+        let key = [kind] + parts
+        if let known = fabricDeviceOf[key] { return known }
+        var round = 0
+        while true {
+            let digits = String(Self.hash(round == 0 ? key : key + [String(round)]), radix: 36).suffix(9)
+            let readable = Self.plain(parts.first ?? "").prefix(4)
+            let device =
+                kind + String(repeating: "0", count: 9 - digits.count) + digits
+                + (readable.isEmpty ? "" : "-\(readable)")
+            if fabricDevices.insert(device).inserted {
+                fabricDeviceOf[key] = device
+                return device
+            }
+            round += 1
+        }
+    }
+
+    /// Takes a MAC address over from an earlier plan.
+    mutating func keep(_ mac: MACAddress, _ parts: [String]) {
+        if macs.insert(mac).inserted { macOf[parts] = mac }
+    }
+
+    /// Takes a device of the fabric namespace over from an earlier plan.
+    mutating func keep(fabricDevice device: String, _ kind: String, _ parts: [String]) {
+        if fabricDevices.insert(device).inserted { fabricDeviceOf[[kind] + parts] = device }
     }
 
     /// The link-local address that the kernel forms from a MAC address (RFC 4291, appendix A).

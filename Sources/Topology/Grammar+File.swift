@@ -20,6 +20,9 @@ extension Grammar {
             KeyGrammar("entries", .mapping(entries), "Distribution and sequencing entries by hand."),
             KeyGrammar("checks", .oneOrMany(.mapping(check)), "What `tapline run` proves, in this order."),
             KeyGrammar("engine", .mapping(engine), "How the packeting engine runs."),
+            KeyGrammar(
+                "engines", .oneOf([.integer(engineCounts), .mapping(engines)]),
+                "Several packeting engines: how many, and how they share the load."),
         ])
 
     static let engine = MappingGrammar(
@@ -28,6 +31,21 @@ extension Grammar {
             KeyGrammar(
                 "workers", .integer(workers),
                 "The number of workers, each with a queue of every interface; 1 by default.")
+        ])
+
+    /// The packeting engines of a topology.
+    static let engineCounts = 1...16
+
+    static let engines = MappingGrammar(
+        "engines", "Several packeting engines, each a process of its own.",
+        [
+            KeyGrammar("count", .integer(engineCounts), "How many; 2 by default."),
+            KeyGrammar(
+                "workers", .integer(workers),
+                "The workers of each, each with a queue of every interface of its engine; 1 by default."),
+            KeyGrammar(
+                "share", .choice(EnginesPlan.Sharing.allCases.map(\.rawValue)),
+                "queues: the kernel divides flows among all; direction: one takes requests, the other answers."),
         ])
 
     static let interface = MappingGrammar(

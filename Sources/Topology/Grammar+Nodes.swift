@@ -18,27 +18,6 @@ extension Grammar {
                 "{ in: X, out: Y }: the interface towards customers, and the one towards servers."),
         ] + everyNode)
 
-    static let application = MappingGrammar(
-        "application", "A network application: a job done by a program in a namespace of its own.",
-        [
-            KeyGrammar("type", .text, "What it is, in your words: firewall."),
-            KeyGrammar(
-                "attach", .oneOf([.name, .mapping(attachment)]),
-                "{ in: X, out: Y }, or one interface for both directions.", required: true),
-            KeyGrammar("passive", .flag, "It gets copies; what it emits is dropped."),
-            KeyGrammar(
-                "transparent", .flag,
-                "A bump in the wire between `in` and `out`: it has no addresses, and passes frames on unchanged."),
-            KeyGrammar(
-                "active-responses", .flag, "Of a passive application: what it emits about its services goes on."),
-            KeyGrammar(
-                "send", .choice(SendMode.allCases.map(\.rawValue)),
-                "mac: packets reach it untouched; network: their destination becomes its own address."),
-            KeyGrammar(
-                "prefixes", .oneOrMany(.prefix),
-                "Networks that it sends from beside its own addresses, as a customer of further services."),
-        ] + everyNode)
-
     static let attachment = MappingGrammar(
         "attachment", "The interfaces of an application or a router.",
         [
@@ -59,7 +38,8 @@ extension Grammar {
         KeyGrammar("address", .oneOrMany(.address), "Its addresses; the first free ones where left away."),
     ]
 
-    private static let everyNode = [
+    /// What every node may have.
+    static let everyNode = [
         KeyGrammar("setup", .oneOrMany(.text), "Shell commands that must succeed, in order, before `run`."),
         KeyGrammar("run", .text, "The shell command that is the application; begin it with exec."),
         KeyGrammar(

@@ -10,6 +10,8 @@ indirect enum Shape: Sendable {
     case flag
     /// A whole number.
     case integer(ClosedRange<Int>)
+    /// A whole number, with a percent sign or without.
+    case percentage(ClosedRange<Int>)
     /// `500ms`, `5s`, `2m`, `1h`.
     case duration
     /// An address with or without the length of its prefix.

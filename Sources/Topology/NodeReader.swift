@@ -183,13 +183,33 @@ struct NodeReader {
     /// One of a few words.
     func choice<Value: RawRepresentable & CaseIterable>(_ node: Node?, _ what: String) -> Located<Value>?
     where Value.RawValue == String {
+        choice(node, what, among: Value.allCases.map { ($0.rawValue, $0) })
+    }
+
+    /// One of a few words, each with what it stands for.
+    func choice<Value>(_ node: Node?, _ what: String, among known: [(word: String, value: Value)]) -> Located<Value>? {
         guard let node else { return nil }
-        guard let scalar = node.scalar, let value = Value(rawValue: scalar.string) else {
-            let words = Value.allCases.map(\.rawValue)
+        guard let value = known.first(where: { $0.word == node.scalar?.string })?.value else {
+            let words = known.map(\.word)
             diagnostics.error(
                 node.position, "\(what) is \(node.shape)",
                 mend: Spelling.nearest(to: node.scalar?.string ?? "", among: words)
                     .map { "did you mean \(quoted($0))?" } ?? "write \(words.joined(separator: " or "))")
+            return nil
+        }
+        return Located(value, node.position)
+    }
+
+    /// A whole number in a range, with a percent sign or without.
+    func percentage(_ node: Node?, _ what: String, in range: ClosedRange<Int>) -> Located<Int>? {
+        guard let node else { return nil }
+        var text = node.scalar?.string ?? ""
+        if text.last == "%" { text.removeLast() }
+        while text.last == " " { text.removeLast() }
+        guard let value = Int(text), range.contains(value) else {
+            diagnostics.error(
+                node.position, "\(what) is \(node.shape)",
+                mend: "write a percentage from \(range.lowerBound)% to \(range.upperBound)%")
             return nil
         }
         return Located(value, node.position)

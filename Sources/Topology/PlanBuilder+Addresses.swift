@@ -30,6 +30,7 @@ extension PlanBuilder {
         let services = file.services.flatMap(\.addresses)
         for service in file.services { checkOwners(of: service, owners) }
         let serviceHosts = Set(services.filter(\.value.isHost).map(\.value.address))
+        takeKeptAddresses(serviceHosts, &owners)
         for (index, node) in file.nodes.enumerated() where !node.transparent {
             for (place, raw) in [node.inLeg, node.outLeg].compactMap({ $0 }).enumerated() {
                 guard raw.addresses == nil, legs[index].indices.contains(place) else { continue }
@@ -43,7 +44,11 @@ extension PlanBuilder {
         let end = service.sequence.last.flatMap { nodeIndex[$0.value] }
         for address in service.addresses where address.value.isHost {
             guard let owner = owners[address.value.address] else { continue }
-            if let end, file.nodes[end].kind != .customer, !legs[end].isEmpty, isOwn(address.value, end) { continue }
+            if let end, file.nodes[end].kind != .customer, !legs[end].isEmpty, members(of: end).count == 1,
+                isOwn(address.value, end)
+            {
+                continue
+            }
             let isNode = nodeIndex[owner.what].map { file.nodes[$0].kind != .customer } ?? false
             diagnostics.error(
                 address.position,
@@ -129,12 +134,33 @@ extension PlanBuilder {
         return value
     }
 
+    /// Gives nodes whose addresses the file leaves open those that they have had.
+    private func takeKeptAddresses(
+        _ reserved: Set<IPAddress>, _ owners: inout [IPAddress: (what: String, line: Int)]
+    ) {
+        for (index, node) in file.nodes.enumerated() where !node.transparent {
+            for (place, raw) in [node.inLeg, node.outLeg].compactMap({ $0 }).enumerated() {
+                guard raw.addresses == nil, legs[index].indices.contains(place) else { continue }
+                let interface = file.interfaces[legs[index][place].interface]
+                for address in keptAddresses[[node.name.value, interface.name.value]] ?? [] {
+                    let links = interface.addresses.map(\.value.value)
+                    guard owners[address.address] == nil, !reserved.contains(address.address),
+                        legs[index][place].address(address.address.family) == nil,
+                        links.first(where: { $0.address.family == address.address.family })?.prefix == address.prefix
+                    else { continue }
+                    owners[address.address] = (node.name.value, node.name.position.line)
+                    legs[index][place].addresses.append(address)
+                }
+            }
+        }
+    }
+
     /// Gives a leg the first free address of each family that the engine has on the interface.
     private func choose(
         _ node: Int, _ leg: Int, _ reserved: Set<IPAddress>, _ owners: inout [IPAddress: (what: String, line: Int)]
     ) {
         let raw = file.interfaces[legs[node][leg].interface]
-        for family in AddressFamily.allCases {
+        for family in AddressFamily.allCases where legs[node][leg].address(family) == nil {
             guard let link = raw.addresses.map(\.value.value).first(where: { $0.address.family == family }) else {
                 continue
             }

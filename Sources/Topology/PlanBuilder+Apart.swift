@@ -90,15 +90,15 @@ extension PlanBuilder {
             guard let prefix = node.prefixes.first else { continue }
             diagnostics.error(
                 prefix.position,
-                "\(quoted(node.name.value)) sends from \(prefix.value) as a customer, and is a customer of no service",
-                mend: "write a service with `from: \(node.name.value)`, or remove `prefixes`")
+                "\(quoted(told(index))) sends from \(prefix.value) as a customer, and is a customer of no service",
+                mend: "write a service with `from: \(told(index))`, or remove `prefixes`")
         }
         for service in services {
             for opener in service.openers {
                 let position =
-                    service.raw.from.first { $0.value == file.nodes[opener].name.value }?.position
+                    service.raw.from.first { $0.value == told(opener) }?.position
                     ?? service.raw.name.position
-                for other in services where other.chain.last == opener {
+                for other in services where other.chain.last == lead(opener) {
                     let shared = service.raw.addresses.first { own in
                         other.raw.addresses.contains { $0.value.overlaps(own.value) }
                     }
@@ -114,7 +114,7 @@ extension PlanBuilder {
         _ position: SourcePosition
     ) {
         let raw = file.nodes[opener]
-        let name = quoted(raw.name.value)
+        let name = quoted(told(opener))
         if raw.kind == .application, raw.networkAddress == nil, address.isHost {
             diagnostics.error(
                 position,
@@ -127,7 +127,7 @@ extension PlanBuilder {
         {
             diagnostics.error(
                 position,
-                "packets to \(address) would pass \(quoted(file.nodes[shared].name.value)) before and behind the "
+                "packets to \(address) would pass \(quoted(told(shared))) before and behind the "
                     + "\(raw.kind.rawValue) \(name), for service \(quoted(other.raw.name.value)) on line "
                     + "\(other.raw.name.position.line) and "
                     + "for \(quoted(service.raw.name.value)), and nothing in them tells which",
@@ -211,7 +211,7 @@ extension PlanBuilder {
         // A side that is told to be missing, or to be the other one, is why.
         guard !followsMistakes, node.map({ file.nodes[$0.node].outLeg == nil || legs[$0.node].count > 1 }) ?? true
         else { return }
-        let name = node.map { quoted(file.nodes[$0.node].name.value) } ?? "the application"
+        let name = node.map { quoted(told($0.node)) } ?? "the application"
         let interface = quoted(file.interfaces[entries[index].receivedInterface].name.value)
         let isAnswer = entries[other].direction == .response
         let isSingle = node.map { legs[$0.node].count == 1 } ?? false

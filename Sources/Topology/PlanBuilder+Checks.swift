@@ -2,8 +2,6 @@ import Forwarding
 import Wire
 
 extension PlanBuilder {
-    private static let everyKind: Set<NodeKind> = [.customer, .application, .router]
-
     /// Finds what the steps of the checks name, and plans them.
     func resolveChecks() {
         let entryNames = Array(Set(entries.map(\.name))).sorted()
@@ -29,7 +27,9 @@ extension PlanBuilder {
         case .finish(let name, let expectation):
             return .finish(name: name.value, expectation)
         case .log(let node, let file, let output, let since):
-            return known(node).map { _ in .log(node: node.value, file: file, output: output, since) }
+            return single(node).map {
+                .log(node: self.file.nodes[$0].name.value, file: file, output: output, since)
+            }
         case .entry(let name, let packets, let bytes, let since):
             guard entryNames.contains(name.value) else {
                 diagnostics.error(
@@ -58,26 +58,28 @@ extension PlanBuilder {
         }
     }
 
-    func known(_ name: Located<String>) -> Int? { node(name, Self.everyKind, "node") }
-
     private func command(_ raw: RawCommand) -> CommandPlan? {
-        known(raw.node).map { _ in CommandPlan(node: raw.node.value, command: raw.command, alters: raw.alters) }
+        single(raw.node).map {
+            CommandPlan(node: file.nodes[$0].name.value, command: raw.command, alters: raw.alters)
+        }
     }
 
     /// A node's device: on the interface that is named, or the only one.
     func place(_ raw: RawPlace) -> CapturePlace? {
-        guard let node = known(raw.node) else { return nil }
+        guard let node = single(raw.node) else { return nil }
+        let name = file.nodes[node].name.value
         let own = legs[node].map(\.interface)
         let names = own.map { file.interfaces[$0].name.value }
-        if let name = raw.interface {
-            guard let index = interface(name) else { return nil }
+        if let interfaceName = raw.interface {
+            guard let index = interface(interfaceName) else { return nil }
             guard own.contains(index) else {
                 diagnostics.error(
-                    name.position, "\(quoted(raw.node.value)) is not on the interface \(quoted(name.value))",
+                    interfaceName.position,
+                    "\(quoted(raw.node.value)) is not on the interface \(quoted(interfaceName.value))",
                     mend: "it is on \(names.joined(separator: " and "))")
                 return nil
             }
-            return CapturePlace(node: raw.node.value, interface: index)
+            return CapturePlace(node: name, interface: index)
         }
         guard own.count == 1 else {
             guard !own.isEmpty else { return nil }
@@ -86,7 +88,7 @@ extension PlanBuilder {
                 mend: "say which: `interface: \(names[0])`")
             return nil
         }
-        return CapturePlace(node: raw.node.value, interface: own[0])
+        return CapturePlace(node: name, interface: own[0])
     }
 
     private func filter(_ raw: RawFrameFilter) -> FrameFilter {
@@ -95,9 +97,9 @@ extension PlanBuilder {
                 switch endpoint {
                 case .prefix(let prefix): return [prefix]
                 case .node(let name):
-                    guard let node = known(name) else { return [] }
-                    let own = legs[node].flatMap(\.addresses).map { IPPrefix(host: $0.address) }
-                    if own.isEmpty {
+                    let found = every(name)
+                    let own = found.flatMap { legs[$0] }.flatMap(\.addresses).map { IPPrefix(host: $0.address) }
+                    if own.isEmpty, !found.isEmpty {
                         diagnostics.error(
                             name.position, "\(quoted(name.value)) has no address of its own", mend: "write an address")
                     }
@@ -114,7 +116,7 @@ extension PlanBuilder {
 
     private func packet(_ raw: RawPacket) -> PacketPlan? {
         let to = raw.to.value
-        let from = known(raw.from)
+        let from = single(raw.from)
         let reaches = stages(raw.reaches)
         let answer = raw.answer.map(stages)
         guard let from, let transport = transport(raw, to.family) else { return nil }
@@ -133,14 +135,37 @@ extension PlanBuilder {
             return nil
         }
         return PacketPlan(
-            from: raw.from.value, source: source, destination: to, protocolNumber: transport.number,
+            from: file.nodes[from].name.value, source: source, destination: to, protocolNumber: transport.number,
             port: transport.port, sourcePort: raw.sourcePort, payload: raw.payload.map { Array($0.utf8) },
             size: raw.size?.value, hopLimit: raw.hopLimit, dontFragment: raw.dontFragment, reaches: reaches,
-            answer: answer)
+            answer: answer, standIns: standIns(reaches + (answer ?? [])))
     }
 
+    /// The nodes of each stage. An application whose instances share its work stands for the one that gets the packet;
+    /// one whose instances all get it, for all of them.
     private func stages(_ raw: [[Located<String>]]) -> [[String]] {
-        raw.map { stage in stage.filter { known($0) != nil }.map(\.value) }
+        raw.map { stage in
+            stage.flatMap { name -> [String] in
+                let found = every(name)
+                guard found.count > 1, let application = application(of: found[0]), !application.isCopied else {
+                    return found.map { file.nodes[$0].name.value }
+                }
+                return [name.value]
+            }
+        }
+    }
+
+    /// The instances that stages mean by their application's name.
+    private func standIns(_ stages: [[String]]) -> [String: String] {
+        var standIns: [String: String] = [:]
+        let names = Set(stages.joined())
+        for application in applications
+        where names.contains(application.raw.name.value) && application.members.count > 1 {
+            for member in application.members where !names.contains(file.nodes[member].name.value) {
+                standIns[file.nodes[member].name.value] = application.raw.name.value
+            }
+        }
+        return standIns
     }
 
     private func transport(_ raw: RawPacket, _ family: AddressFamily) -> (number: UInt8, port: UInt16)? {

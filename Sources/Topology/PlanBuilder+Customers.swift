@@ -35,9 +35,11 @@ extension PlanBuilder {
                         + "\(found.name.position.line)",
                     mend: "rename one of the two, or list the customers by name")
             } else if let node = nodeIndex[name.value] {
-                add(opener: node, name, service, &scopes, &sides)
+                guard !isInstance(name) else { continue }
+                for member in members(of: node) { add(opener: member, name, service, &scopes, &sides) }
             } else {
-                let known = file.nodes.filter { !$0.passive && !$0.transparent }.map(\.name.value)
+                let known = file.nodes.indices.filter { !file.nodes[$0].passive && !file.nodes[$0].transparent }
+                    .map { told($0) }.uniqued()
                 diagnostics.error(
                     name.position,
                     "there is no interface, customer, application or router \(quoted(name.value))",
@@ -77,7 +79,7 @@ extension PlanBuilder {
     ) {
         let raw = file.nodes[node]
         guard let leg = legs[node].last else { return }
-        let what = "\(quoted(name.value)) on line \(raw.name.position.line)"
+        let what = "\(quoted(name.value)) on line \(place(node).line)"
         if raw.passive || raw.transparent {
             diagnostics.error(
                 name.position,
@@ -86,7 +88,7 @@ extension PlanBuilder {
                 mend: "name a customer, a router, or an application with addresses of its own")
             return
         }
-        if service.chain.contains(node) {
+        if service.chain.contains(lead(node)) {
             diagnostics.error(
                 name.position,
                 "\(what) is a customer of service \(quoted(service.raw.name.value)) and in its sequence: "

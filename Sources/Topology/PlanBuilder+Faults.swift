@@ -6,35 +6,33 @@ extension PlanBuilder {
 
     // MARK: - Instances
 
-    /// The name of an instance of an application.
+    /// The name of an instance of an application whose health is looked after.
     func instance(_ name: Located<String>) -> String? {
-        let names = applications.flatMap(\.instances).map(\.node)
-        if names.contains(name.value) { return name.value }
-        let own = applications.first { $0.name == name.value }?.instances.map { quoted($0.node) } ?? []
-        if own.count > 1 {
-            diagnostics.error(
-                name.position, "\(quoted(name.value)) has several instances",
-                mend: "say which: \(own.joined(separator: ", "))")
-        } else if known(name) != nil {
-            diagnostics.error(
-                name.position, "\(quoted(name.value)) is no instance whose health is looked after",
-                mend: names.isEmpty
-                    ? "give an application `instances` or `health`" : "name one of \(names.map(quoted).joined(separator: ", "))")
-        }
+        guard let node = single(name) else { return nil }
+        guard applicationIndex[node] == nil else { return file.nodes[node].name.value }
+        let names = applications.flatMap(\.members).prefix(6).map { quoted(file.nodes[$0].name.value) }
+        diagnostics.error(
+            name.position, "\(quoted(name.value)) is no instance whose health is looked after",
+            mend: names.isEmpty
+                ? "give an application `instances` or `health`" : "name one of them: \(names.joined(separator: ", "))")
         return nil
     }
 
     func event(_ raw: RawEvent) -> EventExpectation? {
-        let instance = raw.instance.map { self.instance($0) }
-        if case .some(nil) = instance { return nil }
-        if let name = raw.application, !applications.contains(where: { $0.name == name.value }) {
+        var instance: String?
+        if let name = raw.instance {
+            instance = self.instance(name)
+            guard instance != nil else { return nil }
+        }
+        let known = applications.map(\.raw.name.value)
+        if let name = raw.application, !known.contains(name.value) {
             diagnostics.error(
                 name.position, "there is no application \(quoted(name.value)) whose health is looked after",
-                mend: Spelling.mend(for: name.value, among: applications.map(\.name), kind: "such applications"))
+                mend: Spelling.mend(for: name.value, among: known, kind: "such applications"))
             return nil
         }
         if let name = raw.check {
-            let names = Array(Set(applications.flatMap(\.health).map(\.name))).sorted()
+            let names = Array(Set(healthChecks.joined().map(\.name))).sorted()
             guard names.contains(name.value) else {
                 diagnostics.error(
                     name.position, "there is no health check \(quoted(name.value))",
@@ -43,7 +41,7 @@ extension PlanBuilder {
             }
         }
         return EventExpectation(
-            raw.kind, application: raw.application?.value, instance: raw.instance?.value, check: raw.check?.value,
+            raw.kind, application: raw.application?.value, instance: instance, check: raw.check?.value,
             engine: raw.engine, reason: raw.reason, times: raw.times)
     }
 
@@ -56,7 +54,7 @@ extension PlanBuilder {
         }
         switch kind {
         case .linkDown, .linkUp:
-            return self.place(place).map { FaultPlan(kind: kind, target: .node(name.value), interface: $0.interface) }
+            return self.place(place).map { FaultPlan(kind: kind, target: .node($0.node), interface: $0.interface) }
         case .drain, .undrain, .takeOut, .putBack:
             return instance(name).map { FaultPlan(kind: kind, target: .node($0), duration: duration) }
         case .replace:
@@ -65,7 +63,7 @@ extension PlanBuilder {
                 mend: "write { restart: \(name.value) }, or { replace: engine }")
             return nil
         case .kill, .stop, .continue, .restart:
-            guard let index = known(name) else { return nil }
+            guard let index = single(name) else { return nil }
             guard file.nodes[index].process.run != nil else {
                 let interfaces = legs[index].map { file.interfaces[$0.interface].name.value }
                 diagnostics.error(
@@ -73,7 +71,7 @@ extension PlanBuilder {
                     mend: "take its device down: { link-down: \(name.value), interface: \(interfaces.first ?? "…") }")
                 return nil
             }
-            return FaultPlan(kind: kind, target: .node(name.value))
+            return FaultPlan(kind: kind, target: .node(file.nodes[index].name.value))
         }
     }
 
@@ -84,17 +82,17 @@ extension PlanBuilder {
             diagnostics.error(name.position, message, mend: mend)
             return nil
         }
-        guard (1...engines.count).contains(number) else {
+        guard (1...file.engines.count).contains(number) else {
             return refuse(
                 "there is no engine \(number)",
-                engines.count == 1 ? "there is one: write `engine`" : "there are \(engines.count), numbered from 1")
+                file.engines.count == 1 ? "there is one: write `engine`" : "there are \(file.engines.count), numbered from 1")
         }
         switch kind {
         case .linkDown, .linkUp:
             return refuse("the engine has no device of its own", "name a node, whose device it is")
         case .takeOut, .putBack:
             return refuse("an engine is drained, not taken out", "write `drain` and `undrain`")
-        case .drain where engines.count == 1:
+        case .drain where file.engines.count == 1:
             return refuse("the only engine cannot be drained", "write `engines: 2` at the top of the file")
         case .drain where duration != nil:
             return refuse("an engine drains at once", "leave `for` away")

@@ -10,13 +10,15 @@ extension PlanBuilder {
     }
 
     private func attachment(_ interface: Int) -> InterfacePlan.Attachment {
-        if legsOn[interface].count == 1, hasOffload(legsOn[interface][0].node) {
-            return .direct(node: file.nodes[legsOn[interface][0].node].name.value)
+        // Where health is looked after, probes need the bridge's side of the leg, and instances may come and go.
+        if legsOn[interface].count == 1, let only = legsOn[interface].first?.node, hasOffload(only),
+            application(of: only) == nil, !keptBridges.contains(file.interfaces[interface].name.value)
+        {
+            return .direct(node: file.nodes[only].name.value)
         }
-        let name = file.interfaces[interface].name.value
         return .bridge(
-            bridgeDevice: GeneratedNames.fabricDevice("b\(interface)", name),
-            tapDevice: GeneratedNames.fabricDevice("t\(interface)", name))
+            bridgeDevice: names.fabricDevice("b", [file.interfaces[interface].name.value]),
+            tapDevice: names.fabricDevice("t", [file.interfaces[interface].name.value]))
     }
 
     /// Copies and bumps in the wire get plain frames unless the file says otherwise.
@@ -30,6 +32,7 @@ extension PlanBuilder {
         return file.nodes.enumerated().map { index, raw in
             let legPlans = legs[index].enumerated().map { place, leg in legPlan(index, place, leg) }
             var process = raw.process
+            process.depends = raw.depends.flatMap { every($0) }.map { file.nodes[$0].name.value }.uniqued()
             process.environment.merge(environment(index)) { _, own in own }
             return NodePlan(
                 name: raw.name.value, kind: raw.kind, type: raw.type, line: raw.name.position.line,
@@ -42,7 +45,7 @@ extension PlanBuilder {
     private func legPlan(_ node: Int, _ place: Int, _ leg: ResolvedLeg) -> LegPlan {
         var fabric: String?
         if case .bridge = attachment(leg.interface) {
-            fabric = GeneratedNames.fabricDevice("v\(leg.interface).\(node)", file.nodes[node].name.value)
+            fabric = names.fabricDevice("v", [file.nodes[node].name.value, file.interfaces[leg.interface].name.value])
         }
         // What the engine sends in here is addressed to the alias of the other side.
         let other = legs[node].count == 2 ? legs[node][1 - place].alias : nil
@@ -58,8 +61,10 @@ extension PlanBuilder {
             guard let end = service.chain.last, file.nodes[end].kind == .application,
                 file.nodes[end].networkAddress == nil
             else { continue }
-            served[end, default: []] += service.raw.addresses.map(\.value).filter { $0.isHost && !isOwn($0, end) }
-                .map(\.address)
+            for member in members(of: end) {
+                served[member, default: []] += service.raw.addresses.map(\.value)
+                    .filter { $0.isHost && !isOwn($0, member) }.map(\.address)
+            }
         }
         return served.mapValues { $0.uniqued() }
     }
@@ -68,7 +73,7 @@ extension PlanBuilder {
     /// and a prefix with the node's own network in it, are left to its `setup`.
     private func localPrefixes(_ node: Int) -> [IPPrefix] {
         guard file.nodes[node].kind == .application else { return [] }
-        let prefixes = services.filter { $0.chain.last == node }.flatMap { $0.raw.addresses.map(\.value) }
+        let prefixes = services.filter { $0.chain.last == lead(node) }.flatMap { $0.raw.addresses.map(\.value) }
         return prefixes.uniqued().filter { prefix in
             !prefix.isHost && prefix.length > 0
                 && !legs[node].contains { $0.addresses.contains { $0.prefix.overlaps(prefix) } }

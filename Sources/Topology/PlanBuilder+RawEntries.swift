@@ -23,7 +23,7 @@ extension PlanBuilder {
         case .prefix(let prefix): destinations = [prefix]
         case .node(let name):
             let located = Located(name, raw.destination?.position ?? raw.position)
-            guard let node = node(located, [.customer, .application, .router], "node") else { return }
+            guard let node = single(located) else { return }
             destinations = legs[node].flatMap(\.addresses).map { IPPrefix(host: $0.address) }
                 .filter { source == nil || $0.family == source?.family }
             if destinations.isEmpty {
@@ -58,7 +58,7 @@ extension PlanBuilder {
 
     /// The Ethernet source of a node's frames on an interface.
     private func emitter(_ name: Located<String>, on interface: Int, _ raw: RawEntry) -> MACAddress? {
-        guard let node = node(name, [.customer, .application, .router], "node") else { return nil }
+        guard let node = single(name) else { return nil }
         guard let place = legs[node].firstIndex(where: { $0.interface == interface }) else {
             diagnostics.error(
                 name.position,
@@ -77,7 +77,7 @@ extension PlanBuilder {
         }
         switch raw.address {
         case .node(let name):
-            guard let node = node(name, [.customer, .application, .router], "node") else { return nil }
+            guard let node = single(name) else { return nil }
             guard !legs[node].isEmpty else { return nil }
             var direction = ChainDirection.request
             if let interface, legs[node][0].interface != interface {

@@ -29,7 +29,7 @@ extension PlanBuilder {
         let raw = file.nodes[node]
         let own = legs[node]
         let (near, far) = (own[0], own[own.count - 1])
-        let used = services.filter { $0.chain.contains(node) }
+        let used = services.filter { $0.chain.contains(lead(node)) }
         let opened = services.filter { $0.openers.contains(node) }
         let asked = (used + opened).contains { $0.families.contains(family) }
         // IPv6 works by the link-local addresses alone; IPv4 needs an address to send from.
@@ -98,10 +98,11 @@ extension PlanBuilder {
         var prefixes: [IPPrefix] = []
         // What passes packets on may put its own address for the customers' (NAT): the answers go back to that.
         for service in used {
-            guard let place = service.chain.firstIndex(of: own), place > 0 else { continue }
-            let before = service.chain[place - 1]
-            prefixes += legs[before][legs[before].count - 1].addresses.map { IPPrefix(host: $0.address) }
-                .filter { $0.family == family && onLink(link, $0) }
+            guard let place = service.chain.firstIndex(of: lead(own)), place > 0 else { continue }
+            for before in members(of: service.chain[place - 1]) {
+                prefixes += legs[before][legs[before].count - 1].addresses.map { IPPrefix(host: $0.address) }
+                    .filter { $0.family == family && onLink(link, $0) }
+            }
         }
         for side in used.flatMap(\.sides) where side.prefix.family == family {
             if let opener = side.node {

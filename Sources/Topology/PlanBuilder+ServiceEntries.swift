@@ -30,12 +30,6 @@ extension PlanBuilder {
             system: systems[node])
     }
 
-    /// What one address and one service port of a service need, to name an entry by.
-    private struct Flow {
-        var address: IPPrefix
-        var port: ServicePort
-    }
-
     /// Adds the distribution and sequencing entries of a service, in the order in which a packet meets them.
     func addEntries(of service: ResolvedService) {
         for flow in flows(of: service) {
@@ -43,7 +37,8 @@ extension PlanBuilder {
             for place in service.chain.indices.dropLast() { addRequest(service, flow, place) }
             for place in service.chain.indices.reversed() { addResponse(service, flow, place) }
             for place in service.chain.indices {
-                for passive in service.passives[place] where file.nodes[passive].activeResponses?.value == true {
+                let passives = service.passives[place].filter { file.nodes[$0].activeResponses?.value == true }
+                for passive in passives.flatMap({ members(of: $0) }) {
                     addActiveResponses(service, flow, passive, place)
                 }
             }
@@ -83,25 +78,12 @@ extension PlanBuilder {
         origins.append(
             EntryOrigin(
                 position: service.raw.name.position, label: "service \(quoted(service.raw.name.value))",
-                service: service.index, node: node))
-    }
-
-    private func copies(_ nodes: [Int]) -> [SendTarget] {
-        nodes.map { target($0, .request) }
-    }
-
-    /// The last hop rewrites the destination where the application has a network send address.
-    private func next(_ service: ResolvedService, _ place: Int, _ flow: Flow) -> SendTarget {
-        let node = service.chain[place]
-        var target = target(node, .request)
-        if let address = rewritten(service, place, flow) { target.address = .network(address) }
-        return target
+                service: service.index, node: node < 0 ? node : lead(node)))
     }
 
     /// The address that requests get at the end of the chain, and answers lose; nil where nothing is rewritten, because
     /// the end has a MAC send address, or the service's address is its own.
-    private func rewritten(_ service: ResolvedService, _ place: Int, _ flow: Flow) -> IPAddress? {
-        let node = service.chain[place]
+    func rewritten(_ service: ResolvedService, _ node: Int, _ place: Int, _ flow: Flow) -> IPAddress? {
         guard place == service.chain.count - 1, file.nodes[node].networkAddress != nil, !isOwn(flow.address, node)
         else { return nil }
         return legs[node][0].address(flow.address.family)
@@ -113,7 +95,7 @@ extension PlanBuilder {
     }
 
     private func addDistribution(_ service: ResolvedService, _ flow: Flow) {
-        let targets = copies(service.passives[0]) + [next(service, 0, flow)]
+        let hops = onward(service, to: 0, flow)
         for scope in service.scopes where scope.source.map({ $0.family == flow.address.family }) ?? true {
             add(
                 service, from: -1,
@@ -121,7 +103,7 @@ extension PlanBuilder {
                     name: "\(service.raw.name.value).request.customers", kind: .distribution, direction: .request,
                     receivedInterface: scope.interface, sourceMAC: scope.node.map { emission($0, .request).mac },
                     source: scope.source, destination: flow.address,
-                    servicePort: flow.port, targets: targets, counter: 0))
+                    servicePort: flow.port, hops: hops, counter: 0))
         }
     }
 
@@ -134,105 +116,119 @@ extension PlanBuilder {
         return sides.filter { $0.family == family }.uniqued()
     }
 
+    /// One entry for each instance that passes requests on.
     private func addRequest(_ service: ResolvedService, _ flow: Flow, _ place: Int) {
-        let node = service.chain[place]
-        let emission = emission(node, .request)
-        let targets = copies(service.passives[place + 1]) + [next(service, place + 1, flow)]
-        let named =
-            isMistakable(node, emission, from: nil, to: flow.address, for: service.index)
-            || !sidesWithin(service, flow.address, node).isEmpty
-        for source in customers(service, flow.address.family, named: named) {
-            add(
-                service, from: node,
-                Entry(
-                    name: "\(service.raw.name.value).request.\(file.nodes[node].name.value)", kind: .sequencing,
-                    direction: .request, receivedInterface: emission.interface, sourceMAC: emission.mac,
-                    source: source, destination: flow.address, servicePort: flow.port, targets: targets, counter: 0))
+        let hops = onward(service, to: place + 1, flow)
+        for node in members(of: service.chain[place]) {
+            let emission = emission(node, .request)
+            let named =
+                isMistakable(node, emission, from: nil, to: flow.address, for: service.index)
+                || !sidesWithin(service, flow.address, node).isEmpty
+            for source in customers(service, flow.address.family, named: named) {
+                add(
+                    service, from: node,
+                    Entry(
+                        name: "\(service.raw.name.value).request.\(told(node))", kind: .sequencing,
+                        direction: .request, receivedInterface: emission.interface, sourceMAC: emission.mac,
+                        source: source, destination: flow.address, servicePort: flow.port, hops: hops, counter: 0))
+            }
         }
     }
 
     /// The customers' networks inside a prefix that passes a node with one leg: their addresses tell requests from
     /// responses there.
     private func sidesWithin(_ service: ResolvedService, _ address: IPPrefix, _ node: Int) -> [IPPrefix] {
-        guard legs[node].count == 1, node != service.chain.last else { return [] }
+        guard legs[node].count == 1, lead(node) != service.chain.last else { return [] }
         return service.sides.map(\.prefix).filter { address.contains($0) }.uniqued()
     }
 
+    /// One entry for each instance that answers, or passes answers on.
     private func addResponse(_ service: ResolvedService, _ flow: Flow, _ place: Int) {
-        let node = service.chain[place]
-        let emission = emission(node, .response)
-        let own = rewritten(service, place, flow)
-        var entry = Entry(
-            name: "\(service.raw.name.value).response.\(file.nodes[node].name.value)", kind: .sequencing,
-            direction: .response, receivedInterface: emission.interface, sourceMAC: emission.mac,
-            source: own.map { IPPrefix(host: $0) } ?? flow.address, servicePort: flow.port,
-            rewriteSource: own == nil ? nil : flow.address.address, targets: [], counter: 0)
-        addResponses(service, flow, place, entry)
-        // What one customer sends to another turns round here: passed on, it would come back as it is.
-        for side in sidesWithin(service, flow.address, node) {
-            entry.source = side
-            addResponses(service, flow, place, entry)
+        for node in members(of: service.chain[place]) {
+            let emission = emission(node, .response)
+            let own = rewritten(service, node, place, flow)
+            var entry = Entry(
+                name: "\(service.raw.name.value).response.\(told(node))", kind: .sequencing,
+                direction: .response, receivedInterface: emission.interface, sourceMAC: emission.mac,
+                source: own.map { IPPrefix(host: $0) } ?? flow.address, servicePort: flow.port,
+                rewriteSource: own == nil ? nil : flow.address.address, hops: [], counter: 0)
+            addResponses(service, flow, node, place, entry)
+            // What one customer sends to another turns round here: passed on, it would come back as it is.
+            for side in sidesWithin(service, flow.address, node) {
+                entry.source = side
+                addResponses(service, flow, node, place, entry)
+            }
         }
     }
 
-    private func addResponses(_ service: ResolvedService, _ flow: Flow, _ place: Int, _ template: Entry) {
-        let node = service.chain[place]
-        let emission = emission(node, .response)
-        guard place > 0 else {
-            addToCustomers(service, from: node, template, copies(service.passives[0]), flow.address.family)
-            return
-        }
-        var entry = template
-        entry.targets = copies(service.passives[place]) + [target(service.chain[place - 1], .response)]
-        let named =
-            isMistakable(node, emission, from: entry.source, to: nil, for: service.index)
-            || !sidesWithin(service, flow.address, node).isEmpty
-        for destination in customers(service, flow.address.family, named: named) {
-            entry.destination = destination
-            add(service, from: node, entry)
-        }
-    }
-
-    private func addToCustomers(
-        _ service: ResolvedService, from node: Int, _ template: Entry, _ copies: [SendTarget], _ family: AddressFamily
+    private func addResponses(
+        _ service: ResolvedService, _ flow: Flow, _ node: Int, _ place: Int, _ template: Entry
     ) {
+        let family = flow.address.family
+        let named =
+            isMistakable(node, emission(node, .response), from: template.source, to: nil, for: service.index)
+            || !sidesWithin(service, flow.address, node).isEmpty
+        let destinations = self.destinations(service, place, family, named: named)
         var entry = template
-        for side in service.sides where side.prefix.family == family {
-            entry.destination = side.prefix
-            let answer =
-                side.node.map { target($0, .response) }
-                ?? SendTarget(interface: side.interface, address: .neighbour(via: side.via), system: .customer)
-            entry.targets = copies + [answer]
+        for destination in destinations {
+            guard let hops = back(service, from: place, to: destination.side) else { continue }
+            entry.destination = destination.prefix
+            entry.hops = hops
             add(service, from: node, entry)
+        }
+        if destinations.contains(where: { $0.prefix == nil }) { addTranslated(service, from: node, place, template) }
+    }
+
+    /// Where answers from a place of the chain are for, as far as entries tell: customers where they may go straight
+    /// there, and where only the customers' addresses tell services apart; else anybody.
+    private func destinations(
+        _ service: ResolvedService, _ place: Int, _ family: AddressFamily, named: Bool = false
+    ) -> [(prefix: IPPrefix?, side: CustomerSide?)] {
+        let sides = service.sides.filter { $0.prefix.family == family }.map { (Optional($0.prefix), Optional($0)) }
+        guard place > 0 else { return sides }
+        let named = customers(service, family, named: named).map { prefix in
+            (prefix, prefix.flatMap { prefix in service.sides.first { $0.prefix.contains(prefix) } })
+        }
+        guard mayPassOver(service, before: place) else { return named }
+        return sides + named.filter { pair in !sides.contains { $0.0 == pair.0 } }
+    }
+
+    /// What passes packets on may put its own address for the customers' (NAT): answers for that go back to the instance
+    /// that did, whichever the flow would meet otherwise.
+    private func addTranslated(_ service: ResolvedService, from node: Int, _ place: Int, _ template: Entry) {
+        let before = service.chain[place - 1]
+        guard members(of: before).count > 1, let family = template.source?.family else { return }
+        var entry = template
+        for member in members(of: before) {
+            for address in legs[member][legs[member].count - 1].addresses where address.address.family == family {
+                entry.destination = IPPrefix(host: address.address)
+                entry.hops = copies(service.passives[place]) + [.target(target(member, .response))]
+                add(service, from: node, entry)
+            }
         }
     }
 
     /// What a passive application may say for itself: to either end, from its own place in the chain.
     private func addActiveResponses(_ service: ResolvedService, _ flow: Flow, _ passive: Int, _ place: Int) {
         let emission = emission(passive, .request)
-        let name = file.nodes[passive].name.value
         for source in customers(service, flow.address.family) {
             add(
                 service, from: passive,
                 Entry(
-                    name: "\(service.raw.name.value).request.\(name)", kind: .sequencing, direction: .request,
-                    receivedInterface: emission.interface, sourceMAC: emission.mac, source: source,
-                    destination: flow.address, servicePort: flow.port,
-                    targets: [next(service, place, flow)], counter: 0))
+                    name: "\(service.raw.name.value).request.\(told(passive))", kind: .sequencing,
+                    direction: .request, receivedInterface: emission.interface, sourceMAC: emission.mac,
+                    source: source, destination: flow.address, servicePort: flow.port,
+                    hops: [request(service, to: place, flow)], counter: 0))
         }
-        let response = Entry(
-            name: "\(service.raw.name.value).response.\(name)", kind: .sequencing, direction: .response,
+        var entry = Entry(
+            name: "\(service.raw.name.value).response.\(told(passive))", kind: .sequencing, direction: .response,
             receivedInterface: emission.interface, sourceMAC: emission.mac, source: flow.address,
-            servicePort: flow.port, targets: [], counter: 0)
-        if place > 0 {
-            var entry = response
-            entry.targets = [target(service.chain[place - 1], .response)]
-            for destination in customers(service, flow.address.family) {
-                entry.destination = destination
-                add(service, from: passive, entry)
-            }
-        } else {
-            addToCustomers(service, from: passive, response, [], flow.address.family)
+            servicePort: flow.port, hops: [], counter: 0)
+        for destination in destinations(service, place, flow.address.family) {
+            guard let hops = response(service, to: place - 1, destination.side) else { continue }
+            entry.destination = destination.prefix
+            entry.hops = hops
+            add(service, from: passive, entry)
         }
     }
 }

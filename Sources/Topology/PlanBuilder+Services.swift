@@ -11,7 +11,7 @@ extension PlanBuilder {
         var pending = passivesToDistribute(raw)
         var seen: [Int: SourcePosition] = [:]
         for name in raw.sequence {
-            guard let node = node(name, [.application, .router], "application") else { continue }
+            guard let node = listed(name) else { continue }
             if seen[node] != nil {
                 diagnostics.error(
                     name.position, "\(quoted(name.value)) is in the sequence twice: its packets would run in a circle",
@@ -67,14 +67,14 @@ extension PlanBuilder {
     private func checkDistribution(of raw: RawService, head: Int?, isSound: Bool) {
         var seen: Set<String> = []
         for name in raw.distribute {
-            guard let node = node(name, [.application, .router], "application") else { continue }
+            guard let node = listed(name) else { continue }
             if !seen.insert(name.value).inserted {
                 diagnostics.error(name.position, "\(quoted(name.value)) is in `distribute` twice", mend: "remove one")
             } else if !file.nodes[node].passive, let head, node != head, !followsMistakes, isSound {
                 diagnostics.error(
                     name.position,
                     "\(quoted(name.value)) would get a copy and later the packet itself: it is neither passive nor the "
-                        + "head of the sequence, \(quoted(file.nodes[head].name.value))",
+                        + "head of the sequence, \(quoted(told(head)))",
                     mend: "remove it from `distribute`, or move it to the front of `sequence`")
             }
         }
@@ -110,10 +110,11 @@ extension PlanBuilder {
                         + "or remove `send: network`")
             }
         }
-        checkEnd(of: raw, last, file.nodes[lastNode], legs[lastNode].first)
+        checkEnd(of: raw, last, lastNode)
     }
 
-    private func checkEnd(of raw: RawService, _ last: Located<String>, _ node: RawNode, _ leg: ResolvedLeg?) {
+    private func checkEnd(of raw: RawService, _ last: Located<String>, _ lastNode: Int) {
+        let node = file.nodes[lastNode]
         guard node.kind == .application, !node.transparent else { return }
         if node.networkAddress != nil, let prefix = raw.addresses.first(where: { !$0.value.isHost }) {
             diagnostics.error(
@@ -121,10 +122,10 @@ extension PlanBuilder {
                 "the service address \(prefix.value) is a prefix, and \(quoted(last.value)) has a network send address: "
                     + "nothing could restore a destination that was not one address",
                 mend:
-                    "remove `send: network` from line \(node.name.position.line), end the sequence at a router, or list "
+                    "remove `send: network` from line \(place(lastNode).line), end the sequence at a router, or list "
                     + "the addresses one by one")
         }
-        guard node.networkAddress != nil, let leg else { return }
+        guard node.networkAddress != nil, let leg = legs[lastNode].first else { return }
         for family in AddressFamily.allCases {
             let addresses = raw.addresses.filter { $0.value.family == family }
             if addresses.count > 1 {
@@ -132,13 +133,13 @@ extension PlanBuilder {
                     addresses[1].position,
                     "\(quoted(last.value)) has a network send address: its answers for \(addresses[0].value) and "
                         + "\(addresses[1].value) cannot be told apart",
-                    mend: "remove `send: network` from line \(node.name.position.line), or make two services and "
+                    mend: "remove `send: network` from line \(place(lastNode).line), or make two services and "
                         + "applications of it")
             }
             if let address = addresses.first, leg.address(family) == nil {
                 diagnostics.error(
                     address.position,
-                    "\(quoted(last.value)) on line \(node.name.position.line) has a network send address and none of the "
+                    "\(quoted(last.value)) on line \(place(lastNode).line) has a network send address and none of the "
                         + "family of \(address.value)",
                     mend: "give it, or its interface, an address of that family")
             }
@@ -151,10 +152,9 @@ extension PlanBuilder {
             let prefixes = service.sides.map(\.prefix)
             guard let address = service.raw.addresses.first(where: { !$0.value.isHost && prefixes.contains($0.value) })
             else { continue }
-            let name = file.nodes[node].name
             diagnostics.error(
-                service.raw.sequence.first { $0.value == name.value }?.position ?? name.position,
-                "\(quoted(name.value)) on line \(name.position.line) has one interface, and both the customers and the "
+                service.raw.sequence.first { $0.value == told(node) }?.position ?? place(node),
+                "\(quoted(told(node))) on line \(place(node).line) has one interface, and both the customers and the "
                     + "service are \(address.value): nothing tells its requests from its responses",
                 mend: "give it a second interface: attach: { in: …, out: … }")
         }
@@ -181,7 +181,7 @@ extension PlanBuilder {
                         diagnostics.error(
                             interface.name.position,
                             "interface \(quoted(interface.name.value)) has no IPv4 address, and "
-                                + "\(quoted(file.nodes[node].name.value)) on it has to send packets of "
+                                + "\(quoted(told(node))) on it has to send packets of "
                                 + "\(address.value) to the engine",
                             mend: "add `address: …`, or make the application transparent")
                     }

@@ -100,9 +100,9 @@ extension PlanBuilder {
                 example: shown)
             return
         }
-        let node = right.node >= 0 ? file.nodes[right.node].name.value : "an application"
+        let node = right.node >= 0 ? told(right.node) : "an application"
         let what = entry.direction == .request ? "what it passes on" : "its answers"
-        let line = right.node >= 0 ? file.nodes[right.node].name.position.line : right.position.line
+        let line = right.node >= 0 ? place(right.node).line : right.position.line
         diagnostics.error(
             right.position,
             "\(right.label) and \(left.label) on line \(left.position.line) share \(quoted(node)) on line \(line), and on "
@@ -112,7 +112,7 @@ extension PlanBuilder {
                 ? "give each service an application of its own, other ports, or a MAC send address"
                 : "give one of them another address or other ports, or an application on interfaces of its own",
             related: related
-                + (right.node >= 0 ? [(file.nodes[right.node].name.position, "\(quoted(node)) is here")] : []),
+                + (right.node >= 0 ? [(place(right.node), "\(quoted(node)) is here")] : []),
             example: shown)
     }
 

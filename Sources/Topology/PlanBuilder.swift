@@ -80,7 +80,13 @@ final class PlanBuilder {
     /// Names that several nodes have.
     private var sharedNames: Set<String> = []
     var interfaceIndex: [String: Int] = [:]
+    /// The nodes by name; an application's name stands for its first instance.
     var nodeIndex: [String: Int] = [:]
+    var applications: [ResolvedApplication] = []
+    /// For each node: the application that it is an instance of.
+    var applicationIndex: [Int?] = []
+    /// For each application: what its checks look at.
+    var healthChecks: [[HealthCheckPlan]] = []
     var engineMACs: [MACAddress] = []
     /// For each node: its legs, `in` first.
     var legs: [[ResolvedLeg]] = []
@@ -97,18 +103,26 @@ final class PlanBuilder {
     var checks: [CheckPlan] = []
     /// For each link: the number of the host that is tried next.
     var nextFree: [IPPrefix: UInt64] = [:]
+    /// Of a running topology: the addresses of each node on each interface, and the interfaces that are on bridges.
+    var keptAddresses: [[String]: [InterfaceAddress]] = [:]
+    var keptBridges: Set<String> = []
+    private let kept: AppliancePlan?
 
-    init(_ file: TopologyFile, name: String?, _ diagnostics: Diagnostics) {
-        self.file = file
+    /// - Parameter kept: The plan of the running topology, of which nothing is to change without need.
+    init(_ file: TopologyFile, name: String?, keeping kept: AppliancePlan? = nil, _ diagnostics: Diagnostics) {
+        self.file = kept.map { file.ordered(as: $0) } ?? file
         self.diagnostics = diagnostics
         self.name = name ?? file.name.value
+        self.kept = kept
         followsMistakes = !diagnostics.isEmpty
+        if let kept { keep(kept) }
     }
 
     /// Finds every name, chooses addresses, resolves the services and makes the entries; notes what is wrong.
     func resolve() {
         resolveInterfaces()
         resolveNodes()
+        resolveApplications()
         resolveAddresses()
         resolveDependencies()
         for (index, service) in file.services.enumerated() { resolve(service, index) }
@@ -116,12 +130,15 @@ final class PlanBuilder {
         resolveOpenings()
         widenScopes()
         resolveSystems()
+        checkPolicies()
         for service in services { checkCarriage(of: service) }
         for service in services { addEntries(of: service) }
         checkEntryNames()
         for entry in file.entries { addEntries(of: entry) }
+        if let kept { keepCounters(kept) }
         findTies()
         findShadows()
+        resolveHealth()
         resolveChecks()
     }
 
@@ -145,19 +162,14 @@ final class PlanBuilder {
         for (index, node) in file.nodes.enumerated() {
             legs.append([])
             if let other = nodeIndex[node.name.value] {
-                let first = file.nodes[other]
                 sharedNames.insert(node.name.value)
-                diagnostics.error(
-                    node.name.position,
-                    "the \(node.kind.rawValue) \(quoted(node.name.value)) has the name of the \(first.kind.rawValue) "
-                        + "on line \(first.name.position.line)",
-                    mend: "customers, applications and routers share their names: rename one")
+                tellSharedName(node.name, word(index), other)
                 continue
             }
             nodeIndex[node.name.value] = index
             if let out = node.outLeg, let inLeg = node.inLeg, out.interface.value == inLeg.interface.value {
                 diagnostics.error(
-                    out.interface.position, "`in` and `out` of \(quoted(node.name.value)) are the same interface",
+                    out.interface.position, "`in` and `out` of \(quoted(told(index))) are the same interface",
                     mend: "leave `out` away: the \(node.kind.rawValue) is one-armed then")
                 addLeg(inLeg, role: "port", to: index)
                 continue
@@ -192,7 +204,10 @@ final class PlanBuilder {
 
     /// The index of a node of one of the kinds; an unknown one is told.
     func node(_ name: Located<String>, _ kinds: Set<NodeKind>, _ what: String) -> Int? {
-        func known() -> [String] { file.nodes.filter { kinds.contains($0.kind) }.map(\.name.value) }
+        func known() -> [String] {
+            what == "node"
+                ? file.nodes.filter { kinds.contains($0.kind) }.map(\.name.value) : listedNames(kinds)
+        }
         guard let index = nodeIndex[name.value] else {
             diagnostics.error(
                 name.position, "there is no \(what) \(quoted(name.value))",
@@ -214,7 +229,7 @@ final class PlanBuilder {
     private func resolveDependencies() {
         var edges: [Int: [Int]] = [:]
         for (index, node) in file.nodes.enumerated() {
-            edges[index] = node.depends.compactMap { self.node($0, [.customer, .application, .router], "node") }
+            edges[index] = node.depends.flatMap { every($0) }
         }
         // 1: on the path that is walked, 2: done.
         var state = [Int](repeating: 0, count: file.nodes.count)
@@ -234,7 +249,9 @@ final class PlanBuilder {
                     path.append((target, 0))
                 } else if state[target] == 1, let begin = path.firstIndex(where: { $0.node == target }) {
                     let circle = (path[begin...].map(\.node) + [target]).map { file.nodes[$0].name.value }
-                    let where_ = file.nodes[node].depends.first { $0.value == file.nodes[target].name.value }
+                    let where_ = file.nodes[node].depends.first {
+                        $0.value == file.nodes[target].name.value || $0.value == told(target)
+                    }
                     diagnostics.error(
                         where_?.position ?? file.nodes[node].name.position,
                         "the nodes wait for each other: \(circle.joined(separator: " → "))",
@@ -255,7 +272,7 @@ final class PlanBuilder {
             case .application:
                 node.passive
                     ? .passiveApplication
-                    : inner.contains(index) || (!ends.contains(index) && node.outLeg != nil)
+                    : inner.contains(lead(index)) || (!ends.contains(lead(index)) && node.outLeg != nil)
                         ? .inlineApplication : .terminalApplication
             }
         }

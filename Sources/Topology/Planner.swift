@@ -5,27 +5,36 @@ import Wire
 public enum Planner {
     /// The plan of `file`, named as the file says or as `name` does.
     ///
-    /// - Parameter name: A name from the command line.
+    /// - Parameters:
+    ///   - name: A name from the command line.
+    ///   - kept: The plan of the running topology: what it and the new one have in common keeps its addresses, devices
+    ///     and counters.
+    ///   - changes: Instances that were added and removed while it ran.
     /// - Throws: everything that is wrong with what the file describes, with the lines that collide.
-    public static func plan(_ file: TopologyFile, name: String? = nil) throws(TopologyError) -> AppliancePlan {
-        try make(file, name: name).plan
+    public static func plan(
+        _ file: TopologyFile, name: String? = nil, keeping kept: AppliancePlan? = nil,
+        changes: InstanceChanges = InstanceChanges()
+    ) throws(TopologyError) -> AppliancePlan {
+        try make(file, name: name, keeping: kept, changes: changes).plan
     }
 
     /// The plan of `file`, with the paths that its table was proved by.
     public static func prove(_ file: TopologyFile, name: String? = nil) throws(TopologyError) -> ProvedPlan {
-        let made = try make(file, name: name)
+        let made = try make(file, name: name, keeping: nil, changes: InstanceChanges())
         return ProvedPlan(plan: made.plan, services: made.builder.provedServices(made.paths))
     }
 
     private static func make(
-        _ file: TopologyFile, name: String?
+        _ file: TopologyFile, name: String?, keeping kept: AppliancePlan?, changes: InstanceChanges
     ) throws(TopologyError) -> (plan: AppliancePlan, builder: PlanBuilder, paths: [ProvedPath]) {
         let diagnostics = Diagnostics(path: file.path, text: file.text)
         if let name, let (fault, mend) = NameForm.fault(of: name) {
             diagnostics.error(
                 file.name.position, "\(quoted(name)) cannot be the name of a topology: \(fault)", mend: mend)
         }
-        let builder = PlanBuilder(file, name: name, diagnostics)
+        let changed = file.changed(by: changes, diagnostics)
+        try diagnostics.throwIfAny()
+        let builder = PlanBuilder(changed, name: name, keeping: kept, diagnostics)
         builder.resolve()
         try diagnostics.throwIfAny()
         let nodes = builder.nodePlans()
@@ -36,7 +45,8 @@ public enum Planner {
         let directory = file.path.lastIndex(of: "/").map { $0 == file.path.startIndex ? "/" : String(file.path[..<$0]) }
         let plan = AppliancePlan(
             name: builder.name, directory: directory ?? ".", interfaces: builder.interfacePlans(), nodes: nodes,
-            table: table, checks: builder.checks, engines: EnginesPlan(workers: file.workers))
+            table: table, checks: builder.checks, engines: builder.enginesPlan(),
+            applications: builder.applicationPlans())
         return (plan, builder, paths)
     }
 }
@@ -74,6 +84,6 @@ extension PlanBuilder {
         }
         return ForwardingTable(
             interfaces: interfaces, entries: entries, neighbours: neighbours, sources: sources,
-            claimed: claimed.uniqued())
+            claimed: claimed.uniqued(), groups: groups())
     }
 }

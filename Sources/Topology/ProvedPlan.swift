@@ -37,7 +37,7 @@ public struct ServicePath: Sendable, Hashable {
 
 /// One step of a path through the engine.
 public struct PathHop: Sendable, Hashable {
-    /// The nodes that the packet may come from: the customers, or one other.
+    /// The nodes that the packet may come from: the customers, one other, or an application whose instances share its work.
     public var from: [String]
     /// The interface that it comes in on.
     public var receivedInterface: String
@@ -51,11 +51,16 @@ public struct PathHop: Sendable, Hashable {
 
 /// One copy of a hop.
 public struct PathCopy: Sendable, Hashable {
-    /// The nodes that it may reach: the customers, or one other; none where the file names nobody there.
+    /// The nodes that it may reach: the customers, one other, or an application whose instances share its work; none where
+    /// the file names nobody there.
     public var to: [String]
+    /// Where it reaches one of several instances: all of them.
+    public var oneOf: [String]
+    /// What must be so for it to be sent: `firewall is down`; nil: nothing.
+    public var condition: String?
     /// The send interface.
     public var sendInterface: String
-    /// The address that the destination is rewritten to.
+    /// The address that the destination is rewritten to; of several instances, that of each.
     public var rewriteDestination: String?
     /// True for a copy that a passive application keeps.
     public var isPassive: Bool
@@ -133,9 +138,10 @@ extension PlanBuilder {
 
         mutating func add(_ path: ProvedPath, _ builder: PlanBuilder) {
             if paths.isEmpty { firstEntry = path.entry }
+            // What several instances do alike is one hop.
             let signature = Signature(
-                request: path.request.map { builder.hop($0, path.customers) },
-                response: path.response.map { builder.hop($0, path.customers) })
+                request: path.request.map { builder.hop($0, path.customers) }.uniqued(),
+                response: path.response.map { builder.hop($0, path.customers) }.uniqued())
             let number: Int
             if let known = index[signature] {
                 number = known
@@ -165,18 +171,51 @@ extension PlanBuilder {
     private func hop(_ hop: ProvedHop, _ customers: [Int]) -> PathHop {
         func names(_ node: Int?) -> [String] {
             guard let node else { return [] }
-            return [customers.contains(node) ? PathGroups.customer : file.nodes[node].name.value]
+            return [customers.contains(node) ? PathGroups.customer : shared(node) ?? file.nodes[node].name.value]
         }
         let entry = entries[hop.entry]
         return PathHop(
             from: names(hop.emitter.node), receivedInterface: file.interfaces[hop.emitter.interface].name.value,
             entry: entry.name, rewriteSource: entry.rewriteSource?.description,
-            copies: hop.copies.map { copy in
+            copies: zip(hop.copies, conditions(entry.hops)).map { copy, condition in
+                let instances = copy.node.flatMap { shared($0) == nil ? nil : members(of: $0) } ?? []
                 var network: String?
-                if case .network(let address) = copy.address { network = address.description }
+                if case .network(let address) = copy.address {
+                    let own = instances.compactMap { legs[$0][0].address(address.family)?.description }
+                    network = own.isEmpty ? address.description : own.joined(separator: ", ")
+                }
                 return PathCopy(
-                    to: names(copy.node), sendInterface: file.interfaces[copy.interface].name.value,
+                    to: names(copy.node), oneOf: instances.map { file.nodes[$0].name.value }, condition: condition,
+                    sendInterface: file.interfaces[copy.interface].name.value,
                     rewriteDestination: network, isPassive: copy.isPassive)
-            })
+            }.uniqued())
+    }
+
+    /// The application that a node is one of several instances of, which share its work.
+    private func shared(_ node: Int) -> String? {
+        guard let application = application(of: node), application.members.count > 1, !application.isCopied else {
+            return nil
+        }
+        return application.raw.name.value
+    }
+
+    /// For each target of hops, in their order, what must be so for a packet to go there.
+    private func conditions(_ hops: [Hop], _ known: [String] = []) -> [String?] {
+        hops.flatMap { hop -> [String?] in
+            let own = known.isEmpty ? nil : known.joined(separator: " and ")
+            switch hop {
+            case .target: return [own]
+            case .instance(let group, let targets, let otherwise):
+                let here = [String?](repeating: own, count: targets.count)
+                guard case .hops(let hops) = otherwise else { return here }
+                return here + conditions(hops, known + ["\(name(ofGroup: group)) is down"])
+            case .whether(let group, let up, let down):
+                return conditions(up, known) + conditions(down, known + ["\(name(ofGroup: group)) is down"])
+            }
+        }
+    }
+
+    private func name(ofGroup group: Int) -> String {
+        applications.first { $0.groups.contains(group) }?.raw.name.value ?? "#\(group)"
     }
 }

@@ -99,6 +99,8 @@ typealias RawReadiness = ReadinessPlan
 struct RawNode: Sendable {
     var name: Located<String>
     var kind: NodeKind
+    /// The application that it is an instance of; nil where it stands for itself.
+    var application: String?
     var type: String?
     var passive = false
     var transparent = false

@@ -10,13 +10,15 @@ public struct TopologyFile: Sendable {
     /// The topology's name.
     public internal(set) var name: Located<String>
     var interfaces: [RawInterface] = []
-    /// Customers, applications and routers in the order of the file.
+    /// Customers, applications and routers in the order of the file; for an application with instances those.
     var nodes: [RawNode] = []
+    /// The applications whose health is looked after.
+    var applications: [RawApplication] = []
     var services: [RawService] = []
     var entries: [RawEntry] = []
     var checks: [RawCheck] = []
-    /// The number of workers in the engine.
-    public internal(set) var workers = 1
+    /// The packeting engines; which interfaces each takes, the planner finds out.
+    public internal(set) var engines = EnginesPlan()
 
     init(path: String, text: String, name: Located<String>) {
         self.path = path

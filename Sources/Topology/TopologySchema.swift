@@ -86,6 +86,11 @@ public struct TopologySchema {
                 .init("type", .array([.text("integer"), .text("string")])), .init("minimum", .number(range.lowerBound)),
                 .init("maximum", .number(range.upperBound)), .init("pattern", .text("^[0-9]+$")),
             ])
+        case .percentage(let range):
+            return .object([
+                .init("type", .array([.text("integer"), .text("string")])), .init("minimum", .number(range.lowerBound)),
+                .init("maximum", .number(range.upperBound)), .init("pattern", .text("^[0-9]+ ?%?$")),
+            ])
         case .duration:
             return .object([
                 .init("type", .array([.text("string"), .text("integer")])), .init("minimum", .number(0)),

@@ -23,12 +23,20 @@ struct PathText {
     private static func row(_ hop: PathHop, _ title: String) -> [String] {
         let onward = hop.copies.filter { !$0.isPassive }.map { copy in
             let rewritten = copy.rewriteDestination.map { " as \($0)" } ?? ""
-            return "\(list(copy.to)) on \(copy.sendInterface)\(rewritten)"
+            return "\(place(copy))\(rewritten)\(condition(copy))"
         }
-        let copies = hop.copies.filter(\.isPassive).map { "a copy to \(list($0.to)) on \($0.sendInterface)" }
+        let copies = hop.copies.filter(\.isPassive).map { "a copy to \(place($0))\(condition($0))" }
         let source = hop.rewriteSource.map { ", from \($0)" } ?? ""
         return [title, list(hop.from), hop.receivedInterface, "→", (onward + copies).joined(separator: "; ") + source]
     }
+
+    /// Where a copy goes: of instances to one, whichever.
+    private static func place(_ copy: PathCopy) -> String {
+        let instances = copy.oneOf.isEmpty ? "" : " (one of \(copy.oneOf.count))"
+        return "\(list(copy.to))\(instances) on \(copy.sendInterface)"
+    }
+
+    private static func condition(_ copy: PathCopy) -> String { copy.condition.map { " while \($0)" } ?? "" }
 
     /// The first few of a list, and how many more there are.
     private static func list(_ words: [String]) -> String {

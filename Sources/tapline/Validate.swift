@@ -84,6 +84,8 @@ private struct ValidationReport: Encodable {
     }
     struct Copy: Encodable {
         var to: [String]
+        var oneOf: [String]
+        var condition: String?
         var sendInterface: String
         var rewriteDestination: String?
         var isPassive: Bool
@@ -102,7 +104,7 @@ private struct ValidationReport: Encodable {
             rewriteSource = hop.rewriteSource
             copies = hop.copies.map {
                 Copy(
-                    to: $0.to, sendInterface: $0.sendInterface, rewriteDestination: $0.rewriteDestination,
+                    to: $0.to, oneOf: $0.oneOf, condition: $0.condition, sendInterface: $0.sendInterface, rewriteDestination: $0.rewriteDestination,
                     isPassive: $0.isPassive)
             }
         }

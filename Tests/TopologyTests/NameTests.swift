@@ -22,7 +22,10 @@ import Testing
         let device = GeneratedNames.device(name)
         #expect((1...15).contains(device.utf8.count))
         #expect(device.utf8.allSatisfy { DerivedNames.isAlphanumeric($0) || $0 == 0x2D || $0 == 0x5F })
-        #expect(!GeneratedNames.fabricDevice("v1.2", name).utf8.contains { $0 > 0x7E || $0 <= 0x20 })
+        var names = GeneratedNames()
+        let fabric = names.fabricDevice("v", [name, "customers"])
+        #expect(fabric.utf8.count <= 15 && !fabric.utf8.contains { $0 > 0x7E || $0 <= 0x20 })
+        #expect(fabric == names.fabricDevice("v", [name, "customers"]) && fabric != names.fabricDevice("v", [name, "x"]))
     }
 
     @Test func composedAndDecomposedAreOneName() {

@@ -59,14 +59,16 @@ import Wire
         #expect(plan.node("fw").process.environment["TAPLINE_OUT"] == "inspected")
         #expect(plan.node("fw").process.environment["TAPLINE_OUT_GATEWAY6"] == "2001:db8:13::1")
         #expect(plan.node("alice").namespace == "picture-alice")
-        #expect(
-            plan.interfaces.map(\.attachment) == [
-                .bridge(bridgeDevice: "b0-customers", tapDevice: "t0-customers"),
-                .bridge(bridgeDevice: "b1-inspection", tapDevice: "t1-inspection"),
-                .direct(node: "fw"), .direct(node: "web"),
-            ])
+        let attachments = plan.interfaces.map(\.attachment)
+        #expect(attachments[2...] == [.direct(node: "fw"), .direct(node: "web")])
+        let devices = attachments[..<2].flatMap { attachment -> [String] in
+            guard case .bridge(let bridge, let tap) = attachment else { return [] }
+            return [bridge, tap]
+        }
+        #expect(devices.map { "\($0.prefix(1))\($0.suffix(5))" } == ["b-cust", "t-cust", "b-insp", "t-insp"])
+        #expect(Set(devices).count == 4)
         #expect(plan.node("ids").legs[0].offload == false)
-        #expect(plan.node("ids").legs[0].fabricDevice == "v1.2-ids")
+        #expect(plan.node("ids").legs[0].fabricDevice?.hasSuffix("-ids") == true)
         #expect(plan.node("web").legs[0].fabricDevice == nil)
     }
 
@@ -168,7 +170,7 @@ import Wire
         path += "/Topologies/FORMAT.md"
         let text = try String(decoding: octets(of: path), as: UTF8.self)
         let examples = text.split(separator: "```yaml\n").dropFirst().compactMap { $0.split(separator: "```").first }
-        #expect(examples.count == 4)
+        #expect(examples.count == 5)
         for example in examples {
             let plan = try plan(String(example))
             _ = try TableCompiler.compile(plan.table, generation: 1)

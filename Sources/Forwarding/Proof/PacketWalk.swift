@@ -31,7 +31,7 @@ struct PacketWalk {
         var flow: FlowFields
     }
 
-    private struct State: Equatable {
+    private struct State: Hashable {
         var emitter: Emitter
         var flow: FlowFields
     }
@@ -46,7 +46,9 @@ struct PacketWalk {
     private var path: [State] = []
     private var trace: [ProvedHop] = []
     /// What was followed to its end: first as a packet that must arrive, second as one that nobody misses.
-    private var done: (required: [State], optional: [State]) = ([], [])
+    private var done: (required: Set<State>, optional: Set<State>) = ([], [])
+    /// Where copies have ended: of instances that pass packets to the same ones, one shows it.
+    private var ended: Set<State> = []
 
     private let isAnswer: Bool
 
@@ -75,11 +77,9 @@ struct PacketWalk {
             return
         }
         if required {
-            guard !done.required.contains(state) else { return }
-            done.required.append(state)
+            guard done.required.insert(state).inserted else { return }
         } else {
-            guard !done.required.contains(state), !done.optional.contains(state) else { return }
-            done.optional.append(state)
+            guard !done.required.contains(state), done.optional.insert(state).inserted else { return }
         }
         switch world.decide(state.flow, from: state.emitter) {
         case .drop(let reason, _):
@@ -116,7 +116,9 @@ struct PacketWalk {
         case .passedOn:
             if let next = arrival.next { emit(State(emitter: next, flow: arrival.flow), required: required) }
         case .ended:
-            if required, let holder = arrival.holder {
+            if required, let holder = arrival.holder,
+                ended.insert(State(emitter: holder, flow: arrival.flow)).inserted
+            {
                 ends.append(End(holder: holder, flow: arrival.flow, trace: trace))
             }
         case .nobody:

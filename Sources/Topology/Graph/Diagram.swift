@@ -53,7 +53,15 @@ public struct Diagram: Sendable {
         }
         var systems: [String: DestinationSystemType] = [:]
         for source in plan.table.sources { systems[source.node] = source.system }
-        nodes = plan.nodes.map { node in
+        // Instances that share the work of one application are one box.
+        let shared = plan.applications.filter { $0.redundancy != .copies && $0.instances.count > 1 }
+        let boxes = plan.nodes.compactMap { node -> (node: NodePlan, application: ApplicationPlan?)? in
+            guard let application = shared.first(where: { $0.instances.contains { $0.node == node.name } }) else {
+                return (node, nil)
+            }
+            return application.instances[0].node == node.name ? (node, application) : nil
+        }
+        nodes = boxes.map { node, application in
             let system = systems[node.name]
             var caption = [node.type ?? node.kind.rawValue]
             switch system {
@@ -62,17 +70,26 @@ public struct Diagram: Sendable {
             case .terminalApplication: caption.append("terminal")
             default: break
             }
+            if let application { caption.append(Self.instances(application)) }
             return Node(
-                name: node.name, caption: caption.joined(separator: ", "), interfaces: node.legs.map(\.interface),
-                isCustomer: node.kind == .customer)
+                name: application?.name ?? node.name, caption: caption.joined(separator: ", "),
+                interfaces: node.legs.map(\.interface), isCustomer: node.kind == .customer)
         }
         services = proved.services.map(\.name)
-        arrows = Self.arrows(proved)
+        arrows = Self.arrows(proved, nodes)
     }
 
-    private static func arrows(_ proved: ProvedPlan) -> [Arrow] {
+    /// How instances share the work, and the first few of them.
+    private static func instances(_ application: ApplicationPlan) -> String {
+        let names = application.instances.map(\.node)
+        let more = names.count > 4 ? " and \(names.count - 3) more" : ""
+        let shown = names.prefix(names.count > 4 ? 3 : 4).joined(separator: ", ")
+        return "\(application.redundancy.rawValue): \(shown)\(more)"
+    }
+
+    private static func arrows(_ proved: ProvedPlan, _ nodes: [Node]) -> [Arrow] {
         var nodeIndex: [String: Int] = [:]
-        for (index, node) in proved.plan.nodes.enumerated() { nodeIndex[node.name] = index }
+        for (index, node) in nodes.enumerated() { nodeIndex[node.name] = index }
         var interfaceIndex: [String: Int] = [:]
         for (index, interface) in proved.plan.interfaces.enumerated() { interfaceIndex[interface.name] = index }
         var arrows: [Arrow] = []
@@ -80,7 +97,8 @@ public struct Diagram: Sendable {
             for path in proof.paths {
                 for (isResponse, hops) in [(false, path.request), (true, path.response)] {
                     for hop in hops {
-                        for copy in hop.copies {
+                        // What is drawn is the way while nothing is down.
+                        for copy in hop.copies where copy.condition == nil {
                             let from = hop.from.compactMap { nodeIndex[$0] }
                             let to = copy.to.compactMap { nodeIndex[$0] }
                             guard let received = interfaceIndex[hop.receivedInterface],

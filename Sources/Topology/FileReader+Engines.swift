@@ -1,0 +1,35 @@
+import Yams
+
+extension FileReader {
+    /// The packeting engines: `engine` for the workers of one, `engines` for several.
+    func engines(_ fields: Fields) -> EnginesPlan {
+        var plan = EnginesPlan()
+        if let node = fields["engine"] {
+            let engine = nodes.fields(node, "engine", Grammar.engine)
+            plan.workers = nodes.integer(engine["workers"], "the number of workers", in: Grammar.workers)?.value ?? 1
+        }
+        guard let node = fields["engines"] else { return plan }
+        if fields["engine"] != nil {
+            diagnostics.error(
+                fields.position(of: "engine"), "the file has both `engine` and `engines`",
+                mend: "write `engines: { count: 2, workers: 1 }` alone")
+        }
+        if case .scalar = node {
+            plan.count =
+                nodes.integer(node, "the number of engines", in: Grammar.engineCounts)?.value ?? plan.count
+            return plan
+        }
+        let engines = nodes.fields(node, "engines", Grammar.engines)
+        let count = nodes.integer(engines["count"], "the number of engines", in: Grammar.engineCounts)
+        plan.count = count?.value ?? 2
+        plan.workers = nodes.integer(engines["workers"], "the number of workers", in: Grammar.workers)?.value ?? 1
+        let sharing: Located<EnginesPlan.Sharing>? = nodes.choice(engines["share"], "`share`")
+        plan.sharing = sharing?.value ?? .queues
+        if plan.sharing == .direction, let count, count.value != 2 {
+            diagnostics.error(
+                count.position, "\(count.value) engines cannot share the load by direction: there are two",
+                mend: "write `count: 2`, or `share: queues`")
+        }
+        return plan
+    }
+}

@@ -1,0 +1,165 @@
+import Wire
+import Yams
+
+extension FileReader {
+    /// One health check.
+    func health(_ node: Node, of subject: String) -> RawHealthCheck? {
+        let fields = nodes.fields(node, "a health check", Grammar.health)
+        guard fields.isMapping else { return nil }
+        guard let kind = nodes.kind(of: fields, Grammar.health) else {
+            diagnostics.error(
+                node.position,
+                "a health check of \(subject) must have one of "
+                    + Grammar.health.kinds.map { "`\($0)`" }.joined(separator: ", "),
+                mend: "write { heartbeat: true }, { tcp: 80 } or { run: command }, for example")
+            return nil
+        }
+        guard let probe = probe(kind, fields) else { return nil }
+        return timed(probe, Timing.usual(kind), fields)
+    }
+
+    private func probe(_ kind: String, _ fields: Fields) -> RawHealthCheck.Probe? {
+        switch kind {
+        case "neighbour", "echo":
+            guard let flag = nodes.flag(fields[kind], "`\(kind)`") else { return nil }
+            guard flag.value else {
+                diagnostics.error(
+                    flag.position, "a health check that is none", mend: "write `\(kind): true`, or remove it")
+                return nil
+            }
+            return kind == "echo" ? .echo : .neighbour
+        case "run": return nodes.text(fields["run"], "`run` of a health check").map { .command($0.value) }
+        case "tcp": return asked(fields, kind, of: "a health check").map { .tcp(address: $0.address, port: $0.port) }
+        case "http":
+            let body = nodes.text(fields["body"], "`body`")?.value
+            return asked(fields, kind, of: "a health check").map {
+                .http(
+                    address: $0.address, port: $0.port, path: $0.path, host: $0.host, status: $0.status, body: body)
+            }
+        default:
+            return fields[kind].flatMap { heartbeat($0, isNegative: kind == "negative-heartbeat") }
+                .map { .heartbeat($0) }
+        }
+    }
+
+    // MARK: - Times
+
+    /// The times of a kind of check, in milliseconds.
+    private struct Timing {
+        var interval: Int
+        /// nil: the interval, within a range.
+        var timeout: Int?
+        var rise = 2
+        var fall = 3
+
+        /// What a network engineer would write. `Topologies/FORMAT.md` gives the reasons.
+        static func usual(_ kind: String) -> Timing {
+            switch kind {
+            case "heartbeat": Timing(interval: 100)
+            case "negative-heartbeat": Timing(interval: 1_000, timeout: 100, rise: 3, fall: 1)
+            case "neighbour", "echo": Timing(interval: 1_000)
+            case "tcp": Timing(interval: 2_000, timeout: 1_000)
+            case "http": Timing(interval: 2_000, timeout: 2_000)
+            default: Timing(interval: 5_000, timeout: 5_000, fall: 2)
+            }
+        }
+    }
+
+    /// How long a packet may take that is answered at once: not longer than the interval, so that each is answered before
+    /// the next, and not so short that a busy machine fails it.
+    private static let packetTimeouts = 10...1_000
+
+    private func timed(_ probe: RawHealthCheck.Probe, _ usual: Timing, _ fields: Fields) -> RawHealthCheck {
+        let interval = spaced(fields["interval"], "the interval") ?? Located(usual.interval, fields.position)
+        let fast = spaced(fields["fast-interval"], "the fast interval")
+        if let fast, fast.value > interval.value {
+            diagnostics.error(
+                fast.position, "the fast interval is longer than the interval, \(interval.value)ms",
+                mend: "write \(interval.value)ms or less")
+        }
+        let timeout = nodes.duration(fields["timeout"], "the timeout")
+        if let timeout, timeout.value == 0 {
+            diagnostics.error(
+                timeout.position, "a timeout of nothing fails every check", mend: "write 10ms or more")
+        }
+        let bounds = Self.packetTimeouts
+        let packet = min(max(interval.value, bounds.lowerBound), bounds.upperBound)
+        return RawHealthCheck(
+            position: fields.position, probe: probe, interval: interval.value,
+            fastInterval: fast?.value ?? max(Grammar.shortestInterval, interval.value / 5),
+            timeout: timeout?.value ?? usual.timeout ?? packet,
+            rise: nodes.integer(fields["rise"], "`rise`", in: Grammar.counts)?.value ?? usual.rise,
+            fall: nodes.integer(fields["fall"], "`fall`", in: Grammar.counts)?.value ?? usual.fall)
+    }
+
+    /// A time between two checks.
+    private func spaced(_ node: Node?, _ what: String) -> Located<Int>? {
+        guard let duration = nodes.duration(node, what) else { return nil }
+        guard duration.value >= Grammar.shortestInterval else {
+            diagnostics.error(
+                duration.position, "\(what) is \(duration.value)ms",
+                mend: "write \(Grammar.shortestInterval)ms or more")
+            return nil
+        }
+        return duration
+    }
+
+    // MARK: - Heartbeats
+
+    /// BFD's echo port (RFC 5881), and the first that a sender may use; of what must not pass, the port for discarding
+    /// (RFC 863), which nobody lets through on purpose.
+    private static let ports = (source: UInt16(49_152), echo: UInt16(3_785), discard: UInt16(9))
+
+    private func heartbeat(_ node: Node, isNegative: Bool) -> RawHeartbeat? {
+        let what = isNegative ? "`negative-heartbeat`" : "`heartbeat`"
+        var fields: Fields?
+        if case .scalar = node {
+            guard let flag = nodes.flag(node, what) else { return nil }
+            guard flag.value else {
+                diagnostics.error(flag.position, "a health check that is none", mend: "remove it")
+                return nil
+            }
+        } else {
+            fields = nodes.fields(node, what, Grammar.heartbeat)
+        }
+        let chosen: Located<HeartbeatProtocol>? = nodes.choice(fields?["protocol"], "`protocol`")
+        let hasPorts = fields?["source-port"] != nil || fields?["destination-port"] != nil
+        let isDatagram = chosen.map { $0.value == .udp } ?? (isNegative || hasPorts)
+        var kind = HeartbeatPlan.Kind.icmp
+        if isDatagram {
+            let source = nodes.integer(fields?["source-port"], "the source port", in: 1...65535)
+            let destination = nodes.integer(fields?["destination-port"], "the destination port", in: 1...65535)
+            kind = .udp(
+                source: source.map { UInt16($0.value) } ?? Self.ports.source,
+                destination: destination.map { UInt16($0.value) }
+                    ?? (isNegative ? Self.ports.discard : Self.ports.echo))
+        } else if let fields {
+            for key in ["source-port", "destination-port"] where fields[key] != nil {
+                diagnostics.error(
+                    fields.position(of: key), "an ICMP echo has no ports", mend: "remove it, or write `protocol: udp`")
+            }
+        }
+        let position = fields?.position ?? node.position
+        return RawHeartbeat(
+            isNegative: isNegative, kind: kind, source: end(fields?["source"], "the source"),
+            destination: end(fields?["destination"], "the destination"),
+            size: nodes.integer(fields?["size"], "the size", in: Grammar.heartbeatSizes) ?? Located(84, position),
+            hopLimit: nodes.integer(fields?["hop-limit"], "`hop-limit`", in: 2...255)?.value ?? 64,
+            trafficClass: nodes.integer(fields?["traffic-class"], "`traffic-class`", in: 0...255)?.value ?? 0)
+    }
+
+    /// An end of a heartbeat: an address that a packet of one host may have.
+    private func end(_ node: Node?, _ what: String) -> Located<IPAddress>? {
+        guard let written = nodes.address(node, what) else { return nil }
+        let address = written.value.value.address
+        guard !address.isMulticast, !address.isUnspecified, !address.isLoopback, !address.isLinkLocal,
+            !address.isLimitedBroadcast
+        else {
+            diagnostics.error(
+                written.position, "\(what) of a heartbeat cannot be \(address): nothing passes it on",
+                mend: "write an address that one host may have, or leave it away")
+            return nil
+        }
+        return Located(address, written.position)
+    }
+}

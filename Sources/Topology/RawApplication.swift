@@ -1,0 +1,111 @@
+import Forwarding
+import Wire
+
+/// An application whose health is looked after, as the file has it: what its instances are made from, and how they share
+/// its work.
+struct RawApplication: Sendable {
+    var name: Located<String>
+    /// What its instances have in common: a node of the application's own name.
+    var template: RawNode
+    /// Its instances in the order of the file, those that were added while it ran after them.
+    var instances: [RawInstance] = []
+    /// Where the file tells how many there are, else where the application is named.
+    var instancesPosition: SourcePosition
+    var redundancy: Located<Redundancy>?
+    var active: Located<Int>?
+    var hashing: Located<FlowHashing>?
+    var seed: Located<Int>?
+    var minimum: Located<Int>?
+    var whenDown: Located<DownPolicy>?
+    var answer: Located<DownAnswer>?
+    var health: [RawHealthCheck] = []
+    /// nil: the defaults.
+    var damping: RawDamping?
+    var drain: Int?
+    var scale: RawScale?
+
+    /// How its instances divide the work, where the file does not say it too.
+    var resolvedRedundancy: Redundancy {
+        redundancy?.value ?? (template.passive ? .copies : .activeStandby)
+    }
+}
+
+/// An instance as the file has it; its node is among those of the file.
+struct RawInstance: Sendable {
+    var name: String
+    var weight: Located<Int>?
+    var priority: Located<Int>?
+}
+
+/// Flap damping as the file has it.
+enum RawDamping: Sendable {
+    case off
+    case on(DampingPlan)
+}
+
+/// When instances are added and removed, as the file has it.
+struct RawScale: Sendable {
+    var position: SourcePosition
+    var plan: ScalePlan
+    /// Where `most` stands.
+    var mostPosition: SourcePosition
+}
+
+/// The protocols of a heartbeat.
+enum HeartbeatProtocol: String, Sendable, CaseIterable {
+    case icmp
+    case udp
+}
+
+/// A health check as the file has it.
+struct RawHealthCheck: Sendable {
+    enum Probe: Sendable {
+        case neighbour
+        case echo
+        case tcp(address: IPAddress, port: UInt16)
+        case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int, body: String?)
+        case command(String)
+        case heartbeat(RawHeartbeat)
+    }
+    var position: SourcePosition
+    var probe: Probe
+    /// In milliseconds, with the defaults of its kind.
+    var interval: Int
+    var fastInterval: Int
+    var timeout: Int
+    var rise: Int
+    var fall: Int
+}
+
+/// A heartbeat as the file has it: addresses that it leaves open are the engine's.
+struct RawHeartbeat: Sendable {
+    var isNegative: Bool
+    var kind: HeartbeatPlan.Kind
+    var source: Located<IPAddress>?
+    var destination: Located<IPAddress>?
+    var size: Located<Int>
+    var hopLimit: Int
+    var trafficClass: Int
+}
+
+extension FlowHashing {
+    /// As the file writes it.
+    var word: String {
+        switch self {
+        case .addresses: "addresses"
+        case .sessions: "sessions"
+        case .ports: "ports"
+        }
+    }
+}
+
+extension DownAnswer {
+    /// As the file writes it.
+    var word: String {
+        switch self {
+        case .silence: "silence"
+        case .unreachable: "unreachable"
+        case .reset: "reset"
+        }
+    }
+}
