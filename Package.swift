@@ -23,6 +23,7 @@ let package = Package(
         // The pure rooms: no operating system, no Foundation.
         .target(name: "Wire", swiftSettings: settings),
         .target(name: "Forwarding", dependencies: ["Wire"], swiftSettings: settings),
+        .target(name: "Health", dependencies: ["Wire"], swiftSettings: settings),
 
         // What the kernel is asked through.
         .target(name: "CLinux"),
@@ -46,7 +47,7 @@ let package = Package(
         .target(
             name: "Appliance",
             dependencies: [
-                "Topology", "Engine", "LinuxNetwork", "CLinux",
+                "Topology", "Health", "Engine", "LinuxNetwork", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
@@ -65,6 +66,7 @@ let package = Package(
         .target(
             name: "TableReading", dependencies: ["Forwarding"], path: "Tests/TableReading", swiftSettings: settings),
         .testTarget(name: "ForwardingTests", dependencies: ["Forwarding", "TableReading"], swiftSettings: settings),
+        .testTarget(name: "HealthTests", dependencies: ["Health"], swiftSettings: settings),
         .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork"], swiftSettings: settings),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
         .testTarget(

@@ -41,11 +41,16 @@ public struct ApplianceClient: Sendable {
     private func asked(_ request: ControlRequest) throws(ApplianceError) -> ControlResponse {
         guard directory.exists else { throw unknown }
         if let response = try control.ask(request) { return response }
-        guard directory.exists else { throw unknown }
+        throw unreachable()
+    }
+
+    /// What is said where nobody listens.
+    private func unreachable() -> ApplianceError {
+        guard directory.exists else { return unknown }
         if TopologyLock.isHeld(directory) {
-            throw ApplianceError(.failed, "'\(directory.name)' is being built or taken away", mend: "try again")
+            return ApplianceError(.failed, "'\(directory.name)' is being built or taken away", mend: "try again")
         }
-        throw ApplianceError(
+        return ApplianceError(
             .failed, "the control process of '\(directory.name)' is gone",
             mend: "'tapline down \(directory.name)' takes away what it left")
     }
@@ -76,6 +81,44 @@ public struct ApplianceClient: Sendable {
             throw ApplianceError(.failed, "the control process answered something else")
         }
         return report
+    }
+
+    // MARK: - Instances and events
+
+    /// Has something done to an instance, and returns when the engines decide by it.
+    public func operate(
+        _ operation: InstanceOperation, on instance: String
+    ) throws(ApplianceError) -> OperationReport {
+        var request = ControlRequest(.operate, node: instance)
+        request.operation = operation
+        guard let report = try asked(request).operation else {
+            throw ApplianceError(.failed, "the control process answered something else")
+        }
+        return report
+    }
+
+    /// What happened, as far as it is kept: the last few thousand events, oldest first.
+    ///
+    /// - Parameters:
+    ///   - since: Not those of before this time, in microseconds since 1970.
+    ///   - count: At most so many of the last.
+    public func events(since: Int? = nil, count: Int? = nil) throws(ApplianceError) -> [ApplianceEvent] {
+        var request = ControlRequest(.events)
+        request.events = EventsRequest(since: since, count: count)
+        guard let events = try asked(request).events else {
+            throw ApplianceError(.failed, "the control process answered something else")
+        }
+        return events
+    }
+
+    /// Gives what happened and what happens from now on to `take`, until that returns false or the topology is gone.
+    public func followEvents(
+        since: Int? = nil, count: Int? = nil, _ take: ([ApplianceEvent]) -> Bool
+    ) throws(ApplianceError) {
+        guard directory.exists else { throw unknown }
+        var request = ControlRequest(.events)
+        request.events = EventsRequest(since: since, count: count, follow: true)
+        guard try control.follow(request, { take($0.events ?? []) }) else { throw unreachable() }
     }
 
     // MARK: - Down

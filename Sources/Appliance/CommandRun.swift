@@ -22,6 +22,9 @@ struct CommandBounds: Sendable {
     var output = 1 << 20
     /// True where it is ended when it prints more.
     var endsBeyondOutput = false
+    /// True where it is made to pause when it prints more: what it goes on printing is thrown away at some megabytes in a
+    /// tenth of a second, and costs nobody a processor.
+    var pausesBeyondOutput = false
     /// Its resource limits, which all that it starts inherits.
     var limits: [Int32: UInt64] = [:]
     /// Asked from time to time: a reason to end it now.
@@ -89,6 +92,7 @@ enum CommandRun {
                 outcome.endedFor = "it printed more than \(bounds.output >> 20) MiB"
                 break
             }
+            if outcome.truncated, bounds.pausesBeyondOutput, waiting.count > 2, waiting[2].revents != 0 { usleep(1000) }
             guard waiting[0].revents != 0, let end = try? child.statusIfEnded() else { continue }
             outcome.end = end
             // What the command left in the background may hold the pipe open: its own end counts, and what it has

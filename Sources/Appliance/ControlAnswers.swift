@@ -8,7 +8,9 @@ extension ControlProcess {
         var response = ControlResponse()
         do throws(ApplianceError) {
             switch request.command {
-            case .status: response.status = status()
+            case .status:
+                answerStatus(reply)
+                return
             case .tables:
                 response.tables = TableListing(name: plan.name, table: table) { [engine] in
                     engine?.entry($0) ?? (0, 0)
@@ -23,11 +25,35 @@ extension ControlProcess {
             case .reload:
                 reload(request.file ?? file, reply)
                 return
+            case .events:
+                var place = events.place(since: request.events?.since, count: request.events?.count)
+                response.events = events.read(&place)
+            case .operate:
+                try operate(request, reply)
+                return
             }
         } catch {
             response = ControlResponse(error: error)
         }
         reply(response)
+    }
+
+    /// Shares are found by dealing slots out, which is done where nobody waits for it.
+    private func answerStatus(_ reply: @escaping (ControlResponse) -> Void) {
+        var response = ControlResponse()
+        response.status = status()
+        guard let states = applications?.states, !states.applications.isEmpty else {
+            reply(response)
+            return
+        }
+        let (answer, begun, loop, health) = (Box(reply), response, loop, health)
+        let work: @Sendable () -> Void = {
+            var response = begun
+            response.status?.applications = states.report(at: .now, health: health)
+            let whole = response
+            loop.submit { answer.value(whole) }
+        }
+        do throws(ApplianceError) { try startThread(work) } catch { work() }
     }
 
     private func status() -> StatusReport {
@@ -90,7 +116,7 @@ extension ControlProcess {
                         .file, "more than the table differs: \(difference)",
                         mend: "take '\(name)' away and bring it up again")
                 }
-                loop.submit { self.publish(fresh.table) { answer.value($0) } }
+                loop.submit { self.publish(fresh) { answer.value($0) } }
             } catch {
                 fail(error)
             }
@@ -98,22 +124,64 @@ extension ControlProcess {
         do throws(ApplianceError) { try startThread(work) } catch { fail(error) }
     }
 
-    /// Publishes a table whose entries keep the counters of those that they equal in the one before.
-    private func publish(_ fresh: ForwardingTable, _ reply: @escaping (ControlResponse) -> Void) {
-        guard let engine else {
+    /// Publishes the table of a changed file: its entries keep the counters of those that they equal in the one before,
+    /// and what has been said of instances holds on.
+    private func publish(_ fresh: AppliancePlan, _ reply: @escaping (ControlResponse) -> Void) {
+        guard engine != nil, let applications else {
             reply(ControlResponse(error: ApplianceError(.failed, "there is no engine yet", mend: "try again")))
             return
         }
-        let (numbered, kept) = fresh.keepingCounters(of: table)
-        engine.publish(numbered) { [weak self] result in
-            var response = ControlResponse()
+        let counted = Box((entries: 0, kept: 0))
+        publisher.change(groupsOnly: false, cause: "the file was read again") { [self] table in
+            var (numbered, kept) = fresh.table.keepingCounters(of: table)
+            numbered.groups = applications.groups(of: fresh, health: health)
+            numbered.heartbeatToken = table.heartbeatToken
+            counted.value = (numbered.entries.count, kept)
+            table = numbered
+        } done: { [self] result in
             switch result {
             case .success:
-                self?.table = numbered
-                response.reload = ReloadReport(entries: numbered.entries.count, kept: kept)
-            case .failure(let error): response.error = error
+                applications.adopt(fresh, health: health)
+                var response = ControlResponse()
+                response.reload = ReloadReport(entries: counted.value.entries, kept: counted.value.kept)
+                reply(response)
+            case .failure(let error): reply(ControlResponse(error: error))
             }
-            reply(response)
+        }
+    }
+
+    /// How every instance is, as far as it is known.
+    var health: [String: InstanceHealth] {
+        Dictionary(nodes.map { ($0.plan.name, $0.processHealth) }) { first, _ in first }
+    }
+
+    /// Hands a table to the engines.
+    func send(
+        _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
+        guard let engine else {
+            done(.failure(.interrupted))
+            return
+        }
+        engine.publish(table, done)
+    }
+
+    // MARK: - Instances and events
+
+    private func operate(
+        _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
+    ) throws(ApplianceError) {
+        guard let operation = request.operation, let node = request.node, let applications else {
+            throw ApplianceError(.failed, "'\(plan.name)' is not up", mend: "try again")
+        }
+        applications.perform(operation, on: node) { result in
+            switch result {
+            case .success(let report):
+                var response = ControlResponse()
+                response.operation = report
+                reply(response)
+            case .failure(let error): reply(ControlResponse(error: error))
+            }
         }
     }
 }

@@ -35,11 +35,16 @@ public final class ControlProcess: @unchecked Sendable {
 
     // Set while coming up, before anybody else can look, and then used on the loop's thread.
     var logger = Logger(label: "tapline") { _ in SwiftLogNoOpLogHandler() }
-    var table: ForwardingTable
+    let publisher: TablePublisher
+    let events = EventLog()
+    private(set) var applications: ApplicationControl?
     var nodes: [NodeRuntime] = []
     var engine: EngineSupervisor?
     private(set) var built: BuiltTopology?
     private var server: ControlServer?
+
+    /// The table that the engines decide by. On the loop's thread.
+    var table: ForwardingTable { publisher.table }
 
     /// - Parameters:
     ///   - file: The topology file's absolute path.
@@ -48,7 +53,12 @@ public final class ControlProcess: @unchecked Sendable {
         self.plan = plan
         self.file = file
         self.progress = progress
-        table = plan.table
+        var table = plan.table
+        if plan.applications.contains(where: { !$0.health.isEmpty }) {
+            // Nobody outside can know it, and no two runs take each other's heartbeats for their own.
+            table.heartbeatToken = UInt64.random(in: 1...UInt64.max)
+        }
+        publisher = TablePublisher(table)
         directory = try StateDirectory(name: plan.name)
         var ending = sigset_t()
         sigemptyset(&ending)
@@ -256,7 +266,9 @@ public final class ControlProcess: @unchecked Sendable {
         logger.info("\(plan.name), run \(run), of \(file)")
         do {
             server = try loop.sync { [unowned self] in
-                try ControlServer(loop: loop, path: directory.socketPath) { [unowned self] in answer($0, $1) }
+                try ControlServer(
+                    loop: loop, path: directory.socketPath, stream: { [events] in events.stream($0) },
+                    answer: { [unowned self] in answer($0, $1) })
             }
         } catch { throw .wrapping(error, "cannot listen for commands") }
         progress(.step("building \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces"))
@@ -265,10 +277,12 @@ public final class ControlProcess: @unchecked Sendable {
         try? loop.sync { self.built = built }
         logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
         try interruption.check()
+        try watchApplications()
         makeNodes(built)
         progress(.step("starting the packeting engine"))
         try startEngine(enginePath, built)
         try startApplications()
+        awaitPublished()
         try changeState { $0.phase = .up }
         logger.info("up")
     }
@@ -286,8 +300,38 @@ public final class ControlProcess: @unchecked Sendable {
                 logger.warning("node \(node.plan.name): its application \(end.told)")
                 if phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
             }
+            node.changed = { [unowned self] node in hear(node) }
         }
-        try? loop.sync { self.nodes = made }
+        try? loop.sync { [self] in
+            nodes = made
+            for node in made { hear(node) }
+        }
+    }
+
+    /// What is said of instances becomes the table from here on, and events go to whoever listens.
+    private func watchApplications() throws(ApplianceError) {
+        let events = events
+        do {
+            try loop.sync { [unowned self] in
+                events.listen { [unowned self] in loop.submit { [unowned self] in server?.pump() } }
+                applications = ApplicationControl(
+                    plan: plan, publisher: publisher, loop: loop, tell: { events.append($0) })
+            }
+        } catch { throw .wrapping(error, "cannot watch the applications") }
+    }
+
+    /// Takes what the process of a node says of it.
+    private func hear(_ node: NodeRuntime) {
+        applications?.hear(node.processHealth, of: node.plan.name)
+    }
+
+    /// Waits until the engines decide by all that has been said of instances until now.
+    private func awaitPublished() {
+        let quiet = RaisedFlag()
+        do {
+            try loop.sync { [publisher] in publisher.whenQuiet { quiet.raise() } }
+            quiet.wait()
+        } catch { _ = error }
     }
 
     private func startEngine(_ path: String, _ built: BuiltTopology) throws(ApplianceError) {
@@ -308,6 +352,7 @@ public final class ControlProcess: @unchecked Sendable {
         // The supervisor answers within its own time, also where the engine says nothing.
         done.wait()
         try result.value?.get()
+        try? loop.sync { [self] in publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) } }
         try interruption.check()
     }
 
@@ -337,6 +382,8 @@ public final class ControlProcess: @unchecked Sendable {
             } catch {
                 throw interruption.reason ?? error
             }
+            // What depends on one of these may reach it through the engines.
+            awaitPublished()
             for node in level { pending.remove(node.plan.name) }
             waiting.removeAll { node in level.contains { $0 === node } }
         }
@@ -383,6 +430,8 @@ public final class ControlProcess: @unchecked Sendable {
         // A state that cannot be written is no reason to leave anything behind.
         do throws(ApplianceError) { try changeState { $0.phase = .stopping } } catch { logger.warning("\(error)") }
         try? loop.sync { [self] in
+            publisher.end()
+            applications = nil
             for node in nodes { node.close() }
             engine?.stop()
             for node in nodes { node.finish() }

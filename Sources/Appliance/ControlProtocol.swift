@@ -14,6 +14,10 @@ struct ControlRequest: Codable, Sendable {
         case node
         /// Read the file again and publish its table, where only the table differs.
         case reload
+        /// What happened; with `follow`, what happens from now on, too, an answer for each handful of events.
+        case events
+        /// Drain an instance, take it out, weigh it, and the like.
+        case operate
     }
     /// The version of this protocol.
     static let currentVersion = 1
@@ -24,12 +28,26 @@ struct ControlRequest: Codable, Sendable {
     var node: String?
     /// Another file than that of `up`, for `reload`.
     var file: String?
+    /// What is asked for an instance, which is `node`, for `operate`.
+    var operation: InstanceOperation?
+    /// Which events, for `events`.
+    var events: EventsRequest?
 
     init(_ command: Command, node: String? = nil, file: String? = nil) {
         self.command = command
         self.node = node
         self.file = file
     }
+}
+
+/// Which events are asked for.
+struct EventsRequest: Codable, Sendable {
+    /// Not those of before this time, in microseconds since 1970.
+    var since: Int?
+    /// At most so many of the last.
+    var count: Int?
+    /// And those that are to come.
+    var follow = false
 }
 
 /// What a command needs to join a node.
@@ -60,6 +78,8 @@ struct ControlResponse: Codable, Sendable {
     var tables: TableListing?
     var node: NodeEntrance?
     var reload: ReloadReport?
+    var events: [ApplianceEvent]?
+    var operation: OperationReport?
     var stopping: Bool?
 
     init() {}

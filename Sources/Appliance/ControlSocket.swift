@@ -24,29 +24,39 @@ private func newSocket() -> Int32 {
 /// The control process's end: accepts connections on the loop, reads lines, writes one line for each.
 ///
 /// A connection that sends a line longer than 64 KiB, or does not read its answer, is closed; nobody can hold up
-/// the loop.
+/// the loop. What an answer goes on with is asked for only while there is room for it.
 final class ControlServer {
     private static let longestLine = 65536
+    /// Octets that wait to be read, above which no more of a stream is asked for.
+    private static let streamRoom = 65536
     private static let mostConnections = 64
 
     private let loop: EventLoop
     private let listener: Int32
     private let path: String
     private var connections: [Int32: Connection] = [:]
+    private let stream: (ControlRequest) -> (() -> ControlResponse?)?
     private let answer: (ControlRequest, @escaping (ControlResponse) -> Void) -> Void
 
     private struct Connection {
         var input: [UInt8] = []
         var output: [UInt8] = []
+        /// What its answer goes on with; nil where there is nothing just now.
+        var more: (() -> ControlResponse?)?
     }
 
     /// Listens at `path`. On the loop's thread.
+    ///
+    /// - Parameters:
+    ///   - stream: What a request is answered with again and again, by `pump`; nil where `answer` answers it.
+    ///   - answer: Answers a request, now or later.
     init(
-        loop: EventLoop, path: String,
+        loop: EventLoop, path: String, stream: @escaping (ControlRequest) -> (() -> ControlResponse?)?,
         answer: @escaping (ControlRequest, @escaping (ControlResponse) -> Void) -> Void
     ) throws(ApplianceError) {
         self.loop = loop
         self.path = path
+        self.stream = stream
         self.answer = answer
         unlink(path)
         listener = newSocket()
@@ -121,7 +131,17 @@ final class ControlServer {
             send(ControlResponse(error: error), to: descriptor)
             return
         }
-        answer(request) { [weak self] in self?.send($0, to: descriptor) }
+        if let more = stream(request) {
+            connections[descriptor]?.more = more
+            flush(descriptor)
+        } else {
+            answer(request) { [weak self] in self?.send($0, to: descriptor) }
+        }
+    }
+
+    /// Asks every stream for what there is more of. On the loop's thread.
+    func pump() {
+        for (descriptor, connection) in connections where connection.more != nil { flush(descriptor) }
     }
 
     private func send(_ response: ControlResponse, to descriptor: Int32) {
@@ -134,7 +154,18 @@ final class ControlServer {
         flush(descriptor)
     }
 
+    /// Adds what a stream has more of, as far as there is room.
+    private func fill(_ descriptor: Int32) {
+        while let connection = connections[descriptor], let more = connection.more,
+            connection.output.count < Self.streamRoom, let response = more(),
+            let bytes = try? JSONLine.encode(response)
+        {
+            connections[descriptor]?.output += bytes
+        }
+    }
+
     private func flush(_ descriptor: Int32) {
+        fill(descriptor)
         while let output = connections[descriptor]?.output, !output.isEmpty {
             let wrote = output.withUnsafeBytes {
                 Glibc.send(descriptor, $0.baseAddress, $0.count, noSignal)
@@ -145,6 +176,7 @@ final class ControlServer {
                 break
             }
             connections[descriptor]?.output.removeFirst(wrote)
+            fill(descriptor)
         }
         guard let left = connections[descriptor]?.output else { return }
         loop.watch(descriptor, left.isEmpty ? POLLIN : POLLIN | POLLOUT) { [unowned self] in ready(descriptor, $0) }
@@ -156,18 +188,50 @@ struct ControlClient {
     /// The topology.
     let directory: StateDirectory
 
-    /// Sends `request` and waits for its answer; nil where nobody listens.
-    func ask(_ request: ControlRequest, timeout: Int = 30_000) throws(ApplianceError) -> ControlResponse? {
+    /// A connection on which `request` has been sent; nil where nobody listens.
+    private func sent(_ request: ControlRequest) throws(ApplianceError) -> Int32? {
         let descriptor = newSocket()
-        defer { close(descriptor) }
         guard let connected = withSocketAddress(directory.socketPath, { connect(descriptor, $0, $1) }) else {
+            close(descriptor)
             return nil
         }
         guard connected == 0 else {
-            if [ECONNREFUSED, ENOENT, ENOTDIR, ENOTSOCK].contains(errno) { return nil }
-            throw .system("cannot reach the control process of '\(directory.name)'", errno: errno)
+            let code = errno
+            close(descriptor)
+            if [ECONNREFUSED, ENOENT, ENOTDIR, ENOTSOCK].contains(code) { return nil }
+            throw .system("cannot reach the control process of '\(directory.name)'", errno: code)
         }
-        guard sendWhole(descriptor, try JSONLine.encode(request)) else { return nil }
+        if sendWhole(descriptor, try JSONLine.encode(request)) { return descriptor }
+        close(descriptor)
+        return nil
+    }
+
+    /// Sends `request` and gives each of its answers to `take`, until that returns false or the control process ends.
+    ///
+    /// - Returns: False where nobody listens.
+    func follow(
+        _ request: ControlRequest, _ take: (ControlResponse) -> Bool
+    ) throws(ApplianceError) -> Bool {
+        guard let descriptor = try sent(request) else { return false }
+        defer { close(descriptor) }
+        var rest: [UInt8] = []
+        while true {
+            guard pollOne(descriptor, POLLIN, milliseconds: 60_000) else { continue }
+            guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return true }
+            rest += bytes
+            while let end = rest.firstIndex(of: 10) {
+                let response = try JSONLine.decode(ControlResponse.self, rest[..<end])
+                rest.removeSubrange(...end)
+                if let error = response.error { throw error }
+                guard take(response) else { return true }
+            }
+        }
+    }
+
+    /// Sends `request` and waits for its answer; nil where nobody listens.
+    func ask(_ request: ControlRequest, timeout: Int = 30_000) throws(ApplianceError) -> ControlResponse? {
+        guard let descriptor = try sent(request) else { return nil }
+        defer { close(descriptor) }
         let deadline = monotonicMilliseconds() + timeout
         var line: [UInt8] = []
         while pollOne(descriptor, POLLIN, milliseconds: max(0, deadline - monotonicMilliseconds())) {

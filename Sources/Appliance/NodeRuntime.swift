@@ -1,5 +1,6 @@
 import Glibc
 import LinuxNetwork
+import Synchronization
 import Topology
 import Wire
 
@@ -29,22 +30,32 @@ final class NodeRuntime: @unchecked Sendable {
     let namespace: NetworkNamespace
     private let record: @Sendable (RecordedProcess) -> Void
 
-    private(set) var state: State
-    private(set) var restarts = 0
+    var state: State {
+        didSet { if state != oldValue { changed?(self) } }
+    }
+    var restarts = 0
     private(set) var lastEnd: String?
     private(set) var initProcess: Pidfd?
-    private var log: OutputLog?
+    var log: OutputLog?
     /// The process of the `run` command.
-    private(set) var process: Pidfd?
-    private var startedAt = 0
-    private var pause = NodeRuntime.shortestPause
-    private var closing = false
+    var process: Pidfd?
+    var startedAt = 0
+    var pause = NodeRuntime.shortestPause
+    private(set) var closing = false
+    /// Counts the starts of the `run` command, so that of two that would start it again one gives way.
+    var attempt = 0
+    /// What every process of the `run` command's earlier starts carries.
+    let runs = Mutex<Set<ProcessMark>>([])
+    /// What ends all waiting; set when it comes up.
+    private(set) var interruption: Interruption?
     /// Called on the loop's thread when the application ends after it had been ready.
     var ended: ((NodeRuntime, ProcessExit) -> Void)?
+    /// Called on the loop's thread whenever `state` has changed.
+    var changed: ((NodeRuntime) -> Void)?
 
     /// The shortest and longest time before an application that ended is started again, in milliseconds.
-    private static let shortestPause = 100
-    private static let longestPause = 10_000
+    static let shortestPause = 100
+    static let longestPause = 10_000
     /// In milliseconds.
     private static let firstMoments = 150
 
@@ -149,6 +160,7 @@ final class NodeRuntime: @unchecked Sendable {
     /// Runs the setup commands, starts the application and waits until it is ready.
     func bringUp(_ interruption: Interruption) throws(ApplianceError) {
         guard state != .idle else { return }
+        try? loop.sync { self.interruption = interruption }
         let (entrance, node) = try enter()
         let log: OutputLog
         do { log = try loop.sync { try self.openLog() } } catch { throw .wrapping(error, "cannot open the log") }
@@ -169,7 +181,7 @@ final class NodeRuntime: @unchecked Sendable {
             return
         }
         become(.starting)
-        let child = try spawn(run, entrance, node, log)
+        let child = try spawn(run, entrance, node, log, mark: newRun())
         do {
             try loop.sync {
                 self.process = child
@@ -192,11 +204,16 @@ final class NodeRuntime: @unchecked Sendable {
         return opened
     }
 
-    private func spawn(
-        _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog
+    /// Starts a shell command in the node.
+    ///
+    /// - Parameter mark: What it and all that it starts are found by later; nil: nothing.
+    func spawn(
+        _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog, mark: ProcessMark? = nil
     ) throws(ApplianceError) -> Pidfd {
         do throws(SystemError) {
-            return try ProcessLauncher.spawn(entrance.command(command, output: log.writeEnd), node: node)
+            var started = entrance.command(command, output: log.writeEnd)
+            if let mark { started.limits = mark.limits }
+            return try ProcessLauncher.spawn(started, node: node)
         } catch {
             throw ApplianceError(
                 .failed, "\(place): \(error)",
@@ -231,7 +248,7 @@ final class NodeRuntime: @unchecked Sendable {
 
     /// Where nothing tells when an application is ready, it must at least live on for a moment: one that cannot even
     /// read its configuration ends within that.
-    private func watchFirstMoments(of child: Pidfd, _ interruption: Interruption) {
+    func watchFirstMoments(of child: Pidfd, _ interruption: Interruption) {
         let end = monotonicMilliseconds() + Self.firstMoments
         while monotonicMilliseconds() < end, !interruption.isRaised, !child.waitForEnd(milliseconds: 10) {}
     }
@@ -273,6 +290,7 @@ final class NodeRuntime: @unchecked Sendable {
                 self.pause = Self.shortestPause
                 if let process = self.process, !process.hasEnded, !anew { return (process, true) }
                 // From here on nothing else starts it.
+                self.attempt += 1
                 self.state = .starting
                 let child = self.process
                 if let child { self.loop.unwatch(child.descriptor) }
@@ -290,7 +308,8 @@ final class NodeRuntime: @unchecked Sendable {
         let (entrance, node) = try enter()
         let log: OutputLog
         do { log = try loop.sync { try self.openLog() } } catch { throw .wrapping(error, "cannot open the log") }
-        let child = try spawn(run, entrance, node, log)
+        try endEarlierRuns(in: node)
+        let child = try spawn(run, entrance, node, log, mark: newRun())
         do {
             try loop.sync {
                 self.restarts += 1
@@ -308,7 +327,7 @@ final class NodeRuntime: @unchecked Sendable {
     }
 
     /// An init that was killed ends when all of the node's processes have been reaped.
-    private func waitForDyingInit() throws(ApplianceError) {
+    func waitForDyingInit() throws(ApplianceError) {
         let current: Pidfd?
         do { current = try loop.sync { self.initProcess } } catch { throw .wrapping(error, "cannot enter \(place)") }
         guard let current, isDying(current.pid) else { return }
@@ -317,7 +336,7 @@ final class NodeRuntime: @unchecked Sendable {
 
     // MARK: - Staying up, on the loop's thread
 
-    private func watch(_ child: Pidfd) {
+    func watch(_ child: Pidfd) {
         loop.watch(child.descriptor) { [unowned self] _ in
             guard let end = try? child.statusIfEnded() else { return }
             loop.unwatch(child.descriptor)
@@ -338,23 +357,6 @@ final class NodeRuntime: @unchecked Sendable {
             }
             state = .restarting
             if monotonicMilliseconds() - startedAt > Self.longestPause { pause = Self.shortestPause }
-            loop.after(milliseconds: pause) { [weak self] in self?.restart() }
-            pause = min(pause * 2, Self.longestPause)
-        }
-    }
-
-    private func restart() {
-        guard !closing, state == .restarting, let run = plan.process.run, let log else { return }
-        restarts += 1
-        do throws(ApplianceError) {
-            let (entrance, node) = try enter()
-            let child = try spawn(run, entrance, node, log)
-            process = child
-            startedAt = monotonicMilliseconds()
-            state = .ready
-            watch(child)
-        } catch {
-            log.note("cannot start again: \(error)")
             loop.after(milliseconds: pause) { [weak self] in self?.restart() }
             pause = min(pause * 2, Self.longestPause)
         }

@@ -210,7 +210,8 @@ struct ProbePacket {
         UInt32(frame.uint16(at: offset)) << 16 | UInt32(frame.uint16(at: offset + 2))
     }
 
-    private static func errorName(_ type: UInt8, _ code: UInt8, _ family: AddressFamily) -> String {
+    /// What an ICMP error says, in a word or two.
+    static func errorName(_ type: UInt8, _ code: UInt8, _ family: AddressFamily) -> String {
         switch (family, type, code) {
         case (.ipv4, 3, 4), (.ipv6, 2, _): "packet too big"
         case (.ipv4, 3, 3), (.ipv6, 1, 4): "port unreachable"

@@ -108,6 +108,8 @@ public struct StatusReport: Codable, Sendable {
     public var since: Int
     /// The packeting engine; nil where there is none.
     public var engine: Engine?
+    /// The applications whose health is looked after, in the order of the file.
+    public var applications: [Application] = []
     /// The claimed interfaces.
     public var interfaces: [Interface]
     /// The nodes, in the order of the plan.

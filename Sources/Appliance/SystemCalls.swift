@@ -19,6 +19,13 @@ func wallClockSeconds() -> Int {
     Glibc.time(nil)
 }
 
+/// Microseconds since 1970.
+func wallClockMicroseconds() -> Int {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
+}
+
 /// Reads what is there, at most `limit` octets; nil with errno set where the call failed, empty at the end.
 func readOnce(_ descriptor: Int32, limit: Int = 65536) -> [UInt8]? {
     var failed = false

@@ -28,5 +28,10 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     /// The queues of one engine are read by others.
     case queuesMoved = "queues-moved"
     case fileApplied = "file-applied"
+    /// Told to one listener alone: so many events went by that it did not read in time.
+    case eventsLost = "events-lost"
     case scaled
+
+    /// Those that a topology tells everybody.
+    static let general = allCases.filter { $0 != .eventsLost }
 }

@@ -12,10 +12,10 @@ extension FileReader {
 
     /// What must have happened, and how often.
     func event(_ name: Located<String>, _ fields: Fields) -> RawStep.Action? {
-        guard let kind = EventKind(rawValue: name.value) else {
+        guard let kind = EventKind.general.first(where: { $0.rawValue == name.value }) else {
             diagnostics.error(
                 name.position, "there is no event \(quoted(name.value))",
-                mend: Spelling.mend(for: name.value, among: EventKind.allCases.map(\.rawValue), kind: "events"))
+                mend: Spelling.mend(for: name.value, among: EventKind.general.map(\.rawValue), kind: "events"))
             return nil
         }
         let event = RawEvent(

@@ -65,7 +65,7 @@ extension Grammar {
                 "reason", .oneOrMany(.text), "Texts that must all occur in the reason, as listings tell it.",
                 beside: ["instance", "event"]),
             KeyGrammar(
-                "event", .choice(EventKind.allCases.map(\.rawValue)),
+                "event", .choice(EventKind.general.map(\.rawValue)),
                 "What must have happened, as `tapline events` lists it."),
             KeyGrammar("application", .name, "The application that the event must be about.", beside: ["event"]),
             KeyGrammar("check", .text, "The health check that the event must be about.", beside: ["event"]),

@@ -218,24 +218,11 @@ struct NodeReader {
     /// A duration such as 500ms, 5s or 2m, in milliseconds; at most a day.
     func duration(_ node: Node?, _ what: String) -> Located<Int>? {
         guard let node else { return nil }
-        let text = node.scalar?.string ?? ""
-        let digits = text.prefix { ("0"..."9").contains($0) || $0 == "." }
-        let unit: Double? =
-            switch text.dropFirst(digits.count) {
-            case "ms": 1
-            case "s": 1000
-            case "m", "min": 60_000
-            case "h": 3_600_000
-            case "" where digits == "0": 1
-            default: nil
-            }
-        guard let unit, let number = Double(digits), number * unit <= 86_400_000 else {
-            diagnostics.error(
-                node.position, "\(what) is \(node.shape)", mend: "write a duration such as 500ms, 5s or 2m; at most 24h"
-            )
+        guard let milliseconds = DurationText.milliseconds(node.scalar?.string ?? "") else {
+            diagnostics.error(node.position, "\(what) is \(node.shape)", mend: DurationText.mend)
             return nil
         }
-        return Located(Int((number * unit).rounded()), node.position)
+        return Located(milliseconds, node.position)
     }
 
     /// An address with or without the length of its prefix.

@@ -11,3 +11,13 @@ let nodeNames = CompletionKind.custom { words, _, _ in
     guard let name = StateDirectory.allNames().first(where: words.contains) else { return [] }
     do throws(ApplianceError) { return try ApplianceClient(name: name).status().nodes.map(\.name) } catch { return [] }
 }
+
+/// The instances of the topology that the command line names.
+let instanceNames = CompletionKind.custom { words, _, _ in
+    guard let name = StateDirectory.allNames().first(where: words.contains) else { return [] }
+    do throws(ApplianceError) {
+        return try ApplianceClient(name: name).status().applications.flatMap(\.instances).map(\.name)
+    } catch {
+        return []
+    }
+}

@@ -5,10 +5,11 @@ import Glibc
 /// `tapline status`.
 struct Status: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show nodes, interfaces, the engine, and drops by reason.",
+        abstract: "Show applications, nodes, interfaces, the engine, and drops by reason.",
         discussion: """
             Without a name, every topology is listed. With --json the keys are stable: version, name, state (starting,
-            up, stopping, dead), run, file, pid, since (seconds since 1970), engine, interfaces, nodes, drops, problems.
+            up, stopping, dead), run, file, pid, since (seconds since 1970), engine, applications, interfaces, nodes, drops,
+            problems.
 
             EXAMPLE
               sudo tapline status four-interface
@@ -60,6 +61,7 @@ struct Status: ParsableCommand {
             lines.append(line + (engine.lastEnd.map { "; the last one \($0)" } ?? ""))
         }
         lines += report.problems.map { Terminal.coloured("problem:", 31) + " \($0)" }
+        lines += StatusApplications(report: report).lines
         var interfaces = TextTable(
             ["INTERFACE", "MTU", "RECEIVED", "SENT", "ADDRESSES", "NODES"], rightAligned: [1, 2, 3])
         for interface in report.interfaces {

@@ -1,4 +1,3 @@
-import Glibc
 import Topology
 
 /// Something that happened in a topology: a line of `tapline events`.
@@ -22,17 +21,17 @@ public struct ApplianceEvent: Codable, Sendable, Hashable {
     public var generation: Int?
     /// The part of an application's flows, 0…1.
     public var share: Double?
+    /// How many, of what there are many.
+    public var count: Int?
     /// Why, or what exactly, for a person.
     public var reason: String?
 
     /// Memberwise; now.
     public init(
         _ event: Kind, application: String? = nil, instance: String? = nil, check: String? = nil, engine: Int? = nil,
-        generation: Int? = nil, share: Double? = nil, reason: String? = nil
+        generation: Int? = nil, share: Double? = nil, count: Int? = nil, reason: String? = nil
     ) {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        time = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
+        time = wallClockMicroseconds()
         self.event = event
         self.application = application
         self.instance = instance
@@ -40,6 +39,7 @@ public struct ApplianceEvent: Codable, Sendable, Hashable {
         self.engine = engine
         self.generation = generation
         self.share = share
+        self.count = count
         self.reason = reason
     }
 }

@@ -186,6 +186,34 @@ int clinux_packet_losses(int fd, unsigned int *losses);
 /// Sends a packet, network header included, by the calling thread's network namespace's routes. Returns 0 or -errno.
 int clinux_send_raw(const void *packet, size_t length, int family, const void *destination);
 
+// MARK: - Probes
+
+/// A frame in a buffer, and the device that it leaves or came in by.
+struct clinux_probe_frame {
+    int device;
+    unsigned int offset;
+    unsigned int length;
+};
+/// The most frames in one call.
+enum { CLINUX_PROBE_BATCH = 64 };
+
+/// A nonblocking packet socket on all devices of the calling thread's network namespace. It hears frames that come in, of
+/// at most `longest` octets, whose last eight octets are `token` (big-endian) or whose destination is `mac` (the six
+/// octets in the low bits). Returns the descriptor or -errno.
+int clinux_probe_open(uint64_t token, uint64_t mac, unsigned int longest);
+/// Sends frames by their devices, in order. Returns how many went out before the first that did not, or -errno of that
+/// where it is the first.
+int clinux_probe_send(int fd, const void *bytes, const struct clinux_probe_frame *frames, size_t count);
+/// Receives frames, each cut off at `stride` octets, to `bytes`. Returns how many, or -errno (-EAGAIN: none is there).
+int clinux_probe_receive(int fd, void *bytes, size_t stride, struct clinux_probe_frame *frames, size_t count);
+/// epoll_pwait2 with a time in microseconds; for ever where it is negative. Returns how many events, or -errno.
+int clinux_epoll_wait(int fd, struct epoll_event *events, int count, int64_t microseconds);
+/// A nonblocking route netlink socket that hears of every change of a link (RTNLGRP_LINK) of the calling thread's network
+/// namespace. Returns the descriptor or -errno.
+int clinux_link_socket(void);
+/// Gives the calling thread another nice value. Returns 0 or -errno.
+int clinux_raise_own_thread(int nice);
+
 // MARK: - Confinement
 
 /// Gives up every privilege for good: no_new_privs, no ambient, bounding, inheritable, permitted or effective

@@ -1,0 +1,77 @@
+import Forwarding
+
+/// One instant, on the clock that never steps back and on the one that people read.
+struct Moment: Sendable, Hashable {
+    /// Of the monotonic clock.
+    var milliseconds: Int
+    /// Since 1970.
+    var microseconds: Int
+
+    /// Memberwise.
+    init(milliseconds: Int, microseconds: Int) {
+        self.milliseconds = milliseconds
+        self.microseconds = microseconds
+    }
+
+    /// Now.
+    static var now: Moment {
+        Moment(milliseconds: monotonicMilliseconds(), microseconds: wallClockMicroseconds())
+    }
+}
+
+/// What is said of one instance, by its health and by operators, and what follows from both: an operator's word is
+/// never taken back by health, nor the other way round.
+struct InstanceState: Sendable, Hashable {
+    /// It is to end what it has, and to get nothing new.
+    struct Drain: Sendable, Hashable {
+        /// When it began.
+        var began: Moment
+        /// How long it keeps what does not tell its beginning, in milliseconds.
+        var time: Int
+        /// True once that time is over.
+        var isOver = false
+
+        /// When that time is over, on the monotonic clock.
+        var end: Int { began.milliseconds + time }
+    }
+
+    /// Its application.
+    var application: String
+    /// What its process, links and checks say.
+    var health: InstanceHealth
+    /// When an operator took it out, in microseconds since 1970; nil where none has.
+    var takenOut: Int?
+    /// What an operator has asked for; nil where it does not drain.
+    var drain: Drain?
+    /// Its weight in an operator's word; nil: the file's.
+    var weight: Int?
+
+    /// What the table is told.
+    var availability: Availability {
+        if takenOut != nil || drain?.isOver == true || !health.isHealthy { return .down }
+        return drain == nil ? .up : .draining
+    }
+
+    /// Why it gets nothing, as the end of a sentence; nil where it may get packets.
+    var reasonDown: String? {
+        if takenOut != nil { return "it is taken out" }
+        if drain?.isOver == true { return "it is drained" }
+        return health.isHealthy ? nil : health.reason
+    }
+}
+
+/// What an operator may ask for an instance.
+public enum InstanceOperation: Codable, Sendable, Hashable {
+    /// It gets no new connections where another instance can take them, and after a time nothing.
+    ///
+    /// - Parameter milliseconds: That time; nil: its application's.
+    case drain(milliseconds: Int?)
+    /// It gets its share again.
+    case undrain
+    /// It gets nothing, at once.
+    case takeOut
+    /// It gets its share again.
+    case putBack
+    /// Its share beside the others' weights, 0…1,000; nil: as the file has it.
+    case weigh(Int?)
+}

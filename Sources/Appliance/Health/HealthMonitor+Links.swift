@@ -1,0 +1,70 @@
+import Health
+import LinuxNetwork
+
+/// Links: each leg's end in the fabric, which loses its carrier whichever end is switched off or deleted.
+extension HealthMonitor {
+    /// Finds the legs' devices among those that are there now.
+    func findLinks() {
+        guard let fabric else { return }
+        // What cannot be listed now is told of as soon as it changes.
+        guard let there = try? fabric.netlink.links() else { return }
+        let byName = Dictionary(there.map { ($0.name, $0) }) { first, _ in first }
+        for instance in instances.values {
+            for (leg, watched) in instance.legs.enumerated() {
+                guard let name = watched.fabricDevice else { continue }
+                if let link = byName[name] { present(link, instance, leg) } else { gone(instance, leg) }
+            }
+        }
+    }
+
+    /// Takes in what the kernel has told.
+    func drainLinks() {
+        links?.drain { change in
+            switch change {
+            case .lost: findLinks()
+            case .gone(let device):
+                if let (instance, leg) = legsByDevice[device] { gone(instance, leg) }
+            case .present(let link):
+                if let (instance, leg) = legsByDevice[link.index] {
+                    present(link, instance, leg)
+                } else if let (instance, leg) = leg(named: link.name) {
+                    present(link, instance, leg)
+                }
+            }
+        }
+    }
+
+    /// Only for devices that are new: it looks through all.
+    private func leg(named device: String) -> (WatchedInstance, Int)? {
+        for instance in instances.values {
+            if let leg = instance.legs.firstIndex(where: { $0.fabricDevice == device }) { return (instance, leg) }
+        }
+        return nil
+    }
+
+    private func present(_ link: Link, _ instance: WatchedInstance, _ leg: Int) {
+        if instance.legs[leg].device != link.index {
+            if let old = instance.legs[leg].device { legsByDevice[old] = nil }
+            instance.legs[leg].device = link.index
+            legsByDevice[link.index] = (instance, leg)
+        }
+        let why: String? =
+            if !link.isUp { "is switched off (\(link.name))" }
+            else if link.master == nil { "is free of its bridge (\(link.name))" }
+            else if !link.hasCarrier { "is down: its other end, in the node, is switched off" }
+            else { nil }
+        change(instance, leg, why)
+    }
+
+    private func gone(_ instance: WatchedInstance, _ leg: Int) {
+        if let old = instance.legs[leg].device { legsByDevice[old] = nil }
+        instance.legs[leg].device = nil
+        change(instance, leg, "is gone: the device was deleted")
+    }
+
+    private func change(_ instance: WatchedInstance, _ leg: Int, _ why: String?) {
+        instance.condition.link(leg: leg, isDown: why, at: HealthClock.now)
+        if why != nil { for check in instance.checks { check.abandon() } }
+        touch(instance)
+    }
+}

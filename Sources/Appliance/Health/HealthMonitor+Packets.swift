@@ -1,0 +1,192 @@
+import Health
+import LinuxNetwork
+import Topology
+import Wire
+
+/// Probes that are frames: they go in at the fabric's end of a leg, and are heard where they come out, before any bridge
+/// and any engine has them.
+extension HealthMonitor {
+    /// Between two announcements of the engine's addresses, in microseconds: less than a kernel takes to doubt a
+    /// neighbour (half of its 30 s).
+    private static let announcementPause = 10_000_000
+
+    /// The packet of a check that has one.
+    func shape(of plan: HealthCheckPlan, _ instance: WatchedInstance) -> ProbeShape? {
+        switch plan.probe {
+        case .heartbeat(let heartbeat):
+            let kind: ProbeShape.Kind =
+                switch heartbeat.kind {
+                case .icmp: .echo
+                case .udp(let source, let destination): .udp(source: source, destination: destination)
+                }
+            return ProbeShape(
+                kind: kind, source: heartbeat.source, destination: heartbeat.destination, size: heartbeat.size,
+                hopLimit: UInt8(clamping: heartbeat.hopLimit), trafficClass: UInt8(clamping: heartbeat.trafficClass))
+        case .echo(let leg, let address):
+            guard instance.legs.indices.contains(leg), let source = echoSource(instance.legs[leg], address) else {
+                return nil
+            }
+            return ProbeShape(source: source, destination: address)
+        default: return nil
+        }
+    }
+
+    /// Where an echo comes from: the engine's own address there, as anybody would ask who looks from the gateway. The
+    /// reply is heard on the veth, and thrown away by the engine like every probe.
+    private func echoSource(_ leg: WatchedLeg, _ address: IPAddress) -> IPAddress? {
+        let own = leg.engine.filter { $0.family == address.family }
+        let near = leg.addresses.filter { $0.address.family == address.family }
+        return own.first { candidate in near.contains { $0.prefix.contains(candidate) } } ?? own.first
+            ?? (address.family == .ipv6 ? linkLocal(prober) : nil)
+    }
+
+    /// The link-local address of a MAC address (RFC 4291, appendix A).
+    private func linkLocal(_ mac: MACAddress) -> IPAddress {
+        let high = mac.bits >> 24, low = mac.bits & 0xFF_FFFF
+        return IPAddress(
+            ipv6High: 0xFE80_0000_0000_0000, low: (high ^ 0x02_0000) << 40 | 0xFF_FE00_0000 | low)
+    }
+
+    // MARK: - Sending
+
+    func sendHeartbeat(_ check: WatchedCheck, _ plan: HeartbeatPlan, _ number: UInt64) {
+        check.paths[number] = HeartbeatPath(isNegative: plan.isNegative)
+        send(check, leg: 0, number)
+    }
+
+    func sendEcho(_ check: WatchedCheck, _ leg: Int, _ number: UInt64) { send(check, leg: leg, number) }
+
+    private func send(_ check: WatchedCheck, leg: Int, _ number: UInt64) {
+        guard let shape = check.shape, let device = device(of: check, leg) else { return }
+        let inward = check.instance.legs[leg].inward
+        let trailer = ProbeTrailer(probe: check.identity, number: number, token: token)
+        packets?.queue(on: device) {
+            shape.write(into: &$0, to: inward.destination, from: inward.source, trailer)
+        }
+    }
+
+    private func device(of check: WatchedCheck, _ leg: Int) -> Int32? {
+        check.instance.legs.indices.contains(leg) ? check.instance.legs[leg].device : nil
+    }
+
+    /// ARP: a probe (RFC 5227), which nobody learns anything from. IPv6: from the prober's link-local address, for the
+    /// answer to one from :: goes to all, and the engine with them.
+    func askNeighbour(_ check: WatchedCheck, _ leg: Int, _ address: IPAddress, _ number: UInt64) {
+        guard let device = device(of: check, leg) else { return }
+        packets?.queue(on: device) { frame in
+            switch address.family {
+            case .ipv4: ARPFields(requestFor: address, from: prober, IPAddress(ipv4: 0)).write(into: &frame)
+            case .ipv6:
+                NeighbourMessage(solicitationFor: address, from: prober, linkLocal(prober)).write(into: &frame)
+            }
+        }
+    }
+
+    // MARK: - Seeing
+
+    /// A frame came out of a leg.
+    func saw(_ frame: RawSpan, on device: Int32) {
+        guard let (instance, leg) = legsByDevice[device] else { return }
+        guard let seen = SeenProbe(frame, token: token) else {
+            sawAnswer(frame, instance, leg)
+            return
+        }
+        guard let check = checksByIdentity[seen.trailer.probe], check.instance === instance else { return }
+        let number = seen.trailer.number
+        guard case .heartbeat = check.plan.probe else {
+            if seen.kind == .answer, case .echo(leg, _) = check.plan.probe {
+                conclude(check, number, nil, seen: "answered")
+            }
+            return
+        }
+        let out = instance.legs.count - 1
+        // Of one that is over nobody asks any more.
+        switch check.paths[number]?.saw(seen.kind, leg: leg, out: out) {
+        case nil, .some(.none): break
+        case .answer: answer(check, frame, number, leg)
+        case .decided(passed: true): conclude(check, number, nil, seen: "it came through, and so did its answer")
+        case .decided(passed: false):
+            guard let path = check.paths[number] else { return }
+            let told = told(path, check)
+            conclude(check, number, told, seen: told)
+        }
+    }
+
+    private func answer(_ check: WatchedCheck, _ frame: RawSpan, _ number: UInt64, _ leg: Int) {
+        guard let shape = check.shape, let device = device(of: check, leg), let packets else { return }
+        let inward = check.instance.legs[leg].inward
+        var answer = [UInt8](repeating: 0, count: ProbeShape.longestFrame)
+        let length = answer.withUnsafeMutableBytes { bytes in
+            var span = MutableRawSpan(_unsafeBytes: bytes)
+            return shape.writeAnswer(
+                into: &span, to: frame, destinationMAC: inward.destination, sourceMAC: inward.source, token: token)
+        }
+        check.paths[number]?.answered(length > 0)
+        packets.queue(on: device) { span in
+            for offset in 0..<length { span.storeBytes(of: answer[offset], toByteOffset: offset, as: UInt8.self) }
+            return length
+        }
+    }
+
+    /// A frame to the prober: a neighbour's answer.
+    private func sawAnswer(_ frame: RawSpan, _ instance: WatchedInstance, _ leg: Int) {
+        guard let ethernet = EthernetView(frame), ethernet.destination == prober else { return }
+        var address: IPAddress?
+        if ethernet.type == EtherType.arp {
+            if let fields = try? ARPFields(frame), fields.operation == .reply { address = fields.senderAddress }
+        } else {
+            var fields = PacketFields()
+            if fields.parse(frame) == .packet, fields.message == .neighbourDiscovery,
+                let message = try? NeighbourMessage(frame, fields), message.kind == .neighbourAdvertisement
+            {
+                address = message.target
+            }
+        }
+        guard let address else { return }
+        for check in instance.checks where check.plan.probe == .neighbour(leg: leg, address: address) {
+            if let number = check.state.running.first?.number { conclude(check, number, nil, seen: "answered") }
+        }
+    }
+
+    // MARK: - The engine's addresses
+
+    /// When an instance is to be told again where the engine is; nil where no probe needs it.
+    func nextAnnouncement(to instance: WatchedInstance) -> Int? {
+        guard instance.checks.contains(where: { $0.shape != nil }), !instance.isTransparent,
+            instance.legs.contains(where: { $0.device != nil })
+        else { return nil }
+        return instance.announced + Self.announcementPause
+    }
+
+    func announceIfDue(to instance: WatchedInstance, at now: Int) {
+        if let next = nextAnnouncement(to: instance), next <= now { announce(to: instance, at: now) }
+    }
+
+    /// Answers what the node asked its neighbour the engine, or would ask: where it is. Its probes must find their way
+    /// also while no engine runs. It is what the engine says itself, and nobody answers it.
+    func announce(to instance: WatchedInstance, at now: Int) {
+        guard nextAnnouncement(to: instance) != nil else { return }
+        instance.announced = now
+        for (leg, planned) in zip(instance.legs, instance.node.legs) {
+            guard let device = leg.device else { continue }
+            let mac = plan.table.interfaces[planned.interface].mac
+            for address in leg.engine {
+                let own =
+                    leg.addresses.first { $0.prefix.contains(address) }?.address
+                    ?? (address.family == .ipv6 ? linkLocal(leg.mac) : nil)
+                guard let own else { continue }
+                packets?.queue(on: device) { frame in
+                    switch address.family {
+                    case .ipv4:
+                        ARPFields(replyTo: ARPFields(requestFor: address, from: leg.mac, own), from: mac)
+                            .write(into: &frame)
+                    case .ipv6:
+                        NeighbourMessage(
+                            advertisementFor: NeighbourMessage(solicitationFor: address, from: leg.mac, own), from: mac
+                        ).write(into: &frame)
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+import Wire
+
+/// A packet that is sent through, or to, an instance: an ICMP echo request or a UDP datagram that ends in a
+/// `ProbeTrailer`, with the checksums right, padded with zeros to a size.
+public struct ProbeShape: Sendable, Hashable {
+    /// The upper-layer protocol.
+    public enum Kind: Sendable, Hashable {
+        /// Echo request; the answer is the reply.
+        case echo
+        /// A datagram; the answer is one with the ports exchanged.
+        case udp(source: UInt16, destination: UInt16)
+    }
+
+    /// The most that a frame may have, so that the filters that look for probes can pass over all longer ones.
+    public static let longestFrame = 256
+    /// The most octets of a packet.
+    public static let longestPacket = longestFrame - EthernetView.length
+
+    /// The upper-layer protocol.
+    public var kind: Kind
+    /// The packet's source.
+    public var source: IPAddress
+    /// The packet's destination, of the same family.
+    public var destination: IPAddress
+    /// Octets of the network-layer packet.
+    public var size: Int
+    /// IPv4's time to live, IPv6's hop limit.
+    public var hopLimit: UInt8
+    /// IPv4's type of service, IPv6's traffic class.
+    public var trafficClass: UInt8
+
+    /// - Parameter size: What is too small for headers and trailer, or larger than `longestPacket`, becomes the nearest
+    ///   that is not.
+    public init(
+        kind: Kind = .echo, source: IPAddress, destination: IPAddress, size: Int = 84, hopLimit: UInt8 = 64,
+        trafficClass: UInt8 = 0
+    ) {
+        self.kind = kind
+        self.source = source
+        self.destination = destination
+        self.size = min(max(size, Self.smallest(destination.family)), Self.longestPacket)
+        self.hopLimit = hopLimit
+        self.trafficClass = trafficClass
+    }
+
+    /// The least octets of a packet: its headers and the trailer.
+    public static func smallest(_ family: AddressFamily) -> Int { networkLength(family) + 8 + ProbeTrailer.length }
+
+    private static func networkLength(_ family: AddressFamily) -> Int {
+        family == .ipv4 ? IPv4View.minimumLength : IPv6View.length
+    }
+
+    /// Writes the frame of one probe.
+    ///
+    /// Each has an echo identifier and sequence number of its own, so that a firewall which keeps state meets a new flow
+    /// each time: what it would do with a customer's is what is looked for.
+    ///
+    /// - Returns: Its length; 0 where `frame` has no room for it.
+    public func write(
+        into frame: inout MutableRawSpan, to destinationMAC: MACAddress, from sourceMAC: MACAddress,
+        _ trailer: ProbeTrailer
+    ) -> Int {
+        let end = EthernetView.length + size
+        guard frame.byteCount >= end, source.family == destination.family else { return 0 }
+        let family = destination.family
+        let start = EthernetView.length + Self.networkLength(family)
+        for offset in start..<end { frame.store(0 as UInt8, at: offset) }
+        EthernetView.write(
+            &frame, destination: destinationMAC, source: sourceMAC,
+            type: family == .ipv4 ? EtherType.ipv4 : EtherType.ipv6)
+        writeNetworkHeader(&frame, source, destination, length: end - start, trailer)
+        trailer.write(&frame, before: end)
+        switch kind {
+        case .echo:
+            frame.store((family == .ipv4 ? 8 : 128) as UInt8, at: start)
+            frame.store(UInt16(truncatingIfNeeded: trailer.probe ^ trailer.number), at: start + 4)
+            frame.store(UInt16(truncatingIfNeeded: trailer.number), at: start + 6)
+            ICMPView.writeChecksum(
+                &frame, at: start, length: end - start, source: source, destination: destination, family: family)
+        case .udp(let sourcePort, let destinationPort):
+            frame.store(sourcePort, at: start)
+            frame.store(destinationPort, at: start + 2)
+            Self.writeUDPEnd(&frame, at: start, end: end, source, destination)
+        }
+        return end
+    }
+
+    private func writeNetworkHeader(
+        _ frame: inout MutableRawSpan, _ source: IPAddress, _ destination: IPAddress, length: Int,
+        _ trailer: ProbeTrailer
+    ) {
+        let protocolNumber =
+            switch kind {
+            case .udp: IPProtocol.udp
+            case .echo: destination.family == .ipv4 ? IPProtocol.icmp : IPProtocol.icmpv6
+            }
+        if destination.family == .ipv4 {
+            IPv4View.write(
+                &frame, at: EthernetView.length, source: source, destination: destination,
+                protocolNumber: protocolNumber, totalLength: IPv4View.minimumLength + length, timeToLive: hopLimit,
+                typeOfService: trafficClass, identification: UInt16(truncatingIfNeeded: trailer.number))
+        } else {
+            IPv6View.write(
+                &frame, at: EthernetView.length, source: source, destination: destination, nextHeader: protocolNumber,
+                payloadLength: length, hopLimit: hopLimit, trafficClass: trafficClass)
+        }
+    }
+
+    /// Length and checksum of the datagram from `start` to `end`.
+    private static func writeUDPEnd(
+        _ frame: inout MutableRawSpan, at start: Int, end: Int, _ source: IPAddress, _ destination: IPAddress
+    ) {
+        frame.store(UInt16(truncatingIfNeeded: end - start), at: start + 4)
+        let sum = InternetChecksum.pseudoHeader(
+            source: source, destination: destination, protocolNumber: IPProtocol.udp, length: end - start)
+        frame.store(InternetChecksum.fold(sum), at: start + UDPView.checksumOffset)
+        InternetChecksum.complete(&frame, start: start, offset: UDPView.checksumOffset, end: end)
+    }
+
+    /// Writes what answers a probe, as it came out: to where it says it is from, whatever was translated on its way.
+    ///
+    /// - Returns: Its length; 0 where `request` is no whole probe with the right checksum, or `frame` has no room.
+    public func writeAnswer(
+        into frame: inout MutableRawSpan, to request: RawSpan, destinationMAC: MACAddress, sourceMAC: MACAddress,
+        token: UInt64
+    ) -> Int {
+        var fields = PacketFields()
+        guard var trailer = ProbeTrailer(request, token: token), fields.parse(request) == .packet,
+            fields.end == request.byteCount, fields.fragment == .whole
+        else { return 0 }
+        trailer.isAnswer = true
+        let back = (source: fields.flow.destination, destination: fields.flow.source)
+        if fields.message == .echoRequest {
+            let end = EchoReply.write(into: &frame, answering: request, fields, from: sourceMAC, hopLimit: hopLimit)
+            guard end >= ProbeTrailer.length else { return 0 }
+            EthernetView.rewrite(&frame, destination: destinationMAC, source: sourceMAC)
+            trailer.write(&frame, before: end)
+            let start = EthernetView.length + Self.networkLength(fields.family)
+            ICMPView.writeChecksum(
+                &frame, at: start, length: end - start, source: back.source, destination: back.destination,
+                family: fields.family)
+            return end
+        }
+        let length = fields.end - fields.transportOffset
+        let start = EthernetView.length + Self.networkLength(fields.family)
+        guard fields.flow.protocolNumber == IPProtocol.udp, fields.flow.hasPorts, frame.byteCount >= start + length,
+            length >= UDPView.length + ProbeTrailer.length, Self.isWhole(request, fields)
+        else { return 0 }
+        let end = start + length
+        for offset in start..<end { frame.store(0 as UInt8, at: offset) }
+        EthernetView.write(&frame, destination: destinationMAC, source: sourceMAC, type: fields.etherType)
+        writeNetworkHeader(&frame, back.source, back.destination, length: length, trailer)
+        frame.store(fields.flow.destinationPort, at: start)
+        frame.store(fields.flow.sourcePort, at: start + 2)
+        trailer.write(&frame, before: end)
+        Self.writeUDPEnd(&frame, at: start, end: end, back.source, back.destination)
+        return end
+    }
+
+    /// True where the datagram's checksum is right, or absent.
+    private static func isWhole(_ frame: RawSpan, _ fields: PacketFields) -> Bool {
+        guard let header = UDPView(frame, at: fields.transportOffset),
+            header.length == fields.end - fields.transportOffset
+        else { return false }
+        guard header.checksum != 0 else { return fields.family == .ipv4 }
+        let sum = InternetChecksum.pseudoHeader(
+            source: fields.flow.source, destination: fields.flow.destination, protocolNumber: IPProtocol.udp,
+            length: header.length)
+        return InternetChecksum.sum(frame, fields.transportOffset..<fields.end, adding: sum) == 0xFFFF
+    }
+}

@@ -1,0 +1,94 @@
+import Wire
+
+/// The last 24 octets of a probe's frame, by which it is known wherever it comes out, whatever was changed before them.
+///
+///      0                   1                   2                   3
+///      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+///     +---------------------------------------------------------------+
+///     |        probe: which check of which instance (8 octets)        |
+///     +---------------------------------------------------------------+
+///     |      number of the probe, times two; odd in an answer (8)     |
+///     +---------------------------------------------------------------+
+///     |     token: the same in all probes of a topology's run (8)     |
+///     +---------------------------------------------------------------+
+public struct ProbeTrailer: Sendable, Hashable {
+    /// Its length in octets.
+    public static let length = 24
+
+    /// Which check of which instance it is of.
+    public var probe: UInt64
+    /// Which of its probes.
+    public var number: UInt64
+    /// True in what is sent back.
+    public var isAnswer: Bool
+    /// What all probes of the run end with.
+    public var token: UInt64
+
+    /// Memberwise.
+    public init(probe: UInt64, number: UInt64, isAnswer: Bool = false, token: UInt64) {
+        self.probe = probe
+        self.number = number
+        self.isAnswer = isAnswer
+        self.token = token
+    }
+
+    /// Reads the last octets of a frame; nil where they do not end in `token`.
+    public init?(_ frame: RawSpan, token: UInt64) {
+        let start = frame.byteCount - Self.length
+        guard start >= 0, Self.word(frame, start + 16) == token else { return nil }
+        probe = Self.word(frame, start)
+        let word = Self.word(frame, start + 8)
+        number = word >> 1
+        isAnswer = word & 1 == 1
+        self.token = token
+    }
+
+    private static func word(_ frame: RawSpan, _ offset: Int) -> UInt64 {
+        UInt64(bigEndian: frame.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
+    }
+
+    /// Writes it before `end`, where there must be room (checked).
+    func write(_ frame: inout MutableRawSpan, before end: Int) {
+        frame.store(probe, at: end - Self.length)
+        frame.store(number << 1 | (isAnswer ? 1 : 0), at: end - Self.length + 8)
+        frame.store(token, at: end - Self.length + 16)
+    }
+}
+
+/// What a frame that ends in a topology's token is.
+public struct SeenProbe: Sendable, Hashable {
+    /// What it is besides.
+    public enum Kind: Sendable, Hashable {
+        /// A probe on its way there: an echo request, or a datagram that is no answer.
+        case request
+        /// What answers one: an echo reply, or a datagram that says so.
+        case answer
+        /// An ICMP error that quotes one to its end: whoever sent it refused the packet.
+        case refusal(type: UInt8, code: UInt8, family: AddressFamily)
+    }
+
+    /// What it ends with.
+    public var trailer: ProbeTrailer
+    /// What it is.
+    public var kind: Kind
+
+    init(trailer: ProbeTrailer, kind: Kind) {
+        self.trailer = trailer
+        self.kind = kind
+    }
+
+    /// Reads a frame; nil where it does not end in the token, or is no packet that anybody could have sent on purpose.
+    public init?(_ frame: RawSpan, token: UInt64) {
+        guard let trailer = ProbeTrailer(frame, token: token) else { return nil }
+        var fields = PacketFields()
+        guard fields.parse(frame) == .packet, fields.end == frame.byteCount else { return nil }
+        self.trailer = trailer
+        switch fields.message {
+        case .error: kind = .refusal(type: fields.icmpType, code: fields.icmpCode, family: fields.family)
+        case .echoReply: kind = .answer
+        case .echoRequest: kind = .request
+        case .none where fields.flow.protocolNumber == IPProtocol.udp: kind = trailer.isAnswer ? .answer : .request
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,20 @@
+import Appliance
+import ArgumentParser
+
+/// What the commands that are about one instance have in common.
+struct InstanceWord: ParsableArguments {
+    @Argument(help: "The topology's name.", completion: topologyNames)
+    var name: String
+
+    @Argument(help: "The instance: a node.", completion: instanceNames)
+    var instance: String
+
+    /// Has it done, and says what was done and what follows.
+    func perform(_ operation: InstanceOperation) throws {
+        try reporting { () throws(ApplianceError) in
+            try Machine.requireRoot()
+            let report = try ApplianceClient(name: name).operate(operation, on: instance)
+            for sentence in report.told { Terminal.out(sentence) }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+import Appliance
+import ArgumentParser
+
+/// `tapline put-back`.
+struct PutBack: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Give an instance its share again after 'take-out'.",
+        discussion: """
+            One that is not healthy gets its share when it is.
+
+            EXAMPLE
+              sudo tapline put-back failover fw-a
+            """)
+
+    @OptionGroup var word: InstanceWord
+
+    func run() throws { try word.perform(.putBack) }
+}

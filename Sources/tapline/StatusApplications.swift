@@ -1,0 +1,61 @@
+import Appliance
+
+/// The part of `tapline status` that shows applications and their instances.
+struct StatusApplications {
+    let report: StatusReport
+
+    /// Application by application: how it is and why, its instances, and what their checks have seen.
+    var lines: [String] { report.applications.flatMap { [""] + lines($0) } }
+
+    private func lines(_ application: StatusReport.Application) -> [String] {
+        var title = "application \(application.name): "
+        title += application.state == "up" ? application.state : Terminal.coloured(application.state, 31)
+        title += ", \(application.redundancy)"
+        if let active = application.active, active > 1 { title += ", \(active) active" }
+        if application.minimum > 1 { title += ", at least \(application.minimum)" }
+        title += "; when down: \(application.whenDown)"
+        var lines = [title]
+        if let reason = application.reason { lines.append("  \(reason)") }
+        var table = TextTable(
+            ["  INSTANCE", "STATE", "SHARE", "WEIGHT", "PRIORITY", "FOR", "WHY"], rightAligned: [2, 3, 4, 5])
+        for instance in application.instances {
+            table.add([
+                "  \(instance.name)", instance.state, ApplianceEvent.percent(instance.share), "\(instance.weight)",
+                "\(instance.priority)", elapsed(since: instance.since), why(instance),
+            ])
+        }
+        lines += table.lines
+        var checks = TextTable(["  CHECKED", "BY", "RESULT", "MADE", "FAILED", "LAST"], rightAligned: [3, 4])
+        for instance in application.instances {
+            for check in instance.checks {
+                let took = check.microseconds.map { ", \(told(microseconds: $0))" } ?? ""
+                checks.add([
+                    "  \(instance.name)", check.name, check.isPassed ? "passed" : "failed", "\(check.made)",
+                    "\(check.failed)", (check.last ?? "-") + took,
+                ])
+            }
+        }
+        if application.instances.contains(where: { !$0.checks.isEmpty }) { lines += checks.lines }
+        return lines
+    }
+
+    private func why(_ instance: StatusReport.Instance) -> String {
+        var parts = [instance.reason]
+        if let left = instance.drainLeft { parts.insert("drains for \((left + 999) / 1000) s more", at: 0) }
+        if instance.weight != instance.fileWeight { parts.append("weight \(instance.fileWeight) in the file") }
+        return parts.joined(separator: "; ")
+    }
+
+    private func elapsed(since: Int) -> String {
+        let seconds = max(0, ApplianceEvent.now - since) / 1_000_000
+        return switch seconds {
+        case ..<120: "\(seconds) s"
+        case ..<7200: "\(seconds / 60) min"
+        default: "\(seconds / 3600) h"
+        }
+    }
+
+    private func told(microseconds: Int) -> String {
+        microseconds < 10_000 ? "\(microseconds) us" : "\(microseconds / 1000) ms"
+    }
+}

@@ -1,0 +1,18 @@
+import Appliance
+import ArgumentParser
+
+/// `tapline undrain`.
+struct Undrain: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Give an instance its share again after 'drain'.",
+        discussion: """
+            One that is not healthy gets its share when it is.
+
+            EXAMPLE
+              sudo tapline undrain failover fw-a
+            """)
+
+    @OptionGroup var word: InstanceWord
+
+    func run() throws { try word.perform(.undrain) }
+}

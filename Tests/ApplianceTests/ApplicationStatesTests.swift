@@ -1,0 +1,280 @@
+import Forwarding
+import Testing
+import Topology
+
+@testable import Appliance
+
+@Suite("What health and operators say of instances becomes the table")
+struct ApplicationStatesTests {
+    /// Two firewalls of which one works, two servers that share, and two detectors that both get every copy.
+    static func states(
+        minimum: Int = 1, whenDown: DownPolicy = .drop, heard: [String] = ["fw-a", "fw-b", "web-1", "web-2"]
+    ) -> ApplicationStates {
+        let groups = [
+            InstanceGroup(
+                name: "firewall", active: 1,
+                members: [GroupMember(name: "fw-a", priority: 200), GroupMember(name: "fw-b")]),
+            InstanceGroup(
+                name: "web", minimum: minimum,
+                members: [GroupMember(name: "web-1", weight: 3), GroupMember(name: "web-2")]),
+            InstanceGroup(name: "ids", members: [GroupMember(name: "ids-1")]),
+            InstanceGroup(name: "ids", members: [GroupMember(name: "ids-2")]),
+        ]
+        let applications = [
+            ApplicationPlan(
+                name: "firewall", line: 1, redundancy: .activeStandby,
+                instances: [
+                    InstancePlan(node: "fw-a", group: 0, member: 0), InstancePlan(node: "fw-b", group: 0, member: 1),
+                ], whenDown: whenDown, drainTime: 5000),
+            ApplicationPlan(
+                name: "web", line: 2, redundancy: .balance,
+                instances: [
+                    InstancePlan(node: "web-1", group: 1, member: 0), InstancePlan(node: "web-2", group: 1, member: 1),
+                ], whenDown: whenDown),
+            ApplicationPlan(
+                name: "ids", line: 3, redundancy: .copies,
+                instances: [
+                    InstancePlan(node: "ids-1", group: 2, member: 0), InstancePlan(node: "ids-2", group: 3, member: 0),
+                ], whenDown: .bypass),
+        ]
+        var states = ApplicationStates(applications: applications, groups: groups, at: moment(0))
+        for node in heard { _ = states.hear(health(true), of: node) }
+        return states
+    }
+
+    static func moment(_ milliseconds: Int) -> Moment {
+        Moment(milliseconds: 1_000_000 + milliseconds, microseconds: 1_700_000_000_000_000 + milliseconds * 1000)
+    }
+
+    static func health(_ isHealthy: Bool, _ reason: String = "all its checks pass", suppressed: Bool = false)
+        -> InstanceHealth
+    {
+        InstanceHealth(isHealthy: isHealthy, reason: reason, since: 0, isSuppressed: suppressed, checks: [])
+    }
+
+    private func availabilities(_ states: ApplicationStates, _ group: Int) -> [Availability] {
+        states.groups[group].members.map(\.availability)
+    }
+
+    private func kinds(_ events: [ApplianceEvent]) -> [ApplianceEvent.Kind] { events.map(\.event) }
+
+    @Test("nothing is available before it is heard of, and the first instance brings its application up")
+    func beginning() {
+        var states = Self.states(heard: [])
+        #expect(states.groups.allSatisfy { $0.members.allSatisfy { $0.availability == .down } })
+        let events = states.hear(Self.health(true, "it is ready"), of: "fw-b")
+        #expect(kinds(events) == [.instanceUp, .applicationUp])
+        #expect(events[0].instance == "fw-b" && events[0].application == "firewall" && events[0].reason == "it is ready")
+        #expect(availabilities(states, 0) == [.down, .up])
+        #expect(states.hear(Self.health(true), of: "fw-b").isEmpty)
+        #expect(states.hear(Self.health(true), of: "alice").isEmpty, "a node that is no instance")
+    }
+
+    @Test("an instance goes down and comes back; its application follows with its last")
+    func health() {
+        var states = Self.states()
+        let first = states.hear(Self.health(false, "its application was ended by signal 9"), of: "web-1")
+        #expect(kinds(first) == [.instanceDown])
+        #expect(first[0].reason == "its application was ended by signal 9")
+        #expect(availabilities(states, 1) == [.down, .up])
+        let second = states.hear(Self.health(false, "its link servers is down"), of: "web-2")
+        #expect(kinds(second) == [.instanceDown, .applicationDown])
+        let why = second[1].reason ?? ""
+        #expect(why.contains("none of its 2 instances is up"))
+        #expect(why.contains("web-1: its application was ended by signal 9"))
+        #expect(why.contains("web-2: its link servers is down"))
+        #expect(why.hasSuffix("its packets are dropped"))
+        #expect(kinds(states.hear(Self.health(true), of: "web-1")) == [.instanceUp, .applicationUp])
+    }
+
+    @Test("fewer than the minimum is down")
+    func minimum() {
+        var states = Self.states(minimum: 2)
+        let events = states.hear(Self.health(false, "tcp 80 failed"), of: "web-2")
+        #expect(kinds(events) == [.instanceDown, .applicationDown])
+        #expect(events[1].reason?.hasPrefix("1 of its 2 instances is up, and it needs 2; web-2: tcp 80 failed") == true)
+    }
+
+    @Test(
+        "what becomes of the packets is told, whatever the policy",
+        arguments: [
+            (DownPolicy.drop, "its packets are dropped"), (.spare, "its packets are dropped"),
+            (.bypass, "its packets go on past it"),
+            (.skipRest, "its packets go to the end of the chain, past it and all that comes after it"),
+        ])
+    func policies(_ policy: DownPolicy, _ told: String) {
+        var states = Self.states(whenDown: policy)
+        _ = states.hear(Self.health(false, "no"), of: "fw-a")
+        let events = states.hear(Self.health(false, "no"), of: "fw-b")
+        #expect(events.last?.event == .applicationDown)
+        #expect(events.last?.reason?.hasSuffix(told) == true, "\(events)")
+    }
+
+    @Test("an application of copies is down when nobody is left to copy to")
+    func copies() {
+        var states = Self.states(heard: ["ids-1", "ids-2"])
+        #expect(kinds(states.hear(Self.health(false, "no"), of: "ids-1")) == [.instanceDown])
+        let events = states.hear(Self.health(false, "no"), of: "ids-2")
+        #expect(kinds(events) == [.instanceDown, .applicationDown])
+        #expect(events[1].reason?.hasSuffix("no copies are made for it") == true)
+    }
+
+    @Test("a flapping instance is told of once, and again when it may come back")
+    func suppression() {
+        var states = Self.states()
+        #expect(kinds(states.hear(Self.health(false, "no"), of: "web-1")) == [.instanceDown])
+        let kept = states.hear(Self.health(false, "it came and went 4 times", suppressed: true), of: "web-1")
+        #expect(kinds(kept) == [.instanceSuppressed])
+        #expect(states.hear(Self.health(false, "it came and went 4 times", suppressed: true), of: "web-1").isEmpty)
+        #expect(availabilities(states, 1) == [.down, .up])
+        #expect(kinds(states.hear(Self.health(true), of: "web-1")) == [.instanceUp])
+    }
+
+    @Test("a drain ends by the clock, and undrain takes it back")
+    func drain() throws {
+        var states = Self.states()
+        let (events, told) = try states.perform(.drain(milliseconds: nil), on: "fw-a", at: Self.moment(0))
+        #expect(kinds(events) == [.instanceDraining])
+        #expect(told == ["fw-a: no new connections where another can take them; nothing after 5 s"])
+        #expect(availabilities(states, 0) == [.draining, .up])
+        #expect(states.nextDrainEnd == Self.moment(5000).milliseconds)
+        #expect(states.endDrains(at: Self.moment(4999)).isEmpty)
+        #expect(availabilities(states, 0) == [.draining, .up])
+        let over = states.endDrains(at: Self.moment(5000))
+        #expect(kinds(over) == [.instanceDrained])
+        #expect(availabilities(states, 0) == [.down, .up])
+        #expect(states.nextDrainEnd == nil)
+        #expect(states.endDrains(at: Self.moment(9000)).isEmpty)
+        // Health never takes an operator's word back.
+        let back = states.hear(Self.health(false, "no"), of: "fw-a") + states.hear(Self.health(true), of: "fw-a")
+        #expect(kinds(back) == [.instanceDown, .instanceUp])
+        #expect(back[1].reason?.hasSuffix("it is drained, and gets nothing") == true)
+        #expect(availabilities(states, 0) == [.down, .up])
+        #expect(kinds(try states.perform(.undrain, on: "fw-a", at: Self.moment(9500)).events) == [.instanceUndrained])
+        #expect(availabilities(states, 0) == [.up, .up])
+    }
+
+    @Test("a drain that is asked for again takes the new time")
+    func drainAgain() throws {
+        var states = Self.states()
+        _ = try states.perform(.drain(milliseconds: nil), on: "web-1", at: Self.moment(0))
+        #expect(states.nextDrainEnd == Self.moment(30_000).milliseconds, "an application's own time by default")
+        _ = try states.perform(.drain(milliseconds: 200), on: "web-1", at: Self.moment(1000))
+        #expect(states.nextDrainEnd == Self.moment(1200).milliseconds)
+        _ = try states.perform(.drain(milliseconds: 100), on: "web-2", at: Self.moment(1000))
+        #expect(kinds(states.endDrains(at: Self.moment(1100))) == [.instanceDrained])
+        #expect(kinds(states.endDrains(at: Self.moment(1200))) == [.instanceDrained, .applicationDown])
+    }
+
+    @Test("draining the only one left is allowed, and what follows is told beforehand")
+    func drainingTheLast() throws {
+        var states = Self.states()
+        _ = states.hear(Self.health(false, "its application ended"), of: "fw-b")
+        let (_, told) = try states.perform(.drain(milliseconds: nil), on: "fw-a", at: Self.moment(0))
+        #expect(told.count == 2)
+        #expect(told[1].hasPrefix("firewall is down when the drain is over: none of its 2 instances is up"))
+        #expect(kinds(states.endDrains(at: Self.moment(5000))) == [.instanceDrained, .applicationDown])
+    }
+
+    @Test("taken out is out at once, put back takes effect with health alone")
+    func takingOut() throws {
+        var states = Self.states()
+        #expect(kinds(try states.perform(.takeOut, on: "web-1", at: Self.moment(0)).events) == [.instanceTakenOut])
+        #expect(availabilities(states, 1) == [.down, .up])
+        let again = try states.perform(.takeOut, on: "web-1", at: Self.moment(1))
+        #expect(again.events.isEmpty && again.told[0] == "web-1 was taken out before")
+        let (events, told) = try states.perform(.takeOut, on: "web-2", at: Self.moment(2))
+        #expect(kinds(events) == [.instanceTakenOut, .applicationDown])
+        #expect(told.count == 2)
+        #expect(told.contains { $0.hasPrefix("web is down: none of its 2 instances is up") })
+        #expect(throws: ApplianceError.self) { try states.perform(.drain(milliseconds: 1), on: "web-1", at: Self.moment(3)) }
+        _ = states.hear(Self.health(false, "tcp 80 failed"), of: "web-1")
+        let back = try states.perform(.putBack, on: "web-1", at: Self.moment(4))
+        #expect(kinds(back.events) == [.instancePutBack])
+        #expect(back.told.contains("it gets nothing before it is healthy: tcp 80 failed"))
+        #expect(availabilities(states, 1) == [.down, .down])
+        #expect(kinds(states.hear(Self.health(true), of: "web-1")) == [.instanceUp, .applicationUp])
+        #expect(availabilities(states, 1) == [.up, .down])
+    }
+
+    @Test("a weight holds until the file's holds again")
+    func weights() throws {
+        var states = Self.states()
+        #expect(try states.perform(.weigh(7), on: "web-1", at: Self.moment(0)).events[0].reason == "weight 7")
+        #expect(states.groups[1].members.map(\.weight) == [7, 1])
+        #expect(states.fileWeight(of: "web-1") == 3)
+        #expect(throws: ApplianceError.self) { try states.perform(.weigh(1001), on: "web-1", at: Self.moment(0)) }
+        #expect(throws: ApplianceError.self) { try states.perform(.weigh(-1), on: "web-1", at: Self.moment(0)) }
+        _ = try states.perform(.weigh(nil), on: "web-1", at: Self.moment(1))
+        #expect(states.groups[1].members.map(\.weight) == [3, 1])
+        let standby = try states.perform(.weigh(2), on: "fw-a", at: Self.moment(2)).told
+        #expect(standby.contains { $0.contains("active-standby") })
+    }
+
+    @Test("another file keeps what has been said of those that stay")
+    func adopting() throws {
+        var states = Self.states()
+        _ = try states.perform(.takeOut, on: "web-1", at: Self.moment(0))
+        _ = try states.perform(.weigh(9), on: "web-2", at: Self.moment(0))
+        var (applications, groups) = (states.applications, states.fileGroups)
+        // The groups stand in another order, one instance is gone, one is new.
+        groups.swapAt(0, 1)
+        groups[0].members.append(GroupMember(name: "web-3"))
+        groups[1].members.removeFirst()
+        applications[0].instances = [InstancePlan(node: "fw-b", group: 1, member: 0)]
+        applications[1].instances = (0..<3).map { InstancePlan(node: "web-\($0 + 1)", group: 0, member: $0) }
+        let health = ["web-2": Self.health(true), "web-3": Self.health(true), "alice": Self.health(true)]
+        let events = states.adopt(applications: applications, groups: groups, health: health, at: Self.moment(5))
+        #expect(kinds(events) == [.instanceUp] && events[0].instance == "web-3")
+        #expect(availabilities(states, 0) == [.down, .up, .up])
+        #expect(states.groups[0].members.map(\.weight) == [3, 9, 1])
+        #expect(availabilities(states, 1) == [.up])
+        #expect(states.instances["fw-a"] == nil)
+    }
+
+    @Test("a wrong name is answered with what there is")
+    func names() {
+        var states = Self.states()
+        states.otherNodes = ["alice": "a customer"]
+        func error(_ name: String) -> ApplianceError? {
+            do throws(ApplianceError) {
+                _ = try states.perform(.takeOut, on: name, at: Self.moment(0))
+                return nil
+            } catch {
+                return error
+            }
+        }
+        #expect(error("fw_a")?.mend == "did you mean 'fw-a'?")
+        #expect(error("firewall")?.mend == "they are: fw-a, fw-b")
+        #expect(error("alice")?.message.contains("a customer") == true)
+        #expect(error("somebody-else")?.mend?.contains("fw-a, fw-b, web-1, web-2, ids-1, ids-2") == true)
+        #expect(error("fw_a")?.status == .name)
+        states = ApplicationStates(applications: [], groups: [], at: Self.moment(0))
+        #expect(error("web")?.mend?.contains("instances") == true)
+    }
+
+    @Test("status tells states, shares and reasons")
+    func report() throws {
+        var states = Self.states()
+        var report = states.report(at: Self.moment(0))
+        #expect(report.map(\.name) == ["firewall", "web", "ids"])
+        #expect(report[0].instances.map(\.state) == ["active", "standby"])
+        #expect(report[0].instances.map(\.share) == [1, 0])
+        #expect(abs(report[1].instances[0].share - 0.75) < 0.02)
+        #expect(report[2].state == "down" && report[2].reason?.contains("not been ready yet") == true)
+        _ = try states.perform(.drain(milliseconds: 4000), on: "fw-a", at: Self.moment(1000))
+        _ = states.hear(Self.health(false, "flaps", suppressed: true), of: "web-1")
+        _ = try states.perform(.takeOut, on: "fw-b", at: Self.moment(1000))
+        report = states.report(at: Self.moment(2000))
+        #expect(report[0].instances.map(\.state) == ["draining", "taken-out"])
+        #expect(report[0].instances[0].drainLeft == 3000)
+        #expect(report[0].instances[1].since == Self.moment(1000).microseconds)
+        #expect(report[1].instances.map(\.state) == ["suppressed", "active"])
+        #expect(report[1].instances.map(\.share) == [0, 1])
+        _ = states.endDrains(at: Self.moment(6000))
+        report = states.report(at: Self.moment(6000))
+        #expect(report[0].state == "down")
+        #expect(report[0].instances.map(\.state) == ["drained", "taken-out"])
+        #expect(report[0].instances[0].since == Self.moment(5000).microseconds)
+    }
+}

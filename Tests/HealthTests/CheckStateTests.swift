@@ -1,0 +1,171 @@
+import Testing
+
+@testable import Health
+
+/// Numbers that are the same for the same seed (SplitMix64), so that a failure can be had again.
+struct SeededNumbers: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(_ seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
+        return value ^ value >> 31
+    }
+}
+
+@Suite struct CheckStateTests {
+    private let timing = CheckTiming(interval: 100, fastInterval: 20, timeout: 50, rise: 2, fall: 3)
+
+    /// Makes one that begins at its due time and takes `took`.
+    private func run(_ check: inout CheckState, passed: Bool, took: Int = 1) -> CheckState.Turn? {
+        let now = check.due
+        guard let number = check.begin(at: now) else { return nil }
+        return check.conclude(number, passed: passed, at: now + took)
+    }
+
+    @Test func theFirstSuccessCounts() {
+        var check = CheckState(timing, due: 0)
+        #expect(check.verdict == .undecided && check.isInDoubt)
+        #expect(run(&check, passed: true) == .turned)
+        #expect(check.verdict == .passed && !check.isInDoubt && check.hasPassed)
+    }
+
+    @Test func fallsOnlyAfterEnoughFailuresInARow() {
+        var check = CheckState(timing, due: 0)
+        _ = run(&check, passed: true)
+        #expect(run(&check, passed: false) == .doubted)
+        #expect(run(&check, passed: false) == CheckState.Turn.none)
+        #expect(run(&check, passed: true) == CheckState.Turn.none)
+        #expect(run(&check, passed: false) == .doubted)
+        #expect(run(&check, passed: false) == CheckState.Turn.none)
+        #expect(run(&check, passed: false) == .turned)
+        #expect(check.verdict == .failed)
+        #expect(run(&check, passed: true) == .doubted)
+        #expect(run(&check, passed: true) == .turned)
+        #expect(check.verdict == .passed)
+        #expect(check.made == 9 && check.failed == 5)
+    }
+
+    @Test func looksMoreOftenWhileInDoubt() {
+        var check = CheckState(timing, due: 0)
+        _ = run(&check, passed: true)
+        let first = check.due
+        _ = run(&check, passed: true)
+        #expect(check.due == first + 100)
+        let second = check.due
+        _ = run(&check, passed: false)
+        #expect(check.due == second + 20)
+        _ = run(&check, passed: false)
+        #expect(check.due == second + 40)
+    }
+
+    @Test func aMissingAnswerIsAFailureAndALateOneIsNothing() {
+        var check = CheckState(timing, due: 0)
+        let number = check.begin(at: 0)!
+        #expect(check.overdue(at: 49) == nil)
+        #expect(check.nextTime == 50)
+        #expect(check.overdue(at: 50) == number)
+        #expect(check.conclude(number, passed: false, at: 50) == .doubted)
+        #expect(check.conclude(number, passed: true, at: 51) == nil)
+        #expect(check.failed == 1 && check.made == 1)
+    }
+
+    @Test func whoJudgesLateGrantsItOnce() {
+        var check = CheckState(timing, due: 0)
+        let number = check.begin(at: 0)!
+        #expect(check.overdue(at: 500, lateness: 450) == nil)
+        #expect(check.nextTime == 550, "no more than the timeout is granted")
+        #expect(check.overdue(at: 560, lateness: 10) == number)
+    }
+
+    @Test func severalAreUnderWayWhereTheyCanBeToldApart() {
+        var check = CheckState(
+            CheckTiming(interval: 10, fastInterval: 5, timeout: 30, rise: 1, fall: 3, mostAtOnce: 2), due: 0)
+        let one = check.begin(at: 0)!, two = check.begin(at: 5)!
+        #expect(check.begin(at: 10) == nil && check.nextTime == 30)
+        #expect(check.conclude(two, passed: true, at: 11) == .turned)
+        #expect(check.conclude(one, passed: false, at: 30) == .doubted)
+    }
+
+    @Test func mistrustAsksForARise() {
+        var check = CheckState(timing, due: 0)
+        _ = run(&check, passed: true)
+        let number = check.begin(at: check.due)!
+        check.mistrust(at: 500)
+        #expect(check.verdict == .failed && check.running.isEmpty && check.due == 500)
+        #expect(check.conclude(number, passed: true, at: 501) == nil)
+        _ = run(&check, passed: true)
+        #expect(check.verdict == .failed)
+        _ = run(&check, passed: true)
+        #expect(check.verdict == .passed)
+    }
+
+    @Test func restsWhileThereIsNothingToLookAt() {
+        var check = CheckState(timing, due: 0)
+        check.pause()
+        #expect(check.nextTime == nil && check.begin(at: 10) == nil)
+        check.resume(at: 20)
+        #expect(check.nextTime == 20 && check.begin(at: 20) != nil)
+    }
+
+    /// Whatever comes: the verdict is that of a plain reading of the last results, and the times are kept.
+    @Test func isWhatAPlainReadingOfTheResultsSays() {
+        let seed = UInt64.random(in: .min ... .max)
+        var numbers = SeededNumbers(seed)
+        for round in 0..<2_000 {
+            let timing = CheckTiming(
+                interval: .random(in: 10...1_000, using: &numbers), fastInterval: .random(in: 1...500, using: &numbers),
+                timeout: .random(in: 1...1_500, using: &numbers), rise: .random(in: 1...4, using: &numbers),
+                fall: .random(in: 1...4, using: &numbers), phase: .random(in: 0...999, using: &numbers),
+                mostAtOnce: .random(in: 1...4, using: &numbers))
+            var check = CheckState(timing, due: 0)
+            var results: [Bool] = []
+            var expected = CheckState.Verdict.undecided
+            var now = 0
+            var begins: [Int] = []
+            for _ in 0..<60 {
+                guard let next = check.nextTime else {
+                    Issue.record("nothing is to come, seed \(seed), round \(round)")
+                    return
+                }
+                now = max(now, next)
+                var outcome: (number: UInt64, passed: Bool)?
+                if let number = check.overdue(at: now) { outcome = (number, false) }
+                if outcome == nil, let number = check.begin(at: now) {
+                    if let last = begins.last {
+                        #expect(now - last >= min(timing.fastInterval, timing.interval / 2), "seed \(seed), round \(round)")
+                    }
+                    begins.append(now)
+                    if Bool.random(using: &numbers) { outcome = (number, true) }
+                }
+                #expect(check.running.count <= timing.mostAtOnce)
+                guard let outcome else { continue }
+                now += .random(in: 0...3, using: &numbers)
+                let before = expected
+                let turn = check.conclude(outcome.number, passed: outcome.passed, at: now)
+                results.append(outcome.passed)
+                expected = Self.plainVerdict(results, timing, before)
+                #expect(check.verdict == expected, "seed \(seed), round \(round), \(results)")
+                #expect((turn == .turned) == (expected != before), "seed \(seed), round \(round)")
+                if expected != before { results = [] }
+            }
+        }
+    }
+
+    private static func plainVerdict(
+        _ results: [Bool], _ timing: CheckTiming, _ verdict: CheckState.Verdict
+    ) -> CheckState.Verdict {
+        let against = { (wanted: Bool) in results.reversed().prefix { $0 == wanted }.count }
+        switch verdict {
+        case .undecided:
+            if results.last == true { return .passed }
+            return against(false) >= timing.fall ? .failed : .undecided
+        case .passed: return against(false) >= timing.fall ? .failed : .passed
+        case .failed: return against(true) >= timing.rise ? .passed : .failed
+        }
+    }
+}
