@@ -400,9 +400,17 @@ public final class ControlProcess: @unchecked Sendable {
                 counters: { [unowned self] in
                     (try? loop.sync { self.engine?.picture(self.table) }) ?? nil ?? CounterPicture()
                 },
-                engine: { [unowned self] in
-                    (try? loop.sync { (self.engine?.pid, self.engine?.state == .running) }) ?? (nil, false)
-                }))
+                engines: { [unowned self] in
+                    (try? loop.sync { [(self.engine?.pid, self.engine?.state == .running)] }) ?? []
+                },
+                operate: { [unowned self] operation, node throws(ApplianceError) in try operate(operation, on: node) },
+                operateEngine: { _, _ throws(ApplianceError) in
+                    throw ApplianceError(.failed, "there is one engine", mend: "write `engines: 2`")
+                },
+                applications: { [unowned self] in
+                    guard let states = (try? loop.sync { self.applications?.states }) ?? nil else { return [] }
+                    return states.report(at: .now, health: (try? loop.sync { self.health }) ?? [:])
+                }, events: events))
         var passed = true
         for check in plan.checks {
             progress(.step("checking: \(check.name)"))
@@ -411,6 +419,27 @@ public final class ControlProcess: @unchecked Sendable {
             progress(.check(report))
         }
         return passed
+    }
+
+    /// Does what an operator can do to an instance, and returns when the engines decide by it. Not on the loop's thread.
+    private func operate(_ operation: InstanceOperation, on node: String) throws(ApplianceError) {
+        let done = RaisedFlag()
+        let outcome = Mutex<ApplianceError?>(nil)
+        do {
+            try loop.sync { [self] in
+                guard let applications else {
+                    outcome.withLock { $0 = ApplianceError(.failed, "'\(plan.name)' is not up") }
+                    done.raise()
+                    return
+                }
+                applications.perform(operation, on: node) { result in
+                    if case .failure(let error) = result { outcome.withLock { $0 = error } }
+                    done.raise()
+                }
+            }
+        } catch { throw .wrapping(error, "cannot operate \(node)") }
+        done.wait()
+        if let error = outcome.withLock({ $0 }) { throw error }
     }
 
     /// The node of that name.

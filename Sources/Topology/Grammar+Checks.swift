@@ -59,7 +59,7 @@ extension Grammar {
                 "instance", .name, "The instance that is looked at; or that an event must be about.", beside: ["event"]),
             KeyGrammar(
                 "is", .choice(InstanceExpectation.Standing.allCases.map(\.rawValue)),
-                "`up`: it takes its share; `draining`: it gets no new connections; `down`: it gets nothing.",
+                "How it stands, as `tapline status` tells it; `up`: active or standby.",
                 required: true, beside: ["instance"]),
             KeyGrammar(
                 "reason", .oneOrMany(.text), "Texts that must all occur in the reason, as listings tell it.",

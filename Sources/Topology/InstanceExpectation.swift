@@ -1,12 +1,22 @@
 /// How an instance of an application must stand.
 public struct InstanceExpectation: Sendable, Hashable {
-    /// How it may stand in the table; the raw value is the file's word.
+    /// How it may stand, as `tapline status` tells it; the raw value is the file's word.
     public enum Standing: String, Sendable, Hashable, CaseIterable {
-        /// It takes its share.
+        /// It has a share, or would take one: `active` or `standby`.
         case up
+        /// It has a share.
+        case active
+        /// It would take one.
+        case standby
         /// It keeps what it has, and gets no new connections.
         case draining
-        /// It gets nothing.
+        /// It gets nothing, for the time of its drain is over.
+        case drained
+        /// It gets nothing, for an operator has said so.
+        case takenOut = "taken-out"
+        /// It gets nothing until it has been calm: it came and went too often.
+        case suppressed
+        /// It gets nothing, for it is not healthy.
         case down
     }
     /// How it stands.
