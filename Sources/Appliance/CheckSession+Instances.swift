@@ -41,7 +41,7 @@ extension CheckSession {
         let kept = events(since == .check ? began : 0)
         let count = kept.count { $0.isMeant(by: expectation) }
         guard !expectation.times.holds(for: UInt64(count)) else { return .held }
-        let shown = kept.suffix(Self.eventsShown).map { $0.line }
+        let shown = kept.suffix(Self.eventsShown).map(\.text)
         return StepOutcome(
             holds: false, expected: ["\(expectation.told), \(expectation.times.told) times"],
             came: ["\(count) such events" + since.told] + shown)
