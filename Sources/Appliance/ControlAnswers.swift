@@ -135,13 +135,13 @@ extension ControlProcess {
         publisher.change(groupsOnly: false, cause: "the file was read again") { [self] table in
             var (numbered, kept) = fresh.table.keepingCounters(of: table)
             numbered.groups = applications.groups(of: fresh, health: health)
-            numbered.heartbeatToken = table.heartbeatToken
+            numbered.heartbeatToken = fresh.applications.isEmpty ? 0 : heartbeatToken
             counted.value = (numbered.entries.count, kept)
             table = numbered
         } done: { [self] result in
             switch result {
             case .success:
-                applications.adopt(fresh, health: health)
+                adopt(fresh)
                 var response = ControlResponse()
                 response.reload = ReloadReport(entries: counted.value.entries, kept: counted.value.kept)
                 reply(response)
@@ -150,9 +150,10 @@ extension ControlProcess {
         }
     }
 
-    /// How every instance is, as far as it is known.
-    var health: [String: InstanceHealth] {
-        Dictionary(nodes.map { ($0.plan.name, $0.processHealth) }) { first, _ in first }
+    /// A plan's table is in force: its instances are the ones that are looked after now.
+    private func adopt(_ fresh: AppliancePlan) {
+        do throws(ApplianceError) { try watchInstances(of: fresh) } catch { logger.error("\(error)") }
+        applications?.adopt(fresh, health: health)
     }
 
     /// Hands a table to the engines.

@@ -37,7 +37,12 @@ public final class ControlProcess: @unchecked Sendable {
     var logger = Logger(label: "tapline") { _ in SwiftLogNoOpLogHandler() }
     let publisher: TablePublisher
     let events = EventLog()
+    /// What this run's health checks' packets end in: nobody outside can know it, and no two runs take each other's for
+    /// their own.
+    let heartbeatToken = UInt64.random(in: 1...UInt64.max)
     private(set) var applications: ApplicationControl?
+    var monitor: HealthMonitor?
+    var watched: [String: Watched] = [:]
     var nodes: [NodeRuntime] = []
     var engine: EngineSupervisor?
     private(set) var built: BuiltTopology?
@@ -54,10 +59,7 @@ public final class ControlProcess: @unchecked Sendable {
         self.file = file
         self.progress = progress
         var table = plan.table
-        if plan.applications.contains(where: { !$0.health.isEmpty }) {
-            // Nobody outside can know it, and no two runs take each other's heartbeats for their own.
-            table.heartbeatToken = UInt64.random(in: 1...UInt64.max)
-        }
+        if !plan.applications.isEmpty { table.heartbeatToken = heartbeatToken }
         publisher = TablePublisher(table)
         directory = try StateDirectory(name: plan.name)
         var ending = sigset_t()
@@ -278,16 +280,18 @@ public final class ControlProcess: @unchecked Sendable {
         logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
         try interruption.check()
         try watchApplications()
-        makeNodes(built)
+        try makeNodes(built)
         progress(.step("starting the packeting engine"))
         try startEngine(enginePath, built)
         try startApplications()
+        // Whatever has a health check must have passed it once; what never does is explained.
+        if let monitor = try? loop.sync({ self.monitor }) ?? nil { try monitor.proveOnce(interruption) }
         awaitPublished()
         try changeState { $0.phase = .up }
         logger.info("up")
     }
 
-    private func makeNodes(_ built: BuiltTopology) {
+    private func makeNodes(_ built: BuiltTopology) throws(ApplianceError) {
         let made = plan.nodes.compactMap { node in
             built.namespaces[node.name].map { namespace in
                 NodeRuntime(
@@ -300,12 +304,15 @@ public final class ControlProcess: @unchecked Sendable {
                 logger.warning("node \(node.plan.name): its application \(end.told)")
                 if phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
             }
-            node.changed = { [unowned self] node in hear(node) }
+            node.changed = { [unowned self] node in heed(node) }
         }
-        try? loop.sync { [self] in
-            nodes = made
-            for node in made { hear(node) }
-        }
+        do {
+            try loop.sync { [self] in
+                nodes = made
+                try watchHealth(built)
+                for node in made { hear(node) }
+            }
+        } catch { throw .wrapping(error, "cannot look after the applications") }
     }
 
     /// What is said of instances becomes the table from here on, and events go to whoever listens.
@@ -318,11 +325,6 @@ public final class ControlProcess: @unchecked Sendable {
                     plan: plan, publisher: publisher, loop: loop, tell: { events.append($0) })
             }
         } catch { throw .wrapping(error, "cannot watch the applications") }
-    }
-
-    /// Takes what the process of a node says of it.
-    private func hear(_ node: NodeRuntime) {
-        applications?.hear(node.processHealth, of: node.plan.name)
     }
 
     /// Waits until the engines decide by all that has been said of instances until now.
@@ -461,6 +463,8 @@ public final class ControlProcess: @unchecked Sendable {
         try? loop.sync { [self] in
             publisher.end()
             applications = nil
+            monitor?.stop()
+            monitor = nil
             for node in nodes { node.close() }
             engine?.stop()
             for node in nodes { node.finish() }

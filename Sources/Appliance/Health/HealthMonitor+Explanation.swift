@@ -143,8 +143,9 @@ extension HealthMonitor {
         return switch check.plan.probe {
         case .heartbeat: nil
         case .neighbour(let leg, let address):
-            "give \(name) the address \(address) on \(check.instance.legs.indices.contains(leg) ? check.instance.legs[leg].name : "its leg")"
-        case .echo(_, let address): "let \(name) answer echo requests to \(address)"
+            "give \(name) the address \(address ?? check.instance.node.probedAddress(leg: leg)) on \(check.instance.legs.indices.contains(leg) ? check.instance.legs[leg].name : "its leg")"
+        case .echo(let leg, let address):
+            "let \(name) answer echo requests to \(address ?? check.instance.node.probedAddress(leg: leg))"
         case .tcp(let address, let port), .http(let address, let port, _, _, _, _):
             "let its application listen on \(address) port \(port), or correct the check"
         case .command: "try it with 'tapline exec \(plan.name) \(name) -- sh', or correct the check"

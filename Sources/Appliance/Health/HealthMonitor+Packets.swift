@@ -22,8 +22,10 @@ extension HealthMonitor {
             return ProbeShape(
                 kind: kind, source: heartbeat.source, destination: heartbeat.destination, size: heartbeat.size,
                 hopLimit: UInt8(clamping: heartbeat.hopLimit), trafficClass: UInt8(clamping: heartbeat.trafficClass))
-        case .echo(let leg, let address):
-            guard instance.legs.indices.contains(leg), let source = echoSource(instance.legs[leg], address) else {
+        case .echo(let leg, let given):
+            guard instance.legs.indices.contains(leg) else { return nil }
+            let address = given ?? instance.node.probedAddress(leg: leg)
+            guard let source = echoSource(instance.legs[leg], address) else {
                 return nil
             }
             return ProbeShape(source: source, destination: address)

@@ -125,7 +125,8 @@ extension HealthMonitor {
         switch check.plan.probe {
         case .heartbeat(let heartbeat): sendHeartbeat(check, heartbeat, number)
         case .echo(let leg, _): sendEcho(check, leg, number)
-        case .neighbour(let leg, let address): askNeighbour(check, leg, address, number)
+        case .neighbour(let leg, let given):
+            askNeighbour(check, leg, given ?? check.instance.node.probedAddress(leg: leg), number)
         case .tcp, .http: connect(check, number)
         case .command(let command): run(command, check, number)
         }

@@ -227,6 +227,9 @@ final class HealthMonitor: @unchecked Sendable {
     /// The health of every instance, by its node.
     func picture() -> [String: InstanceHealth] { guarded { instances.mapValues(\.health) } }
 
+    /// The health of one instance; nil where it is not looked after.
+    func health(of node: String) -> InstanceHealth? { guarded { instances[node]?.health } }
+
     // MARK: - Taking turns
 
     func guarded<Value>(_ body: () throws -> Value) rethrows -> Value {

@@ -1,0 +1,100 @@
+import LinuxNetwork
+import Topology
+
+/// Whose health is looked after, and what becomes of what it says. On the loop's thread.
+extension ControlProcess {
+    /// What the monitor looks after, and since which life of its node.
+    struct Watched {
+        let application: ApplicationPlan
+        let runtime: ObjectIdentifier
+    }
+
+    /// Begins to look after the instances of the plan whose nodes have been made.
+    func watchHealth(_ built: BuiltTopology) throws(ApplianceError) {
+        guard !plan.applications.isEmpty else { return }
+        // It begins with nothing: instances are added as their nodes are there.
+        var empty = plan
+        empty.applications = []
+        let log = events
+        let monitor = try HealthMonitor(
+            plan: empty, built: built, loop: loop, token: heartbeatToken, events: { log.append($0) },
+            entrance: { [unowned self] name throws(ApplianceError) in
+                let (entrance, node) = try node(name).enter()
+                return (entrance, node)
+            })
+        monitor.changed = { [unowned self] name, _ in
+            if let node = nodes.first(where: { $0.plan.name == name }) { hear(node) }
+        }
+        self.monitor = monitor
+        try monitor.start()
+        try watchInstances(of: plan)
+    }
+
+    /// Looks after exactly the instances of a plan from here on: those that are gone are let go, and those that are new,
+    /// or whose checks or nodes are others, begin anew.
+    func watchInstances(of plan: AppliancePlan) throws(ApplianceError) {
+        if monitor == nil, let built {
+            try watchHealth(built)
+            return
+        }
+        var wanted: [String: (application: ApplicationPlan, instance: InstancePlan)] = [:]
+        for application in plan.applications {
+            for instance in application.instances { wanted[instance.node] = (application, instance) }
+        }
+        for name in watched.keys where wanted[name] == nil {
+            monitor?.remove(node: name)
+            watched[name] = nil
+        }
+        for node in nodes {
+            guard let (application, instance) = wanted[node.plan.name] else { continue }
+            let runtime = ObjectIdentifier(node)
+            if let known = watched[node.plan.name], known.runtime == runtime,
+                known.application.health == application.health, known.application.damping == application.damping
+            {
+                continue
+            }
+            try monitor?.add(
+                application: application, instance: instance, node: node.plan, namespace: node.namespace)
+            watched[node.plan.name] = Watched(application: application, runtime: runtime)
+            tell(of: node)
+        }
+    }
+
+    /// A node's state has changed: tells the monitor, and takes what follows.
+    func heed(_ node: NodeRuntime) {
+        tell(of: node)
+        hear(node)
+    }
+
+    private func tell(of node: NodeRuntime) {
+        switch node.state {
+        case .idle, .ready: monitor?.processReady(node.plan.name)
+        case .waiting, .setup, .starting: monitor?.processBegan(node.plan.name)
+        case .restarting, .ended, .failed:
+            monitor?.processEnded(node.plan.name, told: node.lastEnd ?? "has ended")
+        }
+    }
+
+    /// Takes what a node's process, links and checks say of it.
+    func hear(_ node: NodeRuntime) {
+        applications?.hear(health(of: node), of: node.plan.name)
+    }
+
+    /// What is known of a node. What its process says goes first: a node that is being set up is not healthy, whatever
+    /// else is seen of it.
+    private func health(of node: NodeRuntime) -> InstanceHealth {
+        let process = node.processHealth
+        guard var seen = monitor?.health(of: node.plan.name) else { return process }
+        if !process.isHealthy {
+            seen.isHealthy = false
+            seen.isSuppressed = false
+            seen.reason = process.reason
+        }
+        return seen
+    }
+
+    /// How every instance is, as far as it is known.
+    var health: [String: InstanceHealth] {
+        Dictionary(nodes.map { ($0.plan.name, health(of: $0)) }) { first, _ in first }
+    }
+}
