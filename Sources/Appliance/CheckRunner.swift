@@ -17,7 +17,7 @@ struct CheckSources: Sendable {
     /// Does what an operator can do to an instance, and returns when the engines decide by it.
     let operate: @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void
     /// Does what an operator can do to an engine of a number from 1, and returns when it is done.
-    let operateEngine: @Sendable (FaultPlan.Kind, Int) throws(ApplianceError) -> Void
+    let operateEngine: @Sendable (EngineOperation, Int) throws(ApplianceError) -> Void
     /// How the applications stand whose health is looked after.
     let applications: @Sendable () -> [StatusReport.Application]
     /// What happened.

@@ -116,9 +116,16 @@ extension CheckSession {
         faults.engines = true
         let target = FaultPlan.Target.engine(number)
         switch kind {
-        case .drain, .undrain, .replace:
-            try sources.operateEngine(kind, number)
-            if kind == .drain { faults.drained.insert(number) } else { faults.drained.remove(number) }
+        case .drain:
+            faults.drained.insert(number)
+            try sources.operateEngine(.drain, number)
+            return .held
+        case .undrain:
+            try sources.operateEngine(.undrain, number)
+            faults.drained.remove(number)
+            return .held
+        case .replace:
+            try sources.operateEngine(.replace, number)
             return .held
         case .kill, .stop, .continue, .restart: break
         case .linkDown, .linkUp, .takeOut, .putBack:

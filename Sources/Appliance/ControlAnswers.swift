@@ -12,8 +12,8 @@ extension ControlProcess {
                 answerStatus(reply)
                 return
             case .tables:
-                response.tables = TableListing(name: plan.name, table: table) { [engine] in
-                    engine?.entry($0) ?? (0, 0)
+                response.tables = TableListing(name: plan.name, table: table) { [fleet] in
+                    fleet?.entry($0) ?? (0, 0)
                 }
             case .stop:
                 response.stopping = true
@@ -29,6 +29,9 @@ extension ControlProcess {
                 var place = events.place(since: request.events?.since, count: request.events?.count)
                 response.events = events.read(&place)
             case .operate:
+                try operateInstance(request, reply)
+                return
+            case .engine:
                 try operate(request, reply)
                 return
             }
@@ -64,7 +67,7 @@ extension ControlProcess {
             case .stopping: .stopping
             }
         let interfaces = table.interfaces.enumerated().map { index, interface in
-            let count = engine?.interface(index)
+            let count = fleet?.interface(index)
             return StatusReport.Interface(
                 name: interface.name, mac: "\(interface.mac)", mtu: interface.mtu,
                 addresses: interface.addresses.map { "\($0)" },
@@ -73,18 +76,29 @@ extension ControlProcess {
                 sentPackets: count?.sent.packets ?? 0, sentBytes: count?.sent.bytes ?? 0)
         }
         let drops = DropReason.allCases.compactMap { reason -> StatusReport.Drop? in
-            guard let frames = engine?.drops(reason), frames > 0 else { return nil }
+            guard let frames = fleet?.drops(reason), frames > 0 else { return nil }
             return StatusReport.Drop(reason: reason.name, sentence: reason.sentence, frames: frames)
         }
         var report = StatusReport(
             name: plan.name, state: state, run: run, file: file, pid: ownPid, since: since,
-            engine: engine.map {
-                StatusReport.Engine(
-                    pid: $0.pid, state: $0.state.rawValue, starts: $0.starts, lastEnd: $0.lastEnd,
-                    workers: $0.workers, tables: $0.tables)
-            }, interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+            engine: fleet.map(engineStatus), interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+        report.engines = (fleet?.status ?? []).map {
+            StatusReport.NumberedEngine(
+                number: $0.number, pid: $0.pid, state: $0.state.rawValue, queues: $0.shares, starts: $0.starts,
+                lastEnd: $0.lastEnd)
+        }
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
         return report
+    }
+
+    /// All engines as one: what is true of each of them, or else of the first of which it is not.
+    private func engineStatus(_ fleet: EngineFleet) -> StatusReport.Engine {
+        let each = fleet.status
+        let odd = each.first { $0.state != .running } ?? each[0]
+        return StatusReport.Engine(
+            pid: each[0].pid, state: odd.state.rawValue, starts: each.reduce(0) { $0 + $1.starts },
+            lastEnd: (each.first { $0.lastEnd != nil })?.lastEnd, workers: plan.engines.workers * each.count,
+            tables: fleet.tables)
     }
 
     private func nodeStatus(_ node: NodeRuntime) -> StatusReport.Node {
@@ -97,6 +111,43 @@ extension ControlProcess {
                     interface: plan.interfaces[leg.interface].name, role: leg.role, device: leg.device,
                     mac: "\(leg.mac)", addresses: leg.addresses.map { "\($0)" })
             })
+    }
+
+    // MARK: - Engines
+
+    /// Replaces, drains or undrains engines.
+    private func operate(
+        _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
+    ) throws(ApplianceError) {
+        guard let operation = request.operation, operation == .replace || request.engine != nil else {
+            throw ApplianceError(.failed, "the request does not name what is to be done, or to which engine")
+        }
+        operate(operation, engine: request.engine) { result in
+            var response = ControlResponse()
+            switch result {
+            case .success: response.done = true
+            case .failure(let error): response.error = error
+            }
+            reply(response)
+        }
+    }
+
+    /// Does what an operator can do to an engine, by its number from 1; nil: to all, one by one, for `replace` alone.
+    func operate(
+        _ operation: EngineOperation, engine number: Int?, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
+        guard let fleet else { return done(.failure(.noEngineYet)) }
+        switch (operation, number) {
+        case (.replace, let number): fleet.replace(engine: number, done)
+        case (.drain, let number?): fleet.drain(engine: number, done)
+        case (.undrain, let number?):
+            do throws(ApplianceError) {
+                try fleet.undrain(engine: number)
+                done(.success(()))
+            } catch { done(.failure(error)) }
+        case (.drain, nil), (.undrain, nil):
+            done(.failure(ApplianceError(.failed, "engines are drained one by one", mend: "name its number")))
+        }
     }
 
     // MARK: - Another table
@@ -127,8 +178,8 @@ extension ControlProcess {
     /// Publishes the table of a changed file: its entries keep the counters of those that they equal in the one before,
     /// and what has been said of instances holds on.
     private func publish(_ fresh: AppliancePlan, _ reply: @escaping (ControlResponse) -> Void) {
-        guard engine != nil, let applications else {
-            reply(ControlResponse(error: ApplianceError(.failed, "there is no engine yet", mend: "try again")))
+        guard fleet != nil, let applications else {
+            reply(ControlResponse(error: .noEngineYet))
             return
         }
         let counted = Box((entries: 0, kept: 0))
@@ -160,19 +211,19 @@ extension ControlProcess {
     func send(
         _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
-        guard let engine else {
+        guard let fleet else {
             done(.failure(.interrupted))
             return
         }
-        engine.publish(table, done)
+        fleet.publish(table, done)
     }
 
     // MARK: - Instances and events
 
-    private func operate(
+    private func operateInstance(
         _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
     ) throws(ApplianceError) {
-        guard let operation = request.operation, let node = request.node, let applications else {
+        guard let operation = request.instanceOperation, let node = request.node, let applications else {
             throw ApplianceError(.failed, "'\(plan.name)' is not up", mend: "try again")
         }
         applications.perform(operation, on: node) { result in
@@ -184,6 +235,13 @@ extension ControlProcess {
             case .failure(let error): reply(ControlResponse(error: error))
             }
         }
+    }
+}
+
+extension ApplianceError {
+    /// The topology is coming up, or going.
+    static var noEngineYet: ApplianceError {
+        ApplianceError(.failed, "there is no engine yet", mend: "try again")
     }
 }
 

@@ -18,6 +18,8 @@ struct ControlRequest: Codable, Sendable {
         case events
         /// Drain an instance, take it out, weigh it, and the like.
         case operate
+        /// Replace, drain or undrain engines. Answered when that is done.
+        case engine
     }
     /// The version of this protocol.
     static let currentVersion = 1
@@ -29,14 +31,23 @@ struct ControlRequest: Codable, Sendable {
     /// Another file than that of `up`, for `reload`.
     var file: String?
     /// What is asked for an instance, which is `node`, for `operate`.
-    var operation: InstanceOperation?
+    var instanceOperation: InstanceOperation?
     /// Which events, for `events`.
     var events: EventsRequest?
+    /// What to do, for `engine`.
+    var operation: EngineOperation?
+    /// The engine's number, for `engine`; nil: all of them.
+    var engine: Int?
 
-    init(_ command: Command, node: String? = nil, file: String? = nil) {
+    init(
+        _ command: Command, node: String? = nil, file: String? = nil, operation: EngineOperation? = nil,
+        engine: Int? = nil
+    ) {
         self.command = command
         self.node = node
         self.file = file
+        self.operation = operation
+        self.engine = engine
     }
 }
 
@@ -48,6 +59,16 @@ struct EventsRequest: Codable, Sendable {
     var count: Int?
     /// And those that are to come.
     var follow = false
+}
+
+/// What can be done to packeting engines while they forward.
+public enum EngineOperation: String, Codable, Sendable, CaseIterable {
+    /// Start the program anew and give it the engine's place, without losing a packet.
+    case replace
+    /// Have the others read its queues.
+    case drain
+    /// Have it read its own queues again.
+    case undrain
 }
 
 /// What a command needs to join a node.
@@ -81,6 +102,7 @@ struct ControlResponse: Codable, Sendable {
     var events: [ApplianceEvent]?
     var operation: OperationReport?
     var stopping: Bool?
+    var done: Bool?
 
     init() {}
 
