@@ -453,28 +453,7 @@ public final class ControlProcess: @unchecked Sendable {
         try interruption.check()
     }
 
-    // MARK: - Checks
-
-    private func prove() throws(ApplianceError) -> Bool {
-        let runner = CheckRunner(
-            sources: CheckSources(
-                plan: plan, directory: directory, interruption: interruption,
-                node: { [unowned self] name throws(ApplianceError) in try node(name) },
-                counters: { [unowned self] in
-                    (try? loop.sync { self.fleet?.picture(self.table) }) ?? nil ?? CounterPicture()
-                },
-                engine: { [unowned self] in
-                    (try? loop.sync { (self.fleet?.status.first?.pid, self.fleet?.isForwarding == true) }) ?? (nil, false)
-                }))
-        var passed = true
-        for check in plan.checks {
-            progress(.step("checking: \(check.name)"))
-            let report = try runner.run(check)
-            passed = passed && report.passed
-            progress(.check(report))
-        }
-        return passed
-    }
+    // MARK: - Nodes
 
     /// The node of that name.
     func node(_ name: String) throws(ApplianceError) -> NodeRuntime {
