@@ -112,14 +112,11 @@ public struct CheckState: Sendable {
         guard isLooking, now >= due, running.count < timing.mostAtOnce else { return nil }
         number += 1
         running.append(Running(number: number, began: now, deadline: now + timing.timeout))
-        // Late ones are not made up for: the next is due from this one on, and where the rhythm holds, from its own time.
-        let base = isInDoubt || now - due >= timing.interval ? now : due
+        // The rhythm is kept where one is late, but none is made up for.
+        due = isInDoubt ? now + timing.fastInterval : max(due + timing.interval, now + timing.interval / 2)
         lastBegan = now
-        due = base + period
         return number
     }
-
-    private var period: Int { isInDoubt ? timing.fastInterval : timing.interval }
 
     /// The number of the oldest one whose time is over; its result is to be told next.
     ///

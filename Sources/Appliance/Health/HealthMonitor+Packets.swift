@@ -22,12 +22,10 @@ extension HealthMonitor {
             return ProbeShape(
                 kind: kind, source: heartbeat.source, destination: heartbeat.destination, size: heartbeat.size,
                 hopLimit: UInt8(clamping: heartbeat.hopLimit), trafficClass: UInt8(clamping: heartbeat.trafficClass))
-        case .echo(let leg, let given):
+        case .echo(let leg, let written):
             guard instance.legs.indices.contains(leg) else { return nil }
-            let address = given ?? instance.node.probedAddress(leg: leg)
-            guard let source = echoSource(instance.legs[leg], address) else {
-                return nil
-            }
+            let address = written ?? instance.legs[leg].probed
+            guard let source = echoSource(instance.legs[leg], address) else { return nil }
             return ProbeShape(source: source, destination: address)
         default: return nil
         }
@@ -39,11 +37,11 @@ extension HealthMonitor {
         let own = leg.engine.filter { $0.family == address.family }
         let near = leg.addresses.filter { $0.address.family == address.family }
         return own.first { candidate in near.contains { $0.prefix.contains(candidate) } } ?? own.first
-            ?? (address.family == .ipv6 ? linkLocal(prober) : nil)
+            ?? (address.family == .ipv6 ? Self.linkLocal(prober) : nil)
     }
 
     /// The link-local address of a MAC address (RFC 4291, appendix A).
-    private func linkLocal(_ mac: MACAddress) -> IPAddress {
+    static func linkLocal(_ mac: MACAddress) -> IPAddress {
         let high = mac.bits >> 24, low = mac.bits & 0xFF_FFFF
         return IPAddress(
             ipv6High: 0xFE80_0000_0000_0000, low: (high ^ 0x02_0000) << 40 | 0xFF_FE00_0000 | low)
@@ -79,7 +77,7 @@ extension HealthMonitor {
             switch address.family {
             case .ipv4: ARPFields(requestFor: address, from: prober, IPAddress(ipv4: 0)).write(into: &frame)
             case .ipv6:
-                NeighbourMessage(solicitationFor: address, from: prober, linkLocal(prober)).write(into: &frame)
+                NeighbourMessage(solicitationFor: address, from: prober, Self.linkLocal(prober)).write(into: &frame)
             }
         }
     }
@@ -175,7 +173,7 @@ extension HealthMonitor {
             for address in leg.engine {
                 let own =
                     leg.addresses.first { $0.prefix.contains(address) }?.address
-                    ?? (address.family == .ipv6 ? linkLocal(leg.mac) : nil)
+                    ?? (address.family == .ipv6 ? Self.linkLocal(leg.mac) : nil)
                 guard let own else { continue }
                 packets?.queue(on: device) { frame in
                     switch address.family {

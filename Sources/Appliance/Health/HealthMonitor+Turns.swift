@@ -125,8 +125,8 @@ extension HealthMonitor {
         switch check.plan.probe {
         case .heartbeat(let heartbeat): sendHeartbeat(check, heartbeat, number)
         case .echo(let leg, _): sendEcho(check, leg, number)
-        case .neighbour(let leg, let given):
-            askNeighbour(check, leg, given ?? check.instance.node.probedAddress(leg: leg), number)
+        case .neighbour(let leg, let address):
+            askNeighbour(check, leg, address ?? check.instance.legs[leg].probed, number)
         case .tcp, .http: connect(check, number)
         case .command(let command): run(command, check, number)
         }
@@ -139,9 +139,9 @@ extension HealthMonitor {
         case .heartbeat:
             return check.paths[number].map { told($0, check) } ?? "it did not come out"
         case .echo(let leg, let address):
-            return "no reply from \(address) on \(check.instance.legs[leg].name) within \(time)"
+            return "no reply from \(address ?? check.instance.legs[leg].probed) on \(check.instance.legs[leg].name) within \(time)"
         case .neighbour(let leg, let address):
-            return "nobody on \(check.instance.legs[leg].name) answers for \(address) within \(time)"
+            return "nobody on \(check.instance.legs[leg].name) answers for \(address ?? check.instance.legs[leg].probed) within \(time)"
         case .tcp, .http:
             return "\(check.connection?.told ?? "no connection") within \(time)"
         case .command: return "it did not end within \(time)"

@@ -32,6 +32,12 @@ struct WatchedLeg {
     let inward: (destination: MACAddress, source: MACAddress)
     /// What the node takes for its next hops here, which are the engine's; none where it is transparent.
     let engine: [IPAddress]
+
+    /// The address that it is asked by where the file names none: `NodePlan.probedAddress`.
+    var probed: IPAddress {
+        let own = addresses.map(\.address)
+        return own.first { $0.family == .ipv4 } ?? own.first ?? HealthMonitor.linkLocal(mac)
+    }
 }
 
 /// One check of an instance: what it looks at, and what it saw last.
