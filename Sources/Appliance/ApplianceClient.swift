@@ -165,7 +165,7 @@ public struct ApplianceClient: Sendable {
         _ operation: InstanceOperation, on instance: String
     ) throws(ApplianceError) -> OperationReport {
         var request = ControlRequest(.operate, node: instance)
-        request.operation = operation
+        request.instanceOperation = operation
         guard let report = try asked(request).operation else {
             throw ApplianceError(.failed, "the control process answered something else")
         }
@@ -195,6 +195,23 @@ public struct ApplianceClient: Sendable {
         request.events = EventsRequest(since: since, count: count, follow: true)
         guard try control.follow(request, { take($0.events ?? []) }) else { throw unreachable() }
     }
+
+    // MARK: - Engines
+
+    /// Replaces, drains or undrains a packeting engine, and returns when that is done.
+    ///
+    /// - Parameter number: From 1; nil: all of them, one by one, for `replace` alone.
+    public func operate(_ operation: EngineOperation, engine number: Int?) throws(ApplianceError) {
+        // Each may have to wait for neighbours that do not answer.
+        guard
+            try asked(
+                ControlRequest(.engine, operation: operation, engine: number), timeout: Self.operationPatience
+            ).done == true
+        else { throw ApplianceError(.failed, "the control process answered something else") }
+    }
+
+    /// How long replacing every engine may take, in milliseconds.
+    private static let operationPatience = 300_000
 
     // MARK: - Down
 

@@ -12,8 +12,8 @@ extension ControlProcess {
                 answerStatus(reply)
                 return
             case .tables:
-                response.tables = TableListing(name: plan.name, table: table) { [engine] in
-                    engine?.entry($0) ?? (0, 0)
+                response.tables = TableListing(name: plan.name, table: table) { [fleet] in
+                    fleet?.entry($0) ?? (0, 0)
                 }
             case .stop:
                 response.stopping = true
@@ -47,6 +47,9 @@ extension ControlProcess {
                 var place = events.place(since: request.events?.since, count: request.events?.count)
                 response.events = events.read(&place)
             case .operate:
+                try operateInstance(request, reply)
+                return
+            case .engine:
                 try operate(request, reply)
                 return
             }
@@ -82,7 +85,7 @@ extension ControlProcess {
             case .stopping: .stopping
             }
         let interfaces = table.interfaces.enumerated().map { index, interface in
-            let count = engine?.interface(index)
+            let count = fleet?.interface(index)
             return StatusReport.Interface(
                 name: interface.name, mac: "\(interface.mac)", mtu: interface.mtu,
                 addresses: interface.addresses.map { "\($0)" },
@@ -91,18 +94,29 @@ extension ControlProcess {
                 sentPackets: count?.sent.packets ?? 0, sentBytes: count?.sent.bytes ?? 0)
         }
         let drops = DropReason.allCases.compactMap { reason -> StatusReport.Drop? in
-            guard let frames = engine?.drops(reason), frames > 0 else { return nil }
+            guard let frames = fleet?.drops(reason), frames > 0 else { return nil }
             return StatusReport.Drop(reason: reason.name, sentence: reason.sentence, frames: frames)
         }
         var report = StatusReport(
             name: plan.name, state: state, run: run, file: file, pid: ownPid, since: since,
-            engine: engine.map {
-                StatusReport.Engine(
-                    pid: $0.pid, state: $0.state.rawValue, starts: $0.starts, lastEnd: $0.lastEnd,
-                    workers: $0.workers, tables: $0.tables)
-            }, interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+            engine: fleet.map(engineStatus), interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+        report.engines = (fleet?.status ?? []).map {
+            StatusReport.NumberedEngine(
+                number: $0.number, pid: $0.pid, state: $0.state.rawValue, queues: $0.shares, starts: $0.starts,
+                lastEnd: $0.lastEnd)
+        }
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
         return report
+    }
+
+    /// All engines as one: what is true of each of them, or else of the first of which it is not.
+    private func engineStatus(_ fleet: EngineFleet) -> StatusReport.Engine {
+        let each = fleet.status
+        let odd = each.first { $0.state != .running } ?? each[0]
+        return StatusReport.Engine(
+            pid: each[0].pid, state: odd.state.rawValue, starts: each.reduce(0) { $0 + $1.starts },
+            lastEnd: (each.first { $0.lastEnd != nil })?.lastEnd, workers: plan.engines.workers * each.count,
+            tables: fleet.tables)
     }
 
     private func nodeStatus(_ node: NodeRuntime) -> StatusReport.Node {
@@ -115,6 +129,32 @@ extension ControlProcess {
                     interface: plan.interfaces[leg.interface].name, role: leg.role, device: leg.device,
                     mac: "\(leg.mac)", addresses: leg.addresses.map { "\($0)" })
             })
+    }
+
+    // MARK: - Engines
+
+    /// Replaces, drains or undrains engines.
+    private func operate(
+        _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
+    ) throws(ApplianceError) {
+        guard let fleet else { throw .noEngineYet }
+        let answer: (Result<Void, ApplianceError>) -> Void = { result in
+            var response = ControlResponse()
+            switch result {
+            case .success: response.done = true
+            case .failure(let error): response.error = error
+            }
+            reply(response)
+        }
+        switch (request.operation, request.engine) {
+        case (.replace, let number): fleet.replace(engine: number, answer)
+        case (.drain, let number?): fleet.drain(engine: number, answer)
+        case (.undrain, let number?):
+            try fleet.undrain(engine: number)
+            answer(.success(()))
+        case (.drain, nil), (.undrain, nil), (nil, _):
+            throw ApplianceError(.failed, "the request does not name what is to be done, or to which engine")
+        }
     }
 
     // MARK: - Another table
@@ -149,19 +189,19 @@ extension ControlProcess {
     func send(
         _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
-        guard let engine else {
+        guard let fleet else {
             done(.failure(.interrupted))
             return
         }
-        engine.publish(table, done)
+        fleet.publish(table, done)
     }
 
     // MARK: - Instances and events
 
-    private func operate(
+    private func operateInstance(
         _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
     ) throws(ApplianceError) {
-        guard let operation = request.operation, let node = request.node, let applications else {
+        guard let operation = request.instanceOperation, let node = request.node, let applications else {
             throw ApplianceError(.failed, "'\(plan.name)' is not up", mend: "try again")
         }
         applications.perform(operation, on: node) { result in
@@ -173,6 +213,13 @@ extension ControlProcess {
             case .failure(let error): reply(ControlResponse(error: error))
             }
         }
+    }
+}
+
+extension ApplianceError {
+    /// The topology is coming up, or going.
+    static var noEngineYet: ApplianceError {
+        ApplianceError(.failed, "there is no engine yet", mend: "try again")
     }
 }
 

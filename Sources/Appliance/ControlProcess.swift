@@ -10,7 +10,8 @@ import Topology
 /// it away, whatever ends it.
 ///
 /// One per process, made before any other thread is there: it blocks SIGINT, SIGTERM and SIGHUP for all threads, and
-/// takes each as the wish to end.
+/// takes each as the wish to end; and SIGCHLD, which tells at once that a child stands still. (Programs that it starts
+/// begin with no signal blocked.)
 public final class ControlProcess: @unchecked Sendable {
     /// What is to be done once all is up.
     public enum Purpose: Sendable {
@@ -38,6 +39,7 @@ public final class ControlProcess: @unchecked Sendable {
     var starting: (nodes: Set<String>, interruption: Interruption)?
     private let state: Mutex<ApplianceState>
     private let signals: Int32
+    private let childSignals: Int32
     private let created = wallClockSeconds()
     private let follower = Mutex<Int32?>(nil)
 
@@ -52,7 +54,7 @@ public final class ControlProcess: @unchecked Sendable {
     var monitor: HealthMonitor?
     var watched: [String: Watched] = [:]
     var nodes: [NodeRuntime] = []
-    var engine: EngineSupervisor?
+    var fleet: EngineFleet?
     var built: BuiltTopology?
     private var server: ControlServer?
 
@@ -77,7 +79,12 @@ public final class ControlProcess: @unchecked Sendable {
         pthread_sigmask(SIG_BLOCK, &ending, nil)
         signal(SIGPIPE, SIG_IGN)
         signals = signalfd(-1, &ending, 0x80000 | 0x800)  // SFD_CLOEXEC | SFD_NONBLOCK
-        guard signals >= 0 else { throw .system("cannot take signals", errno: errno) }
+        var ofChildren = sigset_t()
+        sigemptyset(&ofChildren)
+        sigaddset(&ofChildren, SIGCHLD)
+        pthread_sigmask(SIG_BLOCK, &ofChildren, nil)
+        childSignals = signalfd(-1, &ofChildren, 0x80000 | 0x800)
+        guard signals >= 0, childSignals >= 0 else { throw .system("cannot take signals", errno: errno) }
         interruption = try Interruption()
         loop = try EventLoop()
         state = Mutex(
@@ -90,6 +97,13 @@ public final class ControlProcess: @unchecked Sendable {
                 // One is enough; more of them change nothing, so that nothing cuts the taking away short.
                 while readOnce(signals, limit: 1024)?.isEmpty == false {}
                 interruption.raise()
+            }
+        }
+        loop.submit { [weak self, childSignals, loop] in
+            loop.watch(childSignals) { [weak self] _ in
+                // It says that something happened to some child, many of them once. Those that ended show elsewhere.
+                while readOnce(childSignals, limit: 4096)?.isEmpty == false {}
+                self?.fleet?.lookForStopped()
             }
         }
     }
@@ -369,25 +383,37 @@ public final class ControlProcess: @unchecked Sendable {
         return made
     }
 
+    /// Takes what happens, from any thread.
+    func happened(_ event: ApplianceEvent) {
+        var event = event
+        if event.event == .tablePublished || event.event == .tableRefused, let why = publisher.reason {
+            event.reason = event.reason.map { "\($0): \(why)" } ?? why
+        }
+        events.append(event)
+        if event.engine != nil || event.generation != nil { logger.info("\(event.text)") }
+    }
+
     private func startEngine(_ path: String, _ built: BuiltTopology) throws(ApplianceError) {
         let done = RaisedFlag()
         let result = Box<Result<Void, ApplianceError>?>(nil)
         do {
             try loop.sync { [self] in
-                let engine = try EngineSupervisor(
+                let fleet = try EngineFleet(
                     loop: loop, path: path, logPath: directory.logPath, logger: logger, table: table,
-                    queues: built.queues, workers: plan.engines.workers, record: { [weak self] in self?.record($0) })
-                self.engine = engine
-                engine.start {
+                    queues: built.queues, plan: plan.engines, record: { [weak self] in self?.record($0) },
+                    events: { [weak self] in self?.happened($0) })
+                self.fleet = fleet
+                // What changes while they start goes to them, too.
+                publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
+                fleet.start {
                     result.value = $0
                     done.raise()
                 }
             }
         } catch { throw .wrapping(error, "cannot start the packeting engine") }
-        // The supervisor answers within its own time, also where the engine says nothing.
+        // The fleet answers within its own time, also where an engine says nothing.
         done.wait()
         try result.value?.get()
-        try? loop.sync { [self] in publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) } }
         try interruption.check()
     }
 
@@ -433,10 +459,10 @@ public final class ControlProcess: @unchecked Sendable {
                 plan: plan, directory: directory, interruption: interruption,
                 node: { [unowned self] name throws(ApplianceError) in try node(name) },
                 counters: { [unowned self] in
-                    (try? loop.sync { self.engine?.picture(self.table) }) ?? nil ?? CounterPicture()
+                    (try? loop.sync { self.fleet?.picture(self.table) }) ?? nil ?? CounterPicture()
                 },
                 engine: { [unowned self] in
-                    (try? loop.sync { (self.engine?.pid, self.engine?.state == .running) }) ?? (nil, false)
+                    (try? loop.sync { (self.fleet?.status.first?.pid, self.fleet?.isForwarding == true) }) ?? (nil, false)
                 }))
         var passed = true
         for check in plan.checks {
@@ -472,10 +498,10 @@ public final class ControlProcess: @unchecked Sendable {
             monitor?.stop()
             monitor = nil
             for node in nodes { node.close() }
-            engine?.stop()
+            fleet?.stop()
             for node in nodes { node.finish() }
             nodes = []
-            engine = nil
+            fleet = nil
             built = nil
         }
         let last = state.withLock { $0 }

@@ -26,6 +26,8 @@ struct ControlRequest: Codable, Sendable {
         case events
         /// Drain an instance, take it out, weigh it, and the like.
         case operate
+        /// Replace, drain or undrain engines. Answered when that is done.
+        case engine
     }
     /// The version of this protocol.
     static let currentVersion = 1
@@ -43,14 +45,23 @@ struct ControlRequest: Codable, Sendable {
     /// How long what is removed keeps what it has, in milliseconds.
     var drain: Int?
     /// What is asked for an instance, which is `node`, for `operate`.
-    var operation: InstanceOperation?
+    var instanceOperation: InstanceOperation?
     /// Which events, for `events`.
     var events: EventsRequest?
+    /// What to do, for `engine`.
+    var operation: EngineOperation?
+    /// The engine's number, for `engine`; nil: all of them.
+    var engine: Int?
 
-    init(_ command: Command, node: String? = nil, file: String? = nil) {
+    init(
+        _ command: Command, node: String? = nil, file: String? = nil, operation: EngineOperation? = nil,
+        engine: Int? = nil
+    ) {
         self.command = command
         self.node = node
         self.file = file
+        self.operation = operation
+        self.engine = engine
     }
 }
 
@@ -62,6 +73,16 @@ struct EventsRequest: Codable, Sendable {
     var count: Int?
     /// And those that are to come.
     var follow = false
+}
+
+/// What can be done to packeting engines while they forward.
+public enum EngineOperation: String, Codable, Sendable, CaseIterable {
+    /// Start the program anew and give it the engine's place, without losing a packet.
+    case replace
+    /// Have the others read its queues.
+    case drain
+    /// Have it read its own queues again.
+    case undrain
 }
 
 /// What a command needs to join a node.
@@ -98,6 +119,7 @@ struct ControlResponse: Codable, Sendable {
     var events: [ApplianceEvent]?
     var operation: OperationReport?
     var stopping: Bool?
+    var done: Bool?
 
     init() {}
 

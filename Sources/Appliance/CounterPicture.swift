@@ -32,7 +32,7 @@ struct CounterPicture: Sendable {
     }
 }
 
-extension EngineSupervisor {
+extension EngineFleet {
     /// What has been counted for a table. On the loop's thread.
     func picture(_ table: ForwardingTable) -> CounterPicture {
         var picture = CounterPicture()

@@ -12,20 +12,36 @@ public struct StatusReport: Codable, Sendable {
         /// The control process is gone; `down` takes away what it left.
         case dead
     }
-    /// The packeting engine.
+    /// The packeting engine; where there are several, all of them as one.
     public struct Engine: Codable, Sendable {
-        /// nil while there is none.
+        /// The first one's; nil while there is none.
         public var pid: Int32?
-        /// `running`, `starting`, or `waiting` where it died so often that the next start waits.
+        /// `running` where all are; else the state of the first that is not, as in `NumberedEngine`.
         public var state: String
-        /// How often it has been started.
+        /// How often a process has begun to serve as an engine, summed.
         public var starts: Int
         /// How the last one ended.
         public var lastEnd: String?
-        /// The number of its workers.
+        /// The number of workers, summed.
         public var workers: Int
         /// Tables published since the first.
         public var tables: Int
+    }
+    /// One of the packeting engines.
+    public struct NumberedEngine: Codable, Sendable {
+        /// From 1.
+        public var number: Int
+        /// nil while there is none.
+        public var pid: Int32?
+        /// `running`, `starting`, `draining`, `drained`, `replacing`, or `waiting` where it died so often that the next
+        /// start waits.
+        public var state: String
+        /// Which shares of the interfaces' queues it reads, from 0: its own, and those of engines that do not.
+        public var queues: [Int]
+        /// How often a process has begun to serve as this engine.
+        public var starts: Int
+        /// How the one before ended.
+        public var lastEnd: String?
     }
     /// One claimed interface.
     public struct Interface: Codable, Sendable {
@@ -108,6 +124,8 @@ public struct StatusReport: Codable, Sendable {
     public var since: Int
     /// The packeting engine; nil where there is none.
     public var engine: Engine?
+    /// Each of the packeting engines.
+    public var engines: [NumberedEngine] = []
     /// The applications whose health is looked after, in the order of the file.
     public var applications: [Application] = []
     /// The claimed interfaces.

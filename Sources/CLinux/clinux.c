@@ -95,6 +95,17 @@ int clinux_pidfd_wait(int pidfd, int options, int *code, int *status) {
     return 1;
 }
 
+int clinux_pidfd_is_stopped(int pidfd) {
+    siginfo_t info;
+    int result;
+    do {
+        memset(&info, 0, sizeof info);
+        result = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WSTOPPED | WNOHANG | WNOWAIT);
+    } while (result < 0 && errno == EINTR);
+    if (result < 0) return -errno;
+    return info.si_pid != 0 && info.si_code == CLD_STOPPED;
+}
+
 int clinux_memfd(const char *name, size_t size) {
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) return -errno;

@@ -88,6 +88,10 @@ public final class Pidfd: Sendable {
         try wait(options: Int32(WNOHANG))
     }
 
+    /// Whether a child of this process stands still by a signal (SIGSTOP and the like). Looking changes nothing for
+    /// those who wait for its end.
+    public var isStopped: Bool { clinux_pidfd_is_stopped(descriptor) == 1 }
+
     private func wait(options: Int32) throws(SystemError) -> ProcessExit? {
         var code: Int32 = 0, status: Int32 = 0
         let result = clinux_pidfd_wait(descriptor, options, &code, &status)

@@ -67,7 +67,8 @@ extension FileReader {
         }
         if names.count > 1, let own = names.first(where: { $0.value == application.value }) {
             diagnostics.error(
-                own.position, "an instance of \(fields.subject) has the application's own name, and is not the only one",
+                own.position,
+                "an instance of \(fields.subject) has the application's own name, and is not the only one",
                 mend: "rename it: what names the application would else mean it alone")
         }
         if names.count > Grammar.instances.upperBound {

@@ -31,7 +31,8 @@ extension FileReader {
         if let active = application.active {
             if redundancy != .activeStandby {
                 refuse(
-                    active.position, "all instances of \(name) are active: that is `redundancy: \(redundancy.rawValue)`",
+                    active.position,
+                    "all instances of \(name) are active: that is `redundancy: \(redundancy.rawValue)`",
                     "remove `active`, or write `redundancy: active-standby`")
             } else if active.value > count {
                 refuse(

@@ -36,7 +36,8 @@ extension Grammar {
             "Its running copies: a number, names, or names with what each has of its own."),
         KeyGrammar(
             "redundancy", .choice(Redundancy.allCases.map(\.rawValue)),
-            "active-standby: the first by priority works; balance: all share the flows; copies: each gets every packet."),
+            "active-standby: the first by priority works; balance: all share the flows; copies: each gets every packet."
+        ),
         KeyGrammar("active", .integer(instances), "Of active-standby: how many work at once; 1 by default."),
         KeyGrammar(
             "hash", .choice(FlowHashing.allCases.map(\.word)),
@@ -47,7 +48,8 @@ extension Grammar {
         KeyGrammar("minimum", .integer(instances), "Fewer healthy instances than these, and it is down; 1 by default."),
         KeyGrammar(
             "when-down", .choice(DownPolicy.allCases.map(\.rawValue)),
-            "What happens to its packets when it is down; a passive application is left out, all others drop by default."),
+            "What happens to its packets when it is down; a passive application is left out, all others drop by default."
+        ),
         KeyGrammar(
             "answer", .choice(DownAnswer.allCases.map(\.word)),
             "What the sender of a packet is told that is dropped because it is down."),

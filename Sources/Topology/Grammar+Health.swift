@@ -42,14 +42,16 @@ extension Grammar {
     static let heartbeat = MappingGrammar(
         "heartbeat", "The packet of a heartbeat.",
         [
-            KeyGrammar("protocol", .choice(HeartbeatProtocol.allCases.map(\.rawValue)), "icmp: an echo request; or udp."),
+            KeyGrammar(
+                "protocol", .choice(HeartbeatProtocol.allCases.map(\.rawValue)), "icmp: an echo request; or udp."),
             KeyGrammar("source", .address, "Its source; the engine's address on the `in` interface by default."),
             KeyGrammar("destination", .address, "Its destination; the engine's on the `out` interface by default."),
             KeyGrammar("source-port", .integer(1...65535), "Of udp: its source port; 49152 by default."),
             KeyGrammar("destination-port", .integer(1...65535), "Of udp: its destination port; 3785 by default."),
             KeyGrammar("size", .integer(heartbeatSizes), "Octets with the IP header; 84 by default."),
             KeyGrammar("hop-limit", .integer(2...255), "IPv4's time to live, IPv6's hop limit; 64 by default."),
-            KeyGrammar("traffic-class", .integer(0...255), "IPv4's type of service, IPv6's traffic class; 0 by default."),
+            KeyGrammar(
+                "traffic-class", .integer(0...255), "IPv4's type of service, IPv6's traffic class; 0 by default."),
         ])
 
     /// Octets of a heartbeat: headers, and what tells it from all other packets; at most what one record of the engine's

@@ -23,11 +23,6 @@ extension PlanBuilder {
             let members = file.nodes.indices.filter {
                 file.nodes[$0].application == raw.name.value && nodeIndex[file.nodes[$0].name.value] == $0
             }
-            if members.isEmpty, raw.instances.isEmpty {
-                diagnostics.error(
-                    raw.name.position, "the application \(quoted(raw.name.value)) has no instance left",
-                    mend: "add one before the last one is removed")
-            }
             guard let lead = members.first else { continue }
             if let other = nodeIndex[raw.name.value], file.nodes[other].application != raw.name.value {
                 tellSharedName(raw.name, "application", other)
@@ -174,7 +169,8 @@ extension PlanBuilder {
                 instances: application.members.enumerated().map { index, node in
                     InstancePlan(
                         node: file.nodes[node].name.value,
-                        group: application.isCopied ? application.groups.lowerBound + index : application.groups.lowerBound,
+                        group: application.isCopied
+                            ? application.groups.lowerBound + index : application.groups.lowerBound,
                         member: application.isCopied ? 0 : index)
                 },
                 health: healthChecks[number], damping: damping,

@@ -47,7 +47,8 @@ extension TopologyFile {
             guard let application = file.applications.firstIndex(where: { $0.name.value == owner }) else {
                 note(
                     "there is no application \(quoted(owner)) with instances",
-                    Spelling.mend(for: owner, among: applications.map(\.name.value), kind: "applications with instances"))
+                    Spelling.mend(
+                        for: owner, among: applications.map(\.name.value), kind: "applications with instances"))
                 continue
             }
             for name in names {
@@ -66,6 +67,11 @@ extension TopologyFile {
                 file.nodes.append(node)
                 file.applications[application].instances.append(RawInstance(name: name))
             }
+        }
+        for application in file.applications where application.instances.isEmpty {
+            diagnostics.error(
+                application.name.position, "no instance of \(quoted(application.name.value)) would be left",
+                mend: "add one before the last one is removed")
         }
         return file
     }

@@ -8,8 +8,8 @@ struct Status: ParsableCommand {
         abstract: "Show applications, nodes, interfaces, the engine, and drops by reason.",
         discussion: """
             Without a name, every topology is listed. With --json the keys are stable: version, name, state (starting,
-            up, stopping, dead), run, file, pid, since (seconds since 1970), engine, applications, interfaces, nodes, drops,
-            problems.
+            up, stopping, dead), run, file, pid, since (seconds since 1970), engine, engines, applications, interfaces,
+            nodes, drops, problems.
 
             EXAMPLE
               sudo tapline status four-interface
@@ -49,12 +49,26 @@ struct Status: ParsableCommand {
         return table.lines.joined(separator: "\n")
     }
 
+    private func engines(_ report: StatusReport) -> [String] {
+        var table = TextTable(["ENGINE", "STATE", "PID", "STARTS", "QUEUES", ""], rightAligned: [0, 2, 3])
+        for engine in report.engines {
+            table.add([
+                "\(engine.number)", engine.state, engine.pid.map { "\($0)" } ?? "-", "\(engine.starts)",
+                engine.queues.isEmpty ? "-" : engine.queues.map { "\($0)" }.joined(separator: " "),
+                engine.lastEnd.map { "the last one \($0)" } ?? "",
+            ])
+        }
+        return [""] + table.lines
+    }
+
     private func text(_ report: StatusReport) -> String {
         var lines = ["\(report.name): \(report.state.rawValue)" + (report.pid.map { ", control process \($0)" } ?? "")]
         if report.state == .dead {
             return lines[0] + "; 'tapline down \(report.name)' takes away what it left"
         }
-        if let engine = report.engine {
+        if report.engines.count > 1 {
+            lines += engines(report)
+        } else if let engine = report.engine {
             var line = "engine: \(engine.state)" + (engine.pid.map { ", process \($0)" } ?? "")
             line += ", \(engine.workers) worker\(engine.workers == 1 ? "" : "s"), started \(engine.starts) time"
             line += engine.starts == 1 ? "" : "s"

@@ -14,15 +14,19 @@ final class EngineBench {
     let counters: Int32
     let neighbours: Int32
     let workers: Int
+    /// Engines that may read at the same time; each has as many columns of queues as it has workers.
+    let engines: Int
     private var tables: [Int32] = []
     private let counterMemory: SharedMapping
 
     private static let macs = [TestFrame.mac(0xA1), TestFrame.mac(0x3B)]
 
-    init(workers: Int = 1) throws {
+    init(workers: Int = 1, engines: Int = 1) throws {
         self.workers = workers
+        self.engines = engines
         suffix = String(UInt32.random(in: 0x1000_0000 ... .max), radix: 16)
-        layout = CounterLayout(workers: workers, interfaces: 2, entries: 64)
+        // A block for each worker of each engine, and of its successor.
+        layout = CounterLayout(workers: workers * engines * 2, interfaces: 2, entries: 64)
         counters = try SharedMapping.makeCounters(layout)
         neighbours = try SharedMapping.makeNeighbours()
         counterMemory = try SharedMapping(mapping: counters, size: layout.size, writable: false)
@@ -38,7 +42,8 @@ final class EngineBench {
                 sysctls: [("net.ipv6.conf.all.accept_dad", "0")])
             namespaces.append(namespace)
             let tap = try TapDevice(
-                LinkSettings(name: "eth0", mac: Self.macs[index], mtu: 1_500), in: namespace, queues: workers)
+                LinkSettings(name: "eth0", mac: Self.macs[index], mtu: 1_500), in: namespace,
+                queues: workers * engines)
             taps.append(tap)
             let netlink = try namespace.netlink
             for text in addresses[index] {
@@ -123,11 +128,21 @@ final class EngineBench {
         let process: Pidfd
         let link: EngineLink
         let confinement: EngineConfinement
+        private var assignments: UInt64 = 0
 
         init(process: Pidfd, link: consuming EngineLink, confinement: EngineConfinement) {
             self.process = process
             self.link = link
             self.confinement = confinement
+        }
+
+        /// Assigns shares and waits until they are read, and no others.
+        func assign(_ shares: ShareSet) throws {
+            assignments += 1
+            try link.assign(shares, number: assignments)
+            guard case .assigned(assignments) = try link.receive() else {
+                throw EngineError("assign queues", because: "the engine said something else")
+            }
         }
 
         deinit {
@@ -136,8 +151,20 @@ final class EngineBench {
         }
     }
 
-    /// Starts an engine on the bench's descriptors and waits until it is ready.
+    /// The shares of one of the engines where each reads its own.
+    func shares(of engine: Int) -> ShareSet { ShareSet(engine * workers..<(engine + 1) * workers) }
+
+    /// Starts an engine on the bench's descriptors and waits until it reads every queue.
     func start(generation: UInt64 = 1) throws -> Running {
+        let running = try prepare(generation: generation)
+        try running.assign(ShareSet(0..<workers * engines))
+        return running
+    }
+
+    /// Starts an engine on the bench's descriptors and waits until it is ready to read.
+    ///
+    /// - Parameter lane: Which of the places for an engine's counters it writes to.
+    func prepare(generation: UInt64 = 1, lane: Int = 0) throws -> Running {
         let (table, size) = try makeTable(generation)
         let (control, engine) = try EngineLink.makePair()
         let process = try ProcessLauncher.spawn(
@@ -146,7 +173,8 @@ final class EngineBench {
         let link = EngineLink(owning: control)
         try link.start(
             EngineResources(
-                queues: taps.map(\.queues), counters: counters, counterLayout: layout, neighbours: neighbours,
+                queues: taps.map(\.queues), shares: taps.map { Array($0.queues.indices) }, workers: workers,
+                counters: counters, counterLayout: layout, firstBlock: lane * workers, neighbours: neighbours,
                 table: table, tableSize: size, generation: generation))
         let event = try link.receive()
         guard case .ready(let confinement) = event else {
@@ -159,6 +187,14 @@ final class EngineBench {
     var reader: CounterReader {
         var reader = CounterReader()
         reader.add(memory: counterMemory.base, layout: layout)
+        return reader
+    }
+
+    /// What one lane's first worker has counted, the others left out.
+    func block(_ lane: Int) -> CounterReader {
+        var reader = CounterReader()
+        let one = CounterLayout(workers: 1, interfaces: 2, entries: 64)
+        reader.add(memory: counterMemory.base + lane * workers * (one.size - 4_096), layout: one)
         return reader
     }
 

@@ -189,9 +189,14 @@ import Wire
         // A writer was killed in the middle of every slot.
         for slot in 0..<NeighbourTable.slots { memory.storeBytes(of: 1, toByteOffset: 64 + slot * 64, as: UInt64.self) }
         #expect(table.entries().isEmpty)
-        table.heal()
-        for slot in 0..<NeighbourTable.slots {
-            #expect(memory.load(fromByteOffset: 64 + slot * 64, as: UInt64.self) == 2)
+        let unfinished = table.unfinished()
+        #expect(unfinished.count == NeighbourTable.slots)
+        // One writer lived, and has gone on since.
+        memory.storeBytes(of: 3, toByteOffset: 64, as: UInt64.self)
+        table.heal(unfinished)
+        #expect(table.unfinished() == [0: 3])
+        for slot in 1..<NeighbourTable.slots {
+            #expect(memory.load(fromByteOffset: 64 + slot * 64, as: UInt64.self) == 4)
         }
     }
 }

@@ -126,6 +126,10 @@ import Testing
             for kind in ["instance-taken-out", "instance-weighed", "instance-put-back", "flows-moved"] {
                 #expect(kinds.contains(kind), "\(kinds)")
             }
+            let tables = try events(lab).filter { $0["event"] as? String == "table-published" }
+            #expect(tables.contains { ($0["reason"] as? String)?.hasPrefix("web-2: it gets nothing") == true })
+            let generations = tables.compactMap { $0["generation"] as? Int }
+            #expect(generations.count == tables.count && generations == generations.sorted())
         }
     }
 

@@ -25,7 +25,8 @@ import Testing
         var names = GeneratedNames()
         let fabric = names.fabricDevice("v", [name, "customers"])
         #expect(fabric.utf8.count <= 15 && !fabric.utf8.contains { $0 > 0x7E || $0 <= 0x20 })
-        #expect(fabric == names.fabricDevice("v", [name, "customers"]) && fabric != names.fabricDevice("v", [name, "x"]))
+        #expect(
+            fabric == names.fabricDevice("v", [name, "customers"]) && fabric != names.fabricDevice("v", [name, "x"]))
     }
 
     @Test func composedAndDecomposedAreOneName() {

@@ -131,11 +131,8 @@ final class ApplicationControl {
         }
     }
 
-    /// A table is in force: says so, and which flows meet another instance now.
-    private func published(_ before: ForwardingTable, _ now: ForwardingTable, _ causes: [String]) {
-        let shown = causes.prefix(4).joined(separator: "; ")
-        let reason = causes.count > 4 ? "\(shown); and \(causes.count - 4) more" : shown
-        tell(ApplianceEvent(.tablePublished, reason: reason))
+    /// A table is in force: says which flows meet another instance now.
+    private func published(_ before: ForwardingTable, _ now: ForwardingTable, _ reason: String) {
         // Where there is one instance, and where there is none left, no flow has moved to another.
         let old = Dictionary(before.groups.map { ($0.name, $0) }) { first, _ in first }
         var changed: [(was: InstanceGroup, now: InstanceGroup, event: ApplianceEvent)] = []

@@ -26,8 +26,10 @@ final class TablePublisher {
     private(set) var table: ForwardingTable
     /// True while a table is on its way.
     private(set) var isPublishing = false
-    /// Called when a table has been published, or has not: what it was before and is now, and why.
-    var published: ((_ before: ForwardingTable, _ now: ForwardingTable, _ causes: [String]) -> Void)?
+    /// Why the table is published that is on its way, for a person; nil where none is.
+    private(set) var reason: String?
+    /// Called when a table has been published: what it was before and is now, and why.
+    var published: ((_ before: ForwardingTable, _ now: ForwardingTable, _ reason: String) -> Void)?
     private var waiting: [Change] = []
     private var quiet: [() -> Void] = []
     private var send: Send?
@@ -70,6 +72,11 @@ final class TablePublisher {
         if isPublishing || !waiting.isEmpty { quiet.append(body) } else { body() }
     }
 
+    private static func told(_ causes: [String]) -> String {
+        let shown = causes.prefix(4).joined(separator: "; ")
+        return causes.count > 4 ? "\(shown); and \(causes.count - 4) more" : shown
+    }
+
     private func publishNext() {
         // Whoever is told that a change is done may well ask for another.
         while !isPublishing, let first = waiting.first {
@@ -87,11 +94,14 @@ final class TablePublisher {
                 continue
             }
             isPublishing = true
+            let reason = Self.told(batch.map(\.cause))
+            self.reason = reason
             send(fresh, first.groupsOnly) { [self] result in
                 isPublishing = false
+                self.reason = nil
                 if case .success = result {
                     table = fresh
-                    published?(before, fresh, batch.map(\.cause))
+                    published?(before, fresh, reason)
                 }
                 for change in batch { change.done(result) }
                 publishNext()

@@ -57,6 +57,12 @@ const char *clinux_strerror(int error, char *buffer, size_t size);
 /// A close-on-exec duplicate; -1 and errno on failure.
 static inline int clinux_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
 /// open(2) with close-on-exec; -1 and errno on failure.
+/// Makes no call on the descriptor wait. Returns 0 or -errno.
+static inline int clinux_set_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
 static inline int clinux_open(const char *path, int flags, unsigned int mode) {
     return open(path, flags | O_CLOEXEC, mode);
 }
@@ -102,6 +108,8 @@ int clinux_pidfd_send_signal(int pidfd, int signal_number);
 /// waitid on a pidfd. Returns 1 with `code` (CLD_EXITED, CLD_KILLED or CLD_DUMPED) and `status` filled in, 0 where
 /// `options` has WNOHANG and the process still runs, or -errno. The process must be a child of the caller's.
 int clinux_pidfd_wait(int pidfd, int options, int *code, int *status);
+/// Whether a child stands still by a signal (SIGSTOP and the like): 1 or 0, or -errno. Takes nothing from other waits.
+int clinux_pidfd_is_stopped(int pidfd);
 /// A memfd that can be sealed, close-on-exec, of `size` bytes.
 int clinux_memfd(const char *name, size_t size);
 /// Seals a memfd against growing and shrinking, against writes too where `read_only`, and against more seals.

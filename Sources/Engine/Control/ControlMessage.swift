@@ -2,20 +2,28 @@
 // fixed fields in the machine's byte order (both ends are the same machine and the same build), descriptors beside it.
 //
 //     offset 0   magic "TAPL" (UInt32)   4  version (UInt16)   6  kind (UInt16)   8  eight UInt64 fields
-//            72  text: length (UInt16), then up to 438 octets of UTF-8
+//            72  payload: length (UInt16), then up to 438 octets: UTF-8 text, or one octet for each share
 //
 //     control → engine                                         descriptors
-//     hello        interfaces, workers, generation, octets of   counters, neighbours, table
-//                  table, octets of counters, queues
-//     queues       index of the first                           the queues: interface 0's of each worker, then interface 1's …
-//     table        generation, octets of table, octets of       table, then the new counters where their octets are not 0
+//     hello        interfaces, queues of each, workers,        counters, neighbours, table
+//                  generation, octets of table, octets of
+//                  counters, the first worker's block in them
+//     queues       index of the first; payload: the share      the queues: every one of interface 0, then of interface 1 …
+//                  of each
+//     table        generation, octets of table, octets of      table, then the new counters where their octets are not 0
 //                  counters
+//     assign       number; payload: the shares to read from
+//                  now on, and no others
+//     ping         number
 //     stop
 //
 //     engine → control
-//     ready        pid, effective capabilities, no_new_privs, seccomp mode, generation, microseconds since its start
+//     ready        pid, effective capabilities, no_new_privs, seccomp mode, generation, microseconds since its start.
+//                  It reads nothing yet.
 //     applied      generation: every worker decides by it, and the table and counters before are unmapped
 //     refused      generation; text: why. What was in force stays in force.
+//     assigned     number: every worker reads its part of the shares, and what it read of others it has sent on
+//     pong         number: every worker has gone round since the ping
 
 /// One message, either way.
 public struct ControlMessage: Sendable, Hashable {
@@ -24,31 +32,42 @@ public struct ControlMessage: Sendable, Hashable {
         case hello = 1
         case queues
         case table
+        case assign
+        case ping
         case stop
         case ready
         case applied
         case refused
+        case assigned
+        case pong
     }
 
     /// Of this protocol: both ends refuse any other.
-    public static let version: UInt16 = 1
+    public static let version: UInt16 = 2
     /// Octets of every message.
     static let length = 512
     static let magic: UInt32 = 0x4C50_4154
-    static let textCapacity = 438
+    static let payloadCapacity = 438
 
     /// What it says.
     var kind: Kind
     /// Its fields, in the order above.
     var fields: [UInt64]
-    /// For a person.
-    var text: String
+    /// Text for a person, or shares.
+    var payload: [UInt8]
 
-    init(_ kind: Kind, _ fields: [UInt64] = [], text: String = "") {
+    init(_ kind: Kind, _ fields: [UInt64] = [], payload: [UInt8] = []) {
         self.kind = kind
         self.fields = fields + Array(repeating: 0, count: max(0, 8 - fields.count))
-        self.text = text
+        self.payload = payload
     }
+
+    init(_ kind: Kind, _ fields: [UInt64] = [], text: String) {
+        self.init(kind, fields, payload: Array(text.utf8.prefix(Self.payloadCapacity)))
+    }
+
+    /// The payload as text.
+    var text: String { String(decoding: payload, as: UTF8.self) }
 
     /// The datagram.
     var bytes: [UInt8] {
@@ -61,9 +80,8 @@ public struct ControlMessage: Sendable, Hashable {
         put(Self.version)
         put(kind.rawValue)
         for field in fields.prefix(8) { put(field) }
-        let text = Array(text.utf8.prefix(Self.textCapacity))
-        put(UInt16(text.count))
-        bytes += text
+        put(UInt16(min(payload.count, Self.payloadCapacity)))
+        bytes += payload.prefix(Self.payloadCapacity)
         bytes += Array(repeating: 0, count: Self.length - bytes.count)
         return bytes
     }
@@ -75,9 +93,9 @@ public struct ControlMessage: Sendable, Hashable {
             let kind = Kind(rawValue: bytes.loadUnaligned(fromByteOffset: 6, as: UInt16.self))
         else { return nil }
         let count = Int(bytes.loadUnaligned(fromByteOffset: 72, as: UInt16.self))
-        guard count <= Self.textCapacity else { return nil }
+        guard count <= Self.payloadCapacity else { return nil }
         self.kind = kind
         fields = (0..<8).map { bytes.loadUnaligned(fromByteOffset: 8 + $0 * 8, as: UInt64.self) }
-        text = String(decoding: bytes[74..<74 + count], as: UTF8.self)
+        payload = Array(bytes[74..<74 + count])
     }
 }

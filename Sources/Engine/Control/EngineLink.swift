@@ -2,12 +2,16 @@ import CLinux
 
 /// What an engine tells its control process.
 public enum EngineEvent: Sendable, Hashable {
-    /// It forwards by its first table, confined.
+    /// It holds its first table, confined, and reads what it is assigned from now on.
     case ready(EngineConfinement)
     /// Every worker decides by the table of this generation, and what it replaced is out of use.
     case applied(generation: UInt64)
     /// It does not take this table, and goes on with the one that it has. At its start: it ends.
     case refused(generation: UInt64, reason: String)
+    /// It reads the shares of the assignment of this number and no others, and what it read of others it has sent on.
+    case assigned(UInt64)
+    /// Every worker has gone round since the ping of this number.
+    case alive(UInt64)
 }
 
 /// What an engine says of itself once it is ready: as `/proc/self/status` showed it just before the first frame.
@@ -26,39 +30,6 @@ public struct EngineConfinement: Sendable, Hashable {
     public var startMicroseconds: UInt64
 }
 
-/// All that an engine is handed at its start. The descriptors stay the caller's: the engine gets copies, so that it can
-/// die and another can be started on the same ones.
-public struct EngineResources: Sendable {
-    /// The TAP queues: for each interface, one for each worker; non-blocking.
-    public var queues: [[Int32]]
-    /// Counters' memory and its layout.
-    public var counters: Int32
-    /// See `counters`.
-    public var counterLayout: CounterLayout
-    /// The neighbour table's memory.
-    public var neighbours: Int32
-    /// The first table's memory, sealed, its octets and generation.
-    public var table: Int32
-    /// See `table`.
-    public var tableSize: Int
-    /// See `table`.
-    public var generation: UInt64
-
-    /// Memberwise.
-    public init(
-        queues: [[Int32]], counters: Int32, counterLayout: CounterLayout, neighbours: Int32, table: Int32,
-        tableSize: Int, generation: UInt64
-    ) {
-        self.queues = queues
-        self.counters = counters
-        self.counterLayout = counterLayout
-        self.neighbours = neighbours
-        self.table = table
-        self.tableSize = tableSize
-        self.generation = generation
-    }
-}
-
 /// The control process's end of the control protocol. It owns its end of the socket.
 public struct EngineLink: ~Copyable, Sendable {
     /// The socket, for polling: readable means `receive` does not block.
@@ -75,8 +46,8 @@ public struct EngineLink: ~Copyable, Sendable {
 
     deinit { close(descriptor) }
 
-    /// A socket pair, both close-on-exec: the control process's end and the engine's, which `exec` places at
-    /// `engineDescriptor`, and which the control process then closes.
+    /// A socket pair, both close-on-exec: the control process's end, which never blocks, and the engine's, which `exec`
+    /// places at `engineDescriptor`, and which the control process then closes.
     public static func makePair() throws(EngineError) -> (control: Int32, engine: Int32) {
         var pair: (Int32, Int32) = (-1, -1)
         let result = withUnsafeMutableBytes(of: &pair) {
@@ -85,26 +56,40 @@ public struct EngineLink: ~Copyable, Sendable {
                 $0.assumingMemoryBound(to: Int32.self).baseAddress!)
         }
         guard result == 0 else { throw EngineError("make a control socket", errno: clinux_errno()) }
+        // An engine that stands still does not read: nobody may wait for it.
+        let set = clinux_set_nonblocking(pair.0)
+        guard set >= 0 else {
+            close(pair.0)
+            close(pair.1)
+            throw EngineError("make a control socket", errno: -set)
+        }
         return (pair.0, pair.1)
     }
 
     /// Hands an engine all that it needs. It answers `ready` or `refused`.
+    ///
+    /// - Throws: As every message does: EAGAIN where the engine has long read nothing, EPIPE where it has ended.
     public func start(_ resources: EngineResources) throws(EngineError) {
-        let workers = resources.queues.first?.count ?? resources.counterLayout.workers
+        let columns = resources.queues.first?.count ?? 0
         let queues = resources.queues.flatMap { $0 }
+        let shares = resources.shares.flatMap { $0 }
+        guard shares.count == queues.count, shares.allSatisfy({ (0..<ShareSet.capacity).contains($0) }) else {
+            throw EngineError("hand over the queues", because: "not every one of them belongs to a share")
+        }
         try socket.send(
             ControlMessage(
                 .hello,
                 [
-                    UInt64(resources.queues.count), UInt64(workers), resources.generation,
-                    UInt64(resources.tableSize), UInt64(resources.counterLayout.size), UInt64(queues.count),
+                    UInt64(resources.queues.count), UInt64(columns), UInt64(resources.workers), resources.generation,
+                    UInt64(resources.tableSize), UInt64(resources.counterLayout.size), UInt64(resources.firstBlock),
                 ]),
             descriptors: [resources.counters, resources.neighbours, resources.table])
         var first = 0
         while first < queues.count {
             let last = min(first + Int(CLINUX_MAX_FDS), queues.count)
             try socket.send(
-                ControlMessage(.queues, [UInt64(first)]), descriptors: Array(queues[first..<last]))
+                ControlMessage(.queues, [UInt64(first)], payload: shares[first..<last].map { UInt8($0) }),
+                descriptors: Array(queues[first..<last]))
             first = last
         }
     }
@@ -119,7 +104,18 @@ public struct EngineLink: ~Copyable, Sendable {
             descriptors: [table] + (counters.map { [$0.descriptor] } ?? []))
     }
 
-    /// Asks the engine to finish the batch at hand and end.
+    /// Tells the engine which shares to read from now on. It answers `assigned` with the same number when what it read
+    /// of the others is sent on.
+    public func assign(_ shares: ShareSet, number: UInt64) throws(EngineError) {
+        try socket.send(ControlMessage(.assign, [number], payload: shares.shares.map { UInt8($0) }))
+    }
+
+    /// Asks whether the engine goes round. It answers `alive` with the same number when every worker has.
+    public func ping(_ number: UInt64) throws(EngineError) {
+        try socket.send(ControlMessage(.ping, [number]))
+    }
+
+    /// Asks the engine to end when all that it has read is sent on.
     public func stop() throws(EngineError) {
         try socket.send(ControlMessage(.stop))
     }
@@ -130,6 +126,11 @@ public struct EngineLink: ~Copyable, Sendable {
         do throws(EngineError) {
             received = try socket.receive()
         } catch {
+            if error.errno == EAGAIN {
+                var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                _ = poll(&entry, 1, -1)
+                return try receive()
+            }
             if error.errno == ECONNRESET { return nil }
             throw error
         }
@@ -145,7 +146,9 @@ public struct EngineLink: ~Copyable, Sendable {
                     generation: fields[4], startMicroseconds: fields[5]))
         case .applied: return .applied(generation: fields[0])
         case .refused: return .refused(generation: fields[0], reason: message.text)
-        case .hello, .queues, .table, .stop:
+        case .assigned: return .assigned(fields[0])
+        case .pong: return .alive(fields[0])
+        case .hello, .queues, .table, .assign, .ping, .stop:
             throw EngineError("read a control message", because: "an engine does not send it")
         }
     }

@@ -1,7 +1,7 @@
 import CLinux
 import Forwarding
 
-/// One worker: a queue of every interface, and the loop that breathes between them. A batch in, a batch out; the table
+/// One worker: queues of the interfaces, and the loop that breathes between them. A batch in, a batch out; the table
 /// changes only between batches.
 public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     /// Where frames come from and go to.
@@ -12,10 +12,18 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     private var writes = WriteList()
 
     /// A worker that decides by `table`.
+    ///
+    /// - Parameter worker: The index of its block in the counters.
     public init(io: consuming IO, table: PublishedTable, neighbours: NeighbourTable, worker: Int) {
         self.io = io
         forwarder = Forwarder(table: table, neighbours: neighbours, worker: worker)
     }
+
+    /// Decides by this table from the next turn on.
+    mutating func take(_ table: PublishedTable) { forwarder.take(table) }
+
+    /// True while frames that were read wait for a neighbour.
+    var hasWaitingFrames: Bool { forwarder.pending.waiting > 0 }
 
     /// Milliseconds that a turn may wait: not long while frames wait for neighbours.
     @inline(__always)

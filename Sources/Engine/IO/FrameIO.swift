@@ -139,16 +139,16 @@ public struct WriteList: ~Copyable {
     }
 }
 
-/// What moves frames between the worker and one queue of every interface.
+/// What moves frames between the worker and queues of the interfaces.
 public protocol FrameIO: ~Copyable {
     /// The monotonic clock in nanoseconds, read once per turn.
     func now() -> UInt64
     /// Waits until an interface has frames, someone wakes the worker, or the time is over.
     ///
     /// - Parameter milliseconds: -1: without end.
-    /// - Returns: How many interfaces have frames.
+    /// - Returns: How many queues have frames.
     mutating func wait(milliseconds: Int32) -> Int
-    /// Reads a burst from the `turn`-th of the interfaces that the last `wait` found, without blocking. The frames of
+    /// Reads a burst from the `turn`-th of the queues that the last `wait` found, without blocking. The frames of
     /// the batch before are gone.
     mutating func receive(_ turn: Int, into batch: inout FrameBatch)
     /// Takes all writes out in their order, without blocking, and notes each one's failure.

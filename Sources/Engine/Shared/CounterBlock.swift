@@ -179,7 +179,8 @@ public struct CounterReader: ~Copyable {
         }
     }
 
-    /// The generation that each worker of the newest memory decides by; 0 before its first table.
+    /// The generation in each block of the newest memory: that which its worker decides by, or decided by last; 0
+    /// where there has been none.
     public func generations() -> [UInt64] {
         guard let region = regions.last else { return [] }
         return (0..<region.layout.workers).map { Self.load(region.memory + region.layout.block($0)) }
@@ -188,6 +189,6 @@ public struct CounterReader: ~Copyable {
     /// Health checks' own packets that came in.
     public func heartbeats() -> UInt64 { sum { _ in 16 } }
 
-    /// How often the workers of the newest memory went round: a sign of life.
+    /// How often all workers went round.
     public func turns() -> UInt64 { sum { _ in 8 } }
 }

@@ -2,8 +2,8 @@ import Forwarding
 
 /// Where each counter lies in the counters' shared memory.
 ///
-///     page 0                header: magic, version, workers, reasons, interfaces, entries, stride (UInt64 each)
-///     4096 + worker*stride  the block of one worker:
+///     page 0                header: magic, version, blocks, reasons, interfaces, entries, stride (UInt64 each)
+///     4096 + block*stride   the block of one worker of one engine:
 ///       0                   generation of the table in use, turns, heartbeats, then reserved (64 octets)
 ///       64                  frames dropped, one UInt64 for each `DropReason`, rounded up to 64 octets
 ///       …                   each interface: rx packets, bytes, drops, tx packets, bytes, drops, 2 reserved (64 octets)
@@ -13,8 +13,10 @@ import Forwarding
 /// machine's byte order, loaded and stored whole. The reader takes the layout from what it asked for, never from the
 /// memory: the process that writes it reads hostile bytes.
 public struct CounterLayout: Sendable, Hashable {
-    /// Blocks.
+    /// Blocks: one for each worker of each engine that may live at the same time.
     public let workers: Int
+    /// The most blocks.
+    public static let mostWorkers = 4_096
     /// Interfaces in each block.
     public let interfaces: Int
     /// Entries in each block: the largest `Entry.counter` of any table used with it, and one.
@@ -43,6 +45,7 @@ public struct CounterLayout: Sendable, Hashable {
     /// Octets of the whole memory.
     public var size: Int { Self.pageSize + workers * stride }
 
+    /// Where the block of a worker starts.
     func block(_ worker: Int) -> Int { Self.pageSize + worker * stride }
 
     /// Writes the header into fresh, zeroed memory of `size` octets.
@@ -63,7 +66,7 @@ public struct CounterLayout: Sendable, Hashable {
         let header = memory.assumingMemoryBound(to: UInt64.self)
         guard header[0] == Self.magic, header[1] == Self.version,
             header[3] == UInt64(DropReason.count),
-            (1...64).contains(header[2]), header[4] <= 4_096, header[5] <= 1 << 28
+            (1...UInt64(Self.mostWorkers)).contains(header[2]), header[4] <= 4_096, header[5] <= 1 << 28
         else { return nil }
         self.init(workers: Int(header[2]), interfaces: Int(header[4]), entries: Int(header[5]))
         guard header[5] == UInt64(entries), header[6] == UInt64(stride), self.size <= size else { return nil }

@@ -39,7 +39,8 @@ public struct NeighbourEntry: Sendable, Hashable {
 /// A neighbour lives in one of the eight slots of the set that its address hashes to, so that no lookup and no insertion
 /// ever takes longer, whatever frames ask for. A writer makes a slot's sequence odd, writes, and makes it even again; a
 /// reader that sees an odd or a changed sequence takes the slot for empty and asks again with the next packet. Where a
-/// writer was killed halfway the slot stays odd until `heal()`.
+/// writer was killed halfway the slot stays odd until somebody heals it; a writer that finds its slot healed although it
+/// lives empties it, for another may have written there meanwhile.
 public struct NeighbourTable: @unchecked Sendable {
     /// The number of neighbours that fit.
     public static let slots = 4_096
@@ -80,16 +81,38 @@ public struct NeighbourTable: @unchecked Sendable {
         load(0) == Self.magic && load(8) == Self.version && load(16) == UInt64(Self.slots)
     }
 
-    /// Frees the slots that a killed writer left halfway. Only while nobody else writes: an engine at its start.
-    public func heal() {
+    /// The slots that are being written to, and the sequence of each: what two looks some time apart agree on has been
+    /// left halfway by a writer that is no more.
+    public func unfinished() -> [Int: UInt64] {
+        var found: [Int: UInt64] = [:]
         for slot in 0..<Self.slots {
-            let place = 64 + slot * 64
-            let sequence = load(place)
-            guard sequence & 1 == 1 else { continue }
-            store(place + 8, 0)
-            store(place + 32, 0)
-            store(place, sequence &+ 1)
+            let sequence = load(64 + slot * 64)
+            if sequence & 1 == 1 { found[slot] = sequence }
         }
+        return found
+    }
+
+    /// Frees the slots that are as `unfinished` found them some time ago. Other writers may be at work.
+    public func heal(_ unfinished: [Int: UInt64]) {
+        for (slot, sequence) in unfinished where (0..<Self.slots).contains(slot) {
+            free(64 + slot * 64, from: sequence)
+        }
+    }
+
+    /// Empties a slot whose sequence is that odd one, and makes it even.
+    private func free(_ place: Int, from odd: UInt64) {
+        let sequence = (base + place).assumingMemoryBound(to: Atomic<UInt64>.self)
+        // Another odd one: from here on the slot is ours, whoever left it.
+        guard
+            sequence.pointee.compareExchange(
+                expected: odd, desired: odd &+ 2, ordering: .acquiringAndReleasing
+            ).exchanged
+        else { return }
+        atomicMemoryFence(ordering: .releasing)
+        store(place + 8, 0)
+        store(place + 32, 0)
+        _ = sequence.pointee.compareExchange(
+            expected: odd &+ 2, desired: odd &+ 3, ordering: .acquiringAndReleasing)
     }
 
     // MARK: - Slots
@@ -159,8 +182,20 @@ public struct NeighbourTable: @unchecked Sendable {
             entry.mac.bits | UInt64(entry.state.rawValue) << 48 | UInt64(UInt8(clamping: entry.tries)) << 56)
         store(place + 40, entry.updated)
         store(place + 48, entry.requested)
-        sequence.pointee.store(before &+ 2, ordering: .releasing)
-        return true
+        if sequence.pointee.compareExchange(
+            expected: before &+ 1, desired: before &+ 2, ordering: .acquiringAndReleasing
+        ).exchanged {
+            return true
+        }
+        let now = sequence.pointee.load(ordering: .relaxed)
+        if now & 1 == 0,
+            sequence.pointee.compareExchange(
+                expected: now, desired: now &+ 1, ordering: .acquiringAndReleasing
+            ).exchanged
+        {
+            free(place, from: now &+ 1)
+        }
+        return false
     }
 
     private func find(_ interface: Int, _ address: IPAddress) -> (place: Int, entry: NeighbourEntry)? {

@@ -34,34 +34,49 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
 
     /// Makes counters' memory: zeroed, with its header, sealed against resizing. The descriptor is the caller's.
     public static func makeCounters(_ layout: CounterLayout) throws(EngineError) -> Int32 {
-        try make("tapline-counters", size: layout.size) { layout.initialize($0) }
+        try make("tapline-counters", size: layout.size) { descriptor throws(EngineError) in
+            let memory = try SharedMapping(mapping: descriptor, size: layout.size, writable: true)
+            layout.initialize(memory.base)
+            _ = consume memory
+        }
     }
 
     /// Makes an empty neighbour table's memory. The descriptor is the caller's.
     public static func makeNeighbours() throws(EngineError) -> Int32 {
-        try make("tapline-neighbours", size: NeighbourTable.memorySize) { NeighbourTable(memory: $0).initialize() }
+        try make("tapline-neighbours", size: NeighbourTable.memorySize) { descriptor throws(EngineError) in
+            let memory = try SharedMapping(mapping: descriptor, size: NeighbourTable.memorySize, writable: true)
+            NeighbourTable(memory: memory.base).initialize()
+            _ = consume memory
+        }
     }
 
     /// Makes a compiled table's memory, sealed against writes. The descriptor is the caller's.
+    ///
+    /// It is written to and never mapped here: a memory that some process has mapped for writing cannot be sealed, and a
+    /// child that is being started has mapped for a moment whatever its parent has.
     public static func makeTable(_ bytes: UnsafeRawBufferPointer) throws(EngineError) -> Int32 {
-        try make("tapline-table", size: bytes.count, readOnly: true) {
-            if let source = bytes.baseAddress { $0.copyMemory(from: source, byteCount: bytes.count) }
+        try make("tapline-table", size: bytes.count, readOnly: true) { descriptor throws(EngineError) in
+            var done = 0
+            while done < bytes.count {
+                let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, done)
+                if count < 0, clinux_errno() == EINTR { continue }
+                guard count > 0 else { throw EngineError("write the table", errno: clinux_errno()) }
+                done += count
+            }
         }
     }
 
     private static func make(
-        _ name: String, size: Int, readOnly: Bool = false, fill: (UnsafeMutableRawPointer) -> Void
+        _ name: String, size: Int, readOnly: Bool = false, fill: (Int32) throws(EngineError) -> Void
     ) throws(EngineError) -> Int32 {
         let descriptor = clinux_memfd(name, size)
         guard descriptor >= 0 else { throw EngineError("make shared memory", errno: -descriptor) }
         do throws(EngineError) {
-            let memory = try SharedMapping(mapping: descriptor, size: size, writable: true)
-            fill(memory.base)
+            try fill(descriptor)
         } catch {
             close(descriptor)
             throw error
         }
-        // Unmapped by now: a memfd that is mapped writable cannot be sealed against writes.
         let sealed = clinux_memfd_seal(descriptor, readOnly ? 1 : 0)
         guard sealed >= 0 else {
             close(descriptor)

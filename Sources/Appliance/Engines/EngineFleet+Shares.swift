@@ -1,0 +1,78 @@
+import Engine
+
+/// Who reads which queues.
+extension EngineFleet {
+    /// Divides the shares anew among the engines that are there.
+    func divide() {
+        let before = division
+        division = ShareDivision(
+            workers: plan.workers,
+            fitness: seats.map { seat in
+                guard seat.process?.phase == .ready else { return .absent }
+                return seat.isDrained ? .drained : .fit
+            })
+        movesUnderWay += division.moves(since: before)
+        hand()
+    }
+
+    /// Tells every process what it is to read, as far as the moment has come.
+    ///
+    /// A share goes first to the one that gets it, and is taken from the one that had it when the new one says that it
+    /// reads: for that moment two read the same queues, each frame going to one of them, so that no queue runs over
+    /// while a share changes hands.
+    func hand() {
+        for process in living where process.phase == .ready {
+            let seat = seats.firstIndex { $0.process === process }
+            var wanted = seat.map { division.shares(of: $0) } ?? ShareSet()
+            for share in process.assigned.shares where !wanted.contains(share) {
+                if let reader = reader(of: share), reader.confirmed.contains(share) { continue }
+                wanted.insert(share)
+            }
+            if wanted != process.assigned { process.assign(wanted) }
+        }
+        tellMoves()
+        for process in living where process.phase == .ready && isRetired(process) && process.isIdle { retire(process) }
+        let done = drains.filter { drain in seats[drain.seat].process.map(\.isIdle) ?? true }
+        drains.removeAll { drain in done.contains { $0.seat == drain.seat } }
+        for drain in done { drain.done(.success(())) }
+    }
+
+    /// The process that is to read a share.
+    private func reader(of share: Int) -> EngineProcess? {
+        division.owners[share].flatMap { seats[$0].process }
+    }
+
+    /// Ends a process that reads nothing any more, as soon as all that it has read is sent on.
+    func retire(_ process: EngineProcess) {
+        process.stop()
+        loop.after(milliseconds: Self.stopTimeout) { [weak process] in
+            if let process, process.phase == .leaving { process.end() }
+        }
+    }
+
+    private func isRetired(_ process: EngineProcess) -> Bool {
+        process !== spare && !seats.contains { $0.process === process || $0.successor === process }
+    }
+
+    private func tellMoves() {
+        movesUnderWay.removeAll { move in
+            // What has gone elsewhere since is another move's to tell.
+            let current = move.shares.shares.filter { division.owners[$0] == move.to }
+            guard current.allSatisfy({ reader(of: $0)?.confirmed.contains($0) ?? false }) else { return false }
+            guard !current.isEmpty else { return true }
+            events(
+                ApplianceEvent(
+                    .queuesMoved, engine: move.from + 1, share: Double(current.count) / Double(division.owners.count),
+                    reason: "engine \(move.to + 1) reads the queues of engine \(move.from + 1)"))
+            return true
+        }
+    }
+
+    /// True where every queue is read.
+    var isForwarding: Bool {
+        division.owners.indices.allSatisfy { share in
+            guard let reader = reader(of: share) else { return false }
+            return reader.confirmed.contains(share) && !reader.process.hasEnded
+        }
+    }
+}

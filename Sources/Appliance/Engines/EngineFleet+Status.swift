@@ -1,0 +1,64 @@
+import Engine
+import Forwarding
+
+/// How the engines are.
+extension EngineFleet {
+    /// How one of them is.
+    struct EngineStatus {
+        enum State: String {
+            case starting
+            case running
+            /// The others take its queues over.
+            case draining
+            /// It reads nothing until it is undrained.
+            case drained
+            /// Another process is about to take its place.
+            case replacing
+            /// It ended too often in a short time; the next start waits.
+            case waiting
+            case stopped
+        }
+        /// From 1.
+        var number: Int
+        var pid: Int32?
+        var state: State
+        /// The shares that it reads, from 0.
+        var shares: [Int]
+        /// How often a process has taken its place, the first among them.
+        var starts: Int
+        /// How the process before ended.
+        var lastEnd: String?
+    }
+
+    /// Each of the engines.
+    var status: [EngineStatus] {
+        seats.indices.map { index in
+            let seat = seats[index]
+            return EngineStatus(
+                number: index + 1, pid: seat.process?.pid, state: state(seat),
+                shares: seat.process?.confirmed.shares ?? [], starts: seat.starts, lastEnd: seat.lastEnd)
+        }
+    }
+
+    private func state(_ seat: Seat) -> EngineStatus.State {
+        if hasStopped { return .stopped }
+        guard let process = seat.process else { return seat.successor == nil ? .waiting : .starting }
+        guard process.phase == .ready else { return .starting }
+        if seat.successor != nil { return .replacing }
+        return seat.isDrained ? (process.isIdle ? .drained : .draining) : .running
+    }
+
+    // MARK: - Counters
+
+    /// Packets and bytes of the entry with this counter, since the first engine's start.
+    func entry(_ counter: Int) -> (packets: UInt64, bytes: UInt64) {
+        let count = reader.entry(counter)
+        return (count.packets, count.bytes)
+    }
+
+    /// What an interface has carried.
+    func interface(_ index: Int) -> InterfaceCount { reader.interface(index) }
+
+    /// Frames dropped for a reason.
+    func drops(_ reason: DropReason) -> UInt64 { reader.drops(reason) }
+}

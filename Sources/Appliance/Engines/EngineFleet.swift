@@ -1,0 +1,315 @@
+import Engine
+import Forwarding
+import Glibc
+import LinuxNetwork
+import Logging
+import Topology
+
+/// The packeting engines of a topology: starts them, divides the TAPs' queues among them, gives an engine's queues to
+/// the others the moment it ends or stands still, starts another in its place, and publishes tables to all.
+///
+/// The TAPs' descriptors, the counters, the neighbour table and the table are kept here: every engine gets copies of
+/// all, and the next one goes on with the same. A single engine has a spare beside it: a process that has everything
+/// and reads nothing, until it takes the engine's place. On the loop's thread.
+final class EngineFleet: @unchecked Sendable {
+    /// An engine's place, whichever process has it.
+    struct Seat {
+        /// The process that reads, or is about to.
+        var process: EngineProcess?
+        /// The process that takes its place when it is ready.
+        var successor: EngineProcess?
+        /// Somebody has asked it not to read.
+        var isDrained = false
+        var pace = RestartPace()
+        var starts = 0
+        var lastEnd: String?
+    }
+
+    /// How long an engine may take until it is ready, in milliseconds.
+    static let readyTimeout = 10_000
+    /// How long an engine may take to end when it was asked to: frames that wait for a neighbour wait for up to 4 s.
+    static let stopTimeout = 8_000
+
+    let loop: EventLoop
+    let logger: Logger
+    let plan: EnginesPlan
+    let events: EventSink
+    private let path: String
+    private let logPath: String
+    private let record: (RecordedProcess) -> Void
+    private let neighbours: NeighbourTable
+    /// What the engines note of instances that drain.
+    let drainTable: DrainTable
+
+    var resources: EngineResources
+    var reader = CounterReader()
+    /// The newest table, compiled: other groups can be put in and published without compiling the rest again.
+    var compiled: CompiledTable
+    /// The same in shared memory.
+    var published: SharedTable
+    /// The generation of the newest table; that of one that was refused is not given again.
+    var newestGeneration: UInt64 = 1
+    var publications: [Publication] = []
+    /// How often the counters have grown.
+    var countersNumber = 0
+
+    var seats: [Seat]
+    var spare: EngineProcess?
+    /// Every process that has not ended.
+    private(set) var living: [EngineProcess] = []
+    var division: ShareDivision
+    var movesUnderWay: [ShareDivision.Move] = []
+    var drains: [(seat: Int, done: (Result<Void, ApplianceError>) -> Void)] = []
+    var replacement: Replacement?
+    private var firstReady: ((Result<Void, ApplianceError>) -> Void)?
+    private(set) var hasStopped = false
+    /// Tables published since the first.
+    var tables = 0
+
+    /// Makes the memories and compiles the first table; starts nothing yet.
+    ///
+    /// - Parameters:
+    ///   - queues: For each interface `plan.queues` queues.
+    ///   - record: Takes each process that is started, so that it can be ended by others after this one has died.
+    ///   - events: Takes what happens.
+    init(
+        loop: EventLoop, path: String, logPath: String, logger: Logger, table: ForwardingTable, queues: [[Int32]],
+        plan: EnginesPlan, record: @escaping (RecordedProcess) -> Void, events: @escaping EventSink
+    ) throws(ApplianceError) {
+        self.loop = loop
+        self.path = path
+        self.logPath = logPath
+        self.logger = logger
+        self.plan = plan
+        self.record = record
+        self.events = events
+        seats = Array(repeating: Seat(), count: plan.count)
+        division = ShareDivision(workers: plan.workers, fitness: Array(repeating: .absent, count: plan.count))
+        compiled = try Self.compile(table)
+        do throws(EngineError) {
+            published = try SharedTable(compiled.bytes(generation: 1), generation: 1)
+            // Each process writes to a lane of its own. In each place there may be one that ends and one that begins,
+            // and the same goes for the spare.
+            let layout = CounterLayout(
+                workers: (plan.count * 2 + 2) * plan.workers, interfaces: table.interfaces.count,
+                entries: compiled.counterCount)
+            resources = EngineResources(
+                queues: queues, shares: plan.shares(interfaces: queues.count), workers: plan.workers,
+                counters: try SharedMapping.makeCounters(layout), counterLayout: layout,
+                neighbours: try SharedMapping.makeNeighbours(), table: published.descriptor, tableSize: published.size,
+                generation: 1)
+            neighbours = NeighbourTable(
+                memory: try SharedMapping(mapping: resources.neighbours, size: NeighbourTable.memorySize, writable: true)
+                    .leak())
+            drainTable = DrainTable(behind: neighbours)
+            reader.add(memory: try Self.map(resources.counters, layout), layout: layout)
+        } catch {
+            throw ApplianceError(.failed, "\(error)")
+        }
+    }
+
+    static func map(_ descriptor: Int32, _ layout: CounterLayout) throws(EngineError) -> UnsafeRawPointer {
+        let memory = try SharedMapping(mapping: descriptor, size: layout.size, writable: false)
+        return UnsafeRawPointer(memory.leak())
+    }
+
+    // MARK: - Starting
+
+    /// Starts all engines; `ready` is called when all forward, or when one cannot.
+    func start(_ ready: @escaping (Result<Void, ApplianceError>) -> Void) {
+        firstReady = ready
+        for seat in seats.indices where firstReady != nil { launch(seat) }
+        watch()
+    }
+
+    /// Starts a process that has everything and reads nothing yet.
+    func spawn() throws -> EngineProcess {
+        let taken = Set(living.map(\.lane))
+        guard let lane = (0..<resources.counterLayout.workers / plan.workers).first(where: { !taken.contains($0) })
+        else { throw EngineError("start an engine", because: "those before have not ended yet") }
+        var handed = resources
+        handed.table = published.descriptor
+        handed.tableSize = published.size
+        handed.generation = published.generation
+        handed.firstBlock = lane * plan.workers
+        let process = try EngineProcess(
+            loop: loop, path: path, logPath: logPath, lane: lane, counters: countersNumber, resources: handed,
+            handlers: EngineProcess.Handlers(
+                said: { [unowned self] in heard($0, $1) }, ended: { [unowned self] in bury($0, $1) }))
+        living.append(process)
+        loop.after(milliseconds: Self.readyTimeout) { [weak process] in
+            guard let process, process.phase == .starting else { return }
+            process.complaint = "it was not ready within \(seconds(Self.readyTimeout))"
+            process.end()
+        }
+        if let started = RecordedProcess(pid: process.pid, what: "tapline-engine \(lane)") { record(started) }
+        return process
+    }
+
+    private func launch(_ seat: Int) {
+        guard !hasStopped, seats[seat].process == nil, seats[seat].successor == nil else { return }
+        do {
+            seats[seat].starts += 1
+            seats[seat].process = try spawn()
+        } catch {
+            logger.error("engine \(seat + 1) could not be started: \(error)")
+            failFirst(ApplianceError(.failed, "the packeting engine could not be started: \(error)"))
+            launchLater(seat, seats[seat].pace.failed())
+        }
+    }
+
+    private func launchLater(_ seat: Int, _ milliseconds: Int) {
+        guard milliseconds > 0 else {
+            launch(seat)
+            launchSpare()
+            return
+        }
+        logger.error("engine \(seat + 1) ends again and again; the next start waits \(seconds(milliseconds))")
+        loop.after(milliseconds: milliseconds) { [weak self] in
+            self?.launch(seat)
+            self?.launchSpare()
+        }
+    }
+
+    /// A single engine has nobody who could read in its place.
+    func launchSpare() {
+        guard !hasStopped, firstReady == nil, seats.count == 1, spare == nil, seats[0].process?.phase == .ready else {
+            return
+        }
+        do { spare = try spawn() } catch {
+            logger.error("the spare engine could not be started: \(error)")
+            let pause = seats[0].pace.failed()
+            loop.after(milliseconds: pause) { [weak self] in self?.launchSpare() }
+        }
+    }
+
+    private func failFirst(_ error: ApplianceError) {
+        guard let told = firstReady else { return }
+        firstReady = nil
+        hasStopped = true
+        told(.failure(error))
+    }
+
+    /// Ends all engines for good, and waits until they have ended.
+    func stop() {
+        hasStopped = true
+        for process in living { process.end() }
+        for process in living { process.endAndWait() }
+        living = []
+        spare = nil
+        for seat in seats.indices { (seats[seat].process, seats[seat].successor) = (nil, nil) }
+        for publication in publications { publication.done(.failure(.interrupted)) }
+        publications = []
+        replacement?.done(.failure(.interrupted))
+        replacement = nil
+        for drain in drains { drain.done(.failure(.interrupted)) }
+        drains = []
+    }
+
+    // MARK: - What engines say
+
+    private func heard(_ process: EngineProcess, _ event: EngineEvent?) {
+        switch event {
+        case .ready(let confinement):
+            logger.info("engine process \(process.pid) is ready after \(confinement.startMicroseconds) us")
+            bringUpToDate(process)
+            if let seat = seats.firstIndex(where: { $0.process === process }) {
+                divide()
+                events(ApplianceEvent(.engineStarted, engine: seat + 1, reason: "process \(process.pid)"))
+            } else if let seat = seats.firstIndex(where: { $0.successor === process }) {
+                promote(seat)
+            }
+            settlePublications()
+            launchSpare()
+        case .applied: settlePublications()
+        case .refused(let generation, let reason): refused(process, generation, reason)
+        case .assigned:
+            hand()
+            tellFirst()
+        case .alive: break
+        case nil: if let complaint = process.complaint { logger.warning("engine process \(process.pid): \(complaint)") }
+        }
+    }
+
+    /// All engines read their shares for the first time.
+    private func tellFirst() {
+        guard let told = firstReady, isForwarding, seats.allSatisfy({ $0.process?.phase == .ready }) else { return }
+        firstReady = nil
+        told(.success(()))
+        launchSpare()
+    }
+
+    // MARK: - Ends
+
+    /// A process has ended.
+    private func bury(_ process: EngineProcess, _ end: ProcessExit) {
+        guard !hasStopped else { return }
+        living.removeAll { $0 === process }
+        let seat = seats.firstIndex { $0.process === process }
+        if let seat { vacate(seat, "\(end.told)") }
+        // What follows may take its time: the others read already.
+        if let seat { events(ApplianceEvent(.engineEnded, engine: seat + 1, reason: end.told)) }
+        logger.info("engine process \(process.pid) \(end.told)")
+        healNeighbours()
+        forget(process)
+        settlePublications()
+        if firstReady != nil {
+            let why = process.complaint ?? end.told
+            failFirst(
+                ApplianceError(
+                    .failed, "the packeting engine did not start: \(why)", details: lastLines(logPath, 10)))
+            return
+        }
+        let now = monotonicMilliseconds()
+        if let seat {
+            launchLater(seat, seats[seat].pace.ended(now: now, started: process.started))
+        } else if process === spare {
+            spare = nil
+            launchLater(0, seats[0].pace.ended(now: now, started: process.started))
+        }
+        continueReplacement(after: process, process.complaint ?? end.told)
+    }
+
+    /// The process of a seat reads no more: its shares go to others before anything else happens.
+    private func vacate(_ seat: Int, _ how: String) {
+        seats[seat].process = nil
+        seats[seat].lastEnd = how
+        if seats[seat].successor == nil, let promoted = spare {
+            spare = nil
+            seats[seat].starts += 1
+            seats[seat].process = promoted
+        }
+        divide()
+        if let promoted = seats[seat].process, promoted.phase == .ready {
+            events(ApplianceEvent(.engineStarted, engine: seat + 1, reason: "process \(promoted.pid), the spare"))
+        }
+    }
+
+    /// A seat that is empty gets a process.
+    func launchMissing(_ seat: Int) { launch(seat) }
+
+    /// A process that stands still is given up, and ended.
+    func condemn(_ process: EngineProcess, _ why: String) {
+        guard process.phase == .starting || process.phase == .ready else { return }
+        process.complaint = why
+        process.phase = .leaving
+        forget(process)
+        let seat = seats.firstIndex { $0.process === process }
+        if let seat { vacate(seat, "\(why), and was ended") }
+        process.end()
+        logger.warning("engine process \(process.pid) \(why)")
+        let isSpare = process === spare
+        if isSpare { spare = nil }
+        guard let number = seat ?? (isSpare ? 0 : nil) else { return }
+        if let seat { events(ApplianceEvent(.engineStopped, engine: seat + 1, reason: why)) }
+        launchLater(number, seats[number].pace.ended(now: monotonicMilliseconds(), started: process.started))
+    }
+
+    /// Frees what a writer that has ended left halfway in the neighbour table. Writers that live are done with a slot
+    /// long before the second look.
+    private func healNeighbours() {
+        let unfinished = neighbours.unfinished()
+        guard !unfinished.isEmpty else { return }
+        loop.after(milliseconds: 50) { [neighbours] in neighbours.heal(unfinished) }
+    }
+}

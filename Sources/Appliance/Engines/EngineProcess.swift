@@ -1,0 +1,203 @@
+import Engine
+import Glibc
+import LinuxNetwork
+
+/// One packeting engine's process, from its start to its end: what it was told, and what it has said. On the loop's
+/// thread.
+final class EngineProcess {
+    /// How far it has come.
+    enum Phase {
+        case starting
+        /// It reads what it is assigned.
+        case ready
+        /// It is not to read anything any more, and ends, or is ended.
+        case leaving
+        case ended
+    }
+
+    /// What the fleet is told of.
+    struct Handlers {
+        /// It has said something; nil: it says nothing any more.
+        var said: (EngineProcess, EngineEvent?) -> Void
+        /// It has ended.
+        var ended: (EngineProcess, ProcessExit) -> Void
+    }
+
+    let process: Pidfd
+    /// Which blocks of the counters it writes to.
+    let lane: Int
+    /// When it was started, in milliseconds of a clock that never steps back.
+    let started = monotonicMilliseconds()
+    var phase = Phase.starting
+    /// The newest generation that all its workers decide by; 0 before it is ready.
+    var applied: UInt64 = 0
+    /// The newest generation that it was handed.
+    var handed: UInt64
+    /// Which of the counters' memories it was handed, counted as they followed one another.
+    var counters: Int
+    /// Why it refused its first table, or was found wanting.
+    var complaint: String?
+    /// The shares that it was told to read last, and those that it has said it reads.
+    private(set) var assigned = ShareSet()
+    /// See `assigned`.
+    private(set) var confirmed = ShareSet()
+    /// Asked whether it goes round, and not answered, for so many looks.
+    private(set) var unansweredLooks = 0
+    /// How long its threads had waited for a processor at the first of those looks, in nanoseconds.
+    private(set) var delayBefore: UInt64?
+
+    private let loop: EventLoop
+    private var link: EngineLink?
+    private var assignments: [(number: UInt64, shares: ShareSet)] = []
+    private var nextNumber: UInt64 = 1
+    private var pings: UInt64 = 0
+    private var answeredPings: UInt64 = 0
+
+    var pid: Int32 { process.pid }
+    /// True where it has no share and will not read a frame more.
+    var isIdle: Bool { assigned.isEmpty && confirmed.isEmpty && assignments.isEmpty }
+
+    /// Starts the program at `path`, and hands it the resources. It says `ready`, or ends.
+    init(
+        loop: EventLoop, path: String, logPath: String, lane: Int, counters: Int, resources: EngineResources,
+        handlers: Handlers
+    ) throws {
+        self.loop = loop
+        self.lane = lane
+        self.counters = counters
+        handed = resources.generation
+        let errors = open(logPath, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+        defer { if errors >= 0 { close(errors) } }
+        let ends = try EngineLink.makePair()
+        let link = EngineLink(owning: ends.control)
+        do {
+            defer { close(ends.engine) }
+            var command = Command(path, arguments: ["tapline-engine"], diesWithParent: true)
+            command.descriptors = [EngineLink.engineDescriptor: ends.engine]
+            if errors >= 0 { command.descriptors[2] = errors }
+            process = try ProcessLauncher.spawn(command)
+        }
+        // An engine that ended already shows by its pidfd; what was sent to it is lost with it.
+        do throws(EngineError) { try link.start(resources) } catch { complaint = "\(error)" }
+        let descriptor = link.descriptor
+        self.link = consume link
+        loop.watch(descriptor) { [unowned self] _ in hear(handlers.said) }
+        loop.watch(process.descriptor) { [unowned self] _ in
+            guard let end = try? process.statusIfEnded() else { return }
+            forgetProcess()
+            handlers.ended(self, end)
+        }
+    }
+
+    private func hear(_ said: (EngineProcess, EngineEvent?) -> Void) {
+        let event: EngineEvent?
+        do throws(EngineError) { event = try link?.receive() } catch {
+            complaint = "\(error)"
+            event = nil
+        }
+        switch event {
+        case .ready(let confinement):
+            if phase == .starting { phase = .ready }
+            applied = confinement.generation
+        case .applied(let generation): applied = max(applied, generation)
+        case .assigned(let number):
+            guard let index = assignments.firstIndex(where: { $0.number == number }) else { return }
+            confirmed = assignments[index].shares
+            assignments.removeSubrange(...index)
+        case .alive(let number):
+            answeredPings = max(answeredPings, number)
+            unansweredLooks = 0
+        case .refused(_, let reason): complaint = reason
+        case nil:
+            // Its end shows by its pidfd, too; a link without an engine is of no use.
+            if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
+            end()
+        }
+        said(self, event)
+    }
+
+    private func forgetProcess() {
+        phase = .ended
+        loop.unwatch(process.descriptor)
+        if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
+        link = nil
+        assigned = ShareSet()
+        confirmed = ShareSet()
+    }
+
+    // MARK: - What it is told
+
+    /// Sends it something. One that has long read nothing, so that no more fits into its socket, is ended.
+    private func tell(_ send: (borrowing EngineLink) throws(EngineError) -> Void) {
+        guard link != nil else { return }
+        do throws(EngineError) {
+            try send(link!)
+        } catch {
+            complaint = "\(error)"
+            end()
+        }
+    }
+
+    /// Has it read these shares and no others.
+    func assign(_ shares: ShareSet) {
+        assigned = shares
+        let number = nextNumber
+        nextNumber += 1
+        assignments.append((number, shares))
+        tell { link throws(EngineError) in try link.assign(shares, number: number) }
+    }
+
+    /// Has it decide by another table.
+    func publish(table: Int32, size: Int, generation: UInt64, counters grown: (Int32, CounterLayout)?) {
+        handed = generation
+        tell { link throws(EngineError) in
+            try link.publish(
+                table: table, size: size, generation: generation,
+                counters: grown.map { (descriptor: $0.0, layout: $0.1) })
+        }
+    }
+
+    /// Asks whether it goes round, unless it still owes an answer.
+    func look() {
+        guard answeredPings == pings else {
+            unansweredLooks += 1
+            if unansweredLooks == 1 { delayBefore = processorDelay() }
+            return
+        }
+        pings += 1
+        let number = pings
+        tell { link throws(EngineError) in try link.ping(number) }
+    }
+
+    /// How long its threads have waited for a processor, summed, in nanoseconds (the second number of each
+    /// /proc/PID/task/TID/schedstat); nil where the kernel does not tell.
+    func processorDelay() -> UInt64? {
+        let tasks = "/proc/\(pid)/task"
+        var total: UInt64?
+        for name in namesInFolder(tasks) {
+            guard let bytes = readFile("\(tasks)/\(name)/schedstat", limit: 256) else { continue }
+            let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ")
+            guard fields.count >= 2, let delay = UInt64(fields[1]) else { continue }
+            total = (total ?? 0) + delay
+        }
+        return total
+    }
+
+    /// Asks it to end when all that it has read is sent on.
+    func stop() {
+        phase = .leaving
+        tell { link throws(EngineError) in try link.stop() }
+    }
+
+    /// Ends it.
+    func end() {
+        try? process.signal(SIGKILL)
+    }
+
+    /// Ends it, waits until it has ended, and forgets it.
+    func endAndWait() {
+        end()
+        if process.waitForEnd(milliseconds: 5000) { _ = try? process.statusIfEnded() }
+        forgetProcess()
+    }
+}

@@ -1,0 +1,29 @@
+/// How soon an engine that ended is started again: at once, unless this happens too often.
+struct RestartPace {
+    /// Ends within a second that make the next start wait, and for how long, in milliseconds.
+    static let mostEnds = 5
+    private static let shortestPause = 1000
+    private static let longestPause = 30_000
+    /// One that lived as long as this is no part of a series any more.
+    private static let goodLife = 10_000
+
+    private var ends: [Int] = []
+    private var pause = RestartPace.shortestPause
+
+    /// Notes the end of one that was started at `started`, both in milliseconds of a clock that never steps back.
+    ///
+    /// - Returns: How many milliseconds the next start waits.
+    mutating func ended(now: Int, started: Int) -> Int {
+        if now - started >= Self.goodLife { pause = Self.shortestPause }
+        ends = ends.filter { now - $0 < 1000 } + [now]
+        return ends.count >= Self.mostEnds ? failed() : 0
+    }
+
+    /// Notes that not even a start was possible.
+    ///
+    /// - Returns: How many milliseconds the next one waits.
+    mutating func failed() -> Int {
+        defer { pause = min(pause * 2, Self.longestPause) }
+        return pause
+    }
+}

@@ -1,0 +1,164 @@
+import CLinux
+import Synchronization
+
+/// What all workers are to do from their next turn on. It does not change once it was given.
+struct WorkerOrder {
+    /// The table to decide by.
+    var table: PublishedTable
+    /// The shares to read; each worker takes those that are its own.
+    var shares: ShareSet
+}
+
+/// What a worker's thread and the main thread share.
+struct WorkerSeat: ~Copyable {
+    /// Which queues are whose.
+    struct Queues {
+        /// The share of each queue, in the order of the worker's `EpollFrameIO`.
+        var shares: UnsafeBufferPointer<UInt8>
+        /// This worker's index, and how many there are.
+        var worker: Int
+        /// See `worker`.
+        var workers: Int
+    }
+
+    fileprivate var worker: Worker<EpollFrameIO>
+    fileprivate let queues: Queues
+    /// The newest order: the main thread's to write.
+    fileprivate let next = Atomic<UnsafeMutablePointer<WorkerOrder>?>(nil)
+    /// The order obeyed: the worker's to write.
+    fileprivate let taken = Atomic<UnsafeMutablePointer<WorkerOrder>?>(nil)
+    /// The errno that the order's queues could not all be watched with: the worker's to write, before `taken`.
+    fileprivate let failure = Atomic<Int32>(0)
+    fileprivate let isEnding = Atomic<Bool>(false)
+    fileprivate let wake: Int32
+    fileprivate let moved: Int32
+
+    /// - Parameters:
+    ///   - wake: The eventfd that ends the worker's wait.
+    ///   - moved: The eventfd that tells the main thread of an order that was taken.
+    init(worker: consuming Worker<EpollFrameIO>, queues: Queues, wake: Int32, moved: Int32) {
+        self.worker = worker
+        self.queues = queues
+        self.wake = wake
+        self.moved = moved
+    }
+}
+
+/// The workers of one engine, as its main thread drives them.
+struct WorkerCrew: ~Copyable {
+    private var seats: [UnsafeMutablePointer<WorkerSeat>] = []
+    private var threads: [pthread_t] = []
+    private var current: UnsafeMutablePointer<WorkerOrder>?
+    /// Rung by every worker that has taken an order.
+    let moved: Int32
+
+    var count: Int { seats.count }
+
+    init() throws(EngineError) {
+        moved = eventfd(0, Int32(EFD_CLOEXEC))
+        guard moved >= 0 else { throw EngineError("make an event descriptor", errno: clinux_errno()) }
+    }
+
+    /// Adds a worker, before the threads start.
+    mutating func add(_ seat: consuming WorkerSeat) {
+        let place = UnsafeMutablePointer<WorkerSeat>.allocate(capacity: 1)
+        place.initialize(to: seat)
+        seats.append(place)
+    }
+
+    /// Starts a thread for each worker.
+    mutating func start() throws(EngineError) {
+        var allowed = cpu_set_t()
+        let many = seats.count > 1 && sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &allowed) == 0
+        for (index, seat) in seats.enumerated() {
+            var thread = pthread_t()
+            var attributes = pthread_attr_t()
+            pthread_attr_init(&attributes)
+            defer { pthread_attr_destroy(&attributes) }
+            pthread_attr_setstacksize(&attributes, 256 * 1_024)
+            // Several workers get a processor each. A single one is left to the scheduler, which knows what else runs.
+            if many, let processor = Self.processor(index, of: &allowed) {
+                var set = cpu_set_t()
+                withUnsafeMutableBytes(of: &set) { $0[processor / 8] |= 1 << UInt8(processor % 8) }
+                pthread_attr_setaffinity_np(&attributes, MemoryLayout<cpu_set_t>.size, &set)
+            }
+            let failure = pthread_create(&thread, &attributes, { runWorker($0) }, seat)
+            guard failure == 0 else { throw EngineError("start a worker", errno: failure) }
+            threads.append(thread)
+        }
+    }
+
+    private static func processor(_ index: Int, of set: inout cpu_set_t) -> Int? {
+        withUnsafeBytes(of: &set) { bytes in
+            var processors: [Int] = []
+            for number in 0..<bytes.count * 8 where bytes[number / 8] & 1 << UInt8(number % 8) != 0 {
+                processors.append(number)
+            }
+            return processors.isEmpty ? nil : processors[index % processors.count]
+        }
+    }
+
+    /// Gives an order to every worker, and returns once all have taken it: each has ended the turn that it was in, and
+    /// so has sent on what it had read.
+    mutating func obey(_ order: WorkerOrder) throws(EngineError) {
+        let place = UnsafeMutablePointer<WorkerOrder>.allocate(capacity: 1)
+        place.initialize(to: order)
+        for seat in seats {
+            seat.pointee.next.store(place, ordering: .releasing)
+            ring(seat.pointee.wake)
+        }
+        var failure: Int32 = 0
+        for seat in seats {
+            while seat.pointee.taken.load(ordering: .acquiring) != UnsafeMutablePointer?(place) {
+                var count: UInt64 = 0
+                _ = read(moved, &count, 8)
+            }
+            failure = max(failure, seat.pointee.failure.load(ordering: .relaxed))
+        }
+        current?.deallocate()
+        current = place
+        // Queues that nobody reads are worse than an engine that ends: its place is taken.
+        guard failure == 0 else { throw EngineError("watch a queue", errno: failure) }
+    }
+
+    /// Ends every worker once nothing that it has read waits any more.
+    mutating func end() {
+        for seat in seats {
+            seat.pointee.isEnding.store(true, ordering: .releasing)
+            ring(seat.pointee.wake)
+        }
+        for thread in threads { pthread_join(thread, nil) }
+        threads = []
+    }
+}
+
+private func ring(_ descriptor: Int32) {
+    var one: UInt64 = 1
+    _ = write(descriptor, &one, 8)
+}
+
+private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let seat = context?.assumingMemoryBound(to: WorkerSeat.self) else { return nil }
+    while true {
+        let next = seat.pointee.next.load(ordering: .acquiring)
+        if next != seat.pointee.taken.load(ordering: .relaxed), let next {
+            take(next, seat)
+        }
+        // Frames that wait for a neighbour do so for some seconds at most.
+        if seat.pointee.isEnding.load(ordering: .acquiring), !seat.pointee.worker.hasWaitingFrames { return nil }
+        seat.pointee.worker.turn()
+    }
+}
+
+private func take(_ order: UnsafeMutablePointer<WorkerOrder>, _ seat: UnsafeMutablePointer<WorkerSeat>) {
+    seat.pointee.worker.take(order.pointee.table)
+    let queues = seat.pointee.queues
+    let shares = order.pointee.shares
+    let failure = seat.pointee.worker.io.takeQueues { index in
+        let share = Int(queues.shares[index])
+        return share % queues.workers == queues.worker && shares.contains(share)
+    }
+    seat.pointee.failure.store(failure, ordering: .relaxed)
+    seat.pointee.taken.store(order, ordering: .releasing)
+    ring(seat.pointee.moved)
+}

@@ -1,0 +1,53 @@
+import Appliance
+import ArgumentParser
+
+/// `tapline engine`.
+struct EngineCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "engine",
+        abstract: "Replace, drain or undrain packeting engines while they forward.",
+        discussion: """
+            Nothing that is in flight is lost by any of these.
+
+              replace   start the program anew and give it the engine's place: an upgrade, once the program file has
+                        been replaced. Without a number all engines, one by one.
+              drain     have the other engines read its queues, until 'undrain'
+              undrain   have it read its own queues again
+
+            EXAMPLE
+              sudo tapline engine replace two-engines
+              sudo tapline engine drain two-engines 1
+            """)
+
+    @Argument(help: "replace, drain or undrain.")
+    var operation: EngineOperation
+
+    @Argument(help: "The topology's name.", completion: topologyNames)
+    var name: String
+
+    @Argument(help: "The engine's number, from 1, as 'tapline status' shows it.")
+    var number: Int?
+
+    func validate() throws {
+        if operation != .replace, number == nil {
+            throw ValidationError("'\(operation.rawValue)' needs the engine's number, as 'tapline status' shows it")
+        }
+    }
+
+    func run() throws {
+        try reporting { () throws(ApplianceError) in
+            try Machine.requireRoot()
+            try ApplianceClient(name: name).operate(operation, engine: number)
+            let which = number.map { "engine \($0)" } ?? "every engine"
+            let done =
+                switch operation {
+                case .replace: "has been replaced"
+                case .drain: "is drained: the others read its queues"
+                case .undrain: "reads its own queues again"
+                }
+            Terminal.out("\(name): \(which) \(done)")
+        }
+    }
+}
+
+extension EngineOperation: ExpressibleByArgument {}
