@@ -368,16 +368,6 @@ public final class ControlProcess: @unchecked Sendable {
         } catch { _ = error }
     }
 
-    /// Takes what happens, from any thread.
-    func happened(_ event: ApplianceEvent) {
-        var event = event
-        if event.event == .tablePublished || event.event == .tableRefused, let why = publisher.reason {
-            event.reason = event.reason.map { "\($0): \(why)" } ?? why
-        }
-        events.append(event)
-        if event.engine != nil || event.generation != nil { logger.info("\(event.text)") }
-    }
-
     /// What goes on in a node; nothing is started yet.
     func runtime(_ node: NodePlan, folder: String, _ namespace: NetworkNamespace) -> NodeRuntime {
         let made = NodeRuntime(
@@ -392,6 +382,16 @@ public final class ControlProcess: @unchecked Sendable {
         }
         made.changed = { [unowned self] node in heed(node) }
         return made
+    }
+
+    /// Takes what happens, from any thread.
+    func happened(_ event: ApplianceEvent) {
+        var event = event
+        if event.event == .tablePublished || event.event == .tableRefused, let why = publisher.reason {
+            event.reason = event.reason.map { "\($0): \(why)" } ?? why
+        }
+        events.append(event)
+        if event.engine != nil || event.generation != nil { logger.info("\(event.text)") }
     }
 
     private func startEngine(_ path: String, _ built: BuiltTopology) throws(ApplianceError) {
