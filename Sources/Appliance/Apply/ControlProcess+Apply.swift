@@ -18,7 +18,7 @@ extension ControlProcess {
             guard !isTrial else { return report }
             try changeState { $0.file = path }
             try? loop.sync { self.file = path }
-            events.append(ApplianceEvent(.fileApplied, reason: path))
+            happened(ApplianceEvent(.fileApplied, reason: path))
             return report
         }
     }
@@ -87,7 +87,7 @@ extension ControlProcess {
     private func tellEvents(of difference: PlanDifference, _ before: AppliancePlan, _ after: AppliancePlan) {
         func tell(_ kind: ApplianceEvent.Kind, _ node: String, _ plan: AppliancePlan, _ reason: String) {
             let owner = plan.applications.first { $0.instances.contains { $0.node == node } }?.name
-            events.append(ApplianceEvent(kind, application: owner, instance: node, reason: reason))
+            happened(ApplianceEvent(kind, application: owner, instance: node, reason: reason))
         }
         for action in difference.actions {
             switch action {
@@ -120,9 +120,7 @@ extension ControlProcess {
     func publishAndWait(_ fresh: AppliancePlan, _ interruption: Interruption) throws(ApplianceError) -> Int {
         let kept = Box(0)
         try waiting(interruption) { [self] done in
-            guard fleet != nil, let applications else {
-                return done(.failure(.noEngineYet))
-            }
+            guard fleet != nil, let applications else { return done(.failure(.noEngineYet)) }
             publisher.change(groupsOnly: false, cause: "the file was applied") { [self] table in
                 var (numbered, count) = fresh.table.keepingCounters(of: table)
                 numbered.groups = applications.groups(of: fresh, health: health)
