@@ -39,10 +39,10 @@ public struct ApplianceClient: Sendable {
     }
 
     private func asked(
-        _ request: ControlRequest, timeout: Int = 30_000
+        _ request: ControlRequest, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
     ) throws(ApplianceError) -> ControlResponse {
         guard directory.exists else { throw unknown }
-        if let response = try control.ask(request, timeout: timeout) { return response }
+        if let response = try control.ask(request, timeout: timeout, progress: progress) { return response }
         throw unreachable()
     }
 
@@ -83,6 +83,79 @@ public struct ApplianceClient: Sendable {
             throw ApplianceError(.failed, "the control process answered something else")
         }
         return report
+    }
+
+    // MARK: - Changes
+
+    /// What a change may take between two things that it tells, in milliseconds: as long as its nodes' own times allow.
+    private static let changePatience = 24 * 3_600_000
+
+    /// Makes the running topology what a file says.
+    ///
+    /// A signal to this process takes the change back.
+    ///
+    /// - Parameters:
+    ///   - file: Its path; nil for that of `up`, or of the last `apply`.
+    ///   - isTrial: True where it is only to be told what would be done.
+    ///   - drain: How long nodes that are removed keep what they have, in milliseconds.
+    public func apply(
+        file: String?, isTrial: Bool, drain: Int, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        var request = ControlRequest(.apply, file: file)
+        request.isTrial = isTrial
+        request.drain = drain
+        return try change(request, progress)
+    }
+
+    /// Adds an instance to an application; as `apply`.
+    ///
+    /// - Parameter instance: Its name; the application's with the next number where nil.
+    public func add(
+        _ application: String, _ instance: String?, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        var request = ControlRequest(.add, node: instance)
+        request.application = application
+        return try change(request, progress)
+    }
+
+    /// Removes an instance of an application; as `apply`.
+    public func remove(
+        _ instance: String, drain: Int, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        var request = ControlRequest(.remove, node: instance)
+        request.drain = drain
+        return try change(request, progress)
+    }
+
+    private func change(
+        _ request: ControlRequest, _ progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        try cancelBySignal()
+        let response = try asked(request, timeout: Self.changePatience, progress: progress)
+        guard let report = response.change else {
+            throw ApplianceError(.failed, "the control process answered something else")
+        }
+        return report
+    }
+
+    /// From here on a signal that would end this process cancels the change; the control process then answers that.
+    private func cancelBySignal() throws(ApplianceError) {
+        var ending = sigset_t()
+        sigemptyset(&ending)
+        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&ending, number) }
+        pthread_sigmask(SIG_BLOCK, &ending, nil)
+        let (watched, control) = (ending, control)
+        try startThread {
+            var (set, number) = (watched, Int32(0))
+            while sigwait(&set, &number) == 0 {
+                do throws(ApplianceError) {
+                    _ = try control.ask(ControlRequest(.cancel), timeout: 5000)
+                } catch {
+                    // Nobody is there to take anything back.
+                    Glibc.exit(ExitCode.failed.rawValue)
+                }
+            }
+        }
     }
 
     // MARK: - Instances and events

@@ -23,8 +23,26 @@ extension ControlProcess {
             case .node:
                 response.node = try node(request.node ?? "").enter().entrance
             case .reload:
-                reload(request.file ?? file, reply)
+                inBackground(reply) { [self, file] _ throws(ApplianceError) in
+                    try reload(request.file ?? file)
+                }
                 return
+            case .apply, .add, .remove:
+                inBackground(reply) { [self, file] tell throws(ApplianceError) in
+                    var response = ControlResponse()
+                    response.change =
+                        switch request.command {
+                        case .add: try add(request.application ?? "", request.node, tell: tell)
+                        case .remove: try remove(request.node ?? "", drain: request.drain ?? 0, tell: tell)
+                        default:
+                            try apply(
+                                request.file ?? file, isTrial: request.isTrial ?? false, drain: request.drain ?? 0,
+                                tell: tell)
+                        }
+                    return response
+                }
+                return
+            case .cancel: response.stopping = gate.cancel()
             case .events:
                 var place = events.place(since: request.events?.since, count: request.events?.count)
                 response.events = events.read(&place)
@@ -88,6 +106,10 @@ extension ControlProcess {
                 lastEnd: $0.lastEnd)
         }
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
+        if let trouble = fleet?.spareTrouble {
+            report.problems.append(
+                "the engine has no spare that could take its place at once: \(trouble); see \(directory.logPath)")
+        }
         return report
     }
 
@@ -152,57 +174,28 @@ extension ControlProcess {
 
     // MARK: - Another table
 
-    /// Reads the file on a thread of its own, and publishes its table where nothing but the table differs.
-    private func reload(_ path: String, _ reply: @escaping (ControlResponse) -> Void) {
-        let (name, loop, plan) = (plan.name, loop, plan)
-        let answer = Box(reply)
-        let fail: @Sendable (ApplianceError) -> Void = { error in
-            loop.submit { answer.value(ControlResponse(error: error)) }
-        }
-        let work: @Sendable () -> Void = { [self] in
-            do throws(ApplianceError) {
-                let fresh = try PlanReader.plan(path, name: name)
-                if let difference = plan.differenceBesideTable(from: fresh) {
-                    throw ApplianceError(
-                        .file, "more than the table differs: \(difference)",
-                        mend: "take '\(name)' away and bring it up again")
+    /// Runs `body` on a thread of its own, and answers with what it returns; what it tells goes out before.
+    private func inBackground(
+        _ reply: @escaping (ControlResponse) -> Void,
+        _ body: @escaping (@escaping (Progress) -> Void) throws(ApplianceError) -> ControlResponse
+    ) {
+        let (loop, answer, work) = (loop, Box(reply), Box(body))
+        let send: @Sendable (ControlResponse) -> Void = { response in loop.submit { answer.value(response) } }
+        do throws(ApplianceError) {
+            try startThread {
+                do throws(ApplianceError) {
+                    send(try work.value { send(ControlResponse(progress: $0)) })
+                } catch {
+                    send(ControlResponse(error: error))
                 }
-                loop.submit { self.publish(fresh) { answer.value($0) } }
-            } catch {
-                fail(error)
             }
-        }
-        do throws(ApplianceError) { try startThread(work) } catch { fail(error) }
-    }
-
-    /// Publishes the table of a changed file: its entries keep the counters of those that they equal in the one before,
-    /// and what has been said of instances holds on.
-    private func publish(_ fresh: AppliancePlan, _ reply: @escaping (ControlResponse) -> Void) {
-        guard fleet != nil, let applications else {
-            reply(ControlResponse(error: .noEngineYet))
-            return
-        }
-        let counted = Box((entries: 0, kept: 0))
-        publisher.change(groupsOnly: false, cause: "the file was read again") { [self] table in
-            var (numbered, kept) = fresh.table.keepingCounters(of: table)
-            numbered.groups = applications.groups(of: fresh, health: health)
-            numbered.heartbeatToken = fresh.applications.isEmpty ? 0 : heartbeatToken
-            counted.value = (numbered.entries.count, kept)
-            table = numbered
-        } done: { [self] result in
-            switch result {
-            case .success:
-                adopt(fresh)
-                var response = ControlResponse()
-                response.reload = ReloadReport(entries: counted.value.entries, kept: counted.value.kept)
-                reply(response)
-            case .failure(let error): reply(ControlResponse(error: error))
-            }
+        } catch {
+            send(ControlResponse(error: error))
         }
     }
 
     /// A plan's table is in force: its instances are the ones that are looked after now.
-    private func adopt(_ fresh: AppliancePlan) {
+    func adopt(_ fresh: AppliancePlan) {
         do throws(ApplianceError) { try watchInstances(of: fresh) } catch { logger.error("\(error)") }
         applications?.adopt(fresh, health: health)
     }
@@ -211,11 +204,18 @@ extension ControlProcess {
     func send(
         _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
+        drainNotes?.prepare(for: table.groups)
         guard let fleet else {
             done(.failure(.interrupted))
             return
         }
-        fleet.publish(table, done)
+        // Who is up and down is put into what is compiled already: that takes no longer for a large table.
+        var compiled = fleet.compiled
+        if groupsOnly, compiled.setGroups(table.groups) {
+            fleet.publish(compiled, done)
+        } else {
+            fleet.publish(table, done)
+        }
     }
 
     // MARK: - Instances and events
@@ -270,23 +270,5 @@ extension ForwardingTable {
             }
         }
         return (table, kept)
-    }
-}
-
-extension AppliancePlan {
-    /// What differs beside the entries and the checks, as the end of a sentence; nil where nothing does.
-    func differenceBesideTable(from other: AppliancePlan) -> String? {
-        if interfaces != other.interfaces || table.interfaces != other.table.interfaces { return "the interfaces" }
-        if engines != other.engines { return "the engines" }
-        let theirs = Dictionary(other.nodes.map { ($0.name, $0) }) { first, _ in first }
-        for node in nodes {
-            guard var changed = theirs[node.name] else { return "node \(node.name) is gone" }
-            changed.line = node.line
-            // Chosen anew each time a topology comes up.
-            changed.namespace = node.namespace
-            if changed != node { return "node \(node.name)" }
-        }
-        let mine = Set(nodes.map(\.name))
-        return other.nodes.first { !mine.contains($0.name) }.map { "node \($0.name) is new" }
     }
 }

@@ -23,12 +23,20 @@ public final class ControlProcess: @unchecked Sendable {
         case proveAndStay
     }
 
-    private(set) var plan: AppliancePlan
-    let file: String
+    /// Once it is up: changed on the loop's thread alone, where all that answers and watches reads it.
+    var plan: AppliancePlan
+    /// The file of `plan`; as `plan`.
+    var file: String
+    /// The topology's name.
+    let name: String
     let directory: StateDirectory
     let loop: EventLoop
     let interruption: Interruption
     let progress: ProgressSink
+    /// What changes the topology, or must not have it changed meanwhile, goes through it.
+    let gate = ChangeGate()
+    /// The nodes that a change starts just now, and what is raised where one of them ends.
+    var starting: (nodes: Set<String>, interruption: Interruption)?
     private let state: Mutex<ApplianceState>
     private let signals: Int32
     private let childSignals: Int32
@@ -47,7 +55,8 @@ public final class ControlProcess: @unchecked Sendable {
     var watched: [String: Watched] = [:]
     var nodes: [NodeRuntime] = []
     var fleet: EngineFleet?
-    private(set) var built: BuiltTopology?
+    var drainNotes: DrainNotes?
+    var built: BuiltTopology?
     private var server: ControlServer?
 
     /// The table that the engines decide by. On the loop's thread.
@@ -59,6 +68,7 @@ public final class ControlProcess: @unchecked Sendable {
     public init(plan: AppliancePlan, file: String, progress: @escaping ProgressSink) throws(ApplianceError) {
         self.plan = plan
         self.file = file
+        name = plan.name
         self.progress = progress
         var table = plan.table
         if !plan.applications.isEmpty { table.heartbeatToken = heartbeatToken }
@@ -120,6 +130,8 @@ public final class ControlProcess: @unchecked Sendable {
         try? loop.sync { [loop] in loop.unwatch(descriptor) }
     }
 
+    /// The ownership mark of what this run makes.
+    var mark: String { state.withLock { $0.mark } }
     /// This run's mark.
     var run: String { state.withLock { $0.run } }
     /// How far it has come.
@@ -149,24 +161,16 @@ public final class ControlProcess: @unchecked Sendable {
             }
             // From here on there may be something to take away.
             do throws(ApplianceError) {
-                try comeUp(enginePath)
-                progress(
-                    .ready(
-                        ReadyReport(
-                            name: plan.name, nodes: plan.nodes.count, interfaces: plan.interfaces.count,
-                            entries: plan.table.entries.count, milliseconds: monotonicMilliseconds() - started)))
+                let held = try comeUpAndProve(enginePath, purpose, started)
                 switch purpose {
-                case .stay:
-                    interruption.wait()
-                    outcome = .success(true)
-                case .prove: outcome = .success(try prove())
+                case .stay: interruption.wait()
+                case .prove: break
                 case .proveAndStay:
-                    let held = try prove()
                     outlive()
                     progress(.kept)
                     interruption.wait()
-                    outcome = .success(held)
                 }
+                outcome = .success(held)
             } catch {
                 outcome = .failure(error)
             }
@@ -179,6 +183,21 @@ public final class ControlProcess: @unchecked Sendable {
         directory.remove()
         lock.release()
         return try outcome.get()
+    }
+
+    /// Comes up, and proves the file's checks where that is the purpose. Nobody changes anything meanwhile.
+    private func comeUpAndProve(
+        _ enginePath: String, _ purpose: Purpose, _ started: Int
+    ) throws(ApplianceError) -> Bool {
+        _ = try gate.enter("it is coming up, or its checks are being proved,")
+        defer { gate.leave() }
+        try comeUp(enginePath)
+        progress(
+            .ready(
+                ReadyReport(
+                    name: plan.name, nodes: plan.nodes.count, interfaces: plan.interfaces.count,
+                    entries: plan.table.entries.count, milliseconds: monotonicMilliseconds() - started)))
+        return if purpose == .stay { true } else { try prove() }
     }
 
     /// The lock of this name. One whose owner is about to end, or has been ended and not yet been cleared away by the
@@ -217,21 +236,27 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// Gives a namespace another name where another topology has, or is about to make, one of that name.
-    private func avoidOthersNames() throws(ApplianceError) {
-        // Written before the others' are read: of two that come up at once, at least one sees the other.
-        try changeState { $0.phase = .starting }
+    /// Those of `names` that another topology has, or is about to give a namespace.
+    func othersNames(among names: [String]) throws(ApplianceError) -> Set<String> {
         var taken: Set<String> = []
         for name in StateDirectory.allNames() {
             let other = try StateDirectory(name: name)
             if other.folder != directory.folder { taken.formUnion(other.readState()?.namespaces ?? []) }
         }
-        for name in Set(namesInFolder("/run/netns")).intersection(PlanBuilder.namespaces(of: plan)) {
+        for name in Set(namesInFolder("/run/netns")).intersection(names) {
             // What cannot be asked is refused as somebody else's.
             guard let mark = (try? NetworkNamespace.mark(of: name)) ?? nil, ApplianceState.reading(mark: mark) != nil
             else { continue }
             taken.insert(name)
         }
+        return taken.intersection(names)
+    }
+
+    /// Gives a namespace another name where another topology has, or is about to make, one of that name.
+    private func avoidOthersNames() throws(ApplianceError) {
+        // Written before the others' are read: of two that come up at once, at least one sees the other.
+        try changeState { $0.phase = .starting }
+        let taken = try othersNames(among: PlanBuilder.namespaces(of: plan))
         guard !taken.isDisjoint(with: PlanBuilder.namespaces(of: plan)) else { return }
         for index in plan.nodes.indices where taken.contains(plan.nodes[index].namespace) {
             plan.nodes[index].namespace = DerivedNames.alternate(plan.nodes[index].namespace, topology: plan.name)
@@ -245,7 +270,11 @@ public final class ControlProcess: @unchecked Sendable {
 
     /// Nothing that is there already may be taken for ours.
     private func refuseForeignNames() throws(ApplianceError) {
-        let wanted = state.withLock { $0.namespaces }
+        try refuseForeignNames(state.withLock { $0.namespaces })
+    }
+
+    /// None of the names may be there already.
+    func refuseForeignNames(_ wanted: [String]) throws(ApplianceError) {
         let there = Set(namesInFolder("/run/netns"))
         guard let taken = wanted.first(where: there.contains) else { return }
         throw ApplianceError(
@@ -288,7 +317,6 @@ public final class ControlProcess: @unchecked Sendable {
             }
         } catch { throw .wrapping(error, "cannot listen for commands") }
         progress(.step("building \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces"))
-        let mark = state.withLock { $0.mark }
         let built = try PlanBuilder(plan: plan, mark: mark, interruption: interruption).build()
         try? loop.sync { self.built = built }
         logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
@@ -302,23 +330,13 @@ public final class ControlProcess: @unchecked Sendable {
         if let monitor = try? loop.sync({ self.monitor }) ?? nil { try monitor.proveOnce(interruption) }
         awaitPublished()
         try changeState { $0.phase = .up }
+        try Scaling(self).start()
         logger.info("up")
     }
 
     private func makeNodes(_ built: BuiltTopology) throws(ApplianceError) {
         let made = plan.nodes.compactMap { node in
-            built.namespaces[node.name].map { namespace in
-                NodeRuntime(
-                    plan: node, topology: plan, directory: directory, loop: loop, namespace: namespace,
-                    record: { [weak self] in self?.record($0) })
-            }
-        }
-        for node in made {
-            node.ended = { [unowned self] node, end in
-                logger.warning("node \(node.plan.name): its application \(end.told)")
-                if phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
-            }
-            node.changed = { [unowned self] node in heed(node) }
+            built.namespaces[node.name].map { runtime(node, folder: plan.directory, $0) }
         }
         do {
             try loop.sync { [self] in
@@ -350,6 +368,22 @@ public final class ControlProcess: @unchecked Sendable {
         } catch { _ = error }
     }
 
+    /// What goes on in a node; nothing is started yet.
+    func runtime(_ node: NodePlan, folder: String, _ namespace: NetworkNamespace) -> NodeRuntime {
+        let made = NodeRuntime(
+            plan: node, folder: folder, directory: directory, loop: loop, namespace: namespace,
+            record: { [weak self] in self?.record($0) })
+        made.ended = { [unowned self] node, end in
+            logger.warning("node \(node.plan.name): its application \(end.told)")
+            if phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
+            if let starting, starting.nodes.contains(node.plan.name) {
+                starting.interruption.raise(node.unexpectedEnd(end))
+            }
+        }
+        made.changed = { [unowned self] node in heed(node) }
+        return made
+    }
+
     /// Takes what happens, from any thread.
     func happened(_ event: ApplianceEvent) {
         var event = event
@@ -370,6 +404,7 @@ public final class ControlProcess: @unchecked Sendable {
                     queues: built.queues, plan: plan.engines, record: { [weak self] in self?.record($0) },
                     events: { [weak self] in self?.happened($0) })
                 self.fleet = fleet
+                drainNotes = DrainNotes(fleet.drainTable, loop: loop)
                 // What changes while they start goes to them, too.
                 publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
                 fleet.start {
@@ -424,15 +459,17 @@ public final class ControlProcess: @unchecked Sendable {
     func node(_ name: String) throws(ApplianceError) -> NodeRuntime {
         let runtimes = (try? loop.sync { self.nodes }) ?? []
         if let node = runtimes.first(where: { $0.plan.name == name }) { return node }
-        let names = plan.nodes.map(\.name).sorted().joined(separator: ", ")
-        throw ApplianceError(.name, "there is no node '\(name)' in '\(plan.name)'", mend: "its nodes are: \(names)")
+        let names = runtimes.map(\.plan.name).sorted().joined(separator: ", ")
+        throw ApplianceError(.name, "there is no node '\(name)' in '\(self.name)'", mend: "its nodes are: \(names)")
     }
 
     // MARK: - Down
 
     /// Ends everything and takes everything away.
     private func takeAway() throws(ApplianceError) {
-        progress(.step("taking '\(plan.name)' away"))
+        progress(.step("taking '\(name)' away"))
+        // A change that goes on leaves first; what it has made until then is among what is taken away.
+        gate.close()
         logger.info("down")
         // A state that cannot be written is no reason to leave anything behind.
         do throws(ApplianceError) { try changeState { $0.phase = .stopping } } catch { logger.warning("\(error)") }

@@ -14,6 +14,14 @@ struct ControlRequest: Codable, Sendable {
         case node
         /// Read the file again and publish its table, where only the table differs.
         case reload
+        /// Make the running topology what a file says; progress is told in answers before the last.
+        case apply
+        /// Add an instance to an application; as `apply`.
+        case add
+        /// Remove an instance of an application; as `apply`.
+        case remove
+        /// Take back the change that is being made, of whatever kind.
+        case cancel
         /// What happened; with `follow`, what happens from now on, too, an answer for each handful of events.
         case events
         /// Drain an instance, take it out, weigh it, and the like.
@@ -26,10 +34,16 @@ struct ControlRequest: Codable, Sendable {
 
     var version = ControlRequest.currentVersion
     var command: Command
-    /// The node, for `node`.
+    /// The node, for `node`, `add` and `remove`.
     var node: String?
-    /// Another file than that of `up`, for `reload`.
+    /// The application, for `add`.
+    var application: String?
+    /// Another file than that of `up`, for `reload` and `apply`.
     var file: String?
+    /// True where `apply` is only to tell what it would do.
+    var isTrial: Bool?
+    /// How long what is removed keeps what it has, in milliseconds.
+    var drain: Int?
     /// What is asked for an instance, which is `node`, for `operate`.
     var instanceOperation: InstanceOperation?
     /// Which events, for `events`.
@@ -99,6 +113,9 @@ struct ControlResponse: Codable, Sendable {
     var tables: TableListing?
     var node: NodeEntrance?
     var reload: ReloadReport?
+    var change: ChangeReport?
+    /// What is being done; another answer follows.
+    var progress: Progress?
     var events: [ApplianceEvent]?
     var operation: OperationReport?
     var stopping: Bool?
@@ -107,6 +124,8 @@ struct ControlResponse: Codable, Sendable {
     init() {}
 
     init(error: ApplianceError) { self.error = error }
+
+    init(progress: Progress) { self.progress = progress }
 }
 
 /// Values as one line of JSON, and back.

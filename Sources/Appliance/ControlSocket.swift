@@ -229,18 +229,28 @@ struct ControlClient {
     }
 
     /// Sends `request` and waits for its answer; nil where nobody listens.
-    func ask(_ request: ControlRequest, timeout: Int = 30_000) throws(ApplianceError) -> ControlResponse? {
+    ///
+    /// - Parameters:
+    ///   - timeout: In milliseconds, since what was told last.
+    ///   - progress: Takes what is told before the answer.
+    func ask(
+        _ request: ControlRequest, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
+    ) throws(ApplianceError) -> ControlResponse? {
         guard let descriptor = try sent(request) else { return nil }
         defer { close(descriptor) }
-        let deadline = monotonicMilliseconds() + timeout
-        var line: [UInt8] = []
+        var deadline = monotonicMilliseconds() + timeout
+        var input: [UInt8] = []
         while pollOne(descriptor, POLLIN, milliseconds: max(0, deadline - monotonicMilliseconds())) {
             guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return nil }
-            line += bytes
-            guard bytes.last == 10 else { continue }
-            let response = try JSONLine.decode(ControlResponse.self, line.dropLast())
-            if let error = response.error { throw error }
-            return response
+            input += bytes
+            while let end = bytes.contains(10) ? input.firstIndex(of: 10) : nil {
+                let response = try JSONLine.decode(ControlResponse.self, input[..<end])
+                input.removeSubrange(...end)
+                if let error = response.error { throw error }
+                guard let told = response.progress else { return response }
+                progress(told)
+                deadline = monotonicMilliseconds() + timeout
+            }
         }
         throw ApplianceError(
             .failed, "the control process of '\(directory.name)' does not answer",

@@ -140,6 +140,20 @@ final class RaisedFlag: @unchecked Sendable {
         while sem_wait(semaphore) != 0 {}
         sem_post(semaphore)
     }
+
+    /// Waits a time at most; true once raised.
+    func wait(milliseconds: Int) -> Bool {
+        var until = timespec()
+        clock_gettime(CLOCK_REALTIME, &until)
+        until.tv_nsec += milliseconds % 1000 * 1_000_000
+        until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1_000_000_000
+        until.tv_nsec %= 1_000_000_000
+        while sem_timedwait(semaphore, &until) != 0 {
+            if errno != EINTR { return false }
+        }
+        sem_post(semaphore)
+        return true
+    }
 }
 
 /// Starts a thread that nobody joins.

@@ -15,6 +15,11 @@ public final class Interruption: @unchecked Sendable {
         (descriptor, writeEnd) = (ends[0], ends[1])
     }
 
+    deinit {
+        close(descriptor)
+        close(writeEnd)
+    }
+
     /// Raises it; the first reason stays.
     func raise(_ reason: ApplianceError = .interrupted) {
         let first = state.withLock { state in

@@ -23,9 +23,11 @@ final class NodeRuntime: @unchecked Sendable {
         case failed
     }
 
-    let plan: NodePlan
+    /// Changed by one change of the topology at a time, while nobody else works in the node.
+    var plan: NodePlan
     let directory: StateDirectory
-    private let topology: AppliancePlan
+    /// Where its commands start.
+    var folder: String
     let loop: EventLoop
     let namespace: NetworkNamespace
     private let record: @Sendable (RecordedProcess) -> Void
@@ -47,7 +49,7 @@ final class NodeRuntime: @unchecked Sendable {
     /// What every process of the `run` command's earlier starts carries.
     let runs = Mutex<Set<ProcessMark>>([])
     /// What ends all waiting; set when it comes up.
-    private(set) var interruption: Interruption?
+    var interruption: Interruption?
     /// Called on the loop's thread when the application ends after it had been ready.
     var ended: ((NodeRuntime, ProcessExit) -> Void)?
     /// Called on the loop's thread whenever `state` has changed.
@@ -60,16 +62,16 @@ final class NodeRuntime: @unchecked Sendable {
     private static let firstMoments = 150
 
     init(
-        plan: NodePlan, topology: AppliancePlan, directory: StateDirectory, loop: EventLoop,
+        plan: NodePlan, folder: String, directory: StateDirectory, loop: EventLoop,
         namespace: NetworkNamespace, record: @escaping @Sendable (RecordedProcess) -> Void
     ) {
         self.plan = plan
-        self.topology = topology
+        self.folder = folder
         self.directory = directory
         self.loop = loop
         self.namespace = namespace
         self.record = record
-        state = plan.process.setup.isEmpty && plan.process.run == nil ? .idle : .waiting
+        state = plan.process.isNothing ? .idle : .waiting
     }
 
     /// The process of the `run` command.
@@ -92,7 +94,7 @@ final class NodeRuntime: @unchecked Sendable {
                 return (
                     NodeEntrance(
                         pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: self.environment,
-                        directory: self.topology.directory), node
+                        directory: self.folder), node
                 )
             }
         } catch {
@@ -104,17 +106,16 @@ final class NodeRuntime: @unchecked Sendable {
         if let initProcess, !initProcess.hasEnded { return initProcess }
         guard !closing else { throw .interrupted }
         try directory.createNode(plan.name)
-        let files = "\(directory.path)/files"
+        let (hosts, resolver) = (directory.hostsPath(plan.name), directory.resolverPath(plan.name))
+        let files = directory.filesPath
         if mkdir(files, 0o755) != 0, errno != EEXIST { throw .system("cannot make \(files)", errno: errno) }
-        let hosts = "\(files)/\(DerivedNames.node(plan.name)).hosts"
-        let resolver = "\(files)/\(DerivedNames.node(plan.name)).resolv.conf"
         try writeSmall(hosts, hostsText)
         try writeSmall(resolver, "# Nothing in the topology resolves names beside /etc/hosts.\n")
         do throws(SystemError) {
             let started = try ProcessLauncher.startInit(
                 in: namespace,
                 view: NodeView(
-                    directory: directory.nodePath(plan.name), topologyDirectory: topology.directory,
+                    directory: directory.nodePath(plan.name), topologyDirectory: folder,
                     binds: ["/etc/hosts": hosts, "/etc/resolv.conf": resolver]))
             initProcess = started
             if let process = RecordedProcess(pid: started.pid, what: "init of \(plan.name)") { record(process) }
@@ -124,14 +125,14 @@ final class NodeRuntime: @unchecked Sendable {
         }
     }
 
-    private func writeSmall(_ path: String, _ text: String) throws(ApplianceError) {
+    func writeSmall(_ path: String, _ text: String) throws(ApplianceError) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw .storage("cannot write \(path)", errno: errno) }
         defer { Glibc.close(descriptor) }
         guard writeAll(descriptor, Array(text.utf8)) else { throw .storage("cannot write \(path)", errno: errno) }
     }
 
-    private var hostsText: String {
+    var hostsText: String {
         var lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
         let own = plan.legs.flatMap(\.addresses).map(\.address)
         // Blanks would end the name, and # the line (hosts(5)).
@@ -148,7 +149,7 @@ final class NodeRuntime: @unchecked Sendable {
         for name in ["PATH", "HOME", "TERM", "LANG"] {
             if let value = getenv(name) { variables[name] = String(cString: value) }
         }
-        variables["TAPLINE_TOPOLOGY"] = topology.name
+        variables["TAPLINE_TOPOLOGY"] = directory.name
         variables["TAPLINE_NODE"] = plan.name
         variables["TAPLINE_DIR"] = directory.nodePath(plan.name)
         for leg in plan.legs { variables["TAPLINE_\(leg.role.uppercased())"] = leg.device }
@@ -217,7 +218,7 @@ final class NodeRuntime: @unchecked Sendable {
         } catch {
             throw ApplianceError(
                 .failed, "\(place): \(error)",
-                mend: access(topology.directory, X_OK) == 0 ? nil : "the folder \(topology.directory) must be there")
+                mend: access(folder, X_OK) == 0 ? nil : "the folder \(folder) must be there")
         }
     }
 
@@ -391,6 +392,7 @@ final class NodeRuntime: @unchecked Sendable {
         log = nil
     }
 }
+
 
 /// A time as a person reads it.
 func seconds(_ milliseconds: Int) -> String {

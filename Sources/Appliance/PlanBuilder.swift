@@ -10,6 +10,8 @@ struct BuiltTopology: Sendable {
     var namespaces: [String: NetworkNamespace]
     /// Where the bridges are; nil where there is none.
     var fabric: NetworkNamespace?
+    /// The bridges' numbers in the fabric, in the order of the interfaces; nil where the TAP is a node's own device.
+    var bridges: [Int32?]
     /// The TAPs, in the order of the interfaces.
     var taps: [TapDevice]
 
@@ -41,42 +43,56 @@ struct PlanBuilder: Sendable {
 
     /// Makes everything.
     func build() throws(ApplianceError) -> BuiltTopology {
-        let namespaces = try makeNamespaces()
-        var fabric: NetworkNamespace?
-        if Self.needsFabric(plan) {
-            // The fabric's own stack never speaks: whatever it sent would look like a node's.
-            fabric = try attempting("the fabric") { () throws(SystemError) in
-                try NetworkNamespace.create(
-                    plan.fabricNamespace, mark: mark,
-                    sysctls: [
-                        (name: "net.ipv6.conf.all.disable_ipv6", value: "1"),
-                        (name: "net.ipv6.conf.default.disable_ipv6", value: "1"),
-                    ])
-            }
-        }
-        var bridges: [Int32?] = []
-        var taps: [TapDevice] = []
+        let namespaces = try makeNamespaces(plan.nodes)
+        var built = BuiltTopology(namespaces: namespaces, fabric: nil, bridges: [], taps: [])
+        if Self.needsFabric(plan) { built.fabric = try makeFabric() }
         for (index, interface) in plan.interfaces.enumerated() {
             try interruption.check()
             let made = try attempting("interface \(interface.name)") { () throws(SystemError) in
-                try makeInterface(index, namespaces, fabric)
+                try makeInterface(index, namespaces, built.fabric)
             }
-            bridges.append(made.bridge)
-            taps.append(made.tap)
+            built.bridges.append(made.bridge)
+            built.taps.append(made.tap)
         }
-        let (ready, shared) = (bridges, fabric)
-        try inParallel(plan.nodes.count, width: Self.width) { index throws(ApplianceError) in
-            try interruption.check()
-            let node = plan.nodes[index]
-            guard let namespace = namespaces[node.name] else { return }
-            try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
-                try furnish(node, namespace, ready, shared)
-            }
-        }
-        return BuiltTopology(namespaces: namespaces, fabric: shared, taps: taps)
+        try furnish(plan.nodes, in: built)
+        return built
     }
 
-    private func attempting<Value>(
+    /// Makes nodes in what is there: their namespaces, their devices, and what is in them.
+    ///
+    /// Every interface that they are on must have its bridge already.
+    func add(_ nodes: [NodePlan], to built: BuiltTopology) throws(ApplianceError) -> BuiltTopology {
+        let namespaces = try makeNamespaces(nodes)
+        var grown = built
+        grown.namespaces.merge(namespaces) { $1 }
+        try furnish(nodes, in: grown)
+        return grown
+    }
+
+    private func furnish(_ nodes: [NodePlan], in built: BuiltTopology) throws(ApplianceError) {
+        try inParallel(nodes.count, width: Self.width) { index throws(ApplianceError) in
+            try interruption.check()
+            let node = nodes[index]
+            guard let namespace = built.namespaces[node.name] else { return }
+            try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
+                try furnish(node, namespace, built.bridges, built.fabric)
+            }
+        }
+    }
+
+    func makeFabric() throws(ApplianceError) -> NetworkNamespace {
+        // The fabric's own stack never speaks: whatever it sent would look like a node's.
+        try attempting("the fabric") { () throws(SystemError) in
+            try NetworkNamespace.create(
+                plan.fabricNamespace, mark: mark,
+                sysctls: [
+                    (name: "net.ipv6.conf.all.disable_ipv6", value: "1"),
+                    (name: "net.ipv6.conf.default.disable_ipv6", value: "1"),
+                ])
+        }
+    }
+
+    func attempting<Value>(
         _ place: String, _ body: () throws(SystemError) -> Value
     ) throws(ApplianceError) -> Value {
         do throws(SystemError) { return try body() } catch { throw Self.explained(error, place) }
@@ -101,11 +117,11 @@ struct PlanBuilder: Sendable {
 
     // MARK: - Namespaces
 
-    private func makeNamespaces() throws(ApplianceError) -> [String: NetworkNamespace] {
+    private func makeNamespaces(_ nodes: [NodePlan]) throws(ApplianceError) -> [String: NetworkNamespace] {
         let made = Mutex<[String: NetworkNamespace]>([:])
-        try inParallel(plan.nodes.count, width: Self.width) { index throws(ApplianceError) in
+        try inParallel(nodes.count, width: Self.width) { index throws(ApplianceError) in
             try interruption.check()
-            let node = plan.nodes[index]
+            let node = nodes[index]
             let early = node.sysctls.filter { !concernsDevice($0, of: node) }.map { (name: $0.name, value: $0.value) }
             let namespace = try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
                 try NetworkNamespace.create(node.namespace, mark: mark, sysctls: early)
@@ -117,7 +133,7 @@ struct PlanBuilder: Sendable {
 
     /// True where the sysctl can be written only when the node has its devices: `net.ipv6.conf.DEVICE.…`. A device may be
     /// called `net` or `conf` itself, so the place decides.
-    private func concernsDevice(_ sysctl: SysctlPlan, of node: NodePlan) -> Bool {
+    func concernsDevice(_ sysctl: SysctlPlan, of node: NodePlan) -> Bool {
         let parts = sysctl.name.split { $0 == "." || $0 == "/" }
         return parts.count > 4 && node.legs.contains { $0.device == parts[3] }
     }
@@ -141,15 +157,18 @@ struct PlanBuilder: Sendable {
             let bridge = try netlink.createBridge(LinkSettings(name: bridgeDevice, mtu: interface.mtu, mark: mark))
             let settings = LinkSettings(name: tapDevice, mtu: interface.mtu, mark: mark, master: bridge)
             let tap = try TapDevice(settings, in: fabric, queues: plan.engines.queues)
-            // Nodes reach the engine by its MAC addresses, and by what goes to all.
-            try netlink.setBridgePort(
-                index: tap.index,
-                BridgePortSettings(
-                    isolated: false, learning: false, unicastFlood: false, multicastFlood: true, broadcastFlood: true))
-            let engine = plan.table.interfaces[index]
-            for mac in [engine.mac] + engine.aliases { try netlink.addForwardingEntry(mac, port: tap.index) }
+            try openPort(of: tap, index, netlink)
             return (bridge, tap)
         }
+    }
+
+    /// Nodes reach the engine by its MAC addresses, and by what goes to all.
+    func openPort(of tap: TapDevice, _ interface: Int, _ netlink: NetlinkSocket) throws(SystemError) {
+        try netlink.setBridgePort(
+            index: tap.index,
+            BridgePortSettings(
+                isolated: false, learning: false, unicastFlood: false, multicastFlood: true, broadcastFlood: true))
+        for mac in plan.engineMACs(on: interface) { try netlink.addForwardingEntry(mac, port: tap.index) }
     }
 
     // MARK: - Nodes
@@ -183,14 +202,18 @@ struct PlanBuilder: Sendable {
     }
 
     /// A veth from the node to its interface's bridge; returns the number of the node's end.
-    private func join(
-        _ leg: LegPlan, _ bridge: Int32, _ fabric: NetworkNamespace, _ namespace: NetworkNamespace
+    ///
+    /// - Parameter number: What that number is to be; any where nil.
+    @discardableResult
+    func join(
+        _ leg: LegPlan, _ bridge: Int32, _ fabric: NetworkNamespace, _ namespace: NetworkNamespace,
+        number: Int32? = nil
     ) throws(SystemError) -> Int32 {
         let netlink = try fabric.netlink
         let mtu = plan.interfaces[leg.interface].mtu
         let near = LinkSettings(name: leg.fabricDevice ?? leg.device, mtu: mtu, mark: mark, master: bridge)
         let far = LinkSettings(name: leg.device, mac: leg.mac, mtu: mtu, mark: mark)
-        let pair = try netlink.createVeth(near: near, far: far, in: namespace)
+        let pair = try netlink.createVeth(near: near, far: far, in: namespace, farIndex: number)
         try netlink.setBridgePort(
             index: pair.near,
             BridgePortSettings(
@@ -201,5 +224,13 @@ struct PlanBuilder: Sendable {
             try namespace.netlink.disableTransmitOffloads(of: far.name)
         }
         return pair.far
+    }
+}
+
+extension AppliancePlan {
+    /// The MAC addresses by which the engine is reached on an interface.
+    func engineMACs(on interface: Int) -> [MACAddress] {
+        let engine = table.interfaces[interface]
+        return [engine.mac] + engine.aliases
     }
 }

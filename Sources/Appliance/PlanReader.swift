@@ -7,10 +7,31 @@ public enum PlanReader {
     ///
     /// - Parameter name: A name in place of the file's.
     public static func plan(_ path: String, name: String? = nil) throws(ApplianceError) -> AppliancePlan {
-        var plan = try read(path, false) { file throws(TopologyError) in try Planner.plan(file, name: name) }
+        try plan(try file(path), name: name, keeping: nil)
+    }
+
+    /// The plan of a file that has been read.
+    ///
+    /// - Parameters:
+    ///   - kept: What runs: what both have in common stays as it is there.
+    ///   - changes: Instances by which the plan is to differ from the file.
+    static func plan(
+        _ file: TopologyFile, name: String?, keeping kept: AppliancePlan?,
+        changes: InstanceChanges = InstanceChanges()
+    ) throws(ApplianceError) -> AppliancePlan {
+        var plan = try telling(file.path, false) { () throws(TopologyError) in
+            try Planner.plan(file, name: name, keeping: kept, changes: changes)
+        }
         // Commands start there from inside mount namespaces, where no current folder is left.
         plan.directory = absolute(plan.directory.isEmpty ? "." : plan.directory)
+        plan.source = file
+        plan.changes = changes
         return plan
+    }
+
+    /// The file at `path`, read and not yet planned.
+    static func file(_ path: String) throws(ApplianceError) -> TopologyFile {
+        try read(path, false) { file throws(TopologyError) in file }
     }
 
     /// The plan of the file at `path`, with the paths that its table was proved by.
@@ -28,8 +49,15 @@ public enum PlanReader {
                 .machine, "\(path) cannot be read by this user",
                 mend: "allow it with chmod, for the folders on the way to it too, or run it with sudo")
         }
+        return try telling(path, isBrief) { () throws(TopologyError) in try make(try TopologyFile.read(path)) }
+    }
+
+    /// A file's mistakes as an error of this room's.
+    private static func telling<Value>(
+        _ path: String, _ isBrief: Bool, _ body: () throws(TopologyError) -> Value
+    ) throws(ApplianceError) -> Value {
         do throws(TopologyError) {
-            return try make(try TopologyFile.read(path))
+            return try body()
         } catch {
             let count = error.problems.count
             throw ApplianceError(

@@ -164,6 +164,19 @@ public struct StateDirectory: Sendable, Hashable {
     /// What the node's commands write.
     public func outputPath(_ node: String) -> String { "\(nodePath(node))/output.log" }
 
+    /// The folder of what nodes see in place of files of the machine.
+    var filesPath: String { "\(path)/files" }
+    /// The node's /etc/hosts.
+    func hostsPath(_ node: String) -> String { "\(filesPath)/\(DerivedNames.node(node)).hosts" }
+    /// The node's /etc/resolv.conf.
+    func resolverPath(_ node: String) -> String { "\(filesPath)/\(DerivedNames.node(node)).resolv.conf" }
+
+    /// Takes away what one node has left: its folder, and the files that it saw. Nothing may run in it any more.
+    func removeNode(_ node: String) {
+        removeTree(nodePath(node))
+        for file in [hostsPath(node), resolverPath(node)] { unlink(file) }
+    }
+
     /// True where the folder is there.
     public var exists: Bool { access(path, F_OK) == 0 }
 

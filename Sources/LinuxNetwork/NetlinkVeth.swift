@@ -14,19 +14,23 @@ public struct VethPair: Hashable, Sendable {
 extension NetlinkSocket {
     /// Makes a pair of veth devices with one end here and the other in `namespace`; both complete, in one request,
     /// then marked and switched on in one more each (a veth cannot be on before it has its peer).
+    ///
+    /// - Parameter farIndex: The number that the other end is to have, free in `namespace`; any where nil.
     public func createVeth(
-        near: LinkSettings, far: LinkSettings, in namespace: NetworkNamespace
+        near: LinkSettings, far: LinkSettings, in namespace: NetworkNamespace, farIndex wanted: Int32? = nil
     ) throws(SystemError) -> VethPair {
         let near = try near.checked(), far = try far.checked()
         let message = try NetlinkMessage(Int(RTM_NEWLINK), flags: NLM_F_CREATE | NLM_F_EXCL)
-        message.header(Self.header(up: false))
+        // The kernel gives the other end the number asked for only where this end has one asked for, too.
+        let nearIndex = try wanted == nil ? 0 : 1 + (links().map(\.index).max() ?? 0)
+        message.header(Self.header(index: nearIndex, up: false))
         message.put(IFLA_IFNAME, near.name)
         near.put(in: message)
         try message.nest(IFLA_LINKINFO) { () throws(SystemError) in
             message.put(IFLA_INFO_KIND, "veth")
             try message.nest(IFLA_INFO_DATA) { () throws(SystemError) in
                 try message.nest(Int(VETH_INFO_PEER)) { () throws(SystemError) in
-                    message.header(Self.header(up: false))
+                    message.header(Self.header(index: wanted ?? 0, up: false))
                     message.put(IFLA_IFNAME, far.name)
                     message.put(IFLA_NET_NS_FD, UInt32(namespace.descriptor))
                     var settings = far

@@ -1,5 +1,6 @@
 import CLinux
 import CNetlink
+import Synchronization
 import Wire
 
 /// What the reader of a TAP can finish by itself: TUNSETOFFLOAD's flags (linux/if_tun.h).
@@ -32,14 +33,15 @@ public struct TapOffloads: OptionSet, Hashable, Sendable {
 /// descriptor of the last queue is closed, in whichever process; the descriptors keep its namespace alive.
 public final class TapDevice: Sendable {
     /// The device's name.
-    public let name: String
+    public var name: String { place.withLock { $0.name } }
     /// Its number in its namespace.
-    public let index: Int32
+    public var index: Int32 { place.withLock { $0.index } }
     /// What the kernel took of the offloads asked for.
     public let offloads: TapOffloads
     /// The queues' descriptors, nonblocking, valid as long as this object lives.
     public var queues: [Int32] { owned.numbers }
     private let owned: OwnedDescriptors
+    private let place: Mutex<(name: String, index: Int32)>
 
     /// Makes a TAP in `namespace` and opens its queues there.
     ///
@@ -66,8 +68,7 @@ public final class TapDevice: Sendable {
         for queue in descriptors.numbers { taken = try Self.setOffloads(queue, taken, settings.name) }
         let link = try netlink.existingLink(named: settings.name)
         try netlink.applyLink(index: link.index, settings)
-        name = settings.name
-        index = link.index
+        place = Mutex((settings.name, link.index))
         self.offloads = taken
         owned = descriptors
     }
@@ -77,6 +78,21 @@ public final class TapDevice: Sendable {
         let queue = try namespace.perform { () throws(SystemError) in try Self.openQueue(name) }
         _ = try Self.setOffloads(queue.number, offloads, name)
         return queue
+    }
+
+    /// Moves the device to another namespace and gives it other settings there; its queues stay open, and keep what waits
+    /// in them. Addresses and routes that it had stay behind.
+    ///
+    /// - Throws: EEXIST where the name is taken there; the device is then where it was.
+    public func move(
+        from before: NetworkNamespace, to namespace: NetworkNamespace, _ settings: LinkSettings
+    ) throws(SystemError) {
+        let settings = try settings.checked()
+        try before.netlink.moveLink(index: index, to: namespace, name: settings.name)
+        // Where its number is taken there, the kernel gives it another.
+        let link = try namespace.netlink.existingLink(named: settings.name)
+        place.withLock { $0 = (settings.name, link.index) }
+        try namespace.netlink.applyLink(index: link.index, settings)
     }
 
     /// Attaches or detaches a queue by its descriptor (or a duplicate of it): the kernel steers frames to those that

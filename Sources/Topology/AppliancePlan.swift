@@ -22,6 +22,10 @@ public struct AppliancePlan: Sendable {
     public var engines: EnginesPlan
     /// The applications whose health is looked after.
     public var applications: [ApplicationPlan]
+    /// The file that it is a plan of; nil where it was made by hand.
+    public var source: TopologyFile?
+    /// The instances by which it differs from the file.
+    public var changes = InstanceChanges()
 
     /// Memberwise.
     public init(

@@ -1,0 +1,72 @@
+import Synchronization
+
+/// Lets one change of a topology happen at a time, and none once it is being taken away.
+///
+/// What looks at the nodes for long, such as the file's checks, goes through it as well: nothing changes under it.
+final class ChangeGate: Sendable {
+    private struct State {
+        /// What goes on, for messages, and by what it is stopped.
+        var current: (what: String, interruption: Interruption, left: RaisedFlag)?
+        var isClosed = false
+    }
+    private let state = Mutex(State())
+
+    /// What is said to those who come while something goes on.
+    static let mend = "try again when that is done"
+
+    /// Enters.
+    ///
+    /// - Parameter what: The sentence's beginning for those who want in meanwhile: "its checks are being proved".
+    /// - Returns: What is raised where it must end early.
+    /// - Throws: Where something else goes on.
+    func enter(_ what: String) throws(ApplianceError) -> Interruption {
+        let interruption = try Interruption()
+        let refusal = state.withLock { state -> ApplianceError? in
+            if state.isClosed { return ApplianceError(.failed, "it is being taken away") }
+            if let current = state.current {
+                return ApplianceError(.failed, "\(current.what) just now", mend: Self.mend)
+            }
+            state.current = (what, interruption, RaisedFlag())
+            return nil
+        }
+        if let refusal { throw refusal }
+        return interruption
+    }
+
+    /// For putting back what has been done until now: what is returned is raised only where all is taken away.
+    func turnBack() throws(ApplianceError) -> Interruption {
+        let interruption = try Interruption()
+        let isClosed = state.withLock { state in
+            state.current?.interruption = interruption
+            return state.isClosed
+        }
+        if isClosed { interruption.raise() }
+        return interruption
+    }
+
+    /// Leaves: another may enter.
+    func leave() {
+        let left = state.withLock { state in
+            defer { state.current = nil }
+            return state.current?.left
+        }
+        left?.raise()
+    }
+
+    /// Stops what goes on, because a person asked for that; false where nothing does.
+    func cancel() -> Bool {
+        let interruption = state.withLock { $0.current?.interruption }
+        interruption?.raise(ApplianceError(.failed, "cancelled"))
+        return interruption != nil
+    }
+
+    /// Stops what goes on, waits until it has left, and lets nobody in any more.
+    func close() {
+        let current = state.withLock { state in
+            state.isClosed = true
+            return state.current
+        }
+        current?.interruption.raise()
+        current?.left.wait()
+    }
+}

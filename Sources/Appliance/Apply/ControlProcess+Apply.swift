@@ -1,0 +1,207 @@
+import Forwarding
+import Topology
+
+/// Changes of the topology while it is up. Each works in a thread of its own.
+extension ControlProcess {
+    /// Makes the running topology what a file says.
+    ///
+    /// - Parameters:
+    ///   - isTrial: True where it is only to be told what would be done.
+    ///   - drain: How long nodes that are removed keep what they have, in milliseconds.
+    func apply(
+        _ path: String, isTrial: Bool, drain: Int, tell: @escaping (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
+            let current = try running()
+            let fresh = try plan(of: path, keeping: current)
+            let report = try change(current, to: fresh, isTrial: isTrial, drain: drain, interruption, tell)
+            guard !isTrial else { return report }
+            try changeState { $0.file = path }
+            try? loop.sync { self.file = path }
+            happened(ApplianceEvent(.fileApplied, reason: path))
+            return report
+        }
+    }
+
+    /// What a file says now, with the instances that were added and removed by other means.
+    private func plan(of path: String, keeping current: AppliancePlan) throws(ApplianceError) -> AppliancePlan {
+        let file = try PlanReader.file(path)
+        let plain = try PlanReader.plan(file, name: name, keeping: current)
+        let changes = current.changes.fitting(plain)
+        if changes == InstanceChanges() { return plain }
+        return try PlanReader.plan(file, name: name, keeping: current, changes: changes)
+    }
+
+    /// The plan that runs.
+    func running() throws(ApplianceError) -> AppliancePlan {
+        guard phase == .up, let plan = try? loop.sync({ self.plan }) else {
+            throw ApplianceError(.failed, "'\(name)' is not up", mend: "try again")
+        }
+        return plan
+    }
+
+    /// Runs `body` while nobody else changes anything.
+    func changing<Value>(
+        _ what: String, _ body: (Interruption) throws(ApplianceError) -> Value
+    ) throws(ApplianceError) -> Value {
+        let interruption = try gate.enter(what)
+        defer { gate.leave() }
+        return try body(interruption)
+    }
+
+    /// Makes one plan out of another, or tells what would be done.
+    func change(
+        _ current: AppliancePlan, to fresh: AppliancePlan, isTrial: Bool, drain: Int, _ interruption: Interruption,
+        _ tell: @escaping (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        let started = monotonicMilliseconds()
+        var plan = fresh.adopting(current)
+        try avoidOthersNames(in: &plan, besides: current)
+        let change = TopologyChange(self, from: current, to: plan, drain: drain, interruption, tell: tell)
+        if !change.difference.refusals.isEmpty {
+            let refusals = change.difference.refusals
+            throw ApplianceError(
+                .file, "more differs than can be changed while '\(name)' is up: "
+                    + refusals.map(\.what).joined(separator: "; "),
+                mend: refusals[0].mend)
+        }
+        let lines = change.difference.lines(plan)
+        var kept = plan.table.entries.count
+        if !isTrial {
+            if change.difference.isEmpty {
+                // Lines may have moved in the file; messages name them.
+                try? loop.sync { self.plan = plan }
+            } else {
+                logger.info("changing: \(lines.joined(separator: "; "))")
+                kept = try change.perform()
+            }
+            tellEvents(of: change.difference, current, plan)
+        }
+        var report = ChangeReport(
+            changes: lines, entries: plan.table.entries.count, kept: kept,
+            milliseconds: monotonicMilliseconds() - started)
+        report.notes = change.notes
+        return report
+    }
+
+    private func tellEvents(of difference: PlanDifference, _ before: AppliancePlan, _ after: AppliancePlan) {
+        func tell(_ kind: ApplianceEvent.Kind, _ node: String, _ plan: AppliancePlan, _ reason: String) {
+            let owner = plan.applications.first { $0.instances.contains { $0.node == node } }?.name
+            happened(ApplianceEvent(kind, application: owner, instance: node, reason: reason))
+        }
+        for action in difference.actions {
+            switch action {
+            case .add(let node): tell(.instanceAdded, node, after, action.line(after))
+            case .remove(let node): tell(.instanceRemoved, node, before, action.line(after))
+            default: break
+            }
+        }
+    }
+
+    /// Gives namespaces that are to be made other names where another topology has theirs.
+    private func avoidOthersNames(
+        in plan: inout AppliancePlan, besides current: AppliancePlan
+    ) throws(ApplianceError) {
+        let known = Set(PlanBuilder.namespaces(of: current))
+        let fresh = PlanBuilder.namespaces(of: plan).filter { !known.contains($0) }
+        let taken = try othersNames(among: fresh)
+        for index in plan.nodes.indices where taken.contains(plan.nodes[index].namespace) {
+            plan.nodes[index].namespace = DerivedNames.alternate(plan.nodes[index].namespace, topology: name)
+        }
+        if taken.contains(plan.fabricNamespace) {
+            plan.fabricNamespace = DerivedNames.alternate(plan.fabricNamespace, topology: name)
+        }
+    }
+
+    /// Publishes the table of a plan and waits until every engine decides by it: its entries keep the counters of those
+    /// that they equal in the one before, and what has been said of instances holds on.
+    ///
+    /// - Returns: How many of its entries kept their counters.
+    func publishAndWait(_ fresh: AppliancePlan, _ interruption: Interruption) throws(ApplianceError) -> Int {
+        let kept = Box(0)
+        try waiting(interruption) { [self] done in
+            guard fleet != nil, let applications else { return done(.failure(.noEngineYet)) }
+            publisher.change(groupsOnly: false, cause: "the file was applied") { [self] table in
+                var (numbered, count) = fresh.table.keepingCounters(of: table)
+                numbered.groups = applications.groups(of: fresh, health: health)
+                numbered.heartbeatToken = fresh.applications.isEmpty ? 0 : heartbeatToken
+                kept.value = count
+                table = numbered
+            } done: { [self] result in
+                if case .success = result { adopt(fresh) }
+                done(result)
+            }
+        }
+        return kept.value
+    }
+
+    /// Waits until the engines decide by all that has been said of instances until now.
+    func awaitQuiet(_ interruption: Interruption) throws(ApplianceError) {
+        try waiting(interruption) { [publisher] done in publisher.whenQuiet { done(.success(())) } }
+    }
+
+    /// Does something to an instance as an operator would, and waits until the engines decide by it.
+    func operate(
+        _ operation: InstanceOperation, on node: String, _ interruption: Interruption
+    ) throws(ApplianceError) {
+        try waiting(interruption) { [self] done in
+            guard let applications else { return done(.failure(.interrupted)) }
+            applications.perform(operation, on: node) { result in done(result.map { _ in () }) }
+        }
+    }
+
+    /// Has something done on the loop's thread, and waits until it says that it is done.
+    private func waiting(
+        _ interruption: Interruption,
+        _ body: @escaping (@escaping (Result<Void, ApplianceError>) -> Void) -> Void
+    ) throws(ApplianceError) {
+        let done = RaisedFlag()
+        let outcome = Box<Result<Void, ApplianceError>>(.failure(.interrupted))
+        let work = Box(body)
+        loop.submit {
+            work.value { result in
+                outcome.value = result
+                done.raise()
+            }
+        }
+        // An engine that has just ended takes the table when its successor starts.
+        while !done.wait(milliseconds: 100) { try interruption.check() }
+        try outcome.value.get()
+    }
+}
+
+extension ControlProcess {
+    /// Publishes a file's table, where nothing but the table and the checks differs.
+    func reload(_ path: String) throws(ApplianceError) -> ControlResponse {
+        try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
+            let current = try running()
+            let fresh = try plan(of: path, keeping: current).adopting(current)
+            let beside = PlanDifference(from: current, to: fresh).beside(current)
+            guard beside.isEmpty else {
+                throw ApplianceError(
+                    .file, "more than the table differs: \(beside.joined(separator: "; "))",
+                    mend: "'tapline apply \(name)' changes all of it")
+            }
+            let report = try change(current, to: fresh, isTrial: false, drain: 0, interruption) { _ in }
+            var response = ControlResponse()
+            response.reload = ReloadReport(entries: report.entries, kept: report.kept)
+            return response
+        }
+    }
+}
+
+extension PlanDifference {
+    /// What is neither the table nor the checks, in words.
+    fileprivate func beside(_ plan: AppliancePlan) -> [String] {
+        refusals.map(\.what) + actions.compactMap { action in
+            switch action {
+            case .publish, .checks: nil
+            case .bridge(let index), .reshape(let index, _): "interface \(plan.interfaces[index].name)"
+            case .add(let node): "node \(node) is new"
+            case .remove(let node): "node \(node) is gone"
+            case .rebuild(let node, _), .restart(let node, _), .alter(let node, _): "node \(node)"
+            case .application(let name, _): "application \(name)"
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+import Topology
+
+/// Instances that are added and removed while the topology is up, beside what the file says.
+extension ControlProcess {
+    /// Adds an instance to an application, built as its others are.
+    ///
+    /// - Parameter instance: Its name; the application's with the next number where nil.
+    func add(
+        _ application: String, _ instance: String?, tell: @escaping (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
+            try add(application, instance, interruption, tell)
+        }
+    }
+
+    /// As `add`, for who is in the gate already.
+    func add(
+        _ application: String, _ instance: String?, _ interruption: Interruption,
+        _ tell: @escaping (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        let current = try running()
+        let names = current.applications.map(\.name)
+        guard names.contains(application) else {
+            throw ApplianceError(
+                .name, "there is no application '\(application)' with instances in '\(name)'",
+                mend: names.isEmpty
+                    ? "give one 'instances' in the file" : Self.mend(application, names))
+        }
+        guard let source = current.source else { throw ApplianceError(.failed, "'\(name)' has no file") }
+        let fresh = instance ?? source.nextInstance(of: application, besides: current.nodes.map(\.name))
+        if current.nodes.contains(where: { $0.name == fresh }) {
+            throw ApplianceError(.name, "there is a node '\(fresh)' in '\(name)' already", mend: "choose another name")
+        }
+        let changes = current.changes.adding(fresh, to: application)
+        return try change(current, by: changes, drain: 0, interruption, tell)
+    }
+
+    /// Removes an instance of an application.
+    ///
+    /// - Parameter drain: How long it keeps what it has, in milliseconds.
+    func remove(
+        _ instance: String, drain: Int, tell: @escaping (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
+            try remove(instance, drain: drain, interruption, tell)
+        }
+    }
+
+    /// As `remove`, for who is in the gate already.
+    func remove(
+        _ instance: String, drain: Int, _ interruption: Interruption, _ tell: @escaping (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        let current = try running()
+        guard let owner = current.applications.first(where: { $0.instances.contains { $0.node == instance } }) else {
+            let names = current.applications.flatMap(\.instances).map(\.node)
+            let isNode = current.nodes.contains { $0.name == instance }
+            throw ApplianceError(
+                .name,
+                isNode
+                    ? "the node '\(instance)' is no instance of an application"
+                    : "there is no instance '\(instance)' in '\(name)'",
+                mend: isNode
+                    ? "take it out of the file, and 'tapline apply \(name)'"
+                    : Self.mend(instance, names))
+        }
+        guard owner.instances.count > 1 else {
+            throw ApplianceError(
+                .failed, "'\(instance)' is the last instance of '\(owner.name)'",
+                mend: "take the application out of the file, and 'tapline apply \(name)'")
+        }
+        return try change(current, by: current.changes.removing(instance), drain: drain, interruption, tell)
+    }
+
+    /// What was probably meant, else what there is.
+    private static func mend(_ word: String, _ names: [String]) -> String {
+        if let nearest = Spelling.nearest(to: word, among: names) { return "did you mean '\(nearest)'?" }
+        return names.isEmpty ? "no application has instances" : "there are: \(names.sorted().joined(separator: ", "))"
+    }
+
+    private func change(
+        _ current: AppliancePlan, by changes: InstanceChanges, drain: Int, _ interruption: Interruption,
+        _ tell: @escaping (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        guard let source = current.source else { throw ApplianceError(.failed, "'\(name)' has no file") }
+        let fresh = try PlanReader.plan(source, name: name, keeping: current, changes: changes)
+        return try change(current, to: fresh, isTrial: false, drain: drain, interruption, tell)
+    }
+}

@@ -1,0 +1,59 @@
+import Glibc
+import LinuxNetwork
+import Topology
+
+/// A node that changes while the topology is up. In a thread of the caller's, one change at a time.
+extension NodeRuntime {
+    /// Becomes another plan of the same node; what runs goes on.
+    ///
+    /// - Parameter folder: Where its commands start from now on.
+    func take(_ plan: NodePlan, folder: String) throws(ApplianceError) {
+        do {
+            try loop.sync {
+                self.plan = plan
+                self.folder = folder
+                if plan.process.isNothing { self.state = .idle }
+                // What runs in the node has this very file open as /etc/hosts: it is written over, not replaced.
+                if self.initProcess != nil { try self.writeSmall(self.directory.hostsPath(plan.name), self.hostsText) }
+            }
+        } catch { throw .wrapping(error, "cannot change \(place)") }
+    }
+
+    /// Ends the application, becomes another plan of the same node, and starts what that says, until it is ready.
+    func restart(as plan: NodePlan, folder: String, _ interruption: Interruption) throws(ApplianceError) {
+        let old: Pidfd?
+        do {
+            old = try loop.sync {
+                self.attempt += 1
+                self.state = .starting
+                self.interruption = interruption
+                // Which folder is to be seen in the node is its init's to say.
+                if folder != self.folder { try? self.initProcess?.signal(SIGKILL) }
+                guard plan.process.run == nil else { return nil }
+                let child = self.process
+                if let child { self.loop.unwatch(child.descriptor) }
+                self.process = nil
+                return child
+            }
+        } catch { throw .wrapping(error, "cannot end \(place)") }
+        if let old { CommandRun.end(old) }
+        try take(plan, folder: folder)
+        if plan.process.run == nil { become(plan.process.isNothing ? .idle : .ready) }
+        try bringBack(anew: true, interruption)
+    }
+
+    /// Ends everything in the node, and waits for it without holding up the loop.
+    func end() {
+        let processes = try? loop.sync {
+            self.close()
+            return [self.process, self.initProcess].compactMap { $0 }
+        }
+        for process in processes ?? [] { _ = process.waitForEnd(milliseconds: 5000) }
+        try? loop.sync { self.finish() }
+    }
+}
+
+extension ProcessPlan {
+    /// True where nothing is to run in the node.
+    var isNothing: Bool { setup.isEmpty && run == nil }
+}

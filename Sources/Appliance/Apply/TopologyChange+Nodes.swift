@@ -1,0 +1,195 @@
+import Forwarding
+import LinuxNetwork
+import Topology
+
+/// The nodes of a change: made, started, built anew, taken away.
+extension TopologyChange {
+    /// A node that is to be started, and how.
+    private struct Start {
+        enum How {
+            case add
+            case rebuild
+            case restart
+        }
+        var plan: NodePlan
+        var how: How
+    }
+
+    /// Makes and starts what is new, then what runs and changes; what depends on another waits until that is ready.
+    func startNodes() throws(ApplianceError) {
+        var waiting: [Start] = []
+        for action in difference.actions {
+            let (name, how): (String, Start.How)
+            switch action {
+            case .add(let node): (name, how) = (node, .add)
+            case .rebuild(let node, _): (name, how) = (node, .rebuild)
+            case .restart(let node, _): (name, how) = (node, .restart)
+            default: continue
+            }
+            guard let plan = new.nodes.first(where: { $0.name == name }) else { continue }
+            waiting.append(Start(plan: plan, how: how))
+        }
+        try makeAddedNodes()
+        while !waiting.isEmpty {
+            let pending = Set(waiting.map(\.plan.name))
+            var level = waiting.filter { start in !start.plan.process.depends.contains(where: pending.contains) }
+            guard !level.isEmpty else {
+                throw ApplianceError(
+                    .file, "these nodes depend on each other: \(pending.sorted().joined(separator: ", "))",
+                    mend: "take one 'depends' away")
+            }
+            // What fails among the new ones fails before anything that runs is touched.
+            if level.contains(where: { $0.how == .add }) { level.removeAll { $0.how != .add } }
+            try begin(level)
+            let begun = Set(level.map(\.plan.name))
+            waiting.removeAll { begun.contains($0.plan.name) }
+        }
+        try interruption.check()
+    }
+
+    private func makeAddedNodes() throws(ApplianceError) {
+        let nodes = addedNodes
+        guard !nodes.isEmpty else { return }
+        tell(.step("building \(nodes.map(\.name).joined(separator: ", "))"))
+        undoing("what was added") { [self] in try remove(nodes) }
+        try make(nodes, as: new)
+    }
+
+    /// Makes nodes, and what goes on in them; nothing is started yet.
+    private func make(_ nodes: [NodePlan], as plan: AppliancePlan) throws(ApplianceError) {
+        let built = try builder(for: plan).add(nodes, to: built())
+        try? control.loop.sync { [control] in
+            control.built = built
+            control.nodes += nodes.compactMap { node in
+                built.namespaces[node.name].map { control.runtime(node, folder: plan.directory, $0) }
+            }
+        }
+    }
+
+    private func begin(_ level: [Start]) throws(ApplianceError) {
+        let (control, stop, folder) = (self.control, self.interruption, new.directory)
+        let names = level.map(\.plan.name)
+        tell(.step("waiting for \(names.joined(separator: ", "))"))
+        for start in level where start.how != .add {
+            guard let before = current(start.plan.name) else { continue }
+            undoing(place(of: before.name)) { [self] in
+                if start.how == .rebuild {
+                    try remove([start.plan], keepingLog: true)
+                    try make([before], as: old)
+                    try control.node(before.name).bringUp(interruption)
+                } else {
+                    try control.node(before.name).restart(as: before, folder: old.directory, interruption)
+                }
+                try? control.loop.sync { [control] in
+                    control.nodes.first { $0.plan.name == before.name }?.interruption = control.interruption
+                }
+            }
+        }
+        try withdraw(level.filter { $0.how != .add }.map(\.plan.name))
+        for start in level where start.how == .rebuild {
+            guard let before = current(start.plan.name) else { continue }
+            try remove([before], keepingLog: true)
+            try make([start.plan], as: new)
+        }
+        try? control.loop.sync { control.starting = (Set(names), stop) }
+        defer { try? control.loop.sync { control.starting = nil } }
+        do throws(ApplianceError) {
+            try inParallel(level.count, width: 64) { index throws(ApplianceError) in
+                do throws(ApplianceError) {
+                    let node = try control.node(level[index].plan.name)
+                    if level[index].how == .restart {
+                        try node.restart(as: level[index].plan, folder: folder, stop)
+                    } else {
+                        try node.bringUp(stop)
+                    }
+                } catch {
+                    // The others need not go on: all of it is about to be taken back.
+                    stop.raise(error)
+                    throw error
+                }
+            }
+        } catch {
+            throw stop.reason ?? error
+        }
+        // What they wait for from now on ends with the topology, not with this change.
+        try? control.loop.sync {
+            for node in control.nodes where names.contains(node.plan.name) { node.interruption = control.interruption }
+        }
+    }
+
+    /// Ends all that runs in nodes and takes them away, with their namespaces and what they have written.
+    ///
+    /// - Parameter keepingLog: True where a node of the same name comes in its place.
+    private func remove(_ nodes: [NodePlan], keepingLog: Bool = false) throws(ApplianceError) {
+        var failure: ApplianceError?
+        for node in nodes {
+            do throws(ApplianceError) {
+                try removeOne(node, keepingLog)
+            } catch {
+                failure = failure ?? error
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    private func removeOne(_ node: NodePlan, _ keepingLog: Bool) throws(ApplianceError) {
+        let there = try built()
+        let runtime = (try? control.loop.sync { self.control.nodes.first { $0.plan.name == node.name } }) ?? nil
+        runtime?.end()
+        try builder(for: old).removeLegs(of: node, from: there)
+        if there.namespaces[node.name] != nil {
+            do throws(SystemError) {
+                try ignoringAbsence { () throws(SystemError) in try NetworkNamespace.delete(node.namespace) }
+            } catch {
+                throw ApplianceError(.failed, "cannot take away the namespace \(node.namespace): \(error)")
+            }
+        }
+        try? control.loop.sync { [control] in
+            control.nodes.removeAll { $0 === runtime }
+            control.built?.namespaces[node.name] = nil
+        }
+        if !keepingLog { control.directory.removeNode(node.name) }
+    }
+
+    /// Takes the nodes away that the new plan does not have.
+    func removeNodes() {
+        guard !removed.isEmpty else { return }
+        // Instances have been drained before; to the others nothing new comes since the table is another.
+        if drain > 0, !removed.allSatisfy({ isInstance($0.name) }) {
+            tell(.step("draining \(removed.map(\.name).joined(separator: ", "))"))
+            interruption.sleep(milliseconds: drain)
+        }
+        tell(.step("removing \(removed.map(\.name).joined(separator: ", "))"))
+        for node in removed {
+            note(place(of: node.name)) { try remove([node]) }
+        }
+    }
+
+    // MARK: - Instances
+
+    /// Lets instances that are removed keep what they have for a time, and get nothing new.
+    func withdrawRemoved() throws(ApplianceError) {
+        let names = removed.map(\.name).filter(isInstance)
+        guard drain > 0, !names.isEmpty else { return }
+        tell(.step("draining \(names.joined(separator: ", "))"))
+        for name in names {
+            undoing(place(of: name)) { [self] in try control.operate(.undrain, on: name, interruption) }
+            try control.operate(.drain(milliseconds: drain), on: name, interruption)
+        }
+        interruption.sleep(milliseconds: drain)
+        try interruption.check()
+    }
+
+    private func isInstance(_ node: String) -> Bool {
+        old.applications.contains { $0.instances.contains { $0.node == node } }
+    }
+
+    /// Lets the engines know that instances which run take no packets, before they are ended.
+    private func withdraw(_ nodes: [String]) throws(ApplianceError) {
+        guard nodes.contains(where: isInstance) else { return }
+        try? control.loop.sync { [control] in
+            for node in control.nodes where nodes.contains(node.plan.name) { node.state = .starting }
+        }
+        try control.awaitQuiet(interruption)
+    }
+}

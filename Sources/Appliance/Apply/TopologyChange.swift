@@ -1,0 +1,272 @@
+import Forwarding
+import LinuxNetwork
+import Topology
+
+/// One change of a running topology, from the plan that runs to another, in a thread of the caller's.
+///
+/// Until the engines decide by the new table, everything that was done can be taken back, and is where something fails:
+/// afterwards all is as it was. What is no longer wanted is taken away only then.
+final class TopologyChange {
+    let control: ControlProcess
+    /// What runs.
+    let old: AppliancePlan
+    /// What is to run.
+    let new: AppliancePlan
+    let difference: PlanDifference
+    /// How long nodes that are removed keep what they have, in milliseconds.
+    let drain: Int
+    let tell: (Progress) -> Void
+    /// Raised where it is to end early.
+    private(set) var interruption: Interruption
+    /// What takes back what has been done, last first.
+    private var undo: [(what: String, body: () throws -> Void)] = []
+    private(set) var notes: [String] = []
+    /// The nodes whose networks change, between widening and narrowing.
+    private var networks: [(name: String, network: NodeNetwork)] = []
+    /// The nodes that go, as they are.
+    private(set) var removed: [NodePlan] = []
+
+    init(
+        _ control: ControlProcess, from old: AppliancePlan, to new: AppliancePlan, drain: Int,
+        _ interruption: Interruption, tell: @escaping (Progress) -> Void
+    ) {
+        self.control = control
+        self.old = old
+        self.new = new
+        difference = PlanDifference(from: old, to: new)
+        self.drain = drain
+        self.interruption = interruption
+        self.tell = tell
+    }
+
+    /// Does it.
+    ///
+    /// - Returns: How many entries kept their counters.
+    /// - Throws: Why not; all is as it was then, or is about to be taken away.
+    func perform() throws(ApplianceError) -> Int {
+        let kept: Int
+        do throws(ApplianceError) {
+            try announce()
+            try alterInterfaces()
+            removed = goingNodes()
+            try widen()
+            try startNodes()
+            try prove()
+            try withdrawRemoved()
+            kept = try publish()
+        } catch {
+            throw takeBack(after: error)
+        }
+        undo = []
+        try? control.loop.sync { self.commit() }
+        cleanUp()
+        return kept
+    }
+
+    /// Notes how what follows is taken back.
+    func undoing(_ what: String, _ body: @escaping () throws -> Void) { undo.append((what, body)) }
+
+    private func takeBack(after error: ApplianceError) -> ApplianceError {
+        // All of it goes in a moment: nothing need be put back.
+        if control.interruption.isRaised { return control.interruption.reason ?? error }
+        tell(.step("putting back what was"))
+        var error = error
+        do throws(ApplianceError) { interruption = try control.gate.turnBack() } catch {
+            return error
+        }
+        for step in undo.reversed() {
+            do { try step.body() } catch {
+                control.logger.error("\(step.what): \(error)")
+                notes.append("\(step.what): \(error)")
+            }
+        }
+        // Nodes that have been put back are others than those that were looked after.
+        note("the health checks") { try watch(old) }
+        error.message += notes.isEmpty ? "; all is as it was" : "; not all could be put back"
+        error.details += notes
+        return error
+    }
+
+    // MARK: - The steps
+
+    /// Writes down what is about to be made, before any of it is.
+    private func announce() throws(ApplianceError) {
+        let namespaces = Set(PlanBuilder.namespaces(of: new)).subtracting(PlanBuilder.namespaces(of: old)).sorted()
+        let nodes = addedNodes.map(\.name)
+        guard !namespaces.isEmpty || !nodes.isEmpty else { return }
+        undoing("the state") { [self] in
+            try control.changeState { state in
+                state.namespaces.removeAll { namespaces.contains($0) && $0 != new.fabricNamespace }
+                state.nodes?.removeAll { nodes.contains($0) }
+            }
+        }
+        try control.changeState { state in
+            state.namespaces += namespaces
+            state.nodes = (state.nodes ?? []) + nodes
+        }
+        try control.refuseForeignNames(namespaces)
+    }
+
+    private func alterInterfaces() throws(ApplianceError) {
+        for action in difference.actions {
+            try interruption.check()
+            switch action {
+            case .bridge(let interface): try bridge(interface)
+            case .reshape(let interface, _):
+                let (nodes, built) = (there(on: interface), try built())
+                undoing("interface \(new.interfaces[interface].name)") { [self] in
+                    try builder(for: old).alter(interface, from: new, nodes: nodes, in: built)
+                }
+                try builder(for: new).alter(interface, from: old, nodes: nodes, in: built)
+            default: break
+            }
+        }
+    }
+
+    /// An interface that has got a bridge keeps it, also where the change fails later: nobody notices.
+    private func bridge(_ interface: Int) throws(ApplianceError) {
+        guard case .direct(let owner) = old.interfaces[interface].attachment,
+            var node = old.nodes.first(where: { $0.name == owner }),
+            let place = node.legs.firstIndex(where: { $0.interface == interface })
+        else { return }
+        tell(.step("giving interface \(new.interfaces[interface].name) a bridge"))
+        let device =
+            new.nodes.first { $0.name == owner }?.legs.first { $0.interface == interface }?.fabricDevice
+            ?? "v\(interface)-leaving"
+        node.legs[place].fabricDevice = device
+        let changed = try builder(for: new).bridge(interface, of: node, in: built())
+        try? control.loop.sync { [control, new] in
+            control.built = changed
+            control.plan.interfaces[interface].attachment = new.interfaces[interface].attachment
+            guard let index = control.plan.nodes.firstIndex(where: { $0.name == owner }) else { return }
+            control.plan.nodes[index].legs[place].fabricDevice = device
+            control.nodes.first { $0.plan.name == owner }?.plan.legs[place].fabricDevice = device
+        }
+    }
+
+    private func widen() throws(ApplianceError) {
+        let built = try built()
+        for case .alter(let name, _) in difference.actions {
+            guard let before = current(name), let after = new.nodes.first(where: { $0.name == name }),
+                let namespace = built.namespaces[name]
+            else { continue }
+            let network = NodeNetwork(old: before, new: after, namespace: namespace, built: built)
+            networks.append((name, network))
+            undoing(place(of: name)) {
+                let back = network.reversed
+                try back.widen()
+                try back.narrow()
+            }
+            do throws(SystemError) { try network.widen() } catch { throw PlanBuilder.explained(error, place(of: name)) }
+        }
+    }
+
+    /// Looks after the instances of the new plan, and waits until each has passed its health checks once: one that never
+    /// does is explained, and the change taken back.
+    private func prove() throws(ApplianceError) {
+        try watch(new)
+        let monitor = (try? control.loop.sync { self.control.monitor }) ?? nil
+        guard let monitor else { return }
+        tell(.step("waiting for the health checks"))
+        try monitor.proveOnce(interruption)
+    }
+
+    private func watch(_ plan: AppliancePlan) throws(ApplianceError) {
+        do { try control.loop.sync { try self.control.watchInstances(of: plan) } } catch {
+            throw .wrapping(error, "cannot look after the applications")
+        }
+    }
+
+    /// Engines decide by the new table from here on.
+    private func publish() throws(ApplianceError) -> Int {
+        try interruption.check()
+        tell(.step("publishing the table"))
+        return try control.publishAndWait(new, interruption)
+    }
+
+    /// The new plan is what runs. On the loop's thread.
+    private func commit() {
+        control.plan = new
+        for node in control.nodes {
+            guard let plan = new.nodes.first(where: { $0.name == node.plan.name }) else { continue }
+            node.plan = plan
+            node.folder = new.directory
+        }
+        let order = Dictionary(new.nodes.enumerated().map { ($1.name, $0) }) { first, _ in first }
+        control.nodes.sort { order[$0.plan.name] ?? .max < order[$1.plan.name] ?? .max }
+    }
+
+    private func cleanUp() {
+        for (name, network) in networks {
+            note(place(of: name)) {
+                try network.narrow()
+                try control.node(name).take(network.new, folder: new.directory)
+            }
+        }
+        removeNodes()
+        let (namespaces, nodes) = (PlanBuilder.namespaces(of: new), new.nodes.map(\.name))
+        note("the state") { [control] in
+            try control.changeState { state in
+                let kept = Set(namespaces)
+                state.namespaces.removeAll { !kept.contains($0) && $0 != self.new.fabricNamespace }
+                state.nodes = nodes
+            }
+        }
+    }
+
+    /// Does what can no longer be taken back: where it fails, that is told, and the rest is done.
+    func note(_ what: String, _ body: () throws -> Void) {
+        do { try body() } catch {
+            control.logger.warning("\(what): \(error)")
+            notes.append("\(what): \(error)")
+        }
+    }
+
+    // MARK: - What it stands on
+
+    var addedNodes: [NodePlan] {
+        let added = difference.actions.compactMap { action -> String? in
+            if case .add(let node) = action { node } else { nil }
+        }
+        return new.nodes.filter { added.contains($0.name) }
+    }
+
+    private func goingNodes() -> [NodePlan] {
+        let names = difference.actions.compactMap { action -> String? in
+            if case .remove(let node) = action { node } else { nil }
+        }
+        let found = try? control.loop.sync { self.control.plan.nodes.filter { names.contains($0.name) } }
+        return found ?? []
+    }
+
+    /// A node as it is now: as in `old`, but for interfaces that have got bridges.
+    func current(_ name: String) -> NodePlan? {
+        let found = try? control.loop.sync { self.control.plan.nodes.first { $0.name == name } }
+        return found ?? nil
+    }
+
+    private func there(on interface: Int) -> [NodePlan] {
+        let nodes = try? control.loop.sync { self.control.plan.nodes }
+        return (nodes ?? []).filter { node in node.legs.contains { $0.interface == interface } }
+    }
+
+    func built() throws(ApplianceError) -> BuiltTopology {
+        let built = try? control.loop.sync { self.control.built }
+        guard let built = built ?? nil else { throw .interrupted }
+        return built
+    }
+
+    func builder(for plan: AppliancePlan) -> PlanBuilder {
+        PlanBuilder(plan: plan, mark: control.mark, interruption: interruption)
+    }
+
+    func place(of node: String) -> String {
+        let line = (new.nodes.first { $0.name == node } ?? old.nodes.first { $0.name == node })?.line
+        return line.map { "node \(node) (line \($0))" } ?? "node \(node)"
+    }
+}
+
+extension NodeNetwork {
+    /// The way back.
+    var reversed: NodeNetwork { NodeNetwork(old: new, new: old, namespace: namespace, built: built) }
+}

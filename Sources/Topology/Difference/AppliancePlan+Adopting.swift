@@ -1,0 +1,88 @@
+import Wire
+
+extension AppliancePlan {
+    /// This plan as it is carried out where `old` runs: what has been named and made already keeps its name and form.
+    ///
+    /// Namespaces keep the names that they were given, veths their names in the fabric. An interface that has a bridge
+    /// keeps it, also where one node is left on it; one whose TAP is a node's own device keeps that as long as that node
+    /// stays as it is and alone.
+    public func adopting(_ old: AppliancePlan) -> AppliancePlan {
+        var plan = self
+        plan.fabricNamespace = old.fabricNamespace
+        let before = Dictionary(old.nodes.map { ($0.name, $0) }) { first, _ in first }
+        for index in plan.nodes.indices {
+            if let known = before[plan.nodes[index].name] { plan.nodes[index].namespace = known.namespace }
+        }
+        guard plan.interfaces.count == old.interfaces.count else { return plan }
+        for index in plan.interfaces.indices { plan.keepAttachment(of: index, old, before) }
+        plan.nameFabricDevices(before, old)
+        return plan
+    }
+
+    private mutating func keepAttachment(of index: Int, _ old: AppliancePlan, _ before: [String: NodePlan]) {
+        switch old.interfaces[index].attachment {
+        case .bridge: interfaces[index].attachment = old.interfaces[index].attachment
+        case .direct(let owner):
+            let there = nodes.filter { node in node.legs.contains { $0.interface == index } }
+            if there.count == 1, there[0].name == owner, let known = before[owner],
+                NodeChange(from: known, to: there[0], isElsewhere: directory != old.directory).rebuild.isEmpty
+            {
+                interfaces[index].attachment = old.interfaces[index].attachment
+                for leg in there[0].legs.indices where there[0].legs[leg].interface == index {
+                    setFabricDevice(nil, there[0].name, leg)
+                }
+                return
+            }
+            guard case .direct = interfaces[index].attachment else { return }
+            var names = Self.names(besides: fabricDevices.union(old.fabricDevices))
+            interfaces[index].attachment = .bridge(
+                bridgeDevice: names.fabricDevice("b", [interfaces[index].name]),
+                tapDevice: names.fabricDevice("t", [interfaces[index].name]))
+        }
+    }
+
+    private mutating func setFabricDevice(_ device: String?, _ node: String, _ leg: Int) {
+        guard let index = nodes.firstIndex(where: { $0.name == node }) else { return }
+        nodes[index].legs[leg].fabricDevice = device
+    }
+
+    /// Every leg on a bridge gets a name in the fabric that nothing else has, or had in `old`.
+    private mutating func nameFabricDevices(_ before: [String: NodePlan], _ old: AppliancePlan) {
+        var taken = old.fabricDevices
+        var names = Self.names(besides: taken)
+        for node in nodes.indices {
+            for leg in nodes[node].legs.indices {
+                let plan = nodes[node].legs[leg]
+                guard case .bridge = interfaces[plan.interface].attachment else { continue }
+                let known = before[nodes[node].name]?.legs.first { $0.interface == plan.interface }?.fabricDevice
+                if let known {
+                    nodes[node].legs[leg].fabricDevice = known
+                    continue
+                }
+                var name = plan.fabricDevice ?? ""
+                if name.isEmpty || taken.contains(name) {
+                    name = names.fabricDevice("v", [nodes[node].name, interfaces[plan.interface].name])
+                }
+                taken.insert(name)
+                nodes[node].legs[leg].fabricDevice = name
+            }
+        }
+    }
+
+    /// The names of all devices in the fabric.
+    private var fabricDevices: Set<String> {
+        var devices = Set(nodes.flatMap(\.legs).compactMap(\.fabricDevice))
+        for interface in interfaces {
+            guard case .bridge(let bridge, let tap) = interface.attachment else { continue }
+            devices.formUnion([bridge, tap])
+        }
+        return devices
+    }
+
+    /// Names that are none of `taken`.
+    private static func names(besides taken: Set<String>) -> GeneratedNames {
+        var names = GeneratedNames()
+        for device in taken { names.keep(fabricDevice: device, "taken", [device]) }
+        return names
+    }
+}

@@ -1,0 +1,85 @@
+import Wire
+
+/// What must happen to a running node so that it becomes what another plan says.
+///
+/// Each list holds what asks for it, as the end of a sentence; all of them empty where nothing need happen.
+public struct NodeChange: Sendable, Hashable {
+    /// Why its namespace, and all in it, is made anew.
+    public var rebuild: [String] = []
+    /// Why its `run` command is ended and started again.
+    public var restart: [String] = []
+    /// What is changed while it runs on.
+    public var inPlace: [String] = []
+
+    /// True where nothing that is made or runs differs. Its line in the file may.
+    public var isEmpty: Bool { rebuild.isEmpty && restart.isEmpty && inPlace.isEmpty }
+
+    /// Nothing.
+    public init() {}
+
+    /// What makes a node of `new` out of one of `old`, which have the same name.
+    ///
+    /// - Parameter isElsewhere: True where the file is in another folder, from which its commands are to start.
+    public init(from old: NodePlan, to new: NodePlan, isElsewhere: Bool = false) {
+        if old.kind != new.kind { rebuild.append("it is \(new.kind.phrase) now") }
+        if old.legs.count != new.legs.count || zip(old.legs, new.legs).contains(where: { !$0.isSameDevice(as: $1) }) {
+            rebuild.append("its interfaces")
+        }
+        let written = Set(new.sysctls.map(\.name))
+        for sysctl in old.sysctls where !written.contains(sysctl.name) {
+            // What the kernel had in its place nobody knows any more.
+            rebuild.append("its sysctl \(sysctl.name), which is gone")
+        }
+        compareProcesses(old.process, new.process, isElsewhere)
+        compareNetworks(old, new)
+    }
+
+    private mutating func compareProcesses(_ old: ProcessPlan, _ new: ProcessPlan, _ isElsewhere: Bool) {
+        var given: [String] = []
+        let names = Set(old.environment.keys).union(new.environment.keys)
+        let different = names.filter { old.environment[$0] != new.environment[$0] }.sorted()
+        if !different.isEmpty { given.append("its environment (\(different.joined(separator: ", ")))") }
+        if isElsewhere, new.run != nil || !new.setup.isEmpty { given.append("the folder of the file") }
+        // What `setup` has done to the namespace cannot be taken back; it may have used its environment for it.
+        if old.setup != new.setup { rebuild.append("its setup") }
+        if !new.setup.isEmpty { rebuild += given }
+        if old.run != new.run { restart.append("its run") }
+        if new.setup.isEmpty {
+            if new.run == nil { inPlace += given } else { restart += given }
+        }
+        if old.ready != new.ready || old.readyTimeout != new.readyTimeout { inPlace.append("when it is ready") }
+        if old.restart != new.restart { inPlace.append("its restart") }
+        if old.depends != new.depends { inPlace.append("its depends") }
+    }
+
+    private mutating func compareNetworks(_ old: NodePlan, _ new: NodePlan) {
+        if old.legs.map(\.addresses) != new.legs.map(\.addresses) { inPlace.append("its addresses") }
+        if old.legs.map(\.deliverToo) != new.legs.map(\.deliverToo) { inPlace.append("what is delivered to it") }
+        if old.loopback != new.loopback || old.local != new.local { inPlace.append("the service addresses it has") }
+        if old.routes != new.routes { inPlace.append("its routes") }
+        let before = Set(old.sysctls)
+        if new.sysctls.contains(where: { !before.contains($0) }) { inPlace.append("its sysctls") }
+        if old.hosts != new.hosts { inPlace.append("its hosts") }
+        if old.type != new.type { inPlace.append("its type") }
+    }
+}
+
+extension LegPlan {
+    /// True where the device inside the node can stay. Where its other end is does not matter: a device that was a TAP
+    /// can become a veth under the node's feet.
+    func isSameDevice(as other: LegPlan) -> Bool {
+        interface == other.interface && role == other.role && device == other.device && mac == other.mac
+            && offload == other.offload
+    }
+}
+
+extension NodeKind {
+    /// With its article.
+    fileprivate var phrase: String {
+        switch self {
+        case .customer: "a customer"
+        case .application: "an application"
+        case .router: "a router"
+        }
+    }
+}

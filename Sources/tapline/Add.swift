@@ -1,0 +1,35 @@
+import Appliance
+import ArgumentParser
+
+/// `tapline add`.
+struct Add: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Add an instance to an application of a running topology.",
+        discussion: """
+            It is built as the application's others are, and takes its share once it is ready. It stays until 'remove' or
+            'down', also where the file is applied again.
+
+            EXAMPLE
+              sudo tapline add balance web
+            """)
+
+    @Argument(help: "The topology's name.", completion: topologyNames)
+    var name: String
+
+    @Argument(help: "The application.")
+    var application: String
+
+    @Argument(help: "The instance's name. (default: the application's, with the next number)")
+    var instance: String?
+
+    func run() throws {
+        let display = ProgressDisplay(showsReady: false)
+        try reporting { () throws(ApplianceError) in
+            defer { display.clear() }
+            try Machine.requireRoot()
+            let report = try ApplianceClient(name: name).add(application, instance) { display.take($0) }
+            display.clear()
+            report.show(name, isTrial: false)
+        }
+    }
+}

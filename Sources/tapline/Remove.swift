@@ -1,0 +1,44 @@
+import Appliance
+import ArgumentParser
+import Topology
+
+/// `tapline remove`.
+struct Remove: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Remove an instance of an application of a running topology.",
+        discussion: """
+            Its packets go to the others first; then its processes are ended, and its namespace goes. With --drain it keeps
+            the connections that it has for that time, and gets no new ones.
+
+            EXAMPLE
+              sudo tapline remove balance web-3 --drain 30s
+            """)
+
+    @Argument(help: "The topology's name.", completion: topologyNames)
+    var name: String
+
+    @Argument(help: "The instance: a node.", completion: nodeNames)
+    var instance: String
+
+    @Option(help: "How long it keeps what it has.")
+    var drain: String?
+
+    func validate() throws {
+        if let drain, DurationText.milliseconds(drain) == nil {
+            throw ValidationError("--drain: \(DurationText.mend).")
+        }
+    }
+
+    func run() throws {
+        let display = ProgressDisplay(showsReady: false)
+        try reporting { () throws(ApplianceError) in
+            defer { display.clear() }
+            try Machine.requireRoot()
+            let report = try ApplianceClient(name: name).remove(
+                instance, drain: drain.flatMap { DurationText.milliseconds($0) } ?? 0
+            ) { display.take($0) }
+            display.clear()
+            report.show(name, isTrial: false)
+        }
+    }
+}

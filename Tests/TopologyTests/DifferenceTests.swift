@@ -1,0 +1,198 @@
+import Forwarding
+import Testing
+import Topology
+import Wire
+
+/// What must be done to make one file out of another, told without doing it.
+@Suite struct DifferenceTests {
+    /// A chain with parts that can be changed.
+    private func text(
+        interfaces: String = "", mtu: Int = 1500, nodes: String = "", web: String = "run: exec web",
+        firewall: String = "setup: [nft -f a]", services: String = "", checks: String = "", tail: String = ""
+    ) -> String {
+        """
+        name: t
+        interfaces:
+          customers: { address: 192.0.2.1/24 }
+          inspection: { address: 198.18.2.1/24 }
+          inspected: { address: 198.18.3.1/24 }
+          servers: { address: 198.18.4.1/24, mtu: \(mtu) }
+        \(interfaces)
+        customers:
+          alice: { interface: customers, address: 192.0.2.10 }
+          bob: { interface: customers, address: 192.0.2.20 }
+        \(nodes)
+        applications:
+          firewall: { attach: { in: inspection, out: inspected }, \(firewall) }
+          web: { attach: { in: { interface: servers, address: 198.18.4.10 } }, \(web) }
+        \(tail)
+        services:
+          shop: { address: 203.0.113.80, ports: [tcp/80], from: customers, distribute: [firewall], sequence: [firewall, web] }
+        \(services)
+        \(checks.isEmpty ? "" : "checks:\n" + checks)
+        """
+    }
+
+    private func difference(_ before: String, _ after: String) throws -> (PlanDifference, AppliancePlan) {
+        let old = try plan(before)
+        let new = try plan(after).adopting(old)
+        return (PlanDifference(from: old, to: new), new)
+    }
+
+    private func lines(_ before: String, _ after: String) throws -> [String] {
+        let (difference, plan) = try difference(before, after)
+        #expect(difference.refusals.isEmpty)
+        return difference.lines(plan)
+    }
+
+    @Test("the same file, and one with other comments and lines, differ in nothing")
+    func nothing() throws {
+        #expect(try lines(text(), text()).isEmpty)
+        let (moved, new) = try difference(text(), "# moved\n\n" + text())
+        #expect(moved.isEmpty)
+        #expect(try new.node("web").line == plan(text()).node("web").line + 2)
+    }
+
+    @Test("another service changes the table and what the server answers for, and starts nothing again")
+    func service() throws {
+        let lines = try lines(
+            text(),
+            text(
+                services: "  more: { address: 203.0.113.81, ports: [tcp/80], from: customers, distribute: [firewall], "
+                    + "sequence: [firewall, web] }"))
+        #expect(
+            lines == [
+                "node web changes while it runs: the service addresses it has, its routes",
+                "table: entries: 8 new, 8 as before",
+            ])
+    }
+
+    @Test("a customer more changes nobody else")
+    func customer() throws {
+        let lines = try lines(text(), text(nodes: "  carol: { interface: customers }"))
+        #expect(lines.contains("node carol is added"))
+        #expect(!lines.contains { $0.contains("firewall") || $0.contains("web") || $0.contains("interface") })
+    }
+
+    @Test("what a node's commands are given decides how deep the change goes")
+    func processes() throws {
+        let environment = "environment: { COLOUR: red }"
+        #expect(
+            try lines(text(), text(web: "run: exec web, \(environment)"))
+                == ["node web is started again: its environment (COLOUR)"])
+        #expect(
+            try lines(text(), text(firewall: "setup: [nft -f a], \(environment)"))
+                == ["node firewall is built anew: its environment (COLOUR)"].withBridges)
+        #expect(try lines(text(), text(web: "run: exec other")) == ["node web is started again: its run"])
+        #expect(
+            try lines(text(), text(firewall: "setup: [nft -f b]"))
+                == ["node firewall is built anew: its setup"].withBridges)
+        #expect(
+            try lines(text(), text(web: "run: exec web, restart: never, ready: { tcp: 80 }"))
+                == ["node web changes while it runs: when it is ready, its restart"])
+        #expect(
+            try lines(text(), text(web: "run: exec web, hosts: { shop: 203.0.113.80 }"))
+                == ["node web changes while it runs: its hosts"])
+        #expect(
+            try lines(text(web: "run: exec web, sysctls: { net.core.somaxconn: 10 }"), text())
+                == ["interface servers gets a bridge", "node web is built anew: its sysctl net.core.somaxconn, which is gone"])
+        #expect(
+            try lines(text(), text(web: "run: exec web, sysctls: { net.core.somaxconn: 10 }"))
+                == ["node web changes while it runs: its sysctls"])
+    }
+
+    @Test("a node that gets company on an interface gets a bridge in between, and keeps it when it is alone again")
+    func company() throws {
+        let more = text(tail: "  second: { attach: servers, run: exec web }")
+        let (there, grown) = try difference(text(), more)
+        #expect(there.lines(grown).starts(with: ["interface servers gets a bridge", "node second is added"]))
+        #expect(grown.node("web").legs[0].fabricDevice != nil)
+        #expect(grown.node("web").legs[0].fabricDevice != grown.node("second").legs[0].fabricDevice)
+        let alone = try plan(text()).adopting(grown)
+        let back = PlanDifference(from: grown, to: alone)
+        #expect(back.actions.contains(.remove(node: "second")))
+        #expect(!back.lines(alone).contains { $0.contains("interface") || $0.contains("node web") })
+        #expect(alone.interfaces[3].attachment == grown.interfaces[3].attachment)
+    }
+
+    @Test("names in the fabric stay, whatever comes before in the file, and none is given twice")
+    func fabricNames() throws {
+        let old = try plan(text())
+        let new = try plan(text(nodes: "  aaron: { interface: customers }\n  carol: { interface: customers }"))
+            .adopting(old)
+        for node in ["alice", "bob"] {
+            #expect(new.node(node).legs[0].fabricDevice == old.node(node).legs[0].fabricDevice)
+        }
+        let names = new.nodes.flatMap(\.legs).compactMap(\.fabricDevice)
+        #expect(Set(names).count == names.count)
+        #expect(names.allSatisfy { (1...15).contains($0.utf8.count) })
+    }
+
+    @Test("nodes keep the namespaces that they were given")
+    func namespaces() throws {
+        var old = try plan(text())
+        let index = try #require(old.nodes.firstIndex { $0.name == "web" })
+        old.nodes[index].namespace = "t-web_other"
+        let new = try plan(text(web: "run: exec web, hosts: { a: 192.0.2.9 }")).adopting(old)
+        #expect(new.node("web").namespace == "t-web_other")
+    }
+
+    @Test("an interface's MTU and addresses change in place")
+    func interfaces() throws {
+        let lines = try lines(text(), text(mtu: 1400))
+        #expect(lines.contains("interface servers changes: its MTU is 1400"))
+        // What runs there was told the MTU.
+        #expect(lines.contains("node web is started again: its environment (TAPLINE_IN_MTU)"))
+        #expect(!lines.contains { $0.contains("alice") })
+    }
+
+    @Test("what engines cannot change while they run is refused, all of it at once, with the mend")
+    func refusals() throws {
+        let (added, _) = try difference(text(), text(interfaces: "  more: { address: 198.18.5.1/24 }"))
+        #expect(added.refusals.map(\.what) == ["the interface more is new"])
+        #expect(added.refusals[0].mend.contains("take 't' away and bring it up again"))
+        #expect(added.actions.isEmpty)
+        let (gone, _) = try difference(text(interfaces: "  more: { address: 198.18.5.1/24 }"), text())
+        #expect(gone.refusals.map(\.what) == ["the interface more is gone"])
+        let (engines, _) = try difference(text(), text() + "\nengine: { workers: 2 }")
+        #expect(engines.refusals.map(\.what) == ["the engines differ"])
+    }
+
+    @Test("other checks are told, and touch nothing")
+    func checks() throws {
+        let check = "  - { name: one, on: alice, run: true }"
+        #expect(try lines(text(), text(checks: check)) == ["checks: 1 in place of 0"])
+        #expect(
+            try lines(text(checks: check), text(checks: "  - { name: two, on: alice, run: true }"))
+                == ["checks: other ones"])
+    }
+
+    @Test("what is added comes first, then what is changed, then the table, and what goes comes last")
+    func order() throws {
+        let (difference, _) = try difference(
+            text(nodes: "  carol: { interface: customers }"),
+            text(nodes: "  dave: { interface: customers }", web: "run: exec other"))
+        let kinds = difference.actions.map { action in
+            switch action {
+            case .add: "add"
+            case .restart: "restart"
+            case .publish: "publish"
+            case .remove: "remove"
+            default: "other"
+            }
+        }
+        #expect(kinds.filter { $0 != "other" } == ["add", "restart", "publish", "remove"])
+    }
+
+    @Test("changes of instances are kept where the file still has a place for them")
+    func instances() {
+        let one = InstanceChanges().adding("web-4", to: "web").removing("web-1")
+        #expect(one == InstanceChanges(added: ["web": ["web-4"]], removed: ["web-1"]))
+        #expect(one.removing("web-4").adding("web-1", to: "web") == InstanceChanges())
+    }
+}
+
+extension [String] {
+    /// With the bridges that a firewall's interfaces get before it is built anew.
+    fileprivate var withBridges: [String] { ["interface inspection gets a bridge", "interface inspected gets a bridge"] + self }
+}
