@@ -106,6 +106,10 @@ extension ControlProcess {
                 lastEnd: $0.lastEnd)
         }
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
+        if let trouble = fleet?.spareTrouble {
+            report.problems.append(
+                "the engine has no spare that could take its place at once: \(trouble); see \(directory.logPath)")
+        }
         return report
     }
 
@@ -137,8 +141,10 @@ extension ControlProcess {
     private func operate(
         _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
     ) throws(ApplianceError) {
-        guard let fleet else { throw .noEngineYet }
-        let answer: (Result<Void, ApplianceError>) -> Void = { result in
+        guard let operation = request.operation, operation == .replace || request.engine != nil else {
+            throw ApplianceError(.failed, "the request does not name what is to be done, or to which engine")
+        }
+        operate(operation, engine: request.engine) { result in
             var response = ControlResponse()
             switch result {
             case .success: response.done = true
@@ -146,14 +152,23 @@ extension ControlProcess {
             }
             reply(response)
         }
-        switch (request.operation, request.engine) {
-        case (.replace, let number): fleet.replace(engine: number, answer)
-        case (.drain, let number?): fleet.drain(engine: number, answer)
+    }
+
+    /// Does what an operator can do to an engine, by its number from 1; nil: to all, one by one, for `replace` alone.
+    func operate(
+        _ operation: EngineOperation, engine number: Int?, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
+        guard let fleet else { return done(.failure(.noEngineYet)) }
+        switch (operation, number) {
+        case (.replace, let number): fleet.replace(engine: number, done)
+        case (.drain, let number?): fleet.drain(engine: number, done)
         case (.undrain, let number?):
-            try fleet.undrain(engine: number)
-            answer(.success(()))
-        case (.drain, nil), (.undrain, nil), (nil, _):
-            throw ApplianceError(.failed, "the request does not name what is to be done, or to which engine")
+            do throws(ApplianceError) {
+                try fleet.undrain(engine: number)
+                done(.success(()))
+            } catch { done(.failure(error)) }
+        case (.drain, nil), (.undrain, nil):
+            done(.failure(ApplianceError(.failed, "engines are drained one by one", mend: "name its number")))
         }
     }
 
@@ -189,11 +204,18 @@ extension ControlProcess {
     func send(
         _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
+        drainNotes?.prepare(for: table.groups)
         guard let fleet else {
             done(.failure(.interrupted))
             return
         }
-        fleet.publish(table, done)
+        // Who is up and down is put into what is compiled already: that takes no longer for a large table.
+        var compiled = fleet.compiled
+        if groupsOnly, compiled.setGroups(table.groups) {
+            fleet.publish(compiled, done)
+        } else {
+            fleet.publish(table, done)
+        }
     }
 
     // MARK: - Instances and events

@@ -55,6 +55,7 @@ public final class ControlProcess: @unchecked Sendable {
     var watched: [String: Watched] = [:]
     var nodes: [NodeRuntime] = []
     var fleet: EngineFleet?
+    var drainNotes: DrainNotes?
     var built: BuiltTopology?
     private var server: ControlServer?
 
@@ -403,6 +404,7 @@ public final class ControlProcess: @unchecked Sendable {
                     queues: built.queues, plan: plan.engines, record: { [weak self] in self?.record($0) },
                     events: { [weak self] in self?.happened($0) })
                 self.fleet = fleet
+                drainNotes = DrainNotes(fleet.drainTable, loop: loop)
                 // What changes while they start goes to them, too.
                 publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
                 fleet.start {
@@ -451,28 +453,7 @@ public final class ControlProcess: @unchecked Sendable {
         try interruption.check()
     }
 
-    // MARK: - Checks
-
-    private func prove() throws(ApplianceError) -> Bool {
-        let runner = CheckRunner(
-            sources: CheckSources(
-                plan: plan, directory: directory, interruption: interruption,
-                node: { [unowned self] name throws(ApplianceError) in try node(name) },
-                counters: { [unowned self] in
-                    (try? loop.sync { self.fleet?.picture(self.table) }) ?? nil ?? CounterPicture()
-                },
-                engine: { [unowned self] in
-                    (try? loop.sync { (self.fleet?.status.first?.pid, self.fleet?.isForwarding == true) }) ?? (nil, false)
-                }))
-        var passed = true
-        for check in plan.checks {
-            progress(.step("checking: \(check.name)"))
-            let report = try runner.run(check)
-            passed = passed && report.passed
-            progress(.check(report))
-        }
-        return passed
-    }
+    // MARK: - Nodes
 
     /// The node of that name.
     func node(_ name: String) throws(ApplianceError) -> NodeRuntime {

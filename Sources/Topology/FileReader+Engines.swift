@@ -21,8 +21,16 @@ extension FileReader {
         }
         let engines = nodes.fields(node, "engines", Grammar.engines)
         let count = nodes.integer(engines["count"], "the number of engines", in: Grammar.engineCounts)
+        let workers = nodes.integer(engines["workers"], "the number of workers", in: Grammar.workers)
         plan.count = count?.value ?? 2
-        plan.workers = nodes.integer(engines["workers"], "the number of workers", in: Grammar.workers)?.value ?? 1
+        plan.workers = workers?.value ?? 1
+        if let workers, plan.count * plan.workers > Grammar.workers.upperBound {
+            // As many queues as the kernel gives a TAP (MAX_TAP_QUEUES), of which each worker has its own.
+            diagnostics.error(
+                workers.position,
+                "\(plan.count) engines with \(plan.workers) workers each are more than \(Grammar.workers.upperBound)",
+                mend: "write `workers: \(Grammar.workers.upperBound / plan.count)` or fewer")
+        }
         let sharing: Located<EnginesPlan.Sharing>? = nodes.choice(engines["share"], "`share`")
         plan.sharing = sharing?.value ?? .queues
         if plan.sharing == .direction, let count, count.value != 2 {

@@ -128,6 +128,12 @@ struct MishapTests {
         let broken = topology.folder.appendingPathComponent("broken").path
         _ = FileManager.default.createFile(atPath: broken, contents: nil)
         kill(try #require(try topology.enginePid()), SIGKILL)
+        // The spare has taken its place; no other can be started.
+        try CommandLineRun.eventually("it is told that there is no spare") {
+            let told = try CommandLineRun.json("status", topology.name, "--json")["problems"] as? [String]
+            return told?.contains { $0.contains("no spare") } == true
+        }
+        kill(try #require(try topology.enginePid()), SIGKILL)
         let state = { () throws -> (String?, Int) in
             let engine = try CommandLineRun.json("status", topology.name, "--json")["engine"] as? [String: Any]
             return (engine?["state"] as? String, engine?["starts"] as? Int ?? 0)

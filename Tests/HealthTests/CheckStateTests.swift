@@ -30,23 +30,18 @@ struct SeededNumbers: RandomNumberGenerator {
     @Test func theFirstSuccessCounts() {
         var check = CheckState(timing, due: 0)
         #expect(check.verdict == .undecided && check.isInDoubt)
-        #expect(run(&check, passed: true) == .turned)
-        #expect(check.verdict == .passed && !check.isInDoubt && check.hasPassed)
+        let turn = run(&check, passed: true)
+        #expect(turn == .turned && check.verdict == .passed && !check.isInDoubt && check.hasPassed)
     }
 
     @Test func fallsOnlyAfterEnoughFailuresInARow() {
         var check = CheckState(timing, due: 0)
-        _ = run(&check, passed: true)
-        #expect(run(&check, passed: false) == .doubted)
-        #expect(run(&check, passed: false) == CheckState.Turn.none)
-        #expect(run(&check, passed: true) == CheckState.Turn.none)
-        #expect(run(&check, passed: false) == .doubted)
-        #expect(run(&check, passed: false) == CheckState.Turn.none)
-        #expect(run(&check, passed: false) == .turned)
+        var turns: [CheckState.Turn?] = []
+        for passed in [true, false, false, true, false, false, false] { turns.append(run(&check, passed: passed)) }
+        #expect(turns == [.turned, .doubted, CheckState.Turn.none, CheckState.Turn.none, .doubted, CheckState.Turn.none, .turned])
         #expect(check.verdict == .failed)
-        #expect(run(&check, passed: true) == .doubted)
-        #expect(run(&check, passed: true) == .turned)
-        #expect(check.verdict == .passed)
+        let rising = [run(&check, passed: true), run(&check, passed: true)]
+        #expect(rising == [.doubted, .turned] && check.verdict == .passed)
         #expect(check.made == 9 && check.failed == 5)
     }
 
@@ -66,29 +61,34 @@ struct SeededNumbers: RandomNumberGenerator {
     @Test func aMissingAnswerIsAFailureAndALateOneIsNothing() {
         var check = CheckState(timing, due: 0)
         let number = check.begin(at: 0)!
-        #expect(check.overdue(at: 49) == nil)
-        #expect(check.nextTime == 50)
-        #expect(check.overdue(at: 50) == number)
-        #expect(check.conclude(number, passed: false, at: 50) == .doubted)
-        #expect(check.conclude(number, passed: true, at: 51) == nil)
+        let before = check.overdue(at: 49)
+        #expect(before == nil && check.nextTime == 50)
+        let over = check.overdue(at: 50)
+        #expect(over == number)
+        let turn = check.conclude(number, passed: false, at: 50)
+        let late = check.conclude(number, passed: true, at: 51)
+        #expect(turn == .doubted && late == nil)
         #expect(check.failed == 1 && check.made == 1)
     }
 
     @Test func whoJudgesLateGrantsItOnce() {
         var check = CheckState(timing, due: 0)
         let number = check.begin(at: 0)!
-        #expect(check.overdue(at: 500, lateness: 450) == nil)
-        #expect(check.nextTime == 550, "no more than the timeout is granted")
-        #expect(check.overdue(at: 560, lateness: 10) == number)
+        let granted = check.overdue(at: 500, lateness: 450)
+        #expect(granted == nil && check.nextTime == 550, "no more than the timeout is granted")
+        let over = check.overdue(at: 560, lateness: 10)
+        #expect(over == number)
     }
 
     @Test func severalAreUnderWayWhereTheyCanBeToldApart() {
         var check = CheckState(
             CheckTiming(interval: 10, fastInterval: 5, timeout: 30, rise: 1, fall: 3, mostAtOnce: 2), due: 0)
         let one = check.begin(at: 0)!, two = check.begin(at: 5)!
-        #expect(check.begin(at: 10) == nil && check.nextTime == 30)
-        #expect(check.conclude(two, passed: true, at: 11) == .turned)
-        #expect(check.conclude(one, passed: false, at: 30) == .doubted)
+        let three = check.begin(at: 10)
+        #expect(three == nil && check.nextTime == 30)
+        let newer = check.conclude(two, passed: true, at: 11)
+        let older = check.conclude(one, passed: false, at: 30)
+        #expect(newer == .turned && older == .doubted)
     }
 
     @Test func mistrustAsksForARise() {
@@ -97,7 +97,8 @@ struct SeededNumbers: RandomNumberGenerator {
         let number = check.begin(at: check.due)!
         check.mistrust(at: 500)
         #expect(check.verdict == .failed && check.running.isEmpty && check.due == 500)
-        #expect(check.conclude(number, passed: true, at: 501) == nil)
+        let forgotten = check.conclude(number, passed: true, at: 501)
+        #expect(forgotten == nil)
         _ = run(&check, passed: true)
         #expect(check.verdict == .failed)
         _ = run(&check, passed: true)
@@ -107,9 +108,11 @@ struct SeededNumbers: RandomNumberGenerator {
     @Test func restsWhileThereIsNothingToLookAt() {
         var check = CheckState(timing, due: 0)
         check.pause()
-        #expect(check.nextTime == nil && check.begin(at: 10) == nil)
+        let none = check.begin(at: 10)
+        #expect(check.nextTime == nil && none == nil)
         check.resume(at: 20)
-        #expect(check.nextTime == 20 && check.begin(at: 20) != nil)
+        let next = check.nextTime, one = check.begin(at: 20)
+        #expect(next == 20 && one != nil)
     }
 
     /// Whatever comes: the verdict is that of a plain reading of the last results, and the times are kept.

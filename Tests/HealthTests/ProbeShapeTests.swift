@@ -48,7 +48,7 @@ import Wire
         frame.withUnsafeBytes { SeenProbe($0.bytes, token: token) }
     }
 
-    private func fields(_ frame: [UInt8]) -> PacketFields? {
+    private func parsed(_ frame: [UInt8]) -> PacketFields? {
         frame.withUnsafeBytes {
             var fields = PacketFields()
             return fields.parse($0.bytes) == .packet ? fields : nil
@@ -60,7 +60,7 @@ import Wire
         var octets: [UInt8] = []
         if !(fields.family == .ipv4 && fields.flow.protocolNumber == IPProtocol.icmp) {
             let length = fields.end - fields.transportOffset
-            octets += fields.flow.source.octets + fields.flow.destination.octets
+            octets += fields.family == .ipv4 ? frame[26..<34] : frame[22..<54]
             octets += [0, fields.flow.protocolNumber, UInt8(length >> 8), UInt8(length & 0xFF)]
         }
         octets += frame[fields.transportOffset..<fields.end]
@@ -73,7 +73,7 @@ import Wire
     @Test(arguments: shapes()) func isAPacketThatEverybodyTakes(_ shape: ProbeShape) throws {
         let trailer = ProbeTrailer(probe: 0x0102_0304_0506_0708, number: 9, token: Self.token)
         let bytes = frame(shape, trailer)
-        let fields = try #require(fields(bytes))
+        let fields = try #require(parsed(bytes))
         #expect(bytes.count == EthernetView.length + shape.size && fields.end == bytes.count)
         #expect((ProbeShape.smallest(shape.source.family)...ProbeShape.longestPacket).contains(shape.size))
         #expect(fields.flow.source == shape.source && fields.flow.destination == shape.destination)
@@ -97,7 +97,7 @@ import Wire
         let came = frame(moved, trailer)
         #expect(seen(came)?.kind == .request && seen(came)?.trailer.number == 1 << 40)
         let answered = answer(shape, to: came)
-        let fields = try #require(fields(answered))
+        let fields = try #require(parsed(answered))
         #expect(fields.flow.source == shape.destination && fields.flow.destination == moved.source)
         #expect(fields.destinationMAC == back && fields.sourceMAC == farther && fields.hopLimit == 61)
         #expect(transportSum(answered, fields) == 0xFFFF)
@@ -164,18 +164,30 @@ import Wire
 
     @Test func aHeartbeatPassesOnlyBothWays() {
         var path = HeartbeatPath(isNegative: false)
-        #expect(path.saw(.answer, leg: 0, out: 1) == .none, "no answer was sent")
-        #expect(path.saw(.request, leg: 0, out: 1) == .none)
-        #expect(path.oddity == .turnedBack)
-        #expect(path.saw(.request, leg: 1, out: 1) == .answer)
+        let early = path.saw(.answer, leg: 0, out: 1)
+        #expect(early == .none, "no answer was sent")
+        let turned = path.saw(.request, leg: 0, out: 1)
+        #expect(turned == .none && path.oddity == .turnedBack)
+        let out = path.saw(.request, leg: 1, out: 1)
+        #expect(out == .answer)
         path.answered(true)
-        #expect(path.saw(.request, leg: 1, out: 1) == .none, "a second copy is not answered again")
-        #expect(path.saw(.answer, leg: 0, out: 1) == .decided(passed: true))
-        var negative = HeartbeatPath(isNegative: true)
-        #expect(negative.saw(.request, leg: 1, out: 1) == .decided(passed: false))
-        var oneArmed = HeartbeatPath(isNegative: false)
-        #expect(oneArmed.saw(.request, leg: 0, out: 0) == .answer)
-        oneArmed.answered(true)
-        #expect(oneArmed.saw(.answer, leg: 0, out: 0) == .decided(passed: true))
+        let copy = path.saw(.request, leg: 1, out: 1)
+        #expect(copy == .none, "a second copy is not answered again")
+        let back = path.saw(.answer, leg: 0, out: 1)
+        #expect(back == .decided(passed: true))
+    }
+
+    @Test func aNegativeHeartbeatFailsWhereItComesOut() {
+        var path = HeartbeatPath(isNegative: true)
+        let step = path.saw(.request, leg: 1, out: 1)
+        #expect(step == .decided(passed: false))
+    }
+
+    @Test func oneLegMayBeBoth() {
+        var path = HeartbeatPath(isNegative: false)
+        let out = path.saw(.request, leg: 0, out: 0)
+        path.answered(true)
+        let back = path.saw(.answer, leg: 0, out: 0)
+        #expect(out == .answer && back == .decided(passed: true))
     }
 }

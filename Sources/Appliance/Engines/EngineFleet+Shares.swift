@@ -60,10 +60,14 @@ extension EngineFleet {
             let current = move.shares.shares.filter { division.owners[$0] == move.to }
             guard current.allSatisfy({ reader(of: $0)?.confirmed.contains($0) ?? false }) else { return false }
             guard !current.isEmpty else { return true }
+            let isReturn = current.allSatisfy { $0 / plan.workers == move.to }
             events(
                 ApplianceEvent(
                     .queuesMoved, engine: move.from + 1, share: Double(current.count) / Double(division.owners.count),
-                    reason: "engine \(move.to + 1) reads the queues of engine \(move.from + 1)"))
+                    reason: "engine \(move.to + 1) reads "
+                        + (isReturn
+                            ? "its own queues again, in place of engine \(move.from + 1)"
+                            : "the queues of engine \(move.from + 1)")))
             return true
         }
     }

@@ -27,6 +27,8 @@ final class EngineFleet: @unchecked Sendable {
 
     /// How long an engine may take until it is ready, in milliseconds.
     static let readyTimeout = 10_000
+    /// The time between an end and the start of another process, in milliseconds, where it does not press.
+    private static let politePause = 2
     /// How long an engine may take to end when it was asked to: frames that wait for a neighbour wait for up to 4 s.
     static let stopTimeout = 8_000
 
@@ -55,6 +57,8 @@ final class EngineFleet: @unchecked Sendable {
 
     var seats: [Seat]
     var spare: EngineProcess?
+    /// Why a single engine has no spare; nil where it has one, or is about to.
+    private(set) var spareTrouble: String?
     /// Every process that has not ended.
     private(set) var living: [EngineProcess] = []
     var division: ShareDivision
@@ -158,14 +162,17 @@ final class EngineFleet: @unchecked Sendable {
         }
     }
 
+    /// Starts what is missing of a seat: its process, its spare.
     private func launchLater(_ seat: Int, _ milliseconds: Int) {
-        guard milliseconds > 0 else {
+        if milliseconds > 0 {
+            logger.error("engine \(seat + 1) ends again and again; the next start waits \(seconds(milliseconds))")
+        } else if movesUnderWay.isEmpty, spare == nil, seats[seat].process == nil {
             launch(seat)
-            launchSpare()
             return
         }
-        logger.error("engine \(seat + 1) ends again and again; the next start waits \(seconds(milliseconds))")
-        loop.after(milliseconds: milliseconds) { [weak self] in
+        if milliseconds > 0, seats.count == 1, seats[0].process != nil { spareTrouble = "it ends again and again" }
+        // Where others read already, there is time to hear so first: starting a program takes some milliseconds.
+        loop.after(milliseconds: max(milliseconds, Self.politePause)) { [weak self] in
             self?.launch(seat)
             self?.launchSpare()
         }
@@ -178,6 +185,7 @@ final class EngineFleet: @unchecked Sendable {
         }
         do { spare = try spawn() } catch {
             logger.error("the spare engine could not be started: \(error)")
+            spareTrouble = "\(error)"
             let pause = seats[0].pace.failed()
             loop.after(milliseconds: pause) { [weak self] in self?.launchSpare() }
         }
@@ -212,9 +220,11 @@ final class EngineFleet: @unchecked Sendable {
         switch event {
         case .ready(let confinement):
             logger.info("engine process \(process.pid) is ready after \(confinement.startMicroseconds) us")
+            if process === spare { spareTrouble = nil }
             bringUpToDate(process)
             if let seat = seats.firstIndex(where: { $0.process === process }) {
-                divide()
+                // Nobody reads anything before all are there for the first time.
+                if firstReady == nil || seats.allSatisfy({ $0.process?.phase == .ready }) { divide() }
                 events(ApplianceEvent(.engineStarted, engine: seat + 1, reason: "process \(process.pid)"))
             } else if let seat = seats.firstIndex(where: { $0.successor === process }) {
                 promote(seat)

@@ -115,6 +115,9 @@ final class HealthMonitor: @unchecked Sendable {
         lock.deallocate()
     }
 
+    /// What the thread is called, at most 15 octets.
+    static let threadName = "tapline-health"
+
     static let wakeKey: UInt64 = 0
     static let linkKey: UInt64 = 1
     static let packetKey: UInt64 = 2
@@ -150,6 +153,7 @@ final class HealthMonitor: @unchecked Sendable {
         }
         guard isFirst else { return }
         try startThread { [self] in
+            pthread_setname_np(pthread_self(), Self.threadName)
             // Without the right to it, it takes its turn as others do.
             _ = clinux_raise_own_thread(-10)
             run()
@@ -301,6 +305,11 @@ final class HealthMonitor: @unchecked Sendable {
             instance.isTouched = false
             guard instances[instance.node.name] === instance else { continue }
             _ = instance.condition.settle(at: now)
+            if instance.checks.first?.state.isLooking == false {
+                // What has been away, or was started anew, may have forgotten its neighbours.
+                instance.isIntroduced = false
+                instance.announced = 0
+            }
             for check in instance.checks { touch(check) }
             enqueue(instance)
             let told = (instance.condition.isHealthy, instance.condition.isSuppressed)

@@ -57,6 +57,8 @@ final class WatchedCheck {
 
     // What it saw.
     var last: String?
+    /// Why it failed last: what made it fail, whatever a probe of the same moment saw.
+    var lastFailure: String?
     var microseconds: Int?
     /// The heartbeats under way, by their numbers.
     var paths: [UInt64: HeartbeatPath] = [:]
@@ -105,6 +107,8 @@ final class WatchedInstance {
     var since = HealthClock.wall
     /// When the engine's addresses were announced to it last.
     var announced = 0
+    /// False where it may not have heard of them.
+    var isIntroduced = false
 
     init(_ application: ApplicationPlan, node: NodePlan, slot: Int, legs: [WatchedLeg], condition: InstanceCondition) {
         self.application = application.name
@@ -136,7 +140,7 @@ final class WatchedInstance {
         case .processStarting: "its application is starting"
         case .processEnded(let told): "its application \(told)"
         case .link(let leg, let why): "its link to \(legs[leg].name) \(why)"
-        case .check(let index): "\(checks[index].plan.name): \(checks[index].last ?? "failed")"
+        case .check(let index): "\(checks[index].plan.name): \(checks[index].lastFailure ?? checks[index].last ?? "failed")"
         case .undecided(let index): "\(checks[index].plan.name) has not passed yet"
         case .suppressed: "it came and went too often, and is kept out until it has been calm"
         }

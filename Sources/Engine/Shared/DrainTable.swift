@@ -54,6 +54,12 @@ public struct DrainTable: @unchecked Sendable {
         for slot in 0..<SlotTable.count where !isKept(slot) { octet(group, slot).pointee.store(0, ordering: .relaxed) }
     }
 
+    /// Takes every slot of a group for used until it is seen not to be.
+    public func markUsed(_ group: Int) {
+        guard group < Self.groups else { return }
+        for slot in 0..<SlotTable.count { octet(group, slot).pointee.store(Self.usedNow, ordering: .relaxed) }
+    }
+
     /// Begins another stretch of time: a slot counts as used where it was in this one or in the one before.
     public func turn(_ group: Int) {
         guard group < Self.groups else { return }
