@@ -62,7 +62,7 @@ import Wire
                             try #require(InterfaceAddress("10.0.0.0/8")).prefix,
                         ], contains: ["GET"], direction: .out), frames: one, bytes: nil),
                 .captured(ids, FrameFilter(), frames: nil, bytes: NumberExpectation(.more, 0)),
-                .fault(FaultPlan(kind: .kill, target: .engine)),
+                .fault(FaultPlan(kind: .kill, target: .engine(1))),
                 .fault(FaultPlan(kind: .linkDown, target: .node("fw"), interface: 1)),
                 .fault(FaultPlan(kind: .linkUp, target: .node("ids"), interface: 1)),
                 .finish(name: "load", CommandExpectation(status: nil, output: TextExpectation(contains: ["done"]))),
