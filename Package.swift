@@ -73,7 +73,7 @@ let package = Package(
             name: "EngineTests", dependencies: ["Engine", "LinuxNetwork", "CAllocations"], swiftSettings: settings),
         .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
         .testTarget(
-            name: "ApplianceTests", dependencies: ["Appliance", "LinuxNetwork", "CLinux"], exclude: ["junit.xsd"],
+            name: "ApplianceTests", dependencies: ["Appliance", "Health", "LinuxNetwork", "CLinux"], exclude: ["junit.xsd"],
             swiftSettings: settings),
         // What must hold whatever the bytes are, for the fuzzer and for the test that replays its corpus.
         .target(

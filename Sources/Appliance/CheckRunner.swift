@@ -12,8 +12,16 @@ struct CheckSources: Sendable {
     let node: @Sendable (String) throws(ApplianceError) -> NodeRuntime
     /// What the engine has counted until now.
     let counters: @Sendable () -> CounterPicture
-    /// The engine's process, and whether it forwards.
-    let engine: @Sendable () -> (pid: Int32?, isRunning: Bool)
+    /// The engines' processes, and whether they forward.
+    let engines: @Sendable () -> [(pid: Int32?, isRunning: Bool)]
+    /// Does what an operator can do to an instance, and returns when the engines decide by it.
+    let operate: @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void
+    /// Does what an operator can do to an engine of a number from 1, and returns when it is done.
+    let operateEngine: @Sendable (EngineOperation, Int) throws(ApplianceError) -> Void
+    /// How the applications stand whose health is looked after.
+    let applications: @Sendable () -> [StatusReport.Application]
+    /// What happened.
+    let events: EventLog
 }
 
 /// How one look at a step came out.

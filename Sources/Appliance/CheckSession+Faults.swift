@@ -4,16 +4,20 @@ import Topology
 
 /// What the faults of a check have broken and nothing has mended yet.
 struct StandingFaults {
-    /// The processes that stand still, by node; those of the engine under nil.
-    var stopped: [String?: [Pidfd]] = [:]
+    /// The processes that stand still.
+    var stopped: [FaultPlan.Target: [Pidfd]] = [:]
     /// The devices that are down, by node.
     var down: [String: Set<Int32>] = [:]
     /// The nodes whose devices a fault has touched.
     var linkNodes: Set<String> = []
     /// The nodes whose processes a fault has touched.
     var processNodes: Set<String> = []
-    /// True where a fault has touched the engine.
-    var engine = false
+    /// True where a fault has touched an engine.
+    var engines = false
+    /// The engines that are drained.
+    var drained: Set<Int> = []
+    /// The instances to which something was done as operators do it.
+    var operated: Set<String> = []
 
     /// What of a node faults have touched.
     func touches(_ node: String) -> (links: Bool, processes: Bool) {
@@ -24,14 +28,22 @@ struct StandingFaults {
 extension CheckSession {
     /// Breaks something, or mends it.
     func cause(_ fault: FaultPlan, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
-        guard case .node(let name) = fault.target else { return try causeInEngine(fault.kind, timeout) }
+        let name: String
+        switch fault.target {
+        case .engine(let number): return try causeInEngine(fault.kind, number, timeout)
+        case .node(let node): name = node
+        }
+        switch fault.kind {
+        case .drain, .undrain, .takeOut, .putBack: return try operate(fault.kind, name, fault.duration)
+        default: break
+        }
         let node = try sources.node(name)
         try remember(node)
         switch fault.kind {
         case .kill:
             faults.processNodes.insert(name)
             let processes = try targets(node)
-            faults.stopped[name] = nil
+            faults.stopped[fault.target] = nil
             for process in processes { signal(process, SIGKILL) }
             // What is killed has ended when the next step begins.
             let deadline = monotonicMilliseconds() + timeout
@@ -42,13 +54,13 @@ extension CheckSession {
             faults.processNodes.insert(name)
             let processes = try targets(node)
             for process in processes { signal(process, SIGSTOP) }
-            faults.stopped[name, default: []] += processes
+            faults.stopped[fault.target, default: []] += processes
         case .continue:
-            resume(name)
+            resume(fault.target)
         case .restart:
             faults.processNodes.insert(name)
             for process in try targets(node) where process.pid != node.pid { signal(process, SIGKILL) }
-            faults.stopped[name] = nil
+            faults.stopped[fault.target] = nil
             try node.bringBack(anew: true, sources.interruption)
         case .linkDown, .linkUp:
             guard let interface = fault.interface,
@@ -56,6 +68,8 @@ extension CheckSession {
             else { return StepOutcome(holds: false, expected: ["a device on the interface"], came: ["there is none"]) }
             faults.linkNodes.insert(name)
             return try setLink(node, leg.device, up: fault.kind == .linkUp)
+        case .drain, .undrain, .takeOut, .putBack, .replace:
+            return StepOutcome(holds: false, expected: ["an instance or an engine"], came: ["\(name) is none"])
         }
         return .held
     }
@@ -96,46 +110,67 @@ extension CheckSession {
         return .held
     }
 
-    private func causeInEngine(_ kind: FaultPlan.Kind, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
-        faults.engine = true
-        guard let pid = sources.engine().pid, let process = try? Pidfd(pid: pid) else {
-            return StepOutcome(holds: false, expected: ["that an engine runs"], came: ["none does"])
-        }
+    private func causeInEngine(
+        _ kind: FaultPlan.Kind, _ number: Int, _ timeout: Int
+    ) throws(ApplianceError) -> StepOutcome {
+        faults.engines = true
+        let target = FaultPlan.Target.engine(number)
         switch kind {
-        case .kill:
-            faults.stopped[nil] = nil
-            signal(process, SIGKILL)
-            _ = process.waitForEnd(milliseconds: Int32(clamping: timeout))
-        case .stop:
-            signal(process, SIGSTOP)
-            faults.stopped[nil, default: []].append(process)
-        case .continue:
-            resume(nil)
-        case .restart:
-            faults.stopped[nil] = nil
-            signal(process, SIGKILL)
-            _ = process.waitForEnd(milliseconds: Int32(clamping: timeout))
-            return waitForEngine(timeout)
-                ? .held : StepOutcome(holds: false, expected: ["that another engine forwards"], came: ["none does yet"])
-        case .linkDown, .linkUp:
+        case .drain:
+            faults.drained.insert(number)
+            try sources.operateEngine(.drain, number)
+            return .held
+        case .undrain:
+            try sources.operateEngine(.undrain, number)
+            faults.drained.remove(number)
+            return .held
+        case .replace:
+            try sources.operateEngine(.replace, number)
+            return .held
+        case .kill, .stop, .continue, .restart: break
+        case .linkDown, .linkUp, .takeOut, .putBack:
             return StepOutcome(
                 holds: false, expected: ["a node with a device"], came: ["the engine has none of its own"])
+        }
+        let engines = sources.engines()
+        guard engines.indices.contains(number - 1), let pid = engines[number - 1].pid,
+            let process = try? Pidfd(pid: pid)
+        else { return StepOutcome(holds: false, expected: ["that engine \(number) runs"], came: ["it does not"]) }
+        switch kind {
+        case .stop:
+            signal(process, SIGSTOP)
+            faults.stopped[target, default: []].append(process)
+        case .continue:
+            resume(target)
+        default:
+            faults.stopped[target] = nil
+            signal(process, SIGKILL)
+            _ = process.waitForEnd(milliseconds: Int32(clamping: timeout))
+            if kind == .restart, !waitForEngines(timeout) {
+                return StepOutcome(
+                    holds: false, expected: ["that another engine forwards"], came: ["none does yet"])
+            }
         }
         return .held
     }
 
-    private func resume(_ node: String?) {
-        for process in faults.stopped[node] ?? [] { signal(process, SIGCONT) }
-        faults.stopped[node] = nil
+    private func resume(_ target: FaultPlan.Target) {
+        for process in faults.stopped[target] ?? [] { signal(process, SIGCONT) }
+        faults.stopped[target] = nil
     }
 
-    private func waitForEngine(_ timeout: Int) -> Bool {
+    private var enginesRun: Bool {
+        let engines = sources.engines()
+        return !engines.isEmpty && engines.allSatisfy(\.isRunning)
+    }
+
+    private func waitForEngines(_ timeout: Int) -> Bool {
         let deadline = monotonicMilliseconds() + timeout
         while monotonicMilliseconds() < deadline, !sources.interruption.isRaised {
-            if sources.engine().isRunning { return true }
+            if enginesRun { return true }
             sources.interruption.sleep(milliseconds: 10)
         }
-        return sources.engine().isRunning
+        return enginesRun
     }
 
     // MARK: - Afterwards
@@ -170,14 +205,15 @@ extension CheckSession {
         where nodeStates[name] == .ready && applications[name]?.hasEnded == true {
             told.append("a command changed \(name): its application has ended")
         }
-        for node in faults.stopped.keys { resume(node) }
+        for target in faults.stopped.keys { resume(target) }
+        for number in faults.drained { try? sources.operateEngine(.undrain, number) }
         guard !sources.interruption.isRaised else { return told }
         for (name, picture) in pictures { told += putBackNetwork(name, picture) }
         for node in sources.plan.nodes { told += putBackApplication(node.name) }
-        if faults.engine || !sources.engine().isRunning, !waitForEngine(Self.patience) {
-            told.append("after the check no engine forwards")
+        if faults.engines || !enginesRun, !waitForEngines(Self.patience) {
+            told.append("after the check not every engine forwards")
         }
-        return told
+        return told + putBackInstances()
     }
 
     private func putBackNetwork(_ name: String, _ picture: NetworkPicture) -> [String] {

@@ -16,6 +16,10 @@ final class CheckSession {
     let nodeStates: [String: NodeRuntime.State]
     /// The applications that ran when the check began.
     let applications: [String: Pidfd]
+    /// How every instance stood when the check began, in the word that `status` has for it.
+    let standings: [String: String]
+    /// When the check began, in microseconds since 1970.
+    let began = wallClockMicroseconds()
 
     /// The nodes that the check's steps name, in their order: whose logs may explain a failure.
     var concerned: [String] = []
@@ -47,6 +51,7 @@ final class CheckSession {
         logLengths = lengths
         nodeStates = states
         self.applications = applications
+        standings = sources.standings
     }
 
     /// Does a step, or looks at what it expects.
@@ -75,6 +80,10 @@ final class CheckSession {
             return try capture(place)
         case .captured(let place, let filter, let frames, let bytes):
             return lookAtCapture(place, filter, frames, bytes)
+        case .instance(let name, let expectation):
+            return lookAtInstance(name, expectation)
+        case .event(let event, let since):
+            return lookForEvents(event, since)
         case .fault(let fault):
             return try cause(fault, timeout)
         }
@@ -163,7 +172,7 @@ final class CheckSession {
 }
 
 extension CountingStart {
-    fileprivate var told: String { self == .check ? " since the check began" : "" }
+    var told: String { self == .check ? " since the check began" : "" }
 }
 
 extension NodeRuntime {

@@ -141,8 +141,10 @@ extension ControlProcess {
     private func operate(
         _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
     ) throws(ApplianceError) {
-        guard let fleet else { throw .noEngineYet }
-        let answer: (Result<Void, ApplianceError>) -> Void = { result in
+        guard let operation = request.operation, operation == .replace || request.engine != nil else {
+            throw ApplianceError(.failed, "the request does not name what is to be done, or to which engine")
+        }
+        operate(operation, engine: request.engine) { result in
             var response = ControlResponse()
             switch result {
             case .success: response.done = true
@@ -150,14 +152,23 @@ extension ControlProcess {
             }
             reply(response)
         }
-        switch (request.operation, request.engine) {
-        case (.replace, let number): fleet.replace(engine: number, answer)
-        case (.drain, let number?): fleet.drain(engine: number, answer)
+    }
+
+    /// Does what an operator can do to an engine, by its number from 1; nil: to all, one by one, for `replace` alone.
+    func operate(
+        _ operation: EngineOperation, engine number: Int?, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
+        guard let fleet else { return done(.failure(.noEngineYet)) }
+        switch (operation, number) {
+        case (.replace, let number): fleet.replace(engine: number, done)
+        case (.drain, let number?): fleet.drain(engine: number, done)
         case (.undrain, let number?):
-            try fleet.undrain(engine: number)
-            answer(.success(()))
-        case (.drain, nil), (.undrain, nil), (nil, _):
-            throw ApplianceError(.failed, "the request does not name what is to be done, or to which engine")
+            do throws(ApplianceError) {
+                try fleet.undrain(engine: number)
+                done(.success(()))
+            } catch { done(.failure(error)) }
+        case (.drain, nil), (.undrain, nil):
+            done(.failure(ApplianceError(.failed, "engines are drained one by one", mend: "name its number")))
         }
     }
 
@@ -235,22 +246,20 @@ extension ApplianceError {
 }
 
 extension ForwardingTable {
-    /// This table with the counters of `before` for the entries that are in both, and fresh ones for the others; and
-    /// how many were in both. A counter that an entry of `before` had is given to no other.
+    /// This table with the counters of `before` for the entries that match the same there under the same name, wherever
+    /// they send it, and fresh ones for the others; and how many did. A counter that an entry of `before` had is given
+    /// to no other.
     func keepingCounters(of before: ForwardingTable) -> (table: ForwardingTable, kept: Int) {
         var known: [Entry: [Int]] = [:]
         var next = 0
-        for entry in before.entries {
-            var key = entry
-            key.counter = 0
-            known[key, default: []].append(entry.counter)
+        for entry in before.entries.reversed() {
+            known[entry.match, default: []].append(entry.counter)
             next = Swift.max(next, entry.counter + 1)
         }
         var table = self
         var kept = 0
         for index in table.entries.indices {
-            table.entries[index].counter = 0
-            if let counter = known[table.entries[index]]?.popLast() {
+            if let counter = known[table.entries[index].match]?.popLast() {
                 table.entries[index].counter = counter
                 kept += 1
             } else {
@@ -259,5 +268,17 @@ extension ForwardingTable {
             }
         }
         return (table, kept)
+    }
+}
+
+extension Entry {
+    /// What it matches and what it is called, without what becomes of the packets: an entry that sends to one instance
+    /// more goes on counting.
+    fileprivate var match: Entry {
+        var entry = self
+        entry.hops = []
+        entry.rewriteSource = nil
+        entry.counter = 0
+        return entry
     }
 }

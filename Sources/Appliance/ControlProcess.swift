@@ -368,16 +368,6 @@ public final class ControlProcess: @unchecked Sendable {
         } catch { _ = error }
     }
 
-    /// Takes what happens, from any thread.
-    func happened(_ event: ApplianceEvent) {
-        var event = event
-        if event.event == .tablePublished || event.event == .tableRefused, let why = publisher.reason {
-            event.reason = event.reason.map { "\($0): \(why)" } ?? why
-        }
-        events.append(event)
-        if event.engine != nil || event.generation != nil { logger.info("\(event.text)") }
-    }
-
     /// What goes on in a node; nothing is started yet.
     func runtime(_ node: NodePlan, folder: String, _ namespace: NetworkNamespace) -> NodeRuntime {
         let made = NodeRuntime(
@@ -392,6 +382,16 @@ public final class ControlProcess: @unchecked Sendable {
         }
         made.changed = { [unowned self] node in heed(node) }
         return made
+    }
+
+    /// Takes what happens, from any thread.
+    func happened(_ event: ApplianceEvent) {
+        var event = event
+        if event.event == .tablePublished || event.event == .tableRefused, let why = publisher.reason {
+            event.reason = event.reason.map { "\($0): \(why)" } ?? why
+        }
+        events.append(event)
+        if event.engine != nil || event.generation != nil { logger.info("\(event.text)") }
     }
 
     private func startEngine(_ path: String, _ built: BuiltTopology) throws(ApplianceError) {
@@ -453,28 +453,7 @@ public final class ControlProcess: @unchecked Sendable {
         try interruption.check()
     }
 
-    // MARK: - Checks
-
-    private func prove() throws(ApplianceError) -> Bool {
-        let runner = CheckRunner(
-            sources: CheckSources(
-                plan: plan, directory: directory, interruption: interruption,
-                node: { [unowned self] name throws(ApplianceError) in try node(name) },
-                counters: { [unowned self] in
-                    (try? loop.sync { self.fleet?.picture(self.table) }) ?? nil ?? CounterPicture()
-                },
-                engine: { [unowned self] in
-                    (try? loop.sync { (self.fleet?.status.first?.pid, self.fleet?.isForwarding == true) }) ?? (nil, false)
-                }))
-        var passed = true
-        for check in plan.checks {
-            progress(.step("checking: \(check.name)"))
-            let report = try runner.run(check)
-            passed = passed && report.passed
-            progress(.check(report))
-        }
-        return passed
-    }
+    // MARK: - Nodes
 
     /// The node of that name.
     func node(_ name: String) throws(ApplianceError) -> NodeRuntime {

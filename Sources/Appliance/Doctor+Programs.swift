@@ -85,7 +85,9 @@ extension Doctor {
                 switch step.action {
                 case .command(let command, _), .start(_, let command):
                     commands.append(("the check '\(check.name)' (line \(step.line))", command.command))
-                case .finish, .log, .entry, .interface, .drops, .packet, .wait, .capture, .captured, .fault: break
+                case .finish, .log, .entry, .interface, .drops, .packet, .wait, .capture, .captured, .instance, .event,
+                    .fault:
+                    break
                 }
             }
         }

@@ -49,7 +49,11 @@ public struct StepPlan: Sendable, Hashable {
         case capture(CapturePlace)
         /// What a capture holds.
         case captured(CapturePlace, FrameFilter, frames: NumberExpectation?, bytes: NumberExpectation?)
-        /// Something breaks, or is mended again.
+        /// How an instance of an application stands in the table, and why.
+        case instance(String, InstanceExpectation)
+        /// How often something happened.
+        case event(EventExpectation, CountingStart)
+        /// Something breaks, is mended again, or is done as an operator does it.
         case fault(FaultPlan)
     }
     /// The line of the file.
@@ -225,44 +229,5 @@ public struct FrameFilter: Sendable, Hashable {
         self.destination = destination
         self.contains = contains
         self.direction = direction
-    }
-}
-
-/// Something that breaks, or is mended again.
-public struct FaultPlan: Sendable, Hashable {
-    /// What happens; the raw value is the file's key.
-    public enum Kind: String, Sendable, Hashable, CaseIterable {
-        /// Everything that runs in the node is killed; its `restart` says what follows.
-        case kill
-        /// Everything that runs in the node stands still.
-        case stop
-        /// What stands still goes on.
-        case `continue`
-        /// What runs in the node is killed, and its application started again until it is ready.
-        case restart
-        /// The node's device goes down.
-        case linkDown = "link-down"
-        /// The node's device comes up again, with its addresses and routes.
-        case linkUp = "link-up"
-    }
-    /// To whom it happens.
-    public enum Target: Sendable, Hashable {
-        /// The packeting engine.
-        case engine
-        /// A node, by its name.
-        case node(String)
-    }
-    /// What happens.
-    public var kind: Kind
-    /// To whom it happens.
-    public var target: Target
-    /// The index of the interface whose device it is, for `linkDown` and `linkUp`.
-    public var interface: Int?
-
-    /// Memberwise.
-    public init(kind: Kind, target: Target, interface: Int? = nil) {
-        self.kind = kind
-        self.target = target
-        self.interface = interface
     }
 }

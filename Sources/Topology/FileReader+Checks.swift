@@ -153,14 +153,17 @@ extension FileReader {
             let bytes = number(fields["bytes"], "`bytes`")
             if frames == nil, bytes == nil { expectsNothing(fields, "the capture", "frames: \">= 1\"") }
             return .captured(place(subject, fields), frameFilter(fields["where"]), frames: frames, bytes: bytes)
+        case "instance": return instance(subject, fields)
+        case "event": return event(subject, fields)
         default:
-            return FaultPlan.Kind(rawValue: kind).map { .fault($0, place(subject, fields)) }
+            let duration = nodes.duration(fields["for"], "`for`")?.value
+            return FaultPlan.Kind(rawValue: kind).map { .fault($0, place(subject, fields), duration: duration) }
         }
     }
 
-    private func expectsNothing(_ fields: Fields, _ what: String, _ key: String) {
+    func expectsNothing(_ fields: Fields, _ what: String, _ key: String) {
         guard !hasStrayKeys(fields, Grammar.check, Grammar.step),
-            ["expect", "packets", "bytes", "frames"].allSatisfy({ fields[$0] == nil })
+            ["expect", "packets", "bytes", "frames", "is"].allSatisfy({ fields[$0] == nil })
         else { return }
         diagnostics.error(fields.position, "the check expects nothing of \(what)", mend: "add `\(key)`")
     }
@@ -194,7 +197,7 @@ extension FileReader {
         return file.value
     }
 
-    private func since(_ fields: Fields) -> CountingStart {
+    func since(_ fields: Fields) -> CountingStart {
         let since: Located<CountingStart>? = nodes.choice(fields["since"], "`since`")
         return since?.value ?? .start
     }

@@ -25,7 +25,7 @@ extension FileReader {
                     "remove it, or write `redundancy: balance`")
             }
             refuse(
-                application.minimum?.position, "every instance of \(name) gets every packet, how many there are",
+                application.minimum?.position, "every instance of \(name) gets every packet, however many there are",
                 "remove `minimum`, or write `redundancy: balance`")
         }
         if let active = application.active {

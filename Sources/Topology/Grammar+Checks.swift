@@ -2,7 +2,7 @@ extension Grammar {
     /// One check: exactly one of the kinds, and the keys that go with it.
     static let check = MappingGrammar(
         "check", "One thing to prove: a command in a node, a log, counters, the way of a packet, or steps in order.",
-        kinds: ["on", "log", "entry", "interface", "drops", "packet", "steps"],
+        kinds: ["on", "log", "entry", "interface", "drops", "instance", "event", "packet", "steps"],
         [
             KeyGrammar("name", .text, "What it proves.", required: true),
             KeyGrammar(
@@ -14,9 +14,9 @@ extension Grammar {
     static let step = MappingGrammar(
         "step", "One step of a check: something done, something broken, or something looked at.",
         kinds: [
-            "on", "log", "entry", "interface", "drops", "packet", "wait", "start", "finish", "capture", "captured",
-            "kill",
-            "stop", "continue", "restart", "link-down", "link-up",
+            "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "wait", "start", "finish", "capture",
+            "captured", "kill", "stop", "continue", "restart", "link-down", "link-up", "drain", "undrain", "take-out",
+            "put-back", "replace",
         ],
         looks + [
             KeyGrammar("wait", .duration, "Nothing is done for so long."),
@@ -25,12 +25,18 @@ extension Grammar {
             KeyGrammar("capture", .name, "The node whose device is captured on, from now until the check ends."),
             KeyGrammar("captured", .name, "The node whose capture is looked at."),
             KeyGrammar("where", .mapping(frameFilter), "Which of the captured frames count.", beside: ["captured"]),
-            KeyGrammar("kill", .name, "The node in which everything is killed, or `engine`."),
-            KeyGrammar("stop", .name, "The node in which everything stands still, or `engine`."),
-            KeyGrammar("continue", .name, "The node in which everything goes on, or `engine`."),
-            KeyGrammar("restart", .name, "The node whose application is started again until it is ready, or `engine`."),
+            KeyGrammar("kill", .name, "The node in which everything is killed, or `engine`, or `engine 2`."),
+            KeyGrammar("stop", .name, "The node in which everything stands still, or an engine."),
+            KeyGrammar("continue", .name, "The node in which everything goes on, or an engine."),
+            KeyGrammar("restart", .name, "The node whose application is started again until it is ready, or an engine."),
             KeyGrammar("link-down", .name, "The node whose device goes down."),
             KeyGrammar("link-up", .name, "The node whose device comes up again."),
+            KeyGrammar("drain", .name, "The instance that gets no new connections, or the engine that gets no frames."),
+            KeyGrammar("for", .duration, "How long the instance drains before it gets nothing.", beside: ["drain"]),
+            KeyGrammar("undrain", .name, "The instance, or the engine, that takes its share again."),
+            KeyGrammar("take-out", .name, "The instance that gets nothing any more."),
+            KeyGrammar("put-back", .name, "The instance that was taken out, and gets its share again."),
+            KeyGrammar("replace", .name, "The engine whose place another one takes: `engine`, or `engine 2`."),
         ])
 
     private static let looks =
@@ -49,6 +55,24 @@ extension Grammar {
                 "The interface whose counters are looked at; or the one that the node's device is on.",
                 beside: ["capture", "captured", "link-down", "link-up"]),
             KeyGrammar("drops", .choice(DropReasonNames.known), "The reason whose drops are counted."),
+            KeyGrammar(
+                "instance", .name, "The instance that is looked at; or that an event must be about.", beside: ["event"]),
+            KeyGrammar(
+                "is", .choice(InstanceExpectation.Standing.allCases.map(\.rawValue)),
+                "How it stands, as `tapline status` tells it; `up`: active or standby.",
+                required: true, beside: ["instance"]),
+            KeyGrammar(
+                "reason", .oneOrMany(.text), "Texts that must all occur in the reason, as listings tell it.",
+                beside: ["instance", "event"]),
+            KeyGrammar(
+                "event", .choice(EventKind.general.map(\.rawValue)),
+                "What must have happened, as `tapline events` lists it."),
+            KeyGrammar("application", .name, "The application that the event must be about.", beside: ["event"]),
+            KeyGrammar("check", .text, "The health check that the event must be about.", beside: ["event"]),
+            KeyGrammar(
+                "engine", .integer(1...16), "The number of the engine that the event must be about.",
+                beside: ["event"]),
+            KeyGrammar("times", .comparison, "How often it must have happened; \">= 1\" by default.", beside: ["event"]),
             KeyGrammar("packet", .mapping(packet), "A packet that is sent, to see whom it reaches."),
             KeyGrammar(
                 "reaches", .oneOrMany(.oneOrMany(.name)),
@@ -76,13 +100,13 @@ extension Grammar {
             KeyGrammar(
                 "since", .choice(CountingStart.allCases.map(\.rawValue)),
                 "`start`: what has been counted or logged since the topology came up; `check`: since the check began.",
-                beside: ["log", "entry", "interface", "drops"]),
+                beside: ["log", "entry", "interface", "drops", "event"]),
             KeyGrammar(
                 "within", .duration, "It is tried until it holds, or this time is over.",
-                beside: ["on", "log", "entry", "interface", "drops", "packet", "captured"]),
+                beside: ["on", "log", "entry", "interface", "drops", "instance", "event", "packet", "captured"]),
             KeyGrammar(
                 "timeout", .duration, "How long one try may take; 30s by default, of packets 2s.",
-                beside: ["on", "packet", "finish", "kill", "stop", "continue", "restart", "link-down", "link-up"]),
+                beside: ["on", "packet", "finish"] + FaultPlan.Kind.allCases.map(\.rawValue)),
         ]
 
     /// A packet that a check sends.

@@ -2,9 +2,6 @@ import Forwarding
 import Wire
 
 extension PlanBuilder {
-    /// What faults call the packeting engine.
-    private static let engineName = "engine"
-
     /// Finds what the steps of the checks name, and plans them.
     func resolveChecks() {
         let entryNames = Array(Set(entries.map(\.name))).sorted()
@@ -55,7 +52,9 @@ extension PlanBuilder {
         case .captured(let place, let filter, let frames, let bytes):
             guard let place = self.place(place) else { return nil }
             return .captured(place, self.filter(filter), frames: frames, bytes: bytes)
-        case .fault(let kind, let place): return fault(kind, place).map { .fault($0) }
+        case .instance(let name, let expectation): return instance(name).map { .instance($0, expectation) }
+        case .event(let event, let since): return self.event(event).map { .event($0, since) }
+        case .fault(let kind, let place, let duration): return fault(kind, place, duration).map { .fault($0) }
         }
     }
 
@@ -66,7 +65,7 @@ extension PlanBuilder {
     }
 
     /// A node's device: on the interface that is named, or the only one.
-    private func place(_ raw: RawPlace) -> CapturePlace? {
+    func place(_ raw: RawPlace) -> CapturePlace? {
         guard let node = single(raw.node) else { return nil }
         let name = file.nodes[node].name.value
         let own = legs[node].map(\.interface)
@@ -111,33 +110,6 @@ extension PlanBuilder {
         return FrameFilter(
             port: raw.port, source: prefixes(raw.source), destination: prefixes(raw.destination),
             contains: raw.contains, direction: raw.direction)
-    }
-
-    // MARK: - Faults
-
-    private func fault(_ kind: FaultPlan.Kind, _ place: RawPlace) -> FaultPlan? {
-        let name = place.node
-        let isLink = kind == .linkDown || kind == .linkUp
-        if name.value == Self.engineName, nodeIndex[name.value] == nil {
-            guard !isLink else {
-                diagnostics.error(
-                    name.position, "the engine has no device of its own", mend: "name a node, whose device it is")
-                return nil
-            }
-            return FaultPlan(kind: kind, target: .engine)
-        }
-        if isLink {
-            return self.place(place).map { FaultPlan(kind: kind, target: .node($0.node), interface: $0.interface) }
-        }
-        guard let index = single(name) else { return nil }
-        guard file.nodes[index].process.run != nil else {
-            let interfaces = legs[index].map { file.interfaces[$0.interface].name.value }
-            diagnostics.error(
-                name.position, "nothing runs in \(quoted(name.value)): the kernel does its job",
-                mend: "take its device down: { link-down: \(name.value), interface: \(interfaces.first ?? "…") }")
-            return nil
-        }
-        return FaultPlan(kind: kind, target: .node(file.nodes[index].name.value))
     }
 
     // MARK: - Packets

@@ -138,8 +138,8 @@ final class PlanBuilder {
         if let kept { keepCounters(kept) }
         findTies()
         findShadows()
-        resolveChecks()
         resolveHealth()
+        resolveChecks()
     }
 
     private func resolveInterfaces() {

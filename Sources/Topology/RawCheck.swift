@@ -22,7 +22,9 @@ struct RawStep: Sendable {
         case wait(Int)
         case capture(RawPlace)
         case captured(RawPlace, RawFrameFilter, frames: NumberExpectation?, bytes: NumberExpectation?)
-        case fault(FaultPlan.Kind, RawPlace)
+        case instance(name: Located<String>, InstanceExpectation)
+        case event(RawEvent, CountingStart)
+        case fault(FaultPlan.Kind, RawPlace, duration: Int?)
     }
     var position: SourcePosition
     var told: String
@@ -42,6 +44,17 @@ struct RawCommand: Sendable {
 struct RawPlace: Sendable {
     var node: Located<String>
     var interface: Located<String>?
+}
+
+/// An event as the file has it.
+struct RawEvent: Sendable {
+    var kind: EventKind
+    var application: Located<String>?
+    var instance: Located<String>?
+    var check: Located<String>?
+    var engine: Int?
+    var reason: [String]
+    var times: NumberExpectation
 }
 
 /// Which frames of a capture count, as the file has it.

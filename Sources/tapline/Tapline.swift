@@ -29,8 +29,8 @@ struct Tapline: ParsableCommand {
         subcommands: [
             Run.self, Test.self, Up.self, Down.self, Status.self, Exec.self, Logs.self, Tables.self, Validate.self,
             Graph.self, Schema.self, Apply.self, Add.self, Remove.self, Reload.self, Events.self, Drain.self,
-            Undrain.self, TakeOut.self, PutBack.self, Weight.self, Balance.self, EngineCommand.self, DoctorCommand.self,
-            PruneCommand.self, Manual.self,
+            Undrain.self, TakeOut.self, PutBack.self, Weight.self, Balance.self, EngineCommand.self,
+            DoctorCommand.self, PruneCommand.self, Manual.self,
         ])
 
     /// As the argument parser has it, but for a first word that is no command: that gets a sentence of its own.

@@ -59,8 +59,12 @@ private let crowded: String = {
         .replacing("services:\n", with: servers + "services:\n" + services)
 }()
 
+/// Two firewalls, and more servers than a box has room for.
+private let shared = redundant.replacing(
+    "attach: servers }", with: "attach: servers, instances: 12, redundancy: balance }")
+
 @Suite struct GraphTests {
-    @Test(arguments: [picture, crowded])
+    @Test(arguments: [picture, crowded, shared])
     func labelsOfAnSVGDoNotMeet(_ text: String) throws {
         let elements = try Elements.of(diagram(text).text(.svg))
         let width = elements[0].number("width")
@@ -103,6 +107,17 @@ private let crowded: String = {
         #expect(elements.contains { $0.name == "text" && $0.text == "shop: response" })
     }
 
+    @Test func instancesThatShareTheWorkAreOneBox() throws {
+        let mermaid = try diagram(shared.replacing("instances: [fw-a", with: "when-down: bypass, instances: [fw-a"))
+            .text(.mermaid)
+        let boxes = mermaid.split(separator: "\n").filter { $0.hasPrefix("    n") && $0.contains("[") }
+        #expect(boxes.count == 5)
+        #expect(mermaid.contains("fw<br>firewall, inline, active-standby: fw-a, fw-b"))
+        #expect(mermaid.contains("web<br>web-server, terminal, balance: web-1, web-2, web-3 and 9 more"))
+        // What is drawn is the way while nothing is down.
+        #expect(mermaid.split(separator: "\n").filter { $0.contains("shop request\"") }.count == 3)
+    }
+
     @Test func hostileTextsStayText() throws {
         let crowd = try diagram(crowded)
         let svg = try Elements.of(crowd.text(.svg))
@@ -113,7 +128,7 @@ private let crowded: String = {
     }
 
     /// Each line of a flowchart is one of the few kinds that the grammar has, and speaks of nodes that were declared.
-    @Test(arguments: [picture, crowded])
+    @Test(arguments: [picture, crowded, shared])
     func mermaidKeepsToItsGrammar(_ text: String) throws {
         var lines = try diagram(text).text(.mermaid).split(separator: "\n").map(String.init)[...]
         #expect(Array(lines.prefix(4)) == ["---", "title: picture", "---", "flowchart LR"])
@@ -138,7 +153,7 @@ private let crowded: String = {
     }
 
     /// Statements, balanced brackets, and strings that end.
-    @Test(arguments: [picture, crowded])
+    @Test(arguments: [picture, crowded, shared])
     func dotKeepsToItsGrammar(_ text: String) throws {
         let dot = try diagram(text).text(.dot)
         let bare = dot.replacing(#/"(?:[^"\\]|\\.)*"/#, with: "S")

@@ -80,17 +80,39 @@ struct SeededGenerator: RandomNumberGenerator {
         #expect(plan.interfaces.map(\.mtu) == [1400, 1400])
     }
 
-    @Test func changedTextsNeverCrash() {
+    /// The picture with every key that redundancy has.
+    private static let redundancy =
+        picture.replacing(
+            "attach: { in: inspection, out: inspected } }",
+            with: """
+                attach: { in: inspection, out: inspected }, when-down: bypass, minimum: 1,
+                    instances: { fw-a: { priority: 200, address: { in: 198.18.2.9 } }, fw-b: { setup: x, weight: 2 } },
+                    health: [{ heartbeat: { size: 90 }, interval: 10ms, rise: 1 }, { negative-heartbeat: true }, { echo: true }],
+                    damping: { suppress: 2000, reuse: 900, half-life: 4s }, drain: 5s, hash: addresses, seed: 7, active: 1 }
+                """
+        ).replacing(
+            "attach: servers }",
+            with: """
+                attach: servers, instances: 3, redundancy: balance, answer: reset, scale: { processor: 80%, most: 4 },
+                    health: { http: 80, path: /, status: 200, body: x, timeout: 1s, fall: 2 } }
+                """
+        ).replacing("passive: true,", with: "passive: true, instances: [a, b],")
+        + "engines: { count: 2, share: direction }\n"
+
+    @Test(arguments: [picture, redundancy])
+    func changedTextsNeverCrash(_ written: String) {
+        #expect(problems(written).isEmpty)
+
         let seed = UInt64.random(in: 0 ... .max)
         print("HostileTextTests seed: \(seed)")
         var generator = SeededGenerator(state: seed)
         let base = Array(
-            (picture + "checks:\n  - { name: x, on: alice, run: a, expect: { matches: 'a' } }\n").unicodeScalars)
+            (written + "checks:\n  - { name: x, on: alice, run: a, expect: { matches: 'a' } }\n").unicodeScalars)
         let pieces = [
             "{", "}", "[", "]", ":", ": ", ",", "\n", "  ", "\"", "&a ", "*a", "<<: ", "~", "-", "- ", "/", "0",
-            "99999999999999999999", "é", "\t", "any", "web", "fw",
+            "99999999999999999999", "é", "\t", "any", "web", "fw", "fw-a", "web-2", "instances", "%",
         ]
-        for _ in 0..<1500 {
+        for _ in 0..<800 {
             var text = base
             for _ in 0..<Int.random(in: 1...6, using: &generator) {
                 let place = Int.random(in: 0..<text.count, using: &generator)

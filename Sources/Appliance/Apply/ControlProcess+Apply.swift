@@ -18,7 +18,7 @@ extension ControlProcess {
             guard !isTrial else { return report }
             try changeState { $0.file = path }
             try? loop.sync { self.file = path }
-            events.append(ApplianceEvent(.fileApplied, reason: path))
+            happened(ApplianceEvent(.fileApplied, reason: path))
             return report
         }
     }
@@ -61,7 +61,8 @@ extension ControlProcess {
         if !change.difference.refusals.isEmpty {
             let refusals = change.difference.refusals
             throw ApplianceError(
-                .file, "more differs than can be changed while '\(name)' is up: "
+                .file,
+                "more differs than can be changed while '\(name)' is up: "
                     + refusals.map(\.what).joined(separator: "; "),
                 mend: refusals[0].mend)
         }
@@ -87,7 +88,7 @@ extension ControlProcess {
     private func tellEvents(of difference: PlanDifference, _ before: AppliancePlan, _ after: AppliancePlan) {
         func tell(_ kind: ApplianceEvent.Kind, _ node: String, _ plan: AppliancePlan, _ reason: String) {
             let owner = plan.applications.first { $0.instances.contains { $0.node == node } }?.name
-            events.append(ApplianceEvent(kind, application: owner, instance: node, reason: reason))
+            happened(ApplianceEvent(kind, application: owner, instance: node, reason: reason))
         }
         for action in difference.actions {
             switch action {
@@ -120,9 +121,7 @@ extension ControlProcess {
     func publishAndWait(_ fresh: AppliancePlan, _ interruption: Interruption) throws(ApplianceError) -> Int {
         let kept = Box(0)
         try waiting(interruption) { [self] done in
-            guard fleet != nil, let applications else {
-                return done(.failure(.noEngineYet))
-            }
+            guard fleet != nil, let applications else { return done(.failure(.noEngineYet)) }
             publisher.change(groupsOnly: false, cause: "the file was applied") { [self] table in
                 var (numbered, count) = fresh.table.keepingCounters(of: table)
                 numbered.groups = applications.groups(of: fresh, health: health)
@@ -184,7 +183,9 @@ extension ControlProcess {
                     .file, "more than the table differs: \(beside.joined(separator: "; "))",
                     mend: "'tapline apply \(name)' changes all of it")
             }
-            let report = try change(current, to: fresh, isTrial: false, drain: 0, interruption) { _ in }
+            var report = try change(current, to: fresh, isTrial: false, drain: 0, interruption) { _ in }
+            // Who asks for it gets it, also where it is the same: engines that were in doubt are not afterwards.
+            if report.changes.isEmpty { report.kept = try publishAndWait(fresh, interruption) }
             var response = ControlResponse()
             response.reload = ReloadReport(entries: report.entries, kept: report.kept)
             return response
@@ -195,15 +196,16 @@ extension ControlProcess {
 extension PlanDifference {
     /// What is neither the table nor the checks, in words.
     fileprivate func beside(_ plan: AppliancePlan) -> [String] {
-        refusals.map(\.what) + actions.compactMap { action in
-            switch action {
-            case .publish, .checks: nil
-            case .bridge(let index), .reshape(let index, _): "interface \(plan.interfaces[index].name)"
-            case .add(let node): "node \(node) is new"
-            case .remove(let node): "node \(node) is gone"
-            case .rebuild(let node, _), .restart(let node, _), .alter(let node, _): "node \(node)"
-            case .application(let name, _): "application \(name)"
+        refusals.map(\.what)
+            + actions.compactMap { action in
+                switch action {
+                case .publish, .checks: nil
+                case .bridge(let index), .reshape(let index, _): "interface \(plan.interfaces[index].name)"
+                case .add(let node): "node \(node) is new"
+                case .remove(let node): "node \(node) is gone"
+                case .rebuild(let node, _), .restart(let node, _), .alter(let node, _): "node \(node)"
+                case .application(let name, _): "application \(name)"
+                }
             }
-        }
     }
 }

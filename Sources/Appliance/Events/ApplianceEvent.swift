@@ -1,39 +1,9 @@
+import Topology
+
 /// Something that happened in a topology: a line of `tapline events`.
 public struct ApplianceEvent: Codable, Sendable, Hashable {
     /// What it is.
-    public enum Kind: String, Codable, Sendable, Hashable, CaseIterable {
-        case checkFailed = "check-failed"
-        case checkPassed = "check-passed"
-        case instanceDown = "instance-down"
-        case instanceUp = "instance-up"
-        /// It flaps, and is kept out until it has been calm.
-        case instanceSuppressed = "instance-suppressed"
-        case instanceDraining = "instance-draining"
-        case instanceDrained = "instance-drained"
-        case instanceUndrained = "instance-undrained"
-        case instanceTakenOut = "instance-taken-out"
-        case instancePutBack = "instance-put-back"
-        case instanceWeighed = "instance-weighed"
-        case instanceAdded = "instance-added"
-        case instanceRemoved = "instance-removed"
-        case applicationDown = "application-down"
-        case applicationUp = "application-up"
-        case flowsMoved = "flows-moved"
-        case tablePublished = "table-published"
-        case tableRefused = "table-refused"
-        case engineStarted = "engine-started"
-        case engineStopped = "engine-stopped"
-        case engineEnded = "engine-ended"
-        case engineReplaced = "engine-replaced"
-        case engineDraining = "engine-draining"
-        case engineUndrained = "engine-undrained"
-        /// The queues of one engine are read by others.
-        case queuesMoved = "queues-moved"
-        case fileApplied = "file-applied"
-        /// Told to one listener alone: so many events went by that it did not read in time.
-        case eventsLost = "events-lost"
-        case scaled
-    }
+    public typealias Kind = EventKind
 
     /// Microseconds since 1970.
     public var time: Int

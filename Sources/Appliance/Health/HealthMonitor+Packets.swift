@@ -9,6 +9,8 @@ extension HealthMonitor {
     /// Between two announcements of the engine's addresses, in microseconds: less than a kernel takes to doubt a
     /// neighbour (half of its 30 s).
     private static let announcementPause = 10_000_000
+    /// Between two where probes fail.
+    private static let shortestPause = 20_000
 
     /// The packet of a check that has one.
     func shape(of plan: HealthCheckPlan, _ instance: WatchedInstance) -> ProbeShape? {
@@ -152,20 +154,30 @@ extension HealthMonitor {
 
     /// When an instance is to be told again where the engine is; nil where no probe needs it.
     func nextAnnouncement(to instance: WatchedInstance) -> Int? {
-        guard instance.checks.contains(where: { $0.shape != nil }), !instance.isTransparent,
+        guard instance.checks.contains(where: { $0.shape != nil && $0.state.isLooking }), !instance.isTransparent,
             instance.legs.contains(where: { $0.device != nil })
         else { return nil }
-        return instance.announced + Self.announcementPause
+        // At once where it has just become one to be looked at.
+        return instance.isIntroduced ? instance.announced + Self.announcementPause : instance.announced
     }
 
     func announceIfDue(to instance: WatchedInstance, at now: Int) {
-        if let next = nextAnnouncement(to: instance), next <= now { announce(to: instance, at: now) }
+        guard let next = nextAnnouncement(to: instance), next <= now else { return }
+        announce(to: instance, at: now, asking: !instance.isIntroduced)
+        instance.isIntroduced = true
     }
 
-    /// Answers what the node asked its neighbour the engine, or would ask: where it is. Its probes must find their way
-    /// also while no engine runs. It is what the engine says itself, and nobody answers it.
-    func announce(to instance: WatchedInstance, at now: Int) {
-        guard nextAnnouncement(to: instance) != nil else { return }
+    /// The same at once, where a probe failed: it may have been for want of it.
+    func announceAgain(to instance: WatchedInstance, at now: Int) {
+        guard nextAnnouncement(to: instance) != nil, now - instance.announced > Self.shortestPause else { return }
+        announce(to: instance, at: now, asking: false)
+    }
+
+    /// Tells the node where its neighbour the engine is: its probes must find their way also while no engine runs, which
+    /// could tell. It is told what the engine says itself, and no answer is asked for.
+    ///
+    /// - Parameter asking: As the engine itself when it looks for the node: so a node learns what it had not asked for yet.
+    private func announce(to instance: WatchedInstance, at now: Int, asking: Bool) {
         instance.announced = now
         for (leg, planned) in zip(instance.legs, instance.node.legs) {
             guard let device = leg.device else { continue }
@@ -175,6 +187,7 @@ extension HealthMonitor {
                     leg.addresses.first { $0.prefix.contains(address) }?.address
                     ?? (address.family == .ipv6 ? Self.linkLocal(leg.mac) : nil)
                 guard let own else { continue }
+                if asking { ask(leg, device, own, as: address, mac) }
                 packets?.queue(on: device) { frame in
                     switch address.family {
                     case .ipv4:
@@ -186,6 +199,22 @@ extension HealthMonitor {
                         ).write(into: &frame)
                     }
                 }
+            }
+        }
+    }
+
+    private func ask(_ leg: WatchedLeg, _ device: Int32, _ own: IPAddress, as address: IPAddress, _ mac: MACAddress) {
+        packets?.queue(on: device) { frame in
+            switch address.family {
+            case .ipv4:
+                var request = ARPFields(requestFor: own, from: mac, address)
+                request.destinationMAC = leg.mac
+                return request.write(into: &frame)
+            case .ipv6:
+                var request = NeighbourMessage(solicitationFor: own, from: mac, address)
+                request.destinationMAC = leg.mac
+                request.destination = own
+                return request.write(into: &frame)
             }
         }
     }

@@ -172,9 +172,9 @@ extension HealthMonitor {
         case .doubted:
             guard let failure else { break }
             note(.checkFailed, check, "\(failure) (once: it counts as failed after \(check.plan.fall) in a row)")
-            announce(to: check.instance, at: now)
         case .none: break
         }
+        if failure != nil, check.shape != nil { announceAgain(to: check.instance, at: now) }
     }
 
     // MARK: - Instances
@@ -194,7 +194,7 @@ extension HealthMonitor {
                 engine: isTransparent ? [] : Array(Set(hops)))
         }
         let condition = InstanceCondition(
-            process: node.process.run == nil ? .unwatched : .starting, legs: legs.count,
+            process: node.process.run == nil && node.process.setup.isEmpty ? .unwatched : .starting, legs: legs.count,
             checks: application.health.enumerated().map { timing($1, slots.count + $0) },
             damping: application.damping.map {
                 Damping(suppress: $0.suppress, reuse: $0.reuse, halfLife: $0.halfLife * 1_000)

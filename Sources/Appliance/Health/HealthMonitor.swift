@@ -21,7 +21,8 @@ final class HealthMonitor: @unchecked Sendable {
     /// kept out although it would be.
     var changed: ((_ node: String, _ health: InstanceHealth) -> Void)?
 
-    let plan: AppliancePlan
+    /// Guarded by the lock.
+    private(set) var plan: AppliancePlan
     let loop: EventLoop
     let token: UInt64
     let entrance: Entrance
@@ -114,6 +115,9 @@ final class HealthMonitor: @unchecked Sendable {
         lock.deallocate()
     }
 
+    /// What the thread is called, at most 15 octets.
+    static let threadName = "tapline-health"
+
     static let wakeKey: UInt64 = 0
     static let linkKey: UInt64 = 1
     static let packetKey: UInt64 = 2
@@ -149,6 +153,7 @@ final class HealthMonitor: @unchecked Sendable {
         }
         guard isFirst else { return }
         try startThread { [self] in
+            pthread_setname_np(pthread_self(), Self.threadName)
             // Without the right to it, it takes its turn as others do.
             _ = clinux_raise_own_thread(-10)
             run()
@@ -196,6 +201,9 @@ final class HealthMonitor: @unchecked Sendable {
         }
     }
 
+    /// Knows the interfaces and nodes of another plan from here on; whose instances are looked after stays.
+    func take(_ plan: AppliancePlan) { guarded { self.plan = plan } }
+
     /// Looks after an instance no longer.
     func remove(node: String) {
         act {
@@ -223,6 +231,15 @@ final class HealthMonitor: @unchecked Sendable {
 
     /// It is ready.
     func processReady(_ node: String) { act(on: node) { $0.condition.processReady(at: $1) } }
+
+    /// True where nothing speaks against an instance but that one of its checks has neither passed nor failed yet.
+    func isUndecided(_ node: String) -> Bool {
+        guarded {
+            guard let cause = instances[node]?.condition.cause else { return false }
+            if case .undecided = cause { return true }
+            return false
+        }
+    }
 
     /// The health of every instance, by its node.
     func picture() -> [String: InstanceHealth] { guarded { instances.mapValues(\.health) } }
@@ -288,6 +305,11 @@ final class HealthMonitor: @unchecked Sendable {
             instance.isTouched = false
             guard instances[instance.node.name] === instance else { continue }
             _ = instance.condition.settle(at: now)
+            if instance.checks.first?.state.isLooking == false {
+                // What has been away, or was started anew, may have forgotten its neighbours.
+                instance.isIntroduced = false
+                instance.announced = 0
+            }
             for check in instance.checks { touch(check) }
             enqueue(instance)
             let told = (instance.condition.isHealthy, instance.condition.isSuppressed)

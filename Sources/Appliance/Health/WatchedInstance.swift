@@ -107,6 +107,8 @@ final class WatchedInstance {
     var since = HealthClock.wall
     /// When the engine's addresses were announced to it last.
     var announced = 0
+    /// False where it may not have heard of them.
+    var isIntroduced = false
 
     init(_ application: ApplicationPlan, node: NodePlan, slot: Int, legs: [WatchedLeg], condition: InstanceCondition) {
         self.application = application.name

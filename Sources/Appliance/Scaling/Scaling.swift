@@ -1,7 +1,8 @@
 import LinuxNetwork
 import Topology
 
-/// Looks once a second at what the instances of applications do whose file asks for that, and adds and removes instances.
+/// Looks once a second at what the instances of applications do whose file asks for that, and adds and removes
+/// instances.
 ///
 /// In a thread of its own, which ends with the topology.
 final class Scaling: @unchecked Sendable {
@@ -87,13 +88,13 @@ final class Scaling: @unchecked Sendable {
             guard error.mend != ChangeGate.mend, !control.interruption.isRaised else { return }
             pauses[application.name] = monotonicMilliseconds() + Self.pause
             control.logger.warning("scaling \(application.name): \(error)")
-            control.events.append(
+            control.happened(
                 ApplianceEvent(.scaled, application: application.name, reason: "nothing was changed: \(error)"))
         }
     }
 
     private func tell(_ application: String, _ instance: String, _ reason: String) {
         control.logger.info("scaling \(application): \(reason)")
-        control.events.append(ApplianceEvent(.scaled, application: application, instance: instance, reason: reason))
+        control.happened(ApplianceEvent(.scaled, application: application, instance: instance, reason: reason))
     }
 }

@@ -1,0 +1,62 @@
+import Synchronization
+import Topology
+
+/// What checks look at, and what they do.
+extension ControlProcess {
+    /// Runs the checks of the file, one after another, in the calling thread, which is not the loop's.
+    ///
+    /// - Returns: True where all of them hold.
+    func prove() throws(ApplianceError) -> Bool {
+        let runner = CheckRunner(
+            sources: CheckSources(
+                plan: plan, directory: directory, interruption: interruption,
+                node: { [unowned self] name throws(ApplianceError) in try node(name) },
+                counters: { [unowned self] in
+                    (try? loop.sync { self.fleet?.picture(self.table) }) ?? nil ?? CounterPicture()
+                },
+                engines: { [unowned self] in
+                    (try? loop.sync { self.fleet?.status.map { ($0.pid, $0.state == .running) } }) ?? nil ?? []
+                },
+                operate: { [unowned self] operation, node throws(ApplianceError) in
+                    try done(on: loop, "cannot operate \(node)") { done in
+                        guard let applications = self.applications else { return done(.failure(.noEngineYet)) }
+                        applications.perform(operation, on: node) { done($0.map { _ in }) }
+                    }
+                },
+                operateEngine: { [unowned self] operation, number throws(ApplianceError) in
+                    try done(on: loop, "cannot operate engine \(number)") { self.operate(operation, engine: number, $0) }
+                },
+                applications: { [unowned self] in
+                    guard let (states, health) = try? loop.sync({ (self.applications?.states, self.health) }) else {
+                        return []
+                    }
+                    return states?.report(at: .now, health: health) ?? []
+                }, events: events))
+        var passed = true
+        for check in plan.checks {
+            progress(.step("checking: \(check.name)"))
+            let report = try runner.run(check)
+            passed = passed && report.passed
+            progress(.check(report))
+        }
+        return passed
+    }
+}
+
+/// Begins something on the loop's thread, and waits until it is done.
+private func done(
+    on loop: EventLoop, _ what: String, _ begin: @escaping (@escaping (Result<Void, ApplianceError>) -> Void) -> Void
+) throws(ApplianceError) {
+    let end = RaisedFlag()
+    let outcome = Mutex<ApplianceError?>(nil)
+    do {
+        try loop.sync {
+            begin { result in
+                if case .failure(let error) = result { outcome.withLock { $0 = error } }
+                end.raise()
+            }
+        }
+    } catch { throw .wrapping(error, what) }
+    end.wait()
+    if let error = outcome.withLock({ $0 }) { throw error }
+}

@@ -1,0 +1,51 @@
+/// Something that breaks, is mended again, or is done as an operator does it.
+public struct FaultPlan: Sendable, Hashable {
+    /// What happens; the raw value is the file's key.
+    public enum Kind: String, Sendable, Hashable, CaseIterable {
+        /// Everything that runs in the node is killed; its `restart` says what follows.
+        case kill
+        /// Everything that runs in the node stands still.
+        case stop
+        /// What stands still goes on.
+        case `continue`
+        /// What runs in the node is killed, and its application started again until it is ready.
+        case restart
+        /// The node's device goes down.
+        case linkDown = "link-down"
+        /// The node's device comes up again, with its addresses and routes.
+        case linkUp = "link-up"
+        /// The instance gets no new connections; the engine's queues go to the others.
+        case drain
+        /// What was drained takes its share again.
+        case undrain
+        /// The instance gets nothing.
+        case takeOut = "take-out"
+        /// What was taken out gets its share again.
+        case putBack = "put-back"
+        /// Another engine takes the place of one, and no packet is lost.
+        case replace
+    }
+    /// To whom it happens.
+    public enum Target: Sendable, Hashable {
+        /// A packeting engine, by its number from 1.
+        case engine(Int)
+        /// A node, by its name.
+        case node(String)
+    }
+    /// What happens.
+    public var kind: Kind
+    /// To whom it happens.
+    public var target: Target
+    /// The index of the interface whose device it is, for `linkDown` and `linkUp`.
+    public var interface: Int?
+    /// How long an instance drains, in milliseconds; nil: as long as its application says.
+    public var duration: Int?
+
+    /// Memberwise.
+    public init(kind: Kind, target: Target, interface: Int? = nil, duration: Int? = nil) {
+        self.kind = kind
+        self.target = target
+        self.interface = interface
+        self.duration = duration
+    }
+}

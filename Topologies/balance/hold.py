@@ -1,0 +1,44 @@
+"""Holds connections to an HTTP server, asks each again and again, and tells which lived on.
+
+hold.py ADDRESS COUNT SECONDS: prints a line for each server that answered, and one for all of them:
+`web-1: 9 connections, 0 lost`
+"""
+import collections
+import concurrent.futures
+import http.client
+import sys
+import time
+
+address, count, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+
+
+def ask(connection):
+    connection.request("GET", "/")
+    return connection.getresponse().read().decode().split()[-1]
+
+
+def hold(_):
+    """The server that answered first, and whether the connection lived to the end."""
+    connection = http.client.HTTPConnection(address, 80, timeout=3)
+    connection.connect()
+    # Every further answer must come by this connection, or not at all.
+    connection.auto_open = 0
+    server = ask(connection)
+    end = time.monotonic() + seconds
+    try:
+        while time.monotonic() < end:
+            time.sleep(0.1)
+            if ask(connection) != server:
+                return server, False
+    except (OSError, http.client.HTTPException):
+        return server, False
+    return server, True
+
+
+with concurrent.futures.ThreadPoolExecutor(count) as pool:
+    held = list(pool.map(hold, range(count)))
+total = collections.Counter(server for server, _ in held)
+lost = collections.Counter(server for server, lives in held if not lives)
+for server in sorted(total):
+    print(f"{server}: {total[server]} connections, {lost[server]} lost")
+print(f"all: {len(held)} connections, {sum(lost.values())} lost")
