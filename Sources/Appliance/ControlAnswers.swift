@@ -246,22 +246,20 @@ extension ApplianceError {
 }
 
 extension ForwardingTable {
-    /// This table with the counters of `before` for the entries that are in both, and fresh ones for the others; and
-    /// how many were in both. A counter that an entry of `before` had is given to no other.
+    /// This table with the counters of `before` for the entries that match the same there under the same name, wherever
+    /// they send it, and fresh ones for the others; and how many did. A counter that an entry of `before` had is given
+    /// to no other.
     func keepingCounters(of before: ForwardingTable) -> (table: ForwardingTable, kept: Int) {
         var known: [Entry: [Int]] = [:]
         var next = 0
-        for entry in before.entries {
-            var key = entry
-            key.counter = 0
-            known[key, default: []].append(entry.counter)
+        for entry in before.entries.reversed() {
+            known[entry.match, default: []].append(entry.counter)
             next = Swift.max(next, entry.counter + 1)
         }
         var table = self
         var kept = 0
         for index in table.entries.indices {
-            table.entries[index].counter = 0
-            if let counter = known[table.entries[index]]?.popLast() {
+            if let counter = known[table.entries[index].match]?.popLast() {
                 table.entries[index].counter = counter
                 kept += 1
             } else {
@@ -270,5 +268,17 @@ extension ForwardingTable {
             }
         }
         return (table, kept)
+    }
+}
+
+extension Entry {
+    /// What it matches and what it is called, without what becomes of the packets: an entry that sends to one instance
+    /// more goes on counting.
+    fileprivate var match: Entry {
+        var entry = self
+        entry.hops = []
+        entry.rewriteSource = nil
+        entry.counter = 0
+        return entry
     }
 }

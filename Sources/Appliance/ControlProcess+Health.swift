@@ -6,7 +6,10 @@ extension ControlProcess {
     /// What the monitor looks after, and since which life of its node.
     struct Watched {
         let application: ApplicationPlan
+        let legs: [LegPlan]
         let runtime: ObjectIdentifier
+        /// How it was when it was looked at in another way, until the checks of now have something to say.
+        var before: InstanceHealth?
     }
 
     /// What is said of instances becomes the table from here on, and events go to whoever listens.
@@ -67,17 +70,23 @@ extension ControlProcess {
             monitor?.remove(node: name)
             watched[name] = nil
         }
+        var withoutInstances = plan
+        withoutInstances.applications = []
+        monitor?.take(withoutInstances)
+        let planned = Dictionary(plan.nodes.map { ($0.name, $0) }) { first, _ in first }
         for node in nodes {
-            guard let (application, instance) = wanted[node.plan.name] else { continue }
-            let runtime = ObjectIdentifier(node)
-            if let known = watched[node.plan.name], known.runtime == runtime,
+            let name = node.plan.name
+            guard let (application, instance) = wanted[name] else { continue }
+            let (known, runtime, fresh) = (watched[name], ObjectIdentifier(node), planned[name] ?? node.plan)
+            if let known, known.runtime == runtime, known.legs == fresh.legs,
                 known.application.health == application.health, known.application.damping == application.damping
             {
                 continue
             }
-            try monitor?.add(
-                application: application, instance: instance, node: node.plan, namespace: node.namespace)
-            watched[node.plan.name] = Watched(application: application, runtime: runtime)
+            // Who is asked something else goes on taking packets until the answer is there.
+            let before = known?.runtime == runtime ? health(of: node) : nil
+            watched[name] = Watched(application: application, legs: fresh.legs, runtime: runtime, before: before)
+            try monitor?.add(application: application, instance: instance, node: fresh, namespace: node.namespace)
             tell(of: node)
         }
     }
@@ -107,6 +116,10 @@ extension ControlProcess {
     private func health(of node: NodeRuntime) -> InstanceHealth {
         let process = node.processHealth
         guard var seen = monitor?.health(of: node.plan.name) else { return process }
+        if let before = watched[node.plan.name]?.before {
+            if process.isHealthy, monitor?.isUndecided(node.plan.name) == true { return before }
+            watched[node.plan.name]?.before = nil
+        }
         if !process.isHealthy {
             seen.isHealthy = false
             seen.isSuppressed = false

@@ -80,8 +80,8 @@ public final class TapDevice: Sendable {
         return queue
     }
 
-    /// Moves the device to another namespace and gives it other settings there; its queues stay open, and keep what waits
-    /// in them. Addresses and routes that it had stay behind.
+    /// Moves the device to another namespace and gives it other settings there; its queues stay open, and keep what
+    /// waits in them. Addresses and routes that it had stay behind.
     ///
     /// - Throws: EEXIST where the name is taken there; the device is then where it was.
     public func move(

@@ -7,12 +7,12 @@ struct Apply: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Change a running topology to what a file says now.",
         discussion: """
-            Only the difference is touched: nodes that are the same in both keep their processes, their connections and
-            their namespaces, entries that are the same keep their counters. Where something fails, all is put back as it
-            was; Ctrl-C puts it back, too.
+            Only the difference is touched: nodes that are the same in both keep their processes, their connections
+            and their namespaces, entries that are the same keep their counters. Where something fails, all is put
+            back as it was; Ctrl-C puts it back, too.
 
-            What commands read from files beside the topology file is not looked at: a node whose ruleset or configuration
-            alone has changed is the same.
+            What commands read from files beside the topology file is not looked at: a node whose ruleset or
+            configuration alone has changed is the same.
 
             EXAMPLE
               sudo tapline apply four-interface --dry-run
@@ -44,7 +44,8 @@ struct Apply: ParsableCommand {
             defer { display.clear() }
             try Machine.requireRoot()
             let report = try ApplianceClient(name: name).apply(
-                file: file.map(PlanReader.absolute), isTrial: dryRun, drain: drain.flatMap { DurationText.milliseconds($0) } ?? 0
+                file: file.map(PlanReader.absolute), isTrial: dryRun,
+                drain: drain.flatMap { DurationText.milliseconds($0) } ?? 0
             ) { display.take($0) }
             display.clear()
             report.show(name, isTrial: dryRun)

@@ -7,8 +7,8 @@ struct Remove: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Remove an instance of an application of a running topology.",
         discussion: """
-            Its packets go to the others first; then its processes are ended, and its namespace goes. With --drain it keeps
-            the connections that it has for that time, and gets no new ones.
+            Its packets go to the others first; then its processes are ended, and its namespace goes. With --drain it
+            keeps the connections that it has for that time, and gets no new ones.
 
             EXAMPLE
               sudo tapline remove balance web-3 --drain 30s

@@ -61,7 +61,7 @@ import Testing
           firewall:
             type: firewall
             attach: { in: inspection, out: inspected }
-            setup: "nft add table inet f; nft 'add chain inet f c { type filter hook forward priority 0; }'; nft add rule inet f c ct state established accept"
+            setup: "nft -f rules.nft"
           web: { type: web-server, attach: servers, run: exec python3 echo.py, ready: { tcp: 80 }\(web) }
         \(applications)
         services:
@@ -88,7 +88,16 @@ import Testing
         """
     }
 
-    private static let files = ["echo.py": server, "client.py": client]
+    private static let rules = """
+        table inet f {
+            chain c {
+                type filter hook forward priority filter;
+                ct state established accept
+            }
+        }
+        """
+
+    private static let files = ["echo.py": server, "client.py": client, "rules.nft": rules]
 
     /// A command in a node that goes on beside the test.
     private final class Running {
@@ -160,7 +169,9 @@ import Testing
         Issue.record("it did not come true within 20 s: \(what)")
     }
 
-    @Test("a connection lives on while applications come, change and go around it", arguments: ["203.0.113.80", "2001:db8:cb::80"])
+    @Test(
+        "a connection lives on while applications come, change and go around it",
+        arguments: ["203.0.113.80", "2001:db8:cb::80"])
     func connectionLivesOn(address: String) throws {
         try Lab.with(topology(), files: Self.files) { lab in
             let before = try lives(lab)
@@ -220,7 +231,8 @@ import Testing
     @Test("addresses, routes, the MTU and the hosts file change in place, and back")
     func inPlace() throws {
         try Lab.with(topology(), files: Self.files) { lab in
-            let picture = "ip -o addr | sed 's/ valid_lft.*//'; ip route; ip -6 route; ip route show table local; cat /etc/hosts"
+            let picture =
+                "ip -o addr | sed 's/ valid_lft.*//'; ip route; ip -6 route; ip route show table local; cat /etc/hosts"
             let nodes = ["alice", "bob", "firewall", "web", "helper"]
             let before = try nodes.map { try lab.exec($0, picture).output }
             // What runs keeps the file open that it sees as /etc/hosts.
@@ -247,7 +259,9 @@ import Testing
                 }
             }
             #expect(try lab.exec("web", "cat /sys/class/net/servers/mtu").output == "1400\n")
-            #expect(try lab.exec("alice", "ping -n -c 1 -W 2 -M do -s 1450 203.0.113.80; ip route get 203.0.113.80").output.contains("mtu 1400"))
+            #expect(
+                try lab.exec("alice", "ping -n -c 1 -W 2 -M do -s 1450 203.0.113.80; ip route get 203.0.113.80").output
+                    .contains("mtu 1400"))
             try apply(lab, topology())
             #expect(try nodes.map { try lab.exec($0, picture).output } == before)
         }
@@ -277,13 +291,17 @@ import Testing
             failed = try tryApplying(
                 lab, topology().replacingOccurrences(of: "setup: \"nft", with: "setup: \"exit 4; nft"))
             #expect(failed.status == 2)
-            #expect(failed.output.contains("node firewall") && failed.output.contains("all is as it was"), "\(failed.output)")
+            #expect(
+                failed.output.contains("node firewall") && failed.output.contains("all is as it was"),
+                "\(failed.output)")
             try apply(lab, topology())
             #expect(try lab.exec("firewall", "nft list ruleset").output == rules)
 
             // One that runs, started again with what cannot run.
             failed = try tryApplying(
-                lab, topology(applications: Self.helper.replacingOccurrences(of: "exec sleep 10000", with: "exec nothing-such")))
+                lab,
+                topology(
+                    applications: Self.helper.replacingOccurrences(of: "exec sleep 10000", with: "exec nothing-such")))
             #expect(failed.status == 4, "\(failed.output)")
             #expect(failed.output.contains("a program is missing"))
             let after = try lives(lab)
@@ -293,13 +311,17 @@ import Testing
                 let nodes = try #require(try lab.status()["nodes"] as? [[String: Any]])
                 return nodes.first { $0["name"] as? String == "helper" }?["state"] as? String == "ready"
             }
-            #expect(try lab.tapline("tables", lab.name).output.split(separator: "\n").count == tables.split(separator: "\n").count)
+            #expect(
+                try lab.tapline("tables", lab.name).output.split(separator: "\n").count
+                    == tables.split(separator: "\n").count)
             #expect(try lab.exec("alice", "python3 -c \"\(Self.once("203.0.113.80"))\"").status == 0)
             #expect(try namespaces(lab).count == names.count)
 
             // What cannot be changed is refused before anything is done.
             failed = try tryApplying(
-                lab, topology().replacingOccurrences(of: "customers:\n  alice", with: "  x: { address: 198.18.9.1/24 }\ncustomers:\n  alice"))
+                lab,
+                topology().replacingOccurrences(
+                    of: "customers:\n  alice", with: "  x: { address: 198.18.9.1/24 }\ncustomers:\n  alice"))
             #expect(failed.status == 3)
             #expect(failed.output.contains("the interface x is new"), "\(failed.output)")
             failed = try tryApplying(lab, "name: [")
@@ -309,7 +331,8 @@ import Testing
     }
 
     /// A node that never becomes ready.
-    private static let slow = helper + "\n  slow: { attach: customers, run: exec sleep 1000, ready: { tcp: 9 }, ready-timeout: 10m }"
+    private static let slow =
+        helper + "\n  slow: { attach: customers, run: exec sleep 1000, ready: { tcp: 9 }, ready-timeout: 10m }"
 
     private func slowApply(_ lab: Lab) throws -> Running {
         try topology(applications: Self.slow).write(

@@ -27,7 +27,8 @@ import Wire
           web: { attach: { in: { interface: servers, address: 198.18.4.10 } }, \(web) }
         \(tail)
         services:
-          shop: { address: 203.0.113.80, ports: [tcp/80], from: customers, distribute: [firewall], sequence: [firewall, web] }
+          shop:
+            { address: 203.0.113.80, ports: [tcp/80], from: customers, distribute: [firewall], sequence: [firewall, web] }
         \(services)
         \(checks.isEmpty ? "" : "checks:\n" + checks)
         """
@@ -95,7 +96,10 @@ import Wire
                 == ["node web changes while it runs: its hosts"])
         #expect(
             try lines(text(web: "run: exec web, sysctls: { net.core.somaxconn: 10 }"), text())
-                == ["interface servers gets a bridge", "node web is built anew: its sysctl net.core.somaxconn, which is gone"])
+                == [
+                    "interface servers gets a bridge",
+                    "node web is built anew: its sysctl net.core.somaxconn, which is gone",
+                ])
         #expect(
             try lines(text(), text(web: "run: exec web, sysctls: { net.core.somaxconn: 10 }"))
                 == ["node web changes while it runs: its sysctls"])
@@ -194,5 +198,7 @@ import Wire
 
 extension [String] {
     /// With the bridges that a firewall's interfaces get before it is built anew.
-    fileprivate var withBridges: [String] { ["interface inspection gets a bridge", "interface inspected gets a bridge"] + self }
+    fileprivate var withBridges: [String] {
+        ["interface inspection gets a bridge", "interface inspected gets a bridge"] + self
+    }
 }

@@ -2,7 +2,7 @@
 public struct ChangeReport: Codable, Sendable {
     /// What was changed, a line each; empty where nothing differed.
     public var changes: [String]
-    /// What went wrong after the point of no return, a sentence each: something that was to be taken away is still there.
+    /// What went wrong after the point of no return, a sentence each: something that was to go is still there.
     public var notes: [String] = []
     /// The number of entries now.
     public var entries: Int

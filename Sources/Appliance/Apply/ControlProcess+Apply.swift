@@ -61,7 +61,8 @@ extension ControlProcess {
         if !change.difference.refusals.isEmpty {
             let refusals = change.difference.refusals
             throw ApplianceError(
-                .file, "more differs than can be changed while '\(name)' is up: "
+                .file,
+                "more differs than can be changed while '\(name)' is up: "
                     + refusals.map(\.what).joined(separator: "; "),
                 mend: refusals[0].mend)
         }
@@ -195,15 +196,16 @@ extension ControlProcess {
 extension PlanDifference {
     /// What is neither the table nor the checks, in words.
     fileprivate func beside(_ plan: AppliancePlan) -> [String] {
-        refusals.map(\.what) + actions.compactMap { action in
-            switch action {
-            case .publish, .checks: nil
-            case .bridge(let index), .reshape(let index, _): "interface \(plan.interfaces[index].name)"
-            case .add(let node): "node \(node) is new"
-            case .remove(let node): "node \(node) is gone"
-            case .rebuild(let node, _), .restart(let node, _), .alter(let node, _): "node \(node)"
-            case .application(let name, _): "application \(name)"
+        refusals.map(\.what)
+            + actions.compactMap { action in
+                switch action {
+                case .publish, .checks: nil
+                case .bridge(let index), .reshape(let index, _): "interface \(plan.interfaces[index].name)"
+                case .add(let node): "node \(node) is new"
+                case .remove(let node): "node \(node) is gone"
+                case .rebuild(let node, _), .restart(let node, _), .alter(let node, _): "node \(node)"
+                case .application(let name, _): "application \(name)"
+                }
             }
-        }
     }
 }

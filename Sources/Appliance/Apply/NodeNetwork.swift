@@ -5,8 +5,8 @@ import Wire
 /// Makes a running node's network what another plan of the node says, without a moment in which something that both
 /// plans have is missing.
 ///
-/// What is new is added first (`widen`), what is no longer wanted is taken away later (`narrow`); between the two, engines
-/// change to another table. What the node's own commands have added stays.
+/// What is new is added first (`widen`), what is no longer wanted is taken away later (`narrow`); between the two,
+/// engines change to another table. What the node's own commands have added stays.
 struct NodeNetwork {
     let old: NodePlan
     let new: NodePlan

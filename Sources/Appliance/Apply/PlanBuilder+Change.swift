@@ -19,8 +19,8 @@ extension PlanBuilder {
     /// Makes the TAP that is a node's own device a port of a bridge, with a veth to the node in its place.
     ///
     /// The node's end has the name, the number, the MAC address, the addresses and the routes of the TAP, whoever gave
-    /// them; frames that are on their way at that moment are lost, connections are not. What programs have attached to the
-    /// device itself (captures, queueing disciplines) they must attach again.
+    /// them; frames that are on their way at that moment are lost, connections are not. What programs have attached to
+    /// the device itself (captures, queueing disciplines) they must attach again.
     ///
     /// - Parameter owner: The node, with the name that its veth is to have in the fabric.
     func bridge(_ interface: Int, of owner: NodePlan, in built: BuiltTopology) throws(ApplianceError) -> BuiltTopology {
@@ -82,8 +82,8 @@ extension PlanBuilder {
         if !concerned.isEmpty { try Sysctl.write(concerned.map { ($0.name, $0.value) }, in: namespace) }
     }
 
-    /// Gives the devices of an interface the MTU of the plan, and lets its bridge know the engine's MAC addresses of the
-    /// plan and no others of `old`.
+    /// Gives the devices of an interface the MTU of the plan, and lets its bridge know the engine's MAC addresses of
+    /// the plan and no others of `old`.
     ///
     /// - Parameter nodes: The nodes on the interface that are there.
     func alter(

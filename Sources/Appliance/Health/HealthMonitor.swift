@@ -21,7 +21,8 @@ final class HealthMonitor: @unchecked Sendable {
     /// kept out although it would be.
     var changed: ((_ node: String, _ health: InstanceHealth) -> Void)?
 
-    let plan: AppliancePlan
+    /// Guarded by the lock.
+    private(set) var plan: AppliancePlan
     let loop: EventLoop
     let token: UInt64
     let entrance: Entrance
@@ -200,6 +201,9 @@ final class HealthMonitor: @unchecked Sendable {
         }
     }
 
+    /// Knows the interfaces and nodes of another plan from here on; whose instances are looked after stays.
+    func take(_ plan: AppliancePlan) { guarded { self.plan = plan } }
+
     /// Looks after an instance no longer.
     func remove(node: String) {
         act {
@@ -227,6 +231,15 @@ final class HealthMonitor: @unchecked Sendable {
 
     /// It is ready.
     func processReady(_ node: String) { act(on: node) { $0.condition.processReady(at: $1) } }
+
+    /// True where nothing speaks against an instance but that one of its checks has neither passed nor failed yet.
+    func isUndecided(_ node: String) -> Bool {
+        guarded {
+            guard let cause = instances[node]?.condition.cause else { return false }
+            if case .undecided = cause { return true }
+            return false
+        }
+    }
 
     /// The health of every instance, by its node.
     func picture() -> [String: InstanceHealth] { guarded { instances.mapValues(\.health) } }

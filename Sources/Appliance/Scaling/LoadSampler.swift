@@ -33,7 +33,8 @@ struct LoadSampler {
         var fresh: [String: Reading] = [:]
         for subject in subjects {
             let reading = Reading(
-                packets: Self.packets(of: subject, counters), ticks: subject.initProcess.map(Self.ticks) ?? 0, time: now)
+                packets: Self.packets(of: subject, counters), ticks: subject.initProcess.map(Self.ticks) ?? 0, time: now
+            )
             fresh[subject.node.name] = reading
             guard let before = last[subject.node.name], now > before.time else { continue }
             let span = Double(now - before.time) / 1000

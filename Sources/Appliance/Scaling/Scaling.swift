@@ -1,7 +1,8 @@
 import LinuxNetwork
 import Topology
 
-/// Looks once a second at what the instances of applications do whose file asks for that, and adds and removes instances.
+/// Looks once a second at what the instances of applications do whose file asks for that, and adds and removes
+/// instances.
 ///
 /// In a thread of its own, which ends with the topology.
 final class Scaling: @unchecked Sendable {

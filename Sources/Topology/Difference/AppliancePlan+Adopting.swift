@@ -4,8 +4,8 @@ extension AppliancePlan {
     /// This plan as it is carried out where `old` runs: what has been named and made already keeps its name and form.
     ///
     /// Namespaces keep the names that they were given, veths their names in the fabric. An interface that has a bridge
-    /// keeps it, also where one node is left on it; one whose TAP is a node's own device keeps that as long as that node
-    /// stays as it is and alone.
+    /// keeps it, also where one node is left on it; one whose TAP is a node's own device keeps that as long as that
+    /// node stays as it is and alone.
     public func adopting(_ old: AppliancePlan) -> AppliancePlan {
         var plan = self
         plan.fabricNamespace = old.fabricNamespace
