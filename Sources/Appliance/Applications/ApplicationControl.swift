@@ -1,8 +1,8 @@
 import Forwarding
 import Topology
 
-/// Brings together what health and operators say of instances, and sees to it that the table says so, too: each change is
-/// published at once, and everybody is told what happened and what follows.
+/// Brings together what health and operators say of instances, and sees to it that the table says so, too: each change
+/// is published at once, and everybody is told what happened and what follows.
 ///
 /// On the loop's thread.
 final class ApplicationControl {

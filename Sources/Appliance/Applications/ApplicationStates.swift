@@ -144,7 +144,9 @@ struct ApplicationStates: Sendable {
             }
             let time = given ?? application.drainTime
             instances[node]?.drain = InstanceState.Drain(began: now, time: time)
-            outcome = (.instanceDraining, "no new connections where another can take them; nothing after \(seconds(time))")
+            outcome = (
+                .instanceDraining, "no new connections where another can take them; nothing after \(seconds(time))"
+            )
         case .undrain:
             guard before.drain != nil else { return ([], ["\(node) was not drained"] + rest(of: node)) }
             instances[node]?.drain = nil
