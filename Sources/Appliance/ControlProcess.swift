@@ -329,6 +329,7 @@ public final class ControlProcess: @unchecked Sendable {
         // Whatever has a health check must have passed it once; what never does is explained.
         if let monitor = try? loop.sync({ self.monitor }) ?? nil { try monitor.proveOnce(interruption) }
         try awaitQuiet(interruption)
+        try? loop.sync { self.applications?.beginServing() }
         try changeState { $0.phase = .up }
         try Scaling(self).start()
         logger.info("up")
