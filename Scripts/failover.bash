@@ -67,7 +67,8 @@ nfq: { mode: accept }
 outputs: []
 stats: { enabled: no }
 logging: { default-log-level: notice, outputs: [ { console: { enabled: yes } } ] }
-stream: { midstream: yes, inline: yes, memcap: 32mb, reassembly: { memcap: 64mb } }
+exception-policy: ignore
+stream: { midstream: yes, inline: yes, drop-invalid: no, memcap: 32mb, reassembly: { memcap: 64mb } }
 flow: { memcap: 32mb, hash-size: 4096, prealloc: 256 }
 defrag: { memcap: 8mb }
 unix-command: { enabled: no }
@@ -91,12 +92,12 @@ applications:
         priority: 200
         setup: iptables-restore fw-a.rules
         run: exec suricata -c suricata.yaml -q 0 -l "\$TAPLINE_DIR"
-        ready: { run: grep -q "Engine started" "\$TAPLINE_DIR/output.log" }
+        ready: started
         restart: always
       fw-b: { priority: 100, setup: nft -f fw-b.nft }
     health:
       - { heartbeat: true, interval: 10ms, fall: 3 }
-      - { negative-heartbeat: { protocol: udp, destination-port: 9 }, interval: 10ms, fall: 3 }
+      - { negative-heartbeat: { protocol: udp, destination-port: 9 }, interval: 10ms }
     damping: false
   web:
     type: server
@@ -112,7 +113,9 @@ YAML
 # MARK: Tapline
 
 ours=$tag-fail
-ours_up() { "$tapline" up "$folder/failover.yaml" --name "$ours" -d >/dev/null; }
+ours_up() { # FILE
+    "$tapline" up "$1" --name "$ours" -d >"$folder/errors" 2>&1 || { cat "$folder/errors" >&2; fail "$ours did not come up"; }
+}
 ours_in() { local node=$1; shift; ip netns exec "$ours-$node" "$@"; }
 ours_suricata() { ip netns pids "$ours-fw-a" | xargs -r ps -o pid=,comm= -p | awk '/Suricata|suricata/ {print $1; exit}'; }
 # The first packeting engine's process.
@@ -120,7 +123,7 @@ ours_engine() { "$tapline" status "$ours" --json | python3 -c 'import json, sys;
 # The veth's end in the fabric: of fw-a's device NAME.
 ours_cable() { # DEVICE up|down
     local namespace index
-    namespace=$(ours_in fw-a ip -o link show "$1" | sed -n 's/.*link-netns \([^ ]*\).*/\1/p')
+    namespace=$(ours_in fw-a ip -o link show "$1" | sed -n 's/.*link-netns \([^ \\]*\).*/\1/p')
     index=$(ours_in fw-a cat "/sys/class/net/$1/iflink")
     ip -n "$namespace" -o link show | awk -F': ' -v i="$index" '$1 == i {sub(/@.*/, "", $2); print $2}' |
         xargs -I DEVICE ip -n "$namespace" link set DEVICE "$2"
@@ -155,7 +158,7 @@ ours_is_whole() {
 import json, sys
 status = json.load(sys.stdin)
 instances = {i["name"]: i for a in status["applications"] for i in a["instances"]}
-whole = instances["fw-a"]["availability"] == "up" and instances["fw-b"]["availability"] == "up"
+whole = instances["fw-a"]["state"] == "active" and instances["fw-b"]["state"] == "standby"
 sys.exit(not (whole and all(e["state"] == "running" for e in status["engines"])))'
 }
 
@@ -298,7 +301,7 @@ bench_failover() {
     local i fault name ours_title theirs_title
     failover_files
     if [ $sides != peer ]; then
-        ours_up
+        ours_up "$folder/failover.yaml"
         wait_until ours_is_whole || fail "the topology is not healthy"
     fi
     if [ $sides != tapline ]; then
@@ -323,7 +326,7 @@ bench_failover() {
     done
     peer_down
     [ $sides = peer ] && return
-    "$tapline" down "$ours" >/dev/null
+    "$tapline" down "$ours" >/dev/null 2>&1
     bench_probing
 }
 
@@ -345,10 +348,10 @@ services:
   bulk: { address: $address, sequence: [firewall, web] }
 YAML
         } >"$folder/probing.yaml"
-        "$tapline" up "$folder/probing.yaml" --name "$ours" -d >/dev/null
+        ours_up "$folder/probing.yaml"
         health=$(processor_share "$("$tapline" status "$ours" --json |
             python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])')" 10)
-        "$tapline" down "$ours" >/dev/null
+        "$tapline" down "$ours" >/dev/null 2>&1
         echo "control process, 200 instances, $title every 100 ms: $health % of one core"
     done
 }

@@ -82,7 +82,7 @@ has_candidate() {
 # The programs that the scenarios run, and those that look on.
 need_applications() {
     need_packages iproute2 procps nftables nginx-light curl iputils-ping iputils-tracepath traceroute \
-        haproxy squid dnsmasq-base bind9-dnsutils tcpdump
+        haproxy squid dnsmasq-base bind9-dnsutils tcpdump iptables iperf3 python3
     need_suricata
 }
 

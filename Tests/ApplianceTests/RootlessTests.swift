@@ -29,6 +29,8 @@ struct RootlessTests {
                 $T exec small alice -- sh -c 'echo "inside: $(id -u) $(cat /proc/sys/net/ipv4/ip_forward)"'
                 $T exec other web -- sh -c 'exit 7' || echo "status $?"
                 $T tables small; $T logs small; $T reload small
+                $T events small --json
+                $T drain small web || echo "status $?: drain"
                 $T down small
                 $T status --json
                 $T down other
@@ -40,6 +42,8 @@ struct RootlessTests {
             #expect(done.output.contains("inside: 0 0\n"))
             #expect(done.output.contains("status 7\n"))
             #expect(done.output.contains("shop.request.customers"))
+            #expect(done.output.contains("\"event\":\"table-published\""))
+            #expect(done.output.contains("status 5: drain\n"))
             #expect(done.output.contains("\"name\" : \"other\""))
             #expect(done.output.hasSuffix("no topology of this user is up; those of root are seen with sudo\n"))
         }

@@ -248,3 +248,86 @@ import Testing
         }
     }
 }
+
+/// What probes see becomes the table, and an operator's word holds beside it.
+@Suite(.serialized) struct InstanceHealthTests {
+    static let topology = InstanceOperationTests.topology
+        .replacingOccurrences(
+            of: "    drain: 1s\n", with: """
+                    drain: 1s
+                    setup: [nft -f open.nft]
+                    health: [{ heartbeat: true, interval: 20ms, timeout: 20ms }]
+                    damping: false
+
+                """)
+
+    static let open = """
+        flush ruleset
+        table inet filter { chain passing { type filter hook forward priority 0; policy accept; }; }
+        """
+
+    private func firewalls(_ lab: Lab) throws -> [String: [String: Any]] {
+        let all = try #require(try lab.status()["applications"] as? [[String: Any]])
+        let one = try #require(all.first { $0["name"] as? String == "firewall" })
+        let list = try #require(one["instances"] as? [[String: Any]])
+        return Dictionary(uniqueKeysWithValues: list.map { ($0["name"] as? String ?? "", $0) })
+    }
+
+    private func eventually(_ what: String, _ holds: () throws -> Bool) throws {
+        for _ in 0..<1000 {
+            if try holds() { return }
+            usleep(20_000)
+        }
+        Issue.record("it did not come true: \(what)")
+    }
+
+    private func state(_ lab: Lab, _ instance: String) throws -> String? {
+        try firewalls(lab)[instance]?["state"] as? String
+    }
+
+    private func answers(_ lab: Lab) throws -> Bool {
+        try lab.exec("alice", "python3 ask.py").output.contains("web-1 web-2 web-3")
+    }
+
+    @Test func aFirewallThatDropsAllIsOutAndComesBackAndOperatorsAreObeyed() throws {
+        let files = [
+            "who.py": InstanceOperationTests.who, "ask.py": InstanceOperationTests.ask, "open.nft": Self.open,
+        ]
+        try Lab.with(Self.topology, files: files) { lab in
+            #expect(try state(lab, "fw-a") == "active")
+            #expect(try state(lab, "fw-b") == "standby")
+            let closed = Self.open.replacingOccurrences(of: "policy accept", with: "policy drop")
+            try lab.exec("fw-a", "echo '\(closed)' | nft -f -")
+            try eventually("the heartbeat finds it out") { try state(lab, "fw-a") == "down" }
+            let seen = try #require(try firewalls(lab)["fw-a"])
+            #expect((seen["reason"] as? String)?.hasPrefix("heartbeat: ") == true, "\(seen)")
+            let check = (seen["checks"] as? [[String: Any]])?.first
+            #expect(check?["isPassed"] as? Bool == false)
+            #expect((check?["failed"] as? Int ?? 0) > 0)
+            #expect(try state(lab, "fw-b") == "active")
+            #expect(try answers(lab), "the standby has taken over")
+            // What is said of the instance holds on over another table.
+            #expect(try lab.tapline("reload", lab.name).status == 0)
+            #expect(try state(lab, "fw-a") == "down")
+            #expect(try lab.tapline("take-out", lab.name, "fw-a").status == 0)
+            try lab.exec("fw-a", "nft -f open.nft")
+            try eventually("it is healthy again") { try firewalls(lab)["fw-a"]?["isHealthy"] as? Bool == true }
+            #expect(try state(lab, "fw-a") == "taken-out", "health takes no operator's word back")
+            #expect(try state(lab, "fw-b") == "active")
+            #expect(try lab.tapline("put-back", lab.name, "fw-a").status == 0)
+            #expect(try state(lab, "fw-a") == "active")
+            #expect(try answers(lab))
+            // A link that goes is seen at once, at whichever end.
+            try lab.exec("fw-a", "ip link set inspected down")
+            try eventually("the link is down") { try state(lab, "fw-a") == "down" }
+            #expect(try answers(lab))
+            let told = try lab.tapline("events", lab.name, "--text").output
+            for part in [
+                "check-failed fw-a (firewall) heartbeat", "instance-down fw-a (firewall): heartbeat: ",
+                "instance-up fw-a (firewall): ", "instance-down fw-a (firewall): its link to inspected",
+            ] {
+                #expect(told.contains(part), "\(part): \(told)")
+            }
+        }
+    }
+}

@@ -2,25 +2,28 @@ import Foundation
 import Testing
 
 /// Every scenario of the repository, with the real applications in it, as its own file proves it. A folder with a
-/// `topology.yaml` is enough to be tested here.
+/// `topology.yaml` is enough to be tested here; further files of it are called `topology-….yaml`.
 @Suite(.serialized) struct TopologyFolderTests {
-    /// The names of the folders; the four-interface scenario has a suite of its own, which runs it more than once.
-    static let folders: [String] = {
-        let root = Product.root.appendingPathComponent("Topologies")
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: root.path)) ?? []
-        return names.sorted().filter { name in
-            let file = root.appendingPathComponent("\(name)/topology.yaml").path
-            return name != "four-interface" && FileManager.default.fileExists(atPath: file)
-        }
+    /// The files, below `Topologies`; the four-interface scenario has a suite of its own, which runs it more than once.
+    static let files: [String] = {
+        let root = Product.root.appendingPathComponent("Topologies").path
+        let folders = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
+        return folders.filter { $0 != "four-interface" }.flatMap { folder in
+            ((try? FileManager.default.contentsOfDirectory(atPath: "\(root)/\(folder)")) ?? [])
+                .filter { $0.hasPrefix("topology") && $0.hasSuffix(".yaml") }.map { "\(folder)/\($0)" }
+        }.sorted()
     }()
 
     @Test func thereAreFolders() {
-        let named = ["egress", "long-chain", "network-address", "one-armed", "proxy", "transparent-ips"]
-        #expect(Set(Self.folders).isSuperset(of: named))
+        let named = [
+            "balance", "egress", "failover", "long-chain", "network-address", "one-armed", "proxy", "transparent-ips",
+            "two-engines",
+        ].map { "\($0)/topology.yaml" }
+        #expect(Set(Self.files).isSuperset(of: named + ["two-engines/topology-by-direction.yaml"]))
     }
 
-    @Test(arguments: folders) func everyCheckOfTheFileHolds(_ folder: String) throws {
-        let file = Product.root.appendingPathComponent("Topologies/\(folder)/topology.yaml").path
+    @Test(arguments: files) func everyCheckOfTheFileHolds(_ name: String) throws {
+        let file = Product.root.appendingPathComponent("Topologies/\(name)").path
         let name = "t\(String(UInt32.random(in: 0...UInt32.max), radix: 36))"
         let finished = try run(Product.tapline, ["run", file, "--name", name], timeout: 120)
         #expect(finished.status == 0, "\(finished.output)")

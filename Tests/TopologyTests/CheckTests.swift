@@ -113,6 +113,51 @@ import Wire
                         protocolNumber: 58, reaches: [])))
     }
 
+    @Test func instancesAreLookedAtAndOperated() throws {
+        let redundant = picture.replacingOccurrences(
+            of: "  fw:  {", with: "  fw: { instances: [fw-a, fw-b], health: { heartbeat: true },")
+        let steps = try plan(
+            redundant + """
+                engines: 2
+                checks:
+                  - name: all of it
+                    steps:
+                      - { instance: fw-a, is: active, reason: [all, pass], within: 3s }
+                      - { instance: fw-b, is: taken-out }
+                      - { event: check-failed, application: fw, instance: fw-a, check: heartbeat, since: check }
+                      - { event: engine-ended, engine: 2, reason: signal, times: "== 1" }
+                      - { drain: fw-a, for: 2s }
+                      - { undrain: fw-a }
+                      - { take-out: fw-b, timeout: 3s }
+                      - { put-back: fw-b }
+                      - { kill: engine 2 }
+                      - { drain: engine 2 }
+                      - { undrain: engine 2 }
+                      - { replace: engine }
+                """
+        ).checks.flatMap(\.steps)
+        #expect(
+            steps.map(\.action) == [
+                .instance("fw-a", InstanceExpectation(.active, reason: ["all", "pass"])),
+                .instance("fw-b", InstanceExpectation(.takenOut)),
+                .event(
+                    EventExpectation(.checkFailed, application: "fw", instance: "fw-a", check: "heartbeat"), .check),
+                .event(
+                    EventExpectation(
+                        .engineEnded, engine: 2, reason: ["signal"], times: NumberExpectation(.equal, 1)), .start),
+                .fault(FaultPlan(kind: .drain, target: .node("fw-a"), duration: 2000)),
+                .fault(FaultPlan(kind: .undrain, target: .node("fw-a"))),
+                .fault(FaultPlan(kind: .takeOut, target: .node("fw-b"))),
+                .fault(FaultPlan(kind: .putBack, target: .node("fw-b"))),
+                .fault(FaultPlan(kind: .kill, target: .engine(2))),
+                .fault(FaultPlan(kind: .drain, target: .engine(2))),
+                .fault(FaultPlan(kind: .undrain, target: .engine(2))),
+                .fault(FaultPlan(kind: .replace, target: .engine(1))),
+            ])
+        #expect(steps[0].within == 3000)
+        #expect(steps[6].timeout == 3000)
+    }
+
     @Test func whatJSONMustBeIsRead() throws {
         let steps = try steps(
             """
@@ -163,6 +208,19 @@ import Wire
         ("{ name: x, steps: [{ kill: fw }] }", "nothing runs in \"fw\": the kernel does its job"),
         ("{ name: x, steps: [{ stop: nobody }] }", "there is no node \"nobody\""),
         ("{ name: x, steps: [{ link-down: engine }] }", "the engine has no device of its own"),
+        ("{ name: x, steps: [{ kill: engine 2 }] }", "there is no engine 2"),
+        ("{ name: x, steps: [{ drain: engine }] }", "the only engine cannot be drained"),
+        ("{ name: x, steps: [{ take-out: engine }] }", "an engine is drained, not taken out"),
+        ("{ name: x, steps: [{ replace: web }] }", "only engines are replaced, and \"web\" is none"),
+        ("{ name: x, steps: [{ drain: web }] }", "\"web\" is no instance whose health is looked after"),
+        ("{ name: x, steps: [{ undrain: nobody }] }", "there is no node \"nobody\""),
+        ("{ name: x, steps: [{ wait: 1s, for: 3s }] }", "`for` has no meaning beside `wait`"),
+        ("{ name: x, instance: web }", "the check expects nothing of the instance"),
+        ("{ name: x, instance: web, is: well }", "`is` is \"well\""),
+        ("{ name: x, event: instance-dwon }", "there is no event \"instance-dwon\""),
+        ("{ name: x, event: instance-down, application: fw }", "there is no application \"fw\" whose health"),
+        ("{ name: x, event: check-failed, check: heartbeat }", "there is no health check \"heartbeat\""),
+        ("{ name: x, event: instance-down, frames: 1 }", "`frames` has no meaning beside `event`"),
         ("{ name: x, steps: [{ wait: long }] }", "`wait` is \"long\""),
         ("{ name: x, steps: [{ on: alice, run: a, frames: 1 }] }", "`frames` has no meaning beside `on`"),
         ("{ name: x, packet: { from: alice }, reaches: [] }", "the packet has no `to`"),

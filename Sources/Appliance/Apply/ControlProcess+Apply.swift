@@ -183,7 +183,9 @@ extension ControlProcess {
                     .file, "more than the table differs: \(beside.joined(separator: "; "))",
                     mend: "'tapline apply \(name)' changes all of it")
             }
-            let report = try change(current, to: fresh, isTrial: false, drain: 0, interruption) { _ in }
+            var report = try change(current, to: fresh, isTrial: false, drain: 0, interruption) { _ in }
+            // Who asks for it gets it, also where it is the same: engines that were in doubt are not afterwards.
+            if report.changes.isEmpty { report.kept = try publishAndWait(fresh, interruption) }
             var response = ControlResponse()
             response.reload = ReloadReport(entries: report.entries, kept: report.kept)
             return response

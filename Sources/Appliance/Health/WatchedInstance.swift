@@ -44,7 +44,8 @@ struct WatchedLeg {
 final class WatchedCheck {
     let plan: HealthCheckPlan
     let index: Int
-    unowned let instance: WatchedInstance
+    /// It owns this check, so that it is there as long as anybody has the check: the monitor forgets both together.
+    unowned(unsafe) let instance: WatchedInstance
     /// By which the queue and the probes know it.
     let slot: Int
     let identity: UInt64
