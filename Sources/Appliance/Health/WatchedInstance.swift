@@ -44,8 +44,7 @@ struct WatchedLeg {
 final class WatchedCheck {
     let plan: HealthCheckPlan
     let index: Int
-    /// It owns this check, so that it is there as long as anybody has the check: the monitor forgets both together.
-    unowned(unsafe) let instance: WatchedInstance
+    unowned let instance: WatchedInstance
     /// By which the queue and the probes know it.
     let slot: Int
     let identity: UInt64
