@@ -102,8 +102,8 @@ extension ControlProcess {
             engine: fleet.map(engineStatus), interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
         report.engines = (fleet?.status ?? []).map {
             StatusReport.NumberedEngine(
-                number: $0.number, pid: $0.pid, state: $0.state.rawValue, queues: $0.shares, starts: $0.starts,
-                lastEnd: $0.lastEnd)
+                number: $0.number, pid: $0.pid, state: $0.state.rawValue, queues: $0.shares,
+                packets: $0.received, starts: $0.starts, lastEnd: $0.lastEnd)
         }
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
         if let trouble = fleet?.spareTrouble {

@@ -38,6 +38,8 @@ public struct StatusReport: Codable, Sendable {
         public var state: String
         /// Which shares of the interfaces' queues it reads, from 0: its own, and those of engines that do not.
         public var queues: [Int]
+        /// Packets that its process has received so far.
+        public var packets: UInt64
         /// How often a process has begun to serve as this engine.
         public var starts: Int
         /// How the one before ended.

@@ -43,6 +43,10 @@ import Testing
 
     /// Runs a program in alice beside `body` and returns how it ended, with its output.
     static func beside(_ lab: Lab, _ command: [String], _ body: () throws -> Void) throws -> Finished {
+        // The sink is ready when it takes TCP; it counts datagrams a little later.
+        try eventually("the sink counts") {
+            try lab.exec("sink", "grep -q ':0007 ' /proc/net/udp").status == 0
+        }
         let process = Process()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: Product.tapline)
@@ -138,6 +142,11 @@ import Testing
                 #expect(try lab.tapline("engine", "undrain", lab.name, "1").status == 0)
             }
             #expect(counted.output.trimmingCharacters(in: .whitespacesAndNewlines) == "20000 20000")
+            let before = try Self.engines(lab).map { $0["packets"] as? Int ?? 0 }
+            try lab.exec("alice", "ping -n -c 10 -i 0.01 -W 2 203.0.113.80")
+            let after = try Self.engines(lab).map { $0["packets"] as? Int ?? 0 }
+            // Requests come in on two interfaces, answers on two.
+            #expect((0..<2).allSatisfy { after[$0] - before[$0] >= 20 }, "\(before) \(after)")
             kill(try #require(try Self.pid(lab, 1)), SIGKILL)
             try Self.eventually("engine 1 is another one and reads") {
                 let engine = try Self.engines(lab)[0]

@@ -24,6 +24,8 @@ extension EngineFleet {
         var state: State
         /// The shares that it reads, from 0.
         var shares: [Int]
+        /// Packets that its process has received.
+        var received: UInt64
         /// How often a process has taken its place, the first among them.
         var starts: Int
         /// How the process before ended.
@@ -36,7 +38,9 @@ extension EngineFleet {
             let seat = seats[index]
             return EngineStatus(
                 number: index + 1, pid: seat.process?.pid, state: state(seat),
-                shares: seat.process?.confirmed.shares ?? [], starts: seat.starts, lastEnd: seat.lastEnd)
+                shares: seat.process?.confirmed.shares ?? [],
+                received: seat.process.map { reader.received(blocks: blocks(of: $0)) &- $0.receivedBefore } ?? 0,
+                starts: seat.starts, lastEnd: seat.lastEnd)
         }
     }
 

@@ -55,6 +55,10 @@ extension EngineFleet {
 
     /// Publishes a table that is compiled already (`compiled` with other groups, say), as `publish(_:_:)` does.
     func publish(_ fresh: CompiledTable, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
+        guard !hasStopped else {
+            done(.failure(.interrupted))
+            return
+        }
         let generation = newestGeneration + 1
         do throws(EngineError) {
             if fresh.counterCount > resources.counterLayout.entries { try growCounters(fresh.counterCount) }

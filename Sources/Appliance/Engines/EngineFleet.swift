@@ -140,6 +140,7 @@ final class EngineFleet: @unchecked Sendable {
             loop: loop, path: path, logPath: logPath, lane: lane, counters: countersNumber, resources: handed,
             handlers: EngineProcess.Handlers(
                 said: { [unowned self] in heard($0, $1) }, ended: { [unowned self] in bury($0, $1) }))
+        process.receivedBefore = reader.received(blocks: blocks(of: process))
         living.append(process)
         loop.after(milliseconds: Self.readyTimeout) { [weak process] in
             guard let process, process.phase == .starting else { return }
@@ -148,6 +149,11 @@ final class EngineFleet: @unchecked Sendable {
         }
         if let started = RecordedProcess(pid: process.pid, what: "tapline-engine \(lane)") { record(started) }
         return process
+    }
+
+    /// The blocks of the counters that a process writes to.
+    func blocks(of process: EngineProcess) -> Range<Int> {
+        process.lane * plan.workers..<(process.lane + 1) * plan.workers
     }
 
     private func launch(_ seat: Int) {

@@ -26,6 +26,8 @@ final class EngineProcess {
     let process: Pidfd
     /// Which blocks of the counters it writes to.
     let lane: Int
+    /// What others had received before it in the blocks that are now its own.
+    var receivedBefore: UInt64 = 0
     /// When it was started, in milliseconds of a clock that never steps back.
     let started = monotonicMilliseconds()
     var phase = Phase.starting

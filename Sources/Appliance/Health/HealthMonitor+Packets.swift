@@ -139,7 +139,10 @@ extension HealthMonitor {
             }
         }
         guard let address else { return }
-        for check in instance.checks where check.plan.probe == .neighbour(leg: leg, address: address) {
+        for check in instance.checks {
+            guard case .neighbour(leg, let wanted) = check.plan.probe,
+                address == wanted ?? instance.legs[leg].probed
+            else { continue }
             if let number = check.state.running.first?.number { conclude(check, number, nil, seen: "answered") }
         }
     }

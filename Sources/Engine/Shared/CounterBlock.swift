@@ -130,11 +130,12 @@ public struct CounterReader: ~Copyable {
             .pointee.load(ordering: .relaxed)
     }
 
-    private func sum(_ offset: (CounterLayout) -> Int?) -> UInt64 {
+    private func sum(blocks: Range<Int>? = nil, _ offset: (CounterLayout) -> Int?) -> UInt64 {
         var total: UInt64 = 0
         for region in regions {
             guard let inner = offset(region.layout) else { continue }
-            for worker in 0..<region.layout.workers {
+            let all = 0..<region.layout.workers
+            for worker in blocks?.clamped(to: all) ?? all {
                 total &+= Self.load(region.memory + region.layout.block(worker) + inner)
             }
         }
@@ -163,6 +164,16 @@ public struct CounterReader: ~Copyable {
             receivedDrops: interface(index, 16),
             sent: TrafficCount(packets: interface(index, 24), bytes: interface(index, 32)),
             sentDrops: interface(index, 40))
+    }
+
+    /// Packets that the workers with these blocks have received, on all interfaces.
+    public func received(blocks: Range<Int>) -> UInt64 {
+        let interfaces = regions.map(\.layout.interfaces).max() ?? 0
+        return (0..<interfaces).reduce(0) { total, index in
+            total &+ sum(blocks: blocks) {
+                index < $0.interfaces ? $0.interfacesOffset + index * CounterLayout.interfaceSize : nil
+            }
+        }
     }
 
     private func entry(_ counter: Int, _ field: Int) -> UInt64 {

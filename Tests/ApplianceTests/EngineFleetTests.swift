@@ -1,0 +1,212 @@
+import Engine
+import Forwarding
+import Foundation
+import Logging
+import Testing
+import Topology
+import Wire
+
+@testable import Appliance
+
+/// A fleet of programs that speak the engines' protocol and misbehave as they are told: what real engines do not do.
+@Suite(.serialized) struct EngineFleetTests {
+    /// A program that says what an engine says, notes what it is told, and looks for files beside it that say otherwise.
+    static let program = """
+        #!/usr/bin/python3
+        import os, socket, struct, sys, time
+        folder = os.path.dirname(os.path.abspath(sys.argv[0]))
+        def told(what): return os.path.exists(f'{folder}/{what}')
+        if told('broken'): sys.exit('it is broken')
+        if told('slow'): time.sleep(0.5)
+        control = socket.socket(fileno=3)
+        def say(kind, *fields, text=b''):
+            words = list(fields) + [0] * (8 - len(fields))
+            control.send(struct.pack('<IHH8QH438s', 0x4C504154, 2, kind, *words, len(text), text))
+        log = open(f'{folder}/log', 'a', buffering=1)
+        while message := control.recv(512):
+            kind, *fields = struct.unpack('<6xH8Q', message[:72])
+            size, = struct.unpack('<H', message[72:74])
+            if kind == 1:
+                lane, generation, left = fields[6], fields[3], fields[0] * fields[1]
+            elif kind == 2:
+                left -= size
+                if left == 0: say(7, os.getpid(), 0, 1, 2, generation, 1)
+            elif kind == 3:
+                log.write(f'{lane} table {fields[0]}\\n')
+                if lane == 0 and told('refuse'): say(9, fields[0], text=b'it does not like it')
+                else: say(8, fields[0])
+            elif kind == 4:
+                log.write(f'{lane} reads {list(message[74:74 + size])}\\n')
+                say(10, fields[0])
+            elif kind == 5:
+                if not (lane == 0 and told('mute')): say(11, fields[0])
+            elif kind == 6:
+                sys.exit(0)
+        """
+
+    /// The fleet, its folder, and the thread that it lives on.
+    final class Bench {
+        let folder: URL
+        let loop: EventLoop
+        let fleet: EngineFleet
+        private let queue: Int32
+
+        init(engines: Int) throws {
+            folder = FileManager.default.temporaryDirectory.appendingPathComponent("tapline-fleet-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            let program = folder.appendingPathComponent("engine").path
+            try EngineFleetTests.program.write(toFile: program, atomically: true, encoding: .utf8)
+            chmod(program, 0o755)
+            let loop = try EventLoop()
+            let queue = open("/dev/null", O_RDWR)
+            let plan = EnginesPlan(count: engines)
+            let logPath = folder.appendingPathComponent("errors").path
+            fleet = try loop.sync {
+                try EngineFleet(
+                    loop: loop, path: program, logPath: logPath,
+                    logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, table: Self.table,
+                    queues: [Array(repeating: queue, count: plan.queues)], plan: plan, record: { _ in },
+                    events: { _ in })
+            }
+            self.loop = loop
+            self.queue = queue
+            try wait { fleet, done in fleet.start(done) }
+        }
+
+        deinit {
+            try? loop.sync { [fleet] in fleet.stop() }
+            close(queue)
+            try? FileManager.default.removeItem(at: folder)
+        }
+
+        static var table: ForwardingTable {
+            ForwardingTable(
+                interfaces: [TableInterface(name: "only", mac: MACAddress(bits: 0x02_00_00_00_00_01))])
+        }
+
+        /// Begins something on the loop's thread and waits for what comes of it.
+        func wait(
+            _ body: @escaping (EngineFleet, @escaping (Result<Void, ApplianceError>) -> Void) -> Void
+        ) throws {
+            let flag = RaisedFlag()
+            let outcome = Box<Result<Void, ApplianceError>?>(nil)
+            try loop.sync { [fleet] in
+                body(fleet) {
+                    outcome.value = $0
+                    flag.raise()
+                }
+            }
+            flag.wait()
+            try outcome.value?.get()
+        }
+
+        func status() throws -> [EngineFleet.EngineStatus] { try loop.sync { [fleet] in fleet.status } }
+
+        func tell(_ what: String, _ value: Bool) {
+            let path = folder.appendingPathComponent(what).path
+            if value { _ = FileManager.default.createFile(atPath: path, contents: nil) } else { unlink(path) }
+        }
+
+        /// What the programs were told, line by line.
+        var log: [String] {
+            let text = try? String(contentsOfFile: folder.appendingPathComponent("log").path, encoding: .utf8)
+            return (text ?? "").split(separator: "\n").map(String.init)
+        }
+
+        func eventually(_ what: String, _ body: () throws -> Bool) throws {
+            let deadline = Date().addingTimeInterval(30)
+            while Date() < deadline {
+                if try body() { return }
+                usleep(10_000)
+            }
+            Issue.record("it did not come true: \(what)")
+        }
+    }
+
+    @Test("where one engine refuses a table, all go back to the one before")
+    func refusal() throws {
+        let bench = try Bench(engines: 2)
+        bench.tell("refuse", true)
+        #expect(throws: ApplianceError.self) { try bench.wait { $0.publish(Bench.table, $1) } }
+        try bench.eventually("the other one has the table before") { bench.log.contains("1 table 1") }
+        bench.tell("refuse", false)
+        try bench.wait { $0.publish(Bench.table, $1) }
+        // The number of the one that was refused is not given again.
+        for (lane, expected) in [("0", ["2", "3"]), ("1", ["2", "1", "3"])] {
+            #expect(bench.log.filter { $0.hasPrefix("\(lane) table") } == expected.map { "\(lane) table \($0)" })
+        }
+        #expect(try bench.loop.sync { bench.fleet.tables } == 1)
+    }
+
+    @Test("an engine that does not go round is given up, and its shares go back to the one that takes its place")
+    func hang() throws {
+        let bench = try Bench(engines: 2)
+        let before = try bench.status()
+        #expect(before.map(\.shares) == [[0], [1]])
+        bench.tell("mute", true)
+        try bench.eventually("the other one reads both") { bench.log.contains("1 reads [0, 1]") }
+        bench.tell("mute", false)
+        try bench.eventually("each reads its own") {
+            let now = try bench.status()
+            return now.map(\.shares) == [[0], [1]] && now[0].pid != before[0].pid
+        }
+        let after = try bench.status()
+        #expect(after[0].lastEnd?.contains("did not go round") == true)
+        #expect(after.map(\.starts).first.map { $0 >= 2 } == true)
+        #expect(after[1].pid == before[1].pid)
+    }
+
+    @Test("a table published while an engine starts is its own before it reads")
+    func tableMeanwhile() throws {
+        let bench = try Bench(engines: 2)
+        bench.tell("slow", true)
+        let pid = try #require(try bench.status()[0].pid)
+        kill(pid, SIGKILL)
+        try bench.eventually("another one starts") { try bench.status()[0].state == .starting }
+        try bench.wait { $0.publish(Bench.table, $1) }
+        try bench.eventually("it reads") { try bench.status()[0].shares == [0] }
+        // The one before had written to lane 0, too.
+        #expect(bench.log.filter { $0.hasPrefix("0 ") } == ["0 reads [0]", "0 table 2", "0 reads [0]"])
+    }
+
+    @Test("a program that does not start replaces nobody")
+    func brokenUpgrade() throws {
+        for engines in [1, 2] {
+            let bench = try Bench(engines: engines)
+            let before = try bench.status()
+            bench.tell("broken", true)
+            #expect(throws: ApplianceError.self) { try bench.wait { $0.replace(engine: nil, $1) } }
+            let after = try bench.status()
+            #expect(after.map(\.pid) == before.map(\.pid))
+            #expect(after.map(\.shares) == before.map(\.shares))
+            bench.tell("broken", false)
+            try bench.wait { $0.replace(engine: nil, $1) }
+            #expect(Set(try bench.status().map(\.pid)).isDisjoint(with: before.map(\.pid)))
+        }
+    }
+
+    @Test("one replacement at a time; what is no engine is not drained")
+    func refusals() throws {
+        let bench = try Bench(engines: 2)
+        bench.tell("slow", true)
+        let outcome = Box<Result<Void, ApplianceError>?>(nil)
+        let flag = RaisedFlag()
+        try bench.loop.sync {
+            bench.fleet.replace(engine: 1) {
+                outcome.value = $0
+                flag.raise()
+            }
+        }
+        #expect(throws: ApplianceError.self) { try bench.wait { $0.replace(engine: 2, $1) } }
+        #expect(try bench.status()[0].state == .replacing)
+        flag.wait()
+        #expect(throws: Never.self) { try outcome.value?.get() }
+        #expect(throws: ApplianceError.self) { try bench.wait { $0.drain(engine: 0, $1) } }
+        #expect(throws: ApplianceError.self) { try bench.wait { $0.drain(engine: 3, $1) } }
+        try bench.wait { $0.drain(engine: 1, $1) }
+        #expect(throws: ApplianceError.self) { try bench.wait { $0.drain(engine: 2, $1) } }
+        #expect(try bench.status().map(\.state) == [.drained, .running])
+        try bench.loop.sync { try bench.fleet.undrain(engine: 1) }
+        try bench.eventually("it reads again") { try bench.status().map(\.shares) == [[0], [1]] }
+    }
+}
