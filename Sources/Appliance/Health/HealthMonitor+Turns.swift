@@ -139,9 +139,13 @@ extension HealthMonitor {
         case .heartbeat:
             return check.paths[number].map { told($0, check) } ?? "it did not come out"
         case .echo(let leg, let address):
-            return "no reply from \(address ?? check.instance.legs[leg].probed) on \(check.instance.legs[leg].name) within \(time)"
+            return
+                "no reply from \(address ?? check.instance.legs[leg].probed) on \(check.instance.legs[leg].name) "
+                + "within \(time)"
         case .neighbour(let leg, let address):
-            return "nobody on \(check.instance.legs[leg].name) answers for \(address ?? check.instance.legs[leg].probed) within \(time)"
+            return
+                "nobody on \(check.instance.legs[leg].name) answers for "
+                + "\(address ?? check.instance.legs[leg].probed) within \(time)"
         case .tcp, .http:
             return "\(check.connection?.told ?? "no connection") within \(time)"
         case .command: return "it did not end within \(time)"
