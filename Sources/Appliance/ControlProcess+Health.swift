@@ -12,8 +12,30 @@ extension ControlProcess {
         var before: InstanceHealth?
     }
 
-    /// Begins to look after the instances of the plan whose nodes have been made.
-    func watchHealth(_ built: BuiltTopology) throws(ApplianceError) {
+    /// What is said of instances becomes the table from here on, and events go to whoever listens.
+    func watchApplications() throws(ApplianceError) {
+        let events = events
+        do {
+            try loop.sync { [unowned self] in
+                events.listen { [unowned self] in loop.submit { [unowned self] in server?.pump() } }
+                applications = ApplicationControl(
+                    plan: plan, publisher: publisher, loop: loop, tell: { events.append($0) })
+            }
+        } catch { throw .wrapping(error, "cannot watch the applications") }
+    }
+
+    /// Takes what happens, from any thread.
+    func happened(_ event: ApplianceEvent) {
+        var event = event
+        if event.event == .tablePublished || event.event == .tableRefused, let why = publisher.reason {
+            event.reason = event.reason.map { "\($0): \(why)" } ?? why
+        }
+        events.append(event)
+        if event.engine != nil || event.generation != nil { logger.info("\(event.text)") }
+    }
+
+    /// Begins to look after the instances of a plan whose nodes have been made.
+    private func watchHealth(_ plan: AppliancePlan, _ built: BuiltTopology) throws(ApplianceError) {
         guard !plan.applications.isEmpty else { return }
         // It begins with nothing: instances are added as their nodes are there.
         var empty = plan
@@ -37,7 +59,7 @@ extension ControlProcess {
     /// or whose checks or nodes are others, begin anew.
     func watchInstances(of plan: AppliancePlan) throws(ApplianceError) {
         if monitor == nil, let built {
-            try watchHealth(built)
+            try watchHealth(plan, built)
             return
         }
         var wanted: [String: (application: ApplicationPlan, instance: InstancePlan)] = [:]

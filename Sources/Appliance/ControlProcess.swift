@@ -50,14 +50,14 @@ public final class ControlProcess: @unchecked Sendable {
     /// What this run's health checks' packets end in: nobody outside can know it, and no two runs take each other's for
     /// their own.
     let heartbeatToken = UInt64.random(in: 1...UInt64.max)
-    private(set) var applications: ApplicationControl?
+    var applications: ApplicationControl?
     var monitor: HealthMonitor?
     var watched: [String: Watched] = [:]
     var nodes: [NodeRuntime] = []
     var fleet: EngineFleet?
     var drainNotes: DrainNotes?
     var built: BuiltTopology?
-    private var server: ControlServer?
+    private(set) var server: ControlServer?
 
     /// The table that the engines decide by. On the loop's thread.
     var table: ForwardingTable { publisher.table }
@@ -291,7 +291,7 @@ public final class ControlProcess: @unchecked Sendable {
         try written.get()
     }
 
-    private func record(_ process: RecordedProcess) {
+    func record(_ process: RecordedProcess) {
         do throws(ApplianceError) {
             try changeState { state in
                 state.processes.removeAll { $0.what == process.what }
@@ -328,129 +328,11 @@ public final class ControlProcess: @unchecked Sendable {
         try startApplications()
         // Whatever has a health check must have passed it once; what never does is explained.
         if let monitor = try? loop.sync({ self.monitor }) ?? nil { try monitor.proveOnce(interruption) }
-        awaitPublished()
+        try awaitQuiet(interruption)
+        try? loop.sync { self.applications?.beginServing() }
         try changeState { $0.phase = .up }
         try Scaling(self).start()
         logger.info("up")
-    }
-
-    private func makeNodes(_ built: BuiltTopology) throws(ApplianceError) {
-        let made = plan.nodes.compactMap { node in
-            built.namespaces[node.name].map { runtime(node, folder: plan.directory, $0) }
-        }
-        do {
-            try loop.sync { [self] in
-                nodes = made
-                try watchHealth(built)
-                for node in made { hear(node) }
-            }
-        } catch { throw .wrapping(error, "cannot look after the applications") }
-    }
-
-    /// What is said of instances becomes the table from here on, and events go to whoever listens.
-    private func watchApplications() throws(ApplianceError) {
-        let events = events
-        do {
-            try loop.sync { [unowned self] in
-                events.listen { [unowned self] in loop.submit { [unowned self] in server?.pump() } }
-                applications = ApplicationControl(
-                    plan: plan, publisher: publisher, loop: loop, tell: { events.append($0) })
-            }
-        } catch { throw .wrapping(error, "cannot watch the applications") }
-    }
-
-    /// Waits until the engines decide by all that has been said of instances until now.
-    private func awaitPublished() {
-        let quiet = RaisedFlag()
-        do {
-            try loop.sync { [publisher] in publisher.whenQuiet { quiet.raise() } }
-            quiet.wait()
-        } catch { _ = error }
-    }
-
-    /// What goes on in a node; nothing is started yet.
-    func runtime(_ node: NodePlan, folder: String, _ namespace: NetworkNamespace) -> NodeRuntime {
-        let made = NodeRuntime(
-            plan: node, folder: folder, directory: directory, loop: loop, namespace: namespace,
-            record: { [weak self] in self?.record($0) })
-        made.ended = { [unowned self] node, end in
-            logger.warning("node \(node.plan.name): its application \(end.told)")
-            if phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
-            if let starting, starting.nodes.contains(node.plan.name) {
-                starting.interruption.raise(node.unexpectedEnd(end))
-            }
-        }
-        made.changed = { [unowned self] node in heed(node) }
-        return made
-    }
-
-    /// Takes what happens, from any thread.
-    func happened(_ event: ApplianceEvent) {
-        var event = event
-        if event.event == .tablePublished || event.event == .tableRefused, let why = publisher.reason {
-            event.reason = event.reason.map { "\($0): \(why)" } ?? why
-        }
-        events.append(event)
-        if event.engine != nil || event.generation != nil { logger.info("\(event.text)") }
-    }
-
-    private func startEngine(_ path: String, _ built: BuiltTopology) throws(ApplianceError) {
-        let done = RaisedFlag()
-        let result = Box<Result<Void, ApplianceError>?>(nil)
-        do {
-            try loop.sync { [self] in
-                let fleet = try EngineFleet(
-                    loop: loop, path: path, logPath: directory.logPath, logger: logger, table: table,
-                    queues: built.queues, plan: plan.engines, record: { [weak self] in self?.record($0) },
-                    events: { [weak self] in self?.happened($0) })
-                self.fleet = fleet
-                drainNotes = DrainNotes(fleet.drainTable, loop: loop)
-                // What changes while they start goes to them, too.
-                publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
-                fleet.start {
-                    result.value = $0
-                    done.raise()
-                }
-            }
-        } catch { throw .wrapping(error, "cannot start the packeting engine") }
-        // The fleet answers within its own time, also where an engine says nothing.
-        done.wait()
-        try result.value?.get()
-        try interruption.check()
-    }
-
-    /// Level by level: what depends on nothing that is not ready comes up side by side.
-    private func startApplications() throws(ApplianceError) {
-        var waiting = nodes.filter { $0.state != .idle }
-        var pending = Set(waiting.map(\.plan.name))
-        while !waiting.isEmpty {
-            let level = waiting.filter { node in !node.plan.process.depends.contains(where: pending.contains) }
-            guard !level.isEmpty else {
-                throw ApplianceError(
-                    .file, "these nodes depend on each other: \(pending.sorted().joined(separator: ", "))",
-                    mend: "take one 'depends' away")
-            }
-            progress(.step("waiting for \(level.map(\.plan.name).joined(separator: ", "))"))
-            let interruption = interruption
-            do throws(ApplianceError) {
-                try inParallel(level.count, width: 64) { index throws(ApplianceError) in
-                    do throws(ApplianceError) {
-                        try level[index].bringUp(interruption)
-                    } catch {
-                        // The others need not go on: all of it is about to be taken away.
-                        interruption.raise(error)
-                        throw error
-                    }
-                }
-            } catch {
-                throw interruption.reason ?? error
-            }
-            // What depends on one of these may reach it through the engines.
-            awaitPublished()
-            for node in level { pending.remove(node.plan.name) }
-            waiting.removeAll { node in level.contains { $0 === node } }
-        }
-        try interruption.check()
     }
 
     // MARK: - Nodes

@@ -82,7 +82,7 @@ struct PlanBuilder: Sendable {
 
     func makeFabric() throws(ApplianceError) -> NetworkNamespace {
         // The fabric's own stack never speaks: whatever it sent would look like a node's.
-        try attempting("the fabric") { () throws(SystemError) in
+        let fabric = try attempting("the fabric") { () throws(SystemError) in
             try NetworkNamespace.create(
                 plan.fabricNamespace, mark: mark,
                 sysctls: [
@@ -90,6 +90,12 @@ struct PlanBuilder: Sendable {
                     (name: "net.ipv6.conf.default.disable_ipv6", value: "1"),
                 ])
         }
+        // Where the machine has br_netfilter, every frame on every bridge runs through the packet filters' hooks, which
+        // are empty in the fabric, and is checked as by a host. What cannot be written may stay: it is a cost alone.
+        for name in ["arptables", "iptables", "ip6tables"] {
+            try? Sysctl.write("net.bridge.bridge-nf-call-\(name)", "0", in: fabric)
+        }
+        return fabric
     }
 
     func attempting<Value>(

@@ -64,7 +64,7 @@ public struct ProbeShape: Sendable, Hashable {
         guard frame.byteCount >= end, source.family == destination.family else { return 0 }
         let family = destination.family
         let start = EthernetView.length + Self.networkLength(family)
-        for offset in start..<end { frame.store(0 as UInt8, at: offset) }
+        Self.clear(&frame, start..<end)
         EthernetView.write(
             &frame, destination: destinationMAC, source: sourceMAC,
             type: family == .ipv4 ? EtherType.ipv4 : EtherType.ipv6)
@@ -83,6 +83,18 @@ public struct ProbeShape: Sendable, Hashable {
             Self.writeUDPEnd(&frame, at: start, end: end, source, destination)
         }
         return end
+    }
+
+    private static func clear(_ frame: inout MutableRawSpan, _ range: Range<Int>) {
+        var offset = range.lowerBound
+        while offset + 8 <= range.upperBound {
+            frame.store(0 as UInt64, at: offset)
+            offset += 8
+        }
+        while offset < range.upperBound {
+            frame.store(0 as UInt8, at: offset)
+            offset += 1
+        }
     }
 
     private func writeNetworkHeader(
@@ -147,7 +159,7 @@ public struct ProbeShape: Sendable, Hashable {
             length >= UDPView.length + ProbeTrailer.length, Self.isWhole(request, fields)
         else { return 0 }
         let end = start + length
-        for offset in start..<end { frame.store(0 as UInt8, at: offset) }
+        Self.clear(&frame, start..<end)
         EthernetView.write(&frame, destination: destinationMAC, source: sourceMAC, type: fields.etherType)
         writeNetworkHeader(&frame, back.source, back.destination, length: length, trailer)
         frame.store(fields.flow.destinationPort, at: start)

@@ -49,11 +49,19 @@ public final class ProbeSocket: @unchecked Sendable {
     /// - Returns: False where there is none.
     @discardableResult
     public func queue(on device: Int32, _ write: (inout MutableRawSpan) -> Int) -> Bool {
+        queue(on: device, answering: RawSpan()) { room, _ in write(&room) }
+    }
+
+    /// The same, with a frame at hand that is answered: one that `drain` has handed over stays as it is meanwhile.
+    @discardableResult
+    public func queue(
+        on device: Int32, answering frame: RawSpan, _ write: (inout MutableRawSpan, RawSpan) -> Int
+    ) -> Bool {
         if queued.count == Self.batch { flush() }
         let offset = queued.count * longest
         let room = UnsafeMutableRawBufferPointer(rebasing: outgoing[offset..<offset + longest])
         var span = MutableRawSpan(_unsafeBytes: room)
-        let length = write(&span)
+        let length = write(&span, frame)
         guard length > 0 else { return false }
         queued.append(
             clinux_probe_frame(device: device, offset: UInt32(offset), length: UInt32(length)))

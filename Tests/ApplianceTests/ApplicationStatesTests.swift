@@ -38,7 +38,7 @@ struct ApplicationStatesTests {
                 ], whenDown: .bypass),
         ]
         var states = ApplicationStates(applications: applications, groups: groups, at: moment(0))
-        for node in heard { _ = states.hear(health(true), of: node) }
+        for node in heard { _ = states.hear(health(true), of: node, at: moment(0)) }
         return states
     }
 
@@ -56,41 +56,67 @@ struct ApplicationStatesTests {
         states.groups[group].members.map(\.availability)
     }
 
+    @Test("an instance that comes beside others leaves them what they have for a while, and is nobody's guest alone")
+    func joins() {
+        var states = Self.states()
+        #expect(availabilities(states, 1) == [.up, .up], "nobody joins while nothing is served yet")
+        states.isServing = true
+        _ = states.hear(Self.health(false, "tcp 80 failed"), of: "web-1", at: Self.moment(0))
+        _ = states.hear(Self.health(true), of: "web-1", at: Self.moment(100))
+        #expect(availabilities(states, 1) == [.joining, .up])
+        #expect(states.nextEnd == Self.moment(30_100).milliseconds)
+        // It gets what begins, and all where the other one is gone.
+        #expect(states.groups[1].slots().owners.allSatisfy { $0 == 1 })
+        #expect(states.groups[1].slotsForNew()?.owners.contains(0) == true)
+        var alone = states
+        _ = alone.hear(Self.health(false, "no"), of: "web-2", at: Self.moment(200))
+        #expect(alone.groups[1].slots().owners.allSatisfy { $0 == 0 })
+        _ = alone.hear(Self.health(true), of: "web-2", at: Self.moment(300))
+        #expect(availabilities(alone, 1) == [.up, .joining])
+        _ = states.endTimes(at: Self.moment(30_100))
+        #expect(availabilities(states, 1) == [.up, .up])
+        #expect(states.nextEnd == nil)
+        // Put back is the same.
+        _ = try? states.perform(.takeOut, on: "web-2", at: Self.moment(40_000))
+        _ = try? states.perform(.putBack, on: "web-2", at: Self.moment(41_000))
+        #expect(availabilities(states, 1) == [.up, .joining])
+    }
+
     private func kinds(_ events: [ApplianceEvent]) -> [ApplianceEvent.Kind] { events.map(\.event) }
 
     @Test("nothing is available before it is heard of, and the first instance brings its application up")
     func beginning() {
         var states = Self.states(heard: [])
         #expect(states.groups.allSatisfy { $0.members.allSatisfy { $0.availability == .down } })
-        let events = states.hear(Self.health(true, "it is ready"), of: "fw-b")
+        let events = states.hear(Self.health(true, "it is ready"), of: "fw-b", at: Self.moment(0))
         #expect(kinds(events) == [.instanceUp, .applicationUp])
         #expect(events[0].instance == "fw-b" && events[0].application == "firewall" && events[0].reason == "it is ready")
         #expect(availabilities(states, 0) == [.down, .up])
-        #expect(states.hear(Self.health(true), of: "fw-b").isEmpty)
-        #expect(states.hear(Self.health(true), of: "alice").isEmpty, "a node that is no instance")
+        #expect(states.hear(Self.health(true), of: "fw-b", at: Self.moment(0)).isEmpty)
+        #expect(states.hear(Self.health(true), of: "alice", at: Self.moment(0)).isEmpty, "a node that is no instance")
     }
 
     @Test("an instance goes down and comes back; its application follows with its last")
     func health() {
         var states = Self.states()
-        let first = states.hear(Self.health(false, "its application was ended by signal 9"), of: "web-1")
+        let first = states.hear(Self.health(false, "its application was ended by signal 9"), of: "web-1", at: Self.moment(0))
         #expect(kinds(first) == [.instanceDown])
         #expect(first[0].reason == "its application was ended by signal 9")
         #expect(availabilities(states, 1) == [.down, .up])
-        let second = states.hear(Self.health(false, "its link servers is down"), of: "web-2")
+        let second = states.hear(Self.health(false, "its link servers is down"), of: "web-2", at: Self.moment(0))
         #expect(kinds(second) == [.instanceDown, .applicationDown])
         let why = second[1].reason ?? ""
         #expect(why.contains("none of its 2 instances is up"))
         #expect(why.contains("web-1: its application was ended by signal 9"))
         #expect(why.contains("web-2: its link servers is down"))
         #expect(why.hasSuffix("its packets are dropped"))
-        #expect(kinds(states.hear(Self.health(true), of: "web-1")) == [.instanceUp, .applicationUp])
+        #expect(kinds(states.hear(Self.health(true), of: "web-1", at: Self.moment(0))) == [.instanceUp, .applicationUp])
     }
 
     @Test("fewer than the minimum is down")
     func minimum() {
         var states = Self.states(minimum: 2)
-        let events = states.hear(Self.health(false, "tcp 80 failed"), of: "web-2")
+        let events = states.hear(Self.health(false, "tcp 80 failed"), of: "web-2", at: Self.moment(0))
         #expect(kinds(events) == [.instanceDown, .applicationDown])
         #expect(events[1].reason?.hasPrefix("1 of its 2 instances is up, and it needs 2; web-2: tcp 80 failed") == true)
     }
@@ -104,8 +130,8 @@ struct ApplicationStatesTests {
         ])
     func policies(_ policy: DownPolicy, _ told: String) {
         var states = Self.states(whenDown: policy)
-        _ = states.hear(Self.health(false, "no"), of: "fw-a")
-        let events = states.hear(Self.health(false, "no"), of: "fw-b")
+        _ = states.hear(Self.health(false, "no"), of: "fw-a", at: Self.moment(0))
+        let events = states.hear(Self.health(false, "no"), of: "fw-b", at: Self.moment(0))
         #expect(events.last?.event == .applicationDown)
         #expect(events.last?.reason?.hasSuffix(told) == true, "\(events)")
     }
@@ -113,8 +139,8 @@ struct ApplicationStatesTests {
     @Test("an application of copies is down when nobody is left to copy to")
     func copies() {
         var states = Self.states(heard: ["ids-1", "ids-2"])
-        #expect(kinds(states.hear(Self.health(false, "no"), of: "ids-1")) == [.instanceDown])
-        let events = states.hear(Self.health(false, "no"), of: "ids-2")
+        #expect(kinds(states.hear(Self.health(false, "no"), of: "ids-1", at: Self.moment(0))) == [.instanceDown])
+        let events = states.hear(Self.health(false, "no"), of: "ids-2", at: Self.moment(0))
         #expect(kinds(events) == [.instanceDown, .applicationDown])
         #expect(events[1].reason?.hasSuffix("no copies are made for it") == true)
     }
@@ -122,12 +148,12 @@ struct ApplicationStatesTests {
     @Test("a flapping instance is told of once, and again when it may come back")
     func suppression() {
         var states = Self.states()
-        #expect(kinds(states.hear(Self.health(false, "no"), of: "web-1")) == [.instanceDown])
-        let kept = states.hear(Self.health(false, "it came and went 4 times", suppressed: true), of: "web-1")
+        #expect(kinds(states.hear(Self.health(false, "no"), of: "web-1", at: Self.moment(0))) == [.instanceDown])
+        let kept = states.hear(Self.health(false, "it came and went 4 times", suppressed: true), of: "web-1", at: Self.moment(0))
         #expect(kinds(kept) == [.instanceSuppressed])
-        #expect(states.hear(Self.health(false, "it came and went 4 times", suppressed: true), of: "web-1").isEmpty)
+        #expect(states.hear(Self.health(false, "it came and went 4 times", suppressed: true), of: "web-1", at: Self.moment(0)).isEmpty)
         #expect(availabilities(states, 1) == [.down, .up])
-        #expect(kinds(states.hear(Self.health(true), of: "web-1")) == [.instanceUp])
+        #expect(kinds(states.hear(Self.health(true), of: "web-1", at: Self.moment(0))) == [.instanceUp])
     }
 
     @Test("a drain ends by the clock, and undrain takes it back")
@@ -137,16 +163,16 @@ struct ApplicationStatesTests {
         #expect(kinds(events) == [.instanceDraining])
         #expect(told == ["fw-a: no new connections where another can take them; nothing after 5 s"])
         #expect(availabilities(states, 0) == [.draining, .up])
-        #expect(states.nextDrainEnd == Self.moment(5000).milliseconds)
-        #expect(states.endDrains(at: Self.moment(4999)).isEmpty)
+        #expect(states.nextEnd == Self.moment(5000).milliseconds)
+        #expect(states.endTimes(at: Self.moment(4999)).isEmpty)
         #expect(availabilities(states, 0) == [.draining, .up])
-        let over = states.endDrains(at: Self.moment(5000))
+        let over = states.endTimes(at: Self.moment(5000))
         #expect(kinds(over) == [.instanceDrained])
         #expect(availabilities(states, 0) == [.down, .up])
-        #expect(states.nextDrainEnd == nil)
-        #expect(states.endDrains(at: Self.moment(9000)).isEmpty)
+        #expect(states.nextEnd == nil)
+        #expect(states.endTimes(at: Self.moment(9000)).isEmpty)
         // Health never takes an operator's word back.
-        let back = states.hear(Self.health(false, "no"), of: "fw-a") + states.hear(Self.health(true), of: "fw-a")
+        let back = states.hear(Self.health(false, "no"), of: "fw-a", at: Self.moment(0)) + states.hear(Self.health(true), of: "fw-a", at: Self.moment(0))
         #expect(kinds(back) == [.instanceDown, .instanceUp])
         #expect(back[1].reason?.hasSuffix("it is drained, and gets nothing") == true)
         #expect(availabilities(states, 0) == [.down, .up])
@@ -158,22 +184,22 @@ struct ApplicationStatesTests {
     func drainAgain() throws {
         var states = Self.states()
         _ = try states.perform(.drain(milliseconds: nil), on: "web-1", at: Self.moment(0))
-        #expect(states.nextDrainEnd == Self.moment(30_000).milliseconds, "an application's own time by default")
+        #expect(states.nextEnd == Self.moment(30_000).milliseconds, "an application's own time by default")
         _ = try states.perform(.drain(milliseconds: 200), on: "web-1", at: Self.moment(1000))
-        #expect(states.nextDrainEnd == Self.moment(1200).milliseconds)
+        #expect(states.nextEnd == Self.moment(1200).milliseconds)
         _ = try states.perform(.drain(milliseconds: 100), on: "web-2", at: Self.moment(1000))
-        #expect(kinds(states.endDrains(at: Self.moment(1100))) == [.instanceDrained])
-        #expect(kinds(states.endDrains(at: Self.moment(1200))) == [.instanceDrained, .applicationDown])
+        #expect(kinds(states.endTimes(at: Self.moment(1100))) == [.instanceDrained])
+        #expect(kinds(states.endTimes(at: Self.moment(1200))) == [.instanceDrained, .applicationDown])
     }
 
     @Test("draining the only one left is allowed, and what follows is told beforehand")
     func drainingTheLast() throws {
         var states = Self.states()
-        _ = states.hear(Self.health(false, "its application ended"), of: "fw-b")
+        _ = states.hear(Self.health(false, "its application ended"), of: "fw-b", at: Self.moment(0))
         let (_, told) = try states.perform(.drain(milliseconds: nil), on: "fw-a", at: Self.moment(0))
         #expect(told.count == 2)
         #expect(told[1].hasPrefix("firewall is down when the drain is over: none of its 2 instances is up"))
-        #expect(kinds(states.endDrains(at: Self.moment(5000))) == [.instanceDrained, .applicationDown])
+        #expect(kinds(states.endTimes(at: Self.moment(5000))) == [.instanceDrained, .applicationDown])
     }
 
     @Test("taken out is out at once, put back takes effect with health alone")
@@ -188,12 +214,12 @@ struct ApplicationStatesTests {
         #expect(told.count == 2)
         #expect(told.contains { $0.hasPrefix("web is down: none of its 2 instances is up") })
         #expect(throws: ApplianceError.self) { try states.perform(.drain(milliseconds: 1), on: "web-1", at: Self.moment(3)) }
-        _ = states.hear(Self.health(false, "tcp 80 failed"), of: "web-1")
+        _ = states.hear(Self.health(false, "tcp 80 failed"), of: "web-1", at: Self.moment(0))
         let back = try states.perform(.putBack, on: "web-1", at: Self.moment(4))
         #expect(kinds(back.events) == [.instancePutBack])
         #expect(back.told.contains("it gets nothing before it is healthy: tcp 80 failed"))
         #expect(availabilities(states, 1) == [.down, .down])
-        #expect(kinds(states.hear(Self.health(true), of: "web-1")) == [.instanceUp, .applicationUp])
+        #expect(kinds(states.hear(Self.health(true), of: "web-1", at: Self.moment(0))) == [.instanceUp, .applicationUp])
         #expect(availabilities(states, 1) == [.up, .down])
     }
 
@@ -263,7 +289,7 @@ struct ApplicationStatesTests {
         #expect(abs(report[1].instances[0].share - 0.75) < 0.02)
         #expect(report[2].state == "down" && report[2].reason?.contains("not been ready yet") == true)
         _ = try states.perform(.drain(milliseconds: 4000), on: "fw-a", at: Self.moment(1000))
-        _ = states.hear(Self.health(false, "flaps", suppressed: true), of: "web-1")
+        _ = states.hear(Self.health(false, "flaps", suppressed: true), of: "web-1", at: Self.moment(0))
         _ = try states.perform(.takeOut, on: "fw-b", at: Self.moment(1000))
         report = states.report(at: Self.moment(2000))
         #expect(report[0].instances.map(\.state) == ["draining", "taken-out"])
@@ -271,7 +297,7 @@ struct ApplicationStatesTests {
         #expect(report[0].instances[1].since == Self.moment(1000).microseconds)
         #expect(report[1].instances.map(\.state) == ["suppressed", "active"])
         #expect(report[1].instances.map(\.share) == [0, 1])
-        _ = states.endDrains(at: Self.moment(6000))
+        _ = states.endTimes(at: Self.moment(6000))
         report = states.report(at: Self.moment(6000))
         #expect(report[0].state == "down")
         #expect(report[0].instances.map(\.state) == ["drained", "taken-out"])

@@ -37,7 +37,7 @@ import Wire
         guard case .instance(let choice) = snapshot.hop(index) else { throw Unexpected() }
         switch snapshot.decide(choice, flow) {
         case .member(let member): return member
-        case .drains: throw Unexpected()
+        case .changes: throw Unexpected()
         }
     }
 
@@ -156,7 +156,7 @@ import Wire
         for port in 0..<300 {
             switch buffer.snapshot.decide(choice, flow(tcp, "192.0.2.1", UInt16(port + 1), to: "203.0.113.1", 80)) {
             case .member(let member): #expect(member != 1)
-            case .drains(_, let member, let new):
+            case .changes(_, let member, let new):
                 #expect(member == 1 && new != 1)
                 drained += 1
             }

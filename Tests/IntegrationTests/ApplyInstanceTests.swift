@@ -96,6 +96,33 @@ import Testing
         }
     }
 
+    @Test("instances whose health checks change go on meanwhile, and the entries go on counting")
+    func otherChecks() throws {
+        try Lab.with(topology("2"), files: Self.files) { lab in
+            #expect(try answering(lab) == "web-1 web-2")
+            let before = try pids(lab)
+            func counted() throws -> Int {
+                let tables = try run(Product.tapline, ["tables", lab.name, "--json"])
+                let rows = try JSONSerialization.jsonObject(with: Data(tables.output.utf8)) as? [String: Any]
+                return (rows?["distribution"] as? [[String: Any]] ?? []).compactMap { $0["packets"] as? Int }.reduce(0, +)
+            }
+            let packets = try counted()
+            let moved = try events(lab, "flows-moved").count
+            #expect(packets > 100)
+            let changed = topology("2").replacingOccurrences(of: "interval: 50ms", with: "interval: 40ms, rise: 3")
+            try changed.write(
+                to: lab.folder.appendingPathComponent("topology.yaml"), atomically: true, encoding: .utf8)
+            let applied = try lab.tapline("apply", lab.name)
+            #expect(applied.output.contains("application web: its health checks"), "\(applied.output)")
+            #expect(try events(lab, "instance-down").isEmpty)
+            #expect(try events(lab, "flows-moved").count == moved)
+            #expect(try pids(lab) == before)
+            #expect(try lab.tapline("add", lab.name, "web").status == 0)
+            #expect(try counted() >= packets)
+            #expect(try answering(lab) == "web-1 web-2 web-3")
+        }
+    }
+
     @Test("what there is not cannot be added or removed, and the last of an application stays")
     func mistakes() throws {
         try Lab.with(topology("[only]"), files: Self.files) { lab in

@@ -41,7 +41,7 @@ extension Snapshot {
                 let members =
                     switch decide(choice, packet) {
                     case .member(let member): [member]
-                    case .drains(_, let member, let new): [member, new]
+                    case .changes(_, let member, let new): [member, new]
                     }
                 for member in members { seen += interface(target(choice, member: member).interface).mtu > 0 ? 1 : 0 }
             }

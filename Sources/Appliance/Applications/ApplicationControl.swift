@@ -1,8 +1,8 @@
 import Forwarding
 import Topology
 
-/// Brings together what health and operators say of instances, and sees to it that the table says so, too: each change is
-/// published at once, and everybody is told what happened and what follows.
+/// Brings together what health and operators say of instances, and sees to it that the table says so, too: each change
+/// is published at once, and everybody is told what happened and what follows.
 ///
 /// On the loop's thread.
 final class ApplicationControl {
@@ -10,7 +10,7 @@ final class ApplicationControl {
     private let publisher: TablePublisher
     private let loop: EventLoop
     private let tell: EventSink
-    private var drainTimer: Int?
+    private var timer: Int?
     private var isRetrying = false
 
     /// How long a table that could not be published waits for the next try, in milliseconds.
@@ -46,7 +46,7 @@ final class ApplicationControl {
 
     /// Takes what an instance's process, links and checks say of it now. Of other nodes nothing is taken.
     func hear(_ health: InstanceHealth, of node: String) {
-        let events = states.hear(health, of: node)
+        let events = states.hear(health, of: node, at: .now)
         announce(events)
         publish(cause: "\(node): \(health.reason)") { _ in }
     }
@@ -59,7 +59,7 @@ final class ApplicationControl {
         do throws(ApplianceError) {
             let (events, told) = try states.perform(operation, on: node, at: .now)
             announce(events)
-            endDrains()
+            endTimes()
             let report = OperationReport(
                 instance: node, application: states.instances[node]?.application ?? "", told: told)
             publish(cause: told.first ?? node) { result in done(result.map { report }) }
@@ -85,6 +85,9 @@ final class ApplicationControl {
         publish(cause: "instances have changed meanwhile") { _ in }
     }
 
+    /// The topology is up: from here on there may be connections.
+    func beginServing() { states.isServing = true }
+
     // MARK: - What follows
 
     private func announce(_ events: [ApplianceEvent]) {
@@ -102,7 +105,7 @@ final class ApplicationControl {
                 if case .failure = result { self?.retryLater() }
                 done(result)
             })
-        armDrainTimer()
+        armTimer()
     }
 
     /// What could not be published is tried again: what is down must not stay in the table.
@@ -116,18 +119,18 @@ final class ApplicationControl {
         }
     }
 
-    private func endDrains() {
-        announce(states.endDrains(at: .now))
+    private func endTimes() {
+        announce(states.endTimes(at: .now))
     }
 
-    private func armDrainTimer() {
-        if let drainTimer { loop.cancel(drainTimer) }
-        drainTimer = nil
-        guard let end = states.nextDrainEnd else { return }
-        drainTimer = loop.after(milliseconds: max(0, end - monotonicMilliseconds())) { [weak self] in
+    private func armTimer() {
+        if let timer { loop.cancel(timer) }
+        timer = nil
+        guard let end = states.nextEnd else { return }
+        timer = loop.after(milliseconds: max(0, end - monotonicMilliseconds())) { [weak self] in
             guard let self else { return }
-            self.endDrains()
-            self.publish(cause: "the time of a drain is over") { _ in }
+            self.endTimes()
+            self.publish(cause: "the time of one that drains or joins is over") { _ in }
         }
     }
 

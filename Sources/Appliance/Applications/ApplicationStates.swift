@@ -14,6 +14,10 @@ struct ApplicationStates: Sendable {
     private(set) var instances: [String: InstanceState] = [:]
     /// The other nodes, and what they are: for what is said to somebody who takes one for an instance.
     var otherNodes: [String: String] = [:]
+    /// The instances that may get packets.
+    private var present: Set<String> = []
+    /// True from when there may be connections that an instance that comes could take from others.
+    var isServing = false
     /// The applications that are up; those that have not been up yet are not down in anybody's ears either.
     private var up: Set<String> = []
 
@@ -45,10 +49,11 @@ struct ApplicationStates: Sendable {
             }
         }
         instances = kept
+        present.formIntersection(kept.keys)
         up.formIntersection(applications.map(\.name))
         var events: [ApplianceEvent] = []
-        for (node, health) in health.sorted(by: { $0.key < $1.key }) { events += hear(health, of: node) }
-        return events + judge()
+        for (node, health) in health.sorted(by: { $0.key < $1.key }) { events += hear(health, of: node, at: now) }
+        return events + judge(at: now)
     }
 
     // MARK: - What follows
@@ -85,15 +90,16 @@ struct ApplicationStates: Sendable {
         return own.allSatisfy { groups[$0].isDown }
     }
 
-    /// When the next drain is over, in milliseconds of the monotonic clock.
-    var nextDrainEnd: Int? {
-        instances.values.compactMap { $0.drain }.filter { !$0.isOver }.map(\.end).min()
+    /// When the time of the next one that drains or joins is over, in milliseconds of the monotonic clock.
+    var nextEnd: Int? {
+        let drains = instances.values.compactMap { $0.drain }.filter { !$0.isOver }.map(\.end)
+        return (drains + instances.values.compactMap { $0.join?.end }).min()
     }
 
     // MARK: - What happens
 
     /// Takes what an instance's process, links and checks say of it now.
-    mutating func hear(_ health: InstanceHealth, of node: String) -> [ApplianceEvent] {
+    mutating func hear(_ health: InstanceHealth, of node: String, at now: Moment) -> [ApplianceEvent] {
         guard let before = instances[node] else { return [] }
         var health = health
         if health.isHealthy == before.health.isHealthy { health.since = before.health.since }
@@ -109,11 +115,14 @@ struct ApplicationStates: Sendable {
             tell(health.isHealthy ? .instanceUp : .instanceDown, reason)
         }
         if health.isSuppressed, !before.health.isSuppressed { tell(.instanceSuppressed, health.reason) }
-        return events + judge()
+        return events + judge(at: now)
     }
 
-    /// Ends the drains whose time is over.
-    mutating func endDrains(at now: Moment) -> [ApplianceEvent] {
+    /// Ends the drains and joins whose time is over.
+    mutating func endTimes(at now: Moment) -> [ApplianceEvent] {
+        for (node, state) in instances {
+            if let join = state.join, join.end <= now.milliseconds { instances[node]?.join = nil }
+        }
         var events: [ApplianceEvent] = []
         for node in instances.keys.sorted() {
             guard let state = instances[node], let drain = state.drain, !drain.isOver, drain.end <= now.milliseconds
@@ -124,7 +133,7 @@ struct ApplicationStates: Sendable {
                     .instanceDrained, application: state.application, instance: node,
                     reason: "its \(seconds(drain.time)) are over; it gets nothing until it is undrained"))
         }
-        return events + judge()
+        return events + judge(at: now)
     }
 
     /// Does what an operator asks for.
@@ -144,7 +153,9 @@ struct ApplicationStates: Sendable {
             }
             let time = given ?? application.drainTime
             instances[node]?.drain = InstanceState.Drain(began: now, time: time)
-            outcome = (.instanceDraining, "no new connections where another can take them; nothing after \(seconds(time))")
+            outcome = (
+                .instanceDraining, "no new connections where another can take them; nothing after \(seconds(time))"
+            )
         case .undrain:
             guard before.drain != nil else { return ([], ["\(node) was not drained"] + rest(of: node)) }
             instances[node]?.drain = nil
@@ -172,7 +183,7 @@ struct ApplicationStates: Sendable {
         guard let outcome else { return ([], told) }
         let what = ApplianceEvent(
             outcome.kind, application: application.name, instance: node, reason: outcome.reason)
-        let events = [what] + judge()
+        let events = [what] + judge(at: now)
         told.insert("\(node): \(outcome.reason)", at: 0)
         if outcome.kind != .instanceTakenOut, outcome.kind != .instanceDraining { told += rest(of: node) }
         return (events, told + follows(application, events))
@@ -210,8 +221,9 @@ struct ApplicationStates: Sendable {
 
     // MARK: - Down and up
 
-    /// Finds out which applications have gone down or come up.
-    private mutating func judge() -> [ApplianceEvent] {
+    /// Finds out which instances join others, and which applications have gone down or come up.
+    private mutating func judge(at now: Moment) -> [ApplianceEvent] {
+        for application in applications { settleJoins(application, at: now) }
         let groups = groups
         var events: [ApplianceEvent] = []
         for application in applications {
@@ -229,6 +241,31 @@ struct ApplicationStates: Sendable {
             }
         }
         return events
+    }
+
+    /// Who comes beside others that work leaves them what they have: their connections know nothing of it.
+    private mutating func settleJoins(_ application: ApplicationPlan, at now: Moment) {
+        func isThere(_ node: String) -> Bool { (instances[node]?.availability ?? .down) != .down }
+        for instance in application.instances {
+            let node = instance.node
+            guard isThere(node) else {
+                present.remove(node)
+                instances[node]?.join = nil
+                continue
+            }
+            guard present.insert(node).inserted, isServing else { continue }
+            let others = application.instances.contains { other in
+                other.node != node && other.group == instance.group && present.contains(other.node)
+                    && isThere(other.node)
+            }
+            if others { instances[node]?.join = InstanceState.Join(began: now, time: application.drainTime) }
+        }
+        // Those who are left alone have it all already, and leave it to nobody.
+        for group in Set(application.instances.map(\.group)) {
+            let left = application.instances.map { $0.group == group ? $0.node : "" }.filter(present.contains)
+            guard left.allSatisfy({ instances[$0]?.join != nil }) else { continue }
+            for node in left { instances[node]?.join = nil }
+        }
     }
 
     private func counted(_ application: ApplicationPlan) -> String {

@@ -47,6 +47,8 @@ extension StatusReport {
         public var priority: Int
         /// While it drains: the milliseconds until it gets nothing.
         public var drainLeft: Int?
+        /// While it gets what begins, and nothing that others have: the milliseconds until it has its whole share.
+        public var joinLeft: Int?
         /// Its health checks in the order of the file.
         public var checks: [InstanceHealth.Check]
     }
@@ -58,7 +60,13 @@ extension ApplicationStates {
     /// - Parameter health: What instances' checks have seen last, where that is known.
     func report(at now: Moment, health: [String: InstanceHealth] = [:]) -> [StatusReport.Application] {
         let groups = groups
-        let shares = groups.map { $0.isDown ? [] : $0.slots().shares(members: $0.members.count) }
+        // What begins is what counts: of what drains, what it has.
+        let shares = groups.map { group -> [Double] in
+            guard !group.isDown else { return [] }
+            let now = group.slots().shares(members: group.members.count)
+            let new = group.slotsForNew()?.shares(members: group.members.count) ?? now
+            return group.members.indices.map { group.members[$0].availability == .draining ? now[$0] : new[$0] }
+        }
         return applications.map { application in
             let own = application.instances.map(\.group).filter(groups.indices.contains)
             let isDown = isDown(application)
@@ -100,6 +108,7 @@ extension ApplicationStates {
             isHealthy: state.health.isHealthy, share: share, weight: member.weight,
             fileWeight: fileWeight(of: member.name), priority: member.priority,
             drainLeft: state.drain.flatMap { $0.isOver ? nil : max(0, $0.end - now.milliseconds) },
+            joinLeft: share > 0 ? state.join.map { max(0, $0.end - now.milliseconds) } : nil,
             checks: (health ?? state.health).checks)
     }
 }

@@ -1,7 +1,7 @@
 import Engine
 import Forwarding
 
-/// Looks after what engines note of the slots of instances that drain: that it is right before a table tells engines to
+/// Looks after what engines note of slots that change hands: that it is right before a table tells engines to
 /// go by it, and that what was used counts as unused when it has been for long enough.
 ///
 /// On the loop's thread.
@@ -27,7 +27,7 @@ final class DrainNotes {
             guard group != before, let new = group.slotsForNew() else { continue }
             let drained = before.map { $0.name == group.name && $0.slotsForNew() != nil } ?? false
             if drained {
-                // Who drains has changed: what has gone over stays so, but for slots whose own instance is back.
+                // Who drains or joins has changed: what has gone over stays so where it still can.
                 let now = group.slots()
                 table.clear(index) { now.owners[$0] != new.owners[$0] }
             } else if group.hashing == .addresses {
@@ -41,16 +41,14 @@ final class DrainNotes {
         arm()
     }
 
-    private var draining: [Int] {
-        groups.indices.filter { groups[$0].members.contains { $0.availability == .draining } }
-    }
+    private var changing: [Int] { groups.indices.filter { groups[$0].isChangingHands } }
 
     private func arm() {
-        guard timer == nil, !draining.isEmpty else { return }
+        guard timer == nil, !changing.isEmpty else { return }
         timer = loop.after(milliseconds: Self.stretch) { [weak self] in
             guard let self else { return }
             self.timer = nil
-            for group in self.draining { self.table.turn(group) }
+            for group in self.changing { self.table.turn(group) }
             self.arm()
         }
     }

@@ -35,6 +35,17 @@ struct InstanceState: Sendable, Hashable {
         var end: Int { began.milliseconds + time }
     }
 
+    /// It has come, or come back, beside others that work: what they have is left to them for a while.
+    struct Join: Sendable, Hashable {
+        /// When it came.
+        var began: Moment
+        /// For how long, in milliseconds.
+        var time: Int
+
+        /// When that time is over, on the monotonic clock.
+        var end: Int { began.milliseconds + time }
+    }
+
     /// Its application.
     var application: String
     /// What its process, links and checks say.
@@ -43,13 +54,16 @@ struct InstanceState: Sendable, Hashable {
     var takenOut: Int?
     /// What an operator has asked for; nil where it does not drain.
     var drain: Drain?
+    /// Set while it gets what begins, and nothing that others have; nil where it has its whole share, or none.
+    var join: Join?
     /// Its weight in an operator's word; nil: the file's.
     var weight: Int?
 
     /// What the table is told.
     var availability: Availability {
         if takenOut != nil || drain?.isOver == true || !health.isHealthy { return .down }
-        return drain == nil ? .up : .draining
+        if drain != nil { return .draining }
+        return join == nil ? .up : .joining
     }
 
     /// Why it gets nothing, as the end of a sentence; nil where it may get packets.

@@ -117,17 +117,11 @@ extension HealthMonitor {
     private func answer(_ check: WatchedCheck, _ frame: RawSpan, _ number: UInt64, _ leg: Int) {
         guard let shape = check.shape, let device = device(of: check, leg), let packets else { return }
         let inward = check.instance.legs[leg].inward
-        var answer = [UInt8](repeating: 0, count: ProbeShape.longestFrame)
-        let length = answer.withUnsafeMutableBytes { bytes in
-            var span = MutableRawSpan(_unsafeBytes: bytes)
-            return shape.writeAnswer(
-                into: &span, to: frame, destinationMAC: inward.destination, sourceMAC: inward.source, token: token)
+        let isSent = packets.queue(on: device, answering: frame) { answer, request in
+            shape.writeAnswer(
+                into: &answer, to: request, destinationMAC: inward.destination, sourceMAC: inward.source, token: token)
         }
-        check.paths[number]?.answered(length > 0)
-        packets.queue(on: device) { span in
-            for offset in 0..<length { span.storeBytes(of: answer[offset], toByteOffset: offset, as: UInt8.self) }
-            return length
-        }
+        check.paths[number]?.answered(isSent)
     }
 
     /// A frame to the prober: a neighbour's answer.
@@ -145,7 +139,10 @@ extension HealthMonitor {
             }
         }
         guard let address else { return }
-        for check in instance.checks where check.plan.probe == .neighbour(leg: leg, address: address) {
+        for check in instance.checks {
+            guard case .neighbour(leg, let wanted) = check.plan.probe,
+                address == wanted ?? instance.legs[leg].probed
+            else { continue }
             if let number = check.state.running.first?.number { conclude(check, number, nil, seen: "answered") }
         }
     }

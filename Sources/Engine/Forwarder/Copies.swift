@@ -43,21 +43,20 @@ extension Forwarder {
         if let source = entry.rewriteSource { flow.source = source }
         switch table.decide(choice, flow) {
         case .member(let member): return member
-        case .drains(let slot, let member, let new):
-            let moves = drains.moves(slot, of: choice.group, opens: opensConnection(frame))
-            return moves ? new : member
+        case .changes(let slot, let member, let new):
+            return drains.moves(slot, of: choice.group, beginning(frame)) ? new : member
         }
     }
 
-    /// True for the first segment of a TCP connection (RFC 9293, section 3.5): SYN without ACK.
-    private func opensConnection(_ frame: ReceivedFrame) -> Bool {
+    /// What a packet tells of whether its flow begins: TCP does by SYN without ACK (RFC 9293, section 3.5).
+    private func beginning(_ frame: ReceivedFrame) -> DrainTable.Beginning {
         guard fields.transportProtocol == IPProtocol.tcp, fields.fragment == .whole, !fields.hasQuoted else {
-            return false
+            return fields.lookupFlow.protocolNumber == IPProtocol.tcp ? .goesOn : .unknown
         }
         let octets = UnsafeRawBufferPointer(
             start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
-        guard let segment = TCPView(octets.bytes, at: fields.transportOffset) else { return false }
-        return segment.flags & (TCPView.syn | TCPView.ack) == TCPView.syn
+        guard let segment = TCPView(octets.bytes, at: fields.transportOffset) else { return .goesOn }
+        return segment.flags & (TCPView.syn | TCPView.ack) == TCPView.syn ? .opens : .goesOn
     }
 
     /// One copy to one place.

@@ -113,17 +113,24 @@ public struct SlotTable: Sendable, Hashable {
 }
 
 extension InstanceGroup {
-    /// Who has which slot while nobody drains, or as it was before: all that are not down take part.
+    /// Who has which slot: all that are not down take part, but for those that have just come, unless there are no others.
     public func slots() -> SlotTable {
-        slots { $0 != .down }
+        let areOld = members.contains { $0.availability == .up || $0.availability == .draining }
+        return slots { $0 != .down && !(areOld && $0 == .joining) }
     }
 
-    /// Who gets what begins from now on: without those that drain. nil where nobody drains, or nobody else is there.
+    /// Who gets what begins from now on: those that have just come too, and those that drain no more. nil where nothing
+    /// changes hands, or nobody would be left.
     public func slotsForNew() -> SlotTable? {
-        guard members.contains(where: { $0.availability == .draining }),
-            members.contains(where: { $0.availability == .up })
+        guard isChangingHands, members.contains(where: { $0.availability == .up || $0.availability == .joining })
         else { return nil }
-        return slots { $0 == .up }
+        let new = slots { $0 == .up || $0 == .joining }
+        return new == slots() ? nil : new
+    }
+
+    /// True while somebody drains or joins.
+    public var isChangingHands: Bool {
+        members.contains { $0.availability == .draining || $0.availability == .joining }
     }
 
     /// The part of all slots, 0…1, whose member is another one in `other`, a group of the same members.

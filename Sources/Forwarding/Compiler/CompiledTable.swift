@@ -89,7 +89,7 @@ enum DealtSlots: Sendable {
     }
 }
 
-/// The slots of a group: as they are, and for what is new where somebody drains.
+/// The slots of a group: as they are, and for what is new where they change hands.
 struct GroupSlots: Sendable {
     let now: DealtSlots
     let new: DealtSlots?

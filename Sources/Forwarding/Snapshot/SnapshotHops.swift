@@ -28,8 +28,8 @@ public struct InstanceChoice: Sendable {
 public enum InstanceDecision: Sendable, Hashable {
     /// The member that it goes to.
     case member(Int)
-    /// The slot's member drains: it keeps what it has, and the other one gets what begins.
-    case drains(slot: Int, member: Int, new: Int)
+    /// The slot changes hands: its member keeps what it has, and the other one gets what begins.
+    case changes(slot: Int, member: Int, new: Int)
 }
 
 extension Snapshot {
@@ -76,7 +76,7 @@ extension Snapshot {
         let now = owner(of: slot, in: Self.lowHalf(tables), else: Self.lowHalf(soles))
         guard flags & Layout.groupDrains != 0 else { return .member(now) }
         let new = owner(of: slot, in: Self.highHalf(tables), else: Self.highHalf(soles))
-        return now == new ? .member(now) : .drains(slot: slot, member: now, new: new)
+        return now == new ? .member(now) : .changes(slot: slot, member: now, new: new)
     }
 
     @inlinable @inline(__always)

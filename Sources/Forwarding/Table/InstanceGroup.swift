@@ -13,6 +13,8 @@ public enum FlowHashing: UInt8, Sendable, Hashable, CaseIterable {
 public enum Availability: UInt8, Sendable, Hashable {
     /// It takes its share.
     case up
+    /// It has just come, or come back: it gets new TCP connections, and what the others have is left to them.
+    case joining
     /// It keeps what it has, and gets no new TCP connections where another instance can take them.
     case draining
     /// It gets nothing.

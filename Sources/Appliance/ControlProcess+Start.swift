@@ -1,0 +1,95 @@
+import LinuxNetwork
+import Topology
+
+/// Starting what runs in a topology that has been built.
+extension ControlProcess {
+    /// What goes on in every node of the plan, whose health is looked after from here on.
+    func makeNodes(_ built: BuiltTopology) throws(ApplianceError) {
+        let made = plan.nodes.compactMap { node in
+            built.namespaces[node.name].map { runtime(node, folder: plan.directory, $0) }
+        }
+        do {
+            try loop.sync { [self] in
+                nodes = made
+                try watchInstances(of: plan)
+                for node in made { hear(node) }
+            }
+        } catch { throw .wrapping(error, "cannot look after the applications") }
+    }
+
+    /// What goes on in a node; nothing is started yet.
+    func runtime(_ node: NodePlan, folder: String, _ namespace: NetworkNamespace) -> NodeRuntime {
+        let made = NodeRuntime(
+            plan: node, folder: folder, directory: directory, loop: loop, namespace: namespace,
+            record: { [weak self] in self?.record($0) })
+        made.ended = { [unowned self] node, end in
+            logger.warning("node \(node.plan.name): its application \(end.told)")
+            if phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
+            if let starting, starting.nodes.contains(node.plan.name) {
+                starting.interruption.raise(node.unexpectedEnd(end))
+            }
+        }
+        made.changed = { [unowned self] node in heed(node) }
+        return made
+    }
+
+    /// Starts the engines with the table as it is, and waits until they forward.
+    func startEngine(_ path: String, _ built: BuiltTopology) throws(ApplianceError) {
+        let done = RaisedFlag()
+        let result = Box<Result<Void, ApplianceError>?>(nil)
+        do {
+            try loop.sync { [self] in
+                let fleet = try EngineFleet(
+                    loop: loop, path: path, logPath: directory.logPath, logger: logger, table: table,
+                    queues: built.queues, plan: plan.engines, record: { [weak self] in self?.record($0) },
+                    events: { [weak self] in self?.happened($0) })
+                self.fleet = fleet
+                drainNotes = DrainNotes(fleet.drainTable, loop: loop)
+                // What changes while they start goes to them, too.
+                publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
+                fleet.start {
+                    result.value = $0
+                    done.raise()
+                }
+            }
+        } catch { throw .wrapping(error, "cannot start the packeting engine") }
+        // The fleet answers within its own time, also where an engine says nothing.
+        done.wait()
+        try result.value?.get()
+        try interruption.check()
+    }
+
+    /// Level by level: what depends on nothing that is not ready comes up side by side.
+    func startApplications() throws(ApplianceError) {
+        var waiting = nodes.filter { $0.state != .idle }
+        var pending = Set(waiting.map(\.plan.name))
+        while !waiting.isEmpty {
+            let level = waiting.filter { node in !node.plan.process.depends.contains(where: pending.contains) }
+            guard !level.isEmpty else {
+                throw ApplianceError(
+                    .file, "these nodes depend on each other: \(pending.sorted().joined(separator: ", "))",
+                    mend: "take one 'depends' away")
+            }
+            progress(.step("waiting for \(level.map(\.plan.name).joined(separator: ", "))"))
+            let interruption = interruption
+            do throws(ApplianceError) {
+                try inParallel(level.count, width: 64) { index throws(ApplianceError) in
+                    do throws(ApplianceError) {
+                        try level[index].bringUp(interruption)
+                    } catch {
+                        // The others need not go on: all of it is about to be taken away.
+                        interruption.raise(error)
+                        throw error
+                    }
+                }
+            } catch {
+                throw interruption.reason ?? error
+            }
+            // What depends on one of these may reach it through the engines.
+            try awaitQuiet(interruption)
+            for node in level { pending.remove(node.plan.name) }
+            waiting.removeAll { node in level.contains { $0 === node } }
+        }
+        try interruption.check()
+    }
+}
