@@ -188,8 +188,8 @@ public struct CheckState: Sendable {
 
     // MARK: - What happens beside it
 
-    /// What was known holds no longer (its process ended, a link went): it counts as failed until it has risen. Of those
-    /// under way nobody asks any more.
+    /// What was known holds no longer (its process ended, a link went): it counts as failed until it has risen. Of
+    /// those under way nobody asks any more.
     public mutating func mistrust(at now: Int) {
         running = []
         verdict = verdict == .undecided ? .undecided : .failed

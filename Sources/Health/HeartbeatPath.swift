@@ -1,7 +1,7 @@
 /// How far one heartbeat has come: in at the `in` leg, out at the `out` leg, its answer in there, and out again.
 ///
-/// Frames go in, the verdict comes out. It has passed when the answer has come out; a negative one when its time is over
-/// and it has not come out.
+/// Frames go in, the verdict comes out. It has passed when the answer has come out; a negative one when its time is
+/// over and it has not come out.
 public struct HeartbeatPath: Sendable, Hashable {
     /// Where it was seen last.
     public enum Stage: Sendable, Hashable {

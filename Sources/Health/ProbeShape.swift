@@ -52,8 +52,8 @@ public struct ProbeShape: Sendable, Hashable {
 
     /// Writes the frame of one probe.
     ///
-    /// Each has an echo identifier and sequence number of its own, so that a firewall which keeps state meets a new flow
-    /// each time: what it would do with a customer's is what is looked for.
+    /// Each has an echo identifier and sequence number of its own, so that a firewall which keeps state meets a new
+    /// flow each time: what it would do with a customer's is what is looked for.
     ///
     /// - Returns: Its length; 0 where `frame` has no room for it.
     public func write(

@@ -1,12 +1,13 @@
 import CLinux
 import Wire
 
-/// Sends frames into nodes and hears what comes out of them: one packet socket (AF_PACKET) on all devices of a namespace.
+/// Sends frames into nodes and hears what comes out of them: one packet socket (AF_PACKET) on all devices of a
+/// namespace.
 ///
 /// A frame sent on a veth comes out of its other end; a frame that the other end sends is heard here before any bridge
 /// has it. It hears only short frames that end in a token or are addressed to a MAC address, so that nothing of the
-/// ordinary traffic is ever copied here. One socket rather than one for each device: the kernel makes whoever closes one
-/// wait some fifteen milliseconds, and a device that is made anew is heard at once. One thread uses it.
+/// ordinary traffic is ever copied here. One socket rather than one for each device: the kernel makes whoever closes
+/// one wait some fifteen milliseconds, and a device that is made anew is heard at once. One thread uses it.
 public final class ProbeSocket: @unchecked Sendable {
     /// Readable when frames are there; valid as long as this object lives.
     public let descriptor: Int32

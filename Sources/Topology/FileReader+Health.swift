@@ -70,8 +70,9 @@ extension FileReader {
     private static let packetTimeouts = 10...1_000
 
     private func timed(_ probe: RawHealthCheck.Probe, _ usual: Timing, _ fields: Fields) -> RawHealthCheck {
-        let interval = spaced(fields["interval"], "the interval") ?? Located(usual.interval, fields.position)
-        let fast = spaced(fields["fast-interval"], "the fast interval")
+        let interval = spaced(fields["interval"], "the interval", least: Grammar.shortestInterval)
+            ?? Located(usual.interval, fields.position)
+        let fast = spaced(fields["fast-interval"], "the fast interval", least: Grammar.shortestFastInterval)
         if let fast, fast.value > interval.value {
             diagnostics.error(
                 fast.position, "the fast interval is longer than the interval, \(interval.value)ms",
@@ -86,19 +87,19 @@ extension FileReader {
         let packet = min(max(interval.value, bounds.lowerBound), bounds.upperBound)
         return RawHealthCheck(
             position: fields.position, probe: probe, interval: interval.value,
-            fastInterval: fast?.value ?? max(Grammar.shortestInterval, interval.value / 5),
+            fastInterval: fast?.value ?? max(Grammar.shortestFastInterval, interval.value / 5),
             timeout: timeout?.value ?? usual.timeout ?? packet,
             rise: nodes.integer(fields["rise"], "`rise`", in: Grammar.counts)?.value ?? usual.rise,
             fall: nodes.integer(fields["fall"], "`fall`", in: Grammar.counts)?.value ?? usual.fall)
     }
 
     /// A time between two checks.
-    private func spaced(_ node: Node?, _ what: String) -> Located<Int>? {
+    private func spaced(_ node: Node?, _ what: String, least: Int) -> Located<Int>? {
         guard let duration = nodes.duration(node, what) else { return nil }
-        guard duration.value >= Grammar.shortestInterval else {
+        guard duration.value >= least else {
             diagnostics.error(
                 duration.position, "\(what) is \(duration.value)ms",
-                mend: "write \(Grammar.shortestInterval)ms or more")
+                mend: "write \(least)ms or more")
             return nil
         }
         return duration

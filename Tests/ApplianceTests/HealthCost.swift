@@ -8,7 +8,8 @@ import Wire
 @testable import Appliance
 
 /// What looking after 200 instances costs, and how soon what happens is told: printed where TAPLINE_HEALTH_COST is set,
-/// for people who compare. What it finds depends on the machine, so that nothing is expected of it but that all is well.
+/// for people who compare. What it finds depends on the machine, so that nothing is expected of it but that all is
+/// well.
 @Suite(.serialized, .enabled(if: getenv("TAPLINE_HEALTH_COST") != nil, "a measurement, made when asked for"))
 struct HealthCost {
     private static let count = getenv("TAPLINE_HEALTH_COUNT").flatMap { Int(String(cString: $0)) } ?? 200
@@ -35,14 +36,17 @@ struct HealthCost {
             let name = (try? String(contentsOfFile: "/proc/self/task/\(task)/comm", encoding: .utf8)) ?? ""
             guard name == HealthMonitor.threadName + "\n" else { continue }
             let line = try String(contentsOfFile: "/proc/self/task/\(task)/schedstat", encoding: .utf8)
-            let ticks = try String(contentsOfFile: "/proc/self/task/\(task)/stat", encoding: .utf8)
+            let ticks =
+                try String(contentsOfFile: "/proc/self/task/\(task)/stat", encoding: .utf8)
                 .split(separator: ")").last?.split(separator: " ").compactMap { Int($0) } ?? []
             return (Int(line.split(separator: " ")[0]) ?? 0, ticks[10], ticks[11])
         }
         throw CancellationError()
     }
 
-    private func measure(_ what: String, _ probe: (NodePlan) -> HealthCheckPlan.Probe, prepare: (HealthLab) throws -> Void) throws {
+    private func measure(
+        _ what: String, _ probe: (NodePlan) -> HealthCheckPlan.Probe, prepare: (HealthLab) throws -> Void
+    ) throws {
         let lab = try HealthLab(Self.text) { plan in
             plan.nodes.filter { $0.kind == .application }.map { node in
                 ApplicationPlan(
@@ -74,7 +78,8 @@ struct HealthCost {
             String(
                 format: "%@: %d instances at 100 ms: %.2f %% of a processor (%d ticks in user mode, %d in the kernel), "
                     + "%d probes a second, %d failed, median %d us",
-                what, Self.count, share, after.user - before.user, after.kernel - before.kernel, probes * 1_000_000 / took, failed, times[times.count / 2]))
+                what, Self.count, share, after.user - before.user, after.kernel - before.kernel,
+                probes * 1_000_000 / took, failed, times[times.count / 2]))
         #expect(picture.values.allSatisfy { $0.isHealthy })
     }
 
@@ -114,7 +119,8 @@ struct HealthCost {
         }
     }
 
-    /// From the moment at which the call that makes it so returns (a link) or is made (a process) to the call of `changed`.
+    /// From the moment at which the call that makes it so returns (a link) or is made (a process) to the call of
+    /// `changed`.
     @Test func promptness() throws {
         let lab = try HealthLab(
             Self.text.replacingOccurrences(of: "out: inspected } }", with: "out: inspected }, run: sleep 1000 }")
@@ -154,7 +160,9 @@ struct HealthCost {
             monitor.processReady("fw0")
             try lab.becomes("fw0", healthy: true)
         }
-        for (what, times) in [("link switched off in the node", links.sorted()), ("process killed", processes.sorted())] {
+        for (what, times) in [
+            ("link switched off in the node", links.sorted()), ("process killed", processes.sorted()),
+        ] {
             print("\(what): told after \(times[25]) us (median), \(times[49]) us (worst of 50)")
         }
         #expect(links.count == 50)

@@ -9,7 +9,7 @@ import Wire
 
 /// Each health type against the real thing that it is made for: a kernel's firewall, a user's forwarder, real servers.
 @Suite(.serialized) struct HealthMonitorTests {
-    private static let firewall = """
+    static let firewall = """
         name: NAME
         interfaces:
           customers:  { address: [192.0.2.1/24, "2001:db8:2::1/64"] }
@@ -25,7 +25,7 @@ import Wire
           shop: { address: [203.0.113.80, "2001:db8:cb::80"], ports: [tcp/80], sequence: [fw, web] }
         """
 
-    private static let rules = """
+    static let rules = """
         flush ruleset
         table inet filter {
             chain forwarding {
@@ -38,16 +38,16 @@ import Wire
         }
         """
 
-    private static let four = HeartbeatPlan(
+    static let four = HeartbeatPlan(
         source: IPAddress("198.18.2.1")!, destination: IPAddress("198.18.3.1")!)
-    private static let six = HeartbeatPlan(
+    static let six = HeartbeatPlan(
         kind: .udp(source: 7, destination: 4789), source: IPAddress("2001:db8:12::1")!,
         destination: IPAddress("2001:db8:13::1")!, size: 120)
-    private static let negative = HeartbeatPlan(
+    static let negative = HeartbeatPlan(
         isNegative: true, kind: .udp(source: 7, destination: 9), source: IPAddress("198.18.2.1")!,
         destination: IPAddress("198.18.3.1")!)
 
-    private func application(
+    func application(
         _ node: String, _ checks: [HealthCheckPlan], damping: DampingPlan? = nil
     ) -> ApplicationPlan {
         ApplicationPlan(
@@ -90,7 +90,8 @@ import Wire
         try load(Self.rules, in: lab)
         try lab.becomes("fw", healthy: true)
 
-        let dropAll = "flush ruleset\ntable inet filter { chain f { type filter hook forward priority filter; policy drop; }; }"
+        let dropAll =
+            "flush ruleset\ntable inet filter { chain f { type filter hook forward priority filter; policy drop; }; }"
         try load(dropAll, in: lab)
         try lab.becomes("fw", healthy: false)
         try lab.eventually("both heartbeats fail") {
@@ -227,7 +228,8 @@ import Wire
                 let routes = try lab.run(in: "fw", "ip -6 route show dev \(leg.device); true")
                 try lab.run(in: node, "ip link set \(device) down")
                 try lab.becomes("fw", healthy: false)
-                #expect(lab.health("fw")?.reason.contains("its link to \(lab.plan.interfaces[leg.interface].name)") == true)
+                #expect(
+                    lab.health("fw")?.reason.contains("its link to \(lab.plan.interfaces[leg.interface].name)") == true)
                 try lab.run(in: node, "ip link set \(device) up")
                 // A device that was down has lost its IPv6 addresses and its routes.
                 try lab.run(in: "fw", addresses.joined(separator: " && "))
@@ -287,112 +289,6 @@ import Wire
         #expect(kept.health.reason.contains("came and went too often") && !kept.health.isHealthy)
         #expect(kept.health.checks.filter { !$0.isPassed }.isEmpty)
         try lab.becomes("fw", healthy: true)
-    }
-
-    // MARK: - Servers
-
-    @Test func neighboursAndEchoesAreAnswered() throws {
-        let lab = try HealthLab(Self.firewall) { plan in
-            let addresses = plan.nodes.first { $0.name == "web" }!.legs[0].addresses.map(\.address)
-            return [
-                application(
-                    "web",
-                    addresses.flatMap { address -> [HealthCheckPlan] in
-                        [
-                            .quick("neighbour \(address.family)", .neighbour(leg: 0, address: address)),
-                            .quick("echo \(address.family)", .echo(leg: 0, address: address)),
-                        ]
-                    })
-            ]
-        }
-        try lab.monitor.start()
-        try lab.becomes("web", healthy: true)
-        #expect(lab.health("web")?.checks.count == 4)
-        try lab.run(
-            in: "web",
-            "nft -f - <<'END'\ntable inet f { chain i { type filter hook input priority 0; icmp type echo-request drop; }; }\nEND")
-        try lab.becomes("web", healthy: false)
-        #expect(lab.health("web")?.checks.filter { !$0.isPassed }.map(\.name) == ["echo ipv4"])
-        try lab.run(in: "web", "nft flush ruleset")
-        try lab.becomes("web", healthy: true)
-        let leg = lab.leg("web", 0)
-        try lab.run(in: "web", "ip addr del \(leg.addresses[1]) dev \(leg.device)")
-        try lab.becomes("web", healthy: false)
-        try lab.eventually("both of IPv6 fail") {
-            lab.health("web")?.checks.filter { !$0.isPassed }.map(\.name) == ["neighbour ipv6", "echo ipv6"]
-        }
-    }
-
-    @Test func connectionsAndAnswersAreLookedAt() throws {
-        let here = IPAddress("127.0.0.1")!
-        func http(_ path: String, _ status: Int, _ body: String?) -> HealthCheckPlan.Probe {
-            .http(address: here, port: 8080, path: path, host: "shop", status: status, body: body)
-        }
-        let lab = try HealthLab(Self.firewall) { _ in
-            [
-                application(
-                    "web",
-                    [
-                        .quick("tcp", .tcp(address: here, port: 8080)),
-                        .quick("http", http("/", 200, "hello")), .quick("missing", http("/missing", 404, nil)),
-                    ]),
-                application("fw", [.quick("body", http("/", 200, "good bye")), .quick("status", http("/", 503, nil))]),
-            ]
-        }
-        let program = """
-            import http.server
-            class H(http.server.BaseHTTPRequestHandler):
-                def do_GET(self):
-                    self.send_response(200 if self.path == "/" else 404)
-                    self.end_headers()
-                    self.wfile.write(b"x" * 20000 + b" hello " + b"y" * 20000)
-            http.server.ThreadingHTTPServer(("127.0.0.1", 8080), H).serve_forever()
-            """
-        try lab.monitor.start()
-        try lab.eventually("nobody listens") { (lab.check("web", "tcp")?.failed ?? 0) > 0 }
-        #expect(lab.check("web", "tcp")?.last?.contains("Connection refused") == true)
-        for node in ["web", "fw"] { _ = try lab.start(in: node, "exec /usr/bin/python3 -c '\(program)'") }
-        try lab.becomes("web", healthy: true)
-        try lab.eventually("fw answers, and not so") {
-            lab.check("fw", "status")?.last == "status 200 instead of 503"
-                && lab.check("fw", "body")?.last == "status 200, and its body does not contain \"good bye\""
-        }
-    }
-
-    // MARK: - Commands
-
-    @Test func commandsThatHangAndFloodHarmNobody() throws {
-        let lab = try HealthLab(Self.firewall) { _ in
-            [
-                application(
-                    "web",
-                    [
-                        .quick("hangs", .command("setsid sh -c 'exec sleep 12345' & sleep 12345"), timeout: 100),
-                        .quick("floods", .command("exec yes"), timeout: 100),
-                    ]),
-                application(
-                    "fw",
-                    [
-                        .quick("heartbeat", .heartbeat(Self.four)),
-                        .quick("much", .command("head -c 4000000 /dev/zero"), timeout: 5_000),
-                        .quick("wrong", .command("echo this is why; exit 3"), timeout: 5_000),
-                    ]),
-            ]
-        }
-        try lab.monitor.start()
-        try lab.eventually("they have been ended more than once") {
-            (lab.check("web", "hangs")?.failed ?? 0) > 2 && (lab.check("web", "floods")?.failed ?? 0) > 2
-        }
-        try lab.eventually("what prints much passes, and what fails says why") {
-            lab.check("fw", "much")?.isPassed == true
-                && lab.check("fw", "wrong")?.last == "it ended with status 3: this is why"
-        }
-        #expect(lab.check("fw", "heartbeat")?.isPassed == true)
-        lab.monitor.remove(node: "web")
-        let (_, process) = try lab.monitor.entrance("web")
-        try lab.eventually("nothing of them is left") {
-            !NodeProcesses.all(of: process.pid).contains { NodeProcesses.name(of: $0) == "sleep" }
-        }
     }
 
     // MARK: - Coming and going

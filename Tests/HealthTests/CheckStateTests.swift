@@ -38,7 +38,10 @@ struct SeededNumbers: RandomNumberGenerator {
         var check = CheckState(timing, due: 0)
         var turns: [CheckState.Turn?] = []
         for passed in [true, false, false, true, false, false, false] { turns.append(run(&check, passed: passed)) }
-        #expect(turns == [.turned, .doubted, CheckState.Turn.none, CheckState.Turn.none, .doubted, CheckState.Turn.none, .turned])
+        #expect(
+            turns == [
+                .turned, .doubted, CheckState.Turn.none, CheckState.Turn.none, .doubted, CheckState.Turn.none, .turned,
+            ])
         #expect(check.verdict == .failed)
         let rising = [run(&check, passed: true), run(&check, passed: true)]
         #expect(rising == [.doubted, .turned] && check.verdict == .passed)
@@ -140,7 +143,8 @@ struct SeededNumbers: RandomNumberGenerator {
                 if let number = check.overdue(at: now) { outcome = (number, false) }
                 if outcome == nil, let number = check.begin(at: now) {
                     if let last = begins.last {
-                        #expect(now - last >= min(timing.fastInterval, timing.interval / 2), "seed \(seed), round \(round)")
+                        #expect(
+                            now - last >= min(timing.fastInterval, timing.interval / 2), "seed \(seed), round \(round)")
                     }
                     begins.append(now)
                     if Bool.random(using: &numbers) { outcome = (number, true) }

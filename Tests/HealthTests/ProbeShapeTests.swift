@@ -17,7 +17,8 @@ import Wire
             return [ProbeShape.Kind.echo, .udp(source: 7, destination: 4_789)].flatMap { kind in
                 [0, 52, 84, 85, 200, 242, 9_000].map {
                     ProbeShape(
-                        kind: kind, source: source, destination: destination, size: $0, hopLimit: 61, trafficClass: 0xB8)
+                        kind: kind, source: source, destination: destination, size: $0, hopLimit: 61, trafficClass: 0xB8
+                    )
                 }
             }
         }

@@ -95,6 +95,24 @@ import Testing
         }
     }
 
+    /// What it had read is sent on when others read in its place, and what waits in its queues is theirs.
+    @Test(arguments: ["1", "2"]) func anEngineThatIsStoppedLosesNothing(_ engines: String) throws {
+        try Lab.with(Self.topology(engines), files: Self.files) { lab in
+            let counted = try Self.beside(lab, ["python3", "count.py"]) { () throws in
+                for starts in 2...6 {
+                    kill(try #require(try Self.pid(lab, 1)), SIGSTOP)
+                    try Self.eventually("another one reads") {
+                        let engine = try Self.engines(lab)[0]
+                        return engine["starts"] as? Int == starts && engine["queues"] as? [Int] == [0]
+                    }
+                    // A single engine's next spare, too.
+                    usleep(100_000)
+                }
+            }
+            #expect(counted.output.trimmingCharacters(in: .whitespacesAndNewlines) == "20000 20000")
+        }
+    }
+
     @Test func anEngineThatIsKilledStoppedOrHungCostsNoConnection() throws {
         try Lab.with(Self.topology("2"), files: Self.files) { lab in
             let client = try Self.beside(

@@ -48,7 +48,7 @@ import Wire
                 == HeartbeatPlan(
                     kind: .udp(source: 49_152, destination: 53), source: #require(IPAddress("192.0.2.66")),
                     destination: #require(IPAddress("198.18.3.1")), size: 100, hopLimit: 255, trafficClass: 184))
-        #expect([check.interval, check.fastInterval, check.timeout, check.rise, check.fall] == [10, 10, 10, 1, 2])
+        #expect([check.interval, check.fastInterval, check.timeout, check.rise, check.fall] == [10, 2, 10, 1, 2])
         let slow = try checks("{ heartbeat: true, interval: 5s }")[0]
         #expect([slow.interval, slow.fastInterval, slow.timeout] == [5_000, 1_000, 1_000])
     }

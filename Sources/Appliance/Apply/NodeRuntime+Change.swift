@@ -48,7 +48,8 @@ extension NodeRuntime {
             self.close()
             return [self.process, self.initProcess].compactMap { $0 }
         }
-        for process in processes ?? [] { _ = process.waitForEnd(milliseconds: 5000) }
+        // Its init ends only when the last process of the node has been reaped.
+        for process in processes ?? [] where process.waitForEnd(milliseconds: 5000) { _ = try? process.statusIfEnded() }
         try? loop.sync { self.finish() }
     }
 }

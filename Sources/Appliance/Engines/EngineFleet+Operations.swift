@@ -31,7 +31,8 @@ extension EngineFleet {
     ///     are as they were.
     func replace(engine number: Int?, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
         do throws(ApplianceError) {
-            let wanted = try number.map { number throws(ApplianceError) in [try seat(of: number)] } ?? Array(seats.indices)
+            var wanted = Array(seats.indices)
+            if let number { wanted = [try seat(of: number)] }
             if let replacement {
                 throw ApplianceError(
                     .failed, "engine \(replacement.seat + 1) is being replaced", mend: "try again when that is done")

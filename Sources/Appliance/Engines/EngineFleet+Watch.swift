@@ -36,6 +36,8 @@ extension EngineFleet {
     /// something happened to a child: it tells that at once.
     func lookForStopped() {
         guard !hasStopped else { return }
-        for process in living where process.process.isStopped { condemn(process, "was stopped by a signal") }
+        for process in living where process.process.isStopped {
+            condemn(process, "was stopped by a signal", isStopped: true)
+        }
     }
 }

@@ -31,6 +31,8 @@ final class EngineFleet: @unchecked Sendable {
     private static let politePause = 2
     /// How long an engine may take to end when it was asked to: frames that wait for a neighbour wait for up to 4 s.
     static let stopTimeout = 8_000
+    /// The same for one that a signal had stopped: what it has read is of use for a short time only.
+    private static let resumeTimeout = 500
 
     let loop: EventLoop
     let logger: Logger
@@ -305,20 +307,31 @@ final class EngineFleet: @unchecked Sendable {
     func launchMissing(_ seat: Int) { launch(seat) }
 
     /// A process that stands still is given up, and ended.
-    func condemn(_ process: EngineProcess, _ why: String) {
+    ///
+    /// - Parameter isStopped: A signal has stopped it. Once others read in its place it is let go on: it sends on what
+    ///   it had read, and ends.
+    func condemn(_ process: EngineProcess, _ why: String, isStopped: Bool = false) {
         guard process.phase == .starting || process.phase == .ready else { return }
         process.complaint = why
         process.phase = .leaving
         forget(process)
         let seat = seats.firstIndex { $0.process === process }
         if let seat { vacate(seat, "\(why), and was ended") }
-        process.end()
+        if isStopped { resume(process) } else { process.end() }
         logger.warning("engine process \(process.pid) \(why)")
         let isSpare = process === spare
         if isSpare { spare = nil }
         guard let number = seat ?? (isSpare ? 0 : nil) else { return }
         if let seat { events(ApplianceEvent(.engineStopped, engine: seat + 1, reason: why)) }
         launchLater(number, seats[number].pace.ended(now: monotonicMilliseconds(), started: process.started))
+    }
+
+    private func resume(_ process: EngineProcess) {
+        process.stop()
+        try? process.process.signal(SIGCONT)
+        loop.after(milliseconds: Self.resumeTimeout) { [weak process] in
+            if let process, process.phase == .leaving { process.end() }
+        }
     }
 
     /// Frees what a writer that has ended left halfway in the neighbour table. Writers that live are done with a slot

@@ -68,7 +68,9 @@ final class ConnectionProbe {
             guard case .http(_, _, let path, let host, _, _) = probe else { return outcome }
             let request = "GET \(path) HTTP/1.0\r\nHost: \(host)\r\nConnection: close\r\nUser-Agent: tapline\r\n\r\n"
             // It is shorter than any socket's buffer.
-            let sent = Array(request.utf8).withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let sent = Array(request.utf8).withUnsafeBytes {
+                send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
             guard sent == request.utf8.count else { return .failed("connected, and could ask nothing") }
         }
         return read()

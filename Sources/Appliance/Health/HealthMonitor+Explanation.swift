@@ -45,7 +45,8 @@ extension HealthMonitor {
     private func explain(_ check: WatchedCheck) -> ApplianceError? {
         guard !check.state.hasPassed else { return nil }
         let instance = check.instance
-        let subject = "\(instance.node.name) (line \(instance.node.line)): its health check '\(check.plan.name)' "
+        let subject =
+            "\(instance.node.name) (line \(instance.node.line)): its health check '\(check.plan.name)' "
             + "(line \(check.plan.line)) never passed"
         guard check.state.made > 0 else {
             return ApplianceError(.failed, "\(subject): it was never made, for \(waitingReason(instance))")
@@ -100,7 +101,8 @@ extension HealthMonitor {
         case .turnedBack: text += ", but again at \(first)"
         case .answerTurnedBack: text += ", but again at \(last)"
         case .refused(let leg, .refusal(let type, let code, let family)):
-            text += "; an ICMP error came out at \(instance.legs[leg].name): "
+            text +=
+                "; an ICMP error came out at \(instance.legs[leg].name): "
                 + ProbePacket.errorName(type, code, family)
         case .refused: break
         }
@@ -134,7 +136,8 @@ extension HealthMonitor {
                 case .udp(_, let destination): "udp dport \(destination)"
                 }
             return "\(name) drops it: let it pass with a rule like `\(family) saddr \(plan.source) "
-                + "\(family) daddr \(plan.destination) \(rule) accept`, or shape the heartbeat so that its rules let it pass"
+                + "\(family) daddr \(plan.destination) \(rule) accept`, "
+                + "or shape the heartbeat so that its rules let it pass"
         }
     }
 
@@ -143,7 +146,8 @@ extension HealthMonitor {
         return switch check.plan.probe {
         case .heartbeat: nil
         case .neighbour(let leg, let address):
-            "give \(name) the address \(address ?? check.instance.node.probedAddress(leg: leg)) on \(check.instance.legs.indices.contains(leg) ? check.instance.legs[leg].name : "its leg")"
+            "give \(name) the address \(address ?? check.instance.node.probedAddress(leg: leg)) on "
+                + (check.instance.legs.indices.contains(leg) ? check.instance.legs[leg].name : "its leg")
         case .echo(let leg, let address):
             "let \(name) answer echo requests to \(address ?? check.instance.node.probedAddress(leg: leg))"
         case .tcp(let address, let port), .http(let address, let port, _, _, _, _):

@@ -49,10 +49,9 @@ extension HealthMonitor {
             legsByDevice[link.index] = (instance, leg)
         }
         let why: String? =
-            if !link.isUp { "is switched off (\(link.name))" }
-            else if link.master == nil { "is free of its bridge (\(link.name))" }
-            else if !link.hasCarrier { "is down: its other end, in the node, is switched off" }
-            else { nil }
+            if !link.isUp { "is switched off (\(link.name))" } else if link.master == nil {
+                "is free of its bridge (\(link.name))"
+            } else if !link.hasCarrier { "is down: its other end, in the node, is switched off" } else { nil }
         change(instance, leg, why)
     }
 

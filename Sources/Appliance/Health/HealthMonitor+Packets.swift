@@ -3,8 +3,8 @@ import LinuxNetwork
 import Topology
 import Wire
 
-/// Probes that are frames: they go in at the fabric's end of a leg, and are heard where they come out, before any bridge
-/// and any engine has them.
+/// Probes that are frames: they go in at the fabric's end of a leg, and are heard where they come out, before any
+/// bridge and any engine has them.
 extension HealthMonitor {
     /// Between two announcements of the engine's addresses, in microseconds: less than a kernel takes to doubt a
     /// neighbour (half of its 30 s).
@@ -170,10 +170,11 @@ extension HealthMonitor {
         announce(to: instance, at: now, asking: false)
     }
 
-    /// Tells the node where its neighbour the engine is: its probes must find their way also while no engine runs, which
-    /// could tell. It is told what the engine says itself, and no answer is asked for.
+    /// Tells the node where its neighbour the engine is: its probes must find their way also while no engine runs,
+    /// which could tell. It is told what the engine says itself, and no answer is asked for.
     ///
-    /// - Parameter asking: As the engine itself when it looks for the node: so a node learns what it had not asked for yet.
+    /// - Parameter asking: As the engine itself when it looks for the node: so a node learns what it had not asked for
+    /// yet.
     private func announce(to instance: WatchedInstance, at now: Int, asking: Bool) {
         instance.announced = now
         for (leg, planned) in zip(instance.legs, instance.node.legs) {

@@ -139,9 +139,13 @@ extension HealthMonitor {
         case .heartbeat:
             return check.paths[number].map { told($0, check) } ?? "it did not come out"
         case .echo(let leg, let address):
-            return "no reply from \(address ?? check.instance.legs[leg].probed) on \(check.instance.legs[leg].name) within \(time)"
+            return
+                "no reply from \(address ?? check.instance.legs[leg].probed) on \(check.instance.legs[leg].name) "
+                + "within \(time)"
         case .neighbour(let leg, let address):
-            return "nobody on \(check.instance.legs[leg].name) answers for \(address ?? check.instance.legs[leg].probed) within \(time)"
+            return
+                "nobody on \(check.instance.legs[leg].name) answers for "
+                + "\(address ?? check.instance.legs[leg].probed) within \(time)"
         case .tcp, .http:
             return "\(check.connection?.told ?? "no connection") within \(time)"
         case .command: return "it did not end within \(time)"
@@ -195,7 +199,7 @@ extension HealthMonitor {
         }
         let condition = InstanceCondition(
             process: node.process.run == nil && node.process.setup.isEmpty ? .unwatched : .starting, legs: legs.count,
-            checks: application.health.enumerated().map { timing($1, slots.count + $0) },
+            checks: application.health.enumerated().map { timing($1, instances.count + $0) },
             damping: application.damping.map {
                 Damping(suppress: $0.suppress, reuse: $0.reuse, halfLife: $0.halfLife * 1_000)
             }, at: now)
@@ -222,8 +226,8 @@ extension HealthMonitor {
 
     private func timing(_ plan: HealthCheckPlan, _ place: Int) -> CheckTiming {
         let interval = plan.interval * 1_000
-        // Places in the interval as far from each other as can be, sixteen of them: what shares one is one wake-up.
-        let phase = (place &* 10) % 16 * (interval / 16) + place / 16 % 2 * (interval / 32)
+        // Eight places in the interval, neighbours far from each other: those that share one share a wake-up.
+        let phase = place &* 5 % 8 * (interval / 8)
         let most =
             switch plan.probe {
             case .heartbeat, .echo: 8

@@ -26,7 +26,7 @@ final class HealthMonitor: @unchecked Sendable {
     let loop: EventLoop
     let token: UInt64
     let entrance: Entrance
-    private let events: EventSink
+    let events: EventSink
     /// The Ethernet source of what no node is to answer to the engine: nobody else's, and no bridge knows it.
     let prober: MACAddress
     /// Raised at the end: commands under way are ended.
@@ -50,7 +50,7 @@ final class HealthMonitor: @unchecked Sendable {
     var queue = TimeQueue()
     var touchedChecks: [WatchedCheck] = []
     var touchedInstances: [WatchedInstance] = []
-    private var pendingEvents: [ApplianceEvent] = []
+    var pendingEvents: [ApplianceEvent] = []
     /// Counts the commands.
     var serial: UInt64 = 0
     private var isStopping = false
@@ -98,8 +98,10 @@ final class HealthMonitor: @unchecked Sendable {
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         guard epoll >= 0, wake >= 0 else { throw .system("the health checks: cannot wait for events", errno: errno) }
-        for (descriptor, key) in [(wake, Self.wakeKey), (links?.descriptor ?? -1, Self.linkKey),
-            (packets?.descriptor ?? -1, Self.packetKey)]
+        for (descriptor, key) in [
+            (wake, Self.wakeKey), (links?.descriptor ?? -1, Self.linkKey),
+            (packets?.descriptor ?? -1, Self.packetKey),
+        ]
         where descriptor >= 0 {
             try listen(descriptor, EPOLLIN.rawValue, key)
         }
@@ -276,81 +278,6 @@ final class HealthMonitor: @unchecked Sendable {
     func ring() {
         var one: UInt64 = 1
         _ = write(wake, &one, 8)
-    }
-
-    // MARK: - Telling
-
-    /// Puts down what is to be told of a check.
-    func note(_ kind: ApplianceEvent.Kind, _ check: WatchedCheck, _ reason: String) {
-        pendingEvents.append(
-            ApplianceEvent(
-                kind, application: check.instance.application, instance: check.instance.node.name,
-                check: check.plan.name, reason: reason))
-    }
-
-    /// Tells what has been put down, with nothing held.
-    func tell() {
-        let pending = guarded {
-            let taken = pendingEvents
-            pendingEvents = []
-            return taken
-        }
-        for event in pending { events(event) }
-    }
-
-    /// Draws the conclusions about all that was touched, and puts it where its time is in the queue.
-    func settle() {
-        let now = HealthClock.now
-        for instance in touchedInstances {
-            instance.isTouched = false
-            guard instances[instance.node.name] === instance else { continue }
-            _ = instance.condition.settle(at: now)
-            if instance.checks.first?.state.isLooking == false {
-                // What has been away, or was started anew, may have forgotten its neighbours.
-                instance.isIntroduced = false
-                instance.announced = 0
-            }
-            for check in instance.checks { touch(check) }
-            enqueue(instance)
-            let told = (instance.condition.isHealthy, instance.condition.isSuppressed)
-            guard told != instance.told else { continue }
-            if told.0 != instance.told.isHealthy { instance.since = HealthClock.wall }
-            instance.told = told
-            let (name, health) = (instance.node.name, instance.health)
-            loop.submit { [weak self] in self?.changed?(name, health) }
-        }
-        touchedInstances.removeAll(keepingCapacity: true)
-        for check in touchedChecks {
-            check.isTouched = false
-            enqueue(check)
-        }
-        touchedChecks.removeAll(keepingCapacity: true)
-    }
-
-    func touch(_ instance: WatchedInstance) {
-        guard !instance.isTouched else { return }
-        instance.isTouched = true
-        touchedInstances.append(instance)
-    }
-
-    func touch(_ check: WatchedCheck) {
-        guard !check.isTouched else { return }
-        check.isTouched = true
-        touchedChecks.append(check)
-    }
-
-    private func enqueue(_ check: WatchedCheck) {
-        let next = check.state.nextTime
-        guard next != check.queuedAt else { return }
-        check.queuedAt = next
-        if let next, slots[check.slot] != nil { queue.insert(check.slot, at: next) }
-    }
-
-    private func enqueue(_ instance: WatchedInstance) {
-        let next = [instance.condition.reuseTime, nextAnnouncement(to: instance)].compactMap { $0 }.min()
-        guard next != instance.queuedAt else { return }
-        instance.queuedAt = next
-        if let next, slots[instance.slot] != nil { queue.insert(instance.slot, at: next) }
     }
 
     /// Enters the namespace of a node with the calling thread; false where that cannot be.

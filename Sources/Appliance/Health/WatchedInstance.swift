@@ -140,7 +140,8 @@ final class WatchedInstance {
         case .processStarting: "its application is starting"
         case .processEnded(let told): "its application \(told)"
         case .link(let leg, let why): "its link to \(legs[leg].name) \(why)"
-        case .check(let index): "\(checks[index].plan.name): \(checks[index].lastFailure ?? checks[index].last ?? "failed")"
+        case .check(let index):
+            "\(checks[index].plan.name): \(checks[index].lastFailure ?? checks[index].last ?? "failed")"
         case .undecided(let index): "\(checks[index].plan.name) has not passed yet"
         case .suppressed: "it came and went too often, and is kept out until it has been calm"
         }

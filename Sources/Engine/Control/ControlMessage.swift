@@ -8,8 +8,8 @@
 //     hello        interfaces, queues of each, workers,        counters, neighbours, table
 //                  generation, octets of table, octets of
 //                  counters, the first worker's block in them
-//     queues       index of the first; payload: the share      the queues: every one of interface 0, then of interface 1 …
-//                  of each
+//     queues       index of the first; payload: the share      the queues: every one of interface 0, then of
+//                  of each                                     interface 1 …
 //     table        generation, octets of table, octets of      table, then the new counters where their octets are not 0
 //                  counters
 //     assign       number; payload: the shares to read from
