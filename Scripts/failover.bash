@@ -295,7 +295,8 @@ column() { # FILE FIELD: median/worst
 }
 seen() { # TITLE SIDE FILE
     [ -s "$3" ] || return 0
-    printf '%-48s %-10s %11s %13s %13s %7s\n' "$1" "$2" "$(column "$3" 2)" "$(column "$3" 3)" "$(column "$3" 5)" \
+    printf '%-48s %-10s %11s %13s %13s %13s %7s\n' "$1" "$2" "$(column "$3" 2)" "$(column "$3" 3)" "$(column "$3" 4)" \
+        "$(column "$3" 5)" \
         "$(grep -c alive "$3" || true)/$(wc -l <"$3")"
 }
 
@@ -320,9 +321,9 @@ bench_failover() {
         done
     done
     echo "Each figure is median/worst of $rounds rounds. Lost: of $((length * 1000)) datagrams, one each millisecond. Gap: the longest time"
-    echo "between two answers. Stall: the longest time in which the TCP stream brought nothing. Both in milliseconds."
-    echo "Lived: streams that were neither reset nor closed."
-    printf '%-48s %-10s %11s %13s %13s %7s\n' fault in lost gap stall lived
+    echo "between two answers. Sent: the longest between two datagrams sent, which is the machine's own. Stall: the longest in"
+    echo "which the TCP stream brought nothing. All in milliseconds. Lived: streams that were neither reset nor closed."
+    printf '%-48s %-10s %11s %13s %13s %13s %7s\n' fault in lost gap sent stall lived
     for fault in "${faults[@]}"; do
         IFS='|' read -r name ours_title theirs_title <<<"$fault"
         seen "$ours_title" tapline "$folder/ours.$name"
