@@ -17,9 +17,11 @@ struct Apply: ParsableCommand {
             EXAMPLE
               sudo tapline apply four-interface --dry-run
               sudo tapline apply four-interface changed.yaml
+              sudo tapline apply Topologies/four-interface/topology.yaml
             """)
 
-    @Argument(help: "The topology's name.", completion: topologyNames)
+    @Argument(
+        help: "The topology's name, or a file alone: then the file names the topology.", completion: topologyNames)
     var name: String
 
     @Argument(
@@ -43,6 +45,7 @@ struct Apply: ParsableCommand {
         try reporting { () throws(ApplianceError) in
             defer { display.clear() }
             try Machine.requireRoot()
+            let (name, file) = try target()
             let report = try ApplianceClient(name: name).apply(
                 file: file.map(PlanReader.absolute), isTrial: dryRun,
                 drain: drain.flatMap { DurationText.milliseconds($0) } ?? 0
@@ -50,6 +53,14 @@ struct Apply: ParsableCommand {
             display.clear()
             report.show(name, isTrial: dryRun)
         }
+    }
+
+    /// Which topology is meant, and which file where one was given.
+    private func target() throws(ApplianceError) -> (name: String, file: String?) {
+        guard file == nil, name.looksLikeTopologyFile, try !StateDirectory(name: name).exists else {
+            return (name, file)
+        }
+        return (try PlanReader.plan(name).name, name)
     }
 }
 

@@ -31,7 +31,7 @@ struct Tables: ParsableCommand {
     }
 
     private func listing() throws(ApplianceError) -> TableListing {
-        let isFile = nameOrFile.contains("/") || nameOrFile.hasSuffix(".yaml") || nameOrFile.hasSuffix(".yml")
+        let isFile = nameOrFile.looksLikeTopologyFile
         let isName = try StateDirectory(name: nameOrFile).exists || !isFile && access(nameOrFile, F_OK) != 0
         if isName {
             try Machine.requireRoot()

@@ -46,7 +46,7 @@ struct Tapline: ParsableCommand {
         let names = configuration.subcommands.map { $0._commandName } + ["help"]
         guard !word.hasPrefix("-"), !word.isEmpty, !names.contains(word) else { return nil }
         let told = "there is no command '\(word)'"
-        if word.contains("/") || word.hasSuffix(".yaml") || word.hasSuffix(".yml") {
+        if word.looksLikeTopologyFile {
             return "\(told); 'tapline run \(word)' brings that file up, proves it and takes it away"
         }
         let shown = configuration.subcommands.filter { $0.configuration.shouldDisplay }.map { $0._commandName }

@@ -5,6 +5,8 @@ import LinuxNetwork
 import Testing
 
 /// Several real engine processes on the same queues, and a flow of numbered datagrams between two real kernels.
+///
+/// An engine ends with its `Running`, which a test therefore keeps to its end.
 @Suite(.serialized, .enabled(if: geteuid() == 0, "needs root")) struct EngineSharingTests {
     /// Two engines that read a share each, under 64 flows of numbered datagrams.
     private func pair() throws -> (bench: EngineBench, engines: [EngineBench.Running]) {
@@ -16,6 +18,7 @@ import Testing
 
     @Test func eachReadsOnlyItsOwnShareAndTheKernelDividesFlows() throws {
         let (bench, engines) = try pair()
+        defer { withExtendedLifetime((bench, engines)) {} }
         let flow = try NumberedFlow(bench, sockets: 64)
         #expect(flow.exchange(64 * 20) == 64 * 20)
         let received = (0..<2).map { bench.block($0).entry(0).packets }
@@ -34,6 +37,7 @@ import Testing
 
     @Test func aFlowKeepsItsColumnWhoeverReadsIt() throws {
         let (bench, engines) = try pair()
+        defer { withExtendedLifetime((bench, engines)) {} }
         let flow = try NumberedFlow(bench, sockets: 64)
         #expect(flow.exchange(64 * 10) == 64 * 10)
         let before = (0..<2).map { bench.block($0).entry(0).packets }
@@ -52,6 +56,7 @@ import Testing
     @Test func aPlannedChangeOfHandsLosesNothing() throws {
         let (bench, both) = try pair()
         var engines: [EngineBench.Running?] = both
+        defer { withExtendedLifetime((bench, engines)) {} }
         let flow = try NumberedFlow(bench, sockets: 16)
         let stream = flow.stream()
         var lane = 2
@@ -76,6 +81,7 @@ import Testing
     @Test(arguments: [SIGKILL, SIGSTOP])
     func whatComesAfterATakeoverIsNotLost(_ signal: Int32) throws {
         let (bench, engines) = try pair()
+        defer { withExtendedLifetime((bench, engines)) {} }
         let flow = try NumberedFlow(bench, sockets: 32)
         #expect(flow.exchange(320) == 320)
         try engines[0].process.signal(signal)
@@ -92,6 +98,7 @@ import Testing
         // Its place is taken, and the share goes back.
         if signal == SIGSTOP { try engines[0].process.signal(SIGKILL) }
         let fresh = try bench.prepare(lane: 2)
+        defer { withExtendedLifetime(fresh) {} }
         try fresh.assign(ShareSet([0]))
         try engines[1].assign(ShareSet([1]))
         let before = bench.block(2).entry(0).packets
@@ -102,6 +109,7 @@ import Testing
     @Test func anEngineAnswersThatItGoesRound() throws {
         let bench = try EngineBench(workers: 2)
         let engine = try bench.prepare()
+        defer { withExtendedLifetime((bench, engine)) {} }
         // Ready, with nothing to read: a spare.
         try engine.link.ping(7)
         #expect(try engine.link.receive() == .alive(7))
@@ -141,6 +149,7 @@ import Testing
         while bench.block(0).interface(1).received.packets < 2 { usleep(1_000) }
         // The next one reads; the one before ends only when its frame is on its way.
         let fresh = try bench.prepare(generation: 2, lane: 1)
+        defer { withExtendedLifetime((bench, fresh)) {} }
         try fresh.assign(ShareSet([0, 1]))
         try old.assign(ShareSet())
         try old.link.stop()
