@@ -37,7 +37,7 @@ import Testing
     }
 
     private func namespaces(_ lab: Lab) throws -> [String] {
-        try FileManager.default.contentsOfDirectory(atPath: "/run/netns").filter { $0.hasPrefix("\(lab.name)-") }
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/run/netns")) ?? []).filter { $0.hasPrefix("\(lab.name)-") }
             .map { String($0.dropFirst(lab.name.count + 1)) }.sorted()
     }
 

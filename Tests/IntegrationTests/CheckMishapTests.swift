@@ -129,7 +129,7 @@ import Testing
             #expect(finished.status == 0, "\(step) did not end: \(finished.output)")
             #expect(finished.output.contains("status ") && !finished.output.contains("status 0"), "\(finished.output)")
             #expect(!FileManager.default.fileExists(atPath: "/run/tapline/t\(suffix)"), "\(step)")
-            let left = try FileManager.default.contentsOfDirectory(atPath: "/run/netns").filter {
+            let left = ((try? FileManager.default.contentsOfDirectory(atPath: "/run/netns")) ?? []).filter {
                 $0.hasPrefix("t\(suffix)")
             }
             #expect(left == [], "\(step)")
