@@ -7,7 +7,8 @@
 //     control → engine                                         descriptors
 //     hello        interfaces, queues of each, workers,        counters, neighbours, table
 //                  generation, octets of table, octets of
-//                  counters, the first worker's block in them
+//                  counters, the first worker's block in them,
+//                  the tuning's word
 //     queues       index of the first; payload: the share      the queues: every one of interface 0, then of
 //                  of each                                     interface 1 …
 //     table        generation, octets of table, octets of      table, then the new counters where their octets are not 0
@@ -43,7 +44,7 @@ public struct ControlMessage: Sendable, Hashable {
     }
 
     /// Of this protocol: both ends refuse any other.
-    public static let version: UInt16 = 2
+    public static let version: UInt16 = 3
     /// Octets of every message.
     static let length = 512
     static let magic: UInt32 = 0x4C50_4154

@@ -82,6 +82,7 @@ public struct EngineLink: ~Copyable, Sendable {
                 [
                     UInt64(resources.queues.count), UInt64(columns), UInt64(resources.workers), resources.generation,
                     UInt64(resources.tableSize), UInt64(resources.counterLayout.size), UInt64(resources.firstBlock),
+                    resources.tuning.word,
                 ]),
             descriptors: [resources.counters, resources.neighbours, resources.table])
         var first = 0

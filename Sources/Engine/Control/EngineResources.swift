@@ -22,11 +22,14 @@ public struct EngineResources: Sendable {
     public var tableSize: Int
     /// See `table`.
     public var generation: UInt64
+    /// How it moves frames.
+    public var tuning: EngineTuning
 
     /// Memberwise.
     public init(
         queues: [[Int32]], shares: [[Int]], workers: Int, counters: Int32, counterLayout: CounterLayout,
-        firstBlock: Int = 0, neighbours: Int32, table: Int32, tableSize: Int, generation: UInt64
+        firstBlock: Int = 0, neighbours: Int32, table: Int32, tableSize: Int, generation: UInt64,
+        tuning: EngineTuning = EngineTuning()
     ) {
         self.queues = queues
         self.shares = shares
@@ -38,5 +41,6 @@ public struct EngineResources: Sendable {
         self.table = table
         self.tableSize = tableSize
         self.generation = generation
+        self.tuning = tuning
     }
 }

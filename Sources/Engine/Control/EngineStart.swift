@@ -13,6 +13,7 @@ struct EngineHello {
     var countersSize: Int
     /// The block of the first worker in the counters.
     var firstBlock: Int
+    var tuning: EngineTuning
 
     init(_ message: ControlMessage) throws(EngineError) {
         func field(_ index: Int) -> Int { Int(truncatingIfNeeded: message.fields[index]) }
@@ -22,6 +23,7 @@ struct EngineHello {
         tableSize = field(4)
         countersSize = field(5)
         firstBlock = field(6)
+        tuning = EngineTuning(word: message.fields[7])
         guard (1...4_096).contains(interfaces), (1...ShareSet.capacity).contains(columns),
             (1...ShareSet.capacity).contains(workers)
         else {

@@ -41,6 +41,17 @@ public struct CounterBlock: @unchecked Sendable {
     @inline(__always)
     func countHeartbeat() { Self.add(base + 16, 1) }
 
+    /// Notes how frames are written from now on, and why not by io_uring where that was refused or failed.
+    func noteWriting(_ way: EngineTuning.Writing, failure: Int32) {
+        base.advanced(by: 32).assumingMemoryBound(to: Atomic<UInt64>.self)
+            .pointee.store(UInt64(UInt32(bitPattern: failure)), ordering: .relaxed)
+        base.advanced(by: 24).assumingMemoryBound(to: Atomic<UInt64>.self)
+            .pointee.store(UInt64(way.rawValue), ordering: .releasing)
+    }
+
+    @inline(__always)
+    func countJoined(_ frames: Int) { Self.add(base + 40, UInt64(truncatingIfNeeded: frames)) }
+
     @inline(__always)
     func countDrop(_ reason: DropReason, _ frames: Int = 1) {
         Self.add(base + CounterLayout.dropsOffset + Int(reason.rawValue) &* 8, UInt64(truncatingIfNeeded: frames))
@@ -199,6 +210,20 @@ public struct CounterReader: ~Copyable {
 
     /// Health checks' own packets that came in.
     public func heartbeats() -> UInt64 { sum { _ in 16 } }
+
+    /// Frames that were joined to others before them.
+    public func joined() -> UInt64 { sum { _ in 40 } }
+
+    /// How the worker with this block writes frames, and the errno that io_uring was refused or failed with, 0 where it
+    /// was not; nil where no worker has been there.
+    public func writing(block: Int) -> (way: EngineTuning.Writing, failure: Int32)? {
+        guard let region = regions.last, block < region.layout.workers else { return nil }
+        let base = region.memory + region.layout.block(block)
+        guard let way = EngineTuning.Writing(rawValue: UInt8(truncatingIfNeeded: Self.load(base + 24))),
+            way != .automatic
+        else { return nil }
+        return (way, Int32(bitPattern: UInt32(truncatingIfNeeded: Self.load(base + 32))))
+    }
 
     /// How often all workers went round.
     public func turns() -> UInt64 { sum { _ in 8 } }

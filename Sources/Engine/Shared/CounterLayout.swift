@@ -4,7 +4,9 @@ import Forwarding
 ///
 ///     page 0                header: magic, version, blocks, reasons, interfaces, entries, stride (UInt64 each)
 ///     4096 + block*stride   the block of one worker of one engine:
-///       0                   generation of the table in use, turns, heartbeats, then reserved (64 octets)
+///       0                   generation of the table in use, turns, heartbeats, how frames are written (1: io_uring,
+///                           2: one by one), the errno that io_uring was refused or failed with, frames joined to
+///                           others, then reserved (64 octets)
 ///       64                  frames dropped, one UInt64 for each `DropReason`, rounded up to 64 octets
 ///       …                   each interface: rx packets, bytes, drops, tx packets, bytes, drops, 2 reserved (64 octets)
 ///       …                   each entry: packets, bytes (16 octets)
@@ -25,7 +27,7 @@ public struct CounterLayout: Sendable, Hashable {
     /// The first eight octets, "tapl-cnt".
     public static let magic: UInt64 = 0x746E_632D_6C70_6174
     /// Of this layout.
-    public static let version: UInt64 = 1
+    public static let version: UInt64 = 2
     static let pageSize = 4_096
     static let interfaceSize = 64
     static let entrySize = 16

@@ -1,0 +1,34 @@
+/// How an engine moves frames, as the file has it.
+public struct EngineTuning: Sendable, Hashable {
+    /// How a batch of frames is written.
+    public enum Writing: UInt8, Sendable, CaseIterable {
+        /// By io_uring where the kernel allows it, else one by one.
+        case automatic
+        /// By io_uring: one system call for all writes of a batch.
+        case ring
+        /// One system call for each write.
+        case plain
+    }
+
+    /// How a batch is written.
+    public var writing = Writing.automatic
+    /// Whether frames of one flow that came in one batch are joined into one segmented frame where a kernel would.
+    public var coalesces = true
+    /// How long a worker looks for more frames before it sleeps, in microseconds; 0: not at all.
+    public var spinMicroseconds: UInt32 = 0
+
+    /// The kernel's own choice of everything.
+    public init() {}
+
+    /// As the control protocol carries it.
+    var word: UInt64 {
+        UInt64(writing.rawValue) | (coalesces ? 1 << 8 : 0) | UInt64(spinMicroseconds) << 32
+    }
+
+    /// Reads what `word` wrote; an unknown way of writing is `automatic`.
+    init(word: UInt64) {
+        writing = Writing(rawValue: UInt8(truncatingIfNeeded: word)) ?? .automatic
+        coalesces = word >> 8 & 1 != 0
+        spinMicroseconds = UInt32(truncatingIfNeeded: word >> 32)
+    }
+}
