@@ -40,7 +40,7 @@ public struct Doctor: Sendable {
         let plan: AppliancePlan? = if let file { try PlanReader.plan(file) } else { nil }
         var findings = [kernel()] + privileges() + [tun()]
         if isRoot { findings += probe() }
-        findings += userNamespaces() + [appArmor(), seccomp(), ipv6()]
+        findings += userNamespaces() + [appArmor(), seccomp(), ring(failure: RingTrial.failure()), ipv6()]
         findings += limits() + space()
         findings.append(engine())
         findings += programs(plan)
@@ -136,6 +136,17 @@ public struct Doctor: Sendable {
                 mend: "run a kernel with CONFIG_SECCOMP_FILTER")
         }
         return Finding("seccomp", .ok, "the packeting engine can be confined")
+    }
+
+    /// - Parameter failure: What making a ring failed with; 0 where it did not.
+    func ring(failure: Int32) -> Finding {
+        guard failure != 0 else {
+            return Finding("io_uring", .ok, "the packeting engine can write whole batches of frames by it")
+        }
+        let refusal = RingRefusal(errno: failure, proc: places.proc)
+        return Finding(
+            "io_uring", .warn, "the packeting engine writes frames one by one, which is slower: \(refusal.told)",
+            mend: refusal.mend)
     }
 
     func ipv6() -> Finding {

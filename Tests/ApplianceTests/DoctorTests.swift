@@ -91,6 +91,24 @@ struct DoctorTests {
         #expect(whole.look { $0.ipv6() }.level == .ok)
     }
 
+    @Test("io_uring that is forbidden, with the setting that says so")
+    func ring() throws {
+        let forbidden = try Machine(["proc/sys/kernel/io_uring_disabled": "2\n"]).look { $0.ring(failure: EPERM) }
+        #expect(forbidden.level == .warn)
+        #expect(forbidden.message.hasSuffix("Operation not permitted (kernel.io_uring_disabled is 2)"))
+        #expect(forbidden.mend == "sysctl -w kernel.io_uring_disabled=0")
+        let restricted = try Machine([
+            "proc/sys/kernel/io_uring_disabled": "1\n", "proc/sys/kernel/io_uring_group": "-1\n",
+        ])
+        #expect(restricted.look { $0.ring(failure: EPERM) }.message.contains("kernel.io_uring_group is -1"))
+        // The setting allows it, and a container's filter does not.
+        let filtered = try Machine(["proc/sys/kernel/io_uring_disabled": "0\n"]).look { $0.ring(failure: EPERM) }
+        #expect(filtered.mend?.contains("seccomp") == true)
+        #expect(try Machine().look { $0.ring(failure: ENOSYS) }.level == .warn)
+        let allowed = try Machine().look { $0.ring(failure: 0) }
+        #expect(allowed.level == .ok && allowed.mend == nil)
+    }
+
     @Test(
         "programs that shell commands name",
         arguments: [
