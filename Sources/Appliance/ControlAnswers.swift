@@ -136,7 +136,8 @@ extension ControlProcess {
             pid: each[0].pid, state: odd.state.rawValue, starts: each.reduce(0) { $0 + $1.starts },
             lastEnd: (each.first { $0.lastEnd != nil })?.lastEnd, workers: plan.engines.workers * each.count,
             tables: fleet.tables, writes: writing?.name, writesBecause: writing?.why,
-            coalescing: plan.engines.coalesces, joined: fleet.joined, latency: plan.engines.latency.rawValue)
+            coalescing: plan.engines.coalesces, joined: fleet.joined, turns: fleet.turns,
+            latency: plan.engines.latency.rawValue)
     }
 
     private func nodeStatus(_ node: NodeRuntime) -> StatusReport.Node {

@@ -1,3 +1,4 @@
+import Engine
 import Glibc
 import LinuxNetwork
 import Topology
@@ -40,7 +41,7 @@ public struct Doctor: Sendable {
         let plan: AppliancePlan? = if let file { try PlanReader.plan(file) } else { nil }
         var findings = [kernel()] + privileges() + [tun()]
         if isRoot { findings += probe() }
-        findings += userNamespaces() + [appArmor(), seccomp(), ring(failure: RingTrial.failure()), ipv6()]
+        findings += userNamespaces() + [appArmor(), seccomp(), ring(refusal: RingRefusal.tried()), ipv6()]
         findings += limits() + space()
         findings.append(engine())
         findings += programs(plan)
@@ -138,12 +139,11 @@ public struct Doctor: Sendable {
         return Finding("seccomp", .ok, "the packeting engine can be confined")
     }
 
-    /// - Parameter failure: What making a ring failed with; 0 where it did not.
-    func ring(failure: Int32) -> Finding {
-        guard failure != 0 else {
+    /// - Parameter refusal: What making a ring was refused with.
+    func ring(refusal: RingRefusal?) -> Finding {
+        guard let refusal else {
             return Finding("io_uring", .ok, "the packeting engine can write whole batches of frames by it")
         }
-        let refusal = RingRefusal(errno: failure, proc: places.proc)
         return Finding(
             "io_uring", .warn, "the packeting engine writes frames one by one, which is slower: \(refusal.told)",
             mend: refusal.mend)

@@ -195,7 +195,7 @@ import Wire
         #expect(try bench.status()[0].writing == nil)
         try bench.noteWriting("2 0")
         try bench.eventually("it writes one by one, as it was asked to") { try shows("write", nil) }
-        let refused = "io_uring was refused: Function not implemented (the kernel has none, or a seccomp filter forbids it)"
+        let refused = "io_uring was refused: Function not implemented (the kernel is built without it, or a seccomp filter hides it)"
         try bench.noteWriting("2 38")
         try bench.eventually("it was refused io_uring") { try shows("write", refused) && !bench.complaints.isEmpty }
         try bench.noteWriting("1 0")

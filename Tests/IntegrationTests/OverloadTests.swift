@@ -70,7 +70,7 @@ import Testing
     ]
 
     /// Starts a program in a node; its output is read when it has ended.
-    private func start(_ lab: Lab, _ node: String, _ program: String) throws -> (process: Process, output: Pipe) {
+    static func start(_ lab: Lab, _ node: String, _ program: String) throws -> (process: Process, output: Pipe) {
         let process = Process()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: Product.tapline)
@@ -81,7 +81,7 @@ import Testing
         return (process, output)
     }
 
-    private func number(_ started: (process: Process, output: Pipe)) throws -> Int {
+    static func number(_ started: (process: Process, output: Pipe)) throws -> Int {
         let text = String(decoding: started.output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         started.process.waitUntilExit()
         return try #require(Int(text.trimmingCharacters(in: .whitespacesAndNewlines)), "\(text)")
@@ -89,8 +89,8 @@ import Testing
 
     @Test func whoFloodsHarmsNobodyOnAnotherInterface() throws {
         try Lab.with(Self.topology, files: Self.files) { lab in
-            let floods = try (1...2).map { _ in try start(lab, "alice", "flood.py") }
-            let asker = try start(lab, "bob", "ask.py")
+            let floods = try (1...2).map { _ in try Self.start(lab, "alice", "flood.py") }
+            let asker = try Self.start(lab, "bob", "ask.py")
             var looks = 0
             while asker.process.isRunning {
                 let status = try lab.status()
@@ -98,9 +98,9 @@ import Testing
                 looks += 1
                 usleep(50_000)
             }
-            let answered = try number(asker)
+            let answered = try Self.number(asker)
             FileManager.default.createFile(atPath: lab.folder.appendingPathComponent("enough").path, contents: nil)
-            let sent = try floods.reduce(0) { try $0 + number($1) }
+            let sent = try floods.reduce(0) { try $0 + Self.number($1) }
             #expect(answered >= 285, "\(answered) of 300 came through, beside \(sent)")
             #expect(looks >= 3)
             // It was a flood: far more frames came from there, or were lost there, than all else.

@@ -65,6 +65,9 @@ extension EngineFleet {
     /// What an interface has carried.
     func interface(_ index: Int) -> InterfaceCount { reader.interface(index) }
 
+    /// How often all workers went round.
+    var turns: UInt64 { reader.turns() }
+
     /// Frames that were joined to others before them.
     var joined: UInt64 { reader.joined() }
 

@@ -1,5 +1,4 @@
 import Engine
-import Glibc
 import Topology
 
 /// How an engine's workers write frames, and why not otherwise.
@@ -37,52 +36,6 @@ extension EngineTuning {
             }
         coalesces = plan.coalesces
         spinMicroseconds = plan.latency == .low ? Self.spin : 0
-    }
-}
-
-/// Why the kernel does not let a program use io_uring, with the setting that says so where there is one.
-struct RingRefusal {
-    /// What io_uring_setup(2) failed with.
-    var errno: Int32
-    /// The sysctls kernel.io_uring_disabled and kernel.io_uring_group; nil where the kernel has none (before 6.6).
-    var disabled: Int?
-    /// See `disabled`.
-    var group: Int?
-
-    /// - Parameter proc: Where the sysctls are looked for.
-    init(errno: Int32, proc: String = "/proc") {
-        func number(_ name: String) -> Int? {
-            guard let bytes = readFile("\(proc)/sys/kernel/\(name)", limit: 64) else { return nil }
-            return Int(String(decoding: bytes.prefix { $0 > 32 }, as: UTF8.self))
-        }
-        self.errno = errno
-        disabled = number("io_uring_disabled")
-        group = number("io_uring_group")
-    }
-
-    /// The kernel's word, and the setting behind it.
-    var told: String {
-        let setting: String? =
-            switch (errno, disabled) {
-            case (EPERM, 2?): "kernel.io_uring_disabled is 2"
-            case (EPERM, 1?): "kernel.io_uring_disabled is 1, and kernel.io_uring_group is \(group ?? -1)"
-            case (EPERM, _), (EACCES, _): "a seccomp filter or a security module forbids it"
-            case (ENOSYS, _): "the kernel has none, or a seccomp filter forbids it"
-            case (EINVAL, _): "the kernel is older than 6.1"
-            case (ENOMEM, _): "the limit of locked memory, ulimit -l, may be why"
-            default: nil
-            }
-        return errorText(errno) + (setting.map { " (\($0))" } ?? "")
-    }
-
-    /// What would allow it; nil where nobody knows.
-    var mend: String? {
-        switch (errno, disabled) {
-        case (EPERM, 1?), (EPERM, 2?): "sysctl -w kernel.io_uring_disabled=0"
-        case (EPERM, _), (EACCES, _), (ENOSYS, _): "let the container's seccomp profile allow io_uring_setup and io_uring_enter"
-        case (EINVAL, _): "run a kernel of at least 6.1"
-        default: nil
-        }
     }
 }
 

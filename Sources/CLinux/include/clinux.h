@@ -219,8 +219,6 @@ int clinux_epoll_wait(int fd, struct epoll_event *events, int count, int64_t mic
 /// A nonblocking route netlink socket that hears of every change of a link (RTNLGRP_LINK) of the calling thread's network
 /// namespace. Returns the descriptor or -errno.
 int clinux_link_socket(void);
-/// Makes an io_uring as the engine's is, and closes it again. Returns 0 or -errno: why the kernel refuses it.
-int clinux_try_ring(void);
 /// Gives the calling thread another nice value. Returns 0 or -errno.
 int clinux_raise_own_thread(int nice);
 

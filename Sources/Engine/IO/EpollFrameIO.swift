@@ -65,7 +65,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         do throws(EngineError) {
             return try WriteRing(queues: queues)
         } catch {
-            if writing == .ring { throw RingRefusal.error(error.errno) }
+            if writing == .ring { throw RingRefusal(errno: error.errno).error }
             failure = error.errno
             return nil
         }
