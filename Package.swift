@@ -69,8 +69,10 @@ let package = Package(
         .testTarget(name: "HealthTests", dependencies: ["Health"], swiftSettings: settings),
         .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork"], swiftSettings: settings),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
+        .target(name: "CRefusal", path: "Tests/CRefusal"),
         .testTarget(
-            name: "EngineTests", dependencies: ["Engine", "LinuxNetwork", "CAllocations"], swiftSettings: settings),
+            name: "EngineTests", dependencies: ["Engine", "LinuxNetwork", "CAllocations", "CRefusal", "CLinux"],
+            swiftSettings: settings),
         .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
         .testTarget(
             name: "ApplianceTests", dependencies: ["Appliance", "Health", "LinuxNetwork", "CLinux"], exclude: ["junit.xsd"],

@@ -86,6 +86,8 @@ static int map(struct clinux_uring *ring, const struct io_uring_params *paramete
     for (uint32_t i = 0; i < ring->capacity; i++) {
         order[i] = i;
         ring->entries[i].flags = IOSQE_FIXED_FILE;
+        // O_NONBLOCK is not enough: io_uring would wait for room and try again.
+        ring->entries[i].rw_flags = RWF_NOWAIT;
     }
     return 0;
 }
@@ -106,6 +108,10 @@ int clinux_uring_open(struct clinux_uring *ring, uint32_t capacity, const int *f
 
 int clinux_uring_enable(const struct clinux_uring *ring) {
     return uring_register(ring->fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0 ? -errno : 0;
+}
+
+void clinux_uring_let_wait(struct clinux_uring *ring) {
+    for (uint32_t i = 0; i < ring->capacity; i++) ring->entries[i].rw_flags = 0;
 }
 
 void clinux_uring_close(struct clinux_uring *ring) {

@@ -64,6 +64,9 @@ enum { CLINUX_URING_WRITEV = 2, CLINUX_URING_WRITE = 23, CLINUX_URING_GETEVENTS 
 int clinux_uring_open(struct clinux_uring *ring, uint32_t capacity, const int *files, size_t count);
 /// Lets the calling thread, and no other, use the ring from now on. Returns 0 or -errno.
 int clinux_uring_enable(const struct clinux_uring *ring);
+/// Lets writes wait. At first they do not: a queue that is full refuses them. Where the queues' driver does not know of
+/// that (TAPs before Linux 6.2), each is refused with EOPNOTSUPP instead.
+void clinux_uring_let_wait(struct clinux_uring *ring);
 /// Takes the ring away.
 void clinux_uring_close(struct clinux_uring *ring);
 

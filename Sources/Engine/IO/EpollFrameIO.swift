@@ -138,6 +138,9 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         var done = 0
         if let (sent, failure) = ring?.send(list, columns: columns, column: column) {
             done = sent
+            if ring?.hasRefusedToHurry == true {
+                for index in 0..<done where list.writes[index].failure == EOPNOTSUPP { write(list.writes + index) }
+            }
             if failure != 0 { giveUpRing(failure) }
         }
         for index in done..<list.count { write(list.writes + index) }
@@ -168,9 +171,6 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         ringFailure = failure
         writing = .plain
     }
-
-    /// The ring's descriptor, so that a test can take it away; -1 where there is none.
-    mutating func ringDescriptor() -> Int32 { ring?.descriptor ?? -1 }
 }
 
 /// The descriptors of all queues, in memory of their own.

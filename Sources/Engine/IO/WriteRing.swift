@@ -14,6 +14,9 @@ struct WriteRing: ~Copyable {
     private static let patience = 1_000
 
     private var ring: clinux_uring
+    /// Whether a write of the last batch was refused because its queue knows only writes that may wait. Such writes
+    /// were not made; later ones may wait.
+    private(set) var hasRefusedToHurry = false
     /// Two for each entry.
     private let vectors: UnsafeMutablePointer<iovec>
 
@@ -40,9 +43,6 @@ struct WriteRing: ~Copyable {
     /// - Returns: 0 or an errno.
     mutating func enable() -> Int32 { -clinux_uring_enable(&ring) }
 
-    /// The ring's descriptor, so that a test can take it away.
-    var descriptor: Int32 { mutating get { ring.fd } }
-
     /// Takes writes out and notes what became of each.
     ///
     /// - Parameters:
@@ -52,6 +52,7 @@ struct WriteRing: ~Copyable {
     ///   more. The rest was not tried.
     mutating func send(_ list: borrowing WriteList, columns: Int, column: Int) -> (done: Int, failure: Int32) {
         var done = 0
+        hasRefusedToHurry = false
         while done < list.count {
             let count = min(Self.capacity, list.count &- done)
             prepare(list, from: done, count: count, columns: columns, column: column)
@@ -94,6 +95,11 @@ struct WriteRing: ~Copyable {
         }
     }
 
+    private mutating func letWait() {
+        clinux_uring_let_wait(&ring)
+        hasRefusedToHurry = true
+    }
+
     /// Hands over what was published and waits for all of it.
     ///
     /// - Returns: 0 or an errno.
@@ -107,6 +113,7 @@ struct WriteRing: ~Copyable {
                 let tag = Int(truncatingIfNeeded: completion.pointee.tag)
                 let outcome = completion.pointee.result
                 list.writes[tag].failure = outcome < 0 ? 0 &- outcome : 0
+                if outcome == -EOPNOTSUPP { letWait() }
                 clinux_uring_release(&ring)
                 missing &-= 1
             }
