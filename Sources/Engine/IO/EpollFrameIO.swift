@@ -174,7 +174,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
 }
 
 /// The descriptors of all queues, in memory of their own.
-private struct QueueNumbers: ~Copyable {
+struct QueueNumbers: ~Copyable {
     let buffer: UnsafeMutableBufferPointer<Int32>
 
     init(_ queues: [Int32]) {
