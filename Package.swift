@@ -71,8 +71,9 @@ let package = Package(
         .target(name: "CAllocations", path: "Tests/CAllocations"),
         // Frames, and a worker over memory.
         .target(name: "EngineRig", dependencies: ["Engine"], path: "Tests/EngineRig", swiftSettings: settings),
+        .target(name: "CRefusal", path: "Tests/CRefusal"),
         .testTarget(
-            name: "EngineTests", dependencies: ["Engine", "EngineRig", "LinuxNetwork", "CAllocations"],
+            name: "EngineTests", dependencies: ["Engine", "EngineRig", "LinuxNetwork", "CAllocations", "CRefusal", "CLinux"],
             swiftSettings: settings),
         .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
         .testTarget(

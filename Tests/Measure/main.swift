@@ -4,5 +4,6 @@
 let arguments = CommandLine.arguments
 switch arguments.dropFirst().first {
 case "processing": try measureProcessing(arguments.dropFirst(2).first)
-default: fatalError("usage: measure processing [WORDS]")
+case "lookup": measureLookup()
+default: fatalError("usage: measure processing [WORDS] | lookup")
 }

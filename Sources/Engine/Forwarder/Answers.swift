@@ -24,7 +24,7 @@ extension Forwarder {
         writes.keepComposed(Self.frameOffset + length)
         writes.add(
             interface: interface, header: start, headerLength: Self.frameOffset + length,
-            body: UnsafeRawPointer(start), bodyLength: 0, packets: 1, octets: length)
+            body: UnsafeRawPointer(start), bodyLength: 0, packets: 1)
         return true
     }
 

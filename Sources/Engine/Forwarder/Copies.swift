@@ -158,8 +158,8 @@ extension Forwarder {
             counters.countDrop(.rewriteImpossible, packets)
             return
         }
-        writes.addHeader(
-            interface: target.interface, length: length, body: UnsafeRawPointer(frame.start + length),
+        writes.add(
+            interface: target.interface, header: slot, headerLength: length, body: UnsafeRawPointer(frame.start + length),
             bodyLength: frame.length &- length, packets: packets, octets: frame.length &- Self.frameOffset)
     }
 
@@ -227,7 +227,7 @@ extension Forwarder {
             writes.keepComposed(Self.frameOffset + length)
             writes.add(
                 interface: target.interface, header: start, headerLength: Self.frameOffset + length,
-                body: UnsafeRawPointer(start), bodyLength: 0, packets: 1, octets: length)
+                body: UnsafeRawPointer(start), bodyLength: 0, packets: 1)
         }
     }
 }

@@ -113,9 +113,9 @@ extension Forwarder {
             let header = writes.nextHeader
             header.copyMemory(from: start, byteCount: leading)
             edit(header, plan, copy, plain.checksum)
-            writes.addHeader(
-                interface: copy.pointee.interface, length: leading, body: UnsafeRawPointer(start + leading),
-                bodyLength: length &- leading, packets: 1, octets: octets)
+            writes.add(
+                interface: copy.pointee.interface, header: header, headerLength: leading,
+                body: UnsafeRawPointer(start + leading), bodyLength: length &- leading, packets: 1, octets: octets)
         }
     }
 
@@ -136,9 +136,9 @@ extension Forwarder {
             let header = writes.nextHeader
             header.copyMemory(from: start, byteCount: leading)
             edit(header, plan, copies + index, .partial)
-            writes.addHeader(
-                interface: copies[index].interface, length: leading, body: UnsafeRawPointer(start + leading),
-                bodyLength: length &- leading, packets: packets, octets: octets)
+            writes.add(
+                interface: copies[index].interface, header: header, headerLength: leading,
+                body: UnsafeRawPointer(start + leading), bodyLength: length &- leading, packets: packets, octets: octets)
         }
         let last = copies + (count &- 1)
         edit(start, plan, last, .partial)

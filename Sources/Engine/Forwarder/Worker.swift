@@ -43,6 +43,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         forwarder.counters.countTurn()
         for turn in 0..<ready {
             io.receive(turn, into: &batch)
+            if batch.closed { forwarder.counters.countClosedQueue() }
             if batch.truncated > 0 {
                 forwarder.counters.countDrop(.truncatedFrame, batch.truncated)
                 forwarder.counters.countReceiveDrop(batch.interface, batch.truncated)
@@ -104,6 +105,16 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         case EIO, EBADFD, ENODEV, ENXIO, ENETDOWN: .interfaceGone
         default: .sendFailed
         }
+    }
+}
+
+extension Worker where IO == EpollFrameIO {
+    /// Writes into the counters how frames are written now.
+    ///
+    /// - Returns: What it wrote.
+    func noteWriting() -> EngineTuning.Writing {
+        forwarder.counters.noteWriting(io.writing, failure: io.ringFailure)
+        return io.writing
     }
 }
 

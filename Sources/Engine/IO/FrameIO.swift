@@ -1,3 +1,5 @@
+import Wire
+
 // The seam between forwarding and the operating system: a batch of frames in, a batch of writes out. Everything above it
 // (`Forwarder`, `Worker`) is specialised for one backend at compile time; each backend is a file of its own.
 
@@ -111,29 +113,24 @@ public struct WriteList: ~Copyable {
     @inline(__always)
     var nextHeader: UnsafeMutableRawPointer { headers + headersUsed }
 
-    /// Adds a write whose header lies at `nextHeader`, and takes that for it. Short headers lie close to one another.
-    @inline(__always)
-    mutating func addHeader(
-        interface: Int, length: Int, body: UnsafeRawPointer, bodyLength: Int, packets: Int, octets: Int
-    ) {
-        add(
-            interface: interface, header: nextHeader, headerLength: length, body: body, bodyLength: bodyLength,
-            packets: packets, octets: octets)
-        headersUsed &+= (length &+ 63) & ~63
-    }
-
-    /// Adds a write whose header lies elsewhere: in composed memory, or where a frame was received.
+    /// Adds a write whose header lies at `nextHeader`, which takes its place, in composed memory, or where a frame was
+    /// received.
+    ///
+    /// - Parameter octets: What it counts for; nil: the frame that is written.
     @inline(__always)
     mutating func add(
         interface: Int, header: UnsafeMutableRawPointer, headerLength: Int, body: UnsafeRawPointer, bodyLength: Int,
-        packets: Int, octets: Int
+        packets: Int, octets: Int? = nil
     ) {
         precondition(count < Self.capacity)
         (writes + count).initialize(
             to: FrameWrite(
                 interface: interface, header: header, headerLength: headerLength, body: body, bodyLength: bodyLength,
-                packets: packets, octets: octets, failure: 0))
+                packets: packets, octets: octets ?? headerLength &+ bodyLength &- VirtioNetHeader.length,
+                failure: 0))
         count &+= 1
+        // Short headers lie close to one another.
+        if header == nextHeader { headersUsed &+= (headerLength &+ 63) & ~63 }
     }
 
     /// `length` octets for a composed frame, until the list is sent; nil where none are left.

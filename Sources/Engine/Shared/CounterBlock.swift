@@ -52,6 +52,8 @@ public struct CounterBlock: @unchecked Sendable {
     @inline(__always)
     func countJoined(_ frames: Int) { Self.add(base + 40, UInt64(truncatingIfNeeded: frames)) }
 
+    func countClosedQueue() { Self.add(base + 48, 1) }
+
     @inline(__always)
     func countDrop(_ reason: DropReason, _ packets: Int = 1) {
         Self.add(base + CounterLayout.dropsOffset + Int(reason.rawValue) &* 8, UInt64(truncatingIfNeeded: packets))
@@ -215,6 +217,9 @@ public struct CounterReader: ~Copyable {
 
     /// Frames that were joined to others before them.
     public func joined() -> UInt64 { sum { _ in 40 } }
+
+    /// Queues that turned out to be gone while they were read: their device was deleted, or they were detached.
+    public func closedQueues() -> UInt64 { sum { _ in 48 } }
 
     /// How the worker with this block writes frames, and the errno that io_uring was refused or failed with, 0 where it
     /// was not; nil where no worker has been there.
