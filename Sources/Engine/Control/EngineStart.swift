@@ -106,7 +106,8 @@ extension EngineMain {
             crew.add(
                 WorkerSeat(
                     worker: Worker(
-                        io: io, table: table, neighbours: neighbours, worker: hello.firstBlock + index),
+                        io: io, table: table, neighbours: neighbours, worker: hello.firstBlock + index,
+                        tuning: hello.tuning),
                     queues: WorkerSeat.Queues(
                         shares: UnsafeBufferPointer(shares), worker: index, workers: hello.workers),
                     wake: wake, moved: crew.moved))

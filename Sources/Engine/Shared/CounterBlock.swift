@@ -55,8 +55,8 @@ public struct CounterBlock: @unchecked Sendable {
     func countClosedQueue() { Self.add(base + 48, 1) }
 
     @inline(__always)
-    func countDrop(_ reason: DropReason, _ frames: Int = 1) {
-        Self.add(base + CounterLayout.dropsOffset + Int(reason.rawValue) &* 8, UInt64(truncatingIfNeeded: frames))
+    func countDrop(_ reason: DropReason, _ packets: Int = 1) {
+        Self.add(base + CounterLayout.dropsOffset + Int(reason.rawValue) &* 8, UInt64(truncatingIfNeeded: packets))
     }
 
     @inline(__always)
@@ -67,8 +67,8 @@ public struct CounterBlock: @unchecked Sendable {
     }
 
     @inline(__always)
-    func countReceiveDrop(_ interface: Int, _ frames: Int = 1) {
-        Self.add(interfacesBase + interface &* CounterLayout.interfaceSize + 16, UInt64(truncatingIfNeeded: frames))
+    func countReceiveDrop(_ interface: Int, _ packets: Int = 1) {
+        Self.add(interfacesBase + interface &* CounterLayout.interfaceSize + 16, UInt64(truncatingIfNeeded: packets))
     }
 
     @inline(__always)
@@ -79,8 +79,9 @@ public struct CounterBlock: @unchecked Sendable {
     }
 
     @inline(__always)
-    func countSendDrop(_ interface: Int) {
-        Self.add(interfacesBase + interface &* CounterLayout.interfaceSize + 40, 1)
+    func countSendDrop(_ interface: Int, _ packets: Int) {
+        Self.add(
+            interfacesBase + interface &* CounterLayout.interfaceSize + 40, UInt64(truncatingIfNeeded: packets))
     }
 
     /// An entry whose counter has no place here is not counted: the table was checked against the layout when it was
@@ -98,7 +99,8 @@ public struct CounterBlock: @unchecked Sendable {
 public struct TrafficCount: Sendable, Hashable {
     /// Packets; a GSO frame counts as the packets that it is cut into.
     public var packets: UInt64
-    /// Octets of the frames from the Ethernet header on, a GSO frame's as it was read.
+    /// Octets of the frames from the Ethernet header on, as they were read: a GSO frame's as that one, those of frames
+    /// that the engine joined as one by one.
     public var bytes: UInt64
 
     /// Memberwise.
@@ -112,11 +114,11 @@ public struct TrafficCount: Sendable, Hashable {
 public struct InterfaceCount: Sendable, Hashable {
     /// From the nodes.
     public var received: TrafficCount
-    /// Frames received that were dropped.
+    /// Packets received that were dropped.
     public var receivedDrops: UInt64
     /// To the nodes.
     public var sent: TrafficCount
-    /// Frames that could not be written.
+    /// Packets that could not be written.
     public var sentDrops: UInt64
 }
 
