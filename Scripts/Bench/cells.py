@@ -78,8 +78,6 @@ CELLS = [Datagrams(f"udp{octets}-{key}", f"{octets:,}-byte UDP, {title}", flows,
 CELLS += [Datagrams("paced", "64-byte UDP, 64 flows in bursts of 16, 100 k/s", 64, 16, 64, 100_000),
           Bulk("tcp1", "TCP bulk, 1 stream", 1), Bulk("tcp4", "TCP bulk, 4 streams", 4),
           RequestResponse("ask", "request/response")]
-# What is measured of a peer that needs no more to be placed.
-BRIEF = {"udp64-one", "tcp1", "ask"}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Scripts/bench's forwarding benchmark: measures Tapline and its peers, prints tables, writes JSON and plots.
 
-usage: forwarding.py --tapline PATH [--rounds N] [--seconds S] [--output DIR] SUBJECT…
+usage: forwarding.py --tapline PATH [--measure PATH] [--rounds N] [--seconds S] [--output DIR] SUBJECT…
 """
 import argparse
 import json
@@ -16,24 +16,26 @@ import plot
 import report
 from kernel import Bridges, Routing, VethPair
 from lab import BenchError, Lab, run
+from memory import Memory
 from openvswitch import OpenVSwitch
 from processor import Strangers
 from relay import JoiningRelay, Relay
 from rounds import Results, measure
 from scenarios import SUBJECTS
 from station import Station
-from tapline import Tapline
+from tapline import PlainTapline, Tapline
 from vde import VDE
 
 SYSTEMS = {
-    "hop": (Tapline, Relay, JoiningRelay, VethPair, Bridges, Routing, OpenVSwitch, VDE),
-    "chain": (Tapline, Relay, JoiningRelay, Bridges, Routing, OpenVSwitch),
+    "hop": (Tapline, PlainTapline, Relay, JoiningRelay, VethPair, Bridges, Routing, OpenVSwitch, VDE),
+    "chain": (Tapline, PlainTapline, Relay, JoiningRelay, Bridges, Routing, OpenVSwitch),
     "distribute": (Tapline, JoiningRelay, Bridges, OpenVSwitch)}
 
 
 def arguments():
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--tapline", required=True)
+    parser.add_argument("--measure")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.4)
     parser.add_argument("--output")
@@ -53,7 +55,7 @@ def measure_scenario(scenario, systems, wanted, results):
     try:
         compile_programs(lab.folder)
         stations, roots = [], [os.getpid()]
-        for kind in systems:
+        for kind in (kind for kind in systems if kind.is_possible()):
             system = kind(lab, scenario)
             try:
                 system.up()
@@ -88,13 +90,16 @@ def main():
             measure_scenario(scenario, SYSTEMS[subject], wanted, results)
             tell(report.tables(scenario, results))
             plot.write(output, scenario, results)
-    judged = aims.verdicts(results)
+    memory = Memory(wanted.measure, wanted.subjects, wanted.rounds)
+    tell(memory.tables())
+    results.failures += memory.failures
+    judged = [*aims.verdicts(results), *memory.verdicts()]
     tell(report.verdict_table(judged))
     if results.failures:
         tell(["", "What failed:", *(f"  {failure}" for failure in results.failures)])
     with open(os.path.join(output, "results.json"), "w") as file:
         json.dump({"machine": described, "rounds": wanted.rounds, "seconds": wanted.seconds, **results.json(),
-                   "aims": [vars(verdict) for verdict in judged]}, file, indent=1)
+                   "memory": memory.parts, "aims": [vars(verdict) for verdict in judged]}, file, indent=1)
     with open(os.path.join(output, "tables.txt"), "w") as file:
         file.write("\n".join(text) + "\n")
     print(f"\ntables, JSON and plots are in {output}")

@@ -181,12 +181,27 @@ static uint16_t folded_sum(const uint8_t *octets, int length, uint32_t sum) {
     return sum;
 }
 
+/* Whether a frame is IPv4 without options, not a fragment, and has a UDP header. */
+static int is_whole_udp(const uint8_t *frame, int length) {
+    return length > PAYLOAD && get16(frame + ETHERTYPE) == 0x0800 && frame[IP] == 0x45 && frame[IP + 9] == 17 &&
+           !(get16(frame + IP + 6) & 0x3fff);
+}
+
+/* The slot of a UDP packet's flow: of its addresses and ports, every bit of which counts. */
+static int slot_of(const uint8_t *frame) {
+    uint64_t addresses;
+    uint32_t numbers;
+    memcpy(&addresses, frame + IP + 12, 8);
+    memcpy(&numbers, frame + UDP, 4);
+    addresses = (addresses ^ numbers * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
+    return (addresses ^ addresses >> 32) % FLOWS;
+}
+
 /* The payload's length where a frame is a whole UDP datagram over IPv4 whose checksum is still to be finished; else 0. */
 static int joinable(const uint8_t *frame, int length) {
     int payload;
-    if (length <= PAYLOAD || frame[0] != VIRTIO_NET_HDR_F_NEEDS_CSUM || frame[1] != VIRTIO_NET_HDR_GSO_NONE) return 0;
-    if (get16(frame + ETHERTYPE) != 0x0800 || frame[IP] != 0x45 || frame[IP + 9] != 17) return 0;
-    if (get16(frame + IP + 6) & 0x3fff) return 0;
+    if (!is_whole_udp(frame, length)) return 0;
+    if (frame[0] != VIRTIO_NET_HDR_F_NEEDS_CSUM || frame[1] != VIRTIO_NET_HDR_GSO_NONE) return 0;
     payload = get16(frame + UDP + 4) - 8;
     return PAYLOAD + payload == length ? payload : 0;
 }
@@ -228,10 +243,7 @@ static int read_burst(int descriptor, uint8_t *memory, struct frame *frames, int
         if (length <= 0) break;
         payload = join ? joinable(octets, length) : 0;
         if (payload) {
-            uint32_t key[2], slot;
-            memcpy(key, octets + IP + 12, 4);
-            memcpy(key + 1, octets + UDP, 4);
-            slot = (key[0] * 2654435761u + key[1] * 2246822519u) >> 23;
+            int slot = slot_of(octets);
             struct frame *before = last_of[slot] >= 0 ? &frames[last_of[slot]] : NULL;
             if (before && follows(before, octets, payload)) {
                 memcpy(before->octets + before->length, octets + PAYLOAD, payload);
@@ -241,6 +253,8 @@ static int read_burst(int descriptor, uint8_t *memory, struct frame *frames, int
                 continue;
             }
             last_of[slot] = count;
+        } else if (join && is_whole_udp(octets, length)) {
+            last_of[slot_of(octets)] = -1;
         } else if (join) {
             memset(last_of, -1, sizeof last_of);
         }

@@ -3,7 +3,7 @@ import sys
 import time
 from statistics import median
 
-from cells import BRIEF, CELLS
+from cells import CELLS
 from lab import BenchError
 from processor import CORES, Strangers
 
@@ -55,7 +55,7 @@ def measure(scenario, stations, rounds, seconds, strangers: Strangers, results: 
             _say(f"{scenario.name}: round {number} of {rounds}, {cell.title}")
             start, before = time.monotonic(), strangers.seconds()
             for station in stations[shift:] + stations[:shift]:
-                if station.system.brief and cell.key not in BRIEF:
+                if station.system.cells is not None and cell.key not in station.system.cells:
                     continue
                 try:
                     figures = cell.measure(station, seconds)

@@ -5,10 +5,15 @@ class System:
     """One way of carrying a scenario's packets. After `up`, its nodes can be reached by `path`."""
 
     key = ""            # its name in JSON and on the plots
-    brief = False       # whether only a few of the cells are measured with it
+    cells = None        # the keys of the cells that are measured with it; None: all
 
     def __init__(self, lab, scenario):
         self.lab, self.scenario = lab, scenario
+
+    @classmethod
+    def is_possible(cls):
+        """Whether it can be had here at all; where not, it is left out without a word."""
+        return True
 
     def up(self):
         """Builds the nodes and joins them; BenchError where that cannot be done."""

@@ -1,21 +1,24 @@
 """Tapline itself: a topology file with the scenario's nodes, brought up by the command line as people do."""
 import json
 import os
+import subprocess
+import tempfile
 
 from lab import run
-from scenarios import SERVICE
+from scenarios import HOP, SERVICE
 from system import System
 
 
 class Tapline(System):
     key = "Tapline"
     command = None      # the path of the program, set by whoever builds it
+    engine = ""         # the `engine` line of the file
 
     def up(self):
-        self.name = f"{self.lab.tag}-{self.scenario.name}"
-        file = os.path.join(self.lab.folder, f"{self.scenario.name}.yaml")
+        self.name = f"{self.lab.tag}-{self.key}-{self.scenario.name}".replace(" ", "-")
+        file = os.path.join(self.lab.folder, f"{self.name}.yaml")
         with open(file, "w") as output:
-            output.write(topology(self.scenario))
+            output.write(self.engine + topology(self.scenario))
         self.lab.on_close(lambda: run(self.command, "down", self.name))
         run(self.command, "up", file, "--name", self.name, "-d")
         self.namespaces = {node["name"]: node["namespace"] for node in self.status()["nodes"]}
@@ -31,6 +34,21 @@ class Tapline(System):
 
     def roots(self):
         return [self.status()["pid"]]
+
+
+class PlainTapline(Tapline):
+    """Tapline with frames forwarded one by one, to be held against the relay that does the same."""
+    key = "Tapline, not joining"
+    engine = "engine: { coalescing: off }\n"
+    cells = {"udp64-one", "udp64-bursts", "paced"}
+
+    @classmethod
+    def is_possible(cls):
+        """Whether this version knows the key."""
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(cls.engine + topology(HOP))
+            file.flush()
+            return subprocess.run([cls.command, "validate", file.name], capture_output=True).returncode == 0
 
 
 def topology(scenario):
