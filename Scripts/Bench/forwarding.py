@@ -92,6 +92,8 @@ def main():
             plot.write(output, scenario, results)
     memory = Memory(wanted.measure, wanted.subjects, wanted.rounds)
     tell(memory.tables())
+    for lines in memory.parts.get("lookup", []):
+        plot.write_lookup(output, lines)
     results.failures += memory.failures
     judged = [*aims.verdicts(results), *memory.verdicts()]
     tell(report.verdict_table(judged))
