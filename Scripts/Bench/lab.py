@@ -19,7 +19,10 @@ class BenchError(Exception):
 def run(*words, given=None, environment=None, patience=60):
     """Runs a command to its end and returns what it printed; BenchError with its words where it fails."""
     words = [str(word) for word in words]
-    done = subprocess.run(words, input=given, capture_output=True, text=True, env=environment, timeout=patience)
+    try:
+        done = subprocess.run(words, input=given, capture_output=True, text=True, env=environment, timeout=patience)
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"{' '.join(words[:6])}: not done within {patience} s") from None
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip())[-2000:]
         raise BenchError(f"{' '.join(words[:6])}: exit status {done.returncode}: {said}")
