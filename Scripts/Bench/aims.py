@@ -28,7 +28,8 @@ class Aim:
             return Verdict(self.title, wanted, "–", None)
         best = max(medians) if self.at_least else min(medians)
         ratio = results.median(self.scenario, self.cell, self.figure, self.system) / best
-        return Verdict(self.title, wanted, f"{ratio:.2f}", ratio >= self.bound if self.at_least else ratio <= self.bound)
+        return Verdict(self.title, wanted, f"{ratio:.3f}",
+                       ratio >= self.bound if self.at_least else ratio <= self.bound)
 
 
 @dataclass(frozen=True)
