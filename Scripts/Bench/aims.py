@@ -42,7 +42,7 @@ class Verdict:
 
     def __str__(self):
         word = {True: "reached", False: "NOT reached", None: "not measured"}[self.reached]
-        return f"{self.title:<76} {self.wanted:>9} {self.measured:>9}  {word}"
+        return f"{self.title:<86} {self.wanted:>9} {self.measured:>9}  {word}"
 
 
 def _aims():

@@ -74,8 +74,11 @@ class Lab:
                                        start_new_session=True, env=environment)
         self._processes.append(process)
         if ready is not None:
-            self.wait(lambda: any(line.startswith(ready) for line in open(log, errors="replace")),
-                      lambda: f"{words[0]} did not begin: {open(log, errors='replace').read()[-1000:]}", process)
+            def text():
+                with open(log, errors="replace") as output:
+                    return output.read()
+            self.wait(lambda: any(line.startswith(ready) for line in text().splitlines()),
+                      lambda: f"{words[0]} did not begin: {text()[-1000:]}", process)
         return process
 
     def wait(self, condition, complaint, process=None, patience=10):
