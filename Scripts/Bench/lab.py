@@ -65,8 +65,8 @@ class Lab:
 
     def start(self, *words, ready=None, environment=None, open_input=False):
         """Starts a process that lives until the lab is closed or it is ended with `end`; it does not get the terminal's
-        Ctrl-C, so that things end in order. Where `ready` is given, waits for a line of output that begins with it. Its input is at
-        its end, or with `open_input` never comes to one."""
+        Ctrl-C, so that things end in order. Where `ready` is given, waits for a line of output that begins with it. Its
+        input is at its end, or with `open_input` never comes to one."""
         log = os.path.join(self.folder, f"log.{len(self._processes)}")
         with open(log, "wb") as output:
             process = subprocess.Popen([str(word) for word in words], stdout=output, stderr=subprocess.STDOUT,
