@@ -19,9 +19,13 @@ public func measurePublish() throws {
         let bytes = try TableCompiler.compile(table, generation: UInt64(generation))
         return (try bytes.withUnsafeBytes { bytes throws(EngineError) in try SharedMapping.makeTable(bytes) }, bytes.count)
     }
-    let worker = PacedWorker(try publication(descriptors[0], counters(layout), layout), layout)
+    let worker = PacedWorker(try publication(descriptors[0], counters(layout), layout, rests: false), layout)
     var number = 0
-    for publishes in [false, true] {
+    for kind in ["none", "table, without a rest", "table"] {
+        let publishes = kind != "none"
+        let rests = kind == "table"
+        // As the engine's main thread has them.
+        if rests { _ = clinux_take_short_slices(100_000) }
         var longest: [Double] = []
         var typical: [Double] = []
         var published: [Double] = []
@@ -30,8 +34,8 @@ public func measurePublish() throws {
             let start = monotonicNanoseconds()
             if publishes {
                 number += 1
-                let next = try publication(descriptors[number % 2], counters(layout), layout)
-                worker.handOver(next)
+                let next = try publication(descriptors[number % 2], counters(layout), layout, rests: rests)
+                worker.handOver(next, rests: rests)
                 published.append(Double(monotonicNanoseconds() - start) / 1e6)
             } else {
                 usleep(60_000)
@@ -42,7 +46,7 @@ public func measurePublish() throws {
         }
         longest.sort()
         print(
-            "{\"entries\":\(entries),\"publication\":\"\(publishes ? "table" : "none")\""
+            "{\"entries\":\(entries),\"publication\":\"\(kind)\""
                 + ",\"turn_microseconds\":\(short(typical.sorted()[7]))"
                 + ",\"longest_turn_microseconds\":{\"least\":\(short(longest[0])),\"median\":\(short(longest[7]))"
                 + ",\"greatest\":\(short(longest[14]))}"
@@ -61,10 +65,13 @@ private func counters(_ layout: CounterLayout) throws -> UnsafeMutableRawPointer
 
 /// Maps and checks a table.
 private func publication(
-    _ table: (descriptor: Int32, size: Int), _ counters: UnsafeMutableRawPointer, _ layout: CounterLayout
+    _ table: (descriptor: Int32, size: Int), _ counters: UnsafeMutableRawPointer, _ layout: CounterLayout,
+    rests: Bool
 ) throws -> Publication {
     let mapping = try SharedMapping(mapping: table.descriptor, size: table.size, writable: false)
-    let snapshot = try Snapshot(validating: UnsafeRawBufferPointer(start: mapping.base, count: mapping.size))
+    let snapshot = try Snapshot(
+        validating: UnsafeRawBufferPointer(start: mapping.base, count: mapping.size),
+        resting: { if rests { SharedMapping.rest() } })
     let published = try PublishedTable(snapshot: snapshot, counters: counters, layout: layout)
     return Publication(table: published, size: mapping.size, base: mapping.leak())
 }
@@ -114,13 +121,14 @@ private final class PacedWorker: @unchecked Sendable {
     func beginRound() { rounds.store(rounds.load(ordering: .relaxed) + 1, ordering: .sequentiallyConsistent) }
 
     /// Hands over a table; returns when the worker decides by it and the one before is unmapped.
-    func handOver(_ publication: Publication) {
+    func handOver(_ publication: Publication, rests: Bool) {
         let before = current
         current = publication
         next.store(UInt(bitPattern: Unmanaged.passUnretained(publication).toOpaque()), ordering: .releasing)
         while next.load(ordering: .acquiring) != 0 { usleep(50) }
-        munmap(before.base, before.size)
-        munmap(before.table.counters, layout.size)
+        for (base, size) in [(before.base, before.size), (before.table.counters, layout.size)] {
+            if rests { SharedMapping.unmap(base, size: size) } else { munmap(base, size) }
+        }
     }
 
     /// Ends the round, and returns what was noted.
