@@ -69,8 +69,12 @@ let package = Package(
         .testTarget(name: "HealthTests", dependencies: ["Health"], swiftSettings: settings),
         .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork"], swiftSettings: settings),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
+        // Frames, and a worker over memory.
+        .target(name: "EngineRig", dependencies: ["Engine"], path: "Tests/EngineRig", swiftSettings: settings),
+        .target(name: "CRefusal", path: "Tests/CRefusal"),
         .testTarget(
-            name: "EngineTests", dependencies: ["Engine", "LinuxNetwork", "CAllocations"], swiftSettings: settings),
+            name: "EngineTests", dependencies: ["Engine", "EngineRig", "LinuxNetwork", "CAllocations", "CRefusal", "CLinux"],
+            swiftSettings: settings),
         .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
         .testTarget(
             name: "ApplianceTests", dependencies: ["Appliance", "Health", "LinuxNetwork", "CLinux"], exclude: ["junit.xsd"],
@@ -96,4 +100,12 @@ if Context.environment["TAPLINE_FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
             name: "Fuzz", dependencies: ["FuzzProperties"], path: "Tests/Fuzz/Program", swiftSettings: settings))
+}
+
+// What processing and lookup cost by themselves, for Scripts/bench.
+if Context.environment["TAPLINE_MEASURE"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "measure", dependencies: ["EngineRig", "Engine", "Forwarding", "Wire"], path: "Tests/Measure",
+            swiftSettings: settings))
 }

@@ -14,11 +14,23 @@ static const int engine_calls[] = {
 #ifdef SYS_epoll_wait
     SYS_epoll_wait,
 #endif
+    // Queues that epoll does not take.
+    SYS_ppoll,
+#ifdef SYS_poll
+    SYS_poll,
+#endif
 };
 
-size_t clinux_engine_calls(int *numbers, size_t capacity) {
-    size_t count = sizeof engine_calls / sizeof *engine_calls;
-    if (count > capacity) count = capacity;
-    for (size_t i = 0; i < count; i++) numbers[i] = engine_calls[i];
+// The ring is made, restricted and given its files before; of io_uring_register only the enabling is let through.
+static const int ring_calls[] = {SYS_io_uring_enter, SYS_io_uring_register};
+
+static size_t append(int *numbers, size_t count, size_t capacity, const int *calls, size_t added) {
+    for (size_t i = 0; i < added && count < capacity; i++) numbers[count++] = calls[i];
     return count;
+}
+
+size_t clinux_engine_calls(int *numbers, size_t capacity, int with_ring) {
+    size_t count = append(numbers, 0, capacity, engine_calls, sizeof engine_calls / sizeof *engine_calls);
+    if (!with_ring) return count;
+    return append(numbers, count, capacity, ring_calls, sizeof ring_calls / sizeof *ring_calls);
 }

@@ -4,6 +4,7 @@
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/io_uring.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sys/prctl.h>
@@ -51,7 +52,7 @@ int clinux_confine(const int *allowed, size_t count) {
     int dropped = drop_capabilities();
     if (dropped < 0) return dropped;
 
-    struct sock_filter code[208];
+    struct sock_filter code[212];
     unsigned short n = 0;
     code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
     code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCHITECTURE, 1, 0);
@@ -59,9 +60,14 @@ int clinux_confine(const int *allowed, size_t count) {
     code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
     // x32 calls carry bit 30 in their number and so equal none of these.
     for (size_t i = 0; i < count; i++) {
+        size_t on = count - 1 - i + (allowed[i] == SYS_io_uring_register ? 1 : 4);
         code[n++] = (struct sock_filter)BPF_JUMP(
-            BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)allowed[i], (unsigned char)(count - i), 0);
+            BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)allowed[i], (unsigned char)on, 0);
     }
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    // io_uring_register: its operation is the lower half of the second argument (both architectures are little-endian).
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1]));
+    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IORING_REGISTER_ENABLE_RINGS, 1, 0);
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     struct sock_fprog program = {.len = n, .filter = code};

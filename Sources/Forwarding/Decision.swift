@@ -37,6 +37,9 @@ public struct Sender: Sendable, Hashable {
         self.distribution = distribution
     }
 
+    /// A node that the file does not name.
+    public static let unknown = Sender(system: nil, mayEmit: false, sequencing: 0, distribution: 0)
+
     /// True where what it emits is dropped before any lookup.
     @inlinable
     public var isSilenced: Bool { system == .passiveApplication && !mayEmit }

@@ -2,4 +2,14 @@
 public enum HeartbeatLimits {
     /// The most octets of one, from the Ethernet header on.
     public static let maximumFrame = 256
+
+    /// True where a frame is short enough and its last eight octets (big-endian) are `token`, which is not 0.
+    ///
+    /// - Parameters:
+    ///   - frame: From the Ethernet header on.
+    ///   - length: Its octets, all of them there (not checked).
+    @inlinable @inline(__always)
+    public static func ends(_ frame: UnsafeRawPointer, _ length: Int, with token: UInt64) -> Bool {
+        length <= maximumFrame && length >= 8 && token != 0 && frame.big64(length &- 8) == token
+    }
 }

@@ -146,4 +146,13 @@ public struct ChecksumChange: Sendable {
         case .partial: InternetChecksum.fold(UInt64(field) &+ sum)
         }
     }
+
+    /// A transport checksum field after the change, with UDP's meaning of zero (RFC 768, RFC 6935).
+    @inlinable
+    func applied(toTransport field: UInt16, _ protocolNumber: UInt8, _ state: ChecksumState) -> UInt16 {
+        let isUDP = protocolNumber == IPProtocol.udp
+        if isUDP, field == 0, state == .full { return 0 }
+        let after = applied(to: field, state)
+        return state == .full && after == 0 && (isUDP || protocolNumber == IPProtocol.udpLite) ? 0xFFFF : after
+    }
 }

@@ -123,3 +123,45 @@ extension MutableRawSpan {
         }
     }
 }
+
+// The same of frames by their address, where a length was checked for many of them at once.
+
+extension UnsafeRawPointer {
+    /// The octet at `offset`. The caller has checked that it is there.
+    @inlinable @inline(__always)
+    func octet(_ offset: Int) -> UInt8 { load(fromByteOffset: offset, as: UInt8.self) }
+
+    /// The big-endian 16-bit integer at `offset`. The caller has checked that it is there.
+    @inlinable @inline(__always)
+    func big16(_ offset: Int) -> UInt16 { UInt16(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt16.self)) }
+
+    /// The big-endian 32-bit integer at `offset`. The caller has checked that it is there.
+    @inlinable @inline(__always)
+    func big32(_ offset: Int) -> UInt32 { UInt32(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt32.self)) }
+
+    /// The big-endian 64-bit integer at `offset`. The caller has checked that it is there.
+    @inlinable @inline(__always)
+    func big64(_ offset: Int) -> UInt64 { UInt64(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
+
+    /// Two, four or eight octets at `offset` in the machine's order: for comparing. The caller has checked that they
+    /// are there.
+    @inlinable @inline(__always)
+    func raw<Word: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, _: Word.Type = Word.self) -> Word {
+        loadUnaligned(fromByteOffset: offset, as: Word.self)
+    }
+}
+
+extension UnsafeMutableRawPointer {
+    /// Stores a big-endian integer at `offset`. The caller has checked that it fits.
+    @inlinable @inline(__always)
+    func storeBig<Word: FixedWidthInteger & BitwiseCopyable>(_ value: Word, _ offset: Int) {
+        storeBytes(of: value.bigEndian, toByteOffset: offset, as: Word.self)
+    }
+
+    /// Stores the six octets of a MAC address at `offset`. The caller has checked that they fit.
+    @inlinable @inline(__always)
+    func storeMAC(_ value: MACAddress, _ offset: Int) {
+        storeBig(UInt32(truncatingIfNeeded: value.bits >> 16), offset)
+        storeBig(UInt16(truncatingIfNeeded: value.bits), offset &+ 4)
+    }
+}

@@ -111,17 +111,13 @@ extension PacketFields {
         return message
     }
 
-    /// Updates a transport checksum field, with UDP's meaning of zero (RFC 768, RFC 6935).
+    /// Updates a transport checksum field.
     @inline(__always)
     private static func update(
         _ header: inout MutableRawSpan, _ field: Int, _ protocolNumber: UInt8, _ change: ChecksumChange,
         _ state: ChecksumState
     ) {
-        let before = header.uint16(at: field)
-        let isUDP = protocolNumber == IPProtocol.udp
-        if isUDP, before == 0, state == .full { return }
-        var after = change.applied(to: before, state)
-        if state == .full, after == 0, isUDP || protocolNumber == IPProtocol.udpLite { after = 0xFFFF }
-        header.store(after, at: field)
+        header.store(
+            change.applied(toTransport: header.uint16(at: field), protocolNumber, state), at: field)
     }
 }

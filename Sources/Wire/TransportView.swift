@@ -77,6 +77,10 @@ public struct TCPView: ~Escapable {
     public static let syn: UInt8 = 0x02
     /// Flag: the connection is no more.
     public static let rst: UInt8 = 0x04
+    /// Flag: what was sent is to be handed on at once.
+    public static let psh: UInt8 = 0x08
+    /// Flag: congestion was experienced (RFC 3168).
+    public static let ece: UInt8 = 0x40
     /// Flag: the acknowledgment number counts.
     public static let ack: UInt8 = 0x10
 

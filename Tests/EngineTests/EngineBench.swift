@@ -155,27 +155,40 @@ final class EngineBench {
     func shares(of engine: Int) -> ShareSet { ShareSet(engine * workers..<(engine + 1) * workers) }
 
     /// Starts an engine on the bench's descriptors and waits until it reads every queue.
-    func start(generation: UInt64 = 1) throws -> Running {
-        let running = try prepare(generation: generation)
+    func start(
+        generation: UInt64 = 1, tuning: EngineTuning = EngineTuning(), refusing: Refusal? = nil
+    ) throws -> Running {
+        let running = try prepare(generation: generation, tuning: tuning, refusing: refusing)
         try running.assign(ShareSet(0..<workers * engines))
         return running
     }
 
     /// Starts an engine on the bench's descriptors and waits until it is ready to read.
     ///
-    /// - Parameter lane: Which of the places for an engine's counters it writes to.
-    func prepare(generation: UInt64 = 1, lane: Int = 0) throws -> Running {
+    /// - Parameters:
+    ///   - lane: Which of the places for an engine's counters it writes to.
+    ///   - refusing: A system call that fails for the engine.
+    func prepare(
+        generation: UInt64 = 1, lane: Int = 0, tuning: EngineTuning = EngineTuning(), refusing: Refusal? = nil
+    ) throws -> Running {
         let (table, size) = try makeTable(generation)
         let (control, engine) = try EngineLink.makePair()
-        let process = try ProcessLauncher.spawn(
-            Command(Self.program, arguments: ["tapline-engine"], descriptors: [3: engine, 2: 2], diesWithParent: true))
+        let process =
+            if let refusing {
+                try Pidfd(pid: try refusing.spawn(Self.program, [3: engine, 2: 2]))
+            } else {
+                try ProcessLauncher.spawn(
+                    Command(
+                        Self.program, arguments: ["tapline-engine"], descriptors: [3: engine, 2: 2],
+                        diesWithParent: true))
+            }
         close(engine)
         let link = EngineLink(owning: control)
         try link.start(
             EngineResources(
                 queues: taps.map(\.queues), shares: taps.map { Array($0.queues.indices) }, workers: workers,
                 counters: counters, counterLayout: layout, firstBlock: lane * workers, neighbours: neighbours,
-                table: table, tableSize: size, generation: generation))
+                table: table, tableSize: size, generation: generation, tuning: tuning))
         let event = try link.receive()
         guard case .ready(let confinement) = event else {
             let end = try process.wait()

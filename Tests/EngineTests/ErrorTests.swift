@@ -117,7 +117,7 @@ import Wire
             let offload: [UInt8] = [1, 1, 54, 0, UInt8(size & 255), UInt8(size >> 8), 34, 0, 16, 0]
             let out = pipeline.send(fromAlice(request), on: 0, offload: offload)
             #expect(out.map(\.interface) == [fits ? 3 : 0])
-            #expect(pipeline.allDrops == (fits ? "" : "too-big:1"))
+            #expect(pipeline.allDrops == (fits ? "" : "too-big:16"))
         }
     }
 

@@ -56,13 +56,13 @@ static inline int clinux_errno(void) { return errno; }
 const char *clinux_strerror(int error, char *buffer, size_t size);
 /// A close-on-exec duplicate; -1 and errno on failure.
 static inline int clinux_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
-/// open(2) with close-on-exec; -1 and errno on failure.
 /// Makes no call on the descriptor wait. Returns 0 or -errno.
 static inline int clinux_set_nonblocking(int fd) {
     int flags = fcntl(fd, F_GETFL);
     return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+/// open(2) with close-on-exec; -1 and errno on failure.
 static inline int clinux_open(const char *path, int flags, unsigned int mode) {
     return open(path, flags | O_CLOEXEC, mode);
 }
@@ -226,7 +226,7 @@ int clinux_raise_own_thread(int nice);
 
 /// Gives up every privilege for good: no_new_privs, no ambient, bounding, inheritable, permitted or effective
 /// capability, locked securebits, then a seccomp filter that kills the process on a system call that is not among the
-/// `count` numbers in `allowed`. Capabilities belong to threads, so the process must have one thread (-EBUSY
+/// `count` numbers in `allowed`; io_uring_register, where it is among them, only to enable a ring. Capabilities belong to threads, so the process must have one thread (-EBUSY
 /// otherwise); threads made later inherit all of it. Returns 0 or -errno.
 int clinux_confine(const int *allowed, size_t count);
 

@@ -3,10 +3,12 @@ import CLinux
 /// What the engine gives up before its first frame, and what is left to it.
 enum Confinement {
     /// Enters it, with one thread running; the workers' threads inherit it.
-    static func enter() throws(EngineError) {
+    ///
+    /// - Parameter writesByRing: Whether a worker has a ring to enable and to submit to. Making one is never allowed.
+    static func enter(writesByRing: Bool) throws(EngineError) {
         let capacity = 64
         var calls = [Int32](repeating: 0, count: capacity)
-        let count = clinux_engine_calls(&calls, capacity)
+        let count = clinux_engine_calls(&calls, capacity, writesByRing ? 1 : 0)
         let result = clinux_confine(calls, count)
         guard result >= 0 else { throw EngineError("give up every privilege", errno: -result) }
     }

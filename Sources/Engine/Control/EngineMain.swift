@@ -45,32 +45,32 @@ public struct EngineMain: ~Copyable {
             switch message.kind {
             case .table: try replaceTable(message, descriptors)
             case .assign:
-                try obey { $0.shares = ShareSet(message.payload.map(Int.init)) }
+                obey { $0.shares = ShareSet(message.payload.map(Int.init)) }
                 try socket.send(ControlMessage(.assigned, [message.fields[0]]))
             case .ping:
-                try obey { _ in }
+                obey { _ in }
                 try socket.send(ControlMessage(.pong, [message.fields[0]]))
             case .stop:
-                try finish()
+                finish()
                 return
             default:
                 for descriptor in descriptors { close(descriptor) }
             }
         }
-        try finish()
+        finish()
     }
 
     /// Changes what the workers do, and returns once all of them do it.
-    private mutating func obey(_ change: (inout WorkerOrder) -> Void) throws(EngineError) {
+    private mutating func obey(_ change: (inout WorkerOrder) -> Void) {
         guard var changed = order else { return }
         change(&changed)
-        try crew.obey(changed)
+        crew.obey(changed)
         order = changed
     }
 
     /// Ends the workers when all that they have read is sent on.
-    private mutating func finish() throws(EngineError) {
-        try obey { $0.shares = ShareSet() }
+    private mutating func finish() {
+        obey { $0.shares = ShareSet() }
         crew.end()
     }
 
@@ -122,7 +122,7 @@ public struct EngineMain: ~Copyable {
             throw error
         }
         _ = table.leak()
-        try obey { $0.table = published }
+        obey { $0.table = published }
         mapping = fresh
         munmap(before.table, before.tableSize)
         if larger != nil { munmap(before.counters, before.countersSize) }

@@ -61,11 +61,11 @@ extension EngineMain {
         interfaces = hello.interfaces
         try hire(hello, queues, published, neighbours)
         let status = clinux_open("/proc/self/status", O_RDONLY, 0)
-        try Confinement.enter()
+        try Confinement.enter(writesByRing: crew.writesByRing)
         let report = Confinement.report(status)
         try crew.start()
         let first = WorkerOrder(table: published, shares: ShareSet())
-        try crew.obey(first)
+        crew.obey(first)
         order = first
         try socket.send(
             ControlMessage(
@@ -101,11 +101,13 @@ extension EngineMain {
         for index in 0..<hello.workers {
             let wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
             guard wake >= 0 else { throw EngineError("make an event descriptor", errno: clinux_errno()) }
-            let io = try EpollFrameIO(queues: queues.descriptors, columns: hello.columns, wake: wake)
+            let io = try EpollFrameIO(
+                queues: queues.descriptors, columns: hello.columns, wake: wake, tuning: hello.tuning)
             crew.add(
                 WorkerSeat(
                     worker: Worker(
-                        io: io, table: table, neighbours: neighbours, worker: hello.firstBlock + index),
+                        io: io, table: table, neighbours: neighbours, worker: hello.firstBlock + index,
+                        tuning: hello.tuning),
                     queues: WorkerSeat.Queues(
                         shares: UnsafeBufferPointer(shares), worker: index, workers: hello.workers),
                     wake: wake, moved: crew.moved))

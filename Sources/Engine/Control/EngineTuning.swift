@@ -14,6 +14,8 @@ public struct EngineTuning: Sendable, Hashable {
     public var writing = Writing.automatic
     /// Whether frames of one flow that came in one batch are joined into one segmented frame where a kernel would.
     public var coalesces = true
+    /// Whether UDP datagrams may be joined, too: only where the kernel took UDP segmentation for every device.
+    public var joinsUDP = true
     /// How long a worker looks for more frames before it sleeps, in microseconds; 0: not at all.
     public var spinMicroseconds: UInt32 = 0
 
@@ -22,13 +24,15 @@ public struct EngineTuning: Sendable, Hashable {
 
     /// As the control protocol carries it.
     var word: UInt64 {
-        UInt64(writing.rawValue) | (coalesces ? 1 << 8 : 0) | UInt64(spinMicroseconds) << 32
+        UInt64(writing.rawValue) | (coalesces ? 1 << 8 : 0) | (joinsUDP ? 1 << 9 : 0)
+            | UInt64(spinMicroseconds) << 32
     }
 
     /// Reads what `word` wrote; an unknown way of writing is `automatic`.
     init(word: UInt64) {
         writing = Writing(rawValue: UInt8(truncatingIfNeeded: word)) ?? .automatic
         coalesces = word >> 8 & 1 != 0
+        joinsUDP = word >> 9 & 1 != 0
         spinMicroseconds = UInt32(truncatingIfNeeded: word >> 32)
     }
 }

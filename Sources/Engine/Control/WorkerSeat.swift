@@ -27,8 +27,6 @@ struct WorkerSeat: ~Copyable {
     fileprivate let next = Atomic<UnsafeMutablePointer<WorkerOrder>?>(nil)
     /// The order obeyed: the worker's to write.
     fileprivate let taken = Atomic<UnsafeMutablePointer<WorkerOrder>?>(nil)
-    /// The errno that the order's queues could not all be watched with: the worker's to write, before `taken`.
-    fileprivate let failure = Atomic<Int32>(0)
     fileprivate let isEnding = Atomic<Bool>(false)
     fileprivate let wake: Int32
     fileprivate let moved: Int32
@@ -58,6 +56,9 @@ struct WorkerCrew: ~Copyable {
         moved = eventfd(0, Int32(EFD_CLOEXEC))
         guard moved >= 0 else { throw EngineError("make an event descriptor", errno: clinux_errno()) }
     }
+
+    /// Whether a worker has a ring to write by.
+    var writesByRing: Bool { seats.contains { $0.pointee.worker.io.writing == .ring } }
 
     /// Adds a worker, before the threads start.
     mutating func add(_ seat: consuming WorkerSeat) {
@@ -100,25 +101,21 @@ struct WorkerCrew: ~Copyable {
 
     /// Gives an order to every worker, and returns once all have taken it: each has ended the turn that it was in, and
     /// so has sent on what it had read.
-    mutating func obey(_ order: WorkerOrder) throws(EngineError) {
+    mutating func obey(_ order: WorkerOrder) {
         let place = UnsafeMutablePointer<WorkerOrder>.allocate(capacity: 1)
         place.initialize(to: order)
         for seat in seats {
             seat.pointee.next.store(place, ordering: .releasing)
             ring(seat.pointee.wake)
         }
-        var failure: Int32 = 0
         for seat in seats {
             while seat.pointee.taken.load(ordering: .acquiring) != UnsafeMutablePointer?(place) {
                 var count: UInt64 = 0
                 _ = read(moved, &count, 8)
             }
-            failure = max(failure, seat.pointee.failure.load(ordering: .relaxed))
         }
         current?.deallocate()
         current = place
-        // Queues that nobody reads are worse than an engine that ends: its place is taken.
-        guard failure == 0 else { throw EngineError("watch a queue", errno: failure) }
     }
 
     /// Ends every worker once nothing that it has read waits any more.
@@ -139,11 +136,14 @@ private func ring(_ descriptor: Int32) {
 
 private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let seat = context?.assumingMemoryBound(to: WorkerSeat.self) else { return nil }
+    seat.pointee.worker.io.begin()
+    var noted = seat.pointee.worker.noteWriting()
     while true {
         let next = seat.pointee.next.load(ordering: .acquiring)
         if next != seat.pointee.taken.load(ordering: .relaxed), let next {
             take(next, seat)
         }
+        if noted != seat.pointee.worker.io.writing { noted = seat.pointee.worker.noteWriting() }
         // Frames that wait for a neighbour do so for some seconds at most.
         if seat.pointee.isEnding.load(ordering: .acquiring), !seat.pointee.worker.hasWaitingFrames { return nil }
         seat.pointee.worker.turn()
@@ -152,13 +152,14 @@ private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawP
 
 private func take(_ order: UnsafeMutablePointer<WorkerOrder>, _ seat: UnsafeMutablePointer<WorkerSeat>) {
     seat.pointee.worker.take(order.pointee.table)
+    // The table's counters may be new ones.
+    _ = seat.pointee.worker.noteWriting()
     let queues = seat.pointee.queues
     let shares = order.pointee.shares
-    let failure = seat.pointee.worker.io.takeQueues { index in
+    seat.pointee.worker.io.takeQueues { index in
         let share = Int(queues.shares[index])
         return share % queues.workers == queues.worker && shares.contains(share)
     }
-    seat.pointee.failure.store(failure, ordering: .relaxed)
     seat.pointee.taken.store(order, ordering: .releasing)
     ring(seat.pointee.moved)
 }

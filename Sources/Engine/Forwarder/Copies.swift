@@ -26,7 +26,7 @@ extension Forwarder {
                 copy(frame, entry, target, from: interface, sender, &errorSent, into: &writes)
             case .hops(let hops):
                 if let answer = table.downAnswer(index) {
-                    counters.countDrop(.applicationDown)
+                    counters.countDrop(.applicationDown, packets)
                     if !errorSent, only == nil { tell(answer, about: frame, to: interface, sender, into: &writes) }
                     errorSent = true
                 } else {
@@ -71,11 +71,11 @@ extension Forwarder {
         let mtu = table.interface(target.interface).mtu
         if packetLength > mtu {
             if target.system == .passiveApplication {
-                counters.countDrop(.copyTooBig)
+                counters.countDrop(.copyTooBig, packets)
                 return
             }
             if fields.dontFragment || offload.isSegmented {
-                counters.countDrop(.tooBig)
+                counters.countDrop(.tooBig, packets)
                 if !errorSent {
                     sendError(
                         .packetTooBig(fields.family, mtu: mtu), about: frame, to: interface, sender, into: &writes)
@@ -92,7 +92,7 @@ extension Forwarder {
                 wait(frame, for: hop, on: target.interface, from: interface)
                 return
             case .unreachable(let reason):
-                counters.countDrop(reason)
+                counters.countDrop(reason, packets)
                 if !errorSent, target.system != .passiveApplication, reason == .neighbourUnresolved {
                     sendError(.hostUnreachable(fields.family), about: frame, to: interface, sender, into: &writes)
                     errorSent = true
@@ -105,7 +105,7 @@ extension Forwarder {
             return
         }
         guard writes.hasRoom else {
-            counters.countDrop(.tapFull)
+            counters.countDrop(.tapFull, packets)
             return
         }
         if packetLength > mtu {
@@ -130,11 +130,11 @@ extension Forwarder {
         _ frame: ReceivedFrame, for hop: IPAddress, on interface: Int, from receivedInterface: Int
     ) {
         guard only == nil else {
-            counters.countDrop(.neighbourUnresolved)
+            counters.countDrop(.neighbourUnresolved, packets)
             return
         }
         if !pending.keep(frame, frameNumber, from: receivedInterface, for: hop, on: interface) {
-            counters.countDrop(.neighbourQueueFull)
+            counters.countDrop(.neighbourQueueFull, packets)
         }
     }
 
@@ -155,12 +155,12 @@ extension Forwarder {
         slot.storeBytes(of: offload.flags & VirtioNetHeader.needsChecksum, as: UInt8.self)
         let header = UnsafeMutableRawBufferPointer(start: slot + Self.frameOffset, count: leading)
         guard edit(header, entry, target, to: destination) else {
-            counters.countDrop(.rewriteImpossible)
+            counters.countDrop(.rewriteImpossible, packets)
             return
         }
         writes.add(
-            interface: target.interface, header: slot, headerLength: length,
-            body: UnsafeRawPointer(frame.start + length), bodyLength: frame.length &- length, packets: packets)
+            interface: target.interface, header: slot, headerLength: length, body: UnsafeRawPointer(frame.start + length),
+            bodyLength: frame.length &- length, packets: packets, octets: frame.length &- Self.frameOffset)
     }
 
     /// Writes the Ethernet addresses, and the network addresses where they are rewritten.
@@ -188,13 +188,13 @@ extension Forwarder {
         into writes: inout WriteList
     ) {
         guard let whole = writes.compose(fields.end), let base = whole.baseAddress else {
-            counters.countDrop(.tapFull)
+            counters.countDrop(.tapFull, packets)
             return
         }
         writes.keepComposed(fields.end)
         base.copyMemory(from: frame.start + Self.frameOffset, byteCount: fields.end)
         guard edit(whole, entry, target, to: destination) else {
-            counters.countDrop(.rewriteImpossible)
+            counters.countDrop(.rewriteImpossible, packets)
             return
         }
         if offload.flags & VirtioNetHeader.needsChecksum != 0 {
@@ -204,20 +204,20 @@ extension Forwarder {
                 InternetChecksum.complete(
                     &span, start: Int(offload.checksumStart), offset: Int(offload.checksumOffset), end: fields.end)
             else {
-                counters.countDrop(.badOffloadHeader)
+                counters.countDrop(.badOffloadHeader, packets)
                 return
             }
         }
         let packet = UnsafeRawBufferPointer(whole)
         guard var fragments = IPv4Fragmentation(packet.bytes, fields, mtu: mtu) else {
-            counters.countDrop(.tooBig)
+            counters.countDrop(.tooBig, packets)
             return
         }
         while true {
             guard let buffer = writes.compose(Self.frameOffset + EthernetView.length + mtu),
                 let start = buffer.baseAddress
             else {
-                counters.countDrop(.tapFull)
+                counters.countDrop(.tapFull, packets)
                 return
             }
             start.initializeMemory(as: UInt8.self, repeating: 0, count: Self.frameOffset)

@@ -29,6 +29,17 @@ struct Forwarder: ~Copyable {
     /// Only the copies for this neighbour are made: the frame waited for it.
     var only: (interface: Int, address: IPAddress)?
 
+    // The short way's own; see PlainForwarding.swift.
+    var joiner: FlowJoiner
+    var plans = CopyPlans()
+    var plain = PlainPacket()
+    var stations = Stations(sender: Sender.unknown)
+    /// A destination that was found not to be the engine's own.
+    var foreign = IPAddress(ipv4: 0)
+    var received = ReceivedSum()
+    /// For each run of the batch the entry that it went by; -1: it went the long way.
+    let decided: UnsafeMutablePointer<Int32>
+
     /// ICMP errors (RFC 1812, section 4.3.2.8).
     var errorBucket = TokenBucket(rate: 1_000, burst: 100)
     /// Echo replies, ARP replies and neighbour advertisements.
@@ -36,7 +47,14 @@ struct Forwarder: ~Copyable {
     /// ARP requests and neighbour solicitations.
     var requestBucket = TokenBucket(rate: 1_000, burst: 100)
 
-    init(table: PublishedTable, neighbours: NeighbourTable, worker: Int) {
+    init(table: PublishedTable, neighbours: NeighbourTable, worker: Int, tuning: EngineTuning) {
+        joiner = FlowJoiner(
+            capacity: FrameBatch.capacity,
+            joining: FlowJoiner.Joining(
+                tcp: tuning.coalesces, udp: tuning.coalesces && tuning.joinsUDP,
+                heartbeatToken: table.snapshot.heartbeatToken))
+        decided = .allocate(capacity: FrameBatch.capacity)
+        decided.initialize(repeating: -1, count: FrameBatch.capacity)
         self.table = table.snapshot
         counters = CounterBlock(memory: table.counters, layout: table.layout, worker: worker)
         self.neighbours = neighbours
@@ -45,11 +63,16 @@ struct Forwarder: ~Copyable {
         counters.generation = table.snapshot.generation
     }
 
+    deinit { decided.deallocate() }
+
     /// Decides by another table from now on.
     mutating func take(_ published: PublishedTable) {
         table = published.snapshot
         counters = CounterBlock(memory: published.counters, layout: published.layout, worker: worker)
         counters.generation = published.snapshot.generation
+        joiner.joining.heartbeatToken = table.heartbeatToken
+        plans.removeAll()
+        foreign = IPAddress(ipv4: 0)
     }
 
     /// Forwards one frame: adds its copies, or an answer, to `writes`, and counts.
@@ -60,8 +83,8 @@ struct Forwarder: ~Copyable {
         let reason = handle(frame, from: interface, into: &writes)
         counters.countReceived(interface, packets: packets, bytes: max(0, frame.length &- Self.frameOffset))
         if let reason {
-            counters.countDrop(reason)
-            counters.countReceiveDrop(interface)
+            counters.countDrop(reason, packets)
+            counters.countReceiveDrop(interface, packets)
         }
     }
 
@@ -74,7 +97,7 @@ struct Forwarder: ~Copyable {
         offload = header
         let octets = UnsafeRawBufferPointer(
             start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
-        if isHeartbeat(octets) {
+        if isHeartbeat(frame.start, frame.length) {
             counters.countHeartbeat()
             return nil
         }
@@ -98,12 +121,8 @@ struct Forwarder: ~Copyable {
     /// True for the health checks' own packets, which end in a secret that no node learns but the watched ones. They are
     /// small, so of others only small ones are looked at.
     @inline(__always)
-    private func isHeartbeat(_ octets: UnsafeRawBufferPointer) -> Bool {
-        guard octets.count <= HeartbeatLimits.maximumFrame, octets.count >= 8, table.heartbeatToken != 0 else {
-            return false
-        }
-        return octets.loadUnaligned(fromByteOffset: octets.count &- 8, as: UInt64.self).bigEndian
-            == table.heartbeatToken
+    func isHeartbeat(_ start: UnsafeRawPointer, _ length: Int) -> Bool {
+        HeartbeatLimits.ends(start + Self.frameOffset, length &- Self.frameOffset, with: table.heartbeatToken)
     }
 
     private mutating func forwardPacket(
@@ -157,7 +176,7 @@ struct Forwarder: ~Copyable {
             case .forward(let entry) = table.decide(
                 fields.lookupFlow, from: sender, receivedInterface: slot.receivedInterface)
         else {
-            counters.countDrop(.neighbourUnresolved)
+            counters.countDrop(.neighbourUnresolved, packets)
             return
         }
         copyAll(frame, table.entry(entry), from: slot.receivedInterface, sender: sender, into: &writes)

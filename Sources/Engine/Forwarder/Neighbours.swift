@@ -60,10 +60,12 @@ extension Forwarder {
 
     /// The neighbour did not answer: the sender is told, unless all that waited were copies for passive applications.
     private mutating func giveUp(_ index: Int, into writes: inout WriteList) {
-        counters.countDrop(.neighbourUnresolved)
         let slot = pending.slots[index]
         let frame = pending.frame(index)
-        guard readAgain(frame) else { return }
+        packets = 1
+        let isPacket = readAgain(frame)
+        counters.countDrop(.neighbourUnresolved, packets)
+        guard isPacket else { return }
         let sender = table.sender(of: fields.sourceMAC, on: slot.receivedInterface)
         guard
             case .forward(let entry) = table.decide(

@@ -13,10 +13,15 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
 
     /// A worker that decides by `table`.
     ///
-    /// - Parameter worker: The index of its block in the counters.
-    public init(io: consuming IO, table: PublishedTable, neighbours: NeighbourTable, worker: Int) {
+    /// - Parameters:
+    ///   - worker: The index of its block in the counters.
+    ///   - tuning: Whether it joins frames.
+    public init(
+        io: consuming IO, table: PublishedTable, neighbours: NeighbourTable, worker: Int,
+        tuning: EngineTuning = EngineTuning()
+    ) {
         self.io = io
-        forwarder = Forwarder(table: table, neighbours: neighbours, worker: worker)
+        forwarder = Forwarder(table: table, neighbours: neighbours, worker: worker, tuning: tuning)
     }
 
     /// Decides by this table from the next turn on.
@@ -38,14 +43,12 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         forwarder.counters.countTurn()
         for turn in 0..<ready {
             io.receive(turn, into: &batch)
+            if batch.closed { forwarder.counters.countClosedQueue() }
             if batch.truncated > 0 {
                 forwarder.counters.countDrop(.truncatedFrame, batch.truncated)
                 forwarder.counters.countReceiveDrop(batch.interface, batch.truncated)
             }
-            for index in 0..<batch.count {
-                if !writes.isComfortable { flush() }
-                forwarder.forward(batch.frames[index], from: batch.interface, into: &writes)
-            }
+            forwardBatch()
             flush()
         }
         guard forwarder.pending.waiting > 0 else { return }
@@ -53,21 +56,43 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         flush()
     }
 
+    /// Forwards the batch run by run, and the frames of a run that does not go as one, one by one.
+    private mutating func forwardBatch() {
+        let interface = batch.interface
+        forwarder.begin(batch)
+        for run in 0..<forwarder.joiner.count {
+            if !writes.isComfortable { flush() }
+            if forwarder.forwardRun(run, from: interface, into: &writes) { continue }
+            var frame = forwarder.joiner.runs[run].first
+            while frame >= 0 {
+                if !writes.isComfortable { flush() }
+                forwarder.forward(batch.frames[Int(frame)], from: interface, into: &writes)
+                frame = forwarder.joiner.next(after: frame)
+            }
+        }
+        forwarder.end(from: interface)
+    }
+
     private mutating func flush() {
         guard writes.count > 0 else { return }
         io.send(writes)
+        // Most writes of a batch go out of one interface, or of few in turn.
+        var (interface, packets, octets) = (writes.writes.pointee.interface, 0, 0)
         for index in 0..<writes.count {
             let write = writes.writes + index
-            let interface = write.pointee.interface
-            guard write.pointee.failure != 0 else {
-                forwarder.counters.countSent(
-                    interface, packets: write.pointee.packets,
-                    bytes: write.pointee.headerLength &+ write.pointee.bodyLength &- Forwarder.frameOffset)
+            guard write.pointee.failure == 0 else {
+                forwarder.counters.countDrop(Self.reason(write.pointee.failure), write.pointee.packets)
+                forwarder.counters.countSendDrop(write.pointee.interface, write.pointee.packets)
                 continue
             }
-            forwarder.counters.countDrop(Self.reason(write.pointee.failure))
-            forwarder.counters.countSendDrop(interface)
+            if write.pointee.interface != interface {
+                forwarder.counters.countSent(interface, packets: packets, bytes: octets)
+                (interface, packets, octets) = (write.pointee.interface, 0, 0)
+            }
+            packets &+= write.pointee.packets
+            octets &+= write.pointee.octets
         }
+        forwarder.counters.countSent(interface, packets: packets, bytes: octets)
         writes.removeAll()
         forwarder.pending.releaseLeaving()
     }
@@ -80,6 +105,16 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         case EIO, EBADFD, ENODEV, ENXIO, ENETDOWN: .interfaceGone
         default: .sendFailed
         }
+    }
+}
+
+extension Worker where IO == EpollFrameIO {
+    /// Writes into the counters how frames are written now.
+    ///
+    /// - Returns: What it wrote.
+    func noteWriting() -> EngineTuning.Writing {
+        forwarder.counters.noteWriting(io.writing, failure: io.ringFailure)
+        return io.writing
     }
 }
 

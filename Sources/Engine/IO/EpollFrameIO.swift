@@ -1,6 +1,10 @@
 import CLinux
 
-/// TAP queues by epoll: a burst of `read` into slots, then a `writev` for each write.
+/// TAP queues: a burst of `read` when epoll says so, then all writes of the burst in one submission to io_uring, or, where
+/// the kernel allows none, one by one.
+///
+/// Every write that is a system call of its own runs the receiver's stack and lets the receiver that it woke have the
+/// processor; in one submission they do not.
 ///
 /// Level-triggered: what a burst leaves is found by the next `wait`, after every other queue had its turn, so that no
 /// interface starves another.
@@ -9,17 +13,22 @@ import CLinux
 /// queues that it came in by: the kernel learns from that to hand all of a flow to one column, whoever reads it, so a
 /// column that goes from one engine to another takes its flows with it.
 public struct EpollFrameIO: FrameIO, ~Copyable {
-    private let epoll: Int32
-    private let wake: Int32
     private let columns: Int
-    private let queues: UnsafeMutableBufferPointer<Int32>
-    private let watched: UnsafeMutableBufferPointer<Bool>
-    private let slots: UnsafeMutableRawPointer
-    private let events: UnsafeMutableBufferPointer<epoll_event>
+    private let queues: QueueNumbers
+    private var watch: QueueWatch
+    private var arena: FrameArena
+    private var ring: WriteRing?
+    private let spin: UInt64
+    /// Whether the last turn found frames.
+    private var isBusy = false
     /// The column of the frames at hand.
     private var column = 0
-    private static let wakeTag = UInt64.max
-    private static let slotBytes = FrameBatch.capacity * frameSlotSize
+    /// How frames are written: `ring` or `plain`.
+    public private(set) var writing: EngineTuning.Writing
+    /// The errno that io_uring was refused or has failed with; 0 where it was not.
+    public private(set) var ringFailure: Int32
+    /// The longest that it looks for more frames before it sleeps, in microseconds.
+    static let longestSpin: UInt32 = 10_000
 
     /// Reads no queue yet.
     ///
@@ -28,114 +37,85 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
     ///     close.
     ///   - columns: The queues of each interface; at least 1.
     ///   - wake: An eventfd, non-blocking, that ends a `wait`.
-    public init(queues: [Int32], columns: Int, wake: Int32) throws(EngineError) {
+    /// - Throws: Where `tuning` insists on io_uring and the kernel refuses it, among others.
+    public init(
+        queues: [Int32], columns: Int, wake: Int32, tuning: EngineTuning = EngineTuning()
+    ) throws(EngineError) {
         precondition(columns > 0 && queues.count % columns == 0)
-        let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
-        guard epoll >= 0 else { throw EngineError("make an epoll descriptor", errno: clinux_errno()) }
-        let memory = mmap(nil, Self.slotBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        guard let memory, Int(bitPattern: memory) != -1 else {
-            let failure = clinux_errno()
-            close(epoll)
-            throw EngineError("map the frames' slots", errno: failure)
-        }
-        let failure = Self.watch(wake, Self.wakeTag, epoll)
-        guard failure == 0 else {
-            munmap(memory, Self.slotBytes)
-            close(epoll)
-            throw EngineError("watch the event descriptor", errno: failure)
-        }
-        self.epoll = epoll
-        slots = memory
-        self.wake = wake
+        let all = QueueNumbers(queues)
+        let watch = try QueueWatch(queues: all.buffer, wake: wake)
+        let arena = try FrameArena()
+        var failure: Int32 = 0
+        let ring = try Self.makeRing(all.buffer, tuning.writing, &failure)
+        writing = tuning.writing == .plain || failure != 0 ? .plain : .ring
+        ringFailure = failure
+        self.ring = ring
+        self.watch = watch
+        self.arena = arena
+        self.queues = all
         self.columns = columns
-        self.queues = .allocate(capacity: queues.count)
-        _ = self.queues.initialize(from: queues)
-        watched = .allocate(capacity: queues.count)
-        watched.initialize(repeating: false)
-        events = .allocate(capacity: queues.count + 1)
-        events.initialize(repeating: epoll_event())
+        spin = UInt64(min(tuning.spinMicroseconds, Self.longestSpin)) * 1_000
     }
 
-    private static func watch(_ descriptor: Int32, _ tag: UInt64, _ epoll: Int32) -> Int32 {
-        var event = epoll_event()
-        event.events = EPOLLIN.rawValue
-        event.data.u64 = tag
-        return epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 ? 0 : clinux_errno()
+    /// - Returns: nil where there is to be none, or `failure` tells why there can be none.
+    private static func makeRing(
+        _ queues: UnsafeMutableBufferPointer<Int32>, _ writing: EngineTuning.Writing, _ failure: inout Int32
+    ) throws(EngineError) -> WriteRing? {
+        guard writing != .plain else { return nil }
+        do throws(EngineError) {
+            return try WriteRing(queues: queues)
+        } catch {
+            if writing == .ring { throw RingRefusal(errno: error.errno).error }
+            failure = error.errno
+            return nil
+        }
     }
 
-    deinit {
-        munmap(slots, Self.slotBytes)
-        queues.deallocate()
-        watched.deallocate()
-        events.deallocate()
-        close(epoll)
+    /// Makes the calling thread the one that waits, receives and sends. To be called once, before any of these.
+    public mutating func begin() {
+        let failure = ring?.enable() ?? 0
+        if failure != 0 { giveUpRing(failure) }
     }
 
     /// Reads these queues from the next `wait` on, and no other.
     ///
     /// - Parameter isWanted: Whether the queue of this place in the initializer's order is to be read.
-    /// - Returns: 0, or the errno that watching one of them failed with.
-    public mutating func takeQueues(where isWanted: (Int) -> Bool) -> Int32 {
-        var failure: Int32 = 0
-        for index in 0..<queues.count {
-            let wanted = isWanted(index)
-            guard wanted != watched[index] else { continue }
-            if wanted {
-                let result = Self.watch(queues[index], UInt64(index), epoll)
-                guard result == 0 || result == EEXIST else {
-                    failure = result
-                    continue
-                }
-            } else {
-                // One whose device is gone is watched no more already.
-                var event = epoll_event()
-                _ = epoll_ctl(epoll, EPOLL_CTL_DEL, queues[index], &event)
-            }
-            watched[index] = wanted
-        }
-        return failure
-    }
+    public mutating func takeQueues(where isWanted: (Int) -> Bool) { watch.take(where: isWanted) }
 
     /// The monotonic clock in nanoseconds.
     public func now() -> UInt64 { monotonicNanoseconds() }
 
-    /// Waits with `epoll_wait`.
+    /// Waits with `epoll_wait`; after a turn that had frames it looks for more for a while before it sleeps, where it is
+    /// told to.
     public mutating func wait(milliseconds: Int32) -> Int {
-        let found = epoll_wait(epoll, events.baseAddress!, Int32(events.count), milliseconds)
-        guard found > 0 else { return 0 }
         var ready = 0
-        for index in 0..<Int(found) {
-            let tag = events[index].data.u64
-            if tag == Self.wakeTag {
-                var count: UInt64 = 0
-                _ = read(wake, &count, 8)
-                continue
-            }
-            events[ready].data.u64 = tag
-            ready &+= 1
+        if spin > 0, isBusy, milliseconds != 0 {
+            let end = monotonicNanoseconds() &+ spin
+            repeat { ready = watch.wait(milliseconds: 0) } while ready == 0 && monotonicNanoseconds() < end
         }
+        if ready == 0 { ready = watch.wait(milliseconds: milliseconds) }
+        isBusy = ready > 0
         return ready
     }
 
-    /// Reads until the queue is empty or the batch is full.
+    /// Reads until the queue is empty, the batch is full, or its memory is.
     public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {
-        let index = Int(truncatingIfNeeded: events[turn].data.u64)
-        let queue = queues[index]
+        let index = watch.ready(turn)
+        let queue = queues.buffer[index]
         column = index % columns
         batch.interface = index / columns
         batch.truncated = 0
         batch.closed = false
+        arena.removeAll()
         var count = 0
-        while count < FrameBatch.capacity {
-            let slot = slots + count &* frameSlotSize
-            let length = read(queue, slot, frameSlotSize)
+        while count < FrameBatch.capacity, let place = arena.next {
+            let length = clinux_read(queue, place, frameSlotSize)
             if length <= 0 {
                 let failure = length == 0 ? EBADFD : clinux_errno()
                 if failure == EINTR { continue }
                 if failure != EAGAIN {
                     // Watching it on would spin for ever.
-                    var event = epoll_event()
-                    _ = epoll_ctl(epoll, EPOLL_CTL_DEL, queue, &event)
+                    watch.forget(index)
                     batch.closed = true
                 }
                 break
@@ -145,33 +125,64 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
                 if batch.truncated >= FrameBatch.capacity { break }
                 continue
             }
-            batch.frames[count] = ReceivedFrame(start: slot, length: length)
+            batch.frames[count] = ReceivedFrame(start: place, length: length)
+            arena.keep(length)
             count &+= 1
         }
         batch.count = count
     }
 
-    /// One `writev` each.
+    /// One submission for all of them. What a ring that fails has left is written one by one, and so is everything
+    /// from then on.
     public mutating func send(_ list: borrowing WriteList) {
-        withUnsafeTemporaryAllocation(of: iovec.self, capacity: 2) { vector in
-            let base = vector.baseAddress!
-            for index in 0..<list.count {
-                let write = list.writes + index
-                base.initialize(
-                    to: iovec(iov_base: write.pointee.header, iov_len: write.pointee.headerLength))
-                (base + 1).initialize(
-                    to: iovec(
-                        iov_base: UnsafeMutableRawPointer(mutating: write.pointee.body),
-                        iov_len: write.pointee.bodyLength))
-                let queue = queues[write.pointee.interface &* columns &+ column]
-                var sent: Int
-                repeat {
-                    sent = writev(queue, base, write.pointee.bodyLength > 0 ? 2 : 1)
-                } while sent < 0 && clinux_errno() == EINTR
-                write.pointee.failure = sent < 0 ? clinux_errno() : 0
+        var done = 0
+        if let (sent, failure) = ring?.send(list, columns: columns, column: column) {
+            done = sent
+            if ring?.hasRefusedToHurry == true {
+                for index in 0..<done where list.writes[index].failure == EOPNOTSUPP { write(list.writes + index) }
             }
+            if failure != 0 { giveUpRing(failure) }
         }
+        for index in done..<list.count { write(list.writes + index) }
     }
+
+    /// One `write` or `writev`.
+    private func write(_ write: UnsafeMutablePointer<FrameWrite>) {
+        let queue = queues.buffer[write.pointee.interface &* columns &+ column]
+        var vector = (
+            iovec(iov_base: write.pointee.header, iov_len: write.pointee.headerLength),
+            iovec(
+                iov_base: UnsafeMutableRawPointer(mutating: write.pointee.body), iov_len: write.pointee.bodyLength)
+        )
+        var sent: Int
+        repeat {
+            sent =
+                write.pointee.bodyLength == 0
+                ? clinux_write(queue, write.pointee.header, write.pointee.headerLength)
+                : withUnsafePointer(to: &vector) {
+                    clinux_writev(queue, UnsafeRawPointer($0).assumingMemoryBound(to: iovec.self), 2)
+                }
+        } while sent < 0 && clinux_errno() == EINTR
+        write.pointee.failure = sent < 0 ? clinux_errno() : 0
+    }
+
+    private mutating func giveUpRing(_ failure: Int32) {
+        ring = nil
+        ringFailure = failure
+        writing = .plain
+    }
+}
+
+/// The descriptors of all queues, in memory of their own.
+struct QueueNumbers: ~Copyable {
+    let buffer: UnsafeMutableBufferPointer<Int32>
+
+    init(_ queues: [Int32]) {
+        buffer = .allocate(capacity: queues.count)
+        _ = buffer.initialize(from: queues)
+    }
+
+    deinit { buffer.deallocate() }
 }
 
 /// The monotonic clock in nanoseconds (a vDSO call).

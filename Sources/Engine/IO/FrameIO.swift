@@ -1,3 +1,5 @@
+import Wire
+
 // The seam between forwarding and the operating system: a batch of frames in, a batch of writes out. Everything above it
 // (`Forwarder`, `Worker`) is specialised for one backend at compile time; each backend is a file of its own.
 
@@ -20,9 +22,11 @@ public struct ReceivedFrame {
 }
 
 /// The frames that one `receive` brought, all from one interface. Its memory is allocated once.
+///
+/// Until the next `receive` they are the engine's: it may change them where they are, and write them out from there.
 public struct FrameBatch: ~Copyable {
     /// The most frames that a backend puts into one batch.
-    public static let capacity = 64
+    public static let capacity = 256
     /// The interface that they came from.
     public var interface = 0
     /// How many there are.
@@ -56,6 +60,8 @@ public struct FrameWrite {
     public var bodyLength: Int
     /// Packets that it stands for: the segments of a GSO frame.
     public var packets: Int
+    /// What it counts for: the octets of the frames that it was received as, from the Ethernet header on.
+    public var octets: Int
     /// Set by the backend: 0, or the errno that it failed with.
     public var failure: Int32
 }
@@ -66,8 +72,8 @@ public struct WriteList: ~Copyable {
     public static let capacity = 1_024
     /// Octets for the header of one write: the `virtio_net_hdr` and all that a rewrite edits.
     public static let headerCapacity = 576
-    /// Octets for frames that the engine composes itself: answers, errors, fragments.
-    static let scratchCapacity = 512 * 1_024
+    /// Octets for frames that the engine composes itself: answers, errors, fragments, superframes.
+    static let scratchCapacity = 768 * 1_024
     /// What one frame may need: two copies of it, and the headers of its fragments.
     static let comfortableScratch = 160 * 1_024
 
@@ -76,6 +82,7 @@ public struct WriteList: ~Copyable {
     /// The writes: `capacity` of them, the first `count` in use.
     public let writes: UnsafeMutablePointer<FrameWrite>
     private let headers: UnsafeMutableRawPointer
+    private var headersUsed = 0
     private let scratch: UnsafeMutableRawPointer
     private var scratchUsed = 0
 
@@ -104,20 +111,26 @@ public struct WriteList: ~Copyable {
 
     /// Where the next write's header goes: `headerCapacity` octets. The caller has looked at `hasRoom`.
     @inline(__always)
-    var nextHeader: UnsafeMutableRawPointer { headers + count &* Self.headerCapacity }
+    var nextHeader: UnsafeMutableRawPointer { headers + headersUsed }
 
-    /// Adds a write whose header lies at `nextHeader` or in composed memory.
+    /// Adds a write whose header lies at `nextHeader`, which takes its place, in composed memory, or where a frame was
+    /// received.
+    ///
+    /// - Parameter octets: What it counts for; nil: the frame that is written.
     @inline(__always)
     mutating func add(
         interface: Int, header: UnsafeMutableRawPointer, headerLength: Int, body: UnsafeRawPointer, bodyLength: Int,
-        packets: Int
+        packets: Int, octets: Int? = nil
     ) {
         precondition(count < Self.capacity)
         (writes + count).initialize(
             to: FrameWrite(
                 interface: interface, header: header, headerLength: headerLength, body: body, bodyLength: bodyLength,
-                packets: packets, failure: 0))
+                packets: packets, octets: octets ?? headerLength &+ bodyLength &- VirtioNetHeader.length,
+                failure: 0))
         count &+= 1
+        // Short headers lie close to one another.
+        if header == nextHeader { headersUsed &+= (headerLength &+ 63) & ~63 }
     }
 
     /// `length` octets for a composed frame, until the list is sent; nil where none are left.
@@ -135,6 +148,7 @@ public struct WriteList: ~Copyable {
     @inline(__always)
     mutating func removeAll() {
         count = 0
+        headersUsed = 0
         scratchUsed = 0
     }
 }

@@ -26,14 +26,15 @@ public struct MemoryFrameIO: FrameIO, ~Copyable {
     public var keepsOutput = true
     /// Writes so far.
     public private(set) var sent = 0
-    private let slots: UnsafeMutableRawPointer
+    private let arena: UnsafeMutableRawPointer
+    private static let arenaSize = 2 * 1_024 * 1_024
 
     /// Nothing to receive.
     public init() {
-        slots = .allocate(byteCount: FrameBatch.capacity * frameSlotSize, alignment: 4_096)
+        arena = .allocate(byteCount: Self.arenaSize, alignment: 4_096)
     }
 
-    deinit { slots.deallocate() }
+    deinit { arena.deallocate() }
 
     /// `time`.
     public func now() -> UInt64 { time }
@@ -41,26 +42,30 @@ public struct MemoryFrameIO: FrameIO, ~Copyable {
     /// 1 as long as there is input.
     public mutating func wait(milliseconds: Int32) -> Int { input.isEmpty ? 0 : 1 }
 
-    /// The frames up to the first from another interface.
+    /// The frames up to the first from another interface, one behind another as a device's are.
     public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {
         batch.interface = input.first?.interface ?? 0
         batch.count = 0
         batch.truncated = 0
         batch.closed = false
         var taken = 0
-        while taken < input.count, batch.count < FrameBatch.capacity, input[taken].interface == batch.interface {
+        var used = 0
+        while taken < input.count, batch.count < FrameBatch.capacity, input[taken].interface == batch.interface,
+            used <= Self.arenaSize - frameSlotSize
+        {
             let bytes = input[taken].bytes
             taken += 1
             guard bytes.count < frameSlotSize else {
                 batch.truncated += 1
                 continue
             }
-            let slot = slots + batch.count * frameSlotSize
+            let slot = arena + used
             bytes.withUnsafeBytes {
                 slot.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(slot), byteCount: $0.count)
             }
             batch.frames[batch.count] = ReceivedFrame(start: slot, length: bytes.count)
             batch.count += 1
+            used += (bytes.count + 63) & ~63
         }
         input.removeFirst(taken)
     }

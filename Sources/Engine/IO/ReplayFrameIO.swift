@@ -1,29 +1,39 @@
 /// The same batch over and over, and writes that go nowhere: what forwarding itself costs.
+///
+/// Frames lie packed, as a device's do. What forwarding may have edited of each is put back before it comes again.
 public struct ReplayFrameIO: FrameIO, ~Copyable {
     private let interface: Int
     private let frames: UnsafeMutableBufferPointer<ReceivedFrame>
     private let memory: UnsafeMutableRawPointer
+    private let original: UnsafeMutableRawPointer
     /// Writes so far.
     public private(set) var sent = 0
+    /// Octets at a frame's beginning that forwarding edits at most: a `virtio_net_hdr`, Ethernet, IPv6 and TCP.
+    private static let edited = 96
 
     /// - Parameter frames: At most `FrameBatch.capacity`, each behind its `virtio_net_hdr`.
     public init(interface: Int, frames bytes: [[UInt8]]) {
         self.interface = interface
-        let count = min(bytes.count, FrameBatch.capacity)
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(1, count) * frameSlotSize, alignment: 4_096)
-        self.memory = memory
-        frames = .allocate(capacity: count)
-        for (index, frame) in bytes.prefix(count).enumerated() {
-            let slot = memory + index * frameSlotSize
-            UnsafeMutableRawBufferPointer(start: slot, count: frameSlotSize).copyBytes(
-                from: frame.prefix(frameSlotSize))
-            frames.initializeElement(at: index, to: ReceivedFrame(start: slot, length: min(frame.count, frameSlotSize)))
+        let bytes = bytes.prefix(FrameBatch.capacity).map { $0.prefix(frameSlotSize) }
+        let size = bytes.reduce(Self.edited) { $0 + ($1.count + 63) & ~63 }
+        memory = .allocate(byteCount: size, alignment: 4_096)
+        original = .allocate(byteCount: size, alignment: 4_096)
+        memory.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+        frames = .allocate(capacity: bytes.count)
+        var used = 0
+        for (index, frame) in bytes.enumerated() {
+            let slot = memory + used
+            UnsafeMutableRawBufferPointer(start: slot, count: frame.count).copyBytes(from: frame)
+            frames.initializeElement(at: index, to: ReceivedFrame(start: slot, length: frame.count))
+            used += (frame.count + 63) & ~63
         }
+        original.copyMemory(from: memory, byteCount: size)
     }
 
     deinit {
         frames.deallocate()
         memory.deallocate()
+        original.deallocate()
     }
 
     /// The monotonic clock.
@@ -32,13 +42,22 @@ public struct ReplayFrameIO: FrameIO, ~Copyable {
     /// Always one interface.
     public mutating func wait(milliseconds: Int32) -> Int { 1 }
 
-    /// The batch.
+    /// The batch, as it was.
     public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {
         batch.interface = interface
         batch.truncated = 0
         batch.closed = false
         batch.count = frames.count
-        for index in 0..<frames.count { batch.frames[index] = frames[index] }
+        for index in 0..<frames.count {
+            let start = frames[index].start
+            let kept = original + (start - memory)
+            for offset in stride(from: 0, to: Self.edited, by: 32) {
+                start.storeBytes(
+                    of: kept.load(fromByteOffset: offset, as: SIMD4<UInt64>.self), toByteOffset: offset,
+                    as: SIMD4<UInt64>.self)
+            }
+            batch.frames[index] = frames[index]
+        }
     }
 
     /// Counts.

@@ -52,9 +52,11 @@ public struct CounterBlock: @unchecked Sendable {
     @inline(__always)
     func countJoined(_ frames: Int) { Self.add(base + 40, UInt64(truncatingIfNeeded: frames)) }
 
+    func countClosedQueue() { Self.add(base + 48, 1) }
+
     @inline(__always)
-    func countDrop(_ reason: DropReason, _ frames: Int = 1) {
-        Self.add(base + CounterLayout.dropsOffset + Int(reason.rawValue) &* 8, UInt64(truncatingIfNeeded: frames))
+    func countDrop(_ reason: DropReason, _ packets: Int = 1) {
+        Self.add(base + CounterLayout.dropsOffset + Int(reason.rawValue) &* 8, UInt64(truncatingIfNeeded: packets))
     }
 
     @inline(__always)
@@ -65,8 +67,8 @@ public struct CounterBlock: @unchecked Sendable {
     }
 
     @inline(__always)
-    func countReceiveDrop(_ interface: Int, _ frames: Int = 1) {
-        Self.add(interfacesBase + interface &* CounterLayout.interfaceSize + 16, UInt64(truncatingIfNeeded: frames))
+    func countReceiveDrop(_ interface: Int, _ packets: Int = 1) {
+        Self.add(interfacesBase + interface &* CounterLayout.interfaceSize + 16, UInt64(truncatingIfNeeded: packets))
     }
 
     @inline(__always)
@@ -77,8 +79,9 @@ public struct CounterBlock: @unchecked Sendable {
     }
 
     @inline(__always)
-    func countSendDrop(_ interface: Int) {
-        Self.add(interfacesBase + interface &* CounterLayout.interfaceSize + 40, 1)
+    func countSendDrop(_ interface: Int, _ packets: Int) {
+        Self.add(
+            interfacesBase + interface &* CounterLayout.interfaceSize + 40, UInt64(truncatingIfNeeded: packets))
     }
 
     /// An entry whose counter has no place here is not counted: the table was checked against the layout when it was
@@ -96,7 +99,8 @@ public struct CounterBlock: @unchecked Sendable {
 public struct TrafficCount: Sendable, Hashable {
     /// Packets; a GSO frame counts as the packets that it is cut into.
     public var packets: UInt64
-    /// Octets of the frames from the Ethernet header on, a GSO frame's as it was read.
+    /// Octets of the frames from the Ethernet header on, as they were read: a GSO frame's as that one, those of frames
+    /// that the engine joined as one by one.
     public var bytes: UInt64
 
     /// Memberwise.
@@ -110,11 +114,11 @@ public struct TrafficCount: Sendable, Hashable {
 public struct InterfaceCount: Sendable, Hashable {
     /// From the nodes.
     public var received: TrafficCount
-    /// Frames received that were dropped.
+    /// Packets received that were dropped.
     public var receivedDrops: UInt64
     /// To the nodes.
     public var sent: TrafficCount
-    /// Frames that could not be written.
+    /// Packets that could not be written.
     public var sentDrops: UInt64
 }
 
@@ -214,15 +218,21 @@ public struct CounterReader: ~Copyable {
     /// Frames that were joined to others before them.
     public func joined() -> UInt64 { sum { _ in 40 } }
 
+    /// Queues that turned out to be gone while they were read: their device was deleted, or they were detached.
+    public func closedQueues() -> UInt64 { sum { _ in 48 } }
+
     /// How the worker with this block writes frames, and the errno that io_uring was refused or failed with, 0 where it
     /// was not; nil where no worker has been there.
     public func writing(block: Int) -> (way: EngineTuning.Writing, failure: Int32)? {
-        guard let region = regions.last, block < region.layout.workers else { return nil }
-        let base = region.memory + region.layout.block(block)
-        guard let way = EngineTuning.Writing(rawValue: UInt8(truncatingIfNeeded: Self.load(base + 24))),
-            way != .automatic
-        else { return nil }
-        return (way, Int32(bitPattern: UInt32(truncatingIfNeeded: Self.load(base + 32))))
+        // It is noted when it changes: a memory that came later has nothing of it until then.
+        for region in regions.reversed() where block < region.layout.workers {
+            let base = region.memory + region.layout.block(block)
+            guard let way = EngineTuning.Writing(rawValue: UInt8(truncatingIfNeeded: Self.load(base + 24))),
+                way != .automatic
+            else { continue }
+            return (way, Int32(bitPattern: UInt32(truncatingIfNeeded: Self.load(base + 32))))
+        }
+        return nil
     }
 
     /// How often all workers went round.

@@ -6,8 +6,8 @@ import Forwarding
 ///     4096 + block*stride   the block of one worker of one engine:
 ///       0                   generation of the table in use, turns, heartbeats, how frames are written (1: io_uring,
 ///                           2: one by one), the errno that io_uring was refused or failed with, frames joined to
-///                           others, then reserved (64 octets)
-///       64                  frames dropped, one UInt64 for each `DropReason`, rounded up to 64 octets
+///                           others, queues that turned out to be gone, then reserved (64 octets)
+///       64                  packets dropped, one UInt64 for each `DropReason`, rounded up to 64 octets
 ///       …                   each interface: rx packets, bytes, drops, tx packets, bytes, drops, 2 reserved (64 octets)
 ///       …                   each entry: packets, bytes (16 octets)
 ///

@@ -247,6 +247,14 @@ public struct NeighbourTable: @unchecked Sendable {
         case full
     }
 
+    /// The MAC address of a neighbour that `resolve` would call resolved; nothing is noted.
+    func known(_ address: IPAddress, on interface: Int, now: UInt64) -> MACAddress? {
+        guard let (_, found) = find(interface, address), found.state == .resolved,
+            now &- min(now, found.updated) < Self.reachableTime || now &- min(now, found.requested) < Self.retryTime
+        else { return nil }
+        return found.mac
+    }
+
     /// Looks a neighbour up, and notes the request where the answer says to make one.
     func resolve(_ address: IPAddress, on interface: Int, now: UInt64) -> Resolution {
         guard let (place, found) = find(interface, address) else {

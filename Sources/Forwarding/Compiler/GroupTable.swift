@@ -9,91 +9,206 @@ struct GroupTable {
         var interface: Int
         /// nil for entries that any Ethernet source matches.
         var mac: MACAddress?
+
+        /// interface | has a MAC address | MAC address | kind, from the upper bits down.
+        fileprivate var bits: UInt64 {
+            let upper = UInt64(truncatingIfNeeded: interface) << 50 | (mac == nil ? 0 : 1 << 49)
+            return upper | (mac?.bits ?? 0) << 1 | UInt64(kind == .distribution ? 1 : 0)
+        }
     }
 
-    private(set) var scopes: [ScopeKey: UInt32] = [:]
-    /// The length masks: 12 words for each scope, and 12 of zero for the scope 0 that nothing is in.
-    private(set) var scopeWords: [UInt64] = Array(repeating: 0, count: 12)
-    private(set) var slots: HashSlots
+    /// What each scope stands for, from scope 1 on; those of one interface and Ethernet source follow each other.
+    private(set) var scopes: [ScopeKey] = []
+    /// The records of the scopes; the scope 0 has nothing in it.
+    private(set) var scopeWords: [UInt64] = []
+    /// The length masks that scopes refer to.
+    private(set) var masks: [UInt64] = []
+    /// The records of the prefixes of each side, with the groups that stand there.
+    private(set) var sourceWords: [UInt64]
+    private(set) var destinationWords: [UInt64]
+    /// The groups that stand nowhere else.
+    private(set) var slots = HashSlots(entries: 0, shape: .placed, empty: [0, 0, 0, 0])
     private(set) var groups: [UInt64] = []
     private(set) var intervals: [UInt64] = []
     private(set) var fragments: [UInt64] = []
     private(set) var problems: [TableProblem] = []
 
-    private struct Row {
+    /// The lengths of one scope's prefixes: a bit each, as a record of `masks` has them.
+    private struct Lengths: Hashable {
+        var four = SideLengths()
+        var six = SideLengths()
+
+        var words: [UInt64] { four.source.words + four.destination.words + six.source.words + six.destination.words }
+    }
+
+    private struct SideLengths: Hashable {
+        var source = LengthSet()
+        var destination = LengthSet()
+    }
+
+    private struct LengthSet: Hashable {
+        var words: [UInt64] { [low, high, beyond] }
+        private var low: UInt64 = 0
+        private var high: UInt64 = 0
+        private var beyond: UInt64 = 0
+
+        mutating func insert(_ length: Int) {
+            switch length {
+            case ..<64: low |= 1 << UInt64(length)
+            case ..<128: high |= 1 << UInt64(length - 64)
+            default: beyond |= 1 << UInt64(length - 128)
+            }
+        }
+    }
+
+    /// A group, with its two words, before it has its place.
+    private struct Group {
         var scope: UInt32
         var source: UInt32
         var destination: UInt32
-        var entry: UInt32
+        var head: UInt64
+        var tail: UInt64
     }
+
+    private var made: [Group] = []
+    private var lengths: [Lengths] = [Lengths()]
 
     init(_ entries: [Entry], sources: PrefixSet, destinations: PrefixSet) {
-        slots = HashSlots(entries: 0, empty: [0, 0])
-        var rows: [Row] = []
-        rows.reserveCapacity(entries.count)
-        var last: (key: ScopeKey, scope: UInt32)?
-        for (index, entry) in entries.enumerated() {
-            let key = ScopeKey(kind: entry.kind, interface: entry.receivedInterface, mac: entry.sourceMAC)
-            let scope = last?.key == key ? last!.scope : self.scope(key)
-            last = (key, scope)
-            mark(scope, entry)
-            rows.append(
-                Row(
-                    scope: scope, source: sources.identifiers[index], destination: destinations.identifiers[index],
-                    entry: UInt32(index)))
-        }
-        rows.sort { left, right in
-            if left.scope != right.scope { return left.scope < right.scope }
-            if left.source != right.source { return left.source < right.source }
-            if left.destination != right.destination { return left.destination < right.destination }
-            return left.entry < right.entry
-        }
-        var starts: [Int] = []
-        for index in rows.indices {
-            if index == 0 || rows[index].scope != rows[index - 1].scope || rows[index].source != rows[index - 1].source
-                || rows[index].destination != rows[index - 1].destination
-            {
-                starts.append(index)
+        sourceWords = Self.records(of: sources)
+        destinationWords = Self.records(of: destinations)
+        let scopeOf = numberScopes(entries)
+        for index in entries.indices { mark(scopeOf[index], entries[index].source, entries[index].destination) }
+        var order = RadixOrder((0..<UInt32(entries.count)).map { $0 })
+        order.sort { UInt64(low: destinations.identifiers[$0], high: sources.identifiers[$0]) }
+        order.sort { UInt64(scopeOf[$0]) }
+        var start = 0
+        while start < order.indices.count {
+            let first = Int(order.indices[start])
+            var end = start + 1
+            while end < order.indices.count {
+                let next = Int(order.indices[end])
+                guard scopeOf[next] == scopeOf[first], sources.identifiers[next] == sources.identifiers[first],
+                    destinations.identifiers[next] == destinations.identifiers[first]
+                else { break }
+                end += 1
             }
-        }
-        slots = HashSlots(entries: starts.count, empty: [0, 0])
-        for (number, start) in starts.enumerated() {
-            let end = number + 1 < starts.count ? starts[number + 1] : rows.count
-            insert(rows[start], group: number)
-            addGroup(rows[start..<end].map { Int($0.entry) }, entries)
+            let (head, tail) =
+                end == start + 1
+                ? Self.sole(first, entries[first].direction, entries[first].servicePort)
+                : addGroup(order.indices[start..<end].map { Int($0) }, entries)
+            made.append(
+                Group(
+                    scope: scopeOf[first], source: sources.identifiers[first],
+                    destination: destinations.identifiers[first], head: head, tail: tail))
+            start = end
         }
     }
 
-    /// The scope of a key, made on first use.
-    private mutating func scope(_ key: ScopeKey) -> UInt32 {
-        if let known = scopes[key] { return known }
-        let new = UInt32(scopes.count + 1)
-        scopes[key] = new
-        scopeWords += Array(repeating: 0, count: 12)
-        return new
+    /// The records of prefixes that no group stands at yet.
+    private static func records(of set: PrefixSet) -> [UInt64] {
+        var words: [UInt64] = []
+        words.reserveCapacity(set.parents.count * 4)
+        for word in set.words {
+            words.append(word)
+            for _ in 1..<4 { words.append(0) }
+        }
+        return words
+    }
+
+    /// Gives each group its place: one without prefixes its scope's record, others that of their destination or else of
+    /// their source where none stands there yet, and the rest the hash table. Called once, for a table without problems.
+    mutating func place() {
+        var rest: [Group] = []
+        for group in made {
+            if group.source | group.destination == 0 {
+                put(group, at: Int(group.scope) * 4 + 2, in: &scopeWords)
+            } else if group.destination != 0, destinationWords[Int(group.destination) * 4 + 1] == 0 {
+                destinationWords[Int(group.destination) * 4 + 1] = UInt64(low: group.scope, high: group.source)
+                put(group, at: Int(group.destination) * 4 + 2, in: &destinationWords)
+            } else if group.source != 0, sourceWords[Int(group.source) * 4 + 1] == 0 {
+                sourceWords[Int(group.source) * 4 + 1] = UInt64(low: group.scope, high: group.destination)
+                put(group, at: Int(group.source) * 4 + 2, in: &sourceWords)
+            } else {
+                rest.append(group)
+            }
+        }
+        slots = HashSlots(entries: rest.count, shape: .placed, empty: [0, 0, 0, 0])
+        for group in rest {
+            scopeWords[Int(group.scope) * 4] |= Layout.hasSlots
+            sourceWords[Int(group.source) * 4] |= Layout.hasSlots
+            destinationWords[Int(group.destination) * 4] |= Layout.hasSlots
+            let hash = Layout.groupHash(scope: group.scope, source: group.source, destination: group.destination)
+            // Every group is new: no two have the same key.
+            let (word, _) = slots.slot(hash: hash) { _ in false }
+            slots[word] = UInt64(low: group.scope, high: group.source)
+            slots[word + 1] = UInt64(group.destination)
+            slots[word + 2] = group.head
+            slots[word + 3] = group.tail
+        }
+        var known: [Lengths: Int] = [:]
+        for (scope, lengths) in lengths.enumerated() {
+            let index = known[lengths] ?? known.count
+            if index == known.count { masks += lengths.words }
+            known[lengths] = index
+            scopeWords[scope * 4] |= UInt64(index)
+        }
+        made = []
+    }
+
+    private func put(_ group: Group, at word: Int, in words: inout [UInt64]) {
+        words[word] = group.head
+        words[word + 1] = group.tail
+    }
+
+    /// The two words of a group of one entry.
+    private static func sole(
+        _ index: Int, _ direction: ChainDirection, _ port: ServicePort
+    ) -> (head: UInt64, tail: UInt64) {
+        let interval = port.interval
+        let flags = Layout.groupIsOne | (direction == .response ? Layout.groupIsResponse : 0)
+        return (UInt64(interval.lowerBound) | UInt64(interval.upperBound) << 24 | flags, UInt64(index))
+    }
+
+    /// Makes the scopes.
+    ///
+    /// - Returns: The scope of each entry.
+    private mutating func numberScopes(_ entries: [Entry]) -> [UInt32] {
+        var scopeOf = [UInt32](repeating: 0, count: entries.count)
+        var order = RadixOrder((0..<UInt32(entries.count)).map { $0 })
+        let key = { (index: Int) in
+            ScopeKey(
+                kind: entries[index].kind, interface: entries[index].receivedInterface,
+                mac: entries[index].sourceMAC)
+        }
+        order.sort { key($0).bits }
+        for index in order.indices {
+            let key = key(Int(index))
+            if scopes.last != key {
+                scopes.append(key)
+                lengths.append(Lengths())
+            }
+            scopeOf[Int(index)] = UInt32(scopes.count)
+        }
+        scopeWords = Array(repeating: 0, count: (scopes.count + 1) * 4)
+        return scopeOf
     }
 
     /// Notes the lengths of an entry's prefixes in its scope.
-    private mutating func mark(_ scope: UInt32, _ entry: Entry) {
-        let families: [AddressFamily] =
-            if let family = entry.source?.family ?? entry.destination?.family { [family] } else { [.ipv4, .ipv6] }
-        for family in families {
-            for (side, prefix) in [entry.source, entry.destination].enumerated() {
-                let bit = prefix?.length ?? Int(Layout.anyBit)
-                scopeWords[Int(scope) * 12 + (family == .ipv6 ? 6 : 0) + side * 3 + bit / 64] |= 1 << UInt64(bit % 64)
-            }
+    private mutating func mark(_ scope: UInt32, _ source: IPPrefix?, _ destination: IPPrefix?) {
+        let family = source?.family ?? destination?.family
+        let (source, destination) = (source?.length ?? Int(Layout.anyBit), destination?.length ?? Int(Layout.anyBit))
+        if family != .ipv6 {
+            lengths[Int(scope)].four.source.insert(source)
+            lengths[Int(scope)].four.destination.insert(destination)
+        }
+        if family != .ipv4 {
+            lengths[Int(scope)].six.source.insert(source)
+            lengths[Int(scope)].six.destination.insert(destination)
         }
     }
 
-    private mutating func insert(_ row: Row, group: Int) {
-        let hash = Layout.groupHash(scope: row.scope, source: row.source, destination: row.destination)
-        // Every group is new: rows were sorted by the same key.
-        let (word, _) = slots.slot(hash: hash) { _ in false }
-        slots[word] = UInt64(low: row.scope, high: row.source)
-        slots[word + 1] = UInt64(low: row.destination, high: UInt32(group))
-    }
-
-    private mutating func addGroup(_ members: [Int], _ entries: [Entry]) {
+    /// Adds a group of several entries.
+    private mutating func addGroup(_ members: [Int], _ entries: [Entry]) -> (head: UInt64, tail: UInt64) {
         let requests = flatten(members.filter { entries[$0].direction == .request }, entries)
         let responses = flatten(members.filter { entries[$0].direction == .response }, entries)
         findCrossTies(members, entries)
@@ -103,18 +218,16 @@ struct GroupTable {
         groups.append(UInt64(low: responses.lowerBound / 2, high: responses.count / 2))
         groups.append(UInt64(low: fragmentStart, high: fragments.count - fragmentStart))
         groups.append(UInt64(other))
+        return (Layout.groupIsMany, UInt64(groups.count / 4 - 1))
     }
 
     /// Appends the disjoint intervals of entries of one direction, the narrowest entry of each; the range of words.
     private mutating func flatten(_ members: [Int], _ entries: [Entry]) -> Range<Int> {
         let start = intervals.count
-        let sorted =
-            members.count < 2
-            ? members
-            : members.sorted { left, right in
-                let (a, b) = (entries[left].servicePort.interval, entries[right].servicePort.interval)
-                return (a.lowerBound, b.upperBound, left) < (b.lowerBound, a.upperBound, right)
-            }
+        let sorted = members.sorted { left, right in
+            let (a, b) = (entries[left].servicePort.interval, entries[right].servicePort.interval)
+            return (a.lowerBound, b.upperBound, left) < (b.lowerBound, a.upperBound, right)
+        }
         // Of two that overlap one contains the other, or they tie; so those open at a place are nested.
         var open: [Int] = []
         var cursor: UInt32 = 0
@@ -157,7 +270,6 @@ struct GroupTable {
 
     /// A request and a response of one group that are equally narrow both match a packet that has a port of each.
     private mutating func findCrossTies(_ members: [Int], _ entries: [Entry]) {
-        guard members.count > 1 else { return }
         struct Width: Hashable {
             var protocolNumber: UInt8?
             var rank: UInt32
@@ -178,11 +290,6 @@ struct GroupTable {
     /// Appends the entry of each protocol for packets without ports; the entry of every other protocol, or none.
     private mutating func addFragments(_ members: [Int], _ entries: [Entry]) -> UInt32 {
         var other = Layout.none
-        if members.count == 1 {
-            guard let number = entries[members[0]].servicePort.protocolNumber else { return UInt32(members[0]) }
-            fragments.append(UInt64(low: UInt32(number), high: UInt32(members[0])))
-            return other
-        }
         var chosen: [UInt8: Int] = [:]
         for member in members {
             guard let number = entries[member].servicePort.protocolNumber else {

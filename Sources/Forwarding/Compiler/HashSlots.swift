@@ -1,36 +1,56 @@
-/// The words of an open-addressing hash table under construction, of slots of `width` words each, at most half full.
+/// The words of an open-addressing hash table under construction, of slots of `width` words each.
 struct HashSlots {
+    /// How many slots there are for a number of keys, and at which slot a search starts.
+    enum Shape {
+        /// A power of two, at most half full; a search starts at the lower bits of the hash.
+        case masked
+        /// As many as there are keys and two thirds more; a search starts where `Layout.place` says.
+        case placed
+    }
+
     let width: Int
-    let mask: UInt64
+    let count: Int
     private(set) var words: [UInt64]
-    private let isEmpty: (UInt64) -> Bool
+    private let shape: Shape
+    private let emptyWord: UInt64
     private let emptyField: Int
 
     /// - Parameters:
     ///   - entries: The number of keys that will be inserted, at most.
+    ///   - shape: How many slots it has.
     ///   - empty: The words of an unused slot; as many as every slot has.
     ///   - emptyField: The word by which an unused slot is told.
-    init(entries: Int, empty: [UInt64], emptyField: Int = 0) {
+    init(entries: Int, shape: Shape, empty: [UInt64], emptyField: Int = 0) {
         width = empty.count
-        var capacity = 2
-        while capacity < entries * 2 { capacity *= 2 }
-        mask = UInt64(capacity - 1)
-        words = []
-        words.reserveCapacity(capacity * empty.count)
-        for _ in 0..<capacity { words += empty }
-        let marker = empty[emptyField]
-        isEmpty = { $0 == marker }
+        self.shape = shape
+        switch shape {
+        case .masked:
+            var capacity = 2
+            while capacity < entries * 2 { capacity *= 2 }
+            count = capacity
+        case .placed:
+            count = entries * 5 / 3 + 1
+        }
+        words = Array(repeating: empty[emptyField], count: count * width)
+        if empty.contains(where: { $0 != empty[emptyField] }) {
+            for index in words.indices { words[index] = empty[index % width] }
+        }
+        emptyWord = empty[emptyField]
         self.emptyField = emptyField
     }
 
     /// The index of the first word of the slot that `matches`, or of the unused slot where it belongs.
     func slot(hash: UInt64, matches: (Int) -> Bool) -> (word: Int, isNew: Bool) {
-        var index = hash & mask
+        var index =
+            switch shape {
+            case .masked: Int(truncatingIfNeeded: hash & UInt64(count - 1))
+            case .placed: Layout.place(hash, of: UInt64(count))
+            }
         while true {
-            let word = Int(index) * width
-            if isEmpty(words[word + emptyField]) { return (word, true) }
+            let word = index * width
+            if words[word + emptyField] == emptyWord { return (word, true) }
             if matches(word) { return (word, false) }
-            index = (index + 1) & mask
+            index = index + 1 == count ? 0 : index + 1
         }
     }
 
@@ -42,6 +62,7 @@ struct HashSlots {
 
 extension UInt64 {
     /// One word of two halves.
+    @inlinable
     init(low: UInt32, high: UInt32) {
         self = UInt64(low) | UInt64(high) << 32
     }

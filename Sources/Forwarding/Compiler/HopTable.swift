@@ -2,48 +2,83 @@ import Wire
 
 /// The words of the entries and of their targets under construction.
 ///
-/// An entry's hops stand beside each other; what they choose between stands behind them, so that reading onward ends. The
-/// targets of a group's members are the same for most entries, and stand once.
+/// An entry's hops stand beside each other; what they choose between stands behind them, so that reading onward ends.
+/// What is the same for several entries stands once: their hops, and the targets of a group's members.
 struct HopTable {
-    private(set) var targets: [UInt64] = []
+    private(set) var targets = SharedRecords(width: 4)
+    /// The IPv6 addresses that sources are rewritten to.
+    private(set) var rewrites = SharedRecords(width: 2)
     private let table: ForwardingTable
-    private var known: [[SendTarget]: Int] = [:]
+    /// The hops that choices are among.
+    private var known: [[Hop]: UInt64] = [:]
 
     init(_ table: ForwardingTable) {
         self.table = table
-        targets.reserveCapacity(table.entries.count * 4)
     }
 
-    /// The words of all entries; fills `targets`.
+    /// The words of all entries; adds to `targets` and `rewrites`.
     mutating func entries() -> [UInt64] {
-        var entries: [UInt64] = []
-        entries.reserveCapacity(table.entries.count * 4)
-        for entry in table.entries {
-            let direction: UInt32 = entry.direction == .request ? 0 : 1
-            let kind: UInt32 = entry.kind == .sequencing ? 0 : 2
-            let family = UInt32(entry.rewriteSource?.family.rawValue ?? 0) << 8
-            entries.append(add(entry.hops))
-            entries.append(UInt64(low: UInt32(entry.counter), high: direction | kind | family))
-            entries.append(entry.rewriteSource?.high ?? 0)
-            entries.append(entry.rewriteSource?.low ?? 0)
+        var words: [UInt64] = []
+        words.reserveCapacity(table.entries.count * 2)
+        let entries = table.entries
+        var last: (hops: [Hop], range: UInt64)?
+        for index in entries.indices {
+            // Entries that were made together often have one list of hops, which is told without looking into it.
+            let range: UInt64
+            if let last, last.hops == entries[index].hops {
+                range = last.range
+            } else {
+                range = share(entries[index].hops)
+                last = (entries[index].hops, range)
+            }
+            let direction: UInt64 = entries[index].direction == .request ? 0 : 1
+            let kind: UInt64 = entries[index].kind == .sequencing ? 0 : 2
+            var tail = UInt64(entries[index].counter) | (direction | kind) << 24
+            if let rewrite = entries[index].rewriteSource {
+                tail |= UInt64(rewrite.family.rawValue) << 28
+                tail |= (rewrite.family == .ipv4 ? rewrite.low : UInt64(rewrites.share([rewrite.high, rewrite.low]))) << 32
+            }
+            words.append(range)
+            words.append(tail)
         }
-        return entries
+        return words
     }
 
-    /// Adds hops beside each other, then what they choose between.
+    /// Adds the hops of an entry, or finds the same ones.
     ///
     /// - Returns: The first one's index, and their number in the high half.
-    private mutating func add(_ hops: [Hop]) -> UInt64 {
-        let first = targets.count / 4
+    private mutating func share(_ hops: [Hop]) -> UInt64 {
+        var run: [UInt64] = []
+        run.reserveCapacity(hops.count * 4)
         for hop in hops {
-            if case .target(let target) = hop { addTarget(target) } else { targets += [0, 0, 0, 0] }
+            guard case .target(let target) = hop else {
+                if let range = known[hops] { return range }
+                let range = add(hops)
+                known[hops] = range
+                return range
+            }
+            run += record(of: target)
+        }
+        return UInt64(low: targets.share(run), high: hops.count)
+    }
+
+    /// Adds hops beside each other, then what they choose between, as `share(_:)` does.
+    private mutating func add(_ hops: [Hop]) -> UInt64 {
+        let first = targets.count
+        for hop in hops {
+            if case .target(let target) = hop {
+                targets.append(record(of: target))
+            } else {
+                targets.append([0, 0, 0, 0])
+            }
         }
         for (place, hop) in hops.enumerated() {
             let word = (first + place) * 4
             switch hop {
             case .target: continue
             case .instance(let group, let members, let otherwise):
-                targets[word + 1] = UInt64(low: add(alternatives: members), high: members.count)
+                targets[word + 1] = UInt64(
+                    low: targets.share(members.flatMap { record(of: $0) }), high: members.count)
                 var answer = Layout.answerHops
                 switch otherwise {
                 case .drop(let told): answer = told.rawValue
@@ -60,15 +95,7 @@ struct HopTable {
         return UInt64(low: first, high: hops.count)
     }
 
-    private mutating func add(alternatives: [SendTarget]) -> Int {
-        if let first = known[alternatives] { return first }
-        let first = targets.count / 4
-        known[alternatives] = first
-        for target in alternatives { addTarget(target) }
-        return first
-    }
-
-    private mutating func addTarget(_ target: SendTarget) {
+    private func record(of target: SendTarget) -> [UInt64] {
         var (shape, network, mac) = (Layout.kindMAC, IPAddress?.none, UInt64(0))
         switch target.address {
         case .mac(let address): mac = address.bits
@@ -77,9 +104,10 @@ struct HopTable {
         }
         let head =
             UInt32(shape) | UInt32(target.system.rawValue) << 8 | UInt32(network?.family.rawValue ?? 0) << 16
-        targets.append(UInt64(low: UInt32(target.interface), high: head))
-        targets.append((target.sourceMAC ?? table.interfaces[target.interface].mac).bits)
-        targets.append(network?.high ?? 0)
-        targets.append(network?.low ?? mac)
+        return [
+            UInt64(low: UInt32(target.interface), high: head),
+            (target.sourceMAC ?? table.interfaces[target.interface].mac).bits,
+            network?.high ?? 0, network?.low ?? mac,
+        ]
     }
 }

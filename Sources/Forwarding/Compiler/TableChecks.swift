@@ -152,13 +152,16 @@ struct TableChecks {
     }
 
     private mutating func checkEntries() {
-        var counters: Set<Int> = []
-        counters.reserveCapacity(table.entries.count)
+        // A bit for each counter that is taken.
+        var counters = [UInt64](repeating: 0, count: 1 << 18)
         let entries = table.entries
         for (index, entry) in entries.enumerated() {
             let reference = { entries.reference(index) }
-            if !counters.insert(entry.counter).inserted || !(0..<1 << 24).contains(entry.counter) {
-                problems.append(.counter(reference(), entry.counter))
+            let counter = entry.counter
+            if !(0..<1 << 24).contains(counter) || counters[counter >> 6] >> UInt64(counter & 63) & 1 != 0 {
+                problems.append(.counter(reference(), counter))
+            } else {
+                counters[counter >> 6] |= 1 << UInt64(counter & 63)
             }
             if !table.interfaces.indices.contains(entry.receivedInterface) {
                 problems.append(.entryInterface(reference(), interface: entry.receivedInterface))

@@ -17,7 +17,7 @@ public enum TableCompiler {
         let checks = TableChecks(table)
         let sources = PrefixSet(table.entries.map(\.source))
         let destinations = PrefixSet(table.entries.map(\.destination))
-        let groups = GroupTable(table.entries, sources: sources, destinations: destinations)
+        var groups = GroupTable(table.entries, sources: sources, destinations: destinations)
         let problems = checks.problems + groups.problems
         guard problems.isEmpty else { throw TableError(problems: problems) }
         var image = SnapshotImage()
@@ -26,30 +26,40 @@ public enum TableCompiler {
         addInterfaces(table, groups, to: &image)
         addNeighbours(table, to: &image)
         addPrefixes(sources, destinations, PrefixSet(table.claimed.map(\.prefix)), table, to: &image)
+        groups.place()
         image[.scopes] = groups.scopeWords
+        image[.masks] = groups.masks
+        image[.sourcePrefixes] = groups.sourceWords
+        image[.destinationPrefixes] = groups.destinationWords
         image[.groupSlots] = groups.slots.words
         image[.groups] = groups.groups
         image[.intervals] = groups.intervals
         image[.fragments] = groups.fragments
         var hops = HopTable(table)
         image[.entries] = hops.entries()
-        image[.targets] = hops.targets
+        image[.targets] = hops.targets.words
+        image[.rewrites] = hops.rewrites.words
         image.setGroups(table.groups)
         return image
     }
 
     /// The interfaces, their addresses, and the table of MAC addresses.
     private static func addInterfaces(_ table: ForwardingTable, _ groups: GroupTable, to image: inout SnapshotImage) {
-        let scope = { (kind: EntryKind, interface: Int, mac: MACAddress?) in
-            groups.scopes[GroupTable.ScopeKey(kind: kind, interface: interface, mac: mac)] ?? 0
+        // The scopes of each interface's entries that any Ethernet source matches.
+        var open = [(sequencing: UInt32, distribution: UInt32)](repeating: (0, 0), count: table.interfaces.count)
+        for (place, key) in groups.scopes.enumerated() where key.mac == nil {
+            switch key.kind {
+            case .sequencing: open[key.interface].sequencing = UInt32(place + 1)
+            case .distribution: open[key.interface].distribution = UInt32(place + 1)
+            }
         }
         var addressCount = 0
         for (index, interface) in table.interfaces.enumerated() {
             image[.interfaces] += [
                 interface.mac.bits,
                 UInt64(low: interface.mtu, high: addressCount),
-                UInt64(low: UInt32(interface.addresses.count), high: scope(.sequencing, index, nil)),
-                UInt64(scope(.distribution, index, nil)),
+                UInt64(low: UInt32(interface.addresses.count), high: open[index].sequencing),
+                UInt64(open[index].distribution),
             ]
             addressCount += interface.addresses.count
             for own in interface.addresses {
@@ -60,23 +70,26 @@ public enum TableCompiler {
                 if isGlobal { image.fallback[own.address.family] = image.fallback[own.address.family] ?? number }
             }
         }
-        image[.macs] = macSlots(table, groups, scope).words
+        image[.macs] = macSlots(table, groups).words
     }
 
     /// The table of (interface, MAC address): the engine's own, the known sources, and those that only entries name.
-    private static func macSlots(
-        _ table: ForwardingTable, _ groups: GroupTable, _ scope: (EntryKind, Int, MACAddress?) -> UInt32
-    ) -> HashSlots {
+    private static func macSlots(_ table: ForwardingTable, _ groups: GroupTable) -> HashSlots {
         let stations = table.interfaces.reduce(0) { $0 + 1 + $1.aliases.count }
+        var legs = 0
+        for (place, key) in groups.scopes.enumerated() where key.mac != nil {
+            let isAnother = place == 0 || groups.scopes[place - 1].mac != key.mac
+                || groups.scopes[place - 1].interface != key.interface
+            if isAnother { legs += 1 }
+        }
         var slots = HashSlots(
-            entries: stations + table.sources.count + groups.scopes.count, empty: [Layout.emptyMAC, 0, 0])
+            entries: stations + table.sources.count + legs, shape: .placed, empty: [Layout.emptyMAC, 0, 0])
         func slot(_ interface: Int, _ mac: MACAddress) -> Int {
             let key = Layout.macKey(interface: interface, bits: mac.bits)
-            let (word, isNew) = slots.slot(hash: Layout.mix(key)) { slots[$0] == key }
+            let (word, isNew) = slots.slot(hash: Layout.spread(key)) { slots[$0] == key }
             if isNew {
                 slots[word] = key
-                slots[word + 1] = UInt64(
-                    low: scope(.sequencing, interface, mac), high: scope(.distribution, interface, mac))
+                slots[word + 1] = 0
             }
             return word
         }
@@ -88,19 +101,22 @@ public enum TableCompiler {
             slots[slot(source.interface, source.mac) + 2] |=
                 Layout.flagKnown | system | (source.mayEmit ? Layout.flagMayEmit : 0)
         }
-        // In order, so that the same table makes the same bytes.
-        let legs = groups.scopes.keys.compactMap { key in key.mac.map { (key.interface, $0.bits) } }.sorted(by: <)
-        for (interface, bits) in legs { _ = slot(interface, MACAddress(bits: bits)) }
+        for (place, key) in groups.scopes.enumerated() {
+            guard let mac = key.mac else { continue }
+            let scope = UInt64(place + 1)
+            slots[slot(key.interface, mac) + 1] |= key.kind == .sequencing ? scope : scope << 32
+        }
         return slots
     }
 
     /// The table of addresses: named neighbours, and the engine's own.
     private static func addNeighbours(_ table: ForwardingTable, to image: inout SnapshotImage) {
         let own = table.interfaces.reduce(0) { $0 + $1.addresses.count }
-        var slots = HashSlots(entries: own * 2 + table.neighbours.count, empty: [0, 0, 0, 0], emptyField: 2)
+        var slots = HashSlots(
+            entries: own * 2 + table.neighbours.count, shape: .masked, empty: [0, 0, 0, 0], emptyField: 2)
         func insert(_ role: AddressRole, _ address: IPAddress, interface: Int, value: UInt64) {
             let tag = Layout.addressTag(role, family: address.family.rawValue, interface: interface)
-            let hash = Layout.hash(high: address.high, low: address.low, tag: tag)
+            let hash = Layout.spread(high: address.high, low: address.low, tag: tag)
             let (word, isNew) = slots.slot(hash: hash) {
                 slots[$0 + 2] == tag && slots[$0] == address.high && slots[$0 + 1] == address.low
             }
@@ -124,8 +140,6 @@ public enum TableCompiler {
         _ sources: PrefixSet, _ destinations: PrefixSet, _ claimed: PrefixSet, _ table: ForwardingTable,
         to image: inout SnapshotImage
     ) {
-        image[.sourcePrefixes] = sources.words
-        image[.destinationPrefixes] = destinations.words
         image[.claimedPrefixes] = claimed.words
         for kind in PrefixIndexKind.allCases {
             let index =
@@ -137,8 +151,9 @@ public enum TableCompiler {
                 case .claimed4: PrefixIndex(claimed, family: .ipv4)
                 case .claimed6: PrefixIndex(claimed, family: .ipv6)
                 }
+            let slots = kind.isFour ? Section.prefixSlots4 : .prefixSlots6
             image[.prefixIndexes] += [
-                UInt64(image[.prefixSlots].count / 3), index.mask,
+                UInt64(image[slots].count * 8 / slots.stride), UInt64(index.places),
                 UInt64(low: UInt32(index.lengths.count), high: index.fallback),
             ]
             var lengths = [UInt64](repeating: 0, count: (Section.prefixIndexes.stride - Layout.lengthsOffset) / 8)
@@ -146,12 +161,12 @@ public enum TableCompiler {
                 lengths[place / 8] |= UInt64(length) << UInt64(place % 8 * 8)
             }
             image[.prefixIndexes] += lengths
-            image[.prefixSlots] += index.slots
+            image[slots] += index.words
         }
-        var claims = HashSlots(entries: table.claimed.count, empty: [0])
+        var claims = HashSlots(entries: table.claimed.count, shape: .masked, empty: [0])
         for (claim, prefix) in zip(table.claimed, claimed.identifiers) {
             let key = UInt64(claim.interface + 1) << 32 | UInt64(prefix)
-            let (word, _) = claims.slot(hash: Layout.mix(key)) { claims[$0] == key }
+            let (word, _) = claims.slot(hash: Layout.spread(key)) { claims[$0] == key }
             claims[word] = key
         }
         image[.claims] = claims.words

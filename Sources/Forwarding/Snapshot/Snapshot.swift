@@ -19,23 +19,26 @@ public struct Snapshot: @unchecked Sendable {
     @usableFromInline let interfaces: Int
     @usableFromInline let addresses: Int
     @usableFromInline let macs: Int
-    @usableFromInline let macMask: UInt64
+    @usableFromInline let macCount: UInt64
     @usableFromInline let addressSlots: Int
     @usableFromInline let addressMask: UInt64
     @usableFromInline let scopes: Int
+    @usableFromInline let masks: Int
     @usableFromInline let prefixIndexes: Int
-    @usableFromInline let prefixSlots: Int
+    @usableFromInline let prefixSlots4: Int
+    @usableFromInline let prefixSlots6: Int
     @usableFromInline let sourcePrefixes: Int
     @usableFromInline let destinationPrefixes: Int
     @usableFromInline let claimedPrefixes: Int
     @usableFromInline let claims: Int
     @usableFromInline let claimMask: UInt64
     @usableFromInline let groupSlots: Int
-    @usableFromInline let groupMask: UInt64
+    @usableFromInline let groupSlotCount: UInt64
     @usableFromInline let groups: Int
     @usableFromInline let intervals: Int
     @usableFromInline let fragments: Int
     @usableFromInline let entries: Int
+    @usableFromInline let rewrites: Int
     @usableFromInline let targets: Int
     @usableFromInline let instanceGroups: Int
     @usableFromInline let instanceSlots: Int
@@ -57,23 +60,26 @@ public struct Snapshot: @unchecked Sendable {
         interfaces = layout.offset(.interfaces)
         addresses = layout.offset(.addresses)
         macs = layout.offset(.macs)
-        macMask = layout.mask(.macs)
+        macCount = UInt64(layout.count(.macs))
         addressSlots = layout.offset(.addressSlots)
         addressMask = layout.mask(.addressSlots)
         scopes = layout.offset(.scopes)
+        masks = layout.offset(.masks)
         prefixIndexes = layout.offset(.prefixIndexes)
-        prefixSlots = layout.offset(.prefixSlots)
+        prefixSlots4 = layout.offset(.prefixSlots4)
+        prefixSlots6 = layout.offset(.prefixSlots6)
         sourcePrefixes = layout.offset(.sourcePrefixes)
         destinationPrefixes = layout.offset(.destinationPrefixes)
         claimedPrefixes = layout.offset(.claimedPrefixes)
         claims = layout.offset(.claims)
         claimMask = layout.mask(.claims)
         groupSlots = layout.offset(.groupSlots)
-        groupMask = layout.mask(.groupSlots)
+        groupSlotCount = UInt64(layout.count(.groupSlots))
         groups = layout.offset(.groups)
         intervals = layout.offset(.intervals)
         fragments = layout.offset(.fragments)
         entries = layout.offset(.entries)
+        rewrites = layout.offset(.rewrites)
         targets = layout.offset(.targets)
         instanceGroups = layout.offset(.instanceGroups)
         instanceSlots = layout.offset(.instanceSlots)
@@ -96,22 +102,24 @@ public struct Snapshot: @unchecked Sendable {
     @inlinable
     public func entry(_ index: Int) -> EntryRecord {
         precondition(index >= 0 && index < entryCount)
-        let record = entries &+ index &* 32
+        let record = entries &+ index &* 16
         let range = word(record)
         let first = Int(Self.lowHalf(range))
-        let flags = word(record &+ 8)
-        let family = UInt8(truncatingIfNeeded: flags >> 40)
+        let tail = word(record &+ 8)
+        let family = UInt8(truncatingIfNeeded: tail >> 28 & 0xF)
         var rewrite: IPAddress?
-        if family != 0 {
-            rewrite = IPAddress(
-                family: family == 4 ? .ipv4 : .ipv6, high: word(record &+ 16), low: word(record &+ 24))
+        if family == 4 {
+            rewrite = IPAddress(ipv4: Self.highHalf(tail))
+        } else if family != 0 {
+            let address = rewrites &+ Int(Self.highHalf(tail)) &* 16
+            rewrite = IPAddress(ipv6High: word(address), low: word(address &+ 8))
         }
         return EntryRecord(
             targets: Range(uncheckedBounds: (first, first &+ Int(Self.highHalf(range)))),
             rewriteSource: rewrite,
-            counter: Int(Self.lowHalf(flags)),
-            direction: flags >> 32 & 1 == 0 ? .request : .response,
-            kind: flags >> 33 & 1 == 0 ? .sequencing : .distribution)
+            counter: Int(tail & 0xFF_FFFF),
+            direction: tail >> 24 & 1 == 0 ? .request : .response,
+            kind: tail >> 25 & 1 == 0 ? .sequencing : .distribution)
     }
 
     /// The copy at `index`, which `hop` told to be one place.

@@ -16,24 +16,27 @@ struct SnapshotImage: Sendable {
         _modify { yield &sections[section.rawValue] }
     }
 
-    /// The snapshot: header, section table, sections.
+    /// The snapshot: header, section table, sections, each at a multiple of a cache line.
     var bytes: [UInt8] {
-        let size = sections.reduce(Layout.preambleSize) { $0 + $1.count * 8 }
+        let align = { (size: Int) in (size + Layout.line - 1) / Layout.line * Layout.line }
+        let start = align(Layout.preambleSize)
+        let size = sections.reduce(start) { $0 + align($1.count * 8) }
         var preamble: [UInt64] = [
             Layout.magic, UInt64(low: Layout.version, high: UInt32(Section.allCases.count)), generation, UInt64(size),
             UInt64(counterCount), UInt64(low: fallback[.ipv4] ?? Layout.none, high: fallback[.ipv6] ?? Layout.none),
             heartbeatToken, 0,
         ]
-        var offset = Layout.preambleSize
+        var offset = start
         for section in Section.allCases {
             preamble += [UInt64(offset), UInt64(self[section].count * 8 / section.stride)]
-            offset += self[section].count * 8
+            offset += align(self[section].count * 8)
         }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(size)
         for words in [preamble] + sections {
             // The host is little-endian, as every machine that TAP devices' offload headers are read on here.
             words.withUnsafeBytes { bytes.append(contentsOf: $0) }
+            for _ in bytes.count..<align(bytes.count) { bytes.append(0) }
         }
         return bytes
     }
@@ -47,7 +50,7 @@ public final class SnapshotBuffer: @unchecked Sendable {
 
     /// Copies and checks what `TableCompiler.compile` made.
     public init(copying bytes: [UInt8]) throws(SnapshotError) {
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 8)
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: Layout.line)
         memory.copyBytes(from: bytes)
         do {
             snapshot = try Snapshot(validating: UnsafeRawBufferPointer(memory))

@@ -1,5 +1,13 @@
 /// The sections of a snapshot, in the order of its section table. All integers are little-endian; every section
-/// starts at a multiple of 8 octets from the snapshot's first.
+/// starts at a multiple of 8 octets from the snapshot's first, and the compiler places each at a multiple of 64, so that
+/// no record of 8, 16, 32 or 64 octets lies in two cache lines.
+///
+/// A *group* is the entries of one scope, source prefix and destination prefix, which the service port tells apart. It is
+/// two words wherever it stands:
+/// ```
+/// first | last<<24 (of protocol<<16 | port) | flags<<48; entry          where it is one entry
+/// flags<<48; record of `groups`                                         where it is several
+/// ```
 ///
 /// ```
 /// header        magic, version | sections<<32, generation, size, counters, fallback4 | fallback6<<32,
@@ -12,32 +20,45 @@ enum Section: Int, CaseIterable, Sendable {
     case interfaces
     /// high; low; family | length<<8: the engine's own addresses, those of one interface beside each other.
     case addresses
-    /// Hash table of (interface, MAC address): key; sequencing | distribution<<32 scope; flags.
+    /// Hash table of (interface, MAC address): key; sequencing | distribution<<32 scope; flags. Its slots need not be a
+    /// power of two.
     case macs
     /// Hash table of (address, role, interface): high; low; tag; value.
     case addressSlots
-    /// Which prefix lengths a scope's entries have: 2 families x (source, destination) x 3 words.
+    /// masks | flags<<32; 0; the group of any source and any destination.
     case scopes
-    /// One longest-prefix index each: slots' start; mask; lengths | default<<32; the populated lengths, an octet each.
+    /// Which prefix lengths a scope's entries have: 2 families x (source, destination) x 3 words. Scopes share these.
+    case masks
+    /// One longest-prefix index each: slots' start; slots, or for IPv4 buckets of eight of them; lengths | default<<32;
+    /// the populated lengths, an octet each.
     case prefixIndexes
-    /// Hash tables of the longest-prefix indexes: high; low; length | best<<32.
-    case prefixSlots
-    /// parent | length<<32 by prefix identifier; 0 stands for any.
+    /// Hash tables of the IPv4 longest-prefix indexes: address | length<<32 | best<<38. A search starts at a bucket of
+    /// eight slots, which is a cache line.
+    case prefixSlots4
+    /// Hash tables of the IPv6 longest-prefix indexes: high; low; length | best<<32.
+    case prefixSlots6
+    /// parent | length<<32 | flags<<40; scope | prefix of the other side<<32 of the group that stands here, scope 0 where
+    /// none does; the group. By prefix identifier; 0 stands for any.
     case sourcePrefixes
     case destinationPrefixes
+    /// parent | length<<32 by prefix identifier.
     case claimedPrefixes
     /// Hash set of (interface + 1)<<32 | claimed prefix.
     case claims
-    /// Hash table: scope | source<<32; destination | group<<32.
+    /// Hash table of the groups that stand nowhere else: scope | source<<32; destination; the group. Its slots need not be
+    /// a power of two.
     case groupSlots
-    /// requests | count<<32; responses | count<<32; fragments | count<<32; any-protocol entry.
+    /// Groups of several entries: requests | count<<32; responses | count<<32; fragments | count<<32; any-protocol entry.
     case groups
     /// first | last<<32; entry | rank<<32: disjoint and ascending within a group and direction.
     case intervals
     /// protocol | entry<<32: ascending within a group.
     case fragments
-    /// firstTarget | targets<<32; counter | flags<<32; high; low of the rewritten source.
+    /// firstTarget | targets<<32; counter | flags<<24 | family<<28 | the IPv4 address that the source is rewritten to, or
+    /// the place of the IPv6 one<<32.
     case entries
+    /// high; low: IPv6 addresses that sources are rewritten to.
+    case rewrites
     /// interface | kind<<32 | system<<40 | family<<48; source MAC; high; low (of the address, or the MAC in low).
     /// Of a choice between instances: group | kind<<32 | answer<<40; first of the members' targets | count<<32; first of
     /// the hops while it is down | count<<32; 0. Of two ways: group | kind<<32; first | count<<32 of the hops while it is
@@ -53,11 +74,13 @@ enum Section: Int, CaseIterable, Sendable {
     @inlinable
     var stride: Int {
         switch self {
-        case .sourcePrefixes, .destinationPrefixes, .claimedPrefixes, .claims, .fragments, .instanceSlots: 8
-        case .groupSlots, .intervals: 16
-        case .addresses, .macs, .prefixSlots: 24
-        case .interfaces, .addressSlots, .groups, .entries, .targets, .instanceGroups: 32
-        case .scopes: 96
+        case .prefixSlots4, .claimedPrefixes, .claims, .fragments, .instanceSlots: 8
+        case .intervals, .entries, .rewrites: 16
+        case .addresses, .macs, .prefixSlots6: 24
+        case .interfaces, .addressSlots, .scopes, .sourcePrefixes, .destinationPrefixes, .groupSlots, .groups, .targets,
+            .instanceGroups:
+            32
+        case .masks: 96
         case .prefixIndexes: 160
         }
     }
@@ -69,14 +92,16 @@ enum Layout {
     /// "TAPLINE" and a zero octet.
     @usableFromInline static let magic: UInt64 = 0x0045_4E49_4C50_4154
     /// Raised with every change of the layout: a snapshot of another version is refused.
-    @usableFromInline static let version: UInt32 = 2
+    @usableFromInline static let version: UInt32 = 3
     /// Octets of the header before the section table.
     @usableFromInline static let headerSize = 64
     /// Octets of the header and the section table.
     @usableFromInline static var preambleSize: Int { headerSize + 16 * Section.allCases.count }
     /// No entry, no address.
     @usableFromInline static let none: UInt32 = .max
-    /// The prefix length of an unused slot in a longest-prefix index.
+    /// The octets of a cache line.
+    static let line = 64
+    /// The prefix length of an unused slot in a longest-prefix index for IPv6; for IPv4 an unused slot is 0.
     @usableFromInline static let emptyLength: UInt32 = .max
     /// The key of an unused slot in the table of MAC addresses.
     @usableFromInline static let emptyMAC: UInt64 = .max
@@ -89,6 +114,19 @@ enum Layout {
     @usableFromInline static let lengthsOffset = 24
     /// The most distinct prefix lengths above zero.
     @usableFromInline static let maximumLengths = 128
+
+    /// Slots of a bucket in the longest-prefix indexes for IPv4.
+    @usableFromInline static let bucket = 8
+    /// The bits of a slot there that are its key.
+    @usableFromInline static let keyMask4: UInt64 = 1 << 38 - 1
+
+    // Bits of a group's first word.
+    @usableFromInline static let groupIsOne: UInt64 = 1 << 48
+    @usableFromInline static let groupIsResponse: UInt64 = 1 << 49
+    @usableFromInline static let groupIsMany: UInt64 = 1 << 50
+
+    /// Bit of the first word of a scope, and of a prefix: groups of it stand in the hash table of groups.
+    @usableFromInline static let hasSlots: UInt64 = 1 << 40
 
     // Bits of a MAC slot's flags.
     @usableFromInline static let flagOwn: UInt64 = 1
@@ -118,6 +156,7 @@ enum Layout {
     /// Slot records of one table.
     @usableFromInline static let slotRecords = 16_384
 
+    /// What the shares of instances are dealt out by: it never changes, so that flows keep their instances.
     @inlinable @inline(__always)
     static func mix(_ value: UInt64) -> UInt64 {
         var mixed = value
@@ -134,9 +173,27 @@ enum Layout {
         mix(mix(low &+ tag &* 0x9E37_79B9_7F4A_7C15) ^ high &* 0xC2B2_AE3D_27D4_EB4F)
     }
 
+    /// The hash of a key in the snapshot's own hash tables: the two halves of one long product.
+    @inlinable @inline(__always)
+    static func spread(_ key: UInt64) -> UInt64 {
+        let product = key.multipliedFullWidth(by: 0xD6E8_FEB8_6659_FD93)
+        return product.high ^ product.low
+    }
+
+    @inlinable @inline(__always)
+    static func spread(high: UInt64, low: UInt64, tag: UInt64) -> UInt64 {
+        spread(spread(low &+ tag &* 0x9E37_79B9_7F4A_7C15) ^ (high &+ 0xC2B2_AE3D_27D4_EB4F))
+    }
+
     @inlinable @inline(__always)
     static func groupHash(scope: UInt32, source: UInt32, destination: UInt32) -> UInt64 {
-        mix((UInt64(source) << 32 | UInt64(destination)) &+ UInt64(scope) &* 0x9E37_79B9_7F4A_7C15)
+        spread((UInt64(source) << 32 | UInt64(destination)) &+ UInt64(scope) &* 0x9E37_79B9_7F4A_7C15)
+    }
+
+    /// Which of `count` (below 2^32) places a hash belongs to.
+    @inlinable @inline(__always)
+    static func place(_ hash: UInt64, of count: UInt64) -> Int {
+        Int(truncatingIfNeeded: ((hash >> 32) &* count) >> 32)
     }
 
     @inlinable @inline(__always)
@@ -165,4 +222,7 @@ enum AddressRole: UInt8 {
 @usableFromInline
 enum PrefixIndexKind: Int, CaseIterable {
     case source4, source6, destination4, destination6, claimed4, claimed6
+
+    /// True where it is of IPv4 addresses.
+    var isFour: Bool { self == .source4 || self == .destination4 || self == .claimed4 }
 }

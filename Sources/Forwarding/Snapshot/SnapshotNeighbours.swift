@@ -120,7 +120,7 @@ extension Snapshot {
     @inlinable
     func addressValue(_ role: AddressRole, _ address: IPAddress, interface: Int) -> UInt64? {
         let tag = Layout.addressTag(role, family: address.family.rawValue, interface: interface)
-        var index = Layout.hash(high: address.high, low: address.low, tag: tag) & addressMask
+        var index = Layout.spread(high: address.high, low: address.low, tag: tag) & addressMask
         while true {
             let slot = addressSlots &+ Int(truncatingIfNeeded: index) &* 32
             let found = word(slot &+ 16)
@@ -134,7 +134,7 @@ extension Snapshot {
     @usableFromInline
     func claim(of address: IPAddress, on interface: Int) -> Claim {
         var meter = NoMeter()
-        var prefix = longestPrefix(address.family == .ipv4 ? .claimed4 : .claimed6, address, meter: &meter)
+        var prefix = longestPrefix(.claimed4, .claimed6, address, meter: &meter)
         while prefix != 0 {
             let record = word(claimedPrefixes &+ Int(prefix) &* 8)
             if isClaim(prefix, on: interface) {
@@ -149,7 +149,7 @@ extension Snapshot {
     @usableFromInline
     func isClaim(_ prefix: UInt32, on interface: Int) -> Bool {
         let key = UInt64(truncatingIfNeeded: interface &+ 1) << 32 | UInt64(prefix)
-        var index = Layout.mix(key) & claimMask
+        var index = Layout.spread(key) & claimMask
         while true {
             let found = word(claims &+ Int(truncatingIfNeeded: index) &* 8)
             if found == 0 { return false }

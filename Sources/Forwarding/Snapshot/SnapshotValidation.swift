@@ -56,6 +56,7 @@ struct SnapshotValidation {
         try validation.checkTargets()
         try validation.checkEntries()
         try validation.checkHashTables()
+        try validation.checkScopes()
         try validation.checkPrefixes()
         try validation.checkGroups()
         return validation.layout
@@ -81,11 +82,11 @@ struct SnapshotValidation {
         }
     }
 
-    /// A hash table has a power of two of slots, and one that is empty, where every search ends.
+    /// A hash table has a slot that is empty, where every search ends; where it is a masked one, a power of two of slots.
     private func requireHashTable(
-        _ section: Section, start: Int = 0, count: Int, isEmpty: (Int) -> Bool
+        _ section: Section, isMasked: Bool = false, start: Int = 0, count: Int, isEmpty: (Int) -> Bool
     ) throws(SnapshotError) {
-        guard count > 0, count & (count - 1) == 0, (start..<start + count).contains(where: isEmpty) else {
+        guard count > 0, !isMasked || count & (count - 1) == 0, (start..<start + count).contains(where: isEmpty) else {
             throw .section(section.rawValue)
         }
     }
@@ -144,12 +145,14 @@ struct SnapshotValidation {
     }
 
     private func checkEntries() throws(SnapshotError) {
+        let rewrites = layout.count(.rewrites)
         try all(.entries) { index in
             let targets = halves(.entries, index, 0)
-            let (counter, flags) = halves(.entries, index, 1)
-            let family = flags >> 8 & 0xFF
-            return targets.high > 0 && range(targets, fits: .targets) && counter < layout.counterCount
-                && flags & 0xFF < 4 && [0, 4, 6].contains(family) && flags >> 16 == 0
+            let (tail, rewrite) = halves(.entries, index, 1)
+            let family = tail >> 28
+            return targets.high > 0 && range(targets, fits: .targets) && tail & 0xFF_FFFF < layout.counterCount
+                && tail >> 24 & 0xF < 4
+                && (family == 0 && rewrite == 0 || family == 4 || family == 6 && rewrite < rewrites)
         }
     }
 
@@ -162,22 +165,39 @@ struct SnapshotValidation {
             return word(.macs, index, 0) == Layout.emptyMAC
                 || found.low < scopes && found.high < scopes && DestinationSystemType(rawValue: system) != nil
         }
-        try requireHashTable(.addressSlots, count: layout.count(.addressSlots)) { word(.addressSlots, $0, 2) == 0 }
-        try requireHashTable(.claims, count: layout.count(.claims)) { word(.claims, $0, 0) == 0 }
-        try requireHashTable(.groupSlots, count: layout.count(.groupSlots)) { word(.groupSlots, $0, 0) == 0 }
-        try all(.groupSlots) { index in
-            word(.groupSlots, index, 0) == 0 || halves(.groupSlots, index, 1).high < layout.count(.groups)
+        try requireHashTable(.addressSlots, isMasked: true, count: layout.count(.addressSlots)) {
+            word(.addressSlots, $0, 2) == 0
         }
+        try requireHashTable(.claims, isMasked: true, count: layout.count(.claims)) { word(.claims, $0, 0) == 0 }
+        try requireHashTable(.groupSlots, count: layout.count(.groupSlots)) { word(.groupSlots, $0, 0) == 0 }
+        try all(.groupSlots) { isGroup(.groupSlots, $0) }
+    }
+
+    /// True where the group in the third and fourth word of a record leads to an entry or to a group of several.
+    private func isGroup(_ section: Section, _ index: Int) -> Bool {
+        let head = word(section, index, 2)
+        let place = halves(section, index, 3).low
+        if head & Layout.groupIsOne != 0 { return place < layout.count(.entries) }
+        return head & Layout.groupIsMany == 0 || place < layout.count(.groups)
+    }
+
+    private func checkScopes() throws(SnapshotError) {
+        let masks = layout.count(.masks)
+        try all(.scopes) { halves(.scopes, $0, 0).low < masks && isGroup(.scopes, $0) }
     }
 
     private func checkPrefixes() throws(SnapshotError) {
         for section in [Section.sourcePrefixes, .destinationPrefixes, .claimedPrefixes] {
+            let hasGroups = section != .claimedPrefixes
             guard layout.count(section) > 0 else { throw .section(section.rawValue) }
             try all(section) { index in
-                let (parent, length) = halves(section, index, 0)
+                let (parent, high) = halves(section, index, 0)
+                let length = high & 0xFF
+                guard hasGroups ? isGroup(section, index) : high == length else { return false }
                 // The first record stands for any. A chain to it ends, because lengths fall along it.
                 if index == 0 { return parent == 0 && length == Int(Layout.anyBit) }
-                return length <= 128 && parent < index && (parent == 0 || halves(section, parent, 0).high < length)
+                return length <= 128 && parent < index
+                    && (parent == 0 || halves(section, parent, 0).high & 0xFF < length)
             }
         }
         guard layout.count(.prefixIndexes) == PrefixIndexKind.allCases.count else {
@@ -193,30 +213,43 @@ struct SnapshotValidation {
             case .destination4, .destination6: .destinationPrefixes
             case .claimed4, .claimed6: .claimedPrefixes
             }
-        let four = kind == .source4 || kind == .destination4 || kind == .claimed4
-        let mask = word(.prefixIndexes, kind.rawValue, 1)
+        let section = kind.isFour ? Section.prefixSlots4 : .prefixSlots6
         let start = word(.prefixIndexes, kind.rawValue, 0)
+        let places = word(.prefixIndexes, kind.rawValue, 1)
         let (lengths, fallback) = halves(.prefixIndexes, kind.rawValue, 2)
-        let slots = UInt64(layout.count(.prefixSlots))
-        guard start <= slots, mask < slots - start, lengths <= Layout.maximumLengths, fallback < layout.count(prefixes)
+        let slots = UInt64(layout.count(section))
+        let bucket = UInt64(kind.isFour ? Layout.bucket : 1)
+        guard start <= slots, places <= (slots - start) / bucket, lengths <= Layout.maximumLengths,
+            fallback < layout.count(prefixes)
         else { throw .record(section: Section.prefixIndexes.rawValue, index: kind.rawValue) }
+        // Without lengths no slot is looked at.
+        guard lengths > 0 else { return }
         var previous = 0
         for index in 0..<lengths {
             let offset =
                 layout.offset(.prefixIndexes) + kind.rawValue * Section.prefixIndexes.stride + Layout.lengthsOffset
             let length = Int(bytes[offset + index])
-            guard length > previous, length <= (four ? 32 : 128) else {
+            guard length > previous, length <= (kind.isFour ? 32 : 128) else {
                 throw .record(section: Section.prefixIndexes.rawValue, index: kind.rawValue)
             }
             previous = length
         }
-        try requireHashTable(.prefixSlots, start: Int(start), count: Int(mask) + 1) {
-            halves(.prefixSlots, $0, 2).low == Int(Layout.emptyLength)
+        let range = Int(start)..<Int(start + places * bucket)
+        let count = layout.count(prefixes)
+        if kind.isFour {
+            try requireHashTable(section, start: range.lowerBound, count: range.count) { word(section, $0, 0) == 0 }
+            for index in range where word(section, index, 0) >> 38 >= UInt64(count) {
+                throw .record(section: section.rawValue, index: index)
+            }
+            return
         }
-        for index in Int(start)...Int(start + mask) {
-            let (length, best) = halves(.prefixSlots, index, 2)
-            guard length == Int(Layout.emptyLength) || best < layout.count(prefixes) else {
-                throw .record(section: Section.prefixSlots.rawValue, index: index)
+        try requireHashTable(section, start: range.lowerBound, count: range.count) {
+            halves(section, $0, 2).low == Int(Layout.emptyLength)
+        }
+        for index in range {
+            let (length, best) = halves(section, index, 2)
+            guard length == Int(Layout.emptyLength) || best < count else {
+                throw .record(section: section.rawValue, index: index)
             }
         }
     }

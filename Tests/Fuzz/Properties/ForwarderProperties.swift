@@ -20,63 +20,11 @@ enum ForwarderProperties {
     nonisolated(unsafe) private static let rig = ForwarderRig()
 }
 
-/// A worker over memory, with the table of a topology that has one of everything.
+/// A worker over memory, and what its output is judged by.
 private final class ForwarderRig {
-    private static let topology = """
-        name: fuzz
-        interfaces:
-          outside: { address: [192.0.2.1/24, "2001:db8:2::1/64"] }
-          inner:   { address: [198.18.2.1/24, "2001:db8:12::1/64"] }
-          behind:  { address: [198.18.3.1/24, "2001:db8:13::1/64"], mtu: 1300 }
-          servers: { address: [198.18.4.1/24, "2001:db8:14::1/64"], mtu: 1280 }
-        customers:
-          alice: { interface: outside, address: [192.0.2.10, "2001:db8:2::10"] }
-        applications:
-          ids: { passive: true, attach: inner }
-          fw:  { attach: { in: inner, out: behind } }
-          web: { attach: servers }
-          dns: { send: network, attach: { in: { interface: servers, address: [198.18.4.53, "2001:db8:14::53"] } } }
-        routers:
-          exit: { interface: servers }
-        services:
-          shop: { address: [203.0.113.80, "2001:db8:cb::80"], ports: tcp/80, distribute: [ids, fw], sequence: [fw, web] }
-          names: { address: [203.0.113.53, "2001:db8:cb::53"], ports: [udp/53, udplite/53, dccp/53], sequence: dns }
-          all: { address: [0.0.0.0/0, "::/0"], sequence: exit }
-        entries:
-          distribution:
-            - { name: far, received-interface: outside, destination: 198.18.4.64/26, to: { interface: servers, neighbour: true } }
-        """
-
-    private let table: ForwardingTable
-    private var worker: Worker<MemoryFrameIO>
-    private let snapshot: Snapshot
-    private let neighbours: NeighbourTable
-    private let neighbourMemory = ExactOctets(count: NeighbourTable.memorySize)
-    private let counters: ExactOctets
-    private let memory: ExactOctets
-    private var reader = CounterReader()
-
-    init() {
-        do {
-            table = try Planner.plan(TopologyFile.parse(Self.topology, path: "fuzz.yaml")).table
-            memory = ExactOctets(try TableCompiler.compile(table, generation: 1))
-            snapshot = try Snapshot(validating: UnsafeRawBufferPointer(memory.bytes))
-            let layout = CounterLayout(
-                workers: 1, interfaces: table.interfaces.count, entries: snapshot.counterCount)
-            counters = ExactOctets(count: layout.size)
-            counters.bytes.initializeMemory(as: UInt8.self, repeating: 0)
-            guard let base = counters.bytes.baseAddress, let known = neighbourMemory.bytes.baseAddress else {
-                preconditionFailure("no memory")
-            }
-            layout.initialize(base)
-            neighbours = NeighbourTable(memory: known)
-            let published = try PublishedTable(snapshot: snapshot, counters: base, layout: layout)
-            worker = Worker(io: MemoryFrameIO(), table: published, neighbours: neighbours, worker: 0)
-            reader.add(memory: base, layout: layout)
-        } catch {
-            preconditionFailure("the fuzzed topology: \(error)")
-        }
-    }
+    private let fuzzed = FuzzedWorker(EngineTuning())
+    private var table: ForwardingTable { fuzzed.table }
+    private var snapshot: Snapshot { fuzzed.snapshot }
 
     struct Input {
         var frame: MemoryFrameIO.Frame
@@ -115,35 +63,32 @@ private final class ForwarderRig {
 
     /// Runs the frames through the worker as if it had just started; what it sent.
     func run(_ frames: [Input], stale: UInt8) throws(BrokenProperty) -> [MemoryFrameIO.Frame] {
-        worker.io.time += 100_000_000_000
-        settle()
-        neighbourMemory.bytes.initializeMemory(as: UInt8.self, repeating: 0)
-        neighbours.initialize()
+        fuzzed.restart()
         let dropsBefore = drops
         var all: [MemoryFrameIO.Frame] = []
         var packets = 0
         for input in frames {
-            worker.io.time += input.pause
+            fuzzed.worker.io.time += input.pause
             // The slot that the frame comes to lie in is full of something else; what is too short is dropped.
-            worker.io.input = [
+            fuzzed.worker.io.input = [
                 .init(
                     interface: 0,
                     bytes: [UInt8](repeating: stale, count: min(frameSlotSize - 1, input.frame.bytes.count + 600)))
             ]
-            worker.turn(wait: false)
+            fuzzed.worker.turn(wait: false)
             // Time has passed: those that are waited for may be asked again.
-            let asked = worker.io.takeOutput()
+            let asked = fuzzed.worker.io.takeOutput()
             for frame in asked { try check(frame, about: nil) }
             all += asked
-            worker.io.input = [input.frame]
-            worker.turn(wait: false)
+            fuzzed.worker.io.input = [input.frame]
+            fuzzed.worker.turn(wait: false)
             if isPacket(input.frame) { packets += 1 }
-            let output = worker.io.takeOutput()
+            let output = fuzzed.worker.io.takeOutput()
             try require(output.count <= 256, "one frame becomes \(output.count)")
             for frame in output { try check(frame, about: input.frame) }
             all += output
         }
-        let last = settle()
+        let last = fuzzed.settle()
         for frame in last { try check(frame, about: nil) }
         all += last
         let dropped = drops - dropsBefore - UInt64(frames.count)
@@ -153,17 +98,7 @@ private final class ForwarderRig {
         return all
     }
 
-    /// Lets time pass until nothing waits any more.
-    @discardableResult
-    private func settle() -> [MemoryFrameIO.Frame] {
-        for _ in 0..<5 {
-            worker.io.time += 1_100_000_000
-            worker.turn(wait: false)
-        }
-        return worker.io.takeOutput()
-    }
-
-    private var drops: UInt64 { reader.drops().reduce(0) { $0 + $1.frames } }
+    private var drops: UInt64 { fuzzed.reader.drops().reduce(0) { $0 + $1.frames } }
 
     private func read(_ frame: MemoryFrameIO.Frame) -> (ParseVerdict, PacketFields) {
         let (verdict, fields) = ExactOctets(frame.bytes.dropFirst(VirtioNetHeader.length)).parse()

@@ -8,6 +8,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case decision
     /// Frames through a whole worker: `Engine`.
     case forwarder
+    /// Frames of a few flows through a worker that joins them and one that does not.
+    case joining
     /// Topology files: `Topology`.
     case file
 
@@ -19,6 +21,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .wire: try WireProperties.check(input)
         case .decision: try DecisionProperties.check(input)
         case .forwarder: try ForwarderProperties.check(input)
+        case .joining: try JoiningProperties.check(input)
         case .file: try FileProperties.check(input)
         }
     }

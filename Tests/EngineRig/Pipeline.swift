@@ -3,17 +3,19 @@ import Forwarding
 import Wire
 
 /// A worker over memory: frames in, frames out, per interface.
-final class Pipeline {
-    var worker: Worker<MemoryFrameIO>
+package final class Pipeline {
+    package var worker: Worker<MemoryFrameIO>
     private let memory: UnsafeMutableRawPointer
-    let counters: UnsafeMutableRawPointer
-    let layout: CounterLayout
-    let neighbours: NeighbourTable
-    let published: PublishedTable
+    package let counters: UnsafeMutableRawPointer
+    package let layout: CounterLayout
+    package let neighbours: NeighbourTable
+    package let published: PublishedTable
     private let neighbourMemory: UnsafeMutableRawPointer
     private var reader = CounterReader()
 
-    init(_ table: ForwardingTable = FourInterfaces.table) throws {
+    package init(
+        _ table: ForwardingTable = FourInterfaces.table, tuning: EngineTuning = EngineTuning()
+    ) throws {
         let bytes = try TableCompiler.compile(table, generation: 7)
         memory = .allocate(byteCount: bytes.count, alignment: 64)
         UnsafeMutableRawBufferPointer(start: memory, count: bytes.count).copyBytes(from: bytes)
@@ -27,7 +29,8 @@ final class Pipeline {
         neighbours = NeighbourTable(memory: neighbourMemory)
         neighbours.initialize()
         published = try PublishedTable(snapshot: snapshot, counters: counters, layout: layout)
-        worker = Worker(io: MemoryFrameIO(), table: published, neighbours: neighbours, worker: 0)
+        worker = Worker(
+            io: MemoryFrameIO(), table: published, neighbours: neighbours, worker: 0, tuning: tuning)
         reader.add(memory: counters, layout: layout)
     }
 
@@ -39,7 +42,7 @@ final class Pipeline {
 
     /// One frame in; all that comes out.
     @discardableResult
-    func send(
+    package func send(
         _ frame: [UInt8], on interface: Int, offload: [UInt8] = [UInt8](repeating: 0, count: 10)
     ) -> [MemoryFrameIO.Frame] {
         worker.io.input.append(.init(interface: interface, bytes: offload + frame))
@@ -48,40 +51,42 @@ final class Pipeline {
 
     /// Turns until there is no input left.
     @discardableResult
-    func turn(after seconds: Double = 0) -> [MemoryFrameIO.Frame] {
+    package func turn(after seconds: Double = 0) -> [MemoryFrameIO.Frame] {
         worker.io.time += UInt64(seconds * 1e9)
         repeat { worker.turn(wait: false) } while !worker.io.input.isEmpty
         return worker.io.takeOutput()
     }
 
-    func drops(_ reason: DropReason) -> UInt64 { reader.drops(reason) }
+    package func drops(_ reason: DropReason) -> UInt64 { reader.drops(reason) }
 
     /// All drops, as `reason:count` in the order of the reasons.
-    var allDrops: String { reader.drops().map { "\($0.reason.name):\($0.frames)" }.joined(separator: " ") }
+    package var allDrops: String { reader.drops().map { "\($0.reason.name):\($0.frames)" }.joined(separator: " ") }
 
-    func entry(_ counter: Int) -> TrafficCount { reader.entry(counter) }
+    package func entry(_ counter: Int) -> TrafficCount { reader.entry(counter) }
 
-    func interface(_ index: Int) -> InterfaceCount { reader.interface(index) }
+    package func interface(_ index: Int) -> InterfaceCount { reader.interface(index) }
 
-    var heartbeats: UInt64 { reader.heartbeats() }
+    package var joined: UInt64 { reader.joined() }
+
+    package var heartbeats: UInt64 { reader.heartbeats() }
 }
 
 /// DESIGN's picture: customers, inspection, inspected, servers.
-enum FourInterfaces {
-    static let engine = (0..<4).map { TestFrame.mac(0xE0 + UInt64($0)) }
-    static let alice = TestFrame.mac(0xA1)
-    static let ids = TestFrame.mac(0x1D)
-    static let firewallIn = TestFrame.mac(0xF1)
-    static let firewallOut = TestFrame.mac(0xF2)
-    static let web = TestFrame.mac(0x3B)
-    static let dns = TestFrame.mac(0x53)
+package enum FourInterfaces {
+    package static let engine = (0..<4).map { TestFrame.mac(0xE0 + UInt64($0)) }
+    package static let alice = TestFrame.mac(0xA1)
+    package static let ids = TestFrame.mac(0x1D)
+    package static let firewallIn = TestFrame.mac(0xF1)
+    package static let firewallOut = TestFrame.mac(0xF2)
+    package static let web = TestFrame.mac(0x3B)
+    package static let dns = TestFrame.mac(0x53)
 
-    static let offloadTCPPartial4: [UInt8] = [1, 0, 0, 0, 0, 0, 34, 0, 16, 0]
-    static let offloadTCPPartial6: [UInt8] = [1, 0, 0, 0, 0, 0, 54, 0, 16, 0]
-    static let offloadUDPPartial4: [UInt8] = [1, 0, 0, 0, 0, 0, 34, 0, 6, 0]
-    static let offloadUDPPartial6: [UInt8] = [1, 0, 0, 0, 0, 0, 54, 0, 6, 0]
+    package static let offloadTCPPartial4: [UInt8] = [1, 0, 0, 0, 0, 0, 34, 0, 16, 0]
+    package static let offloadTCPPartial6: [UInt8] = [1, 0, 0, 0, 0, 0, 54, 0, 16, 0]
+    package static let offloadUDPPartial4: [UInt8] = [1, 0, 0, 0, 0, 0, 34, 0, 6, 0]
+    package static let offloadUDPPartial6: [UInt8] = [1, 0, 0, 0, 0, 0, 54, 0, 6, 0]
 
-    static var table: ForwardingTable {
+    package static var table: ForwardingTable {
         let address = TestFrame.address
         let addresses = [
             ["192.0.2.1/24", "2001:db8:2::1/64"], ["198.18.2.1/24"], ["198.18.3.1/24"],

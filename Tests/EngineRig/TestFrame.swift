@@ -2,14 +2,14 @@ import Engine
 import Wire
 
 /// Builds frames octet by octet, and judges them.
-enum TestFrame {
-    static func mac(_ low: UInt64) -> MACAddress { MACAddress(bits: 0x02_0000_0000_00 | low) }
+package enum TestFrame {
+    package static func mac(_ low: UInt64) -> MACAddress { MACAddress(bits: 0x02_0000_0000_00 | low) }
 
-    static func address(_ text: String) -> IPAddress { IPAddress(text)! }
+    package static func address(_ text: String) -> IPAddress { IPAddress(text)! }
 
-    static func big16(_ value: Int) -> [UInt8] { [UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)] }
+    package static func big16(_ value: Int) -> [UInt8] { [UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)] }
 
-    static func octets(_ address: IPAddress) -> [UInt8] {
+    package static func octets(_ address: IPAddress) -> [UInt8] {
         let count = address.family == .ipv4 ? 4 : 16
         var bytes: [UInt8] = []
         for index in 0..<count {
@@ -20,7 +20,7 @@ enum TestFrame {
     }
 
     /// The plain one's complement sum, two octets at a time.
-    static func sum(_ bytes: [UInt8]) -> Int {
+    package static func sum(_ bytes: [UInt8]) -> Int {
         var total = 0
         for index in stride(from: 0, to: bytes.count, by: 2) {
             total += Int(bytes[index]) << 8 | (index + 1 < bytes.count ? Int(bytes[index + 1]) : 0)
@@ -29,14 +29,14 @@ enum TestFrame {
         return total
     }
 
-    static func pseudo(_ source: IPAddress, _ destination: IPAddress, _ number: UInt8, _ length: Int) -> [UInt8] {
+    package static func pseudo(_ source: IPAddress, _ destination: IPAddress, _ number: UInt8, _ length: Int) -> [UInt8] {
         octets(source) + octets(destination) + big16(length >> 16) + big16(length) + [0, number]
     }
 
     /// An IP packet with its header checksum.
-    static func packet(
+    package static func packet(
         _ source: String, _ destination: String, _ number: UInt8, _ payload: [UInt8], fragmentWord: Int = 0x4000,
-        hopLimit: UInt8 = 64
+        hopLimit: UInt8 = 64, identification: Int = 0x1234
     ) -> [UInt8] {
         let from = address(source)
         let to = address(destination)
@@ -44,7 +44,7 @@ enum TestFrame {
             return [0x60, 0, 0, 0] + big16(payload.count) + [number, hopLimit] + octets(from) + octets(to) + payload
         }
         var header: [UInt8] =
-            [0x45, 0] + big16(20 + payload.count) + [0x12, 0x34] + big16(fragmentWord) + [hopLimit, number, 0, 0]
+            [0x45, 0] + big16(20 + payload.count) + big16(identification) + big16(fragmentWord) + [hopLimit, number, 0, 0]
         header += octets(from) + octets(to)
         let checksum = ~sum(header) & 0xFFFF
         header.replaceSubrange(10..<12, with: big16(checksum))
@@ -52,7 +52,7 @@ enum TestFrame {
     }
 
     /// A transport segment with its checksum filled in, in full or in part.
-    static func transport(
+    package static func transport(
         _ source: String, _ destination: String, _ number: UInt8, _ segment: [UInt8], at field: Int, partial: Bool
     ) -> [UInt8] {
         var segment = segment
@@ -63,27 +63,31 @@ enum TestFrame {
         return segment
     }
 
-    static func udp(
+    package static func udp(
         _ source: String, _ sourcePort: Int, _ destination: String, _ destinationPort: Int,
-        payload: [UInt8] = Array("hello".utf8), partial: Bool = false, fragmentWord: Int = 0x4000
+        payload: [UInt8] = Array("hello".utf8), partial: Bool = false, fragmentWord: Int = 0x4000,
+        identification: Int = 0x1234
     ) -> [UInt8] {
         let segment = big16(sourcePort) + big16(destinationPort) + big16(8 + payload.count) + [0, 0] + payload
         return packet(
             source, destination, 17, transport(source, destination, 17, segment, at: 6, partial: partial),
-            fragmentWord: fragmentWord)
+            fragmentWord: fragmentWord, identification: identification)
     }
 
-    static func tcp(
+    package static func tcp(
         _ source: String, _ sourcePort: Int, _ destination: String, _ destinationPort: Int,
-        payload: [UInt8] = Array("GET /".utf8), partial: Bool = false
+        payload: [UInt8] = Array("GET /".utf8), partial: Bool = false, flags: UInt8 = 0x18, sequence: Int = 1,
+        identification: Int = 0x1234
     ) -> [UInt8] {
+        let numbers = big16(sequence >> 16) + big16(sequence) + [0, 0, 0, 2]
         let segment =
-            big16(sourcePort) + big16(destinationPort) + [0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x18, 0xFF, 0xFF, 0, 0, 0, 0]
-            + payload
-        return packet(source, destination, 6, transport(source, destination, 6, segment, at: 16, partial: partial))
+            big16(sourcePort) + big16(destinationPort) + numbers + [0x50, flags, 0xFF, 0xFF, 0, 0, 0, 0] + payload
+        return packet(
+            source, destination, 6, transport(source, destination, 6, segment, at: 16, partial: partial),
+            identification: identification)
     }
 
-    static func icmp(
+    package static func icmp(
         _ source: String, _ destination: String, type: UInt8, code: UInt8 = 0, word: [UInt8] = [0, 1, 0, 1],
         data: [UInt8] = Array("ping".utf8), hopLimit: UInt8 = 64
     ) -> [UInt8] {
@@ -98,11 +102,11 @@ enum TestFrame {
     }
 
     /// The Ethernet header before a packet.
-    static func frame(_ packet: [UInt8], from source: MACAddress, to destination: MACAddress) -> [UInt8] {
+    package static func frame(_ packet: [UInt8], from source: MACAddress, to destination: MACAddress) -> [UInt8] {
         destination.octets + source.octets + (packet[0] >> 4 == 6 ? [0x86, 0xDD] : [0x08, 0x00]) + packet
     }
 
-    static func arp(
+    package static func arp(
         _ operation: Int, from source: MACAddress, _ sender: String, to destination: MACAddress, _ target: String,
         senderMAC: MACAddress? = nil
     ) -> [UInt8] {
@@ -112,7 +116,7 @@ enum TestFrame {
     }
 
     /// The fields of a frame behind its `virtio_net_hdr`.
-    static func read(_ bytes: [UInt8]) -> PacketFields? {
+    package static func read(_ bytes: [UInt8]) -> PacketFields? {
         var fields = PacketFields()
         let verdict = Array(bytes.dropFirst(10)).withUnsafeBytes { fields.parse($0.bytes) }
         return verdict == .packet ? fields : nil
@@ -120,7 +124,7 @@ enum TestFrame {
 
     /// True where the IPv4 header's checksum and the transport's, full or partial as the `virtio_net_hdr` says, are
     /// right; for ICMP errors those of the quoted packet too, where it is quoted whole.
-    static func checksumsAreRight(_ bytes: [UInt8]) -> Bool {
+    package static func checksumsAreRight(_ bytes: [UInt8]) -> Bool {
         guard let fields = read(bytes) else { return false }
         let frame = Array(bytes.dropFirst(10))
         return packetIsRight(Array(frame[14..<fields.end]), partial: bytes[0] & 1 == 1)

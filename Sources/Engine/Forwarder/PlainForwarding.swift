@@ -1,0 +1,181 @@
+import Forwarding
+import Wire
+
+// The short way of what nearly all frames are: plain packets of which every copy can simply go. Whatever else a frame is
+// or meets goes the long way, `forward(_:from:into:)`, which says what becomes of it.
+
+extension Forwarder {
+    /// Takes a batch: finds the runs in it.
+    mutating func begin(_ batch: borrowing FrameBatch) {
+        joiner.removeAll()
+        for index in 0..<batch.count {
+            let frame = batch.frames + index
+            joiner.add(frame.pointee.start, frame.pointee.length)
+        }
+        stations.isValid = false
+    }
+
+    /// Counts what the runs of a batch brought.
+    mutating func end(from interface: Int) {
+        guard received.packets > 0 else { return }
+        counters.countReceived(interface, packets: received.packets, bytes: received.octets)
+        if received.joined > 0 { counters.countJoined(received.joined) }
+        received = ReceivedSum()
+    }
+
+    /// Forwards a run of the batch as one.
+    ///
+    /// - Returns: False where nothing was done: its frames are to be forwarded one by one.
+    @inline(__always)
+    mutating func forwardRun(_ index: Int, from interface: Int, into writes: inout WriteList) -> Bool {
+        decided[index] = -1
+        let run = joiner.runs + index
+        let (start, length, kind) = (run.pointee.start, run.pointee.length, run.pointee.kind)
+        guard kind != .other, !isHeartbeat(start, length), areStationsPlain(start, on: interface),
+            plain.read(start, length, kind)
+        else { return false }
+        let entry: Int
+        let twin = run.pointee.twin
+        if twin >= 0, decided[Int(twin)] >= 0 {
+            entry = Int(decided[Int(twin)])
+        } else {
+            guard isForeign(plain.flow.destination),
+                case .forward(let found) = table.decide(plain.flow, from: stations.sender, receivedInterface: interface)
+            else { return false }
+            entry = found
+        }
+        guard let plan = plan(entry), plain.packetLength <= plan.pointee.mtu,
+            plan.pointee.family ?? kind.family == kind.family
+        else { return false }
+        let copies = plans.copies(of: plan)
+        let count = Int(run.pointee.count)
+        let octets = run.pointee.octets
+        if count == 1 {
+            sendFrame(start, length, plan, copies, octets, into: &writes)
+        } else {
+            guard sendSuperframe(run, plan, copies, octets, into: &writes) else { return false }
+            received.joined &+= count &- 1
+        }
+        decided[index] = Int32(truncatingIfNeeded: entry)
+        counters.countEntry(plan.pointee.counter, packets: count, bytes: octets)
+        received.packets &+= count
+        received.octets &+= octets
+        return true
+    }
+
+    /// True where the frame is from one other station to the engine; then `stations` says who sent it.
+    @inline(__always)
+    private mutating func areStationsPlain(_ start: UnsafeRawPointer, on interface: Int) -> Bool {
+        let first = start.loadUnaligned(fromByteOffset: Self.frameOffset, as: UInt64.self)
+        let rest = start.loadUnaligned(fromByteOffset: Self.frameOffset &+ 8, as: UInt32.self)
+        if stations.isValid, stations.first == first, stations.rest == rest { return true }
+        return lookUpStations(first, rest, on: interface)
+    }
+
+    @inline(never)
+    private mutating func lookUpStations(_ first: UInt64, _ rest: UInt32, on interface: Int) -> Bool {
+        let destination = MACAddress(bits: first.bigEndian >> 16)
+        let source = MACAddress(bits: first.bigEndian << 32 | UInt64(rest.bigEndian))
+        guard !destination.isMulticast, table.isOwnMAC(destination, on: interface),
+            !table.isOwnMAC(source, on: interface)
+        else { return false }
+        stations = Stations(
+            isValid: true, first: first, rest: rest, sender: table.sender(of: source, on: interface))
+        return true
+    }
+
+    /// True where an address is not one of the engine's own, which answer.
+    @inline(__always)
+    private mutating func isForeign(_ address: IPAddress) -> Bool {
+        if foreign == address { return true }
+        if table.isOwnAddress(address) { return false }
+        foreign = address
+        return true
+    }
+
+    /// One frame: with one copy it is edited where it is, else each copy gets headers of its own.
+    @inline(__always)
+    private mutating func sendFrame(
+        _ start: UnsafeMutableRawPointer, _ length: Int, _ plan: UnsafeMutablePointer<CopyPlan>,
+        _ copies: UnsafeMutablePointer<PlainCopy>, _ octets: Int, into writes: inout WriteList
+    ) {
+        if plan.pointee.count == 1 {
+            edit(start, plan, copies, plain.checksum)
+            writes.add(
+                interface: copies.pointee.interface, header: start, headerLength: length,
+                body: UnsafeRawPointer(start), bodyLength: 0, packets: 1, octets: octets)
+            return
+        }
+        for index in 0..<plan.pointee.count {
+            let copy = copies + index
+            let rewrites = plan.pointee.rewritesSource || copy.pointee.rewrites
+            let leading = Self.frameOffset &+ (rewrites ? plain.kind.headerLength : EthernetView.length)
+            let header = writes.nextHeader
+            header.copyMemory(from: start, byteCount: leading)
+            edit(header, plan, copy, plain.checksum)
+            writes.add(
+                interface: copy.pointee.interface, header: header, headerLength: leading,
+                body: UnsafeRawPointer(start + leading), bodyLength: length &- leading, packets: 1, octets: octets)
+        }
+    }
+
+    /// One frame for all of a run: the payload is put together once, and each copy but the last has headers of its own.
+    ///
+    /// - Returns: False where there is no room for it.
+    private mutating func sendSuperframe(
+        _ run: UnsafeMutablePointer<FlowJoiner.Run>, _ plan: UnsafeMutablePointer<CopyPlan>,
+        _ copies: UnsafeMutablePointer<PlainCopy>, _ octets: Int, into writes: inout WriteList
+    ) -> Bool {
+        let length = joiner.superframeLength(of: run.pointee)
+        guard let start = writes.compose(length)?.baseAddress else { return false }
+        writes.keepComposed(length)
+        joiner.write(run.pointee, to: start)
+        let (count, packets) = (plan.pointee.count, Int(run.pointee.count))
+        let leading = Self.frameOffset &+ Int(run.pointee.headers)
+        for index in 0..<count &- 1 {
+            let header = writes.nextHeader
+            header.copyMemory(from: start, byteCount: leading)
+            edit(header, plan, copies + index, .partial)
+            writes.add(
+                interface: copies[index].interface, header: header, headerLength: leading,
+                body: UnsafeRawPointer(start + leading), bodyLength: length &- leading, packets: packets, octets: octets)
+        }
+        let last = copies + (count &- 1)
+        edit(start, plan, last, .partial)
+        writes.add(
+            interface: last.pointee.interface, header: start, headerLength: length, body: UnsafeRawPointer(start),
+            bodyLength: 0, packets: packets, octets: octets)
+        return true
+    }
+
+    /// Writes what differs in a copy.
+    @inline(__always)
+    private func edit(
+        _ start: UnsafeMutableRawPointer, _ plan: UnsafeMutablePointer<CopyPlan>,
+        _ copy: UnsafeMutablePointer<PlainCopy>, _ checksum: ChecksumState
+    ) {
+        PlainPacket.address(start, to: copy.pointee.destination, from: copy.pointee.source)
+        if plan.pointee.rewritesSource {
+            plain.rewriteSource(to: plan.pointee.source, in: start, checksum: checksum)
+        }
+        if copy.pointee.rewrites {
+            plain.rewriteDestination(to: copy.pointee.address, in: start, checksum: checksum)
+        }
+    }
+}
+
+/// The Ethernet addresses of a frame that is from one other station to the engine, and who that is.
+struct Stations {
+    var isValid = false
+    /// The first eight and the last four octets of the addresses, in the machine's order.
+    var first: UInt64 = 0
+    var rest: UInt32 = 0
+    var sender: Sender
+}
+
+/// What the runs of a batch have brought so far.
+struct ReceivedSum {
+    var packets = 0
+    var octets = 0
+    var joined = 0
+}

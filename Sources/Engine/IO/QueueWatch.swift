@@ -1,0 +1,120 @@
+import CLinux
+
+/// Waits until queues have frames: by epoll, level-triggered, and by poll for queues that epoll does not take (the limit
+/// of watches, `fs.epoll.max_user_watches`, is one of all processes of a user together).
+struct QueueWatch: ~Copyable {
+    private let epoll: Int32
+    private let wake: Int32
+    private let queues: UnsafeMutableBufferPointer<Int32>
+    private let watched: UnsafeMutableBufferPointer<Bool>
+    private let events: UnsafeMutableBufferPointer<epoll_event>
+    /// The epoll descriptor, then the queues that it does not take.
+    private let polled: UnsafeMutableBufferPointer<pollfd>
+    private var polledCount = 1
+    private static let wakeTag = UInt64.max
+
+    /// Watches no queue yet.
+    ///
+    /// - Parameters:
+    ///   - queues: All that may be watched; the caller's, and valid as long as this.
+    ///   - wake: An eventfd, non-blocking, that ends a `wait`.
+    init(queues: UnsafeMutableBufferPointer<Int32>, wake: Int32) throws(EngineError) {
+        let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard epoll >= 0 else { throw EngineError("make an epoll descriptor", errno: clinux_errno()) }
+        let failure = Self.watch(wake, Self.wakeTag, epoll)
+        guard failure == 0 else {
+            close(epoll)
+            throw EngineError("watch the event descriptor", errno: failure)
+        }
+        self.epoll = epoll
+        self.wake = wake
+        self.queues = queues
+        watched = .allocate(capacity: queues.count)
+        watched.initialize(repeating: false)
+        events = .allocate(capacity: queues.count + 1)
+        events.initialize(repeating: epoll_event())
+        polled = .allocate(capacity: queues.count + 1)
+        polled.initialize(repeating: pollfd())
+        polled[0] = pollfd(fd: epoll, events: Int16(POLLIN), revents: 0)
+    }
+
+    deinit {
+        watched.deallocate()
+        events.deallocate()
+        polled.deallocate()
+        close(epoll)
+    }
+
+    private static func watch(_ descriptor: Int32, _ tag: UInt64, _ epoll: Int32) -> Int32 {
+        var event = epoll_event()
+        event.events = EPOLLIN.rawValue
+        event.data.u64 = tag
+        return epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 ? 0 : clinux_errno()
+    }
+
+    /// Watches these queues from the next `wait` on, and no other.
+    mutating func take(where isWanted: (Int) -> Bool) {
+        for index in 0..<queues.count {
+            let wanted = isWanted(index)
+            guard wanted != watched[index] else { continue }
+            if wanted {
+                let failure = Self.watch(queues[index], UInt64(index), epoll)
+                if failure != 0 && failure != EEXIST { poll(index) }
+            } else {
+                forget(index)
+            }
+            watched[index] = wanted
+        }
+    }
+
+    private mutating func poll(_ index: Int) {
+        polled[polledCount] = pollfd(fd: queues[index], events: Int16(POLLIN), revents: 0)
+        polledCount += 1
+    }
+
+    /// Watches the queue no more, until it is taken anew after having been let go.
+    mutating func forget(_ index: Int) {
+        for place in 1..<polledCount where polled[place].fd == queues[index] {
+            polledCount -= 1
+            polled[place] = polled[polledCount]
+            return
+        }
+        // One whose device is gone is watched no more already.
+        var event = epoll_event()
+        _ = epoll_ctl(epoll, EPOLL_CTL_DEL, queues[index], &event)
+    }
+
+    /// Waits until a queue has frames, someone wakes it, or the time is over.
+    ///
+    /// - Parameter milliseconds: -1: without end.
+    /// - Returns: How many queues have frames, for `ready`.
+    mutating func wait(milliseconds: Int32) -> Int {
+        var timeout = milliseconds
+        if polledCount > 1 {
+            guard CLinux.poll(polled.baseAddress!, nfds_t(polledCount), milliseconds) > 0 else { return 0 }
+            timeout = 0
+        }
+        let found = Int(epoll_wait(epoll, events.baseAddress!, Int32(events.count), timeout))
+        var ready = 0
+        for index in 0..<max(0, found) {
+            let tag = events[index].data.u64
+            if tag == Self.wakeTag {
+                var count: UInt64 = 0
+                _ = clinux_read(wake, &count, 8)
+                continue
+            }
+            events[ready].data.u64 = tag
+            ready &+= 1
+        }
+        for place in 1..<polledCount where polled[place].revents != 0 {
+            guard let index = queues.firstIndex(of: polled[place].fd) else { continue }
+            events[ready].data.u64 = UInt64(index)
+            ready &+= 1
+        }
+        return ready
+    }
+
+    /// The `turn`-th of the queues that the last `wait` found.
+    @inline(__always)
+    func ready(_ turn: Int) -> Int { Int(truncatingIfNeeded: events[turn].data.u64) }
+}

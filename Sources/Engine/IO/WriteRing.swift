@@ -1,0 +1,131 @@
+import CLinux
+
+/// A batch of writes in one system call, by io_uring.
+///
+/// It is made before the engine is confined and can do nothing but write to the queues that it was made with. The thread
+/// that enables it is its only user. Writes are taken in their order, and as the queues do not block, each is done before
+/// the next one is taken.
+struct WriteRing: ~Copyable {
+    /// Writes in one submission. Small enough that its entries stay in the first-level cache.
+    private static let capacity = 256
+    /// A write that the kernel has taken and not yet told the end of.
+    private static let unknown = Int32.min
+    /// Submissions in a row that brought nothing forward, after which the ring is given up.
+    private static let patience = 1_000
+
+    private var ring: clinux_uring
+    /// Whether a write of the last batch was refused because its queue knows only writes that may wait. Such writes
+    /// were not made; later ones may wait.
+    private(set) var hasRefusedToHurry = false
+    /// Two for each entry.
+    private let vectors: UnsafeMutablePointer<iovec>
+
+    /// A ring that writes to these queues, each named by its place among them.
+    ///
+    /// - Throws: What the kernel refuses it with.
+    init(queues: UnsafeMutableBufferPointer<Int32>) throws(EngineError) {
+        var ring = clinux_uring()
+        let result = clinux_uring_open(&ring, UInt32(Self.capacity), queues.baseAddress, queues.count)
+        guard result == 0 else { throw EngineError("make an io_uring", errno: -result) }
+        self.ring = ring
+        vectors = .allocate(capacity: Self.capacity * 2)
+        vectors.initialize(repeating: iovec(), count: Self.capacity * 2)
+    }
+
+    deinit {
+        var ring = ring
+        clinux_uring_close(&ring)
+        vectors.deallocate()
+    }
+
+    /// Makes the calling thread the ring's user.
+    ///
+    /// - Returns: 0 or an errno.
+    mutating func enable() -> Int32 { -clinux_uring_enable(&ring) }
+
+    /// Takes writes out and notes what became of each.
+    ///
+    /// - Parameters:
+    ///   - columns: The queues of each interface.
+    ///   - column: Which of them the writes go to.
+    /// - Returns: How many of the writes are done with, and 0; fewer than all, and an errno where the ring can go on no
+    ///   more. The rest was not tried.
+    mutating func send(_ list: borrowing WriteList, columns: Int, column: Int) -> (done: Int, failure: Int32) {
+        var done = 0
+        hasRefusedToHurry = false
+        while done < list.count {
+            let count = min(Self.capacity, list.count &- done)
+            prepare(list, from: done, count: count, columns: columns, column: column)
+            clinux_uring_publish(&ring, UInt32(truncatingIfNeeded: count))
+            let failure = submit(count, list)
+            guard failure == 0 else {
+                let taken = count &- Int(clinux_uring_waiting(&ring))
+                for index in done..<done &+ taken where list.writes[index].failure == Self.unknown {
+                    // It may have been written, so it is not tried again.
+                    list.writes[index].failure = ECANCELED
+                }
+                return (done &+ taken, failure)
+            }
+            done &+= count
+        }
+        return (done, 0)
+    }
+
+    @inline(__always)
+    private mutating func prepare(
+        _ list: borrowing WriteList, from first: Int, count: Int, columns: Int, column: Int
+    ) {
+        for place in 0..<count {
+            let write = list.writes + (first &+ place)
+            write.pointee.failure = Self.unknown
+            let queue = UInt32(truncatingIfNeeded: write.pointee.interface &* columns &+ column)
+            let tag = UInt64(truncatingIfNeeded: first &+ place)
+            let number = UInt32(truncatingIfNeeded: place)
+            if write.pointee.bodyLength == 0 {
+                clinux_uring_prepare(
+                    &ring, number, queue, write.pointee.header, UInt32(truncatingIfNeeded: write.pointee.headerLength),
+                    0, tag)
+            } else {
+                let vector = vectors + place &* 2
+                vector[0] = iovec(iov_base: write.pointee.header, iov_len: write.pointee.headerLength)
+                vector[1] = iovec(
+                    iov_base: UnsafeMutableRawPointer(mutating: write.pointee.body), iov_len: write.pointee.bodyLength)
+                clinux_uring_prepare(&ring, number, queue, vector, 2, 1, tag)
+            }
+        }
+    }
+
+    private mutating func letWait() {
+        clinux_uring_let_wait(&ring)
+        hasRefusedToHurry = true
+    }
+
+    /// Hands over what was published and waits for all of it.
+    ///
+    /// - Returns: 0 or an errno.
+    private mutating func submit(_ count: Int, _ list: borrowing WriteList) -> Int32 {
+        var missing = count
+        var fruitless = 0
+        while true {
+            let result = clinux_uring_submit(&ring, UInt32(truncatingIfNeeded: missing))
+            let before = missing
+            while let completion = clinux_uring_next(&ring) {
+                let tag = Int(truncatingIfNeeded: completion.pointee.tag)
+                let outcome = completion.pointee.result
+                list.writes[tag].failure = outcome < 0 ? 0 &- outcome : 0
+                if outcome == -EOPNOTSUPP { letWait() }
+                clinux_uring_release(&ring)
+                missing &-= 1
+            }
+            if missing == 0 { return 0 }
+            switch 0 &- result {
+            case 0, EINTR, EAGAIN, EBUSY:
+                // Out of memory for a moment, or interrupted.
+                fruitless = missing < before ? 0 : fruitless &+ 1
+                if fruitless > Self.patience { return result == 0 ? ETIME : 0 &- result }
+            default:
+                return 0 &- result
+            }
+        }
+    }
+}

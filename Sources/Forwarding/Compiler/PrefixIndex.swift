@@ -1,0 +1,129 @@
+import Wire
+
+/// A longest-prefix index for the prefixes of one family: a hash table of prefixes and markers, searched by length.
+struct PrefixIndex {
+    /// The populated lengths above zero, ascending.
+    private(set) var lengths: [UInt8] = []
+    /// The identifier of the prefix of length zero; 0 where there is none.
+    private(set) var fallback: UInt32 = 0
+    /// The slots of the family's section.
+    private(set) var words: [UInt64] = []
+    /// Where searches start: the number of buckets of IPv4 slots, or of IPv6 slots.
+    private(set) var places = 0
+
+    private let set: PrefixSet
+    private let identifiers: Range<Int>
+    private let isFour: Bool
+
+    init(_ set: PrefixSet, family: AddressFamily) {
+        self.set = set
+        isFour = family == .ipv4
+        let firstSix = set.prefixes.partitionPoint { $0.family == .ipv6 }
+        identifiers = isFour ? 1..<firstSix + 1 : firstSix + 1..<set.prefixes.count + 1
+        var populated = [Bool](repeating: false, count: 129)
+        for identifier in identifiers { populated[set[UInt32(identifier)].length] = true }
+        if populated[0] { fallback = UInt32(identifiers.lowerBound) }
+        lengths = (1...128).filter { populated[$0] }.map { UInt8($0) }
+        guard !lengths.isEmpty else { return }
+        // Markers are counted first, so that the table has the size that it needs.
+        let reader = self
+        var keys = identifiers.count
+        reader.forEachMarker { _, _, _ in keys += 1 }
+        allocate(keys)
+        for identifier in identifiers {
+            let prefix = set[UInt32(identifier)]
+            if prefix.length > 0 { insert(prefix.address, length: prefix.length, best: UInt32(identifier)) }
+        }
+        reader.forEachMarker { address, length, best in insert(address, length: length, best: best) }
+    }
+
+    /// Calls `body` with every marker, its length and the best match so far there: a marker stands at every length at
+    /// which the binary search for a prefix has to turn to longer ones, unless a prefix does.
+    ///
+    /// The best match so far is among the prefixes around the prefix, since those around the marker are around it too.
+    private func forEachMarker(_ body: (IPAddress, Int, UInt32) -> Void) {
+        var turns = [[Int]](repeating: [], count: 129)
+        for length in lengths { turns[Int(length)] = self.turns(to: Int(length)) }
+        // Identifiers are in the order of addresses, so those that have a marker in common follow each other.
+        var latest = [IPAddress?](repeating: nil, count: 129)
+        for identifier in identifiers {
+            let prefix = set[UInt32(identifier)]
+            for length in turns[prefix.length] {
+                let marker = prefix.address.masked(to: length)
+                guard latest[length] != marker else { continue }
+                latest[length] = marker
+                var best = set.parents[identifier]
+                while best != 0, set[best].length > length { best = set.parents[Int(best)] }
+                if best == 0 || set[best].length < length { body(marker, length, best) }
+            }
+        }
+    }
+
+    /// The lengths at which a search for a prefix of a populated length turns to longer ones.
+    private func turns(to sought: Int) -> [Int] {
+        var turns: [Int] = []
+        var (low, high) = (0, lengths.count)
+        while low < high {
+            let middle = (low + high) / 2
+            let length = Int(lengths[middle])
+            if length == sought { break }
+            if length < sought {
+                turns.append(length)
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return turns
+    }
+
+    private mutating func allocate(_ keys: Int) {
+        if isFour {
+            places = (keys * 5 / 3 + 1 + Layout.bucket - 1) / Layout.bucket
+            words = Array(repeating: 0, count: places * Layout.bucket)
+        } else {
+            places = keys * 5 / 3 + 1
+            words = Array(repeating: UInt64(Layout.emptyLength), count: places * 3)
+        }
+    }
+
+    private mutating func insert(_ address: IPAddress, length: Int, best: UInt32) {
+        if isFour { insert4(address, length: length, best: best) } else { insert6(address, length: length, best: best) }
+    }
+
+    private mutating func insert4(_ address: IPAddress, length: Int, best: UInt32) {
+        let key = address.low | UInt64(length) << 32
+        var word = Layout.place(Layout.spread(key), of: UInt64(places)) * Layout.bucket
+        while words[word] != 0 {
+            if words[word] & Layout.keyMask4 == key { return }
+            word = word + 1 == words.count ? 0 : word + 1
+        }
+        words[word] = key | UInt64(best) << 38
+    }
+
+    private mutating func insert6(_ address: IPAddress, length: Int, best: UInt32) {
+        let hash = Layout.spread(high: address.high, low: address.low, tag: UInt64(length))
+        var word = Layout.place(hash, of: UInt64(places)) * 3
+        while true {
+            let found = UInt32(truncatingIfNeeded: words[word + 2])
+            if found == Layout.emptyLength { break }
+            if found == UInt32(length), words[word] == address.high, words[word + 1] == address.low { return }
+            word = word + 3 == words.count ? 0 : word + 3
+        }
+        words[word] = address.high
+        words[word + 1] = address.low
+        words[word + 2] = UInt64(low: UInt32(length), high: best)
+    }
+}
+
+extension Array {
+    /// The index of the first element for which `isSecond` is true, where it is for all behind it.
+    fileprivate func partitionPoint(_ isSecond: (Element) -> Bool) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if isSecond(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+}

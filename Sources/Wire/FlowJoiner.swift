@@ -1,0 +1,236 @@
+/// Finds the frames of one batch that a kernel would send as one: those of one flow that follow one another there, and
+/// that segmentation gives back exactly as they came.
+///
+/// It puts the frames into *runs*, in the order of their first frames. A flow is never reordered: a frame that does not
+/// fit its flow's open run closes it, and a frame that cannot be told to be of one flow (a fragment, ICMP, ARP, options)
+/// closes all of them. No frame waits for another batch, no frame is changed, and each is looked at once.
+///
+/// Runs of one frame are runs, too. Where the same flow has several, each knows the first (`Run.twin`), so that what was
+/// decided of that one need not be decided again.
+public struct FlowJoiner: ~Copyable {
+    /// The most segments of a superframe: Linux before 6.9 takes no more for UDP (UDP_MAX_SEGMENTS).
+    public static let mostSegments = 64
+    /// The most octets of a superframe's network packet.
+    public static let mostOctets = 65_535
+
+    /// What is joined.
+    public struct Joining: Sendable {
+        /// TCP segments.
+        public var tcp: Bool
+        /// UDP datagrams.
+        public var udp: Bool
+        /// Frames of at most `HeartbeatLimits.maximumFrame` octets that end with this (big-endian) are not joined; 0: all
+        /// are.
+        public var heartbeatToken: UInt64
+
+        /// Memberwise.
+        public init(tcp: Bool, udp: Bool, heartbeatToken: UInt64 = 0) {
+            self.tcp = tcp
+            self.udp = udp
+            self.heartbeatToken = heartbeatToken
+        }
+    }
+
+    /// Frames that are to be sent as one, or one frame.
+    public struct Run {
+        /// The first frame's `virtio_net_hdr`.
+        public let start: UnsafeMutableRawPointer
+        /// The octets of the first frame, the `virtio_net_hdr` among them.
+        public let length: Int
+        /// What all of them are.
+        public let kind: FrameKind
+        fileprivate var state = State.unknown
+        /// The index of the first run of this flow, an earlier one; -1: this is the first.
+        public let twin: Int32
+        /// How many frames.
+        public fileprivate(set) var count: Int32 = 1
+        /// The index of the first frame in the batch.
+        public let first: Int32
+        fileprivate var last: Int32
+        // From the second frame on:
+        /// The octets of the headers, from the Ethernet header on; holds where there is more than one frame.
+        public fileprivate(set) var headers: Int32 = 0
+        /// The payload octets of every frame but the last; holds where there is more than one frame.
+        public fileprivate(set) var segment: Int32 = 0
+        /// The payload octets of all of them; holds where there is more than one frame.
+        public fileprivate(set) var payload: Int32 = 0
+        fileprivate var identification: UInt16 = 0
+        fileprivate var sequence: UInt32 = 0
+
+        /// Octets of the frames as they came, from the Ethernet header on.
+        @inlinable
+        public var octets: Int {
+            count == 1 ? length &- VirtioNetHeader.length : Int(count) &* Int(headers) &+ Int(payload)
+        }
+    }
+
+    fileprivate enum State: UInt8 {
+        /// Whether the first frame may be joined to has not been asked yet.
+        case unknown
+        case open
+        case closed
+    }
+
+    /// A frame of the batch, and the one of the same run that follows it.
+    @usableFromInline
+    struct Link {
+        @usableFromInline var start: UnsafeMutableRawPointer
+        @usableFromInline var length: Int32
+        @usableFromInline var next: Int32
+    }
+
+    /// What is joined from the next frame on.
+    public var joining: Joining
+    /// How many runs there are.
+    public private(set) var count = 0
+    /// The runs: the first `count` are in use.
+    public let runs: UnsafeMutablePointer<Run>
+    @usableFromInline let links: UnsafeMutablePointer<Link>
+    private var frames = 0
+    private let capacity: Int
+    /// For each hash of a flow: the epoch, and behind it in 16 bits the newest run of that flow.
+    private let table: UnsafeMutablePointer<UInt64>
+    private var epoch: UInt64 = 1
+    private static let slotBits: UInt64 = 9
+
+    /// - Parameter capacity: The most frames of a batch, less than 65,536.
+    public init(capacity: Int, joining: Joining) {
+        precondition(capacity > 0 && capacity < 1 << 16)
+        self.capacity = capacity
+        self.joining = joining
+        runs = .allocate(capacity: capacity)
+        links = .allocate(capacity: capacity)
+        table = .allocate(capacity: 1 << Int(Self.slotBits))
+        table.initialize(repeating: 0, count: 1 << Int(Self.slotBits))
+    }
+
+    deinit {
+        runs.deallocate()
+        links.deallocate()
+        table.deallocate()
+    }
+
+    /// Forgets the frames; a batch begins.
+    public mutating func removeAll() {
+        count = 0
+        frames = 0
+        epoch &+= 1
+    }
+
+    /// The frame behind another one of the same run, by their indices in the batch.
+    @inlinable @inline(__always)
+    public func next(after frame: Int32) -> Int32 { links[Int(frame)].next }
+
+    /// Puts the next frame of the batch into a run. It must stay where it is, and as it is, until the batch ends.
+    ///
+    /// - Parameters:
+    ///   - start: The frame's `virtio_net_hdr`.
+    ///   - length: The octets that are there, the `virtio_net_hdr` among them.
+    public mutating func add(_ start: UnsafeMutableRawPointer, _ length: Int) {
+        precondition(frames < capacity)
+        let frame = Int32(truncatingIfNeeded: frames)
+        (links + frames).initialize(to: Link(start: start, length: Int32(truncatingIfNeeded: length), next: -1))
+        frames &+= 1
+        let kind = FrameKind(start, length)
+        guard kind != .other else {
+            epoch &+= 1
+            append(start, length, .other, twin: -1, frame)
+            return
+        }
+        let octets = UnsafeRawPointer(start) + VirtioNetHeader.length
+        let slot = table + Self.slot(octets, kind)
+        var twin: Int32 = -1
+        if slot.pointee >> 16 == epoch {
+            let index = Int(slot.pointee & 0xFFFF)
+            let run = runs + index
+            if run.pointee.kind == kind,
+                JoinableSegment.areOfOneFlow(UnsafeRawPointer(run.pointee.start) + VirtioNetHeader.length, octets, kind)
+            {
+                if join(start, length, frame, to: run) { return }
+                twin = run.pointee.twin >= 0 ? run.pointee.twin : Int32(truncatingIfNeeded: index)
+            }
+        }
+        slot.pointee = epoch << 16 | UInt64(truncatingIfNeeded: count)
+        append(start, length, kind, twin: twin, frame)
+    }
+
+    @inline(__always)
+    private mutating func append(
+        _ start: UnsafeMutableRawPointer, _ length: Int, _ kind: FrameKind, twin: Int32, _ frame: Int32
+    ) {
+        (runs + count).initialize(
+            to: Run(start: start, length: length, kind: kind, twin: twin, first: frame, last: frame))
+        count &+= 1
+    }
+
+    @inline(__always)
+    private static func slot(_ frame: UnsafeRawPointer, _ kind: FrameKind) -> Int {
+        var hash: UInt64
+        if kind.family == .ipv4 {
+            hash = frame.raw(26, UInt64.self) ^ UInt64(frame.raw(34, UInt32.self)) &* 0x9E37_79B9_7F4A_7C15
+        } else {
+            hash = (frame.raw(22, UInt64.self) ^ frame.raw(38, UInt64.self)) &* 0xD6E8_FEB8_6659_FD93
+            hash ^= frame.raw(30, UInt64.self) ^ (hash >> 32)
+            hash = hash &* 0xD6E8_FEB8_6659_FD93 ^ frame.raw(46, UInt64.self)
+            hash ^= UInt64(frame.raw(54, UInt32.self)) &* 0x9E37_79B9_7F4A_7C15
+        }
+        hash = (hash ^ hash >> 29) &* 0xBF58_476D_1CE4_E5B9
+        return Int(truncatingIfNeeded: hash >> (64 - slotBits))
+    }
+
+    /// Joins a frame to a run of its flow, where that is open and the frame is its next segment.
+    private mutating func join(
+        _ start: UnsafeMutableRawPointer, _ length: Int, _ frame: Int32, to run: UnsafeMutablePointer<Run>
+    ) -> Bool {
+        let kind = run.pointee.kind
+        guard kind.isTCP ? joining.tcp : joining.udp, run.pointee.state != .closed else { return false }
+        if run.pointee.state == .unknown, !open(run) { return false }
+        guard let next = JoinableSegment(start, length, kind), next.headers == Int(run.pointee.headers),
+            next.identification == run.pointee.identification, next.sequence == run.pointee.sequence,
+            next.payload <= Int(run.pointee.segment), run.pointee.count < Self.mostSegments,
+            next.headers &- EthernetView.length &+ Int(run.pointee.payload) &+ next.payload <= Self.mostOctets,
+            JoinableSegment.agree(
+                UnsafeRawPointer(run.pointee.start) + VirtioNetHeader.length,
+                UnsafeRawPointer(start) + VirtioNetHeader.length, kind, headers: next.headers),
+            JoinableSegment.checksumsHold(start, length, kind), !isHeartbeat(start, length)
+        else { return false }
+        links[Int(run.pointee.last)].next = frame
+        run.pointee.last = frame
+        run.pointee.count &+= 1
+        run.pointee.payload &+= Int32(truncatingIfNeeded: next.payload)
+        expect(after: next, in: run)
+        if next.payload < Int(run.pointee.segment) { run.pointee.state = .closed }
+        return true
+    }
+
+    /// Finds out whether the first frame of a run may be joined to.
+    private func open(_ run: UnsafeMutablePointer<Run>) -> Bool {
+        let (start, length, kind) = (run.pointee.start, run.pointee.length, run.pointee.kind)
+        run.pointee.state = .closed
+        guard let first = JoinableSegment(start, length, kind), !first.isLast,
+            JoinableSegment.checksumsHold(start, length, kind), !isHeartbeat(start, length)
+        else { return false }
+        run.pointee.state = .open
+        run.pointee.headers = Int32(truncatingIfNeeded: first.headers)
+        run.pointee.segment = Int32(truncatingIfNeeded: first.payload)
+        run.pointee.payload = run.pointee.segment
+        expect(after: first, in: run)
+        return true
+    }
+
+    /// Notes what the segment behind this one has to have.
+    @inline(__always)
+    private func expect(after segment: JoinableSegment, in run: UnsafeMutablePointer<Run>) {
+        if segment.isLast { run.pointee.state = .closed }
+        if run.pointee.kind.family == .ipv4 { run.pointee.identification = segment.identification &+ 1 }
+        if run.pointee.kind.isTCP {
+            run.pointee.sequence = segment.sequence &+ UInt32(truncatingIfNeeded: segment.payload)
+        }
+    }
+
+    @inline(__always)
+    private func isHeartbeat(_ start: UnsafeRawPointer, _ length: Int) -> Bool {
+        HeartbeatLimits.ends(
+            start + VirtioNetHeader.length, length &- VirtioNetHeader.length, with: joining.heartbeatToken)
+    }
+}

@@ -1,0 +1,31 @@
+import FuzzProperties
+import Testing
+
+/// Joining is invisible: inputs by chance, with a seed that is printed.
+@Suite struct JoiningTests {
+    @Test func nobodyCanTellThatFramesWereJoined() {
+        let seed = UInt64.random(in: 1 ... .max)
+        print("joining: seed \(seed)")
+        var state = seed
+        var joined = 0
+        let workers = JoiningProperties()
+        for round in 0..<300 {
+            var input = [UInt8](repeating: 0, count: 1_500)
+            for index in input.indices {
+                state ^= state << 13
+                state ^= state >> 7
+                state ^= state << 17
+                input[index] = UInt8(truncatingIfNeeded: state >> 32)
+                // Often the flow before, and nothing odd: so runs become long.
+                if index > 3, round % 2 == 0, index % 2 == 0, state >> 40 & 3 != 0 { input[index] = input[index - 2] }
+            }
+            do {
+                joined += try input.withUnsafeBytes { try workers.joined($0) }
+            } catch {
+                Issue.record("round \(round) of seed \(seed): \(error)")
+                return
+            }
+        }
+        #expect(joined > 10_000, "the frames are such that they can be joined")
+    }
+}

@@ -1,0 +1,28 @@
+import Engine
+import EngineRig
+
+/// Prints what one frame costs from its parsing to its writes, by kind: the least of several rounds, all kinds in turn in
+/// each, so that what else the machine does falls on all alike.
+///
+/// - Parameter words: Only kinds whose names contain this; nil: all.
+func measureProcessing(_ words: String?) throws {
+    let rounds = 15
+    let turns = 1_000
+    let kinds = ProcessingKind.all.filter { words.map($0.name.contains) ?? true }
+    let pipelines = try kinds.map { _ in try Pipeline() }
+    var best = [UInt64](repeating: .max, count: kinds.count)
+    for _ in 0..<rounds {
+        for (index, kind) in kinds.enumerated() {
+            var worker = kind.worker(pipelines[index])
+            worker.replay(turns: 100)
+            let start = monotonicNanoseconds()
+            worker.replay(turns: turns)
+            best[index] = min(best[index], monotonicNanoseconds() - start)
+        }
+    }
+    withExtendedLifetime(pipelines) {}
+    for (index, kind) in kinds.enumerated() {
+        let each = Double(best[index]) / Double(turns * kind.frames.count)
+        print(#"{"kind":"\#(kind.name)","nanoseconds":\#((each * 10).rounded() / 10)}"#)
+    }
+}
