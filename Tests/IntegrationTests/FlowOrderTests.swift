@@ -83,7 +83,7 @@ import Testing
         print(total, '=', answer)
         """
 
-    @Test(arguments: ["workers: 1", "workers: 2"])
+    @Test(arguments: ["coalescing: on", "coalescing: off", "workers: 2", "io: write"])
     func everyFlowArrivesInItsOrder(engine: String) throws {
         let seed = Int.random(in: 1...1_000_000)
         try Lab.with(Self.topology(engine), files: ["sink.py": Self.sink, "source.py": Self.source]) { lab in
