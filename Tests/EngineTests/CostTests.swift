@@ -1,6 +1,7 @@
 #if !DEBUG
     import CAllocations
     import Engine
+    import Glibc
     import Testing
 
     /// What forwarding costs in allocations: none. What it costs in time is measured by Tests/Measure.
@@ -26,6 +27,36 @@
 
         @Test func kindsThatAreToBeJoinedAre() throws {
             for kind in ProcessingKind.all {
+        /// Reading and writing queues, too.
+        @Test(arguments: FrameIOTests.ways) func noReadOrWriteCostsAnAllocation(_ way: EngineTuning.Writing) throws {
+            let pairs = (0..<2).map { _ in QueuePair() }
+            defer { withExtendedLifetime(pairs) {} }
+            var io = try FrameIOTests.io(pairs.map(\.queue), way)
+            var writes = NumberedWrites()
+            var batch = FrameBatch()
+            let frame = [UInt8](repeating: 7, count: 60)
+            var buffer = [UInt8](repeating: 0, count: 4_096)
+            var moved = 0
+            for round in 0..<12 {
+                if round == 2 { allocations_begin() }
+                for _ in 0..<20 { _ = pairs[0].put(frame) }
+                for turn in 0..<io.wait(milliseconds: 0) {
+                    io.receive(turn, into: &batch)
+                    moved &+= batch.count
+                }
+                writes.fill(300, interfaces: 2)
+                io.send(writes.list)
+                for pair in pairs {
+                    while read(pair.end, &buffer, buffer.count) > 0 { moved &+= 1 }
+                }
+            }
+            let allocations = allocations_end()
+            #expect(allocations == 0)
+            #expect(moved == 12 * 320)
+        }
+
+        @Test func timeIsPrinted() throws {
+            for (kind, interface, frames) in Self.kinds {
                 let pipeline = try Pipeline()
                 var worker = kind.worker(pipeline)
                 worker.replay(turns: 1)

@@ -46,6 +46,7 @@ import Testing
     @Test(arguments: ways, [1, 2, 255, 256, 257, 1_024])
     func writesReachEachQueueInOrder(_ way: EngineTuning.Writing, _ count: Int) throws {
         let pairs = (0..<3).map { _ in QueuePair() }
+        defer { withExtendedLifetime(pairs) {} }
         var io = try Self.io(pairs.map(\.queue), way)
         #expect(io.writing == way)
         for _ in 0..<3 {
@@ -53,11 +54,11 @@ import Testing
             Self.expectAll(count, pairs)
         }
         #expect(io.writing == way)
-        withExtendedLifetime(pairs) {}
     }
 
     @Test(arguments: ways) func aWriteThatFailsFailsAlone(_ way: EngineTuning.Writing) throws {
         let pairs = [QueuePair(), QueuePair()]
+        defer { withExtendedLifetime(pairs) {} }
         let readOnly = open("/dev/null", O_RDONLY)
         defer { close(readOnly) }
         var io = try Self.io([pairs[0].queue, pairs[1].queue, readOnly], way)
@@ -73,6 +74,7 @@ import Testing
 
     @Test(arguments: ways) func aFullQueueRefusesTheRest(_ way: EngineTuning.Writing) throws {
         let pair = QueuePair()
+        defer { withExtendedLifetime(pair) {} }
         var size: Int32 = 1
         setsockopt(pair.queue, SOL_SOCKET, SO_SNDBUF, &size, 4)
         var io = try Self.io([pair.queue], way)
@@ -89,6 +91,7 @@ import Testing
         let name = open("/proc/thread-self/comm", O_RDWR)
         defer { close(name) }
         let pair = QueuePair()
+        defer { withExtendedLifetime(pair) {} }
         var io = try Self.io([name, pair.queue], .ring)
         for round in 0..<3 {
             var writes = NumberedWrites()
@@ -114,6 +117,7 @@ import Testing
         for error in [EPERM, ENOSYS, EBADF, ENOMEM] {
             try Refusal(REFUSAL_IO_URING_ENTER, error).during {
                 let pairs = (0..<2).map { _ in QueuePair() }
+                defer { withExtendedLifetime(pairs) {} }
                 var io = try Self.io(pairs.map(\.queue), .ring)
                 #expect(io.writing == .ring)
                 for _ in 0..<3 {
@@ -130,6 +134,7 @@ import Testing
     @Test func aRingThatIsAlwaysBusyIsGivenUpToo() throws {
         try Refusal(REFUSAL_IO_URING_ENTER, EAGAIN).during {
             let pair = QueuePair()
+            defer { withExtendedLifetime(pair) {} }
             var io = try Self.io([pair.queue], .ring)
             #expect(Self.send(600, &io, to: [pair]).allSatisfy { $0 == 0 })
             Self.expectAll(600, [pair])
@@ -145,6 +150,7 @@ import Testing
         ] {
             try Refusal(call, error).during {
                 let pair = QueuePair()
+                defer { withExtendedLifetime(pair) {} }
                 var io = try Self.io([pair.queue], .automatic)
                 #expect(io.writing == .plain)
                 #expect(io.ringFailure == error)
@@ -158,6 +164,7 @@ import Testing
         for (error, word) in [(EPERM, "seccomp"), (ENOSYS, "CONFIG_IO_URING"), (ENOMEM, "RLIMIT_MEMLOCK")] {
             try Refusal(REFUSAL_IO_URING_SETUP, error).during {
                 let pair = QueuePair()
+                defer { withExtendedLifetime(pair) {} }
                 do {
                     _ = try Self.io([pair.queue], .ring)
                     Issue.record("it was made")
@@ -171,7 +178,9 @@ import Testing
     /// A ring passes by seccomp filters, so what it can do is all that hostile code in the engine could do by it.
     @Test func aRingDoesNothingButWriteToItsQueues() throws {
         let pair = QueuePair()
+        defer { withExtendedLifetime(pair) {} }
         let other = QueuePair()
+        defer { withExtendedLifetime(other) {} }
         var ring = clinux_uring()
         var queue = pair.queue
         #expect(clinux_uring_open(&ring, 8, &queue, 1) == 0)
@@ -213,6 +222,7 @@ import Testing
 
     @Test func largeFramesEndABatchAndNoneIsCut() throws {
         let pair = QueuePair()
+        defer { withExtendedLifetime(pair) {} }
         var io = try Self.io([pair.queue], .plain)
         let frames = (0..<60).map { number in
             [UInt8](repeating: UInt8(number), count: number % 7 == 0 ? 60 : 65_549 - number)
@@ -243,6 +253,7 @@ import Testing
     /// One batch of each queue in a turn, however much waits in one of them.
     @Test func aFloodedQueueDoesNotKeepOthersWaiting() throws {
         let pairs = (0..<3).map { _ in QueuePair() }
+        defer { withExtendedLifetime(pairs) {} }
         var io = try Self.io(pairs.map(\.queue), .plain)
         for _ in 0..<FrameBatch.capacity * 4 { #expect(pairs[0].put([1])) }
         for pair in pairs.dropFirst() { #expect(pair.put([2])) }
@@ -259,6 +270,7 @@ import Testing
 
     @Test func aQueueThatEpollDoesNotTakeIsReadAllTheSame() throws {
         let pair = QueuePair()
+        defer { withExtendedLifetime(pair) {} }
         // epoll refuses files (EPERM); poll calls them readable, and the read finds their end.
         let file = open("/dev/shm", O_TMPFILE | O_RDWR, 0o600)
         defer { close(file) }
@@ -290,6 +302,7 @@ import Testing
 
     @Test func aBoundedSpinEndsAndFindsFrames() throws {
         let pair = QueuePair()
+        defer { withExtendedLifetime(pair) {} }
         let wake = eventfd(0, Int32(EFD_NONBLOCK))
         defer { close(wake) }
         var tuning = EngineTuning()
