@@ -46,7 +46,8 @@ without_daemons() {
     after=$(systemctl list-unit-files --state=enabled --no-legend 2>/dev/null | awk '{print $1}' | sort)
     for unit in $(comm -13 <(printf '%s\n' "$before") <(printf '%s\n' "$after")); do
         case "$unit" in
-            nginx.service | suricata.service | nftables.service | iperf3.service | haproxy.service | squid.service)
+            nginx.service | suricata.service | nftables.service | iperf3.service | haproxy.service | squid.service | \
+                openvswitch-switch.service | ovs-record-hostname.service)
                 systemctl disable -q "$unit" 2>/dev/null || true ;;
         esac
     done

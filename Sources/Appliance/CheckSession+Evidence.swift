@@ -15,7 +15,7 @@ extension CheckSession {
         let changes = stateChanges()
         if !changes.isEmpty { evidence.append(CheckReport.Evidence(title: "nodes that changed", lines: changes)) }
         let now = sources.counters()
-        let drops = now.toldDrops(since: counters)
+        let drops = now.toldDrops(since: counters, of: sources.plan)
         if !drops.isEmpty { evidence.append(CheckReport.Evidence(title: "dropped meanwhile", lines: drops)) }
         let entries = toldEntries(now)
         if !entries.isEmpty { evidence.append(CheckReport.Evidence(title: "entries that counted", lines: entries)) }

@@ -55,7 +55,7 @@ extension CheckSession {
         }
         if !watch.wasSent { faults.append("\(plan.from) did not let it out on any device") }
         if watch.losses > 0 { faults.append("\(watch.losses) frames could not be looked at") }
-        let drops = sources.counters().toldDrops(since: before).map { "dropped meanwhile: \($0)" }
+        let drops = sources.counters().toldDrops(since: before, of: sources.plan).map { "dropped meanwhile: \($0)" }
         return StepOutcome(unmet: expected.isEmpty ? faults : expected, came: faults + came + drops)
     }
 }

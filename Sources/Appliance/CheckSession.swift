@@ -141,15 +141,14 @@ final class CheckSession {
     ) -> StepOutcome {
         let name = sources.plan.interfaces[index].name
         let now = sources.counters()
-        guard now.interfaces.indices.contains(index) else {
-            return StepOutcome(holds: false, expected: ["an interface named \(name)"], came: ["there is none"])
-        }
         var unmet: [String] = []
         var came: [String] = []
         for counter in InterfaceCounter.allCases {
-            var counted = counter.value(in: now.interfaces[index])
-            if since == .check, counters.interfaces.indices.contains(index) {
-                counted -= min(counted, counter.value(in: counters.interfaces[index]))
+            guard var counted = now.value(of: counter, interface: index) else {
+                return StepOutcome(holds: false, expected: ["an interface named \(name)"], came: ["there is none"])
+            }
+            if since == .check, let before = counters.value(of: counter, interface: index) {
+                counted -= min(counted, before)
             }
             if let expected = expectations[counter], !expected.holds(for: counted) {
                 unmet.append("\(counter.rawValue) \(expected.told)")

@@ -84,6 +84,7 @@ extension ControlProcess {
             case .up: .up
             case .stopping: .stopping
             }
+        let ringDrops = built?.ringDrops(plan) ?? []
         let interfaces = table.interfaces.enumerated().map { index, interface in
             let count = fleet?.interface(index)
             return StatusReport.Interface(
@@ -91,7 +92,8 @@ extension ControlProcess {
                 addresses: interface.addresses.map { "\($0)" },
                 nodes: plan.nodes.filter { $0.legs.contains { $0.interface == index } }.map(\.name),
                 receivedPackets: count?.received.packets ?? 0, receivedBytes: count?.received.bytes ?? 0,
-                sentPackets: count?.sent.packets ?? 0, sentBytes: count?.sent.bytes ?? 0)
+                sentPackets: count?.sent.packets ?? 0, sentBytes: count?.sent.bytes ?? 0,
+                ringDrops: ringDrops.indices.contains(index) ? ringDrops[index] : 0)
         }
         let drops = DropReason.allCases.compactMap { reason -> StatusReport.Drop? in
             guard let frames = fleet?.drops(reason), frames > 0 else { return nil }
@@ -103,9 +105,11 @@ extension ControlProcess {
         report.engines = (fleet?.status ?? []).map {
             StatusReport.NumberedEngine(
                 number: $0.number, pid: $0.pid, state: $0.state.rawValue, queues: $0.shares,
-                packets: $0.received, starts: $0.starts, lastEnd: $0.lastEnd)
+                packets: $0.received, starts: $0.starts, lastEnd: $0.lastEnd, writes: $0.writing?.name,
+                writesBecause: $0.writing?.why)
         }
         if let built { report.problems = Inspection(plan: plan, built: built).problems() }
+        report.remarks = remarks()
         if let trouble = fleet?.spareTrouble {
             report.problems.append(
                 "the engine has no spare that could take its place at once: \(trouble); see \(directory.logPath)")
@@ -113,14 +117,27 @@ extension ControlProcess {
         return report
     }
 
+    /// What works, and not as well as it might.
+    private func remarks() -> [String] {
+        var remarks: [String] = []
+        if let crowd = Machine.crowd(of: plan.engines) { remarks.append(crowd) }
+        if plan.engines.writing == .ring, let why = fleet?.status.lazy.compactMap({ $0.writing?.why }).first {
+            remarks.append("the file asks for `io: io_uring`, and frames are written one by one: \(why)")
+        }
+        return remarks
+    }
+
     /// All engines as one: what is true of each of them, or else of the first of which it is not.
     private func engineStatus(_ fleet: EngineFleet) -> StatusReport.Engine {
         let each = fleet.status
         let odd = each.first { $0.state != .running } ?? each[0]
+        let writing = (each.first { $0.writing?.failure ?? 0 != 0 } ?? each.first { $0.writing != nil })?.writing
         return StatusReport.Engine(
             pid: each[0].pid, state: odd.state.rawValue, starts: each.reduce(0) { $0 + $1.starts },
             lastEnd: (each.first { $0.lastEnd != nil })?.lastEnd, workers: plan.engines.workers * each.count,
-            tables: fleet.tables)
+            tables: fleet.tables, writes: writing?.name, writesBecause: writing?.why,
+            coalescing: plan.engines.coalesces, joined: fleet.joined, turns: fleet.turns,
+            latency: plan.engines.latency.rawValue)
     }
 
     private func nodeStatus(_ node: NodeRuntime) -> StatusReport.Node {

@@ -12,7 +12,7 @@ extension ControlProcess {
                 plan: plan, directory: directory, interruption: interruption,
                 node: { [unowned self] name throws(ApplianceError) in try node(name) },
                 counters: { [unowned self] in
-                    (try? loop.sync { self.fleet?.picture(self.table) }) ?? nil ?? CounterPicture()
+                    (try? loop.sync { self.counters() }) ?? CounterPicture()
                 },
                 engines: { [unowned self] in
                     (try? loop.sync { self.fleet?.status.map { ($0.pid, $0.state == .running) } }) ?? nil ?? []
@@ -40,6 +40,13 @@ extension ControlProcess {
             progress(.check(report))
         }
         return passed
+    }
+
+    /// All that has been counted until now. On the loop's thread.
+    private func counters() -> CounterPicture {
+        var picture = fleet?.picture(table) ?? CounterPicture()
+        picture.ringDrops = built?.ringDrops(plan) ?? []
+        return picture
     }
 }
 

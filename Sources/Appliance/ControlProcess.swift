@@ -323,6 +323,7 @@ public final class ControlProcess: @unchecked Sendable {
         try interruption.check()
         try watchApplications()
         try makeNodes(built)
+        if let crowd = Machine.crowd(of: plan.engines) { progress(.note(crowd)) }
         progress(.step("starting the packeting engine"))
         try startEngine(enginePath, built)
         try startApplications()

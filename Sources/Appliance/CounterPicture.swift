@@ -13,6 +13,8 @@ struct CounterPicture: Sendable {
     var entries: [String: EntryCount] = [:]
     /// In the order of the interfaces.
     var interfaces: [InterfaceCount] = []
+    /// Frames from each interface's nodes that the engine was too slow to read, in the order of the interfaces.
+    var ringDrops: [UInt64] = []
     /// Frames, by the reason's raw value.
     var drops: [UInt64] = Array(repeating: 0, count: DropReason.count)
 
@@ -27,8 +29,29 @@ struct CounterPicture: Sendable {
     }
 
     /// The risen drops as lines for a person.
-    func toldDrops(since before: CounterPicture) -> [String] {
+    func toldDrops(since before: CounterPicture, of plan: AppliancePlan) -> [String] {
         risen(since: before).map { "\($0.reason.name): \($0.frames). \($0.reason.sentence)" }
+            + zip(plan.interfaces, zip(ringDrops, before.ringDrops)).compactMap { interface, frames in
+                frames.0 > frames.1
+                    ? "\(InterfaceCounter.ringDrops.rawValue): \(frames.0 - frames.1). "
+                        + InterfaceCounter.ringDropSentence(interface.name)
+                    : nil
+            }
+    }
+
+    /// What has been counted of an interface; nil where there is none.
+    func value(of counter: InterfaceCounter, interface index: Int) -> UInt64? {
+        guard interfaces.indices.contains(index) else { return nil }
+        let count = interfaces[index]
+        return switch counter {
+        case .received: count.received.packets
+        case .receivedBytes: count.received.bytes
+        case .receivedDrops: count.receivedDrops
+        case .ringDrops: ringDrops.indices.contains(index) ? ringDrops[index] : 0
+        case .sent: count.sent.packets
+        case .sentBytes: count.sent.bytes
+        case .sentDrops: count.sentDrops
+        }
     }
 }
 
@@ -53,15 +76,8 @@ extension EngineFleet {
 }
 
 extension InterfaceCounter {
-    /// What has been counted.
-    func value(in count: InterfaceCount) -> UInt64 {
-        switch self {
-        case .received: count.received.packets
-        case .receivedBytes: count.received.bytes
-        case .receivedDrops: count.receivedDrops
-        case .sent: count.sent.packets
-        case .sentBytes: count.sent.bytes
-        case .sentDrops: count.sentDrops
-        }
+    /// What happened to frames that are counted as `ringDrops`, for a person.
+    public static func ringDropSentence(_ interface: String) -> String {
+        "The TAP's ring of interface \(interface) was full: dropped before the engine read them."
     }
 }

@@ -1,3 +1,4 @@
+import Engine
 import Glibc
 import LinuxNetwork
 import Topology
@@ -40,7 +41,7 @@ public struct Doctor: Sendable {
         let plan: AppliancePlan? = if let file { try PlanReader.plan(file) } else { nil }
         var findings = [kernel()] + privileges() + [tun()]
         if isRoot { findings += probe() }
-        findings += userNamespaces() + [appArmor(), seccomp(), ipv6()]
+        findings += userNamespaces() + [appArmor(), seccomp(), ring(refusal: RingRefusal.tried()), ipv6()]
         findings += limits() + space()
         findings.append(engine())
         findings += programs(plan)
@@ -136,6 +137,16 @@ public struct Doctor: Sendable {
                 mend: "run a kernel with CONFIG_SECCOMP_FILTER")
         }
         return Finding("seccomp", .ok, "the packeting engine can be confined")
+    }
+
+    /// - Parameter refusal: What making a ring was refused with.
+    func ring(refusal: RingRefusal?) -> Finding {
+        guard let refusal else {
+            return Finding("io_uring", .ok, "the packeting engine can write whole batches of frames by it")
+        }
+        return Finding(
+            "io_uring", .warn, "the packeting engine writes frames one by one, which is slower: \(refusal.told)",
+            mend: refusal.mend)
     }
 
     func ipv6() -> Finding {

@@ -2,15 +2,24 @@ import LinuxNetwork
 import Topology
 
 /// Looks whether what was made is still there: other hands on the machine delete namespaces, and delete, rename and move
-/// devices.
+/// devices, and switch them off.
 struct Inspection {
     let plan: AppliancePlan
     let built: BuiltTopology
 
     /// What is not as it was made, a sentence each, with its mend.
     func problems() -> [String] {
-        let found = names() + taps() + legs()
-        return found.map { "\($0); 'tapline down \(plan.name)' and 'up' make it anew" }
+        names() + taps() + legs()
+    }
+
+    /// What down and up would mend.
+    private func lost(_ what: String) -> String {
+        "\(what); 'tapline down \(plan.name)' and 'up' make it anew"
+    }
+
+    /// A device that is there, and carries nothing.
+    private func switchedOff(_ what: String, _ device: String, _ namespace: NetworkNamespace) -> String {
+        "\(what) is switched off and carries nothing; 'ip -n \(namespace.name) link set \(device) up' switches it on"
     }
 
     private func names() -> [String] {
@@ -18,26 +27,24 @@ struct Inspection {
         return all.compactMap { namespace in
             let there = (try? NetworkNamespace.open(namespace.name))?.identity
             if there == namespace.identity { return nil }
-            return there == nil
-                ? "the namespace \(namespace.name) has been deleted, though it lives on without a name"
-                : "the name of the namespace \(namespace.name) is another's by now"
+            return lost(
+                there == nil
+                    ? "the namespace \(namespace.name) has been deleted, though it lives on without a name"
+                    : "the name of the namespace \(namespace.name) is another's by now")
         }
     }
 
     private func taps() -> [String] {
-        zip(plan.interfaces, built.taps).compactMap { interface, tap in
-            let (namespace, place): (NetworkNamespace?, String) =
-                switch interface.attachment {
-                case .direct(let node): (built.namespaces[node], "node \(node)")
-                case .bridge: (built.fabric, "the fabric")
-                }
-            guard let namespace else { return nil }
+        built.taps.indices.compactMap { index in
+            guard let (namespace, place) = built.place(ofTap: index, plan) else { return nil }
+            let (interface, tap) = (plan.interfaces[index], built.taps[index])
             let what = "the device \(tap.name) of interface \(interface.name) in \(place)"
             do throws(SystemError) {
-                guard let link = try namespace.netlink.link(index: tap.index) else { return "\(what) is gone" }
-                return link.name == tap.name ? nil : "\(what) has been renamed to \(link.name)"
+                guard let link = try namespace.netlink.link(index: tap.index) else { return lost("\(what) is gone") }
+                if link.name != tap.name { return lost("\(what) has been renamed to \(link.name)") }
+                return link.isUp ? nil : switchedOff(what, tap.name, namespace)
             } catch {
-                return "\(what) cannot be looked at: \(error)"
+                return lost("\(what) cannot be looked at: \(error)")
             }
         }
     }
@@ -49,8 +56,8 @@ struct Inspection {
                 guard case .bridge = plan.interfaces[leg.interface].attachment else { return [] }
                 let interface = plan.interfaces[leg.interface].name
                 return [
-                    missing(leg.device, built.namespaces[node.name], "of interface \(interface) in node \(node.name)"),
-                    missing(
+                    trouble(leg.device, built.namespaces[node.name], "of interface \(interface) in node \(node.name)"),
+                    trouble(
                         leg.fabricDevice ?? leg.device, built.fabric,
                         "of interface \(interface) in the fabric, which leads to node \(node.name),"),
                 ].compactMap { $0 }
@@ -58,13 +65,16 @@ struct Inspection {
         }
     }
 
-    private func missing(_ device: String, _ namespace: NetworkNamespace?, _ place: String) -> String? {
+    private func trouble(_ device: String, _ namespace: NetworkNamespace?, _ place: String) -> String? {
         guard let namespace else { return nil }
+        let what = "the device \(device) \(place)"
         do throws(SystemError) {
-            return try namespace.netlink.link(named: device) == nil
-                ? "the device \(device) \(place) is gone or has another name" : nil
+            guard let link = try namespace.netlink.link(named: device) else {
+                return lost("\(what) is gone or has another name")
+            }
+            return link.isUp ? nil : switchedOff(what, device, namespace)
         } catch {
-            return "the device \(device) \(place) cannot be looked at: \(error)"
+            return lost("\(what) cannot be looked at: \(error)")
         }
     }
 }

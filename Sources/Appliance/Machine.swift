@@ -1,5 +1,6 @@
 import Engine
 import Glibc
+import Topology
 
 /// What the machine must have before anything is made.
 public enum Machine {
@@ -29,6 +30,15 @@ public enum Machine {
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
         limit.rlim_cur = limit.rlim_max
         _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
+    /// What it means that engines have more workers than the machine has processors for this program; nil where they
+    /// have not.
+    static func crowd(of engines: EnginesPlan) -> String? {
+        let (workers, processors) = (engines.count * engines.workers, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        guard workers > processors, engines.workers > 1 else { return nil }
+        return "\(workers) workers share \(processors) processor\(processors == 1 ? "" : "s"): they take turns, and more "
+            + "of them carry no more; `workers: \(max(1, processors / engines.count))` is enough here"
     }
 
     /// Lets this process be root: an ordinary user's becomes root in a user namespace, where that is there or is made.

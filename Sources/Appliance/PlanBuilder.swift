@@ -115,6 +115,10 @@ struct PlanBuilder: Sendable {
             ApplianceError(.machine, "\(place): \(error)", mend: "run it as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN")
         case ENOENT where error.description.contains("/dev/net/tun"), ENODEV where error.description.contains("tun"):
             ApplianceError(.machine, "\(place): \(error)", mend: "modprobe tun")
+        case E2BIG where error.operation == TapDevice.openingQueue:
+            ApplianceError(
+                .machine, "\(place): the kernel gives a TAP no more queues: \(error)",
+                mend: "write fewer `workers`, or fewer engines")
         case EMFILE, ENFILE:
             ApplianceError(.machine, "\(place): \(error)", mend: "raise the limit of open files: ulimit -n")
         default: ApplianceError(.failed, "\(place): \(error)")

@@ -26,6 +26,19 @@ public struct StatusReport: Codable, Sendable {
         public var workers: Int
         /// Tables published since the first.
         public var tables: Int
+        /// `io_uring` or `write`: how frames are written, by all of them, or by one that does worse; nil before that is
+        /// known.
+        public var writes: String?
+        /// Why frames are written one by one, where neither that nor the other was asked for.
+        public var writesBecause: String?
+        /// Whether frames of one flow that are found together are joined.
+        public var coalescing: Bool
+        /// Frames that were joined to others before them.
+        public var joined: UInt64
+        /// How often workers have gone round: once for each time that there was something to do.
+        public var turns: UInt64
+        /// `normal` or `low`.
+        public var latency: String
     }
     /// One of the packeting engines.
     public struct NumberedEngine: Codable, Sendable {
@@ -44,6 +57,10 @@ public struct StatusReport: Codable, Sendable {
         public var starts: Int
         /// How the one before ended.
         public var lastEnd: String?
+        /// `io_uring` or `write`: how it writes frames; nil before that is known.
+        public var writes: String?
+        /// Why it writes frames one by one, where neither that nor the other was asked for.
+        public var writesBecause: String?
     }
     /// One claimed interface.
     public struct Interface: Codable, Sendable {
@@ -65,6 +82,8 @@ public struct StatusReport: Codable, Sendable {
         public var sentPackets: UInt64
         /// Octets of the frames sent to its nodes.
         public var sentBytes: UInt64
+        /// Frames from its nodes that found the TAP's ring full: the kernel dropped them before the engine read them.
+        public var ringDrops: UInt64
     }
     /// A node's device.
     public struct Leg: Codable, Sendable {
@@ -138,6 +157,8 @@ public struct StatusReport: Codable, Sendable {
     public var drops: [Drop]
     /// What is not as it was made, one sentence with its mend each: a device that is gone, a namespace without a name.
     public var problems: [String] = []
+    /// What works, and not as well as it might, one sentence each.
+    public var remarks: [String] = []
 
     /// What can be told of a topology whose control process is gone.
     public init(dead state: ApplianceState) {

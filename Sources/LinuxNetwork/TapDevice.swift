@@ -103,9 +103,12 @@ public final class TapDevice: Sendable {
             "\(descriptor)")
     }
 
+    /// What is attempted where a queue is opened: refused with E2BIG where the device has as many as the kernel gives
+    /// one (256), with EMFILE where the process may open no more files.
+    public static let openingQueue = "open a queue of the TAP"
+
     private static func openQueue(_ name: String) throws(SystemError) -> OwnedDescriptor {
-        OwnedDescriptor(
-            owning: try SystemError.check(clinux_tap_open(name, 1), "open a queue of the TAP", name))
+        OwnedDescriptor(owning: try SystemError.check(clinux_tap_open(name, 1), openingQueue, name))
     }
 
     private static func setOffloads(

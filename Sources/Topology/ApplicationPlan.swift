@@ -219,6 +219,22 @@ public struct EnginesPlan: Sendable, Hashable {
         /// One takes the interfaces on which requests come in, the other those on which answers do.
         case direction
     }
+    /// How a batch of frames is written.
+    public enum Writing: String, Sendable, Codable, Hashable, CaseIterable {
+        /// By io_uring where the kernel lets the engine, else one by one.
+        case automatic = "auto"
+        /// By io_uring: one system call for all writes of a batch.
+        case ring = "io_uring"
+        /// One system call for each write.
+        case plain = "write"
+    }
+    /// What an engine does when it has nothing to do.
+    public enum Latency: String, Sendable, Codable, Hashable, CaseIterable {
+        /// It sleeps at once.
+        case normal
+        /// It looks for more frames for a bounded time first.
+        case low
+    }
     /// How many: 1…16; 2 where they share by direction.
     public var count: Int
     /// The workers of each.
@@ -227,13 +243,25 @@ public struct EnginesPlan: Sendable, Hashable {
     public var sharing: Sharing
     /// Where they share by direction: for each interface, the engine that takes it (0 or 1); else empty.
     public var engineOfInterface: [Int]
+    /// How each writes frames.
+    public var writing: Writing
+    /// Whether each joins frames of one flow that it finds in one batch.
+    public var coalesces: Bool
+    /// What each does when it has nothing to do.
+    public var latency: Latency
 
     /// Memberwise.
-    public init(count: Int = 1, workers: Int = 1, sharing: Sharing = .queues, engineOfInterface: [Int] = []) {
+    public init(
+        count: Int = 1, workers: Int = 1, sharing: Sharing = .queues, engineOfInterface: [Int] = [],
+        writing: Writing = .automatic, coalesces: Bool = true, latency: Latency = .normal
+    ) {
         self.count = count
         self.workers = workers
         self.sharing = sharing
         self.engineOfInterface = engineOfInterface
+        self.writing = writing
+        self.coalesces = coalesces
+        self.latency = latency
     }
 
     /// The queues of each TAP.

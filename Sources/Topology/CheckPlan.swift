@@ -118,7 +118,7 @@ public struct CommandExpectation: Sendable, Hashable {
     }
 }
 
-/// What the engine counts of one interface; the raw value is the file's key.
+/// What the engine, and its TAP, count of one interface; the raw value is the file's key.
 public enum InterfaceCounter: String, Sendable, Hashable, CaseIterable {
     /// Packets from the nodes.
     case received
@@ -126,6 +126,8 @@ public enum InterfaceCounter: String, Sendable, Hashable, CaseIterable {
     case receivedBytes = "received-bytes"
     /// Frames from the nodes that were dropped.
     case receivedDrops = "received-drops"
+    /// Frames from the nodes that the kernel dropped before the engine read them.
+    case ringDrops = "ring-drops"
     /// Packets to the nodes.
     case sent
     /// Octets of the frames to the nodes.

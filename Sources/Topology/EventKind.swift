@@ -25,6 +25,8 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     case engineReplaced = "engine-replaced"
     case engineDraining = "engine-draining"
     case engineUndrained = "engine-undrained"
+    /// io_uring was refused to it or failed: it writes frames one by one.
+    case engineWritesPlainly = "engine-writes-plainly"
     /// The queues of one engine are read by others.
     case queuesMoved = "queues-moved"
     case fileApplied = "file-applied"

@@ -7,6 +7,7 @@ extension FileReader {
         if let node = fields["engine"] {
             let engine = nodes.fields(node, "engine", Grammar.engine)
             plan.workers = nodes.integer(engine["workers"], "the number of workers", in: Grammar.workers)?.value ?? 1
+            readTuning(engine, into: &plan)
         }
         guard let node = fields["engines"] else { return plan }
         if fields["engine"] != nil {
@@ -24,6 +25,7 @@ extension FileReader {
         let workers = nodes.integer(engines["workers"], "the number of workers", in: Grammar.workers)
         plan.count = count?.value ?? 2
         plan.workers = workers?.value ?? 1
+        readTuning(engines, into: &plan)
         if let workers, plan.count * plan.workers > Grammar.workers.upperBound {
             // As many queues as the kernel gives a TAP (MAX_TAP_QUEUES), of which each worker has its own.
             diagnostics.error(
@@ -39,5 +41,13 @@ extension FileReader {
                 mend: "write `count: 2`, or `share: queues`")
         }
         return plan
+    }
+    /// How every engine moves frames.
+    private func readTuning(_ fields: Fields, into plan: inout EnginesPlan) {
+        let writing: Located<EnginesPlan.Writing>? = nodes.choice(fields["io"], "`io`")
+        let latency: Located<EnginesPlan.Latency>? = nodes.choice(fields["latency"], "`latency`")
+        plan.writing = writing?.value ?? .automatic
+        plan.coalesces = nodes.flag(fields["coalescing"], "`coalescing`")?.value ?? true
+        plan.latency = latency?.value ?? .normal
     }
 }

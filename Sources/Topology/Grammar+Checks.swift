@@ -93,6 +93,9 @@ extension Grammar {
             KeyGrammar("received-bytes", .comparison, "Octets of frames from its nodes.", beside: ["interface"]),
             KeyGrammar(
                 "received-drops", .comparison, "Frames from its nodes that were dropped.", beside: ["interface"]),
+            KeyGrammar(
+                "ring-drops", .comparison, "Frames from its nodes that the engine was too slow to read.",
+                beside: ["interface"]),
             KeyGrammar("sent", .comparison, "Packets to its nodes.", beside: ["interface"]),
             KeyGrammar("sent-bytes", .comparison, "Octets of frames to its nodes.", beside: ["interface"]),
             KeyGrammar(

@@ -31,7 +31,22 @@ extension Grammar {
             KeyGrammar(
                 "workers", .integer(workers),
                 "The number of workers, each with a queue of every interface; 1 by default.")
-        ])
+        ] + tuning)
+
+    /// How an engine moves frames.
+    static let tuning = [
+        KeyGrammar(
+            "io", .choice(EnginesPlan.Writing.allCases.map(\.rawValue)),
+            "How frames are written: io_uring, a whole batch in one system call; write, one by one; auto, the default: "
+                + "io_uring where the kernel allows it."),
+        KeyGrammar(
+            "coalescing", .flag,
+            "Whether frames of one flow that are found together travel on as one, and arrive as they were sent; on by "
+                + "default."),
+        KeyGrammar(
+            "latency", .choice(EnginesPlan.Latency.allCases.map(\.rawValue)),
+            "normal, the default: a worker with nothing to do sleeps; low: it looks for more frames for 50 µs first."),
+    ]
 
     /// The packeting engines of a topology.
     static let engineCounts = 1...16
@@ -46,7 +61,7 @@ extension Grammar {
             KeyGrammar(
                 "share", .choice(EnginesPlan.Sharing.allCases.map(\.rawValue)),
                 "queues: the kernel divides flows among all; direction: one takes requests, the other answers."),
-        ])
+        ] + tuning)
 
     static let interface = MappingGrammar(
         "interface", "A claimed interface of the engine: one TAP device.",

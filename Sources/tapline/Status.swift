@@ -1,6 +1,7 @@
 import Appliance
 import ArgumentParser
 import Glibc
+import Topology
 
 /// `tapline status`.
 struct Status: ParsableCommand {
@@ -9,7 +10,7 @@ struct Status: ParsableCommand {
         discussion: """
             Without a name, every topology is listed. With --json the keys are stable: version, name, state (starting,
             up, stopping, dead), run, file, pid, since (seconds since 1970), engine, engines, applications, interfaces,
-            nodes, drops, problems.
+            nodes, drops, problems, remarks.
 
             EXAMPLE
               sudo tapline status four-interface
@@ -62,6 +63,18 @@ struct Status: ParsableCommand {
         return [""] + table.lines
     }
 
+    /// How the engine moves frames.
+    private func frames(_ engine: StatusReport.Engine) -> [String] {
+        var lines: [String] = []
+        if let writes = engine.writes {
+            let ring = writes == EnginesPlan.Writing.ring.rawValue
+            lines.append("writes: " + (ring ? writes : "one by one") + (engine.writesBecause.map { ": \($0)" } ?? ""))
+        }
+        lines.append("coalescing: " + (engine.coalescing ? "on, \(engine.joined) frames joined to others" : "off"))
+        if engine.latency == EnginesPlan.Latency.low.rawValue { lines.append("latency: low") }
+        return lines
+    }
+
     private func text(_ report: StatusReport) -> String {
         var lines = ["\(report.name): \(report.state.rawValue)" + (report.pid.map { ", control process \($0)" } ?? "")]
         if report.state == .dead {
@@ -75,7 +88,9 @@ struct Status: ParsableCommand {
             line += engine.starts == 1 ? "" : "s"
             lines.append(line + (engine.lastEnd.map { "; the last one \($0)" } ?? ""))
         }
+        if let engine = report.engine { lines += frames(engine) }
         lines += report.problems.map { Terminal.coloured("problem:", 31) + " \($0)" }
+        lines += report.remarks.map { Terminal.coloured("remark:", 33) + " \($0)" }
         lines += StatusApplications(report: report).lines
         var interfaces = TextTable(
             ["INTERFACE", "MTU", "RECEIVED", "SENT", "ADDRESSES", "NODES"], rightAligned: [1, 2, 3])
@@ -96,11 +111,18 @@ struct Status: ParsableCommand {
             ])
         }
         lines += [""] + nodes.lines
-        if report.drops.isEmpty {
+        let ringDrops = report.interfaces.filter { $0.ringDrops > 0 }
+        if report.drops.isEmpty, ringDrops.isEmpty {
             lines += ["", "nothing was dropped"]
         } else {
             var drops = TextTable(["DROPPED", "REASON", ""], rightAligned: [0])
             for drop in report.drops { drops.add(["\(drop.frames)", drop.reason, drop.sentence]) }
+            for interface in ringDrops {
+                drops.add([
+                    "\(interface.ringDrops)", InterfaceCounter.ringDrops.rawValue,
+                    InterfaceCounter.ringDropSentence(interface.name),
+                ])
+            }
             lines += [""] + drops.lines
         }
         return lines.joined(separator: "\n")

@@ -1,3 +1,4 @@
+import Engine
 import Foundation
 import Testing
 
@@ -89,6 +90,26 @@ struct DoctorTests {
         ])
         #expect(whole.look { $0.seccomp() }.level == .ok)
         #expect(whole.look { $0.ipv6() }.level == .ok)
+    }
+
+    @Test("io_uring that is forbidden, with the setting that says so")
+    func ring() throws {
+        func found(_ errno: Int32, _ files: [String: String] = [:]) throws -> Doctor.Finding {
+            try Machine(files).look { $0.ring(refusal: RingRefusal(errno: errno, proc: $0.places.proc)) }
+        }
+        let forbidden = try found(EPERM, ["proc/sys/kernel/io_uring_disabled": "2\n"])
+        #expect(forbidden.level == .warn)
+        #expect(forbidden.message.hasSuffix("Operation not permitted (kernel.io_uring_disabled is 2)"))
+        #expect(forbidden.mend == "sysctl -w kernel.io_uring_disabled=0")
+        let restricted = try found(
+            EPERM, ["proc/sys/kernel/io_uring_disabled": "1\n", "proc/sys/kernel/io_uring_group": "-1\n"])
+        #expect(restricted.message.contains("kernel.io_uring_group is -1"))
+        // The setting allows it, and a container's filter does not.
+        let filtered = try found(EPERM, ["proc/sys/kernel/io_uring_disabled": "0\n"])
+        #expect(filtered.mend?.contains("seccomp") == true)
+        #expect(try found(ENOSYS).level == .warn)
+        let allowed = try Machine().look { $0.ring(refusal: nil) }
+        #expect(allowed.level == .ok && allowed.mend == nil)
     }
 
     @Test(

@@ -13,7 +13,7 @@ import Wire
     /// A program that says what an engine says, notes what it is told, and looks for files beside it that say otherwise.
     static let program = """
         #!/usr/bin/python3
-        import os, socket, struct, sys, time
+        import mmap, os, socket, struct, sys, time
         folder = os.path.dirname(os.path.abspath(sys.argv[0]))
         def told(what): return os.path.exists(f'{folder}/{what}')
         if told('broken'): sys.exit('it is broken')
@@ -21,9 +21,19 @@ import Wire
         control = socket.socket(fileno=3)
         def say(kind, *fields, text=b''):
             words = list(fields) + [0] * (8 - len(fields))
-            control.send(struct.pack('<IHH8QH438s', 0x4C504154, 2, kind, *words, len(text), text))
+            control.send(struct.pack('<IHH8QH438s', 0x4C504154, \(ControlMessage.version), kind, *words, len(text), text))
         log = open(f'{folder}/log', 'a', buffering=1)
-        while message := control.recv(512):
+        counters = None
+        def note_writing():
+            try: words = [int(word) for word in open(f'{folder}/writing').read().split()]
+            except OSError: return
+            stride, = struct.unpack_from('<Q', counters, 48)
+            struct.pack_into('<QQ', counters, 4096 + lane * stride + 24, *words)
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(control, 512, 253)
+            if not message: break
+            if counters is None and descriptors: counters = mmap.mmap(descriptors[0], 0)
+            for descriptor in descriptors: os.close(descriptor)
             kind, *fields = struct.unpack('<6xH8Q', message[:72])
             size, = struct.unpack('<H', message[72:74])
             if kind == 1:
@@ -39,6 +49,8 @@ import Wire
                 log.write(f'{lane} reads {list(message[74:74 + size])}\\n')
                 say(10, fields[0])
             elif kind == 5:
+                note_writing()
+                log.write(f'{lane} goes round\\n')
                 if not (lane == 0 and told('mute')): say(11, fields[0])
             elif kind == 6:
                 sys.exit(0)
@@ -49,6 +61,8 @@ import Wire
         let folder: URL
         let loop: EventLoop
         let fleet: EngineFleet
+        /// What the fleet has told.
+        let events = EventLog()
         private let queue: Int32
 
         init(engines: Int) throws {
@@ -59,6 +73,7 @@ import Wire
             chmod(program, 0o755)
             let loop = try EventLoop()
             let queue = open("/dev/null", O_RDWR)
+            let events = events
             let plan = EnginesPlan(count: engines)
             let logPath = folder.appendingPathComponent("errors").path
             fleet = try loop.sync {
@@ -66,7 +81,7 @@ import Wire
                     loop: loop, path: program, logPath: logPath,
                     logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, table: Self.table,
                     queues: [Array(repeating: queue, count: plan.queues)], plan: plan, record: { _ in },
-                    events: { _ in })
+                    events: { events.append($0) })
             }
             self.loop = loop
             self.queue = queue
@@ -105,6 +120,20 @@ import Wire
         func tell(_ what: String, _ value: Bool) {
             let path = folder.appendingPathComponent(what).path
             if value { _ = FileManager.default.createFile(atPath: path, contents: nil) } else { unlink(path) }
+        }
+
+        /// What the programs note of how they write frames: 1 by io_uring, 2 one by one, and an errno.
+        func noteWriting(_ words: String) throws {
+            try words.write(to: folder.appendingPathComponent("writing"), atomically: true, encoding: .utf8)
+        }
+
+        /// How often the first engine was asked whether it goes round, and said so.
+        var pings: Int { log.count { $0 == "0 goes round" } }
+
+        /// Why engines were said to write one by one.
+        var complaints: [String?] {
+            var place = events.place(since: nil, count: nil)
+            return events.read(&place).filter { $0.event == .engineWritesPlainly }.map(\.reason)
         }
 
         /// What the programs were told, line by line.
@@ -156,6 +185,31 @@ import Wire
         #expect(after[1].pid == before[1].pid)
     }
 
+    @Test("how an engine writes frames is told, and once that it has to write them one by one")
+    func writing() throws {
+        let bench = try Bench(engines: 1)
+        func shows(_ name: String, _ why: String?) throws -> Bool {
+            let writing = try bench.status()[0].writing
+            return writing?.name == name && writing?.why == why
+        }
+        #expect(try bench.status()[0].writing == nil)
+        try bench.noteWriting("2 0")
+        try bench.eventually("it writes one by one, as it was asked to") { try shows("write", nil) }
+        let refused = "io_uring was refused: Function not implemented (the kernel is built without it, or a seccomp filter hides it)"
+        try bench.noteWriting("2 38")
+        try bench.eventually("it was refused io_uring") { try shows("write", refused) && !bench.complaints.isEmpty }
+        try bench.noteWriting("1 0")
+        try bench.eventually("it writes by io_uring") { try shows("io_uring", nil) }
+        // With each question the fleet has looked: nothing new is told.
+        let answered = bench.pings
+        try bench.eventually("it is looked at again") { bench.pings >= answered + 3 }
+        #expect(bench.complaints == [refused])
+        try bench.noteWriting("2 5")
+        try bench.eventually("io_uring failed later") { bench.complaints.count == 2 }
+        #expect(try shows("write", "io_uring failed: Input/output error"))
+        #expect(bench.complaints.last == "io_uring failed: Input/output error")
+    }
+
     @Test("a table published while an engine starts is its own before it reads")
     func tableMeanwhile() throws {
         let bench = try Bench(engines: 2)
@@ -166,7 +220,7 @@ import Wire
         try bench.wait { $0.publish(Bench.table, $1) }
         try bench.eventually("it reads") { try bench.status()[0].shares == [0] }
         // The one before had written to lane 0, too.
-        #expect(bench.log.filter { $0.hasPrefix("0 ") } == ["0 reads [0]", "0 table 2", "0 reads [0]"])
+        #expect(bench.log.filter { $0.hasPrefix("0 ") && $0 != "0 goes round" } == ["0 reads [0]", "0 table 2", "0 reads [0]"])
     }
 
     @Test("a program that does not start replaces nobody")

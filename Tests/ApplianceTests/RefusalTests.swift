@@ -73,6 +73,18 @@ struct RefusalTests {
         try topology.expectGone()
     }
 
+    @Test("a queue that is refused: one sentence with the mend, and nothing is left", .enabled(if: isRoot))
+    func tooManyQueues() throws {
+        let topology = try ScratchTopology()
+        let text = try String(contentsOfFile: topology.file, encoding: .utf8) + "\nengine: { workers: 64 }\n"
+        try text.write(toFile: topology.file, atomically: true, encoding: .utf8)
+        let told = try CommandLineRun.shell("ulimit -n 96; exec \(CommandLineRun.tapline) run \(topology.file)")
+        #expect(told.status == 4)
+        #expect(told.errors.contains("open a queue of the TAP"))
+        #expect(told.errors.contains("raise the limit of open files: ulimit -n"))
+        try topology.expectGone()
+    }
+
     @Test("without the engine: one sentence with the mend", .enabled(if: isRoot))
     func withoutEngine() throws {
         let topology = try ScratchTopology()

@@ -49,6 +49,26 @@ struct RootlessTests {
         }
     }
 
+    @Test("no memory may be locked")
+    func withoutLockedMemory() throws {
+        try withUser { user in
+            let done = try user.run(
+                """
+                ulimit -l 0
+                $T run small.yaml && $T up small.yaml -d && $T status small && $T down small
+                """)
+            #expect(done.status == 0, "\(done.output)\(done.errors)")
+            #expect(done.output.contains("ok echo comes back"))
+            #expect(done.output.contains("\nwrites: "))
+        }
+        // Root has leave to lock as much as it likes, unless that capability is gone, too.
+        let topology = try ScratchTopology(small: nil)
+        let root = try CommandLineRun.shell(
+            "ulimit -l 0; exec setpriv --bounding-set=-ipc_lock \(CommandLineRun.tapline) run \(topology.file)")
+        #expect(root.status == 0, "\(root.output)\(root.errors)")
+        #expect(root.output.contains("ok echo comes back"))
+    }
+
     @Test("nothing of it is seen by root, and nothing of root's by the user")
     func apart() throws {
         let topology = try ScratchTopology()

@@ -122,7 +122,22 @@ import Wire
         }
         #expect(bypassing.snapshot.downAnswer(index) == nil)
         #expect(target.address == Self.bypassed.address)
-        #expect(bypassing.snapshot.allTargets(bypassing.snapshot.entry(0).targets).count == 3)
+    }
+
+    @Test("whom copies may reach is told whatever is down, and passive applications are nobody")
+    func reach() throws {
+        var group = group(2)
+        for index in group.members.indices { group.members[index].availability = .down }
+        func reached(_ otherwise: Hop.Otherwise) throws -> [Bool] {
+            let buffer = try table(group, otherwise).snapshot()
+            return (0...2).map { buffer.snapshot.reach(buffer.snapshot.entry(0).targets, $0) }
+        }
+        #expect(try reached(.drop(.reset)) == [false, true, false])
+        var aside = Self.bypassed
+        aside.interface = 0
+        #expect(try reached(.hops([.target(aside)])) == [true, true, false])
+        aside.system = .passiveApplication
+        #expect(try reached(.hops([.target(aside)])) == [false, true, false])
     }
 
     @Test("groups are patched without compiling, to the same bytes as compiled")
@@ -199,7 +214,7 @@ import Wire
                 changed[place] = value
                 do throws(SnapshotError) {
                     let buffer = try SnapshotBuffer(copying: changed)
-                    _ = buffer.snapshot.allTargets(buffer.snapshot.entry(0).targets)
+                    _ = buffer.snapshot.reach(buffer.snapshot.entry(0).targets, -1)
                     if case .instance(let choice) = buffer.snapshot.hop(buffer.snapshot.entry(0).targets.lowerBound) {
                         _ = buffer.snapshot.decide(choice, flow(tcp, "192.0.2.1", 1, to: "203.0.113.1", 80))
                     }

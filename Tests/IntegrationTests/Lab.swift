@@ -49,8 +49,10 @@ struct Lab {
     let folder: URL
 
     /// Writes `topology` and `files` into a folder of their own, and brings the topology up under a random name.
+    ///
+    /// - Parameter launcher: A program and its arguments by which `up` is run, in that folder.
     static func with(
-        _ topology: String, files: [String: String] = [:], _ body: (Lab) throws -> Void
+        _ topology: String, files: [String: String] = [:], launcher: [String] = [], _ body: (Lab) throws -> Void
     ) throws {
         let suffix = String(UInt32.random(in: 0...UInt32.max), radix: 36)
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("tapline-lab-\(suffix)")
@@ -61,7 +63,9 @@ struct Lab {
             try text.write(to: folder.appendingPathComponent(name), atomically: true, encoding: .utf8)
         }
         let lab = Lab(name: "t\(suffix)", folder: folder)
-        let up = try lab.tapline("up", folder.appendingPathComponent("topology.yaml").path, "--name", lab.name, "-d")
+        let path = folder.appendingPathComponent("topology.yaml").path
+        let command = launcher + [Product.tapline, "up", path, "--name", lab.name, "-d"]
+        let up = try run("/usr/bin/env", ["-C", folder.path] + command)
         try #require(up.status == 0, "up: \(up.output)")
         defer {
             let down = try? lab.tapline("down", lab.name)

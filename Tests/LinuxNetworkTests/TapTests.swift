@@ -32,6 +32,8 @@ extension LinuxTests {
             let tooLarge = systemError { _ = try TapDevice(LinkSettings(name: "tap1", mtu: 65522), in: namespaces[0]) }
             #expect(tooLarge?.kernelMessage == "mtu greater than device maximum")
             #expect(try namespaces[0].netlink.link(named: "tap1") == nil)
+            let tooMany = systemError { _ = try TapDevice(LinkSettings(name: "tap2"), in: namespaces[0], queues: 257) }
+            #expect(tooMany?.errno == E2BIG && tooMany?.operation == TapDevice.openingQueue)
         }
     }
 

@@ -25,7 +25,8 @@ extension Snapshot {
             for station in stations { seen += isOwnMAC(station, on: interface) ? 1 : 0 }
         }
         for index in 0..<entryCount {
-            for copy in allTargets(entry(index).targets) { seen += copy.interface < interfaceCount ? 1 : 0 }
+            // One interface too many, so that every hop is looked at.
+            for interface in 0...interfaceCount { seen += reach(entry(index).targets, interface) ? 1 : 0 }
         }
         return seen
     }

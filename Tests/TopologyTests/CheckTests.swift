@@ -22,7 +22,7 @@ import Wire
                           - { on: alice, run: "true", expect: { status: "!= 0" }, within: 5s }
                           - { log: ids, file: eve.json, since: check, expect: { json-line: { "$.event_type": alert } } }
                           - { entry: shop.request.fw, packets: ">= 1", since: check }
-                          - { interface: inspection, received: 1, sent-drops: "== 0" }
+                          - { interface: inspection, received: 1, sent-drops: "== 0", ring-drops: "<= 5" }
                           - { drops: no-service, frames: 0, since: start }
                           - captured: fw
                             interface: inspected
@@ -50,7 +50,7 @@ import Wire
                     CommandExpectation(status: NumberExpectation(.notEqual, 0))),
                 .log(node: "ids", file: "eve.json", output: TextExpectation(jsonLines: [[alert]]), .check),
                 .entry(name: "shop.request.fw", packets: NumberExpectation(.atLeast, 1), bytes: nil, .check),
-                .interface(index: 1, [.received: one, .sentDrops: none], .start),
+                .interface(index: 1, [.received: one, .sentDrops: none, .ringDrops: NumberExpectation(.atMost, 5)], .start),
                 .drops(reason: "no-service", frames: none, .start),
                 .captured(
                     inspected,

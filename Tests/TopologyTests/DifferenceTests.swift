@@ -160,6 +160,10 @@ import Wire
         #expect(gone.refusals.map(\.what) == ["the interface more is gone"])
         let (engines, _) = try difference(text(), text() + "\nengine: { workers: 2 }")
         #expect(engines.refusals.map(\.what) == ["the engines differ"])
+        for tuning in ["io: write", "coalescing: off", "latency: low"] {
+            let (tuned, _) = try difference(text(), text() + "\nengine: { \(tuning) }")
+            #expect(tuned.refusals.map(\.what) == ["the engines differ"])
+        }
     }
 
     @Test("other checks are told, and touch nothing")

@@ -128,6 +128,14 @@ import Wire
         #expect(oneArmed.engines.engineOfInterface == [0, 0, 0, 1])
     }
 
+    @Test func theFileSaysHowEnginesMoveFrames() throws {
+        let one = try plan(picture + "engine: { io: io_uring, coalescing: off, latency: low }\n").engines
+        #expect(one == EnginesPlan(writing: .ring, coalesces: false, latency: .low))
+        let several = try plan(picture + "engines: { count: 3, io: write, coalescing: on, latency: normal }\n").engines
+        #expect(several == EnginesPlan(count: 3, writing: .plain))
+        #expect(try plan(picture + "engine: { io: auto }\n").engines == EnginesPlan())
+    }
+
     @Test func aPathNamesTheApplicationAndWhatMustBeDown() throws {
         let text = redundant.replacing("[fw-a, fw-b]", with: "[fw-a, fw-b], when-down: bypass")
         let proved = try Planner.prove(TopologyFile.parse(text, path: "t.yaml"))

@@ -30,6 +30,8 @@ extension EngineFleet {
         var starts: Int
         /// How the process before ended.
         var lastEnd: String?
+        /// How its workers write frames; nil before the first has said so.
+        var writing: EngineWriting?
     }
 
     /// Each of the engines.
@@ -40,7 +42,7 @@ extension EngineFleet {
                 number: index + 1, pid: seat.process?.pid, state: state(seat),
                 shares: seat.process?.confirmed.shares ?? [],
                 received: seat.process.map { reader.received(blocks: blocks(of: $0)) &- $0.receivedBefore } ?? 0,
-                starts: seat.starts, lastEnd: seat.lastEnd)
+                starts: seat.starts, lastEnd: seat.lastEnd, writing: seat.process.flatMap(writing))
         }
     }
 
@@ -62,6 +64,12 @@ extension EngineFleet {
 
     /// What an interface has carried.
     func interface(_ index: Int) -> InterfaceCount { reader.interface(index) }
+
+    /// How often all workers went round.
+    var turns: UInt64 { reader.turns() }
+
+    /// Frames that were joined to others before them.
+    var joined: UInt64 { reader.joined() }
 
     /// Frames dropped for a reason.
     func drops(_ reason: DropReason) -> UInt64 { reader.drops(reason) }

@@ -18,6 +18,7 @@ extension EngineFleet {
     func watch() {
         guard !hasStopped else { return }
         for process in living where process.phase == .ready {
+            lookAtWriting(of: process)
             process.look()
             if process.unansweredLooks >= Self.patience, !isStarved(process) {
                 condemn(process, "did not go round for \(seconds(process.unansweredLooks * Self.lookInterval))")

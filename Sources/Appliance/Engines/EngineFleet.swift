@@ -103,7 +103,7 @@ final class EngineFleet: @unchecked Sendable {
                 queues: queues, shares: plan.shares(interfaces: queues.count), workers: plan.workers,
                 counters: try SharedMapping.makeCounters(layout), counterLayout: layout,
                 neighbours: try SharedMapping.makeNeighbours(), table: published.descriptor, tableSize: published.size,
-                generation: 1)
+                generation: 1, tuning: EngineTuning(plan))
             neighbours = NeighbourTable(
                 memory: try SharedMapping(mapping: resources.neighbours, size: NeighbourTable.memorySize, writable: true)
                     .leak())

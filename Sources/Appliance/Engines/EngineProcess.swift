@@ -28,6 +28,8 @@ final class EngineProcess {
     let lane: Int
     /// What others had received before it in the blocks that are now its own.
     var receivedBefore: UInt64 = 0
+    /// How its workers write frames, as far as has been told; nil until the first look.
+    var writing: EngineWriting?
     /// When it was started, in milliseconds of a clock that never steps back.
     let started = monotonicMilliseconds()
     var phase = Phase.starting

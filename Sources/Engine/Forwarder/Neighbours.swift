@@ -71,11 +71,8 @@ extension Forwarder {
             case .forward(let entry) = table.decide(
                 fields.lookupFlow, from: sender, receivedInterface: slot.receivedInterface)
         else { return }
-        for target in table.allTargets(table.entry(entry).targets) {
-            guard target.interface == slot.interface, target.system != .passiveApplication else { continue }
-            sendError(.hostUnreachable(fields.family), about: frame, to: slot.receivedInterface, sender, into: &writes)
-            return
-        }
+        guard table.reach(table.entry(entry).targets, slot.interface) else { return }
+        sendError(.hostUnreachable(fields.family), about: frame, to: slot.receivedInterface, sender, into: &writes)
     }
 
     /// Sends an ARP request or a neighbour solicitation.

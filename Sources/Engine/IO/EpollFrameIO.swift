@@ -65,7 +65,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         do throws(EngineError) {
             return try WriteRing(queues: queues)
         } catch {
-            if writing == .ring { throw RingRefusal.error(error.errno) }
+            if writing == .ring { throw RingRefusal(errno: error.errno).error }
             failure = error.errno
             return nil
         }
@@ -166,6 +166,8 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         write.pointee.failure = sent < 0 ? clinux_errno() : 0
     }
 
+    /// On its own, so that a look at the machine code finds what is given back here and nowhere else.
+    @inline(never)
     private mutating func giveUpRing(_ failure: Int32) {
         ring = nil
         ringFailure = failure
@@ -174,7 +176,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
 }
 
 /// The descriptors of all queues, in memory of their own.
-private struct QueueNumbers: ~Copyable {
+struct QueueNumbers: ~Copyable {
     let buffer: UnsafeMutableBufferPointer<Int32>
 
     init(_ queues: [Int32]) {

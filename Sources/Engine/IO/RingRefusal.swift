@@ -1,35 +1,76 @@
 import CLinux
 
-/// Why the kernel refuses io_uring to an engine that insists on it, and what would mend it.
-enum RingRefusal {
-    /// One sentence for the errno that making the ring failed with.
-    static func error(_ errno: Int32) -> EngineError {
-        EngineError("write by io_uring", because: reason(errno) + "; or let it write one by one")
+/// Why the kernel refuses io_uring, or lets it go on no more, with the setting behind it and the mend where there is one.
+public struct RingRefusal: Sendable, Hashable {
+    /// What the call failed with.
+    public let errno: Int32
+    /// The sysctls kernel.io_uring_disabled and kernel.io_uring_group; nil where the kernel has none (before 6.6).
+    let disabled: Int?
+    /// See `disabled`.
+    let group: Int?
+
+    /// - Parameter proc: Where the sysctls are looked for.
+    public init(errno: Int32, proc: String = "/proc") {
+        self.errno = errno
+        disabled = Self.number("\(proc)/sys/kernel/io_uring_disabled")
+        group = Self.number("\(proc)/sys/kernel/io_uring_group")
     }
 
-    private static func reason(_ errno: Int32) -> String {
-        switch errno {
-        case ENOSYS: "this kernel is built without it (CONFIG_IO_URING)"
-        case EPERM, EACCES:
-            if let level = disabledLevel, level != "0" {
-                "the sysctl kernel.io_uring_disabled is \(level): set it to 0"
-            } else {
-                "a seccomp filter or security module forbids it, as those of containers often do: allow it there"
+    /// What making a ring as the engine's is refused with here; nil where it is not.
+    public static func tried() -> RingRefusal? {
+        var null = clinux_open("/dev/null", O_WRONLY, 0)
+        guard null >= 0 else { return nil }
+        defer { close(null) }
+        return withUnsafeMutablePointer(to: &null) { file in
+            do throws(EngineError) {
+                _ = try WriteRing(queues: UnsafeMutableBufferPointer(start: file, count: 1))
+                return nil
+            } catch {
+                return RingRefusal(errno: error.errno)
             }
-        case EINVAL: "this kernel is older than Linux 5.10, from which on a ring can be confined: take a newer one"
-        case ENOMEM: "there is no memory for it: raise RLIMIT_MEMLOCK (ulimit -l) or the control group's limit"
-        case EMFILE, ENFILE: "there are more queues than a process may have open: raise RLIMIT_NOFILE (ulimit -n)"
-        default: EngineError.text(of: errno)
         }
     }
 
-    /// What the sysctl says; nil on kernels that lack it.
-    private static var disabledLevel: String? {
-        let descriptor = clinux_open("/proc/sys/kernel/io_uring_disabled", O_RDONLY, 0)
+    /// What an engine says that insists on it.
+    var error: EngineError {
+        EngineError("write by io_uring", because: "\(told): \(mend.map { "\($0), or" } ?? "") let it write one by one")
+    }
+
+    /// The kernel's word, and the setting behind it.
+    public var told: String {
+        let setting: String? =
+            switch (errno, disabled) {
+            case (EPERM, 2?): "kernel.io_uring_disabled is 2"
+            case (EPERM, 1?): "kernel.io_uring_disabled is 1, and kernel.io_uring_group is \(group ?? -1)"
+            case (EPERM, _), (EACCES, _): "a seccomp filter or a security module forbids it"
+            case (ENOSYS, _): "the kernel is built without it, or a seccomp filter hides it"
+            case (EINVAL, _): "the kernel is older than 5.10, from which on a ring can be confined"
+            default: nil
+            }
+        return EngineError.text(of: errno) + (setting.map { " (\($0))" } ?? "")
+    }
+
+    /// What would allow it; nil where nobody knows.
+    public var mend: String? {
+        switch (errno, disabled) {
+        case (EPERM, 1?), (EPERM, 2?): "sysctl -w kernel.io_uring_disabled=0"
+        case (EPERM, _), (EACCES, _): "let the container's seccomp profile allow io_uring_setup, _enter and _register"
+        case (ENOSYS, _), (EINVAL, _): "run a kernel of at least 5.10 that has it"
+        case (ENOMEM, _): "raise the limit of locked memory (ulimit -l), or the control group's of memory"
+        case (EMFILE, _), (ENFILE, _): "raise the limit of open files (ulimit -n)"
+        default: nil
+        }
+    }
+
+    /// The number in a small file; nil where there is none.
+    private static func number(_ path: String) -> Int? {
+        let descriptor = clinux_open(path, O_RDONLY, 0)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
-        var byte: UInt8 = 0
-        guard read(descriptor, &byte, 1) == 1 else { return nil }
-        return String(UnicodeScalar(byte))
+        return withUnsafeTemporaryAllocation(byteCount: 32, alignment: 1) { buffer in
+            let count = read(descriptor, buffer.baseAddress!, 32)
+            guard count > 0 else { return nil }
+            return Int(String(decoding: buffer[..<count].prefix { $0 > 32 }, as: UTF8.self))
+        }
     }
 }

@@ -224,12 +224,15 @@ public struct CounterReader: ~Copyable {
     /// How the worker with this block writes frames, and the errno that io_uring was refused or failed with, 0 where it
     /// was not; nil where no worker has been there.
     public func writing(block: Int) -> (way: EngineTuning.Writing, failure: Int32)? {
-        guard let region = regions.last, block < region.layout.workers else { return nil }
-        let base = region.memory + region.layout.block(block)
-        guard let way = EngineTuning.Writing(rawValue: UInt8(truncatingIfNeeded: Self.load(base + 24))),
-            way != .automatic
-        else { return nil }
-        return (way, Int32(bitPattern: UInt32(truncatingIfNeeded: Self.load(base + 32))))
+        // It is noted when it changes: a memory that came later has nothing of it until then.
+        for region in regions.reversed() where block < region.layout.workers {
+            let base = region.memory + region.layout.block(block)
+            guard let way = EngineTuning.Writing(rawValue: UInt8(truncatingIfNeeded: Self.load(base + 24))),
+                way != .automatic
+            else { continue }
+            return (way, Int32(bitPattern: UInt32(truncatingIfNeeded: Self.load(base + 32))))
+        }
+        return nil
     }
 
     /// How often all workers went round.

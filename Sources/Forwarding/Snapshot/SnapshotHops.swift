@@ -92,17 +92,24 @@ extension Snapshot {
         target(choice.first &+ member)
     }
 
-    /// Every place that a copy may go to by the hops at `hops`, whatever is up or down.
-    public func allTargets(_ hops: Range<Int>) -> [TargetRecord] {
-        hops.flatMap { index -> [TargetRecord] in
-            let record = targets + index * 32
-            let kind = UInt8(truncatingIfNeeded: word(record) >> 32)
-            guard kind >= Layout.kindInstance else { return [target(index)] }
-            return [8, 16].flatMap { field -> [TargetRecord] in
-                let range = word(record + field)
-                let first = Int(Self.lowHalf(range))
-                return allTargets(first..<first + Int(Self.highHalf(range)))
+    /// Whether a copy by the hops at `hops` may go to somebody on `interface` who is to be told what became of it: anyone
+    /// but a passive application, whatever is up or down.
+    public func reach(_ hops: Range<Int>, _ interface: Int) -> Bool {
+        for index in hops {
+            let record = targets &+ index &* 32
+            if UInt8(truncatingIfNeeded: word(record) >> 32) < Layout.kindInstance {
+                let target = target(index)
+                if target.interface == interface, target.system != .passiveApplication { return true }
+            } else if reach(range(record &+ 8), interface) || reach(range(record &+ 16), interface) {
+                return true
             }
         }
+        return false
+    }
+
+    private func range(_ offset: Int) -> Range<Int> {
+        let range = word(offset)
+        let first = Int(Self.lowHalf(range))
+        return first..<first &+ Int(Self.highHalf(range))
     }
 }

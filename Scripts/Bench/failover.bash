@@ -5,7 +5,7 @@
 # (nftables). fw-a works as long as it can. The peer is keepalived, VRRP version 3 with an advertisement each 10 ms, which
 # moves the two gateways (one group, with gratuitous ARP) between the same two firewalls on kernel bridges.
 
-probe=$root/Scripts/failover-probe
+probe=$root/Scripts/Bench/failover-probe
 address=203.0.113.80
 # How long one measurement takes, and when in it the fault is caused, in seconds.
 length=2
