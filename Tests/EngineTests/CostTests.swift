@@ -25,8 +25,6 @@
             #expect(array.count >= 1_000)
         }
 
-        @Test func kindsThatAreToBeJoinedAre() throws {
-            for kind in ProcessingKind.all {
         /// Reading and writing queues, too.
         @Test(arguments: FrameIOTests.ways) func noReadOrWriteCostsAnAllocation(_ way: EngineTuning.Writing) throws {
             let pairs = (0..<2).map { _ in QueuePair() }
@@ -55,8 +53,8 @@
             #expect(moved == 12 * 320)
         }
 
-        @Test func timeIsPrinted() throws {
-            for (kind, interface, frames) in Self.kinds {
+        @Test func kindsThatAreToBeJoinedAre() throws {
+            for kind in ProcessingKind.all {
                 let pipeline = try Pipeline()
                 var worker = kind.worker(pipeline)
                 worker.replay(turns: 1)
