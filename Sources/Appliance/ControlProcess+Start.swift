@@ -41,7 +41,8 @@ extension ControlProcess {
             try loop.sync { [self] in
                 let fleet = try EngineFleet(
                     loop: loop, path: path, logPath: directory.logPath, logger: logger, table: table,
-                    queues: built.queues, plan: plan.engines, record: { [weak self] in self?.record($0) },
+                    queues: built.queues, segmentsUDP: built.segmentsUDP, plan: plan.engines,
+                    record: { [weak self] in self?.record($0) },
                     events: { [weak self] in self?.happened($0) })
                 self.fleet = fleet
                 drainNotes = DrainNotes(fleet.drainTable, loop: loop)

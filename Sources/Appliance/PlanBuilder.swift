@@ -17,6 +17,9 @@ struct BuiltTopology: Sendable {
 
     /// The queues as the engine takes them: for each interface one for each worker.
     var queues: [[Int32]] { taps.map(\.queues) }
+
+    /// True where the kernel took UDP segmentation for every TAP (Linux 6.2), so that datagrams may be joined.
+    var segmentsUDP: Bool { taps.allSatisfy { $0.offloads.isSuperset(of: [.udp4, .udp6]) } }
 }
 
 /// Makes the namespaces and devices of a plan, marks each, and gives them addresses, routes and sysctls.

@@ -106,6 +106,60 @@ import Wire
         }
     }
 
+    @Test func everySizeIsSentOrCounted() throws {
+        let pipeline = try Pipeline()
+        let sizes = Array(14...1_700) + stride(from: 1_701, through: 65_400, by: 977) + Array(65_400...65_549)
+        var sent: UInt64 = 0
+        for (index, size) in sizes.enumerated() {
+            // What the frame says of its length is right as far as an IPv4 packet can say it.
+            let length = min(max(size - 42, 0), 65_507)
+            var frame = F.frame(
+                F.udp(
+                    "192.0.2.10", 4_000, "203.0.113.53", 53, payload: [UInt8](repeating: 3, count: length),
+                    fragmentWord: 0, identification: index & 0xFFFF), from: four.alice, to: four.engine[0])
+            frame = Array(frame.prefix(size)) + [UInt8](repeating: 0, count: max(0, size - frame.count))
+            let before = pipeline.interface(0).receivedDrops
+            let out = pipeline.send(frame, on: 0)
+            #expect(out.allSatisfy(isSound), "\(size) octets")
+            let dropped = pipeline.interface(0).receivedDrops - before
+            #expect((out.isEmpty ? 0 : 1) + dropped == 1, "\(size) octets")
+            sent += UInt64(out.count)
+        }
+        #expect(pipeline.interface(0).received.packets == UInt64(sizes.count))
+        #expect(pipeline.interface(3).sent.packets == sent)
+        // In batches they meet one another.
+        pipeline.worker.io.input = sizes.map {
+            .init(interface: 0, bytes: [UInt8](repeating: 0, count: 10) + [UInt8](repeating: 8, count: $0))
+        }
+        #expect(pipeline.turn().isEmpty)
+        #expect(pipeline.interface(0).received.packets == UInt64(2 * sizes.count))
+    }
+
+    @Test func offloadHeadersThatLieAreCountedAndJoinedToNothing() throws {
+        let pipeline = try Pipeline()
+        func frame(_ index: Int) -> [UInt8] {
+            F.frame(
+                F.udp("192.0.2.10", 4_000, "203.0.113.53", 53, partial: true, identification: index),
+                from: four.alice, to: four.engine[0])
+        }
+        let right = four.offloadUDPPartial4
+        let frames = (0..<256).map { index -> [UInt8] in
+            var offload = right
+            // Every second one has a type, a header length, a size or a checksum that is not so.
+            if index % 2 == 1 { offload[1 + index / 2 % 9] = 0xF7 }
+            return offload + frame(index)
+        }
+        pipeline.worker.io.input = frames.map { .init(interface: 0, bytes: $0) }
+        let out = pipeline.turn()
+        #expect(pipeline.joined == 0 || out.count + Int(pipeline.drops(.badOffloadHeader)) < 256)
+        #expect(pipeline.interface(0).received.packets == 256)
+        #expect(pipeline.interface(3).sent.packets + pipeline.drops(.badOffloadHeader) == 256)
+        #expect(pipeline.drops(.badOffloadHeader) >= 64)
+        // And right ones all go as four.
+        pipeline.worker.io.input = (0..<256).map { .init(interface: 0, bytes: right + frame($0)) }
+        #expect(pipeline.turn().count == 4)
+    }
+
     @Test func giantsAreDropped() throws {
         let pipeline = try Pipeline()
         pipeline.worker.io.input.append(.init(interface: 0, bytes: [UInt8](repeating: 1, count: frameSlotSize)))

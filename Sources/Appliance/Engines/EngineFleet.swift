@@ -76,11 +76,13 @@ final class EngineFleet: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - queues: For each interface `plan.queues` queues.
+    ///   - segmentsUDP: Whether all of them take datagrams that are to be segmented.
     ///   - record: Takes each process that is started, so that it can be ended by others after this one has died.
     ///   - events: Takes what happens.
     init(
         loop: EventLoop, path: String, logPath: String, logger: Logger, table: ForwardingTable, queues: [[Int32]],
-        plan: EnginesPlan, record: @escaping (RecordedProcess) -> Void, events: @escaping EventSink
+        segmentsUDP: Bool = true, plan: EnginesPlan, record: @escaping (RecordedProcess) -> Void,
+        events: @escaping EventSink
     ) throws(ApplianceError) {
         self.loop = loop
         self.path = path
@@ -103,7 +105,7 @@ final class EngineFleet: @unchecked Sendable {
                 queues: queues, shares: plan.shares(interfaces: queues.count), workers: plan.workers,
                 counters: try SharedMapping.makeCounters(layout), counterLayout: layout,
                 neighbours: try SharedMapping.makeNeighbours(), table: published.descriptor, tableSize: published.size,
-                generation: 1, tuning: EngineTuning(plan))
+                generation: 1, tuning: EngineTuning(plan, joinsUDP: segmentsUDP))
             neighbours = NeighbourTable(
                 memory: try SharedMapping(mapping: resources.neighbours, size: NeighbourTable.memorySize, writable: true)
                     .leak())

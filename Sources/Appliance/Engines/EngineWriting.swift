@@ -25,9 +25,10 @@ extension EngineTuning {
     /// long as it takes to wake a processor that sleeps.
     private static let spin: UInt32 = 50
 
-    /// What the file says of how frames are moved.
-    init(_ plan: EnginesPlan) {
+    /// What the file says of how frames are moved, and whether the devices let datagrams be joined.
+    init(_ plan: EnginesPlan, joinsUDP: Bool) {
         self.init()
+        self.joinsUDP = joinsUDP
         writing =
             switch plan.writing {
             case .automatic: .automatic

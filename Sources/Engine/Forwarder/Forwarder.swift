@@ -34,6 +34,7 @@ struct Forwarder: ~Copyable {
     var plans = CopyPlans()
     var plain = PlainPacket()
     var stations = Stations(sender: Sender.unknown)
+    var prefixes = PrefixMemory()
     /// A destination that was found not to be the engine's own.
     var foreign = IPAddress(ipv4: 0)
     var received = ReceivedSum()
@@ -72,6 +73,7 @@ struct Forwarder: ~Copyable {
         counters.generation = published.snapshot.generation
         joiner.joining.heartbeatToken = table.heartbeatToken
         plans.removeAll()
+        prefixes = PrefixMemory()
         foreign = IPAddress(ipv4: 0)
     }
 

@@ -40,7 +40,8 @@ extension Forwarder {
             entry = Int(decided[Int(twin)])
         } else {
             guard isForeign(plain.flow.destination),
-                case .forward(let found) = table.decide(plain.flow, from: stations.sender, receivedInterface: interface)
+                case .forward(let found) = table.decide(
+                    plain.flow, from: stations.sender, receivedInterface: interface, remembering: &prefixes)
             else { return false }
             entry = found
         }
@@ -111,7 +112,12 @@ extension Forwarder {
             let rewrites = plan.pointee.rewritesSource || copy.pointee.rewrites
             let leading = Self.frameOffset &+ (rewrites ? plain.kind.headerLength : EthernetView.length)
             let header = writes.nextHeader
-            header.copyMemory(from: start, byteCount: leading)
+            if rewrites {
+                header.copyMemory(from: start, byteCount: leading)
+            } else {
+                // A constant number of octets is a few instructions.
+                header.copyMemory(from: start, byteCount: Self.frameOffset &+ EthernetView.length)
+            }
             edit(header, plan, copy, plain.checksum)
             writes.add(
                 interface: copy.pointee.interface, header: header, headerLength: leading,

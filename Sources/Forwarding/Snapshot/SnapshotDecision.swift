@@ -54,15 +54,23 @@ extension Snapshot {
     func decide<Meter: ProbeMeter>(
         _ flow: FlowFields, from sender: Sender, receivedInterface: Int, meter: inout Meter
     ) -> Decision {
+        // A flow's two addresses are of one family.
+        let source = longestPrefix(.source4, .source6, flow.source, meter: &meter)
+        let destination = longestPrefix(.destination4, .destination6, flow.destination, meter: &meter)
+        return decide(flow, source, destination, from: sender, receivedInterface: receivedInterface, meter: &meter)
+    }
+
+    /// What the table says about a packet whose addresses' longest prefixes are known.
+    @inlinable @inline(__always)
+    func decide<Meter: ProbeMeter>(
+        _ flow: FlowFields, _ source: UInt32, _ destination: UInt32, from sender: Sender, receivedInterface: Int,
+        meter: inout Meter
+    ) -> Decision {
         if sender.isSilenced { return .drop(.passiveEmission, answer: .none) }
         guard receivedInterface >= 0, receivedInterface < interfaceCount else {
             return .drop(.noService, answer: .none)
         }
         let record = interfaces &+ receivedInterface &* 32
-        // A flow's two addresses are of one family.
-        let source = longestPrefix(.source4, .source6, flow.source, meter: &meter)
-        let destination = longestPrefix(.destination4, .destination6, flow.destination, meter: &meter)
-
         var found = match(sender.sequencing, source, destination, flow, meter: &meter)
         if found == Layout.none {
             found = match(Self.highHalf(word(record &+ 16)), source, destination, flow, meter: &meter)
