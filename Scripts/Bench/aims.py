@@ -28,7 +28,8 @@ class Aim:
             return Verdict(self.title, wanted, "–", None)
         best = max(medians) if self.at_least else min(medians)
         ratio = results.median(self.scenario, self.cell, self.figure, self.system) / best
-        return Verdict(self.title, wanted, f"{ratio:.2f}", ratio >= self.bound if self.at_least else ratio <= self.bound)
+        return Verdict(self.title, wanted, f"{ratio:.3f}",
+                       ratio >= self.bound if self.at_least else ratio <= self.bound)
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Verdict:
 
     def __str__(self):
         word = {True: "reached", False: "NOT reached", None: "not measured"}[self.reached]
-        return f"{self.title:<76} {self.wanted:>9} {self.measured:>9}  {word}"
+        return f"{self.title:<86} {self.wanted:>9} {self.measured:>9}  {word}"
 
 
 def _aims():

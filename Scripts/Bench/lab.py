@@ -19,7 +19,10 @@ class BenchError(Exception):
 def run(*words, given=None, environment=None, patience=60):
     """Runs a command to its end and returns what it printed; BenchError with its words where it fails."""
     words = [str(word) for word in words]
-    done = subprocess.run(words, input=given, capture_output=True, text=True, env=environment, timeout=patience)
+    try:
+        done = subprocess.run(words, input=given, capture_output=True, text=True, env=environment, timeout=patience)
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"{' '.join(words[:6])}: not done within {patience} s") from None
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip())[-2000:]
         raise BenchError(f"{' '.join(words[:6])}: exit status {done.returncode}: {said}")
@@ -62,8 +65,8 @@ class Lab:
 
     def start(self, *words, ready=None, environment=None, open_input=False):
         """Starts a process that lives until the lab is closed or it is ended with `end`; it does not get the terminal's
-        Ctrl-C, so that things end in order. Where `ready` is given, waits for a line of output that begins with it. Its input is at
-        its end, or with `open_input` never comes to one."""
+        Ctrl-C, so that things end in order. Where `ready` is given, waits for a line of output that begins with it. Its
+        input is at its end, or with `open_input` never comes to one."""
         log = os.path.join(self.folder, f"log.{len(self._processes)}")
         with open(log, "wb") as output:
             process = subprocess.Popen([str(word) for word in words], stdout=output, stderr=subprocess.STDOUT,
@@ -71,8 +74,11 @@ class Lab:
                                        start_new_session=True, env=environment)
         self._processes.append(process)
         if ready is not None:
-            self.wait(lambda: any(line.startswith(ready) for line in open(log, errors="replace")),
-                      lambda: f"{words[0]} did not begin: {open(log, errors='replace').read()[-1000:]}", process)
+            def text():
+                with open(log, errors="replace") as output:
+                    return output.read()
+            self.wait(lambda: any(line.startswith(ready) for line in text().splitlines()),
+                      lambda: f"{words[0]} did not begin: {text()[-1000:]}", process)
         return process
 
     def wait(self, condition, complaint, process=None, patience=10):

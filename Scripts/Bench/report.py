@@ -43,6 +43,6 @@ def verdict_table(judged):
     yield ""
     yield "Aims: Tapline's median as a ratio of its peer's, in this run"
     yield "=" * WIDTH
-    yield f"{'':<76} {'wanted':>9} {'measured':>9}"
+    yield f"{'':<86} {'wanted':>9} {'measured':>9}"
     for verdict in judged:
         yield str(verdict)

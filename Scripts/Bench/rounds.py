@@ -1,4 +1,5 @@
 """Rounds of measurements, every system's beside its peers', and what is kept of them."""
+import subprocess
 import sys
 import time
 from statistics import median
@@ -59,7 +60,7 @@ def measure(scenario, stations, rounds, seconds, strangers: Strangers, results: 
                     continue
                 try:
                     figures = cell.measure(station, seconds)
-                except BenchError as problem:
+                except (BenchError, OSError, ValueError, KeyError, subprocess.SubprocessError) as problem:
                     results.failures.append(f"{scenario.name}, {cell.title}, round {number}: {problem}")
                     continue
                 results.add(scenario.name, cell.key, station.system.key, figures)

@@ -10,11 +10,6 @@ class System:
     def __init__(self, lab, scenario):
         self.lab, self.scenario = lab, scenario
 
-    @classmethod
-    def is_possible(cls):
-        """Whether it can be had here at all; where not, it is left out without a word."""
-        return True
-
     def up(self):
         """Builds the nodes and joins them; BenchError where that cannot be done."""
         raise NotImplementedError

@@ -8,7 +8,7 @@ static const int engine_calls[] = {
     // Mapping a new table: its size, its seals.
     SYS_mmap, SYS_munmap, SYS_fstat, SYS_newfstatat, SYS_fcntl, SYS_close,
     // Threads and memory of the C library.
-    SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_sched_setaffinity, SYS_sched_getaffinity,
+    SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_sched_setaffinity, SYS_sched_getaffinity, SYS_sched_yield,
     SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_mprotect, SYS_madvise, SYS_brk, SYS_futex, SYS_gettid, SYS_getpid, SYS_getrandom,
     SYS_clock_gettime, SYS_restart_syscall, SYS_rt_sigreturn, SYS_exit, SYS_exit_group,
 #ifdef SYS_epoll_wait

@@ -104,7 +104,7 @@ private func seconds(_ duration: Duration) -> Double {
 }
 
 /// A number with few digits behind the point, without Foundation.
-private func short(_ value: Double, _ digits: Int = 1) -> String {
+func short(_ value: Double, _ digits: Int = 1) -> String {
     var scale = 1.0
     for _ in 0..<digits { scale *= 10 }
     return "\((value * scale).rounded() / scale)"

@@ -116,6 +116,10 @@ int clinux_memfd(const char *name, size_t size);
 int clinux_memfd_seal(int fd, int read_only);
 /// The seals of a memfd (F_SEAL_ bits), or -errno.
 int clinux_memfd_seals(int fd);
+/// Asks the scheduler for turns of `nanoseconds` (100,000 to 100,000,000) for the calling thread, which alternates the more
+/// often with others that want its processor; threads that it starts have ordinary turns. Returns 0 or -errno; kernels
+/// before 6.12 take it and change nothing.
+int clinux_take_short_slices(unsigned long long nanoseconds);
 /// fork without the C library's handlers: the child may call only what is async-signal-safe.
 pid_t clinux_fork(void);
 

@@ -124,8 +124,8 @@ public struct EngineMain: ~Copyable {
         _ = table.leak()
         obey { $0.table = published }
         mapping = fresh
-        munmap(before.table, before.tableSize)
-        if larger != nil { munmap(before.counters, before.countersSize) }
+        SharedMapping.unmap(before.table, size: before.tableSize)
+        if larger != nil { SharedMapping.unmap(before.counters, size: before.countersSize) }
     }
 
     /// A table that could still be written to could not be trusted after its check.
@@ -152,7 +152,8 @@ public struct EngineMain: ~Copyable {
     ) throws(EngineError) -> PublishedTable {
         let snapshot: Snapshot
         do {
-            snapshot = try Snapshot(validating: UnsafeRawBufferPointer(start: table.base, count: table.size))
+            snapshot = try Snapshot(
+                validating: UnsafeRawBufferPointer(start: table.base, count: table.size), resting: SharedMapping.rest)
         } catch {
             throw EngineError("take the table", because: "\(error)")
         }

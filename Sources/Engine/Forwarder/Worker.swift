@@ -25,7 +25,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     }
 
     /// Decides by this table from the next turn on.
-    mutating func take(_ table: PublishedTable) { forwarder.take(table) }
+    public mutating func take(_ table: PublishedTable) { forwarder.take(table) }
 
     /// True while frames that were read wait for a neighbour.
     var hasWaitingFrames: Bool { forwarder.pending.waiting > 0 }

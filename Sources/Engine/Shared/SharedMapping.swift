@@ -32,6 +32,19 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
         return base
     }
 
+    /// Lets others have the processor, where there are any that want it: a worker that shares it with a thread at long work
+    /// would else stand still until the scheduler's next tick, for milliseconds.
+    public static func rest() { sched_yield() }
+
+    /// Unmaps memory that was leaked, in pieces between which it rests.
+    public static func unmap(_ base: UnsafeMutableRawPointer, size: Int) {
+        let piece = 2 << 20
+        for start in stride(from: 0, to: size, by: piece) {
+            munmap(base + start, min(piece, size - start))
+            rest()
+        }
+    }
+
     /// Makes counters' memory: zeroed, with its header, sealed against resizing. The descriptor is the caller's.
     public static func makeCounters(_ layout: CounterLayout) throws(EngineError) -> Int32 {
         try make("tapline-counters", size: layout.size) { descriptor throws(EngineError) in

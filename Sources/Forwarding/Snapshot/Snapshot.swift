@@ -49,9 +49,13 @@ public struct Snapshot: @unchecked Sendable {
 
     /// Checks every offset, count and index of `bytes`, in time that grows with their number.
     ///
-    /// - Parameter bytes: What `TableCompiler.compile` made, at an address that is a multiple of 8.
-    public init(validating bytes: UnsafeRawBufferPointer) throws(SnapshotError) {
-        let layout = try SnapshotValidation.check(bytes)
+    /// - Parameters:
+    ///   - bytes: What `TableCompiler.compile` made, at an address that is a multiple of 8.
+    ///   - resting: Called every some ten thousand records, so that who has other work for the processor gets to it.
+    public init(
+        validating bytes: UnsafeRawBufferPointer, resting: @escaping () -> Void = {}
+    ) throws(SnapshotError) {
+        let layout = try SnapshotValidation.check(bytes, resting: resting)
         self.bytes = bytes
         generation = layout.generation
         interfaceCount = layout.count(.interfaces)

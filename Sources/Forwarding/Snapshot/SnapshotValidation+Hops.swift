@@ -43,6 +43,7 @@ extension SnapshotValidation {
             return depth < Layout.maximumDepth && sum <= Layout.maximumCopies ? (depth + 1, sum) : nil
         }
         for index in (0..<count).reversed() {
+            rest(after: index)
             let (low, head) = halves(.targets, index, 0)
             let kind = UInt8(head & 0xFF)
             guard kind >= Layout.kindInstance else {

@@ -46,10 +46,13 @@ struct CheckedLayout {
 /// The one check of a snapshot. Each rule is what some unchecked read relies on.
 struct SnapshotValidation {
     let bytes: UnsafeRawBufferPointer
+    let resting: () -> Void
     var layout = CheckedLayout()
 
-    static func check(_ bytes: UnsafeRawBufferPointer) throws(SnapshotError) -> CheckedLayout {
-        var validation = SnapshotValidation(bytes: bytes)
+    static func check(
+        _ bytes: UnsafeRawBufferPointer, resting: @escaping () -> Void
+    ) throws(SnapshotError) -> CheckedLayout {
+        var validation = SnapshotValidation(bytes: bytes, resting: resting)
         try validation.checkSections()
         try validation.checkInterfaces()
         try validation.checkInstanceGroups()
@@ -77,9 +80,20 @@ struct SnapshotValidation {
 
     /// Calls `isSound` with the index of every record, and throws at the first that is not.
     func all(_ section: Section, _ isSound: (Int) -> Bool) throws(SnapshotError) {
-        for index in 0..<layout.count(section) where !isSound(index) {
-            throw .record(section: section.rawValue, index: index)
+        try all(section, in: 0..<layout.count(section), isSound)
+    }
+
+    private func all(_ section: Section, in range: Range<Int>, _ isSound: (Int) -> Bool) throws(SnapshotError) {
+        for index in range {
+            rest(after: index)
+            guard isSound(index) else { throw .record(section: section.rawValue, index: index) }
         }
+    }
+
+    /// Rests every so many records.
+    @inline(__always)
+    func rest(after index: Int) {
+        if index & 0x1FFF == 0x1FFF { resting() }
     }
 
     /// A hash table has a slot that is empty, where every search ends; where it is a masked one, a power of two of slots.
@@ -238,19 +252,15 @@ struct SnapshotValidation {
         let count = layout.count(prefixes)
         if kind.isFour {
             try requireHashTable(section, start: range.lowerBound, count: range.count) { word(section, $0, 0) == 0 }
-            for index in range where word(section, index, 0) >> 38 >= UInt64(count) {
-                throw .record(section: section.rawValue, index: index)
-            }
+            try all(section, in: range) { word(section, $0, 0) >> 38 < UInt64(count) }
             return
         }
         try requireHashTable(section, start: range.lowerBound, count: range.count) {
             halves(section, $0, 2).low == Int(Layout.emptyLength)
         }
-        for index in range {
+        try all(section, in: range) { index in
             let (length, best) = halves(section, index, 2)
-            guard length == Int(Layout.emptyLength) || best < count else {
-                throw .record(section: section.rawValue, index: index)
-            }
+            return length == Int(Layout.emptyLength) || best < count
         }
     }
 
@@ -259,6 +269,7 @@ struct SnapshotValidation {
         // Groups stand in the order of their intervals and fragments, so that one pass sees every record once.
         var (interval, fragment) = (0, 0)
         for index in 0..<layout.count(.groups) {
+            rest(after: index)
             let (requests, responses) = (halves(.groups, index, 0), halves(.groups, index, 1))
             let fragments = halves(.groups, index, 2)
             let other = halves(.groups, index, 3).low
