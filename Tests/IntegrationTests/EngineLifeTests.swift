@@ -57,20 +57,14 @@ import Testing
 
     @Test func aTablePublishedUnderTrafficCostsNoPacket() throws {
         try Lab.with(Self.topology, files: ["sink.sh": Self.sink, "count.py": Self.count]) { lab in
-            let sender = Process()
-            let output = Pipe()
-            sender.executableURL = URL(fileURLWithPath: Product.tapline)
-            sender.arguments = ["exec", lab.name, "alice", "--", "python3", "count.py"]
-            sender.standardOutput = output
-            try sender.run()
-            for _ in 1...20 {
-                let reload = try lab.tapline("reload", lab.name)
-                #expect(reload.status == 0, "\(reload.output)")
-                usleep(100_000)
+            let counted = try TwoEnginesTests.beside(lab, ["python3", "count.py"]) { () throws in
+                for _ in 1...20 {
+                    let reload = try lab.tapline("reload", lab.name)
+                    #expect(reload.status == 0, "\(reload.output)")
+                    usleep(100_000)
+                }
             }
-            sender.waitUntilExit()
-            let answer = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-            #expect(answer.trimmingCharacters(in: .whitespacesAndNewlines) == "20000 20000")
+            #expect(counted.output.trimmingCharacters(in: .whitespacesAndNewlines) == "20000 20000")
         }
     }
 
