@@ -37,7 +37,7 @@ def arguments():
     parser.add_argument("--tapline", required=True)
     parser.add_argument("--measure")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.4)
+    parser.add_argument("--seconds", type=float, default=0.3)
     parser.add_argument("--output")
     parser.add_argument("subjects", nargs="+")
     return parser.parse_args()

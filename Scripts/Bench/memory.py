@@ -74,11 +74,13 @@ class Memory:
                       if line.get(name) is not None and line["entries"] == max(line["entries"] for line in cases)]
             if values:
                 yield Verdict(title, f"< {aim}", f"{max(values):.2f}", max(values) < aim)
-        for line in (line for lines in self.parts.get("publish", []) for line in lines):
-            if line.get("publication") == "table":
-                pause = line["longest_turn_microseconds_median"] / 1e3
-                yield Verdict("publishing a million entries: the longest turn of forwarding, in ms", f"≤ {PAUSE_AIM}",
-                              f"{pause:.2f}", pause <= PAUSE_AIM)
+        longest = {line["publication"]: line["longest_turn_microseconds_median"] / 1e3
+                   for lines in self.parts.get("publish", []) for line in lines}
+        if "table" in longest and "none" in longest:
+            # What the machine itself holds a worker up for, with nothing published, is not the table's.
+            pause = max(0, longest["table"] - longest["none"])
+            yield Verdict("publishing a million entries: pause beyond the machine's own, median, ms",
+                          f"≤ {PAUSE_AIM}", f"{pause:.2f}", pause <= PAUSE_AIM)
 
 
 def _flat(line):

@@ -5,5 +5,6 @@ let arguments = CommandLine.arguments
 switch arguments.dropFirst().first {
 case "processing": try measureProcessing(arguments.dropFirst(2).first)
 case "lookup": measureLookup()
-default: fatalError("usage: measure processing [WORDS] | lookup")
+case "publish": try measurePublish()
+default: fatalError("usage: measure processing [WORDS] | lookup | publish")
 }
