@@ -1,5 +1,8 @@
+#define _GNU_SOURCE
 #include "calls.h"
 
+#include <linux/io_uring.h>
+#include <sched.h>
 #include <sys/syscall.h>
 
 static const int engine_calls[] = {
@@ -21,8 +24,14 @@ static const int engine_calls[] = {
 #endif
 };
 
-// The ring is made, restricted and given its files before; of io_uring_register only the enabling is let through.
-static const int ring_calls[] = {SYS_io_uring_enter, SYS_io_uring_register};
+static const int ring_calls[] = {SYS_io_uring_enter};
+
+static const struct clinux_guarded_call guarded_calls[] = {
+    // A worker's own table of descriptors.
+    {SYS_unshare, 0, CLONE_FILES},
+    // The ring is made, restricted and given its files before: nothing is left to register.
+    {SYS_io_uring_register, 1, IORING_REGISTER_ENABLE_RINGS},
+};
 
 static size_t append(int *numbers, size_t count, size_t capacity, const int *calls, size_t added) {
     for (size_t i = 0; i < added && count < capacity; i++) numbers[count++] = calls[i];
@@ -33,4 +42,9 @@ size_t clinux_engine_calls(int *numbers, size_t capacity, int with_ring) {
     size_t count = append(numbers, 0, capacity, engine_calls, sizeof engine_calls / sizeof *engine_calls);
     if (!with_ring) return count;
     return append(numbers, count, capacity, ring_calls, sizeof ring_calls / sizeof *ring_calls);
+}
+
+const struct clinux_guarded_call *clinux_engine_guarded_calls(int with_ring, size_t *count) {
+    *count = sizeof guarded_calls / sizeof *guarded_calls - (with_ring ? 0 : 1);
+    return guarded_calls;
 }

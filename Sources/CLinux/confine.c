@@ -4,7 +4,6 @@
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
-#include <linux/io_uring.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sys/prctl.h>
@@ -44,30 +43,35 @@ static int drop_capabilities(void) {
     return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
 }
 
-int clinux_confine(const int *allowed, size_t count) {
+int clinux_confine(
+    const int *allowed, size_t count, const struct clinux_guarded_call *guarded, size_t guarded_count) {
     int single = has_one_thread();
     if (single <= 0) return single < 0 ? single : -EBUSY;
-    if (count > 200) return -E2BIG;
+    if (count > 200 || guarded_count > 8) return -E2BIG;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -errno;
     int dropped = drop_capabilities();
     if (dropped < 0) return dropped;
 
-    struct sock_filter code[212];
+    struct sock_filter code[256];
     unsigned short n = 0;
     code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
     code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCHITECTURE, 1, 0);
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
     // x32 calls carry bit 30 in their number and so equal none of these.
-    for (size_t i = 0; i < count; i++) {
-        size_t on = count - 1 - i + (allowed[i] == SYS_io_uring_register ? 1 : 4);
-        code[n++] = (struct sock_filter)BPF_JUMP(
-            BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)allowed[i], (unsigned char)on, 0);
+    for (size_t i = 0; i < guarded_count; i++) {
+        // The lower half of the argument comes first: both architectures are little-endian.
+        unsigned int place = offsetof(struct seccomp_data, args) + 8 * (unsigned int)guarded[i].argument;
+        code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)guarded[i].number, 0, 4);
+        code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, place);
+        code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, guarded[i].value, 0, 1);
+        code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+        code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     }
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-    // io_uring_register: its operation is the lower half of the second argument (both architectures are little-endian).
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1]));
-    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IORING_REGISTER_ENABLE_RINGS, 1, 0);
+    for (size_t i = 0; i < count; i++) {
+        code[n++] = (struct sock_filter)BPF_JUMP(
+            BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)allowed[i], (unsigned char)(count - i), 0);
+    }
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     struct sock_fprog program = {.len = n, .filter = code};

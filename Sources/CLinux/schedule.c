@@ -27,3 +27,7 @@ int clinux_take_short_slices(unsigned long long nanoseconds) {
     attributes.sched_runtime = nanoseconds;
     return syscall(SYS_sched_setattr, 0, &attributes, 0U) < 0 ? -errno : 0;
 }
+
+int clinux_own_descriptors(void) {
+    return syscall(SYS_unshare, CLONE_FILES) < 0 ? -errno : 0;
+}

@@ -14,6 +14,8 @@
 #include <sys/select.h>
 #pragma pop_macro("__USE_XOPEN")
 
+#include "calls.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -120,6 +122,9 @@ int clinux_memfd_seals(int fd);
 /// often with others that want its processor; threads that it starts have ordinary turns. Returns 0 or -errno; kernels
 /// before 6.12 take it and change nothing.
 int clinux_take_short_slices(unsigned long long nanoseconds);
+/// Gives the calling thread a table of descriptors of its own, a copy of the one that it shared with other threads: the
+/// kernel then counts no reference for each of its reads and writes. Returns 0 or -errno.
+int clinux_own_descriptors(void);
 /// fork without the C library's handlers: the child may call only what is async-signal-safe.
 pid_t clinux_fork(void);
 
@@ -229,10 +234,11 @@ int clinux_raise_own_thread(int nice);
 // MARK: - Confinement
 
 /// Gives up every privilege for good: no_new_privs, no ambient, bounding, inheritable, permitted or effective
-/// capability, locked securebits, then a seccomp filter that kills the process on a system call that is not among the
-/// `count` numbers in `allowed`; io_uring_register, where it is among them, only to enable a ring. Capabilities belong to threads, so the process must have one thread (-EBUSY
-/// otherwise); threads made later inherit all of it. Returns 0 or -errno.
-int clinux_confine(const int *allowed, size_t count);
+/// capability, locked securebits, then a seccomp filter that kills the process on a system call that is neither among the
+/// `count` numbers in `allowed` nor one of the `guarded` ones with its argument. Capabilities belong to threads, so the
+/// process must have one thread (-EBUSY otherwise); threads made later inherit all of it. Returns 0 or -errno.
+int clinux_confine(
+    const int *allowed, size_t count, const struct clinux_guarded_call *guarded, size_t guarded_count);
 
 // MARK: - User namespaces
 

@@ -9,7 +9,9 @@ enum Confinement {
         let capacity = 64
         var calls = [Int32](repeating: 0, count: capacity)
         let count = clinux_engine_calls(&calls, capacity, writesByRing ? 1 : 0)
-        let result = clinux_confine(calls, count)
+        var guardedCount = 0
+        let guarded = clinux_engine_guarded_calls(writesByRing ? 1 : 0, &guardedCount)
+        let result = clinux_confine(calls, count, guarded, guardedCount)
         guard result >= 0 else { throw EngineError("give up every privilege", errno: -result) }
     }
 

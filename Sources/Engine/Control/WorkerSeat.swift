@@ -136,6 +136,8 @@ private func ring(_ descriptor: Int32) {
 
 private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let seat = context?.assumingMemoryBound(to: WorkerSeat.self) else { return nil }
+    // What the main thread opens later is no worker's business. Where the kernel will not, reads cost a little more.
+    _ = clinux_own_descriptors()
     seat.pointee.worker.io.begin()
     var noted = seat.pointee.worker.noteWriting()
     while true {

@@ -91,7 +91,11 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         var ready = 0
         if spin > 0, isBusy, milliseconds != 0 {
             let end = monotonicNanoseconds() &+ spin
-            repeat { ready = watch.wait(milliseconds: 0) } while ready == 0 && monotonicNanoseconds() < end
+            repeat {
+                ready = watch.wait(milliseconds: 0)
+                // Who is to answer may want this very processor.
+                if ready == 0 { sched_yield() }
+            } while ready == 0 && monotonicNanoseconds() < end
         }
         if ready == 0 { ready = watch.wait(milliseconds: milliseconds) }
         isBusy = ready > 0
