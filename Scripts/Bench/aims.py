@@ -55,6 +55,7 @@ def _aims():
         yield Aim(f"chain, TCP bulk, {title}: to the kernel's better", "chain", cell, "bits", KERNEL, 1)
         yield Aim(f"chain, TCP bulk, {title}: to Open vSwitch", "chain", cell, "bits", OPEN_VSWITCH, 1.5)
     yield Aim("chain, request/response, median: to the kernel's better", "chain", "ask", "p50", KERNEL, 1.3, False)
+    yield Aim("chain, the same with latency: low", "chain", "ask", "p50", KERNEL, 1.3, False, "Tapline, low latency")
     for scenario in ("hop", "distribute2", "distribute4", "chain"):
         for cell, title in (("paced", "100 k/s"), ("udp64-bursts", "full load, bursts")):
             yield Aim(f"{scenario}, processor time per frame, {title}: to the joining relay", scenario, cell,

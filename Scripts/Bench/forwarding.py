@@ -23,12 +23,12 @@ from relay import JoiningRelay, Relay
 from rounds import Results, measure
 from scenarios import SUBJECTS
 from station import Station
-from tapline import PlainTapline, Tapline
+from tapline import LowLatencyTapline, PlainTapline, Tapline
 from vde import VDE
 
 SYSTEMS = {
     "hop": (Tapline, PlainTapline, Relay, JoiningRelay, VethPair, Bridges, Routing, OpenVSwitch, VDE),
-    "chain": (Tapline, PlainTapline, Relay, JoiningRelay, Bridges, Routing, OpenVSwitch),
+    "chain": (Tapline, PlainTapline, LowLatencyTapline, Relay, JoiningRelay, Bridges, Routing, OpenVSwitch),
     "distribute": (Tapline, JoiningRelay, Bridges, OpenVSwitch)}
 
 

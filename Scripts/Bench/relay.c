@@ -40,7 +40,7 @@
 enum {
     MOST_PORTS = 16,
     MOST_COPIES = 8,
-    BURST = 256,
+    BURST = 512,
     RING = 1024,
     OFFLOADS = 0x67, /* checksum, TSO4, TSO6, USO4, USO6 */
     VNET = 10,

@@ -41,6 +41,13 @@ class PlainTapline(Tapline):
     cells = {"udp64-one", "udp64-bursts", "paced"}
 
 
+class LowLatencyTapline(Tapline):
+    """Tapline that looks for more frames for a while before it sleeps."""
+    key = "Tapline, low latency"
+    engine = "engine: { latency: low }\n"
+    cells = {"ask", "paced"}
+
+
 def topology(scenario):
     """The scenario as a topology file, every device a node's own (offload on, the passive ones' too)."""
     legs = scenario.legs

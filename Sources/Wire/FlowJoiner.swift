@@ -91,7 +91,7 @@ public struct FlowJoiner: ~Copyable {
     /// For each hash of a flow: the epoch, and behind it in 16 bits the newest run of that flow.
     private let table: UnsafeMutablePointer<UInt64>
     private var epoch: UInt64 = 1
-    private static let slotBits: UInt64 = 9
+    private static let slotBits: UInt64 = 11
 
     /// - Parameter capacity: The most frames of a batch, less than 65,536.
     public init(capacity: Int, joining: Joining) {

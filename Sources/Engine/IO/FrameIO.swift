@@ -25,8 +25,9 @@ public struct ReceivedFrame {
 ///
 /// Until the next `receive` they are the engine's: it may change them where they are, and write them out from there.
 public struct FrameBatch: ~Copyable {
-    /// The most frames that a backend puts into one batch.
-    public static let capacity = 256
+    /// The most frames that a backend puts into one batch: half of what a TAP's ring holds. More would find more frames of
+    /// one flow together where many flows take turns, and let other interfaces wait longer while one is flooded.
+    public static let capacity = 512
     /// The interface that they came from.
     public var interface = 0
     /// How many there are.
