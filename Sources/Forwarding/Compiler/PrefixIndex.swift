@@ -82,7 +82,8 @@ struct PrefixIndex {
             places = (keys * 5 / 3 + 1 + Layout.bucket - 1) / Layout.bucket
             words = Array(repeating: 0, count: places * Layout.bucket)
         } else {
-            places = keys * 5 / 3 + 1
+            // Fuller than others: its slots are the largest, and a million entries shall take less than 100 octets each.
+            places = keys * 10 / 7 + 1
             words = Array(repeating: UInt64(Layout.emptyLength), count: places * 3)
         }
     }
