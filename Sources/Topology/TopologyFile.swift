@@ -19,6 +19,8 @@ public struct TopologyFile: Sendable {
     var checks: [RawCheck] = []
     /// The packeting engines; which interfaces each takes, the planner finds out.
     public internal(set) var engines = EnginesPlan()
+    /// What the reader remarked on; what the planner adds is with the plan.
+    var remarks: [TopologyProblem] = []
 
     init(path: String, text: String, name: Located<String>) {
         self.path = path
@@ -47,7 +49,8 @@ public struct TopologyFile: Sendable {
             PlanBuilder(file, name: nil, diagnostics).resolve()
         }
         try diagnostics.throwIfAny()
-        guard let file else { throw TopologyError(problems: []) }
+        guard var file else { throw TopologyError(problems: []) }
+        file.remarks = diagnostics.remarks
         return file
     }
 
