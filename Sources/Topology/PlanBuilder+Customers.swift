@@ -116,7 +116,7 @@ extension PlanBuilder {
         }
     }
 
-    private func add(_ interface: Int, _ scopes: inout [Scope], _ sides: inout [CustomerSide]) {
+    func add(_ interface: Int, _ scopes: inout [Scope], _ sides: inout [CustomerSide]) {
         scopes.append(Scope(interface: interface, source: nil))
         var links = file.interfaces[interface].addresses.map(\.value.value.prefix)
         var behind: [CustomerSide] = []
@@ -128,7 +128,7 @@ extension PlanBuilder {
     }
 
     /// The networks behind a customer, each by way of the customer's address of its family.
-    private func networks(behind node: Int) -> [CustomerSide] {
+    func networks(behind node: Int) -> [CustomerSide] {
         guard let leg = legs[node].first else { return [] }
         return file.nodes[node].prefixes.compactMap { prefix in
             guard let via = leg.address(prefix.value.family) else {
