@@ -19,6 +19,16 @@ extension PlanBuilder {
                     mend: "name an address of the interface, such as the engine's")
                 continue
             }
+            let link = own[leg].addresses.first { $0.prefix.contains(IPPrefix(host: route.gateway.value)) }
+            if own.contains(where: { $0.addresses.contains { $0.address == route.gateway.value } }) {
+                diagnostics.error(
+                    route.gateway.position, "the next hop \(route.gateway.value) is \(quoted(raw.name.value)) itself",
+                    mend: "name another node's address, or the engine's")
+            } else if let fault = unusableOnLinks(IPPrefix(host: route.gateway.value)), link != nil {
+                diagnostics.error(
+                    route.gateway.position, "the next hop \(route.gateway.value) \(fault)",
+                    mend: "name an address of the interface, such as the engine's")
+            }
             routes.removeAll { $0.destination == route.destination }
             routes.append(RoutePlan(destination: route.destination, gateway: route.gateway.value, leg: leg))
         }

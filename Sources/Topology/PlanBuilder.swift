@@ -127,6 +127,7 @@ final class PlanBuilder {
         resolveApplications()
         resolveAddresses()
         resolveDependencies()
+        checkSysctls()
         for (index, service) in file.services.enumerated() { resolve(service, index) }
         checkOpeners()
         resolveOpenings()

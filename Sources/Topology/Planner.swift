@@ -42,6 +42,7 @@ public enum Planner {
         let table = builder.table()
         let paths = builder.prove(table)
         try diagnostics.throwIfAny()
+        builder.remark()
         let directory = file.path.lastIndex(of: "/").map { $0 == file.path.startIndex ? "/" : String(file.path[..<$0]) }
         var plan = AppliancePlan(
             name: builder.name, directory: directory ?? ".", interfaces: builder.interfacePlans(), nodes: nodes,
