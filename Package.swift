@@ -111,3 +111,8 @@ if Context.environment["TAPLINE_MEASURE"] != nil {
             name: "measure", dependencies: ["EngineRig", "Engine", "Forwarding", "Wire"], path: "Tests/Measure",
             swiftSettings: settings))
 }
+
+// Only the test modules that TAPLINE_TESTS names (EngineTests,WireTests), so that no others are compiled for a run of these.
+if let named = Context.environment["TAPLINE_TESTS"]?.split(separator: ",") {
+    package.targets.removeAll { $0.type == .test && !named.contains($0.name[...]) }
+}
