@@ -229,7 +229,7 @@ extension ControlProcess {
         // Who is up and down is put into what is compiled already: that takes no longer for a large table.
         var compiled = fleet.compiled
         if groupsOnly, compiled.setGroups(table.groups) {
-            fleet.publish(compiled, done)
+            fleet.publish(compiled, groupsOnly: true, done)
         } else {
             fleet.publish(table, done)
         }
