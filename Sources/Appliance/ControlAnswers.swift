@@ -33,10 +33,10 @@ extension ControlProcess {
                     response.change =
                         switch request.command {
                         case .add: try add(request.application ?? "", request.node, tell: tell)
-                        case .remove: try remove(request.node ?? "", drain: request.drain ?? 0, tell: tell)
+                        case .remove: try remove(request.node ?? "", drain: request.drain, tell: tell)
                         default:
                             try apply(
-                                request.file ?? file, isTrial: request.isTrial ?? false, drain: request.drain ?? 0,
+                                request.file ?? file, isTrial: request.isTrial ?? false, drain: request.drain,
                                 tell: tell)
                         }
                     return response

@@ -69,6 +69,10 @@ final class EngineFleet: @unchecked Sendable {
     var replacement: Replacement?
     private var firstReady: ((Result<Void, ApplianceError>) -> Void)?
     private(set) var hasStopped = false
+    /// True while nobody is to read a queue, and who waits until nobody does.
+    var isPaused = false
+    /// See `isPaused`.
+    var paused: (() -> Void)?
     /// Tables published since the first.
     var tables = 0
 

@@ -134,6 +134,7 @@ enum Layout {
     @usableFromInline static let flagOwn: UInt64 = 1
     @usableFromInline static let flagKnown: UInt64 = 2
     @usableFromInline static let flagMayEmit: UInt64 = 4
+    @usableFromInline static let flagRemoved: UInt64 = 8
 
     // Kinds of send address.
     @usableFromInline static let kindMAC: UInt8 = 1
