@@ -33,10 +33,10 @@ extension ControlProcess {
                     response.change =
                         switch request.command {
                         case .add: try add(request.application ?? "", request.node, tell: tell)
-                        case .remove: try remove(request.node ?? "", drain: request.drain ?? 0, tell: tell)
+                        case .remove: try remove(request.node ?? "", drain: request.drain, tell: tell)
                         default:
                             try apply(
-                                request.file ?? file, isTrial: request.isTrial ?? false, drain: request.drain ?? 0,
+                                request.file ?? file, isTrial: request.isTrial ?? false, drain: request.drain,
                                 tell: tell)
                         }
                     return response
@@ -229,7 +229,7 @@ extension ControlProcess {
         // Who is up and down is put into what is compiled already: that takes no longer for a large table.
         var compiled = fleet.compiled
         if groupsOnly, compiled.setGroups(table.groups) {
-            fleet.publish(compiled, done)
+            fleet.publish(compiled, groupsOnly: true, done)
         } else {
             fleet.publish(table, done)
         }
