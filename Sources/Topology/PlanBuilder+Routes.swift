@@ -174,7 +174,7 @@ extension PlanBuilder {
             $0.chain.last != lead(node) || file.nodes[node].kind == .router && legs[node].count > 1
         }
         var onward: [Onward] = []
-        for (services, isOpened) in [(passed + behindRouters(passed), false), (opened, true)] {
+        for (services, isOpened) in [(opened, true), (passed + behindRouters(passed), false)] {
             for service in services {
                 for address in service.raw.addresses where address.value.family == family {
                     onward.append(

@@ -220,7 +220,9 @@ import Testing
             text + "checks:\n" + checks(name, cells[name] ?? [])
         }
         for (shape, attach) in [("one side", "inspection"), ("two sides", "{ in: inspection, out: inspected }")] {
-            var text = "name: proxy\n\(head)applications:\n\(web)", services = "services:\n", own: [(String, String)] = []
+            var text = "name: proxy\n\(head)applications:\n\(web)  firewall: { attach: { in: inspection, out: inspected } }\n"
+            var services = "services:\n  other: { address: 203.0.113.200, ports: tcp/80, sequence: [firewall, web] }\n"
+            var own: [(String, String)] = []
             for (number, (name, four, six)) in Self.networks.enumerated() {
                 for (family, back, front) in [("4", "\(four).9\(number)", "203.0.113.\(number + 1)"), ("6", "\(six):9\(number)", "2001:db8:cb::\(number + 1)")] {
                     let proxy = "p\(family)-\(name)"
