@@ -81,7 +81,7 @@ extension ControlProcess {
         var report = ChangeReport(
             changes: lines, entries: plan.table.entries.count, kept: kept,
             milliseconds: monotonicMilliseconds() - started)
-        report.notes = change.notes
+        report.notes = plan.remarks.map(\.note) + change.notes
         return report
     }
 
