@@ -49,7 +49,9 @@ struct Up: ParsableCommand {
         do throws(ApplianceError) {
             try Machine.requireRoot(.making)
             let plan = try PlanReader.plan(file, name: name)
-            _ = try ControlProcess(plan: plan, file: PlanReader.absolute(file), progress: tell).perform(.stay)
+            let control = try ControlProcess(plan: plan, file: PlanReader.absolute(file), progress: tell)
+            control.handOver(DetachedStart.progressDescriptor)
+            _ = try control.perform(.stay)
         } catch {
             tell(.failed(error))
             throw ArgumentParser.ExitCode(error.status.rawValue)
