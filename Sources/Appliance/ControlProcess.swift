@@ -66,6 +66,7 @@ public final class ControlProcess: @unchecked Sendable {
     ///   - file: The topology file's absolute path.
     ///   - progress: Takes what is told, from any thread.
     public init(plan: AppliancePlan, file: String, progress: @escaping ProgressSink) throws(ApplianceError) {
+        try Machine.requireFiles(for: plan)
         self.plan = plan
         self.file = file
         name = plan.name
@@ -119,6 +120,24 @@ public final class ControlProcess: @unchecked Sendable {
             loop.watch(descriptor, 0) { _ in
                 loop.unwatch(descriptor)
                 interruption.raise()
+            }
+        }
+    }
+
+    /// Ends as soon as the process at the other end of a socket is gone, unless that has confirmed before that it knows
+    /// all to be up: a start that is broken off, however, leaves nothing up.
+    public func handOver(_ descriptor: Int32) {
+        let interruption = interruption
+        loop.submit { [loop] in
+            loop.watch(descriptor) { _ in
+                guard let bytes = readOnce(descriptor, limit: 16) else {
+                    if [EAGAIN, EINTR].contains(errno) { return }
+                    loop.unwatch(descriptor)
+                    return interruption.raise()
+                }
+                loop.unwatch(descriptor)
+                if bytes.isEmpty { return interruption.raise() }
+                close(descriptor)
             }
         }
     }

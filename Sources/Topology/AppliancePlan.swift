@@ -26,6 +26,8 @@ public struct AppliancePlan: Sendable {
     public var source: TopologyFile?
     /// The instances by which it differs from the file.
     public var changes = InstanceChanges()
+    /// What the file says and hardly means, in the order of the text.
+    public var remarks: [TopologyProblem] = []
 
     /// Memberwise.
     public init(

@@ -116,7 +116,8 @@ extension PlanBuilder {
         }
         let forwards =
             raw.kind == .router
-            || raw.kind == .application && systems[node] == .inlineApplication && !raw.transparent
+            || raw.kind == .application && !raw.transparent
+                && (systems[node] == .inlineApplication || handTraffic[node]?.passesOn ?? false)
         if forwards {
             sysctls += [SysctlPlan("net.ipv4.ip_forward", "1"), SysctlPlan("net.ipv6.conf.all.forwarding", "1")]
         }

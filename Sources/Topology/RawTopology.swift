@@ -117,6 +117,8 @@ struct RawNode: Sendable {
     var offload: Bool?
     var routes: [RawRoute] = []
     var sysctls: [SysctlPlan] = []
+    /// Where each sysctl stands.
+    var sysctlPlaces: [(name: String, position: SourcePosition)] = []
     var hosts: [HostPlan] = []
     var process = ProcessPlan()
     var depends: [Located<String>] = []
