@@ -1,4 +1,5 @@
 import Forwarding
+import LinuxNetwork
 import Topology
 import Wire
 
@@ -128,6 +129,11 @@ extension ControlProcess {
         }
         if plan.engines.writing == .ring, let why = fleet?.status.lazy.compactMap({ $0.writing?.why }).first {
             remarks.append("the file asks for `io: io_uring`, and frames are written one by one: \(why)")
+        }
+        if let refusal = built?.taps.lazy.compactMap(\.steeringRefusal).first {
+            remarks.append(
+                "packets of one tunnel may overtake one another: the kernel divides frames among the workers by what is "
+                    + "inside of tunnels, because Tapline \(refusal)")
         }
         return remarks
     }

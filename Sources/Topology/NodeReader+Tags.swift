@@ -13,20 +13,33 @@ extension NodeReader {
         case .mapping(let mapping):
             check("\(mapping.tag)", node)
             for (key, value) in mapping {
-                checkTags(key)
+                if let scalar = key.scalar { check("\(scalar.tag)", key, isKey: true) } else { checkTags(key) }
                 checkTags(value)
             }
         case .alias: break
         }
     }
 
-    private func check(_ tag: String, _ node: Node) {
+    private func check(_ tag: String, _ node: Node, isKey: Bool = false) {
         // `!` alone says that nothing is to be made of what is written.
         guard !tag.isEmpty, tag != "!" else { return }
         let core = "tag:yaml.org,2002:"
         let word = tag.hasPrefix(core) ? "!!\(tag.dropFirst(core.count))" : tag
-        guard let mend = Self.objection(word, node) else { return }
+        guard let mend = isKey ? Self.objection(word, key: node) : Self.objection(word, node) else { return }
         diagnostics.error(node.position, "the tag \(word) stands before \(node.shape)", mend: mend)
+    }
+
+    /// What would mend a tag before a key; nil where the two agree.
+    ///
+    /// Yams gives keys without a tag that of what they look like when it compares them: the text `<<` is a merge, 0x1F
+    /// an integer, 2026-11-28 a day.
+    private static func objection(_ word: String, key: Node) -> String? {
+        let isLetter = key.scalar?.string.first?.isLetter ?? false
+        switch word {
+        case "!!str", "!!merge", "!!timestamp", "!!value", "!!bool", "!!null": return nil
+        case "!!int", "!!float": return isLetter ? "remove the tag: keys are texts" : nil
+        default: return "remove the tag: keys are texts"
+        }
     }
 
     /// What would mend a tag before a value; nil where the two agree.

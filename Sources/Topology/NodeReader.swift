@@ -257,7 +257,7 @@ struct NodeReader {
                 written.position,
                 "\(what): \(quoted(written.value)) is an IPv4 address in the form of an IPv6 one (RFC 4291, 2.5.5.2), which "
                     + "no packet carries",
-                mend: "write \(four)\(value.length < 128 ? "/\(value.length - 96)" : "")")
+                mend: "write \(four)\(value.length == 128 ? "" : "/\(value.length == 96 ? 24 : value.length - 96)")")
             return nil
         }
         return Located(RawAddress(value: value, hasLength: written.value.contains("/")), written.position)

@@ -9,6 +9,7 @@ extension PlanBuilder {
         remarkOnEmptyInterfaces()
         remarkOnTransparentNodes()
         remarkOnRepeatedNames()
+        remarkOnEntries()
         remarkOnSysctls()
     }
 
@@ -104,6 +105,20 @@ extension PlanBuilder {
                 place(index),
                 "\(quoted(self.told(index))) is transparent and has neither `run` nor `setup`: nothing in it passes frames on",
                 mend: "name the program that does in `run`, or make a bridge of its two devices in `setup`")
+        }
+    }
+
+    /// Entries by hand may be for packets that somebody forges; hosts send none from or to such addresses.
+    private func remarkOnEntries() {
+        for entry in file.entries {
+            for (end, word) in [(entry.source, "from"), (entry.destination, "to")] {
+                guard let end, case .prefix(let prefix) = end.value,
+                    let fault = unusable(prefix) ?? unusableOnLinks(prefix)
+                else { continue }
+                diagnostics.remark(
+                    end.position, "no host sends a packet \(word) \(prefix) by way of the engine: it \(fault)",
+                    mend: "write a unicast address or prefix, or remove the entry")
+            }
         }
     }
 

@@ -181,8 +181,9 @@ import Testing
         let network = parts.dropLast().joined(separator: ".")
         let address = isSix ? "\(known[network] ?? "")" + ":80" : four
         let customers = isSix ? "\"2001:db8:2::/64\"" : "192.0.2.0/24"
+        let isArm = shape.hasPrefix("one arm")
         var text = "name: hand\ninterfaces:\n"
-        for (name, four, six) in networks {
+        for (name, four, six) in networks where !isArm || name != "inspected" {
             text += isSix ? "  \(name): { address: \"\(six):1/64\" }\n" : "  \(name): { address: \(four).1/24 }\n"
         }
         let quoted = "\"\(address)\""
@@ -200,7 +201,6 @@ import Testing
                 ready: { tcp: 80 }
 
             """
-        let isArm = shape.hasPrefix("one arm")
         let isDouble = shape == "two after another"
         let near = "first"
         text += isArm ? "  first: { attach: inspection }\n" : "  first: { attach: { in: inspection, out: inspected } }\n"
