@@ -8,6 +8,9 @@ let settings: [SwiftSetting] = [
     .enableExperimentalFeature("Lifetimes"),
 ]
 
+/// Test modules that wait for programs and compare texts: optimising them takes longer than it could save.
+let unoptimised = settings + [.unsafeFlags(["-Onone"])]
+
 let package = Package(
     name: "tapline",
     products: [
@@ -61,37 +64,39 @@ let package = Package(
             swiftSettings: settings
         ),
 
-        .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: settings),
+        // Seeds that are printed, and can be given again.
+        .target(name: "Seeds", path: "Tests/Seeds", swiftSettings: settings),
+        .testTarget(name: "WireTests", dependencies: ["Wire", "Seeds"], swiftSettings: settings),
         // What snapshots are judged by: the entries read one by one.
         .target(
             name: "TableReading", dependencies: ["Forwarding"], path: "Tests/TableReading", swiftSettings: settings),
-        .testTarget(name: "ForwardingTests", dependencies: ["Forwarding", "TableReading"], swiftSettings: settings),
-        .testTarget(name: "HealthTests", dependencies: ["Health"], swiftSettings: settings),
-        .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork"], swiftSettings: settings),
+        .testTarget(name: "ForwardingTests", dependencies: ["Forwarding", "TableReading", "Seeds"], swiftSettings: settings),
+        .testTarget(name: "HealthTests", dependencies: ["Health", "Seeds"], swiftSettings: settings),
+        .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork"], swiftSettings: unoptimised),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
         // Frames, and a worker over memory.
         .target(name: "EngineRig", dependencies: ["Engine"], path: "Tests/EngineRig", swiftSettings: settings),
         .target(name: "CRefusal", path: "Tests/CRefusal"),
         .testTarget(
-            name: "EngineTests", dependencies: ["Engine", "EngineRig", "LinuxNetwork", "CAllocations", "CRefusal", "CLinux"],
+            name: "EngineTests", dependencies: ["Engine", "EngineRig", "LinuxNetwork", "CAllocations", "CRefusal", "CLinux", "Seeds"],
             swiftSettings: settings),
-        .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
+        .testTarget(name: "TopologyTests", dependencies: ["Topology", "Seeds"], swiftSettings: unoptimised),
         .testTarget(
-            name: "ApplianceTests", dependencies: ["Appliance", "Health", "LinuxNetwork", "CLinux"], exclude: ["junit.xsd"],
-            swiftSettings: settings),
+            name: "ApplianceTests", dependencies: ["Appliance", "Health", "LinuxNetwork", "CLinux", "Seeds"], exclude: ["junit.xsd"],
+            swiftSettings: unoptimised),
         // What must hold whatever the bytes are, for the fuzzer and for the test that replays its corpus.
         .target(
             name: "FuzzProperties", dependencies: ["Wire", "Forwarding", "Engine", "Topology", "TableReading"],
             path: "Tests/Fuzz/Properties", swiftSettings: settings),
-        .testTarget(name: "FuzzTests", dependencies: ["FuzzProperties"], swiftSettings: settings),
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzProperties", "Seeds"], swiftSettings: settings),
         // Captures and a topology in, the expected captures out.
         .testTarget(
             name: "GoldenTests", dependencies: ["Topology", "Engine"], exclude: ["Cases", "make-inputs.py"],
-            swiftSettings: settings),
+            swiftSettings: unoptimised),
         // Whole topologies through the built programs, judged by real peers.
         .testTarget(
-            name: "IntegrationTests", dependencies: ["tapline", "tapline-engine"], exclude: ["ExactPackets"],
-            swiftSettings: settings),
+            name: "IntegrationTests", dependencies: ["tapline", "tapline-engine", "Seeds"], exclude: ["ExactPackets"],
+            swiftSettings: unoptimised),
     ]
 )
 
@@ -108,4 +113,9 @@ if Context.environment["TAPLINE_MEASURE"] != nil {
         .executableTarget(
             name: "measure", dependencies: ["EngineRig", "Engine", "Forwarding", "Wire"], path: "Tests/Measure",
             swiftSettings: settings))
+}
+
+// Only the test modules that TAPLINE_TESTS names (EngineTests,WireTests), so that no others are compiled for a run of these.
+if let named = Context.environment["TAPLINE_TESTS"]?.split(separator: ",") {
+    package.targets.removeAll { $0.type == .test && !named.contains($0.name[...]) }
 }

@@ -98,6 +98,8 @@ final class PlanBuilder {
     var systems: [DestinationSystemType] = []
     var entries: [Entry] = []
     var origins: [EntryOrigin] = []
+    /// For each node that entries by hand name: what they make it send.
+    var handTraffic: [Int: HandTraffic] = [:]
     /// The targets whose system type the file gives itself.
     var vouched: Set<TargetPlace> = []
     var checks: [CheckPlan] = []
@@ -125,6 +127,7 @@ final class PlanBuilder {
         resolveApplications()
         resolveAddresses()
         resolveDependencies()
+        checkSysctls()
         for (index, service) in file.services.enumerated() { resolve(service, index) }
         checkOpeners()
         resolveOpenings()
@@ -135,6 +138,7 @@ final class PlanBuilder {
         for service in services { addEntries(of: service) }
         checkEntryNames()
         for entry in file.entries { addEntries(of: entry) }
+        resolveHandTraffic()
         if let kept { keepCounters(kept) }
         findTies()
         findShadows()

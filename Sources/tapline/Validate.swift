@@ -11,8 +11,11 @@ struct Validate: ParsableCommand {
             customer, address or port alone are one. What cannot work is refused with the lines that collide, a packet
             that shows it, and the mend.
 
+            A remark is about what works and is hardly meant: an application that nothing uses, an empty list that means
+            everything. It goes to standard error and changes no exit status; with --strict it is a mistake.
+
             With --json the keys are stable: version, file, valid; problems, each with line, column, message, mend,
-            example, and related (line, column, label); services, each with name, line, isEntry, and paths (customers,
+            example, and related (line, column, label); remarks, each with the same keys; services, each with name, line, isEntry, and paths (customers,
             destinations, servicePorts, request, response); of each hop from, receivedInterface, entry, rewriteSource,
             copies (to, sendInterface, rewriteDestination, isPassive).
 
@@ -26,14 +29,18 @@ struct Validate: ParsableCommand {
     @Flag(help: "Tell each mistake in one line, without the line of the file that it is on.")
     var brief = false
 
+    @Flag(help: "Refuse a file with remarks, too.")
+    var strict = false
+
     @Flag(help: "Print JSON.")
     var json = false
 
     func run() throws {
         guard json else {
             return try reporting { () throws(ApplianceError) in
-                let proved = try PlanReader.prove(file, brief: brief)
+                let proved = try PlanReader.prove(file, brief: brief, strict: strict)
                 let plan = proved.plan
+                for line in PlanReader.lines(plan.remarks, brief: brief) { Terminal.error(line) }
                 Terminal.out(
                     "\(file): \(plan.name) has \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces, "
                         + "\(plan.table.entries.count) entries and \(plan.checks.count) checks")
@@ -41,15 +48,19 @@ struct Validate: ParsableCommand {
             }
         }
         var problems: [ValidationReport.Problem] = []
+        var remarks: [ValidationReport.Problem] = []
         var services: [ValidationReport.Service] = []
         do throws(TopologyError) {
-            services = try Planner.prove(try TopologyFile.read(file)).services.map { ValidationReport.Service($0) }
+            let proved = try Planner.prove(try TopologyFile.read(file))
+            services = proved.services.map { ValidationReport.Service($0) }
+            remarks = proved.plan.remarks.map { ValidationReport.Problem($0) }
+            if strict { (problems, remarks) = (remarks, []) }
         } catch {
             problems = error.problems.map { ValidationReport.Problem($0) }
         }
         try reporting { () throws(ApplianceError) in
             let report = ValidationReport(
-                file: file, valid: problems.isEmpty, problems: problems, services: services)
+                file: file, valid: problems.isEmpty, problems: problems, remarks: remarks, services: services)
             Terminal.out(try prettyJSON(report))
         }
         if !problems.isEmpty { throw ArgumentParser.ExitCode(3) }
@@ -137,5 +148,6 @@ private struct ValidationReport: Encodable {
     var file: String
     var valid: Bool
     var problems: [Problem]
+    var remarks: [Problem]
     var services: [Service]
 }

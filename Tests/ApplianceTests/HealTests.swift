@@ -1,4 +1,5 @@
 import Foundation
+import Seeds
 import Testing
 
 /// States that were damaged, disks that are full, and other hands on the machine: it is told, healed, and nothing that is
@@ -30,7 +31,8 @@ struct HealTests {
         case "cut": try String(text.prefix(text.count / 2)).write(toFile: file, atomically: false, encoding: .utf8)
         case "empty": _ = FileManager.default.createFile(atPath: file, contents: nil)
         case "garbage":
-            try Data((0..<4096).map { _ in UInt8.random(in: 0...255) }).write(to: URL(fileURLWithPath: file))
+            var random = SeededGenerator(seed: Seed.drawn())
+            try Data((0..<4096).map { _ in .random(in: 0...255, using: &random) }).write(to: URL(fileURLWithPath: file))
         case "newer":
             let newer = text.replacingOccurrences(of: "\"version\":1", with: "\"version\":2")
             #expect(newer != text)

@@ -1,4 +1,5 @@
 import Forwarding
+import Seeds
 import Testing
 import Wire
 

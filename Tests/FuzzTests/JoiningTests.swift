@@ -1,11 +1,11 @@
 import FuzzProperties
+import Seeds
 import Testing
 
 /// Joining is invisible: inputs by chance, with a seed that is printed.
 @Suite struct JoiningTests {
     @Test func nobodyCanTellThatFramesWereJoined() {
-        let seed = UInt64.random(in: 1 ... .max)
-        print("joining: seed \(seed)")
+        let seed = Seed.drawn()
         var state = seed
         var joined = 0
         let workers = JoiningProperties()

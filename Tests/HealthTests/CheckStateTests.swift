@@ -1,21 +1,7 @@
+import Seeds
 import Testing
 
 @testable import Health
-
-/// Numbers that are the same for the same seed (SplitMix64), so that a failure can be had again.
-struct SeededNumbers: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
-    }
-}
 
 @Suite struct CheckStateTests {
     private let timing = CheckTiming(interval: 100, fastInterval: 20, timeout: 50, rise: 2, fall: 3)
@@ -120,8 +106,8 @@ struct SeededNumbers: RandomNumberGenerator {
 
     /// Whatever comes: the verdict is that of a plain reading of the last results, and the times are kept.
     @Test func isWhatAPlainReadingOfTheResultsSays() {
-        let seed = UInt64.random(in: .min ... .max)
-        var numbers = SeededNumbers(seed)
+        let seed = Seed.drawn()
+        var numbers = SeededGenerator(seed: seed)
         for round in 0..<2_000 {
             let timing = CheckTiming(
                 interval: .random(in: 10...1_000, using: &numbers), fastInterval: .random(in: 1...500, using: &numbers),

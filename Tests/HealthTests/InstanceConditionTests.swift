@@ -1,3 +1,4 @@
+import Seeds
 import Testing
 
 @testable import Health
@@ -112,8 +113,8 @@ import Testing
     /// However it flaps: it is kept out only above the limit, let in at the time that was foretold, and never kept out
     /// longer than the ceiling allows.
     @Test func dampingLetsInWhenItSaid() {
-        let seed = UInt64.random(in: .min ... .max)
-        var numbers = SeededNumbers(seed)
+        let seed = Seed.drawn()
+        var numbers = SeededGenerator(seed: seed)
         for _ in 0..<500 {
             let halfLife = Int.random(in: 1_000...10_000_000, using: &numbers)
             let reuse = Int.random(in: 100...2_000, using: &numbers)
@@ -138,8 +139,8 @@ import Testing
     }
 
     @Test func theQueueGivesTheEarliestFirst() {
-        let seed = UInt64.random(in: .min ... .max)
-        var numbers = SeededNumbers(seed)
+        let seed = Seed.drawn()
+        var numbers = SeededGenerator(seed: seed)
         var queue = TimeQueue()
         var plain: [Int] = []
         for step in 0..<5_000 {

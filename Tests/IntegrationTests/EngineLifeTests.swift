@@ -1,4 +1,5 @@
 import Foundation
+import Seeds
 import Testing
 
 /// The engine is replaced, its table is replaced, and hostile frames reach it, all under traffic.
@@ -140,7 +141,7 @@ import Testing
             let neighbour = try lab.exec("alice", "cat /proc/net/arp").output
             let line = try #require(neighbour.split(separator: "\n").first { $0.hasPrefix("192.0.2.1 ") })
             let gateway = String(line.split(separator: " ")[3])
-            let seed = Int.random(in: 1...1_000_000)
+            let seed = Seed.drawn(in: 1...1_000_000)
             let sent = try lab.exec("alice", "/usr/bin/python3 hostile.py \(seed) \(gateway)")
             #expect(sent.status == 0, "\(sent.output)")
             #expect(try Self.engine(lab)["pid"] as? Int == before, "the engine did not survive seed \(seed)")

@@ -1,4 +1,5 @@
 import Foundation
+import Seeds
 import Testing
 
 /// An application sees exactly the packets that were sent: bursts that invite joining are captured at every application's
@@ -88,7 +89,7 @@ import Testing
     }
 
     /// Sends the traffic of `seed` through a topology of its own, and judges every capture.
-    static func outcome(_ engine: String, seed: Int) throws -> Outcome {
+    static func outcome(_ engine: String, seed: UInt64) throws -> Outcome {
         var outcome = Outcome()
         try Lab.with(topology(engine), files: files) { lab in
             func start(_ node: String, _ program: String) throws {
@@ -158,9 +159,10 @@ import Testing
         #expect(Set(drops).isSubset(of: ["passive-emission", "multicast-not-served", "neighbour-not-ours"]), "\(drops)")
     }
 
-    @Test(arguments: ["io_uring", "write"])
-    func everyApplicationSeesThePacketsThatWereSent(io: String) throws {
-        let seed = Int.random(in: 1...1_000_000)
+    /// The last is kept: behind the rewrite of its address one TCP checksum of it comes to zero, and is sent as zero.
+    @Test(arguments: [("io_uring", nil), ("write", nil), ("write", 791_965)])
+    func everyApplicationSeesThePacketsThatWereSent(io: String, kept: UInt64?) throws {
+        let seed = kept ?? Seed.drawn(in: 1...1_000_000)
         let joining = try Self.outcome("coalescing: on, io: \(io)", seed: seed)
         let plain = try Self.outcome("coalescing: off, io: \(io)", seed: seed)
         print("exact packets: seed \(seed), \(io): \(joining.joined) frames joined;", joining.legs)

@@ -1,3 +1,4 @@
+import Seeds
 import Testing
 import Wire
 
@@ -26,7 +27,7 @@ import Wire
     }
 
     @Test func everyAddressIsReadBack() {
-        var generator = SeededGenerator(state: 5952)
+        var generator = SeededGenerator(seed: 5952)
         for _ in 0..<2_000 {
             // Many zero groups, so that the gap's rules are met.
             let groups = (0..<8).map { _ in

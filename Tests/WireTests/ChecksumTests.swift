@@ -1,9 +1,10 @@
+import Seeds
 import Testing
 import Wire
 
 @Suite struct ChecksumTests {
     @Test func everyLengthAgreesWithTheNaiveSum() {
-        var generator = SeededGenerator(state: 1071)
+        var generator = SeededGenerator(seed: 1071)
         let bytes = (0..<9_010).map { _ in UInt8.random(in: 0...255, using: &generator) }
         // The naive sums of every prefix at once, for each of the offsets.
         for offset in [0, 1, 2, 3, 7, 8] {

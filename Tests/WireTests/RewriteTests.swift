@@ -1,9 +1,10 @@
+import Seeds
 import Testing
 import Wire
 
 /// Rewrites are judged by building the same frame with the new addresses and naive checksums.
 @Suite struct RewriteTests {
-    static let seed = UInt64.random(in: 0...UInt64.max)
+    static let seed = Seed.drawn()
 
     /// Applies a rewrite to a copy of the leading `headerLength` octets alone, as the engine does.
     static func rewritten(
@@ -35,8 +36,7 @@ import Wire
 
     @Test(arguments: AddressFamily.allCases, [ChecksumState.full, .partial])
     func everyProtocolEqualsRecomputation(_ family: AddressFamily, _ state: ChecksumState) {
-        print("rewrite seed \(Self.seed)")
-        var generator = SeededGenerator(state: Self.seed)
+        var generator = SeededGenerator(seed: Self.seed)
         for round in 0..<400 {
             for number: UInt8 in [6, 17, 136, 33, 132, 89, family == .ipv4 ? 1 : 58] {
                 let (client, service, application) = (
@@ -62,7 +62,7 @@ import Wire
 
     @Test(arguments: AddressFamily.allCases)
     func errorsAreRewrittenInsideToo(_ family: AddressFamily) {
-        var generator = SeededGenerator(state: Self.seed)
+        var generator = SeededGenerator(seed: Self.seed)
         for round in 0..<400 {
             for number: UInt8 in [6, 17, 136, 33, 132, family == .ipv4 ? 1 : 58] {
                 let (client, service, application) = (

@@ -9,15 +9,16 @@ import hashlib
 import struct
 import sys
 
-from packets import REWRITTEN, SERVICES, TCP, UDP, WRONG, Maker, forwarded, key, length, pseudo, total
+from packets import CHECKSUM, REWRITTEN, SERVICES, TCP, UDP, WRONG, Maker, as_sent, forwarded, key, length, total
 
 PARTIAL, TCP4, TCP6, SEGMENTED_UDP, ECN = 1, 1, 4, 5, 0x80
 
 
 def completed(packet, start, offset):
-    """The packet with its partial checksum completed, as the kernel does where a device cannot."""
+    """The packet with its partial checksum completed, as the kernel's segmentation does it."""
     value = 0xFFFF - total(packet[start:length(packet)])
-    return packet[:start + offset] + struct.pack(">H", value or 0xFFFF) + packet[start + offset + 2:]
+    protocol = UDP if offset == CHECKSUM[UDP] else TCP
+    return packet[:start + offset] + struct.pack(">H", as_sent(value, protocol)) + packet[start + offset + 2:]
 
 
 def cut(packet, kind, size, start, offset):

@@ -5,6 +5,8 @@ import socket
 import struct
 
 UDP, TCP, ICMP, ICMP6 = 17, 6, 1, 58
+# Where the checksum stands in the upper-layer header.
+CHECKSUM = {UDP: 6, TCP: 16, ICMP6: 2}
 # Source ports of flows whose checksums are wrong on purpose; all other packets' are right.
 WRONG = range(30_000, 32_000)
 # Source ports of all flows that are made here; the kernels' own are above.
@@ -27,6 +29,11 @@ def total(data):
     while value >> 16:
         value = (value & 0xFFFF) + (value >> 16)
     return value
+
+
+def as_sent(checksum, protocol):
+    """The checksum as it is sent: in UDP alone zero means that there is none, and FFFF stands for it (RFC 768)."""
+    return checksum or (0xFFFF if protocol == UDP else 0)
 
 
 def octets(address):
@@ -77,26 +84,35 @@ class Flow:
             self.flags if flags is None else flags, self.options) + upper
 
     def checksummed(self, upper, field, protocol=None):
-        maker = self.maker
-        value = 0xFFFF - total(pseudo(maker.source, maker.destination, protocol or self.protocol, len(upper)) + upper)
+        maker, protocol = self.maker, protocol or self.protocol
+        value = 0xFFFF - total(pseudo(maker.source, maker.destination, protocol, len(upper)) + upper)
         if self.wrong:
             value ^= 0x0101
-        return upper[:field] + struct.pack(">H", value or 0xFFFF) + upper[field + 2:]
+        return upper[:field] + struct.pack(">H", as_sent(value, protocol)) + upper[field + 2:]
+
+    def summed_to_zero(self, size, destination):
+        """A packet whose checksum comes to zero where it is sent to `destination`."""
+        data = bytearray(self.maker.random.randbytes(size))
+        upper = self.upper(size, data=bytes(data), zero=True)
+        upper = upper[:-2] + b"\0\0"
+        rest = total(pseudo(self.maker.source, destination, self.protocol, len(upper)) + upper)
+        return self.around(self.checksummed(upper[:-2] + struct.pack(">H", 0xFFFF - rest), CHECKSUM[self.protocol]))
 
     def segment(self, size, zero=False):
         """A UDP datagram or a TCP segment with its data, as an IP packet."""
         return self.around(self.upper(size, zero))
 
-    def upper(self, size, zero=False, flags=0x10, extra=b""):
-        data = self.maker.random.randbytes(size)
+    def upper(self, size, zero=False, flags=0x10, extra=b"", data=None):
+        """A UDP datagram or a TCP segment; with a checksum of zero where `zero` says so."""
+        data = self.maker.random.randbytes(size) if data is None else data
         if self.protocol == UDP:
             datagram = struct.pack(">HHHH", self.port, 7, 8 + size, 0) + data
-            return datagram if zero else self.checksummed(datagram, 6)
+            return datagram if zero else self.checksummed(datagram, CHECKSUM[UDP])
         segment = struct.pack(
             ">HHIIBBHHH", self.port, 9, self.sequence & 0xFFFFFFFF, self.acknowledged, (20 + len(extra)) // 4 << 4,
             flags, self.window, 0, 0) + extra + data
         self.sequence += size
-        return self.checksummed(segment, 16)
+        return segment if zero else self.checksummed(segment, CHECKSUM[TCP])
 
     def tcp(self, size, flags=0x10, extra=b""):
         return self.around(self.upper(size, flags=flags, extra=extra))
@@ -120,7 +136,7 @@ class Flow:
             request = request[:2] + struct.pack(">H", 0xFFFF - total(request)) + request[4:]
             return self.around(request, ICMP)
         request = struct.pack(">BBHHH", 128, 0, 0, self.port, number) + b"echo"
-        return self.around(self.checksummed(request, 2, ICMP6), ICMP6)
+        return self.around(self.checksummed(request, CHECKSUM[ICMP6], ICMP6), ICMP6)
 
 
 class Maker:
@@ -206,6 +222,15 @@ class Maker:
                 if draw.random() < 0.1: flow.ident += draw.choice([0, 1])
                 if flow.protocol == TCP and draw.random() < 0.1: flow.sequence += draw.choice([-50, 50])
                 packets.append(flow.segment(draw.choice([50, 50, 50, 700])))
+            yield packets
+        # Checksums that come to zero, before and after the address is rewritten, among others.
+        addresses = [self.destination]
+        if self.rewrites:
+            addresses = [SERVICES["rewritten"][self.family], REWRITTEN[self.family]]
+        for protocol in (UDP, TCP):
+            flow, packets = Flow(self, protocol), []
+            for address in addresses * 10:
+                packets += [flow.segment(64), flow.summed_to_zero(64, address), flow.segment(64)]
             yield packets
 
     def segments(self):
