@@ -9,7 +9,9 @@ import Testing
         i=0
         while [ $i -lt 60 ]; do
             i=$((i + 1))
-            ip route add 10.1.$i.0/24 via 192.0.2.1; ip -6 route add 2001:db8:2:$i::/64 via 2001:db8::1
+            # While a check has its link down there is no way to the gateway.
+            until ip route replace 10.1.$i.0/24 via 192.0.2.1; do sleep 0.01; done
+            until ip -6 route replace 2001:db8:2:$i::/64 via 2001:db8::1; do sleep 0.01; done
             ip address add 10.2.$i.1/32 dev outside; ip -6 address add 2001:db8:1::$i/128 dev outside
             ip rule add from 10.3.$i.0/24 table 77; ip link add v$i type veth peer name w$i; ip link set v$i up
             sleep 0.05
@@ -61,7 +63,6 @@ import Testing
                     - { start: changing, on: carol, run: "ip route add 10.9.0.0/24 via 192.0.2.1; sleep 0.2" }
                     - { finish: changing }
                 - { name: by a setting, on: bob, run: "echo 1 > /proc/sys/net/ipv6/conf/outside/disable_ipv6" }
-                - { name: all is as it was, on: bob, run: "ip -6 address show dev outside", expect: "2001:db8::" }
                 """#,
             files: ["churn.sh": Self.churn, "counted.sh": Self.counted])
         run.expectHeld("one that only looks")
@@ -74,7 +75,7 @@ import Testing
         run.expectHeld(
             "one that may", "one that breaks the link", "all that the application made is there",
             "nothing of the checks' is", "an application ends by itself", "a started command ends by itself",
-            "a started command may change what the step beside it may not", "all is as it was")
+            "a started command may change what the step beside it may not")
         run.expectFailed("a started command changes what it may not", "there is a new route 10.9.0.0/24")
         run.expectFailed("by a setting", "2001:db8::")
     }
