@@ -11,6 +11,8 @@ public struct StatusReport: Codable, Sendable {
         case stopping
         /// The control process is gone; `down` takes away what it left.
         case dead
+        /// The control process is there and does not answer; `down` ends it.
+        case hung
     }
     /// The packeting engine; where there are several, all of them as one.
     public struct Engine: Codable, Sendable {
@@ -35,6 +37,8 @@ public struct StatusReport: Codable, Sendable {
         public var coalescing: Bool
         /// Frames that were joined to others before them.
         public var joined: UInt64
+        /// Queues of devices that were deleted under an engine, which reads them no longer.
+        public var closedQueues: UInt64
         /// How often workers have gone round: once for each time that there was something to do.
         public var turns: UInt64
         /// `normal` or `low`.

@@ -104,6 +104,9 @@ struct FileReader {
             let fields = nodes.fields(value, "interface \(quoted(name.value))", Grammar.interface)
             let mtu = nodes.integer(fields["mtu"], "the MTU", in: Grammar.mtus)
             var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.position(of: "mtu")))
+            if let queue = nodes.integer(fields["queue"], "the queue", in: Grammar.queues) {
+                interface.queue = queue.value
+            }
             for node in nodes.list(fields["address"]) {
                 guard let address = nodes.address(node, "the engine's address") else { continue }
                 if address.value.hasLength {

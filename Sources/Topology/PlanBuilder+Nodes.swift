@@ -5,7 +5,8 @@ extension PlanBuilder {
     /// The interfaces, each with what joins it to its nodes.
     func interfacePlans() -> [InterfacePlan] {
         file.interfaces.enumerated().map { index, interface in
-            InterfacePlan(name: interface.name.value, mtu: interface.mtu.value, attachment: attachment(index))
+            InterfacePlan(
+                name: interface.name.value, mtu: interface.mtu.value, queue: interface.queue, attachment: attachment(index))
         }
     }
 

@@ -82,6 +82,8 @@ struct RawInterface: Sendable {
     var name: Located<String>
     var addresses: [Located<RawAddress>] = []
     var mtu: Located<Int>
+    /// The frames that may wait in each queue.
+    var queue = Grammar.usualQueue
 }
 
 /// A node's place on an interface as the file has it.

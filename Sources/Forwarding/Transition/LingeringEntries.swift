@@ -31,7 +31,7 @@ public struct LingeringEntries: Sendable {
         let staying = Set(after.sources.map { Leg($0.interface, $0.mac) })
         let leaving = Set(before.sources.filter { $0.system != .customer }.map { Leg($0.interface, $0.mac) })
             .subtracting(staying)
-        var successors = SuccessorEntries(after)
+        let successors = SuccessorEntries(after)
         var removed: [Entry] = []
         var kept: [Entry] = []
         var all: [Entry] = []
