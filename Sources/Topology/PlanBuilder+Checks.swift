@@ -191,6 +191,12 @@ extension PlanBuilder {
                     "run a program that speaks it: { on: \(raw.from.value), run: command }")
             }
         }
+        if let fault = HeaderChain.fault(of: Array((raw.payload ?? "").utf8), first: number, family) {
+            return refuse(
+                "protocol \(number) is a header that engines look behind, and \(fault)",
+                "give the packet a `payload` that is such headers, at most \(HeaderChain.maximumCount) of together at "
+                    + "most \(HeaderChain.maximumLength) octets, and what they announce")
+        }
         let length = headers + (raw.payload?.utf8.count ?? 0)
         if let size = raw.size, size.value < length {
             diagnostics.error(

@@ -106,6 +106,7 @@ extension PlanBuilder {
         for scope in ["all", "default"] {
             sysctls += [
                 SysctlPlan("net.ipv4.conf.\(scope).rp_filter", "0"),
+                SysctlPlan("net.ipv4.conf.\(scope).arp_announce", "2"),
                 SysctlPlan("net.ipv4.conf.\(scope).send_redirects", "0"),
                 SysctlPlan("net.ipv4.conf.\(scope).accept_redirects", "0"),
                 SysctlPlan("net.ipv6.conf.\(scope).accept_redirects", "0"),

@@ -46,6 +46,7 @@ extension PlanBuilder {
                         name: raw.name.value, kind: raw.kind, direction: raw.direction, receivedInterface: received,
                         sourceMAC: sourceMAC, source: source, destination: destination, servicePort: port,
                         rewriteSource: raw.rewriteSource?.value, targets: targets, counter: entries.count))
+                entries[entries.count - 1].isByHand = true
                 origins.append(
                     EntryOrigin(
                         position: raw.position, label: "entry \(quoted(raw.name.value))", service: nil, raw: raw))

@@ -27,12 +27,12 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     /// Decides by this table from the next turn on.
     public mutating func take(_ table: PublishedTable) { forwarder.take(table) }
 
-    /// True while frames that were read wait for a neighbour.
-    var hasWaitingFrames: Bool { forwarder.pending.waiting > 0 }
+    /// True while frames that were read wait for a neighbour, or for the first fragment of their datagram.
+    var hasWaitingFrames: Bool { forwarder.pending.waiting | forwarder.held.waiting != 0 }
 
-    /// Milliseconds that a turn may wait: not long while frames wait for neighbours.
+    /// Milliseconds that a turn may wait: not long while frames wait.
     @inline(__always)
-    private var patience: Int32 { forwarder.pending.waiting > 0 ? 10 : -1 }
+    private var patience: Int32 { hasWaitingFrames ? 10 : -1 }
 
     /// Waits for frames and forwards one batch of every interface that has some.
     ///
@@ -51,9 +51,15 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
             forwardBatch()
             flush()
         }
-        guard forwarder.pending.waiting > 0 else { return }
-        forwarder.retryPending(into: &writes)
-        flush()
+        guard hasWaitingFrames else { return }
+        if forwarder.held.waiting > 0 {
+            forwarder.retryHeld(into: &writes)
+            flush()
+        }
+        if forwarder.pending.waiting > 0 {
+            forwarder.retryPending(into: &writes)
+            flush()
+        }
     }
 
     /// Forwards the batch run by run, and the frames of a run that does not go as one, one by one.
@@ -95,6 +101,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         forwarder.counters.countSent(interface, packets: packets, bytes: octets)
         writes.removeAll()
         forwarder.pending.releaseLeaving()
+        forwarder.held.releaseLeaving()
     }
 
     /// Why a write that failed with `errno` was dropped.

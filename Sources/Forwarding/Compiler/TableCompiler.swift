@@ -25,7 +25,8 @@ public enum TableCompiler {
         image.counterCount = (table.entries.lazy.map(\.counter).max() ?? -1) + 1
         addInterfaces(table, groups, to: &image)
         addNeighbours(table, to: &image)
-        addPrefixes(sources, destinations, PrefixSet(table.claimed.map(\.prefix)), table, to: &image)
+        let claimed = PrefixSet(table.claimed.map(\.prefix) + table.holders.map(\.prefix))
+        addPrefixes(sources, destinations, claimed, table, to: &image)
         groups.place()
         image[.scopes] = groups.scopeWords
         image[.masks] = groups.masks
@@ -170,5 +171,15 @@ public enum TableCompiler {
             claims[word] = key
         }
         image[.claims] = claims.words
+        var holders = HashSlots(entries: table.holders.count, shape: .masked, empty: [Layout.emptyMAC, 0])
+        for (holder, prefix) in zip(table.holders, claimed.identifiers.dropFirst(table.claimed.count)) {
+            let key = Layout.macKey(interface: holder.interface, bits: holder.mac.bits)
+            let (word, _) = holders.slot(hash: Layout.holderHash(key, prefix)) {
+                holders[$0] == key && holders[$0 + 1] == UInt64(prefix)
+            }
+            holders[word] = key
+            holders[word + 1] = UInt64(prefix)
+        }
+        image[.holders] = holders.words
     }
 }

@@ -32,6 +32,8 @@ public struct Snapshot: @unchecked Sendable {
     @usableFromInline let claimedPrefixes: Int
     @usableFromInline let claims: Int
     @usableFromInline let claimMask: UInt64
+    @usableFromInline let holders: Int
+    @usableFromInline let holderMask: UInt64
     @usableFromInline let groupSlots: Int
     @usableFromInline let groupSlotCount: UInt64
     @usableFromInline let groups: Int
@@ -77,6 +79,8 @@ public struct Snapshot: @unchecked Sendable {
         claimedPrefixes = layout.offset(.claimedPrefixes)
         claims = layout.offset(.claims)
         claimMask = layout.mask(.claims)
+        holders = layout.offset(.holders)
+        holderMask = layout.mask(.holders)
         groupSlots = layout.offset(.groupSlots)
         groupSlotCount = UInt64(layout.count(.groupSlots))
         groups = layout.offset(.groups)

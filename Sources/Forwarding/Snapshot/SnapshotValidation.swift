@@ -165,7 +165,7 @@ struct SnapshotValidation {
             let (tail, rewrite) = halves(.entries, index, 1)
             let family = tail >> 28
             return targets.high > 0 && range(targets, fits: .targets) && tail & 0xFF_FFFF < layout.counterCount
-                && tail >> 24 & 0xF < 4
+                && tail >> 24 & 0xF < 8
                 && (family == 0 && rewrite == 0 || family == 4 || family == 6 && rewrite < rewrites)
         }
     }
@@ -183,6 +183,9 @@ struct SnapshotValidation {
             word(.addressSlots, $0, 2) == 0
         }
         try requireHashTable(.claims, isMasked: true, count: layout.count(.claims)) { word(.claims, $0, 0) == 0 }
+        try requireHashTable(.holders, isMasked: true, count: layout.count(.holders)) {
+            word(.holders, $0, 0) == Layout.emptyMAC
+        }
         try requireHashTable(.groupSlots, count: layout.count(.groupSlots)) { word(.groupSlots, $0, 0) == 0 }
         try all(.groupSlots) { isGroup(.groupSlots, $0) }
     }

@@ -84,6 +84,26 @@ public struct ClaimedAddress: Hashable, Sendable {
     }
 }
 
+/// A node that may announce an address or prefix as its own: the end of a service, or who has a network behind it.
+///
+/// Such a node sends ARP and neighbour discovery with the address as sender; where the address is claimed on the same
+/// interface, that is no conflict with the engine, which answers for it to everybody else.
+public struct AddressHolder: Hashable, Sendable {
+    /// The index of the interface that the node is on.
+    public var interface: Int
+    /// The node's MAC address there.
+    public var mac: MACAddress
+    /// What it may announce.
+    public var prefix: IPPrefix
+
+    /// Memberwise.
+    public init(interface: Int, mac: MACAddress, prefix: IPPrefix) {
+        self.interface = interface
+        self.mac = mac
+        self.prefix = prefix
+    }
+}
+
 /// All that a packeting engine decides by: the distribution and the sequencing entries, and what they stand on.
 /// `Snapshot` is its compiled form.
 public struct ForwardingTable: Hashable, Sendable {
@@ -97,6 +117,8 @@ public struct ForwardingTable: Hashable, Sendable {
     public var sources: [KnownSource]
     /// The service addresses, where customers may ask for them.
     public var claimed: [ClaimedAddress]
+    /// The nodes that may announce addresses beside those by which they are neighbours.
+    public var holders: [AddressHolder]
     /// The groups of instances that hops choose from, with what is up and down of them. At most 1,024.
     public var groups: [InstanceGroup]
     /// The last eight octets (big-endian) of the health checks' own packets, which the engine takes out wherever they
@@ -106,7 +128,8 @@ public struct ForwardingTable: Hashable, Sendable {
     /// Memberwise.
     public init(
         interfaces: [TableInterface] = [], entries: [Entry] = [], neighbours: [StaticNeighbour] = [],
-        sources: [KnownSource] = [], claimed: [ClaimedAddress] = [], groups: [InstanceGroup] = [],
+        sources: [KnownSource] = [], claimed: [ClaimedAddress] = [],
+        holders: [AddressHolder] = [], groups: [InstanceGroup] = [],
         heartbeatToken: UInt64 = 0
     ) {
         self.interfaces = interfaces
@@ -114,6 +137,7 @@ public struct ForwardingTable: Hashable, Sendable {
         self.neighbours = neighbours
         self.sources = sources
         self.claimed = claimed
+        self.holders = holders
         self.groups = groups
         self.heartbeatToken = heartbeatToken
     }
