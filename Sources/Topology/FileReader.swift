@@ -103,6 +103,8 @@ struct FileReader {
             let fields = nodes.fields(value, "interface \(quoted(name.value))", Grammar.interface)
             let mtu = nodes.integer(fields["mtu"], "the MTU", in: Grammar.mtus)
             var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.position(of: "mtu")))
+            let mode: Located<CopyMode>? = nodes.choice(fields["copies"], "`copies`")
+            if let mode, mode.value == .everything { interface.copiesEverything = mode.position }
             for node in nodes.list(fields["address"]) {
                 guard let address = nodes.address(node, "the engine's address") else { continue }
                 if address.value.hasLength {

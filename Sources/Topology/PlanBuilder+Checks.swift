@@ -71,8 +71,8 @@ extension PlanBuilder {
         let own = legs[node].map(\.interface)
         let names = own.map { file.interfaces[$0].name.value }
         if let interfaceName = raw.interface {
-            guard let index = interface(interfaceName) else { return nil }
-            guard own.contains(index) else {
+            guard let named = interface(interfaceName) else { return nil }
+            guard let index = own.first(where: { isPart($0, of: named) }) else {
                 diagnostics.error(
                     interfaceName.position,
                     "\(quoted(raw.node.value)) is not on the interface \(quoted(interfaceName.value))",

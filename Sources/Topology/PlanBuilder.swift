@@ -98,6 +98,8 @@ final class PlanBuilder {
     var systems: [DestinationSystemType] = []
     var entries: [Entry] = []
     var origins: [EntryOrigin] = []
+    /// What is copied as it arrives.
+    var mirrors: [Mirror] = []
     /// The targets whose system type the file gives itself.
     var vouched: Set<TargetPlace> = []
     var checks: [CheckPlan] = []
@@ -110,7 +112,7 @@ final class PlanBuilder {
 
     /// - Parameter kept: The plan of the running topology, of which nothing is to change without need.
     init(_ file: TopologyFile, name: String?, keeping kept: AppliancePlan? = nil, _ diagnostics: Diagnostics) {
-        self.file = kept.map { file.ordered(as: $0) } ?? file
+        self.file = (kept.map { file.ordered(as: $0) } ?? file).separatingCopies()
         self.diagnostics = diagnostics
         self.name = name ?? file.name.value
         self.kept = kept
@@ -136,6 +138,7 @@ final class PlanBuilder {
         checkEntryNames()
         for entry in file.entries { addEntries(of: entry) }
         if let kept { keepCounters(kept) }
+        resolveMirrors()
         findTies()
         findShadows()
         resolveHealth()
@@ -189,7 +192,8 @@ final class PlanBuilder {
             ResolvedLeg(
                 interface: interface, role: role, mac: names.mac(parts),
                 alias: node.transparent ? names.mac(parts + ["alias"]) : nil,
-                device: GeneratedNames.device(raw.interface.value, besides: legs[index].map(\.device)),
+                device: GeneratedNames.device(
+                    file.interfaces[interface].home ?? raw.interface.value, besides: legs[index].map(\.device)),
                 position: raw.interface.position))
     }
 

@@ -86,7 +86,8 @@ extension PlanBuilder {
         }
         return ForwardingTable(
             interfaces: interfaces, entries: entries, neighbours: neighbours, sources: sources,
-            claimed: claimed.uniqued(), holders: holders().uniqued(), groups: groups())
+            claimed: claimed.uniqued(), holders: holders().uniqued(), mirrors: mirrors,
+            groups: groups())
     }
 
     /// Who may announce more than its legs' own addresses: the ends of services and of entries by hand, and what has

@@ -31,6 +31,7 @@ extension Snapshot {
                 seen += isOwnAddress(packet.destination, on: interface) ? 1 : 0
                 seen += staticNeighbour(packet.source, on: interface) != nil ? 1 : 0
             }
+            for place in mirrors(of: interface) { seen += self.interface(mirror(place)).mtu > 0 ? 1 : 0 }
             for station in stations { seen += isOwnMAC(station, on: interface) ? 1 : 0 }
         }
         for index in 0..<entryCount {

@@ -65,6 +65,8 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     /// Forwards the batch run by run, and the frames of a run that does not go as one, one by one.
     private mutating func forwardBatch() {
         let interface = batch.interface
+        let mirrors = forwarder.table.mirrors(of: interface)
+        if !mirrors.isEmpty { mirrorBatch(mirrors) }
         forwarder.begin(batch)
         for run in 0..<forwarder.joiner.count {
             if !writes.isComfortable { flush() }
@@ -77,6 +79,16 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
             }
         }
         forwarder.end(from: interface)
+    }
+
+    /// Sends copies of the whole batch, as it arrived: what is edited later is edited where it was read.
+    @inline(never)
+    private mutating func mirrorBatch(_ mirrors: Range<Int>) {
+        for frame in 0..<batch.count {
+            if !writes.isComfortable { flush() }
+            forwarder.mirror(batch.frames[frame], mirrors, into: &writes)
+        }
+        flush()
     }
 
     private mutating func flush() {

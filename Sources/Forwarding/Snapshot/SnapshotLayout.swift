@@ -16,7 +16,8 @@
 /// ```
 @usableFromInline
 enum Section: Int, CaseIterable, Sendable {
-    /// mac; mtu | firstAddress<<32; addresses | sequencing scope<<32; distribution scope.
+    /// mac; mtu | firstAddress<<32; addresses | sequencing scope<<32; distribution scope |
+    /// its mirrors<<32 | the first of them<<44.
     case interfaces
     /// high; low; family | length<<8: the engine's own addresses, those of one interface beside each other.
     case addresses
@@ -47,6 +48,8 @@ enum Section: Int, CaseIterable, Sendable {
     case claims
     /// Hash set of (interface, MAC address); claimed prefix: who may announce the addresses of a prefix.
     case holders
+    /// The interface that everything is sent to as it arrives; those of one received interface beside each other.
+    case mirrors
     /// Hash table of the groups that stand nowhere else: scope | source<<32; destination; the group. Its slots need not be
     /// a power of two.
     case groupSlots
@@ -76,7 +79,7 @@ enum Section: Int, CaseIterable, Sendable {
     @inlinable
     var stride: Int {
         switch self {
-        case .prefixSlots4, .claimedPrefixes, .claims, .fragments, .instanceSlots: 8
+        case .prefixSlots4, .claimedPrefixes, .claims, .mirrors, .fragments, .instanceSlots: 8
         case .holders, .intervals, .entries, .rewrites: 16
         case .addresses, .macs, .prefixSlots6: 24
         case .interfaces, .addressSlots, .scopes, .sourcePrefixes, .destinationPrefixes, .groupSlots, .groups, .targets,

@@ -8,6 +8,7 @@ extension Snapshot {
     ///   - longestSource: The longest prefix of the source.
     ///   - longestDestination: The longest prefix of the destination.
     ///   - goesOn: Is given the offset of a group's two words.
+    @inline(__always)
     func visitGroups(
         _ scope: UInt32, _ longestSource: UInt32, _ longestDestination: UInt32, _ goesOn: (Int) -> Bool
     ) {

@@ -104,6 +104,21 @@ public struct AddressHolder: Hashable, Sendable {
     }
 }
 
+/// Everything that arrives on one interface goes to another one, as it arrived and before it is looked at: for passive
+/// applications that see what is dropped, too.
+public struct Mirror: Hashable, Sendable {
+    /// The index of the interface whose frames are copied.
+    public var received: Int
+    /// The index of the interface that they go to, on which only passive applications are.
+    public var send: Int
+
+    /// Memberwise.
+    public init(received: Int, send: Int) {
+        self.received = received
+        self.send = send
+    }
+}
+
 /// All that a packeting engine decides by: the distribution and the sequencing entries, and what they stand on.
 /// `Snapshot` is its compiled form.
 public struct ForwardingTable: Hashable, Sendable {
@@ -119,6 +134,8 @@ public struct ForwardingTable: Hashable, Sendable {
     public var claimed: [ClaimedAddress]
     /// The nodes that may announce addresses beside those by which they are neighbours.
     public var holders: [AddressHolder]
+    /// What is copied as it arrives. Entries send no further copies of that to passive applications on the same interface.
+    public var mirrors: [Mirror]
     /// The groups of instances that hops choose from, with what is up and down of them. At most 1,024.
     public var groups: [InstanceGroup]
     /// The last eight octets (big-endian) of the health checks' own packets, which the engine takes out wherever they
@@ -129,7 +146,7 @@ public struct ForwardingTable: Hashable, Sendable {
     public init(
         interfaces: [TableInterface] = [], entries: [Entry] = [], neighbours: [StaticNeighbour] = [],
         sources: [KnownSource] = [], claimed: [ClaimedAddress] = [],
-        holders: [AddressHolder] = [], groups: [InstanceGroup] = [],
+        holders: [AddressHolder] = [], mirrors: [Mirror] = [], groups: [InstanceGroup] = [],
         heartbeatToken: UInt64 = 0
     ) {
         self.interfaces = interfaces
@@ -138,6 +155,7 @@ public struct ForwardingTable: Hashable, Sendable {
         self.sources = sources
         self.claimed = claimed
         self.holders = holders
+        self.mirrors = mirrors
         self.groups = groups
         self.heartbeatToken = heartbeatToken
     }
