@@ -8,6 +8,9 @@ let settings: [SwiftSetting] = [
     .enableExperimentalFeature("Lifetimes"),
 ]
 
+/// Test modules that wait for programs and compare texts: optimising them takes longer than it could save.
+let unoptimised = settings + [.unsafeFlags(["-Onone"])]
+
 let package = Package(
     name: "tapline",
     products: [
@@ -69,7 +72,7 @@ let package = Package(
             name: "TableReading", dependencies: ["Forwarding"], path: "Tests/TableReading", swiftSettings: settings),
         .testTarget(name: "ForwardingTests", dependencies: ["Forwarding", "TableReading", "Seeds"], swiftSettings: settings),
         .testTarget(name: "HealthTests", dependencies: ["Health", "Seeds"], swiftSettings: settings),
-        .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork"], swiftSettings: settings),
+        .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork"], swiftSettings: unoptimised),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
         // Frames, and a worker over memory.
         .target(name: "EngineRig", dependencies: ["Engine"], path: "Tests/EngineRig", swiftSettings: settings),
@@ -77,10 +80,10 @@ let package = Package(
         .testTarget(
             name: "EngineTests", dependencies: ["Engine", "EngineRig", "LinuxNetwork", "CAllocations", "CRefusal", "CLinux", "Seeds"],
             swiftSettings: settings),
-        .testTarget(name: "TopologyTests", dependencies: ["Topology", "Seeds"], swiftSettings: settings),
+        .testTarget(name: "TopologyTests", dependencies: ["Topology", "Seeds"], swiftSettings: unoptimised),
         .testTarget(
             name: "ApplianceTests", dependencies: ["Appliance", "Health", "LinuxNetwork", "CLinux", "Seeds"], exclude: ["junit.xsd"],
-            swiftSettings: settings),
+            swiftSettings: unoptimised),
         // What must hold whatever the bytes are, for the fuzzer and for the test that replays its corpus.
         .target(
             name: "FuzzProperties", dependencies: ["Wire", "Forwarding", "Engine", "Topology", "TableReading"],
@@ -89,11 +92,11 @@ let package = Package(
         // Captures and a topology in, the expected captures out.
         .testTarget(
             name: "GoldenTests", dependencies: ["Topology", "Engine"], exclude: ["Cases", "make-inputs.py"],
-            swiftSettings: settings),
+            swiftSettings: unoptimised),
         // Whole topologies through the built programs, judged by real peers.
         .testTarget(
             name: "IntegrationTests", dependencies: ["tapline", "tapline-engine", "Seeds"], exclude: ["ExactPackets"],
-            swiftSettings: settings),
+            swiftSettings: unoptimised),
     ]
 )
 

@@ -45,11 +45,13 @@ class Memory:
                         "=" * 100, f"{'':<68} {'median':>10} {'minimum':>10} {'maximum':>10}")
             for kind, values in kinds.items():
                 yield f"{kind:<68} {median(values):>10.1f} {min(values):>10.1f} {max(values):>10.1f}"
-        for part, title in (("lookup", "looking up, in memory"),
-                            ("publish", "publishing a table while frames are forwarded")):
+        for part, name, title in (("lookup", None, "looking up, in memory"),
+                                  ("publish", "publication", "publishing a table while frames are forwarded"),
+                                  ("publish", "health_change", "one instance goes down or comes back")):
             for lines in self.parts.get(part, []):
-                yield from ("", title, "=" * 100)
-                yield from _columns(lines)
+                if shown := [line for line in lines if name is None or name in line]:
+                    yield from ("", title, "=" * 100)
+                    yield from _columns(shown)
 
     def verdicts(self):
         """The aims that have to do with these parts."""
@@ -75,7 +77,7 @@ class Memory:
             if values:
                 yield Verdict(title, f"< {aim}", f"{max(values):.2f}", max(values) < aim)
         longest = {line["publication"]: line["longest_turn_microseconds_median"] / 1e3
-                   for lines in self.parts.get("publish", []) for line in lines}
+                   for lines in self.parts.get("publish", []) for line in lines if "publication" in line}
         if "table" in longest and "none" in longest:
             # What the machine itself holds a worker up for, with nothing published, is not the table's.
             pause = max(0, longest["table"] - longest["none"])

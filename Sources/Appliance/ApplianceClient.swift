@@ -97,9 +97,9 @@ public struct ApplianceClient: Sendable {
     /// - Parameters:
     ///   - file: Its path; nil for that of `up`, or of the last `apply`.
     ///   - isTrial: True where it is only to be told what would be done.
-    ///   - drain: How long nodes that are removed keep what they have, in milliseconds.
+    ///   - drain: How long what is removed keeps what it has, in milliseconds; nil: as long as is usual.
     public func apply(
-        file: String?, isTrial: Bool, drain: Int, progress: (Progress) -> Void
+        file: String?, isTrial: Bool, drain: Int?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         var request = ControlRequest(.apply, file: file)
         request.isTrial = isTrial
@@ -120,7 +120,7 @@ public struct ApplianceClient: Sendable {
 
     /// Removes an instance of an application; as `apply`.
     public func remove(
-        _ instance: String, drain: Int, progress: (Progress) -> Void
+        _ instance: String, drain: Int?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         var request = ControlRequest(.remove, node: instance)
         request.drain = drain

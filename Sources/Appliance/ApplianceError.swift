@@ -35,6 +35,18 @@ public struct ApplianceError: Error, Sendable, Codable, Equatable {
         self.message = message
         self.mend = mend
         self.details = details
+        guard status == .failed, mend == nil, let limit = Self.fileLimit(in: message) else { return }
+        self.status = .machine
+        self.mend = limit
+    }
+
+    /// What would mend it where an error is that no more files can be opened. Any system call of any room may come to
+    /// that, and all of them tell it in the C library's words.
+    private static func fileLimit(in message: String) -> String? {
+        if message.hasSuffix(errorText(EMFILE)) {
+            return "raise the limit of open files: ulimit -Hn 65536 as root, or LimitNOFILE= in the unit"
+        }
+        return message.hasSuffix(errorText(ENFILE)) ? "raise the machine's limit of open files: sysctl fs.file-max" : nil
     }
 
     /// What `up` and `run` end with where a signal or `tapline down` stops them halfway.

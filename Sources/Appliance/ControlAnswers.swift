@@ -1,4 +1,5 @@
 import Forwarding
+import LinuxNetwork
 import Topology
 import Wire
 
@@ -33,10 +34,10 @@ extension ControlProcess {
                     response.change =
                         switch request.command {
                         case .add: try add(request.application ?? "", request.node, tell: tell)
-                        case .remove: try remove(request.node ?? "", drain: request.drain ?? 0, tell: tell)
+                        case .remove: try remove(request.node ?? "", drain: request.drain, tell: tell)
                         default:
                             try apply(
-                                request.file ?? file, isTrial: request.isTrial ?? false, drain: request.drain ?? 0,
+                                request.file ?? file, isTrial: request.isTrial ?? false, drain: request.drain,
                                 tell: tell)
                         }
                     return response
@@ -123,8 +124,18 @@ extension ControlProcess {
     private func remarks() -> [String] {
         var remarks: [String] = []
         if let crowd = Machine.crowd(of: plan.engines) { remarks.append(crowd) }
+        if let closed = fleet?.closedQueues, closed > 0 {
+            remarks.append(
+                "engines have found \(closed) queue\(closed == 1 ? "" : "s") closed, because other hands deleted a device: "
+                    + "'tapline down \(plan.name)' and 'tapline up' make it anew")
+        }
         if plan.engines.writing == .ring, let why = fleet?.status.lazy.compactMap({ $0.writing?.why }).first {
             remarks.append("the file asks for `io: io_uring`, and frames are written one by one: \(why)")
+        }
+        if let refusal = built?.taps.lazy.compactMap(\.steeringRefusal).first {
+            remarks.append(
+                "packets of one tunnel may overtake one another: the kernel divides frames among the workers by what is "
+                    + "inside of tunnels, because Tapline \(refusal)")
         }
         return remarks
     }
@@ -138,7 +149,7 @@ extension ControlProcess {
             pid: each[0].pid, state: odd.state.rawValue, starts: each.reduce(0) { $0 + $1.starts },
             lastEnd: (each.first { $0.lastEnd != nil })?.lastEnd, workers: plan.engines.workers * each.count,
             tables: fleet.tables, writes: writing?.name, writesBecause: writing?.why,
-            coalescing: plan.engines.coalesces, joined: fleet.joined, turns: fleet.turns,
+            coalescing: plan.engines.coalesces, joined: fleet.joined, closedQueues: fleet.closedQueues, turns: fleet.turns,
             latency: plan.engines.latency.rawValue)
     }
 
@@ -231,7 +242,7 @@ extension ControlProcess {
         // Who is up and down is put into what is compiled already: that takes no longer for a large table.
         var compiled = fleet.compiled
         if groupsOnly, compiled.setGroups(table.groups) {
-            fleet.publish(compiled, done)
+            fleet.publish(compiled, groupsOnly: true, done)
         } else {
             fleet.publish(table, done)
         }

@@ -66,6 +66,7 @@ public final class ControlProcess: @unchecked Sendable {
     ///   - file: The topology file's absolute path.
     ///   - progress: Takes what is told, from any thread.
     public init(plan: AppliancePlan, file: String, progress: @escaping ProgressSink) throws(ApplianceError) {
+        try Machine.requireFiles(for: plan)
         self.plan = plan
         self.file = file
         name = plan.name

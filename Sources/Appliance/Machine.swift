@@ -17,11 +17,54 @@ public enum Machine {
                 .machine, "the machine has no /dev/net/tun, which interfaces are made of",
                 mend: "modprobe tun, or give the container the device /dev/net/tun")
         }
+        if let fault = deviceFault(of: "/dev/net/tun") {
+            throw ApplianceError(.machine, fault.message, mend: fault.mend)
+        }
         guard access("/dev/net/tun", R_OK | W_OK) == 0 else {
             throw ApplianceError(
                 .machine, "/dev/net/tun cannot be opened: \(errorText(errno))", mend: "allow it for this user")
         }
         raiseFileLimit()
+    }
+
+    /// What keeps a file from being the device that TAPs are made with; nil where it is that one.
+    static func deviceFault(of path: String) -> (message: String, mend: String)? {
+        var info = stat()
+        guard stat(path, &info) == 0 else { return nil }
+        let kind = info.st_mode & S_IFMT
+        // Character device 10:200 (Documentation/admin-guide/devices.txt).
+        guard kind != S_IFCHR || info.st_rdev != 10 << 8 | 200 else { return nil }
+        let what =
+            switch kind {
+            case S_IFREG: "a plain file"
+            case S_IFDIR: "a folder"
+            case S_IFCHR: "another device"
+            default: "no device"
+            }
+        return (
+            "\(path) is \(what) and not the device that interfaces are made of",
+            "remove it and make the device: mknod \(path) c 10 200, or give the container the device with --device \(path)"
+        )
+    }
+
+    /// Makes sure that this process may open what a plan needs, before anything is made that would be left.
+    ///
+    /// Measured: 14 for the process itself, and about as many for a moment while engines and nodes are started; of each
+    /// interface a queue for each worker; of each node its namespace, its netlink socket and its init; of each program a
+    /// pidfd, its output's two ends and its log.
+    static func requireFiles(for plan: AppliancePlan) throws(ApplianceError) {
+        raiseFileLimit()
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < rlim_t(Int.max) else {
+            return
+        }
+        let programs = plan.nodes.count { $0.process.run != nil }
+        let needed =
+            28 + plan.interfaces.count * plan.engines.count * plan.engines.workers + plan.nodes.count * 3 + programs * 4
+        guard Int(limit.rlim_cur) < needed else { return }
+        throw ApplianceError(
+            .machine, "this process may open \(limit.rlim_cur) files, and '\(plan.name)' needs about \(needed)",
+            mend: "raise the limit of open files: ulimit -Hn 65536 as root, or LimitNOFILE= in the unit")
     }
 
     /// Each interface holds a descriptor per worker, each node one or two: the default of 1024 is soon used up.

@@ -162,13 +162,15 @@ struct PlanBuilder: Sendable {
             guard let plan = plan.nodes.first(where: { $0.name == node }), let namespace = namespaces[node],
                 let leg = plan.legs.first(where: { $0.interface == index })
             else { throw SystemError("find the node of the interface", interface.name, errno: ENOENT) }
-            let settings = LinkSettings(name: leg.device, mac: leg.mac, mtu: interface.mtu, mark: mark)
+            let settings = LinkSettings(
+                name: leg.device, mac: leg.mac, mtu: interface.mtu, transmitQueueLength: interface.queue, mark: mark)
             return (nil, try TapDevice(settings, in: namespace, queues: self.plan.engines.queues))
         case .bridge(let bridgeDevice, let tapDevice):
             guard let fabric else { throw SystemError("find the fabric of", interface.name, errno: ENOENT) }
             let netlink = try fabric.netlink
             let bridge = try netlink.createBridge(LinkSettings(name: bridgeDevice, mtu: interface.mtu, mark: mark))
-            let settings = LinkSettings(name: tapDevice, mtu: interface.mtu, mark: mark, master: bridge)
+            let settings = LinkSettings(
+                name: tapDevice, mtu: interface.mtu, transmitQueueLength: interface.queue, mark: mark, master: bridge)
             let tap = try TapDevice(settings, in: fabric, queues: plan.engines.queues)
             try openPort(of: tap, index, netlink)
             return (bridge, tap)

@@ -36,9 +36,26 @@ public enum PlanReader {
 
     /// The plan of the file at `path`, with the paths that its table was proved by.
     ///
-    /// - Parameter isBrief: Whether a mistake is told in one line, without the line of the file.
-    public static func prove(_ path: String, brief isBrief: Bool = false) throws(ApplianceError) -> ProvedPlan {
-        try read(path, isBrief) { file throws(TopologyError) in try Planner.prove(file) }
+    /// - Parameters:
+    ///   - isBrief: Whether a mistake is told in one line, without the line of the file.
+    ///   - isStrict: Whether a file with remarks is refused.
+    public static func prove(
+        _ path: String, brief isBrief: Bool = false, strict isStrict: Bool = false
+    ) throws(ApplianceError) -> ProvedPlan {
+        let proved = try read(path, isBrief) { file throws(TopologyError) in try Planner.prove(file) }
+        let remarks = proved.plan.remarks
+        guard isStrict, !remarks.isEmpty else { return proved }
+        throw ApplianceError(
+            .file, "\(path) has \(remarks.count == 1 ? "a remark" : "\(remarks.count) remarks")",
+            mend: "mend \(remarks.count == 1 ? "it" : "them"), or leave --strict away",
+            details: lines(remarks, brief: isBrief))
+    }
+
+    /// Mistakes or remarks as lines for a person.
+    ///
+    /// - Parameter isBrief: Whether each is one line, without the line of the file.
+    public static func lines(_ problems: [TopologyProblem], brief isBrief: Bool) -> [String] {
+        problems.flatMap { (isBrief ? $0.summary : $0.description).split(separator: "\n").map(String.init) }
     }
 
     private static func read<Plan>(
@@ -62,9 +79,7 @@ public enum PlanReader {
             let count = error.problems.count
             throw ApplianceError(
                 .file, "\(path) has \(count == 1 ? "a mistake" : "\(count) mistakes")",
-                details: error.problems.flatMap {
-                    (isBrief ? $0.summary : $0.description).split(separator: "\n").map(String.init)
-                })
+                details: lines(error.problems, brief: isBrief))
         }
     }
 

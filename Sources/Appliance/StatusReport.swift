@@ -35,6 +35,8 @@ public struct StatusReport: Codable, Sendable {
         public var coalescing: Bool
         /// Frames that were joined to others before them.
         public var joined: UInt64
+        /// Queues of devices that were deleted under an engine, which reads them no longer.
+        public var closedQueues: UInt64
         /// How often workers have gone round: once for each time that there was something to do.
         public var turns: UInt64
         /// `normal` or `low`.

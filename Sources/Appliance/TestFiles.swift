@@ -16,6 +16,8 @@ public struct TestFile: Sendable {
     public var nodes: [String]
     /// What is wrong with the file; nothing of such a file is started.
     public var mistake: ApplianceError?
+    /// The remarks on it, one line each.
+    public var remarks: [String] = []
 }
 
 /// The files that a test is asked for.
@@ -72,7 +74,8 @@ public enum TestFiles {
             let plan = try PlanReader.plan(path)
             return TestFile(
                 label: plan.name, path: path, topology: generatedName(plan.name), checks: plan.checks.map(\.name),
-                nodes: plan.nodes.map(\.name))
+                nodes: plan.nodes.map(\.name),
+                remarks: plan.remarks.map(\.note))
         } catch {
             return TestFile(label: path, path: path, topology: "", checks: [], nodes: [], mistake: error)
         }

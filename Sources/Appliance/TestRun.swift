@@ -100,8 +100,8 @@ public final class TestRun: Sendable {
     private func emptyReport(_ file: TestFile) -> TestFileReport {
         TestFileReport(
             label: file.label, file: file.path, topology: nil, outcome: .interrupted, status: .failed,
-            started: wallClockSeconds(), milliseconds: 0, checks: [], notReached: file.checks, error: nil, notes: [],
-            errorOutput: [], kept: false, nodes: file.nodes)
+            started: wallClockSeconds(), milliseconds: 0, checks: [], notReached: file.checks, error: nil,
+            notes: file.remarks, errorOutput: [], kept: false, nodes: file.nodes)
     }
 
     // MARK: - One file

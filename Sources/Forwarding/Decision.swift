@@ -24,21 +24,26 @@ public struct Sender: Sendable, Hashable {
     public let system: DestinationSystemType?
     /// True for a passive application whose active responses the file allows.
     public let mayEmit: Bool
+    /// True for a node that has been taken away.
+    public let isRemoved: Bool
     /// The scope of the sequencing entries that name this Ethernet source; 0 for none.
     @usableFromInline let sequencing: UInt32
     /// The scope of the distribution entries that name this Ethernet source; 0 for none.
     @usableFromInline let distribution: UInt32
 
     @inlinable
-    init(system: DestinationSystemType?, mayEmit: Bool, sequencing: UInt32, distribution: UInt32) {
+    init(system: DestinationSystemType?, mayEmit: Bool, isRemoved: Bool, sequencing: UInt32, distribution: UInt32) {
         self.system = system
         self.mayEmit = mayEmit
+        self.isRemoved = isRemoved
         self.sequencing = sequencing
         self.distribution = distribution
     }
 
     /// A node that the file does not name.
-    public static let unknown = Sender(system: nil, mayEmit: false, sequencing: 0, distribution: 0)
+    @inlinable public static var unknown: Sender {
+        Sender(system: nil, mayEmit: false, isRemoved: false, sequencing: 0, distribution: 0)
+    }
 
     /// True where what it emits is dropped before any lookup.
     @inlinable

@@ -28,6 +28,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case noService
     case portNotServed
     case noSequencingEntry
+    case removedNode
     case multicastNotServed
 
     // The table says where it goes, and it does not get there.
@@ -118,6 +119,11 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
             ("port-not-served", "The destination is a service address, and the service has no such port.")
         case .noSequencingEntry:
             ("no-sequencing-entry", "An application or router sent a packet that no sequencing entry takes further.")
+        case .removedNode:
+            (
+                "removed-node",
+                "A node that has been taken out of the topology sent it, after the time that its removal was given."
+            )
         case .multicastNotServed:
             ("multicast-not-served", "The destination is a multicast or broadcast address that no entry serves.")
         case .applicationDown:

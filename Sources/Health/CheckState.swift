@@ -100,9 +100,16 @@ public struct CheckState: Sendable {
     /// When it has to be looked at next; nil: when something has happened.
     public var nextTime: Int? {
         guard isLooking else { return nil }
-        let deadline = running.map(\.deadline).min()
-        guard running.count < timing.mostAtOnce else { return deadline }
-        return min(due, deadline ?? due)
+        // Of those under way, mostly one or none: nothing is made for them.
+        var next = running.count < timing.mostAtOnce ? due : Int.max
+        for index in running.indices { next = min(next, running[index].deadline) }
+        return next
+    }
+
+    /// When the one under way with a number began; nil where that one is not under way.
+    public func began(_ number: UInt64) -> Int? {
+        for index in running.indices where running[index].number == number { return running[index].began }
+        return nil
     }
 
     /// Begins one where it is time.

@@ -98,6 +98,16 @@ public struct InstanceCondition: Sendable {
         if isLoss { mistrust(at: now) } else { watchOrRest(at: now) }
     }
 
+    /// See `CheckState.nextTime`. What is asked for at every probe is asked for in place: a copy of a check's state counts
+    /// references.
+    public func nextTime(_ check: Int) -> Int? { checks[check].nextTime }
+
+    /// See `CheckState.began`.
+    public func began(_ check: Int, _ number: UInt64) -> Int? { checks[check].began(number) }
+
+    /// True where a check looks at anything now.
+    public func isLooking(_ check: Int) -> Bool { checks[check].isLooking }
+
     /// Begins a check where it is time; see `CheckState.begin`.
     public mutating func begin(_ check: Int, at now: Int) -> UInt64? { checks[check].begin(at: now) }
 

@@ -38,6 +38,9 @@ public final class TapDevice: Sendable {
     public var index: Int32 { place.withLock { $0.index } }
     /// What the kernel took of the offloads asked for.
     public let offloads: TapOffloads
+    /// Why frames are not divided among the queues by their outermost addresses, both directions of a flow alike, but by the
+    /// kernel's own rule, which looks into tunnels; nil where they are, or there is one queue.
+    public let steeringRefusal: SystemError?
     /// The queues' descriptors, nonblocking, valid as long as this object lives.
     public var queues: [Int32] { owned.numbers }
     private let owned: OwnedDescriptors
@@ -46,7 +49,8 @@ public final class TapDevice: Sendable {
     /// Makes a TAP in `namespace` and opens its queues there.
     ///
     /// - Parameters:
-    ///   - settings: Its MTU is at most 65,521 octets. A transmit queue of 1000 packets where none is given.
+    ///   - settings: Its MTU is at most 65,521 octets. Its transmit queue is what each queue's ring has room for; 1000 packets
+    ///     where none is given.
     ///   - queues: At least one; all are of the same device (IFF_MULTI_QUEUE, also for one).
     ///   - offloads: Asked for; `.withoutUDP` of them where the kernel refuses.
     /// - Throws: EBUSY where the name is taken by a TAP in use, EINVAL where by another kind of device.
@@ -66,10 +70,12 @@ public final class TapDevice: Sendable {
         }
         var taken = offloads
         for queue in descriptors.numbers { taken = try Self.setOffloads(queue, taken, settings.name) }
+        // The kernel makes the rings of the queues that there are as long as the transmit queue becomes by this.
         let link = try netlink.existingLink(named: settings.name)
         try netlink.applyLink(index: link.index, settings)
         place = Mutex((settings.name, link.index))
         self.offloads = taken
+        steeringRefusal = count < 2 ? nil : Self.steer(descriptors.numbers[0])
         owned = descriptors
     }
 
@@ -106,6 +112,19 @@ public final class TapDevice: Sendable {
     /// What is attempted where a queue is opened: refused with E2BIG where the device has as many as the kernel gives
     /// one (256), with EMFILE where the process may open no more files.
     public static let openingQueue = "open a queue of the TAP"
+
+    /// Has the program of `clinux_steering_load` divide frames among the queues. The device keeps it.
+    ///
+    /// - Returns: Why it does not; nil where it does.
+    private static func steer(_ queue: Int32) -> SystemError? {
+        let program = clinux_steering_load()
+        guard program >= 0 else {
+            return SystemError("load the program that divides frames among queues", "", errno: program)
+        }
+        let owned = OwnedDescriptor(owning: program)
+        let result = clinux_tap_set_steering(queue, owned.number)
+        return result == 0 ? nil : SystemError("have a program divide frames among queues", "", errno: result)
+    }
 
     private static func openQueue(_ name: String) throws(SystemError) -> OwnedDescriptor {
         OwnedDescriptor(owning: try SystemError.check(clinux_tap_open(name, 1), openingQueue, name))

@@ -26,6 +26,8 @@ public struct AppliancePlan: Sendable {
     public var source: TopologyFile?
     /// The instances by which it differs from the file.
     public var changes = InstanceChanges()
+    /// What the file says and hardly means, in the order of the text.
+    public var remarks: [TopologyProblem] = []
 
     /// Memberwise.
     public init(
@@ -61,13 +63,16 @@ public struct InterfacePlan: Sendable, Hashable {
     public var name: String
     /// The largest network-layer packet in octets: 576…65521, and at least 1280 where IPv6 is to pass.
     public var mtu: Int
+    /// How many frames from the nodes each queue of the TAP has room for.
+    public var queue: Int
     /// How the TAP reaches the nodes.
     public var attachment: Attachment
 
     /// Memberwise.
-    public init(name: String, mtu: Int, attachment: Attachment) {
+    public init(name: String, mtu: Int, queue: Int, attachment: Attachment) {
         self.name = name
         self.mtu = mtu
+        self.queue = queue
         self.attachment = attachment
     }
 }

@@ -219,12 +219,12 @@ extension FileReader {
                 mend: "add `reaches: [[ids, firewall], web]`, or `reaches: []` for nobody")
         }
         let from = nodes.text(packet["from"], "`from`")
-        let port = nodes.port(packet["port"], "`port`") ?? Located(.icmp, packet.position)
+        let port = nodes.port(packet["port"], "`port`", mayBeZero: true) ?? Located(.icmp, packet.position)
         let sourcePort = nodes.integer(packet["source-port"], "`source-port`", in: 1...65535)
         let size = nodes.integer(packet["size"], "`size`", in: 20...65535)
         let hopLimit = nodes.integer(packet["ttl"], "`ttl`", in: 1...255)
         let dontFragment = nodes.flag(packet["dont-fragment"], "`dont-fragment`")
-        let payload = nodes.text(packet["payload"], "`payload`")
+        let payload = nodes.text(packet["payload"], "`payload`", mayBeEmpty: true)
         let source = host(packet["source"], "`source`")
         let reaches = stages(fields["reaches"], "`reaches`")
         let answer = fields["answer"].map { stages($0, "`answer`") }
@@ -255,7 +255,8 @@ extension FileReader {
         guard let node, !node.isNothing else { return RawFrameFilter() }
         let fields = nodes.fields(node, "`where`", Grammar.frameFilter)
         var filter = RawFrameFilter()
-        filter.port = nodes.port(fields["port"], "`port`")?.value
+        for key in ["source", "destination", "contains"] { nodes.refuseEmptyList(fields, key, "all frames") }
+        filter.port = nodes.port(fields["port"], "`port`", mayBeZero: true)?.value
         filter.source = endpoints(fields["source"], "`source`")
         filter.destination = endpoints(fields["destination"], "`destination`")
         filter.contains = nodes.texts(fields["contains"], "`contains`").map(\.value)

@@ -32,12 +32,13 @@ extension FileReader {
             diagnostics.error(node.position, "\(what) has no `\(key)`", mend: "add `\(key): …`")
             isWhole = false
         }
-        let name = nodes.text(fields["name"], "the name of \(what)")
+        let name = nodes.text(fields["name"], "the name of \(what)", mayBeEmpty: true)
         if let name { checkName(name, "entry") }
         let received = nodes.text(fields["received-interface"], "`received-interface`")
         let source = endpoint(fields["source"], "`source`")
         let destination = endpoint(fields["destination"], "`destination`")
         let ports = nodes.list(fields["service-port"]).compactMap { nodes.port($0, "`service-port`") }
+        nodes.refuseEmptyList(fields, "service-port", "all ports")
         let direction: Located<EntryDirection>? = nodes.choice(fields["direction"], "`direction`")
         let rewrite = nodes.address(fields["rewrite-source"], "`rewrite-source`")
         let targets = nodes.list(fields["to"]).compactMap { target($0) }

@@ -145,9 +145,9 @@ extension FileReader {
 
     private func process(_ node: inout RawNode, _ fields: Fields) {
         if let setup = fields["setup"] {
-            node.process.setup = nodes.texts(setup, "a command of `setup`").map(\.value)
+            node.process.setup = nodes.texts(setup, "a command of `setup`").map { command($0, "a command of `setup`") }
         }
-        if let run = nodes.text(fields["run"], "`run`") { node.process.run = run.value }
+        if let run = nodes.text(fields["run"], "`run`") { node.process.run = command(run, "`run`") }
         if let depends = fields["depends"] { node.depends = nodes.texts(depends, "`depends`") }
         if let timeout = nodes.duration(fields["ready-timeout"], "`ready-timeout`") {
             node.process.readyTimeout = timeout.value
@@ -173,6 +173,18 @@ extension FileReader {
             node.process.environment[key.value] = value
         }
         if let ready = fields["ready"] { node.process.ready = readiness(ready, fields.subject) }
+    }
+
+    /// A command, which the shell gets as one argument: Linux gives that 131,072 octets with the zero behind it
+    /// (MAX_ARG_STRLEN, execve(2)).
+    private func command(_ written: Located<String>, _ what: String) -> String {
+        if written.value.utf8.count > 131_071 {
+            diagnostics.error(
+                written.position,
+                "\(what) has \(written.value.utf8.count) octets, and a program can be handed 131,071 at once",
+                mend: "put it into a script beside the file, and run that")
+        }
+        return written.value
     }
 
     private func readiness(_ node: Node, _ subject: String) -> ReadinessPlan {
@@ -231,8 +243,16 @@ extension FileReader {
                 diagnostics.error(
                     key.position, "\(quoted(key.value)) is not a sysctl of a network namespace",
                     mend: "write one that begins with net., such as net.ipv4.ip_forward")
+            } else if KernelSettings.isNobodys(key.value) {
+                diagnostics.error(
+                    key.position, "no kernel has a sysctl \(quoted(key.value)) in a network namespace",
+                    mend: "write one that begins with net.ipv4., net.ipv6., net.core. or net.netfilter., for example")
+            } else if value.allSatisfy(\.isWhitespace) {
+                diagnostics.error(
+                    key.position, "the sysctl \(quoted(key.value)) has no value", mend: "write one, or remove the key")
             } else {
                 node.sysctls.append(SysctlPlan(key.value, value))
+                node.sysctlPlaces.append((key.value, key.position))
             }
         }
         if let hosts = fields["hosts"] {
@@ -264,8 +284,18 @@ extension FileReader {
                 diagnostics.error(item.position, "a route has no `\(key)`", mend: "write { to: prefix, via: address }")
             }
             if let destination, let via {
-                node.routes.append(
-                    RawRoute(destination: destination, gateway: via.map { $0.value.address }))
+                if destination.family != via.value.value.address.family {
+                    diagnostics.error(
+                        via.position, "the route to \(destination) goes by way of \(via.value.value.address), of the other family",
+                        mend: "name a next hop of the family of what the route leads to")
+                } else if node.routes.contains(where: { $0.destination == destination }) {
+                    diagnostics.error(
+                        item.position, "there is a route to \(destination) already",
+                        mend: "remove one: the node goes by one way")
+                } else {
+                    node.routes.append(
+                        RawRoute(destination: destination, gateway: via.map { $0.value.address }))
+                }
             }
         }
     }

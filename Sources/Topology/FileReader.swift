@@ -18,10 +18,11 @@ struct FileReader {
                 root.position, "the file must be a mapping, and is \(root.shape)", mend: "begin with `name: …`")
             return nil
         }
+        nodes.checkTags(root)
         let fields = nodes.fields(root, "the file", Grammar.file)
         var name = Located("topology", root.position)
         if let node = fields["name"] {
-            if let written = nodes.text(node, "name") {
+            if let written = nodes.text(node, "name", mayBeEmpty: true) {
                 name = written
                 checkName(written, "topology")
             }
@@ -105,6 +106,9 @@ struct FileReader {
             var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.position(of: "mtu")))
             let mode: Located<CopyMode>? = nodes.choice(fields["copies"], "`copies`")
             if let mode, mode.value == .everything { interface.copiesEverything = mode.position }
+            if let queue = nodes.integer(fields["queue"], "the queue", in: Grammar.queues) {
+                interface.queue = queue.value
+            }
             for node in nodes.list(fields["address"]) {
                 guard let address = nodes.address(node, "the engine's address") else { continue }
                 if address.value.hasLength {
@@ -127,6 +131,8 @@ struct FileReader {
         service.addresses = nodes.list(fields["address"]).compactMap { nodes.prefix($0, "the service address") }
         service.ports = nodes.list(fields["ports"]).compactMap { nodes.port($0, "the service port") }
         if nodes.list(fields["ports"]).isEmpty { service.ports = [Located(.any, name.position)] }
+        nodes.refuseEmptyList(fields, "ports", "all ports")
+        nodes.refuseEmptyList(fields, "from", "all customers")
         service.from = nodes.texts(fields["from"], "`from`")
         service.distribute = nodes.texts(fields["distribute"], "an application of `distribute`")
         service.sequence = nodes.texts(fields["sequence"], "an application of `sequence`")

@@ -1,6 +1,10 @@
 extension Grammar {
     /// The largest packet of an interface, in octets.
     static let mtus = 576...65521
+    /// The frames that wait in each queue of an interface.
+    static let queues = 16...1_000_000
+    /// So many come within 50 ms at 100,000 a second, in which a busy processor may keep the engine waiting.
+    static let usualQueue = 5_000
     /// The workers of an engine.
     static let workers = 1...256
 
@@ -73,6 +77,10 @@ extension Grammar {
                 "mtu", .integer(mtus),
                 "The largest packet in octets, 1500 by default; at least 1280 where IPv6 passes."),
             copies("Of what arrives here"),
+            KeyGrammar(
+                "queue", .integer(queues),
+                "How many frames from its nodes may wait for a worker of the engine, \(usualQueue) by default; the kernel "
+                    + "drops those that come while as many wait."),
         ])
 
     /// Of an interface and of a passive application.

@@ -122,7 +122,9 @@ struct NodeReader {
     }
 
     /// A text, which may look like a number.
-    func text(_ node: Node?, _ what: String) -> Located<String>? {
+    ///
+    /// - Parameter mayBeEmpty: Whether `""` is a value here; elsewhere it is a mistake, as blanks alone are.
+    func text(_ node: Node?, _ what: String, mayBeEmpty: Bool = false) -> Located<String>? {
         guard let node else { return nil }
         guard case .scalar(let scalar) = node, !node.isNothing else {
             diagnostics.error(
@@ -136,7 +138,21 @@ struct NodeReader {
             diagnostics.error(node.position, "\(what) holds a zero octet", mend: "remove it")
             return nil
         }
+        guard mayBeEmpty || !scalar.string.allSatisfy(\.isWhitespace) else {
+            diagnostics.error(
+                node.position, "\(what) is \(scalar.string.isEmpty ? "an empty text" : "blanks alone")",
+                mend: "write a text, or remove the key")
+            return nil
+        }
         return Located(scalar.string, node.position)
+    }
+
+    /// Notes a list without elements where none would mean any.
+    func refuseEmptyList(_ fields: Fields, _ key: String, _ meaning: String) {
+        guard let node = fields[key], list(node).isEmpty else { return }
+        diagnostics.error(
+            fields.position(of: key), "`\(key)` is empty: \(fields.subject) would be for \(meaning)",
+            mend: "name some, or remove the key where \(meaning) are meant")
     }
 
     /// The texts of a list, or one text.
@@ -148,7 +164,8 @@ struct NodeReader {
     func textMap(_ node: Node?, _ what: String) -> [(key: Located<String>, value: String)] {
         guard let node else { return [] }
         return entries(node, what).pairs.compactMap { key, value in
-            value.isNothing ? (key, "") : text(value, "\(what), \(quoted(key.value)),").map { (key, $0.value) }
+            value.isNothing
+                ? (key, "") : text(value, "\(what), \(quoted(key.value)),", mayBeEmpty: true).map { (key, $0.value) }
         }
     }
 
@@ -234,6 +251,15 @@ struct NodeReader {
                 mend: "write an IPv4 or IPv6 address such as 192.0.2.10/24 or \"2001:db8::10/64\"")
             return nil
         }
+        if value.address.isIPv4Mapped, value.length >= 96 {
+            let four = IPAddress(ipv4: UInt32(value.address.low & 0xFFFF_FFFF))
+            diagnostics.error(
+                written.position,
+                "\(what): \(quoted(written.value)) is an IPv4 address in the form of an IPv6 one (RFC 4291, 2.5.5.2), which "
+                    + "no packet carries",
+                mend: "write \(four)\(value.length == 128 ? "" : "/\(value.length == 96 ? 24 : value.length - 96)")")
+            return nil
+        }
         return Located(RawAddress(value: value, hasLength: written.value.contains("/")), written.position)
     }
 
@@ -251,7 +277,9 @@ struct NodeReader {
     }
 
     /// Service ports such as `tcp/80`, `tcp/8000-8100`, `tcp`, `icmp` or `any`.
-    func port(_ node: Node?, _ what: String) -> Located<PortSpecification>? {
+    ///
+    /// - Parameter mayBeZero: Whether port 0 is a value here: it can be sent and looked for, and nothing listens at it.
+    func port(_ node: Node?, _ what: String, mayBeZero: Bool = false) -> Located<PortSpecification>? {
         guard let written = text(node, what) else { return nil }
         guard let value = PortSpecification(written.value) else {
             let bare = Int(written.value) != nil
@@ -272,6 +300,23 @@ struct NodeReader {
             )
             return nil
         }
+        if !mayBeZero, value.ports.lowerBound == 0, written.value.contains("/"), case .number(let number) = value.upperProtocol,
+            IPProtocol.hasPorts(number)
+        {
+            let name = written.value.prefix { $0 != "/" }
+            diagnostics.error(
+                written.position, "\(what): \(quoted(written.value)) has port 0, at which nothing can listen (RFC 6335)",
+                mend: value.ports.upperBound == 0
+                    ? "write the port, or \(name) for all of them"
+                    : value.ports.upperBound == 65_535
+                        ? "write \(name) for all ports" : "begin with 1: \(name)/1-\(value.ports.upperBound)")
+            return nil
+        }
         return Located(value, written.position)
     }
+}
+
+extension IPAddress {
+    /// An IPv4 address in the form of an IPv6 one, ::ffff:0:0/96 (RFC 4291, section 2.5.5.2).
+    fileprivate var isIPv4Mapped: Bool { family == .ipv6 && high == 0 && low >> 32 == 0xFFFF }
 }

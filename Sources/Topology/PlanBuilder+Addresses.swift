@@ -8,6 +8,7 @@ extension PlanBuilder {
         var owners: [IPAddress: (what: String, line: Int)] = [:]
         for interface in file.interfaces where interface.home == nil {
             for address in interface.addresses where isHost(address, "the engine's address", length: true) {
+                checkLinkLocal(address)
                 claim(address, "the engine on \(interface.name.value)", &owners)
             }
         }
@@ -27,6 +28,7 @@ extension PlanBuilder {
                 }
             }
         }
+        checkPrefixes()
         let services = file.services.flatMap(\.addresses)
         for service in file.services { checkOwners(of: service, owners) }
         let serviceHosts = Set(services.filter(\.value.isHost).map(\.value.address))
@@ -72,6 +74,74 @@ extension PlanBuilder {
         }
         owners[address.value.value.address] = (what, address.position.line)
         return true
+    }
+
+    /// Notes `prefixes` of nodes that no packet comes from, and those given twice.
+    private func checkPrefixes() {
+        for node in file.nodes {
+            for (index, prefix) in node.prefixes.enumerated() {
+                if let fault = unusable(prefix.value) {
+                    diagnostics.error(
+                        prefix.position, "\(quoted(node.name.value)) cannot send from \(prefix.value): it \(fault)",
+                        mend: "write a network of unicast addresses, or remove it")
+                } else if node.prefixes[..<index].contains(where: { $0.value == prefix.value }) {
+                    diagnostics.error(prefix.position, "the network \(prefix.value) is given twice", mend: "remove one")
+                }
+            }
+        }
+    }
+
+    /// Link-local addresses are each link's own: no packet from or to one may pass on to another.
+    private func checkLinkLocal(_ address: Located<RawAddress>) {
+        let value = address.value.value
+        guard value.address.isLinkLocal else { return }
+        if value.address.family == .ipv6 {
+            diagnostics.error(
+                address.position,
+                "the engine's address \(value) is link-local: nodes of that network could reach nothing beyond it",
+                mend: "remove it (the engine has fe80::1 on every interface), or write a network such as \"2001:db8:1::1/64\"")
+        } else {
+            diagnostics.remark(
+                address.position,
+                "the engine's address \(value) is link-local: routers pass no packet from or to such addresses on (RFC 3927, 7)",
+                mend: "choose another network, such as 198.18.1.1/24")
+        }
+    }
+
+    /// What keeps an address or a prefix from being the source or the destination of a host's packets; nil for others.
+    func unusable(_ prefix: IPPrefix) -> String? {
+        let address = prefix.address
+        if address.isMulticast { return "is a group's" }
+        if address.isLimitedBroadcast { return "is the broadcast address" }
+        if address.isLoopback, prefix.length >= 8 { return "is a loopback address, which never leaves a host" }
+        if prefix.isHost, address.isUnspecified { return "is the unspecified address" }
+        if address.family == .ipv4, prefix.length >= 8, address.low >> 24 == 0 {
+            return "is of network 0, which has no hosts (RFC 1122, 3.2.1.3)"
+        }
+        if address.family == .ipv4, prefix.length >= 4, address.low >> 28 == 0xF {
+            return "is in the reserved range 240.0.0.0/4, which hosts refuse"
+        }
+        if address.isLinkLocal, prefix.length > 9 { return "is link-local: it is on every link, and on each another's" }
+        return nil
+    }
+
+    /// What keeps one address from being a host's on the interfaces of the file: it is a network itself there, or the
+    /// broadcast address of one.
+    func unusableOnLinks(_ prefix: IPPrefix) -> String? {
+        guard prefix.isHost else { return nil }
+        for interface in file.interfaces {
+            for link in interface.addresses.map(\.value.value)
+            where link.prefix.contains(prefix) && link.length < prefix.family.width - 1 {
+                let what = "of interface \(quoted(interface.name.value)) on line \(interface.name.position.line)"
+                if link.prefix.address == prefix.address { return "is the network itself \(what)" }
+                if prefix.family == .ipv4,
+                    prefix.address.low == link.prefix.address.low + (1 << UInt64(32 - link.length)) - 1
+                {
+                    return "is the broadcast address \(what)"
+                }
+            }
+        }
+        return nil
     }
 
     /// True for an address that one host can have.

@@ -134,6 +134,7 @@ extension PlanBuilder {
                 mend: "give the packet a `source`")
             return nil
         }
+        checkSize(raw, transport.length, from)
         return PacketPlan(
             from: file.nodes[from].name.value, source: source, destination: to, protocolNumber: transport.number,
             port: transport.port, sourcePort: raw.sourcePort, payload: raw.payload.map { Array($0.utf8) },
@@ -168,10 +169,10 @@ extension PlanBuilder {
         return standIns
     }
 
-    private func transport(_ raw: RawPacket, _ family: AddressFamily) -> (number: UInt8, port: UInt16)? {
+    private func transport(_ raw: RawPacket, _ family: AddressFamily) -> (number: UInt8, port: UInt16, length: Int)? {
         let service = raw.port.value.servicePort(family)
         let ports = raw.port.value.ports
-        func refuse(_ message: String, _ mend: String) -> (number: UInt8, port: UInt16)? {
+        func refuse(_ message: String, _ mend: String) -> (number: UInt8, port: UInt16, length: Int)? {
             diagnostics.error(raw.port.position, message, mend: mend)
             return nil
         }
@@ -207,6 +208,15 @@ extension PlanBuilder {
         guard length <= 65_535 else {
             return refuse("the packet has \(length) octets, and at most 65,535 fit", "shorten `payload`")
         }
-        return (number, IPProtocol.hasPorts(number) ? ports.lowerBound : 0)
+        return (number, IPProtocol.hasPorts(number) ? ports.lowerBound : 0, max(length, raw.size?.value ?? 0))
+    }
+
+    /// A packet is sent as it is, and not in fragments: it must fit one of the node's devices.
+    private func checkSize(_ raw: RawPacket, _ length: Int, _ from: Int) {
+        guard let widest = legs[from].map({ file.interfaces[$0.interface].mtu.value }).max(), length > widest else { return }
+        diagnostics.error(
+            raw.size?.position ?? raw.from.position,
+            "the packet has \(length) octets, and the device of \(quoted(raw.from.value)) carries \(widest)",
+            mend: raw.size == nil ? "shorten `payload`, or raise the interface's `mtu`" : "write \(widest) or less, or raise the interface's `mtu`")
     }
 }

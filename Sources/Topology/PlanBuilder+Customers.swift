@@ -50,8 +50,9 @@ extension PlanBuilder {
         }
         service.scopes = scopes.uniqued()
         service.sides = sides.uniqued()
+        checkBehind(sides)
         for address in raw.addresses
-        where !sides.isEmpty && !sides.contains(where: { $0.prefix.family == address.value.family }) {
+        where !(sides.isEmpty && (scopes.isEmpty || followsMistakes)) && !sides.contains(where: { $0.prefix.family == address.value.family }) {
             diagnostics.error(
                 address.position,
                 "no customer of the service has an address of the family of \(address.value)",
@@ -68,6 +69,45 @@ extension PlanBuilder {
         for side in networks(behind: node) {
             scopes.append(Scope(interface: side.interface, source: side.prefix))
             sides.append(side)
+        }
+    }
+
+    /// Notes networks behind customers that answers could not be sent to: the same behind two, or that of a link.
+    private func checkBehind(_ sides: [CustomerSide]) {
+        for (index, node) in file.nodes.enumerated() where node.kind == .customer {
+            for prefix in node.prefixes {
+                guard let leg = legs[index].first, let via = leg.address(prefix.value.family),
+                    sides.contains(CustomerSide(interface: leg.interface, prefix: prefix.value, via: via))
+                else { continue }
+                let name = quoted(node.name.value)
+                if let link = file.interfaces.first(where: { interface in
+                    interface.addresses.contains { $0.value.value.prefix == prefix.value }
+                }) {
+                    diagnostics.error(
+                        prefix.position,
+                        "\(prefix.value) cannot lie behind \(name): it is the network of interface "
+                            + "\(quoted(link.name.value)) on line \(link.name.position.line)",
+                        mend: link.name.value == file.interfaces[leg.interface].name.value
+                            ? "remove it: customers of an interface's own network need no `prefixes`"
+                            : "write the network that is really behind it, or remove it",
+                        related: [(link.name.position, "the interface is here")])
+                    continue
+                }
+                let other = file.nodes[..<index].enumerated().compactMap { number, other in
+                    other.kind != .customer ? nil
+                        : other.prefixes.first { $0.value == prefix.value }.map { (number, $0.position) }
+                }.first { number, _ in
+                    guard let leg = legs[number].first, let via = leg.address(prefix.value.family) else { return false }
+                    return sides.contains(CustomerSide(interface: leg.interface, prefix: prefix.value, via: via))
+                }
+                guard let (first, position) = other else { continue }
+                diagnostics.error(
+                    prefix.position,
+                    "\(prefix.value) lies behind \(name) and behind \(quoted(file.nodes[first].name.value)) on line "
+                        + "\(position.line): answers could not be sent to both",
+                    mend: "give each its own network, or make two services, one `from` each",
+                    related: [(position, "the other is here")])
+            }
         }
     }
 
@@ -116,7 +156,7 @@ extension PlanBuilder {
         }
     }
 
-    private func add(_ interface: Int, _ scopes: inout [Scope], _ sides: inout [CustomerSide]) {
+    func add(_ interface: Int, _ scopes: inout [Scope], _ sides: inout [CustomerSide]) {
         scopes.append(Scope(interface: interface, source: nil))
         var links = file.interfaces[interface].addresses.map(\.value.value.prefix)
         var behind: [CustomerSide] = []
@@ -128,7 +168,7 @@ extension PlanBuilder {
     }
 
     /// The networks behind a customer, each by way of the customer's address of its family.
-    private func networks(behind node: Int) -> [CustomerSide] {
+    func networks(behind node: Int) -> [CustomerSide] {
         guard let leg = legs[node].first else { return [] }
         return file.nodes[node].prefixes.compactMap { prefix in
             guard let via = leg.address(prefix.value.family) else {

@@ -5,7 +5,8 @@ extension PlanBuilder {
     /// The interfaces, each with what joins it to its nodes.
     func interfacePlans() -> [InterfacePlan] {
         file.interfaces.enumerated().map { index, interface in
-            InterfacePlan(name: interface.name.value, mtu: interface.mtu.value, attachment: attachment(index))
+            InterfacePlan(
+                name: interface.name.value, mtu: interface.mtu.value, queue: interface.queue, attachment: attachment(index))
         }
     }
 
@@ -117,7 +118,8 @@ extension PlanBuilder {
         }
         let forwards =
             raw.kind == .router
-            || raw.kind == .application && systems[node] == .inlineApplication && !raw.transparent
+            || raw.kind == .application && !raw.transparent
+                && (systems[node] == .inlineApplication || handTraffic[node]?.passesOn ?? false)
         if forwards {
             sysctls += [SysctlPlan("net.ipv4.ip_forward", "1"), SysctlPlan("net.ipv6.conf.all.forwarding", "1")]
         }

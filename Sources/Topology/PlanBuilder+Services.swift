@@ -37,13 +37,10 @@ extension PlanBuilder {
     }
 
     private func checkAddresses(of raw: RawService) {
-        for address in raw.addresses
-        where address.value.address.isMulticast || address.value.address.isLoopback
-            || (address.value.isHost && address.value.address.isUnspecified)
-            || (address.value.address.isLinkLocal && address.value.length > 9)
-        {
+        for address in raw.addresses {
+            guard let fault = unusable(address.value) ?? unusableOnLinks(address.value) else { continue }
             diagnostics.error(
-                address.position, "\(address.value) cannot be a service address",
+                address.position, "\(address.value) cannot be a service address: it \(fault)",
                 mend: "choose unicast addresses that customers can send to")
         }
         for (index, address) in raw.addresses.enumerated()

@@ -100,6 +100,8 @@ final class PlanBuilder {
     var origins: [EntryOrigin] = []
     /// What is copied as it arrives.
     var mirrors: [Mirror] = []
+    /// For each node that entries by hand name: what they make it send.
+    var handTraffic: [Int: HandTraffic] = [:]
     /// The targets whose system type the file gives itself.
     var vouched: Set<TargetPlace> = []
     var checks: [CheckPlan] = []
@@ -127,6 +129,7 @@ final class PlanBuilder {
         resolveApplications()
         resolveAddresses()
         resolveDependencies()
+        checkSysctls()
         for (index, service) in file.services.enumerated() { resolve(service, index) }
         checkOpeners()
         resolveOpenings()
@@ -137,6 +140,7 @@ final class PlanBuilder {
         for service in services { addEntries(of: service) }
         checkEntryNames()
         for entry in file.entries { addEntries(of: entry) }
+        resolveHandTraffic()
         if let kept { keepCounters(kept) }
         resolveMirrors()
         findTies()

@@ -44,11 +44,13 @@ public enum Planner {
         let table = builder.table()
         let paths = builder.prove(table)
         try diagnostics.throwIfAny()
+        builder.remark()
         let directory = file.path.lastIndex(of: "/").map { $0 == file.path.startIndex ? "/" : String(file.path[..<$0]) }
-        let plan = AppliancePlan(
+        var plan = AppliancePlan(
             name: builder.name, directory: directory ?? ".", interfaces: builder.interfacePlans(), nodes: nodes,
             table: table, checks: builder.checks, engines: builder.enginesPlan(),
             applications: builder.applicationPlans())
+        plan.remarks = (file.remarks + diagnostics.remarks).sorted { $0.position < $1.position }
         return (plan, builder, paths)
     }
 }

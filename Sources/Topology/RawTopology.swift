@@ -86,6 +86,8 @@ struct RawInterface: Sendable {
     var copiesEverything: SourcePosition?
     /// The name of the interface that the file has for it, where the planner made it of one.
     var home: String?
+    /// The frames that may wait in each queue.
+    var queue = Grammar.usualQueue
 }
 
 /// What passive applications get copies of.
@@ -129,6 +131,8 @@ struct RawNode: Sendable {
     var offload: Bool?
     var routes: [RawRoute] = []
     var sysctls: [SysctlPlan] = []
+    /// Where each sysctl stands.
+    var sysctlPlaces: [(name: String, position: SourcePosition)] = []
     var hosts: [HostPlan] = []
     var process = ProcessPlan()
     var depends: [Located<String>] = []

@@ -56,8 +56,18 @@ public struct RelatedPlace: Hashable, Sendable {
     }
 }
 
-/// One mistake in a topology file.
+/// How much something that was found in a topology file matters.
+public enum Severity: String, Hashable, Sendable {
+    /// The file is refused.
+    case error
+    /// The file does what it says, and that is rarely what was meant: told, and refused by `validate --strict` alone.
+    case remark
+}
+
+/// One mistake in a topology file, or a remark on it.
 public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
+    /// Whether the file is refused for it.
+    public var severity: Severity
     /// The file, as it was named on the command line.
     public var file: String
     /// Where the mistake is.
@@ -81,8 +91,9 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
     /// Memberwise.
     public init(
         file: String, position: SourcePosition, message: String, mend: String?, sourceLine: String,
-        related: [RelatedPlace] = [], example: String? = nil
+        related: [RelatedPlace] = [], example: String? = nil, severity: Severity = .error
     ) {
+        self.severity = severity
         self.file = file
         self.position = position
         self.message = message
@@ -92,9 +103,14 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
         self.example = example
     }
 
-    /// `file:line:column: error: message; mend`.
-    public var summary: String {
-        "\(file):\(line):\(column): error: \(message)" + (mend.map { "; \($0)" } ?? "")
+    /// `file:line:column: error: message; mend`; of a remark `remark` in place of `error`.
+    public var summary: String { told(severity.rawValue + ": ") }
+
+    /// The summary without its second word, for what says itself which it is.
+    public var note: String { told("") }
+
+    private func told(_ word: String) -> String {
+        "\(file):\(line):\(column): \(word)\(message)" + (mend.map { "; \($0)" } ?? "")
     }
 
     /// The summary, then the line itself with a caret under the column, as a compiler prints it; then the example, and
@@ -151,11 +167,15 @@ public struct TopologyError: Error, Hashable, Sendable, CustomStringConvertible 
     }
 }
 
-/// Collects the mistakes of one file while it is read and planned.
+/// Collects the mistakes of one file while it is read and planned, and the remarks on it.
+///
+/// `error` is for what cannot work or has two meanings; `remark` for what works as it is written and is hardly meant so.
 final class Diagnostics {
     private let path: String
     private let lines: [Substring]
     private var problems: [TopologyProblem] = []
+    /// The remarks, in the order in which they were made.
+    private(set) var remarks: [TopologyProblem] = []
     private var positions: Set<SourcePosition> = []
 
     init(path: String, text: String) {
@@ -188,14 +208,31 @@ final class Diagnostics {
         _ position: SourcePosition, _ message: String, mend: String? = nil, related: [(SourcePosition, String)] = [],
         example: String? = nil
     ) {
+        let position = inText(position)
+        guard positions.insert(position).inserted else { return }
+        problems.append(problem(position, message, mend, related, example))
+    }
+
+    /// Notes what works and is hardly meant; the same at the same place is noted once.
+    ///
+    /// It changes no exit status: `validate`, `run`, `up` and `test` tell it, and `validate --strict` refuses the file.
+    func remark(
+        _ position: SourcePosition, _ message: String, mend: String, related: [(SourcePosition, String)] = []
+    ) {
+        let position = inText(position)
+        guard !remarks.contains(where: { $0.position == position && $0.message == message }) else { return }
+        remarks.append(problem(position, message, mend, related, nil, .remark))
+    }
+
+    /// A place of the text: where something is missing behind its end, the end.
+    private func inText(_ position: SourcePosition) -> SourcePosition {
         var position = position
         if position.line > lines.count || position.line == lines.count && lines.last?.isEmpty == true {
             let last = lines.lastIndex { !$0.isEmpty } ?? 0
             position = SourcePosition(line: last + 1, column: lines[last].unicodeScalars.count + 1)
         }
         position.column = min(position.column, lines[position.line - 1].unicodeScalars.count + 1)
-        guard positions.insert(position).inserted else { return }
-        add(position, message, mend, related, example)
+        return position
     }
 
     /// Notes what a proof found. Several things may be wrong at one place; the same one is noted once.
@@ -205,21 +242,20 @@ final class Diagnostics {
     ) {
         positions.insert(position)
         guard !problems.contains(where: { $0.position == position && $0.message == message }) else { return }
-        add(position, message, mend, related, example)
+        problems.append(problem(position, message, mend, related, example))
     }
 
-    private func add(
+    private func problem(
         _ position: SourcePosition, _ message: String, _ mend: String?, _ related: [(SourcePosition, String)],
-        _ example: String?
-    ) {
+        _ example: String?, _ severity: Severity = .error
+    ) -> TopologyProblem {
         var places: [RelatedPlace] = []
         for (other, label) in related where other != position && !places.contains(where: { $0.position == other }) {
             places.append(RelatedPlace(position: other, label: label, sourceLine: line(of: other)))
         }
-        problems.append(
-            TopologyProblem(
-                file: path, position: position, message: message, mend: mend, sourceLine: line(of: position),
-                related: places, example: example))
+        return TopologyProblem(
+            file: path, position: position, message: message, mend: mend, sourceLine: line(of: position),
+            related: places, example: example, severity: severity)
     }
 
     private func line(of position: SourcePosition) -> String {

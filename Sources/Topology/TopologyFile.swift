@@ -19,6 +19,8 @@ public struct TopologyFile: Sendable {
     var checks: [RawCheck] = []
     /// The packeting engines; which interfaces each takes, the planner finds out.
     public internal(set) var engines = EnginesPlan()
+    /// What the reader remarked on; what the planner adds is with the plan.
+    var remarks: [TopologyProblem] = []
 
     init(path: String, text: String, name: Located<String>) {
         self.path = path
@@ -47,7 +49,8 @@ public struct TopologyFile: Sendable {
             PlanBuilder(file, name: nil, diagnostics).resolve()
         }
         try diagnostics.throwIfAny()
-        guard let file else { throw TopologyError(problems: []) }
+        guard var file else { throw TopologyError(problems: []) }
+        file.remarks = diagnostics.remarks
         return file
     }
 
@@ -65,6 +68,34 @@ public struct TopologyFile: Sendable {
         return position
     }
 
+    /// What a file is that is no text in UTF-8, where its first octets tell.
+    private static func otherKind(_ octets: [UInt8]) -> (kind: String, mend: String)? {
+        let start = Array(octets.prefix(4))
+        if start.starts(with: [0xFF, 0xFE]) || start.starts(with: [0xFE, 0xFF]) || start == [0, 0, 0xFE, 0xFF] {
+            return ("UTF-16 or UTF-32 text", "save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 FILE")
+        }
+        // Text without a byte order mark has a zero octet beside each character of ASCII.
+        guard let zero = octets.prefix(4096).firstIndex(of: 0) else { return nil }
+        let isWide = octets.count > 3 && zero < 2 && octets[zero ^ 1] != 0 && octets[(zero ^ 1) + 2] != 0 && octets[zero + 2] == 0
+        if isWide { return ("UTF-16 text", "save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 FILE") }
+        let zeros = octets.prefix(4096).count { $0 == 0 }
+        // One stray zero octet in a text is told where it stands.
+        return zeros > 8 ? ("binary", "name a topology file, which is text") : nil
+    }
+
+    /// What would let a file be read.
+    private static func mend(_ code: Int32) -> String? {
+        switch code {
+        case ENOENT, ENOTDIR: "check the path"
+        case EACCES, EPERM: "allow it with chmod, for the folders on the way to it too, or run it with sudo"
+        case ELOOP: "the links on the way to it run in a circle: name the file itself"
+        case ENAMETOOLONG: "the path is too long: name the file from its own folder"
+        case EMFILE, ENFILE: "raise the limit of open files: ulimit -n"
+        case ENXIO, ENODEV: "write the topology into a file"
+        default: "copy it to another place, or check the disk"
+        }
+    }
+
     private static func load(_ path: String) throws(TopologyError) -> String {
         func failure(
             _ message: String, _ mend: String?, at position: SourcePosition = SourcePosition(line: 1, column: 1)
@@ -78,11 +109,25 @@ public struct TopologyFile: Sendable {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             let number = errno
-            throw failure(
-                "the file cannot be read: \(String(cString: strerror(number)))",
-                number == ENOENT ? "check the path" : nil)
+            throw failure("the file cannot be read: \(String(cString: strerror(number)))", mend(number))
         }
         defer { close(descriptor) }
+        var info = stat()
+        if fstat(descriptor, &info) == 0 {
+            // A pipe may be a file that the shell makes for `<(…)`: such a one is read until its writer closes it.
+            switch info.st_mode & S_IFMT {
+            case S_IFDIR:
+                throw failure(
+                    "this is a folder", "name the file in it: \(path)\(path.hasSuffix("/") ? "" : "/")topology.yaml")
+            case S_IFIFO:
+                guard path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/") || path == "/dev/stdin" else {
+                    throw failure("this is a pipe that has a name, and not a file", "write the topology into a file")
+                }
+                _ = fcntl(descriptor, F_SETFL, O_RDONLY)
+            case S_IFBLK, S_IFSOCK: throw failure("this is no file", "write the topology into a file")
+            default: break
+            }
+        }
         var octets: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65536)
         while octets.count <= YAMLText.maximumSize {
@@ -90,10 +135,12 @@ public struct TopologyFile: Sendable {
             if count == 0 { break }
             if count < 0 {
                 if errno == EINTR { continue }
-                throw failure("the file cannot be read: \(String(cString: strerror(errno)))", nil)
+                let number = errno
+                throw failure("the file cannot be read: \(String(cString: strerror(number)))", mend(number))
             }
             octets += buffer[..<count]
         }
+        if let (kind, mend) = otherKind(octets) { throw failure("the file is \(kind), and not UTF-8 text", mend) }
         guard let text = String(validating: octets, as: UTF8.self) else {
             throw failure("the file is not UTF-8 text", "save it as UTF-8", at: firstInvalid(octets))
         }

@@ -90,7 +90,10 @@ enum YAMLText {
                 mend: indentedByTab
                     ? "indent with spaces, not with tabs"
                     : problem.contains("alias")
-                        ? "define the anchor with & before it is used, or put the text in quotes" : hint(problem))
+                        ? "define the anchor with & before it is used, or put the text in quotes"
+                        : isStrayElement(problem, line)
+                            ? "this is an element of a list among keys: indent it below the key it belongs to, or write `key: value`"
+                            : hint(problem))
         case .reader(let problem, let offset, _, _):
             var position = SourcePosition(line: 1, column: 1)
             for character in text.prefix(offset ?? 0) {
@@ -123,7 +126,8 @@ enum YAMLText {
         var position = SourcePosition(line: 1, column: 1)
         var result = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {
-            if !isAllowed(scalar) {
+            // A file that is full of them is none that was written as text.
+            if !isAllowed(scalar), diagnostics.count < 100 {
                 diagnostics.error(
                     position, "this is not YAML: control characters are not allowed",
                     mend: "remove the control character")
@@ -173,7 +177,39 @@ enum YAMLText {
         }
         if problem.contains("unexpected end of stream") { return "close the quotes" }
         if problem.contains("another document") { return "remove the second `---`" }
-        return nil
+        return hints.first { problem.contains($0.part) }?.mend ?? "check the line, or put what is special in it in quotes"
+    }
+
+    /// What mends the rarer mistakes, by a part of what libyaml says.
+    private static let hints: [(part: String, mend: String)] = [
+        ("invalid Unicode character escape", "write the character itself: \\u takes no half of a pair, and nothing above 10FFFF"),
+        ("hexdecimal number", "write \\x and two digits, \\u and four, or \\U and eight; or use single quotes, in which \\ stands for itself"),
+        ("unknown escape character", "write \\\\ for the character \\ itself, or use single quotes"),
+        ("incompatible YAML document", "remove the line, or write %YAML 1.2"),
+        ("duplicate %YAML", "remove one of the two lines"),
+        ("duplicate %TAG", "remove one of the two lines"),
+        ("directive", "remove the line: a topology needs no directive; a text that begins with % is put in quotes"),
+        ("version number", "write %YAML 1.2, or remove the line"),
+        ("digit or '.'", "write %YAML 1.2, or remove the line"),
+        ("did not find expected '-' indicator", "begin each element of the list with `- `, or indent the line as what it belongs to"),
+        ("block sequence entries are not allowed", "begin the list on a line of its own, below its key"),
+        ("block collections are not allowed", "write the list or mapping in brackets, or on lines below its key"),
+        ("tag", "remove the tag: a text that begins with ! is put in quotes"),
+        ("expected '>'", "remove the tag: a text that begins with ! is put in quotes"),
+        ("comment or line break", "let the text begin on the line after | or >"),
+        ("indentation indicator", "let the text begin on the line after | or >"),
+        ("block scalar", "let the text begin on the line after | or >, indented"),
+        ("document start", "begin with `name: …`; a line of `---` may stand before it"),
+        ("document end", "remove the second `---`"),
+        ("could not find expected", "write `key: value`, or put the text in quotes"),
+        ("multiple", "remove one of the two"),
+        ("anchor", "write & and a name of letters and digits, or put the text in quotes"),
+    ]
+
+    /// A list's element where a mapping's key is asked for: what libyaml says of it is only that a key was expected.
+    private static func isStrayElement(_ problem: String, _ line: some StringProtocol) -> Bool {
+        let text = line.drop { $0 == " " }
+        return problem.contains("did not find expected key") && (text.hasPrefix("- ") || text == "-")
     }
 
     /// The text with the later one of two equal keys replaced, which is told; nil where it cannot be found.

@@ -1,9 +1,13 @@
 /// Finds the frames of one batch that a kernel would send as one: those of one flow that follow one another there, and
 /// that segmentation gives back exactly as they came.
 ///
-/// It puts the frames into *runs*, in the order of their first frames. A flow is never reordered: a frame that does not
-/// fit its flow's open run closes it, and a frame that cannot be told to be of one flow (a fragment, ICMP, ARP, options)
-/// closes all of them. No frame waits for another batch, no frame is changed, and each is looked at once.
+/// It puts the frames into *runs*, in the order of their first frames. A conversation is never reordered: a frame that does
+/// not fit its flow's open run closes it, a frame of the reverse flow closes it, and a frame that cannot be told to be of
+/// one flow (a fragment, ICMP, ARP, options) closes all of them. No frame waits for another batch, no frame is changed, and
+/// each is looked at once.
+///
+/// Between the frames of one run frames of other conversations may have come: then the runs do not tell the order of the
+/// batch (`isInterleaved`), and whoever has to keep that takes a run by its parts (`part(of:from:)`).
 ///
 /// Runs of one frame are runs, too. Where the same flow has several, each knows the first (`Run.twin`), so that what was
 /// decided of that one need not be decided again.
@@ -83,12 +87,14 @@ public struct FlowJoiner: ~Copyable {
     public var joining: Joining
     /// How many runs there are.
     public private(set) var count = 0
+    /// True where a frame was joined to a run over frames of other runs.
+    public private(set) var isInterleaved = false
     /// The runs: the first `count` are in use.
     public let runs: UnsafeMutablePointer<Run>
     @usableFromInline let links: UnsafeMutablePointer<Link>
     private var frames = 0
     private let capacity: Int
-    /// For each hash of a flow: the epoch, and behind it in 16 bits the newest run of that flow.
+    /// For each hash of a conversation: the epoch, and behind it in 16 bits the newest run of either of its flows.
     private let table: UnsafeMutablePointer<UInt64>
     private var epoch: UInt64 = 1
     private static let slotBits: UInt64 = 11
@@ -114,12 +120,32 @@ public struct FlowJoiner: ~Copyable {
     public mutating func removeAll() {
         count = 0
         frames = 0
+        isInterleaved = false
         epoch &+= 1
     }
 
     /// The frame behind another one of the same run, by their indices in the batch.
     @inlinable @inline(__always)
     public func next(after frame: Int32) -> Int32 { links[Int(frame)].next }
+
+    /// The frames of a run from one of them on that came one right behind another, as a run of their own.
+    ///
+    /// - Parameter frame: The index of a frame of the run in the batch.
+    public func part(of run: borrowing Run, from frame: Int32) -> Run {
+        let first = links[Int(frame)]
+        var part = Run(
+            start: first.start, length: Int(first.length), kind: run.kind, twin: -1, first: frame, last: frame)
+        part.headers = run.headers
+        part.segment = run.segment
+        let headers = VirtioNetHeader.length &+ Int(run.headers)
+        part.payload = first.length &- Int32(truncatingIfNeeded: headers)
+        while links[Int(part.last)].next == part.last &+ 1 {
+            part.last &+= 1
+            part.count &+= 1
+            part.payload &+= links[Int(part.last)].length &- Int32(truncatingIfNeeded: headers)
+        }
+        return part
+    }
 
     /// Puts the next frame of the batch into a run. It must stay where it is, and as it is, until the batch ends.
     ///
@@ -146,7 +172,10 @@ public struct FlowJoiner: ~Copyable {
             if run.pointee.kind == kind,
                 JoinableSegment.areOfOneFlow(UnsafeRawPointer(run.pointee.start) + VirtioNetHeader.length, octets, kind)
             {
-                if join(start, length, frame, to: run) { return }
+                if join(start, length, frame, to: run) {
+                    if index != count &- 1 { isInterleaved = true }
+                    return
+                }
                 twin = run.pointee.twin >= 0 ? run.pointee.twin : Int32(truncatingIfNeeded: index)
             }
         }
@@ -163,17 +192,23 @@ public struct FlowJoiner: ~Copyable {
         count &+= 1
     }
 
+    /// The same for both flows of a conversation, so that a frame of one takes the place of the other one's run.
     @inline(__always)
     private static func slot(_ frame: UnsafeRawPointer, _ kind: FrameKind) -> Int {
-        var hash: UInt64
+        let (from, to, ports): (UInt64, UInt64, UInt32)
         if kind.family == .ipv4 {
-            hash = frame.raw(26, UInt64.self) ^ UInt64(frame.raw(34, UInt32.self)) &* 0x9E37_79B9_7F4A_7C15
+            (from, to) = (UInt64(frame.raw(26, UInt32.self)), UInt64(frame.raw(30, UInt32.self)))
+            ports = frame.raw(34, UInt32.self)
         } else {
-            hash = (frame.raw(22, UInt64.self) ^ frame.raw(38, UInt64.self)) &* 0xD6E8_FEB8_6659_FD93
-            hash ^= frame.raw(30, UInt64.self) ^ (hash >> 32)
-            hash = hash &* 0xD6E8_FEB8_6659_FD93 ^ frame.raw(46, UInt64.self)
-            hash ^= UInt64(frame.raw(54, UInt32.self)) &* 0x9E37_79B9_7F4A_7C15
+            from = frame.raw(22, UInt64.self) ^ frame.raw(30, UInt64.self) &* 0xD6E8_FEB8_6659_FD93
+            to = frame.raw(38, UInt64.self) ^ frame.raw(46, UInt64.self) &* 0xD6E8_FEB8_6659_FD93
+            ports = frame.raw(54, UInt32.self)
         }
+        // Sums and differences know no direction.
+        let (sum, difference) = (from &+ to, from ^ to)
+        let (low, high) = (ports & 0xFFFF, ports >> 16)
+        var hash = (sum &+ UInt64(low &+ high) << 32) &* 0xBF58_476D_1CE4_E5B9
+        hash ^= (difference &+ UInt64(low ^ high) << 40) &* 0x9E37_79B9_7F4A_7C15
         hash = (hash ^ hash >> 29) &* 0xBF58_476D_1CE4_E5B9
         return Int(truncatingIfNeeded: hash >> (64 - slotBits))
     }

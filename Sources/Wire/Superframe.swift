@@ -19,7 +19,7 @@ extension FlowJoiner {
         var place = target + headers
         var frame = run.first
         var last = UnsafeRawPointer(run.start)
-        while frame >= 0 {
+        for _ in 0..<run.count {
             let link = links[Int(frame)]
             last = UnsafeRawPointer(link.start)
             let payload = Int(link.length) &- headers

@@ -14,6 +14,10 @@ struct Apply: ParsableCommand {
             What commands read from files beside the topology file is not looked at: a node whose ruleset or
             configuration alone has changed is the same.
 
+            To what is removed nothing new is sent. What it still holds, and what is in the chains of a removed
+            service, is forwarded for one second, or the time of --drain; then it is gone. What comes later is counted
+            as 'removed-node' or 'no-sequencing-entry'.
+
             EXAMPLE
               sudo tapline apply four-interface --dry-run
               sudo tapline apply four-interface changed.yaml
@@ -31,7 +35,7 @@ struct Apply: ParsableCommand {
     @Flag(help: "Show what would be changed, and change nothing.")
     var dryRun = false
 
-    @Option(help: "How long nodes that are removed keep what they have.")
+    @Option(help: "How long what is removed keeps what it has. (1s where it is not given; 0s: no time)")
     var drain: String?
 
     func validate() throws {
@@ -48,7 +52,7 @@ struct Apply: ParsableCommand {
             let (name, file) = try target()
             let report = try ApplianceClient(name: name).apply(
                 file: file.map(PlanReader.absolute), isTrial: dryRun,
-                drain: drain.flatMap { DurationText.milliseconds($0) } ?? 0
+                drain: drain.flatMap { DurationText.milliseconds($0) }
             ) { display.take($0) }
             display.clear()
             report.show(name, isTrial: dryRun)

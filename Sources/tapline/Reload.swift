@@ -6,7 +6,8 @@ struct Reload: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Read the topology file again and publish its table while traffic flows.",
         discussion: """
-            Refused where more than the table differs. Entries that stay keep their counters.
+            Refused where more than the table differs. Entries that stay keep their counters. Packets that are in the
+            chains of removed entries are forwarded for one second more.
 
             EXAMPLE
               sudo tapline reload four-interface

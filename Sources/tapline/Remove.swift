@@ -7,8 +7,9 @@ struct Remove: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Remove an instance of an application of a running topology.",
         discussion: """
-            Its packets go to the others first; then its processes are ended, and its namespace goes. With --drain it
-            keeps the connections that it has for that time, and gets no new ones.
+            Its packets go to the others first, and what it still holds is forwarded for one second; then its processes
+            are ended, and its namespace goes. With --drain it keeps the connections that it has for that time, and gets
+            no new ones; with --drain 0s it goes at once.
 
             EXAMPLE
               sudo tapline remove balance web-3 --drain 30s
@@ -35,7 +36,7 @@ struct Remove: ParsableCommand {
             defer { display.clear() }
             try Machine.requireRoot()
             let report = try ApplianceClient(name: name).remove(
-                instance, drain: drain.flatMap { DurationText.milliseconds($0) } ?? 0
+                instance, drain: drain.flatMap { DurationText.milliseconds($0) }
             ) { display.take($0) }
             display.clear()
             report.show(name, isTrial: false)

@@ -35,6 +35,7 @@ struct Run: ParsableCommand {
             defer { display.clear() }
             try Machine.requireRoot(.making)
             let plan = try PlanReader.plan(file, name: name)
+            for remark in plan.remarks { display.take(.note(remark.note)) }
             let control = try ControlProcess(plan: plan, file: PlanReader.absolute(file)) { display.take($0) }
             held = try control.perform(.prove)
         }

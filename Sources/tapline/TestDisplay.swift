@@ -36,9 +36,10 @@ final class TestDisplay: Sendable {
         return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
     }
 
-    /// Every mistake of every file that has some.
+    /// Every mistake of every file that has some, and the remarks on the others.
     func tellMistakes() {
         for file in files {
+            for remark in file.remarks { Terminal.error("note: \(remark)") }
             guard let mistake = file.mistake else { continue }
             for line in mistake.details { Terminal.error(line) }
             Terminal.error(Terminal.coloured("tapline:", 31, on: 2) + " \(mistake)")

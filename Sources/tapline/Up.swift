@@ -38,6 +38,7 @@ struct Up: ParsableCommand {
                 return
             }
             let plan = try PlanReader.plan(file, name: name)
+            for remark in plan.remarks { display.take(.note(remark.note)) }
             let control = try ControlProcess(plan: plan, file: PlanReader.absolute(file)) { display.take($0) }
             _ = try control.perform(.stay)
         }
@@ -49,6 +50,7 @@ struct Up: ParsableCommand {
         do throws(ApplianceError) {
             try Machine.requireRoot(.making)
             let plan = try PlanReader.plan(file, name: name)
+            for remark in plan.remarks { tell(.note(remark.note)) }
             _ = try ControlProcess(plan: plan, file: PlanReader.absolute(file), progress: tell).perform(.stay)
         } catch {
             tell(.failed(error))

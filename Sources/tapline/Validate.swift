@@ -11,11 +11,15 @@ struct Validate: ParsableCommand {
             customer, address or port alone are one. What cannot work is refused with the lines that collide, a packet
             that shows it, and the mend.
 
+            A remark is about what works and is hardly meant: an application that nothing uses, an empty list that means
+            everything. It goes to standard error and changes no exit status; with --strict it is a mistake.
+
             With --json the keys are stable: version, file, valid; problems, each with line, column, message, mend,
-            example, and related (line, column, label); services, each with name, line, isEntry, and paths (customers,
-            destinations, servicePorts, request, response, and silence where there is none); of each hop from,
-            receivedInterface, entry, rewriteSource, copies (to, sendInterface, rewriteDestination, isPassive); unproved,
-            the entries by hand that no packet was followed through, each with name, line, reason.
+            example, and related (line, column, label); remarks, each with the same keys; services, each with name, line,
+            isEntry, and paths (customers, destinations, servicePorts, request, response, and silence where there is
+            none); of each hop from, receivedInterface, entry, rewriteSource, copies (to, sendInterface,
+            rewriteDestination, isPassive); unproved, the entries by hand that no packet was followed through, each with
+            name, line, reason.
 
             EXAMPLE
               tapline validate Topologies/four-interface/topology.yaml
@@ -27,14 +31,18 @@ struct Validate: ParsableCommand {
     @Flag(help: "Tell each mistake in one line, without the line of the file that it is on.")
     var brief = false
 
+    @Flag(help: "Refuse a file with remarks, too.")
+    var strict = false
+
     @Flag(help: "Print JSON.")
     var json = false
 
     func run() throws {
         guard json else {
             return try reporting { () throws(ApplianceError) in
-                let proved = try PlanReader.prove(file, brief: brief)
+                let proved = try PlanReader.prove(file, brief: brief, strict: strict)
                 let plan = proved.plan
+                for line in PlanReader.lines(plan.remarks, brief: brief) { Terminal.error(line) }
                 Terminal.out(
                     "\(file): \(plan.name) has \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces, "
                         + "\(plan.table.entries.count) entries and \(plan.checks.count) checks")
@@ -48,6 +56,7 @@ struct Validate: ParsableCommand {
             }
         }
         var problems: [ValidationReport.Problem] = []
+        var remarks: [ValidationReport.Problem] = []
         var services: [ValidationReport.Service] = []
         var unproved: [ValidationReport.Unproved] = []
         do throws(TopologyError) {
@@ -56,12 +65,14 @@ struct Validate: ParsableCommand {
             unproved = proved.unproved.map {
                 ValidationReport.Unproved(name: $0.name, line: $0.line, reason: $0.reason)
             }
+            remarks = proved.plan.remarks.map { ValidationReport.Problem($0) }
+            if strict { (problems, remarks) = (remarks, []) }
         } catch {
             problems = error.problems.map { ValidationReport.Problem($0) }
         }
         try reporting { () throws(ApplianceError) in
             let report = ValidationReport(
-                file: file, valid: problems.isEmpty, problems: problems, services: services,
+                file: file, valid: problems.isEmpty, problems: problems, remarks: remarks, services: services,
                 unproved: unproved)
             Terminal.out(try prettyJSON(report))
         }
@@ -157,6 +168,7 @@ private struct ValidationReport: Encodable {
     var file: String
     var valid: Bool
     var problems: [Problem]
+    var remarks: [Problem]
     var services: [Service]
     var unproved: [Unproved]
 }

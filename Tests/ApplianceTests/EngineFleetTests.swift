@@ -42,7 +42,7 @@ import Wire
                 left -= size
                 if left == 0: say(7, os.getpid(), 0, 1, 2, generation, 1)
             elif kind == 3:
-                log.write(f'{lane} table {fields[0]}\\n')
+                log.write(f'{lane} {"table" if fields[1] else "groups"} {fields[0]}\\n')
                 if lane == 0 and told('refuse'): say(9, fields[0], text=b'it does not like it')
                 else: say(8, fields[0])
             elif kind == 4:
@@ -221,6 +221,42 @@ import Wire
         try bench.eventually("it reads") { try bench.status()[0].shares == [0] }
         // The one before had written to lane 0, too.
         #expect(bench.log.filter { $0.hasPrefix("0 ") && $0 != "0 goes round" } == ["0 reads [0]", "0 table 2", "0 reads [0]"])
+    }
+
+    @Test("other groups are handed over alone, and behind the table to an engine that starts later")
+    func groups() throws {
+        let bench = try Bench(engines: 2)
+        for _ in 0..<2 { try bench.wait { $0.publish($0.compiled, groupsOnly: true, $1) } }
+        for lane in 0..<2 { #expect(bench.log.contains("\(lane) groups 2") && bench.log.contains("\(lane) groups 3")) }
+        #expect(!bench.log.contains { $0.contains("table") })
+        // One that is refused goes back to the groups before; the table stays.
+        bench.tell("refuse", true)
+        #expect(throws: ApplianceError.self) { try bench.wait { $0.publish($0.compiled, groupsOnly: true, $1) } }
+        try bench.eventually("the other one has the groups before") { bench.log.last == "1 groups 3" }
+        bench.tell("refuse", false)
+        // Its successor starts with the table, and has the groups before it reads.
+        let pid = try #require(try bench.status()[0].pid)
+        let before = bench.log.count
+        kill(pid, SIGKILL)
+        try bench.eventually("another one reads") {
+            let now = try bench.status()[0]
+            return now.pid != pid && now.shares == [0]
+        }
+        let later = bench.log[before...].filter { !$0.hasPrefix("1 ") && !$0.hasSuffix("goes round") }
+        #expect(later.map { $0.split(separator: " ").dropFirst().joined(separator: " ") } == ["groups 3", "reads [0]"])
+        // All of a new table.
+        try bench.wait { $0.publish(Bench.table, $1) }
+        #expect(bench.log.contains("1 table 5"))
+    }
+
+    @Test("for a moment nobody reads, and then each its own again")
+    func pause() throws {
+        let bench = try Bench(engines: 2)
+        try bench.wait { fleet, done in fleet.pause { done(.success(())) } }
+        #expect(bench.log.contains("0 reads []") && bench.log.contains("1 reads []"))
+        #expect(try bench.status().map(\.shares) == [[], []])
+        try bench.loop.sync { bench.fleet.resume() }
+        try bench.eventually("each reads its own") { try bench.status().map(\.shares) == [[0], [1]] }
     }
 
     @Test("a program that does not start replaces nobody")

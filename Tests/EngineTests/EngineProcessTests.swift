@@ -120,7 +120,7 @@ import Wire
         let returned = try exchange(client, 3_200) {
             generation += 1
             let (table, size) = try bench.makeTable(generation)
-            try engine.link.publish(table: table, size: size, generation: generation)
+            try engine.link.publish(table: EngineLink.Memory(descriptor: table, size: size), generation: generation)
             #expect(try engine.link.receive() == .applied(generation: generation))
             #expect(bench.reader.generations().first == generation)
         }
@@ -135,7 +135,7 @@ import Wire
         let hostile = [UInt8](repeating: 0xFF, count: 4_096)
         let table = try hostile.withUnsafeBytes { try SharedMapping.makeTable($0) }
         defer { close(table) }
-        try engine.link.publish(table: table, size: hostile.count, generation: 9)
+        try engine.link.publish(table: EngineLink.Memory(descriptor: table, size: hostile.count), generation: 9)
         guard case .refused(let generation, let reason) = try engine.link.receive() else {
             Issue.record("it was taken")
             return
@@ -143,18 +143,68 @@ import Wire
         #expect(generation == 9)
         #expect(!reason.isEmpty)
         let (good, size) = try bench.makeTable(10)
-        try engine.link.publish(table: good, size: size, generation: 10)
+        try engine.link.publish(table: EngineLink.Memory(descriptor: good, size: size), generation: 10)
         #expect(try engine.link.receive() == .applied(generation: 10))
         // Larger counters come with a table; the sums go on over both.
         let layout = CounterLayout(workers: 1, interfaces: 2, entries: 5_000)
         let counters = try SharedMapping.makeCounters(layout)
         defer { close(counters) }
         let memory = try SharedMapping(mapping: counters, size: layout.size, writable: false)
-        try engine.link.publish(table: good, size: size, generation: 10, counters: (counters, layout))
+        try engine.link.publish(table: EngineLink.Memory(descriptor: good, size: size), generation: 10, counters: (counters, layout))
         #expect(try engine.link.receive() == .applied(generation: 10))
         var reader = CounterReader()
         reader.add(memory: memory.base, layout: layout)
         #expect(reader.generations() == [10])
+    }
+
+    @Test func groupsAreReplacedBesideTheTable() throws {
+        let bench = try EngineBench()
+        var table = EngineBench.table
+        let group = InstanceGroup(name: "echo", members: ["a", "b"].map { GroupMember(name: $0) })
+        table.groups = [group]
+        let place = try #require(table.entries.firstIndex { $0.direction == .request })
+        let target = try #require(table.entries[place].targets.first)
+        table.entries[place].hops = [.instance(group: 0, targets: [target, target], otherwise: .drop(.silence))]
+        var compiled = try CompiledTable(table)
+        let engine = try bench.start()
+        func memory(_ bytes: [UInt8]) throws -> EngineLink.Memory {
+            EngineLink.Memory(
+                descriptor: try bytes.withUnsafeBytes { try SharedMapping.makeTable($0) }, size: bytes.count)
+        }
+        func hand(table: [UInt8]? = nil, groups: [UInt8]? = nil, _ generation: UInt64) throws -> EngineEvent? {
+            let memories = try (table.map(memory), groups.map(memory))
+            defer { for memory in [memories.0, memories.1].compactMap(\.self) { close(memory.descriptor) } }
+            try engine.link.publish(table: memories.0, groups: memories.1, generation: generation)
+            return try engine.link.receive()
+        }
+        func isRefused(_ event: EngineEvent?) -> Bool { if case .refused = event { true } else { false } }
+        let server = try echo(bench)
+        defer { shutdown(server, Int32(SHUT_RDWR)) }
+        let client = try bench.socket(0, SOCK_DGRAM)
+        defer { close(client) }
+        _ = EngineBench.with(EngineBench.socketAddress(EngineBench.service, 7)) { connect(client, $0, $1) }
+
+        #expect(try hand(table: compiled.bytes(generation: 2), 2) == .applied(generation: 2))
+        // One instance is down, then both, then none: each time the table stays mapped.
+        for (generation, states) in [(3, [false, true]), (4, [false, false]), (5, [true, true])] {
+            var changed = group
+            for (member, isUp) in states.enumerated() { changed.members[member].availability = isUp ? .up : .down }
+            let isTaken = compiled.setGroups([changed])
+            #expect(isTaken)
+            let bytes = compiled.groupBytes(generation: UInt64(generation), of: 2)
+            #expect(try hand(groups: bytes, UInt64(generation)) == .applied(generation: UInt64(generation)))
+            #expect(bench.reader.generations().first == UInt64(generation))
+            #expect(exchange(client, states == [false, false] ? 1 : 64, between: {}) == (states == [false, false] ? 0 : 64))
+        }
+        // Groups of a table that it does not hold, and none at all: what is in force stays.
+        #expect(isRefused(try hand(groups: compiled.groupBytes(generation: 6, of: 1), 6)))
+        #expect(isRefused(try hand(groups: [UInt8](repeating: 0xFF, count: 4_096), 7)))
+        #expect(exchange(client, 64, between: {}) == 64)
+        // A table and its groups at once.
+        #expect(
+            try hand(table: compiled.bytes(generation: 8), groups: compiled.groupBytes(generation: 9, of: 8), 9)
+                == .applied(generation: 9))
+        #expect(exchange(client, 64, between: {}) == 64)
     }
 
     @Test func aKilledEngineIsReplacedOnTheSameDescriptorsAndTCPLivesOn() throws {

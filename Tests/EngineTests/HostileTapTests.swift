@@ -45,7 +45,7 @@ import Wire
             }
             engine = try bench.start()
             let (memory, size) = try bench.makeTable(2, table)
-            try engine.link.publish(table: memory, size: size, generation: 2)
+            try engine.link.publish(table: EngineLink.Memory(descriptor: memory, size: size), generation: 2)
             #expect(try engine.link.receive() == .applied(generation: 2))
             flow = try NumberedFlow(bench, sockets: 4)
             sink = try bench.socket(1, SOCK_DGRAM)

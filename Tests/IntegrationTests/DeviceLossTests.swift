@@ -58,6 +58,10 @@ import Testing
             let drops = try #require(try lab.status()["drops"] as? [[String: Any]])
             #expect(drops.contains { $0["reason"] as? String == "interface-gone" }, "\(drops)")
             #expect(try problems(lab).count == 2)
+            let status = try lab.status()
+            let closed = try #require((status["engine"] as? [String: Any])?["closedQueues"] as? Int)
+            #expect(closed >= 1)
+            #expect((status["remarks"] as? [String])?.contains { $0.contains("found \(closed) queue") } == true)
             #expect(try EngineLifeTests.engine(lab)["pid"] as? Int == engine)
         }
     }

@@ -7,8 +7,8 @@ import Testing
     static let topology = """
         name: rings
         interfaces:
-          outside: { address: 192.0.2.1/24 }
-          shared:  { address: 192.0.3.1/24 }
+          outside: { address: 192.0.2.1/24, queue: 1000 }
+          shared:  { address: 192.0.3.1/24, queue: 1000 }
           inside:  { address: 198.18.4.1/24 }
         customers:
           alice: { interface: outside, address: 192.0.2.10/24 }
@@ -52,36 +52,47 @@ import Testing
         try Lab.with(Self.topology, files: ["flood.py": Self.flood]) { lab in
             try #require(try lab.exec(sender, "ping -n -c 1 -W 2 203.0.113.80").status == 0)
             #expect(try Self.ringDrops(lab, interface) == 0)
-            let before = try Self.interface(lab, interface)["receivedPackets"] as? Int ?? 0
-            let control = Int32(try #require(try lab.status()["pid"] as? Int))
-            let engine = Int32(try #require(try EngineLifeTests.engine(lab)["pid"] as? Int))
-            // The control process would have the spare read at once.
-            kill(control, SIGSTOP)
-            kill(engine, SIGSTOP)
-            defer {
-                kill(engine, SIGCONT)
-                kill(control, SIGCONT)
-            }
-            let flood = lab.folder.appendingPathComponent("flood.py").path
-            let sent = try run("/sbin/ip", ["netns", "exec", "\(lab.name)-\(sender)", "python3", flood, "2500"])
-            #expect(sent.status == 0, "\(sent.output)")
-            kill(engine, SIGCONT)
-            kill(control, SIGCONT)
+            func received() throws -> Int { try Self.interface(lab, interface)["receivedPackets"] as? Int ?? 0 }
+            var before = try received()
+            try flood(lab, from: sender)
             // The ring has room for a thousand frames; what was in it is forwarded.
-            var received = 0
-            try TwoEnginesTests.eventually("what waited in the ring is forwarded") {
-                received = (try Self.interface(lab, interface)["receivedPackets"] as? Int ?? 0) - before
-                return received >= 990
-            }
+            try TwoEnginesTests.eventually("what waited in the ring is forwarded") { try received() - before >= 990 }
             let drops = try Self.ringDrops(lab, interface)
-            #expect(drops >= 1_490, "\(received) frames came in")
+            let came = try received() - before
+            #expect(drops >= 1_490, "\(came) frames came in")
             #expect(try kernelDrops("\(lab.name)-\(place)").contains(drops))
             let told = try lab.tapline("status", lab.name).output
             #expect(told.contains("ring of interface \(interface) was full"), "\(told)")
             for other in ["outside", "shared", "inside"] where other != interface {
                 #expect(try Self.ringDrops(lab, other) == 0)
             }
+            // With a longer queue, which it gets while it runs, nothing is lost.
+            let file = lab.folder.appendingPathComponent("topology.yaml")
+            try Self.topology.replacing("queue: 1000", with: "queue: 3000")
+                .write(to: file, atomically: true, encoding: .utf8)
+            let applied = try lab.tapline("apply", lab.name)
+            #expect(applied.status == 0 && applied.output.contains("3000 frames"), "\(applied.output)")
+            before = try received()
+            try flood(lab, from: sender)
+            try TwoEnginesTests.eventually("all that waited is forwarded") { try received() - before >= 2_500 }
+            #expect(try Self.ringDrops(lab, interface) == drops)
         }
+    }
+
+    /// Has a node send 2,500 datagrams while the engine does not read.
+    private func flood(_ lab: Lab, from sender: String) throws {
+        let control = Int32(try #require(try lab.status()["pid"] as? Int))
+        let engine = Int32(try #require(try EngineLifeTests.engine(lab)["pid"] as? Int))
+        // The control process would have the spare read at once.
+        kill(control, SIGSTOP)
+        kill(engine, SIGSTOP)
+        defer {
+            kill(engine, SIGCONT)
+            kill(control, SIGCONT)
+        }
+        let flood = lab.folder.appendingPathComponent("flood.py").path
+        let sent = try run("/sbin/ip", ["netns", "exec", "\(lab.name)-\(sender)", "python3", flood, "2500"])
+        #expect(sent.status == 0, "\(sent.output)")
     }
 
     /// A ring of one frame, and datagrams that are cut into forty.

@@ -37,6 +37,123 @@ extension LinuxTests {
         }
     }
 
+    /// Frames are divided by their outermost addresses: a tunnel, and a datagram's fragments, keep to one queue, both
+    /// directions of a conversation to the same one, and flows are spread.
+    @Test func outerAddressesChooseTheQueue() throws {
+        try withNamespaces(1) { namespaces, _ in
+            let mac = MACAddress("02:00:00:00:00:77")!
+            let tap = try TapDevice(LinkSettings(name: "tap0", mac: mac), in: namespaces[0], queues: 4)
+            #expect(tap.steeringRefusal == nil)
+            let sender = try namespaces[0].perform { () throws(SystemError) -> OwnedDescriptor in
+                OwnedDescriptor(owning: socket(AF_PACKET, Int32(SOCK_RAW.rawValue), 0))
+            }
+            var address = sockaddr_ll()
+            address.sll_family = UInt16(AF_PACKET)
+            address.sll_protocol = UInt16(0x0800).bigEndian
+            address.sll_ifindex = tap.index
+            let bound = withUnsafePointer(to: address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(sender.number, $0, socklen_t(MemoryLayout<sockaddr_ll>.size))
+                }
+            }
+            try #require(bound == 0)
+            // The queue that a frame comes to, known by its last octet.
+            var mark: UInt8 = 0
+            func queue(of packet: [UInt8]) throws -> Int {
+                mark &+= 1
+                let type: [UInt8] = packet[0] >> 4 == 6 ? [0x86, 0xDD] : [8, 0]
+                let frame = mac.octets + [2, 0, 0, 0, 0, 1] + type + packet + [0xA5, mark]
+                try #require(write(sender.number, frame, frame.count) == frame.count)
+                var found: [Int] = []
+                var buffer = [UInt8](repeating: 0, count: 70_000)
+                for (index, queue) in tap.queues.enumerated() {
+                    while case let count = read(queue, &buffer, buffer.count), count > 0 {
+                        if Array(buffer[count - 2..<count]) == [0xA5, mark] { found.append(index) }
+                    }
+                }
+                return try #require(found.count == 1 ? found.first : nil)
+            }
+            let (alice, shop) = (Packets.four(192, 0, 2, 10), Packets.four(203, 0, 113, 80))
+            let (alice6, shop6) = (Packets.six(0x10), Packets.six(0x80))
+            let inner = { (flow: UInt8) in
+                Packets.ip(Packets.four(10, 0, 0, flow), Packets.four(10, 1, flow, 1), 17, Packets.ports(flow, 53))
+            }
+            for (from, to) in [(alice, shop), (alice6, shop6)] {
+                // GRE with sequence numbers, and IP in IP: whatever is inside.
+                for number: UInt8 in [47, 4] {
+                    let tunnel = try Set((UInt8(1)...16).map {
+                        let gre: [UInt8] = number == 47 ? [0x10, 0, 8, 0, 0, 0, 0, $0] : []
+                        return try queue(of: Packets.ip(from, to, number, gre + inner($0)))
+                    })
+                    #expect(tunnel.count == 1, "protocol \(number)")
+                }
+                for number: UInt8 in [6, 17, 132] {
+                    let there = try (UInt8(1)...32).map {
+                        try queue(of: Packets.ip(from, to, number, Packets.ports($0, 53)))
+                    }
+                    let back = try (UInt8(1)...32).map {
+                        try queue(of: Packets.ip(to, from, number, Packets.ports(53, $0)))
+                    }
+                    #expect(there == back && Set(there).count == 4, "protocol \(number): \(there), \(back)")
+                }
+            }
+            // First and later fragments, of many ports.
+            let places: [[UInt8]] = [[0x20, 0], [0x20, 3], [0, 6]]
+            let fragments = try Set((UInt8(1)...16).flatMap { port in
+                try places.map { try queue(of: Packets.ip(alice, shop, 17, Packets.ports(port, 53), fragment: $0)) }
+            })
+            #expect(fragments.count == 1)
+            // Pairs of addresses are spread, too; and what is cut short comes somewhere.
+            let hosts = try Set((UInt8(1)...32).map {
+                try queue(of: Packets.ip(Packets.four(192, 0, 2, $0), shop, 50, [UInt8](repeating: 0, count: 20)))
+            })
+            #expect(hosts.count == 4)
+            _ = try queue(of: Array(Packets.ip(alice, shop, 17, []).prefix(16)))
+            // A queue that comes later divides with the others.
+            let fifth = try tap.openQueue(in: namespaces[0])
+            #expect(try output("ip", "-n", namespaces[0].name, "-d", "link", "show", "tap0").contains("numqueues 5"))
+            withExtendedLifetime(fifth) {}
+        }
+    }
+
+    /// As many frames wait in each queue as the device's transmit queue is long, also where it is changed later.
+    @Test func eachQueueHasRoomForTheTransmitQueue() throws {
+        try withNamespaces(1) { namespaces, _ in
+            let mac = MACAddress("02:00:00:00:00:77")!
+            let tap = try TapDevice(
+                LinkSettings(name: "tap0", mac: mac, transmitQueueLength: 3_000), in: namespaces[0], queues: 2)
+            let sender = try namespaces[0].perform { () throws(SystemError) -> OwnedDescriptor in
+                OwnedDescriptor(owning: socket(AF_PACKET, Int32(SOCK_RAW.rawValue), 0))
+            }
+            var address = sockaddr_ll()
+            address.sll_family = UInt16(AF_PACKET)
+            address.sll_ifindex = tap.index
+            func waiting(of count: Int) -> Int {
+                // Of no protocol that is known: all to one queue.
+                let frame = mac.octets + [2, 0, 0, 0, 0, 1, 0x88, 0xB5] + [UInt8](repeating: 7, count: 50)
+                for _ in 0..<count {
+                    withUnsafePointer(to: address) {
+                        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                            _ = sendto(sender.number, frame, frame.count, 0, $0, socklen_t(MemoryLayout<sockaddr_ll>.size))
+                        }
+                    }
+                }
+                var buffer = [UInt8](repeating: 0, count: 70_000)
+                return tap.queues.reduce(0) { sum, queue in
+                    var found = 0
+                    while case let count = read(queue, &buffer, buffer.count), count > 0 {
+                        if buffer[22...23] == [0x88, 0xB5] { found += 1 }
+                    }
+                    return sum + found
+                }
+            }
+            // The node's own frames at its start take a few places.
+            #expect((2_900...3_000).contains(waiting(of: 4_000)))
+            try namespaces[0].netlink.setLink(index: tap.index, transmitQueueLength: 5_000)
+            #expect((4_900...5_000).contains(waiting(of: 6_000)))
+        }
+    }
+
     /// The other holder of a TAP's descriptor is killed: the device stays, with its carrier and its frames.
     @Test func aKilledHolderOfATapFlapsNothing() throws {
         try withNamespaces(1) { namespaces, _ in
@@ -113,6 +230,27 @@ extension LinuxTests {
             #expect(isRight == off)
             #expect(datagrams[0][0] & 1 == (off ? 0 : 1), "VIRTIO_NET_HDR_F_NEEDS_CSUM")
         }
+    }
+}
+
+/// Packets of which only addresses, protocol and ports matter.
+enum Packets {
+    static func four(_ octets: UInt8...) -> [UInt8] { octets }
+
+    static func six(_ last: UInt8) -> [UInt8] { [0x20, 1, 0x0D, 0xB8] + [UInt8](repeating: 0, count: 11) + [last] }
+
+    static func ports(_ source: UInt8, _ destination: UInt8) -> [UInt8] {
+        [0, source, 0, destination] + [UInt8](repeating: 0, count: 20)
+    }
+
+    static func ip(
+        _ source: [UInt8], _ destination: [UInt8], _ number: UInt8, _ payload: [UInt8], fragment: [UInt8] = [0, 0]
+    ) -> [UInt8] {
+        if source.count == 16 {
+            return [0x60, 0, 0, 0, 0, UInt8(payload.count), number, 64] + source + destination + payload
+        }
+        return [0x45, 0, 0, UInt8(20 + payload.count), 0, 1] + fragment + [64, number, 0, 0] + source + destination
+            + payload
     }
 }
 

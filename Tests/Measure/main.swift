@@ -5,6 +5,8 @@ let arguments = CommandLine.arguments
 switch arguments.dropFirst().first {
 case "processing": try measureProcessing(arguments.dropFirst(2).first)
 case "lookup": measureLookup()
-case "publish": try measurePublish()
+case "publish":
+    try measurePublish()
+    try measureHealth()
 default: fatalError("usage: measure processing [WORDS] | lookup | publish")
 }

@@ -12,6 +12,15 @@ struct BadFile: Sendable, CustomTestStringConvertible {
         ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).filter { $0.hasSuffix(".yaml") }.sorted()
     }
 
+    /// The topologies of the repository.
+    static var topologies: [String] {
+        let root = "\(sourcesRoot)/Topologies"
+        return ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).flatMap { folder in
+            ((try? FileManager.default.contentsOfDirectory(atPath: "\(root)/\(folder)")) ?? [])
+                .filter { $0.hasPrefix("topology") && $0.hasSuffix(".yaml") }.map { "\(root)/\(folder)/\($0)" }
+        }.sorted()
+    }
+
     let name: String
     var path: String { "\(Self.folder)/\(name)" }
     var testDescription: String { name }

@@ -141,6 +141,14 @@ import Wire
         #expect(new.node("web").namespace == "t-web_other")
     }
 
+    @Test("an interface's queue changes in place, and nothing else with it")
+    func queues() throws {
+        let more = text().replacing("mtu: 1500", with: "mtu: 1500, queue: 20000")
+        #expect(try lines(text(), more) == ["interface servers changes: its queues have room for 20000 frames"])
+        // The default, written down, is no change.
+        #expect(try lines(text(), text().replacing("mtu: 1500", with: "mtu: 1500, queue: 5000")).isEmpty)
+    }
+
     @Test("an interface's MTU and addresses change in place")
     func interfaces() throws {
         let lines = try lines(text(), text(mtu: 1400))

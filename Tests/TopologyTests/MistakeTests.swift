@@ -51,7 +51,34 @@ private let mistakes: [Mistake] = [
         "wait for each other: web → web"),
 ]
 
+/// What libyaml alone says of a text helps nobody: each of its complaints has a hint.
+private let texts: [(text: String, place: String, mend: String)] = [
+    ("name: \"\\ud800\"\n", "1:10", "half of a pair"), ("name: \"\\U00110000\"\n", "1:10", "nothing above 10FFFF"),
+    ("%YAML 3.0\n---\nname: a\n", "1:1", "%YAML 1.2"), ("%YAML 1.1\n%YAML 1.1\n---\nname: a\n", "2:1", "one of the two"),
+    ("%FOO bar\n---\nname: a\n", "1:5", "a topology needs no directive"),
+    ("name: a\ninterfaces:\n  a: {}\n- b\n", "4:1", "an element of a list among keys"),
+    ("name: a\ncustomers:\n  a: {}\n  - b\n", "4:3", "an element of a list among keys"),
+    ("interfaces:\n  - a\n  b: {}\n", "3:3", "each element of the list with `- `"),
+    ("name: \"\\xzz\"\n", "1:10", "\\x and two digits"), ("name: \"\\q\"\n", "1:8", "single quotes"),
+    ("name: !<foo a\n", "1:12", "begins with !"), ("name: !x!y a\n", "1:7", "begins with !"),
+    ("name: |x\n  a\n", "1:8", "after | or >"),
+]
+
 @Suite struct MistakeTests {
+    @Test func everyTextThatIsNoYAMLHasAHint() {
+        for (text, place, mend) in texts {
+            let found = problems(text)
+            #expect(found.count == 1, "\(text): \(found.map(\.summary))")
+            #expect(found.first.map { "\($0.line):\($0.column)" } == place, "\(found.map(\.summary))")
+            #expect(found.first?.mend?.contains(mend) == true, "\(text): \(found.map(\.summary))")
+        }
+    }
+
+    @Test func aFileOfControlCharactersIsToldOnce() {
+        let found = problems(String(repeating: "\u{1}", count: 5000))
+        #expect(found.count <= 100 && !found.isEmpty)
+    }
+
     @Test(arguments: mistakes)
     func isToldWhereItIs(_ mistake: Mistake) throws {
         let found = problems(mistake.text)

@@ -99,7 +99,7 @@ final class ApplicationControl {
             groupsOnly: true, cause: cause,
             { [weak self] table in
                 guard let self else { return }
-                table.groups = self.states.groups
+                table.ownGroups(self.states.groups)
             },
             done: { [weak self] result in
                 if case .failure = result { self?.retryLater() }
@@ -115,7 +115,7 @@ final class ApplicationControl {
         loop.after(milliseconds: Self.pause) { [weak self] in
             guard let self else { return }
             self.isRetrying = false
-            if self.publisher.table.groups != self.states.groups { self.publish(cause: "tried again") { _ in } }
+            if !self.publisher.table.groups.starts(with: self.states.groups) { self.publish(cause: "tried again") { _ in } }
         }
     }
 
@@ -165,4 +165,11 @@ public struct OperationReport: Codable, Sendable {
     public var application: String
     /// What was done and what follows: sentences without a full stop.
     public var told: [String]
+}
+
+extension ForwardingTable {
+    /// Replaces the groups of the plan; those that a table before has left for a while stand behind them, and stay.
+    fileprivate mutating func ownGroups(_ fresh: [InstanceGroup]) {
+        groups.replaceSubrange(..<min(fresh.count, groups.count), with: fresh)
+    }
 }

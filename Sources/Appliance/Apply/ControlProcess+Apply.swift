@@ -7,9 +7,9 @@ extension ControlProcess {
     ///
     /// - Parameters:
     ///   - isTrial: True where it is only to be told what would be done.
-    ///   - drain: How long nodes that are removed keep what they have, in milliseconds.
+    ///   - drain: How long what is removed keeps what it has, in milliseconds; nil: as long as is usual.
     func apply(
-        _ path: String, isTrial: Bool, drain: Int, tell: @escaping (Progress) -> Void
+        _ path: String, isTrial: Bool, drain: Int?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
             let current = try running()
@@ -51,7 +51,7 @@ extension ControlProcess {
 
     /// Makes one plan out of another, or tells what would be done.
     func change(
-        _ current: AppliancePlan, to fresh: AppliancePlan, isTrial: Bool, drain: Int, _ interruption: Interruption,
+        _ current: AppliancePlan, to fresh: AppliancePlan, isTrial: Bool, drain: Int?, _ interruption: Interruption,
         _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         let started = monotonicMilliseconds()
@@ -81,7 +81,7 @@ extension ControlProcess {
         var report = ChangeReport(
             changes: lines, entries: plan.table.entries.count, kept: kept,
             milliseconds: monotonicMilliseconds() - started)
-        report.notes = change.notes
+        report.notes = plan.remarks.map(\.note) + change.notes
         return report
     }
 
@@ -117,16 +117,21 @@ extension ControlProcess {
     /// Publishes the table of a plan and waits until every engine decides by it: its entries keep the counters of those
     /// that they equal in the one before, and what has been said of instances holds on.
     ///
+    /// - Parameter lingering: What stays beside it of the table in force.
     /// - Returns: How many of its entries kept their counters.
-    func publishAndWait(_ fresh: AppliancePlan, _ interruption: Interruption) throws(ApplianceError) -> Int {
+    func publishAndWait(
+        _ fresh: AppliancePlan, leaving lingering: LingeringEntries? = nil, _ interruption: Interruption
+    ) throws(ApplianceError) -> Int {
         let kept = Box(0)
         try waiting(interruption) { [self] done in
             guard fleet != nil, let applications else { return done(.failure(.noEngineYet)) }
             publisher.change(groupsOnly: false, cause: "the file was applied") { [self] table in
-                var (numbered, count) = fresh.table.keepingCounters(of: table)
-                numbered.groups = applications.groups(of: fresh, health: health)
-                numbered.heartbeatToken = fresh.applications.isEmpty ? 0 : heartbeatToken
-                kept.value = count
+                var next = fresh.table
+                next.groups = applications.groups(of: fresh, health: health)
+                next.heartbeatToken = fresh.applications.isEmpty ? 0 : heartbeatToken
+                next = lingering.map { next.with($0, from: table) } ?? next.with(leaversOf: table)
+                let (numbered, count) = next.keepingCounters(of: table)
+                kept.value = count - (lingering?.entries.count ?? 0)
                 table = numbered
             } done: { [self] result in
                 if case .success = result { adopt(fresh) }
@@ -139,6 +144,18 @@ extension ControlProcess {
     /// Waits until the engines decide by all that has been said of instances until now.
     func awaitQuiet(_ interruption: Interruption) throws(ApplianceError) {
         try waiting(interruption) { [publisher] done in publisher.whenQuiet { done(.success(())) } }
+    }
+
+    /// Does something for a moment in which frames had better wait in the queues than be sent to a device that is down.
+    func withoutForwarding<Value>(_ body: () throws(ApplianceError) -> Value) throws(ApplianceError) -> Value {
+        let isQuiet = RaisedFlag()
+        try? loop.sync { [self] in
+            if let fleet { fleet.pause { isQuiet.raise() } } else { isQuiet.raise() }
+        }
+        // An engine that does not answer is the fleet's business.
+        _ = isQuiet.wait(milliseconds: 1_000)
+        defer { try? loop.sync { self.fleet?.resume() } }
+        return try body()
     }
 
     /// Does something to an instance as an operator would, and waits until the engines decide by it.
@@ -183,7 +200,7 @@ extension ControlProcess {
                     .file, "more than the table differs: \(beside.joined(separator: "; "))",
                     mend: "'tapline apply \(name)' changes all of it")
             }
-            var report = try change(current, to: fresh, isTrial: false, drain: 0, interruption) { _ in }
+            var report = try change(current, to: fresh, isTrial: false, drain: nil, interruption) { _ in }
             // Who asks for it gets it, also where it is the same: engines that were in doubt are not afterwards.
             if report.changes.isEmpty { report.kept = try publishAndWait(fresh, interruption) }
             var response = ControlResponse()

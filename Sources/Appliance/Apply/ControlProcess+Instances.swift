@@ -32,14 +32,15 @@ extension ControlProcess {
             throw ApplianceError(.name, "there is a node '\(fresh)' in '\(name)' already", mend: "choose another name")
         }
         let changes = current.changes.adding(fresh, to: application)
-        return try change(current, by: changes, drain: 0, interruption, tell)
+        return try change(current, by: changes, drain: nil, interruption, tell)
     }
 
     /// Removes an instance of an application.
     ///
-    /// - Parameter drain: How long it keeps what it has, in milliseconds.
+    /// - Parameter drain: How long it keeps what it has, in milliseconds; nil: nothing new comes from now on, and what
+    ///   it holds is forwarded for as long as is usual.
     func remove(
-        _ instance: String, drain: Int, tell: @escaping (Progress) -> Void
+        _ instance: String, drain: Int?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
             try remove(instance, drain: drain, interruption, tell)
@@ -48,7 +49,7 @@ extension ControlProcess {
 
     /// As `remove`, for who is in the gate already.
     func remove(
-        _ instance: String, drain: Int, _ interruption: Interruption, _ tell: @escaping (Progress) -> Void
+        _ instance: String, drain: Int?, _ interruption: Interruption, _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         let current = try running()
         guard let owner = current.applications.first(where: { $0.instances.contains { $0.node == instance } }) else {
@@ -78,7 +79,7 @@ extension ControlProcess {
     }
 
     private func change(
-        _ current: AppliancePlan, by changes: InstanceChanges, drain: Int, _ interruption: Interruption,
+        _ current: AppliancePlan, by changes: InstanceChanges, drain: Int?, _ interruption: Interruption,
         _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         guard let source = current.source else { throw ApplianceError(.failed, "'\(name)' has no file") }

@@ -82,22 +82,27 @@ extension PlanBuilder {
         if !concerned.isEmpty { try Sysctl.write(concerned.map { ($0.name, $0.value) }, in: namespace) }
     }
 
-    /// Gives the devices of an interface the MTU of the plan, and lets its bridge know the engine's MAC addresses of
-    /// the plan and no others of `old`.
+    /// Gives the devices of an interface the MTU and the queue of the plan, and lets its bridge know the engine's MAC
+    /// addresses of the plan, beside those of `old`.
     ///
     /// - Parameter nodes: The nodes on the interface that are there.
     func alter(
         _ interface: Int, from old: AppliancePlan, nodes: [NodePlan], in built: BuiltTopology
     ) throws(ApplianceError) {
-        let mtu = plan.interfaces[interface].mtu
+        let (mtu, queue) = (plan.interfaces[interface].mtu, plan.interfaces[interface].queue)
         try attempting("interface \(plan.interfaces[interface].name)") { () throws(SystemError) in
             let tap = built.taps[interface]
+            // What waits in a queue that becomes shorter is lost only where it has no room any more.
+            let changesQueue = old.interfaces[interface].queue != queue
             guard let bridge = built.bridges[interface], let fabric = built.fabric else {
                 guard case .direct(let owner) = plan.interfaces[interface].attachment else { return }
-                try built.namespaces[owner]?.netlink.setLink(index: tap.index, mtu: mtu)
+                guard let netlink = try built.namespaces[owner]?.netlink else { return }
+                try netlink.setLink(index: tap.index, mtu: mtu)
+                if changesQueue { try netlink.setLink(index: tap.index, transmitQueueLength: queue) }
                 return
             }
             let netlink = try fabric.netlink
+            if changesQueue { try netlink.setLink(index: tap.index, transmitQueueLength: queue) }
             if old.interfaces[interface].mtu != mtu {
                 for node in nodes {
                     for leg in node.legs where leg.interface == interface {
@@ -115,9 +120,19 @@ extension PlanBuilder {
             for mac in after where !before.contains(mac) {
                 try ignoringPresence { () throws(SystemError) in try netlink.addForwardingEntry(mac, port: tap.index) }
             }
+        }
+    }
+
+    /// The bridge of an interface knows none of the engine's MAC addresses that only `old` has any more.
+    func forgetAddresses(
+        of interface: Int, from old: AppliancePlan, in built: BuiltTopology
+    ) throws(ApplianceError) {
+        guard built.bridges[interface] != nil, let fabric = built.fabric else { return }
+        try attempting("interface \(plan.interfaces[interface].name)") { () throws(SystemError) in
+            let (before, after) = (old.engineMACs(on: interface), plan.engineMACs(on: interface))
             for mac in before where !after.contains(mac) {
                 try ignoringAbsence { () throws(SystemError) in
-                    try netlink.deleteForwardingEntry(mac, port: tap.index)
+                    try fabric.netlink.deleteForwardingEntry(mac, port: built.taps[interface].index)
                 }
             }
         }

@@ -154,11 +154,6 @@ extension TopologyChange {
     /// Takes the nodes away that the new plan does not have.
     func removeNodes() {
         guard !removed.isEmpty else { return }
-        // Instances have been drained before; to the others nothing new comes since the table is another.
-        if drain > 0, !removed.allSatisfy({ isInstance($0.name) }) {
-            tell(.step("draining \(removed.map(\.name).joined(separator: ", "))"))
-            interruption.sleep(milliseconds: drain)
-        }
         tell(.step("removing \(removed.map(\.name).joined(separator: ", "))"))
         for node in removed {
             note(place(of: node.name)) { try remove([node]) }
@@ -170,13 +165,13 @@ extension TopologyChange {
     /// Lets instances that are removed keep what they have for a time, and get nothing new.
     func withdrawRemoved() throws(ApplianceError) {
         let names = removed.map(\.name).filter(isInstance)
-        guard drain > 0, !names.isEmpty else { return }
+        guard time.drain > 0, !names.isEmpty else { return }
         tell(.step("draining \(names.joined(separator: ", "))"))
         for name in names {
             undoing(place(of: name)) { [self] in try control.operate(.undrain, on: name, interruption) }
-            try control.operate(.drain(milliseconds: drain), on: name, interruption)
+            try control.operate(.drain(milliseconds: time.drain), on: name, interruption)
         }
-        interruption.sleep(milliseconds: drain)
+        interruption.sleep(milliseconds: time.drain)
         try interruption.check()
     }
 

@@ -13,8 +13,8 @@ final class TopologyChange {
     /// What is to run.
     let new: AppliancePlan
     let difference: PlanDifference
-    /// How long nodes that are removed keep what they have, in milliseconds.
-    let drain: Int
+    /// How long nodes that are removed keep what they have.
+    let time: RemovalTime
     let tell: (Progress) -> Void
     /// Raised where it is to end early.
     private(set) var interruption: Interruption
@@ -25,16 +25,23 @@ final class TopologyChange {
     private var networks: [(name: String, network: NodeNetwork)] = []
     /// The nodes that go, as they are.
     private(set) var removed: [NodePlan] = []
+    /// The interfaces whose only node goes: their TAPs are taken out of its namespace when it has had its time, because
+    /// that costs the frames which are on their way.
+    private var leftAlone: [Int] = []
+    /// What of the old table stays for a while beside the new one.
+    private var lingering: LingeringEntries?
 
     init(
-        _ control: ControlProcess, from old: AppliancePlan, to new: AppliancePlan, drain: Int,
+        _ control: ControlProcess, from old: AppliancePlan, to new: AppliancePlan, drain: Int?,
         _ interruption: Interruption, tell: @escaping (Progress) -> Void
     ) {
         self.control = control
         self.old = old
         self.new = new
         difference = PlanDifference(from: old, to: new)
-        self.drain = drain
+        let gone = difference.actions.compactMap { if case .remove(let node) = $0 { node } else { nil } }
+        let instances = Set(old.applications.flatMap(\.instances).map(\.node))
+        time = RemovalTime(drain, instancesOnly: !gone.isEmpty && gone.allSatisfy(instances.contains))
         self.interruption = interruption
         self.tell = tell
     }
@@ -111,16 +118,24 @@ final class TopologyChange {
         for action in difference.actions {
             try interruption.check()
             switch action {
-            case .bridge(let interface): try bridge(interface)
+            case .bridge(let interface):
+                if isLeftAlone(interface) { leftAlone.append(interface) } else { try bridge(interface) }
             case .reshape(let interface, _):
                 let (nodes, built) = (there(on: interface), try built())
                 undoing("interface \(new.interfaces[interface].name)") { [self] in
                     try builder(for: old).alter(interface, from: new, nodes: nodes, in: built)
+                    try builder(for: old).forgetAddresses(of: interface, from: new, in: built)
                 }
                 try builder(for: new).alter(interface, from: old, nodes: nodes, in: built)
             default: break
             }
         }
+    }
+
+    /// True where the node that has the interface's TAP for its own goes, and none comes.
+    private func isLeftAlone(_ interface: Int) -> Bool {
+        guard case .direct(let owner) = old.interfaces[interface].attachment else { return false }
+        return !new.nodes.contains { node in node.name == owner || node.legs.contains { $0.interface == interface } }
     }
 
     /// An interface that has got a bridge keeps it, also where the change fails later: nobody notices.
@@ -134,12 +149,19 @@ final class TopologyChange {
             new.nodes.first { $0.name == owner }?.legs.first { $0.interface == interface }?.fabricDevice
             ?? "v\(interface)-leaving"
         node.legs[place].fabricDevice = device
-        let changed = try builder(for: new).bridge(interface, of: node, in: built())
+        let there = try built()
+        let changed = try control.withoutForwarding { () throws(ApplianceError) in
+            try builder(for: new).bridge(interface, of: node, in: there)
+        }
+        if let index = removed.firstIndex(where: { $0.name == owner }) {
+            removed[index].legs[place].fabricDevice = device
+        }
         try? control.loop.sync { [control, new] in
             control.built = changed
             control.plan.interfaces[interface].attachment = new.interfaces[interface].attachment
-            guard let index = control.plan.nodes.firstIndex(where: { $0.name == owner }) else { return }
-            control.plan.nodes[index].legs[place].fabricDevice = device
+            if let index = control.plan.nodes.firstIndex(where: { $0.name == owner }) {
+                control.plan.nodes[index].legs[place].fabricDevice = device
+            }
             control.nodes.first { $0.plan.name == owner }?.plan.legs[place].fabricDevice = device
         }
     }
@@ -177,16 +199,35 @@ final class TopologyChange {
         }
     }
 
-    /// Engines decide by the new table from here on.
+    /// Engines decide by the new table from here on, and for a while by what lingers of the old one.
     private func publish() throws(ApplianceError) -> Int {
+        if time.linger > 0 {
+            let found = LingeringEntries(from: old.table, to: new.table)
+            if !found.entries.isEmpty { lingering = found }
+        }
         try interruption.check()
         tell(.step("publishing the table"))
-        return try control.publishAndWait(new, interruption)
+        return try control.publishAndWait(new, leaving: lingering, interruption)
+    }
+
+    /// Waits until removed nodes and services have had their time: what comes out of the nodes meanwhile is forwarded.
+    /// Then nothing of them is in the table any more.
+    private func awaitLeavers() {
+        let isNodes = time.isAsked && !removed.isEmpty
+        guard time.linger > 0, lingering != nil || isNodes else { return }
+        let what = removed.isEmpty ? "what is in the chains" : removed.map(\.name).joined(separator: ", ")
+        tell(.step("draining \(what)"))
+        interruption.sleep(milliseconds: time.linger)
+        guard lingering != nil else { return }
+        note("the table") { _ = try control.publishAndWait(new, leaving: nil, control.interruption) }
     }
 
     /// The new plan is what runs. On the loop's thread.
     private func commit() {
         control.plan = new
+        for interface in leftAlone {
+            control.plan.interfaces[interface].attachment = old.interfaces[interface].attachment
+        }
         for node in control.nodes {
             guard let plan = new.nodes.first(where: { $0.name == node.plan.name }) else { continue }
             node.plan = plan
@@ -197,11 +238,20 @@ final class TopologyChange {
     }
 
     private func cleanUp() {
+        awaitLeavers()
         for (name, network) in networks {
             note(place(of: name)) {
                 try network.narrow()
                 try control.node(name).take(network.new, folder: new.directory)
             }
+        }
+        for case .reshape(let interface, _) in difference.actions {
+            note("interface \(new.interfaces[interface].name)") {
+                try builder(for: new).forgetAddresses(of: interface, from: old, in: built())
+            }
+        }
+        for interface in leftAlone {
+            note("interface \(new.interfaces[interface].name)") { try bridge(interface) }
         }
         removeNodes()
         let (namespaces, nodes) = (PlanBuilder.namespaces(of: new), new.nodes.map(\.name))

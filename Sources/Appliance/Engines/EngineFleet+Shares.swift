@@ -28,13 +28,33 @@ extension EngineFleet {
                 if let reader = reader(of: share), reader.confirmed.contains(share) { continue }
                 wanted.insert(share)
             }
+            if isPaused { wanted = ShareSet() }
             if wanted != process.assigned { process.assign(wanted) }
+        }
+        if let paused, living.allSatisfy({ $0.phase != .ready || $0.isIdle }) {
+            self.paused = nil
+            paused()
         }
         tellMoves()
         for process in living where process.phase == .ready && isRetired(process) && process.isIdle { retire(process) }
         let done = drains.filter { drain in seats[drain.seat].process.map(\.isIdle) ?? true }
         drains.removeAll { drain in done.contains { $0.seat == drain.seat } }
         for drain in done { drain.done(.success(())) }
+    }
+
+    /// Lets nobody read a queue until `resume()`: frames wait in the queues meanwhile. `done` is called when all that was
+    /// read has been sent on.
+    func pause(_ done: @escaping () -> Void) {
+        isPaused = true
+        paused = done
+        hand()
+    }
+
+    /// Has the queues read again.
+    func resume() {
+        isPaused = false
+        paused = nil
+        hand()
     }
 
     /// The process that is to read a share.

@@ -71,6 +71,9 @@ extension EngineFleet {
     /// Frames that were joined to others before them.
     var joined: UInt64 { reader.joined() }
 
+    /// Queues that turned out to be gone while they were read.
+    var closedQueues: UInt64 { reader.closedQueues() }
+
     /// Frames dropped for a reason.
     func drops(_ reason: DropReason) -> UInt64 { reader.drops(reason) }
 

@@ -2,13 +2,14 @@ import Engine
 import Forwarding
 import Glibc
 
-/// A table in sealed memory.
-struct SharedTable {
-    let descriptor: Int32
-    let size: Int
+/// What engines map, in sealed memory, which goes with its last owner.
+final class SealedMemory {
+    let memory: EngineLink.Memory
+    /// The number that it was published under.
     let generation: UInt64
 
     init(_ image: [UInt8], generation: UInt64) throws(EngineError) {
+        let descriptor: Int32
         do {
             descriptor = try image.withUnsafeBytes { try SharedMapping.makeTable($0) }
         } catch let error as EngineError {
@@ -16,9 +17,22 @@ struct SharedTable {
         } catch {
             throw EngineError("make shared memory", because: "\(error)")
         }
-        size = image.count
+        memory = EngineLink.Memory(descriptor: descriptor, size: image.count)
         self.generation = generation
     }
+
+    deinit { close(memory.descriptor) }
+}
+
+/// A table as engines hold it: all of it, and the groups as they are by now where these have changed since. So a change of
+/// health costs the same with ten entries and with a million.
+struct SharedTable {
+    var table: SealedMemory
+    /// nil: the table's own.
+    var groups: SealedMemory?
+
+    /// The number that it is published under.
+    var generation: UInt64 { groups?.generation ?? table.generation }
 }
 
 /// What all engines hold.
@@ -28,7 +42,7 @@ extension EngineFleet {
         let generation: UInt64
         /// The processes that have yet to say that they decide by it.
         var waiting: Set<ObjectIdentifier>
-        /// What was in force before; its memory goes when this one is in force.
+        /// What was in force before.
         var before: (table: SharedTable, compiled: CompiledTable)
         let done: (Result<Void, ApplianceError>) -> Void
     }
@@ -53,8 +67,12 @@ extension EngineFleet {
         }
     }
 
-    /// Publishes a table that is compiled already (`compiled` with other groups, say), as `publish(_:_:)` does.
-    func publish(_ fresh: CompiledTable, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
+    /// Publishes a table that is compiled already, as `publish(_:_:)` does.
+    ///
+    /// - Parameter groupsOnly: True where it is `compiled` with other groups: then nothing else is copied.
+    func publish(
+        _ fresh: CompiledTable, groupsOnly: Bool = false, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) {
         guard !hasStopped else {
             done(.failure(.interrupted))
             return
@@ -62,7 +80,14 @@ extension EngineFleet {
         let generation = newestGeneration + 1
         do throws(EngineError) {
             if fresh.counterCount > resources.counterLayout.entries { try growCounters(fresh.counterCount) }
-            let table = try SharedTable(fresh.bytes(generation: generation), generation: generation)
+            var table = published
+            if groupsOnly {
+                table.groups = try SealedMemory(
+                    fresh.groupBytes(generation: generation, of: table.table.generation), generation: generation)
+            } else {
+                table = SharedTable(
+                    table: try SealedMemory(fresh.bytes(generation: generation), generation: generation))
+            }
             publications.append(
                 Publication(generation: generation, waiting: [], before: (published, compiled), done: done))
             published = table
@@ -84,9 +109,7 @@ extension EngineFleet {
         let isBehind = process.counters != countersNumber
         process.counters = countersNumber
         for index in publications.indices { publications[index].waiting.insert(ObjectIdentifier(process)) }
-        process.publish(
-            table: table.descriptor, size: table.size, generation: table.generation,
-            counters: isBehind ? (resources.counters, resources.counterLayout) : nil)
+        process.publish(table, counters: isBehind ? (resources.counters, resources.counterLayout) : nil)
     }
 
     private func growCounters(_ entries: Int) throws(EngineError) {
@@ -115,7 +138,6 @@ extension EngineFleet {
             }
             guard publications[0].waiting.isEmpty, slowest >= first.generation else { return }
             publications.removeFirst()
-            close(first.before.table.descriptor)
             tables += 1
             events(ApplianceEvent(.tablePublished, generation: Int(first.generation)))
             first.done(.success(()))
@@ -130,17 +152,16 @@ extension EngineFleet {
         else { return }
         let failed = publications.remove(at: index)
         events(ApplianceEvent(.tableRefused, generation: Int(generation), reason: reason))
+        // It still holds the one before.
+        process.table = failed.before.table.table.generation
         if generation == published.generation {
-            let bad = published
             published = failed.before.table
             compiled = failed.before.compiled
             for other in living where other !== process && other.phase == .ready && other.handed == generation {
                 hand(other, published)
             }
             process.handed = published.generation
-            close(bad.descriptor)
         } else if index < publications.count {
-            close(publications[index].before.table.descriptor)
             publications[index].before = failed.before
         }
         failed.done(.failure(ApplianceError(.failed, "an engine refused the table: \(reason)")))

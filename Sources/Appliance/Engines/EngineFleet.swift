@@ -69,6 +69,10 @@ final class EngineFleet: @unchecked Sendable {
     var replacement: Replacement?
     private var firstReady: ((Result<Void, ApplianceError>) -> Void)?
     private(set) var hasStopped = false
+    /// True while nobody is to read a queue, and who waits until nobody does.
+    var isPaused = false
+    /// See `isPaused`.
+    var paused: (() -> Void)?
     /// Tables published since the first.
     var tables = 0
 
@@ -95,7 +99,7 @@ final class EngineFleet: @unchecked Sendable {
         division = ShareDivision(workers: plan.workers, fitness: Array(repeating: .absent, count: plan.count))
         compiled = try Self.compile(table)
         do throws(EngineError) {
-            published = try SharedTable(compiled.bytes(generation: 1), generation: 1)
+            published = SharedTable(table: try SealedMemory(compiled.bytes(generation: 1), generation: 1))
             // Each process writes to a lane of its own. In each place there may be one that ends and one that begins,
             // and the same goes for the spare.
             let layout = CounterLayout(
@@ -104,7 +108,8 @@ final class EngineFleet: @unchecked Sendable {
             resources = EngineResources(
                 queues: queues, shares: plan.shares(interfaces: queues.count), workers: plan.workers,
                 counters: try SharedMapping.makeCounters(layout), counterLayout: layout,
-                neighbours: try SharedMapping.makeNeighbours(), table: published.descriptor, tableSize: published.size,
+                neighbours: try SharedMapping.makeNeighbours(), table: published.table.memory.descriptor,
+                tableSize: published.table.memory.size,
                 generation: 1, tuning: EngineTuning(plan, joinsUDP: segmentsUDP))
             neighbours = NeighbourTable(
                 memory: try SharedMapping(mapping: resources.neighbours, size: NeighbourTable.memorySize, writable: true)
@@ -136,9 +141,10 @@ final class EngineFleet: @unchecked Sendable {
         guard let lane = (0..<resources.counterLayout.workers / plan.workers).first(where: { !taken.contains($0) })
         else { throw EngineError("start an engine", because: "those before have not ended yet") }
         var handed = resources
-        handed.table = published.descriptor
-        handed.tableSize = published.size
-        handed.generation = published.generation
+        // Other groups than the table's own follow before it reads.
+        handed.table = published.table.memory.descriptor
+        handed.tableSize = published.table.memory.size
+        handed.generation = published.table.generation
         handed.firstBlock = lane * plan.workers
         let process = try EngineProcess(
             loop: loop, path: path, logPath: logPath, lane: lane, counters: countersNumber, resources: handed,

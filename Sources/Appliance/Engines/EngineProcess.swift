@@ -37,6 +37,8 @@ final class EngineProcess {
     var applied: UInt64 = 0
     /// The newest generation that it was handed.
     var handed: UInt64
+    /// The generation of the table that it holds, with whatever groups, once it has taken all that it was handed.
+    var table: UInt64
     /// Which of the counters' memories it was handed, counted as they followed one another.
     var counters: Int
     /// Why it refused its first table, or was found wanting.
@@ -70,6 +72,7 @@ final class EngineProcess {
         self.lane = lane
         self.counters = counters
         handed = resources.generation
+        table = resources.generation
         let errors = open(logPath, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
         defer { if errors >= 0 { close(errors) } }
         let ends = try EngineLink.makePair()
@@ -151,13 +154,15 @@ final class EngineProcess {
         tell { link throws(EngineError) in try link.assign(shares, number: number) }
     }
 
-    /// Has it decide by another table.
-    func publish(table: Int32, size: Int, generation: UInt64, counters grown: (Int32, CounterLayout)?) {
-        handed = generation
+    /// Has it decide by another table, or by other groups of the one that it holds.
+    func publish(_ shared: SharedTable, counters grown: (Int32, CounterLayout)?) {
+        let isHeld = table == shared.table.generation
+        handed = shared.generation
+        table = shared.table.generation
         tell { link throws(EngineError) in
             try link.publish(
-                table: table, size: size, generation: generation,
-                counters: grown.map { (descriptor: $0.0, layout: $0.1) })
+                table: isHeld ? nil : shared.table.memory, groups: shared.groups?.memory,
+                generation: shared.generation, counters: grown.map { (descriptor: $0.0, layout: $0.1) })
         }
     }
 

@@ -151,7 +151,8 @@ extension HealthMonitor {
 
     /// When an instance is to be told again where the engine is; nil where no probe needs it.
     func nextAnnouncement(to instance: WatchedInstance) -> Int? {
-        guard instance.checks.contains(where: { $0.shape != nil && $0.state.isLooking }), !instance.isTransparent,
+        guard instance.checks.contains(where: { $0.shape != nil && instance.condition.isLooking($0.index) }),
+            !instance.isTransparent,
             instance.legs.contains(where: { $0.device != nil })
         else { return nil }
         // At once where it has just become one to be looked at.

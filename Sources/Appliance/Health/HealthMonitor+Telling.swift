@@ -28,7 +28,7 @@ extension HealthMonitor {
             instance.isTouched = false
             guard instances[instance.node.name] === instance else { continue }
             _ = instance.condition.settle(at: now)
-            if instance.checks.first?.state.isLooking == false {
+            if !instance.checks.isEmpty, !instance.condition.isLooking(0) {
                 // What has been away, or was started anew, may have forgotten its neighbours.
                 instance.isIntroduced = false
                 instance.announced = 0
@@ -63,7 +63,7 @@ extension HealthMonitor {
     }
 
     private func enqueue(_ check: WatchedCheck) {
-        let next = check.state.nextTime
+        let next = check.instance.condition.nextTime(check.index)
         guard next != check.queuedAt else { return }
         check.queuedAt = next
         if let next, slots[check.slot] != nil { queue.insert(check.slot, at: next) }

@@ -160,7 +160,7 @@ extension HealthMonitor {
     func conclude(_ check: WatchedCheck, _ number: UInt64, _ failure: String?, seen: @autoclosure () -> String) {
         let now = HealthClock.now
         let path = check.paths.removeValue(forKey: number)
-        let began = check.state.running.first { $0.number == number }?.began
+        let began = check.instance.condition.began(check.index, number)
         guard let turn = check.instance.condition.conclude(check.index, number, passed: failure == nil, at: now) else {
             return
         }

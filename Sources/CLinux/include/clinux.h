@@ -91,6 +91,13 @@ int clinux_tap_open(const char *name, int multi_queue);
 int clinux_tap_set_offload(int fd, unsigned int flags);
 /// TUNSETQUEUE: attaches (1) or detaches (0) this queue. Returns 0 or -errno.
 int clinux_tap_set_queue(int fd, int attached);
+/// Loads the program that chooses the queue of a TAP for a frame: a hash of its network addresses, and of its ports where it
+/// is a whole TCP segment, UDP datagram, or SCTP or DCCP packet; the same for both directions. What is inside a tunnel, and
+/// whether a packet is a fragment of it, changes nothing. Everything that is not IP goes to one queue. Returns a descriptor,
+/// close-on-exec, or -errno: -EPERM where the process may not load programs.
+int clinux_steering_load(void);
+/// TUNSETSTEERINGEBPF: has the device of a queue divide frames by that program. Returns 0 or -errno.
+int clinux_tap_set_steering(int fd, int program);
 
 // MARK: - Ethernet features
 

@@ -11,8 +11,9 @@
 //                  the tuning's word
 //     queues       index of the first; payload: the share      the queues: every one of interface 0, then of
 //                  of each                                     interface 1 …
-//     table        generation, octets of table, octets of      table, then the new counters where their octets are not 0
-//                  counters
+//     table        generation, octets of table, octets of      those whose octets are not 0: table, new counters, groups.
+//                  counters, octets of groups                  Without a table, the one in force gets other groups;
+//                                                              without groups, it has its own.
 //     assign       number; payload: the shares to read from
 //                  now on, and no others
 //     ping         number
@@ -44,7 +45,7 @@ public struct ControlMessage: Sendable, Hashable {
     }
 
     /// Of this protocol: both ends refuse any other.
-    public static let version: UInt16 = 3
+    public static let version: UInt16 = 4
     /// Octets of every message.
     static let length = 512
     static let magic: UInt32 = 0x4C50_4154

@@ -95,14 +95,36 @@ public struct EngineLink: ~Copyable, Sendable {
         }
     }
 
-    /// Publishes another table, and larger counters with it where it has more entries than they hold. The engine answers
-    /// `applied` or `refused`.
+    /// Sealed memory that an engine maps.
+    public struct Memory: Sendable {
+        /// The caller's; the engine gets a copy.
+        public var descriptor: Int32
+        /// Its octets.
+        public var size: Int
+
+        /// Memberwise.
+        public init(descriptor: Int32, size: Int) {
+            self.descriptor = descriptor
+            self.size = size
+        }
+    }
+
+    /// Publishes another table, other groups for a table, or both; and larger counters with a table that has more entries
+    /// than they hold. The engine answers `applied` or `refused`.
+    ///
+    /// - Parameters:
+    ///   - table: nil: the one that the engine holds.
+    ///   - groups: nil: the table's own.
     public func publish(
-        table: Int32, size: Int, generation: UInt64, counters: (descriptor: Int32, layout: CounterLayout)? = nil
+        table: Memory?, groups: Memory? = nil, generation: UInt64,
+        counters: (descriptor: Int32, layout: CounterLayout)? = nil
     ) throws(EngineError) {
+        let larger = counters.map { Memory(descriptor: $0.descriptor, size: $0.layout.size) }
         try socket.send(
-            ControlMessage(.table, [generation, UInt64(size), UInt64(counters?.layout.size ?? 0)]),
-            descriptors: [table] + (counters.map { [$0.descriptor] } ?? []))
+            ControlMessage(
+                .table,
+                [generation, UInt64(table?.size ?? 0), UInt64(larger?.size ?? 0), UInt64(groups?.size ?? 0)]),
+            descriptors: [table, larger, groups].compactMap { $0?.descriptor })
     }
 
     /// Tells the engine which shares to read from now on. It answers `assigned` with the same number when what it read

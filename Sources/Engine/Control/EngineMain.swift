@@ -19,6 +19,11 @@ public struct EngineMain: ~Copyable {
     struct Mapping {
         var table: UnsafeMutableRawPointer
         var tableSize: Int
+        /// The table with its own groups.
+        var own: Snapshot
+        /// Other groups than its own, and their octets; 0 where there are none.
+        var groups: UnsafeMutableRawPointer?
+        var groupsSize = 0
         var counters: UnsafeMutableRawPointer
         var countersSize: Int
         var firstBlock: Int
@@ -61,7 +66,7 @@ public struct EngineMain: ~Copyable {
     }
 
     /// Changes what the workers do, and returns once all of them do it.
-    private mutating func obey(_ change: (inout WorkerOrder) -> Void) {
+    mutating func obey(_ change: (inout WorkerOrder) -> Void) {
         guard var changed = order else { return }
         change(&changed)
         crew.obey(changed)
@@ -88,46 +93,6 @@ public struct EngineMain: ~Copyable {
         try socket.send(ControlMessage(.applied, [generation]))
     }
 
-    private mutating func take(_ message: ControlMessage, _ descriptors: [Int32]) throws(EngineError) {
-        guard let before = mapping, let old = order?.table else { return }
-        let countersSize = Int(truncatingIfNeeded: message.fields[2])
-        guard descriptors.count == (countersSize > 0 ? 2 : 1) else {
-            throw EngineError("take the table", because: "it came with \(descriptors.count) descriptors")
-        }
-        try Self.checkSealed(descriptors[0])
-        let table = try SharedMapping(
-            mapping: descriptors[0], size: Int(truncatingIfNeeded: message.fields[1]), writable: false)
-        var fresh = before
-        fresh.table = table.base
-        fresh.tableSize = table.size
-        var layout = old.layout
-        var larger: UnsafeMutableRawPointer?
-        if countersSize > 0 {
-            let counters = try SharedMapping(mapping: descriptors[1], size: countersSize, writable: true)
-            layout = try Self.layout(of: counters, from: before.firstBlock, workers: crew.count)
-            fresh.countersSize = countersSize
-            fresh.counters = counters.leak()
-            larger = fresh.counters
-        }
-        let published: PublishedTable
-        do throws(EngineError) {
-            published = try Self.publish(table, counters: fresh.counters, layout: layout)
-            guard published.snapshot.interfaceCount == interfaces else {
-                throw EngineError(
-                    "take the table",
-                    because: "it has \(published.snapshot.interfaceCount) interfaces, and the engine \(interfaces)")
-            }
-        } catch {
-            if let larger { munmap(larger, countersSize) }
-            throw error
-        }
-        _ = table.leak()
-        obey { $0.table = published }
-        mapping = fresh
-        SharedMapping.unmap(before.table, size: before.tableSize)
-        if larger != nil { SharedMapping.unmap(before.counters, size: before.countersSize) }
-    }
-
     /// A table that could still be written to could not be trusted after its check.
     static func checkSealed(_ descriptor: Int32) throws(EngineError) {
         let seals = clinux_memfd_seals(descriptor)
@@ -145,18 +110,5 @@ public struct EngineMain: ~Copyable {
             firstBlock >= 0, firstBlock <= layout.workers - workers
         else { throw EngineError("take the counters", because: "their layout is of another version, or too small") }
         return layout
-    }
-
-    static func publish(
-        _ table: borrowing SharedMapping, counters: UnsafeMutableRawPointer, layout: CounterLayout
-    ) throws(EngineError) -> PublishedTable {
-        let snapshot: Snapshot
-        do {
-            snapshot = try Snapshot(
-                validating: UnsafeRawBufferPointer(start: table.base, count: table.size), resting: SharedMapping.rest)
-        } catch {
-            throw EngineError("take the table", because: "\(error)")
-        }
-        return try PublishedTable(snapshot: snapshot, counters: counters, layout: layout)
     }
 }

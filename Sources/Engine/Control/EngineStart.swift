@@ -49,8 +49,8 @@ extension EngineMain {
         }
         let published = try Self.publish(table, counters: counters.base, layout: layout)
         mapping = Mapping(
-            table: table.base, tableSize: table.size, counters: counters.base, countersSize: counters.size,
-            firstBlock: hello.firstBlock)
+            table: table.base, tableSize: table.size, own: published.snapshot, counters: counters.base,
+            countersSize: counters.size, firstBlock: hello.firstBlock)
         _ = table.leak()
         _ = counters.leak()
         guard published.snapshot.interfaceCount == hello.interfaces else {

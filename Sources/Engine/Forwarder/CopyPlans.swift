@@ -11,6 +11,8 @@ struct PlainCopy {
     /// The network address that the packet's destination is rewritten to, where `rewrites`; of the packet's family.
     var address: IPAddress
     var rewrites: Bool
+    /// Whether it is for a passive application, which gets everything in the order in which it came.
+    var isPassive: Bool
 }
 
 /// Where the copies of a plain packet go, of which nothing stands in the way.
@@ -24,6 +26,8 @@ struct CopyPlan {
     var counter = 0
     /// How many copies.
     var count = 0
+    /// How many of them are for passive applications.
+    var passive = 0
     /// The longest network packet that every copy's interface takes.
     var mtu = 0
     /// What the source is rewritten to, where `rewritesSource`.
@@ -47,7 +51,8 @@ struct CopyPlans: ~Copyable {
         copies = .allocate(capacity: Self.capacity * CopyPlan.mostCopies)
         copies.initialize(
             repeating: PlainCopy(
-                interface: 0, destination: none, source: none, address: IPAddress(ipv4: 0), rewrites: false),
+                interface: 0, destination: none, source: none, address: IPAddress(ipv4: 0), rewrites: false,
+                isPassive: false),
             count: Self.capacity * CopyPlan.mostCopies)
     }
 
@@ -90,8 +95,17 @@ extension Forwarder {
         return place.pointee.entry == entry || makePlan(entry, at: place) ? place : nil
     }
 
+    /// The plan of an entry that had one, for another frame of the same flow, when only the copies for passive applications
+    /// are still to be made: what stands in the way of the others does not matter any more.
+    mutating func passivePlan(_ entry: Int) -> UnsafeMutablePointer<CopyPlan>? {
+        let place = plans.place(of: entry)
+        return place.pointee.entry == entry || makePlan(entry, at: place, onlyPassive: true) ? place : nil
+    }
+
     @inline(never)
-    private mutating func makePlan(_ index: Int, at place: UnsafeMutablePointer<CopyPlan>) -> Bool {
+    private mutating func makePlan(
+        _ index: Int, at place: UnsafeMutablePointer<CopyPlan>, onlyPassive: Bool = false
+    ) -> Bool {
         let entry = table.entry(index)
         var plan = CopyPlan()
         plan.counter = entry.counter
@@ -101,32 +115,33 @@ extension Forwarder {
             plan.rewritesSource = true
             plan.family = source.family
         }
-        let found = add(entry.targets, of: entry, to: &plan, plans.copies(of: place))
+        let found = add(entry.targets, of: entry, onlyPassive, to: &plan, plans.copies(of: place))
         // One for this packet alone is used and forgotten.
-        plan.entry = found == .lasting ? index : -1
+        plan.entry = found == .lasting && !onlyPassive ? index : -1
         place.pointee = plan
         return found != .notPlain && plan.count > 0
     }
 
     private func add(
-        _ hops: Range<Int>, of entry: EntryRecord, to plan: inout CopyPlan, _ copies: UnsafeMutablePointer<PlainCopy>
+        _ hops: Range<Int>, of entry: EntryRecord, _ onlyPassive: Bool, to plan: inout CopyPlan,
+        _ copies: UnsafeMutablePointer<PlainCopy>
     ) -> Planning {
         var all = Planning.lasting
         for index in hops {
             let one: Planning
             switch table.hop(index) {
             case .target(let target):
-                one = add(target, to: &plan, copies)
+                one = add(target, onlyPassive, to: &plan, copies)
             case .instance(let choice):
                 var flow = plain.flow
                 if let source = entry.rewriteSource { flow.source = source }
                 // A slot that changes hands has to see whether the flow begins.
                 guard case .member(let member) = table.decide(choice, flow) else { return .notPlain }
-                let added = add(table.target(choice, member: member), to: &plan, copies)
+                let added = add(table.target(choice, member: member), onlyPassive, to: &plan, copies)
                 one = added == .lasting ? .passing : added
             case .hops(let hops):
                 guard table.downAnswer(index) == nil else { return .notPlain }
-                one = add(hops, of: entry, to: &plan, copies)
+                one = add(hops, of: entry, onlyPassive, to: &plan, copies)
             }
             if one == .notPlain { return .notPlain }
             if one == .passing { all = .passing }
@@ -135,12 +150,14 @@ extension Forwarder {
     }
 
     private func add(
-        _ target: TargetRecord, to plan: inout CopyPlan, _ copies: UnsafeMutablePointer<PlainCopy>
+        _ target: TargetRecord, _ onlyPassive: Bool, to plan: inout CopyPlan, _ copies: UnsafeMutablePointer<PlainCopy>
     ) -> Planning {
+        let isPassive = target.system == .passiveApplication
+        guard isPassive || !onlyPassive else { return .lasting }
         guard plan.count < CopyPlan.mostCopies else { return .notPlain }
         var copy = PlainCopy(
             interface: target.interface, destination: MACAddress(bits: 0), source: target.sourceMAC,
-            address: IPAddress(ipv4: 0), rewrites: false)
+            address: IPAddress(ipv4: 0), rewrites: false, isPassive: isPassive)
         var lasting = true
         switch target.address {
         case .mac(let mac):
@@ -160,6 +177,7 @@ extension Forwarder {
         }
         copies[plan.count] = copy
         plan.count &+= 1
+        if isPassive { plan.passive &+= 1 }
         plan.mtu = min(plan.mtu, table.interface(target.interface).mtu)
         return lasting ? .lasting : .passing
     }
@@ -168,7 +186,8 @@ extension Forwarder {
     private func known(_ hop: IPAddress, on interface: Int) -> (mac: MACAddress, lasting: Bool)? {
         if let mac = table.staticNeighbour(hop, on: interface) { return (mac, true) }
         guard !hop.isMulticast, !hop.isLimitedBroadcast, table.isOnLink(hop, on: interface),
-            !table.isOwnAddress(hop), let mac = neighbours.known(hop, on: interface, now: now)
+            !table.isOwnAddress(hop), let mac = neighbours.known(hop, on: interface, now: now),
+            !pending.wait(for: hop, on: interface)
         else { return nil }
         return (mac, false)
     }

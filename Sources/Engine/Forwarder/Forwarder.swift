@@ -20,6 +20,8 @@ struct Forwarder: ~Copyable {
     let datagrams = DatagramTable()
     /// Fragments that wait for the first one of their datagram.
     var held = HeldFragments()
+    /// What `NeighbourTable.lessons` was when all of them were last looked at.
+    var lessonsSeen: UInt64 = 0
 
     // What the frame at hand is; kept here so that nothing is passed around by value.
     var fields = PacketFields()
@@ -46,6 +48,7 @@ struct Forwarder: ~Copyable {
     var received = ReceivedSum()
     /// For each run of the batch the entry that it went by; -1: it went the long way.
     let decided: UnsafeMutablePointer<Int32>
+    var arrivals = ArrivalOrder(capacity: FrameBatch.capacity)
 
     /// ICMP errors (RFC 1812, section 4.3.2.8).
     var errorBucket = TokenBucket(rate: 1_000, burst: 100)

@@ -28,6 +28,8 @@ extension Forwarder {
             return .unreachable(.neighbourUnresolved)
         }
         switch neighbours.resolve(hop, on: target.interface, now: now) {
+        // Another worker has heard of it this very moment, and frames that came before still wait: this one goes behind them.
+        case .resolved where only == nil && pending.wait(for: hop, on: target.interface): return .waits
         case .resolved(let mac): return .found(mac)
         case .stale(let mac):
             ask(for: hop, on: target.interface, at: mac, into: &writes)
@@ -40,22 +42,35 @@ extension Forwarder {
         }
     }
 
-    /// Looks after the frames that wait: forwards those whose neighbour has answered, asks again, gives up.
-    mutating func retryPending(into writes: inout WriteList) {
-        for index in 0..<PendingFrames.capacity where pending.slots[index].state == .waiting {
-            guard writes.isComfortable else { return }
+    /// True where a neighbour that frames wait for may have answered since `retryPending` last looked: then they go first.
+    @inline(__always)
+    var mayHaveAnswered: Bool { pending.waiting > 0 && neighbours.lessons != lessonsSeen }
+
+    /// Looks after the frames that wait, in the order in which they came: forwards those whose neighbour has answered, asks
+    /// again, gives up.
+    ///
+    /// - Returns: False where the writes have to be sent before the rest is looked at.
+    mutating func retryPending(into writes: inout WriteList) -> Bool {
+        let lessons = neighbours.lessons
+        var place = 0
+        while place < pending.waiting {
+            guard writes.isComfortable else { return false }
+            let index = Int(pending.order[place])
             let slot = pending.slots[index]
             switch neighbours.resolve(slot.address, on: slot.interface, now: now) {
             case .resolved, .stale:
-                pending.leave(index)
+                pending.leave(place)
                 forwardAgain(index, into: &writes)
             case .wait(let due):
                 if due { ask(for: slot.address, on: slot.interface, at: nil, into: &writes) }
+                place &+= 1
             case .failed, .full:
-                pending.leave(index)
+                pending.leave(place)
                 giveUp(index, into: &writes)
             }
         }
+        lessonsSeen = lessons
+        return true
     }
 
     /// The neighbour did not answer: the sender is told, unless all that waited were copies for passive applications.

@@ -35,18 +35,23 @@ struct PendingFrames: ~Copyable {
     /// How many wait.
     private(set) var waiting = 0
     private var leaving = 0
+    /// The slots of the frames that wait, in the order in which they came: the first `waiting` are in use.
+    let order: UnsafeMutablePointer<UInt8>
     let slots: UnsafeMutablePointer<Slot>
     private let memory: UnsafeMutableRawPointer
 
     init() {
         slots = .allocate(capacity: Self.capacity)
         slots.initialize(repeating: Slot(), count: Self.capacity)
+        order = .allocate(capacity: Self.capacity)
+        order.initialize(repeating: 0, count: Self.capacity)
         memory = .allocate(
             byteCount: Self.smallFrames * Self.smallSize + Self.largeFrames * frameSlotSize, alignment: 64)
     }
 
     deinit {
         slots.deallocate()
+        order.deallocate()
         memory.deallocate()
     }
 
@@ -81,14 +86,27 @@ struct PendingFrames: ~Copyable {
             state: .waiting, receivedInterface: receivedInterface, length: frame.length, number: number,
             interface: interface, address: address)
         self.frame(free).start.copyMemory(from: frame.start, byteCount: frame.length)
+        order[waiting] = UInt8(truncatingIfNeeded: free)
         waiting &+= 1
         return true
     }
 
+    /// True where frames wait for a neighbour.
+    func wait(for address: IPAddress, on interface: Int) -> Bool {
+        for place in 0..<waiting {
+            let slot = slots + Int(order[place])
+            if slot.pointee.interface == interface, slot.pointee.address == address { return true }
+        }
+        return false
+    }
+
     /// The frame waits no longer; its memory is kept until `releaseLeaving`.
-    mutating func leave(_ index: Int) {
-        slots[index].state = .leaving
+    ///
+    /// - Parameter place: Its place in `order`; those behind it move up.
+    mutating func leave(_ place: Int) {
+        slots[Int(order[place])].state = .leaving
         waiting &-= 1
+        for later in place..<waiting { order[later] = order[later &+ 1] }
         leaving &+= 1
     }
 

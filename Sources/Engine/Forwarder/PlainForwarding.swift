@@ -13,6 +13,7 @@ extension Forwarder {
             joiner.add(frame.pointee.start, frame.pointee.length)
         }
         stations.isValid = false
+        if joiner.isInterleaved { arrivals.removeAll() }
     }
 
     /// Counts what the runs of a batch brought.
@@ -23,7 +24,8 @@ extension Forwarder {
         received = ReceivedSum()
     }
 
-    /// Forwards a run of the batch as one.
+    /// Forwards a run of the batch as one. Where runs are interleaved, the copies for passive applications are only noted:
+    /// they are made frame by frame, each when it is its turn (ArrivalOrder.swift).
     ///
     /// - Returns: False where nothing was done: its frames are to be forwarded one by one.
     @inline(__always)
@@ -51,12 +53,16 @@ extension Forwarder {
         let copies = plans.copies(of: plan)
         let count = Int(run.pointee.count)
         let octets = run.pointee.octets
+        let waits = joiner.isInterleaved && plan.pointee.passive > 0
         if count == 1 {
-            sendFrame(start, length, plan, copies, octets, into: &writes)
+            sendFrame(start, length, plan, copies, octets, waits ? .others : .all, into: &writes)
         } else {
-            guard sendSuperframe(run, plan, copies, octets, into: &writes) else { return false }
+            guard sendSuperframe(run.pointee, plan, copies, octets, waits ? .others : .all, into: &writes) else {
+                return false
+            }
             received.joined &+= count &- 1
         }
+        if waits { arrivals.owe(index, of: joiner) }
         decided[index] = Int32(truncatingIfNeeded: entry)
         counters.countEntry(plan.pointee.counter, packets: count, bytes: octets)
         received.packets &+= count
@@ -96,11 +102,12 @@ extension Forwarder {
 
     /// One frame: with one copy it is edited where it is, else each copy gets headers of its own.
     @inline(__always)
-    private mutating func sendFrame(
+    mutating func sendFrame(
         _ start: UnsafeMutableRawPointer, _ length: Int, _ plan: UnsafeMutablePointer<CopyPlan>,
-        _ copies: UnsafeMutablePointer<PlainCopy>, _ octets: Int, into writes: inout WriteList
+        _ copies: UnsafeMutablePointer<PlainCopy>, _ octets: Int, _ wanted: WantedCopies,
+        into writes: inout WriteList
     ) {
-        if plan.pointee.count == 1 {
+        if plan.pointee.count == 1, wanted == .all {
             edit(start, plan, copies, plain.checksum)
             writes.add(
                 interface: copies.pointee.interface, header: start, headerLength: length,
@@ -109,6 +116,7 @@ extension Forwarder {
         }
         for index in 0..<plan.pointee.count {
             let copy = copies + index
+            guard wanted.contains(copy) else { continue }
             let rewrites = plan.pointee.rewritesSource || copy.pointee.rewrites
             let leading = Self.frameOffset &+ (rewrites ? plain.kind.headerLength : EthernetView.length)
             let header = writes.nextHeader
@@ -128,17 +136,20 @@ extension Forwarder {
     /// One frame for all of a run: the payload is put together once, and each copy but the last has headers of its own.
     ///
     /// - Returns: False where there is no room for it.
-    private mutating func sendSuperframe(
-        _ run: UnsafeMutablePointer<FlowJoiner.Run>, _ plan: UnsafeMutablePointer<CopyPlan>,
-        _ copies: UnsafeMutablePointer<PlainCopy>, _ octets: Int, into writes: inout WriteList
+    mutating func sendSuperframe(
+        _ run: borrowing FlowJoiner.Run, _ plan: UnsafeMutablePointer<CopyPlan>,
+        _ copies: UnsafeMutablePointer<PlainCopy>, _ octets: Int, _ wanted: WantedCopies, into writes: inout WriteList
     ) -> Bool {
-        let length = joiner.superframeLength(of: run.pointee)
+        var final = plan.pointee.count &- 1
+        while final >= 0, !wanted.contains(copies + final) { final &-= 1 }
+        guard final >= 0 else { return true }
+        let length = joiner.superframeLength(of: run)
         guard let start = writes.compose(length)?.baseAddress else { return false }
         writes.keepComposed(length)
-        joiner.write(run.pointee, to: start)
-        let (count, packets) = (plan.pointee.count, Int(run.pointee.count))
-        let leading = Self.frameOffset &+ Int(run.pointee.headers)
-        for index in 0..<count &- 1 {
+        joiner.write(run, to: start)
+        let packets = Int(run.count)
+        let leading = Self.frameOffset &+ Int(run.headers)
+        for index in 0..<final where wanted.contains(copies + index) {
             let header = writes.nextHeader
             header.copyMemory(from: start, byteCount: leading)
             edit(header, plan, copies + index, .partial)
@@ -146,10 +157,9 @@ extension Forwarder {
                 interface: copies[index].interface, header: header, headerLength: leading,
                 body: UnsafeRawPointer(start + leading), bodyLength: length &- leading, packets: packets, octets: octets)
         }
-        let last = copies + (count &- 1)
-        edit(start, plan, last, .partial)
+        edit(start, plan, copies + final, .partial)
         writes.add(
-            interface: last.pointee.interface, header: start, headerLength: length, body: UnsafeRawPointer(start),
+            interface: copies[final].interface, header: start, headerLength: length, body: UnsafeRawPointer(start),
             bodyLength: 0, packets: packets, octets: octets)
         return true
     }

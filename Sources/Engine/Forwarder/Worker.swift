@@ -51,15 +51,17 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
             forwardBatch()
             flush()
         }
-        guard hasWaitingFrames else { return }
         if forwarder.held.waiting > 0 {
             forwarder.retryHeld(into: &writes)
             flush()
         }
-        if forwarder.pending.waiting > 0 {
-            forwarder.retryPending(into: &writes)
-            flush()
-        }
+        if forwarder.pending.waiting > 0 { retryPending() }
+    }
+
+    /// Looks after the frames that wait for neighbours.
+    private mutating func retryPending() {
+        while !forwarder.retryPending(into: &writes) { flush() }
+        flush()
     }
 
     /// Forwards the batch run by run, and the frames of a run that does not go as one, one by one.
@@ -68,14 +70,18 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         let mirrors = forwarder.table.mirrors(of: interface)
         if !mirrors.isEmpty { mirrorBatch(mirrors) }
         forwarder.begin(batch)
-        for run in 0..<forwarder.joiner.count {
-            if !writes.isComfortable { flush() }
-            if forwarder.forwardRun(run, from: interface, into: &writes) { continue }
-            var frame = forwarder.joiner.runs[run].first
-            while frame >= 0 {
-                if !writes.isComfortable { flush() }
-                forwarder.forward(batch.frames[Int(frame)], from: interface, into: &writes)
-                frame = forwarder.joiner.next(after: frame)
+        if forwarder.joiner.isInterleaved {
+            forwardInterleaved(interface)
+        } else {
+            for run in 0..<forwarder.joiner.count {
+                makeRoom()
+                if forwarder.forwardRun(run, from: interface, into: &writes) { continue }
+                var frame = forwarder.joiner.runs[run].first
+                while frame >= 0 {
+                    makeRoom()
+                    forwarder.forward(batch.frames[Int(frame)], from: interface, into: &writes)
+                    frame = forwarder.joiner.next(after: frame)
+                }
             }
         }
         forwarder.end(from: interface)
@@ -89,6 +95,37 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
             forwarder.mirror(batch.frames[frame], mirrors, into: &writes)
         }
         flush()
+    }
+
+    /// The same where frames of several conversations came in turn: a run that goes as one does so when the turn of its
+    /// first frame has come; its copies for passive applications, and the frames of a run that does not go as one, wait for
+    /// the turn of each frame.
+    private mutating func forwardInterleaved(_ interface: Int) {
+        for run in 0..<forwarder.joiner.count {
+            forwardOwed(before: forwarder.joiner.runs[run].first, interface)
+            makeRoom()
+            if forwarder.forwardRun(run, from: interface, into: &writes) { continue }
+            forwarder.arrivals.owe(run, of: forwarder.joiner)
+        }
+        forwardOwed(before: Int32(truncatingIfNeeded: batch.count), interface)
+    }
+
+    private mutating func forwardOwed(before limit: Int32, _ interface: Int) {
+        while let (frame, run) = forwarder.arrivals.take(before: limit) {
+            makeRoom()
+            if forwarder.decided[Int(run)] >= 0 {
+                forwarder.sendPassive(frame, of: Int(run), into: &writes)
+            } else {
+                forwarder.forward(batch.frames[Int(frame)], from: interface, into: &writes)
+            }
+        }
+    }
+
+    /// Sees to it that the copies of one more frame fit, and that frames which waited for a neighbour go before it.
+    @inline(__always)
+    private mutating func makeRoom() {
+        if !writes.isComfortable { flush() }
+        if forwarder.mayHaveAnswered { retryPending() }
     }
 
     private mutating func flush() {

@@ -33,7 +33,7 @@ public struct NeighbourEntry: Sendable, Hashable {
 
 /// The neighbours that the file does not name, in shared memory: it survives the engine, and several workers share it.
 ///
-///     0     header (64 octets): magic, version, slots (UInt64 each)
+///     0     header (64 octets): magic, version, slots, lessons (UInt64 each)
 ///     64    slots of 64 octets: sequence, tag, high, low, mac | state<<48 | tries<<56, updated, requested, 0
 ///
 /// A neighbour lives in one of the eight slots of the set that its address hashes to, so that no lookup and no insertion
@@ -79,6 +79,23 @@ public struct NeighbourTable: @unchecked Sendable {
     /// True where the header is of this version.
     public var isValid: Bool {
         load(0) == Self.magic && load(8) == Self.version && load(16) == UInt64(Self.slots)
+    }
+
+    /// How many times a neighbour was learnt that was not known before; it only rises. Whoever keeps frames for neighbours
+    /// tells by it whether one of them may have answered, to any worker of any engine.
+    @inline(__always)
+    var lessons: UInt64 {
+        (base + Self.lessonsOffset).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .acquiring)
+    }
+
+    private static let lessonsOffset = 24
+
+    /// Writes a slot whose neighbour has just answered.
+    private func learn(_ entry: NeighbourEntry, at place: Int) -> Lesson {
+        guard write(entry, at: place) else { return .unasked }
+        (base + Self.lessonsOffset).assumingMemoryBound(to: Atomic<UInt64>.self).pointee
+            .wrappingAdd(1, ordering: .releasing)
+        return .learned
     }
 
     /// The slots that are being written to, and the sequence of each: what two looks some time apart agree on has been
@@ -329,7 +346,7 @@ public struct NeighbourTable: @unchecked Sendable {
             let entry = NeighbourEntry(
                 interface: interface, address: address, mac: mac, state: .resolved, updated: now, requested: 0,
                 tries: 0)
-            return write(entry, at: place) ? .learned : .unasked
+            return learn(entry, at: place)
         }
         var entry = found
         switch found.state {
@@ -352,7 +369,7 @@ public struct NeighbourTable: @unchecked Sendable {
             entry.state = .resolved
             entry.updated = now
             entry.tries = 0
-            return write(entry, at: place) ? .learned : .unasked
+            return learn(entry, at: place)
         }
     }
 

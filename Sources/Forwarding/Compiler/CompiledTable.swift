@@ -34,6 +34,15 @@ public struct CompiledTable: Sendable {
         image.generation = generation
         return image.bytes
     }
+
+    /// The groups alone, which engines read beside a table that they hold.
+    ///
+    /// - Parameters:
+    ///   - generation: The number that they are published under.
+    ///   - table: The number that this table was published under, with whatever groups.
+    public func groupBytes(generation: UInt64, of table: UInt64) -> [UInt8] {
+        image.groupBytes(generation: generation, of: table)
+    }
 }
 
 extension SnapshotImage {

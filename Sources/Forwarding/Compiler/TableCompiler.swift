@@ -104,6 +104,7 @@ public enum TableCompiler {
             let system = UInt64(source.system.rawValue) << 8
             slots[slot(source.interface, source.mac) + 2] |=
                 Layout.flagKnown | system | (source.mayEmit ? Layout.flagMayEmit : 0)
+                | (source.isRemoved ? Layout.flagRemoved : 0)
         }
         for (place, key) in groups.scopes.enumerated() {
             guard let mac = key.mac else { continue }

@@ -43,6 +43,8 @@ public struct Snapshot: @unchecked Sendable {
     @usableFromInline let entries: Int
     @usableFromInline let rewrites: Int
     @usableFromInline let targets: Int
+    /// What `instanceGroups` and `instanceSlots` count from: `bytes`, or the groups' own memory.
+    @usableFromInline let groupBytes: UnsafeRawBufferPointer
     @usableFromInline let instanceGroups: Int
     @usableFromInline let instanceSlots: Int
     /// The last eight octets (big-endian) of the health checks' own packets; 0: there are none.
@@ -60,6 +62,7 @@ public struct Snapshot: @unchecked Sendable {
     ) throws(SnapshotError) {
         let layout = try SnapshotValidation.check(bytes, resting: resting)
         self.bytes = bytes
+        groupBytes = bytes
         generation = layout.generation
         interfaceCount = layout.count(.interfaces)
         entryCount = layout.count(.entries)
@@ -100,6 +103,12 @@ public struct Snapshot: @unchecked Sendable {
     @inlinable @inline(__always)
     func word(_ offset: Int) -> UInt64 {
         bytes.load(fromByteOffset: offset, as: UInt64.self)
+    }
+
+    /// As `word`, of the groups.
+    @inlinable @inline(__always)
+    func groupWord(_ offset: Int) -> UInt64 {
+        groupBytes.load(fromByteOffset: offset, as: UInt64.self)
     }
 
     @inlinable @inline(__always)

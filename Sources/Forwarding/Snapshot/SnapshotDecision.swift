@@ -91,6 +91,7 @@ extension Snapshot {
         if flow.destination.isMulticast || flow.destination.isLimitedBroadcast {
             return .drop(.multicastNotServed, answer: .none)
         }
+        if sender.isRemoved { return .drop(.removedNode, answer: .none) }
         let mayBeAnswered = sender.mayBeAnswered
         if let system = sender.system, system != .customer {
             return .drop(.noSequencingEntry, answer: mayBeAnswered ? .networkUnreachable : .none)
@@ -111,13 +112,13 @@ extension Snapshot {
     @inlinable
     func sender<Meter: ProbeMeter>(of mac: MACAddress, on interface: Int, meter: inout Meter) -> Sender {
         let slot = macSlot(interface: interface, bits: mac.bits, meter: &meter)
-        guard slot >= 0 else { return Sender(system: nil, mayEmit: false, sequencing: 0, distribution: 0) }
+        guard slot >= 0 else { return .unknown }
         let scopes = word(slot &+ 8)
         let flags = word(slot &+ 16)
         return Sender(
             system: flags & Layout.flagKnown == 0
                 ? nil : DestinationSystemType(rawValue: UInt8(truncatingIfNeeded: flags >> 8)),
-            mayEmit: flags & Layout.flagMayEmit != 0,
+            mayEmit: flags & Layout.flagMayEmit != 0, isRemoved: flags & Layout.flagRemoved != 0,
             sequencing: Self.lowHalf(scopes),
             distribution: Self.highHalf(scopes))
     }

@@ -41,7 +41,7 @@ extension Snapshot {
         let kind = UInt8(truncatingIfNeeded: head >> 32)
         if kind < Layout.kindInstance { return .target(target(index)) }
         let group = Int(Self.lowHalf(head))
-        let isDown = Self.highHalf(word(instanceGroups &+ group &* 32)) & Layout.groupDown != 0
+        let isDown = Self.highHalf(groupWord(instanceGroups &+ group &* 32)) & Layout.groupDown != 0
         if kind == Layout.kindInstance, !isDown {
             return .instance(InstanceChoice(group: group, first: Int(Self.lowHalf(word(record &+ 8)))))
         }
@@ -65,14 +65,14 @@ extension Snapshot {
     @inlinable
     public func decide(_ choice: InstanceChoice, _ flow: FlowFields) -> InstanceDecision {
         let record = instanceGroups &+ choice.group &* 32
-        let flags = Self.highHalf(word(record))
-        let tables = word(record &+ 16)
-        let soles = word(record &+ 24)
+        let flags = Self.highHalf(groupWord(record))
+        let tables = groupWord(record &+ 16)
+        let soles = groupWord(record &+ 24)
         if flags & Layout.groupDrains == 0, Self.lowHalf(tables) == Layout.none {
             return .member(Int(Self.lowHalf(soles)))
         }
         let hashing = FlowHashing(rawValue: UInt8(truncatingIfNeeded: flags >> 8)) ?? .addresses
-        let slot = flow.slot(hashing, seed: word(record &+ 8))
+        let slot = flow.slot(hashing, seed: groupWord(record &+ 8))
         let now = owner(of: slot, in: Self.lowHalf(tables), else: Self.lowHalf(soles))
         guard flags & Layout.groupDrains != 0 else { return .member(now) }
         let new = owner(of: slot, in: Self.highHalf(tables), else: Self.highHalf(soles))
@@ -83,7 +83,7 @@ extension Snapshot {
     func owner(of slot: Int, in table: UInt32, else sole: UInt32) -> Int {
         if table == Layout.none { return Int(sole) }
         let record = instanceSlots &+ (Int(table) &+ slot >> 2) &* 8
-        return Int(UInt16(truncatingIfNeeded: word(record) >> UInt64((slot & 3) &* 16)))
+        return Int(UInt16(truncatingIfNeeded: groupWord(record) >> UInt64((slot & 3) &* 16)))
     }
 
     /// The target of one of the members that a choice is between.

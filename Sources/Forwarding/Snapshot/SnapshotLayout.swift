@@ -98,6 +98,8 @@ enum Layout {
     @usableFromInline static let magic: UInt64 = 0x0045_4E49_4C50_4154
     /// Raised with every change of the layout: a snapshot of another version is refused.
     @usableFromInline static let version: UInt32 = 4
+    /// "TAPGRPS" and a zero octet: the groups of a table, in memory of their own.
+    static let groupsMagic: UInt64 = 0x0053_5052_4750_4154
     /// Octets of the header before the section table.
     @usableFromInline static let headerSize = 64
     /// Octets of the header and the section table.
@@ -146,6 +148,7 @@ enum Layout {
     @usableFromInline static let flagOwn: UInt64 = 1
     @usableFromInline static let flagKnown: UInt64 = 2
     @usableFromInline static let flagMayEmit: UInt64 = 4
+    @usableFromInline static let flagRemoved: UInt64 = 8
 
     // Kinds of send address.
     @usableFromInline static let kindMAC: UInt8 = 1

@@ -10,6 +10,8 @@ public enum SnapshotError: Error, Sendable, Hashable {
     case version(found: UInt32, supported: UInt32)
     /// A section does not lie inside of the bytes, or has a size that it cannot have.
     case section(Int)
+    /// Groups that belong to the table of another generation.
+    case otherTable(found: UInt64, expected: UInt64)
     /// A record says something that would lead outside of the bytes or round in a circle.
     case record(section: Int, index: Int)
 }
@@ -24,6 +26,8 @@ extension SnapshotError: CustomStringConvertible {
         case .version(let found, let supported):
             "the table snapshot has layout version \(found), and this engine reads \(supported)"
         case .section(let section): "section \(section) of the table snapshot does not fit in it"
+        case .otherTable(let found, let expected):
+            "the groups belong to table \(found), and the one that is mapped is \(expected)"
         case .record(let section, let index):
             "record \(index) in section \(section) of the table snapshot points nowhere"
         }

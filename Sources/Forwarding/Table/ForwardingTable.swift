@@ -59,14 +59,20 @@ public struct KnownSource: Hashable, Sendable {
     public var system: DestinationSystemType
     /// True where the file allows a passive application's active responses.
     public var mayEmit: Bool
+    /// True where the node has been taken away: what still comes from it is counted as that.
+    public var isRemoved: Bool
 
     /// Memberwise.
-    public init(interface: Int, mac: MACAddress, node: String, system: DestinationSystemType, mayEmit: Bool = false) {
+    public init(
+        interface: Int, mac: MACAddress, node: String, system: DestinationSystemType, mayEmit: Bool = false,
+        isRemoved: Bool = false
+    ) {
         self.interface = interface
         self.mac = mac
         self.node = node
         self.system = system
         self.mayEmit = mayEmit
+        self.isRemoved = isRemoved
     }
 }
 

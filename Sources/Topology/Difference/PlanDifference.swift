@@ -118,6 +118,7 @@ public struct PlanDifference: Sendable, Hashable {
         }
         var what: [String] = []
         if before.mtu != after.mtu { what.append("its MTU is \(after.mtu)") }
+        if before.queue != after.queue { what.append("its queues have room for \(after.queue) frames") }
         if old.table.interfaces[index].addresses != new.table.interfaces[index].addresses {
             what.append("the engine's addresses on it")
         }

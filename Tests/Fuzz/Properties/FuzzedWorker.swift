@@ -24,7 +24,7 @@ final class FuzzedWorker {
         services:
           shop: { address: [203.0.113.80, "2001:db8:cb::80"], ports: tcp/80, distribute: [ids, fw], sequence: [fw, web] }
           names: { address: [203.0.113.53, "2001:db8:cb::53"], ports: [udp/53, udplite/53, dccp/53], sequence: dns }
-          all: { address: [0.0.0.0/0, "::/0"], sequence: exit }
+          all: { address: [0.0.0.0/0, "::/0"], distribute: ids, sequence: exit }
         entries:
           distribution:
             - { name: far, received-interface: outside, destination: 198.18.4.64/26, to: { interface: servers, neighbour: true } }

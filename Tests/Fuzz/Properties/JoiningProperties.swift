@@ -2,8 +2,9 @@ import Engine
 import Forwarding
 import Wire
 
-/// Whatever frames come in, in whatever order: with joining on every receiver gets, flow by flow, exactly the packets that
-/// it gets with joining off, and all counters are the same.
+/// Whatever frames come in, in whatever order: with joining on every receiver gets, conversation by conversation, exactly
+/// the packets that it gets with joining off, a passive application gets all of them in exactly that order, and all
+/// counters are the same.
 ///
 /// An input is a row of batches: an octet for the interface and one for the number of frames, and for each frame one
 /// that chooses its flow, one for how it is odd, and what that takes.
@@ -29,7 +30,8 @@ public final class JoiningProperties {
         let batches = batches(ByteChoices(input))
         let before = (counts(on), counts(off), on.reader.joined(), off.reader.joined())
         let (joined, plain) = (run(on, batches), run(off, batches))
-        let (first, second) = (try Receivers(joined), try Receivers(plain))
+        let passive = Set(on.table.sources.filter { $0.system == .passiveApplication }.map(\.mac.octets))
+        let (first, second) = (try Receivers(joined, passive), try Receivers(plain, passive))
         let after = (counts(on), counts(off))
         let difference = zip(zip(after.0, before.0), zip(after.1, before.1)).enumerated().first {
             $1.0.0 &- $1.0.1 != $1.1.0 &- $1.1.1
@@ -85,25 +87,32 @@ public final class JoiningProperties {
     }
 }
 
-/// What each receiver gets, flow by flow, when the kernel has segmented and completed everything.
+/// What each receiver gets, conversation by conversation, when the kernel has segmented and completed everything; of passive
+/// ones all that they get.
 private struct Receivers {
     private var flows: [[UInt8]: [[UInt8]]] = [:]
 
-    init(_ output: [MemoryFrameIO.Frame]) throws(BrokenProperty) {
+    init(_ output: [MemoryFrameIO.Frame], _ passive: Set<[UInt8]>) throws(BrokenProperty) {
         for frame in output {
             for segment in try KernelSegmentation.frames(of: frame.bytes) {
+                if passive.contains(Array(segment[..<6])) { flows[Array(segment[..<6]), default: []].append(segment) }
                 flows[Self.key(segment, frame.interface), default: []].append(segment)
             }
         }
     }
 
-    /// The interface and the flow; where the order is free, the whole frame.
+    /// The interface and the conversation, the same for both directions; where the order is free, the whole frame.
     private static func key(_ frame: [UInt8], _ interface: Int) -> [UInt8] {
         let (verdict, fields) = ExactOctets(frame).parse()
         guard verdict == .packet, fields.message == .none else { return [UInt8(interface)] + frame }
-        let addresses = frame[12] == 0x86 ? frame[22..<54] : frame[26..<34]
-        let ports = fields.flow.hasPorts ? Array(frame[fields.transportOffset..<fields.transportOffset + 4]) : []
-        return [UInt8(interface), fields.flow.protocolNumber] + frame[0..<12] + addresses + ports
+        let width = frame[12] == 0x86 ? 16 : 4
+        let start = frame[12] == 0x86 ? 22 : 26
+        let place = fields.transportOffset
+        let ends = [0, 1].map { end in
+            let address = frame[start + end * width..<start + (end + 1) * width]
+            return Array(address) + (fields.flow.hasPorts ? Array(frame[place + end * 2..<place + end * 2 + 2]) : [])
+        }.sorted { $0.lexicographicallyPrecedes($1) }
+        return [UInt8(interface), fields.flow.protocolNumber] + frame[0..<12] + ends[0] + ends[1]
     }
 
     func compare(with other: Receivers) throws(BrokenProperty) {

@@ -42,6 +42,12 @@ struct NastyFlows {
         add(0, alice, "192.0.2.10", 4_000, "198.51.100.7", 9, tcp: false, size: 1_270)
         add(0, alice, "192.0.2.10", 4_000, Self.unresolved.description, 9, tcp: false, size: 20)
         add(0, alice, "192.0.2.10", 4_000, "203.0.113.53", 54, tcp: true, size: 20)
+        // Conversations that are replayed from one place: both directions.
+        add(0, alice, "198.51.100.7", 9, "192.0.2.10", 4_000, tcp: false, size: 44)
+        add(0, alice, "192.0.2.10", 4_002, "198.51.100.8", 80, tcp: true, size: 50)
+        add(0, alice, "198.51.100.8", 80, "192.0.2.10", 4_002, tcp: true, size: 52)
+        add(0, alice, "2001:db8:2::10", 4_003, "2001:db8:9::8", 9, tcp: false, size: 24)
+        add(0, alice, "2001:db8:9::8", 9, "2001:db8:2::10", 4_003, tcp: false, size: 26)
         for known in table.sources {
             add(known.interface, known.mac, "203.0.113.80", 80, "192.0.2.10", 4_000, tcp: true, size: 60)
             add(known.interface, known.mac, "192.0.2.10", 4_000, "203.0.113.80", 80, tcp: true, size: 61)

@@ -1,0 +1,56 @@
+import Wire
+
+extension Prover {
+    /// The entries, from one on, that packets may run in a circle by. What nodes are is read off the table's sources.
+    ///
+    /// Every node but a customer passes on what an entry takes from it: a node of two tables may do what either says.
+    ///
+    /// - Parameter first: The index of the first entry that a circle is looked for from; none runs by those before alone.
+    /// - Throws: What keeps the table from being compiled.
+    static func circles(in table: ForwardingTable, beyond first: Int) throws(TableError) -> Set<Int> {
+        let owners = table.entries.indices.map { $0 < first ? Optional(0) : nil }
+        let subject = ProofSubject(table: table, nodes: table.proofNodes, owners: owners)
+        let bytes = try TableCompiler.compile(table, generation: 1)
+        let buffer: SnapshotBuffer
+        do throws(SnapshotError) {
+            buffer = try SnapshotBuffer(copying: bytes)
+        } catch {
+            preconditionFailure("the compiler made a snapshot that is refused: \(error)")
+        }
+        var proof = Proof(ProofWorld(subject, buffer))
+        proof.findLoopsOfApplications()
+        var entries: Set<Int> = []
+        for case .loop(let entry, let circle, _) in proof.findings {
+            entries.formUnion([entry] + circle)
+        }
+        return entries.filter { $0 >= first }
+    }
+}
+
+extension ForwardingTable {
+    /// The nodes as the table knows them, the legs of each in the order of the sources.
+    fileprivate var proofNodes: [ProofNode] {
+        var addresses: [LingeringEntries.Leg: [IPAddress]] = [:]
+        for neighbour in neighbours {
+            addresses[LingeringEntries.Leg(neighbour.interface, neighbour.mac), default: []].append(neighbour.address)
+        }
+        var places: [String: Int] = [:]
+        var nodes: [ProofNode] = []
+        for source in sources {
+            let leg = ProofLeg(
+                interface: source.interface, mac: source.mac,
+                addresses: addresses[LingeringEntries.Leg(source.interface, source.mac)] ?? [])
+            if let place = places[source.node] {
+                nodes[place].legs.append(leg)
+                continue
+            }
+            places[source.node] = nodes.count
+            let passesOn = source.system == .terminalApplication || source.system == .router
+            nodes.append(
+                ProofNode(
+                    name: source.node, system: passesOn ? .inlineApplication : source.system,
+                    mayEmit: source.mayEmit, legs: [leg]))
+        }
+        return nodes
+    }
+}

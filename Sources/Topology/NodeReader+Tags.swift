@@ -1,0 +1,61 @@
+import Yams
+
+extension NodeReader {
+    /// Notes tags that say another kind of value than what is written, and tags that no value of a topology has.
+    ///
+    /// The readers look at what is written, never at tags: `!!int one` would be the text `one`.
+    func checkTags(_ node: Node) {
+        switch node {
+        case .scalar(let scalar): check("\(scalar.tag)", node)
+        case .sequence(let sequence):
+            check("\(sequence.tag)", node)
+            for element in sequence { checkTags(element) }
+        case .mapping(let mapping):
+            check("\(mapping.tag)", node)
+            for (key, value) in mapping {
+                if let scalar = key.scalar { check("\(scalar.tag)", key, isKey: true) } else { checkTags(key) }
+                checkTags(value)
+            }
+        case .alias: break
+        }
+    }
+
+    private func check(_ tag: String, _ node: Node, isKey: Bool = false) {
+        // `!` alone says that nothing is to be made of what is written.
+        guard !tag.isEmpty, tag != "!" else { return }
+        let core = "tag:yaml.org,2002:"
+        let word = tag.hasPrefix(core) ? "!!\(tag.dropFirst(core.count))" : tag
+        guard let mend = isKey ? Self.objection(word, key: node) : Self.objection(word, node) else { return }
+        diagnostics.error(node.position, "the tag \(word) stands before \(node.shape)", mend: mend)
+    }
+
+    /// What would mend a tag before a key; nil where the two agree.
+    ///
+    /// Yams gives keys without a tag that of what they look like when it compares them: the text `<<` is a merge, 0x1F
+    /// an integer, 2026-11-28 a day.
+    private static func objection(_ word: String, key: Node) -> String? {
+        let isLetter = key.scalar?.string.first?.isLetter ?? false
+        switch word {
+        case "!!str", "!!merge", "!!timestamp", "!!value", "!!bool", "!!null": return nil
+        case "!!int", "!!float": return isLetter ? "remove the tag: keys are texts" : nil
+        default: return "remove the tag: keys are texts"
+        }
+    }
+
+    /// What would mend a tag before a value; nil where the two agree.
+    private static func objection(_ word: String, _ node: Node) -> String? {
+        let text = node.scalar?.string
+        let agrees: Bool
+        switch word {
+        case "!!str": agrees = text != nil
+        case "!!int": agrees = text.flatMap { Int($0) } != nil
+        case "!!float": agrees = text.flatMap { Double($0) } != nil
+        case "!!bool": agrees = ["true", "yes", "on", "false", "no", "off"].contains(text?.lowercased() ?? "")
+        case "!!null": agrees = node.isNothing
+        case "!!seq": agrees = node.sequence != nil
+        case "!!map": agrees = node.mapping != nil
+        default: return "remove the tag: values here are texts, numbers, true and false, lists and mappings"
+        }
+        return agrees ? nil : "write a value of that kind, or remove the tag"
+    }
+}

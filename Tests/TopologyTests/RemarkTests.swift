@@ -1,0 +1,113 @@
+import Testing
+import Topology
+
+/// What works and is hardly meant is told, with its place, and refuses nothing.
+@Suite struct RemarkTests {
+    /// One remark: the picture with a text changed, where it is told, and what is said.
+    struct Case: Sendable, CustomTestStringConvertible {
+        var testDescription: String
+        var text: String
+        var place: String
+        var message: String
+
+        init(_ description: String, _ swap: String, _ other: String, _ place: String, _ message: String) {
+            testDescription = description
+            text = picture.replacing(swap, with: other)
+            self.place = place
+            self.message = message
+        }
+    }
+
+    static let cases = [
+        Case(
+            "an idle application", "  web: {", "  idle: { attach: servers }\n  web: {", "13:3",
+            "no packet reaches application \"idle\""),
+        Case(
+            "an idle detector", "distribute: [ids, fw]", "distribute: fw", "11:3", "no packet reaches application \"ids\""),
+        Case(
+            "an idle router", "services:", "routers: { gate: { interface: servers } }\nservices:", "14:12",
+            "no packet reaches router \"gate\""),
+        Case(
+            "instances that are idle", "  web: {", "  idle: { attach: servers, instances: 2 }\n  web: {", "13:3",
+            "no packet reaches application \"idle\""),
+        Case(
+            "a customer without a service", "distribute: [ids, fw]", "from: alice\n    distribute: [ids, fw]", "9:3",
+            "customer \"bob\" can reach nothing"),
+        Case(
+            "an empty interface", "customers:\n  alice", "  spare: {}\ncustomers:\n  alice", "7:3",
+            "no node is on interface \"spare\""),
+        Case(
+            "a bump without a program", "type: firewall,", "transparent: true,", "12:3",
+            "has neither `run` nor `setup`"),
+        Case(
+            "two checks of one name", "services:",
+            "checks:\n  - { name: same, drops: no-service, frames: 0 }\n  - { name: same, drops: no-service, frames: 0 }\nservices:",
+            "16:5", "the check on line 15 is called \"same\", too"),
+        Case(
+            "a customer twice", "distribute: [ids, fw]", "from: [alice, bob, alice]\n    distribute: [ids, fw]", "18:24",
+            "\"alice\" is in `from` twice"),
+        Case(
+            "a dependency twice", "attach: servers }", "attach: servers, depends: [fw, fw] }", "13:59",
+            "\"fw\" is in `depends` twice"),
+        Case(
+            "a link-local network", "[198.18.4.1/24,", "[169.254.4.1/16,", "6:27", "is link-local"),
+        Case(
+            "a sysctl that this kernel lacks", "attach: servers }",
+            "attach: servers, sysctls: { net.ipv4.tcp_ecm: 1 } }", "13:56", "this machine's kernel has no sysctl"),
+        Case(
+            "a sysctl of the whole machine", "attach: servers }",
+            "attach: servers, sysctls: { net.core.netdev_max_backlog: 9 } }", "13:56", "is a setting of the whole machine"),
+    ]
+
+    @Test(arguments: cases)
+    func isTold(_ remark: Case) throws {
+        let remarks = try plan(remark.text).remarks
+        let first = try #require(remarks.first, "nothing was remarked on")
+        #expect(remarks.count == 1, "\(remarks.map(\.summary))")
+        #expect("\(first.line):\(first.column)" == remark.place, "\(first.summary)")
+        #expect(first.message.contains(remark.message), "\(first.summary)")
+        #expect(first.severity == .remark && first.mend != nil)
+        #expect(first.summary.contains(": remark: ") && !first.note.contains("remark"))
+    }
+
+    @Test func whatIsMeantIsNotRemarkedOn() throws {
+        #expect(try plan(picture).remarks.isEmpty)
+        let used = [
+            // Something waits for it.
+            picture.replacing("  web: { type: web-server,", with: "  helper: { attach: servers }\n  web: { depends: helper,"),
+            // What is only there for `apply` to say more to.
+            "name: a\ninterfaces: { i: { address: 192.0.2.1/24 } }\ncustomers: { c: { interface: i } }\n",
+        ]
+        for text in used { #expect(try plan(text).remarks.isEmpty, "\(text)") }
+    }
+
+    @Test func theTopologiesAreFreeOfThem() throws {
+        for name in BadFile.topologies {
+            let plan = try Planner.plan(TopologyFile.read(name))
+            #expect(plan.remarks.isEmpty, "\(plan.remarks.map(\.summary))")
+        }
+    }
+
+    @Test(arguments: [
+        ("name: picture", "name: !!int picture", "!!int"), ("name: picture", "name: !!float x", "!!float"),
+        ("passive: true", "passive: !!bool maybe", "!!bool"), ("name: picture", "name: !!binary cGlj", "!!binary"),
+        ("customers:\n  alice", "customers: !!set\n  alice", "!!set"), ("name: picture", "name: !own picture", "!own"),
+        ("ports: [tcp/80]", "ports: !!map [tcp/80]", "!!map"), ("name: picture", "name: !!null picture", "!!null"),
+    ])
+    func aTagThatContradictsIsRefused(_ swap: String, _ other: String, _ tag: String) throws {
+        let found = problems(picture.replacing(swap, with: other))
+        #expect(found.count == 1, "\(found.map(\.summary))")
+        #expect(found.first?.message.hasPrefix("the tag \(tag) stands before ") == true, "\(found.map(\.summary))")
+        #expect(found.first?.mend != nil)
+    }
+
+    @Test func aTagThatAgreesIsRead() throws {
+        let text = picture.replacing("name: picture", with: "name: !!str picture")
+            .replacing("passive: true", with: "passive: !!bool true")
+            .replacing("ports: [tcp/80]", with: "ports: !!seq [!!str tcp/80]")
+            .replacing("interfaces:\n", with: "interfaces: !!map\n")
+            .replacing("alice:", with: "2026-11-28:").replacing("bob:", with: "0x1F:")
+        #expect(try plan(text).name == "picture")
+        #expect(problems(picture.replacing("alice:", with: "!!int alice:")).count == 1)
+    }
+}
