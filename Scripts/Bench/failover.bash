@@ -279,7 +279,13 @@ wait_until() { # COMMAND…: until it holds
     done
     sleep 0.3
 }
-measure_fault() { # ours|theirs FAULT CUSTOMER-NAMESPACE
+# The same of an earlier commit's build, under a name of its own.
+as_earlier() { local tapline=$earlier ours=$tag-before; "$@"; }
+earlier_break() { as_earlier ours_break "$@"; }
+earlier_mend() { as_earlier ours_mend "$@"; }
+earlier_is_whole() { as_earlier ours_is_whole; }
+
+measure_fault() { # ours|earlier|theirs FAULT CUSTOMER-NAMESPACE
     local measured
     ip netns exec "$3" python3 "$probe" measure "$address" "$length" >>"$folder/$1.$2" &
     measured=$!
@@ -307,6 +313,10 @@ bench_failover() {
     if [ $sides != peer ]; then
         ours_up "$folder/failover.yaml"
         wait_until ours_is_whole || fail "the topology is not healthy"
+        if [ -n "${earlier:-}" ]; then
+            as_earlier ours_up "$folder/failover.yaml"
+            wait_until earlier_is_whole || fail "the topology of the earlier commit is not healthy"
+        fi
     fi
     if [ $sides != tapline ]; then
         theirs_up
@@ -317,6 +327,7 @@ bench_failover() {
             IFS='|' read -r name ours_title theirs_title <<<"$fault"
             case "$wanted" in *" $name "* | "  ") ;; *) continue ;; esac
             [ $sides = peer ] || measure_fault ours "$name" "$ours-alice"
+            [ $sides = peer ] || [ -z "${earlier:-}" ] || measure_fault earlier "$name" "$tag-before-alice"
             [ $sides = tapline ] || [ -z "$theirs_title" ] || measure_fault theirs "$name" "$tag""p-alice"
         done
     done
@@ -327,11 +338,13 @@ bench_failover() {
     for fault in "${faults[@]}"; do
         IFS='|' read -r name ours_title theirs_title <<<"$fault"
         seen "$ours_title" tapline "$folder/ours.$name"
+        seen "$ours_title" "${beside:0:10}" "$folder/earlier.$name"
         seen "$theirs_title" keepalived "$folder/theirs.$name"
     done
     peer_down
     [ $sides = peer ] && return
     "$tapline" down "$ours" >/dev/null 2>&1
+    [ -z "${earlier:-}" ] || "$earlier" down "$tag-before" >/dev/null 2>&1
     [ "$wanted" != "  " ] || bench_probing
 }
 

@@ -1,6 +1,7 @@
 """Scripts/bench's forwarding benchmark: measures Tapline and its peers, prints tables, writes JSON and plots.
 
-usage: forwarding.py --tapline PATH [--measure PATH] [--rounds N] [--seconds S] [--output DIR] SUBJECT…
+usage: forwarding.py --tapline PATH [--earlier PATH --earlier-name COMMIT] [--measure PATH] [--rounds N] [--seconds S]
+                     [--output DIR] SUBJECT…
 """
 import argparse
 import json
@@ -23,7 +24,7 @@ from relay import JoiningRelay, Relay
 from rounds import Results, measure
 from scenarios import SUBJECTS
 from station import Station
-from tapline import LowLatencyTapline, PlainTapline, Tapline
+from tapline import EarlierTapline, LowLatencyTapline, PlainTapline, Tapline
 from vde import VDE
 
 SYSTEMS = {
@@ -35,6 +36,8 @@ SYSTEMS = {
 def arguments():
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--tapline", required=True)
+    parser.add_argument("--earlier")
+    parser.add_argument("--earlier-name", default="earlier")
     parser.add_argument("--measure")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.3)
@@ -72,6 +75,11 @@ def measure_scenario(scenario, systems, wanted, results):
 def main():
     wanted = arguments()
     Tapline.command = wanted.tapline
+    systems = dict(SYSTEMS)
+    if wanted.earlier:
+        EarlierTapline.command = wanted.earlier
+        EarlierTapline.key = f"Tapline at {wanted.earlier_name[:24]}"
+        systems = {subject: (kinds[0], EarlierTapline, *kinds[1:]) for subject, kinds in SYSTEMS.items()}
     output = wanted.output or tempfile.mkdtemp(prefix="tapline-bench.")
     os.makedirs(output, exist_ok=True)
     text = []
@@ -87,7 +95,7 @@ def main():
     tell([f"rounds       {wanted.rounds}, each figure over {wanted.seconds} s (TCP 1 s) once a round, systems in turns"])
     for subject in (name for name in SUBJECTS if name in wanted.subjects):
         for scenario in SUBJECTS[subject]:
-            measure_scenario(scenario, SYSTEMS[subject], wanted, results)
+            measure_scenario(scenario, systems[subject], wanted, results)
             tell(report.tables(scenario, results))
             plot.write(output, scenario, results)
     memory = Memory(wanted.measure, wanted.subjects, wanted.rounds)

@@ -6,6 +6,7 @@ tag=b$$
 finish() {
     local name
     for name in $tag-up $tag-many $tag-tcp $tag-fail; do "${tapline:-:}" down "$name" >/dev/null 2>&1 || true; done
+    for name in $tag-up $tag-tcp $tag-before; do "${earlier:-:}" down "$name" >/dev/null 2>&1 || true; done
     peer_down
     rm -rf "$folder"
 }

@@ -95,10 +95,14 @@ peer_up() {
 }
 
 measure_up() { # TITLE FILE NAME PEER-CUSTOMERS
-    local ours=() theirs=() i
+    local ours=() theirs=() before=() i
     for i in $(seq 1 "$rounds"); do
         ours+=("$(milliseconds "$tapline" up "$2" --name "$3" -d)")
         "$tapline" down "$3" >/dev/null 2>&1
+        if [ -n "${earlier:-}" ]; then
+            before+=("$(milliseconds "$earlier" up "$2" --name "$3" -d)")
+            "$earlier" down "$3" >/dev/null 2>&1
+        fi
         theirs+=("$(milliseconds peer_up "$4")")
         peer_down
     done
@@ -106,6 +110,13 @@ measure_up() { # TITLE FILE NAME PEER-CUSTOMERS
     a=$(printf '%s\n' "${ours[@]}" | median)
     b=$(printf '%s\n' "${theirs[@]}" | median)
     row "$1" "$a ms" "$b ms" "$(ratio "$a" "$b")"
+    beside_row "$a" ms "${before[@]}"
+}
+beside_row() { # FIGURE UNIT VALUE…: today's figure beside the median of the earlier commit's values, where there are any
+    [ $# -gt 2 ] || return 0
+    local b
+    b=$(printf '%s\n' "${@:3}" | median)
+    row "  the same (peer: Tapline at $beside)" "$1 $2" "$b $2" "$(ratio "$1" "$b")"
 }
 
 # TCP through the whole chain: customer, firewall, server, with a copy of everything to a passive node.
@@ -173,7 +184,7 @@ kernel_chain() { # COPIES
     sleep 0.3
 }
 measure_tcp() { # TITLE COPIES
-    local ours=() theirs=() i memory=0
+    local ours=() theirs=() before=() i memory=0
     tcp_topology "$2" >"$folder/tcp.yaml"
     for i in $(seq 1 "$rounds"); do
         "$tapline" up "$folder/tcp.yaml" --name "$tag-tcp" -d >/dev/null 2>&1
@@ -181,6 +192,11 @@ measure_tcp() { # TITLE COPIES
         memory=$("$tapline" status "$tag-tcp" --json | sed -n '/"engine"/,/}/s/.*"pid" : \([0-9]*\).*/\1/p' |
             xargs -I PID awk '/^VmRSS/ {print $2 * 1024}' /proc/PID/status)
         "$tapline" down "$tag-tcp" >/dev/null 2>&1
+        if [ -n "${earlier:-}" ]; then
+            "$earlier" up "$folder/tcp.yaml" --name "$tag-tcp" -d >/dev/null 2>&1
+            before+=("$(gigabits "$earlier" exec "$tag-tcp" alice -- iperf3 -c 203.0.113.80 -C cubic -t 3 -J)")
+            "$earlier" down "$tag-tcp" >/dev/null 2>&1
+        fi
         kernel_chain "$2"
         theirs+=("$(gigabits ip netns exec "$tag""p-alice" iperf3 -c 203.0.113.80 -C cubic -t 3 -J)")
         ip netns pids "$tag""p-shop" | xargs -r kill
@@ -190,6 +206,7 @@ measure_tcp() { # TITLE COPIES
     a=$(printf '%s\n' "${ours[@]}" | median)
     b=$(printf '%s\n' "${theirs[@]}" | median)
     row "$1" "$a Gbit/s" "$b Gbit/s" "$(ratio "$a" "$b")"
+    beside_row "$a" Gbit/s "${before[@]}"
     engine_memory=$memory
 }
 

@@ -13,7 +13,7 @@ class Tapline(System):
     engine = ""         # the `engine` line of the file
 
     def up(self):
-        self.name = f"{self.lab.tag}-{self.key}-{self.scenario.name}".replace(" ", "-")
+        self.name = f"{self.lab.tag}-{self.key}-{self.scenario.name}".replace(" ", "-").replace("/", "-")
         file = os.path.join(self.lab.folder, f"{self.name}.yaml")
         with open(file, "w") as output:
             output.write(self.engine + topology(self.scenario))
@@ -32,6 +32,11 @@ class Tapline(System):
 
     def roots(self):
         return [self.status()["pid"]]
+
+
+class EarlierTapline(Tapline):
+    """Tapline as it was at another commit, built apart: what a change has brought, and what it has cost."""
+    key = "Tapline, earlier"
 
 
 class PlainTapline(Tapline):

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxNetwork
+import Synchronization
 import Topology
 
 /// What commands ask of a topology that is there, alive or dead.
@@ -16,18 +17,51 @@ public struct ApplianceClient: Sendable {
         directory = try StateDirectory(name: name)
     }
 
-    /// Every topology that has state here.
+    /// Every topology that has state here, all asked at once: one that does not answer is told as such, and costs the
+    /// others no more than its time.
     public static func all() throws(ApplianceError) -> [StatusReport] {
-        var reports: [StatusReport] = []
-        for name in StateDirectory.allNames() {
+        let names = StateDirectory.allNames()
+        let reports = Mutex<[Int: StatusReport]>([:])
+        try inParallel(names.count, width: names.count) { index throws(ApplianceError) in
+            let client = try ApplianceClient(name: names[index])
             do throws(ApplianceError) {
-                reports.append(try ApplianceClient(name: name).status())
+                let report = try client.status()
+                reports.withLock { $0[index] = report }
             } catch {
                 // It went away while it was looked at.
-                if error.status != .name { throw error }
+                if error.status == .name { return }
+                guard error == client.control.silence else { throw error }
+                let report = client.hungReport(error)
+                reports.withLock { $0[index] = report }
             }
         }
-        return reports
+        return reports.withLock { reports in names.indices.compactMap { reports[$0] } }
+    }
+
+    /// Takes several topologies away, all at once.
+    ///
+    /// - Returns: What came of each, in their order; see `down`.
+    public static func down(_ names: [String]) -> [Result<[Occupant], ApplianceError>] {
+        let results = Mutex<[Int: Result<[Occupant], ApplianceError>]>([:])
+        // What comes of one is its own: nothing is thrown here.
+        try? inParallel(names.count, width: names.count) { index throws(ApplianceError) in
+            let result: Result<[Occupant], ApplianceError>
+            do throws(ApplianceError) {
+                result = .success(try ApplianceClient(name: names[index]).down())
+            } catch { result = .failure(error) }
+            results.withLock { $0[index] = result }
+        }
+        return results.withLock { results in names.indices.compactMap { results[$0] } }
+    }
+
+    /// What can be told of one that does not answer.
+    private func hungReport(_ error: ApplianceError) -> StatusReport {
+        let state = directory.readState()
+        var report = state.map(StatusReport.init(dead:)) ?? StatusReport(unreadable: directory.name)
+        report.state = .hung
+        report.pid = state?.control?.pid
+        report.problems = ["\(error)"]
+        return report
     }
 
     private var unknown: ApplianceError {
@@ -42,8 +76,17 @@ public struct ApplianceClient: Sendable {
         _ request: ControlRequest, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
     ) throws(ApplianceError) -> ControlResponse {
         guard directory.exists else { throw unknown }
+        // What takes long is not begun with one that does not even say that it hears.
+        try greet()
         if let response = try control.ask(request, timeout: timeout, progress: progress) { return response }
         throw unreachable()
+    }
+
+    /// - Throws: Where there is a control process that does not answer.
+    private func greet() throws(ApplianceError) {
+        var greeting = ControlRequest(.events)
+        greeting.events = EventsRequest(count: 0)
+        _ = try control.ask(greeting, timeout: ControlClient.promptness)
     }
 
     /// What is said where nobody listens.
@@ -60,7 +103,9 @@ public struct ApplianceClient: Sendable {
     /// How everything is; of a dead one, what its state tells.
     public func status() throws(ApplianceError) -> StatusReport {
         guard directory.exists else { throw unknown }
-        if let report = try control.ask(ControlRequest(.status))?.status { return report }
+        if let report = try control.ask(ControlRequest(.status), timeout: ControlClient.promptness)?.status {
+            return report
+        }
         let state = directory.readState()
         // It may have gone away while it was looked at.
         guard directory.exists else { throw unknown }
@@ -193,6 +238,7 @@ public struct ApplianceClient: Sendable {
         guard directory.exists else { throw unknown }
         var request = ControlRequest(.events)
         request.events = EventsRequest(since: since, count: count, follow: true)
+        try greet()
         guard try control.follow(request, { take($0.events ?? []) }) else { throw unreachable() }
     }
 
@@ -229,7 +275,7 @@ public struct ApplianceClient: Sendable {
     }
 
     private func takeAway() throws(ApplianceError) {
-        let deadline = monotonicMilliseconds() + Self.patience
+        var deadline = monotonicMilliseconds() + Self.patience
         var told = false
         while true {
             if !directory.exists, marked().isEmpty { return }
@@ -247,6 +293,8 @@ public struct ApplianceClient: Sendable {
                     told = try control.ask(ControlRequest(.stop), timeout: 5000) != nil
                 } catch {
                     told = true
+                    // One that does not hear takes nothing away, however long it is waited for.
+                    if error == control.silence { deadline = monotonicMilliseconds() }
                 }
             }
             if monotonicMilliseconds() > deadline, let process = directory.readState()?.control, process.isAlive {

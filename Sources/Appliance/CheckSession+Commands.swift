@@ -40,13 +40,13 @@ extension CheckSession {
         _ plan: CommandPlan, _ expectation: CommandExpectation, _ timeout: Int
     ) throws(ApplianceError) -> StepOutcome {
         let node = try sources.node(plan.node)
-        try remember(node)
+        let watch = try remember(node)
         if !plan.alters { kept.insert(plan.node) }
-        let before = plan.alters ? nil : try NodeGlance(node)
+        let before = plan.alters ? nil : NodeGlance(node, watch, besides: marks[plan.node] ?? [])
         let outcome = try captured(plan, node, timeout)
         var finding = judge(outcome, expectation, timeout)
         if let before {
-            let changes = try before.changes(faults.touches(plan.node))
+            let changes = before.changes(faults.touches(plan.node))
             if !changes.isEmpty {
                 finding.holds = false
                 finding.isFinal = true
@@ -61,7 +61,7 @@ extension CheckSession {
 
     func start(_ name: String, _ plan: CommandPlan) throws(ApplianceError) -> StepOutcome {
         let node = try sources.node(plan.node)
-        try remember(node)
+        let watch = try remember(node)
         if !plan.alters { kept.insert(plan.node) }
         let command = StartedCommand(plan)
         started[name] = command
@@ -69,11 +69,13 @@ extension CheckSession {
         let interruption = sources.interruption
         try startThread {
             do throws(ApplianceError) {
-                command.finish(
-                    try CommandRun.captured(
-                        plan.command, in: entered.entrance, node: entered.node, timeout: Self.longestRun,
-                        interruption: interruption, bounds: bounds))
+                let outcome = try CommandRun.captured(
+                    plan.command, in: entered.entrance, node: entered.node, timeout: Self.longestRun,
+                    interruption: interruption, bounds: bounds)
+                watch.ended(mayAlter: plan.alters)
+                command.finish(outcome)
             } catch {
+                watch.ended(mayAlter: plan.alters)
                 command.finish(CommandOutcome(output: Array("\(error)".utf8), endedFor: "it could not be started"))
             }
         }
@@ -110,6 +112,7 @@ extension CheckSession {
         -> CommandOutcome
     {
         let (bounds, entered) = try prepare(plan, node, ProcessMark())
+        defer { watches[plan.node]?.ended(mayAlter: plan.alters) }
         return try CommandRun.captured(
             plan.command, in: entered.entrance, node: entered.node, timeout: timeout,
             interruption: sources.interruption, bounds: bounds)
@@ -120,6 +123,7 @@ extension CheckSession {
     ) throws(ApplianceError) -> (CommandBounds, (entrance: NodeEntrance, node: Pidfd)) {
         let entered = try node.enter()
         marks[plan.node, default: []].insert(mark)
+        let watch = try remember(node)
         var limits = mark.limits
         limits[ResourceLimit.fileSize] = UInt64(Self.fileBound)
         limits[ResourceLimit.core] = 0
@@ -127,16 +131,19 @@ extension CheckSession {
             sources.directory.nodePath(plan.node), growthBound: Self.folderBound, freeBound: Self.freeBound)
         let initProcess = entered.node
         let processes = NodeProcesses.count(in: initProcess.pid) + Self.processBound
+        watch.began(mark, mayAlter: plan.alters)
         let bounds = CommandBounds(
             output: Self.outputBound, endsBeyondOutput: true, limits: limits,
             watch: {
                 if NodeProcesses.count(in: initProcess.pid) > processes {
                     // Only the kernel ends such a crowd at once: with the node's init. The next step starts another.
+                    watch.mayHaveSignalled()
                     try? initProcess.signal(SIGKILL)
                     return "it had started more than \(Self.processBound) processes"
                 }
                 return folder.complaint()
             },
+            witnessed: { watch.follow($0, mayAlter: plan.alters) },
             sweep: {
                 Self.sweep([mark], initProcess)
                 // Only now does nobody write any more.
@@ -185,29 +192,30 @@ extension NodeRuntime {
 
 /// How a node is before a command runs in it, so that what the command did to it can be told.
 private struct NodeGlance {
-    private let node: NodeRuntime
-    private let picture: NetworkPicture
+    private let watch: NodeWatch
+    private let before: Set<String>
     private let application: Pidfd?
     private let processes: [(pid: Int32, started: UInt64, name: String)]
     /// How long an application that was told to end may take to be seen ending, in milliseconds.
     private static let dying: Int32 = 10
 
-    init(_ node: NodeRuntime) throws(ApplianceError) {
-        self.node = node
-        picture = try node.picture()
+    /// - Parameter own: What the check's own commands carry, which may end when they like.
+    init(_ node: NodeRuntime, _ watch: NodeWatch, besides own: Set<ProcessMark>) {
+        self.watch = watch
+        before = Set(watch.changes)
         application = node.glimpse().application
         let pids = node.currentInit.map { NodeProcesses.all(of: $0.pid) } ?? []
-        processes = pids.compactMap { pid in
+        processes = pids.filter { !ProcessMark.isCarried(own, by: $0) }.compactMap { pid in
             processStartTime(pid).map { (pid, $0, NodeProcesses.name(of: pid)) }
         }
     }
 
-    /// What has changed since, as sentences.
+    /// What the check's processes have changed since, as sentences. What ends without a signal of theirs ends by itself.
     ///
     /// - Parameter faults: What a fault of the same check has done to the node, which is no change of the command's.
-    func changes(_ faults: (links: Bool, processes: Bool)) throws(ApplianceError) -> [String] {
-        var told = faults.links ? [] : picture.changes(to: try node.picture())
-        guard !faults.processes else { return told }
+    func changes(_ faults: (links: Bool, processes: Bool)) -> [String] {
+        var told = faults.links ? [] : watch.changes.filter { !before.contains($0) }
+        guard !faults.processes, watch.hasSignalled else { return told }
         if let application, application.waitForEnd(milliseconds: Self.dying) || isDying(application.pid) {
             told.append("its application has ended")
         } else if application == nil, !processes.isEmpty,

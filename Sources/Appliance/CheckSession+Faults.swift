@@ -88,21 +88,21 @@ extension CheckSession {
     }
 
     private func setLink(_ node: NodeRuntime, _ device: String, up: Bool) throws(ApplianceError) -> StepOutcome {
+        let watch = try remember(node)
         do throws(SystemError) {
-            let netlink = try node.namespace.netlink
-            let link = try netlink.existingLink(named: device)
-            try netlink.setLink(index: link.index, up: up)
-            if up {
-                faults.down[node.plan.name]?.remove(link.index)
-                // Going down has cost it routes, and addresses of IPv6.
-                if let picture = pictures[node.plan.name] {
-                    let left = try netlink.restore(picture, except: faults.down[node.plan.name] ?? [])
-                    guard left.isEmpty else {
-                        return StepOutcome(holds: false, expected: ["that \(device) comes up as it was"], came: left)
-                    }
-                }
-            } else {
-                faults.down[node.plan.name, default: []].insert(link.index)
+            let index = try node.namespace.netlink.existingLink(named: device).index
+            try watch.change(device: index) { (netlink) throws(SystemError) in
+                try netlink.setLink(index: index, up: up)
+            }
+            guard up else {
+                faults.down[node.plan.name, default: []].insert(index)
+                return .held
+            }
+            faults.down[node.plan.name]?.remove(index)
+            // Going down has cost it routes, and addresses of IPv6.
+            let left = try watch.putBack(except: faults.down[node.plan.name] ?? [])
+            guard left.isEmpty else {
+                return StepOutcome(holds: false, expected: ["that \(device) comes up as it was"], came: left)
             }
         } catch {
             throw ApplianceError(.failed, "\(node.place): \(error)")
@@ -191,24 +191,21 @@ extension CheckSession {
     /// - Returns: What commands of the check have changed without leave and nobody has told yet, and what could not
     ///   be put back.
     func putBack() -> [String] {
-        let beside = started.values.map(\.plan)
         abandon()
         var told: [String] = []
-        for plan in beside where !plan.alters {
-            guard let node = try? sources.node(plan.node), !faults.linkNodes.contains(plan.node),
-                let before = pictures[plan.node], let now = try? node.picture()
-            else { continue }
-            told += before.changes(to: now).map { "a command that ran beside changed \(plan.node): \($0)" }
+        for name in kept.subtracting(toldOf).subtracting(faults.linkNodes).sorted() {
+            let changes = watches[name]?.changes ?? []
+            told += changes.map { "a command that ran beside changed \(name): \($0)" }
         }
         // An application that was told to end takes its time: what a command did to it may show only now.
         for name in kept.subtracting(toldOf).subtracting(faults.processNodes).sorted()
-        where nodeStates[name] == .ready && applications[name]?.hasEnded == true {
+        where nodeStates[name] == .ready && applications[name]?.hasEnded == true && hasSignalled(name) {
             told.append("a command changed \(name): its application has ended")
         }
         for target in faults.stopped.keys { resume(target) }
         for number in faults.drained { try? sources.operateEngine(.undrain, number) }
         guard !sources.interruption.isRaised else { return told }
-        for (name, picture) in pictures { told += putBackNetwork(name, picture) }
+        for (name, watch) in watches { told += putBackNetwork(name, watch) }
         for node in sources.plan.nodes { told += putBackApplication(node.name) }
         if faults.engines || !enginesRun, !waitForEngines(Self.patience) {
             told.append("after the check not every engine forwards")
@@ -216,21 +213,24 @@ extension CheckSession {
         return told + putBackInstances()
     }
 
-    private func putBackNetwork(_ name: String, _ picture: NetworkPicture) -> [String] {
+    private func putBackNetwork(_ name: String, _ watch: NodeWatch) -> [String] {
         do {
-            let node = try sources.node(name)
-            let left = try node.namespace.netlink.restore(picture)
-            return left.map { "after the check, \(name) could not be put back: \($0)" }
+            return try watch.putBack().map { "after the check, \(name) could not be put back: \($0)" }
         } catch {
             return ["after the check, \(name) could not be put back: \(error)"]
         }
     }
 
+    /// True where a command of the check has sent a signal to what is not the check's in a node.
+    private func hasSignalled(_ name: String) -> Bool { watches[name]?.hasSignalled ?? false }
+
     /// An application that ran when the check began, in a node that the check has touched, runs and is ready again.
     private func putBackApplication(_ name: String) -> [String] {
         guard let before = applications[name], nodeStates[name] == .ready,
-            pictures[name] != nil || faults.processNodes.contains(name)
+            watches[name] != nil || faults.processNodes.contains(name)
         else { return [] }
+        // One that has ended by itself, and is not started again, is as its file wants it.
+        guard faults.processNodes.contains(name) || hasSignalled(name) || comesBack(name) else { return [] }
         if isDying(before.pid) { _ = before.waitForEnd(milliseconds: Int32(Self.patience)) }
         guard before.hasEnded || !isCurrent(before, name) else { return [] }
         do throws(ApplianceError) {
@@ -239,6 +239,12 @@ extension CheckSession {
         } catch {
             return sources.interruption.isRaised ? [] : ["after the check, \(name) did not come back: \(error)"]
         }
+    }
+
+    /// True where its node starts an application again, or it runs.
+    private func comesBack(_ name: String) -> Bool {
+        guard let node = try? sources.node(name) else { return false }
+        return ![.ended, .failed].contains(node.glimpse().state)
     }
 
     private func isCurrent(_ application: Pidfd, _ name: String) -> Bool {

@@ -65,6 +65,9 @@ private final class PacketWatch {
     private let probe: ProbePacket
     private let standIns: [String: String]
     private var sockets: [(node: String, interface: String, socket: PacketSocket)] = []
+    /// All that has to do with the probe.
+    private var seen: [(kind: ProbePacket.Kind, sighting: Sighting, isOutgoing: Bool)] = []
+    // What `seen` comes to.
     private var packets: [Sighting] = []
     private var answers: [Sighting] = []
     private var sent: [Sighting] = []
@@ -132,24 +135,47 @@ private final class PacketWatch {
                 came = true
                 let sighting = Sighting(
                     node: standIns[node] ?? node, interface: interface, nanoseconds: frame.nanoseconds)
-                take(kind, sighting, frame.isOutgoing)
+                seen.append((kind, sighting, frame.isOutgoing))
             }
         }
+        if came { judge() }
         return came
     }
 
-    private func take(_ kind: ProbePacket.Kind, _ sighting: Sighting, _ isOutgoing: Bool) {
-        switch kind {
-        case .packet:
-            if isOutgoing { sent.append(sighting) } else { packets.append(sighting) }
-        case .answer(let name), .error(let name):
-            if isOutgoing {
-                if answerer.map({ sighting.nanoseconds < $0.nanoseconds }) ?? true { answerer = sighting }
-            } else {
-                answers.append(sighting)
+    /// Tells packets and answers apart. Each device has a queue of its own: only all of them together have an order.
+    private func judge() {
+        (packets, answers, sent, answerer, answerName) = ([], [], [], nil, nil)
+        seen.sort { $0.sighting.nanoseconds < $1.sighting.nanoseconds }
+        var direction = ProbeDirection(probe.ends)
+        for (kind, sighting, isOutgoing) in seen {
+            switch kind {
+            case .packet: take(nil, sighting, isOutgoing)
+            case .answer(let name): take(name, sighting, isOutgoing)
+            case .either(let ends, let name): take(direction.isAnswer(ends) ? name : nil, sighting, isOutgoing)
+            case .other(let ends, let name):
+                if direction.goesBack(ends) { take(name, sighting, isOutgoing) }
+            case .error(let name): takeError(name, sighting, isOutgoing)
+            case .errorAbout(let ends, let name):
+                // What the sender's kernel says of an answer that no program of its waits for is none.
+                if !direction.quotesAnswer(ends) { takeError(name, sighting, isOutgoing) }
             }
-            if case .error = kind { answerName = answerName ?? "ICMP error: \(name)" } else { answerName = name }
         }
+    }
+
+    private func takeError(_ name: String, _ sighting: Sighting, _ isOutgoing: Bool) {
+        let before = answerName
+        take("ICMP error: \(name)", sighting, isOutgoing)
+        answerName = before ?? answerName
+    }
+
+    /// - Parameter answer: What the answer is; nil for the packet itself.
+    private func take(_ answer: String?, _ sighting: Sighting, _ isOutgoing: Bool) {
+        guard let answer else {
+            if isOutgoing { sent.append(sighting) } else { packets.append(sighting) }
+            return
+        }
+        if !isOutgoing { answers.append(sighting) } else if answerer == nil { answerer = sighting }
+        answerName = answer
     }
 
     func trail(_ plan: PacketPlan) -> PacketTrail {

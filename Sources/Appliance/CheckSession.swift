@@ -23,8 +23,8 @@ final class CheckSession {
 
     /// The nodes that the check's steps name, in their order: whose logs may explain a failure.
     var concerned: [String] = []
-    /// How the network of nodes was before the check touched it.
-    var pictures: [String: NetworkPicture] = [:]
+    /// The nodes that the check touches, since before it did.
+    var watches: [String: NodeWatch] = [:]
     /// What has run or still runs for this check, by node.
     var marks: [String: Set<ProcessMark>] = [:]
     var started: [String: StartedCommand] = [:]
@@ -94,11 +94,14 @@ final class CheckSession {
         if !concerned.contains(node) { concerned.append(node) }
     }
 
-    /// Keeps how a node's network is, before the check's first touch.
-    func remember(_ node: NodeRuntime) throws(ApplianceError) {
+    /// Watches a node, from before the check's first touch.
+    @discardableResult
+    func remember(_ node: NodeRuntime) throws(ApplianceError) -> NodeWatch {
         concern(node.plan.name)
-        guard pictures[node.plan.name] == nil else { return }
-        pictures[node.plan.name] = try node.picture()
+        if let watch = watches[node.plan.name] { return watch }
+        let watch = try NodeWatch(node)
+        watches[node.plan.name] = watch
+        return watch
     }
 
     // MARK: - Logs and counters
@@ -179,13 +182,6 @@ extension NodeRuntime {
     func glimpse() -> (state: State, application: Pidfd?) {
         let now = try? loop.sync { (self.state, self.process) }
         return now ?? (state, nil)
-    }
-
-    /// How the node's network is now.
-    func picture() throws(ApplianceError) -> NetworkPicture {
-        do throws(SystemError) { return try namespace.netlink.picture() } catch {
-            throw ApplianceError(.failed, "\(place): \(error)")
-        }
     }
 }
 

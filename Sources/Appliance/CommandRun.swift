@@ -29,6 +29,8 @@ struct CommandBounds: Sendable {
     var limits: [Int32: UInt64] = [:]
     /// Asked from time to time: a reason to end it now.
     var watch: @Sendable () -> String? = { nil }
+    /// Takes what hears of its acts, when it has been started; nil where there is none. It is not heard where this is nil.
+    var witnessed: (@Sendable (Witness?) -> Void)?
     /// Ends what it has started and what left its process group, too.
     var sweep: @Sendable () -> Void = {}
 }
@@ -53,7 +55,13 @@ enum CommandRun {
             defer { close(ends[1]) }
             var started = entrance.command(command, output: ends[1])
             started.limits = bounds.limits
-            child = try ProcessLauncher.spawn(started, node: node)
+            if let witnessed = bounds.witnessed {
+                let witness: Witness?
+                (child, witness) = try Witness.spawn(started, node: node)
+                witnessed(witness)
+            } else {
+                child = try ProcessLauncher.spawn(started, node: node)
+            }
         } catch {
             throw ApplianceError(.failed, "\(error)")
         }

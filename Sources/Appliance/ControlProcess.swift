@@ -124,6 +124,24 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
+    /// Ends as soon as the process at the other end of a socket is gone, unless that has confirmed before that it knows
+    /// all to be up: a start that is broken off, however, leaves nothing up.
+    public func handOver(_ descriptor: Int32) {
+        let interruption = interruption
+        loop.submit { [loop] in
+            loop.watch(descriptor) { _ in
+                guard let bytes = readOnce(descriptor, limit: 16) else {
+                    if [EAGAIN, EINTR].contains(errno) { return }
+                    loop.unwatch(descriptor)
+                    return interruption.raise()
+                }
+                loop.unwatch(descriptor)
+                if bytes.isEmpty { return interruption.raise() }
+                close(descriptor)
+            }
+        }
+    }
+
     /// From here on it stays up whoever goes.
     private func outlive() {
         guard let descriptor = follower.withLock({ $0 }) else { return }

@@ -188,22 +188,44 @@ struct ControlClient {
     /// The topology.
     let directory: StateDirectory
 
+    /// How long a control process that is well may take to say anything at all, in milliseconds.
+    static let promptness = 2000
+    /// The longest answer, in octets: what says more is none.
+    private static let longestAnswer = 1 << 30
+
     /// A connection on which `request` has been sent; nil where nobody listens.
-    private func sent(_ request: ControlRequest) throws(ApplianceError) -> Int32? {
-        let descriptor = newSocket()
-        guard let connected = withSocketAddress(directory.socketPath, { connect(descriptor, $0, $1) }) else {
-            close(descriptor)
-            return nil
-        }
-        guard connected == 0 else {
+    ///
+    /// - Parameter deadline: Until when one that takes no more connections is tried again, in monotonic milliseconds.
+    private func sent(_ request: ControlRequest, deadline: Int) throws(ApplianceError) -> Int32? {
+        while true {
+            let descriptor = newSocket()
+            guard let connected = withSocketAddress(directory.socketPath, { connect(descriptor, $0, $1) }) else {
+                close(descriptor)
+                return nil
+            }
+            if connected == 0 {
+                if sendWhole(descriptor, try JSONLine.encode(request)) { return descriptor }
+                close(descriptor)
+                return nil
+            }
             let code = errno
             close(descriptor)
             if [ECONNREFUSED, ENOENT, ENOTDIR, ENOTSOCK].contains(code) { return nil }
-            throw .system("cannot reach the control process of '\(directory.name)'", errno: code)
+            // So many wait to be heard already that there is no room for one more.
+            guard code == EAGAIN else {
+                throw .system("cannot reach the control process of '\(directory.name)'", errno: code)
+            }
+            guard monotonicMilliseconds() < deadline else { throw silence }
+            usleep(20_000)
         }
-        if sendWhole(descriptor, try JSONLine.encode(request)) { return descriptor }
-        close(descriptor)
-        return nil
+    }
+
+    /// What is said of a control process that takes a request and does not answer it.
+    var silence: ApplianceError {
+        let process = directory.readState()?.control.map { ", process \($0.pid)," } ?? ""
+        return ApplianceError(
+            .failed, "the control process of '\(directory.name)'\(process) does not answer",
+            mend: "'tapline down \(directory.name)' ends it and takes the topology away")
     }
 
     /// Sends `request` and gives each of its answers to `take`, until that returns false or the control process ends.
@@ -212,7 +234,9 @@ struct ControlClient {
     func follow(
         _ request: ControlRequest, _ take: (ControlResponse) -> Bool
     ) throws(ApplianceError) -> Bool {
-        guard let descriptor = try sent(request) else { return false }
+        guard let descriptor = try sent(request, deadline: monotonicMilliseconds() + Self.promptness) else {
+            return false
+        }
         defer { close(descriptor) }
         var rest: [UInt8] = []
         while true {
@@ -236,13 +260,17 @@ struct ControlClient {
     func ask(
         _ request: ControlRequest, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
     ) throws(ApplianceError) -> ControlResponse? {
-        guard let descriptor = try sent(request) else { return nil }
-        defer { close(descriptor) }
         var deadline = monotonicMilliseconds() + timeout
+        guard let descriptor = try sent(request, deadline: deadline) else { return nil }
+        defer { close(descriptor) }
         var input: [UInt8] = []
-        while pollOne(descriptor, POLLIN, milliseconds: max(0, deadline - monotonicMilliseconds())) {
+        // Octets without an end of line are no sign of life: time runs on.
+        while true {
+            let left = deadline - monotonicMilliseconds()
+            guard left > 0, pollOne(descriptor, POLLIN, milliseconds: left) else { throw silence }
             guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return nil }
             input += bytes
+            guard input.count <= Self.longestAnswer else { throw silence }
             while let end = bytes.contains(10) ? input.firstIndex(of: 10) : nil {
                 let response = try JSONLine.decode(ControlResponse.self, input[..<end])
                 input.removeSubrange(...end)
@@ -252,9 +280,6 @@ struct ControlClient {
                 deadline = monotonicMilliseconds() + timeout
             }
         }
-        throw ApplianceError(
-            .failed, "the control process of '\(directory.name)' does not answer",
-            mend: "'tapline down \(directory.name)' ends it and takes the topology away")
     }
 
     /// Sends a line that fits into the socket's buffer; false where the other end is gone, which must not end this

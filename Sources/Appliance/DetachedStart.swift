@@ -3,6 +3,9 @@ import LinuxNetwork
 
 /// `up -d`: this program once more, in a session of its own, as the control process; this one shows what it tells and
 /// waits until all is up, or until all has been taken away again.
+///
+/// The two are joined by a pair of sockets. The control process stays up only when this one has confirmed that it has
+/// heard so; where this one ends before that, however it ends, everything is taken away.
 public struct DetachedStart {
     /// The descriptor that the control process tells its progress on.
     public static let progressDescriptor: Int32 = 3
@@ -12,8 +15,9 @@ public struct DetachedStart {
     /// - Throws: The error that it ended with.
     public static func follow(_ arguments: [String], progress: @escaping ProgressSink) throws(ApplianceError) {
         var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw .system("cannot make a pipe", errno: errno) }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
+            throw .system("cannot make a pair of sockets", errno: errno)
+        }
         defer { close(ends[0]) }
         // Signals to this process are the wish that the other one end; it then takes everything away.
         var ending = sigset_t()
@@ -41,8 +45,12 @@ public struct DetachedStart {
                     failure = error
                     continue
                 }
+                if case .ready = told {
+                    // Where it cannot be told, the control process has gone meanwhile, and is not up.
+                    guard writeAll(ends[0], [1]) else { break }
+                    return progress(told)
+                }
                 progress(told)
-                if case .ready = told { return }
             }
         }
         if let failure { throw failure }
@@ -71,7 +79,7 @@ public struct DetachedStart {
     }
 
     /// The control process's end: tells what happens on the descriptor, until all is up or has failed; where
-    /// `proving`, until it has failed or stays up after its checks.
+    /// `proving`, until it has failed or stays up after its checks. Of one that is up `ControlProcess.handOver` closes it.
     public static func teller(proving: Bool = false) -> ProgressSink {
         let open = Box(true)
         _ = fcntl(progressDescriptor, F_SETFD, FD_CLOEXEC)
@@ -80,7 +88,8 @@ public struct DetachedStart {
             writeAll(progressDescriptor, bytes)
             switch told {
             case .ready where proving: break
-            case .ready, .failed, .kept:
+            case .ready: open.value = false
+            case .failed, .kept:
                 open.value = false
                 close(progressDescriptor)
             case .step, .note, .check: break

@@ -48,8 +48,13 @@ struct ProcessMark: Sendable, Hashable {
 
     /// True where a process carries one of the marks and has not ended.
     static func isCarried(_ marks: Set<ProcessMark>, by pid: Int32) -> Bool {
-        guard !marks.isEmpty, processStartTime(pid) != nil, let bytes = readFile("/proc/\(pid)/limits", limit: 8192)
-        else { return false }
+        guard processStartTime(pid) != nil else { return false }
+        return isCarried(marks, below: "/proc/\(pid)")
+    }
+
+    /// The same of the process that a folder of some /proc is about.
+    static func isCarried(_ marks: Set<ProcessMark>, below folder: String) -> Bool {
+        guard !marks.isEmpty, let bytes = readFile("\(folder)/limits", limit: 8192) else { return false }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
         guard let line = lines.first(where: { $0.hasPrefix("Max file locks") }) else { return false }
         return line.split(separator: " ").contains { word in

@@ -87,18 +87,20 @@ struct PlanBuilder: Sendable {
         // The fabric's own stack never speaks: whatever it sent would look like a node's.
         let fabric = try attempting("the fabric") { () throws(SystemError) in
             try NetworkNamespace.create(
-                plan.fabricNamespace, mark: mark,
+                plan.fabricNamespace, mark: mark, defaults: Self.plainBridges,
                 sysctls: [
                     (name: "net.ipv6.conf.all.disable_ipv6", value: "1"),
                     (name: "net.ipv6.conf.default.disable_ipv6", value: "1"),
                 ])
         }
-        // Where the machine has br_netfilter, every frame on every bridge runs through the packet filters' hooks, which
-        // are empty in the fabric, and is checked as by a host. What cannot be written may stay: it is a cost alone.
-        for name in ["arptables", "iptables", "ip6tables"] {
-            try? Sysctl.write("net.bridge.bridge-nf-call-\(name)", "0", in: fabric)
-        }
         return fabric
+    }
+
+    /// Has bridges pass frames on as they are. Where the machine has br_netfilter, every frame on every bridge would run
+    /// through the packet filters' hooks and be checked as by a host: trailers are cut off, fragments are put together and
+    /// cut up anew, in another order or not at all. A node's own `sysctls` come after these.
+    private static let plainBridges = ["arptables", "iptables", "ip6tables"].map {
+        (name: "net.bridge.bridge-nf-call-\($0)", value: "0")
     }
 
     func attempting<Value>(
@@ -137,7 +139,7 @@ struct PlanBuilder: Sendable {
             let node = nodes[index]
             let early = node.sysctls.filter { !concernsDevice($0, of: node) }.map { (name: $0.name, value: $0.value) }
             let namespace = try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
-                try NetworkNamespace.create(node.namespace, mark: mark, sysctls: early)
+                try NetworkNamespace.create(node.namespace, mark: mark, defaults: Self.plainBridges, sysctls: early)
             }
             made.withLock { $0[node.name] = namespace }
         }

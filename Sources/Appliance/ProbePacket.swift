@@ -3,8 +3,10 @@ import Wire
 
 /// A packet that can be told from all others wherever it passes, and what comes back because of it.
 ///
-/// TCP: by its sequence number; the answer by its acknowledgement number. UDP and ICMP: by what it carries, and an
-/// answer by the ports, or by carrying the same. None of these changes on the way, whatever addresses are rewritten.
+/// TCP: by its sequence number; the answer by its acknowledgement number. ICMP: by what it carries, and the type tells
+/// the direction. Everything else: by what it carries or its ports; a service may send back what it was sent (RFC 862),
+/// so the ports and addresses tell the direction (`ProbeDirection`). None of what it is known by changes on the way,
+/// whatever addresses are rewritten.
 struct ProbePacket {
     /// What a frame is to a probe.
     enum Kind: Hashable {
@@ -14,6 +16,13 @@ struct ProbePacket {
         case answer(String)
         /// An ICMP error that quotes it, as the end of a sentence.
         case error(String)
+        /// The packet or an answer, which these ends tell.
+        case either(ProbeEnds, String)
+        /// What carries something else to the port that the probe came from: an answer, where it goes back between ends
+        /// between which the probe was seen, or to the sender.
+        case other(ProbeEnds, String)
+        /// An ICMP error that quotes one of the two.
+        case errorAbout(ProbeEnds, String)
     }
 
     /// The packet from its network header on.
@@ -21,10 +30,20 @@ struct ProbePacket {
     private let family: AddressFamily
     private let protocolNumber: UInt8
     private let source: IPAddress
+    private let destination: IPAddress
     private let sourcePort: UInt16
+    private let port: UInt16
     /// TCP: the sequence number. ICMP: identifier and sequence number.
     private let number: UInt32
     private let payload: [UInt8]
+
+    /// The ends as the sender has them.
+    var ends: ProbeEnds {
+        let hasPorts = protocolNumber == IPProtocol.udp
+        return ProbeEnds(
+            source: source, destination: destination, sourcePort: hasPorts ? sourcePort : 0,
+            destinationPort: hasPorts ? port : 0)
+    }
 
     /// The length of the headers before the payload.
     static func headerLength(_ family: AddressFamily, _ protocolNumber: UInt8) -> Int {
@@ -50,7 +69,9 @@ struct ProbePacket {
         family = destination.family
         self.protocolNumber = protocolNumber
         self.source = source
+        self.destination = destination
         self.sourcePort = sourcePort
+        self.port = port
         number = UInt32.random(in: 1...UInt32.max - 1)
         var carried =
             payload ?? (protocolNumber == IPProtocol.tcp ? [] : (0..<16).map { _ in UInt8.random(in: 1...255) })
@@ -121,18 +142,22 @@ struct ProbePacket {
         }
         switch protocolNumber {
         case IPProtocol.tcp:
-            return [
-                match(IPProtocol.tcp, 4, number), match(IPProtocol.tcp, 8, number &+ 1),
-                match(control, quoted + 4, number),
-            ]
+            return [match(IPProtocol.tcp, 4, number)]
+                + acknowledgements.map { match(IPProtocol.tcp, 8, $0) } + [match(control, quoted + 4, number)]
         case IPProtocol.udp:
             return [ports(IPProtocol.udp, 0), ports(IPProtocol.udp, 2)] + payloadMatches(UDPView.length)
-                + [ports(control, quoted)]
+                + [ports(control, quoted)] + quotedPayloadMatches(control, quoted + UDPView.length)
         case control:
             return [match(control, 4, number)] + payloadMatches(ICMPView.length) + [match(control, quoted + 4, number)]
         default:
             return payloadMatches(0) + quotedPayloadMatches(control, quoted)
         }
+    }
+
+    /// What an answer to a first segment may acknowledge: the SYN alone, or with it what the segment carries (a RST does;
+    /// SYN and ACK where the server has TCP Fast Open).
+    private var acknowledgements: [UInt32] {
+        payload.isEmpty ? [number &+ 1] : [number &+ 1, number &+ 1 &+ UInt32(payload.count)]
     }
 
     private func payloadMatches(_ offset: Int) -> [FrameMatch] {
@@ -155,8 +180,7 @@ struct ProbePacket {
         if head.protocolNumber == control, let message = ICMPView(frame, at: start),
             ICMPView.message(type: message.type, family) == .error
         {
-            return quotes(frame, at: start + ICMPView.length)
-                ? .error(Self.errorName(message.type, message.code, family)) : nil
+            return quoted(frame, at: start + ICMPView.length, Self.errorName(message.type, message.code, family))
         }
         guard head.protocolNumber == protocolNumber else { return nil }
         switch protocolNumber {
@@ -164,21 +188,26 @@ struct ProbePacket {
             guard let header = TCPView(frame, at: start) else { return nil }
             let flags = header.flags & 0x17
             if flags == 0x02 { return header.sequenceNumber == number ? .packet : nil }
-            guard header.acknowledgmentNumber == number &+ 1, flags & 0x10 != 0 else { return nil }
+            guard acknowledgements.contains(header.acknowledgmentNumber), flags & 0x10 != 0 else { return nil }
             return flags & 0x02 != 0 ? .answer("SYN and ACK") : flags & 0x04 != 0 ? .answer("RST") : nil
         case IPProtocol.udp:
             guard let header = UDPView(frame, at: start) else { return nil }
+            let ends = ProbeEnds(
+                source: head.source, destination: head.destination, sourcePort: header.sourcePort,
+                destinationPort: header.destinationPort)
             if carries(frame, at: start + UDPView.length, isPortEnough: header.sourcePort == sourcePort) {
-                return .packet
+                return .either(ends, "UDP")
             }
-            return header.destinationPort == sourcePort && head.destination == source ? .answer("UDP") : nil
+            return header.destinationPort == sourcePort ? .other(ends, "UDP") : nil
         case IPProtocol.icmp, IPProtocol.icmpv6:
             guard let header = ICMPView(frame, at: start),
                 carries(frame, at: start + ICMPView.length, isPortEnough: header.word == number)
             else { return nil }
             return header.type == (family == .ipv4 ? 8 : 128) ? .packet : .answer("echo reply")
         default:
-            return carries(frame, at: start, isPortEnough: false) ? .packet : nil
+            guard carries(frame, at: start, isPortEnough: false) else { return nil }
+            let ends = ProbeEnds(source: head.source, destination: head.destination, sourcePort: 0, destinationPort: 0)
+            return .either(ends, "protocol \(protocolNumber)")
         }
     }
 
@@ -191,19 +220,41 @@ struct ProbePacket {
         return (0..<count).allSatisfy { frame.unsafeLoad(fromByteOffset: offset + $0, as: UInt8.self) == payload[$0] }
     }
 
-    private func quotes(_ frame: RawSpan, at offset: Int) -> Bool {
+    /// What an ICMP error that quotes the packet at `offset` says; nil where it quotes another.
+    private func quoted(_ frame: RawSpan, at offset: Int, _ name: String) -> Kind? {
         let network = family == .ipv4 ? IPv4View.minimumLength : IPv6View.length
-        guard frame.byteCount >= offset + network + 8 else { return false }
+        guard frame.byteCount >= offset + network + 8 else { return nil }
         let protocolOffset = family == .ipv4 ? 9 : 6
         guard frame.unsafeLoad(fromByteOffset: offset + protocolOffset, as: UInt8.self) == protocolNumber else {
-            return false
+            return nil
         }
         let start = offset + network
         switch protocolNumber {
-        case IPProtocol.tcp, IPProtocol.icmp, IPProtocol.icmpv6: return word(frame, start + 4) == number
-        case IPProtocol.udp: return frame.uint16(at: start) == sourcePort
-        default: return payloadWord.map { word(frame, start) == $0 } ?? false
+        case IPProtocol.tcp, IPProtocol.icmp, IPProtocol.icmpv6:
+            return word(frame, start + 4) == number ? .error(name) : nil
+        case IPProtocol.udp:
+            let ports = (frame.uint16(at: start), frame.uint16(at: start + 2))
+            guard ports.0 == sourcePort || carries(frame, at: start + UDPView.length, isPortEnough: false) else {
+                return nil
+            }
+            return quotedEnds(frame, at: offset, ports).map { .errorAbout($0, name) }
+        default:
+            guard payloadWord.map({ word(frame, start) == $0 }) ?? false else { return nil }
+            return quotedEnds(frame, at: offset, (0, 0)).map { .errorAbout($0, name) }
         }
+    }
+
+    private func quotedEnds(_ frame: RawSpan, at offset: Int, _ ports: (UInt16, UInt16)) -> ProbeEnds? {
+        let addresses: (IPAddress, IPAddress)
+        if family == .ipv4 {
+            guard let header = IPv4View(frame, at: offset) else { return nil }
+            addresses = (header.source, header.destination)
+        } else {
+            guard let header = IPv6View(frame, at: offset) else { return nil }
+            addresses = (header.source, header.destination)
+        }
+        return ProbeEnds(
+            source: addresses.0, destination: addresses.1, sourcePort: ports.0, destinationPort: ports.1)
     }
 
     private func word(_ frame: RawSpan, _ offset: Int) -> UInt32 {

@@ -11,6 +11,8 @@ public struct StatusReport: Codable, Sendable {
         case stopping
         /// The control process is gone; `down` takes away what it left.
         case dead
+        /// The control process is there and does not answer; `down` ends it.
+        case hung
     }
     /// The packeting engine; where there are several, all of them as one.
     public struct Engine: Codable, Sendable {

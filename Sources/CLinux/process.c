@@ -257,6 +257,10 @@ __attribute__((noreturn)) static void run_program(const struct clinux_spawn *spa
     }
     if (!spawn->keep_session && setsid() < 0) fail(pipe, CLINUX_STAGE_SESSION);
     if (spawn->working_directory && chdir(spawn->working_directory) < 0) fail(pipe, CLINUX_STAGE_WORKING_DIRECTORY);
+    if (spawn->witness >= 0) {
+        int listener = clinux_witness_install();
+        if (listener >= 0) clinux_witness_hand_over(listener, spawn->witness);
+    }
     int placed = place_descriptors(spawn, pipe);
     if (placed < 0) fail(pipe, CLINUX_STAGE_DESCRIPTORS);
     for (size_t i = 0; i < spawn->limit_count; i++) {

@@ -25,10 +25,12 @@ extension NetworkNamespace {
     ///
     /// - Parameters:
     ///   - mark: Written as the alias of the namespace's lo.
-    ///   - sysctls: Names with dots, below `net.`, and values; applied in order.
+    ///   - defaults: Names with dots, below `net.`, and values; applied first, where the kernel has them and lets it.
+    ///   - sysctls: The same; applied in order.
     /// - Throws: EEXIST where the name is taken, by a stale file too.
     public static func create(
-        _ name: String, mark: String, sysctls: [(name: String, value: String)] = []
+        _ name: String, mark: String, defaults: [(name: String, value: String)] = [],
+        sysctls: [(name: String, value: String)] = []
     ) throws(SystemError) -> NetworkNamespace {
         let path = try NamespaceDirectory.path(of: name)
         return try onThreadOfItsOwn { () throws(SystemError) in
@@ -36,6 +38,9 @@ extension NetworkNamespace {
                 clinux_unshare(CLONE_NEWNET), "create the network namespace", name)
             let netlink = try NetlinkSocket()
             try netlink.applyLink(index: 1, LinkSettings(name: "lo", mark: mark))
+            for sysctl in defaults {
+                do throws(SystemError) { try Sysctl.writeHere(sysctl.name, sysctl.value) } catch { continue }
+            }
             for sysctl in sysctls { try Sysctl.writeHere(sysctl.name, sysctl.value) }
             let file = try SystemError.checkErrno(
                 clinux_open("/proc/thread-self/ns/net", O_RDONLY, 0), "open the network namespace", name)

@@ -30,6 +30,9 @@ public final class NetlinkSocket: @unchecked Sendable {
         buffer.deallocate()
     }
 
+    /// What notifications name its requests by.
+    public var port: UInt32 { clinux_netlink_port(descriptor) }
+
     /// Sends a request and waits for the acknowledgement, or for the end of a dump.
     ///
     /// - Parameters:

@@ -7,7 +7,7 @@ import Wire
 ///
 /// Addresses, routes and rules are kept as the kernel wrote them, all tables and all attributes: what is put back is
 /// the same to the last octet. Routes that routing daemons write, and those that the kernel learns, are left out.
-public struct NetworkPicture: Sendable {
+public struct NetworkPicture: Sendable, Equatable {
     /// A device.
     struct Device: Sendable, Hashable {
         var index: Int32
@@ -75,9 +75,13 @@ extension NetlinkSocket {
 
     /// Makes the namespace as the picture has it again, as far as that can be: a device that is gone stays gone.
     ///
-    /// - Parameter except: Devices that are left as they are, and what goes by them, by their numbers.
+    /// - Parameters:
+    ///   - seen: How the namespace was seen last: what has come since then is nobody's to take away; nil: all is.
+    ///   - except: Devices that are left as they are, and what goes by them, by their numbers.
     /// - Returns: What could not be put back, as sentences.
-    public func restore(_ picture: NetworkPicture, except: Set<Int32> = []) throws(SystemError) -> [String] {
+    public func restore(
+        _ picture: NetworkPicture, seen: NetworkPicture? = nil, except: Set<Int32> = []
+    ) throws(SystemError) -> [String] {
         var failures: [String] = []
         func attempt(_ body: () throws(SystemError) -> Void) {
             do throws(SystemError) { try body() } catch { failures.append("\(error)") }
@@ -106,16 +110,19 @@ extension NetlinkSocket {
             }
         }
         let known = Set(picture.devices.map(\.index))
-        for device in try links() where !known.contains(device.index) && device.kind != nil {
+        let seenDevices = seen.map { Set($0.devices.map(\.index)) }
+        for device in try links()
+        where !known.contains(device.index) && device.kind != nil && seenDevices?.contains(device.index) != false {
             attempt { () throws(SystemError) in try deleteLink(index: device.index) }
         }
+        func now() throws(SystemError) -> NetworkPicture { try self.picture().limited(to: picture, seen) }
         func putBack(_ isWanted: (NetworkPicture.Record) -> Bool) throws(SystemError) {
             // Addresses before the routes that need them; the kernel makes some routes by itself with the addresses.
             for kind in NetworkPicture.Kind.allCases {
-                let now = try self.picture()
-                let there = Set(now.devices.map(\.index))
-                let gone = picture.records.subtracting(now.records).filter { $0.kind == kind && isWanted($0) }
-                let added = now.records.subtracting(picture.records).filter { $0.kind == kind }
+                let current = try now()
+                let there = Set(current.devices.map(\.index))
+                let gone = picture.records.subtracting(current.records).filter { $0.kind == kind && isWanted($0) }
+                let added = current.records.subtracting(picture.records).filter { $0.kind == kind }
                 for record in added where !record.isKernels && record.device.map(except.contains) != true {
                     attempt { () throws(SystemError) in try change(record, isNew: false) }
                 }
@@ -134,13 +141,13 @@ extension NetlinkSocket {
         }
         // What the kernel makes by itself for a device that comes up takes it a moment, and is better made by it.
         try putBack { $0.kind != .address || !$0.isKernels }
-        for _ in 0..<10 where !picture.changes(to: try self.picture(), except: except).isEmpty { usleep(20_000) }
+        for _ in 0..<10 where !picture.changes(to: try now(), except: except).isEmpty { usleep(20_000) }
         failures = []
         try putBack { _ in true }
-        var left = picture.changes(to: try self.picture(), except: except)
+        var left = picture.changes(to: try now(), except: except)
         for _ in 0..<10 where !left.isEmpty {
             usleep(20_000)
-            left = picture.changes(to: try self.picture(), except: except)
+            left = picture.changes(to: try now(), except: except)
         }
         return left.isEmpty ? [] : left + failures.filter { !left.contains($0) }
     }
@@ -235,8 +242,8 @@ extension NetlinkReply {
     private static let lastingFlags = UInt32(IFA_F_SECONDARY) | UInt32(IFA_F_NODAD) | UInt32(IFA_F_HOMEADDRESS)
 
     /// The message behind its netlink header, without what counts and ages; nil where it is not of the picture.
-    fileprivate func lasting(_ kind: NetworkPicture.Kind) -> [UInt8]? {
-        guard type == kind.added else { return nil }
+    func lasting(_ kind: NetworkPicture.Kind) -> [UInt8]? {
+        guard type == kind.added || type == kind.deleted else { return nil }
         var head: [UInt8]
         switch kind {
         case .address:
@@ -299,6 +306,15 @@ extension NetworkPicture.Record: CustomStringConvertible {
         switch kind {
         case .address: octets.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 4, as: Int32.self) }
         case .route: attribute(Int(RTA_OIF.rawValue)).map { $0.withUnsafeBytes { $0.integer(Int32.self) } }
+        case .rule: nil
+        }
+    }
+
+    /// The octets of an address, or of a route's destination.
+    var ownAddress: [UInt8]? {
+        switch kind {
+        case .address: attribute(Int(IFA_LOCAL)) ?? attribute(Int(IFA_ADDRESS))
+        case .route: attribute(Int(RTA_DST.rawValue))
         case .rule: nil
         }
     }

@@ -43,6 +43,13 @@ public final class Pidfd: Sendable {
         close(descriptor)
     }
 
+    /// The port number of a descriptor of the process's that is a route netlink socket, 0 where it has none yet; nil where
+    /// it is another, or cannot be looked at.
+    public func routePort(of descriptor: Int32) -> UInt32? {
+        var port: UInt32 = 0
+        return clinux_route_port(self.descriptor, descriptor, &port) == 1 ? port : nil
+    }
+
     /// Sends a signal. A process that has ended takes it without a word.
     public func signal(_ number: Int32) throws(SystemError) {
         let result = clinux_pidfd_send_signal(descriptor, number)

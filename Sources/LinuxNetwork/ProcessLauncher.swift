@@ -19,6 +19,8 @@ public struct Command: Hashable, Sendable {
     public var diesWithParent: Bool
     /// Resource limits (RLIMIT_FSIZE and the like), soft and hard, which all that it starts inherits.
     public var limits: [Int32: UInt64] = [:]
+    /// Where the listener of its witness is handed over, a socket; nil: it has none.
+    public var witness: Int32?
 
     /// A program to start; see the properties.
     public init(
@@ -132,7 +134,8 @@ public enum ProcessLauncher {
                                 working_directory: directory, node: node?.descriptor ?? -1, fds: placed.baseAddress,
                                 fd_count: placed.count, keep_session: command.keepsSession ? 1 : 0,
                                 parent_death_signal: command.diesWithParent ? SIGKILL : 0,
-                                limits: limits.baseAddress, limit_count: limits.count)
+                                limits: limits.baseAddress, limit_count: limits.count,
+                                witness: command.witness ?? -1)
                             return clinux_spawn(&spawn, &stage)
                         }
                     }

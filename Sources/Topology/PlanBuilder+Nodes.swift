@@ -72,13 +72,17 @@ extension PlanBuilder {
     }
 
     /// The prefixes that services ending at an application have: it takes each address of them as its own. Everything,
-    /// and a prefix with the node's own network in it, are left to its `setup`.
+    /// and a prefix with the node's own network, address or gateway in it, are left to its `setup`.
     private func localPrefixes(_ node: Int) -> [IPPrefix] {
         guard file.nodes[node].kind == .application else { return [] }
         let prefixes = services.filter { $0.chain.last == lead(node) }.flatMap { $0.raw.addresses.map(\.value) }
         return prefixes.uniqued().filter { prefix in
             !prefix.isHost && prefix.length > 0
-                && !legs[node].contains { $0.addresses.contains { $0.prefix.overlaps(prefix) } }
+                && !legs[node].contains { leg in
+                    let own = leg.addresses.map(\.address) + [gateway(prefix.family, on: leg.interface)].compactMap { $0 }
+                    return own.contains { prefix.contains(IPPrefix(host: $0)) }
+                        || leg.addresses.contains { prefix.contains($0.prefix) }
+                }
         }
     }
 

@@ -160,7 +160,8 @@ extension PlanBuilder {
         var prefix: IPPrefix
         /// The service, and where its address stands; nil for an entry by hand.
         var service: (index: Int, position: SourcePosition)?
-        /// True where the node is a customer of it: the engine answers for such addresses on the far link.
+        /// True where the node is a customer of it: the engine answers for such an address on the far link, but for no
+        /// prefix there, because other addresses of the link may be in it.
         var isOpened: Bool
     }
 
@@ -173,7 +174,7 @@ extension PlanBuilder {
             $0.chain.last != lead(node) || file.nodes[node].kind == .router && legs[node].count > 1
         }
         var onward: [Onward] = []
-        for (services, isOpened) in [(passed, false), (opened, true)] {
+        for (services, isOpened) in [(opened, true), (passed + behindRouters(passed), false)] {
             for service in services {
                 for address in service.raw.addresses where address.value.family == family {
                     onward.append(
@@ -182,11 +183,34 @@ extension PlanBuilder {
                 }
             }
         }
+        if file.nodes[node].kind == .customer {
+            // Whole networks that customers share a link with are another matter, and not refused.
+            let own = services.filter { $0.scopes.contains { $0.node == nil && $0.interface == legs[node].first?.interface } }
+            onward += own.flatMap(\.raw.addresses).map(\.value).filter { !$0.isHost && $0.family == family }
+                .map { Onward(prefix: $0, service: nil, isOpened: true) }
+        }
         let taken = handTraffic[node].map { $0.sent[legs[node].count - 1] } ?? []
         onward += taken.filter { $0.family == family }.sorted { "\($0)" < "\($1)" }
             .flatMap { named($0, from: node) }.map { Onward(prefix: $0, service: nil, isOpened: false) }
         var seen: Set<IPPrefix> = []
         return onward.filter { seen.insert($0.prefix).inserted }
+    }
+
+    /// The services that routers at the end of these ones are customers of: their packets pass the same nodes.
+    private func behindRouters(_ passed: [ResolvedService]) -> [ResolvedService] {
+        var found = passed
+        var next = 0
+        while next < found.count {
+            let end = found[next].chain.last
+            next += 1
+            guard let end, file.nodes[end].kind == .router else { continue }
+            let wide = found[next - 1].raw.addresses.map(\.value)
+            found += services.filter { service in
+                service.openers.contains(end) && !found.contains { $0.index == service.index }
+                    && service.raw.addresses.contains { own in wide.contains { $0.contains(own.value) } }
+            }
+        }
+        return Array(found.dropFirst(passed.count))
     }
 
     /// The routes for what would not leave by the far side: service addresses inside a network of the customers', or of
@@ -200,15 +224,22 @@ extension PlanBuilder {
         var added: [RoutePlan] = []
         for item in onward where item.prefix.length > 0 && !isOwn(item.prefix, node) {
             let prefix = item.prefix
-            guard !served.contains(prefix), !(item.isOpened && onLink(own[place], prefix)) else { continue }
+            guard !served.contains(prefix), !(item.isOpened && prefix.isHost && onLink(own[place], prefix)) else {
+                continue
+            }
             if let other = routes.first(where: { $0.destination == prefix }) {
                 // Entries by hand may have a `setup` beside them that tells the two apart.
                 if other.leg != place, item.service != nil { tellTwoSides(node, prefix, at: item.service?.position) }
                 continue
             }
             let links = own.flatMap(\.addresses).filter { $0.prefix.contains(prefix) }
-            guard !links.isEmpty || routes.contains(where: { $0.leg != place && $0.destination.contains(prefix) })
-            else { continue }
+            // What it sends as a customer has its own source, and not that of its answers to its customers.
+            let isCovered = routes.contains { route in
+                route.destination.length > 0 && route.destination.contains(prefix)
+                    && (route.leg != place || item.isOpened && file.nodes[node].kind == .application)
+            }
+            let isBehindAll = routes.contains { $0.leg != place && $0.destination.contains(prefix) }
+            guard !links.isEmpty || isCovered || isBehindAll else { continue }
             if let obstacle = obstacle(prefix, links, node) {
                 if let service = item.service { tell(obstacle, prefix, node, service) }
                 continue

@@ -6,7 +6,7 @@ struct Down: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Take topologies away, also after a crash, also without their files.",
         discussion: """
-            Only what bears Tapline's mark for that name is taken away. Of several, all are tried, whatever comes of one.
+            Only what bears Tapline's mark for that name is taken away. Of several, all go at once, whatever comes of one.
 
             EXAMPLE
               sudo tapline down four-interface
@@ -26,9 +26,10 @@ struct Down: ParsableCommand {
         try reporting { () throws(ApplianceError) in
             try Machine.requireRoot()
             var failure: ApplianceError?
-            for name in all ? StateDirectory.allNames() : names {
+            let wanted = all ? StateDirectory.allNames() : names
+            for result in ApplianceClient.down(wanted) {
                 do throws(ApplianceError) {
-                    try takeAway(name)
+                    for occupant in try result.get() { Terminal.error("note: \(occupant.sentence)") }
                 } catch {
                     // With --all, one that is not there any more is as it should be.
                     if all, error.status == .name { continue }
@@ -40,9 +41,5 @@ struct Down: ParsableCommand {
             }
             if let failure { throw failure }
         }
-    }
-
-    private func takeAway(_ name: String) throws(ApplianceError) {
-        for occupant in try ApplianceClient(name: name).down() { Terminal.error("note: \(occupant.sentence)") }
     }
 }

@@ -9,7 +9,7 @@ struct Status: ParsableCommand {
         abstract: "Show applications, nodes, interfaces, the engine, and drops by reason.",
         discussion: """
             Without a name, every topology is listed. With --json the keys are stable: version, name, state (starting,
-            up, stopping, dead), run, file, pid, since (seconds since 1970), engine, engines, applications, interfaces,
+            up, stopping, dead, hung), run, file, pid, since (seconds since 1970), engine, engines, applications, interfaces,
             nodes, drops, problems, remarks.
 
             EXAMPLE
@@ -32,6 +32,9 @@ struct Status: ParsableCommand {
             } else {
                 let reports = try ApplianceClient.all()
                 Terminal.out(json ? try prettyJSON(reports) : list(reports))
+                for report in reports where report.state == .hung && !json {
+                    for problem in report.problems { Terminal.error("note: \(problem)") }
+                }
             }
         }
     }

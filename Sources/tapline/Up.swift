@@ -51,7 +51,9 @@ struct Up: ParsableCommand {
             try Machine.requireRoot(.making)
             let plan = try PlanReader.plan(file, name: name)
             for remark in plan.remarks { tell(.note(remark.note)) }
-            _ = try ControlProcess(plan: plan, file: PlanReader.absolute(file), progress: tell).perform(.stay)
+            let control = try ControlProcess(plan: plan, file: PlanReader.absolute(file), progress: tell)
+            control.handOver(DetachedStart.progressDescriptor)
+            _ = try control.perform(.stay)
         } catch {
             tell(.failed(error))
             throw ArgumentParser.ExitCode(error.status.rawValue)

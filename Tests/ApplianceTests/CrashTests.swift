@@ -139,6 +139,36 @@ struct CrashTests {
         }
     }
 
+    @Test("SIGKILL of 'up -d' at sixty moments before it has said that all is up leaves nothing")
+    func brokenOff() throws {
+        let (up, _) = try durations()
+        try inLanes(60) { number, topology in
+            let started = try CommandLineRun.Started([CommandLineRun.tapline, "up", "-d", topology.file])
+            let moment = UInt32(up * (Double(number) + Double.random(in: 0..<1)) / 60)
+            usleep(moment)
+            started.signal(SIGKILL)
+            let end = started.finish()
+            // It had ended by itself: then it is up.
+            if end.status == 0 { return try Self.down(topology) }
+            // What it had started goes by itself, in its own time.
+            try CommandLineRun.eventually("nothing is left of what was killed after \(moment) us") {
+                try topology.remains() == nil && !Self.runs(topology.file)
+            }
+            return nil
+        }
+    }
+
+    /// True where a process has the file among its words.
+    private static func runs(_ file: String) -> Bool {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.contains { name in
+            guard Int32(name) != nil, let words = FileManager.default.contents(atPath: "/proc/\(name)/cmdline") else {
+                return false
+            }
+            return words.split(separator: 0).contains { $0.elementsEqual(file.utf8) }
+        }
+    }
+
     /// The packeting engines that a control process has started.
     private static func engines(of control: Int32) -> [Int32] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []

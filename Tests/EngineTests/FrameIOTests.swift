@@ -1,7 +1,8 @@
 import CLinux
 import CRefusal
-import Glibc
+import Foundation
 import Testing
+import Wire
 
 @testable import Engine
 
@@ -248,6 +249,55 @@ import Testing
         }
         #expect(received == frames)
         #expect(batches > 1)
+    }
+
+    /// Superframes end a batch when they fill the cache; as many octets of frames that may be joined do not.
+    @Test func aBatchOfSuperframesFitsTheCache() throws {
+        let pair = QueuePair()
+        defer { withExtendedLifetime(pair) {} }
+        var tuning = Self.tuning(.plain)
+        tuning.segmentedOctets = 256 << 10
+        var io = try EpollFrameIO(queues: [pair.queue], columns: 1, wake: Self.wake, tuning: tuning)
+        io.takeQueues { _ in true }
+        io.begin()
+        var batch = FrameBatch()
+        func counts(_ kind: UInt8) -> [Int] {
+            var frame = [UInt8](repeating: 0, count: 60_000)
+            frame[1] = kind
+            for _ in 0..<20 { #expect(pair.put(frame)) }
+            var counts: [Int] = []
+            while io.wait(milliseconds: 0) == 1, counts.count < 20 {
+                io.receive(0, into: &batch)
+                counts.append(batch.count)
+            }
+            return counts
+        }
+        #expect(counts(VirtioNetHeader.gsoTCPv4) == [5, 5, 5, 5])
+        #expect(counts(VirtioNetHeader.gsoNone) == [20])
+    }
+
+    @Test func theCacheIsReadFromWhatTheKernelTells() throws {
+        let place = "/tmp/tapline-cache-\(UInt64.random(in: 0...UInt64.max))"
+        defer { _ = try? FileManager.default.removeItem(atPath: place) }
+        func write(_ cpu: Int, _ index: Int, _ level: String, _ size: String) throws {
+            let folder = "\(place)/devices/system/cpu/cpu\(cpu)/cache/index\(index)"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            for (name, text) in [("level", level), ("size", size)] {
+                try "\(text)\n".write(toFile: "\(folder)/\(name)", atomically: true, encoding: .utf8)
+            }
+        }
+        try write(0, 0, "1", "32K")
+        try write(0, 1, "2", "2048K")
+        try write(1, 0, "2", "1M")
+        #expect(CacheSize.levelTwo(sys: place) == 1 << 20)
+        #expect(CacheSize.burst(sys: place) == 512 << 10)
+        // The smallest counts, and what cannot be does not.
+        try write(2, 0, "2", "256K")
+        try write(3, 0, "2", "7")
+        try write(4, 0, "2", "many")
+        #expect(CacheSize.burst(sys: place) == 256 << 10)
+        // Where nothing is told the C library's word is taken, or a usual size.
+        #expect(CacheSize.levelTwo(sys: "\(place)/nothing") >= 64 << 10)
     }
 
     /// One batch of each queue in a turn, however much waits in one of them.

@@ -27,12 +27,30 @@ import Testing
         Server(("::", 80), Handler).serve_forever()
         """
 
+    /// Asks the server that it is told, and hands on what it says.
+    static let proxy = """
+        import http.server, socket, sys, urllib.request
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                try: text = urllib.request.urlopen(f"http://{sys.argv[1]}/", timeout=4).read()
+                except Exception as error: text = repr(error).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+            def log_message(self, *arguments): pass
+        class Server(http.server.ThreadingHTTPServer):
+            address_family = socket.AF_INET6
+        Server(("::", 80), Handler).serve_forever()
+        """
+
     /// Runs topologies side by side; returns each check's name with whether it held and what it said.
     private func prove(_ topologies: [String], timeout: Double = 240) throws -> [String: (held: Bool, told: String)] {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("tapline-routes-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         try Self.server.write(to: folder.appendingPathComponent("server.py"), atomically: true, encoding: .utf8)
+        try Self.proxy.write(to: folder.appendingPathComponent("proxy.py"), atomically: true, encoding: .utf8)
         let paths = try topologies.enumerated().map { number, text in
             let file = folder.appendingPathComponent("\(number).yaml")
             try text.write(to: file, atomically: true, encoding: .utf8)
@@ -156,6 +174,69 @@ import Testing
             text += "  - { name: \"\(name), \(url)\", on: alice, run: \"curl -gsS -m 5 http://\(url)/\", expect: \" for \" }\n"
         }
         return text
+    }
+
+    /// Instances, proxies with one side and with two, routers with one side and with two, and prefixes: addresses in the
+    /// network of each interface, for all of them.
+    @Test func everyKindOfNodeFindsAddressesInEveryNetwork() throws {
+        let head = "interfaces:\n" + Self.networks.map { "  \($0.0): { address: [\($0.1).1/24, \"\($0.2):1/64\"] }\n" }.joined()
+            + "customers: { alice: { interface: customers } }\n"
+        let web = "  web: { attach: servers, run: exec python3 server.py web, ready: { tcp: 80 } }\n"
+        func checks(_ what: String, _ cells: [(String, String)]) -> String {
+            cells.map {
+                "  - { name: \"\(what), \($0.0)\", on: alice, run: \"curl -gsS -m 5 http://\($0.1)/\", expect: \" for \" }\n"
+            }.joined()
+        }
+        func both(_ name: String, _ four: String, _ six: String) -> [(String, String)] {
+            [("\(name), IPv4", four), ("\(name), IPv6", "[\(six)]")]
+        }
+        var balanced = "name: balanced\n\(head)applications:\n" + web.replacing("servers,", with: "servers, instances: 2, redundancy: balance,")
+        balanced += "  shared: { attach: { in: inspection, out: inspected }, instances: 2, redundancy: balance }\n"
+        balanced += "  spare: { attach: { in: inspection, out: inspected }, instances: 2 }\nservices:\n"
+        var prefixes = "name: prefixes\n\(head)applications:\n\(web)  firewall: { attach: { in: inspection, out: inspected } }\n"
+        prefixes += "  arm: { attach: inspection }\nservices:\n"
+        var routed = "name: routed\n\(head)applications:\n\(web)routers: { gate: { attach: { in: inspection, out: inspected } } }\nservices:\n"
+        var egress = "name: egress\n\(head)applications:\n\(web)  firewall: { attach: { in: inspection, out: inspected } }\n"
+        egress += "routers: { gate: { interface: inspected } }\nservices:\n  out: { address: [0.0.0.0/0, \"::/0\"], sequence: [firewall, gate] }\n"
+        var cells: [String: [(String, String)]] = [:]
+        for (name, four, six) in Self.networks {
+            for (application, host) in [("shared", 81), ("spare", 82)] {
+                balanced += "  \(application)-\(name): { address: [\(four).\(host), \"\(six):\(host)\"], ports: tcp/80, sequence: [\(application), web] }\n"
+                cells["balanced", default: []] += both("\(application), \(name)", "\(four).\(host)", "\(six):\(host)")
+            }
+            for (application, start, wide) in [("firewall", 64, 4), ("arm", 80, 5)] {
+                prefixes += "  \(application)-\(name): { address: [\(four).\(start)/28, \"\(six):\(wide)000/116\"], ports: tcp/80, sequence: [\(application), web] }\n"
+                cells["prefixes", default: []] += both("\(application), \(name)", "\(four).\(start + 2)", "\(six):\(wide)007")
+            }
+            routed += "  to-\(name): { address: [\(four).70, \"\(six):70\"], sequence: gate }\n"
+            routed += "  from-\(name): { address: [\(four).70, \"\(six):70\"], ports: tcp/80, from: gate, sequence: web }\n"
+            cells["routed", default: []] += both(name, "\(four).70", "\(six):70")
+            // Behind a router with one side the customers' addresses tell nothing of these.
+            guard name != "customers" else { continue }
+            egress += "  from-\(name): { address: [\(four).77, \"\(six):77\"], ports: tcp/80, from: gate, sequence: web }\n"
+            cells["egress", default: []] += both(name, "\(four).77", "\(six):77")
+        }
+        var topologies = [("balanced", balanced), ("prefixes", prefixes), ("routed", routed), ("egress", egress)].map { name, text in
+            text + "checks:\n" + checks(name, cells[name] ?? [])
+        }
+        for (shape, attach) in [("one side", "inspection"), ("two sides", "{ in: inspection, out: inspected }")] {
+            var text = "name: proxy\n\(head)applications:\n\(web)  firewall: { attach: { in: inspection, out: inspected } }\n"
+            var services = "services:\n  other: { address: 203.0.113.200, ports: tcp/80, sequence: [firewall, web] }\n"
+            var own: [(String, String)] = []
+            for (number, (name, four, six)) in Self.networks.enumerated() {
+                for (family, back, front) in [("4", "\(four).9\(number)", "203.0.113.\(number + 1)"), ("6", "\(six):9\(number)", "2001:db8:cb::\(number + 1)")] {
+                    let proxy = "p\(family)-\(name)"
+                    text += "  \(proxy): { attach: \(attach), run: \"exec python3 proxy.py \(family == "4" ? back : "[\(back)]")\", ready: { tcp: 80 } }\n"
+                    services += "  front-\(proxy): { address: \"\(front)\", ports: tcp/80, sequence: \(proxy) }\n"
+                    services += "  back-\(proxy): { address: \"\(back)\", ports: tcp/80, from: \(proxy), sequence: web }\n"
+                    own.append(("\(name), IPv\(family)", family == "4" ? front : "[\(front)]"))
+                }
+            }
+            topologies.append(text + services + "checks:\n" + checks("proxy, \(shape)", own))
+        }
+        let checks = try prove(topologies)
+        #expect(checks.count == 16 + 16 + 8 + 6 + 8 + 8)
+        for (name, check) in checks { #expect(check.held, "\(name): \(check.told)") }
     }
 
     /// Entries by hand get the routes that services get: back to the customers, and on to what they pass on.

@@ -355,11 +355,63 @@ struct clinux_spawn {
     int parent_death_signal;
     const struct clinux_limit *limits;
     size_t limit_count;
+    /// A socket on which the listener of its witness is handed over (`clinux_witness_take` on the other end); -1: it has
+    /// none. Where the kernel gives none, nothing is handed over.
+    int witness;
 };
 
 /// Starts a program, in a node's namespaces or in the caller's. It is a child of the caller's, to be waited for.
 /// Returns its pid (as the caller's PID namespace counts), or -errno with `*stage` set and nothing left running.
 pid_t clinux_spawn(const struct clinux_spawn *spawn, enum clinux_stage *stage);
+
+// MARK: - Witnesses
+
+enum clinux_witnessed_kind {
+    /// It opens a socket by which links, addresses, routes and rules are changed (AF_NETLINK, NETLINK_ROUTE).
+    CLINUX_WITNESSED_NETLINK,
+    /// It sends by such a socket, or by any other with sendmsg(2).
+    CLINUX_WITNESSED_SEND,
+    /// It changes a device by ioctl, or asks about one.
+    CLINUX_WITNESSED_DEVICE,
+    /// It sends a signal.
+    CLINUX_WITNESSED_SIGNAL,
+};
+
+/// What a program, or something that it has started, is about to do; it waits for `clinux_witness_go_on`.
+struct clinux_witnessed {
+    uint64_t id;
+    enum clinux_witnessed_kind kind;
+    /// The thread, as the reader's PID namespace counts.
+    int32_t pid;
+    /// The number of the system call.
+    int32_t call;
+    /// Its first argument: what it sends by; of a signal whom it is for, as the sender's kill(2) says it.
+    int32_t first;
+    /// The beginning of what is sent; 0 octets where it cannot be read.
+    uint32_t length;
+    uint8_t message[512];
+};
+
+/// From here on this process, and all that it starts, asks before each such call. Returns the listener or -errno.
+int clinux_witness_install(void);
+/// Sends the listener to the other end of a socket.
+void clinux_witness_hand_over(int listener, int socket);
+/// The listener that was handed over, or -errno where none was.
+int clinux_witness_take(int socket);
+/// The next call, where the listener is readable (POLLIN; POLLHUP: nobody is left who could ask). 0 or -errno; ENOENT
+/// where the caller has ended meanwhile.
+int clinux_witness_receive(int listener, struct clinux_witnessed *witnessed);
+/// Lets the caller do it. 0 or -errno; ENOENT where it has ended.
+int clinux_witness_go_on(int listener, uint64_t id);
+
+/// A route netlink socket, non-blocking, that hears of changes: `groups` is a mask of RTMGRP_ values, bit n - 1 for group n.
+/// Returns the descriptor or -errno.
+int clinux_route_watch_socket(uint32_t groups);
+/// True where a descriptor of a process (a pidfd) is a route netlink socket, whose port number is stored; -errno where that
+/// cannot be seen.
+int clinux_route_port(int process, int descriptor, uint32_t *port);
+/// The port number of a netlink socket; 0 where it has none.
+uint32_t clinux_netlink_port(int fd);
 
 // MARK: - Atomics on shared memory
 

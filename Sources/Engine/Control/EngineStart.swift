@@ -59,6 +59,8 @@ extension EngineMain {
                 because: "it has \(published.snapshot.interfaceCount) interfaces, and the engine \(hello.interfaces)")
         }
         interfaces = hello.interfaces
+        var hello = hello
+        hello.tuning.segmentedOctets = CacheSize.burst()
         try hire(hello, queues, published, neighbours)
         let status = clinux_open("/proc/self/status", O_RDONLY, 0)
         // Checking a large table takes tens of milliseconds of a processor, and a worker that wakes there should not wait for

@@ -18,6 +18,8 @@ public struct EngineTuning: Sendable, Hashable {
     public var joinsUDP = true
     /// How long a worker looks for more frames before it sleeps, in microseconds; 0: not at all.
     public var spinMicroseconds: UInt32 = 0
+    /// Octets of segmented frames after which a batch ends. The engine sets it by its machine; the protocol does not carry it.
+    var segmentedOctets = CacheSize.usual
 
     /// The kernel's own choice of everything.
     public init() {}

@@ -1,4 +1,5 @@
 import CLinux
+import Wire
 
 /// TAP queues: a burst of `read` when epoll says so, then all writes of the burst in one submission to io_uring, or, where
 /// the kernel allows none, one by one.
@@ -19,6 +20,8 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
     private var arena: FrameArena
     private var ring: WriteRing?
     private let spin: UInt64
+    /// Octets of segmented frames after which a batch ends.
+    private let segmentedOctets: Int
     /// Whether the last turn found frames.
     private var isBusy = false
     /// The column of the frames at hand.
@@ -54,6 +57,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         self.arena = arena
         self.queues = all
         self.columns = columns
+        segmentedOctets = tuning.segmentedOctets
         spin = UInt64(min(tuning.spinMicroseconds, Self.longestSpin)) * 1_000
     }
 
@@ -102,7 +106,8 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         return ready
     }
 
-    /// Reads until the queue is empty, the batch is full, or its memory is.
+    /// Reads until the queue is empty, the batch is full, or its memory is. Frames that are superframes already end it
+    /// sooner: nothing can be joined to them, and what is written is to be still in the cache.
     public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {
         let index = watch.ready(turn)
         let queue = queues.buffer[index]
@@ -112,7 +117,8 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         batch.closed = false
         arena.removeAll()
         var count = 0
-        while count < FrameBatch.capacity, let place = arena.next {
+        var segmented = 0
+        while count < FrameBatch.capacity, segmented < segmentedOctets, let place = arena.next {
             let length = clinux_read(queue, place, frameSlotSize)
             if length <= 0 {
                 let failure = length == 0 ? EBADFD : clinux_errno()
@@ -132,6 +138,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
             batch.frames[count] = ReceivedFrame(start: place, length: length)
             arena.keep(length)
             count &+= 1
+            if place.load(fromByteOffset: 1, as: UInt8.self) != VirtioNetHeader.gsoNone { segmented &+= length }
         }
         batch.count = count
     }

@@ -1,0 +1,62 @@
+import Wire
+
+/// Whom a frame is from and to; ports are 0 where its protocol has none.
+struct ProbeEnds: Hashable {
+    var source: IPAddress
+    var destination: IPAddress
+    var sourcePort: UInt16
+    var destinationPort: UInt16
+
+    /// The ends of an answer to it.
+    var reversed: ProbeEnds {
+        ProbeEnds(
+            source: destination, destination: source, sourcePort: destinationPort, destinationPort: sourcePort)
+    }
+}
+
+/// Tells a probe from an answer that carries the same, as an echo service's does, frame by frame in the order of their
+/// times.
+///
+/// What goes back between ends between which the probe was seen is an answer, so it is told behind whoever rewrites
+/// addresses or ports, too, or sends it on by a connection of their own: the probe was seen there first. Where a frame's
+/// ends are new, the sender's port tells, then the service's port, then the sender's address.
+struct ProbeDirection {
+    private let sent: ProbeEnds
+    private var forward: Set<ProbeEnds>
+
+    /// - Parameter sent: The ends as the sender has them.
+    init(_ sent: ProbeEnds) {
+        self.sent = sent
+        forward = [sent]
+    }
+
+    /// True where a frame with these ends is an answer. Frames are given in the order of their times.
+    mutating func isAnswer(_ ends: ProbeEnds) -> Bool {
+        if forward.contains(ends) { return false }
+        if forward.contains(ends.reversed) || looksLikeAnswer(ends) { return true }
+        forward.insert(ends)
+        return false
+    }
+
+    /// True where a frame with these ends goes back between ends between which the probe was seen, or to its sender.
+    func goesBack(_ ends: ProbeEnds) -> Bool {
+        forward.contains(ends.reversed) || ends.destination == sent.source
+    }
+
+    /// True where what an ICMP error quotes is an answer; nothing is learnt of it.
+    func quotesAnswer(_ ends: ProbeEnds) -> Bool {
+        var copy = self
+        return copy.isAnswer(ends)
+    }
+
+    private func looksLikeAnswer(_ ends: ProbeEnds) -> Bool {
+        if sent.sourcePort != sent.destinationPort {
+            for port in [sent.sourcePort, sent.destinationPort] where (ends.sourcePort == port) != (ends.destinationPort == port) {
+                // The sender's port at the source, and the service's at the destination: the way there.
+                return (ends.sourcePort == port) != (port == sent.sourcePort)
+            }
+        }
+        if ends.source == sent.source { return false }
+        return ends.destination == sent.source
+    }
+}

@@ -1,0 +1,191 @@
+// Hearing of what a program and all that it starts does to its network and to other processes, at the moment when it is
+// about to do it: a seccomp filter that asks its listener (seccomp_unotify(2)) and otherwise changes nothing.
+#include "clinux.h"
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/netlink.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#if defined(__x86_64__)
+#define NATIVE_ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define NATIVE_ARCHITECTURE AUDIT_ARCH_AARCH64
+#else
+#error "the seccomp filter knows x86_64 and aarch64"
+#endif
+
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+enum { IOCTL_ADD_ROUTE = 0x890B, IOCTL_DELETE_ROUTE = 0x890C, IOCTL_FIRST = 0x8914, IOCTL_END = 0x8A00 };
+#define IOCTL_TUN 0x400454CAu  // TUNSETIFF
+
+#define ARGUMENT(i) (unsigned)(offsetof(struct seccomp_data, args) + 8 * (i))  // the low half, little-endian
+
+int clinux_witness_install(void) {
+    // Where each part begins, so that the jumps can be counted.
+    enum { NUMBER = 2, SOCKET = 14, SEND = 18, DEVICE = 20, SECOND = 26, THIRD = 28, ALLOW = 30, TELL = 31, LENGTH = 32 };
+#define CASE(at, value, part) [at] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)(value), (part) - (at) - 1, 0)
+    struct sock_filter code[LENGTH] = {
+        [0] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        // Programs of another architecture are not heard.
+        [1] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCHITECTURE, 0, ALLOW - 2),
+        [NUMBER] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        CASE(3, SYS_socket, SOCKET),
+        CASE(4, SYS_sendmsg, TELL),
+        CASE(5, SYS_sendto, SEND),
+        CASE(6, SYS_ioctl, DEVICE),
+        CASE(7, SYS_kill, SECOND),
+        CASE(8, SYS_tkill, SECOND),
+        CASE(9, SYS_rt_sigqueueinfo, SECOND),
+        CASE(10, SYS_pidfd_send_signal, SECOND),
+        CASE(11, SYS_tgkill, THIRD),
+        CASE(12, SYS_rt_tgsigqueueinfo, THIRD),
+        [13] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        // socket(AF_NETLINK, any type, NETLINK_ROUTE)
+        [SOCKET] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(0)),
+        [15] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 0, ALLOW - 16),
+        [16] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(2)),
+        [17] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NETLINK_ROUTE, TELL - 18, ALLOW - 18),
+        // sendto with an address as long as netlink's, which no other family's is.
+        [SEND] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(5)),
+        [19] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, sizeof(struct sockaddr_nl), TELL - 20, ALLOW - 20),
+        // ioctl(any, what sets something of a device, any); most that only ask are among them, and do no harm.
+        [DEVICE] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(1)),
+        CASE(21, IOCTL_TUN, TELL),
+        CASE(22, IOCTL_ADD_ROUTE, TELL),
+        CASE(23, IOCTL_DELETE_ROUTE, TELL),
+        [24] = BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, IOCTL_END, ALLOW - 25, 0),
+        [25] = BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, IOCTL_FIRST, TELL - 26, ALLOW - 26),
+        // A signal; number 0 only asks whether a process is there.
+        [SECOND] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(1)),
+        [27] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, ALLOW - 28, TELL - 28),
+        [THIRD] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(2)),
+        [29] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, ALLOW - 30, TELL - 30),
+        [ALLOW] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        [TELL] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+    };
+#undef CASE
+    struct sock_fprog program = {.len = LENGTH, .filter = code};
+    // Without the second flag (Linux 5.19) a signal handler may make the program ask twice.
+    unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &program);
+    if (fd < 0 && errno == EINVAL) fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+    return fd < 0 ? -errno : (int)fd;
+}
+
+void clinux_witness_hand_over(int listener, int socket) {
+    char byte = 0;
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    memset(&control, 0, sizeof control);
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &listener, sizeof listener);
+    // sendmsg would ask the listener, whom nobody hears yet.
+    struct mmsghdr one = {.msg_hdr = message};
+    while (sendmmsg(socket, &one, 1, MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
+}
+
+int clinux_witness_take(int socket) {
+    char byte;
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    ssize_t count;
+    do count = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    while (count < 0 && errno == EINTR);
+    struct cmsghdr *header = count > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) return -ENOENT;
+    int listener;
+    memcpy(&listener, CMSG_DATA(header), sizeof listener);
+    return listener;
+}
+
+/// The beginning of what a thread is about to send; its length, 0 where it cannot be read.
+static uint32_t read_message(pid_t pid, const struct seccomp_data *call, uint8_t *octets, size_t room) {
+    struct iovec here, there, first;
+    if (call->nr == SYS_sendmsg) {
+        struct msghdr message;
+        here = (struct iovec){.iov_base = &message, .iov_len = sizeof message};
+        there = (struct iovec){.iov_base = (void *)(uintptr_t)call->args[1], .iov_len = sizeof message};
+        if (process_vm_readv(pid, &here, 1, &there, 1, 0) != sizeof message || message.msg_iovlen == 0) return 0;
+        here = (struct iovec){.iov_base = &first, .iov_len = sizeof first};
+        there = (struct iovec){.iov_base = message.msg_iov, .iov_len = sizeof first};
+        if (process_vm_readv(pid, &here, 1, &there, 1, 0) != sizeof first) return 0;
+    } else {
+        first = (struct iovec){.iov_base = (void *)(uintptr_t)call->args[1], .iov_len = call->args[2]};
+    }
+    if (first.iov_len > room) first.iov_len = room;
+    here = (struct iovec){.iov_base = octets, .iov_len = first.iov_len};
+    ssize_t count = process_vm_readv(pid, &here, 1, &first, 1, 0);
+    return count > 0 ? (uint32_t)count : 0;
+}
+
+int clinux_witness_receive(int listener, struct clinux_witnessed *witnessed) {
+    struct seccomp_notif notification;
+    memset(&notification, 0, sizeof notification);
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0) return -errno;
+    memset(witnessed, 0, sizeof *witnessed);
+    witnessed->id = notification.id;
+    witnessed->pid = (int32_t)notification.pid;
+    witnessed->call = notification.data.nr;
+    witnessed->first = (int32_t)notification.data.args[0];
+    switch (notification.data.nr) {
+        case SYS_socket: witnessed->kind = CLINUX_WITNESSED_NETLINK; break;
+        case SYS_sendmsg:
+        case SYS_sendto:
+            witnessed->kind = CLINUX_WITNESSED_SEND;
+            witnessed->length = read_message(
+                witnessed->pid, &notification.data, witnessed->message, sizeof witnessed->message);
+            break;
+        case SYS_ioctl: witnessed->kind = CLINUX_WITNESSED_DEVICE; break;
+        default:
+            witnessed->kind = CLINUX_WITNESSED_SIGNAL;
+            // There the target is a descriptor: whose is not asked.
+            if (notification.data.nr == SYS_pidfd_send_signal) witnessed->first = -1;
+    }
+    return 0;
+}
+
+int clinux_witness_go_on(int listener, uint64_t id) {
+    struct seccomp_notif_resp response = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+    return ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response) < 0 ? -errno : 0;
+}
+
+int clinux_route_port(int process, int descriptor, uint32_t *port) {
+    int fd = (int)syscall(SYS_pidfd_getfd, process, descriptor, 0);
+    if (fd < 0) return -errno;
+    int domain = 0, protocol = -1;
+    socklen_t size = sizeof domain;
+    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+    size = sizeof protocol;
+    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size);
+    int is_route = domain == AF_NETLINK && protocol == NETLINK_ROUTE;
+    *port = is_route ? clinux_netlink_port(fd) : 0;
+    close(fd);
+    return is_route;
+}

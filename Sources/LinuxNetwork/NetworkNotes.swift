@@ -1,0 +1,176 @@
+import CLinux
+import CNetlink
+
+/// Hears of every change of a namespace's links, addresses, routes and rules, and from which netlink socket it came.
+public final class NetworkNotes: @unchecked Sendable {
+    /// Whose request a change was, as far as the kernel tells: the port number of the netlink socket that it came by,
+    /// which is its process's number where the kernel chose it; 0 for changes of a link's state, for IPv6 addresses, for
+    /// what came by ioctl, and for the kernel's own.
+    public typealias Port = UInt32
+
+    /// Readable when something has changed; valid as long as this object lives.
+    public let descriptor: Int32
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 8)
+    private var isLost = false
+    private var told: [NetworkPicture.Difference: (port: Port, age: Int)] = [:]
+    private var age = 0
+
+    /// RTMGRP_LINK, those of addresses and routes of both families, and RTNLGRP_IPV4_RULE (8) and RTNLGRP_IPV6_RULE (19).
+    private static let groups: UInt32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400 | 1 << 7 | 1 << 18
+
+    /// Hears of what changes from now on.
+    public init(in namespace: NetworkNamespace) throws(SystemError) {
+        descriptor = try namespace.perform { () throws(SystemError) in
+            try SystemError.check(clinux_route_watch_socket(Self.groups), "watch the network of", namespace.name)
+        }
+    }
+
+    deinit {
+        close(descriptor)
+        buffer.deallocate()
+    }
+
+    /// Takes what has been told; true where anything has.
+    public func hear() -> Bool {
+        var heard = false
+        while true {
+            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+            if count < 0 {
+                switch currentErrno() {
+                case EINTR: continue
+                case ENOBUFS:
+                    (heard, isLost) = (true, true)
+                    continue
+                default: return heard
+                }
+            }
+            heard = true
+            var header = buffer.baseAddress!.assumingMemoryBound(to: nlmsghdr.self)
+            var left = Int32(count)
+            while nlmsg_ok(header, left) != 0 {
+                note(NetlinkReply(header: header))
+                header = nlmsg_next(header, &left)
+            }
+        }
+    }
+
+    private func note(_ reply: NetlinkReply) {
+        let port = reply.header.pointee.nlmsg_pid
+        if [Int(RTM_NEWLINK), Int(RTM_DELLINK)].contains(reply.type) {
+            guard let header = reply.familyHeader(ifinfomsg.self) else { return }
+            // Of a link's several notifications most carry 0: one that names somebody stays.
+            let device = NetworkPicture.Difference.device(header.ifi_index)
+            if port != 0 || told[device] == nil { told[device] = (port, age) }
+            // Of a pair the other end is made along with the one that was asked for.
+            if port != 0, let link = Link(reply), link.kind == "veth", let peer = link.peer,
+                told[.device(peer)].map({ $0.port == 0 && $0.age == age }) == true
+            {
+                told[.device(peer)] = (port, age)
+            }
+            return
+        }
+        for kind in NetworkPicture.Kind.allCases {
+            guard reply.type == kind.added || reply.type == kind.deleted, let octets = reply.lasting(kind) else {
+                continue
+            }
+            let record = NetworkPicture.Record(kind: kind, octets: octets)
+            told[reply.type == kind.added ? .added(record) : .gone(record)] = (port, age)
+        }
+    }
+
+    /// True where more has changed than the kernel could tell.
+    public var hasLost: Bool { isLost }
+
+    /// Whose request a difference was, as far as was heard; 0 where nobody is named, nil where nothing was told of it.
+    func port(of difference: NetworkPicture.Difference) -> Port? { told[difference]?.port }
+
+    /// True where something was told of all in which two pictures differ, but for what goes without a word.
+    public func tells(from earlier: NetworkPicture, to later: NetworkPicture) -> Bool {
+        earlier.differences(to: later).allSatisfy { difference in
+            if case .gone = difference { return true }
+            return told[difference] != nil
+        }
+    }
+
+    /// From here on what has been told is settled, but for what was told last: a picture may be of before it.
+    public func settled() {
+        told = told.filter { $0.value.age == age }
+        (isLost, age) = (false, age + 1)
+    }
+}
+
+extension NetworkPicture {
+    /// One thing in which two pictures differ.
+    enum Difference: Hashable {
+        /// A device that came, went, or is another one in some respect, by its number.
+        case device(Int32)
+        case added(Record)
+        case gone(Record)
+    }
+
+    /// Takes over from `later` what is different there from `earlier` and somebody else has changed.
+    ///
+    /// - Parameters:
+    ///   - notes: What was told meanwhile.
+    ///   - requests: The requests of those whose changes are not taken over.
+    ///   - isOthers: Says whose a difference is: by the netlink socket that is named, or else by the first of the
+    ///     requests that can have made it, its place among them.
+    public mutating func adopt(
+        from earlier: NetworkPicture, to later: NetworkPicture, by notes: NetworkNotes, requests: [NetworkRequest],
+        where isOthers: (_ port: NetworkNotes.Port, _ request: Int?) -> Bool
+    ) {
+        let (before, after) = (earlier.byIndex, later.byIndex)
+        for difference in earlier.differences(to: later) {
+            let port = notes.port(of: difference) ?? 0
+            let request = port == 0 ? requests.firstIndex { $0.concerns(difference) } : nil
+            guard isOthers(port, request) else { continue }
+            switch difference {
+            case .added(let record):
+                // What comes by itself on a device that is not of this picture goes with that.
+                guard record.device.map({ index in devices.contains { $0.index == index } }) ?? true else { continue }
+                records.insert(record)
+            case .gone(let record): records.remove(record)
+            case .device(let index): adopt(index, from: before[index], to: after[index])
+            }
+        }
+    }
+
+    private mutating func adopt(_ index: Int32, from was: Device?, to now: Device?) {
+        guard let now else {
+            devices.removeAll { $0.index == index }
+            records = records.filter { $0.device != index }
+            return
+        }
+        guard let place = devices.firstIndex(where: { $0.index == index }) else {
+            if was == nil { devices.append(now) }
+            return
+        }
+        // What they left alone may be changed by somebody else, and stays as it was.
+        if was?.name != now.name { devices[place].name = now.name }
+        if was?.isUp != now.isUp { devices[place].isUp = now.isUp }
+        if was?.isRunning != now.isRunning { devices[place].isRunning = now.isRunning }
+        if was?.mtu != now.mtu { devices[place].mtu = now.mtu }
+        if was?.mac != now.mac { devices[place].mac = now.mac }
+        if was?.master != now.master { devices[place].master = now.master }
+    }
+
+    fileprivate func differences(to later: NetworkPicture) -> [Difference] {
+        let (before, after) = (byIndex, later.byIndex)
+        // Devices first: what is on one that somebody has taken away goes with it.
+        return Set(before.keys).union(after.keys).sorted().filter { before[$0] != after[$0] }.map { .device($0) }
+            + later.records.subtracting(records).map { .added($0) } + records.subtracting(later.records).map { .gone($0) }
+    }
+
+    private var byIndex: [Int32: Device] {
+        Dictionary(devices.map { ($0.index, $0) }) { first, _ in first }
+    }
+
+    /// This picture of now, without what has come since `seen` and is not in `wanted`: nobody has looked at whose it is.
+    func limited(to wanted: NetworkPicture, _ seen: NetworkPicture?) -> NetworkPicture {
+        guard let seen else { return self }
+        let known = Set((wanted.devices + seen.devices).map(\.index))
+        return NetworkPicture(
+            devices: devices.filter { known.contains($0.index) },
+            records: records.filter { wanted.records.contains($0) || seen.records.contains($0) })
+    }
+}

@@ -1,0 +1,81 @@
+import CLinux
+
+/// Hears of what a command and all that it starts is about to do to its network, and to other processes, while it waits
+/// to be let go on: whoever looks at the network before that sees it as it is before anything of theirs.
+///
+/// A seccomp filter asks (seccomp_unotify(2)); it forbids nothing. Where the kernel has no such filter, or a container
+/// forbids it, there is no witness.
+public final class Witness: Sendable {
+    /// What is about to be done.
+    public enum Act: Sendable {
+        /// A socket is opened by which links, addresses, routes and rules are changed, and looked at.
+        case opensNetlink
+        /// Something is sent by a descriptor, which may be such a socket.
+        case sends(descriptor: Int32, NetworkRequest)
+        /// A device is changed by ioctl, or asked about.
+        case callsDevice
+        /// A signal is sent: to a process, to a group (negative), to everybody (-1), as the sender's PID namespace counts.
+        case signals(Int32)
+    }
+
+    /// Who is about to do it.
+    public struct Actor: Sendable {
+        /// The thread, as this process's PID namespace counts.
+        public let thread: Int32
+        /// The number of the system call, as /proc/THREAD/syscall has it.
+        public let call: Int32
+    }
+
+    private let listener: Int32
+
+    init(listener: Int32) { self.listener = listener }
+
+    deinit {
+        close(listener)
+    }
+
+    /// Starts a program as `ProcessLauncher.spawn` does, and its witness; nil where there is none.
+    public static func spawn(
+        _ command: Command, node: Pidfd? = nil
+    ) throws(SystemError) -> (program: Pidfd, witness: Witness?) {
+        var ends: [Int32] = [-1, -1]
+        try SystemError.checkErrno(
+            socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends),
+            "make a pair of sockets", "")
+        defer { for end in ends { close(end) } }
+        var heard = command
+        heard.witness = ends[1]
+        let program = try ProcessLauncher.spawn(heard, node: node)
+        let listener = clinux_witness_take(ends[0])
+        return (program, listener >= 0 ? Witness(listener: listener) : nil)
+    }
+
+    /// Waits for the next act, and lets it go on when `body` has returned.
+    ///
+    /// - Parameters:
+    ///   - others: Descriptors that end the waiting, too, when they are readable.
+    ///   - milliseconds: The longest time; for ever where negative.
+    ///   - body: Gets the act and who does it.
+    /// - Returns: False where nothing of the command lives any more.
+    public func hear(
+        or others: [Int32], milliseconds: Int32, _ body: (Act, Actor) -> Void
+    ) -> Bool {
+        var waiting = ([listener] + others).map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        guard poll(&waiting, nfds_t(waiting.count), milliseconds) > 0 else { return true }
+        let events = Int32(waiting[0].revents)
+        guard events & POLLIN != 0 else { return events & (POLLHUP | POLLERR | POLLNVAL) == 0 }
+        var seen = clinux_witnessed()
+        guard clinux_witness_receive(listener, &seen) == 0 else { return true }
+        let actor = Actor(thread: seen.pid, call: seen.call)
+        switch seen.kind {
+        case CLINUX_WITNESSED_NETLINK: body(.opensNetlink, actor)
+        case CLINUX_WITNESSED_SEND:
+            let octets = withUnsafeBytes(of: seen.message) { Array($0.prefix(Int(seen.length))) }
+            body(.sends(descriptor: seen.first, NetworkRequest(octets: octets)), actor)
+        case CLINUX_WITNESSED_DEVICE: body(.callsDevice, actor)
+        default: body(.signals(seen.first), actor)
+        }
+        _ = clinux_witness_go_on(listener, seen.id)
+        return true
+    }
+}

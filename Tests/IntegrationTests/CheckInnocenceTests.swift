@@ -1,0 +1,82 @@
+import Foundation
+import Testing
+
+/// What others than a check's commands do to a node while the check runs, and what ends by itself: it is neither told nor
+/// undone, while what the commands did is.
+@Suite struct CheckInnocenceTests {
+    /// Changes its node again and again, by everything that `ip` has. Each thing has its number.
+    private static let churn = """
+        i=0
+        while [ $i -lt 60 ]; do
+            i=$((i + 1))
+            # While a check has its link down there is no way to the gateway.
+            until ip route replace 10.1.$i.0/24 via 192.0.2.1; do sleep 0.01; done
+            until ip -6 route replace 2001:db8:2:$i::/64 via 2001:db8::1; do sleep 0.01; done
+            ip address add 10.2.$i.1/32 dev outside; ip -6 address add 2001:db8:1::$i/128 dev outside
+            ip rule add from 10.3.$i.0/24 table 77; ip link add v$i type veth peer name w$i; ip link set v$i up
+            sleep 0.05
+        done
+        echo done; exec sleep 1000
+        """
+    private static let counted = """
+        echo $(ip route | grep -c '^10\\.1\\.') $(ip -6 route | grep -c '^2001:db8:2:') $(ip address | grep -c 'inet 10\\.2\\.') \
+        $(ip -6 address | grep -c 2001:db8:1::) $(ip rule | grep -c 'from 10\\.3\\.') $(ip -br link | grep -c '^v.*UP')
+        """
+
+    @Test func whatAnApplicationDoesIsItsOwn() throws {
+        let topology = """
+            name: innocent
+            interfaces: { outside: { address: [192.0.2.1/24, "2001:db8::1/64"] } }
+            customers:
+              alice: { interface: outside, run: exec sh churn.sh }
+              bob: { interface: outside, run: "sleep 1", restart: never }
+              carol: { interface: outside, run: exec sleep 1000 }
+
+            """
+        let run = try CheckedTopology(
+            topology,
+            checks: #"""
+                - { name: an application ends by itself, on: bob, run: sleep 1.5 }
+                - { name: one that only looks, on: alice, run: "for i in 1 2 3 4 5 6 7 8; do ip -br link; ip route get 192.0.2.1; ip -6 address; sleep 0.05; done" }
+                - { name: one that changes, on: alice, run: "ip route add 10.9.0.0/24 via 192.0.2.1; sleep 0.1; ip link set outside mtu 1400; ip -6 address add 2001:db8:9::9/128 dev outside; ip link add mine type veth peer name yours" }
+                - { name: one that may, on: alice, alters: yes, run: "ip route add 10.9.1.0/24 via 192.0.2.1; ip link set outside mtu 1400; ip address del 192.0.2.2/24 dev outside" }
+                - name: one that breaks the link
+                  steps:
+                    - { link-down: alice }
+                    - { wait: 100ms }
+                    - { link-up: alice }
+                    - { on: alice, run: sleep 0.1 }
+                - { name: all that the application made is there, on: alice, run: "until grep -q done $TAPLINE_DIR/output.log; do sleep 0.1; done; sh counted.sh", timeout: 20s, expect: { matches: '^60 60 60 60 60 60$' } }
+                - { name: nothing of the checks' is, on: alice, run: "ip route; ip link; ip address", expect: { output: 192.0.2.2/24, lacks: [10.9.0.0, 10.9.1.0, mtu 1400, "2001:db8:9::9", mine] } }
+                - name: a started command ends by itself
+                  steps:
+                    - { start: short, on: bob, run: sleep 0.2 }
+                    - { on: bob, run: sleep 0.5 }
+                    - { finish: short }
+                - name: a started command may change what the step beside it may not
+                  steps:
+                    - { start: changing, on: carol, alters: yes, run: "sleep 0.1; ip route add 10.9.0.0/24 via 192.0.2.1" }
+                    - { on: carol, run: sleep 0.4 }
+                    - { finish: changing }
+                - name: a started command changes what it may not
+                  steps:
+                    - { start: changing, on: carol, run: "ip route add 10.9.0.0/24 via 192.0.2.1; sleep 0.2" }
+                    - { finish: changing }
+                - { name: by a setting, on: bob, run: "echo 1 > /proc/sys/net/ipv6/conf/outside/disable_ipv6" }
+                """#,
+            files: ["churn.sh": Self.churn, "counted.sh": Self.counted])
+        run.expectHeld("one that only looks")
+        let details = run.checks["one that changes"]?.details ?? run.output
+        run.expectFailed(
+            "one that changes", "there is a new route 10.9.0.0/24", "the MTU of outside is 1400", "2001:db8:9::9", "mine", "yours")
+        for part in ["10.1.", "10.2.", "2001:db8:1::", "2001:db8:2:"] {
+            #expect(!details.contains(part), "\(details)")
+        }
+        run.expectHeld(
+            "one that may", "one that breaks the link", "all that the application made is there",
+            "nothing of the checks' is", "an application ends by itself", "a started command ends by itself",
+            "a started command may change what the step beside it may not")
+        run.expectFailed("a started command changes what it may not", "there is a new route 10.9.0.0/24")
+        run.expectFailed("by a setting", "2001:db8::")
+    }
+}
