@@ -98,7 +98,9 @@ extension ControlProcess {
         }
         let drops = DropReason.allCases.compactMap { reason -> StatusReport.Drop? in
             guard let frames = fleet?.drops(reason), frames > 0 else { return nil }
-            return StatusReport.Drop(reason: reason.name, sentence: reason.sentence, frames: frames)
+            return StatusReport.Drop(
+                reason: reason.name, sentence: reason.sentence, frames: frames,
+                last: fleet?.lastDrop(reason).map { StatusReport.Dropped($0, table) })
         }
         var report = StatusReport(
             name: plan.name, state: state, run: run, file: file, pid: ownPid, since: since,

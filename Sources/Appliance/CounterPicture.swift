@@ -18,6 +18,9 @@ struct CounterPicture: Sendable {
     /// Frames, by the reason's raw value.
     var drops: [UInt64] = Array(repeating: 0, count: DropReason.count)
 
+    /// By reason the last frame that was dropped for it, where it could be read.
+    var lastDrops: [DropReason: StatusReport.Dropped] = [:]
+
     /// Frames dropped for a reason.
     subscript(reason: DropReason) -> UInt64 { drops[Int(reason.rawValue)] }
 
@@ -30,7 +33,10 @@ struct CounterPicture: Sendable {
 
     /// The risen drops as lines for a person.
     func toldDrops(since before: CounterPicture, of plan: AppliancePlan) -> [String] {
-        risen(since: before).map { "\($0.reason.name): \($0.frames). \($0.reason.sentence)" }
+        risen(since: before).map { risen in
+            let last = lastDrops[risen.reason].map { " Last: \($0.sentence)." } ?? ""
+            return "\(risen.reason.name): \(risen.frames). \(risen.reason.sentence)\(last)"
+        }
             + zip(plan.interfaces, zip(ringDrops, before.ringDrops)).compactMap { interface, frames in
                 frames.0 > frames.1
                     ? "\(InterfaceCounter.ringDrops.rawValue): \(frames.0 - frames.1). "
@@ -71,6 +77,9 @@ extension EngineFleet {
         }
         picture.interfaces = table.interfaces.indices.map { interface($0) }
         for reason in DropReason.allCases { picture.drops[Int(reason.rawValue)] = drops(reason) }
+        for reason in DropReason.allCases where picture[reason] > 0 {
+            picture.lastDrops[reason] = lastDrop(reason).map { StatusReport.Dropped($0, table) }
+        }
         return picture
     }
 }
@@ -79,5 +88,24 @@ extension InterfaceCounter {
     /// What happened to frames that are counted as `ringDrops`, for a person.
     public static func ringDropSentence(_ interface: String) -> String {
         "The TAP's ring of interface \(interface) was full: dropped before the engine read them."
+    }
+}
+
+extension StatusReport.Dropped {
+    /// What the table's names say of a frame.
+    init(_ frame: DroppedFrame, _ table: ForwardingTable) {
+        let leg = table.sources.first { $0.interface == frame.interface && $0.mac == frame.sourceMAC }
+        self.init(
+            node: leg?.node, mac: "\(frame.sourceMAC)",
+            interface: table.interfaces.indices.contains(frame.interface)
+                ? table.interfaces[frame.interface].name : "?",
+            source: frame.source.map { "\($0)" }, destination: frame.destination.map { "\($0)" })
+    }
+
+    /// For a person: `web on servers, 198.18.4.2 → 192.0.2.10`.
+    public var sentence: String {
+        let addresses = [source, destination].compactMap { $0 }
+        return "\(node ?? mac) on \(interface)"
+            + (addresses.isEmpty ? "" : ", " + addresses.joined(separator: " → "))
     }
 }

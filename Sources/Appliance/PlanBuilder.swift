@@ -234,7 +234,8 @@ struct PlanBuilder: Sendable {
         try netlink.setBridgePort(
             index: pair.near,
             BridgePortSettings(
-                isolated: true, learning: false, unicastFlood: false, multicastFlood: true, broadcastFlood: true))
+                isolated: true, learning: false, unicastFlood: leg.takesEverything, multicastFlood: true,
+                broadcastFlood: true))
         for mac in [leg.mac] + leg.deliverToo { try netlink.addForwardingEntry(mac, port: pair.near) }
         if !leg.offload {
             try netlink.disableTransmitOffloads(of: near.name)

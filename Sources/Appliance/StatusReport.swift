@@ -131,6 +131,22 @@ public struct StatusReport: Codable, Sendable {
         public var sentence: String
         /// How many.
         public var frames: UInt64
+        /// The last one that could be read.
+        public var last: Dropped?
+    }
+
+    /// A frame that was dropped: who sent it, and what it was about.
+    public struct Dropped: Codable, Sendable, Hashable {
+        /// The node that it came from; nil where no node has its Ethernet source.
+        public var node: String?
+        /// Its Ethernet source.
+        public var mac: String
+        /// The interface that it came in on.
+        public var interface: String
+        /// The packet's source; of ARP and neighbour discovery the address that its sender claims.
+        public var source: String?
+        /// The packet's destination; of ARP and neighbour discovery the address that is asked for or told of.
+        public var destination: String?
     }
 
     /// The version of this format.

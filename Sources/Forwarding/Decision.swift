@@ -56,7 +56,7 @@ public struct Sender: Sendable, Hashable {
 
 /// An entry as the engine executes it.
 public struct EntryRecord: Sendable, Hashable {
-    /// The indices of its copies, for `Snapshot.target(_:)`; never empty.
+    /// The indices of its copies, for `Snapshot.hop(_:)`; empty where all are mirrored.
     public let targets: Range<Int>
     /// The network address that the packet's source is rewritten to; it is of the packet's family.
     public let rewriteSource: IPAddress?

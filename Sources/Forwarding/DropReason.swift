@@ -11,6 +11,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case badFragment
     case truncatedUpperHeader
     case badSourceAddress
+    case badDestinationAddress
     case badQuote
     case unsupportedEthertype
     case looped
@@ -32,6 +33,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
 
     // The table says where it goes, and it does not get there.
     case applicationDown
+    case fragmentUndecided
     case neighbourUnresolved
     case neighbourQueueFull
     case neighbourTableFull
@@ -68,20 +70,25 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .badNetworkHeader:
             (
                 "bad-network-header",
-                "The IP header is impossible: its version, length, options or order, a source route, or a hop limit of zero."
+                "The IP header is impossible: its version, length, options or order, a source route (IPv4, or IPv6's type 0), or a hop limit of zero."
             )
         case .lyingLength:
             ("lying-length", "The packet says that it is longer than its frame.")
         case .badHeaderChecksum:
             ("bad-header-checksum", "The IPv4 header checksum is wrong.")
         case .headerChainTooLong:
-            ("header-chain-too-long", "The packet has more IPv6 extension headers than anybody has a use for.")
+            ("header-chain-too-long", "The packet has more than 8 extension or authentication headers, or more than 256 octets of them.")
         case .badFragment:
             ("bad-fragment", "The fragment ends beyond 65,535 octets, or is empty, or its length is no multiple of 8.")
         case .truncatedUpperHeader:
             ("truncated-upper-header", "The packet ends inside of its TCP, UDP or ICMP header.")
         case .badSourceAddress:
             ("bad-source-address", "The Ethernet or IP source is one that nobody can have: a group, zero or loopback.")
+        case .badDestinationAddress:
+            (
+                "bad-destination-address",
+                "The IP destination is one that no packet between hosts has: loopback, or none at all."
+            )
         case .badQuote:
             ("bad-quote", "The ICMP error quotes too little of a packet to tell which flow it speaks of.")
         case .unsupportedEthertype:
@@ -121,6 +128,12 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
             ("multicast-not-served", "The destination is a multicast or broadcast address that no entry serves.")
         case .applicationDown:
             ("application-down", "Too few instances of the application that is next are left, and the file says to drop.")
+        case .fragmentUndecided:
+            (
+                "fragment-undecided",
+                "By their ports, packets to this address go to different applications, and the first fragment, which has "
+                    + "them, did not come."
+            )
         case .neighbourUnresolved:
             ("neighbour-unresolved", "The next hop did not answer ARP or neighbour discovery.")
         case .neighbourQueueFull:
@@ -134,7 +147,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .rewriteImpossible:
             (
                 "rewrite-impossible",
-                "The packet cannot carry a rewritten address: its headers do not say what to change."
+                "The packet cannot carry a rewritten address: an authentication, routing or home address header binds it "
+                    + "to the one that it has, or its headers do not say what to change."
             )
         case .tapFull:
             ("tap-full", "The send interface's queue was full.")

@@ -102,11 +102,13 @@ public struct LegPlan: Sendable, Hashable {
     public var addresses: [InterfaceAddress]
     /// False: the node gets plain frames of its MTU with full checksums, and sends such.
     public var offload: Bool
+    /// True: the bridge must deliver every frame to it, whomever the frame is addressed to.
+    public var takesEverything: Bool
 
     /// Memberwise.
     public init(
         interface: Int, role: String, device: String, fabricDevice: String?, mac: MACAddress,
-        deliverToo: [MACAddress] = [], addresses: [InterfaceAddress], offload: Bool
+        deliverToo: [MACAddress] = [], addresses: [InterfaceAddress], offload: Bool, takesEverything: Bool = false
     ) {
         self.interface = interface
         self.role = role
@@ -116,6 +118,7 @@ public struct LegPlan: Sendable, Hashable {
         self.deliverToo = deliverToo
         self.addresses = addresses
         self.offload = offload
+        self.takesEverything = takesEverything
     }
 }
 

@@ -69,6 +69,16 @@ extension FileReader {
             node.networkAddress = mode.position
         }
         attach(&node, fields)
+        let copies: Located<CopyMode>? = nodes.choice(fields["copies"], "`copies`")
+        if let copies {
+            if !node.passive {
+                diagnostics.error(
+                    copies.position, "\(fields.subject) is not passive, and gets packets, not copies",
+                    mend: "remove `copies`, or add `passive: true`")
+            } else if copies.value == .everything {
+                node.copiesEverything = copies.position
+            }
+        }
         if node.passive, let out = node.outLeg {
             diagnostics.error(
                 out.interface.position, "\(fields.subject) is passive and has an interface to pass packets on",

@@ -104,6 +104,8 @@ struct FileReader {
             let fields = nodes.fields(value, "interface \(quoted(name.value))", Grammar.interface)
             let mtu = nodes.integer(fields["mtu"], "the MTU", in: Grammar.mtus)
             var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.position(of: "mtu")))
+            let mode: Located<CopyMode>? = nodes.choice(fields["copies"], "`copies`")
+            if let mode, mode.value == .everything { interface.copiesEverything = mode.position }
             if let queue = nodes.integer(fields["queue"], "the queue", in: Grammar.queues) {
                 interface.queue = queue.value
             }

@@ -16,6 +16,7 @@ extension Grammar {
                 "attach", .oneOf([.name, .mapping(attachment)]),
                 "{ in: X, out: Y }, or one interface for both directions.", required: true),
             KeyGrammar("passive", .flag, "It gets copies; what it emits is dropped."),
+            copies("Of a passive application"),
             KeyGrammar(
                 "transparent", .flag,
                 "A bump in the wire between `in` and `out`: it has no addresses, and passes frames on unchanged."),

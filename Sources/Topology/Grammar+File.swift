@@ -76,11 +76,20 @@ extension Grammar {
             KeyGrammar(
                 "mtu", .integer(mtus),
                 "The largest packet in octets, 1500 by default; at least 1280 where IPv6 passes."),
+            copies("Of what arrives here"),
             KeyGrammar(
                 "queue", .integer(queues),
                 "How many frames from its nodes may wait for a worker of the engine, \(usualQueue) by default; the kernel "
                     + "drops those that come while as many wait."),
         ])
+
+    /// Of an interface and of a passive application.
+    static func copies(_ what: String) -> KeyGrammar {
+        KeyGrammar(
+            "copies", .choice(CopyMode.allCases.map(\.rawValue)),
+            "\(what): services: passive applications get copies of what services forward; everything: of all frames, as "
+                + "they arrived and before any judgement.")
+    }
 
     static let service = MappingGrammar(
         "service", "A service address, and the applications that its packets pass.",

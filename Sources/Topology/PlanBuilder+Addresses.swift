@@ -6,7 +6,7 @@ extension PlanBuilder {
     func resolveAddresses() {
         // Addresses are unique in the whole topology: one node must never be taken for another.
         var owners: [IPAddress: (what: String, line: Int)] = [:]
-        for interface in file.interfaces {
+        for interface in file.interfaces where interface.home == nil {
             for address in interface.addresses where isHost(address, "the engine's address", length: true) {
                 checkLinkLocal(address)
                 claim(address, "the engine on \(interface.name.value)", &owners)

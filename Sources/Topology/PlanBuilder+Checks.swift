@@ -71,8 +71,8 @@ extension PlanBuilder {
         let own = legs[node].map(\.interface)
         let names = own.map { file.interfaces[$0].name.value }
         if let interfaceName = raw.interface {
-            guard let index = interface(interfaceName) else { return nil }
-            guard own.contains(index) else {
+            guard let named = interface(interfaceName) else { return nil }
+            guard let index = own.first(where: { isPart($0, of: named) }) else {
                 diagnostics.error(
                     interfaceName.position,
                     "\(quoted(raw.node.value)) is not on the interface \(quoted(interfaceName.value))",
@@ -191,6 +191,12 @@ extension PlanBuilder {
                     "a check can send TCP, UDP, ICMP and protocols without ports",
                     "run a program that speaks it: { on: \(raw.from.value), run: command }")
             }
+        }
+        if let fault = HeaderChain.fault(of: Array((raw.payload ?? "").utf8), first: number, family) {
+            return refuse(
+                "protocol \(number) is a header that engines look behind, and \(fault)",
+                "give the packet a `payload` that is such headers, at most \(HeaderChain.maximumCount) of together at "
+                    + "most \(HeaderChain.maximumLength) octets, and what they announce")
         }
         let length = headers + (raw.payload?.utf8.count ?? 0)
         if let size = raw.size, size.value < length {

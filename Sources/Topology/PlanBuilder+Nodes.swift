@@ -52,7 +52,8 @@ extension PlanBuilder {
         let other = legs[node].count == 2 ? legs[node][1 - place].alias : nil
         return LegPlan(
             interface: leg.interface, role: leg.role, device: leg.device, fabricDevice: fabric, mac: leg.mac,
-            deliverToo: other.map { [$0] } ?? [], addresses: leg.addresses, offload: hasOffload(node))
+            deliverToo: other.map { [$0] } ?? [], addresses: leg.addresses, offload: hasOffload(node),
+            takesEverything: mirrors.contains { $0.send == leg.interface })
     }
 
     /// The service addresses that terminal applications with a MAC send address answer for.
@@ -111,6 +112,7 @@ extension PlanBuilder {
         for scope in ["all", "default"] {
             sysctls += [
                 SysctlPlan("net.ipv4.conf.\(scope).rp_filter", "0"),
+                SysctlPlan("net.ipv4.conf.\(scope).arp_announce", "2"),
                 SysctlPlan("net.ipv4.conf.\(scope).send_redirects", "0"),
                 SysctlPlan("net.ipv4.conf.\(scope).accept_redirects", "0"),
                 SysctlPlan("net.ipv6.conf.\(scope).accept_redirects", "0"),

@@ -46,6 +46,7 @@ extension PlanBuilder {
                         name: raw.name.value, kind: raw.kind, direction: raw.direction, receivedInterface: received,
                         sourceMAC: sourceMAC, source: source, destination: destination, servicePort: port,
                         rewriteSource: raw.rewriteSource?.value, targets: targets, counter: entries.count))
+                entries[entries.count - 1].isByHand = true
                 origins.append(
                     EntryOrigin(
                         position: raw.position, label: "entry \(quoted(raw.name.value))", service: nil, raw: raw))
@@ -59,7 +60,7 @@ extension PlanBuilder {
     /// The Ethernet source of a node's frames on an interface.
     private func emitter(_ name: Located<String>, on interface: Int, _ raw: RawEntry) -> MACAddress? {
         guard let node = single(name) else { return nil }
-        guard let place = legs[node].firstIndex(where: { $0.interface == interface }) else {
+        guard let place = legs[node].firstIndex(where: { isPart($0.interface, of: interface) }) else {
             diagnostics.error(
                 name.position,
                 "\(quoted(name.value)) is not on interface \(quoted(file.interfaces[interface].name.value))",
@@ -80,7 +81,7 @@ extension PlanBuilder {
             guard let node = single(name) else { return nil }
             guard !legs[node].isEmpty else { return nil }
             var direction = ChainDirection.request
-            if let interface, legs[node][0].interface != interface {
+            if let interface, !isPart(legs[node][0].interface, of: interface) {
                 guard legs[node].last?.interface == interface else {
                     diagnostics.error(
                         raw.position,

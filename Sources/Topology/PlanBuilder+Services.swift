@@ -47,6 +47,17 @@ extension PlanBuilder {
         where raw.addresses[..<index].contains(where: { $0.value == address.value }) {
             diagnostics.error(address.position, "the address \(address.value) is given twice", mend: "remove one")
         }
+        for port in raw.ports {
+            let families = Set(raw.addresses.map(\.value.family)).sorted { $0.rawValue < $1.rawValue }
+            guard case .number(let number) = port.value.upperProtocol,
+                families.contains(where: { HeaderChain.isStepped(over: number, $0) })
+            else { continue }
+            diagnostics.error(
+                port.position,
+                "protocol \(number) is a header before the packet's own protocol: engines look behind it, and nothing "
+                    + "would match the service port",
+                mend: "name the protocol behind it, such as tcp/80, or write `any`")
+        }
         for (index, port) in raw.ports.enumerated()
         where raw.ports[..<index].contains(where: { earlier in
             PlanBuilder.tie(earlier.value.servicePort(.ipv4), port.value.servicePort(.ipv4))

@@ -98,6 +98,8 @@ final class PlanBuilder {
     var systems: [DestinationSystemType] = []
     var entries: [Entry] = []
     var origins: [EntryOrigin] = []
+    /// What is copied as it arrives.
+    var mirrors: [Mirror] = []
     /// For each node that entries by hand name: what they make it send.
     var handTraffic: [Int: HandTraffic] = [:]
     /// The targets whose system type the file gives itself.
@@ -112,7 +114,7 @@ final class PlanBuilder {
 
     /// - Parameter kept: The plan of the running topology, of which nothing is to change without need.
     init(_ file: TopologyFile, name: String?, keeping kept: AppliancePlan? = nil, _ diagnostics: Diagnostics) {
-        self.file = kept.map { file.ordered(as: $0) } ?? file
+        self.file = (kept.map { file.ordered(as: $0) } ?? file).separatingCopies()
         self.diagnostics = diagnostics
         self.name = name ?? file.name.value
         self.kept = kept
@@ -140,6 +142,7 @@ final class PlanBuilder {
         for entry in file.entries { addEntries(of: entry) }
         resolveHandTraffic()
         if let kept { keepCounters(kept) }
+        resolveMirrors()
         findTies()
         findShadows()
         resolveHealth()
@@ -193,7 +196,8 @@ final class PlanBuilder {
             ResolvedLeg(
                 interface: interface, role: role, mac: names.mac(parts),
                 alias: node.transparent ? names.mac(parts + ["alias"]) : nil,
-                device: GeneratedNames.device(raw.interface.value, besides: legs[index].map(\.device)),
+                device: GeneratedNames.device(
+                    file.interfaces[interface].home ?? raw.interface.value, besides: legs[index].map(\.device)),
                 position: raw.interface.position))
     }
 

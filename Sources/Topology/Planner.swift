@@ -21,7 +21,9 @@ public enum Planner {
     /// The plan of `file`, with the paths that its table was proved by.
     public static func prove(_ file: TopologyFile, name: String? = nil) throws(TopologyError) -> ProvedPlan {
         let made = try make(file, name: name, keeping: nil, changes: InstanceChanges())
-        return ProvedPlan(plan: made.plan, services: made.builder.provedServices(made.paths))
+        return ProvedPlan(
+            plan: made.plan, services: made.builder.provedServices(made.paths),
+            unproved: made.builder.unprovedEntries(made.paths))
     }
 
     private static func make(
@@ -86,6 +88,33 @@ extension PlanBuilder {
         }
         return ForwardingTable(
             interfaces: interfaces, entries: entries, neighbours: neighbours, sources: sources,
-            claimed: claimed.uniqued(), groups: groups())
+            claimed: claimed.uniqued(), holders: holders().uniqued(), mirrors: mirrors,
+            groups: groups())
+    }
+
+    /// Who may announce more than its legs' own addresses: the ends of services and of entries by hand, and what has
+    /// networks behind it. Everything is no address that a node could announce.
+    private func holders() -> [AddressHolder] {
+        func held(_ prefix: IPPrefix, by node: Int) -> [AddressHolder] {
+            guard prefix.length > 0, !file.nodes[node].transparent else { return [] }
+            return legs[node].map { AddressHolder(interface: $0.interface, mac: $0.mac, prefix: prefix) }
+        }
+        let ends = services.flatMap { service in
+            (service.chain.last.map { members(of: $0) } ?? []).flatMap { node in
+                service.raw.addresses.flatMap { held($0.value, by: node) }
+            }
+        }
+        let behind = file.nodes.enumerated().flatMap { index, node in
+            node.prefixes.flatMap { held($0.value, by: index) }
+        }
+        let byHand = zip(entries, origins).flatMap { entry, origin -> [AddressHolder] in
+            guard origin.raw != nil, entry.direction == .request, let prefix = entry.destination, prefix.length > 0
+            else { return [] }
+            return entry.targets.compactMap { target in
+                guard target.system == .terminalApplication, case .mac(let mac) = target.address else { return nil }
+                return AddressHolder(interface: target.interface, mac: mac, prefix: prefix)
+            }
+        }
+        return ends + behind + byHand
     }
 }

@@ -7,6 +7,18 @@ public struct ProvedPlan: Sendable {
     public var plan: AppliancePlan
     /// For each service in the order of the file, then for each distribution entry by hand: its paths.
     public var services: [ProvedService]
+    /// The entries by hand of which nothing could be proved.
+    public var unproved: [UnprovedEntry]
+}
+
+/// An entry by hand that no packet was followed through to its end.
+public struct UnprovedEntry: Sendable, Hashable {
+    /// Its name.
+    public var name: String
+    /// The line of the file.
+    public var line: Int
+    /// Why, for a person.
+    public var reason: String
 }
 
 /// A service, or an entry by hand, with the paths of its packets.
@@ -31,8 +43,10 @@ public struct ServicePath: Sendable, Hashable {
     public var servicePorts: [String]
     /// The request's hops.
     public var request: [PathHop]
-    /// The hops of the answers; none where only passive applications are reached.
+    /// The hops of the answers.
     public var response: [PathHop]
+    /// Why there are none, for a person: `no answer: …`.
+    public var silence: String?
 }
 
 /// One step of a path through the engine.
@@ -89,6 +103,22 @@ extension PlanBuilder {
         }
     }
 
+    /// The entries by hand that are in no path: nothing the file's nodes send was followed through them.
+    func unprovedEntries(_ paths: [ProvedPath]) -> [UnprovedEntry] {
+        let used = Set(paths.flatMap { path in (path.request + path.response).map { origins[$0.entry].position } })
+        var told: Set<SourcePosition> = []
+        return zip(entries, origins).compactMap { entry, origin in
+            guard origin.raw != nil, !used.contains(origin.position), told.insert(origin.position).inserted else {
+                return nil
+            }
+            return UnprovedEntry(
+                name: entry.name, line: origin.position.line,
+                reason: entry.kind == .distribution
+                    ? "no node of the file has an address that it leads to"
+                    : "no packet that a node of the file sends comes to it and to its end")
+        }
+    }
+
     /// Services in the order of the file, then entries by hand.
     private enum ServiceKey: Hashable, Comparable {
         case service(Int)
@@ -106,6 +136,7 @@ extension PlanBuilder {
         private struct Signature: Hashable {
             var request: [PathHop]
             var response: [PathHop]
+            var silence: AnswerSilence?
         }
 
         /// The paths with their customers named, and without the addresses that a prefix beside them holds.
@@ -141,7 +172,7 @@ extension PlanBuilder {
             // What several instances do alike is one hop.
             let signature = Signature(
                 request: path.request.map { builder.hop($0, path.customers) }.uniqued(),
-                response: path.response.map { builder.hop($0, path.customers) }.uniqued())
+                response: path.response.map { builder.hop($0, path.customers) }.uniqued(), silence: path.silence)
             let number: Int
             if let known = index[signature] {
                 number = known
@@ -151,7 +182,7 @@ extension PlanBuilder {
                 paths.append(
                     ServicePath(
                         customers: [], destinations: [], servicePorts: [], request: signature.request,
-                        response: signature.response))
+                        response: signature.response, silence: signature.silence?.sentence))
                 seen.append(([], [], []))
             }
             for node in path.customers {
@@ -217,5 +248,17 @@ extension PlanBuilder {
 
     private func name(ofGroup group: Int) -> String {
         applications.first { $0.groups.contains(group) }?.raw.name.value ?? "#\(group)"
+    }
+}
+
+extension AnswerSilence {
+    /// For a person.
+    var sentence: String {
+        switch self {
+        case .passiveAlone: "no answer: passive applications alone get it"
+        case .isAnswer: "answers to it are not followed: its entry is for responses"
+        case .group: "answers to it are not followed: it is for a group"
+        case .unknownEnd: "answers to it are not followed: nobody of the file is known by the address that it is sent to"
+        }
     }
 }

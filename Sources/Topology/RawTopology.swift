@@ -82,8 +82,20 @@ struct RawInterface: Sendable {
     var name: Located<String>
     var addresses: [Located<RawAddress>] = []
     var mtu: Located<Int>
+    /// `copies: everything`.
+    var copiesEverything: SourcePosition?
+    /// The name of the interface that the file has for it, where the planner made it of one.
+    var home: String?
     /// The frames that may wait in each queue.
     var queue = Grammar.usualQueue
+}
+
+/// What passive applications get copies of.
+enum CopyMode: String, CaseIterable, Sendable {
+    /// Of what services and entries forward.
+    case services
+    /// Of all that arrives.
+    case everything
 }
 
 /// A node's place on an interface as the file has it.
@@ -105,6 +117,8 @@ struct RawNode: Sendable {
     var application: String?
     var type: String?
     var passive = false
+    /// `copies: everything`.
+    var copiesEverything: SourcePosition?
     var transparent = false
     var activeResponses: Located<Bool>?
     /// Where the file asks for a network send address.

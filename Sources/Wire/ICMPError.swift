@@ -46,14 +46,20 @@ public struct ICMPError: Sendable, Equatable {
     /// The most octets of a whole frame, of either family.
     public static let maximumFrameLength = EthernetView.length + 1280
 
-    /// True where an error may be sent about the packet at all (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 (e)):
-    /// not about ICMP errors or redirects, later fragments, group or broadcast destinations in either header, or
-    /// sources that do not name one host. Packet too big is the one that may answer IPv6 multicast; it is not sent here.
-    public static func mayAnswer(_ fields: PacketFields) -> Bool {
-        fields.message != .error && fields.message != .neighbourDiscovery && fields.fragment != .later
-            && !fields.destinationMAC.isMulticast && !fields.flow.destination.isMulticast
-            && !fields.flow.destination.isLimitedBroadcast && !fields.flow.source.isUnspecified
-            && !fields.flow.source.isMulticast && !fields.flow.source.isLoopback
+    /// True for ICMPv6's packet too big.
+    private var isPacketTooBig: Bool { family == .ipv6 && type == 2 }
+
+    /// True where the error may be sent about the packet at all (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 (e)):
+    /// not about ICMP errors or redirects, group or broadcast destinations in either header, or sources that do not name
+    /// one host. IPv4 owes none about later fragments, IPv6 does: only so does a sender learn that its fragments are too
+    /// big. Packet too big is the one that may answer IPv6 multicast (RFC 4443 section 2.4 (e.3)).
+    public func mayAnswer(_ fields: PacketFields) -> Bool {
+        let toGroup =
+            fields.destinationMAC.isMulticast || fields.flow.destination.isMulticast
+            || fields.flow.destination.isLimitedBroadcast
+        return fields.message != .error && fields.message != .neighbourDiscovery
+            && (fields.fragment != .later || fields.family == .ipv6) && (!toGroup || isPacketTooBig)
+            && !fields.flow.source.isUnspecified && !fields.flow.source.isMulticast && !fields.flow.source.isLoopback
     }
 
     /// Writes the error about `packet`, quoting as much of it as fits, to the packet's source.

@@ -11,6 +11,9 @@
 ///
 /// The walk ends at the first header that is not an extension (ESP among them), and behind the fragment header of a
 /// fragment that is not the first: what follows there is data.
+///
+/// A routing header with segments left is passed: the packet is on its way to the destination in its IPv6 header, which is
+/// a legal stop of it (RFC 8754, RFC 6275). Its end, which transport checksums cover, stands in the routing header.
 struct IPv6ExtensionHeaders {
     /// More headers than this are refused.
     static let maximumCount = 8
@@ -24,7 +27,7 @@ struct IPv6ExtensionHeaders {
         case tooLong
         /// A hop-by-hop header that is not the first, or a second fragment header.
         case misplaced
-        /// A routing header with segments left: the destination in the header is not the packet's own.
+        /// A routing header of type 0 with segments left (RFC 5095).
         case sourceRouted
     }
 
@@ -38,8 +41,12 @@ struct IPv6ExtensionHeaders {
     private(set) var fragmentProtocol: UInt8 = 0
     /// In octets, where this is a fragment.
     private(set) var fragmentOffset = 0
+    /// What the fragments of a datagram have in common, where this is one.
+    private(set) var identification: UInt32 = 0
     /// True where more fragments follow.
     private(set) var moreFragments = false
+    /// What stands among the headers that makes an address of the IPv6 header other than it seems.
+    private(set) var bindings = AddressBindings()
 
     /// True for the numbers that name an extension header which the walk steps over.
     @inline(__always)
@@ -56,6 +63,23 @@ struct IPv6ExtensionHeaders {
         offset = start
         guard Self.isExtension(first) else { return }
         walk(bytes, start: start, end: end)
+    }
+
+    /// True for destination options among which is a home address (RFC 6275, section 6.3).
+    private func hasHomeAddress(_ bytes: RawSpan, _ range: Range<Int>) -> Bool {
+        var place = range.lowerBound
+        while place < range.upperBound {
+            let type = bytes.uncheckedUInt8(at: place)
+            if type == 0xC9 { return true }
+            // One octet of padding has no length.
+            if type == 0 {
+                place &+= 1
+                continue
+            }
+            guard place &+ 1 < range.upperBound else { return false }
+            place &+= 2 &+ Int(bytes.uncheckedUInt8(at: place &+ 1))
+        }
+        return false
     }
 
     private mutating func walk(_ bytes: RawSpan, start: Int, end: Int) {
@@ -81,12 +105,20 @@ struct IPv6ExtensionHeaders {
             case 0 where count > 1:
                 return failure = .misplaced
             case 43 where bytes.uncheckedUInt8(at: offset &+ 3) != 0:
-                return failure = .sourceRouted
+                guard bytes.uncheckedUInt8(at: offset &+ 2) != 0 else { return failure = .sourceRouted }
+                bindings.insert(.routed)
+            case 51:
+                bindings.insert(.authenticated)
+            case 60 where hasHomeAddress(bytes, offset &+ 2..<offset &+ length):
+                bindings.insert(.away)
             case 44:
                 guard !hasFragmentHeader else { return failure = .misplaced }
                 hasFragmentHeader = true
                 let place = bytes.uncheckedUInt16(at: offset &+ 2)
                 fragmentOffset = Int(place & 0xFFF8)
+                identification =
+                    UInt32(bytes.uncheckedUInt16(at: offset &+ 4)) << 16
+                    | UInt32(bytes.uncheckedUInt16(at: offset &+ 6))
                 moreFragments = place & 1 != 0
                 fragment = fragmentOffset != 0 ? .later : moreFragments ? .first : .whole
                 fragmentProtocol = nextHeader
@@ -98,6 +130,41 @@ struct IPv6ExtensionHeaders {
                 break
             }
             offset &+= length
+        }
+    }
+}
+
+/// What engines pass of the headers between a network header and the protocol of a packet: IPv6's extension headers, and
+/// authentication headers behind either.
+public enum HeaderChain {
+    /// The most headers.
+    public static let maximumCount = IPv6ExtensionHeaders.maximumCount
+    /// The most octets of them together.
+    public static let maximumLength = IPv6ExtensionHeaders.maximumLength
+
+    /// True for the protocol numbers of headers that engines look behind.
+    public static func isStepped(over number: UInt8, _ family: AddressFamily) -> Bool {
+        family == .ipv6 ? IPv6ExtensionHeaders.isExtension(number) : number == AuthenticationHeaders.protocolNumber
+    }
+
+    /// Why an engine would drop a packet for its headers; nil where it would not.
+    ///
+    /// - Parameters:
+    ///   - octets: What follows the network header.
+    ///   - first: The protocol number of what `octets` begin with.
+    public static func fault(of octets: [UInt8], first: UInt8, _ family: AddressFamily) -> MalformedReason? {
+        guard isStepped(over: first, family) else { return nil }
+        let bytes = octets.span.bytes
+        let failure =
+            family == .ipv6
+            ? IPv6ExtensionHeaders(bytes, first: first, start: 0, end: octets.count).failure
+            : AuthenticationHeaders(bytes, start: 0, end: octets.count).failure
+        switch failure {
+        case .none: return nil
+        case .truncated: return .truncatedExtensionHeader
+        case .tooLong: return .headerChainTooLong
+        case .misplaced: return .misplacedExtensionHeader
+        case .sourceRouted: return .sourceRouted
         }
     }
 }

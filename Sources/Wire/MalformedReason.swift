@@ -20,10 +20,11 @@ public enum MalformedReason: UInt8, Error, Sendable, Hashable, CaseIterable {
     case truncatedExtensionHeader
     /// A hop-by-hop header that is not the first, or two fragment headers.
     case misplacedExtensionHeader
-    /// More than eight extension headers, more than 256 octets of them, or headers beyond
+    /// More than eight extension headers or authentication headers, more than 256 octets of them, or headers beyond
     /// `PacketFields.maximumHeaderLength`.
     case headerChainTooLong
-    /// A source route that is not used up: the destination is not where the packet ends (RFC 5095, RFC 7126).
+    /// A source route that is not used up and that nobody may use: IPv4's options (RFC 7126), IPv6's routing header of
+    /// type 0 (RFC 5095). Routing headers of other types are passed.
     case sourceRouted
     /// A fragment that would end beyond 65,535 octets, whose length is not a multiple of eight although more follow,
     /// or that would overwrite the TCP header of the first (RFC 1858).
@@ -40,8 +41,10 @@ public enum MalformedReason: UInt8, Error, Sendable, Hashable, CaseIterable {
     case hopLimitZero
     /// A multicast or broadcast source address.
     case sourceIsMulticast
-    /// A loopback address outside of a host.
+    /// A loopback source outside of a host.
     case loopbackAddress
+    /// A loopback or unspecified destination outside of a host.
+    case badDestination
     /// Neighbour discovery that RFC 4861 says to discard.
     case badNeighbourMessage
 }
@@ -63,9 +66,9 @@ extension MalformedReason: CustomStringConvertible {
         case .truncatedIPv6: "the IPv6 header is cut short"
         case .badIPv6Version: "the version in the IPv6 header is not 6"
         case .badIPv6PayloadLength: "the IPv6 payload length is more than the frame holds"
-        case .truncatedExtensionHeader: "an IPv6 extension header is cut short"
+        case .truncatedExtensionHeader: "an extension or authentication header is cut short"
         case .misplacedExtensionHeader: "an IPv6 extension header is where it may not be"
-        case .headerChainTooLong: "there are too many headers, or too long ones"
+        case .headerChainTooLong: "there are more than 8 headers, or more than 256 octets of them"
         case .sourceRouted: "the packet is source-routed"
         case .badFragment: "the fragment's offset or length is impossible"
         case .truncatedTransport: "the transport header is cut short"
@@ -75,7 +78,8 @@ extension MalformedReason: CustomStringConvertible {
         case .badQuotedPacket: "the ICMP error does not quote a packet"
         case .hopLimitZero: "the hop limit is zero"
         case .sourceIsMulticast: "the source is a multicast or broadcast address"
-        case .loopbackAddress: "a loopback address is outside of a host"
+        case .loopbackAddress: "a loopback source is outside of a host"
+        case .badDestination: "the destination is a loopback or unspecified address"
         case .badNeighbourMessage: "the neighbour discovery message is not valid"
         }
     }

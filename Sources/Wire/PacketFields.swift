@@ -81,6 +81,8 @@ public struct PacketFields: Sendable {
     public var flow = FlowFields()
     /// Where in a fragmented datagram the packet stands.
     public var fragment = FragmentPosition.whole
+    /// What the fragments of one datagram have in common, where this is one; else not set.
+    public var identification: UInt32 = 0
     /// IPv4's DF flag; true for IPv6, which routers never fragment.
     public var dontFragment = false
     /// TTL or hop limit, as received.
@@ -97,6 +99,13 @@ public struct PacketFields: Sendable {
     /// for ICMP errors through the quoted one's; no more than `maximumHeaderLength`, and never beyond `end`.
     public var headerLength = 0
 
+    /// What forbids rewriting an address, beside what every rewrite mends.
+    public var bindings: AddressBindings = []
+
+    var hasFirstPorts = false
+    var firstSourcePort: UInt16 = 0
+    var firstDestinationPort: UInt16 = 0
+
     /// What kind of ICMP message; `none` for other protocols and later fragments.
     public var message = ICMPMessage.none
     /// The ICMP type, where `message` is not `none`.
@@ -112,6 +121,8 @@ public struct PacketFields: Sendable {
     public var quoted = FlowFields()
     /// Where in a fragmented datagram the quoted packet stands.
     public var quotedFragment = FragmentPosition.whole
+    /// What forbids rewriting an address of the quoted packet.
+    public var quotedBindings: AddressBindings = []
     /// Where the quoted network header begins.
     public var quotedNetworkOffset = 0
     /// Where the quoted upper-layer header begins, which may be `quotedEnd`.
@@ -129,6 +140,11 @@ public struct PacketFields: Sendable {
     @inlinable
     public var lookupFlow: FlowFields {
         hasQuoted ? quoted.reversed : flow
+    }
+
+    /// The ports of a first fragment, where its protocol has such and is the one that all its fragments name.
+    public var firstPorts: (source: UInt16, destination: UInt16)? {
+        fragment == .first && hasFirstPorts ? (firstSourcePort, firstDestinationPort) : nil
     }
 
     /// The octets of the network packet, header included.

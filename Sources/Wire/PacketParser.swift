@@ -8,6 +8,7 @@ extension PacketFields {
     public mutating func parse(_ frame: RawSpan) -> ParseVerdict {
         hasQuoted = false
         message = .none
+        bindings = []
         guard let ethernet = EthernetView(frame) else { return .malformed(.truncatedEthernet) }
         destinationMAC = ethernet.destination
         sourceMAC = ethernet.source
@@ -50,13 +51,34 @@ extension PacketFields {
         {
             return .malformed(reason)
         }
+        if fragment != .whole { identification = UInt32(header.identification) }
         if fragment != .whole,
             let reason = fragmentFault(
                 offset: header.dataOffset, more: header.moreFragments, limit: 65_535 - headerLength)
         {
             return .malformed(reason)
         }
+        if transportProtocol == AuthenticationHeaders.protocolNumber, let reason = parseAuthentication(frame) {
+            return .malformed(reason)
+        }
         return parseTransport(frame)
+    }
+
+    /// Steps over authentication headers, as the walk of IPv6's extension headers does: what they protect has its ports in
+    /// the clear. Fragments are looked up by the protocol that the IPv4 header names, which all of them have.
+    private mutating func parseAuthentication(_ frame: RawSpan) -> MalformedReason? {
+        bindings.insert(.authenticated)
+        guard fragment != .later else { return nil }
+        let chain = AuthenticationHeaders(frame, start: transportOffset, end: end)
+        switch chain.failure {
+        case .truncated: return .truncatedExtensionHeader
+        case .tooLong: return .headerChainTooLong
+        case .none, .misplaced, .sourceRouted: break
+        }
+        transportOffset = chain.offset
+        transportProtocol = chain.nextHeader
+        if fragment == .whole { flow.protocolNumber = chain.nextHeader }
+        return nil
     }
 
     @inline(__always)
@@ -83,7 +105,9 @@ extension PacketFields {
         }
         transportOffset = chain.offset
         transportProtocol = chain.nextHeader
+        bindings = chain.bindings
         fragment = chain.fragment
+        identification = chain.identification
         flow.protocolNumber = fragment == .whole ? chain.nextHeader : chain.fragmentProtocol
         if fragment != .whole,
             let reason = fragmentFault(offset: chain.fragmentOffset, more: chain.moreFragments, limit: 65_535)
@@ -97,7 +121,8 @@ extension PacketFields {
     @inline(__always)
     private func addressFault() -> MalformedReason? {
         if flow.source.isMulticast || flow.source.isLimitedBroadcast { return .sourceIsMulticast }
-        if flow.source.isLoopback || flow.destination.isLoopback { return .loopbackAddress }
+        if flow.source.isLoopback { return .loopbackAddress }
+        if flow.destination.isLoopback || flow.destination.isUnspecified { return .badDestination }
         return hopLimit == 0 ? .hopLimitZero : nil
     }
 
@@ -127,6 +152,7 @@ extension PacketFields {
 
     @inline(__always)
     private mutating func parseTransport(_ frame: RawSpan) -> ParseVerdict {
+        hasFirstPorts = false
         flow.hasPorts = false
         flow.sourcePort = 0
         flow.destinationPort = 0
@@ -156,10 +182,18 @@ extension PacketFields {
         default:
             break
         }
-        if fragment == .whole, IPProtocol.hasPorts(transportProtocol) {
-            flow.hasPorts = true
-            flow.sourcePort = frame.uncheckedUInt16(at: transportOffset)
-            flow.destinationPort = frame.uncheckedUInt16(at: transportOffset &+ 2)
+        if IPProtocol.hasPorts(transportProtocol) {
+            let source = frame.uncheckedUInt16(at: transportOffset)
+            let destination = frame.uncheckedUInt16(at: transportOffset &+ 2)
+            if fragment == .whole {
+                flow.hasPorts = true
+                flow.sourcePort = source
+                flow.destinationPort = destination
+            } else if transportProtocol == flow.protocolNumber {
+                hasFirstPorts = true
+                firstSourcePort = source
+                firstDestinationPort = destination
+            }
         }
         return .packet
     }

@@ -7,18 +7,23 @@ extension PacketFields {
     /// came from the service address: the quoted source becomes `address` too, so that the application knows its own
     /// packet. All checksums that cover what changed are updated (RFC 1624): IPv4 header, transport, quoted IPv4 header,
     /// quoted transport as far as the quote goes, and the ICMP message around it. A UDP checksum of zero stays zero. In
-    /// later fragments only the IP header changes.
+    /// later fragments only the IP header changes. A packet whose authentication header or list of stops names the
+    /// destination, too, cannot be rewritten.
     ///
     /// - Parameters:
     ///   - address: An address of the packet's family.
     ///   - header: The first `headerLength` octets, or more, of the frame that these fields were parsed from.
     ///   - checksum: What the packet's own transport checksum field holds.
-    /// - Returns: False, with nothing changed, where the family differs or `header` is too short.
+    /// - Returns: False, with nothing changed, where the family differs, `header` is too short, or the packet is bound to
+    ///   its destination.
     @discardableResult
     public func rewriteDestination(
         to address: IPAddress, in header: inout MutableRawSpan, checksum: ChecksumState
     ) -> Bool {
-        guard address.family == family, header.byteCount >= headerLength else { return false }
+        guard address.family == family, header.byteCount >= headerLength,
+            bindings.isDisjoint(with: [.routed, .authenticated]),
+            !hasQuoted || quotedBindings.isDisjoint(with: [.away, .authenticated])
+        else { return false }
         var message = ChecksumChange()
         if hasQuoted {
             message = rewriteQuoted(
@@ -41,12 +46,16 @@ extension PacketFields {
     ///   - address: An address of the packet's family.
     ///   - header: The first `headerLength` octets, or more, of the frame that these fields were parsed from.
     ///   - checksum: What the packet's own transport checksum field holds.
-    /// - Returns: False, with nothing changed, where the family differs or `header` is too short.
+    /// - Returns: False, with nothing changed, where the family differs, `header` is too short, or the packet is bound to
+    ///   its source.
     @discardableResult
     public func rewriteSource(
         to address: IPAddress, in header: inout MutableRawSpan, checksum: ChecksumState
     ) -> Bool {
-        guard address.family == family, header.byteCount >= headerLength else { return false }
+        guard address.family == family, header.byteCount >= headerLength,
+            bindings.isDisjoint(with: [.away, .authenticated]),
+            !hasQuoted || quotedBindings.isDisjoint(with: [.routed, .authenticated])
+        else { return false }
         var message = ChecksumChange()
         var source = address
         if hasQuoted {

@@ -34,7 +34,7 @@ public struct PlainPacket {
             guard frame.octet(22) != 0, PlainSums.ipv4Header(frame) == 0xFFFF else { return false }
             let (from, to) = (frame.big32(26), frame.big32(30))
             // Multicast, broadcast or loopback: seldom, and looked at with care elsewhere.
-            guard from >> 28 < 0xE, from >> 24 != 127, to >> 24 != 127 else { return false }
+            guard from >> 28 < 0xE, from >> 24 != 127, to >> 24 != 127, to != 0 else { return false }
             flow.source = IPAddress(ipv4: from)
             flow.destination = IPAddress(ipv4: to)
         } else {

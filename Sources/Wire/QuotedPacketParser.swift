@@ -48,6 +48,16 @@ extension PacketFields {
         quoted.source = header.source
         quoted.destination = header.destination
         quoted.protocolNumber = header.protocolNumber
+        quotedBindings = []
+        if quotedTransportProtocol == AuthenticationHeaders.protocolNumber {
+            quotedBindings = .authenticated
+            let chain = AuthenticationHeaders(frame, start: quotedTransportOffset, end: quotedEnd)
+            // Cut off inside of them it is a packet of their own protocol, without ports.
+            guard quotedFragment != .later, chain.failure == .none else { return nil }
+            quotedTransportOffset = chain.offset
+            quotedTransportProtocol = chain.nextHeader
+            if quotedFragment == .whole { quoted.protocolNumber = chain.nextHeader }
+        }
         return nil
     }
 
@@ -67,6 +77,7 @@ extension PacketFields {
         quotedTransportOffset = chain.offset
         quotedTransportProtocol = chain.nextHeader
         quotedFragment = chain.fragment
+        quotedBindings = chain.bindings
         quoted.source = header.source
         quoted.destination = header.destination
         quoted.protocolNumber = quotedFragment == .whole ? chain.nextHeader : chain.fragmentProtocol

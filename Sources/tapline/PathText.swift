@@ -15,7 +15,7 @@ struct PathText {
                 for (number, hop) in hops.enumerated() { table.add(Self.row(hop, number == 0 ? title : "")) }
             }
             lines += table.lines.filter { !$0.isEmpty }.map { "  " + $0 }
-            if path.response.isEmpty { lines.append("  no answer: passive applications alone get it") }
+            if let silence = path.silence { lines.append("  \(silence)") }
         }
     }
 

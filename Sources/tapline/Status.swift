@@ -119,7 +119,10 @@ struct Status: ParsableCommand {
             lines += ["", "nothing was dropped"]
         } else {
             var drops = TextTable(["DROPPED", "REASON", ""], rightAligned: [0])
-            for drop in report.drops { drops.add(["\(drop.frames)", drop.reason, drop.sentence]) }
+            for drop in report.drops {
+                drops.add(["\(drop.frames)", drop.reason, drop.sentence])
+                if let last = drop.last { drops.add(["", "", "last: \(last.sentence)"]) }
+            }
             for interface in ringDrops {
                 drops.add([
                     "\(interface.ringDrops)", InterfaceCounter.ringDrops.rawValue,

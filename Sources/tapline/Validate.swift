@@ -15,9 +15,11 @@ struct Validate: ParsableCommand {
             everything. It goes to standard error and changes no exit status; with --strict it is a mistake.
 
             With --json the keys are stable: version, file, valid; problems, each with line, column, message, mend,
-            example, and related (line, column, label); remarks, each with the same keys; services, each with name, line, isEntry, and paths (customers,
-            destinations, servicePorts, request, response); of each hop from, receivedInterface, entry, rewriteSource,
-            copies (to, sendInterface, rewriteDestination, isPassive).
+            example, and related (line, column, label); remarks, each with the same keys; services, each with name, line,
+            isEntry, and paths (customers, destinations, servicePorts, request, response, and silence where there is
+            none); of each hop from, receivedInterface, entry, rewriteSource, copies (to, sendInterface,
+            rewriteDestination, isPassive); unproved, the entries by hand that no packet was followed through, each with
+            name, line, reason.
 
             EXAMPLE
               tapline validate Topologies/four-interface/topology.yaml
@@ -45,14 +47,24 @@ struct Validate: ParsableCommand {
                     "\(file): \(plan.name) has \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces, "
                         + "\(plan.table.entries.count) entries and \(plan.checks.count) checks")
                 for service in proved.services { Terminal.out("\n" + PathText(service).lines.joined(separator: "\n")) }
+                if !proved.unproved.isEmpty { Terminal.out("") }
+                for entry in proved.unproved {
+                    Terminal.out(
+                        Terminal.coloured("entry \(entry.name)", 1)
+                            + ": nothing of it could be proved: \(entry.reason) (line \(entry.line))")
+                }
             }
         }
         var problems: [ValidationReport.Problem] = []
         var remarks: [ValidationReport.Problem] = []
         var services: [ValidationReport.Service] = []
+        var unproved: [ValidationReport.Unproved] = []
         do throws(TopologyError) {
             let proved = try Planner.prove(try TopologyFile.read(file))
             services = proved.services.map { ValidationReport.Service($0) }
+            unproved = proved.unproved.map {
+                ValidationReport.Unproved(name: $0.name, line: $0.line, reason: $0.reason)
+            }
             remarks = proved.plan.remarks.map { ValidationReport.Problem($0) }
             if strict { (problems, remarks) = (remarks, []) }
         } catch {
@@ -60,7 +72,8 @@ struct Validate: ParsableCommand {
         }
         try reporting { () throws(ApplianceError) in
             let report = ValidationReport(
-                file: file, valid: problems.isEmpty, problems: problems, remarks: remarks, services: services)
+                file: file, valid: problems.isEmpty, problems: problems, remarks: remarks, services: services,
+                unproved: unproved)
             Terminal.out(try prettyJSON(report))
         }
         if !problems.isEmpty { throw ArgumentParser.ExitCode(3) }
@@ -126,6 +139,12 @@ private struct ValidationReport: Encodable {
         var servicePorts: [String]
         var request: [Hop]
         var response: [Hop]
+        var silence: String?
+    }
+    struct Unproved: Encodable {
+        var name: String
+        var line: Int
+        var reason: String
     }
     struct Service: Encodable {
         var name: String
@@ -140,7 +159,8 @@ private struct ValidationReport: Encodable {
             paths = service.paths.map {
                 Path(
                     customers: $0.customers, destinations: $0.destinations, servicePorts: $0.servicePorts,
-                    request: $0.request.map { Hop($0) }, response: $0.response.map { Hop($0) })
+                    request: $0.request.map { Hop($0) }, response: $0.response.map { Hop($0) },
+                    silence: $0.silence)
             }
         }
     }
@@ -150,4 +170,5 @@ private struct ValidationReport: Encodable {
     var problems: [Problem]
     var remarks: [Problem]
     var services: [Service]
+    var unproved: [Unproved]
 }

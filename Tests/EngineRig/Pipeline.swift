@@ -59,6 +59,8 @@ package final class Pipeline {
 
     package func drops(_ reason: DropReason) -> UInt64 { reader.drops(reason) }
 
+    package func lastDrop(_ reason: DropReason) -> DroppedFrame? { reader.lastDrop(reason) }
+
     /// All drops, as `reason:count` in the order of the reasons.
     package var allDrops: String { reader.drops().map { "\($0.reason.name):\($0.frames)" }.joined(separator: " ") }
 

@@ -156,4 +156,52 @@ import Wire
             #expect(out.first.flatMap { F.read($0.bytes)?.flow.destination } == F.address("198.18.4.53"))
         }
     }
+
+    /// RFC 4443, section 2.4: a later fragment that is too big is told of, or its sender never learns why its datagrams
+    /// are lost.
+    @Test func aLaterFragmentOfIPv6ThatIsTooBigIsToldOf() throws {
+        let pipeline = try Pipeline()
+        let data = [17, 0] + F.big16(1_440) + [0, 0, 0, 5] + [UInt8](repeating: 7, count: 1_400)
+        let fragment = F.packet("2001:db8:2::10", "2001:db8:cb::53", 44, data)
+        let out = pipeline.send(fromAlice(fragment), on: 0)
+        let error = try #require(out.first.flatMap { F.read($0.bytes) })
+        #expect(error.icmpType == 2 && error.quotedFragment == .later && error.packetLength == 1_280)
+        #expect(Array(out[0].bytes[10 + 58..<10 + 62]) == [0, 0] + F.big16(1_300))
+        #expect(error.quoted.destination == F.address("2001:db8:cb::53"))
+        #expect(pipeline.allDrops == "too-big:1")
+    }
+
+    /// Headers that tie a packet to its addresses: it is passed by them where nothing is rewritten, and refused where
+    /// something would be. In both families authentication headers are looked behind.
+    @Test func boundPacketsPassUnchangedOrNotAtAll() throws {
+        let segment4 = Array(F.tcp("192.0.2.10", 5, "203.0.113.80", 80).dropFirst(20))
+        let segment6 = Array(F.tcp("2001:db8:2::10", 5, "2001:db8:cb::80", 80).dropFirst(40))
+        let authentication: [UInt8] = [6, 4] + [UInt8](repeating: 9, count: 22)
+        let routing: [UInt8] = [6, 2, 4, 1] + [UInt8](repeating: 0, count: 4) + F.octets(F.address("2001:db8::99"))
+        let rows: [([UInt8], Bool)] = [
+            (F.packet("192.0.2.10", "203.0.113.80", 51, authentication + segment4), true),
+            (F.packet("2001:db8:2::10", "2001:db8:cb::80", 51, authentication + segment6), true),
+            (F.packet("2001:db8:2::10", "2001:db8:cb::80", 43, routing + segment6), true),
+            (F.packet("192.0.2.10", "203.0.113.53", 51, authentication + segment4), false),
+            (F.packet("2001:db8:2::10", "2001:db8:cb::53", 51, authentication + segment6), false),
+            (F.packet("2001:db8:2::10", "2001:db8:cb::53", 43, routing + segment6), false),
+        ]
+        for (index, (packet, passes)) in rows.enumerated() {
+            let pipeline = try Pipeline()
+            let out = pipeline.send(fromAlice(packet), on: 0)
+            #expect(out.count == (passes ? 2 : 0), "row \(index)")
+            #expect(out.allSatisfy { Array($0.bytes.dropFirst(24)) == packet }, "row \(index)")
+            #expect(pipeline.allDrops == (passes ? "" : "rewrite-impossible:1"), "row \(index)")
+        }
+    }
+
+    @Test func aLoopbackDestinationHasItsOwnReason() throws {
+        let pipeline = try Pipeline()
+        for destination in ["127.0.0.1", "0.0.0.0", "::1", "::"] {
+            let source = destination.contains(":") ? "2001:db8:2::10" : "192.0.2.10"
+            #expect(pipeline.send(fromAlice(F.udp(source, 5, destination, 9)), on: 0).isEmpty)
+        }
+        #expect(pipeline.send(fromAlice(F.udp("127.0.0.1", 5, "203.0.113.80", 9)), on: 0).isEmpty)
+        #expect(pipeline.allDrops == "bad-source-address:1 bad-destination-address:4")
+    }
 }

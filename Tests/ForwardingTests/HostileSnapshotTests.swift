@@ -34,6 +34,8 @@ struct HostileSnapshotTests {
         table.entries = Array(table.entries[0..<8])
         table.entries[3].rewriteSource = address("203.0.113.1")
         table.entries[0].source = prefix("192.0.0.0/8")
+        table.holders = [AddressHolder(interface: 3, mac: FourInterface.web, prefix: prefix("203.0.113.0/24"))]
+        table.mirrors = [Mirror(received: 0, send: 1), Mirror(received: 3, send: 1)]
         table.entries.append(
             Entry(
                 name: "wide", kind: .distribution, direction: .request, receivedInterface: 0,

@@ -54,7 +54,10 @@ import Wire
         var offloaded = Capture()
         var places: [UInt32: [String]] = [:]
         for golden in GoldenCase.all {
-            for interface in try golden.plan().interfaces {
+            let plan = try golden.plan()
+            // What arrives is copied as it arrives: such a case's input has wrong checksums on purpose.
+            guard plan.table.mirrors.isEmpty else { continue }
+            for interface in plan.interfaces {
                 let capture = try Capture(path: golden.outputPath(interface.name))
                 for (index, frame) in capture.frames.enumerated() {
                     // Each frame by itself: most of those in a capture with offload headers need none.

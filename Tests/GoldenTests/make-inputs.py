@@ -252,6 +252,47 @@ def errors(c):
 
 
 @case
+def copies_everything(c):
+    """A detector gets what arrives as it arrives, what is dropped too, and nothing twice."""
+    c.topology("""
+name: everything
+interfaces:
+  customers:  { address: [192.0.2.1/24, "2001:db8:2::1/64"] }
+  inspection: { address: 198.18.2.1/24 }
+  inspected:  { address: 198.18.3.1/24 }
+  servers:    { address: 198.18.4.1/24 }
+customers:
+  alice: { interface: customers, address: [192.0.2.10, "2001:db8:2::10"] }
+applications:
+  ids:      { passive: true, copies: everything, attach: inspection }
+  firewall: { attach: { in: inspection, out: inspected } }
+  web:      { attach: servers }
+services:
+  shop: { address: 203.0.113.80, ports: tcp/80, distribute: [ids, firewall], sequence: [firewall, web] }
+""")
+    engine, alice = c.mac("customers"), c.mac("customers", "alice")
+    request = IP(src=ALICE, dst=SITE) / TCP(sport=1, dport=80)
+    c.send("customers", c.frame("customers", "alice", request))
+    c.send("customers", c.frame("customers", "alice", IP(src=ALICE, dst=SITE) / TCP(sport=1, dport=80, chksum=1)))
+    c.send("customers", c.frame("customers", "alice", IP(src=ALICE, dst=SITE, chksum=1) / TCP(sport=1, dport=80)))
+    c.send("customers", c.frame("customers", "alice", IP(src="127.0.0.1", dst=SITE) / TCP(sport=1, dport=80)))
+    c.send("customers", Ether(src=alice, dst=engine) / Dot1Q(vlan=5) / request)
+    c.send("customers", Ether(src=alice, dst="01:80:c2:00:00:0e", type=0x88CC) / Raw(b"lldp" * 12))
+    c.send("customers", Ether(bytes.fromhex("0180c2000000") + bytes.fromhex(alice.replace(":", "")) + b"\x00\x26\x42\x42\x03" + b"stp" * 15))
+    c.send("customers", c.frame("customers", "alice", request, to="02:12:34:56:78:9a"))
+    c.send("customers", Ether(src=alice, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=alice, psrc=ALICE, pdst="192.0.2.1"))
+    c.send("customers", Raw(b"short"))
+    # Two segments that are joined on their way to the firewall, and one that its sender left to be cut up.
+    for number in range(2):
+        c.send("customers", c.frame("customers", "alice", IP(src=ALICE, dst=SITE, id=number) / TCP(sport=2, dport=80, seq=1 + number * 100, flags="A") / Raw(b"d" * 100)))
+    # From the firewall on the interface that the detector shares with it; nothing of what it says itself.
+    c.send("inspection", c.frame("inspection", "firewall", IP(src=SITE, dst=ALICE) / TCP(sport=80, dport=1, flags="SA")))
+    c.send("inspection of ids", Ether(src=c.mac("inspection of ids", "ids"), dst=c.mac("inspection of ids")) / request)
+    # What arrives where it gets no copies of.
+    c.send("servers", c.frame("servers", "web", IP(src=SITE, dst=ALICE) / TCP(sport=80, dport=1, flags="SA")))
+
+
+@case
 def echo(c):
     """The engine answers echo for its own addresses, and nothing else."""
     c.topology_of("four-interface")

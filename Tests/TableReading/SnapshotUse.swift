@@ -10,11 +10,20 @@ extension Snapshot {
         for interface in 0..<min(interfaceCount, 5) {
             for packet in packets {
                 for station in stations {
+                    seen += mayAnnounce(packet.destination, from: station, on: interface) ? 1 : 0
+                    var fragment = packet
+                    fragment.hasPorts = false
+                    if case .alike(.forward(let index)) = decideFragment(
+                        fragment, from: sender(of: station, on: interface), receivedInterface: interface)
+                    {
+                        seen += entry(index).counter & 1
+                    }
                     if case .forward(let index) = decide(packet, sourceMAC: station, receivedInterface: interface) {
                         seen += follow(entry(index).targets, packet)
                     }
                 }
                 seen += answersNeighbour(for: packet.destination, on: interface) ? 1 : 0
+                seen += contradictsClaim(packet.source, on: interface) ? 1 : 0
                 seen += isClaimed(packet.destination, on: interface) ? 1 : 0
                 seen += ownSource(on: interface, towards: packet.source) != nil ? 1 : 0
                 seen += isOnLink(packet.source, on: interface) ? 1 : 0
@@ -22,6 +31,7 @@ extension Snapshot {
                 seen += isOwnAddress(packet.destination, on: interface) ? 1 : 0
                 seen += staticNeighbour(packet.source, on: interface) != nil ? 1 : 0
             }
+            for place in mirrors(of: interface) { seen += self.interface(mirror(place)).mtu > 0 ? 1 : 0 }
             for station in stations { seen += isOwnMAC(station, on: interface) ? 1 : 0 }
         }
         for index in 0..<entryCount {

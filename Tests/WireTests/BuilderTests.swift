@@ -167,23 +167,44 @@ import Wire
     }
 
     @Test func someFramesAreNeverAnswered() {
+        let error = ICMPError.hostUnreachable(.ipv4)
         let plain = parsed(TestFrames.transport(17, alice, shop)).1
-        #expect(ICMPError.mayAnswer(plain))
+        #expect(error.mayAnswer(plain))
         var fields = plain
         fields.message = .error
-        #expect(!ICMPError.mayAnswer(fields))
+        #expect(!error.mayAnswer(fields))
         fields = plain
         fields.fragment = .later
-        #expect(!ICMPError.mayAnswer(fields))
+        #expect(!error.mayAnswer(fields))
         fields = plain
         fields.destinationMAC = .broadcast
-        #expect(!ICMPError.mayAnswer(fields))
+        #expect(!error.mayAnswer(fields))
         fields = plain
         fields.flow.destination = ip("224.0.0.1")
-        #expect(!ICMPError.mayAnswer(fields))
+        #expect(!error.mayAnswer(fields))
         fields = plain
         fields.flow.source = ip("0.0.0.0")
-        #expect(!ICMPError.mayAnswer(fields))
+        #expect(!error.mayAnswer(fields))
+    }
+
+    /// RFC 4443, section 2.4: later fragments are answered, and packet too big answers packets to groups, too.
+    @Test func whatIPv6OwesBeyondIPv4() {
+        let plain = parsed(TestFrames.transport(17, alice6, shop6)).1
+        let tooBig = ICMPError.packetTooBig(.ipv6, mtu: 1280)
+        let unreachable = ICMPError.hostUnreachable(.ipv6)
+        var fields = plain
+        fields.fragment = .later
+        #expect(tooBig.mayAnswer(fields) && unreachable.mayAnswer(fields))
+        fields = plain
+        fields.flow.destination = ip("ff0e::1")
+        fields.destinationMAC = MACAddress(bits: 0x3333_0000_0001)
+        #expect(tooBig.mayAnswer(fields) && !unreachable.mayAnswer(fields))
+        fields.message = .error
+        #expect(!tooBig.mayAnswer(fields))
+        fields.message = .none
+        fields.flow.source = ip("::")
+        #expect(!tooBig.mayAnswer(fields))
+        #expect(!ICMPError.packetTooBig(.ipv4, mtu: 576).mayAnswer(fields))
     }
 
     /// What the IPv4 header of a frame says of its place in the datagram.

@@ -158,7 +158,8 @@ import Wire
         #expect(refused(ipv4(89, [], from: "224.0.0.1")) == .sourceIsMulticast)
         #expect(refused(ipv4(89, [], from: "255.255.255.255")) == .sourceIsMulticast)
         #expect(refused(ipv4(89, [], from: "127.0.0.1")) == .loopbackAddress)
-        #expect(refused(ipv4(89, [], to: "127.0.0.1")) == .loopbackAddress)
+        #expect(refused(ipv4(89, [], to: "127.0.0.1")) == .badDestination)
+        #expect(refused(ipv4(89, [], to: "0.0.0.0")) == .badDestination)
         #expect(refused(ipv4(89, [])) == nil)
     }
 
@@ -239,6 +240,14 @@ import Wire
         #expect(fields.flow.protocolNumber == 6 && fields.flow.destinationPort == 80)
         #expect(refused(ipv6(60, [0, 0] + pad + [6, 0] + pad + segment)) == .misplacedExtensionHeader)
         #expect(refused(ipv6(43, [6, 2, 0, 1] + [UInt8](repeating: 0, count: 20) + segment)) == .sourceRouted)
+        // Mobile IPv6 (type 2) and segment routing (type 4) are legal, and known by the destination of now.
+        for type in [2, 4] as [UInt8] {
+            let (verdict, routed) = parsed(ipv6(43, [6, 2, type, 1] + [UInt8](repeating: 0, count: 20) + segment))
+            #expect(verdict == .packet && routed.bindings == .routed && routed.flow.destination == shop6)
+            #expect(routed.flow.hasPorts && routed.flow.destinationPort == 80)
+        }
+        let home = parsed(ipv6(60, [6, 2, 1, 2, 0, 0, 0xC9, 16] + [UInt8](repeating: 1, count: 16) + segment)).1
+        #expect(home.bindings == .away && home.flow.destinationPort == 80)
         #expect(refused(ipv6(60, [6, 1] + pad)) == .truncatedExtensionHeader)
         let endless = (0..<200).flatMap { _ -> [UInt8] in [60, 0] + pad }
         #expect(refused(ipv6(60, endless)) == .headerChainTooLong)
@@ -247,6 +256,31 @@ import Wire
         let eight = (0..<7).flatMap { _ -> [UInt8] in [60, 0] + pad } + [6, 0] + pad
         #expect(refused(ipv6(60, eight + segment)) == nil)
         #expect(refused(ipv6(60, [60, 0] + pad + eight + segment)) == .headerChainTooLong)
+    }
+
+    @Test func authenticationHeadersOfIPv4() {
+        let segment = TestFrames.segment(6, alice, shop)
+        let head = { (next: UInt8, length: Int) in
+            [next, UInt8(length / 4 - 2)] + [UInt8](repeating: 0, count: length - 2) as [UInt8]
+        }
+        let (verdict, fields) = parsed(ipv4(51, head(51, 16) + head(6, 24) + segment))
+        #expect(verdict == .packet && fields.bindings == .authenticated)
+        #expect(fields.transportOffset == 34 + 40 && fields.transportProtocol == 6)
+        #expect(fields.flow.protocolNumber == 6 && fields.flow.hasPorts && fields.flow.destinationPort == 80)
+        #expect(refused(ipv4(51, [6, 4, 0, 0])) == .truncatedExtensionHeader)
+        #expect(refused(ipv4(51, [6, 60] + [UInt8](repeating: 0, count: 60))) == .truncatedExtensionHeader)
+        #expect(refused(ipv4(51, (0..<9).flatMap { _ in head(51, 8) } + head(6, 8) + segment)) == .headerChainTooLong)
+        #expect(refused(ipv4(51, head(6, 260) + segment)) == .headerChainTooLong)
+        #expect(refused(ipv4(51, head(6, 12) + segment.prefix(12))) == .truncatedTransport)
+        // It cannot be rewritten, and stays as it was.
+        var frame = ipv4(51, head(6, 24) + segment)
+        let bound = parsed(frame).1
+        let before = frame
+        var span = frame.mutableSpan
+        var octets = span.mutableBytes
+        #expect(!bound.rewriteDestination(to: ip("198.18.4.80"), in: &octets, checksum: .full))
+        #expect(!bound.rewriteSource(to: ip("198.18.4.80"), in: &octets, checksum: .full))
+        #expect(frame == before)
     }
 
     @Test func fragmentsOfIPv6() {

@@ -76,4 +76,7 @@ extension EngineFleet {
 
     /// Frames dropped for a reason.
     func drops(_ reason: DropReason) -> UInt64 { reader.drops(reason) }
+
+    /// The last frame that was dropped for a reason, where it could be read.
+    func lastDrop(_ reason: DropReason) -> DroppedFrame? { reader.lastDrop(reason) }
 }

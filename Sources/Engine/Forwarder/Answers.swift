@@ -32,9 +32,10 @@ extension Forwarder {
     mutating func answerEcho(
         _ frame: RawSpan, from interface: Int, into writes: inout WriteList
     ) -> DropReason? {
-        guard fields.message == .echoRequest, fields.fragment == .whole, !fields.destinationMAC.isMulticast else {
-            return .toTheEngine
-        }
+        // What is routed further by its own header is not for the engine to process.
+        guard fields.message == .echoRequest, fields.fragment == .whole, !fields.destinationMAC.isMulticast,
+            fields.bindings.isEmpty
+        else { return .toTheEngine }
         guard answerBucket.take(now: now) else { return .answerRateLimited }
         let fields = self.fields
         let checksum = offload.checksumState(of: fields)
@@ -54,7 +55,9 @@ extension Forwarder {
         case .silence: return
         case .unreachable: break
         case .reset:
-            guard fields.transportProtocol == IPProtocol.tcp, fields.fragment == .whole, !fields.hasQuoted else { break }
+            guard fields.transportProtocol == IPProtocol.tcp, fields.fragment == .whole, !fields.hasQuoted,
+                fields.bindings.isEmpty
+            else { break }
             guard sender.mayBeAnswered, errorBucket.take(now: now) else {
                 counters.countDrop(sender.mayBeAnswered ? .errorRateLimited : .errorForbidden)
                 return
@@ -78,7 +81,7 @@ extension Forwarder {
         _ error: ICMPError, about frame: ReceivedFrame, to interface: Int, _ sender: Sender,
         from source: IPAddress? = nil, into writes: inout WriteList
     ) {
-        guard sender.mayBeAnswered, ICMPError.mayAnswer(fields), !table.isOwnAddress(fields.flow.source),
+        guard sender.mayBeAnswered, error.mayAnswer(fields), !table.isOwnAddress(fields.flow.source),
             let source = source ?? table.ownSource(on: interface, towards: fields.flow.source)
         else {
             counters.countDrop(.errorForbidden)

@@ -16,6 +16,10 @@ struct Forwarder: ~Copyable {
     var now: UInt64 = 0
     /// Frames that wait for a neighbour.
     var pending = PendingFrames()
+    /// The ports of datagrams that came in fragments, where these decide.
+    let datagrams = DatagramTable()
+    /// Fragments that wait for the first one of their datagram.
+    var held = HeldFragments()
     /// What `NeighbourTable.lessons` was when all of them were last looked at.
     var lessonsSeen: UInt64 = 0
 
@@ -28,6 +32,8 @@ struct Forwarder: ~Copyable {
     var packetLength = 0
     /// Counts the frames, so that one that is kept is known again.
     var frameNumber: UInt64 = 0
+    /// What could be read of the frame, for the record of the last one dropped.
+    var seen = Seen()
     /// Only the copies for this neighbour are made: the frame waited for it.
     var only: (interface: Int, address: IPAddress)?
 
@@ -85,12 +91,23 @@ struct Forwarder: ~Copyable {
         packets = 1
         only = nil
         frameNumber &+= 1
+        seen = Seen()
         let reason = handle(frame, from: interface, into: &writes)
         counters.countReceived(interface, packets: packets, bytes: max(0, frame.length &- Self.frameOffset))
         if let reason {
             counters.countDrop(reason, packets)
             counters.countReceiveDrop(interface, packets)
+            if seen.station, counters.isUnnoted(reason, at: now) { noteDrop(reason, on: interface) }
         }
+    }
+
+    @inline(never)
+    func noteDrop(_ reason: DropReason, on interface: Int) {
+        counters.note(
+            DroppedFrame(
+                interface: interface, sourceMAC: fields.sourceMAC, source: seen.source, destination: seen.destination,
+                time: now),
+            for: reason)
     }
 
     /// - Returns: Why the whole frame goes nowhere; nil where it was answered, or at least one copy was tried.
@@ -107,6 +124,8 @@ struct Forwarder: ~Copyable {
             return nil
         }
         let verdict = fields.parse(octets.bytes)
+        seen.station = octets.count >= EthernetView.length
+        if case .packet = verdict { (seen.source, seen.destination) = (fields.flow.source, fields.flow.destination) }
         if case .malformed(let reason) = verdict { return Self.dropReason(reason) }
         guard fields.destinationMAC.isMulticast || table.isOwnMAC(fields.destinationMAC, on: interface) else {
             return .notForUs
@@ -148,13 +167,14 @@ struct Forwarder: ~Copyable {
             return answerEcho(octets.bytes, from: interface, into: &writes)
         }
         let sender = table.sender(of: fields.sourceMAC, on: interface)
-        switch table.decide(fields.lookupFlow, from: sender, receivedInterface: interface) {
-        case .forward(let index):
+        switch decide(from: sender, on: interface) {
+        case nil: return hold(frame, on: interface)
+        case .forward(let index)?:
             let entry = table.entry(index)
             counters.countEntry(entry.counter, packets: packets, bytes: octets.count)
             copyAll(frame, entry, from: interface, sender: sender, into: &writes)
             return nil
-        case .drop(let reason, let answer):
+        case .drop(let reason, let answer)?:
             switch answer {
             case .none: break
             case .networkUnreachable:
@@ -177,10 +197,7 @@ struct Forwarder: ~Copyable {
         defer { only = nil }
         let sender = table.sender(of: fields.sourceMAC, on: slot.receivedInterface)
         // Decided again: the table may be another one by now.
-        guard
-            case .forward(let entry) = table.decide(
-                fields.lookupFlow, from: sender, receivedInterface: slot.receivedInterface)
-        else {
+        guard case .forward(let entry)? = decide(from: sender, on: slot.receivedInterface) else {
             counters.countDrop(.neighbourUnresolved, packets)
             return
         }
@@ -250,6 +267,7 @@ struct Forwarder: ~Copyable {
         switch reason {
         case .truncatedEthernet: .truncatedFrame
         case .badSourceMAC, .sourceIsMulticast, .loopbackAddress: .badSourceAddress
+        case .badDestination: .badDestinationAddress
         case .truncatedARP, .truncatedIPv4, .truncatedIPv6, .truncatedExtensionHeader: .truncatedNetworkHeader
         case .badARP, .badNeighbourMessage: .badNeighbourMessage
         case .badIPv4Version, .badIPv4HeaderLength, .badIPv4Options, .badIPv6Version, .misplacedExtensionHeader,
@@ -263,4 +281,14 @@ struct Forwarder: ~Copyable {
         case .badQuotedPacket: .badQuote
         }
     }
+}
+
+/// What could be read of a frame.
+struct Seen {
+    /// The Ethernet header.
+    var station = false
+    /// The packet's source, or the address that a neighbour message's sender claims.
+    var source: IPAddress?
+    /// The packet's destination, or the address that a neighbour message is about.
+    var destination: IPAddress?
 }

@@ -82,10 +82,7 @@ extension Forwarder {
         counters.countDrop(.neighbourUnresolved, packets)
         guard isPacket else { return }
         let sender = table.sender(of: fields.sourceMAC, on: slot.receivedInterface)
-        guard
-            case .forward(let entry) = table.decide(
-                fields.lookupFlow, from: sender, receivedInterface: slot.receivedInterface)
-        else { return }
+        guard case .forward(let entry)? = decide(from: sender, on: slot.receivedInterface) else { return }
         guard table.reach(table.entry(entry).targets, slot.interface) else { return }
         sendError(.hostUnreachable(fields.family), about: frame, to: slot.receivedInterface, sender, into: &writes)
     }
@@ -128,11 +125,14 @@ extension Forwarder {
         } catch {
             return error == .badARP ? .badNeighbourMessage : .truncatedNetworkHeader
         }
+        (seen.source, seen.destination) = (packet.senderAddress, packet.targetAddress)
         guard packet.senderMAC == packet.sourceMAC else { return .badNeighbourMessage }
         if let reason = lie(packet.senderAddress, at: packet.senderMAC, on: interface) { return reason }
         switch packet.operation {
         case .request:
-            guard table.answersNeighbour(for: packet.targetAddress, on: interface) else { return .neighbourNotOurs }
+            guard answers(for: packet.targetAddress, to: packet.senderAddress, packet.senderMAC, on: interface) else {
+                return .neighbourNotOurs
+            }
             if let reason = note(packet.senderAddress, at: packet.senderMAC, on: interface) { return reason }
             guard answerBucket.take(now: now) else { return .answerRateLimited }
             let reply = ARPFields(replyTo: packet, from: table.interface(interface).mac)
@@ -156,11 +156,12 @@ extension Forwarder {
             return .badNeighbourMessage
         }
         let mac = message.linkLayerAddress ?? message.sourceMAC
+        (seen.source, seen.destination) = (message.source, message.target)
         guard mac == message.sourceMAC else { return .badNeighbourMessage }
         switch message.kind {
         case .neighbourSolicitation:
             if let reason = lie(message.source, at: mac, on: interface) { return reason }
-            guard table.answersNeighbour(for: message.target, on: interface) else { return .neighbourNotOurs }
+            guard answers(for: message.target, to: message.source, mac, on: interface) else { return .neighbourNotOurs }
             if message.linkLayerAddress != nil, let reason = note(message.source, at: mac, on: interface) {
                 return reason
             }
@@ -179,21 +180,38 @@ extension Forwarder {
 
     // MARK: - Whom to believe
 
+    /// True where the engine answers the question of a node: for what is its own or claimed, and for what the node would
+    /// send by an entry by hand.
+    private func answers(
+        for target: IPAddress, to source: IPAddress, _ mac: MACAddress, on interface: Int
+    ) -> Bool {
+        let isProbe = source.isUnspecified || source == target
+        // A node that probes for its own address (RFC 5227; RFC 4862, section 5.4) or announces it takes an answer for a
+        // conflict, and gives the address up.
+        if isProbe, table.mayAnnounce(target, from: mac, on: interface) { return false }
+        if table.answersNeighbour(for: target, on: interface) { return true }
+        guard !isProbe, !table.isOwnAddress(target), !table.mayAnnounce(target, from: mac, on: interface) else {
+            return false
+        }
+        let sender = table.sender(of: mac, on: interface)
+        return table.answersForEntries(target, to: source, sender, on: interface)
+    }
+
     /// Why a claim to an address cannot be true: it is the engine's, a service's, or a named neighbour's.
     private func lie(_ address: IPAddress, at mac: MACAddress, on interface: Int) -> DropReason? {
         if address.isUnspecified { return nil }
-        // A server may have the service address for its own, on the link where it is claimed.
-        if table.staticNeighbour(address, on: interface) == mac { return nil }
-        if table.isOwnAddress(address) || table.answersNeighbour(for: address, on: interface) {
-            return .neighbourConflict
-        }
+        if table.isOwnAddress(address) { return .neighbourConflict }
+        // A server has the service address for its own, on the link where it is claimed, too.
+        if table.mayAnnounce(address, from: mac, on: interface) { return nil }
+        if table.contradictsClaim(address, on: interface) { return .neighbourConflict }
         return table.staticNeighbour(address, on: interface) == nil ? nil : .neighbourConflict
     }
 
     /// Notes who sent a request to the engine: the answer is about to go there, and packets will.
     private func note(_ address: IPAddress, at mac: MACAddress, on interface: Int) -> DropReason? {
         guard !address.isUnspecified, table.isOnLink(address, on: interface),
-            table.staticNeighbour(address, on: interface) == nil
+            table.staticNeighbour(address, on: interface) == nil,
+            !table.mayAnnounce(address, from: mac, on: interface)
         else { return nil }
         let lesson = neighbours.learn(address, on: interface, mac: mac, evenUnasked: true, now: now)
         return lesson == .conflict ? .neighbourConflict : nil

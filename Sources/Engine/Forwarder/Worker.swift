@@ -27,12 +27,12 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     /// Decides by this table from the next turn on.
     public mutating func take(_ table: PublishedTable) { forwarder.take(table) }
 
-    /// True while frames that were read wait for a neighbour.
-    var hasWaitingFrames: Bool { forwarder.pending.waiting > 0 }
+    /// True while frames that were read wait for a neighbour, or for the first fragment of their datagram.
+    var hasWaitingFrames: Bool { forwarder.pending.waiting | forwarder.held.waiting != 0 }
 
-    /// Milliseconds that a turn may wait: not long while frames wait for neighbours.
+    /// Milliseconds that a turn may wait: not long while frames wait.
     @inline(__always)
-    private var patience: Int32 { forwarder.pending.waiting > 0 ? 10 : -1 }
+    private var patience: Int32 { hasWaitingFrames ? 10 : -1 }
 
     /// Waits for frames and forwards one batch of every interface that has some.
     ///
@@ -51,6 +51,10 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
             forwardBatch()
             flush()
         }
+        if forwarder.held.waiting > 0 {
+            forwarder.retryHeld(into: &writes)
+            flush()
+        }
         if forwarder.pending.waiting > 0 { retryPending() }
     }
 
@@ -63,6 +67,8 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     /// Forwards the batch run by run, and the frames of a run that does not go as one, one by one.
     private mutating func forwardBatch() {
         let interface = batch.interface
+        let mirrors = forwarder.table.mirrors(of: interface)
+        if !mirrors.isEmpty { mirrorBatch(mirrors) }
         forwarder.begin(batch)
         if forwarder.joiner.isInterleaved {
             forwardInterleaved(interface)
@@ -79,6 +85,16 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
             }
         }
         forwarder.end(from: interface)
+    }
+
+    /// Sends copies of the whole batch, as it arrived: what is edited later is edited where it was read.
+    @inline(never)
+    private mutating func mirrorBatch(_ mirrors: Range<Int>) {
+        for frame in 0..<batch.count {
+            if !writes.isComfortable { flush() }
+            forwarder.mirror(batch.frames[frame], mirrors, into: &writes)
+        }
+        flush()
     }
 
     /// The same where frames of several conversations came in turn: a run that goes as one does so when the turn of its
@@ -134,6 +150,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         forwarder.counters.countSent(interface, packets: packets, bytes: octets)
         writes.removeAll()
         forwarder.pending.releaseLeaving()
+        forwarder.held.releaseLeaving()
     }
 
     /// Why a write that failed with `errno` was dropped.

@@ -59,6 +59,17 @@ public struct CounterBlock: @unchecked Sendable {
         Self.add(base + CounterLayout.dropsOffset + Int(reason.rawValue) &* 8, UInt64(truncatingIfNeeded: packets))
     }
 
+    /// True where a frame dropped for `reason` is yet to be noted in the turn that began at `now`.
+    @inline(__always)
+    func isUnnoted(_ reason: DropReason, at now: UInt64) -> Bool {
+        DroppedFrame.time(at: base + CounterLayout.lastsOffset + Int(reason.rawValue) &* DroppedFrame.size) != now
+    }
+
+    /// Notes a dropped frame.
+    func note(_ frame: DroppedFrame, for reason: DropReason) {
+        frame.write(at: base + CounterLayout.lastsOffset + Int(reason.rawValue) &* DroppedFrame.size)
+    }
+
     @inline(__always)
     func countReceived(_ interface: Int, packets: Int, bytes: Int) {
         let place = interfacesBase + interface &* CounterLayout.interfaceSize
@@ -165,6 +176,21 @@ public struct CounterReader: ~Copyable {
     /// Frames dropped by reason, those that never happened left out.
     public func drops() -> [(reason: DropReason, frames: UInt64)] {
         DropReason.allCases.map { ($0, drops($0)) }.filter { $0.1 > 0 }
+    }
+
+    /// The last frame that was dropped for a reason, where it could be read.
+    public func lastDrop(_ reason: DropReason) -> DroppedFrame? {
+        var last: DroppedFrame?
+        for region in regions {
+            for worker in 0..<region.layout.workers {
+                let place = region.memory + region.layout.block(worker) + CounterLayout.lastsOffset
+                guard let found = DroppedFrame(reading: place + Int(reason.rawValue) * DroppedFrame.size),
+                    found.time >= last?.time ?? 0
+                else { continue }
+                last = found
+            }
+        }
+        return last
     }
 
     /// Packets and bytes of the entry with this counter.

@@ -8,6 +8,7 @@ import Forwarding
 ///                           2: one by one), the errno that io_uring was refused or failed with, frames joined to
 ///                           others, queues that turned out to be gone, then reserved (64 octets)
 ///       64                  packets dropped, one UInt64 for each `DropReason`, rounded up to 64 octets
+///       …                   the last frame dropped for each `DropReason`: see `DroppedFrame` (64 octets)
 ///       …                   each interface: rx packets, bytes, drops, tx packets, bytes, drops, 2 reserved (64 octets)
 ///       …                   each entry: packets, bytes (16 octets)
 ///
@@ -27,7 +28,7 @@ public struct CounterLayout: Sendable, Hashable {
     /// The first eight octets, "tapl-cnt".
     public static let magic: UInt64 = 0x746E_632D_6C70_6174
     /// Of this layout.
-    public static let version: UInt64 = 2
+    public static let version: UInt64 = 3
     static let pageSize = 4_096
     static let interfaceSize = 64
     static let entrySize = 16
@@ -40,7 +41,8 @@ public struct CounterLayout: Sendable, Hashable {
     }
 
     static let dropsOffset = 64
-    var interfacesOffset: Int { Self.dropsOffset + (DropReason.count * 8 + 63) & ~63 }
+    static let lastsOffset = dropsOffset + (DropReason.count * 8 + 63) & ~63
+    var interfacesOffset: Int { Self.lastsOffset + DropReason.count * DroppedFrame.size }
     var entriesOffset: Int { interfacesOffset + interfaces * Self.interfaceSize }
     var stride: Int { (entriesOffset + entries * Self.entrySize + Self.pageSize - 1) & ~(Self.pageSize - 1) }
 

@@ -301,8 +301,27 @@ struct GroupTable {
             }
             chosen[number] = member
         }
+        guard !chosen.isEmpty else { return other }
+        var (differing, covered): (Set<UInt8>, Set<UInt8>) = ([], [])
+        func compare(_ member: Int, _ number: UInt8, with known: Int) {
+            let (one, two) = (entries[member], entries[known])
+            if one.rewriteSource != two.rewriteSource || one.hops != two.hops { differing.insert(number) }
+        }
+        for member in members {
+            guard let number = entries[member].servicePort.protocolNumber, let known = chosen[number] else { continue }
+            if entries[member].servicePort.ports == 0...65535 { covered.insert(number) }
+            if member != known { compare(member, number, with: known) }
+        }
         for (number, member) in chosen.sorted(by: { $0.key < $1.key }) {
-            fragments.append(UInt64(low: UInt32(number), high: UInt32(member)))
+            // The entry of every protocol takes the ports that those of this protocol leave.
+            if other != Layout.none, !covered.contains(number) {
+                covered.insert(number)
+                compare(Int(other), number, with: member)
+            }
+            let flags =
+                (differing.contains(number) ? Layout.fragmentDiffers : 0)
+                | (covered.contains(number) ? Layout.fragmentIsCovered : 0)
+            fragments.append(UInt64(low: UInt32(number) << 8 | UInt32(flags), high: UInt32(member)))
         }
         return other
     }

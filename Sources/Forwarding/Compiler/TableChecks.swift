@@ -102,6 +102,14 @@ struct TableChecks {
         for claim in table.claimed where !table.interfaces.indices.contains(claim.interface) {
             problems.append(.interface(claim.interface, place: "service address \(claim.prefix)"))
         }
+        for mirror in table.mirrors {
+            for interface in [mirror.received, mirror.send] where !table.interfaces.indices.contains(interface) {
+                problems.append(.interface(interface, place: "a mirror"))
+            }
+        }
+        for holder in table.holders where !table.interfaces.indices.contains(holder.interface) {
+            problems.append(.interface(holder.interface, place: "the holder of \(holder.prefix)"))
+        }
     }
 
     private mutating func checkGroups() {

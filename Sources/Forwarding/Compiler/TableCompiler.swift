@@ -25,7 +25,8 @@ public enum TableCompiler {
         image.counterCount = (table.entries.lazy.map(\.counter).max() ?? -1) + 1
         addInterfaces(table, groups, to: &image)
         addNeighbours(table, to: &image)
-        addPrefixes(sources, destinations, PrefixSet(table.claimed.map(\.prefix)), table, to: &image)
+        let claimed = PrefixSet(table.claimed.map(\.prefix) + table.holders.map(\.prefix))
+        addPrefixes(sources, destinations, claimed, table, to: &image)
         groups.place()
         image[.scopes] = groups.scopeWords
         image[.masks] = groups.masks
@@ -35,7 +36,7 @@ public enum TableCompiler {
         image[.groups] = groups.groups
         image[.intervals] = groups.intervals
         image[.fragments] = groups.fragments
-        var hops = HopTable(table)
+        var hops = HopTable(table.withoutMirroredCopies)
         image[.entries] = hops.entries()
         image[.targets] = hops.targets.words
         image[.rewrites] = hops.rewrites.words
@@ -55,11 +56,14 @@ public enum TableCompiler {
         }
         var addressCount = 0
         for (index, interface) in table.interfaces.enumerated() {
+            let mirrors = table.mirrors.filter { $0.received == index }.map { UInt64($0.send) }
+            let firstMirror = image[.mirrors].count
+            image[.mirrors] += mirrors
             image[.interfaces] += [
                 interface.mac.bits,
                 UInt64(low: interface.mtu, high: addressCount),
                 UInt64(low: UInt32(interface.addresses.count), high: open[index].sequencing),
-                UInt64(open[index].distribution),
+                UInt64(open[index].distribution) | UInt64(mirrors.count) << 32 | UInt64(firstMirror) << 44,
             ]
             addressCount += interface.addresses.count
             for own in interface.addresses {
@@ -171,5 +175,50 @@ public enum TableCompiler {
             claims[word] = key
         }
         image[.claims] = claims.words
+        var holders = HashSlots(entries: table.holders.count, shape: .masked, empty: [Layout.emptyMAC, 0])
+        for (holder, prefix) in zip(table.holders, claimed.identifiers.dropFirst(table.claimed.count)) {
+            let key = Layout.macKey(interface: holder.interface, bits: holder.mac.bits)
+            let (word, _) = holders.slot(hash: Layout.holderHash(key, prefix)) {
+                holders[$0] == key && holders[$0 + 1] == UInt64(prefix)
+            }
+            holders[word] = key
+            holders[word + 1] = UInt64(prefix)
+        }
+        image[.holders] = holders.words
+    }
+}
+
+extension ForwardingTable {
+    /// The table with the copies left out that passive applications get as mirrors anyway.
+    var withoutMirroredCopies: ForwardingTable {
+        guard !mirrors.isEmpty else { return self }
+        let mirrored = Set(mirrors)
+        var table = self
+        for index in table.entries.indices {
+            let received = table.entries[index].receivedInterface
+            func isMirrored(_ target: SendTarget) -> Bool {
+                target.system == .passiveApplication
+                    && mirrored.contains(Mirror(received: received, send: target.interface))
+            }
+            func remaining(_ hops: [Hop]) -> [Hop] {
+                hops.compactMap { hop in
+                    switch hop {
+                    case .target(let target): isMirrored(target) ? nil : hop
+                    case .instance(let group, let targets, let otherwise):
+                        if targets.allSatisfy(isMirrored) {
+                            nil
+                        } else if case .hops(let hops) = otherwise {
+                            .instance(group: group, targets: targets, otherwise: .hops(remaining(hops)))
+                        } else {
+                            hop
+                        }
+                    case .whether(let group, let up, let down):
+                        .whether(group: group, up: remaining(up), down: remaining(down))
+                    }
+                }
+            }
+            table.entries[index].hops = remaining(table.entries[index].hops)
+        }
+        return table
     }
 }

@@ -55,6 +55,20 @@ public struct ProvedPath: Sendable {
     public var request: [ProvedHop]
     /// The hops of the answers.
     public var response: [ProvedHop]
+    /// Why there are none, where there are none.
+    public var silence: AnswerSilence?
+}
+
+/// Why nothing of a packet's answer was followed.
+public enum AnswerSilence: Hashable, Sendable {
+    /// Passive applications alone get the packet.
+    case passiveAlone
+    /// The packet is an answer itself: the entry that takes it is for responses.
+    case isAnswer
+    /// It is for a group or for everybody on a link.
+    case group
+    /// Nobody of the topology is known by where it is sent to, so that nothing tells who would answer.
+    case unknownEnd
 }
 
 /// A packet that shows a problem: its first emitter, and its hops until the problem shows.

@@ -151,7 +151,14 @@ struct Proof {
         guard holds, walk.losses.isEmpty || !walk.ends.isEmpty else { return nil }
         return ProvedPath(
             entry: index, customers: origin.members, flow: flow, isWholeDestination: isWhole, request: walk.hops,
-            response: response)
+            response: response, silence: response.isEmpty ? silence(walk, index, flow) : nil)
+    }
+
+    /// Why a packet that was followed has no answer that was.
+    private func silence(_ walk: PacketWalk, _ index: Int, _ flow: FlowFields) -> AnswerSilence {
+        if walk.ends.isEmpty { return .passiveAlone }
+        if world.table.entries[index].direction == .response { return .isAnswer }
+        return flow.destination.isMulticast || flow.destination.isLimitedBroadcast ? .group : .unknownEnd
     }
 
     /// Notes loops, breaks and confusions of a walk; true where there are none.

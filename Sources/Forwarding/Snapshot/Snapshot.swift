@@ -32,6 +32,9 @@ public struct Snapshot: @unchecked Sendable {
     @usableFromInline let claimedPrefixes: Int
     @usableFromInline let claims: Int
     @usableFromInline let claimMask: UInt64
+    @usableFromInline let mirrors: Int
+    @usableFromInline let holders: Int
+    @usableFromInline let holderMask: UInt64
     @usableFromInline let groupSlots: Int
     @usableFromInline let groupSlotCount: UInt64
     @usableFromInline let groups: Int
@@ -80,6 +83,9 @@ public struct Snapshot: @unchecked Sendable {
         claimedPrefixes = layout.offset(.claimedPrefixes)
         claims = layout.offset(.claims)
         claimMask = layout.mask(.claims)
+        mirrors = layout.offset(.mirrors)
+        holders = layout.offset(.holders)
+        holderMask = layout.mask(.holders)
         groupSlots = layout.offset(.groupSlots)
         groupSlotCount = UInt64(layout.count(.groupSlots))
         groups = layout.offset(.groups)
@@ -154,6 +160,20 @@ public struct Snapshot: @unchecked Sendable {
             address: address,
             sourceMAC: MACAddress(bits: word(record &+ 8)),
             system: DestinationSystemType(rawValue: UInt8(truncatingIfNeeded: head >> 40)) ?? .router)
+    }
+
+    /// The places of the interfaces that everything that arrives on an interface goes to, for `mirror(_:)`.
+    @inlinable @inline(__always)
+    public func mirrors(of interface: Int) -> Range<Int> {
+        let word = word(interfaces &+ interface &* 32 &+ 24)
+        let first = Int(truncatingIfNeeded: word >> 44)
+        return Range(uncheckedBounds: (first, first &+ Int(truncatingIfNeeded: word >> 32 & 0xFFF)))
+    }
+
+    /// The interface at a place that `mirrors(of:)` told.
+    @inlinable
+    public func mirror(_ place: Int) -> Int {
+        Int(truncatingIfNeeded: word(mirrors &+ place &* 8))
     }
 
     /// The interface at `index`, which is less than `interfaceCount`.

@@ -43,6 +43,9 @@ extension Snapshot {
         claimedPrefixes = table.claimedPrefixes
         claims = table.claims
         claimMask = table.claimMask
+        mirrors = table.mirrors
+        holders = table.holders
+        holderMask = table.holderMask
         groupSlots = table.groupSlots
         groupSlotCount = table.groupSlotCount
         self.groups = table.groups

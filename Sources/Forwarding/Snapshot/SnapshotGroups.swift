@@ -115,7 +115,7 @@ extension Snapshot {
             meter.probe()
             let middle = (low &+ high) >> 1
             let fragment = word(fragments &+ middle &* 8)
-            let number = Self.lowHalf(fragment)
+            let number = Self.lowHalf(fragment) >> 8
             if number == UInt32(flow.protocolNumber) { return Self.highHalf(fragment) }
             if number < UInt32(flow.protocolNumber) { low = middle &+ 1 } else { high = middle }
         }

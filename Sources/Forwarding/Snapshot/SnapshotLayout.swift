@@ -16,7 +16,8 @@
 /// ```
 @usableFromInline
 enum Section: Int, CaseIterable, Sendable {
-    /// mac; mtu | firstAddress<<32; addresses | sequencing scope<<32; distribution scope.
+    /// mac; mtu | firstAddress<<32; addresses | sequencing scope<<32; distribution scope |
+    /// its mirrors<<32 | the first of them<<44.
     case interfaces
     /// high; low; family | length<<8: the engine's own addresses, those of one interface beside each other.
     case addresses
@@ -45,6 +46,10 @@ enum Section: Int, CaseIterable, Sendable {
     case claimedPrefixes
     /// Hash set of (interface + 1)<<32 | claimed prefix.
     case claims
+    /// Hash set of (interface, MAC address); claimed prefix: who may announce the addresses of a prefix.
+    case holders
+    /// The interface that everything is sent to as it arrives; those of one received interface beside each other.
+    case mirrors
     /// Hash table of the groups that stand nowhere else: scope | source<<32; destination; the group. Its slots need not be
     /// a power of two.
     case groupSlots
@@ -52,7 +57,7 @@ enum Section: Int, CaseIterable, Sendable {
     case groups
     /// first | last<<32; entry | rank<<32: disjoint and ascending within a group and direction.
     case intervals
-    /// protocol | entry<<32: ascending within a group.
+    /// flags | protocol<<8 | entry<<32: ascending within a group.
     case fragments
     /// firstTarget | targets<<32; counter | flags<<24 | family<<28 | the IPv4 address that the source is rewritten to, or
     /// the place of the IPv6 one<<32.
@@ -74,8 +79,8 @@ enum Section: Int, CaseIterable, Sendable {
     @inlinable
     var stride: Int {
         switch self {
-        case .prefixSlots4, .claimedPrefixes, .claims, .fragments, .instanceSlots: 8
-        case .intervals, .entries, .rewrites: 16
+        case .prefixSlots4, .claimedPrefixes, .claims, .mirrors, .fragments, .instanceSlots: 8
+        case .holders, .intervals, .entries, .rewrites: 16
         case .addresses, .macs, .prefixSlots6: 24
         case .interfaces, .addressSlots, .scopes, .sourcePrefixes, .destinationPrefixes, .groupSlots, .groups, .targets,
             .instanceGroups:
@@ -92,7 +97,7 @@ enum Layout {
     /// "TAPLINE" and a zero octet.
     @usableFromInline static let magic: UInt64 = 0x0045_4E49_4C50_4154
     /// Raised with every change of the layout: a snapshot of another version is refused.
-    @usableFromInline static let version: UInt32 = 3
+    @usableFromInline static let version: UInt32 = 4
     /// "TAPGRPS" and a zero octet: the groups of a table, in memory of their own.
     static let groupsMagic: UInt64 = 0x0053_5052_4750_4154
     /// Octets of the header before the section table.
@@ -126,6 +131,15 @@ enum Layout {
     @usableFromInline static let groupIsOne: UInt64 = 1 << 48
     @usableFromInline static let groupIsResponse: UInt64 = 1 << 49
     @usableFromInline static let groupIsMany: UInt64 = 1 << 50
+
+    /// Bit of the second word of an entry: a person wrote it, and the engine answers ARP for what it forwards.
+    @usableFromInline static let entryIsByHand: UInt64 = 4 << 24
+
+    // Bits of a record of `fragments`.
+    /// By the ports the entries of the protocol lead to different places.
+    @usableFromInline static let fragmentDiffers: UInt64 = 1
+    /// The entries of the protocol take every port.
+    @usableFromInline static let fragmentIsCovered: UInt64 = 2
 
     /// Bit of the first word of a scope, and of a prefix: groups of it stand in the hash table of groups.
     @usableFromInline static let hasSlots: UInt64 = 1 << 40
@@ -191,6 +205,11 @@ enum Layout {
     @inlinable @inline(__always)
     static func groupHash(scope: UInt32, source: UInt32, destination: UInt32) -> UInt64 {
         spread((UInt64(source) << 32 | UInt64(destination)) &+ UInt64(scope) &* 0x9E37_79B9_7F4A_7C15)
+    }
+
+    @usableFromInline
+    static func holderHash(_ key: UInt64, _ prefix: UInt32) -> UInt64 {
+        spread(spread(key) ^ UInt64(prefix))
     }
 
     /// Which of `count` (below 2^32) places a hash belongs to.

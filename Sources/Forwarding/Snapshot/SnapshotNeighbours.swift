@@ -74,6 +74,30 @@ extension Snapshot {
         }
     }
 
+    /// True where the node with `mac` on `interface` may say that `address` is its own: it is a named neighbour of this
+    /// address, or the address lies in a prefix that it holds.
+    public func mayAnnounce(_ address: IPAddress, from mac: MACAddress, on interface: Int) -> Bool {
+        if staticNeighbour(address, on: interface) == mac { return true }
+        let key = Layout.macKey(interface: interface, bits: mac.bits)
+        var meter = NoMeter()
+        var prefix = longestPrefix(.claimed4, .claimed6, address, meter: &meter)
+        while prefix != 0 {
+            if isHolder(key, of: prefix) { return true }
+            prefix = Self.lowHalf(word(claimedPrefixes &+ Int(prefix) &* 8))
+        }
+        return false
+    }
+
+    /// True where a claim to `address` on `interface` by a node that may not announce it contradicts what the engine
+    /// answers there: the address is a service's or lies in a service's prefix. 0.0.0.0/0 and ::/0 name no address.
+    public func contradictsClaim(_ address: IPAddress, on interface: Int) -> Bool {
+        switch claim(of: address, on: interface) {
+        case .none, .everything: false
+        case .host: true
+        case .prefix: !isOnLink(address, on: interface)
+        }
+    }
+
     /// The source of an ICMP error about a packet from `source` that came in on `interface`: of the engine's addresses
     /// there the first on the source's link, or else the first; where it has none there, any of the engine's that is
     /// not link-local. For link-local IPv6 sources it is fe80::1.
@@ -144,6 +168,17 @@ extension Snapshot {
             prefix = Self.lowHalf(record)
         }
         return .none
+    }
+
+    private func isHolder(_ key: UInt64, of prefix: UInt32) -> Bool {
+        var index = Layout.holderHash(key, prefix) & holderMask
+        while true {
+            let slot = holders &+ Int(truncatingIfNeeded: index) &* 16
+            let found = word(slot)
+            if found == Layout.emptyMAC { return false }
+            if found == key, word(slot &+ 8) == UInt64(prefix) { return true }
+            index = (index &+ 1) & holderMask
+        }
     }
 
     @usableFromInline

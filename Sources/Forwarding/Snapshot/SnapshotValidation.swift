@@ -147,7 +147,12 @@ struct SnapshotValidation {
             let addresses = (halves(.interfaces, index, 1).high, halves(.interfaces, index, 2).low)
             return range(addresses, fits: .addresses) && halves(.interfaces, index, 2).high < scopes
                 && halves(.interfaces, index, 3).low < scopes
+                && range(
+                    (halves(.interfaces, index, 3).high >> 12, halves(.interfaces, index, 3).high & 0xFFF),
+                    fits: .mirrors)
         }
+        let interfaces = layout.count(.interfaces)
+        try all(.mirrors) { word(.mirrors, $0, 0) < UInt64(interfaces) }
         try all(.addresses) { index in
             let tag = word(.addresses, index, 2)
             return isFamily(tag & 0xFF, length: tag >> 8)
@@ -168,8 +173,8 @@ struct SnapshotValidation {
             let targets = halves(.entries, index, 0)
             let (tail, rewrite) = halves(.entries, index, 1)
             let family = tail >> 28
-            return targets.high > 0 && range(targets, fits: .targets) && tail & 0xFF_FFFF < layout.counterCount
-                && tail >> 24 & 0xF < 4
+            return range(targets, fits: .targets) && tail & 0xFF_FFFF < layout.counterCount
+                && tail >> 24 & 0xF < 8
                 && (family == 0 && rewrite == 0 || family == 4 || family == 6 && rewrite < rewrites)
         }
     }
@@ -187,6 +192,9 @@ struct SnapshotValidation {
             word(.addressSlots, $0, 2) == 0
         }
         try requireHashTable(.claims, isMasked: true, count: layout.count(.claims)) { word(.claims, $0, 0) == 0 }
+        try requireHashTable(.holders, isMasked: true, count: layout.count(.holders)) {
+            word(.holders, $0, 0) == Layout.emptyMAC
+        }
         try requireHashTable(.groupSlots, count: layout.count(.groupSlots)) { word(.groupSlots, $0, 0) == 0 }
         try all(.groupSlots) { isGroup(.groupSlots, $0) }
     }

@@ -98,6 +98,9 @@ public struct Entry: Hashable, Sendable {
     /// The network address that the packet's source is rewritten to, on the way out of an application with a
     /// network send address.
     public var rewriteSource: IPAddress?
+    /// True where a person wrote it: the engine then answers ARP and neighbour discovery for what it forwards, to those
+    /// whose packets it takes. What a service's entries are for is claimed.
+    public var isByHand = false
     /// Where it sends copies, at least one.
     public var hops: [Hop]
     /// The index of its counters in every worker's counter block; unique in the table, and kept from table to table.

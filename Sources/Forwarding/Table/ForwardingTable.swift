@@ -90,6 +90,41 @@ public struct ClaimedAddress: Hashable, Sendable {
     }
 }
 
+/// A node that may announce an address or prefix as its own: the end of a service, or who has a network behind it.
+///
+/// Such a node sends ARP and neighbour discovery with the address as sender; where the address is claimed on the same
+/// interface, that is no conflict with the engine, which answers for it to everybody else.
+public struct AddressHolder: Hashable, Sendable {
+    /// The index of the interface that the node is on.
+    public var interface: Int
+    /// The node's MAC address there.
+    public var mac: MACAddress
+    /// What it may announce.
+    public var prefix: IPPrefix
+
+    /// Memberwise.
+    public init(interface: Int, mac: MACAddress, prefix: IPPrefix) {
+        self.interface = interface
+        self.mac = mac
+        self.prefix = prefix
+    }
+}
+
+/// Everything that arrives on one interface goes to another one, as it arrived and before it is looked at: for passive
+/// applications that see what is dropped, too.
+public struct Mirror: Hashable, Sendable {
+    /// The index of the interface whose frames are copied.
+    public var received: Int
+    /// The index of the interface that they go to, on which only passive applications are.
+    public var send: Int
+
+    /// Memberwise.
+    public init(received: Int, send: Int) {
+        self.received = received
+        self.send = send
+    }
+}
+
 /// All that a packeting engine decides by: the distribution and the sequencing entries, and what they stand on.
 /// `Snapshot` is its compiled form.
 public struct ForwardingTable: Hashable, Sendable {
@@ -103,6 +138,10 @@ public struct ForwardingTable: Hashable, Sendable {
     public var sources: [KnownSource]
     /// The service addresses, where customers may ask for them.
     public var claimed: [ClaimedAddress]
+    /// The nodes that may announce addresses beside those by which they are neighbours.
+    public var holders: [AddressHolder]
+    /// What is copied as it arrives. Entries send no further copies of that to passive applications on the same interface.
+    public var mirrors: [Mirror]
     /// The groups of instances that hops choose from, with what is up and down of them. At most 1,024.
     public var groups: [InstanceGroup]
     /// The last eight octets (big-endian) of the health checks' own packets, which the engine takes out wherever they
@@ -112,7 +151,8 @@ public struct ForwardingTable: Hashable, Sendable {
     /// Memberwise.
     public init(
         interfaces: [TableInterface] = [], entries: [Entry] = [], neighbours: [StaticNeighbour] = [],
-        sources: [KnownSource] = [], claimed: [ClaimedAddress] = [], groups: [InstanceGroup] = [],
+        sources: [KnownSource] = [], claimed: [ClaimedAddress] = [],
+        holders: [AddressHolder] = [], mirrors: [Mirror] = [], groups: [InstanceGroup] = [],
         heartbeatToken: UInt64 = 0
     ) {
         self.interfaces = interfaces
@@ -120,6 +160,8 @@ public struct ForwardingTable: Hashable, Sendable {
         self.neighbours = neighbours
         self.sources = sources
         self.claimed = claimed
+        self.holders = holders
+        self.mirrors = mirrors
         self.groups = groups
         self.heartbeatToken = heartbeatToken
     }

@@ -69,7 +69,7 @@ extension LegPlan {
     /// can become a veth under the node's feet.
     func isSameDevice(as other: LegPlan) -> Bool {
         interface == other.interface && role == other.role && device == other.device && mac == other.mac
-            && offload == other.offload
+            && offload == other.offload && takesEverything == other.takesEverything
     }
 }
 

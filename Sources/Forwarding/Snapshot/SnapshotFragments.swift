@@ -1,0 +1,94 @@
+import Wire
+
+/// What the table says about a fragment, whose ports are in the first fragment of its datagram alone.
+public enum FragmentDecision: Sendable, Hashable {
+    /// Whatever its ports are, they make no difference: the same for all fragments of its datagram.
+    case alike(Decision)
+    /// Its ports decide: entries for its addresses lead to different places.
+    case byPorts
+}
+
+extension Snapshot {
+    /// How looking on through the groups of entries that a fragment may match goes on.
+    private enum Course {
+        /// A datagram with other ports may match a less specific entry.
+        case on
+        /// A datagram with any ports has found its entry.
+        case covered
+        /// Ports make a difference.
+        case byPorts
+    }
+
+    /// What the table says about a fragment, from its addresses and protocol.
+    ///
+    /// - Parameter flow: Without ports, of a protocol that has them.
+    public func decideFragment(
+        _ flow: FlowFields, from sender: Sender, receivedInterface: Int
+    ) -> FragmentDecision {
+        var meter = NoMeter()
+        let decision = decide(flow, from: sender, receivedInterface: receivedInterface, meter: &meter)
+        guard case .forward(let entry) = decision else { return .alike(decision) }
+        let source = longestPrefix(.source4, .source6, flow.source, meter: &meter)
+        let destination = longestPrefix(.destination4, .destination6, flow.destination, meter: &meter)
+        for step in 0..<4 {
+            let scope = scope(step, of: sender, on: receivedInterface)
+            switch compare(scope, source, destination, flow, with: UInt32(entry)) {
+            case .on: continue
+            case .covered: return .alike(decision)
+            case .byPorts: return .byPorts
+            }
+        }
+        return .alike(decision)
+    }
+
+    /// Goes through the groups of a scope as `match` does, and compares what they say.
+    private func compare(
+        _ scope: UInt32, _ source: UInt32, _ destination: UInt32, _ flow: FlowFields, with entry: UInt32
+    ) -> Course {
+        var course = Course.on
+        visitGroups(scope, source, destination) { group in
+            course = compare(group, flow, with: entry)
+            return course == .on
+        }
+        return course
+    }
+
+    /// Compares what one group says.
+    private func compare(_ group: Int, _ flow: FlowFields, with entry: UInt32) -> Course {
+        let head = word(group)
+        let number = UInt64(flow.protocolNumber)
+        if head & Layout.groupIsOne != 0 {
+            let (first, last) = (head & 0xFF_FFFF, head >> 24 & 0xFF_FFFF)
+            guard number >= first >> 16, number <= last >> 16 else { return .on }
+            guard sendsAlike(Self.lowHalf(word(group &+ 8)), entry) else { return .byPorts }
+            return first <= number << 16 && last >= number << 16 | 0xFFFF ? .covered : .on
+        }
+        if head & Layout.groupIsMany == 0 { return .on }
+        let record = groups &+ Int(Self.lowHalf(word(group &+ 8))) &* 32
+        let range = word(record &+ 16)
+        var low = Int(Self.lowHalf(range))
+        var high = low &+ Int(Self.highHalf(range))
+        while low < high {
+            let middle = (low &+ high) >> 1
+            let fragment = word(fragments &+ middle &* 8)
+            let found = UInt64(Self.lowHalf(fragment)) >> 8
+            if found == number {
+                guard fragment & Layout.fragmentDiffers == 0, sendsAlike(Self.highHalf(fragment), entry) else {
+                    return .byPorts
+                }
+                return fragment & Layout.fragmentIsCovered != 0 ? .covered : .on
+            }
+            if found < number { low = middle &+ 1 } else { high = middle }
+        }
+        let other = Self.lowHalf(word(record &+ 24))
+        if other == Layout.none { return .on }
+        return sendsAlike(other, entry) ? .covered : .byPorts
+    }
+
+    /// True where two entries send packets to the same places, rewritten alike: equal hops stand in a table once.
+    private func sendsAlike(_ left: UInt32, _ right: UInt32) -> Bool {
+        if left == right { return true }
+        let (a, b) = (entries &+ Int(left) &* 16, entries &+ Int(right) &* 16)
+        return word(a) == word(b) && word(a &+ 8) >> 28 == word(b &+ 8) >> 28
+    }
+}
