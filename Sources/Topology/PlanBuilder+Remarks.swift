@@ -11,6 +11,7 @@ extension PlanBuilder {
         remarkOnRepeatedNames()
         remarkOnEntries()
         remarkOnSysctls()
+        remarkOnFragments()
     }
 
     /// A file without services and entries is one that `apply` will say more to: nothing of it is idle yet.

@@ -194,10 +194,11 @@ import Wire
         let program = """
             import select, socket, struct
             names = ("\(lab.leg("bump", 0).device)", "\(lab.leg("bump", 1).device)")
-            pair = [socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) for name in names]
+            # Of no protocol until they are bound: they would hear other devices, and what is sent.
+            pair = [socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) for name in names]
             for s, name in zip(pair, names):
-                s.bind((name, 3))
                 s.setsockopt(263, 23, 1)
+                s.bind((name, 3))
                 s.setsockopt(263, 1, struct.pack("iHH8s", socket.if_nametoindex(name), 1, 0, b""))
             while True:
                 for s in select.select(pair, [], [])[0]:

@@ -223,8 +223,9 @@ struct CheckedTopology {
               reaches: web
               timeout: 300ms
             - name: larger than the device takes
-              packet: { from: alice, to: 203.0.113.80, size: 2000 }
-              reaches: web
+              steps:
+                - { on: alice, run: ip link set customers mtu 1300, alters: true }
+                - { packet: { from: alice, to: 203.0.113.80, size: 1400 }, reaches: web }
             """
         let topology = try CheckedTopology(checks: checks)
         for (family, _, _) in destinations {
@@ -239,7 +240,7 @@ struct CheckedTopology {
             "the answer: firewall saw it on inspected, and should not have",
             "the answer (SYN and ACK): web → (inspected) firewall → (inspection) ids → (customers) alice")
         topology.expectFailed("dropped", "web did not see it", "alice → nobody", "no-service: 1.")
-        topology.expectFailed("larger than the device takes", "Message too long", "2000 octets")
+        topology.expectFailed("larger than the device takes", "Message too long", "1400 octets")
         #expect(topology.status == 1)
     }
 

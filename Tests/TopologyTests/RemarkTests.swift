@@ -50,6 +50,12 @@ import Topology
             "a dependency twice", "attach: servers }", "attach: servers, depends: [fw, fw] }", "13:59",
             "\"fw\" is in `depends` twice"),
         Case(
+            "services that ports alone tell apart",
+            "services:",
+            "services:\n  one: { address: 203.0.113.9, ports: udp/1, sequence: [web] }\n"
+                + "  two: { address: 203.0.113.9, ports: [tcp/2, udp/2], sequence: [fw, web] }",
+            "16:47", "only the ports tell UDP to \"two\" from UDP to \"one\""),
+        Case(
             "a link-local network", "[198.18.4.1/24,", "[169.254.4.1/16,", "6:27", "is link-local"),
         Case(
             "a sysctl that this kernel lacks", "attach: servers }",
@@ -75,6 +81,12 @@ import Topology
         let used = [
             // Something waits for it.
             picture.replacing("  web: { type: web-server,", with: "  helper: { attach: servers }\n  web: { depends: helper,"),
+            // Datagrams that go one way, and segments, which are not fragmented.
+            picture.replacing(
+                "services:",
+                with: "services:\n  one: { address: 203.0.113.9, ports: [udp/1, tcp/1], sequence: [web] }\n"
+                    + "  two: { address: 203.0.113.9, ports: udp/2, sequence: [web] }\n"
+                    + "  three: { address: 203.0.113.9, ports: tcp/2, sequence: [fw, web] }"),
             // What is only there for `apply` to say more to.
             "name: a\ninterfaces: { i: { address: 192.0.2.1/24 } }\ncustomers: { c: { interface: i } }\n",
         ]

@@ -26,10 +26,11 @@ extension Snapshot {
         _ flow: FlowFields, from sender: Sender, receivedInterface: Int
     ) -> FragmentDecision {
         var meter = NoMeter()
-        let decision = decide(flow, from: sender, receivedInterface: receivedInterface, meter: &meter)
-        guard case .forward(let entry) = decision else { return .alike(decision) }
         let source = longestPrefix(.source4, .source6, flow.source, meter: &meter)
         let destination = longestPrefix(.destination4, .destination6, flow.destination, meter: &meter)
+        let decision = decide(
+            flow, source, destination, from: sender, receivedInterface: receivedInterface, meter: &meter)
+        guard case .forward(let entry) = decision else { return .alike(decision) }
         for step in 0..<4 {
             let scope = scope(step, of: sender, on: receivedInterface)
             switch compare(scope, source, destination, flow, with: UInt32(entry)) {
