@@ -56,7 +56,7 @@ extension Forwarder {
         case .unreachable: break
         case .reset:
             guard fields.transportProtocol == IPProtocol.tcp, fields.fragment == .whole, !fields.hasQuoted,
-                fields.bindings.isEmpty
+                fields.bindings.isEmpty, !fields.destinationMAC.isMulticast
             else { break }
             guard sender.mayBeAnswered, errorBucket.take(now: now) else {
                 counters.countDrop(sender.mayBeAnswered ? .errorRateLimited : .errorForbidden)
@@ -94,8 +94,10 @@ extension Forwarder {
         let octets = UnsafeRawBufferPointer(
             start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
         let fields = self.fields
+        // The error comes from the address that the frame was sent to; a group is nobody's.
+        let own = fields.destinationMAC.isMulticast ? table.interface(interface).mac : fields.destinationMAC
         let sent = compose(ICMPError.maximumFrameLength, to: interface, into: &writes) { span in
-            error.write(into: &span, about: octets.bytes, fields, from: source, sourceMAC: fields.destinationMAC)
+            error.write(into: &span, about: octets.bytes, fields, from: source, sourceMAC: own)
         }
         if !sent { counters.countDrop(.errorForbidden) }
     }

@@ -81,7 +81,7 @@ enum WireProperties {
 
     private static func rewritten(
         _ fields: PacketFields, _ frame: [UInt8], to address: IPAddress, _ state: ChecksumState, source: Bool
-    ) throws(BrokenProperty) -> [UInt8] {
+    ) throws(BrokenProperty) -> [UInt8]? {
         // The engine has only the leading octets in hand when it edits.
         let header = ExactOctets(frame[..<fields.headerLength])
         let done = header.edit {
@@ -89,7 +89,12 @@ enum WireProperties {
                 ? fields.rewriteSource(to: address, in: &$0, checksum: state)
                 : fields.rewriteDestination(to: address, in: &$0, checksum: state)
         }
-        try require(done, "a packet is not rewritten")
+        if !done {
+            // What its own headers bind to the address stays as it was.
+            try require(!fields.bindings.union(fields.quotedBindings).isEmpty, "a packet is not rewritten")
+            try require(header.array == Array(frame[..<fields.headerLength]), "what is not rewritten is changed")
+            return nil
+        }
         return header.array + frame[fields.headerLength...]
     }
 
@@ -112,7 +117,7 @@ enum WireProperties {
         _ fields: PacketFields, _ before: [UInt8], to address: IPAddress, _ state: ChecksumState, source: Bool
     ) throws(BrokenProperty) {
         let sums = NaiveSums.invariants(before, fields, state)
-        let after = try rewritten(fields, before, to: address, state, source: source)
+        guard let after = try rewritten(fields, before, to: address, state, source: source) else { return }
         let now = NaiveSums.invariants(after, fields, state)
         try require(sums == now, "rewriting turns the sums \(sums) into \(now), source: \(source)")
         let (verdict, again) = ExactOctets(after).parse()
@@ -124,7 +129,9 @@ enum WireProperties {
             (source ? again.flow.source : again.flow.destination) == (kept ? old : address),
             "the address is not the one that was to be")
         guard !fields.hasQuoted || quoted == old else { return }
-        let back = try rewritten(again, after, to: old, state, source: source)
+        guard let back = try rewritten(again, after, to: old, state, source: source) else {
+            throw BrokenProperty("what was rewritten once is not rewritten again, source: \(source)")
+        }
         if let offset = firstDifference(before, back, fields) {
             throw BrokenProperty("there and back changes octet \(offset), source: \(source)")
         }
