@@ -91,7 +91,7 @@ extension CheckSession {
         let watch = try remember(node)
         do throws(SystemError) {
             let index = try node.namespace.netlink.existingLink(named: device).index
-            try watch.change(device: index) { (netlink) throws(SystemError) in
+            try watch.change(device: index, up: up) { (netlink) throws(SystemError) in
                 try netlink.setLink(index: index, up: up)
             }
             guard up else {

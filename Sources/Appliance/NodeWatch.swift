@@ -5,10 +5,11 @@ import Synchronization
 /// Watches a node's network while a check runs, and tells what the check's own processes changed from what others did:
 /// its application, a daemon, somebody who came in by `exec`, the kernel.
 ///
-/// When: each process of the check's waits, before it sends the kernel a request that changes the network, for a look at
-/// the network, so that all until then is others'. While none of them makes such a request, all is others', too. Who:
-/// while one does, the kernel names the socket by which most changes came; the rest (the state of links, IPv6 addresses)
-/// is taken for the check's. So what a running application made is neither told nor taken away.
+/// Only evidence counts (`NetworkAuthorship`). Each process of the check's waits, before it sends the kernel a request that
+/// changes the network, for a look at the network: all until then is others'. Its socket is held, so that nobody else has
+/// the number by which the kernel names the socket of most changes; for the rest (the state of links, IPv6 addresses) the
+/// request itself is read, and what it asks for is the check's. What neither says is others'. So what a running application
+/// made is neither told nor taken away, and of a check that asks for no change nothing is ever told.
 ///
 /// `baseline` is the picture to go back to: how the node was when the check began, with all that others have changed since.
 /// `tolerated` has in it what commands that may alter the node have changed, too: what differs from it is told.
@@ -26,10 +27,14 @@ final class NodeWatch: @unchecked Sendable {
         var seen: NetworkPicture
         /// The requests of the check's that may be under way, by their threads.
         var requests: [Int32: Request] = [:]
-        /// The numbers by which the kernel names their requests, each with whether its command may alter the node.
-        var ports: [UInt32: Bool] = [:]
+        /// The netlink sockets of the check's, oldest first.
+        var sockets: [Held] = []
         /// How many commands of the check run in the node: those that may alter it, and those that may not.
         var running = [true: 0, false: 0]
+        /// True where a running command has opened a setting of the network, or none could have been heard.
+        var maySet = false
+        /// True where there was nobody but the check's in the node at the last look; known where `maySet`.
+        var wasAlone = false
         /// True where a process of the check has sent a signal to one that is none.
         var hasSignalled = false
     }
@@ -41,8 +46,18 @@ final class NodeWatch: @unchecked Sendable {
         var call: Int32
         /// True where its command may alter the node.
         var mayAlter: Bool
-        var what: NetworkRequest
+        var what: [NetworkRequest]
     }
+
+    /// A netlink socket of a process that lives.
+    private struct Held {
+        var socket: RouteSocket
+        var process: Pidfd
+        var mayAlter: Bool
+    }
+
+    /// The most sockets that are held: of more the first are forgotten.
+    private static let socketBound = 256
 
     init(_ node: NodeRuntime) throws(ApplianceError) {
         self.node = node
@@ -65,26 +80,33 @@ final class NodeWatch: @unchecked Sendable {
 
     /// A command of the check has ended; what it has left in the background may live on.
     func ended(mayAlter: Bool) {
-        look { _ in }
-        state.withLock { $0.running[mayAlter]! -= 1 }
+        look { state in
+            state.running[mayAlter]! -= 1
+            if state.running.values.allSatisfy({ $0 == 0 }) { state.maySet = false }
+        }
     }
 
     /// Hears what a command that has begun does, and all that it has started, as long as any of them lives; nil: nothing
     /// can be heard.
     func follow(_ witness: Witness?, mayAlter: Bool) {
-        guard let witness else { return state.withLock { $0.hasSignalled = true } }
+        guard let witness else {
+            return look { [self] state in
+                (state.hasSignalled, state.maySet, state.wasAlone) = (true, true, isAlone())
+            }
+        }
         let body: @Sendable () -> Void = { [self] in
-            while witness.hear(or: [notes.descriptor], milliseconds: isWatchful ? Self.pause : -1, { act, actor in
-                witnessed(act, by: actor, mayAlter)
-            }) { look() }
+            while witness.hear(
+                or: [notes.descriptor], milliseconds: isWatchful ? Self.pause : -1,
+                { act, actor in
+                    witnessed(act, by: actor, mayAlter)
+                })
+            { look() }
             look()
         }
         // Without a thread its listener goes, and the command is refused what it would have had to ask for.
         do throws(ApplianceError) { try startThread(body) } catch { _ = error }
     }
 
-    /// In milliseconds: how long is waited for what is seen to be told.
-    private static let patience = 200
     /// In milliseconds: how soon it is seen that a request has come to its end.
     private static let pause: Int32 = 5
 
@@ -97,22 +119,31 @@ final class NodeWatch: @unchecked Sendable {
             if !isOwn(target) { state.withLock { $0.hasSignalled = true } }
             return
         }
-        guard let numbers = Self.numbers(of: actor.thread), let process = try? Pidfd(pid: numbers.process) else { return }
-        var (port, what) = (UInt32?.none, NetworkRequest.unknown)
-        switch act {
-        case .sends(let descriptor, let request):
-            port = process.routePort(of: descriptor)
-            what = request
-            guard what.changes, port != nil else { return }
-        case .opensNetlink:
-            // What it sends by means of which nothing is heard is named by its number.
-            return state.withLock { $0.ports[UInt32(numbers.inNode)] = mayAlter }
-        case .callsDevice, .signals: break
+        if case .opensSetting = act {
+            return look { [self] state in (state.maySet, state.wasAlone) = (true, isAlone()) }
         }
+        guard let pid = Self.process(of: actor.thread), let process = try? Pidfd(pid: pid) else { return }
+        var (socket, what) = (RouteSocket?.none, [NetworkRequest]())
+        switch act {
+        case .binds(let descriptor):
+            socket = process.routeSocket(descriptor, of: notes)
+        case .sends(let descriptor, let requests):
+            socket = process.routeSocket(descriptor, of: notes)
+            what = socket == nil ? [] : requests.filter(\.changes)
+        case .callsDevice(let request): what = request.changes ? [request] : []
+        case .signals, .opensSetting: break
+        }
+        guard socket != nil || !what.isEmpty else { return }
         look { state in
-            state.requests[actor.thread] = Request(
-                process: process, call: actor.call, mayAlter: mayAlter, what: what)
-            if let port, port != 0 { state.ports[port] = mayAlter }
+            if !what.isEmpty {
+                state.requests[actor.thread] = Request(
+                    process: process, call: actor.call, mayAlter: mayAlter, what: what)
+            }
+            guard let socket else { return }
+            let port = socket.port
+            if port != 0 { state.sockets.removeAll { $0.socket.port == port } }
+            state.sockets.append(Held(socket: socket, process: process, mayAlter: mayAlter))
+            if state.sockets.count > Self.socketBound { state.sockets.removeFirst() }
         }
     }
 
@@ -121,10 +152,10 @@ final class NodeWatch: @unchecked Sendable {
 
     /// Changes a device on the check's behalf.
     func change<Value: Sendable>(
-        device: Int32, _ body: (NetlinkSocket) throws(SystemError) -> Value
+        device: Int32, up: Bool, _ body: (NetlinkSocket) throws(SystemError) -> Value
     ) throws(SystemError) -> Value {
         let netlink = try node.namespace.netlink
-        return try whileNobodyLooks([.link(device)]) { (_) throws(SystemError) in try body(netlink) }
+        return try whileNobodyLooks([.link(device, up: up)]) { (_) throws(SystemError) in try body(netlink) }
     }
 
     /// Settles all that has changed until now, does something, and settles what has changed with it.
@@ -134,11 +165,8 @@ final class NodeWatch: @unchecked Sendable {
         _ ours: [NetworkRequest], _ body: (State) throws(SystemError) -> Value
     ) throws(SystemError) -> Value {
         try state.withLock { (state) throws(SystemError) in
-            if notes.hear() { settle(&state) }
-            defer {
-                _ = notes.hear()
-                settle(&state, ours)
-            }
+            settle(&state)
+            defer { settle(&state, ours) }
             return try body(state)
         }
     }
@@ -176,77 +204,61 @@ final class NodeWatch: @unchecked Sendable {
     /// Settles whose all is that has changed until now; then lets `after` change who can do something from here on.
     private func look(_ after: (inout State) -> Void) {
         state.withLock { state in
-            // Those that have come to their end by now did so before what is heard now.
-            let ended = state.requests.filter { Self.hasEnded($1, thread: $0) }.keys
-            if notes.hear() { settle(&state) }
-            for thread in ended { state.requests[thread] = nil }
+            settle(&state)
             after(&state)
         }
     }
 
     /// True where a request is under way no more.
     private static func hasEnded(_ request: Request, thread: Int32) -> Bool {
-        guard !request.process.hasEnded, let bytes = readFile("/proc/\(thread)/syscall", limit: 256) else { return true }
+        guard !request.process.hasEnded, let bytes = readFile("/proc/\(thread)/syscall", limit: 256) else {
+            return true
+        }
         let call = String(decoding: bytes.prefix { $0 != 32 && $0 != 10 }, as: UTF8.self)
         // One that runs may be anywhere.
         return call != "running" && Int32(call) != request.call
     }
 
     private func settle(_ state: inout State, _ ours: [NetworkRequest] = []) {
+        // Those that have come to their end by now have changed, and told, all that they ever will.
+        let ended = state.requests.filter { Self.hasEnded($1, thread: $0) }.keys
+        let gone = state.sockets.filter(\.process.hasEnded).map { ObjectIdentifier($0.socket) }
+        let hasHeard = notes.hear()
+        defer { state.sockets.removeAll { gone.contains(ObjectIdentifier($0.socket)) } }
+        guard hasHeard || !ended.isEmpty || !ours.isEmpty || state.maySet else { return }
         let earlier = state.seen
         guard let now = try? node.namespace.netlink.picture() else { return }
-        // A change can be seen before it is told, on a busy machine a while; whose it is counts where the check's could be.
-        for _ in 0..<(state.requests.isEmpty && ours.isEmpty ? 1 : Self.patience) {
-            _ = notes.hear()
-            if notes.tells(from: earlier, to: now) { break }
-            usleep(1000)
+        // What is in the picture and is told by now.
+        _ = notes.hear()
+        if now != earlier || hasHeard {
+            let claims = claims(state, isUnderWay: ended.count < state.requests.count, ours)
+            let authorship = NetworkAuthorship(from: earlier, to: now, notes, claims)
+            authorship.adopt(into: &state.baseline) { $0 == .others }
+            authorship.adopt(into: &state.tolerated) { $0 != .check }
+            state.seen = authorship.settled
         }
-        state.seen = now
-        guard now != earlier else { return notes.settled() }
-        let authorship = Authorship(self, state, ours)
-        let requests = authorship.requests.map(\.what)
-        state.baseline.adopt(from: earlier, to: now, by: notes, requests: requests) { authorship.of($0, $1) == .others }
-        state.tolerated.adopt(from: earlier, to: now, by: notes, requests: requests) { authorship.of($0, $1) != .check }
         notes.settled()
+        for thread in ended { state.requests[thread] = nil }
     }
 
-    /// Whose a change was.
-    private enum Author {
-        case others
-        /// A command of the check's that may alter the node, or a fault that the check causes.
-        case leave
-        case check
-    }
-
-    /// What can be told of who changed something since the last look.
-    private struct Authorship {
-        /// The check's requests, those that may not alter the node first.
-        let requests: [(what: NetworkRequest, mayAlter: Bool)]
-        private let ports: [UInt32: Bool]
-        /// Whose is what others are named for, or nobody: the check's where it is alone in the node, by whatever means (a
-        /// sysctl, for one).
-        private let rest: Author
-
-        init(_ watch: NodeWatch, _ state: State, _ ours: [NetworkRequest]) {
-            ports = state.ports
-            let runs = state.running.values.contains { $0 > 0 }
-            rest = !runs || !watch.isAlone() ? .others : state.running[false] == 0 ? .leave : .check
-            let theirs = state.requests.values.sorted { !$0.mayAlter && $1.mayAlter }.map { ($0.what, $0.mayAlter) }
-            requests = watch.notes.hasLost ? [] : theirs + ours.map { ($0, true) }
+    private func claims(_ state: State, isUnderWay: Bool, _ ours: [NetworkRequest]) -> NetworkClaims {
+        func author(_ mayAlter: Bool) -> NetworkAuthor { mayAlter ? .leave : .check }
+        // Those that may not alter the node first.
+        let theirs = state.requests.values.sorted { !$0.mayAlter && $1.mayAlter }
+        let requests = theirs.flatMap { request in request.what.map { ($0, author(request.mayAlter)) } }
+        var ports: [NetworkNotes.Port: NetworkAuthor] = [:]
+        for held in state.sockets where held.socket.port != 0 { ports[held.socket.port] = author(held.mayAlter) }
+        var rest = NetworkAuthor.others
+        if state.maySet, state.wasAlone, state.running.values.contains(where: { $0 > 0 }), isAlone() {
+            rest = author(state.running[false] == 0)
         }
-
-        /// - Parameters:
-        ///   - port: The netlink socket that it came by; 0: none is named.
-        ///   - request: Which of the requests can have done it.
-        func of(_ port: UInt32, _ request: Int?) -> Author {
-            let mayAlter = port == 0 ? request.map { requests[$0].mayAlter } : ports[port]
-            return mayAlter.map { $0 ? .leave : .check } ?? rest
-        }
+        return NetworkClaims(
+            requests: requests + ours.map { ($0, .leave) }, ports: ports, isUnderWay: isUnderWay, rest: rest)
     }
 
     /// True where nobody but the check's commands is in the node.
     private func isAlone() -> Bool {
-        guard let initPid = node.currentInitPid else { return true }
+        guard let initPid = node.currentInitPid else { return false }
         let own = marks.withLock { $0 }
         return NodeProcesses.all(of: initPid).allSatisfy { ProcessMark.isCarried(own, by: $0) || isDying($0) }
     }
@@ -262,15 +274,11 @@ final class NodeWatch: @unchecked Sendable {
 
     // MARK: - /proc
 
-    /// A thread's process, as this process's namespace counts, and as the innermost does.
-    private static func numbers(of thread: Int32) -> (process: Int32, inNode: Int32)? {
+    /// A thread's process, as this process's namespace counts.
+    private static func process(of thread: Int32) -> Int32? {
         guard let bytes = readFile("/proc/\(thread)/status", limit: 8192) else { return nil }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
-        func last(_ field: String) -> Int32? {
-            lines.first { $0.hasPrefix(field) }?.split { $0 == "\t" || $0 == " " }.last.flatMap { Int32($0) }
-        }
-        guard let process = last("Tgid:") else { return nil }
-        return (process, last("NStgid:") ?? process)
+        return lines.first { $0.hasPrefix("Tgid:") }?.split { $0 == "\t" || $0 == " " }.last.flatMap { Int32($0) }
     }
 }
 

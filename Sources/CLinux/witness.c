@@ -2,12 +2,15 @@
 // about to do it: a seccomp filter that asks its listener (seccomp_unotify(2)) and otherwise changes nothing.
 #include "clinux.h"
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -36,14 +39,14 @@ enum { IOCTL_ADD_ROUTE = 0x890B, IOCTL_DELETE_ROUTE = 0x890C, IOCTL_FIRST = 0x89
 
 int clinux_witness_install(void) {
     // Where each part begins, so that the jumps can be counted.
-    enum { NUMBER = 2, SOCKET = 14, SEND = 18, DEVICE = 20, SECOND = 26, THIRD = 28, ALLOW = 30, TELL = 31, LENGTH = 32 };
+    enum { NUMBER = 2, BIND = 15, OPEN = 17, SEND = 20, DEVICE = 25, SECOND = 31, THIRD = 33, ALLOW = 35, TELL = 36, LENGTH = 37 };
 #define CASE(at, value, part) [at] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)(value), (part) - (at) - 1, 0)
     struct sock_filter code[LENGTH] = {
         [0] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
         // Programs of another architecture are not heard.
         [1] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCHITECTURE, 0, ALLOW - 2),
         [NUMBER] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        CASE(3, SYS_socket, SOCKET),
+        CASE(3, SYS_bind, BIND),
         CASE(4, SYS_sendmsg, TELL),
         CASE(5, SYS_sendto, SEND),
         CASE(6, SYS_ioctl, DEVICE),
@@ -53,27 +56,33 @@ int clinux_witness_install(void) {
         CASE(10, SYS_pidfd_send_signal, SECOND),
         CASE(11, SYS_tgkill, THIRD),
         CASE(12, SYS_rt_tgsigqueueinfo, THIRD),
-        [13] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        // socket(AF_NETLINK, any type, NETLINK_ROUTE)
-        [SOCKET] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(0)),
-        [15] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 0, ALLOW - 16),
-        [16] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(2)),
-        [17] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NETLINK_ROUTE, TELL - 18, ALLOW - 18),
-        // sendto with an address as long as netlink's, which no other family's is.
+        CASE(13, SYS_openat, OPEN),
+        [14] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        // bind with an address as long as netlink's, which no other family's is.
+        [BIND] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(2)),
+        [16] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, sizeof(struct sockaddr_nl), TELL - 17, ALLOW - 17),
+        // openat for writing alone, as settings are written.
+        [OPEN] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(2)),
+        [18] = BPF_STMT(BPF_ALU | BPF_AND | BPF_K, O_ACCMODE),
+        [19] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, O_WRONLY, TELL - 20, ALLOW - 20),
+        // sendto with such an address, or with none and no flags.
         [SEND] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(5)),
-        [19] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, sizeof(struct sockaddr_nl), TELL - 20, ALLOW - 20),
+        [21] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, sizeof(struct sockaddr_nl), TELL - 22, 0),
+        [22] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, ALLOW - 23),
+        [23] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(3)),
+        [24] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, TELL - 25, ALLOW - 25),
         // ioctl(any, what sets something of a device, any); most that only ask are among them, and do no harm.
         [DEVICE] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(1)),
-        CASE(21, IOCTL_TUN, TELL),
-        CASE(22, IOCTL_ADD_ROUTE, TELL),
-        CASE(23, IOCTL_DELETE_ROUTE, TELL),
-        [24] = BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, IOCTL_END, ALLOW - 25, 0),
-        [25] = BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, IOCTL_FIRST, TELL - 26, ALLOW - 26),
+        CASE(26, IOCTL_TUN, TELL),
+        CASE(27, IOCTL_ADD_ROUTE, TELL),
+        CASE(28, IOCTL_DELETE_ROUTE, TELL),
+        [29] = BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, IOCTL_END, ALLOW - 30, 0),
+        [30] = BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, IOCTL_FIRST, TELL - 31, ALLOW - 31),
         // A signal; number 0 only asks whether a process is there.
         [SECOND] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(1)),
-        [27] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, ALLOW - 28, TELL - 28),
+        [32] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, ALLOW - 33, TELL - 33),
         [THIRD] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(2)),
-        [29] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, ALLOW - 30, TELL - 30),
+        [34] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, ALLOW - 35, TELL - 35),
         [ALLOW] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         [TELL] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
     };
@@ -145,6 +154,30 @@ static uint32_t read_message(pid_t pid, const struct seccomp_data *call, uint8_t
     return count > 0 ? (uint32_t)count : 0;
 }
 
+/// Reads what a thread's pointer points to; the number of octets, 0 where it cannot be read.
+static uint32_t read_octets(pid_t pid, uint64_t address, void *octets, size_t length) {
+    struct iovec here = {.iov_base = octets, .iov_len = length};
+    struct iovec there = {.iov_base = (void *)(uintptr_t)address, .iov_len = length};
+    ssize_t count = process_vm_readv(pid, &here, 1, &there, 1, 0);
+    return count > 0 ? (uint32_t)count : 0;
+}
+
+/// True where a thread's pointer points to the path of a setting of the network.
+static int is_setting(pid_t pid, uint64_t address) {
+    static const char folder[] = "/proc/sys/net/";
+    char path[sizeof folder - 1];
+    return read_octets(pid, address, path, sizeof path) == sizeof path && memcmp(path, folder, sizeof path) == 0;
+}
+
+/// True where the octets begin as a request to NETLINK_ROUTE does.
+static int is_request(const uint8_t *octets, uint32_t length) {
+    struct nlmsghdr header;
+    if (length < sizeof header) return 0;
+    memcpy(&header, octets, sizeof header);
+    return header.nlmsg_len >= sizeof header && header.nlmsg_type >= NLMSG_MIN_TYPE && header.nlmsg_type < 256
+        && header.nlmsg_flags & NLM_F_REQUEST;
+}
+
 int clinux_witness_receive(int listener, struct clinux_witnessed *witnessed) {
     struct seccomp_notif notification;
     memset(&notification, 0, sizeof notification);
@@ -155,14 +188,27 @@ int clinux_witness_receive(int listener, struct clinux_witnessed *witnessed) {
     witnessed->call = notification.data.nr;
     witnessed->first = (int32_t)notification.data.args[0];
     switch (notification.data.nr) {
-        case SYS_socket: witnessed->kind = CLINUX_WITNESSED_NETLINK; break;
+        case SYS_bind: witnessed->kind = CLINUX_WITNESSED_BIND; break;
+        case SYS_openat:
+            witnessed->kind = is_setting(witnessed->pid, notification.data.args[1]) ? CLINUX_WITNESSED_SETTING
+                                                                                    : CLINUX_WITNESSED_NOTHING;
+            break;
         case SYS_sendmsg:
         case SYS_sendto:
             witnessed->kind = CLINUX_WITNESSED_SEND;
             witnessed->length = read_message(
                 witnessed->pid, &notification.data, witnessed->message, sizeof witnessed->message);
+            // By no address everything is sent that a connection carries: what is no request matters to nobody.
+            if (notification.data.nr == SYS_sendto && notification.data.args[5] == 0
+                && !is_request(witnessed->message, witnessed->length))
+                witnessed->kind = CLINUX_WITNESSED_NOTHING;
             break;
-        case SYS_ioctl: witnessed->kind = CLINUX_WITNESSED_DEVICE; break;
+        case SYS_ioctl:
+            witnessed->kind = CLINUX_WITNESSED_DEVICE;
+            witnessed->second = (uint32_t)notification.data.args[1];
+            // struct ifreq; at the end of a page there may be less of it.
+            witnessed->length = read_octets(witnessed->pid, notification.data.args[2], witnessed->message, 40);
+            break;
         default:
             witnessed->kind = CLINUX_WITNESSED_SIGNAL;
             // There the target is a descriptor: whose is not asked.
@@ -176,7 +222,7 @@ int clinux_witness_go_on(int listener, uint64_t id) {
     return ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response) < 0 ? -errno : 0;
 }
 
-int clinux_route_port(int process, int descriptor, uint32_t *port) {
+int clinux_take_route_socket(int process, int descriptor, int other) {
     int fd = (int)syscall(SYS_pidfd_getfd, process, descriptor, 0);
     if (fd < 0) return -errno;
     int domain = 0, protocol = -1;
@@ -184,8 +230,15 @@ int clinux_route_port(int process, int descriptor, uint32_t *port) {
     getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
     size = sizeof protocol;
     getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size);
-    int is_route = domain == AF_NETLINK && protocol == NETLINK_ROUTE;
-    *port = is_route ? clinux_netlink_port(fd) : 0;
+    if (domain == AF_NETLINK && protocol == NETLINK_ROUTE) {
+        int its = ioctl(fd, SIOCGSKNS), ours = ioctl(other, SIOCGSKNS);
+        struct stat one, two;
+        int same = its >= 0 && ours >= 0 && fstat(its, &one) == 0 && fstat(ours, &two) == 0 && one.st_ino == two.st_ino
+            && one.st_dev == two.st_dev;
+        if (its >= 0) close(its);
+        if (ours >= 0) close(ours);
+        if (same) return fd;
+    }
     close(fd);
-    return is_route;
+    return -ENOTSOCK;
 }

@@ -28,6 +28,8 @@ public struct Link: Hashable, Sendable {
     public var master: Int32?
     /// The other end's number, for a veth: in the other end's namespace.
     public var peer: Int32?
+    /// True where the other end is in another namespace.
+    var isPeerApart = false
 
     init?(_ reply: NetlinkReply) {
         guard reply.type == RTM_NEWLINK, let header = reply.familyHeader(ifinfomsg.self) else { return nil }
@@ -42,6 +44,7 @@ public struct Link: Hashable, Sendable {
             case IFLA_MTU: link.mtu = Int(payload.integer(UInt32.self))
             case IFLA_TXQLEN: link.transmitQueueLength = Int(payload.integer(UInt32.self))
             case IFLA_IFALIAS: link.alias = payload.text
+            case IFLA_LINK_NETNSID: link.isPeerApart = true
             case IFLA_MASTER: link.master = payload.integer(Int32.self)
             case IFLA_LINK: link.peer = payload.integer(Int32.self)
             case IFLA_ADDRESS where payload.count == 6:

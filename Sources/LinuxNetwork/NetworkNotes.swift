@@ -60,13 +60,7 @@ public final class NetworkNotes: @unchecked Sendable {
             guard let header = reply.familyHeader(ifinfomsg.self) else { return }
             // Of a link's several notifications most carry 0: one that names somebody stays.
             let device = NetworkPicture.Difference.device(header.ifi_index)
-            if port != 0 || told[device] == nil { told[device] = (port, age) }
-            // Of a pair the other end is made along with the one that was asked for.
-            if port != 0, let link = Link(reply), link.kind == "veth", let peer = link.peer,
-                told[.device(peer)].map({ $0.port == 0 && $0.age == age }) == true
-            {
-                told[.device(peer)] = (port, age)
-            }
+            if port != 0 || told[device].map({ $0.port == 0 || $0.age != age }) ?? true { told[device] = (port, age) }
             return
         }
         for kind in NetworkPicture.Kind.allCases {
@@ -84,12 +78,9 @@ public final class NetworkNotes: @unchecked Sendable {
     /// Whose request a difference was, as far as was heard; 0 where nobody is named, nil where nothing was told of it.
     func port(of difference: NetworkPicture.Difference) -> Port? { told[difference]?.port }
 
-    /// True where something was told of all in which two pictures differ, but for what goes without a word.
-    public func tells(from earlier: NetworkPicture, to later: NetworkPicture) -> Bool {
-        earlier.differences(to: later).allSatisfy { difference in
-            if case .gone = difference { return true }
-            return told[difference] != nil
-        }
+    /// What was told since it was settled last.
+    var lastTold: [(NetworkPicture.Difference, Port)] {
+        told.compactMap { $0.value.age == age ? ($0.key, $0.value.port) : nil }
     }
 
     /// From here on what has been told is settled, but for what was told last: a picture may be of before it.
@@ -108,69 +99,16 @@ extension NetworkPicture {
         case gone(Record)
     }
 
-    /// Takes over from `later` what is different there from `earlier` and somebody else has changed.
-    ///
-    /// - Parameters:
-    ///   - notes: What was told meanwhile.
-    ///   - requests: The requests of those whose changes are not taken over.
-    ///   - isOthers: Says whose a difference is: by the netlink socket that is named, or else by the first of the
-    ///     requests that can have made it, its place among them.
-    public mutating func adopt(
-        from earlier: NetworkPicture, to later: NetworkPicture, by notes: NetworkNotes, requests: [NetworkRequest],
-        where isOthers: (_ port: NetworkNotes.Port, _ request: Int?) -> Bool
-    ) {
-        let (before, after) = (earlier.byIndex, later.byIndex)
-        for difference in earlier.differences(to: later) {
-            let port = notes.port(of: difference) ?? 0
-            let request = port == 0 ? requests.firstIndex { $0.concerns(difference) } : nil
-            guard isOthers(port, request) else { continue }
-            switch difference {
-            case .added(let record):
-                // What comes by itself on a device that is not of this picture goes with that.
-                guard record.device.map({ index in devices.contains { $0.index == index } }) ?? true else { continue }
-                records.insert(record)
-            case .gone(let record): records.remove(record)
-            case .device(let index): adopt(index, from: before[index], to: after[index])
-            }
-        }
-    }
-
-    private mutating func adopt(_ index: Int32, from was: Device?, to now: Device?) {
-        guard let now else {
-            devices.removeAll { $0.index == index }
-            records = records.filter { $0.device != index }
-            return
-        }
-        guard let place = devices.firstIndex(where: { $0.index == index }) else {
-            if was == nil { devices.append(now) }
-            return
-        }
-        // What they left alone may be changed by somebody else, and stays as it was.
-        if was?.name != now.name { devices[place].name = now.name }
-        if was?.isUp != now.isUp { devices[place].isUp = now.isUp }
-        if was?.isRunning != now.isRunning { devices[place].isRunning = now.isRunning }
-        if was?.mtu != now.mtu { devices[place].mtu = now.mtu }
-        if was?.mac != now.mac { devices[place].mac = now.mac }
-        if was?.master != now.master { devices[place].master = now.master }
-    }
-
-    fileprivate func differences(to later: NetworkPicture) -> [Difference] {
+    func differences(to later: NetworkPicture) -> [Difference] {
         let (before, after) = (byIndex, later.byIndex)
         // Devices first: what is on one that somebody has taken away goes with it.
         return Set(before.keys).union(after.keys).sorted().filter { before[$0] != after[$0] }.map { .device($0) }
-            + later.records.subtracting(records).map { .added($0) } + records.subtracting(later.records).map { .gone($0) }
+            + later.records.subtracting(records).map { .added($0) }
+            + records.subtracting(later.records).map { .gone($0) }
     }
 
-    private var byIndex: [Int32: Device] {
+    /// The devices by their numbers.
+    var byIndex: [Int32: Device] {
         Dictionary(devices.map { ($0.index, $0) }) { first, _ in first }
-    }
-
-    /// This picture of now, without what has come since `seen` and is not in `wanted`: nobody has looked at whose it is.
-    func limited(to wanted: NetworkPicture, _ seen: NetworkPicture?) -> NetworkPicture {
-        guard let seen else { return self }
-        let known = Set((wanted.devices + seen.devices).map(\.index))
-        return NetworkPicture(
-            devices: devices.filter { known.contains($0.index) },
-            records: records.filter { wanted.records.contains($0) || seen.records.contains($0) })
     }
 }

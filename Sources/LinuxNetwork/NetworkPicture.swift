@@ -18,6 +18,8 @@ public struct NetworkPicture: Sendable, Equatable {
         var mtu: Int
         var mac: MACAddress?
         var master: Int32?
+        /// The other end of a pair, where it is in the same namespace.
+        var peer: Int32?
     }
     /// An address, a route or a rule: its message without what counts and ages.
     struct Record: Sendable, Hashable {
@@ -38,7 +40,7 @@ extension NetlinkSocket {
         let devices = try links().map {
             NetworkPicture.Device(
                 index: $0.index, name: $0.name, isUp: $0.isUp, isRunning: $0.isRunning, mtu: $0.mtu, mac: $0.mac,
-                master: $0.master)
+                master: $0.master, peer: $0.isPeerApart ? nil : $0.peer)
         }
         var records: Set<NetworkPicture.Record> = []
         for kind in NetworkPicture.Kind.allCases {
@@ -71,100 +73,6 @@ extension NetlinkSocket {
             }
         }
         return NetworkPicture(devices: devices, records: records)
-    }
-
-    /// Makes the namespace as the picture has it again, as far as that can be: a device that is gone stays gone.
-    ///
-    /// - Parameters:
-    ///   - seen: How the namespace was seen last: what has come since then is nobody's to take away; nil: all is.
-    ///   - except: Devices that are left as they are, and what goes by them, by their numbers.
-    /// - Returns: What could not be put back, as sentences.
-    public func restore(
-        _ picture: NetworkPicture, seen: NetworkPicture? = nil, except: Set<Int32> = []
-    ) throws(SystemError) -> [String] {
-        var failures: [String] = []
-        func attempt(_ body: () throws(SystemError) -> Void) {
-            do throws(SystemError) { try body() } catch { failures.append("\(error)") }
-        }
-        for device in picture.devices where !except.contains(device.index) {
-            guard let now = try link(index: device.index) else {
-                failures.append("the device \(device.name) is gone")
-                continue
-            }
-            if now.name != device.name {
-                // A device is renamed while it is down.
-                attempt { () throws(SystemError) in try setLink(index: device.index, up: false) }
-                attempt { () throws(SystemError) in try renameLink(index: device.index, to: device.name) }
-            }
-            if now.mtu != device.mtu {
-                attempt { () throws(SystemError) in try setLink(index: device.index, mtu: device.mtu) }
-            }
-            if now.master ?? 0 != device.master ?? 0 {
-                attempt { () throws(SystemError) in try setLink(index: device.index, master: device.master) }
-            }
-            if let mac = device.mac, now.mac != mac {
-                attempt { () throws(SystemError) in try setLink(index: device.index, mac: mac) }
-            }
-            if try link(index: device.index)?.isUp != device.isUp {
-                attempt { () throws(SystemError) in try setLink(index: device.index, up: device.isUp) }
-            }
-        }
-        let known = Set(picture.devices.map(\.index))
-        let seenDevices = seen.map { Set($0.devices.map(\.index)) }
-        for device in try links()
-        where !known.contains(device.index) && device.kind != nil && seenDevices?.contains(device.index) != false {
-            attempt { () throws(SystemError) in try deleteLink(index: device.index) }
-        }
-        func now() throws(SystemError) -> NetworkPicture { try self.picture().limited(to: picture, seen) }
-        func putBack(_ isWanted: (NetworkPicture.Record) -> Bool) throws(SystemError) {
-            // Addresses before the routes that need them; the kernel makes some routes by itself with the addresses.
-            for kind in NetworkPicture.Kind.allCases {
-                let current = try now()
-                let there = Set(current.devices.map(\.index))
-                let gone = picture.records.subtracting(current.records).filter { $0.kind == kind && isWanted($0) }
-                let added = current.records.subtracting(picture.records).filter { $0.kind == kind }
-                for record in added where !record.isKernels && record.device.map(except.contains) != true {
-                    attempt { () throws(SystemError) in try change(record, isNew: false) }
-                }
-                // A route by way of a gateway needs the route to the gateway first.
-                for record in gone.sorted(by: { !$0.hasGateway && $1.hasGateway })
-                where record.device.map({ except.contains($0) || !there.contains($0) }) != true {
-                    attempt { () throws(SystemError) in try change(record, isNew: true) }
-                }
-            }
-        }
-        // The kernel takes up to a second to see that a device which came up has a carrier again.
-        let running = Set(picture.devices.filter { $0.isRunning && !except.contains($0.index) }.map(\.index))
-        for _ in 0..<75 {
-            guard try links().contains(where: { running.contains($0.index) && $0.isUp && !$0.isRunning }) else { break }
-            usleep(20_000)
-        }
-        // What the kernel makes by itself for a device that comes up takes it a moment, and is better made by it.
-        try putBack { $0.kind != .address || !$0.isKernels }
-        for _ in 0..<10 where !picture.changes(to: try now(), except: except).isEmpty { usleep(20_000) }
-        failures = []
-        try putBack { _ in true }
-        var left = picture.changes(to: try now(), except: except)
-        for _ in 0..<10 where !left.isEmpty {
-            usleep(20_000)
-            left = picture.changes(to: try now(), except: except)
-        }
-        return left.isEmpty ? [] : left + failures.filter { !left.contains($0) }
-    }
-
-    private func change(_ record: NetworkPicture.Record, isNew: Bool) throws(SystemError) {
-        let flags = isNew ? NLM_F_CREATE | NLM_F_REPLACE : 0
-        let message = try NetlinkMessage(isNew ? record.kind.added : record.kind.deleted, flags: flags)
-        record.octets.withUnsafeBytes {
-            _ = nlmsg_append(message.pointer, UnsafeMutableRawPointer(mutating: $0.baseAddress), $0.count, 4)
-        }
-        do throws(SystemError) {
-            try request(message, isNew ? "put back the" : "take back the", "\(record)")
-        } catch {
-            // What is so already is as it should be.
-            guard error.errno != (isNew ? EEXIST : ESRCH), isNew || error.errno != EADDRNOTAVAIL else { return }
-            throw error
-        }
     }
 }
 
@@ -317,6 +225,17 @@ extension NetworkPicture.Record: CustomStringConvertible {
         case .route: attribute(Int(RTA_DST.rawValue))
         case .rule: nil
         }
+    }
+
+    var family: UInt8 { octets[0] }
+
+    /// What a route shares with the one that replaces it: family, table, destination, type of service and priority.
+    var routeKey: [UInt8]? {
+        guard kind == .route else { return nil }
+        return [octets[0], octets[1], octets[3]]
+            + [Int(RTA_TABLE.rawValue), Int(RTA_DST.rawValue), Int(RTA_PRIORITY.rawValue)].flatMap { type in
+                attribute(type).map { [1] + $0 } ?? [0]
+            }
     }
 
     var hasGateway: Bool {

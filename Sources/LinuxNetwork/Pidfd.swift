@@ -43,11 +43,11 @@ public final class Pidfd: Sendable {
         close(descriptor)
     }
 
-    /// The port number of a descriptor of the process's that is a route netlink socket, 0 where it has none yet; nil where
-    /// it is another, or cannot be looked at.
-    public func routePort(of descriptor: Int32) -> UInt32? {
-        var port: UInt32 = 0
-        return clinux_route_port(self.descriptor, descriptor, &port) == 1 ? port : nil
+    /// A descriptor of the process's that is a route netlink socket of the namespace that `notes` are of; nil where it is
+    /// something else, or cannot be looked at.
+    public func routeSocket(_ descriptor: Int32, of notes: NetworkNotes) -> RouteSocket? {
+        let held = clinux_take_route_socket(self.descriptor, descriptor, notes.descriptor)
+        return held < 0 ? nil : RouteSocket(owning: held)
     }
 
     /// Sends a signal. A process that has ended takes it without a word.
@@ -105,4 +105,19 @@ public final class Pidfd: Sendable {
         guard try SystemError.check(result, "wait for the process", "\(pid)") == 1 else { return nil }
         return code == Int32(CLD_EXITED) ? .exited(status) : .signalled(status)
     }
+}
+
+/// A route netlink socket of another process, held: as long as it is, no other socket of its namespace has its port number,
+/// so what the kernel names by that number came by this socket.
+public final class RouteSocket: Sendable {
+    private let descriptor: Int32
+
+    init(owning descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit {
+        close(descriptor)
+    }
+
+    /// Its port number; 0 as long as it has none.
+    public var port: NetworkNotes.Port { clinux_netlink_port(descriptor) }
 }

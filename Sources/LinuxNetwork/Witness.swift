@@ -8,12 +8,14 @@ import CLinux
 public final class Witness: Sendable {
     /// What is about to be done.
     public enum Act: Sendable {
-        /// A socket is opened by which links, addresses, routes and rules are changed, and looked at.
-        case opensNetlink
+        /// A socket is bound by which links, addresses, routes and rules may be changed, or looked at.
+        case binds(descriptor: Int32)
+        /// A setting of the network is opened for writing (/proc/sys/net).
+        case opensSetting
         /// Something is sent by a descriptor, which may be such a socket.
-        case sends(descriptor: Int32, NetworkRequest)
+        case sends(descriptor: Int32, [NetworkRequest])
         /// A device is changed by ioctl, or asked about.
-        case callsDevice
+        case callsDevice(NetworkRequest)
         /// A signal is sent: to a process, to a group (negative), to everybody (-1), as the sender's PID namespace counts.
         case signals(Int32)
     }
@@ -67,12 +69,14 @@ public final class Witness: Sendable {
         var seen = clinux_witnessed()
         guard clinux_witness_receive(listener, &seen) == 0 else { return true }
         let actor = Actor(thread: seen.pid, call: seen.call)
+        let octets = withUnsafeBytes(of: seen.message) { Array($0.prefix(Int(seen.length))) }
         switch seen.kind {
-        case CLINUX_WITNESSED_NETLINK: body(.opensNetlink, actor)
+        case CLINUX_WITNESSED_NOTHING: break
+        case CLINUX_WITNESSED_BIND: body(.binds(descriptor: seen.first), actor)
+        case CLINUX_WITNESSED_SETTING: body(.opensSetting, actor)
         case CLINUX_WITNESSED_SEND:
-            let octets = withUnsafeBytes(of: seen.message) { Array($0.prefix(Int(seen.length))) }
-            body(.sends(descriptor: seen.first, NetworkRequest(octets: octets)), actor)
-        case CLINUX_WITNESSED_DEVICE: body(.callsDevice, actor)
+            body(.sends(descriptor: seen.first, NetworkRequest.all(in: octets)), actor)
+        case CLINUX_WITNESSED_DEVICE: body(.callsDevice(NetworkRequest(call: seen.second, octets)), actor)
         default: body(.signals(seen.first), actor)
         }
         _ = clinux_witness_go_on(listener, seen.id)

@@ -367,9 +367,13 @@ pid_t clinux_spawn(const struct clinux_spawn *spawn, enum clinux_stage *stage);
 // MARK: - Witnesses
 
 enum clinux_witnessed_kind {
-    /// It opens a socket by which links, addresses, routes and rules are changed (AF_NETLINK, NETLINK_ROUTE).
-    CLINUX_WITNESSED_NETLINK,
-    /// It sends by such a socket, or by any other with sendmsg(2).
+    /// Nothing that matters.
+    CLINUX_WITNESSED_NOTHING,
+    /// It binds a socket by which links, addresses, routes and rules are changed (AF_NETLINK), or another netlink socket.
+    CLINUX_WITNESSED_BIND,
+    /// It opens a setting of the network for writing.
+    CLINUX_WITNESSED_SETTING,
+    /// It sends by such a socket, or by any other with sendmsg(2), or what looks like a request.
     CLINUX_WITNESSED_SEND,
     /// It changes a device by ioctl, or asks about one.
     CLINUX_WITNESSED_DEVICE,
@@ -387,9 +391,11 @@ struct clinux_witnessed {
     int32_t call;
     /// Its first argument: what it sends by; of a signal whom it is for, as the sender's kill(2) says it.
     int32_t first;
-    /// The beginning of what is sent; 0 octets where it cannot be read.
+    /// Of an ioctl its number.
+    uint32_t second;
+    /// The beginning of what is sent, or the struct ifreq of an ioctl; 0 octets where it cannot be read.
     uint32_t length;
-    uint8_t message[512];
+    uint8_t message[4096];
 };
 
 /// From here on this process, and all that it starts, asks before each such call. Returns the listener or -errno.
@@ -407,9 +413,9 @@ int clinux_witness_go_on(int listener, uint64_t id);
 /// A route netlink socket, non-blocking, that hears of changes: `groups` is a mask of RTMGRP_ values, bit n - 1 for group n.
 /// Returns the descriptor or -errno.
 int clinux_route_watch_socket(uint32_t groups);
-/// True where a descriptor of a process (a pidfd) is a route netlink socket, whose port number is stored; -errno where that
-/// cannot be seen.
-int clinux_route_port(int process, int descriptor, uint32_t *port);
+/// Another descriptor of what a process (a pidfd) has as `descriptor`, where that is a route netlink socket of the network
+/// namespace of the socket `other`; -errno where it is not, or that cannot be seen.
+int clinux_take_route_socket(int process, int descriptor, int other);
 /// The port number of a netlink socket; 0 where it has none.
 uint32_t clinux_netlink_port(int fd);
 

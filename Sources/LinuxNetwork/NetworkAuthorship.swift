@@ -1,0 +1,219 @@
+/// Whose a change of a network is.
+public enum NetworkAuthor: Sendable {
+    /// Not seen to be the check's.
+    case others
+    /// The check's, which had leave.
+    case leave
+    /// The check's.
+    case check
+}
+
+/// What was seen of a check's doing in a network between two looks.
+public struct NetworkClaims {
+    /// Its requests: those that may have been carried out meanwhile.
+    public var requests: [(what: NetworkRequest, author: NetworkAuthor)]
+    /// The numbers of its netlink sockets, all of them held.
+    public var ports: [NetworkNotes.Port: NetworkAuthor]
+    /// True where one of its requests may not have come to its end: what it does may be seen before it is told.
+    public var isUnderWay: Bool
+    /// Whose that is for which nobody is named and nobody was seen to ask.
+    public var rest: NetworkAuthor
+
+    public init(
+        requests: [(what: NetworkRequest, author: NetworkAuthor)], ports: [NetworkNotes.Port: NetworkAuthor],
+        isUnderWay: Bool, rest: NetworkAuthor
+    ) {
+        self.requests = requests
+        self.ports = ports
+        self.isUnderWay = isUnderWay
+        self.rest = rest
+    }
+}
+
+/// Who made what is different between two pictures, one after the other, by evidence alone.
+///
+/// A change is the check's where the kernel's last word about it names a socket of the check's, or, where it names nobody,
+/// where a request of the check's asked for just that. What is neither told nor asked for while a request is under way
+/// waits for the next look; all else is others'.
+public struct NetworkAuthorship {
+    private let earlier: NetworkPicture
+    private let later: NetworkPicture
+    private let before: [Int32: NetworkPicture.Device]
+    private let after: [Int32: NetworkPicture.Device]
+    private let notes: NetworkNotes
+    private let claims: NetworkClaims
+    /// In the order of the differences; nil: it cannot be said yet.
+    private var authors: [(difference: NetworkPicture.Difference, author: NetworkAuthor?)] = []
+    private var deferredDevices: Set<Int32> = []
+
+    public init(from earlier: NetworkPicture, to later: NetworkPicture, _ notes: NetworkNotes, _ claims: NetworkClaims)
+    {
+        (self.earlier, self.later, self.notes, self.claims) = (earlier, later, notes, claims)
+        (before, after) = (earlier.byIndex, later.byIndex)
+        let differences = earlier.differences(to: later)
+        for difference in differences {
+            let author = author(of: difference, among: differences)
+            if author == nil, case .device(let index) = difference { deferredDevices.insert(index) }
+            authors.append((difference, author))
+        }
+    }
+
+    /// What can be settled of the later picture: what cannot is as it was.
+    public var settled: NetworkPicture {
+        var picture = later
+        for (difference, author) in authors where author == nil {
+            switch difference {
+            case .added(let record): picture.records.remove(record)
+            case .gone(let record): picture.records.insert(record)
+            case .device(let index):
+                picture.devices.removeAll { $0.index == index }
+                if let was = before[index] { picture.devices.append(was) }
+            }
+        }
+        return picture
+    }
+
+    // MARK: - Evidence
+
+    private func author(of difference: NetworkPicture.Difference, among all: [NetworkPicture.Difference])
+        -> NetworkAuthor?
+    {
+        switch difference {
+        case .device(let index):
+            // One that is changed is looked at field by field.
+            if before[index] != nil, after[index] != nil { return .others }
+            return author(ofDevice: index)
+        case .added(let record):
+            if let device = record.device, deferredDevices.contains(device) { return nil }
+            return named(difference) ?? asked { request in
+                guard let device = record.device.flatMap({ after[$0] }) else { return false }
+                return request.makes(record, on: device)
+            } ?? unnamed(difference)
+        case .gone(let record):
+            if let device = record.device, deferredDevices.contains(device) { return nil }
+            if let author = named(difference) { return author }
+            // A route that is replaced goes without a word.
+            if let key = record.routeKey {
+                for case .added(let other) in all where other.routeKey == key {
+                    return author(of: .added(other), among: [])
+                }
+            }
+            return asked { request in
+                // A route of several ways is on no device.
+                let devices = record.device.map { index in before[index].map { [$0] } ?? [] } ?? earlier.devices
+                return record.kind != .rule
+                    && devices.contains { request.removes(record, of: $0, now: after[$0.index]) }
+            } ?? unnamed(difference)
+        }
+    }
+
+    private func author(ofDevice index: Int32) -> NetworkAuthor? {
+        let difference = NetworkPicture.Difference.device(index)
+        if let author = named(difference) { return author }
+        // Both ends of a pair come and go by one request.
+        if let device = before[index] ?? after[index], let peer = device.peer,
+            let other = before[peer] ?? after[peer], other.peer == index,
+            (before[peer] == nil) == (before[index] == nil),
+            (after[peer] == nil) == (after[index] == nil), let author = named(.device(peer))
+        {
+            return author
+        }
+        return asked { request in
+            if let now = after[index] { return request.makes(now) }
+            guard let was = before[index] else { return false }
+            return request.takesAway(was) || was.peer.flatMap { before[$0] }.map(request.takesAway) == true
+        } ?? unnamed(difference)
+    }
+
+    /// Whose socket the kernel named last.
+    private func named(_ difference: NetworkPicture.Difference) -> NetworkAuthor? {
+        guard let port = notes.port(of: difference), port != 0 else { return nil }
+        return claims.ports[port] ?? .others
+    }
+
+    private func asked(_ isAskedFor: (NetworkRequest) -> Bool) -> NetworkAuthor? {
+        claims.requests.first { isAskedFor($0.what) }?.author
+    }
+
+    private func unnamed(_ difference: NetworkPicture.Difference) -> NetworkAuthor? {
+        claims.isUnderWay && notes.port(of: difference) == nil && !notes.hasLost ? nil : claims.rest
+    }
+
+    // MARK: - Taking over
+
+    /// Takes over into a picture what somebody else has changed.
+    ///
+    /// - Parameter isOthers: Whose changes those are.
+    public func adopt(into picture: inout NetworkPicture, where isOthers: (NetworkAuthor) -> Bool) {
+        for (difference, author) in authors {
+            guard let author, isOthers(author) else { continue }
+            switch difference {
+            case .added(let record): adopt(record, &picture)
+            case .gone(let record): picture.records.remove(record)
+            case .device(let index): adopt(index, &picture, isOthers)
+            }
+        }
+        // What somebody else has made once more is somebody else's.
+        for case (let difference, let port) in notes.lastTold {
+            switch difference {
+            case .added(let record) where earlier.records.contains(record) && later.records.contains(record):
+                let isAnew = port != 0 || (claims.requests.isEmpty && notes.port(of: .gone(record)) != nil)
+                if isAnew, isOthers(port == 0 ? .others : claims.ports[port] ?? .others) { adopt(record, &picture) }
+            case .device(let index) where port != 0 && before[index] != nil && picture.byIndex[index] == nil:
+                if let device = after[index], isOthers(claims.ports[port] ?? .others) { picture.devices.append(device) }
+            default: break
+            }
+        }
+    }
+
+    private func adopt(_ record: NetworkPicture.Record, _ picture: inout NetworkPicture) {
+        // It has the place of what the check has removed from there.
+        if let key = record.routeKey {
+            picture.records = picture.records.filter { $0.routeKey != key || later.records.contains($0) }
+        }
+        picture.records.insert(record)
+    }
+
+    private func adopt(_ index: Int32, _ picture: inout NetworkPicture, _ isOthers: (NetworkAuthor) -> Bool) {
+        guard let now = after[index] else {
+            picture.devices.removeAll { $0.index == index }
+            picture.records = picture.records.filter { $0.device != index }
+            return
+        }
+        guard let was = before[index] else {
+            if !picture.devices.contains(where: { $0.index == index }) { picture.devices.append(now) }
+            return
+        }
+        guard let place = picture.devices.firstIndex(where: { $0.index == index }) else { return }
+        // What they left alone may be changed by somebody else, and stays as it was.
+        for field in NetworkRequest.Field.allCases
+        where field.differs(was, now) && isOthers(asked { $0.asks(for: field, of: now, before: was) } ?? claims.rest) {
+            field.copy(from: now, to: &picture.devices[place])
+        }
+        picture.devices[place].peer = now.peer
+    }
+}
+
+extension NetworkRequest.Field {
+    func differs(_ one: NetworkPicture.Device, _ other: NetworkPicture.Device) -> Bool {
+        switch self {
+        case .name: one.name != other.name
+        case .isUp: one.isUp != other.isUp
+        case .isRunning: one.isRunning != other.isRunning
+        case .mtu: one.mtu != other.mtu
+        case .mac: one.mac != other.mac
+        case .master: one.master ?? 0 != other.master ?? 0
+        }
+    }
+
+    func copy(from one: NetworkPicture.Device, to other: inout NetworkPicture.Device) {
+        switch self {
+        case .name: other.name = one.name
+        case .isUp: other.isUp = one.isUp
+        case .isRunning: other.isRunning = one.isRunning
+        case .mtu: other.mtu = one.mtu
+        case .mac: other.mac = one.mac
+        case .master: other.master = one.master
+        }
+    }
+}

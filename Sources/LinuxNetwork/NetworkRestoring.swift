@@ -1,0 +1,149 @@
+import CNetlink
+import Glibc
+
+extension NetlinkSocket {
+    /// Undoes what is different in one picture from another, and nothing else: what is not as it was seen any more is
+    /// somebody else's by now. A device that is gone stays gone.
+    ///
+    /// - Parameters:
+    ///   - picture: How it is to be.
+    ///   - seen: How the namespace was seen last; nil: it is as it is now.
+    ///   - except: Devices that are left as they are, and what goes by them, by their numbers.
+    /// - Returns: What could not be put back, as sentences.
+    public func restore(
+        _ picture: NetworkPicture, seen: NetworkPicture? = nil, except: Set<Int32> = []
+    ) throws(SystemError) -> [String] {
+        let seen = if let seen { seen } else { try self.picture() }
+        let (wanted, known) = (picture.byIndex, seen.byIndex)
+        var gone = picture.records.subtracting(seen.records)
+        let added = seen.records.subtracting(picture.records)
+        var failures: [String] = []
+        func attempt(_ body: () throws(SystemError) -> Void) {
+            do throws(SystemError) { try body() } catch { failures.append("\(error)") }
+        }
+        for device in picture.devices where !except.contains(device.index) {
+            let index = device.index
+            guard let was = known[index], let now = try link(index: index) else { continue }
+            if was.name != device.name, now.name == was.name {
+                do throws(SystemError) {
+                    try renameLink(index: index, to: device.name)
+                } catch {
+                    // Before Linux 6.2 a device is renamed while it is down, and loses routes by that.
+                    gone.formUnion(
+                        try self.picture().records.filter { $0.device == index && picture.records.contains($0) })
+                    attempt { () throws(SystemError) in try setLink(index: index, up: false) }
+                    attempt { () throws(SystemError) in try renameLink(index: index, to: device.name) }
+                    if now.isUp { attempt { () throws(SystemError) in try setLink(index: index, up: true) } }
+                }
+            }
+            if was.mtu != device.mtu, now.mtu == was.mtu {
+                attempt { () throws(SystemError) in try setLink(index: index, mtu: device.mtu) }
+            }
+            if was.master ?? 0 != device.master ?? 0, now.master ?? 0 == was.master ?? 0 {
+                attempt { () throws(SystemError) in try setLink(index: index, master: device.master) }
+            }
+            if let mac = device.mac, was.mac != mac, now.mac == was.mac {
+                attempt { () throws(SystemError) in try setLink(index: index, mac: mac) }
+            }
+            if was.isUp != device.isUp, now.isUp == was.isUp {
+                attempt { () throws(SystemError) in try setLink(index: index, up: device.isUp) }
+            }
+        }
+        for device in try links() where device.kind != nil && wanted[device.index] == nil {
+            guard known[device.index]?.name == device.name else { continue }
+            attempt { () throws(SystemError) in try deleteLink(index: device.index) }
+        }
+        func putBack(_ isWanted: (NetworkPicture.Record) -> Bool) throws(SystemError) {
+            // Addresses before the routes that need them; the kernel makes some routes by itself with the addresses.
+            for kind in NetworkPicture.Kind.allCases {
+                for record in try self.picture().records.intersection(added) where record.kind == kind {
+                    guard !record.isKernels, record.device.map(except.contains) != true else { continue }
+                    attempt { () throws(SystemError) in try change(record, isNew: false) }
+                }
+                let current = try self.picture()
+                // A route by way of a gateway needs the route to the gateway first.
+                for record in gone.sorted(by: { !$0.hasGateway && $1.hasGateway }) where record.kind == kind {
+                    guard isWanted(record), current.hasRoom(for: record, wanted: picture, except) else { continue }
+                    attempt { () throws(SystemError) in try change(record, isNew: true) }
+                }
+            }
+        }
+        func left() throws(SystemError) -> [String] {
+            let current = try self.picture()
+            return current.undone(from: seen, to: picture, gone: gone, except).changes(to: current, except: except)
+        }
+        // The kernel takes up to a second to see that a device which came up has a carrier again.
+        let running = Set(
+            picture.devices.filter { $0.isRunning && known[$0.index]?.isRunning == false && !except.contains($0.index) }
+                .map(\.index))
+        for _ in 0..<75 {
+            guard try links().contains(where: { running.contains($0.index) && $0.isUp && !$0.isRunning }) else { break }
+            usleep(20_000)
+        }
+        // What the kernel makes by itself for a device that comes up takes it a moment, and is better made by it.
+        try putBack { $0.kind != .address || !$0.isKernels }
+        for _ in 0..<10 {
+            if try left().isEmpty { break }
+            usleep(20_000)
+        }
+        failures = []
+        try putBack { _ in true }
+        for _ in 0..<10 {
+            if try left().isEmpty { return [] }
+            usleep(20_000)
+        }
+        let still = try left()
+        return still.isEmpty ? [] : still + failures.filter { !still.contains($0) }
+    }
+
+    private func change(_ record: NetworkPicture.Record, isNew: Bool) throws(SystemError) {
+        // Nothing that is there is replaced: it would be somebody else's.
+        let flags = isNew ? NLM_F_CREATE | (record.kind == .route ? NLM_F_APPEND : NLM_F_EXCL) : 0
+        let message = try NetlinkMessage(isNew ? record.kind.added : record.kind.deleted, flags: flags)
+        record.octets.withUnsafeBytes {
+            _ = nlmsg_append(message.pointer, UnsafeMutableRawPointer(mutating: $0.baseAddress), $0.count, 4)
+        }
+        do throws(SystemError) {
+            try request(message, isNew ? "put back the" : "take back the", "\(record)")
+        } catch {
+            // What is so already is as it should be.
+            guard error.errno != (isNew ? EEXIST : ESRCH), isNew || error.errno != EADDRNOTAVAIL else { return }
+            throw error
+        }
+    }
+}
+
+extension NetworkPicture {
+    /// True where a record can be put back into this picture: it is not there, nor another in its place, and its device is.
+    fileprivate func hasRoom(for record: Record, wanted: NetworkPicture, _ except: Set<Int32>) -> Bool {
+        if records.contains(record) { return false }
+        if let device = record.device, except.contains(device) || byIndex[device] == nil { return false }
+        guard let key = record.routeKey else { return true }
+        return !records.contains { $0.routeKey == key && !wanted.records.contains($0) }
+    }
+
+    /// This picture of now as it is to be: what is still as it was seen, and was not to be so, is as it was to be.
+    fileprivate func undone(
+        from seen: NetworkPicture, to wanted: NetworkPicture, gone: Set<Record>, _ except: Set<Int32>
+    ) -> NetworkPicture {
+        let (was, now) = (seen.byIndex, byIndex)
+        var result = self
+        result.devices.removeAll { device in
+            wanted.byIndex[device.index] == nil && was[device.index]?.name == device.name
+        }
+        for device in wanted.devices {
+            guard let then = was[device.index] else {
+                if now[device.index] == nil { result.devices.append(device) }
+                continue
+            }
+            guard let place = result.devices.firstIndex(where: { $0.index == device.index }) else { continue }
+            for field in NetworkRequest.Field.allCases
+            where field.differs(device, then) && !field.differs(then, result.devices[place]) {
+                field.copy(from: device, to: &result.devices[place])
+            }
+        }
+        result.records.subtract(seen.records.subtracting(wanted.records).filter { !$0.isKernels })
+        result.records.formUnion(gone.filter { hasRoom(for: $0, wanted: wanted, except) })
+        return result
+    }
+}
