@@ -30,7 +30,8 @@ public struct ApplianceClient: Sendable {
             } catch {
                 // It went away while it was looked at.
                 if error.status == .name { return }
-                guard error == client.control.silence else { throw error }
+                // One that is silent, or says what cannot be read, hides no other.
+                guard error == client.control.silence || error.status == .failed else { throw error }
                 let report = client.hungReport(error)
                 reports.withLock { $0[index] = report }
             }
