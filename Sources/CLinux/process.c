@@ -190,13 +190,15 @@ __attribute__((noreturn)) static void run_init(const struct clinux_node_init *no
         binds[i] = copy_of_mount(node->binds[i].source);
         if (binds[i] < 0) fail(pipe, CLINUX_STAGE_BIND_FILE);
     }
-    // The old /proc has other mounts below it at times; the new one covers them all.
+    // Nothing is to lie below what the node sees: whoever unmounts it in the node is not to find the machine's there, nor the
+    // control sockets in its /run. What a user namespace has from outside cannot be taken away, and is covered.
+    static const char *const covered[] = {"/proc", "/sys", "/run"};
+    for (size_t i = 0; i < sizeof covered / sizeof *covered; i++) {
+        while (umount2(covered[i], MNT_DETACH) == 0) continue;
+    }
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(pipe, CLINUX_STAGE_MOUNT_PROC);
     if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(pipe, CLINUX_STAGE_MOUNT_SYS);
     if (protect_machine() < 0) fail(pipe, CLINUX_STAGE_PROTECT);
-    // Whoever unmounts what covers /run in the node is not to find the machine's there, with the control sockets. What a
-    // user namespace has from outside cannot be taken away.
-    while (umount2("/run", MNT_DETACH) == 0) continue;
     if (mount("tapline", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m") < 0)
         fail(pipe, CLINUX_STAGE_MOUNT_RUN);
     // What a program leaves in shared memory would outlive the node, and meet another node's program of the same kind.
