@@ -166,7 +166,7 @@ extension EngineFleet {
     }
 
     private func seat(of number: Int) throws(ApplianceError) -> Int {
-        guard seats.indices.contains(number - 1) else {
+        guard (1...seats.count).contains(number) else {
             throw ApplianceError(
                 .name, "there is no engine \(number) here",
                 mend: seats.count == 1 ? "there is one, number 1" : "they are numbered from 1 to \(seats.count)")
