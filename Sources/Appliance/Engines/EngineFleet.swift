@@ -276,7 +276,7 @@ final class EngineFleet: @unchecked Sendable {
         guard !hasStopped else { return }
         living.removeAll { $0 === process }
         let seat = seats.firstIndex { $0.process === process }
-        if let seat { vacate(seat, "\(end.told)") }
+        if let seat { vacate(seat, "\(end.told)") } else { hand() }
         // What follows may take its time: the others read already.
         if let seat { events(ApplianceEvent(.engineEnded, engine: seat + 1, reason: end.told)) }
         logger.info("engine process \(process.pid) \(end.told)")
@@ -330,7 +330,7 @@ final class EngineFleet: @unchecked Sendable {
         process.phase = .leaving
         forget(process)
         let seat = seats.firstIndex { $0.process === process }
-        if let seat { vacate(seat, "\(why), and was ended") }
+        if let seat { vacate(seat, "\(why), and was ended") } else { hand() }
         if isStopped { resume(process) } else { process.end() }
         logger.warning("engine process \(process.pid) \(why)")
         let isSpare = process === spare
