@@ -11,6 +11,8 @@ public struct ApplianceClient: Sendable {
 
     /// How long a control process may take to end, in milliseconds, before it is ended.
     private static let patience = 30_000
+    /// How often a control process is asked to end that answers something else, 20 ms apart, before it is ended.
+    private static let mostRefusals = 100
 
     /// - Throws: Where the name could not be that of a topology.
     public init(name: String) throws(ApplianceError) {
@@ -293,6 +295,7 @@ public struct ApplianceClient: Sendable {
     private func takeAway() throws(ApplianceError) {
         var deadline = monotonicMilliseconds() + Self.patience
         var told = false
+        var refusals = 0
         while true {
             if !directory.exists, marked().isEmpty { return }
             if !directory.exists || !TopologyLock.isHeld(directory) {
@@ -308,9 +311,13 @@ public struct ApplianceClient: Sendable {
                 do throws(ApplianceError) {
                     told = try control.ask(ControlRequest(.stop), timeout: 5000) != nil
                 } catch {
-                    told = true
-                    // One that does not hear takes nothing away, however long it is waited for.
-                    if error == control.silence { deadline = monotonicMilliseconds() }
+                    refusals += 1
+                    // One that does not hear takes nothing away, however long it is waited for. One that had no place for
+                    // the request may have one now.
+                    if error == control.silence || refusals == Self.mostRefusals {
+                        told = true
+                        deadline = monotonicMilliseconds()
+                    }
                 }
             }
             if monotonicMilliseconds() > deadline, let process = directory.readState()?.control, process.isAlive {

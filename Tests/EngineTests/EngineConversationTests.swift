@@ -145,11 +145,15 @@ import Testing
                 // Slots that are in use.
                 if round > 2, index % 8 == 1 { words[index] = 1 << 63 | 4 << 32 | words[index] & 3 }
                 if round > 2, index % 8 == 0 { words[index] &= ~1 }
+                if round > 2, index % 8 == 4 { words[index] = words[index] & ~(0xFF << 48) | 2 << 48 }
             }
             let table = NeighbourTable(memory: memory.baseAddress!)
             for entry in table.entries() { #expect(entry.tries <= 255 && entry.interface >= 0) }
             table.heal(table.unfinished())
-            table.forgetAll()
+            table.forget { $0.updated > 1 << 63 }
+            #expect(table.entries().allSatisfy { $0.updated <= 1 << 63 })
+            if round > 2 { #expect(table.entries().count > 100) }
+            table.forget { _ in true }
             #expect(table.entries().isEmpty)
             let drains = DrainTable(behind: table)
             for group in [0, 63, 64, 1 << 40] {

@@ -116,13 +116,13 @@ public struct NeighbourTable: @unchecked Sendable {
         }
     }
 
-    /// Empties the table; engines ask anew for those whom they need. Slots that are being written to are left. Other
-    /// writers may be at work.
-    public func forgetAll() {
+    /// Forgets the neighbours of which `isForgotten` is true; engines ask anew for those whom they need. Slots that are being
+    /// written to are left. Other writers may be at work.
+    public func forget(where isForgotten: (NeighbourEntry) -> Bool) {
         for slot in 0..<Self.slots {
             let place = 64 + slot * 64
             let sequence = load(place)
-            guard sequence & 1 == 0, load(place + 8) != 0,
+            guard sequence & 1 == 0, let entry = entry(at: place), isForgotten(entry),
                 (base + place).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.compareExchange(
                     expected: sequence, desired: sequence &+ 1, ordering: .acquiringAndReleasing
                 ).exchanged

@@ -145,7 +145,7 @@ enum EngineProperties {
             try require((0...255).contains(entry.tries) && entry.interface >= 0, "a neighbour that none can be")
         }
         table.heal(table.unfinished())
-        table.forgetAll()
+        table.forget { _ in true }
         try require(table.entries().isEmpty && table.unfinished().isEmpty, "neighbours that stay")
     }
 }
