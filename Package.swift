@@ -8,17 +8,19 @@ let settings: [SwiftSetting] = [
     .enableExperimentalFeature("Lifetimes"),
 ]
 
-/// C is compiled to notice an overrun of its buffers, and to let jumps end only where they may, where the machine can look.
-let hardened: [CSetting] = [
-    .unsafeFlags(["-fstack-protector-strong", controlFlowProtection]),
-    // The C library's own checks need optimisation.
-    .unsafeFlags(["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"], .when(configuration: .release)),
-]
+/// What marks where jumps may end, for processors that look.
 #if arch(arm64)
     let controlFlowProtection = "-mbranch-protection=standard"
 #else
     let controlFlowProtection = "-fcf-protection=full"
 #endif
+
+/// C is compiled to notice an overrun of its buffers, and to let jumps end only where they may.
+let hardened: [CSetting] = [
+    .unsafeFlags(["-fstack-protector-strong", controlFlowProtection]),
+    // The C library's own checks need optimisation.
+    .unsafeFlags(["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"], .when(configuration: .release)),
+]
 
 /// Programs are linked so that all that the loader fills in is read-only before their first instruction.
 let sealed: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "relro", "-Xlinker", "-z", "-Xlinker", "now"])]
