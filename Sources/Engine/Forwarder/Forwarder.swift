@@ -2,7 +2,7 @@ import Forwarding
 import Wire
 
 /// One frame in, its copies out: the rules of forwarding, for one worker. It knows no operating system; all that it has
-/// besides the table is how many frames wait for a neighbour and how many messages of its own it may send.
+/// besides the table is the frames that wait and, for each sender, how many messages of its own it may send.
 struct Forwarder: ~Copyable {
     /// Where a frame starts behind its `virtio_net_hdr`.
     static let frameOffset = VirtioNetHeader.length
@@ -50,12 +50,8 @@ struct Forwarder: ~Copyable {
     let decided: UnsafeMutablePointer<Int32>
     var arrivals = ArrivalOrder(capacity: FrameBatch.capacity)
 
-    /// ICMP errors (RFC 1812, section 4.3.2.8).
-    var errorBucket = TokenBucket(rate: 1_000, burst: 100)
-    /// Echo replies, ARP replies and neighbour advertisements.
-    var answerBucket = TokenBucket(rate: 10_000, burst: 1_000)
-    /// ARP requests and neighbour solicitations.
-    var requestBucket = TokenBucket(rate: 1_000, burst: 100)
+    /// What the engine may send of its own, by who makes it.
+    let budgets = Budgets()
 
     init(table: PublishedTable, neighbours: NeighbourTable, worker: Int, tuning: EngineTuning) {
         joiner = FlowJoiner(
@@ -190,7 +186,7 @@ struct Forwarder: ~Copyable {
 
     /// Makes the copies of a frame that waited for a neighbour: those for that neighbour alone.
     mutating func forwardAgain(_ index: Int, into writes: inout WriteList) {
-        let slot = pending.slots[index]
+        let slot = pending.slots[index].place
         let frame = pending.frame(index)
         guard readAgain(frame) else { return }
         only = (slot.interface, slot.address)

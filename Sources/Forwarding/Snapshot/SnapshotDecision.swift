@@ -123,6 +123,14 @@ extension Snapshot {
             distribution: Self.highHalf(scopes))
     }
 
+    /// Where a node that the table names by its MAC address on an interface stands among all of them: a number of its own,
+    /// less than the number of places; nil for others.
+    public func stationPlace(of mac: MACAddress, on interface: Int) -> Int? {
+        var meter = NoMeter()
+        let slot = macSlot(interface: interface, bits: mac.bits, meter: &meter)
+        return slot < 0 ? nil : (slot &- macs) / 24
+    }
+
     /// The offset of the slot for a MAC address on an interface, or -1.
     @inlinable
     func macSlot<Meter: ProbeMeter>(interface: Int, bits: UInt64, meter: inout Meter) -> Int {
