@@ -127,14 +127,16 @@ struct Forwarder: ~Copyable {
             return .notForUs
         }
         guard !table.isOwnMAC(fields.sourceMAC, on: interface) else { return .looped }
+        let sender = table.sender(of: fields.sourceMAC, on: interface)
         switch verdict {
         case .packet:
             guard checkOffload(octets.bytes) else { return .badOffloadHeader }
-            return forwardPacket(frame, from: interface, into: &writes)
+            guard isGenuine(from: sender, on: interface) else { return .spoofedSource }
+            return forwardPacket(frame, from: interface, sender, into: &writes)
         case .arp:
-            return answerARP(octets.bytes, from: interface, into: &writes)
+            return answerARP(octets.bytes, from: interface, sender, into: &writes)
         case .unsupported, .malformed:
-            return .unsupportedEthertype
+            return sender.isStranger ? .spoofedSource : .unsupportedEthertype
         }
     }
 
@@ -146,12 +148,12 @@ struct Forwarder: ~Copyable {
     }
 
     private mutating func forwardPacket(
-        _ frame: ReceivedFrame, from interface: Int, into writes: inout WriteList
+        _ frame: ReceivedFrame, from interface: Int, _ sender: Sender, into writes: inout WriteList
     ) -> DropReason? {
         let octets = UnsafeRawBufferPointer(
             start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
         if fields.message == .neighbourDiscovery {
-            return answerDiscovery(octets.bytes, from: interface, into: &writes)
+            return answerDiscovery(octets.bytes, from: interface, sender, into: &writes)
         }
         if fields.destinationMAC.isMulticast, !fields.flow.destination.isMulticast,
             !fields.flow.destination.isLimitedBroadcast
@@ -162,7 +164,6 @@ struct Forwarder: ~Copyable {
         if table.isOwnAddress(fields.flow.destination) {
             return answerEcho(octets.bytes, from: interface, into: &writes)
         }
-        let sender = table.sender(of: fields.sourceMAC, on: interface)
         switch decide(from: sender, on: interface) {
         case nil: return hold(frame, on: interface)
         case .forward(let index)?:

@@ -131,7 +131,7 @@ extension Forwarder {
     // MARK: - ARP
 
     mutating func answerARP(
-        _ frame: RawSpan, from interface: Int, into writes: inout WriteList
+        _ frame: RawSpan, from interface: Int, _ sender: Sender, into writes: inout WriteList
     ) -> DropReason? {
         let packet: ARPFields
         do throws(MalformedReason) {
@@ -141,6 +141,8 @@ extension Forwarder {
         }
         (seen.source, seen.destination) = (packet.senderAddress, packet.targetAddress)
         guard packet.senderMAC == packet.sourceMAC else { return .badNeighbourMessage }
+        // Without an address it may ask whether one is free (RFC 5227).
+        guard mayHave(packet.senderAddress, sender, on: interface, orNone: true) else { return .spoofedSource }
         if let reason = lie(packet.senderAddress, at: packet.senderMAC, on: interface) { return reason }
         switch packet.operation {
         case .request:
@@ -163,7 +165,7 @@ extension Forwarder {
     // MARK: - Neighbour discovery
 
     mutating func answerDiscovery(
-        _ frame: RawSpan, from interface: Int, into writes: inout WriteList
+        _ frame: RawSpan, from interface: Int, _ sender: Sender, into writes: inout WriteList
     ) -> DropReason? {
         let message: NeighbourMessage
         do throws(MalformedReason) {
@@ -188,6 +190,7 @@ extension Forwarder {
             return compose(NeighbourMessage.frameLength, to: interface, into: &writes) { reply.write(into: &$0) }
                 ? nil : .answerRateLimited
         case .neighbourAdvertisement:
+            guard mayHave(message.target, sender, on: interface) else { return .spoofedSource }
             if let reason = lie(message.target, at: mac, on: interface) { return reason }
             guard !message.destinationMAC.isMulticast, message.isSolicited else { return .neighbourNotOurs }
             return believe(message.target, at: mac, on: interface)
