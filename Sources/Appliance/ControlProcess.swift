@@ -331,7 +331,8 @@ public final class ControlProcess: @unchecked Sendable {
         do {
             server = try loop.sync { [unowned self] in
                 try ControlServer(
-                    loop: loop, path: directory.socketPath, stream: { [events] in events.stream($0) },
+                    loop: loop, path: directory.socketPath, report: { [unowned self] in logger.warning("\($0)") },
+                    stream: { [events] in events.stream($0) },
                     answer: { [unowned self] in answer($0, $1) })
             }
         } catch { throw .wrapping(error, "cannot listen for commands") }

@@ -160,6 +160,8 @@ ssize_t clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, siz
     struct msghdr message = {
         .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     size_t room = *fd_count, count = 0;
+    // Without room the kernel drops them, and none is opened here even for a moment.
+    if (!room) message.msg_control = NULL, message.msg_controllen = 0;
     *fd_count = 0;
     ssize_t received;
     do received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);

@@ -19,6 +19,8 @@ final class EngineProcess {
     struct Handlers {
         /// It has said something; nil: it says nothing any more.
         var said: (EngineProcess, EngineEvent?) -> Void
+        /// It has said what it was not asked for, and is heard no more; why, as the end of a sentence about it.
+        var broke: (EngineProcess, String) -> Void
         /// It has ended.
         var ended: (EngineProcess, ProcessExit) -> Void
     }
@@ -30,6 +32,8 @@ final class EngineProcess {
     var receivedBefore: UInt64 = 0
     /// How its workers write frames, as far as has been told; nil until the first look.
     var writing: EngineWriting?
+    /// How often it was told to write one by one.
+    var writingsTold = 0
     /// When it was started, in milliseconds of a clock that never steps back.
     let started = monotonicMilliseconds()
     var phase = Phase.starting
@@ -41,6 +45,8 @@ final class EngineProcess {
     var table: UInt64
     /// Which of the counters' memories it was handed, counted as they followed one another.
     var counters: Int
+    /// True once it has said what it was not asked for: what it has written is not to be trusted either.
+    var hasBroken = false
     /// Why it refused its first table, or was found wanting.
     var complaint: String?
     /// The shares that it was told to read last, and those that it has said it reads.
@@ -54,7 +60,9 @@ final class EngineProcess {
 
     private let loop: EventLoop
     private var link: EngineLink?
-    private var assignments: [(number: UInt64, shares: ShareSet)] = []
+    /// What it was asked: it may say nothing else.
+    private var conversation: EngineConversation
+    private var assignments: [ShareSet] = []
     private var nextNumber: UInt64 = 1
     private var pings: UInt64 = 0
     private var answeredPings: UInt64 = 0
@@ -73,6 +81,7 @@ final class EngineProcess {
         self.counters = counters
         handed = resources.generation
         table = resources.generation
+        conversation = EngineConversation(first: resources.generation)
         let errors = open(logPath, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
         defer { if errors >= 0 { close(errors) } }
         let ends = try EngineLink.makePair()
@@ -88,7 +97,7 @@ final class EngineProcess {
         do throws(EngineError) { try link.start(resources) } catch { complaint = "\(error)" }
         let descriptor = link.descriptor
         self.link = consume link
-        loop.watch(descriptor) { [unowned self] _ in hear(handlers.said) }
+        loop.watch(descriptor) { [unowned self] _ in hear(handlers) }
         loop.watch(process.descriptor) { [unowned self] _ in
             guard let end = try? process.statusIfEnded() else { return }
             forgetProcess()
@@ -96,23 +105,35 @@ final class EngineProcess {
         }
     }
 
-    private func hear(_ said: (EngineProcess, EngineEvent?) -> Void) {
+    /// Takes one message, and waits for none: others have their turn in between.
+    private func hear(_ handlers: Handlers) {
         let event: EngineEvent?
-        do throws(EngineError) { event = try link?.receive() } catch {
-            complaint = "\(error)"
-            event = nil
+        do {
+            switch try link?.receiveNow() {
+            case .nothing: return
+            case .event(let said):
+                try conversation.accept(said)
+                event = said
+            case .end, nil: event = nil
+            }
+        } catch {
+            let why = (error as? ProtocolBreach).map { "\($0)" } ?? "sent no message that an engine sends: \(error)"
+            complaint = why
+            hasBroken = true
+            if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
+            handlers.broke(self, why)
+            return
         }
         switch event {
         case .ready(let confinement):
             if phase == .starting { phase = .ready }
             applied = confinement.generation
         case .applied(let generation): applied = max(applied, generation)
-        case .assigned(let number):
-            guard let index = assignments.firstIndex(where: { $0.number == number }) else { return }
-            confirmed = assignments[index].shares
-            assignments.removeSubrange(...index)
+        case .assigned:
+            // The conversation has it that this is the first of those.
+            if !assignments.isEmpty { confirmed = assignments.removeFirst() }
         case .alive(let number):
-            answeredPings = max(answeredPings, number)
+            answeredPings = number
             unansweredLooks = 0
         case .refused(_, let reason): complaint = reason
         case nil:
@@ -120,7 +141,7 @@ final class EngineProcess {
             if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
             end()
         }
-        said(self, event)
+        handlers.said(self, event)
     }
 
     private func forgetProcess() {
@@ -150,7 +171,8 @@ final class EngineProcess {
         assigned = shares
         let number = nextNumber
         nextNumber += 1
-        assignments.append((number, shares))
+        assignments.append(shares)
+        conversation.assign(number)
         tell { link throws(EngineError) in try link.assign(shares, number: number) }
     }
 
@@ -159,6 +181,7 @@ final class EngineProcess {
         let isHeld = table == shared.table.generation
         handed = shared.generation
         table = shared.table.generation
+        conversation.hand(shared.generation)
         tell { link throws(EngineError) in
             try link.publish(
                 table: isHeld ? nil : shared.table.memory, groups: shared.groups?.memory,
@@ -175,6 +198,7 @@ final class EngineProcess {
         }
         pings += 1
         let number = pings
+        conversation.ping(number)
         tell { link throws(EngineError) in try link.ping(number) }
     }
 
@@ -187,7 +211,7 @@ final class EngineProcess {
             guard let bytes = readFile("\(tasks)/\(name)/schedstat", limit: 256) else { continue }
             let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ")
             guard fields.count >= 2, let delay = UInt64(fields[1]) else { continue }
-            total = (total ?? 0) + delay
+            total = (total ?? 0) &+ delay
         }
         return total
     }

@@ -287,6 +287,8 @@ struct clinux_bind {
 
 struct clinux_node_init {
     int network_namespace;
+    /// Its host name, at most 64 octets; NULL: the machine's.
+    const char *hostname;
     /// Shown at their own paths inside the node's private /run, where they are in /run; NULL for none.
     const char *directory;
     const char *topology_directory;
@@ -301,8 +303,10 @@ enum clinux_stage {
     CLINUX_STAGE_CLONE,
     CLINUX_STAGE_JOIN_NETWORK,
     CLINUX_STAGE_PRIVATE_MOUNTS,
+    CLINUX_STAGE_NAME,
     CLINUX_STAGE_MOUNT_PROC,
     CLINUX_STAGE_MOUNT_SYS,
+    CLINUX_STAGE_PROTECT,
     CLINUX_STAGE_MOUNT_RUN,
     CLINUX_STAGE_MOUNT_SHARED_MEMORY,
     CLINUX_STAGE_BIND_DIRECTORY,
@@ -317,8 +321,8 @@ enum clinux_stage {
     CLINUX_STAGE_DIED,
 };
 
-/// Clones PID 1 of a node: its own PID and mount namespaces, the network namespace given, its own /proc, /sys and
-/// /run, comm `tapline-init`; it reaps and does nothing else. It is killed when the calling *thread* ends
+/// Clones PID 1 of a node: its own PID, mount, UTS, IPC and cgroup namespaces, the network namespace given, its own /proc,
+/// /sys and /run, of which what is the machine's is read-only, comm `tapline-init`; it reaps and does nothing else. It is killed when the calling *thread* ends
 /// (PR_SET_PDEATHSIG counts threads), so call this on a thread that lives as long as the process. Returns its pid, or
 /// -errno with `*stage` set.
 pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *stage);
@@ -344,7 +348,7 @@ struct clinux_spawn {
     char *const *environment;
     /// NULL: the root of the node's mounts, or the parent's directory where no node is joined.
     const char *working_directory;
-    /// pidfd of the process whose network, mount and PID namespaces are joined; -1 for none.
+    /// pidfd of the process whose namespaces (all but user and time) are joined; -1 for none.
     int node;
     /// 0, 1 and 2 among them; those not placed are /dev/null. All others are closed.
     const struct clinux_placed_fd *fds;

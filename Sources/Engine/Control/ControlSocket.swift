@@ -18,8 +18,12 @@ struct ControlSocket {
     }
 
     /// Waits for one message; nil at the end. The descriptors become the caller's.
-    func receive() throws(EngineError) -> (message: ControlMessage, descriptors: [Int32])? {
-        let room = Int(CLINUX_MAX_FDS)
+    ///
+    /// - Parameter room: How many descriptors may come with it. A message with more is refused, and none of them is
+    ///   opened here.
+    func receive(
+        descriptors room: Int = Int(CLINUX_MAX_FDS)
+    ) throws(EngineError) -> (message: ControlMessage, descriptors: [Int32])? {
         var descriptors = [Int32](repeating: -1, count: room)
         var bytes = [UInt8](repeating: 0, count: ControlMessage.length)
         var count = room

@@ -119,6 +119,21 @@ public struct NeighbourTable: @unchecked Sendable {
         }
     }
 
+    /// Empties the table; engines ask anew for those whom they need. Slots that are being written to are left. Other
+    /// writers may be at work.
+    public func forgetAll() {
+        for slot in 0..<Self.slots {
+            let place = 64 + slot * 64
+            let sequence = load(place)
+            guard sequence & 1 == 0, load(place + 8) != 0,
+                (base + place).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.compareExchange(
+                    expected: sequence, desired: sequence &+ 1, ordering: .acquiringAndReleasing
+                ).exchanged
+            else { continue }
+            free(place, from: sequence &+ 1)
+        }
+    }
+
     /// Empties a slot whose sequence is that odd one, and makes it even.
     private func free(_ place: Int, from odd: UInt64) {
         let sequence = (base + place).assumingMemoryBound(to: Atomic<UInt64>.self)
