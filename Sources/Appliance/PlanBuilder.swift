@@ -240,6 +240,8 @@ struct PlanBuilder: Sendable {
                 isolated: true, learning: false, unicastFlood: leg.takesEverything, multicastFlood: true,
                 broadcastFlood: true))
         for mac in [leg.mac] + leg.deliverToo { try netlink.addForwardingEntry(mac, port: pair.near) }
+        // What a transparent application passes on has the addresses of `deliverToo`, too.
+        if leg.isLocked { try netlink.setBridgePort(index: pair.near, BridgePortSettings(locked: true)) }
         if !leg.offload {
             try netlink.disableTransmitOffloads(of: near.name)
             try namespace.netlink.disableTransmitOffloads(of: far.name)
