@@ -117,7 +117,9 @@ struct ControlServerTests {
         ninth.ask("cancel")
         #expect(try ninth.response()?.stopping == false)
         let told = try #require(try idle[0].response()?.error)
-        #expect(told.message == "8 others are connected to the control process and ask for nothing, so this connection was closed for another")
+        #expect(
+            told.message == "8 others are connected to the control process and ask for nothing, so this connection was "
+                + "closed for another")
         #expect(idle[0].line() == nil)
         // Who has sent what is read only now is no idle one.
         idle[1].ask("cancel")
@@ -137,7 +139,8 @@ struct ControlServerTests {
             usleep(10_000)
         }
         #expect(place < 400)
-        #expect(try caller.response()?.error?.message == "no whole request came for \(seconds(600)): the connection was closed")
+        let told = try caller.response()?.error?.message
+        #expect(told == "no whole request came for \(seconds(600)): the connection was closed")
         #expect(caller.line() == nil)
         try CommandLineRun.eventually("the log tells") { bench.reported.contains { $0.contains("asked for nothing") } }
         // An octet a piece is no harm where the line comes to its end.
@@ -291,6 +294,7 @@ struct ControlServerTests {
         }
         next.ask("cancel")
         #expect(try next.response()?.done == nil)
+        #expect(try bench.loop.sync { bench.loop.closedWatches } == 0)
     }
 
     @Test("half a connection is enough to be answered")

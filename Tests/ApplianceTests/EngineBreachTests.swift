@@ -44,6 +44,7 @@ struct EngineBreachTests {
         #expect(isHarmless)
         // The other one was not touched, and tables are in force on both.
         try bench.wait { $0.publish(Bench.table, $1) }
+        #expect(try bench.loop.sync { bench.loop.closedWatches } == 0)
     }
 
     @Test("an empty message is the last that is heard of an engine")
