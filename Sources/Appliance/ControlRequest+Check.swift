@@ -127,7 +127,9 @@ enum ControlText {
     /// A text whose every character can be shown anywhere, cut to a length in characters.
     static func shown(_ text: String, most: Int) -> String {
         var shown = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars.prefix(most) { shown.append(HarmlessText.isHarmless(scalar) ? scalar : "\u{FFFD}") }
+        for scalar in text.unicodeScalars.prefix(most) {
+            shown.append(HarmlessText.isHarmless(scalar) ? scalar : "\u{FFFD}")
+        }
         return String(shown) + (text.unicodeScalars.count > most ? "…" : "")
     }
 

@@ -40,27 +40,27 @@ final class ControlServer {
     /// Connections accepted in one turn of the loop, so that other things have theirs.
     private static let acceptsEachTurn = 16
     /// Octets written to one connection in one turn.
-    private static let writesEachTurn = 1 << 20
+    static let writesEachTurn = 1 << 20
     /// Octets that count as taking an answer.
-    private static let leastTaken = 65536
-    private static let lookInterval = 500
+    static let leastTaken = 65536
+    static let lookInterval = 500
 
-    private let loop: EventLoop
+    let loop: EventLoop
     private let listener: Int32
-    private let path: String
-    private let bounds: Bounds
-    private var connections: [Int32: ControlConnection] = [:]
+    let path: String
+    let bounds: Bounds
+    var connections: [Int32: ControlConnection] = [:]
     /// Those whose next request waits for its turn.
-    private var queue: [ControlConnection] = []
-    private var isTurnComing = false
-    private var isClosed = false
-    private var looks: Int?
+    var queue: [ControlConnection] = []
+    var isTurnComing = false
+    var isClosed = false
+    var looks: Int?
     private var nextNumber: UInt64 = 0
     /// What has been done to connections since the last look, and to which process last.
-    private var sentAway: [String: (count: Int, last: SocketPeer?)] = [:]
-    private let stream: (ControlRequest) -> (() -> ControlResponse?)?
-    private let answer: (ControlRequest, ControlReply) -> Void
-    private let report: (String) -> Void
+    var sentAway: [String: (count: Int, last: SocketPeer?)] = [:]
+    let stream: (ControlRequest) -> (() -> ControlResponse?)?
+    let answer: (ControlRequest, ControlReply) -> Void
+    let report: (String) -> Void
 
     /// Listens at `path`. On the loop's thread.
     ///
@@ -150,7 +150,8 @@ final class ControlServer {
                 sendAway(
                     connection, "were neither root nor the topology's user",
                     ApplianceError(
-                        .machine, "this control process hears root and its own user alone, and not the user of number \(uid)",
+                        .machine,
+                        "this control process hears root and its own user alone, and not the user of number \(uid)",
                         mend: "use sudo, or be the user who started the topology"))
                 continue
             }
@@ -193,7 +194,7 @@ final class ControlServer {
     }
 
     /// Tells a connection why, as far as it takes that at once, and closes it.
-    private func sendAway(_ connection: ControlConnection, _ what: String, _ error: ApplianceError?) {
+    func sendAway(_ connection: ControlConnection, _ what: String, _ error: ApplianceError?) {
         sentAway[what, default: (0, nil)].count += 1
         sentAway[what]?.last = connection.peer
         look()
@@ -203,7 +204,7 @@ final class ControlServer {
         drop(connection)
     }
 
-    private func drop(_ connection: ControlConnection) {
+    func drop(_ connection: ControlConnection) {
         guard connection.isOpen else { return }
         connection.isOpen = false
         connections[connection.descriptor] = nil
@@ -214,7 +215,7 @@ final class ControlServer {
 
     // MARK: - Reading
 
-    private func ready(_ connection: ControlConnection, _ events: Int32) {
+    func ready(_ connection: ControlConnection, _ events: Int32) {
         if events & POLLOUT != 0 || connection.left > 0 { flush(connection) }
         guard connection.isOpen, events & (POLLIN | POLLHUP | POLLERR) != 0 else { return }
         switch connection.phase {
@@ -232,7 +233,7 @@ final class ControlServer {
     }
 
     /// Takes the next request of a connection that has none under way, as far as it is there.
-    private func take(_ connection: ControlConnection) {
+    func take(_ connection: ControlConnection) {
         guard connection.isOpen, connection.phase == .quiet, connection.left == 0 else { return }
         if connection.lineEnd == nil, !connection.isEnded {
             guard let bytes = readOnce(connection.descriptor) else {
@@ -268,286 +269,4 @@ final class ControlServer {
         watch(connection)
         callTurn()
     }
-
-    // MARK: - Answering
-
-    /// One request a turn of the loop, so that whatever else there is to do is done in between.
-    private func callTurn() {
-        guard !isTurnComing, !queue.isEmpty else { return }
-        isTurnComing = true
-        let turn = Box(self)
-        loop.submit {
-            let server = turn.value
-            server.isTurnComing = false
-            guard !server.isClosed, !server.queue.isEmpty else { return }
-            server.serve(server.queue.removeFirst())
-            server.callTurn()
-        }
-    }
-
-    private func serve(_ connection: ControlConnection) {
-        guard connection.isOpen, let next = connection.next else { return }
-        connection.next = nil
-        connection.phase = .asking
-        let request: ControlRequest
-        do throws(ApplianceError) {
-            request = try next.get()
-            if request.command != .stop { try admit(request) }
-        } catch {
-            return respond(ControlResponse(error: error), to: connection)
-        }
-        guard let more = stream(request) else {
-            watch(connection)
-            return answer(
-                request,
-                ControlReply { [weak self] line, isLast in self?.respond(line, isLast: isLast, to: connection) })
-        }
-        guard makeRoomForStream() else {
-            return respond(
-                ControlResponse(
-                    error: ApplianceError(
-                        .failed, "\(bounds.streams) others follow the events already",
-                        mend: "end one of them: ss -xp shows which processes have \(path) open")), to: connection)
-        }
-        connection.phase = .streaming(more)
-        flush(connection)
-    }
-
-    private func admit(_ request: ControlRequest) throws(ApplianceError) {
-        // Who has not read its answer yet takes as much of this process as who waits for one.
-        let others = connections.values.count { $0.phase == .asking || $0.phase == .quiet && $0.left > 0 } - 1
-        guard others < bounds.asking else {
-            throw ApplianceError(
-                .failed, "\(others) other requests are being worked on, or their answers not read yet",
-                mend: "try again when one of them is done")
-        }
-        guard connections.values.reduce(0, { $0 + $1.left }) < bounds.held else {
-            throw ApplianceError(
-                .failed, "\(bounds.held >> 20) MiB of answers wait for programs that do not read them",
-                mend: "try again in \(seconds(bounds.stall)): then those are closed")
-        }
-    }
-
-    /// True where there is a place for one stream more; one that nobody reads goes for it.
-    private func makeRoomForStream() -> Bool {
-        let streams = connections.values.filter(\.isStream)
-        guard streams.count >= bounds.streams else { return true }
-        let now = monotonicMilliseconds()
-        guard let idlest = streams.filter({ $0.stalled(for: bounds.stall, at: now) }).min(by: { $0.marked < $1.marked })
-        else { return false }
-        sendAway(idlest, "did not read the events that they follow", nil)
-        return true
-    }
-
-    /// Asks every stream for what there is more of. On the loop's thread.
-    func pump() {
-        for connection in Array(connections.values) where connection.isStream { flush(connection) }
-    }
-
-    private func respond(_ response: ControlResponse, to connection: ControlConnection) {
-        guard let line = try? JSONLine.encode(response) else { return drop(connection) }
-        respond(line, isLast: response.progress == nil, to: connection)
-    }
-
-    /// - Parameter line: nil where the answer could not be written as one.
-    private func respond(_ line: [UInt8]?, isLast: Bool, to connection: ControlConnection) {
-        guard connection.isOpen, connection.phase == .asking else { return }
-        guard let line else { return drop(connection) }
-        connection.write(line, at: monotonicMilliseconds())
-        if isLast {
-            connection.phase = .quiet
-            connection.hasAsked = true
-            connection.since = monotonicMilliseconds()
-        }
-        flush(connection)
-    }
-
-    // MARK: - Writing
-
-    private func flush(_ connection: ControlConnection) {
-        guard connection.isOpen else { return }
-        let now = monotonicMilliseconds()
-        var room = Self.writesEachTurn
-        while room > 0 {
-            if case .streaming(let more) = connection.phase {
-                while connection.left < bounds.streamRoom, let response = more(),
-                    let bytes = try? JSONLine.encode(response)
-                { connection.write(bytes, at: now) }
-            }
-            guard connection.left > 0 else { break }
-            let wrote = connection.output.withUnsafeBytes {
-                send(connection.descriptor, $0.baseAddress! + connection.sent, min(room, connection.left), noSignal)
-            }
-            if wrote < 0 {
-                if errno == EINTR { continue }
-                if errno != EAGAIN { return drop(connection) }
-                break
-            }
-            connection.took(wrote, atLeast: Self.leastTaken, at: now)
-            room -= wrote
-        }
-        look()
-        if connection.phase == .quiet, connection.left == 0, connection.lineEnd != nil || connection.isEnded {
-            take(connection)
-        } else {
-            watch(connection)
-        }
-    }
-
-    /// Waits for what a connection can do next.
-    private func watch(_ connection: ControlConnection) {
-        guard connection.isOpen else { return }
-        var events = connection.left > 0 ? POLLOUT : 0
-        if connection.phase == .quiet && connection.left == 0 || connection.isStream, !connection.isEnded {
-            events |= POLLIN
-        }
-        loop.watch(connection.descriptor, events) { [unowned self] in ready(connection, $0) }
-    }
-
-    // MARK: - Looking after them
-
-    /// Has everything looked after for as long as there is anything.
-    private func look() {
-        guard looks == nil, !isClosed else { return }
-        looks = loop.after(milliseconds: Self.lookInterval) { [weak self] in
-            guard let self else { return }
-            self.looks = nil
-            self.lookAfter(at: monotonicMilliseconds())
-            if !self.connections.isEmpty || !self.sentAway.isEmpty { self.look() }
-        }
-    }
-
-    private func lookAfter(at now: Int) {
-        for connection in Array(connections.values) {
-            if connection.stalled(for: connection.isStream ? bounds.streamStall : bounds.stall, at: now) {
-                sendAway(
-                    connection, connection.isStream ? "did not read the events that they follow" : "did not read their answers",
-                    nil)
-            } else if connection.phase == .quiet, connection.left == 0,
-                now - connection.since >= (connection.hasAsked ? bounds.nextLine : bounds.firstLine)
-            {
-                let time = seconds(connection.hasAsked ? bounds.nextLine : bounds.firstLine)
-                sendAway(
-                    connection, "asked for nothing for \(time)",
-                    ApplianceError(.failed, "no whole request came for \(time): the connection was closed"))
-            }
-        }
-        for (what, told) in sentAway.sorted(by: { $0.key < $1.key }) {
-            let last = told.last.map { " (the last: process \($0.pid) of the user of number \($0.uid))" } ?? ""
-            report("closed \(told.count) connection\(told.count == 1 ? "" : "s") to the control socket, which \(what)\(last)")
-        }
-        sentAway = [:]
-    }
-}
-
-/// Where the answers to one request go, on the loop's thread: any number that tell progress, and one more.
-struct ControlReply {
-    /// Takes a line, nil where there is none, and whether it is the last.
-    fileprivate let take: ([UInt8]?, Bool) -> Void
-
-    fileprivate init(_ take: @escaping ([UInt8]?, Bool) -> Void) { self.take = take }
-
-    func callAsFunction(_ response: ControlResponse) { take(try? JSONLine.encode(response), response.progress == nil) }
-
-    /// The answer as a line that has been written already: a long one is written beside the loop, and all who get it share
-    /// its memory.
-    func callAsFunction(line: [UInt8]) { take(line, true) }
-}
-
-/// One connection to the control socket, as its server sees it.
-final class ControlConnection {
-    enum Phase {
-        /// Nothing of it is under way.
-        case quiet
-        /// Its request waits for its turn.
-        case queued
-        /// Its request is being answered.
-        case asking
-        /// It is answered again and again.
-        case streaming(() -> ControlResponse?)
-
-        static func == (first: Phase, second: Phase) -> Bool {
-            switch (first, second) {
-            case (.quiet, .quiet), (.queued, .queued), (.asking, .asking), (.streaming, .streaming): true
-            default: false
-            }
-        }
-    }
-
-    let descriptor: Int32
-    let peer: SocketPeer?
-    /// Counts connections as they came.
-    let number: UInt64
-    var phase = Phase.quiet
-    var isOpen = true
-    /// It says nothing more.
-    var isEnded = false
-    /// It has been answered before.
-    var hasAsked = false
-    /// Since when it has asked for nothing, in milliseconds.
-    var since: Int
-    /// What it asks for next, or why that is nothing.
-    var next: Result<ControlRequest, ApplianceError>?
-    private var input: [UInt8] = []
-    /// Octets of `input` that have been used, and where the next line ends.
-    private var used = 0
-    private(set) var lineEnd: Int?
-    private(set) var output: [UInt8] = []
-    /// Octets of `output` that have been written.
-    private(set) var sent = 0
-    /// When it last took as much as counts, in milliseconds.
-    private(set) var marked: Int
-    private var taken = 0
-
-    init(_ descriptor: Int32, _ peer: SocketPeer?, number: UInt64, now: Int) {
-        self.descriptor = descriptor
-        self.peer = peer
-        self.number = number
-        since = now
-        marked = now
-    }
-
-    var isStream: Bool { if case .streaming = phase { true } else { false } }
-    /// Octets that wait to be read.
-    var left: Int { output.count - sent }
-    /// Octets that came and are not used yet.
-    var unread: Int { input.count - used }
-
-    /// Each octet is looked at once, in however many pieces they come.
-    func add(_ bytes: [UInt8]) {
-        if lineEnd == nil { lineEnd = bytes.firstIndex(of: 10).map { $0 + input.count } }
-        input += bytes
-    }
-
-    func nextLine() -> [UInt8]? {
-        guard let end = lineEnd else { return nil }
-        let line = Array(input[used..<end])
-        used = end + 1
-        lineEnd = input[used...].firstIndex(of: 10)
-        if lineEnd == nil {
-            input.removeSubrange(..<used)
-            used = 0
-        }
-        return line
-    }
-
-    func write(_ bytes: [UInt8], at now: Int) {
-        if left == 0 {
-            (marked, taken) = (now, 0)
-            (output, sent) = (bytes, 0)
-        } else {
-            output += bytes
-        }
-    }
-
-    /// It has taken some of its output.
-    func took(_ count: Int, atLeast least: Int, at now: Int) {
-        sent += count
-        taken += count
-        if taken >= least || left == 0 { (marked, taken) = (now, 0) }
-        if left == 0 { (output, sent) = ([], 0) }
-    }
-
-    /// True where it leaves alone what it is to read.
-    func stalled(for time: Int, at now: Int) -> Bool { left > 0 && now - marked >= time }
 }

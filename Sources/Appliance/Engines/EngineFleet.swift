@@ -301,6 +301,17 @@ final class EngineFleet: @unchecked Sendable {
         continueReplacement(after: process, process.complaint ?? end.told)
     }
 
+    /// What an engine that broke the protocol says of neighbours is worth no more than what it says of itself; and what
+    /// any wrote that is heard of only in the future would never be asked for again.
+    private func forgetNeighbours(of process: EngineProcess) {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        let now = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        let hasBroken = process.hasBroken
+        // Others may be writing: what they note now is a moment later than this one.
+        neighbours.forget { hasBroken || max($0.updated, $0.requested) > now + 1_000_000_000 }
+    }
+
     /// The process of a seat reads no more: its shares go to others before anything else happens.
     private func vacate(_ seat: Int, _ how: String) {
         seats[seat].process = nil
@@ -366,17 +377,6 @@ final class EngineFleet: @unchecked Sendable {
         loop.after(milliseconds: Self.resumeTimeout) { [weak process] in
             if let process, process.phase == .leaving { process.end() }
         }
-    }
-
-    /// What an engine that broke the protocol says of neighbours is worth no more than what it says of itself; and what
-    /// any wrote that is heard of only in the future would never be asked for again.
-    private func forgetNeighbours(of process: EngineProcess) {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        let now = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-        let hasBroken = process.hasBroken
-        // Others may be writing: what they note now is a moment later than this one.
-        neighbours.forget { hasBroken || max($0.updated, $0.requested) > now + 1_000_000_000 }
     }
 
     /// Frees what a writer that has ended left halfway in the neighbour table. Writers that live are done with a slot

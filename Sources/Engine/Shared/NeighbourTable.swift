@@ -101,41 +101,8 @@ public struct NeighbourTable: @unchecked Sendable {
         return .learned
     }
 
-    /// The slots that are being written to, and the sequence of each: what two looks some time apart agree on has been
-    /// left halfway by a writer that is no more.
-    public func unfinished() -> [Int: UInt64] {
-        var found: [Int: UInt64] = [:]
-        for slot in 0..<Self.slots {
-            let sequence = load(64 + slot * 64)
-            if sequence & 1 == 1 { found[slot] = sequence }
-        }
-        return found
-    }
-
-    /// Frees the slots that are as `unfinished` found them some time ago. Other writers may be at work.
-    public func heal(_ unfinished: [Int: UInt64]) {
-        for (slot, sequence) in unfinished where (0..<Self.slots).contains(slot) {
-            free(64 + slot * 64, from: sequence)
-        }
-    }
-
-    /// Forgets the neighbours of which `isForgotten` is true; engines ask anew for those whom they need. Slots that are being
-    /// written to are left. Other writers may be at work.
-    public func forget(where isForgotten: (NeighbourEntry) -> Bool) {
-        for slot in 0..<Self.slots {
-            let place = 64 + slot * 64
-            let sequence = load(place)
-            guard sequence & 1 == 0, let entry = entry(at: place), isForgotten(entry),
-                (base + place).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.compareExchange(
-                    expected: sequence, desired: sequence &+ 1, ordering: .acquiringAndReleasing
-                ).exchanged
-            else { continue }
-            free(place, from: sequence &+ 1)
-        }
-    }
-
     /// Empties a slot whose sequence is that odd one, and makes it even.
-    private func free(_ place: Int, from odd: UInt64) {
+    func free(_ place: Int, from odd: UInt64) {
         let sequence = (base + place).assumingMemoryBound(to: Atomic<UInt64>.self)
         // Another odd one: from here on the slot is ours, whoever left it.
         guard
@@ -153,7 +120,7 @@ public struct NeighbourTable: @unchecked Sendable {
     // MARK: - Slots
 
     @inline(__always)
-    private func load(_ offset: Int) -> UInt64 {
+    func load(_ offset: Int) -> UInt64 {
         (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .relaxed)
     }
 
@@ -174,7 +141,7 @@ public struct NeighbourTable: @unchecked Sendable {
         return Int(truncatingIfNeeded: (hash >> 32) % UInt64(sets)) &* ways
     }
 
-    private func entry(at place: Int) -> NeighbourEntry? {
+    func entry(at place: Int) -> NeighbourEntry? {
         let sequence = (base + place).assumingMemoryBound(to: Atomic<UInt64>.self)
         for _ in 0..<4 {
             let before = sequence.pointee.load(ordering: .acquiring)

@@ -11,7 +11,7 @@ enum EngineProperties {
     private static let layout = CounterLayout(workers: 2, interfaces: 3, entries: 64)
 
     /// What engines write to, with one that has been there.
-    private struct Memories: ~Copyable {
+    private final class Memories {
         let counters = UnsafeMutableRawBufferPointer.allocate(byteCount: EngineProperties.layout.size, alignment: 4096)
         let neighbours = UnsafeMutableRawBufferPointer.allocate(byteCount: NeighbourTable.size, alignment: 4096)
 
@@ -45,7 +45,8 @@ enum EngineProperties {
         defer { close(ends.engine) }
         let link = EngineLink(owning: ends.control)
         var talk = EngineConversation(first: 1)
-        let memories = Memories()
+        // Made when the input writes to them: most of its time would go there.
+        var memories: Memories?
         // `ready`, or the refusal of the first table.
         var asked = 1
         var taken = 0
@@ -66,8 +67,10 @@ enum EngineProperties {
             case 3: say(message(&choices), at: ends.engine)
             case 4: say(Array(choices.rest(choices.word() % 700)), at: ends.engine)
             case 5: say(message(kind: 7, number: UInt64(choices.octet()), at: 4), at: ends.engine)
-            case 6: memories.write(&choices, neighbour: false)
-            default: memories.write(&choices, neighbour: true)
+            case let choice:
+                let written = memories ?? Memories()
+                memories = written
+                written.write(&choices, neighbour: choice == 7)
             }
             guard !isBroken else { continue }
             let hearing: EngineLink.Hearing
@@ -91,7 +94,7 @@ enum EngineProperties {
             }
         }
         try require(taken <= asked, "\(taken) answers to \(asked) questions were taken")
-        try read(memories)
+        if let memories { try read(memories) }
     }
 
     private static func say(_ octets: [UInt8], at engine: Int32) {
@@ -110,7 +113,8 @@ enum EngineProperties {
     }
 
     private static func message(
-        kind: UInt16, number: UInt64, at field: Int, claimed: UInt16 = 0, text: UnsafeRawBufferPointer = .init(start: nil, count: 0)
+        kind: UInt16, number: UInt64, at field: Int, claimed: UInt16 = 0,
+        text: UnsafeRawBufferPointer = .init(start: nil, count: 0)
     ) -> [UInt8] {
         var octets = [UInt8](repeating: 0, count: 512)
         octets.withUnsafeMutableBytes { octets in
@@ -124,7 +128,7 @@ enum EngineProperties {
         return octets
     }
 
-    private static func read(_ memories: borrowing Memories) throws(BrokenProperty) {
+    private static func read(_ memories: Memories) throws(BrokenProperty) {
         guard let counters = memories.counters.baseAddress, let neighbours = memories.neighbours.baseAddress else { return }
         var reader = CounterReader()
         for _ in 0..<2 { reader.add(memory: counters, layout: layout) }

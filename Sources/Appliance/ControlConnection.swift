@@ -1,0 +1,111 @@
+/// Where the answers to one request go, on the loop's thread: any number that tell progress, and one more.
+struct ControlReply {
+    /// Takes a line, nil where there is none, and whether it is the last.
+    let take: ([UInt8]?, Bool) -> Void
+
+    init(_ take: @escaping ([UInt8]?, Bool) -> Void) { self.take = take }
+
+    func callAsFunction(_ response: ControlResponse) { take(try? JSONLine.encode(response), response.progress == nil) }
+
+    /// The answer as a line that has been written already: a long one is written beside the loop, and all who get it share
+    /// its memory.
+    func callAsFunction(line: [UInt8]) { take(line, true) }
+}
+
+/// One connection to the control socket, as its server sees it.
+final class ControlConnection {
+    enum Phase {
+        /// Nothing of it is under way.
+        case quiet
+        /// Its request waits for its turn.
+        case queued
+        /// Its request is being answered.
+        case asking
+        /// It is answered again and again.
+        case streaming(() -> ControlResponse?)
+
+        static func == (first: Phase, second: Phase) -> Bool {
+            switch (first, second) {
+            case (.quiet, .quiet), (.queued, .queued), (.asking, .asking), (.streaming, .streaming): true
+            default: false
+            }
+        }
+    }
+
+    let descriptor: Int32
+    let peer: SocketPeer?
+    /// Counts connections as they came.
+    let number: UInt64
+    var phase = Phase.quiet
+    var isOpen = true
+    /// It says nothing more.
+    var isEnded = false
+    /// It has been answered before.
+    var hasAsked = false
+    /// Since when it has asked for nothing, in milliseconds.
+    var since: Int
+    /// What it asks for next, or why that is nothing.
+    var next: Result<ControlRequest, ApplianceError>?
+    private var input: [UInt8] = []
+    /// Octets of `input` that have been used, and where the next line ends.
+    private var used = 0
+    private(set) var lineEnd: Int?
+    private(set) var output: [UInt8] = []
+    /// Octets of `output` that have been written.
+    private(set) var sent = 0
+    /// When it last took as much as counts, in milliseconds.
+    private(set) var marked: Int
+    private var taken = 0
+
+    init(_ descriptor: Int32, _ peer: SocketPeer?, number: UInt64, now: Int) {
+        self.descriptor = descriptor
+        self.peer = peer
+        self.number = number
+        since = now
+        marked = now
+    }
+
+    var isStream: Bool { if case .streaming = phase { true } else { false } }
+    /// Octets that wait to be read.
+    var left: Int { output.count - sent }
+    /// Octets that came and are not used yet.
+    var unread: Int { input.count - used }
+
+    /// Each octet is looked at once, in however many pieces they come.
+    func add(_ bytes: [UInt8]) {
+        if lineEnd == nil { lineEnd = bytes.firstIndex(of: 10).map { $0 + input.count } }
+        input += bytes
+    }
+
+    func nextLine() -> [UInt8]? {
+        guard let end = lineEnd else { return nil }
+        let line = Array(input[used..<end])
+        used = end + 1
+        lineEnd = input[used...].firstIndex(of: 10)
+        if lineEnd == nil {
+            input.removeSubrange(..<used)
+            used = 0
+        }
+        return line
+    }
+
+    func write(_ bytes: [UInt8], at now: Int) {
+        if left == 0 {
+            (marked, taken) = (now, 0)
+            (output, sent) = (bytes, 0)
+        } else {
+            output += bytes
+        }
+    }
+
+    /// It has taken some of its output.
+    func took(_ count: Int, atLeast least: Int, at now: Int) {
+        sent += count
+        taken += count
+        if taken >= least || left == 0 { (marked, taken) = (now, 0) }
+        if left == 0 { (output, sent) = ([], 0) }
+    }
+
+    /// True where it leaves alone what it is to read.
+    func stalled(for time: Int, at now: Int) -> Bool { left > 0 && now - marked >= time }
+}

@@ -1,0 +1,174 @@
+import Glibc
+
+/// How the control socket's server answers, and what it does with those who do not take their answers.
+extension ControlServer {
+    // MARK: - Answering
+
+    /// One request a turn of the loop, so that whatever else there is to do is done in between.
+    func callTurn() {
+        guard !isTurnComing, !queue.isEmpty else { return }
+        isTurnComing = true
+        let turn = Box(self)
+        loop.submit {
+            let server = turn.value
+            server.isTurnComing = false
+            guard !server.isClosed, !server.queue.isEmpty else { return }
+            server.serve(server.queue.removeFirst())
+            server.callTurn()
+        }
+    }
+
+    private func serve(_ connection: ControlConnection) {
+        guard connection.isOpen, let next = connection.next else { return }
+        connection.next = nil
+        connection.phase = .asking
+        let request: ControlRequest
+        do throws(ApplianceError) {
+            request = try next.get()
+            if request.command != .stop { try admit(request) }
+        } catch {
+            return respond(ControlResponse(error: error), to: connection)
+        }
+        guard let more = stream(request) else {
+            watch(connection)
+            return answer(
+                request,
+                ControlReply { [weak self] line, isLast in self?.respond(line, isLast: isLast, to: connection) })
+        }
+        guard makeRoomForStream() else {
+            return respond(
+                ControlResponse(
+                    error: ApplianceError(
+                        .failed, "\(bounds.streams) others follow the events already",
+                        mend: "end one of them: ss -xp shows which processes have \(path) open")), to: connection)
+        }
+        connection.phase = .streaming(more)
+        flush(connection)
+    }
+
+    private func admit(_ request: ControlRequest) throws(ApplianceError) {
+        // Who has not read its answer yet takes as much of this process as who waits for one.
+        let others = connections.values.count { $0.phase == .asking || $0.phase == .quiet && $0.left > 0 } - 1
+        guard others < bounds.asking else {
+            throw ApplianceError(
+                .failed, "\(others) other requests are being worked on, or their answers not read yet",
+                mend: "try again when one of them is done")
+        }
+        guard connections.values.reduce(0, { $0 + $1.left }) < bounds.held else {
+            throw ApplianceError(
+                .failed, "\(bounds.held >> 20) MiB of answers wait for programs that do not read them",
+                mend: "try again in \(seconds(bounds.stall)): then those are closed")
+        }
+    }
+
+    /// True where there is a place for one stream more; one that nobody reads goes for it.
+    private func makeRoomForStream() -> Bool {
+        let streams = connections.values.filter(\.isStream)
+        guard streams.count >= bounds.streams else { return true }
+        let now = monotonicMilliseconds()
+        guard let idlest = streams.filter({ $0.stalled(for: bounds.stall, at: now) }).min(by: { $0.marked < $1.marked })
+        else { return false }
+        sendAway(idlest, "did not read the events that they follow", nil)
+        return true
+    }
+
+    /// Asks every stream for what there is more of. On the loop's thread.
+    func pump() {
+        for connection in Array(connections.values) where connection.isStream { flush(connection) }
+    }
+
+    private func respond(_ response: ControlResponse, to connection: ControlConnection) {
+        guard let line = try? JSONLine.encode(response) else { return drop(connection) }
+        respond(line, isLast: response.progress == nil, to: connection)
+    }
+
+    /// - Parameter line: nil where the answer could not be written as one.
+    private func respond(_ line: [UInt8]?, isLast: Bool, to connection: ControlConnection) {
+        guard connection.isOpen, connection.phase == .asking else { return }
+        guard let line else { return drop(connection) }
+        connection.write(line, at: monotonicMilliseconds())
+        if isLast {
+            connection.phase = .quiet
+            connection.hasAsked = true
+            connection.since = monotonicMilliseconds()
+        }
+        flush(connection)
+    }
+
+    // MARK: - Writing
+
+    func flush(_ connection: ControlConnection) {
+        guard connection.isOpen else { return }
+        let now = monotonicMilliseconds()
+        var room = Self.writesEachTurn
+        while room > 0 {
+            if case .streaming(let more) = connection.phase {
+                while connection.left < bounds.streamRoom, let response = more(),
+                    let bytes = try? JSONLine.encode(response)
+                { connection.write(bytes, at: now) }
+            }
+            guard connection.left > 0 else { break }
+            let wrote = connection.output.withUnsafeBytes {
+                send(connection.descriptor, $0.baseAddress! + connection.sent, min(room, connection.left), noSignal)
+            }
+            if wrote < 0 {
+                if errno == EINTR { continue }
+                if errno != EAGAIN { return drop(connection) }
+                break
+            }
+            connection.took(wrote, atLeast: Self.leastTaken, at: now)
+            room -= wrote
+        }
+        look()
+        if connection.phase == .quiet, connection.left == 0, connection.lineEnd != nil || connection.isEnded {
+            take(connection)
+        } else {
+            watch(connection)
+        }
+    }
+
+    /// Waits for what a connection can do next.
+    func watch(_ connection: ControlConnection) {
+        guard connection.isOpen else { return }
+        var events = connection.left > 0 ? POLLOUT : 0
+        if connection.phase == .quiet && connection.left == 0 || connection.isStream, !connection.isEnded {
+            events |= POLLIN
+        }
+        loop.watch(connection.descriptor, events) { [unowned self] in ready(connection, $0) }
+    }
+
+    // MARK: - Looking after them
+
+    /// Has everything looked after for as long as there is anything.
+    func look() {
+        guard looks == nil, !isClosed else { return }
+        looks = loop.after(milliseconds: Self.lookInterval) { [weak self] in
+            guard let self else { return }
+            self.looks = nil
+            self.lookAfter(at: monotonicMilliseconds())
+            if !self.connections.isEmpty || !self.sentAway.isEmpty { self.look() }
+        }
+    }
+
+    private func lookAfter(at now: Int) {
+        for connection in Array(connections.values) {
+            if connection.stalled(for: connection.isStream ? bounds.streamStall : bounds.stall, at: now) {
+                let what = connection.isStream ? "the events that they follow" : "their answers"
+                sendAway(connection, "did not read \(what)", nil)
+            } else if connection.phase == .quiet, connection.left == 0,
+                now - connection.since >= (connection.hasAsked ? bounds.nextLine : bounds.firstLine)
+            {
+                let time = seconds(connection.hasAsked ? bounds.nextLine : bounds.firstLine)
+                sendAway(
+                    connection, "asked for nothing for \(time)",
+                    ApplianceError(.failed, "no whole request came for \(time): the connection was closed"))
+            }
+        }
+        for (what, told) in sentAway.sorted(by: { $0.key < $1.key }) {
+            let last = told.last.map { " (the last: process \($0.pid) of the user of number \($0.uid))" } ?? ""
+            let connections = "\(told.count) connection\(told.count == 1 ? "" : "s")"
+            report("closed \(connections) to the control socket, which \(what)\(last)")
+        }
+        sentAway = [:]
+    }
+}
