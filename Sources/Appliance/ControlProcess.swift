@@ -58,6 +58,10 @@ public final class ControlProcess: @unchecked Sendable {
     var drainNotes: DrainNotes?
     var built: BuiltTopology?
     private(set) var server: ControlServer?
+    /// True while the table is being listed, and who waits for the next listing.
+    var isListing = false
+    /// See `isListing`.
+    var listingFor: [ControlReply] = []
 
     /// The table that the engines decide by. On the loop's thread.
     var table: ForwardingTable { publisher.table }

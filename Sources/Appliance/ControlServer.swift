@@ -59,7 +59,7 @@ final class ControlServer {
     /// What has been done to connections since the last look, and to which process last.
     private var sentAway: [String: (count: Int, last: SocketPeer?)] = [:]
     private let stream: (ControlRequest) -> (() -> ControlResponse?)?
-    private let answer: (ControlRequest, @escaping (ControlResponse) -> Void) -> Void
+    private let answer: (ControlRequest, ControlReply) -> Void
     private let report: (String) -> Void
 
     /// Listens at `path`. On the loop's thread.
@@ -71,7 +71,7 @@ final class ControlServer {
     init(
         loop: EventLoop, path: String, bounds: Bounds = Bounds(), report: @escaping (String) -> Void = { _ in },
         stream: @escaping (ControlRequest) -> (() -> ControlResponse?)?,
-        answer: @escaping (ControlRequest, @escaping (ControlResponse) -> Void) -> Void
+        answer: @escaping (ControlRequest, ControlReply) -> Void
     ) throws(ApplianceError) {
         self.loop = loop
         self.path = path
@@ -298,7 +298,9 @@ final class ControlServer {
         }
         guard let more = stream(request) else {
             watch(connection)
-            return answer(request) { [weak self] in self?.respond($0, to: connection) }
+            return answer(
+                request,
+                ControlReply { [weak self] line, isLast in self?.respond(line, isLast: isLast, to: connection) })
         }
         guard makeRoomForStream() else {
             return respond(
@@ -343,10 +345,16 @@ final class ControlServer {
     }
 
     private func respond(_ response: ControlResponse, to connection: ControlConnection) {
+        guard let line = try? JSONLine.encode(response) else { return drop(connection) }
+        respond(line, isLast: response.progress == nil, to: connection)
+    }
+
+    /// - Parameter line: nil where the answer could not be written as one.
+    private func respond(_ line: [UInt8]?, isLast: Bool, to connection: ControlConnection) {
         guard connection.isOpen, connection.phase == .asking else { return }
-        guard let bytes = try? JSONLine.encode(response) else { return drop(connection) }
-        connection.write(bytes, at: monotonicMilliseconds())
-        if response.progress == nil {
+        guard let line else { return drop(connection) }
+        connection.write(line, at: monotonicMilliseconds())
+        if isLast {
             connection.phase = .quiet
             connection.hasAsked = true
             connection.since = monotonicMilliseconds()
@@ -430,6 +438,20 @@ final class ControlServer {
         }
         sentAway = [:]
     }
+}
+
+/// Where the answers to one request go, on the loop's thread: any number that tell progress, and one more.
+struct ControlReply {
+    /// Takes a line, nil where there is none, and whether it is the last.
+    fileprivate let take: ([UInt8]?, Bool) -> Void
+
+    fileprivate init(_ take: @escaping ([UInt8]?, Bool) -> Void) { self.take = take }
+
+    func callAsFunction(_ response: ControlResponse) { take(try? JSONLine.encode(response), response.progress == nil) }
+
+    /// The answer as a line that has been written already: a long one is written beside the loop, and all who get it share
+    /// its memory.
+    func callAsFunction(line: [UInt8]) { take(line, true) }
 }
 
 /// One connection to the control socket, as its server sees it.
