@@ -93,7 +93,8 @@ import Wire
                 .init(interface: 0, bytes: [UInt8](repeating: 0, count: 10) + frame))
             guard number % 1_000 == 999 else { continue }
             pipeline.turn()
-            pipeline.worker.io.time += 25_000_000
+            // In the same moment, and before any limit has recovered.
+            defer { pipeline.worker.io.time += 25_000_000 }
             for asked in Cause.allCases {
                 let bob = asked.frame(
                     from: Self.bob, "192.0.2.20", "2001:db8:2::20", to: Self.four.engine[0], "192.0.2.1")
