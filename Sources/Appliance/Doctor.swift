@@ -126,6 +126,13 @@ public struct Doctor: Sendable {
                     "offload", .warn, "the kernel hands TAPs no segmented UDP, so bulk UDP is slower",
                     mend: "run a kernel of at least 6.2"))
         }
+        if !probe.locksPorts, !findings.contains(where: { $0.level == .fail }) {
+            findings.append(
+                Finding(
+                    "anti-spoofing", .warn,
+                    "the kernel locks no port of a bridge to a MAC address, so nodes on one interface can use each other's",
+                    mend: "run a kernel of at least 5.16, or give each customer an interface of its own"))
+        }
         return findings
     }
 

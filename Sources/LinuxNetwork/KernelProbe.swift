@@ -14,11 +14,14 @@ public struct KernelProbe: Sendable {
     public let steps: [Step]
     /// What the kernel leaves to a TAP's reader: all, or all but UDP segments; empty where a TAP could not be made.
     public let offloads: TapOffloads
+    /// Whether ports of a bridge can be locked to a MAC address (Linux 5.16).
+    public let locksPorts: Bool
 
     /// Tries all of it. Needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
     public init() {
         var steps: [Step] = []
         var offloads: TapOffloads = []
+        var locksPorts = false
         func attempt(_ what: String, _ body: () throws(SystemError) -> Void) -> Bool {
             do throws(SystemError) {
                 try body()
@@ -51,7 +54,8 @@ public struct KernelProbe: Sendable {
                     let pair = try netlink.createVeth(
                         near: LinkSettings(name: "near", master: bridge), far: LinkSettings(name: "far"), in: here)
                     try netlink.setBridgePort(
-                        index: pair.near, BridgePortSettings(isolated: true, learning: false, unicastFlood: false))
+                        index: pair.near, BridgePortSettings(isolated: true, learning: false, unicastFlood: false, locked: true))
+                    locksPorts = try netlink.isLockedPort(index: pair.near)
                 }
             }
         } catch {
@@ -59,6 +63,7 @@ public struct KernelProbe: Sendable {
         }
         self.steps = steps
         self.offloads = offloads
+        self.locksPorts = locksPorts
     }
 
     private static func tryTap() throws(SystemError) -> TapOffloads {

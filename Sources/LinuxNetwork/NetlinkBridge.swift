@@ -77,6 +77,27 @@ extension NetlinkSocket {
     /// IFLA_BRPORT_LOCKED of linux/if_link.h, which older headers lack.
     private static let lockedAttribute = 39
 
+    /// True where the port numbered `index` of a bridge is locked: false where the kernel is older and has ignored it.
+    public func isLockedPort(index: Int32) throws(SystemError) -> Bool {
+        let message = try NetlinkMessage(Int(RTM_GETLINK))
+        var header = ifinfomsg()
+        header.ifi_index = index
+        message.header(header)
+        var isLocked = false
+        try request(message, "look up the bridge port", "number \(index)") { reply in
+            reply.forEachAttribute(after: ifinfomsg.self) { type, payload in
+                guard type == IFLA_LINKINFO else { return }
+                NetlinkReply.forEachAttribute(in: payload) { type, payload in
+                    guard type == IFLA_INFO_SLAVE_DATA else { return }
+                    NetlinkReply.forEachAttribute(in: payload) { type, payload in
+                        if type == Self.lockedAttribute { isLocked = payload.first == 1 }
+                    }
+                }
+            }
+        }
+        return isLocked
+    }
+
     /// Tells the bridge of the port numbered `port` that `mac` is behind it, for good.
     public func addForwardingEntry(_ mac: MACAddress, port: Int32) throws(SystemError) {
         try forwardingEntry(

@@ -82,18 +82,19 @@ import Wire
         }
     }
 
-    /// 40,000 frames a second for half a second; after every thousand the others ask once.
+    /// 40,000 frames a second for a fifth of a second; after every thousand the others ask once.
     @Test(arguments: Cause.allCases, Flooder.allCases)
     func aFloodTakesAwayNobodyElsesAnswers(cause: Cause, flooder: Flooder) throws {
         let pipeline = try Pipeline(Self.table)
         var lost: [String] = []
-        for number in 0..<20_000 {
+        for number in 0..<8_000 {
             let frame = cause.frame(number, flooder)
             pipeline.worker.io.input.append(
                 .init(interface: 0, bytes: [UInt8](repeating: 0, count: 10) + frame))
             guard number % 1_000 == 999 else { continue }
             pipeline.turn()
-            pipeline.worker.io.time += 25_000_000
+            // In the same moment, and before any limit has recovered.
+            defer { pipeline.worker.io.time += 25_000_000 }
             for asked in Cause.allCases {
                 let bob = asked.frame(
                     from: Self.bob, "192.0.2.20", "2001:db8:2::20", to: Self.four.engine[0], "192.0.2.1")
@@ -108,7 +109,7 @@ import Wire
         #expect(lost.isEmpty, "\(Set(lost)), \(lost.count) in all")
         let limited: DropReason = [.oversized, .unserved].contains(cause) ? .errorRateLimited : .answerRateLimited
         // Another station with an address that was heard of just before is not believed, either.
-        #expect(pipeline.drops(limited) + pipeline.drops(.neighbourConflict) > 5_000)
+        #expect(pipeline.drops(limited) + pipeline.drops(.neighbourConflict) > 1_500)
     }
 
     /// Of the hosts behind one router each has a share of its own, too.
@@ -140,10 +141,10 @@ import Wire
     @Test func lookingForManyNeighboursLeavesOthersTheirs() throws {
         let pipeline = try Pipeline(Self.table)
         var answered = 0
-        for second in 0..<20 {
+        for second in 0..<12 {
             for part in 0..<10 {
-                let first = (second * 10 + part) * 1_000 + 1
-                look(for: first...first + 999, pipeline, from: Self.four.firewallIn)
+                let first = (second * 10 + part) * 400 + 1
+                look(for: first...first + 399, pipeline, from: Self.four.firewallIn)
                 pipeline.worker.io.time += 100_000_000
             }
             // Another application's answer to a customer that has to be looked for, which is there.
@@ -164,7 +165,7 @@ import Wire
             let out = pipeline.send(advertisement, on: 0)
             answered += out.count { Array($0.bytes[10..<16]) == station.octets }
         }
-        #expect(answered == 20)
+        #expect(answered == 12)
     }
 
     /// Stations that the table does not name, and addresses that they invent, push no neighbour of others out.

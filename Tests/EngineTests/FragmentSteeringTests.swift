@@ -160,4 +160,24 @@ import Wire
         #expect(pipeline.send(late[1], on: 0).isEmpty)
         #expect(servers(pipeline.send(late[0], on: 0)) == [1, 1])
     }
+
+    /// Several stations that hold all places for fragments leave some to one that has none.
+    @Test func stationsThatHoldAllPlacesGiveSomeUp() throws {
+        var table = Self.table()
+        let crowd = (0..<4).map { F.mac(0x660 + $0) }
+        for mac in crowd {
+            table.sources.append(KnownSource(interface: 0, mac: mac, node: "m\(mac.bits & 0xF)", system: .customer))
+        }
+        let pipeline = try Pipeline(table)
+        for number in 0..<200 {
+            for mac in crowd { pipeline.send(fragments(port: 1, identification: number, from: mac)[1], on: 0) }
+        }
+        // The earliest that it has sent is there when its first one comes.
+        let parts = fragments(port: 2, identification: 1)
+        #expect(pipeline.send(parts[1], on: 0).isEmpty)
+        #expect(pipeline.send(parts[2], on: 0).isEmpty)
+        for mac in crowd { pipeline.send(fragments(port: 1, identification: 300, from: mac)[1], on: 0) }
+        #expect(servers(pipeline.send(parts[0], on: 0)) == [1, 1, 1])
+        #expect(pipeline.drops(.fragmentUndecided) == 4 * 200 + 4 - 64 + 2)
+    }
 }

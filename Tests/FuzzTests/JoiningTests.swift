@@ -26,6 +26,7 @@ import Testing
                 return
             }
         }
-        #expect(joined > 10_000, "the frames are such that they can be joined")
+        // Of the frames from customers those are dropped whose source is forged: none of these is joined.
+        #expect(joined > 4_000, "the frames are such that they can be joined")
     }
 }

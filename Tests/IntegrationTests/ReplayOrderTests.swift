@@ -14,7 +14,8 @@ import Testing
           middle:  { address: [198.18.2.1/24, "2001:db8:12::1/64"] }
           inside:  { address: [198.18.4.1/24, "2001:db8:14::1/64"] }
         customers:
-          alice: { interface: outside, address: [192.0.2.10/24, "2001:db8:2::10/64"] }
+          # She sends what others said, too.
+          alice: { interface: outside, address: [192.0.2.10/24, "2001:db8:2::10/64"], anti-spoofing: off }
         applications:
           ids: { passive: true, attach: middle }
         routers:

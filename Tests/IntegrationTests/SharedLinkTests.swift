@@ -166,7 +166,7 @@ import Testing
         let topology = """
             name: everything
             \(ChainShapeTests.interfaces)
-            customers: { alice: { interface: outside }, bob: { interface: outside } }
+            customers: { alice: { interface: outside, anti-spoofing: off }, bob: { interface: outside } }
             applications:
               ids: { passive: true, copies: everything, attach: middle }
               firewall: { attach: { in: middle, out: behind } }

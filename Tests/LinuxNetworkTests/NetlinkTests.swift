@@ -136,6 +136,15 @@ extension LinuxTests {
             try output("ip", "-n", namespaces[1].name, "neigh", "flush", "all")
             #expect(
                 try output("ip", ping[0], ping[1], ping[2], ping[3], ping[4], ping[5], ping[6]).contains("1 received"))
+            // A locked port takes frames from the MAC address behind it, and from no other.
+            #expect(try !n.isLockedPort(index: pairs[0].near))
+            try n.setBridgePort(index: pairs[0].near, BridgePortSettings(locked: true))
+            #expect(try n.isLockedPort(index: pairs[0].near))
+            let again = { try output("ip", ping[0], ping[1], ping[2], ping[3], ping[4], ping[5], ping[6]) }
+            #expect(try again().contains("1 received"))
+            try output("ip", "-n", namespaces[1].name, "link", "set", "eth0", "address", "02:00:00:00:00:77")
+            try n.addForwardingEntry(MACAddress("02:00:00:00:00:77")!, port: pairs[1].near)
+            #expect(try again().contains("0 received"))
             try n.deleteForwardingEntry(MACAddress("02:00:00:00:00:01")!, port: pairs[0].near)
         }
     }

@@ -1,5 +1,7 @@
+import Forwarding
 import Testing
 import Topology
+import Wire
 
 /// What works and is hardly meant is told, with its place, and refuses nothing.
 @Suite struct RemarkTests {
@@ -76,6 +78,10 @@ import Topology
             "nothing to be contained", "services:",
             "checks:\n  - { name: c, on: alice, run: ls, expect: { contains: [] } }\nservices:", "15:56", "`contains` is empty"),
         Case(
+            "a packet from an address that its sender cannot have", "services:",
+            "checks:\n  - { name: c, packet: { from: alice, to: 203.0.113.80, port: tcp/80, source: 192.0.2.99 }, reaches: ids }\nservices:", "15:79",
+            "192.0.2.99 is no address of customer \"alice\": the engine drops the packet as spoofed-source"),
+        Case(
             "a sysctl of the whole machine", "attach: servers }",
             "attach: servers, sysctls: { net.core.netdev_max_backlog: 9 } }", "13:56", "is a setting of the whole machine"),
     ]
@@ -106,6 +112,43 @@ import Topology
             "name: a\ninterfaces: { i: { address: 192.0.2.1/24 } }\ncustomers: { c: { interface: i } }\n",
         ]
         for text in used { #expect(try plan(text).remarks.isEmpty, "\(text)") }
+    }
+
+    /// Who is open beside somebody that a service is for.
+    @Test func whoCanPoseAsAnotherIsTold() throws {
+        let open = picture.replacing("alice: { interface: customers,", with: "alice: { anti-spoofing: off, interface: customers,")
+        #expect(try plan(open).remarks.isEmpty)
+        let told = try plan(open.replacing("distribute: [ids, fw]", with: "from: [alice, bob]\n    distribute: [ids, fw]")).remarks
+        #expect(told.count == 1 && told.first?.message.contains("\"alice\" can pose as \"bob\"") == true, "\(told.map(\.summary))")
+        let checked = "checks:\n  - { name: c, packet: { from: alice, to: 203.0.113.80, source: 192.0.2.99 }, reaches: ids }\nservices:"
+        #expect(try plan(open.replacing("services:", with: checked)).remarks.isEmpty)
+    }
+
+    /// What the engine is told of who may send what.
+    @Test func theTableSaysWhoMaySendFromWhere() throws {
+        func origins(_ text: String) throws -> (alice: [IPPrefix]?, bob: [IPPrefix]?, namesAll: [Bool], locked: [Bool]) {
+            let plan = try plan(text)
+            func of(_ name: String) -> [IPPrefix]? { plan.table.sources.first { $0.node == name }?.origins }
+            return (
+                of("alice"), of("bob"), plan.table.interfaces.map(\.namesAll), plan.nodes.flatMap(\.legs).map(\.isLocked)
+            )
+        }
+        let alice = [IPPrefix("192.0.2.10/32")!, IPPrefix("2001:db8:2::10/128")!]
+        let usual = try origins(picture)
+        #expect(usual.alice == alice && usual.bob?.isEmpty == false)
+        #expect(usual.namesAll == [true, false, false, false] && usual.locked.allSatisfy { $0 })
+        let behind = try origins(
+            picture.replacing("alice: { interface: customers,", with: "alice: { prefixes: 10.1.0.0/16, interface: customers,"))
+        #expect(behind.alice == alice + [IPPrefix("10.1.0.0/16")!])
+        let one = try origins(
+            picture.replacing("alice: { interface: customers,", with: "alice: { anti-spoofing: off, interface: customers,"))
+        #expect(one.alice == nil && one.bob == usual.bob && one.namesAll == [false, false, false, false])
+        #expect(one.locked.count { !$0 } == 1)
+        let all = picture.replacing("customers:  { address", with: "customers:  { anti-spoofing: off, address")
+        #expect(try origins(all).alice == nil && origins(all).bob == nil && origins(all).locked.count { !$0 } == 2)
+        let again = try origins(
+            all.replacing("alice: { interface: customers,", with: "alice: { anti-spoofing: on, interface: customers,"))
+        #expect(again.alice == alice && again.bob == nil && !again.namesAll[0])
     }
 
     @Test func theTopologiesAreFreeOfThem() throws {

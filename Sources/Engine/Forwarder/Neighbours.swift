@@ -141,9 +141,7 @@ extension Forwarder {
         }
         (seen.source, seen.destination) = (packet.senderAddress, packet.targetAddress)
         guard packet.senderMAC == packet.sourceMAC else { return .badNeighbourMessage }
-        // Without an address it may ask whether one is free (RFC 5227).
-        guard mayHave(packet.senderAddress, sender, on: interface, orNone: true) else { return .spoofedSource }
-        if let reason = lie(packet.senderAddress, at: packet.senderMAC, on: interface) { return reason }
+        if let reason = lie(packet.senderAddress, at: packet.senderMAC, sender, on: interface) { return reason }
         switch packet.operation {
         case .request:
             guard answers(for: packet.targetAddress, to: packet.senderAddress, packet.senderMAC, on: interface) else {
@@ -178,7 +176,7 @@ extension Forwarder {
         guard mac == message.sourceMAC else { return .badNeighbourMessage }
         switch message.kind {
         case .neighbourSolicitation:
-            if let reason = lie(message.source, at: mac, on: interface) { return reason }
+            if let reason = lie(message.source, at: mac, sender, on: interface) { return reason }
             guard answers(for: message.target, to: message.source, mac, on: interface) else { return .neighbourNotOurs }
             if message.linkLayerAddress != nil, let reason = note(message.source, at: mac, on: interface) {
                 return reason
@@ -190,8 +188,7 @@ extension Forwarder {
             return compose(NeighbourMessage.frameLength, to: interface, into: &writes) { reply.write(into: &$0) }
                 ? nil : .answerRateLimited
         case .neighbourAdvertisement:
-            guard mayHave(message.target, sender, on: interface) else { return .spoofedSource }
-            if let reason = lie(message.target, at: mac, on: interface) { return reason }
+            if let reason = lie(message.target, at: mac, sender, on: interface) { return reason }
             guard !message.destinationMAC.isMulticast, message.isSolicited else { return .neighbourNotOurs }
             return believe(message.target, at: mac, on: interface)
         case .routerSolicitation, .routerAdvertisement, .redirect:
@@ -218,13 +215,16 @@ extension Forwarder {
         return table.answersForEntries(target, to: source, sender, on: interface)
     }
 
-    /// Why a claim to an address cannot be true: it is the engine's, a service's, or a named neighbour's.
-    private func lie(_ address: IPAddress, at mac: MACAddress, on interface: Int) -> DropReason? {
+    /// Why a claim to an address cannot be true: it is the engine's, a service's, a named neighbour's, or none that the
+    /// sender can have. Without an address a node may ask whether one is free (RFC 5227).
+    private func lie(_ address: IPAddress, at mac: MACAddress, _ sender: Sender, on interface: Int) -> DropReason? {
+        if sender.isStranger { return .spoofedSource }
         if address.isUnspecified { return nil }
         if table.isOwnAddress(address) { return .neighbourConflict }
         // A server has the service address for its own, on the link where it is claimed, too.
         if table.mayAnnounce(address, from: mac, on: interface) { return nil }
         if table.contradictsClaim(address, on: interface) { return .neighbourConflict }
+        if !mayHave(address, sender, on: interface) { return .spoofedSource }
         return table.staticNeighbour(address, on: interface) == nil ? nil : .neighbourConflict
     }
 

@@ -59,7 +59,7 @@ extension Proof {
         guard node.system == .customer else { return Sender(emitter: emitter, sources: nil) }
         let addresses = node.legs[leg.leg].addresses.filter { !($0.family == .ipv6 && $0.isLinkLocal) }
         let own = node.prefixes + addresses.map { IPPrefix(host: $0) }
-        return Sender(emitter: emitter, sources: links(of: interface) + own)
+        return Sender(emitter: emitter, sources: world.isJudged(emitter) ? own : links(of: interface) + own)
     }
 
     private func links(of interface: Int) -> [IPPrefix] {

@@ -54,6 +54,11 @@ final class ProofWorld {
     /// The service that an entry was made for.
     func owner(of entry: Int) -> Int? { owners.indices.contains(entry) ? owners[entry] : nil }
 
+    /// True where the engine drops what a node sends from addresses that are not its own.
+    func isJudged(_ emitter: Emitter) -> Bool {
+        !snapshot.sender(of: emitter.mac, on: emitter.interface).maySendFromAnywhere
+    }
+
     func isOwnAddress(_ address: IPAddress) -> Bool { snapshot.isOwnAddress(address) }
 
     /// What the engine does with a packet: nothing but the snapshot decides, as in the engine itself.
