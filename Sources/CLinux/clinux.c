@@ -127,6 +127,24 @@ int clinux_memfd_seals(int fd) {
     return seals < 0 ? -errno : seals;
 }
 
+int64_t clinux_file_size(int fd) {
+    // The C library's fstat may be a call with a path. Its structure is the kernel's on both architectures.
+    struct stat status;
+    return syscall(SYS_fstat, fd, &status) < 0 ? -errno : (int64_t)status.st_size;
+}
+
+int clinux_mend_flags(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0) return -errno;
+    int signals = fcntl(fd, F_GETSIG), owner = fcntl(fd, F_GETOWN);
+    int mended = (flags & (O_NONBLOCK | O_ASYNC | O_APPEND | O_DIRECT)) != O_NONBLOCK || signals > 0 || owner != 0;
+    if (!mended) return 0;
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) return -errno;
+    fcntl(fd, F_SETSIG, 0);
+    fcntl(fd, F_SETOWN, 0);
+    return 1;
+}
+
 pid_t clinux_fork(void) {
     long pid = syscall(SYS_clone, (unsigned long)SIGCHLD, 0, 0, 0, 0);
     return pid < 0 ? -errno : (pid_t)pid;
@@ -152,6 +170,18 @@ int clinux_send_fds(int socket, const void *bytes, size_t length, const int *fds
     while (sent < 0 && errno == EINTR);
     if (sent < 0) return -errno;
     return (size_t)sent == length ? 0 : -EMSGSIZE;
+}
+
+ssize_t clinux_receive_no_fds(int socket, void *bytes, size_t length) {
+    struct iovec vector = {.iov_base = bytes, .iov_len = length};
+    // Without room for them the kernel lets go of descriptors before they are anybody's.
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+    ssize_t received;
+    do received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    while (received < 0 && errno == EINTR);
+    if (received < 0) return -errno;
+    if (message.msg_flags & MSG_CTRUNC) return -EBADMSG;
+    return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : received;
 }
 
 ssize_t clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, size_t *fd_count) {

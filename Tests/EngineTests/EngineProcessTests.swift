@@ -90,6 +90,12 @@ import Wire
         #expect(status["CapBnd"] == "0000000000000000")
         #expect(status["NoNewPrivs"] == "1")
         #expect(status["Seccomp"] == "2")
+        let user = EngineIdentity.user(of: engine.process.pid)
+        #expect(user != 0)
+        #expect(status["Uid"] == String(repeating: "\(user)", count: 4))
+        #expect(status["Gid"] == String(repeating: "\(user)", count: 4))
+        #expect(status["Groups"] == "")
+        #expect(status["NStgid"] == "\(engine.process.pid)1")
         print("engine: ready after \(engine.confinement.startMicroseconds) us, VmRSS \(status["VmRSS"] ?? "?")")
 
         let server = try echo(bench)

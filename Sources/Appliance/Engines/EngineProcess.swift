@@ -1,3 +1,4 @@
+import CLinux
 import Engine
 import Glibc
 import LinuxNetwork
@@ -21,9 +22,13 @@ final class EngineProcess {
         var said: (EngineProcess, EngineEvent?) -> Void
         /// It has ended.
         var ended: (EngineProcess, ProcessExit) -> Void
+        /// What it lacks of being confined, seen from outside; each a few words.
+        var inspect: (EngineProcess) -> [String]
     }
 
     let process: Pidfd
+    /// The user that it was told to become; 0: none of its own.
+    let user: UInt32
     /// Which blocks of the counters it writes to.
     let lane: Int
     /// What others had received before it in the blocks that are now its own.
@@ -53,13 +58,18 @@ final class EngineProcess {
     private(set) var delayBefore: UInt64?
 
     private let loop: EventLoop
+    private let errors: EngineErrors
     private var link: EngineLink?
+    /// Octets of address space that it has leave to beyond those of its tables and counters; nil before it is ready.
+    private var spareRoom: UInt64?
     private var assignments: [(number: UInt64, shares: ShareSet)] = []
     private var nextNumber: UInt64 = 1
     private var pings: UInt64 = 0
     private var answeredPings: UInt64 = 0
 
     var pid: Int32 { process.pid }
+    /// True where it said that it is ready, and was found wanting.
+    private(set) var isUnconfined = false
     /// True where it has no share and will not read a frame more.
     var isIdle: Bool { assigned.isEmpty && confirmed.isEmpty && assignments.isEmpty }
 
@@ -73,22 +83,30 @@ final class EngineProcess {
         self.counters = counters
         handed = resources.generation
         table = resources.generation
-        let errors = open(logPath, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
-        defer { if errors >= 0 { close(errors) } }
+        errors = try EngineErrors(loop: loop, path: logPath)
+        countersSize = resources.counterLayout.size
+        tablesSize = resources.tableSize + countersSize
         let ends = try EngineLink.makePair()
         let link = EngineLink(owning: ends.control)
         do {
             defer { close(ends.engine) }
             var command = Command(path, arguments: ["tapline-engine"], diesWithParent: true)
-            command.descriptors = [EngineLink.engineDescriptor: ends.engine]
-            if errors >= 0 { command.descriptors[2] = errors }
+            command.descriptors = [EngineLink.engineDescriptor: ends.engine, 2: errors.descriptor]
+            command.ownsProcesses = true
+            // Until it has a share it is one that nobody would miss.
+            command.memoryScore = MemoryRank.spareEngine.score
             process = try ProcessLauncher.spawn(command)
+        } catch {
+            errors.close()
+            throw error
         }
+        errors.begin(pid: process.pid)
+        user = EngineIdentity.user(of: process.pid)
         // An engine that ended already shows by its pidfd; what was sent to it is lost with it.
-        do throws(EngineError) { try link.start(resources) } catch { complaint = "\(error)" }
+        do throws(EngineError) { try link.start(resources, user: user) } catch { complaint = "\(error)" }
         let descriptor = link.descriptor
         self.link = consume link
-        loop.watch(descriptor) { [unowned self] _ in hear(handlers.said) }
+        loop.watch(descriptor) { [unowned self] _ in hear(handlers) }
         loop.watch(process.descriptor) { [unowned self] _ in
             guard let end = try? process.statusIfEnded() else { return }
             forgetProcess()
@@ -96,7 +114,7 @@ final class EngineProcess {
         }
     }
 
-    private func hear(_ said: (EngineProcess, EngineEvent?) -> Void) {
+    private func hear(_ handlers: Handlers) {
         let event: EngineEvent?
         do throws(EngineError) { event = try link?.receive() } catch {
             complaint = "\(error)"
@@ -104,7 +122,17 @@ final class EngineProcess {
         }
         switch event {
         case .ready(let confinement):
-            if phase == .starting { phase = .ready }
+            if phase == .starting {
+                let missing = handlers.inspect(self)
+                guard missing.isEmpty else {
+                    complaint = "is not confined: \(missing.joined(separator: ", "))"
+                    isUnconfined = true
+                    end()
+                    return
+                }
+                phase = .ready
+                noteAddressSpace()
+            }
             applied = confinement.generation
         case .applied(let generation): applied = max(applied, generation)
         case .assigned(let number):
@@ -120,11 +148,39 @@ final class EngineProcess {
             if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
             end()
         }
-        said(self, event)
+        handlers.said(self, event)
     }
+
+    /// Octets of the largest table, groups and counters that it was handed.
+    private var tablesSize: Int
+    /// Octets of its counters.
+    private var countersSize: Int
+
+    private func noteAddressSpace() {
+        var limit: UInt64 = 0
+        if clinux_address_space(pid, 0, &limit) == 0 { spareRoom = limit }
+    }
+
+    /// Gives it leave to map what it is about to be handed beside what it has.
+    private func makeRoom(for octets: Int) {
+        guard let spareRoom, octets > tablesSize else { return }
+        tablesSize = octets
+        var limit: UInt64 = 0
+        // Where that is not granted, it refuses the table, and says why.
+        _ = clinux_address_space(pid, spareRoom &+ 2 * UInt64(octets), &limit)
+    }
+
+    /// How readily the kernel ends it when memory runs out.
+    func rank(_ rank: MemoryRank) {
+        guard rank != self.rank else { return }
+        self.rank = rank
+        rank.assign(to: pid)
+    }
+    private var rank = MemoryRank.spareEngine
 
     private func forgetProcess() {
         phase = .ended
+        errors.close()
         loop.unwatch(process.descriptor)
         if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
         link = nil
@@ -148,6 +204,7 @@ final class EngineProcess {
     /// Has it read these shares and no others.
     func assign(_ shares: ShareSet) {
         assigned = shares
+        rank(shares.isEmpty ? .spareEngine : .engine)
         let number = nextNumber
         nextNumber += 1
         assignments.append((number, shares))
@@ -159,6 +216,9 @@ final class EngineProcess {
         let isHeld = table == shared.table.generation
         handed = shared.generation
         table = shared.table.generation
+        makeRoom(
+            for: shared.table.memory.size + (shared.groups?.memory.size ?? 0) + (grown.map { $0.1.size } ?? countersSize))
+        countersSize = grown.map { $0.1.size } ?? countersSize
         tell { link throws(EngineError) in
             try link.publish(
                 table: isHeld ? nil : shared.table.memory, groups: shared.groups?.memory,
