@@ -8,6 +8,23 @@ let settings: [SwiftSetting] = [
     .enableExperimentalFeature("Lifetimes"),
 ]
 
+/// What marks where jumps may end, for processors that look.
+#if arch(arm64)
+    let controlFlowProtection = "-mbranch-protection=standard"
+#else
+    let controlFlowProtection = "-fcf-protection=full"
+#endif
+
+/// C is compiled to notice an overrun of its buffers, and to let jumps end only where they may.
+let hardened: [CSetting] = [
+    .unsafeFlags(["-fstack-protector-strong", controlFlowProtection]),
+    // The C library's own checks need optimisation.
+    .unsafeFlags(["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"], .when(configuration: .release)),
+]
+
+/// Programs are linked so that all that the loader fills in is read-only before their first instruction.
+let sealed: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "relro", "-Xlinker", "-z", "-Xlinker", "now"])]
+
 /// Test modules that wait for programs and compare texts: optimising them takes longer than it could save.
 let unoptimised = settings + [.unsafeFlags(["-Onone"])]
 
@@ -29,7 +46,7 @@ let package = Package(
         .target(name: "Health", dependencies: ["Wire"], swiftSettings: settings),
 
         // What the kernel is asked through.
-        .target(name: "CLinux"),
+        .target(name: "CLinux", cSettings: hardened),
         .systemLibrary(
             name: "CNetlink",
             pkgConfig: "libnl-route-3.0",
@@ -39,7 +56,8 @@ let package = Package(
 
         // The packeting engine: the process that reads hostile bytes.
         .target(name: "Engine", dependencies: ["Forwarding", "CLinux"], swiftSettings: settings),
-        .executableTarget(name: "tapline-engine", dependencies: ["Engine"], swiftSettings: settings),
+        .executableTarget(
+            name: "tapline-engine", dependencies: ["Engine"], swiftSettings: settings, linkerSettings: sealed),
 
         // The control side.
         .target(
@@ -61,7 +79,8 @@ let package = Package(
                 "Appliance",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: settings
+            swiftSettings: settings,
+            linkerSettings: sealed
         ),
 
         // Seeds that are printed, and can be given again.

@@ -2,6 +2,9 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 swift_release=6.3.1
+# Swift.org's "Swift 6.x Release Signing Key", by its whole fingerprint: whoever can change the list of keys that is fetched
+# beside the release cannot add one of their own.
+swift_key=52BB7E3DE28A71BE22EC05FFEF80A866B47A981F
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "$(basename "$0"): $*"; exit 1; }
@@ -139,14 +142,21 @@ install_swift() {
         fail "Swift $swift_release could not be fetched; install it from https://www.swift.org/install/linux/"
     fi
     if ! gpg --homedir "$folder" --quiet --import "$folder/keys" 2>/dev/null ||
-        ! gpg --homedir "$folder" --quiet --verify "$folder/swift.tar.gz.sig" "$folder/swift.tar.gz" 2>/dev/null; then
+        ! is_signed_by "$swift_key" "$folder" "$folder/swift.tar.gz"; then
         rm -rf "$folder"
-        fail "the signature of the fetched Swift $swift_release is not swift.org's; nothing was installed"
+        fail "the fetched Swift $swift_release is not signed with swift.org's key $swift_key; nothing was installed"
     fi
     mkdir -p "/opt/swift-$swift_release"
     tar -xzf "$folder/swift.tar.gz" -C "/opt/swift-$swift_release" --strip-components=1
     rm -rf "$folder"
     PATH=/opt/swift-$swift_release/usr/bin:$PATH
+}
+
+# is_signed_by FINGERPRINT KEYS FILE: whether FILE.sig is a good signature of the file by that very key, or a subkey of it,
+# which is in the key ring of the folder KEYS.
+is_signed_by() {
+    gpg --homedir "$2" --quiet --status-fd 1 --verify "$3.sig" "$3" 2>/dev/null |
+        awk -v key="$1" '$2 == "VALIDSIG" && $NF == key { found = 1 } END { exit !found }'
 }
 
 # build [ARGUMENT…]: a release build; what it prints is kept back unless it fails.

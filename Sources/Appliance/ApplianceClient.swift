@@ -94,6 +94,11 @@ public struct ApplianceClient: Sendable {
     private func unreachable() -> ApplianceError {
         guard directory.exists else { return unknown }
         if TopologyLock.isHeld(directory) {
+            if directory.readState()?.phase == .up {
+                return ApplianceError(
+                    .failed, "the control process of '\(directory.name)' ended the connection without an answer",
+                    mend: "try again; \(directory.logPath) may tell why")
+            }
             return ApplianceError(.failed, "'\(directory.name)' is being built or taken away", mend: "try again")
         }
         return ApplianceError(
@@ -240,7 +245,17 @@ public struct ApplianceClient: Sendable {
         var request = ControlRequest(.events)
         request.events = EventsRequest(since: since, count: count, follow: true)
         try greet()
-        guard try control.follow(request, { take($0.events ?? []) }) else { throw unreachable() }
+        var isDone = false
+        let isHeard = try control.follow(request) { response in
+            isDone = !take(response.events ?? [])
+            return !isDone
+        }
+        guard isHeard else { throw unreachable() }
+        if !isDone, directory.readState()?.phase == .up, TopologyLock.isHeld(directory) {
+            throw ApplianceError(
+                .failed, "the control process of '\(directory.name)' closed the connection: events were not read for long, "
+                    + "and others wanted them", mend: "follow them again; the log has why: \(directory.logPath)")
+        }
     }
 
     // MARK: - Engines

@@ -40,9 +40,16 @@ struct ApplianceLog: LogHandler {
     }
 }
 
-/// An open file that several threads append to.
+/// An open file that several threads append to, never larger than a bound and never faster than a rate: whatever others
+/// make this process say, it fills no disk.
 private final class LogFile: Sendable {
+    /// In octets.
+    private static let bound = 16 << 20
+    /// The longest line, in octets.
+    private static let longestLine = 8192
+
     private let descriptor: Int32
+    private let pace = Mutex(LogPace())
 
     init(path: String) {
         descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
@@ -53,6 +60,21 @@ private final class LogFile: Sendable {
     }
 
     func write(_ line: String) {
-        if descriptor >= 0 { writeAll(descriptor, Array(line.utf8)) }
+        guard descriptor >= 0 else { return }
+        pace.withLock { pace in
+            guard let leftOut = pace.take(at: monotonicMilliseconds()) else { return }
+            var bytes = Array(line.utf8)
+            if bytes.count > Self.longestLine {
+                bytes = Array((String(decoding: bytes.prefix(Self.longestLine), as: UTF8.self) + " …\n").utf8)
+            }
+            if leftOut > 0 { bytes = Array("(\(leftOut) lines that came too fast are left out)\n".utf8) + bytes }
+            var info = stat()
+            // Others may append to it, too.
+            if fstat(descriptor, &info) == 0, Int(info.st_size) + bytes.count > Self.bound {
+                ftruncate(descriptor, 0)
+                writeAll(descriptor, Array("(the log had grown to \(Self.bound >> 20) MiB and was started over)\n".utf8))
+            }
+            writeAll(descriptor, bytes)
+        }
     }
 }

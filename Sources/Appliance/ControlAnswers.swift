@@ -5,7 +5,7 @@ import Wire
 
 /// What the control process answers on its socket. On the loop's thread.
 extension ControlProcess {
-    func answer(_ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void) {
+    func answer(_ request: ControlRequest, _ reply: ControlReply) {
         var response = ControlResponse()
         do throws(ApplianceError) {
             switch request.command {
@@ -13,9 +13,8 @@ extension ControlProcess {
                 answerStatus(reply)
                 return
             case .tables:
-                response.tables = TableListing(name: plan.name, table: table) { [fleet] in
-                    fleet?.entry($0) ?? (0, 0)
-                }
+                answerTables(reply)
+                return
             case .stop:
                 response.stopping = true
                 reply(response)
@@ -61,7 +60,7 @@ extension ControlProcess {
     }
 
     /// Shares are found by dealing slots out, which is done where nobody waits for it.
-    private func answerStatus(_ reply: @escaping (ControlResponse) -> Void) {
+    private func answerStatus(_ reply: ControlReply) {
         var response = ControlResponse()
         response.status = status()
         guard let states = applications?.states, !states.applications.isEmpty else {
@@ -74,6 +73,41 @@ extension ControlProcess {
             response.status?.applications = states.report(at: .now, health: health)
             let whole = response
             loop.submit { answer.value(whole) }
+        }
+        do throws(ApplianceError) { try startThread(work) } catch { work() }
+    }
+
+    /// A listing of a large table takes seconds and much memory: one is made at a time, beside the loop, for all who asked
+    /// before it was begun.
+    private func answerTables(_ reply: ControlReply) {
+        listingFor.append(reply)
+        if !isListing { list() }
+    }
+
+    private func list() {
+        isListing = true
+        let replies = Box(listingFor)
+        listingFor = []
+        let (name, table, loop) = (plan.name, table, loop)
+        // The counters of one moment.
+        let counters = fleet.map { fleet in (0..<fleet.compiled.counterCount).map { fleet.entry($0) } } ?? []
+        let work: @Sendable () -> Void = { [self] in
+            var response = ControlResponse()
+            response.tables = TableListing(name: name, table: table) {
+                counters.indices.contains($0) ? counters[$0] : (0, 0)
+            }
+            let line: Result<[UInt8], ApplianceError>
+            do throws(ApplianceError) { line = .success(try JSONLine.encode(response)) } catch { line = .failure(error) }
+            loop.submit { [self] in
+                for reply in replies.value {
+                    switch line {
+                    case .success(let line): reply(line: line)
+                    case .failure(let error): reply(ControlResponse(error: error))
+                    }
+                }
+                isListing = false
+                if !listingFor.isEmpty { list() }
+            }
         }
         do throws(ApplianceError) { try startThread(work) } catch { work() }
     }
@@ -169,7 +203,7 @@ extension ControlProcess {
 
     /// Replaces, drains or undrains engines.
     private func operate(
-        _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
+        _ request: ControlRequest, _ reply: ControlReply
     ) throws(ApplianceError) {
         guard let operation = request.operation, operation == .replace || request.engine != nil else {
             throw ApplianceError(.failed, "the request does not name what is to be done, or to which engine")
@@ -206,7 +240,7 @@ extension ControlProcess {
 
     /// Runs `body` on a thread of its own, and answers with what it returns; what it tells goes out before.
     private func inBackground(
-        _ reply: @escaping (ControlResponse) -> Void,
+        _ reply: ControlReply,
         _ body: @escaping (@escaping (Progress) -> Void) throws(ApplianceError) -> ControlResponse
     ) {
         let (loop, answer, work) = (loop, Box(reply), Box(body))
@@ -251,7 +285,7 @@ extension ControlProcess {
     // MARK: - Instances and events
 
     private func operateInstance(
-        _ request: ControlRequest, _ reply: @escaping (ControlResponse) -> Void
+        _ request: ControlRequest, _ reply: ControlReply
     ) throws(ApplianceError) {
         guard let operation = request.instanceOperation, let node = request.node, let applications else {
             throw ApplianceError(.failed, "'\(plan.name)' is not up", mend: "try again")

@@ -58,6 +58,10 @@ public final class ControlProcess: @unchecked Sendable {
     var drainNotes: DrainNotes?
     var built: BuiltTopology?
     private(set) var server: ControlServer?
+    /// True while the table is being listed, and who waits for the next listing.
+    var isListing = false
+    /// See `isListing`.
+    var listingFor: [ControlReply] = []
 
     /// The table that the engines decide by. On the loop's thread.
     var table: ForwardingTable { publisher.table }
@@ -331,7 +335,8 @@ public final class ControlProcess: @unchecked Sendable {
         do {
             server = try loop.sync { [unowned self] in
                 try ControlServer(
-                    loop: loop, path: directory.socketPath, stream: { [events] in events.stream($0) },
+                    loop: loop, path: directory.socketPath, report: { [unowned self] in logger.warning("\($0)") },
+                    stream: { [events] in events.stream($0) },
                     answer: { [unowned self] in answer($0, $1) })
             }
         } catch { throw .wrapping(error, "cannot listen for commands") }

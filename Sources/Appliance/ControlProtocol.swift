@@ -1,9 +1,10 @@
+import Engine
 import FoundationEssentials
 
 /// One request on the control socket: a line of JSON.
 struct ControlRequest: Codable, Sendable {
     /// What is asked for.
-    enum Command: String, Codable, Sendable {
+    enum Command: String, Codable, Sendable, CaseIterable {
         /// How everything is.
         case status
         /// The entries, with their counters.
@@ -32,7 +33,15 @@ struct ControlRequest: Codable, Sendable {
     /// The version of this protocol.
     static let currentVersion = 1
 
+    /// Every key that there is; `ControlRequest+Check` looks at each of them.
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case version, release, command, node, application, file, isTrial, drain, instanceOperation, events, operation
+        case engine
+    }
+
     var version = ControlRequest.currentVersion
+    /// The release of the program that asks, for messages.
+    var release: String? = Release.version
     var command: Command
     /// The node, for `node`, `add` and `remove`.
     var node: String?
@@ -67,6 +76,9 @@ struct ControlRequest: Codable, Sendable {
 
 /// Which events are asked for.
 struct EventsRequest: Codable, Sendable {
+    /// As `ControlRequest.CodingKeys`.
+    enum CodingKeys: String, CodingKey, CaseIterable { case since, count, follow }
+
     /// Not those of before this time, in microseconds since 1970.
     var since: Int?
     /// At most so many of the last.
@@ -108,6 +120,8 @@ public struct ReloadReport: Codable, Sendable {
 /// The answer to one request: one of the optional fields, or the error.
 struct ControlResponse: Codable, Sendable {
     var version = ControlRequest.currentVersion
+    /// The release of the control process, for messages.
+    var release: String? = Release.version
     var error: ApplianceError?
     var status: StatusReport?
     var tables: TableListing?

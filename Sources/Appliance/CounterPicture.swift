@@ -70,8 +70,9 @@ extension EngineFleet {
             var sum = picture.entries[entry.name] ?? CounterPicture.EntryCount()
             if counted.insert(entry.counter).inserted {
                 let count = self.entry(entry.counter)
-                sum.packets += count.packets
-                sum.bytes += count.bytes
+                // Engines write these: whatever they say, a sum is a number.
+                sum.packets &+= count.packets
+                sum.bytes &+= count.bytes
             }
             picture.entries[entry.name] = sum
         }

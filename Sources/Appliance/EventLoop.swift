@@ -16,10 +16,21 @@ public final class EventLoop: @unchecked Sendable {
     private let thread = Mutex<pthread_t?>(nil)
 
     // Touched by the loop's own thread alone.
-    private var handlers: [Int32: (events: Int32, handler: Handler)] = [:]
+    private var handlers: [Int32: Watch] = [:]
+    private var nextWatch: UInt64 = 1
+    /// How many watches were ended because their descriptor had been closed under them, which is a mistake of ours.
+    private(set) var closedWatches = 0
     private var timers: [(id: Int, due: Int, body: () -> Void)] = []
     private var nextTimer = 1
     private var stopping = false
+
+    private struct Watch {
+        /// Tells this watch from others of the same number: a descriptor that was closed and opened anew in one turn is
+        /// another one, and has nothing to do with what was told of the one before.
+        var id: UInt64
+        var events: Int32
+        var handler: Handler
+    }
 
     /// Makes the loop and starts its thread.
     public init() throws(ApplianceError) {
@@ -65,10 +76,13 @@ public final class EventLoop: @unchecked Sendable {
 
     /// Calls `handler` whenever one of `events` is there. On the loop's thread only.
     public func watch(_ descriptor: Int32, _ events: Int32 = POLLIN, _ handler: @escaping Handler) {
-        handlers[descriptor] = (events, handler)
+        // A watch that is only changed stays the same one.
+        let id = handlers[descriptor]?.id ?? nextWatch
+        if id == nextWatch { nextWatch &+= 1 }
+        handlers[descriptor] = Watch(id: id, events: events, handler: handler)
     }
 
-    /// Ends a watch; the descriptor stays open. On the loop's thread only.
+    /// Ends a watch; the descriptor stays open, and is closed, if at all, after this. On the loop's thread only.
     public func unwatch(_ descriptor: Int32) {
         handlers[descriptor] = nil
     }
@@ -78,7 +92,8 @@ public final class EventLoop: @unchecked Sendable {
     public func after(milliseconds: Int, _ body: @escaping () -> Void) -> Int {
         let id = nextTimer
         nextTimer += 1
-        timers.append((id, monotonicMilliseconds() + milliseconds, body))
+        let (due, isFar) = monotonicMilliseconds().addingReportingOverflow(milliseconds)
+        timers.append((id, isFar ? .max : due, body))
         return id
     }
 
@@ -90,8 +105,10 @@ public final class EventLoop: @unchecked Sendable {
     private func run() {
         while !stopping {
             var waiting = [pollfd(fd: wakeRead, events: Int16(POLLIN), revents: 0)]
+            var watches: [UInt64] = [0]
             for (descriptor, entry) in handlers {
                 waiting.append(pollfd(fd: descriptor, events: Int16(entry.events), revents: 0))
+                watches.append(entry.id)
             }
             var wait: Int32 = -1
             if let due = timers.map(\.due).min() { wait = Int32(clamping: max(0, due - monotonicMilliseconds())) }
@@ -102,8 +119,16 @@ public final class EventLoop: @unchecked Sendable {
                 bodies = []
                 return taken
             }) { body() }
-            for ready in waiting.dropFirst() where ready.revents != 0 {
-                handlers[ready.fd]?.handler(Int32(ready.revents))
+            for (ready, id) in zip(waiting, watches).dropFirst() where ready.revents != 0 {
+                guard let watch = handlers[ready.fd], watch.id == id else { continue }
+                if Int32(ready.revents) & POLLNVAL != 0 {
+                    // It would be told again and again.
+                    handlers[ready.fd] = nil
+                    closedWatches += 1
+                    continue
+                }
+                let told = Int32(ready.revents) & (watch.events | POLLHUP | POLLERR)
+                if told != 0 { watch.handler(told) }
             }
             let now = monotonicMilliseconds()
             let due = timers.filter { $0.due <= now }
@@ -120,40 +145,63 @@ final class Box<Value>: @unchecked Sendable {
     init(_ value: Value) { self.value = value }
 }
 
-/// Raised once, waited for by any number of threads.
+/// Raised once, waited for by any number of threads. Times are those of a clock that never steps back: setting the
+/// machine's clock neither ends a wait nor prolongs it.
 final class RaisedFlag: @unchecked Sendable {
-    private let semaphore: UnsafeMutablePointer<sem_t>
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    private var isRaised = false
 
     init() {
-        semaphore = .allocate(capacity: 1)
-        sem_init(semaphore, 0, 0)
+        mutex = .allocate(capacity: 1)
+        condition = .allocate(capacity: 1)
+        pthread_mutex_init(mutex, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        // sem_timedwait(3) knows the wall clock alone.
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(condition, &attributes)
+        pthread_condattr_destroy(&attributes)
     }
 
     deinit {
-        sem_destroy(semaphore)
-        semaphore.deallocate()
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
     }
 
-    func raise() { sem_post(semaphore) }
+    func raise() {
+        pthread_mutex_lock(mutex)
+        isRaised = true
+        pthread_cond_broadcast(condition)
+        pthread_mutex_unlock(mutex)
+    }
 
     func wait() {
-        while sem_wait(semaphore) != 0 {}
-        sem_post(semaphore)
+        pthread_mutex_lock(mutex)
+        while !isRaised { pthread_cond_wait(condition, mutex) }
+        pthread_mutex_unlock(mutex)
     }
 
     /// Waits a time at most; true once raised.
     func wait(milliseconds: Int) -> Bool {
         var until = timespec()
-        clock_gettime(CLOCK_REALTIME, &until)
-        until.tv_nsec += milliseconds % 1000 * 1_000_000
-        until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1_000_000_000
+        clock_gettime(CLOCK_MONOTONIC, &until)
+        let time = min(max(0, milliseconds), Self.longest)
+        until.tv_nsec += time % 1000 * 1_000_000
+        until.tv_sec += time / 1000 + until.tv_nsec / 1_000_000_000
         until.tv_nsec %= 1_000_000_000
-        while sem_timedwait(semaphore, &until) != 0 {
-            if errno != EINTR { return false }
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while !isRaised {
+            if pthread_cond_timedwait(condition, mutex, &until) == ETIMEDOUT { return isRaised }
         }
-        sem_post(semaphore)
         return true
     }
+
+    /// The longest wait, in milliseconds: some decades, so that no sum runs over.
+    private static let longest = 1 << 40
 }
 
 /// Starts a thread that nobody joins.

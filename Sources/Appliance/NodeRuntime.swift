@@ -115,7 +115,8 @@ final class NodeRuntime: @unchecked Sendable {
             let started = try ProcessLauncher.startInit(
                 in: namespace,
                 view: NodeView(
-                    directory: directory.nodePath(plan.name), topologyDirectory: folder,
+                    hostname: DerivedNames.node(plan.name), directory: directory.nodePath(plan.name),
+                    topologyDirectory: folder,
                     binds: ["/etc/hosts": hosts, "/etc/resolv.conf": resolver]))
             initProcess = started
             if let process = RecordedProcess(pid: started.pid, what: "init of \(plan.name)") { record(process) }
@@ -137,7 +138,8 @@ final class NodeRuntime: @unchecked Sendable {
         let own = plan.legs.flatMap(\.addresses).map(\.address)
         // Blanks would end the name, and # the line (hosts(5)).
         let name = String(plan.name.map { $0.isWhitespace || $0 == "#" ? "-" : $0 })
-        lines += own.map { "\($0) \(name)" }
+        let hostname = DerivedNames.node(plan.name)
+        lines += own.map { "\($0) \(name)" + (hostname == name ? "" : " \(hostname)") }
         lines += plan.hosts.map { "\($0.address) \($0.name)" }
         return lines.joined(separator: "\n") + "\n"
     }

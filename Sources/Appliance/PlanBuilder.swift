@@ -116,6 +116,9 @@ struct PlanBuilder: Sendable {
             ApplianceError(
                 .machine, "\(place): \(error)",
                 mend: "if its name and value are right, only root may write it: take it out, or run it with sudo")
+        case EPERM where error.operation == "write the sysctl" && geteuid() == 0,
+            EACCES where error.operation == "write the sysctl" && geteuid() == 0:
+            ApplianceError(.failed, "\(place): \(error)", mend: "the kernel lets nobody write it here: remove it")
         case EPERM, EACCES:
             ApplianceError(.machine, "\(place): \(error)", mend: "run it as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN")
         case ENOENT where error.description.contains("/dev/net/tun"), ENODEV where error.description.contains("tun"):
@@ -237,6 +240,8 @@ struct PlanBuilder: Sendable {
                 isolated: true, learning: false, unicastFlood: leg.takesEverything, multicastFlood: true,
                 broadcastFlood: true))
         for mac in [leg.mac] + leg.deliverToo { try netlink.addForwardingEntry(mac, port: pair.near) }
+        // What a transparent application passes on has the addresses of `deliverToo`, too.
+        if leg.isLocked { try netlink.setBridgePort(index: pair.near, BridgePortSettings(locked: true)) }
         if !leg.offload {
             try netlink.disableTransmitOffloads(of: near.name)
             try namespace.netlink.disableTransmitOffloads(of: far.name)

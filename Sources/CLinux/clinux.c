@@ -172,24 +172,14 @@ int clinux_send_fds(int socket, const void *bytes, size_t length, const int *fds
     return (size_t)sent == length ? 0 : -EMSGSIZE;
 }
 
-ssize_t clinux_receive_no_fds(int socket, void *bytes, size_t length) {
-    struct iovec vector = {.iov_base = bytes, .iov_len = length};
-    // Without room for them the kernel lets go of descriptors before they are anybody's.
-    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
-    ssize_t received;
-    do received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-    while (received < 0 && errno == EINTR);
-    if (received < 0) return -errno;
-    if (message.msg_flags & MSG_CTRUNC) return -EBADMSG;
-    return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : received;
-}
-
 ssize_t clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, size_t *fd_count) {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * CLINUX_MAX_FDS)];
     struct iovec vector = {.iov_base = bytes, .iov_len = length};
     struct msghdr message = {
         .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     size_t room = *fd_count, count = 0;
+    // Without room the kernel drops them, and none is opened here even for a moment.
+    if (!room) message.msg_control = NULL, message.msg_controllen = 0;
     *fd_count = 0;
     ssize_t received;
     do received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);

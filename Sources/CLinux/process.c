@@ -11,6 +11,13 @@
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
+// Libraries before glibc 2.36 lack these.
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#endif
+#ifndef MOVE_MOUNT_F_EMPTY_PATH
+#define MOVE_MOUNT_F_EMPTY_PATH 4
+#endif
 
 _Static_assert(CLINUX_LIMIT_FILE_SIZE == RLIMIT_FSIZE && CLINUX_LIMIT_CORE == RLIMIT_CORE, "as in clinux.h");
 
@@ -21,6 +28,16 @@ struct report {
     int error;
     int pid;
 };
+
+/// The namespaces of a node besides its network's. Kernels can be built without some.
+static unsigned long node_namespaces(void) {
+    unsigned long flags = CLONE_NEWPID | CLONE_NEWNS;
+    struct stat status;
+    if (stat("/proc/self/ns/uts", &status) == 0) flags |= CLONE_NEWUTS;
+    if (stat("/proc/self/ns/ipc", &status) == 0) flags |= CLONE_NEWIPC;
+    if (stat("/proc/self/ns/cgroup", &status) == 0) flags |= CLONE_NEWCGROUP;
+    return flags;
+}
 
 static pid_t raw_clone(unsigned long flags) { return (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0); }
 
@@ -76,22 +93,46 @@ static int make_directories(const char *path, int all) {
     return 0;
 }
 
-static void descriptor_path(char out[32], int fd) {
-    static const char prefix[] = "/proc/self/fd/";
-    char digits[12];
-    int n = 0;
-    do digits[n++] = (char)('0' + fd % 10);
-    while ((fd /= 10) > 0);
-    memcpy(out, prefix, sizeof prefix);
-    char *end = out + sizeof prefix - 1;
-    while (n > 0) *end++ = digits[--n];
-    *end = 0;
+/// Shows what is at a path there once more, with other flags of the mount alone: read-only, or writable again.
+static int mount_again(const char *path, unsigned long flags) {
+    if (mount(path, path, NULL, MS_BIND, NULL) < 0) return errno == ENOENT ? 0 : -1;
+    return mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_NOEXEC | flags, NULL);
 }
 
-static int bind_descriptor(int fd, const char *target) {
-    char source[32];
-    descriptor_path(source, fd);
-    return mount(source, target, NULL, MS_BIND, NULL);
+/// Makes the machine's part of /proc and /sys read-only, and leaves the node's own writable: its network's settings, its
+/// devices, the limits of its System V and POSIX IPC, its names. Memory and messages of the kernel read as empty.
+static int protect_machine(void) {
+    static const char *const machines[] = {
+        "/proc/sys", "/proc/sysrq-trigger", "/proc/acpi", "/proc/asound", "/proc/bus", "/proc/driver", "/proc/dynamic_debug",
+        "/proc/fs", "/proc/irq", "/proc/latency_stats", "/proc/lock_stat", "/proc/mtrr", "/proc/scsi", "/proc/timer_stats",
+    };
+    static const char *const own[] = {
+        "/proc/sys/net", "/proc/sys/fs/mqueue", "/proc/sys/kernel/hostname", "/proc/sys/kernel/domainname",
+        "/proc/sys/kernel/msgmax", "/proc/sys/kernel/msgmnb", "/proc/sys/kernel/msgmni", "/proc/sys/kernel/sem",
+        "/proc/sys/kernel/shmall", "/proc/sys/kernel/shmmax", "/proc/sys/kernel/shmmni", "/proc/sys/kernel/shm_rmid_forced",
+        "/sys/devices/virtual/net",
+    };
+    static const char *const secrets[] = {"/proc/kcore", "/proc/kmsg"};
+    for (size_t i = 0; i < sizeof machines / sizeof *machines; i++) {
+        if (mount_again(machines[i], MS_RDONLY) < 0) return -1;
+    }
+    if (mount(NULL, "/sys", NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL) < 0) return -1;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (mount_again(own[i], 0) < 0) return -1;
+    }
+    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++) {
+        if (mount("/dev/null", secrets[i], NULL, MS_BIND, NULL) < 0 && errno != ENOENT) return -1;
+    }
+    return 0;
+}
+
+/// A copy of the mount that a path is on, from the path on, that is attached nowhere yet. -1 and errno.
+static int copy_of_mount(const char *path) {
+    return (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | O_CLOEXEC);
+}
+
+static int attach_copy(int copy, const char *target) {
+    return (int)syscall(SYS_move_mount, copy, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
 }
 
 /// 1 where `target` is there to be mounted on, 0 where the host has no such file, -1 on an error. A link into /run,
@@ -131,6 +172,7 @@ __attribute__((noreturn)) static void run_init(const struct clinux_node_init *no
     prctl(PR_SET_NAME, "tapline-init", 0, 0, 0);
     setsid();
     umask(022);
+    if (node->hostname && sethostname(node->hostname, strlen(node->hostname)) < 0) fail(pipe, CLINUX_STAGE_NAME);
     if (setns(node->network_namespace, CLONE_NEWNET) < 0) fail(pipe, CLINUX_STAGE_JOIN_NETWORK);
     if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) fail(pipe, CLINUX_STAGE_PRIVATE_MOUNTS);
     // This copy of the namespaces' mounts would keep them alive after they are deleted.
@@ -141,31 +183,39 @@ __attribute__((noreturn)) static void run_init(const struct clinux_node_init *no
     int opened[2] = {-1, -1}, binds[MAX_BINDS];
     for (size_t i = 0; i < 2; i++) {
         if (!folders[i] || strncmp(folders[i], "/run/", 5) != 0) continue;
-        opened[i] = open(folders[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        opened[i] = copy_of_mount(folders[i]);
         if (opened[i] < 0) fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
     }
     for (size_t i = 0; i < node->bind_count; i++) {
-        binds[i] = open(node->binds[i].source, O_PATH | O_CLOEXEC);
+        binds[i] = copy_of_mount(node->binds[i].source);
         if (binds[i] < 0) fail(pipe, CLINUX_STAGE_BIND_FILE);
     }
-    // The old /proc has other mounts below it at times; the new one covers them all.
+    // Nothing is to lie below what the node sees: whoever unmounts it in the node is not to find the machine's there, nor the
+    // control sockets in its /run. What a user namespace has from outside cannot be taken away, and is covered.
+    static const char *const covered[] = {"/proc", "/sys", "/run"};
+    for (size_t i = 0; i < sizeof covered / sizeof *covered; i++) {
+        while (umount2(covered[i], MNT_DETACH) == 0) continue;
+    }
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(pipe, CLINUX_STAGE_MOUNT_PROC);
     if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(pipe, CLINUX_STAGE_MOUNT_SYS);
+    if (protect_machine() < 0) fail(pipe, CLINUX_STAGE_PROTECT);
     if (mount("tapline", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m") < 0)
         fail(pipe, CLINUX_STAGE_MOUNT_RUN);
     // What a program leaves in shared memory would outlive the node, and meet another node's program of the same kind.
     if (mount("tapline", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=256m") < 0 && errno != ENOENT)
         fail(pipe, CLINUX_STAGE_MOUNT_SHARED_MEMORY);
+    if (mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 && errno != ENOENT && errno != ENODEV)
+        fail(pipe, CLINUX_STAGE_MOUNT_SHARED_MEMORY);
     if (mkdir("/run/lock", 0777) == 0) chmod("/run/lock", 01777);
     for (size_t i = 0; i < 2; i++) {
         if (opened[i] < 0) continue;
-        if (make_directories(folders[i], 1) < 0 || bind_descriptor(opened[i], folders[i]) < 0)
+        if (make_directories(folders[i], 1) < 0 || attach_copy(opened[i], folders[i]) < 0)
             fail(pipe, CLINUX_STAGE_BIND_DIRECTORY);
     }
     for (size_t i = 0; i < node->bind_count; i++) {
         int there = prepare_target(node->binds[i].target);
         if (there < 0) fail(pipe, CLINUX_STAGE_BIND_FILE);
-        if (there && bind_descriptor(binds[i], node->binds[i].target) < 0) fail(pipe, CLINUX_STAGE_BIND_FILE);
+        if (there && attach_copy(binds[i], node->binds[i].target) < 0) fail(pipe, CLINUX_STAGE_BIND_FILE);
     }
     if (chdir("/") < 0) fail(pipe, CLINUX_STAGE_PRIVATE_MOUNTS);
     if (pipe > 0) close_from(0, (unsigned int)pipe - 1);
@@ -194,7 +244,7 @@ pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *s
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid = raw_clone(CLONE_NEWPID | CLONE_NEWNS | SIGCHLD);
+    pid_t pid = raw_clone(node_namespaces() | SIGCHLD);
     int error = errno;
     if (pid == 0) {
         close(ends[0]);
@@ -298,7 +348,7 @@ __attribute__((noreturn)) static void run_program(const struct clinux_spawn *spa
 /// In the first child: joins the node, and clones the program's process as a sibling (CLONE_PARENT), so that it is a
 /// child of the caller's and yet in the node's PID namespace, which setns gives only to children.
 __attribute__((noreturn)) static void run_in_node(const struct clinux_spawn *spawn, int pipe) {
-    if (setns(spawn->node, CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID) < 0) fail(pipe, CLINUX_STAGE_JOIN_NODE);
+    if (setns(spawn->node, (int)(CLONE_NEWNET | node_namespaces())) < 0) fail(pipe, CLINUX_STAGE_JOIN_NODE);
     pid_t pid = raw_clone(CLONE_PARENT | SIGCHLD);
     if (pid < 0) fail(pipe, CLINUX_STAGE_SECOND_CLONE);
     if (pid == 0) run_program(spawn, pipe, 0);

@@ -30,20 +30,41 @@ public struct Sender: Sendable, Hashable {
     @usableFromInline let sequencing: UInt32
     /// The scope of the distribution entries that name this Ethernet source; 0 for none.
     @usableFromInline let distribution: UInt32
+    /// Where the prefixes stand that it may send from: `Layout.anySource`, `Layout.noSource`, or first | count<<32.
+    @usableFromInline let origins: UInt64
 
     @inlinable
-    init(system: DestinationSystemType?, mayEmit: Bool, isRemoved: Bool, sequencing: UInt32, distribution: UInt32) {
+    init(
+        system: DestinationSystemType?, mayEmit: Bool, isRemoved: Bool, sequencing: UInt32, distribution: UInt32,
+        origins: UInt64
+    ) {
         self.system = system
         self.mayEmit = mayEmit
         self.isRemoved = isRemoved
         self.sequencing = sequencing
         self.distribution = distribution
+        self.origins = origins
     }
 
     /// A node that the file does not name.
     @inlinable public static var unknown: Sender {
-        Sender(system: nil, mayEmit: false, isRemoved: false, sequencing: 0, distribution: 0)
+        Sender(
+            system: nil, mayEmit: false, isRemoved: false, sequencing: 0, distribution: 0, origins: Layout.anySource)
     }
+
+    /// The same on an interface whose nodes are all named.
+    @inlinable static var stranger: Sender {
+        Sender(
+            system: nil, mayEmit: false, isRemoved: false, sequencing: 0, distribution: 0, origins: Layout.noSource)
+    }
+
+    /// True where it may send from any address.
+    @inlinable @inline(__always)
+    public var maySendFromAnywhere: Bool { origins == Layout.anySource }
+
+    /// True where it may send nothing at all: the table names every node of the interface, and it is none of them.
+    @inlinable
+    public var isStranger: Bool { origins == Layout.noSource }
 
     /// True where what it emits is dropped before any lookup.
     @inlinable

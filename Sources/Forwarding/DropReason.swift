@@ -23,6 +23,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case badNeighbourMessage
     case neighbourConflict
     case neighbourNotOurs
+    case spoofedSource
 
     // Nothing in the table says where it goes.
     case noService
@@ -113,6 +114,13 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
             )
         case .neighbourNotOurs:
             ("neighbour-not-ours", "An ARP or neighbour discovery message asks for, or tells of, somebody else.")
+        case .spoofedSource:
+            (
+                "spoofed-source",
+                "The sender's place cannot have the source: the MAC address is no node's of the interface, or the address is "
+                    + "neither the customer's own nor in its `prefixes`. `anti-spoofing: off` at the customer or at the "
+                    + "interface lets it pass."
+            )
         case .noService:
             ("no-service", "Nobody serves the packet's destination for the interface that it came in on.")
         case .portNotServed:
@@ -137,7 +145,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .neighbourUnresolved:
             ("neighbour-unresolved", "The next hop did not answer ARP or neighbour discovery.")
         case .neighbourQueueFull:
-            ("neighbour-queue-full", "Too many packets already wait for the next hop to be resolved.")
+            ("neighbour-queue-full", "Too many packets of the sender already wait for next hops to be resolved.")
         case .neighbourTableFull:
             ("neighbour-table-full", "The table of learnt neighbours has no room for another.")
         case .tooBig:
@@ -157,13 +165,14 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .interfaceGone:
             ("interface-gone", "The send interface is down or gone.")
         case .errorRateLimited:
-            ("error-rate-limited", "An ICMP error was due and not sent, because too many were sent just before.")
+            ("error-rate-limited", "An ICMP error was due and not sent, because its receiver got too many just before.")
         case .errorForbidden:
             ("error-forbidden", "An ICMP error was due and not sent, because of what it would have answered.")
         case .answerRateLimited:
             (
                 "answer-rate-limited",
-                "An echo or neighbour message of the engine's own was not sent: too many before it."
+                "An echo or neighbour message of the engine's own was not sent: the sender that it was for had caused too "
+                    + "many just before."
             )
         }
     }

@@ -14,17 +14,20 @@ public struct BridgePortSettings: Hashable, Sendable {
     public var multicastFlood: Bool?
     /// Gets broadcast frames.
     public var broadcastFlood: Bool?
+    /// Takes frames alone whose source has a forwarding entry at the port (Linux 5.16; older kernels ignore it).
+    public var locked: Bool?
 
     /// Settings; see the properties.
     public init(
         isolated: Bool? = nil, learning: Bool? = nil, unicastFlood: Bool? = nil, multicastFlood: Bool? = nil,
-        broadcastFlood: Bool? = nil
+        broadcastFlood: Bool? = nil, locked: Bool? = nil
     ) {
         self.isolated = isolated
         self.learning = learning
         self.unicastFlood = unicastFlood
         self.multicastFlood = multicastFlood
         self.broadcastFlood = broadcastFlood
+        self.locked = locked
     }
 }
 
@@ -63,13 +66,16 @@ extension NetlinkSocket {
             for (attribute, value) in [
                 (IFLA_BRPORT_ISOLATED, settings.isolated), (IFLA_BRPORT_LEARNING, settings.learning),
                 (IFLA_BRPORT_UNICAST_FLOOD, settings.unicastFlood), (IFLA_BRPORT_MCAST_FLOOD, settings.multicastFlood),
-                (IFLA_BRPORT_BCAST_FLOOD, settings.broadcastFlood),
+                (IFLA_BRPORT_BCAST_FLOOD, settings.broadcastFlood), (Self.lockedAttribute, settings.locked),
             ] {
                 if let value { message.put(attribute, UInt8(value ? 1 : 0)) }
             }
         }
         try request(message, "set up the bridge port", "number \(index)")
     }
+
+    /// IFLA_BRPORT_LOCKED of linux/if_link.h, which older headers lack.
+    private static let lockedAttribute = 39
 
     /// Tells the bridge of the port numbered `port` that `mac` is behind it, for good.
     public func addForwardingEntry(_ mac: MACAddress, port: Int32) throws(SystemError) {

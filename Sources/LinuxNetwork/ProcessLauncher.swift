@@ -65,6 +65,8 @@ public enum ResourceLimit {
 
 /// What a node's processes see in place of the host's.
 public struct NodeView: Hashable, Sendable {
+    /// Its host name, at most 64 octets; the machine's where nil.
+    public var hostname: String?
     /// Shown at its own path inside the node's private /run.
     public var directory: String?
     /// The topology file's folder, shown in the same way where it is in /run.
@@ -73,10 +75,14 @@ public struct NodeView: Hashable, Sendable {
     public var binds: [String: String]
 
     /// - Parameters:
+    ///   - hostname: Its host name.
     ///   - directory: The node's own directory ($TAPLINE_DIR).
     ///   - topologyDirectory: Where its commands start.
     ///   - binds: Path in the node → path here: "/etc/hosts" and "/etc/resolv.conf", as a rule.
-    public init(directory: String? = nil, topologyDirectory: String? = nil, binds: [String: String] = [:]) {
+    public init(
+        hostname: String? = nil, directory: String? = nil, topologyDirectory: String? = nil, binds: [String: String] = [:]
+    ) {
+        self.hostname = hostname
         self.directory = directory
         self.topologyDirectory = topologyDirectory
         self.binds = binds
@@ -88,8 +94,8 @@ public struct NodeView: Hashable, Sendable {
 /// All are cloned on one thread that lives as long as the process, for the kernel counts a parent's *thread* when it
 /// sends the death signal.
 public enum ProcessLauncher {
-    /// Starts PID 1 of a node: a PID and mount namespace of its own in the given network namespace, with its own
-    /// /proc, /sys, /run and /dev/shm. It reaps, and is killed when this process ends, and all of the node's processes with it.
+    /// Starts PID 1 of a node: a PID, mount, UTS, IPC and cgroup namespace of its own in the given network namespace, with its
+    /// own /proc, /sys, /run and /dev/shm. What of them is the machine's is read-only. It reaps, and is killed when this process ends, and all of the node's processes with it.
     ///
     /// Killing it kills the node's processes. It has ended itself only when they are reaped, and the programs spawned
     /// by this process are this process's to reap: wait for them first, or on other threads.
@@ -100,13 +106,14 @@ public enum ProcessLauncher {
         let binds = view.binds.sorted { $0.key < $1.key }.map {
             clinux_bind(source: strings.pointer($0.value), target: strings.pointer($0.key))
         }
+        let hostname = view.hostname.map { UnsafePointer(strings.pointer($0)) }
         let directory = view.directory.map { UnsafePointer(strings.pointer($0)) }
         let topology = view.topologyDirectory.map { UnsafePointer(strings.pointer($0)) }
         return try PermanentThread.shared.run { () throws(SystemError) in
             var stage = CLINUX_STAGE_NONE
             let pid = binds.withUnsafeBufferPointer { binds in
                 var node = clinux_node_init(
-                    network_namespace: namespace.descriptor, directory: directory, topology_directory: topology,
+                    network_namespace: namespace.descriptor, hostname: hostname, directory: directory, topology_directory: topology,
                     binds: binds.baseAddress, bind_count: binds.count)
                 return clinux_node_init(&node, &stage)
             }
@@ -178,6 +185,8 @@ extension clinux_stage {
         case CLINUX_STAGE_CLONE: "making its process"
         case CLINUX_STAGE_JOIN_NETWORK: "entering the network namespace"
         case CLINUX_STAGE_PRIVATE_MOUNTS: "making its mounts private"
+        case CLINUX_STAGE_NAME: "naming it"
+        case CLINUX_STAGE_PROTECT: "making the machine's part of /proc and /sys read-only"
         case CLINUX_STAGE_MOUNT_PROC: "mounting /proc"
         case CLINUX_STAGE_MOUNT_SYS: "mounting /sys"
         case CLINUX_STAGE_MOUNT_RUN: "mounting /run"

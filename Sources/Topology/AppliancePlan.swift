@@ -104,11 +104,14 @@ public struct LegPlan: Sendable, Hashable {
     public var offload: Bool
     /// True: the bridge must deliver every frame to it, whomever the frame is addressed to.
     public var takesEverything: Bool
+    /// True: the bridge takes frames from it alone that have `mac` or one of `deliverToo` as their source.
+    public var isLocked: Bool
 
     /// Memberwise.
     public init(
         interface: Int, role: String, device: String, fabricDevice: String?, mac: MACAddress,
-        deliverToo: [MACAddress] = [], addresses: [InterfaceAddress], offload: Bool, takesEverything: Bool = false
+        deliverToo: [MACAddress] = [], addresses: [InterfaceAddress], offload: Bool, takesEverything: Bool = false,
+        isLocked: Bool = false
     ) {
         self.interface = interface
         self.role = role
@@ -119,6 +122,7 @@ public struct LegPlan: Sendable, Hashable {
         self.addresses = addresses
         self.offload = offload
         self.takesEverything = takesEverything
+        self.isLocked = isLocked
     }
 }
 

@@ -43,6 +43,27 @@ public struct NumberExpectation: Sendable, Hashable {
         }
     }
 
+    /// True where no number from 0 to `bound` compares as written.
+    func isMetByNone(upTo bound: UInt64) -> Bool {
+        switch comparison {
+        case .equal, .atLeast: value > bound
+        case .more: value >= bound
+        case .less: value == 0
+        case .notEqual, .atMost: false
+        }
+    }
+
+    /// True where every number from 0 to `bound` compares as written.
+    func isMetByAll(upTo bound: UInt64) -> Bool {
+        switch comparison {
+        case .notEqual: value > bound
+        case .atLeast: value == 0
+        case .atMost: value >= bound
+        case .less: value > bound
+        case .equal, .more: false
+        }
+    }
+
     /// As the file writes it.
     public var told: String { "\(comparison.rawValue) \(value)" }
 }

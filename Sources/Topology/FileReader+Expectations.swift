@@ -7,6 +7,7 @@ extension FileReader {
             return CommandExpectation(output: textExpectation(node))
         }
         let fields = nodes.fields(node, "`expect`", Grammar.commandExpectation)
+        remarkOnNothing(node, "`expect`")
         var expectation = CommandExpectation(output: textExpectation(fields))
         if let status = fields["status"] {
             expectation.status = status.scalar?.string == "any" ? nil : exitStatus(status)
@@ -15,26 +16,35 @@ extension FileReader {
     }
 
     private func exitStatus(_ node: Node) -> NumberExpectation? {
-        guard let status = number(node, "`status`") else { return nil }
-        if status.value > 255 {
-            diagnostics.error(
-                node.position, "`status` is \(node.shape), and an exit status is at most 255",
-                mend: "write a number from 0 to 255, \"!= 0\" or any")
+        guard let text = node.scalar?.string, let status = NumberExpectation(text), status.value > 255 else {
+            return number(node, "`status`", atMost: 255)
         }
+        diagnostics.error(
+            node.position, "`status` is \(node.shape), and an exit status is at most 255",
+            mend: "write a number from 0 to 255, \"!= 0\" or any")
         return status
     }
 
     /// What a text must be: texts, or a mapping.
     func textExpectation(_ node: Node?) -> TextExpectation {
         guard let node, !node.isNothing else { return TextExpectation() }
+        remarkOnNothing(node, "`expect`")
         guard node.mapping != nil else {
             return TextExpectation(contains: nodes.texts(node, "`expect`").map(\.value))
         }
         return textExpectation(nodes.fields(node, "`expect`", Grammar.textExpectation))
     }
 
+    /// An empty list or mapping where something was to be expected: a check that cannot fail is hardly meant.
+    private func remarkOnNothing(_ node: Node?, _ what: String) {
+        guard let node, node.sequence?.isEmpty ?? false || node.mapping?.isEmpty ?? false else { return }
+        diagnostics.remark(
+            node.position, "\(what) is empty, and everything meets it", mend: "write what is expected, or remove it")
+    }
+
     private func textExpectation(_ fields: Fields) -> TextExpectation {
         var text = TextExpectation()
+        for key in Grammar.textExpectation.keyNames { remarkOnNothing(fields[key], "`\(key)`") }
         text.contains =
             (nodes.texts(fields["output"], "`output`") + nodes.texts(fields["contains"], "`contains`")).map(\.value)
         text.lacks = nodes.texts(fields["lacks"], "`lacks`").map(\.value)
@@ -121,14 +131,25 @@ extension FileReader {
 
     // MARK: - Numbers
 
-    /// A comparison with a whole number.
-    func number(_ node: Node?, _ what: String) -> NumberExpectation? {
+    /// A comparison with a whole number that is counted: one that none meets is an error, one that all meet a remark.
+    ///
+    /// - Parameter bound: The largest that it can be.
+    func number(_ node: Node?, _ what: String, atMost bound: UInt64 = .max) -> NumberExpectation? {
         guard let written = nodes.text(node, what) else { return nil }
         guard let number = NumberExpectation(written.value) else {
             diagnostics.error(
                 written.position, "\(what) is \(quoted(written.value))",
                 mend: "write a comparison with a whole number, such as \">= 1\" or 0")
             return nil
+        }
+        if number.isMetByNone(upTo: bound) {
+            diagnostics.error(
+                written.position, "\(what) is \(quoted(written.value)), which no number is that can be counted",
+                mend: "write a comparison that can hold, such as \">= 1\" or 0")
+        } else if number.isMetByAll(upTo: bound) {
+            diagnostics.remark(
+                written.position, "\(what) is \(quoted(written.value)), which every number is that can be counted",
+                mend: "write a comparison that can fail, such as \">= 1\", or remove it")
         }
         return number
     }

@@ -52,6 +52,7 @@ extension FileReader {
             node.prefixes = nodes.list(prefixes).compactMap { nodes.prefix($0, "a network behind \(fields.subject)") }
         }
         if let offload = nodes.flag(fields["offload"], "`offload`") { node.offload = offload.value }
+        if let judged = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`") { node.antiSpoofing = judged }
         process(&node, fields)
         kernel(&node, fields)
     }

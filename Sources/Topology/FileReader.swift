@@ -106,6 +106,7 @@ struct FileReader {
             var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.position(of: "mtu")))
             let mode: Located<CopyMode>? = nodes.choice(fields["copies"], "`copies`")
             if let mode, mode.value == .everything { interface.copiesEverything = mode.position }
+            interface.antiSpoofing = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`")
             if let queue = nodes.integer(fields["queue"], "the queue", in: Grammar.queues) {
                 interface.queue = queue.value
             }

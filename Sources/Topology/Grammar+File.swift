@@ -78,6 +78,9 @@ extension Grammar {
                 "The largest packet in octets, 1500 by default; at least 1280 where IPv6 passes."),
             copies("Of what arrives here"),
             KeyGrammar(
+                "anti-spoofing", .flag,
+                "off: its nodes may send from MAC addresses and network addresses that are not their own; on by default."),
+            KeyGrammar(
                 "queue", .integer(queues),
                 "How many frames from its nodes may wait for a worker of the engine, \(usualQueue) by default; the kernel "
                     + "drops those that come while as many wait."),

@@ -55,6 +55,10 @@ extension Grammar {
             "offload", .flag,
             "Whether it gets and sends segments larger than its MTU and unfinished checksums, as a virtual machine does."
         ),
+        KeyGrammar(
+            "anti-spoofing", .flag,
+            "off: it may send from MAC addresses and network addresses that are not its own; on by default, or as its "
+                + "interface has it."),
         KeyGrammar("sysctls", .named(.text), "Settings of its network namespace: net.ipv4.tcp_ecn: 1."),
         KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes beside those that Tapline gives it."),
         KeyGrammar("hosts", .named(.oneOrMany(.address)), "Names for its hosts file, each with its addresses."),

@@ -71,7 +71,13 @@ enum KernelSettings {
                 "set it on the machine with sysctl -w, and remove it here"
             )
         }
-        guard access(path(parts), F_OK) != 0 else { return nil }
+        guard access(path(parts), F_OK) != 0 else {
+            var status = stat()
+            guard stat(path(parts), &status) == 0, status.st_mode & 0o222 == 0 else { return nil }
+            return (
+                "\(quoted(name)) can only be read: the kernel tells by it, and takes no value", "remove it"
+            )
+        }
         let folder = path(Array(parts.dropLast()))
         let near = parts.last.flatMap { Spelling.nearest(to: $0, among: names(in: folder)) }
         return (

@@ -135,6 +135,7 @@ extension PlanBuilder {
             return nil
         }
         checkSize(raw, transport.length, from)
+        remarkOnSource(raw, from: from)
         return PacketPlan(
             from: file.nodes[from].name.value, source: source, destination: to, protocolNumber: transport.number,
             port: transport.port, sourcePort: raw.sourcePort, payload: raw.payload.map { Array($0.utf8) },

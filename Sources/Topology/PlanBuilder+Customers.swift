@@ -81,11 +81,12 @@ extension PlanBuilder {
                 else { continue }
                 let name = quoted(node.name.value)
                 if let link = file.interfaces.first(where: { interface in
-                    interface.addresses.contains { $0.value.value.prefix == prefix.value }
+                    interface.addresses.contains { $0.value.value.prefix.contains(prefix.value) }
                 }) {
+                    let isAll = link.addresses.contains { $0.value.value.prefix == prefix.value }
                     diagnostics.error(
                         prefix.position,
-                        "\(prefix.value) cannot lie behind \(name): it is the network of interface "
+                        "\(prefix.value) cannot lie behind \(name): it is \(isAll ? "" : "in ")the network of interface "
                             + "\(quoted(link.name.value)) on line \(link.name.position.line)",
                         mend: link.name.value == file.interfaces[leg.interface].name.value
                             ? "remove it: customers of an interface's own network need no `prefixes`"
@@ -93,20 +94,23 @@ extension PlanBuilder {
                         related: [(link.name.position, "the interface is here")])
                     continue
                 }
-                let other = file.nodes[..<index].enumerated().compactMap { number, other in
-                    other.kind != .customer ? nil
-                        : other.prefixes.first { $0.value == prefix.value }.map { (number, $0.position) }
-                }.first { number, _ in
-                    guard let leg = legs[number].first, let via = leg.address(prefix.value.family) else { return false }
-                    return sides.contains(CustomerSide(interface: leg.interface, prefix: prefix.value, via: via))
+                let other = file.nodes[..<index].enumerated().lazy.flatMap { number, other in
+                    other.kind != .customer ? []
+                        : other.prefixes.filter { $0.value.overlaps(prefix.value) }.map { (number, $0) }
+                }.first { number, found in
+                    guard let leg = legs[number].first, let via = leg.address(found.value.family) else { return false }
+                    return sides.contains(CustomerSide(interface: leg.interface, prefix: found.value, via: via))
                 }
-                guard let (first, position) = other else { continue }
+                guard let (first, found) = other else { continue }
+                let shared = found.value.contains(prefix.value) ? prefix.value : found.value
+                let place = "behind \(quoted(file.nodes[first].name.value)) on line \(found.position.line)"
                 diagnostics.error(
                     prefix.position,
-                    "\(prefix.value) lies behind \(name) and behind \(quoted(file.nodes[first].name.value)) on line "
-                        + "\(position.line): answers could not be sent to both",
+                    "\(prefix.value) lies behind \(name) and "
+                        + (found.value == prefix.value ? place : "\(found.value) \(place)") + ": answers "
+                        + (found.value == prefix.value ? "" : "to \(shared) ") + "could not be sent to both",
                     mend: "give each its own network, or make two services, one `from` each",
-                    related: [(position, "the other is here")])
+                    related: [(found.position, "the other is here")])
             }
         }
     }

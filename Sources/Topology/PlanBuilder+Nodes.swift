@@ -53,7 +53,7 @@ extension PlanBuilder {
         return LegPlan(
             interface: leg.interface, role: leg.role, device: leg.device, fabricDevice: fabric, mac: leg.mac,
             deliverToo: other.map { [$0] } ?? [], addresses: leg.addresses, offload: hasOffload(node),
-            takesEverything: mirrors.contains { $0.send == leg.interface })
+            takesEverything: mirrors.contains { $0.send == leg.interface }, isLocked: isJudged(node, on: leg.interface))
     }
 
     /// The service addresses that terminal applications with a MAC send address answer for.

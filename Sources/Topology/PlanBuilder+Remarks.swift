@@ -12,6 +12,7 @@ extension PlanBuilder {
         remarkOnEntries()
         remarkOnSysctls()
         remarkOnFragments()
+        remarkOnSpoofing()
     }
 
     /// A file without services and entries is one that `apply` will say more to: nothing of it is idle yet.

@@ -68,7 +68,8 @@ extension PlanBuilder {
                 sources.append(
                     KnownSource(
                         interface: leg.interface, mac: other.alias ?? leg.mac, node: node.name.value,
-                        system: systems[index], mayEmit: node.activeResponses?.value ?? false))
+                        system: systems[index], mayEmit: node.activeResponses?.value ?? false,
+                        origins: origins(of: index, on: leg.interface)))
                 guard !node.transparent else { continue }
                 let addresses = leg.addresses.map(\.address) + [GeneratedNames.linkLocal(leg.mac)]
                 neighbours += addresses.uniqued().map {
@@ -79,7 +80,7 @@ extension PlanBuilder {
         let interfaces = file.interfaces.enumerated().map { index, interface in
             TableInterface(
                 name: interface.name.value, mac: engineMACs[index], aliases: aliases[index], mtu: interface.mtu.value,
-                addresses: interface.addresses.map(\.value.value))
+                addresses: interface.addresses.map(\.value.value), namesAll: namesAll(index, sources))
         }
         let claimed = services.flatMap { service in
             service.raw.addresses.flatMap { address in

@@ -86,6 +86,8 @@ struct RawInterface: Sendable {
     var copiesEverything: SourcePosition?
     /// The name of the interface that the file has for it, where the planner made it of one.
     var home: String?
+    /// `anti-spoofing`.
+    var antiSpoofing: Located<Bool>?
     /// The frames that may wait in each queue.
     var queue = Grammar.usualQueue
 }
@@ -129,6 +131,8 @@ struct RawNode: Sendable {
     /// The networks behind a customer.
     var prefixes: [Located<IPPrefix>] = []
     var offload: Bool?
+    /// `anti-spoofing`; nil: as its interface has it.
+    var antiSpoofing: Located<Bool>?
     var routes: [RawRoute] = []
     var sysctls: [SysctlPlan] = []
     /// Where each sysctl stands.

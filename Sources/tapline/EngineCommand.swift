@@ -32,6 +32,11 @@ struct EngineCommand: ParsableCommand {
         if operation != .replace, number == nil {
             throw ValidationError("'\(operation.rawValue)' needs the engine's number, as 'tapline status' shows it")
         }
+        if let number, !RequestRange.engine.contains(number) {
+            throw ValidationError(
+                "An engine's number is \(RequestRange.engine.lowerBound) to \(RequestRange.engine.upperBound), as "
+                    + "'tapline status' shows it.")
+        }
     }
 
     func run() throws {

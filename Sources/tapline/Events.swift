@@ -38,8 +38,10 @@ struct Events: ParsableCommand {
 
     func validate() throws {
         if json, text { throw ValidationError("Give --json or --text.") }
-        if let count, count < 0 { throw ValidationError("--count is 0 or more.") }
-        if let since, ApplianceEvent.time(since) == nil {
+        if let count, !RequestRange.count.contains(count) {
+            throw ValidationError("--count is \(RequestRange.count.lowerBound) to \(RequestRange.count.upperBound).")
+        }
+        if let since, ApplianceEvent.time(since).map(RequestRange.since.contains) != true {
             throw ValidationError("--since: \(DurationText.mend); or give the 'time' or the 'at' of an event.")
         }
     }

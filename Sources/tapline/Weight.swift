@@ -19,7 +19,9 @@ struct Weight: ParsableCommand {
     var weight: Int?
 
     func validate() throws {
-        if let weight, !(0...1000).contains(weight) { throw ValidationError("A weight is 0 to 1000.") }
+        if let weight, !RequestRange.weight.contains(weight) {
+            throw ValidationError("A weight is \(RequestRange.weight.lowerBound) to \(RequestRange.weight.upperBound).")
+        }
     }
 
     func run() throws { try word.perform(.weigh(weight)) }

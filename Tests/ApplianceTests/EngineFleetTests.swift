@@ -22,6 +22,31 @@ import Wire
         def say(kind, *fields, text=b''):
             words = list(fields) + [0] * (8 - len(fields))
             control.send(struct.pack('<IHH8QH438s', 0x4C504154, \(ControlMessage.version), kind, *words, len(text), text))
+        def misbehave():
+            # Each once, by whoever is told first.
+            try:
+                what = open(f'{folder}/breach').read()
+                os.unlink(f'{folder}/breach')
+            except OSError: return
+            magic, version = 0x4C504154, \(ControlMessage.version)
+            match what.split():
+                case ['again', count]:
+                    for _ in range(int(count)): say(7, os.getpid(), 0, 1, 2, generation, 1)
+                case ['say', kind, field, *text]: say(int(kind), int(field), text=' '.join(text).encode())
+                case ['descriptors']:
+                    message = struct.pack('<IHH8QH438s', magic, version, 11, 1, *[0] * 7, 0, b'')
+                    socket.send_fds(control, [message], [0, 1, 2] * 30)
+                case ['short']: control.send(b'TAPL')
+                case ['empty']: control.send(b'')
+                case ['long']: control.send(b'x' * 5000)
+                case ['random']: control.send(os.urandom(512))
+                case ['fill']:
+                    # All that is behind the header: counters, and neighbours and what drains.
+                    for place in range(4096, len(counters), 4096): counters[place:place + 4096] = b'\\xff' * 4096
+                    for place in range(0, len(neighbours), 4096): neighbours[place:place + 4096] = os.urandom(4096)
+                case ['header']:
+                    counters[0:4096] = b'\\xff' * 4096
+                    neighbours[0:64] = b'\\xff' * 64
         log = open(f'{folder}/log', 'a', buffering=1)
         counters = None
         def note_writing():
@@ -32,7 +57,8 @@ import Wire
         while True:
             message, descriptors, _, _ = socket.recv_fds(control, 512, 253)
             if not message: break
-            if counters is None and descriptors: counters = mmap.mmap(descriptors[0], 0)
+            if counters is None and descriptors:
+                counters, neighbours = (mmap.mmap(descriptor, 0) for descriptor in descriptors[:2])
             for descriptor in descriptors: os.close(descriptor)
             kind, *fields = struct.unpack('<6xH8Q', message[:72])
             size, = struct.unpack('<H', message[72:74])
@@ -51,6 +77,7 @@ import Wire
             elif kind == 5:
                 note_writing()
                 log.write(f'{lane} goes round\\n')
+                misbehave()
                 if not (lane == 0 and told('mute')): say(11, fields[0])
             elif kind == 6:
                 sys.exit(0)
@@ -126,6 +153,14 @@ import Wire
         func noteWriting(_ words: String) throws {
             try words.write(to: folder.appendingPathComponent("writing"), atomically: true, encoding: .utf8)
         }
+
+        /// Has one of the programs say something that it was not asked for, or write what no engine writes.
+        func misbehave(_ how: String) throws {
+            try how.write(to: folder.appendingPathComponent("breach"), atomically: true, encoding: .utf8)
+        }
+
+        /// What has been told from a place on.
+        func told(_ place: inout Int) -> [ApplianceEvent] { events.read(&place) }
 
         /// How often the first engine was asked whether it goes round, and said so.
         var pings: Int { log.count { $0 == "0 goes round" } }

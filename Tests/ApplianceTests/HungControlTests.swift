@@ -32,6 +32,14 @@ struct HungControlTests {
 
     @Test("one that takes requests and dribbles octets is named, too")
     func dribbles() throws {
+        try withFalseControl("b'{'") { name in
+            let asked = try CommandLineRun.run("status", name)
+            #expect(asked.status == 2 && asked.errors.contains("does not answer"), "\(asked)")
+        }
+    }
+
+    /// A process that holds a topology's folder and sends everyone the same octets without end.
+    private func withFalseControl(_ octets: String, _ body: (String) throws -> Void) throws {
         let name = "t\(UInt32.random(in: 0...UInt32.max))"
         let folder = "/run/tapline/\(name)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -48,7 +56,7 @@ struct HungControlTests {
         print("listening", flush=True)
         def dribble(c):
             try:
-                while True: c.send(b"{"), time.sleep(0.001)
+                while True: c.send(\(octets)), time.sleep(0.001)
             except OSError: pass
         while True: threading.Thread(target=dribble, args=(s.accept()[0],), daemon=True).start()
         """.write(toFile: folder + "/dribble.py", atomically: true, encoding: .utf8)
@@ -58,7 +66,21 @@ struct HungControlTests {
             _ = dribbling.finish()
         }
         try CommandLineRun.eventually("it listens") { dribbling.text().contains("listening") }
-        let asked = try CommandLineRun.run("status", name)
-        #expect(asked.status == 2 && asked.errors.contains("does not answer"), "\(asked)")
+        try body(name)
+    }
+
+    @Test("one that answers what nobody can read hides no other from the list")
+    func babbles() throws {
+        let topology = try ScratchTopology(small: nil)
+        defer { _ = try? CommandLineRun.run("down", topology.name) }
+        #expect(try CommandLineRun.run("up", "-d", topology.file, "--name", topology.name).status == 0)
+        try withFalseControl("b'{\"x\":1}\\n'") { name in
+            let listed = try CommandLineRun.run("status")
+            #expect(listed.status == 0)
+            let lines = listed.output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+            #expect(lines.first { $0[0] == topology.name }?[1] == "up", "\(listed)")
+            #expect(lines.first { $0[0] == name }?[1] == "hung", "\(listed)")
+            #expect(listed.errors.contains("a message could not be understood"), "\(listed)")
+        }
     }
 }

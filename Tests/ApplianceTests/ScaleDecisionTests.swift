@@ -67,6 +67,14 @@ import Topology
         for second in 0..<20 { #expect(decision.look(loads([0, 0, 0]), at: second * 1000) == nil) }
     }
 
+    @Test("loads of any size are told, whatever a node's own /proc says")
+    func huge() {
+        var decision = ScaleDecision(ScalePlan(rate: 1000, patience: 0, most: 4))
+        #expect(decision.look(loads([Double(UInt64.max) * 1e9, .infinity]), at: 0) != nil)
+        var other = ScaleDecision(ScalePlan(processor: 90, patience: 0, most: 4))
+        #expect(other.look([ScaleDecision.Load(instance: "a", rate: 0, processor: Double(UInt64.max) * 1e9)], at: 0) != nil)
+    }
+
     @Test("where nothing works there is nothing to decide")
     func none() {
         var decision = ScaleDecision(ScalePlan(rate: 1, patience: 0, most: 4))

@@ -172,7 +172,9 @@ import Wire
             let response = F.tcp("203.0.113.80", 80, "192.0.2.\(host)", 4_000)
             pipeline.send(F.frame(response, from: four.firewallIn, to: four.engine[1]), on: 1)
         }
-        #expect(pipeline.drops(.neighbourQueueFull) == 24 + 229 - 112)
+        // A sender may have the engine ask for 100 at once; what it has not asked for waits in vain.
+        #expect(pipeline.drops(.neighbourQueueFull) == 24)
+        #expect(pipeline.drops(.answerRateLimited) == 229 - 99)
         let out = pipeline.send(F.arp(2, from: bob, "192.0.2.20", to: four.engine[0], "192.0.2.1"), on: 0)
         #expect(out.count == 16)
     }

@@ -93,4 +93,24 @@ import Testing
             #expect(sent.output == "\(total) = \(total) 0 0\n", "seed \(seed): sent = came, twice, late: \(sent.output)")
         }
     }
+
+    /// Engines are replaced as fast as they can be, and neither a datagram nor the order of a flow is lost.
+    @Test(arguments: ["engine: { coalescing: on }", "engines: { count: 2 }", "engine: { workers: 2 }"])
+    func aReplacementKeepsTheOrder(engines: String) throws {
+        let seed = Seed.drawn(in: 1...1_000_000)
+        let topology = Self.topology("").replacing("engine: {  }", with: engines)
+        try Lab.with(topology, files: ["sink.py": Self.sink, "source.py": Self.source]) { lab in
+            var replacements = 0
+            let sent = try TwoEnginesTests.beside(lab, ["python3", "source.py", "\(seed)"]) { () throws in
+                for _ in 1...30 {
+                    let replaced = try lab.tapline("engine", "replace", lab.name)
+                    #expect(replaced.status == 0, "\(replaced.output)")
+                    replacements += 1
+                }
+            }
+            let total = 2 * 80 * 256
+            #expect(replacements == 30)
+            #expect(sent.output == "\(total) = \(total) 0 0\n", "seed \(seed): sent = came, twice, late: \(sent.output)")
+        }
+    }
 }

@@ -227,8 +227,12 @@ import Testing
 
     @Test func descriptorsThatAnEngineSendsAreNotTaken() throws {
         try Self.with { scene in
-            let attack = Attack(name: "send-descriptors", outcome: .harmless, mode: "lax", told: "the engine sent descriptors")
-            try Self.attempt(attack, scene)
+            let attack = Attack(name: "send-descriptors", mode: "lax")
+            let place = scene.log.utf8.count
+            _ = try scene.replace(by: attack)
+            let told = scene.told(from: place) { $0.contains("brings descriptors") }
+            #expect(told.contains("broke the protocol") && told.contains("brings descriptors"), "\(told)")
+            try scene.expectUnharmed(attack)
         }
     }
 

@@ -18,6 +18,15 @@ func run(_ script: String, node: Pidfd? = nil, directory: String? = nil, extra: 
     return (String(decoding: data, as: UTF8.self), try child.wait())
 }
 
+private func isMounted(_ path: String) -> Bool {
+    let mounts = (try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)) ?? ""
+    return mounts.split(separator: "\n").contains { $0.split(separator: " ").dropFirst(4).first == path[...] }
+}
+
+extension String {
+    fileprivate var trimmed: String { trimmingCharacters(in: .whitespacesAndNewlines) }
+}
+
 extension LinuxTests {
     @Test func aNodesProcessesSeeTheirOwnWorld() throws {
         try withNamespaces(1) { namespaces, suffix in
@@ -66,6 +75,68 @@ extension LinuxTests {
             let sleeper = try ProcessLauncher.spawn(.shell("exec sleep 60"), node: node)
             try node.signal(SIGKILL)
             #expect(try sleeper.wait() == .signalled(SIGKILL))
+        }
+    }
+
+    /// What a program does to names, to IPC and to settings stays in its node, and the machine's settings stay as they are.
+    @Test func aNodeChangesNothingOfTheMachine() throws {
+        try withNamespaces(1) { namespaces, suffix in
+            func kernel(_ name: String) throws -> String {
+                try String(contentsOfFile: "/proc/sys/kernel/\(name)", encoding: .utf8)
+            }
+            func segments() throws -> Int {
+                try String(contentsOfFile: "/proc/sysvipc/shm", encoding: .utf8).split(separator: "\n").count
+            }
+            let before = try ["hostname", "core_pattern", "shmmni", "panic"].map(kernel)
+            let shared = try segments()
+            let node = try ProcessLauncher.startInit(in: namespaces[0], view: NodeView(hostname: "n-\(suffix)"))
+            defer { try? node.signal(SIGKILL); _ = try? node.wait() }
+            #expect(try run("hostname", node: node).0 == "n-\(suffix)\n")
+            #expect(try run("hostname other && hostname && echo 7 > /proc/sys/kernel/shmmni", node: node).0 == "other\n")
+            #expect(try run("ipcmk -M 64 >/dev/null && wc -l </proc/sysvipc/shm", node: node).0.trimmed == "2")
+            #expect(try segments() == shared)
+            // Its own network's settings and devices are its own to change.
+            #expect(
+                try run("echo 1 > /proc/sys/net/ipv4/ip_forward && cat /proc/sys/net/ipv4/ip_forward", node: node).0 == "1\n")
+            #expect(
+                try run("echo 77 > /sys/class/net/lo/tx_queue_len && cat /sys/class/net/lo/tx_queue_len", node: node).0
+                    == "77\n")
+            for path in [
+                "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/panic", "/proc/sys/vm/swappiness", "/proc/sys/fs/file-max",
+                "/proc/sysrq-trigger", "/proc/irq/default_smp_affinity", "/sys/kernel/uevent_helper", "/sys/power/state",
+                "/sys/kernel/mm/transparent_hugepage/enabled", "/sys/module/tcp_cubic/parameters/beta",
+            ] where access(path, F_OK) == 0 {
+                // Opening says it already: nothing is written, whatever comes of it.
+                let opened = try run("exec 3<>\(path)", node: node)
+                #expect(opened.0.contains("Read-only file system"), "\(path): \(opened)")
+            }
+            for path in ["/proc/kcore", "/proc/kmsg"] where access(path, F_OK) == 0 {
+                #expect(try run("timeout 1 head -c 1 \(path) | wc -c", node: node).0 == "0\n")
+            }
+            #expect(try ["hostname", "core_pattern", "shmmni", "panic"].map(kernel) == before)
+            let own = try run("for n in uts ipc cgroup mnt pid net; do readlink /proc/self/ns/$n; done", node: node).0
+            for name in ["uts", "ipc", "cgroup", "mnt", "pid", "net"] where access("/proc/self/ns/\(name)", F_OK) == 0 {
+                let ours = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/\(name)")
+                #expect(!own.contains(ours), "the node shares \(ours)")
+            }
+        }
+    }
+
+    /// Where /run is a file system of its own, the machine's does not come to light, whatever a node unmounts.
+    @Test(.enabled(if: isMounted("/run"))) func theMachinesRunCannotBeReached() throws {
+        try withNamespaces(1) { namespaces, suffix in
+            let path = "/run/tapline-test-\(suffix)"
+            try "hidden".write(toFile: path, atomically: false, encoding: .utf8)
+            defer { unlink(path) }
+            let node = try ProcessLauncher.startInit(in: namespaces[0])
+            defer { try? node.signal(SIGKILL); _ = try? node.wait() }
+            let seen = try run(
+                """
+                while umount -l /run 2>/dev/null; do :; done; ls -a /run
+                find / -xdev -name 'tapline-test-\(suffix)' 2>/dev/null; grep -c ' /run ' /proc/self/mountinfo
+                """, node: node)
+            #expect(!seen.0.contains("tapline-test"), "\(seen)")
+            #expect(seen.0.hasSuffix("0\n"), "\(seen)")
         }
     }
 

@@ -61,6 +61,21 @@ import Topology
             "a sysctl that this kernel lacks", "attach: servers }",
             "attach: servers, sysctls: { net.ipv4.tcp_ecm: 1 } }", "13:56", "this machine's kernel has no sysctl"),
         Case(
+            "a sysctl that can only be read", "attach: servers }",
+            "attach: servers, sysctls: { net.ipv4.tcp_available_congestion_control: reno } }", "13:56", "can only be read"),
+        Case(
+            "a counter that is at least 0", "services:", "checks:\n  - { name: c, drops: no-service, frames: \">= 0\" }\nservices:",
+            "15:43", "which every number is that can be counted"),
+        Case(
+            "nothing expected, as a list", "services:", "checks:\n  - { name: c, on: alice, run: ls, expect: [] }\nservices:",
+            "15:44", "`expect` is empty"),
+        Case(
+            "nothing expected, as a mapping", "services:", "checks:\n  - { name: c, on: alice, run: ls, expect: {} }\nservices:",
+            "15:44", "`expect` is empty"),
+        Case(
+            "nothing to be contained", "services:",
+            "checks:\n  - { name: c, on: alice, run: ls, expect: { contains: [] } }\nservices:", "15:56", "`contains` is empty"),
+        Case(
             "a sysctl of the whole machine", "attach: servers }",
             "attach: servers, sysctls: { net.core.netdev_max_backlog: 9 } }", "13:56", "is a setting of the whole machine"),
     ]

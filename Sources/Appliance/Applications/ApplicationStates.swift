@@ -169,8 +169,9 @@ struct ApplicationStates: Sendable {
             instances[node]?.takenOut = nil
             outcome = (.instancePutBack, "it gets its share again")
         case .weigh(let weight):
-            if let weight, !(0...Self.mostWeight).contains(weight) {
-                throw ApplianceError(.usage, "a weight is 0…\(Self.mostWeight), and not \(weight)")
+            if let weight, !RequestRange.weight.contains(weight) {
+                throw ApplianceError(
+                    .usage, "a weight is 0…\(RequestRange.weight.upperBound), and not \(weight)")
             }
             instances[node]?.weight = weight
             let share = weight ?? fileWeight(of: node)
@@ -188,9 +189,6 @@ struct ApplicationStates: Sendable {
         if outcome.kind != .instanceTakenOut, outcome.kind != .instanceDraining { told += rest(of: node) }
         return (events, told + follows(application, events))
     }
-
-    /// The heaviest that an instance may be.
-    private static let mostWeight = 1000
 
     /// What else stands between an instance and its packets.
     private func rest(of node: String) -> [String] {

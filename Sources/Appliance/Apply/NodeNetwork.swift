@@ -24,6 +24,7 @@ struct NodeNetwork {
             for mac in leg.deliverToo where !old.legs[place].deliverToo.contains(mac) {
                 try forward(mac, leg, isNew: true)
             }
+            if old.legs[place].isLocked, !leg.isLocked { try lock(leg) }
         }
         for address in new.loopback where !old.loopback.contains(address) {
             try netlink.ensureAddress(LinkAddress(address), link: 1)
@@ -67,6 +68,7 @@ struct NodeNetwork {
             for mac in leg.deliverToo where !new.legs[place].deliverToo.contains(mac) {
                 try forward(mac, leg, isNew: false)
             }
+            if !leg.isLocked, new.legs[place].isLocked { try lock(new.legs[place]) }
         }
         guard lost else { return }
         // With the first address of a network the kernel takes its others away, and routes with what they need.
@@ -100,6 +102,14 @@ struct NodeNetwork {
         var links: [Int32] = []
         for leg in old.legs { links.append(try namespace.netlink.existingLink(named: leg.device).index) }
         return links
+    }
+
+    /// Has the bridge of a leg take frames from its own MAC addresses alone, or from all, as the leg says.
+    private func lock(_ leg: LegPlan) throws(SystemError) {
+        guard let device = leg.fabricDevice, let fabric = built.fabric else { return }
+        let netlink = try fabric.netlink
+        let port = try netlink.existingLink(named: device).index
+        try netlink.setBridgePort(index: port, BridgePortSettings(locked: leg.isLocked))
     }
 
     /// Tells the bridge of a leg that a MAC address is behind it, or is no longer.

@@ -22,8 +22,8 @@ extension EngineFleet {
 
     // MARK: - Replacing
 
-    /// Starts the program anew and gives it the engine's place, without losing a frame: the new one is ready and reads
-    /// before the old one lets go, and that ends when all that it has read is sent on.
+    /// Starts the program anew and gives it the engine's place, without losing a frame: the new one is ready before the old
+    /// one lets go, and reads when all that the old one has read is sent on.
     ///
     /// - Parameters:
     ///   - number: The engine's, from 1; nil: all of them, one by one.
@@ -72,7 +72,7 @@ extension EngineFleet {
         }
     }
 
-    /// The successor is ready: the place is its own, and the one that had it lets go when the new one reads.
+    /// The successor is ready: the place is its own, and the one that had it is to let go.
     func promote(_ seat: Int) {
         let old = seats[seat].process
         let fresh = seats[seat].successor
@@ -166,7 +166,7 @@ extension EngineFleet {
     }
 
     private func seat(of number: Int) throws(ApplianceError) -> Int {
-        guard seats.indices.contains(number - 1) else {
+        guard (1...seats.count).contains(number) else {
             throw ApplianceError(
                 .name, "there is no engine \(number) here",
                 mend: seats.count == 1 ? "there is one, number 1" : "they are numbered from 1 to \(seats.count)")

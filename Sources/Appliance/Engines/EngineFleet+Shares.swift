@@ -17,16 +17,15 @@ extension EngineFleet {
 
     /// Tells every process what it is to read, as far as the moment has come.
     ///
-    /// A share goes first to the one that gets it, and is taken from the one that had it when the new one says that it
-    /// reads: for that moment two read the same queues, each frame going to one of them, so that no queue runs over
-    /// while a share changes hands.
+    /// A share is first taken from the one that had it. The one that gets it is told when the other says that it has sent
+    /// on what it had read: so frames of one flow keep their order while their share changes hands, and wait in the queues
+    /// for that moment. One that stands still is not waited for, nor is one that has ended.
     func hand() {
         for process in living where process.phase == .ready {
             let seat = seats.firstIndex { $0.process === process }
             var wanted = seat.map { division.shares(of: $0) } ?? ShareSet()
-            for share in process.assigned.shares where !wanted.contains(share) {
-                if let reader = reader(of: share), reader.confirmed.contains(share) { continue }
-                wanted.insert(share)
+            for share in wanted.shares where !process.assigned.contains(share) && isHeld(share, besides: process) {
+                wanted.remove(share)
             }
             if isPaused { wanted = ShareSet() }
             if wanted != process.assigned { process.assign(wanted) }
@@ -55,6 +54,13 @@ extension EngineFleet {
         isPaused = false
         paused = nil
         hand()
+    }
+
+    /// True where another process reads a share, or may have frames of it that it has not sent on.
+    private func isHeld(_ share: Int, besides process: EngineProcess) -> Bool {
+        living.contains {
+            $0 !== process && $0.phase == .ready && ($0.assigned.contains(share) || $0.confirmed.contains(share))
+        }
     }
 
     /// The process that is to read a share.

@@ -157,11 +157,14 @@ final class EngineFleet: @unchecked Sendable {
         handed.tableSize = published.table.memory.size
         handed.generation = published.table.generation
         handed.firstBlock = lane * plan.workers
+        // Whatever an engine before it has written there, the next one finds its memories as it must.
+        try SharedMapping.renewCounters(resources.counters, resources.counterLayout)
+        neighbours.initialize()
         let process = try EngineProcess(
             loop: loop, path: path, logPath: logPath, lane: lane, counters: countersNumber, resources: handed,
             handlers: EngineProcess.Handlers(
-                said: { [unowned self] in heard($0, $1) }, ended: { [unowned self] in bury($0, $1) },
-                inspect: inspect))
+                said: { [unowned self] in heard($0, $1) }, broke: { [unowned self] in broke($0, $1) },
+                ended: { [unowned self] in bury($0, $1) }, inspect: inspect))
         process.receivedBefore = reader.received(blocks: blocks(of: process))
         living.append(process)
         loop.after(milliseconds: Self.readyTimeout) { [weak process] in
@@ -285,7 +288,7 @@ final class EngineFleet: @unchecked Sendable {
         living.removeAll { $0 === process }
         let mended = mendQueues()
         let seat = seats.firstIndex { $0.process === process }
-        if let seat { vacate(seat, "\(end.told)") }
+        if let seat { vacate(seat, "\(end.told)") } else { hand() }
         // What follows may take its time: the others read already.
         let told = (process.isUnconfined ? process.complaint.map { "\($0), and was ended" } : nil) ?? end.told
         if seat != nil || process.isUnconfined {
@@ -294,6 +297,8 @@ final class EngineFleet: @unchecked Sendable {
         }
         logger.info("engine process \(process.pid) \(told)\(mended)")
         healNeighbours()
+        // What it says of neighbours is worth no more than what it says of itself.
+        if process.hasBroken { neighbours.forgetAll() }
         forget(process)
         settlePublications()
         if firstReady != nil {
@@ -342,7 +347,7 @@ final class EngineFleet: @unchecked Sendable {
         process.phase = .leaving
         forget(process)
         let seat = seats.firstIndex { $0.process === process }
-        if let seat { vacate(seat, "\(why), and was ended") }
+        if let seat { vacate(seat, "\(why), and was ended") } else { hand() }
         if isStopped { resume(process) } else { process.end() }
         logger.warning("engine process \(process.pid) \(why)")
         let isSpare = process === spare
@@ -350,6 +355,27 @@ final class EngineFleet: @unchecked Sendable {
         guard let number = seat ?? (isSpare ? 0 : nil) else { return }
         if let seat { events(ApplianceEvent(.engineStopped, engine: seat + 1, reason: why)) }
         launchLater(number, seats[number].pace.ended(now: monotonicMilliseconds(), started: process.started))
+    }
+
+    /// An engine has said what it was not asked for: whoever speaks from it now, it is ended and another takes its place.
+    private func broke(_ process: EngineProcess, _ why: String) {
+        guard !hasStopped else { return }
+        let told = "broke the protocol: it \(why)"
+        if process.phase == .starting || process.phase == .ready {
+            let isSeated = seats.contains { $0.process === process }
+            let successor = seats.firstIndex { $0.successor === process }
+            condemn(process, told)
+            if !isSeated {
+                events(
+                    ApplianceEvent(
+                        .engineStopped, engine: (successor ?? 0) + 1,
+                        reason: "a process that did not read yet \(told)"))
+            }
+        } else {
+            process.end()
+            logger.warning("engine process \(process.pid) \(told)")
+        }
+        process.complaint = told
     }
 
     private func resume(_ process: EngineProcess) {

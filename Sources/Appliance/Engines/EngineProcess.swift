@@ -20,6 +20,8 @@ final class EngineProcess {
     struct Handlers {
         /// It has said something; nil: it says nothing any more.
         var said: (EngineProcess, EngineEvent?) -> Void
+        /// It has said what it was not asked for, and is heard no more; why, as the end of a sentence about it.
+        var broke: (EngineProcess, String) -> Void
         /// It has ended.
         var ended: (EngineProcess, ProcessExit) -> Void
         /// What it lacks of being confined, seen from outside; each a few words.
@@ -35,6 +37,8 @@ final class EngineProcess {
     var receivedBefore: UInt64 = 0
     /// How its workers write frames, as far as has been told; nil until the first look.
     var writing: EngineWriting?
+    /// How often it was told to write one by one.
+    var writingsTold = 0
     /// When it was started, in milliseconds of a clock that never steps back.
     let started = monotonicMilliseconds()
     var phase = Phase.starting
@@ -46,6 +50,8 @@ final class EngineProcess {
     var table: UInt64
     /// Which of the counters' memories it was handed, counted as they followed one another.
     var counters: Int
+    /// True once it has said what it was not asked for: what it has written is not to be trusted either.
+    var hasBroken = false
     /// Why it refused its first table, or was found wanting.
     var complaint: String?
     /// The shares that it was told to read last, and those that it has said it reads.
@@ -62,7 +68,9 @@ final class EngineProcess {
     private var link: EngineLink?
     /// Octets of address space that it has leave to beyond those of its tables and counters; nil before it is ready.
     private var spareRoom: UInt64?
-    private var assignments: [(number: UInt64, shares: ShareSet)] = []
+    /// What it was asked: it may say nothing else.
+    private var conversation: EngineConversation
+    private var assignments: [ShareSet] = []
     private var nextNumber: UInt64 = 1
     private var pings: UInt64 = 0
     private var answeredPings: UInt64 = 0
@@ -86,6 +94,7 @@ final class EngineProcess {
         errors = try EngineErrors(loop: loop, path: logPath)
         countersSize = resources.counterLayout.size
         tablesSize = resources.tableSize + countersSize
+        conversation = EngineConversation(first: resources.generation)
         let ends = try EngineLink.makePair()
         let link = EngineLink(owning: ends.control)
         do {
@@ -114,11 +123,24 @@ final class EngineProcess {
         }
     }
 
+    /// Takes one message, and waits for none: others have their turn in between.
     private func hear(_ handlers: Handlers) {
         let event: EngineEvent?
-        do throws(EngineError) { event = try link?.receive() } catch {
-            complaint = "\(error)"
-            event = nil
+        do {
+            switch try link?.receiveNow() {
+            case .nothing: return
+            case .event(let said):
+                try conversation.accept(said)
+                event = said
+            case .end, nil: event = nil
+            }
+        } catch {
+            let why = (error as? ProtocolBreach).map { "\($0)" } ?? "sent no message that an engine sends: \(error)"
+            complaint = why
+            hasBroken = true
+            if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
+            handlers.broke(self, why)
+            return
         }
         switch event {
         case .ready(let confinement):
@@ -127,6 +149,8 @@ final class EngineProcess {
                 guard missing.isEmpty else {
                     complaint = "is not confined: \(missing.joined(separator: ", "))"
                     isUnconfined = true
+                    // It is heard no more.
+                    if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
                     end()
                     return
                 }
@@ -135,12 +159,11 @@ final class EngineProcess {
             }
             applied = confinement.generation
         case .applied(let generation): applied = max(applied, generation)
-        case .assigned(let number):
-            guard let index = assignments.firstIndex(where: { $0.number == number }) else { return }
-            confirmed = assignments[index].shares
-            assignments.removeSubrange(...index)
+        case .assigned:
+            // The conversation has it that this is the first of those.
+            if !assignments.isEmpty { confirmed = assignments.removeFirst() }
         case .alive(let number):
-            answeredPings = max(answeredPings, number)
+            answeredPings = number
             unansweredLooks = 0
         case .refused(_, let reason): complaint = reason
         case nil:
@@ -207,7 +230,8 @@ final class EngineProcess {
         rank(shares.isEmpty ? .spareEngine : .engine)
         let number = nextNumber
         nextNumber += 1
-        assignments.append((number, shares))
+        assignments.append(shares)
+        conversation.assign(number)
         tell { link throws(EngineError) in try link.assign(shares, number: number) }
     }
 
@@ -219,6 +243,7 @@ final class EngineProcess {
         makeRoom(
             for: shared.table.memory.size + (shared.groups?.memory.size ?? 0) + (grown.map { $0.1.size } ?? countersSize))
         countersSize = grown.map { $0.1.size } ?? countersSize
+        conversation.hand(shared.generation)
         tell { link throws(EngineError) in
             try link.publish(
                 table: isHeld ? nil : shared.table.memory, groups: shared.groups?.memory,
@@ -235,6 +260,7 @@ final class EngineProcess {
         }
         pings += 1
         let number = pings
+        conversation.ping(number)
         tell { link throws(EngineError) in try link.ping(number) }
     }
 
@@ -247,7 +273,7 @@ final class EngineProcess {
             guard let bytes = readFile("\(tasks)/\(name)/schedstat", limit: 256) else { continue }
             let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ")
             guard fields.count >= 2, let delay = UInt64(fields[1]) else { continue }
-            total = (total ?? 0) + delay
+            total = (total ?? 0) &+ delay
         }
         return total
     }

@@ -51,12 +51,17 @@ extension EngineFleet {
                 && (process.writing?.hasFailedLater == true || process.writing?.way == .ring))
     }
 
+    /// How often one process is told to write otherwise: a good one does so twice at most, and one that says so again
+    /// and again must not fill the log.
+    private static let mostWritingsTold = 4
+
     /// Tells where an engine does no longer write as it did, or not as it might.
     func lookAtWriting(of process: EngineProcess) {
         let now = writing(of: process)
         guard now != process.writing else { return }
         process.writing = now
-        guard let why = now?.why else { return }
+        guard let why = now?.why, process.writingsTold < Self.mostWritingsTold else { return }
+        process.writingsTold += 1
         logger.warning("engine process \(process.pid) writes frames one by one: \(why)")
         guard let seat = seats.firstIndex(where: { $0.process === process }) else { return }
         events(ApplianceEvent(.engineWritesPlainly, engine: seat + 1, reason: why))

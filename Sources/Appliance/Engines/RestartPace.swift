@@ -6,6 +6,9 @@ struct RestartPace {
     private static let longestPause = 30_000
     /// One that lived as long as this is no part of a series any more.
     private static let goodLife = 10_000
+    /// Ends within a minute that make the next start wait, too: a series may be slow.
+    static let mostEndsSlowly = 20
+    private static let slowSeries = 60_000
 
     private var ends: [Int] = []
     private var pause = RestartPace.shortestPause
@@ -15,8 +18,9 @@ struct RestartPace {
     /// - Returns: How many milliseconds the next start waits.
     mutating func ended(now: Int, started: Int) -> Int {
         if now - started >= Self.goodLife { pause = Self.shortestPause }
-        ends = ends.filter { now - $0 < 1000 } + [now]
-        return ends.count >= Self.mostEnds ? failed() : 0
+        ends = ends.filter { now - $0 < Self.slowSeries } + [now]
+        let isSeries = ends.count { now - $0 < 1000 } >= Self.mostEnds || ends.count >= Self.mostEndsSlowly
+        return isSeries ? failed() : 0
     }
 
     /// Notes that not even a start was possible.

@@ -69,7 +69,8 @@ struct LoadSampler {
             // After the name: state is field 3, and utime, stime, cutime and cstime are 14 to 17 (proc(5)).
             let fields = text[text.index(after: end)...].split(separator: " ")
             guard fields.count > 14 else { continue }
-            sum += fields[11...14].reduce(0) { $0 + (UInt64($1) ?? 0) }
+            // Who is root in the node can put any file there.
+            sum = fields[11...14].reduce(sum) { $0 &+ (UInt64($1) ?? 0) }
         }
         return sum
     }

@@ -81,15 +81,18 @@ struct ScaleDecision: Sendable {
     /// Whatever was seen until now was seen of other instances.
     mutating func begin() { (needSince, calmSince) = (nil, nil) }
 
+    /// A number of any size as a whole one, for people.
+    private static func whole(_ number: Double) -> Int { Int(min(max(number, 0), 1e15).rounded()) }
+
     /// What is above its limit where all of the load is shared by so many; nil where nothing is.
     private func reason(_ loads: [Load], over instances: Double, above part: Double) -> String? {
         let rate = loads.map(\.rate).reduce(0, +) / instances
         if let limit = plan.rate, rate > Double(limit) * part {
-            return "\(Int(rate.rounded())) packets a second and instance, above \(limit)"
+            return "\(Self.whole(rate)) packets a second and instance, above \(limit)"
         }
         let processor = loads.map(\.processor).reduce(0, +) / instances
         if let limit = plan.processor, processor > Double(limit) * part {
-            return "\(Int(processor.rounded())) % of a processor for each instance, above \(limit) %"
+            return "\(Self.whole(processor)) % of a processor for each instance, above \(limit) %"
         }
         return nil
     }

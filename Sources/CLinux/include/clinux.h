@@ -147,9 +147,6 @@ int clinux_send_fds(int socket, const void *bytes, size_t length, const int *fds
 /// number received. Returns the number of bytes, 0 at the end, or -errno; -EMSGSIZE where something was cut off (every
 /// descriptor received is then closed).
 ssize_t clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, size_t *fd_count);
-/// Receives one message from whoever is not believed: descriptors that come with it are let go of by the kernel. Returns the
-/// number of bytes, 0 at the end, or -errno; -EBADMSG where there were descriptors, -EMSGSIZE where something was cut off.
-ssize_t clinux_receive_no_fds(int socket, void *bytes, size_t length);
 enum { CLINUX_MAX_FDS = 253 };
 
 // MARK: - Packet sockets
@@ -339,6 +336,8 @@ struct clinux_bind {
 
 struct clinux_node_init {
     int network_namespace;
+    /// Its host name, at most 64 octets; NULL: the machine's.
+    const char *hostname;
     /// Shown at their own paths inside the node's private /run, where they are in /run; NULL for none.
     const char *directory;
     const char *topology_directory;
@@ -353,8 +352,10 @@ enum clinux_stage {
     CLINUX_STAGE_CLONE,
     CLINUX_STAGE_JOIN_NETWORK,
     CLINUX_STAGE_PRIVATE_MOUNTS,
+    CLINUX_STAGE_NAME,
     CLINUX_STAGE_MOUNT_PROC,
     CLINUX_STAGE_MOUNT_SYS,
+    CLINUX_STAGE_PROTECT,
     CLINUX_STAGE_MOUNT_RUN,
     CLINUX_STAGE_MOUNT_SHARED_MEMORY,
     CLINUX_STAGE_BIND_DIRECTORY,
@@ -369,8 +370,8 @@ enum clinux_stage {
     CLINUX_STAGE_DIED,
 };
 
-/// Clones PID 1 of a node: its own PID and mount namespaces, the network namespace given, its own /proc, /sys and
-/// /run, comm `tapline-init`; it reaps and does nothing else. It is killed when the calling *thread* ends
+/// Clones PID 1 of a node: its own PID, mount, UTS, IPC and cgroup namespaces, the network namespace given, its own /proc,
+/// /sys and /run, of which what is the machine's is read-only, comm `tapline-init`; it reaps and does nothing else. It is killed when the calling *thread* ends
 /// (PR_SET_PDEATHSIG counts threads), so call this on a thread that lives as long as the process. Returns its pid, or
 /// -errno with `*stage` set.
 pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *stage);
@@ -396,7 +397,7 @@ struct clinux_spawn {
     char *const *environment;
     /// NULL: the root of the node's mounts, or the parent's directory where no node is joined.
     const char *working_directory;
-    /// pidfd of the process whose network, mount and PID namespaces are joined; -1 for none.
+    /// pidfd of the process whose namespaces (all but user and time) are joined; -1 for none.
     int node;
     /// 0, 1 and 2 among them; those not placed are /dev/null. All others are closed.
     const struct clinux_placed_fd *fds;

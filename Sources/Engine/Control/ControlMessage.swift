@@ -69,8 +69,8 @@ public struct ControlMessage: Sendable, Hashable {
         self.init(kind, fields, payload: Array(text.utf8.prefix(Self.payloadCapacity)))
     }
 
-    /// The payload as text.
-    var text: String { String(decoding: payload, as: UTF8.self) }
+    /// The payload as text that can be shown anywhere.
+    var text: String { HarmlessText.reading(payload, most: Self.payloadCapacity) }
 
     /// The datagram.
     var bytes: [UInt8] {

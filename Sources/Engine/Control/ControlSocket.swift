@@ -9,6 +9,7 @@ struct ControlSocket {
     func send(_ message: ControlMessage, descriptors: [Int32] = []) throws(EngineError) {
         let bytes = message.bytes
         if descriptors.isEmpty {
+            // The one way to send that is left to an engine: it takes no descriptors.
             var sent: Int
             repeat {
                 sent = CLinux.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
@@ -28,8 +29,12 @@ struct ControlSocket {
     }
 
     /// Waits for one message; nil at the end. The descriptors become the caller's.
-    func receive() throws(EngineError) -> (message: ControlMessage, descriptors: [Int32])? {
-        let room = Int(CLINUX_MAX_FDS)
+    ///
+    /// - Parameter room: How many descriptors may come with it. A message with more is refused, and none of them is
+    ///   opened here.
+    func receive(
+        descriptors room: Int = Int(CLINUX_MAX_FDS)
+    ) throws(EngineError) -> (message: ControlMessage, descriptors: [Int32])? {
         var descriptors = [Int32](repeating: -1, count: room)
         var bytes = [UInt8](repeating: 0, count: ControlMessage.length)
         var count = room
@@ -41,28 +46,11 @@ struct ControlSocket {
         guard result >= 0 else { throw EngineError("receive from the control socket", errno: Int32(-result)) }
         guard result > 0 else { return nil }
         descriptors.removeLast(room - count)
-        do throws(EngineError) { return (try Self.message(bytes, result), descriptors) } catch {
-            for descriptor in descriptors { close(descriptor) }
-            throw error
-        }
-    }
-
-    /// Waits for one message of an engine's; nil at the end. It brings no descriptors: none is taken.
-    func receiveUntrusted() throws(EngineError) -> ControlMessage? {
-        var bytes = [UInt8](repeating: 0, count: ControlMessage.length)
-        let result = bytes.withUnsafeMutableBytes { clinux_receive_no_fds(descriptor, $0.baseAddress, $0.count) }
-        guard result != -Int(EBADMSG) else {
-            throw EngineError("read a control message", because: "the engine sent descriptors, which no engine does")
-        }
-        guard result >= 0 else { throw EngineError("receive from the control socket", errno: Int32(-result)) }
-        return result > 0 ? try Self.message(bytes, result) : nil
-    }
-
-    private static func message(_ bytes: [UInt8], _ count: Int) throws(EngineError) -> ControlMessage {
-        let message = bytes.withUnsafeBytes { ControlMessage(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+        let message = bytes.withUnsafeBytes { ControlMessage(UnsafeRawBufferPointer(rebasing: $0[..<result])) }
         guard let message else {
+            for descriptor in descriptors { close(descriptor) }
             throw EngineError("read a control message", because: "it is of another version, or none")
         }
-        return message
+        return (message, descriptors)
     }
 }

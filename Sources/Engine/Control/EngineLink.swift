@@ -162,21 +162,52 @@ public struct EngineLink: ~Copyable, Sendable {
         try socket.send(ControlMessage(.stop))
     }
 
+    /// What there is to hear.
+    public enum Hearing: Sendable, Hashable {
+        /// Nothing just now.
+        case nothing
+        /// The engine has said this.
+        case event(EngineEvent)
+        /// It says nothing any more: it has ended, has closed its end, or has sent an empty message.
+        case end
+    }
+
     /// Waits for what the engine says next; nil once it has ended.
     public func receive() throws(EngineError) -> EngineEvent? {
-        let received: ControlMessage?
-        do throws(EngineError) {
-            received = try socket.receiveUntrusted()
-        } catch {
-            if error.errno == EAGAIN {
+        while true {
+            switch try receiveNow() {
+            case .event(let event): return event
+            case .end: return nil
+            case .nothing:
                 var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
                 _ = poll(&entry, 1, -1)
-                return try receive()
             }
-            if error.errno == ECONNRESET { return nil }
-            throw error
         }
-        guard let message = received else { return nil }
+    }
+
+    /// Takes what the engine has said, and waits for nothing.
+    ///
+    /// - Throws: Where it is no message that an engine sends. Descriptors are none of its business: a message that
+    ///   brings some is refused, and they are not opened here.
+    public func receiveNow() throws(EngineError) -> Hearing {
+        let message: ControlMessage
+        do throws(EngineError) {
+            guard let received = try socket.receive(descriptors: 0) else { return .end }
+            message = received.message
+        } catch {
+            switch error.errno {
+            case EAGAIN: return .nothing
+            case ECONNRESET: return .end
+            case EMSGSIZE:
+                throw EngineError("read a control message", because: "it is too long, or brings descriptors")
+            default: throw error
+            }
+        }
+        return .event(try Self.event(message))
+    }
+
+    /// What a message of an engine's says.
+    static func event(_ message: ControlMessage) throws(EngineError) -> EngineEvent {
         let fields = message.fields
         switch message.kind {
         case .ready:

@@ -36,7 +36,9 @@ extension Forwarder {
         guard fields.message == .echoRequest, fields.fragment == .whole, !fields.destinationMAC.isMulticast,
             fields.bindings.isEmpty
         else { return .toTheEngine }
-        guard answerBucket.take(now: now) else { return .answerRateLimited }
+        guard budgets.take(.answers, account(on: interface), self.fields.flow.source, now: now) else {
+            return .answerRateLimited
+        }
         let fields = self.fields
         let checksum = offload.checksumState(of: fields)
         let sent = compose(frame.byteCount, to: interface, into: &writes) { span in
@@ -58,8 +60,12 @@ extension Forwarder {
             guard fields.transportProtocol == IPProtocol.tcp, fields.fragment == .whole, !fields.hasQuoted,
                 fields.bindings.isEmpty, !fields.destinationMAC.isMulticast
             else { break }
-            guard sender.mayBeAnswered, errorBucket.take(now: now) else {
-                counters.countDrop(sender.mayBeAnswered ? .errorRateLimited : .errorForbidden)
+            guard sender.mayBeAnswered else {
+                counters.countDrop(.errorForbidden)
+                return
+            }
+            guard mayTell(on: interface) else {
+                counters.countDrop(.errorRateLimited)
                 return
             }
             let octets = UnsafeRawBufferPointer(
@@ -72,6 +78,11 @@ extension Forwarder {
             return
         }
         sendError(.hostUnreachable(fields.family), about: frame, to: interface, sender, into: &writes)
+    }
+
+    /// True where the sender of the frame at hand may be told once more what became of a packet.
+    private func mayTell(on interface: Int) -> Bool {
+        budgets.take(.errors, account(on: interface), fields.flow.source, now: now)
     }
 
     /// Sends an ICMP error about a frame back to where it came from, unless a rule or the rate forbids it.
@@ -87,7 +98,7 @@ extension Forwarder {
             counters.countDrop(.errorForbidden)
             return
         }
-        guard errorBucket.take(now: now) else {
+        guard mayTell(on: interface) else {
             counters.countDrop(.errorRateLimited)
             return
         }

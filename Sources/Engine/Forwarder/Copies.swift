@@ -133,9 +133,11 @@ extension Forwarder {
             counters.countDrop(.neighbourUnresolved, packets)
             return
         }
-        if !pending.keep(frame, frameNumber, from: receivedInterface, for: hop, on: interface) {
-            counters.countDrop(.neighbourQueueFull, packets)
-        }
+        let place = PendingFrames.Place(
+            receivedInterface: receivedInterface, account: account(on: receivedInterface), source: fields.flow.source,
+            number: frameNumber, packets: packets, interface: interface, address: hop)
+        let lost = pending.keep(frame, place)
+        if lost > 0 { counters.countDrop(.neighbourQueueFull, lost) }
     }
 
     /// One write: the headers that differ, and the rest of the frame as it was read.

@@ -2,7 +2,7 @@ import Forwarding
 import Wire
 
 /// One frame in, its copies out: the rules of forwarding, for one worker. It knows no operating system; all that it has
-/// besides the table is how many frames wait for a neighbour and how many messages of its own it may send.
+/// besides the table is the frames that wait and, for each sender, how many messages of its own it may send.
 struct Forwarder: ~Copyable {
     /// Where a frame starts behind its `virtio_net_hdr`.
     static let frameOffset = VirtioNetHeader.length
@@ -50,12 +50,8 @@ struct Forwarder: ~Copyable {
     let decided: UnsafeMutablePointer<Int32>
     var arrivals = ArrivalOrder(capacity: FrameBatch.capacity)
 
-    /// ICMP errors (RFC 1812, section 4.3.2.8).
-    var errorBucket = TokenBucket(rate: 1_000, burst: 100)
-    /// Echo replies, ARP replies and neighbour advertisements.
-    var answerBucket = TokenBucket(rate: 10_000, burst: 1_000)
-    /// ARP requests and neighbour solicitations.
-    var requestBucket = TokenBucket(rate: 1_000, burst: 100)
+    /// What the engine may send of its own, by who makes it.
+    let budgets = Budgets()
 
     init(table: PublishedTable, neighbours: NeighbourTable, worker: Int, tuning: EngineTuning) {
         joiner = FlowJoiner(
@@ -131,14 +127,16 @@ struct Forwarder: ~Copyable {
             return .notForUs
         }
         guard !table.isOwnMAC(fields.sourceMAC, on: interface) else { return .looped }
+        let sender = table.sender(of: fields.sourceMAC, on: interface)
         switch verdict {
         case .packet:
             guard checkOffload(octets.bytes) else { return .badOffloadHeader }
-            return forwardPacket(frame, from: interface, into: &writes)
+            guard isGenuine(from: sender, on: interface) else { return .spoofedSource }
+            return forwardPacket(frame, from: interface, sender, into: &writes)
         case .arp:
-            return answerARP(octets.bytes, from: interface, into: &writes)
+            return answerARP(octets.bytes, from: interface, sender, into: &writes)
         case .unsupported, .malformed:
-            return .unsupportedEthertype
+            return sender.isStranger ? .spoofedSource : .unsupportedEthertype
         }
     }
 
@@ -150,12 +148,12 @@ struct Forwarder: ~Copyable {
     }
 
     private mutating func forwardPacket(
-        _ frame: ReceivedFrame, from interface: Int, into writes: inout WriteList
+        _ frame: ReceivedFrame, from interface: Int, _ sender: Sender, into writes: inout WriteList
     ) -> DropReason? {
         let octets = UnsafeRawBufferPointer(
             start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
         if fields.message == .neighbourDiscovery {
-            return answerDiscovery(octets.bytes, from: interface, into: &writes)
+            return answerDiscovery(octets.bytes, from: interface, sender, into: &writes)
         }
         if fields.destinationMAC.isMulticast, !fields.flow.destination.isMulticast,
             !fields.flow.destination.isLimitedBroadcast
@@ -166,7 +164,6 @@ struct Forwarder: ~Copyable {
         if table.isOwnAddress(fields.flow.destination) {
             return answerEcho(octets.bytes, from: interface, into: &writes)
         }
-        let sender = table.sender(of: fields.sourceMAC, on: interface)
         switch decide(from: sender, on: interface) {
         case nil: return hold(frame, on: interface)
         case .forward(let index)?:
@@ -190,7 +187,7 @@ struct Forwarder: ~Copyable {
 
     /// Makes the copies of a frame that waited for a neighbour: those for that neighbour alone.
     mutating func forwardAgain(_ index: Int, into writes: inout WriteList) {
-        let slot = pending.slots[index]
+        let slot = pending.slots[index].place
         let frame = pending.frame(index)
         guard readAgain(frame) else { return }
         only = (slot.interface, slot.address)

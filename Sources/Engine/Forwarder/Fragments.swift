@@ -20,7 +20,8 @@ extension Forwarder {
         var flow = fields.flow
         if let ports = fields.firstPorts {
             (flow.sourcePort, flow.destinationPort) = ports
-            datagrams.note(key, sourcePort: ports.source, destinationPort: ports.destination, now: now)
+            datagrams.note(
+                key, for: account(on: interface).tag, sourcePort: ports.source, destinationPort: ports.destination, now: now)
         } else if let ports = datagrams.ports(of: key, now: now) {
             (flow.sourcePort, flow.destinationPort) = ports
         } else {
@@ -34,7 +35,13 @@ extension Forwarder {
     ///
     /// - Returns: Why it is dropped; nil where it waits.
     mutating func hold(_ frame: ReceivedFrame, on interface: Int) -> DropReason? {
-        held.keep(frame, DatagramKey(fields, on: interface), now: now) ? nil : .fragmentUndecided
+        switch held.keep(frame, DatagramKey(fields, on: interface), for: account(on: interface), now: now) {
+        case .kept: return nil
+        case .replaced:
+            counters.countDrop(.fragmentUndecided)
+            return nil
+        case .refused: return .fragmentUndecided
+        }
     }
 
     /// Forwards the fragments whose first one has come meanwhile, in the order in which they came, and drops those that

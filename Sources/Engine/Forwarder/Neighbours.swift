@@ -27,17 +27,23 @@ extension Forwarder {
         guard table.isOnLink(hop, on: target.interface), !table.isOwnAddress(hop) else {
             return .unreachable(.neighbourUnresolved)
         }
-        switch neighbours.resolve(hop, on: target.interface, now: now) {
+        let account = account(on: interface)
+        let source = fields.flow.source
+        let found = neighbours.resolve(
+            hop, on: target.interface, for: account.tag, now: now,
+            mayAsk: budgets.allows(.requests, account, source, now: now))
+        switch found {
         // Another worker has heard of it this very moment, and frames that came before still wait: this one goes behind them.
         case .resolved where only == nil && pending.wait(for: hop, on: target.interface): return .waits
         case .resolved(let mac): return .found(mac)
         case .stale(let mac):
-            ask(for: hop, on: target.interface, at: mac, into: &writes)
+            ask(for: hop, on: target.interface, at: mac, account, source, into: &writes)
             return .found(mac)
         case .wait(let due):
-            if due { ask(for: hop, on: target.interface, at: nil, into: &writes) }
+            if due { ask(for: hop, on: target.interface, at: nil, account, source, into: &writes) }
             return .waits
         case .failed: return .unreachable(.neighbourUnresolved)
+        case .limited: return .unreachable(.answerRateLimited)
         case .full: return .unreachable(.neighbourTableFull)
         }
     }
@@ -56,15 +62,20 @@ extension Forwarder {
         while place < pending.waiting {
             guard writes.isComfortable else { return false }
             let index = Int(pending.order[place])
-            let slot = pending.slots[index]
-            switch neighbours.resolve(slot.address, on: slot.interface, now: now) {
+            let slot = pending.slots[index].place
+            let found = neighbours.resolve(
+                slot.address, on: slot.interface, for: slot.account.tag, now: now,
+                mayAsk: budgets.allows(.requests, slot.account, slot.source, now: now))
+            switch found {
             case .resolved, .stale:
                 pending.leave(place)
                 forwardAgain(index, into: &writes)
             case .wait(let due):
-                if due { ask(for: slot.address, on: slot.interface, at: nil, into: &writes) }
+                if due {
+                    ask(for: slot.address, on: slot.interface, at: nil, slot.account, slot.source, into: &writes)
+                }
                 place &+= 1
-            case .failed, .full:
+            case .failed, .full, .limited:
                 pending.leave(place)
                 giveUp(index, into: &writes)
             }
@@ -75,7 +86,7 @@ extension Forwarder {
 
     /// The neighbour did not answer: the sender is told, unless all that waited were copies for passive applications.
     private mutating func giveUp(_ index: Int, into writes: inout WriteList) {
-        let slot = pending.slots[index]
+        let slot = pending.slots[index].place
         let frame = pending.frame(index)
         packets = 1
         let isPacket = readAgain(frame)
@@ -89,11 +100,14 @@ extension Forwarder {
 
     /// Sends an ARP request or a neighbour solicitation.
     ///
-    /// - Parameter mac: The neighbour, where it is only asked whether it is still there; nil: everyone is asked.
+    /// - Parameters:
+    ///   - mac: The neighbour, where it is only asked whether it is still there; nil: everyone is asked.
+    ///   - account: At whose expense, and `cause`: the source of the packet that is for the neighbour.
     private mutating func ask(
-        for address: IPAddress, on interface: Int, at mac: MACAddress?, into writes: inout WriteList
+        for address: IPAddress, on interface: Int, at mac: MACAddress?, _ account: Account, _ cause: IPAddress,
+        into writes: inout WriteList
     ) {
-        guard requestBucket.take(now: now) else { return }
+        guard budgets.take(.requests, account, cause, now: now) else { return }
         let own = table.interface(interface).mac
         var source = table.ownSource(on: interface, towards: address)
         if let found = source, !table.isOwnAddress(found, on: interface) { source = nil }
@@ -117,7 +131,7 @@ extension Forwarder {
     // MARK: - ARP
 
     mutating func answerARP(
-        _ frame: RawSpan, from interface: Int, into writes: inout WriteList
+        _ frame: RawSpan, from interface: Int, _ sender: Sender, into writes: inout WriteList
     ) -> DropReason? {
         let packet: ARPFields
         do throws(MalformedReason) {
@@ -127,6 +141,8 @@ extension Forwarder {
         }
         (seen.source, seen.destination) = (packet.senderAddress, packet.targetAddress)
         guard packet.senderMAC == packet.sourceMAC else { return .badNeighbourMessage }
+        // Without an address it may ask whether one is free (RFC 5227).
+        guard mayHave(packet.senderAddress, sender, on: interface, orNone: true) else { return .spoofedSource }
         if let reason = lie(packet.senderAddress, at: packet.senderMAC, on: interface) { return reason }
         switch packet.operation {
         case .request:
@@ -134,7 +150,9 @@ extension Forwarder {
                 return .neighbourNotOurs
             }
             if let reason = note(packet.senderAddress, at: packet.senderMAC, on: interface) { return reason }
-            guard answerBucket.take(now: now) else { return .answerRateLimited }
+            guard budgets.take(.answers, account(on: interface), packet.senderAddress, now: now) else {
+                return .answerRateLimited
+            }
             let reply = ARPFields(replyTo: packet, from: table.interface(interface).mac)
             return compose(ARPFields.frameLength, to: interface, into: &writes) { reply.write(into: &$0) }
                 ? nil : .answerRateLimited
@@ -147,7 +165,7 @@ extension Forwarder {
     // MARK: - Neighbour discovery
 
     mutating func answerDiscovery(
-        _ frame: RawSpan, from interface: Int, into writes: inout WriteList
+        _ frame: RawSpan, from interface: Int, _ sender: Sender, into writes: inout WriteList
     ) -> DropReason? {
         let message: NeighbourMessage
         do throws(MalformedReason) {
@@ -165,11 +183,14 @@ extension Forwarder {
             if message.linkLayerAddress != nil, let reason = note(message.source, at: mac, on: interface) {
                 return reason
             }
-            guard answerBucket.take(now: now) else { return .answerRateLimited }
+            guard budgets.take(.answers, account(on: interface), message.source, now: now) else {
+                return .answerRateLimited
+            }
             let reply = NeighbourMessage(advertisementFor: message, from: table.interface(interface).mac)
             return compose(NeighbourMessage.frameLength, to: interface, into: &writes) { reply.write(into: &$0) }
                 ? nil : .answerRateLimited
         case .neighbourAdvertisement:
+            guard mayHave(message.target, sender, on: interface) else { return .spoofedSource }
             if let reason = lie(message.target, at: mac, on: interface) { return reason }
             guard !message.destinationMAC.isMulticast, message.isSolicited else { return .neighbourNotOurs }
             return believe(message.target, at: mac, on: interface)
@@ -213,7 +234,8 @@ extension Forwarder {
             table.staticNeighbour(address, on: interface) == nil,
             !table.mayAnnounce(address, from: mac, on: interface)
         else { return nil }
-        let lesson = neighbours.learn(address, on: interface, mac: mac, evenUnasked: true, now: now)
+        let lesson = neighbours.learn(
+            address, on: interface, mac: mac, for: account(of: mac, on: interface).tag, evenUnasked: true, now: now)
         return lesson == .conflict ? .neighbourConflict : nil
     }
 
@@ -221,7 +243,7 @@ extension Forwarder {
     private func believe(_ address: IPAddress, at mac: MACAddress, on interface: Int) -> DropReason? {
         if table.staticNeighbour(address, on: interface) == mac { return nil }
         guard table.isOnLink(address, on: interface) else { return .neighbourNotOurs }
-        switch neighbours.learn(address, on: interface, mac: mac, evenUnasked: false, now: now) {
+        switch neighbours.learn(address, on: interface, mac: mac, for: 0, evenUnasked: false, now: now) {
         case .learned, .confirmed: return nil
         case .unasked: return .neighbourNotOurs
         case .conflict: return .neighbourConflict

@@ -2,6 +2,9 @@ import Wire
 
 /// Frames that wait for a neighbour to answer: a bounded number, in memory that is allocated once.
 ///
+/// Where all places are taken, the sender that has the most gives one up to a sender that has fewer: whoever sends to many
+/// neighbours that do not answer costs the others none of their places.
+///
 /// A frame waits as it was received. When its neighbour answers it is forwarded as if it came then, to that neighbour
 /// alone; when the neighbour does not answer, the error quotes what its sender sent.
 struct PendingFrames: ~Copyable {
@@ -10,7 +13,7 @@ struct PendingFrames: ~Copyable {
     static let smallSize = 2_048
     /// Larger frames.
     static let largeFrames = 4
-    /// Frames that may wait for one neighbour, so that one that is away does not cost the others their places.
+    /// Frames of one sender that may wait for one neighbour, so that one that is away does not cost others their places.
     static let framesPerNeighbour = 16
     static let capacity = smallFrames + largeFrames
 
@@ -21,15 +24,26 @@ struct PendingFrames: ~Copyable {
         case leaving
     }
 
-    struct Slot {
-        var state = State.free
+    /// What is to be known of a frame that waits.
+    struct Place {
         var receivedInterface = 0
-        var length = 0
+        /// Whose it is.
+        var account = Account(place: 0, tag: 0)
+        /// The packet's source.
+        var source = IPAddress(ipv4: 0)
         /// Which of the worker's frames it is.
         var number: UInt64 = 0
+        /// The packets that it stands for.
+        var packets = 0
         /// The neighbour: its interface and address.
         var interface = 0
         var address = IPAddress(ipv4: 0)
+    }
+
+    struct Slot {
+        var state = State.free
+        var length = 0
+        var place = Place()
     }
 
     /// How many wait.
@@ -37,6 +51,8 @@ struct PendingFrames: ~Copyable {
     private var leaving = 0
     /// The slots of the frames that wait, in the order in which they came: the first `waiting` are in use.
     let order: UnsafeMutablePointer<UInt8>
+    /// How many of those that wait each sender has.
+    private let holdings = Holdings()
     let slots: UnsafeMutablePointer<Slot>
     private let memory: UnsafeMutableRawPointer
 
@@ -64,38 +80,61 @@ struct PendingFrames: ~Copyable {
         return ReceivedFrame(start: memory + offset, length: slots[index].length)
     }
 
-    /// Keeps a copy of a frame, once for each neighbour; false where there is no room for it.
+    /// Keeps a copy of a frame, once for each neighbour.
     ///
-    /// - Parameter number: Which of the worker's frames it is.
-    mutating func keep(
-        _ frame: ReceivedFrame, _ number: UInt64, from receivedInterface: Int, for address: IPAddress, on interface: Int
-    ) -> Bool {
-        let small = frame.length <= Self.smallSize
+    /// - Returns: How many packets are lost by it: its own where there is no room for it, those of another sender's frame
+    ///   that gave its place up, or none.
+    mutating func keep(_ frame: ReceivedFrame, _ kept: Place) -> Int {
+        guard frame.length <= frameSlotSize else { return kept.packets }
+        let places = frame.length <= Self.smallSize ? 0..<Self.smallFrames : Self.smallFrames..<Self.capacity
         var free: Int?
         var same = 0
         for index in 0..<Self.capacity {
-            if slots[index].state == .free {
-                if free == nil, small == (index < Self.smallFrames) { free = index }
-            } else if slots[index].interface == interface, slots[index].address == address {
-                if slots[index].number == number, slots[index].state == .waiting { return true }
+            let slot = slots + index
+            if slot.pointee.state == .free {
+                if free == nil, places.contains(index) { free = index }
+            } else if slot.pointee.place.interface == kept.interface, slot.pointee.place.address == kept.address,
+                slot.pointee.place.account == kept.account
+            {
+                if slot.pointee.place.number == kept.number, slot.pointee.state == .waiting { return 0 }
                 same &+= 1
             }
         }
-        guard let free, same < Self.framesPerNeighbour, frame.length <= frameSlotSize else { return false }
-        slots[free] = Slot(
-            state: .waiting, receivedInterface: receivedInterface, length: frame.length, number: number,
-            interface: interface, address: address)
+        guard same < Self.framesPerNeighbour else { return kept.packets }
+        var lost = 0
+        if free == nil, let victim = victim(in: places, for: kept.account) {
+            lost = slots[Int(order[victim])].place.packets
+            free = Int(order[victim])
+            remove(victim)
+        }
+        guard let free else { return kept.packets }
+        slots[free] = Slot(state: .waiting, length: frame.length, place: kept)
         self.frame(free).start.copyMemory(from: frame.start, byteCount: frame.length)
         order[waiting] = UInt8(truncatingIfNeeded: free)
         waiting &+= 1
-        return true
+        holdings.add(kept.account)
+        return lost
+    }
+
+    /// The place in `order` of the frame that gives its slot up: the oldest of the sender with the most frames, where that
+    /// has more than the one that asks.
+    private func victim(in places: Range<Int>, for account: Account) -> Int? {
+        var found: Int?
+        var most = holdings[account]
+        for place in 0..<waiting {
+            let index = Int(order[place])
+            let count = holdings[slots[index].place.account]
+            guard places.contains(index), count > most else { continue }
+            (found, most) = (place, count)
+        }
+        return found
     }
 
     /// True where frames wait for a neighbour.
     func wait(for address: IPAddress, on interface: Int) -> Bool {
         for place in 0..<waiting {
             let slot = slots + Int(order[place])
-            if slot.pointee.interface == interface, slot.pointee.address == address { return true }
+            if slot.pointee.place.interface == interface, slot.pointee.place.address == address { return true }
         }
         return false
     }
@@ -105,9 +144,14 @@ struct PendingFrames: ~Copyable {
     /// - Parameter place: Its place in `order`; those behind it move up.
     mutating func leave(_ place: Int) {
         slots[Int(order[place])].state = .leaving
+        remove(place)
+        leaving &+= 1
+    }
+
+    private mutating func remove(_ place: Int) {
+        holdings.remove(slots[Int(order[place])].place.account)
         waiting &-= 1
         for later in place..<waiting { order[later] = order[later &+ 1] }
-        leaving &+= 1
     }
 
     /// The writes have been sent: what they took from here is free again.

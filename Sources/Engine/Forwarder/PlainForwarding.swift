@@ -34,7 +34,7 @@ extension Forwarder {
         let run = joiner.runs + index
         let (start, length, kind) = (run.pointee.start, run.pointee.length, run.pointee.kind)
         guard kind != .other, !isHeartbeat(start, length), areStationsPlain(start, on: interface),
-            plain.read(start, length, kind)
+            plain.read(start, length, kind), isGenuine(plain.flow.source)
         else { return false }
         let entry: Int
         let twin = run.pointee.twin
@@ -88,6 +88,19 @@ extension Forwarder {
         else { return false }
         stations = Stations(
             isValid: true, first: first, rest: rest, sender: table.sender(of: source, on: interface))
+        return true
+    }
+
+    /// True where the sender of the frame may send from an address.
+    @inline(__always)
+    private mutating func isGenuine(_ source: IPAddress) -> Bool {
+        stations.sender.maySendFromAnywhere || stations.genuine == source || lookUpGenuine(source)
+    }
+
+    @inline(never)
+    private mutating func lookUpGenuine(_ source: IPAddress) -> Bool {
+        guard table.maySend(stations.sender, from: source) else { return false }
+        stations.genuine = source
         return true
     }
 
@@ -187,6 +200,8 @@ struct Stations {
     var first: UInt64 = 0
     var rest: UInt32 = 0
     var sender: Sender
+    /// A source address that this sender was found to have.
+    var genuine: IPAddress?
 }
 
 /// What the runs of a batch have brought so far.

@@ -151,7 +151,7 @@ public struct CounterReader: ~Copyable {
         regions.append(CounterRegion(memory: memory, layout: layout))
     }
 
-    private static func load(_ place: UnsafeRawPointer) -> UInt64 {
+    static func load(_ place: UnsafeRawPointer) -> UInt64 {
         UnsafeMutableRawPointer(mutating: place).assumingMemoryBound(to: Atomic<UInt64>.self)
             .pointee.load(ordering: .relaxed)
     }
@@ -251,7 +251,7 @@ public struct CounterReader: ~Copyable {
     /// was not; nil where no worker has been there.
     public func writing(block: Int) -> (way: EngineTuning.Writing, failure: Int32)? {
         // It is noted when it changes: a memory that came later has nothing of it until then.
-        for region in regions.reversed() where block < region.layout.workers {
+        for region in regions.reversed() where (0..<region.layout.workers).contains(block) {
             let base = region.memory + region.layout.block(block)
             guard let way = EngineTuning.Writing(rawValue: UInt8(truncatingIfNeeded: Self.load(base + 24))),
                 way != .automatic

@@ -67,7 +67,8 @@ public struct CounterLayout: Sendable, Hashable {
     /// The layout that the header tells, where it is of this version and `size` octets suffice for it.
     public init?(reading memory: UnsafeRawPointer, size: Int) {
         guard size >= Self.pageSize else { return nil }
-        let header = memory.assumingMemoryBound(to: UInt64.self)
+        // Each is read once: another engine may write there meanwhile.
+        let header = (0..<7).map { CounterReader.load(memory + $0 * 8) }
         guard header[0] == Self.magic, header[1] == Self.version,
             header[3] == UInt64(DropReason.count),
             (1...UInt64(Self.mostWorkers)).contains(header[2]), header[4] <= 4_096, header[5] <= 1 << 28

@@ -29,15 +29,18 @@ public struct NeighbourEntry: Sendable, Hashable {
     public var requested: UInt64
     /// Requests since the last answer.
     public var tries: Int
+    /// Whose packet or message made it known: the sender's interface<<48, and its MAC address where the table names it.
+    public var owner: UInt64
 }
 
 /// The neighbours that the file does not name, in shared memory: it survives the engine, and several workers share it.
 ///
 ///     0     header (64 octets): magic, version, slots, lessons (UInt64 each)
-///     64    slots of 64 octets: sequence, tag, high, low, mac | state<<48 | tries<<56, updated, requested, 0
+///     64    slots of 64 octets: sequence, tag, high, low, mac | state<<48 | tries<<56, updated, requested, owner
 ///
 /// A neighbour lives in one of the eight slots of the set that its address hashes to, so that no lookup and no insertion
-/// ever takes longer, whatever frames ask for. A writer makes a slot's sequence odd, writes, and makes it even again; a
+/// ever takes longer, whatever frames ask for. Where a set is full, the sender that brought the most of it gives up one of
+/// its own: nobody can fill the table for others. A writer makes a slot's sequence odd, writes, and makes it even again; a
 /// reader that sees an odd or a changed sequence takes the slot for empty and asks again with the next packet. Where a
 /// writer was killed halfway the slot stays odd until somebody heals it; a writer that finds its slot healed although it
 /// lives empties it, for another may have written there meanwhile.
@@ -116,6 +119,21 @@ public struct NeighbourTable: @unchecked Sendable {
         }
     }
 
+    /// Empties the table; engines ask anew for those whom they need. Slots that are being written to are left. Other
+    /// writers may be at work.
+    public func forgetAll() {
+        for slot in 0..<Self.slots {
+            let place = 64 + slot * 64
+            let sequence = load(place)
+            guard sequence & 1 == 0, load(place + 8) != 0,
+                (base + place).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.compareExchange(
+                    expected: sequence, desired: sequence &+ 1, ordering: .acquiringAndReleasing
+                ).exchanged
+            else { continue }
+            free(place, from: sequence &+ 1)
+        }
+    }
+
     /// Empties a slot whose sequence is that odd one, and makes it even.
     private func free(_ place: Int, from odd: UInt64) {
         let sequence = (base + place).assumingMemoryBound(to: Atomic<UInt64>.self)
@@ -167,6 +185,7 @@ public struct NeighbourTable: @unchecked Sendable {
             let word = load(place + 32)
             let updated = load(place + 40)
             let requested = load(place + 48)
+            let owner = load(place + 56)
             atomicMemoryFence(ordering: .acquiring)
             guard sequence.pointee.load(ordering: .relaxed) == before else { continue }
             guard tag >> 63 == 1, let family = AddressFamily(rawValue: UInt8(truncatingIfNeeded: tag >> 32)),
@@ -176,7 +195,7 @@ public struct NeighbourTable: @unchecked Sendable {
                 interface: Int(UInt32(truncatingIfNeeded: tag)),
                 address: IPAddress(family: family, high: high, low: low),
                 mac: MACAddress(bits: word), state: state, updated: updated, requested: requested,
-                tries: Int(word >> 56))
+                tries: Int(word >> 56), owner: owner)
         }
         return nil
     }
@@ -199,6 +218,7 @@ public struct NeighbourTable: @unchecked Sendable {
             entry.mac.bits | UInt64(entry.state.rawValue) << 48 | UInt64(UInt8(clamping: entry.tries)) << 56)
         store(place + 40, entry.updated)
         store(place + 48, entry.requested)
+        store(place + 56, entry.owner)
         if sequence.pointee.compareExchange(
             expected: before &+ 1, desired: before &+ 2, ordering: .acquiringAndReleasing
         ).exchanged {
@@ -228,21 +248,53 @@ public struct NeighbourTable: @unchecked Sendable {
         return nil
     }
 
-    /// A slot of the set for a new neighbour: a free one, or that of the neighbour that is missed least; nil where all
-    /// are in use.
-    private func place(forNew address: IPAddress, tag: UInt64, now: UInt64) -> Int? {
+    /// A slot of the set for a new neighbour: a free one, that of the neighbour that is missed least, or one of the sender
+    /// that has brought the most of the set; nil where all are in use and nobody has more than their share.
+    private func place(forNew address: IPAddress, tag: UInt64, for owner: UInt64, now: UInt64) -> Int? {
         let first = Self.firstSlot(tag, address)
         var best: Int?
         var bestAge: UInt64 = 0
+        var owners = SIMD8<UInt64>(repeating: 0)
         for way in 0..<Self.ways {
             let place = 64 &+ (first &+ way) &* 64
             guard load(place) & 1 == 0 else { continue }
             guard let entry = entry(at: place) else { return place }
+            owners[way] = entry.owner
             let age = now &- min(now, max(entry.updated, entry.requested))
             let limit = entry.state == .resolved ? Self.reachableTime : Self.retryTime &* 4
             if age > limit, age > bestAge {
                 best = place
                 bestAge = age
+            }
+        }
+        return best ?? surplus(in: first, owners, for: owner)
+    }
+
+    /// The slot that the sender with the most of a full set gives up: its oldest without an answer, or else its oldest
+    /// where the one that asks has fewer by two at least.
+    private func surplus(in first: Int, _ owners: SIMD8<UInt64>, for owner: UInt64) -> Int? {
+        var counts = SIMD8<UInt8>(repeating: 0)
+        var own: UInt8 = 0
+        for way in 0..<Self.ways {
+            for other in 0..<Self.ways where owners[other] == owners[way] { counts[way] &+= 1 }
+            if owners[way] == owner { own &+= 1 }
+        }
+        let most = counts.max()
+        guard most > own || owners.indices.contains(where: { counts[$0] == most && owners[$0] == owner }) else {
+            return nil
+        }
+        var best: Int?
+        var bestUpdated = UInt64.max
+        var bestIsResolved = true
+        for way in 0..<Self.ways where counts[way] == most && (most > own || owners[way] == owner) {
+            let place = 64 &+ (first &+ way) &* 64
+            guard load(place) & 1 == 0, let entry = entry(at: place) else { continue }
+            let isResolved = entry.state == .resolved
+            if isResolved, most < own &+ 2 { continue }
+            if best == nil || (bestIsResolved && !isResolved)
+                || (bestIsResolved == isResolved && entry.updated < bestUpdated)
+            {
+                (best, bestUpdated, bestIsResolved) = (place, entry.updated, isResolved)
             }
         }
         return best
@@ -262,6 +314,8 @@ public struct NeighbourTable: @unchecked Sendable {
         case failed
         /// There is no room to remember that it was asked.
         case full
+        /// It would have to be asked, and whoever wants to know may not.
+        case limited
     }
 
     /// The MAC address of a neighbour that `resolve` would call resolved; nothing is noted.
@@ -273,21 +327,28 @@ public struct NeighbourTable: @unchecked Sendable {
     }
 
     /// Looks a neighbour up, and notes the request where the answer says to make one.
-    func resolve(_ address: IPAddress, on interface: Int, now: UInt64) -> Resolution {
+    ///
+    /// - Parameters:
+    ///   - owner: Whose packet is for it; see `NeighbourEntry.owner`.
+    ///   - mayAsk: Whether a request may be made at that sender's expense; asked only where one is due.
+    @inline(__always)
+    func resolve(
+        _ address: IPAddress, on interface: Int, for owner: UInt64, now: UInt64, mayAsk: @autoclosure () -> Bool
+    ) -> Resolution {
         guard let (place, found) = find(interface, address) else {
-            guard let place = self.place(forNew: address, tag: Self.tag(interface, address), now: now) else {
-                return .full
-            }
+            guard mayAsk() else { return .limited }
+            let tag = Self.tag(interface, address)
+            guard let place = self.place(forNew: address, tag: tag, for: owner, now: now) else { return .full }
             let entry = NeighbourEntry(
                 interface: interface, address: address, mac: MACAddress(bits: 0), state: .incomplete, updated: now,
-                requested: now, tries: 1)
+                requested: now, tries: 1, owner: owner)
             return write(entry, at: place) ? .wait(ask: true) : .full
         }
         var entry = found
         switch found.state {
         case .resolved:
             guard now &- min(now, found.updated) >= Self.reachableTime else { return .resolved(found.mac) }
-            guard now &- min(now, found.requested) >= Self.retryTime else { return .resolved(found.mac) }
+            guard now &- min(now, found.requested) >= Self.retryTime, mayAsk() else { return .resolved(found.mac) }
             if found.tries >= Self.maximumTries {
                 entry.state = .incomplete
                 entry.mac = MACAddress(bits: 0)
@@ -307,11 +368,12 @@ public struct NeighbourTable: @unchecked Sendable {
                 _ = write(entry, at: place)
                 return .failed
             }
+            guard mayAsk() else { return .wait(ask: false) }
             entry.tries += 1
             entry.requested = now
             return .wait(ask: write(entry, at: place))
         case .failed, .empty:
-            guard now &- min(now, found.updated) >= Self.failedTime else { return .failed }
+            guard now &- min(now, found.updated) >= Self.failedTime, mayAsk() else { return .failed }
             entry.state = .incomplete
             entry.tries = 1
             entry.requested = now
@@ -333,19 +395,20 @@ public struct NeighbourTable: @unchecked Sendable {
 
     /// Takes a neighbour's word for its address: an answer to a request of ours, or a request to us.
     ///
-    /// - Parameter evenUnasked: False for answers: only those that were asked for are believed. True for requests to the
-    ///   engine, whose sender is about to get its answer: that neighbour is noted without having been asked for.
+    /// - Parameters:
+    ///   - owner: Whose message it is; see `NeighbourEntry.owner`.
+    ///   - evenUnasked: False for answers: only those that were asked for are believed. True for requests to the engine,
+    ///     whose sender is about to get its answer: that neighbour is noted without having been asked for.
     func learn(
-        _ address: IPAddress, on interface: Int, mac: MACAddress, evenUnasked: Bool, now: UInt64
+        _ address: IPAddress, on interface: Int, mac: MACAddress, for owner: UInt64, evenUnasked: Bool, now: UInt64
     ) -> Lesson {
         guard let (place, found) = find(interface, address) else {
             guard evenUnasked else { return .unasked }
-            guard let place = self.place(forNew: address, tag: Self.tag(interface, address), now: now) else {
-                return .unasked
-            }
+            let tag = Self.tag(interface, address)
+            guard let place = self.place(forNew: address, tag: tag, for: owner, now: now) else { return .unasked }
             let entry = NeighbourEntry(
                 interface: interface, address: address, mac: mac, state: .resolved, updated: now, requested: 0,
-                tries: 0)
+                tries: 0, owner: owner)
             return learn(entry, at: place)
         }
         var entry = found

@@ -54,6 +54,13 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
         }
     }
 
+    /// Writes the header of counters' memory anew, which engines can write to, and leaves what they have counted.
+    public static func renewCounters(_ descriptor: Int32, _ layout: CounterLayout) throws(EngineError) {
+        let memory = try SharedMapping(mapping: descriptor, size: CounterLayout.pageSize, writable: true)
+        layout.initialize(memory.base)
+        _ = consume memory
+    }
+
     /// Makes an empty neighbour table's memory. The descriptor is the caller's.
     public static func makeNeighbours() throws(EngineError) -> Int32 {
         try make("tapline-neighbours", size: NeighbourTable.memorySize) { descriptor throws(EngineError) in

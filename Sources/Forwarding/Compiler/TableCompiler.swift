@@ -61,7 +61,7 @@ public enum TableCompiler {
             image[.mirrors] += mirrors
             image[.interfaces] += [
                 interface.mac.bits,
-                UInt64(low: interface.mtu, high: addressCount),
+                UInt64(low: interface.mtu, high: addressCount) | (interface.namesAll ? Layout.interfaceIsNamed : 0),
                 UInt64(low: UInt32(interface.addresses.count), high: open[index].sequencing),
                 UInt64(open[index].distribution) | UInt64(mirrors.count) << 32 | UInt64(firstMirror) << 44,
             ]
@@ -74,11 +74,24 @@ public enum TableCompiler {
                 if isGlobal { image.fallback[own.address.family] = image.fallback[own.address.family] ?? number }
             }
         }
-        image[.macs] = macSlots(table, groups).words
+        image[.macs] = macSlots(table, groups, &image[.origins]).words
+    }
+
+    /// The prefixes without those that lie in others, IPv4 first, in ascending order.
+    private static func disjoint(_ prefixes: [IPPrefix]) -> [IPPrefix] {
+        let sorted = prefixes.sorted { ($0.family.rawValue, $0.address, $0.length) < ($1.family.rawValue, $1.address, $1.length) }
+        return sorted.reduce(into: []) { found, prefix in
+            if let last = found.last, last.contains(prefix) { return }
+            found.append(prefix)
+        }
     }
 
     /// The table of (interface, MAC address): the engine's own, the known sources, and those that only entries name.
-    private static func macSlots(_ table: ForwardingTable, _ groups: GroupTable) -> HashSlots {
+    private static func macSlots(
+        _ table: ForwardingTable, _ groups: GroupTable, _ origins: inout [UInt64]
+    ) -> HashSlots {
+        // Nodes that may send from the same prefixes share their records.
+        var places: [[IPPrefix]: UInt64] = [:]
         let stations = table.interfaces.reduce(0) { $0 + 1 + $1.aliases.count }
         var legs = 0
         for (place, key) in groups.scopes.enumerated() where key.mac != nil {
@@ -105,6 +118,15 @@ public enum TableCompiler {
             slots[slot(source.interface, source.mac) + 2] |=
                 Layout.flagKnown | system | (source.mayEmit ? Layout.flagMayEmit : 0)
                 | (source.isRemoved ? Layout.flagRemoved : 0)
+            guard let prefixes = source.origins.map(disjoint) else { continue }
+            if places[prefixes] == nil {
+                places[prefixes] = UInt64(origins.count / 3) << 16 | UInt64(prefixes.count) << 40
+                for prefix in prefixes {
+                    let family = UInt64(prefix.family.rawValue)
+                    origins += [prefix.address.high, prefix.address.low, family | UInt64(prefix.length) << 8]
+                }
+            }
+            slots[slot(source.interface, source.mac) + 2] |= Layout.flagBound | places[prefixes, default: 0]
         }
         for (place, key) in groups.scopes.enumerated() {
             guard let mac = key.mac else { continue }

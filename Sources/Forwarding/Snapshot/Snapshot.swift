@@ -47,6 +47,7 @@ public struct Snapshot: @unchecked Sendable {
     @usableFromInline let groupBytes: UnsafeRawBufferPointer
     @usableFromInline let instanceGroups: Int
     @usableFromInline let instanceSlots: Int
+    @usableFromInline let origins: Int
     /// The last eight octets (big-endian) of the health checks' own packets; 0: there are none.
     public let heartbeatToken: UInt64
     /// The number of groups of instances.
@@ -96,6 +97,7 @@ public struct Snapshot: @unchecked Sendable {
         targets = layout.offset(.targets)
         instanceGroups = layout.offset(.instanceGroups)
         instanceSlots = layout.offset(.instanceSlots)
+        origins = layout.offset(.origins)
         heartbeatToken = layout.heartbeatToken
         groupCount = layout.count(.instanceGroups)
     }
@@ -181,6 +183,6 @@ public struct Snapshot: @unchecked Sendable {
     public func interface(_ index: Int) -> InterfaceRecord {
         precondition(index >= 0 && index < interfaceCount)
         let record = interfaces &+ index &* 32
-        return InterfaceRecord(mac: MACAddress(bits: word(record)), mtu: Int(Self.lowHalf(word(record &+ 8))))
+        return InterfaceRecord(mac: MACAddress(bits: word(record)), mtu: Int(Self.lowHalf(word(record &+ 8) & ~Layout.interfaceIsNamed)))
     }
 }

@@ -112,7 +112,7 @@ extension Snapshot {
     @inlinable
     func sender<Meter: ProbeMeter>(of mac: MACAddress, on interface: Int, meter: inout Meter) -> Sender {
         let slot = macSlot(interface: interface, bits: mac.bits, meter: &meter)
-        guard slot >= 0 else { return .unknown }
+        guard slot >= 0 else { return namesAll(interface) ? .stranger : .unknown }
         let scopes = word(slot &+ 8)
         let flags = word(slot &+ 16)
         return Sender(
@@ -120,7 +120,57 @@ extension Snapshot {
                 ? nil : DestinationSystemType(rawValue: UInt8(truncatingIfNeeded: flags >> 8)),
             mayEmit: flags & Layout.flagMayEmit != 0, isRemoved: flags & Layout.flagRemoved != 0,
             sequencing: Self.lowHalf(scopes),
-            distribution: Self.highHalf(scopes))
+            distribution: Self.highHalf(scopes),
+            origins: flags & Layout.flagBound == 0 ? Layout.anySource : flags >> 16 & 0xFF_FFFF | (flags >> 40) << 32)
+    }
+
+    /// True where the table names every node of an interface.
+    @inlinable
+    func namesAll(_ interface: Int) -> Bool {
+        interface >= 0 && interface < interfaceCount
+            && word(interfaces &+ interface &* 32 &+ 8) & Layout.interfaceIsNamed != 0
+    }
+
+    /// True where a sender may send from an address: it may from any, or the address lies in one of its prefixes.
+    @inlinable
+    public func maySend(_ sender: Sender, from address: IPAddress) -> Bool {
+        if sender.origins == Layout.anySource { return true }
+        if sender.origins == Layout.noSource { return false }
+        // The last prefix that does not begin behind the address.
+        var first = Int(Self.lowHalf(sender.origins))
+        var end = first &+ Int(Self.highHalf(sender.origins))
+        while first < end {
+            let middle = first &+ (end &- first) / 2
+            let origin = origin(middle)
+            let isFour = address.family == .ipv4
+            if origin.address.family != address.family ? !isFour : origin.address <= address {
+                if origin.address.family == address.family, address.masked(to: origin.length) == origin.address {
+                    return true
+                }
+                first = middle &+ 1
+            } else {
+                end = middle
+            }
+        }
+        return false
+    }
+
+    @inlinable @inline(__always)
+    func origin(_ index: Int) -> (address: IPAddress, length: Int) {
+        let record = origins &+ index &* 24
+        let tail = word(record &+ 16)
+        return (
+            IPAddress(family: tail & 0xFF == 4 ? .ipv4 : .ipv6, high: word(record), low: word(record &+ 8)),
+            Int(tail >> 8 & 0xFF)
+        )
+    }
+
+    /// Where a node that the table names by its MAC address on an interface stands among all of them: a number of its own,
+    /// less than the number of places; nil for others.
+    public func stationPlace(of mac: MACAddress, on interface: Int) -> Int? {
+        var meter = NoMeter()
+        let slot = macSlot(interface: interface, bits: mac.bits, meter: &meter)
+        return slot < 0 ? nil : (slot &- macs) / 24
     }
 
     /// The offset of the slot for a MAC address on an interface, or -1.

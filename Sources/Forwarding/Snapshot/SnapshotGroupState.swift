@@ -44,6 +44,7 @@ extension Snapshot {
         claims = table.claims
         claimMask = table.claimMask
         mirrors = table.mirrors
+        origins = table.origins
         holders = table.holders
         holderMask = table.holderMask
         groupSlots = table.groupSlots

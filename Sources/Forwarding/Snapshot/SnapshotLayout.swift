@@ -16,13 +16,13 @@
 /// ```
 @usableFromInline
 enum Section: Int, CaseIterable, Sendable {
-    /// mac; mtu | firstAddress<<32; addresses | sequencing scope<<32; distribution scope |
+    /// mac; mtu | whether all its nodes are named<<31 | firstAddress<<32; addresses | sequencing scope<<32; distribution scope |
     /// its mirrors<<32 | the first of them<<44.
     case interfaces
     /// high; low; family | length<<8: the engine's own addresses, those of one interface beside each other.
     case addresses
-    /// Hash table of (interface, MAC address): key; sequencing | distribution<<32 scope; flags. Its slots need not be a
-    /// power of two.
+    /// Hash table of (interface, MAC address): key; sequencing | distribution<<32 scope; flags | system<<8 | the first of the
+    /// prefixes that it may send from<<16 | how many they are<<40. Its slots need not be a power of two.
     case macs
     /// Hash table of (address, role, interface): high; low; tag; value.
     case addressSlots
@@ -74,6 +74,9 @@ enum Section: Int, CaseIterable, Sendable {
     case instanceGroups
     /// Four members of 16 bits for four slots that follow each other; a table has 16,384 of these.
     case instanceSlots
+    /// high; low; family | length<<8: the prefixes that nodes may send from; those of one node beside each other, disjoint
+    /// and ascending, IPv4 first.
+    case origins
 
     /// The octets of one record.
     @inlinable
@@ -81,7 +84,7 @@ enum Section: Int, CaseIterable, Sendable {
         switch self {
         case .prefixSlots4, .claimedPrefixes, .claims, .mirrors, .fragments, .instanceSlots: 8
         case .holders, .intervals, .entries, .rewrites: 16
-        case .addresses, .macs, .prefixSlots6: 24
+        case .addresses, .macs, .prefixSlots6, .origins: 24
         case .interfaces, .addressSlots, .scopes, .sourcePrefixes, .destinationPrefixes, .groupSlots, .groups, .targets,
             .instanceGroups:
             32
@@ -97,7 +100,7 @@ enum Layout {
     /// "TAPLINE" and a zero octet.
     @usableFromInline static let magic: UInt64 = 0x0045_4E49_4C50_4154
     /// Raised with every change of the layout: a snapshot of another version is refused.
-    @usableFromInline static let version: UInt32 = 4
+    @usableFromInline static let version: UInt32 = 5
     /// "TAPGRPS" and a zero octet: the groups of a table, in memory of their own.
     static let groupsMagic: UInt64 = 0x0053_5052_4750_4154
     /// Octets of the header before the section table.
@@ -149,6 +152,15 @@ enum Layout {
     @usableFromInline static let flagKnown: UInt64 = 2
     @usableFromInline static let flagMayEmit: UInt64 = 4
     @usableFromInline static let flagRemoved: UInt64 = 8
+    /// It may send from certain prefixes alone.
+    @usableFromInline static let flagBound: UInt64 = 16
+
+    /// Bit of the second word of an interface: whoever the table does not name there is no node.
+    @usableFromInline static let interfaceIsNamed: UInt64 = 1 << 31
+
+    // What a `Sender` has in `origins` besides.
+    @usableFromInline static let anySource: UInt64 = .max
+    @usableFromInline static let noSource: UInt64 = .max - 1
 
     // Kinds of send address.
     @usableFromInline static let kindMAC: UInt8 = 1

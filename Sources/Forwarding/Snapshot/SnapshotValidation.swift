@@ -187,6 +187,11 @@ struct SnapshotValidation {
             let system = UInt8(truncatingIfNeeded: word(.macs, index, 2) >> 8)
             return word(.macs, index, 0) == Layout.emptyMAC
                 || found.low < scopes && found.high < scopes && DestinationSystemType(rawValue: system) != nil
+                    && isOrigins(word(.macs, index, 2))
+        }
+        try all(.origins) { index in
+            let tag = word(.origins, index, 2)
+            return isFamily(tag & 0xFF, length: tag >> 8)
         }
         try requireHashTable(.addressSlots, isMasked: true, count: layout.count(.addressSlots)) {
             word(.addressSlots, $0, 2) == 0
@@ -197,6 +202,13 @@ struct SnapshotValidation {
         }
         try requireHashTable(.groupSlots, count: layout.count(.groupSlots)) { word(.groupSlots, $0, 0) == 0 }
         try all(.groupSlots) { isGroup(.groupSlots, $0) }
+    }
+
+    /// True where the prefixes that the flags of a MAC address lead to are there.
+    private func isOrigins(_ flags: UInt64) -> Bool {
+        let (first, count) = (Int(flags >> 16 & 0xFF_FFFF), Int(flags >> 40))
+        return flags & Layout.flagBound == 0
+            ? first == 0 && count == 0 : range((first, count), fits: .origins)
     }
 
     /// True where the group in the third and fourth word of a record leads to an entry or to a group of several.

@@ -14,16 +14,20 @@ public struct TableInterface: Hashable, Sendable {
     /// echo for them, and is the source of the ICMP errors that it sends on this interface. On every interface the
     /// engine has fe80::1/64 beside these.
     public var addresses: [InterfaceAddress]
+    /// True where the table's sources are all the nodes there: what comes from another MAC address is dropped.
+    public var namesAll: Bool
 
     /// Memberwise.
     public init(
-        name: String, mac: MACAddress, aliases: [MACAddress] = [], mtu: Int = 1500, addresses: [InterfaceAddress] = []
+        name: String, mac: MACAddress, aliases: [MACAddress] = [], mtu: Int = 1500, addresses: [InterfaceAddress] = [],
+        namesAll: Bool = false
     ) {
         self.name = name
         self.mac = mac
         self.aliases = aliases
         self.mtu = mtu
         self.addresses = addresses
+        self.namesAll = namesAll
     }
 
     /// fe80::1, which the engine has on every interface.
@@ -61,11 +65,13 @@ public struct KnownSource: Hashable, Sendable {
     public var mayEmit: Bool
     /// True where the node has been taken away: what still comes from it is counted as that.
     public var isRemoved: Bool
+    /// The addresses that it may send from, link-local IPv6 ones aside; nil: any.
+    public var origins: [IPPrefix]?
 
     /// Memberwise.
     public init(
         interface: Int, mac: MACAddress, node: String, system: DestinationSystemType, mayEmit: Bool = false,
-        isRemoved: Bool = false
+        isRemoved: Bool = false, origins: [IPPrefix]? = nil
     ) {
         self.interface = interface
         self.mac = mac
@@ -73,6 +79,7 @@ public struct KnownSource: Hashable, Sendable {
         self.system = system
         self.mayEmit = mayEmit
         self.isRemoved = isRemoved
+        self.origins = origins
     }
 }
 

@@ -55,6 +55,7 @@ public struct NodeChange: Sendable, Hashable {
     private mutating func compareNetworks(_ old: NodePlan, _ new: NodePlan) {
         if old.legs.map(\.addresses) != new.legs.map(\.addresses) { inPlace.append("its addresses") }
         if old.legs.map(\.deliverToo) != new.legs.map(\.deliverToo) { inPlace.append("what is delivered to it") }
+        if old.legs.map(\.isLocked) != new.legs.map(\.isLocked) { inPlace.append("its anti-spoofing") }
         if old.loopback != new.loopback || old.local != new.local { inPlace.append("the service addresses it has") }
         if old.routes != new.routes { inPlace.append("its routes") }
         let before = Set(old.sysctls)

@@ -12,6 +12,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case joining
     /// Topology files: `Topology`.
     case file
+    /// What engines say to the control process and write into memory that it reads: `Engine`.
+    case engine
 
     /// Gives the target one input.
     ///
@@ -23,6 +25,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .forwarder: try ForwarderProperties.check(input)
         case .joining: try JoiningProperties.check(input)
         case .file: try FileProperties.check(input)
+        case .engine: try EngineProperties.check(input)
         }
     }
 }

@@ -1,0 +1,185 @@
+import Engine
+import Foundation
+import Forwarding
+import Testing
+import Topology
+import Wire
+
+@testable import Appliance
+
+/// Engines that are not what they were: what they say that nobody has asked for, and what they write.
+@Suite("What an engine says is not believed", .serialized)
+struct EngineBreachTests {
+    typealias Bench = EngineFleetTests.Bench
+
+    static let breaches = [
+        ("again 1", "said twice that it is ready"), ("again 100000", "said twice that it is ready"),
+        ("say 8 77", "took table 77, which nobody had handed to it"),
+        ("say 9 77 \u{1B}[2Jno", "refused table 77, which nobody had handed to it"),
+        ("say 10 18446744073709551615", "took assignment 18446744073709551615, which nobody had handed to it"),
+        ("say 11 0", "answered question 0, where"), ("say 3 1", "an engine does not send it"),
+        ("say 6 0", "an engine does not send it"), ("say 4711 0", "it is of another version, or none"),
+        ("descriptors", "it is too long, or brings descriptors"), ("long", "it is too long, or brings descriptors"),
+        ("short", "it is of another version, or none"), ("random", "it is of another version, or none"),
+    ]
+
+    @Test("an engine that breaks the protocol is ended and replaced, and that is told once", arguments: breaches)
+    func breach(_ how: String, _ why: String) throws {
+        let bench = try Bench(engines: 2)
+        let before = try bench.status().map(\.pid)
+        var place = bench.events.place(since: nil, count: 0)
+        try bench.misbehave(how)
+        try bench.eventually("another has its place") {
+            let now = try bench.status()
+            return now.map(\.shares) == [[0], [1]] && zip(now, before).count { $0.pid != $1 } == 1
+        }
+        let seat = try #require(try bench.status().first { $0.lastEnd != nil })
+        #expect(seat.lastEnd?.hasPrefix("broke the protocol: it ") == true && seat.lastEnd?.contains(why) == true, "\(seat)")
+        let events = bench.told(&place)
+        let told = events.filter { $0.event == .engineStopped }
+        #expect(told.count == 1 && told[0].engine == seat.number && told[0].reason?.contains(why) == true, "\(told)")
+        // It is told that it was stopped, that queues moved there and back, and that another has begun.
+        #expect(events.count < 8, "\(events.map(\.text))")
+        let isHarmless = events.allSatisfy { $0.text.unicodeScalars.allSatisfy { $0.value >= 32 } }
+        #expect(isHarmless)
+        // The other one was not touched, and tables are in force on both.
+        try bench.wait { $0.publish(Bench.table, $1) }
+    }
+
+    @Test("an empty message is the last that is heard of an engine")
+    func empty() throws {
+        let bench = try Bench(engines: 2)
+        let before = try bench.status().map(\.pid)
+        try bench.misbehave("empty")
+        try bench.eventually("another has its place") {
+            let now = try bench.status()
+            return now.map(\.shares) == [[0], [1]] && zip(now, before).count { $0.pid != $1 } == 1
+        }
+    }
+
+    @Test("a spare that breaks the protocol is told, too, and forwarding goes on")
+    func spare() throws {
+        let bench = try Bench(engines: 1)
+        try bench.eventually("there is a spare") {
+            try bench.loop.sync { bench.fleet.spare?.phase == .ready && bench.fleet.living.count == 2 }
+        }
+        let spare = try bench.loop.sync { bench.fleet.spare?.pid }
+        let pid = try bench.status()[0].pid
+        var place = bench.events.place(since: nil, count: 0)
+        // Whoever is asked first does it: until it was the spare.
+        var seen: [ApplianceEvent] = []
+        for _ in 0..<20 where !seen.contains(where: { $0.reason?.hasPrefix("a process that did not read yet") == true }) {
+            try bench.misbehave("again 1")
+            try bench.eventually("it is told") {
+                seen += bench.told(&place)
+                return seen.contains { $0.event == .engineStopped }
+            }
+            try bench.eventually("there is a spare again") {
+                try bench.loop.sync { bench.fleet.spare?.phase == .ready && bench.fleet.living.count == 2 }
+            }
+            seen += bench.told(&place)
+        }
+        #expect(seen.contains { $0.event == .engineStopped && $0.reason?.contains("said twice that it is ready") == true })
+        #expect(try bench.status()[0].shares == [0])
+        #expect(spare != nil && pid != nil)
+    }
+
+    @Test("one that breaks it again and again waits longer and longer")
+    func pace() throws {
+        var pace = RestartPace()
+        var now = 0
+        var starts = 0
+        // As slowly as engines start on a busy machine: not five in a second.
+        while now < 600_000 {
+            let pause = pace.ended(now: now, started: now - 290)
+            starts += 1
+            now += pause + 300
+        }
+        // One each 300 ms would be 2,000.
+        #expect(starts < 300)
+    }
+
+    @Test("whatever engines write to the counters, all that reads them lives, and so does the next engine")
+    func counters() throws {
+        let bench = try Bench(engines: 2)
+        let before = try bench.status()
+        try bench.misbehave("fill")
+        try bench.eventually("they are full") { try bench.loop.sync { bench.fleet.turns } > 1 << 60 }
+        var table = Bench.table
+        table.interfaces[0].addresses = []
+        for counter in [0, 1, 2, 5000, Int.max] {
+            var entry = Entry(
+                name: "same", kind: .distribution, direction: .request, receivedInterface: 0,
+                destination: IPPrefix("203.0.113.80")!, targets: [], counter: counter)
+            entry.counter = counter
+            table.entries.append(entry)
+        }
+        let asked = table
+        let picture = try bench.loop.sync { bench.fleet.picture(asked) }
+        var later = picture
+        later.drops = later.drops.map { $0 &+ 1 }
+        _ = later.toldDrops(since: picture, of: Self.plan) + picture.toldDrops(since: later, of: Self.plan)
+        for counter in InterfaceCounter.allCases { _ = picture.value(of: counter, interface: 0) }
+        #expect(picture.entries["same"] != nil && picture.interfaces.count == 1)
+        for last in picture.lastDrops.values { #expect(!last.sentence.isEmpty) }
+        let listing = TableListing(name: "t", table: table) { [fleet = bench.fleet] in fleet.entry($0) }
+        #expect(try JSONLine.encode(listing).count > 100)
+        let status = try bench.status()
+        #expect(status.count == 2 && status.map(\.pid) == before.map(\.pid))
+        _ = try bench.loop.sync {
+            (bench.fleet.joined, bench.fleet.closedQueues, DropReason.allCases.map { bench.fleet.drops($0) },
+             DropReason.allCases.map { bench.fleet.lastDrop($0) })
+        }
+        // Notes of how frames are written come with it; only so many of them are told.
+        for round in 0..<20 { try bench.noteWriting("2 \(round + 1)"); usleep(1000) }
+        kill(try #require(status[0].pid), SIGKILL)
+        try bench.eventually("another one reads") {
+            let now = try bench.status()
+            return now.map(\.shares) == [[0], [1]] && now[0].pid != status[0].pid
+        }
+        #expect(bench.complaints.count <= 10)
+    }
+
+    @Test("an engine that spoils the headers of the shared memories harms no other")
+    func headers() throws {
+        let bench = try Bench(engines: 2)
+        try bench.misbehave("header")
+        let resources = try bench.loop.sync { bench.fleet.resources }
+        let memory = try SharedMapping(mapping: resources.counters, size: resources.counterLayout.size, writable: false)
+        try bench.eventually("it is spoilt") { CounterLayout(reading: memory.base, size: memory.size) == nil }
+        let pid = try #require(try bench.status()[0].pid)
+        kill(pid, SIGKILL)
+        try bench.eventually("another one reads") {
+            let now = try bench.status()
+            return now.map(\.shares) == [[0], [1]] && now[0].pid != pid
+        }
+        #expect(CounterLayout(reading: memory.base, size: memory.size) == resources.counterLayout)
+    }
+
+    private static let plan: AppliancePlan = {
+        let text = ScratchTopology.small("t")
+        return try! Planner.plan(TopologyFile.parse(text, path: "t.yaml"))
+    }()
+
+    @Test("a log takes so many lines and no more, and tells how many it left out")
+    func log() throws {
+        var pace = LogPace()
+        var taken = 0
+        for _ in 0..<100_000 where pace.take(at: 5) != nil { taken += 1 }
+        #expect(taken == LogPace.burst)
+        #expect(pace.take(at: 1005) == 100_000 - LogPace.burst)
+        #expect(pace.take(at: 1005) == 0)
+        // Time that steps back, or far ahead, makes no more than the burst.
+        for now in [Int.min / 2, .max / 2] { _ = pace.take(at: now) }
+        taken = 0
+        for _ in 0..<10_000 where pace.take(at: .max / 2) != nil { taken += 1 }
+        #expect(taken <= LogPace.burst)
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("tapline-\(UUID().uuidString)").path
+        defer { unlink(path) }
+        let logger = ApplianceLog.logger(path: path)
+        let line = String(repeating: "z", count: 1 << 20)
+        for _ in 0..<5000 { logger.error("\(line)") }
+        #expect(fileLength(path) <= 17 << 20)
+        #expect(fileLength(path) > 8192)
+    }
+}
