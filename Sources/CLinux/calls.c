@@ -34,8 +34,9 @@ static const struct clinux_call engine_calls[] = {
     {SYS_fstat, 0, {{0}}},
     {SYS_close, 0, {{0}}},
     {SYS_munmap, 0, {{0}}},
-    // Memory of the C library, and the end of a thread and of the process.
+    // [unseen] Memory of the C library, where what it has does not suffice.
     {SYS_brk, 0, {{0}}},
+    // The end of a thread and of the process.
     {SYS_rt_sigprocmask, 0, {{0}}},
     // The Swift runtime's, where something is made when it is first used.
     {SYS_gettid, 0, {{0}}},

@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <linux/securebits.h>
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -101,6 +102,8 @@ int clinux_isolate(uid_t user) {
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return -errno;
     return (int)granted;
 }
+
+void clinux_share_one_heap(void) { mallopt(M_ARENA_MAX, 1); }
 
 /// Octets of this process's address space, by /proc/self/statm (proc(5)).
 static uint64_t address_space(int statm) {

@@ -267,6 +267,9 @@ enum clinux_apart {
 ///
 /// Returns which parts of `clinux_apart` it has, or -errno where it still has capabilities.
 int clinux_isolate(uid_t user);
+/// Has all threads take memory from one heap. With heaps of their own each reserves 64 MiB of address space and grows by calls
+/// that change what memory is protected from. To be called before there are threads.
+void clinux_share_one_heap(void);
 /// Limits what the process may use from now on: `room` octets of address space more than it has, descriptors below
 /// `descriptors`, `threads` threads of its user (0: no limit, for a user that others are, too), and no file written to, no
 /// core dump, no locked memory, no message queue, no better priority.

@@ -14,8 +14,9 @@ struct Confinement: ~Copyable {
     private let status: Int32
     private let size: Int32
 
-    /// To be made while there is a /proc.
+    /// To be made while there is a /proc and one thread.
     init() {
+        clinux_share_one_heap()
         status = clinux_open("/proc/self/status", O_RDONLY, 0)
         size = clinux_open("/proc/self/statm", O_RDONLY, 0)
     }
