@@ -205,6 +205,36 @@ import Testing
         }
     }
 
+    /// Makes the queues of a control process wait: their flags belong to all who hold them (pidfd_getfd(2) gives the very files).
+    static let hold = """
+        import ctypes, fcntl, os, sys
+        pid = int(sys.argv[1])
+        process = os.pidfd_open(pid)
+        call = ctypes.CDLL(None, use_errno=True).syscall
+        for name in os.listdir(f'/proc/{pid}/fd'):
+            if os.readlink(f'/proc/{pid}/fd/{name}') != '/dev/net/tun': continue
+            queue = call(438, process, int(name), 0)
+            fcntl.fcntl(queue, fcntl.F_SETFL, 0)
+            print('changed')
+        """
+
+    /// An honest engine whose queues wait hangs in the middle of a burst. It is found, its queues are mended, and the next one
+    /// reads them.
+    @Test func aReaderThatHangsIsReplaced() throws {
+        try Self.with { scene in
+            let serving = try #require(try EngineLifeTests.engine(scene.lab)["pid"] as? Int)
+            let place = scene.log.utf8.count
+            let held = try run("/usr/bin/python3", ["-c", Self.hold, "\(scene.control)"])
+            #expect(held.output == "changed\nchanged\n", "\(held.output)")
+            _ = try scene.lab.exec("alice", "ping -n -c 1 -W 1 203.0.113.80")
+            let told = scene.told(from: place) { $0.contains("engine-stopped") }
+            #expect(told.contains("did not go round"), "\(told)")
+            #expect(told.contains("the flags of 2 queues had been changed so that readers hang, and were set again"), "\(told)")
+            try scene.expectUnharmed(Attack(name: "none"))
+            #expect(try EngineLifeTests.engine(scene.lab)["pid"] as? Int != serving)
+        }
+    }
+
     @Test func anEngineThatIsNotConfinedGetsNoQueue() throws {
         try Self.with { scene in
             for (mode, lack) in [
