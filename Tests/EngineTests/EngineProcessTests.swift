@@ -1,3 +1,4 @@
+import CLinux
 import Engine
 import Forwarding
 import Glibc
@@ -161,6 +162,35 @@ import Wire
         var reader = CounterReader()
         reader.add(memory: memory.base, layout: layout)
         #expect(reader.generations() == [10])
+    }
+
+    /// Memory that it was not given leave to it does not get, and a table that needs more comes with the leave.
+    @Test func itsAddressSpaceIsWhatItWasGivenLeaveTo() throws {
+        let bench = try EngineBench()
+        let engine = try bench.start()
+        // 256 MiB of counters, of which nothing is touched.
+        let layout = CounterLayout(workers: 1, interfaces: 2, entries: 16 << 20)
+        let counters = try SharedMapping.makeCounters(layout)
+        defer { close(counters) }
+        func hand(_ generation: UInt64) throws -> EngineEvent? {
+            let (table, size) = try bench.makeTable(generation)
+            try engine.link.publish(
+                table: EngineLink.Memory(descriptor: table, size: size), generation: generation,
+                counters: (counters, layout))
+            return try engine.link.receive()
+        }
+        guard case .refused(2, let reason) = try hand(2) else {
+            Issue.record("it was taken")
+            return
+        }
+        #expect(reason.contains("Cannot allocate memory"), "\(reason)")
+        var limit: UInt64 = 0
+        #expect(clinux_address_space(engine.process.pid, 0, &limit) == 0)
+        #expect(limit > 0 && limit < .max)
+        let wanted = limit + UInt64(layout.size)
+        #expect(clinux_address_space(engine.process.pid, wanted, &limit) == 0)
+        #expect(limit == wanted)
+        #expect(try hand(3) == .applied(generation: 3))
     }
 
     @Test func groupsAreReplacedBesideTheTable() throws {

@@ -52,12 +52,11 @@ final class EngineErrors {
     }
 
     private func hear() {
-        guard let bytes = readOnce(readEnd, limit: Self.portion), !bytes.isEmpty else {
-            loop.unwatch(readEnd)
-            return
-        }
-        take(bytes)
+        let bytes = readOnce(readEnd, limit: Self.portion)
+        if bytes == nil, errno == EAGAIN { return }
         loop.unwatch(readEnd)
+        guard let bytes, !bytes.isEmpty else { return }
+        take(bytes)
         guard written < Self.bound else { return }
         isPaused = true
         loop.after(milliseconds: Self.pause) { [weak self] in
