@@ -39,6 +39,8 @@ final class EngineErrors {
         file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
     }
 
+    deinit { close() }
+
     /// The engine has its end.
     func begin(pid: Int32) {
         self.pid = pid
