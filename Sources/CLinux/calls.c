@@ -38,7 +38,7 @@ static const struct clinux_call engine_calls[] = {
     {SYS_brk, 0, {{0}}},
     // The end of a thread and of the process.
     {SYS_rt_sigprocmask, 0, {{0}}},
-    // The Swift runtime's, where something is made when it is first used.
+    // [unseen] The Swift runtime's, where something is made when it is first used: more of that is left in a debug build.
     {SYS_gettid, 0, {{0}}},
     {SYS_exit, 0, {{0}}},
     {SYS_exit_group, 0, {{0}}},

@@ -171,7 +171,7 @@ final class EngineBench {
     ///   - launcher: A program and its arguments that run the engine.
     func prepare(
         generation: UInt64 = 1, lane: Int = 0, tuning: EngineTuning = EngineTuning(), refusing: Refusal? = nil,
-        launcher: [String] = []
+        launcher: [String] = [], spareMebibytes: UInt32 = 64
     ) throws -> Running {
         let (table, size) = try makeTable(generation)
         let (control, engine) = try EngineLink.makePair()
@@ -188,7 +188,7 @@ final class EngineBench {
                 queues: taps.map(\.queues), shares: taps.map { Array($0.queues.indices) }, workers: workers,
                 counters: counters, counterLayout: layout, firstBlock: lane * workers, neighbours: neighbours,
                 table: table, tableSize: size, generation: generation, tuning: tuning),
-            user: EngineIdentity.user(of: process.pid))
+            user: EngineIdentity.user(of: process.pid), spareMebibytes: spareMebibytes)
         let event = try link.receive()
         guard case .ready(let confinement) = event else {
             let end = try process.wait()

@@ -566,7 +566,7 @@ int main(int argc, char **argv) {
         for (size_t i = 0; i < count && queue_count < MOST_QUEUES; i++) queues[queue_count++] = fds[i];
     }
     uid_t user = 0;
-    if (hello.length == 4) memcpy(&user, hello.payload, 4);
+    if (hello.length >= 4) memcpy(&user, hello.payload, 4);
     if (clinux_uring_open(&ring, 8, queues, (size_t)queue_count) < 0) ring.fd = -1;
     int statm = clinux_open("/proc/self/statm", O_RDONLY, 0);
     if (strcmp(mode, "unisolated") != 0 && clinux_isolate(user) < 0) fail("isolate");

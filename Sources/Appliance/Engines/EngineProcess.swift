@@ -112,7 +112,7 @@ final class EngineProcess {
         errors.begin(pid: process.pid)
         user = EngineIdentity.user(of: process.pid)
         // An engine that ended already shows by its pidfd; what was sent to it is lost with it.
-        do throws(EngineError) { try link.start(resources, user: user) } catch { complaint = "\(error)" }
+        do throws(EngineError) { try link.start(resources, user: user, spareMebibytes: Self.spareMebibytes) } catch { complaint = "\(error)" }
         let descriptor = link.descriptor
         self.link = consume link
         loop.watch(descriptor) { [unowned self] _ in hear(handlers) }
@@ -178,6 +178,15 @@ final class EngineProcess {
     private var tablesSize: Int
     /// Octets of its counters.
     private var countersSize: Int
+
+    /// Address space that an engine gets to spare, in MiB: little where it can be given more before a larger table, which takes
+    /// CAP_SYS_RESOURCE (24 in linux/capability.h), and what the largest tables need where it cannot.
+    private static let spareMebibytes: UInt32 = {
+        let status = String(decoding: readFile("/proc/self/status", limit: 16_384) ?? [], as: UTF8.self)
+        let line = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
+        let mask = line.flatMap { UInt64($0.dropFirst(7).drop(while: \.isWhitespace), radix: 16) } ?? 0
+        return mask & 1 << 24 != 0 ? 64 : 1024
+    }()
 
     private func noteAddressSpace() {
         var limit: UInt64 = 0

@@ -7,10 +7,6 @@ import CLinux
 /// workers' threads are started, and the filter of system calls comes down on all of them: so the filter need let through
 /// nothing that makes a thread, a ring or a descriptor.
 struct Confinement: ~Copyable {
-    /// Octets of address space beyond what is in use: room for what the C library and the next tables need, until the
-    /// control process gives leave to more.
-    private static let spareRoom = 64 << 20
-
     private let status: Int32
     private let size: Int32
 
@@ -40,13 +36,13 @@ struct Confinement: ~Copyable {
     ///
     /// - Parameters:
     ///   - writesByRing: Whether a worker has a ring to submit to.
-    ///   - tables: Octets of what the next tables and counters may need: as much again as those at hand.
+    ///   - room: Octets of address space beyond what is in use, for what the C library and the next tables need.
     ///   - threads: Those that run; nil: the user is not the process's own.
-    func enter(writesByRing: Bool, tables: Int, threads: Int?) throws(EngineError) {
+    func enter(writesByRing: Bool, room: Int, threads: Int?) throws(EngineError) {
         // These were opened last. Since then three have been closed, which is as many as a message brings: a table, counters
         // and groups.
         let descriptors = UInt32(max(status, size, 0)) + 1
-        let limited = clinux_limit_self(size, UInt64(Self.spareRoom + tables), descriptors, UInt32(threads ?? 0))
+        let limited = clinux_limit_self(size, UInt64(room), descriptors, UInt32(threads ?? 0))
         guard limited >= 0 else { throw EngineError("limit itself", errno: -limited) }
         var count = 0
         let calls = clinux_engine_calls(writesByRing ? 1 : 0, &count)

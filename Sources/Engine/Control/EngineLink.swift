@@ -70,9 +70,11 @@ public struct EngineLink: ~Copyable, Sendable {
     ///
     /// An engine before it may have had the same queues and changed their flags: they are what they must be from here on.
     ///
-    /// - Parameter user: The user and group that it is to become (`EngineIdentity`); 0: it stays what it is.
+    /// - Parameters:
+    ///   - user: The user and group that it is to become (`EngineIdentity`); 0: it stays what it is.
+    ///   - spareMebibytes: Address space that it may use beyond what it holds and twice its table and counters, in MiB.
     /// - Throws: As every message does: EAGAIN where the engine has long read nothing, EPIPE where it has ended.
-    public func start(_ resources: EngineResources, user: UInt32 = 0) throws(EngineError) {
+    public func start(_ resources: EngineResources, user: UInt32 = 0, spareMebibytes: UInt32 = 64) throws(EngineError) {
         let columns = resources.queues.first?.count ?? 0
         let queues = resources.queues.flatMap { $0 }
         let shares = resources.shares.flatMap { $0 }
@@ -87,7 +89,7 @@ public struct EngineLink: ~Copyable, Sendable {
                     UInt64(resources.queues.count), UInt64(columns), UInt64(resources.workers), resources.generation,
                     UInt64(resources.tableSize), UInt64(resources.counterLayout.size), UInt64(resources.firstBlock),
                     resources.tuning.word,
-                ], payload: user == 0 ? [] : withUnsafeBytes(of: user.littleEndian) { Array($0) }),
+                ], payload: withUnsafeBytes(of: (user, spareMebibytes)) { Array($0) }),
             descriptors: [resources.counters, resources.neighbours, resources.table])
         var first = 0
         while first < queues.count {

@@ -16,6 +16,8 @@ struct EngineHello {
     var tuning: EngineTuning
     /// The user and group that the engine becomes; 0: it stays what it is.
     var user: UInt32
+    /// Address space beyond what the engine holds and twice its table and counters, in octets.
+    var spareRoom: Int
 
     init(_ message: ControlMessage) throws(EngineError) {
         func field(_ index: Int) -> Int { Int(truncatingIfNeeded: message.fields[index]) }
@@ -26,7 +28,11 @@ struct EngineHello {
         countersSize = field(5)
         firstBlock = field(6)
         tuning = EngineTuning(word: message.fields[7])
-        user = message.payload.count == 4 ? message.payload.reversed().reduce(0) { $0 << 8 | UInt32($1) } : 0
+        func number(_ place: Int) -> UInt32 {
+            message.payload.dropFirst(place * 4).prefix(4).reversed().reduce(0) { $0 << 8 | UInt32($1) }
+        }
+        user = number(0)
+        spareRoom = Int(number(1)) << 20
         guard (1...4_096).contains(interfaces), (1...ShareSet.capacity).contains(columns),
             (1...ShareSet.capacity).contains(workers)
         else {
@@ -74,7 +80,7 @@ extension EngineMain {
         hire(hello, queues.shares, ports, published, neighbours)
         try crew.start()
         try confinement.enter(
-            writesByRing: crew.writesByRing, tables: 2 * (hello.tableSize + hello.countersSize),
+            writesByRing: crew.writesByRing, room: hello.spareRoom + 2 * (hello.tableSize + hello.countersSize),
             // Where the kernel writes for a ring later, it has a thread for that.
             threads: isOwnUser ? 1 + 2 * hello.workers : nil)
         let report = confinement.report()
