@@ -101,7 +101,11 @@ import Testing
         victim.executableURL = URL(fileURLWithPath: "/bin/sleep")
         victim.arguments = ["600"]
         try victim.run()
-        defer { victim.terminate() }
+        // SIGTERM is no end of it where the tests were started with that ignored.
+        defer {
+            kill(victim.processIdentifier, SIGKILL)
+            victim.waitUntilExit()
+        }
         try Lab.with(topology, files: ["engine": program], launcher: launcher) { lab in
             let control = try #require(try lab.status()["pid"] as? Int)
             try body(Scene(lab: lab, victim: victim, control: control))
