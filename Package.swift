@@ -112,9 +112,11 @@ let package = Package(
         .testTarget(
             name: "GoldenTests", dependencies: ["Topology", "Engine"], exclude: ["Cases", "make-inputs.py"],
             swiftSettings: unoptimised),
+        // An engine that belongs to somebody else.
+        .executableTarget(name: "hostile-engine", dependencies: ["CLinux"], path: "Tests/HostileEngine"),
         // Whole topologies through the built programs, judged by real peers.
         .testTarget(
-            name: "IntegrationTests", dependencies: ["tapline", "tapline-engine", "Seeds"], exclude: ["ExactPackets"],
+            name: "IntegrationTests", dependencies: ["tapline", "tapline-engine", "hostile-engine", "Seeds"], exclude: ["ExactPackets"],
             swiftSettings: unoptimised),
     ]
 )

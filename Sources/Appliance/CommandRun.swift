@@ -139,10 +139,12 @@ enum CommandRun {
 extension NodeEntrance {
     /// A shell command as the node runs it.
     func command(_ text: String, output: Int32) -> Command {
-        Command(
+        var command = Command(
             "/bin/sh", arguments: ["sh", "-c", text],
             environment: environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" },
             workingDirectory: directory, descriptors: [1: output, 2: output], diesWithParent: true)
+        command.memoryScore = MemoryRank.application.score
+        return command
     }
 }
 
@@ -151,6 +153,7 @@ extension ProcessExit {
     var told: String {
         switch self {
         case .exited(let status): "ended with status \(status)"
+        case .signalled(SIGSYS): "was ended by its filter of system calls (SIGSYS)"
         case .signalled(let number): "was ended by signal \(number) (\(String(cString: strsignal(number))))"
         }
     }

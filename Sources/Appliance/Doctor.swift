@@ -1,3 +1,4 @@
+import CLinux
 import Engine
 import Glibc
 import LinuxNetwork
@@ -41,7 +42,7 @@ public struct Doctor: Sendable {
         let plan: AppliancePlan? = if let file { try PlanReader.plan(file) } else { nil }
         var findings = [kernel()] + privileges() + [tun()]
         if isRoot { findings += probe() }
-        findings += userNamespaces() + [appArmor(), seccomp(), ring(refusal: RingRefusal.tried()), ipv6()]
+        findings += userNamespaces() + [appArmor(), seccomp(), isolation(), ring(refusal: RingRefusal.tried()), ipv6()]
         findings += limits() + space()
         findings.append(engine())
         findings += programs(plan)
@@ -144,6 +145,38 @@ public struct Doctor: Sendable {
                 mend: "run a kernel with CONFIG_SECCOMP_FILTER")
         }
         return Finding("seccomp", .ok, "the packeting engine can be confined")
+    }
+
+    func isolation() -> Finding {
+        let user = EngineIdentity.user(of: getpid())
+        let parts = clinux_try_isolation(user, isRoot ? 0 : 1)
+        guard parts >= 0 else { return isolation(nil) }
+        var grant = EngineInspection.Grant(parts: UInt32(parts))
+        if !isRoot, UserNamespace.hasSubordinates {
+            // Then there are other users in the user namespace, one for each engine.
+            grant.parts |= CLINUX_APART_USER.rawValue | CLINUX_APART_GROUPS.rawValue
+        }
+        return isolation(grant)
+    }
+
+    /// - Parameter grant: What a process is granted that isolates itself as an engine does; nil: it could not be tried.
+    func isolation(_ grant: EngineInspection.Grant?) -> Finding {
+        guard let grant else {
+            return Finding(
+                "engine isolation", .warn, "it could not be tried what the kernel grants the packeting engine",
+                mend: "mount /proc")
+        }
+        guard !grant.missing.isEmpty else {
+            return Finding(
+                "engine isolation", .ok, "the packeting engine has a user, namespaces and an empty root of its own")
+        }
+        let needsUser = !grant.has(CLINUX_APART_USER) || !grant.has(CLINUX_APART_GROUPS)
+        return Finding(
+            "engine isolation", .warn,
+            "the kernel does not grant the packeting engine: \(grant.missing.joined(separator: ", "))",
+            mend: !isRoot && needsUser
+                ? "give this user lines in /etc/subuid and /etc/subgid, and install uidmap"
+                : "run a kernel with all namespaces, and leave root its capabilities")
     }
 
     /// - Parameter refusal: What making a ring was refused with.

@@ -54,6 +54,16 @@ public enum UserNamespace {
         return lines.count > 1 || lines.first?.split(separator: " ").last != "1"
     }
 
+    /// True where the user namespace that this user's topologies get has other users than root.
+    static var hasSubordinates: Bool {
+        let user = geteuid()
+        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
+        let hasPrograms = ["newuidmap", "newgidmap"].allSatisfy { name in
+            path.split(separator: ":").contains { access("\($0)/\(name)", X_OK) == 0 }
+        }
+        return hasPrograms && subordinate("/etc/subuid", user).count > 0 && subordinate("/etc/subgid", user).count > 0
+    }
+
     /// Root of a user namespace that somebody else made, where /run is the machine's.
     private static var isForeign: Bool { isEntered && access("/run", W_OK) != 0 }
 

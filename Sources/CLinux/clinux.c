@@ -127,6 +127,24 @@ int clinux_memfd_seals(int fd) {
     return seals < 0 ? -errno : seals;
 }
 
+int64_t clinux_file_size(int fd) {
+    // The C library's fstat may be a call with a path. Its structure is the kernel's on both architectures.
+    struct stat status;
+    return syscall(SYS_fstat, fd, &status) < 0 ? -errno : (int64_t)status.st_size;
+}
+
+int clinux_mend_flags(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0) return -errno;
+    int signals = fcntl(fd, F_GETSIG), owner = fcntl(fd, F_GETOWN);
+    int mended = (flags & (O_NONBLOCK | O_ASYNC | O_APPEND | O_DIRECT)) != O_NONBLOCK || signals > 0 || owner != 0;
+    if (!mended) return 0;
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) return -errno;
+    fcntl(fd, F_SETSIG, 0);
+    fcntl(fd, F_SETOWN, 0);
+    return 1;
+}
+
 pid_t clinux_fork(void) {
     long pid = syscall(SYS_clone, (unsigned long)SIGCHLD, 0, 0, 0, 0);
     return pid < 0 ? -errno : (pid_t)pid;

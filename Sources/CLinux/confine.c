@@ -1,11 +1,9 @@
-// Giving up privilege: capabilities, then system calls.
+// The filter of system calls.
 #include "clinux.h"
 
 #include <linux/audit.h>
-#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <linux/securebits.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -21,59 +19,67 @@
 #define SECCOMP_RET_KILL_PROCESS 0x80000000U
 #endif
 
-static int has_one_thread(void) {
-    struct stat task;
-    if (stat("/proc/self/task", &task) < 0) return -errno;
-    return task.st_nlink == 3;  // ".", ".." of its parent, and one thread
+enum { MOST_CODE = 512, MOST_CALLS = 64, MOST_ARGUMENTS = 3 };
+
+struct program {
+    struct sock_filter code[MOST_CODE];
+    unsigned short length;
+};
+
+static void put(struct program *program, struct sock_filter step) { program->code[program->length++] = step; }
+
+static void load_number(struct program *program) {
+    put(program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
 }
 
-static int drop_capabilities(void) {
-    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) return -errno;
-    for (int capability = 0; capability < 64; capability++) {
-        if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) != 1) continue;
-        // Without CAP_SETPCAP the bounding set stays: no_new_privs keeps it from ever mattering.
-        if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 && errno != EPERM) return -errno;
-    }
-    unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
-                         SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
-    if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0 && errno != EPERM) return -errno;
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-    struct __user_cap_data_struct none[2];
-    memset(none, 0, sizeof none);
-    return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
-}
-
-int clinux_confine(
-    const int *allowed, size_t count, const struct clinux_guarded_call *guarded, size_t guarded_count) {
-    int single = has_one_thread();
-    if (single <= 0) return single < 0 ? single : -EBUSY;
-    if (count > 200 || guarded_count > 8) return -E2BIG;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -errno;
-    int dropped = drop_capabilities();
-    if (dropped < 0) return dropped;
-
-    struct sock_filter code[256];
-    unsigned short n = 0;
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCHITECTURE, 1, 0);
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-    // x32 calls carry bit 30 in their number and so equal none of these.
-    for (size_t i = 0; i < guarded_count; i++) {
+/// Where the number is loaded: lets the call through where its arguments are as they must be, and goes on otherwise.
+static void put_guarded(struct program *program, const struct clinux_call *call) {
+    unsigned int rest = call->count;
+    put(program, (struct sock_filter)BPF_JUMP(
+                     BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)call->number, 0, (unsigned char)(3 * rest + 2)));
+    for (unsigned int i = 0; i < call->count; i++) {
+        const struct clinux_argument *argument = call->arguments + i;
         // The lower half of the argument comes first: both architectures are little-endian.
-        unsigned int place = offsetof(struct seccomp_data, args) + 8 * (unsigned int)guarded[i].argument;
-        code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)guarded[i].number, 0, 4);
-        code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, place);
-        code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, guarded[i].value, 0, 1);
-        code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-        code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+        unsigned int place = offsetof(struct seccomp_data, args) + 8 * argument->place;
+        rest--;
+        put(program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, place));
+        put(program, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, argument->mask));
+        put(program, (struct sock_filter)BPF_JUMP(
+                         BPF_JMP | BPF_JEQ | BPF_K, argument->value, 0, (unsigned char)(3 * rest + 1)));
     }
+    put(program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+    load_number(program);
+}
+
+int clinux_confine(const struct clinux_call *calls, size_t count) {
+    if (count > MOST_CALLS) return -E2BIG;
+    size_t plain = 0, seen = 0;
     for (size_t i = 0; i < count; i++) {
-        code[n++] = (struct sock_filter)BPF_JUMP(
-            BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)allowed[i], (unsigned char)(count - i), 0);
+        if (calls[i].count > MOST_ARGUMENTS) return -EINVAL;
+        if (calls[i].count == 0) plain++;
     }
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog program = {.len = n, .filter = code};
-    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0 ? -errno : 0;
+    struct program program = {.length = 0};
+    put(&program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
+    put(&program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCHITECTURE, 1, 0));
+    put(&program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+    load_number(&program);
+    // x32 calls carry bit 30 in their number and so equal none of these. Those without a guard come first: the kernel then
+    // knows them by their number alone, and does not run the program for them (Linux 5.11).
+    for (size_t i = 0; i < count; i++) {
+        if (calls[i].count) continue;
+        put(&program, (struct sock_filter)BPF_JUMP(
+                          BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)calls[i].number, (unsigned char)(plain - seen), 0));
+        seen++;
+    }
+    put(&program, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 1));
+    put(&program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+    for (size_t i = 0; i < count; i++) {
+        if (calls[i].count) put_guarded(&program, calls + i);
+    }
+    put(&program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+    struct sock_fprog filter = {.len = program.length, .filter = program.code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -errno;
+    long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter);
+    // A positive number is the thread that could not be brought under it.
+    return result == 0 ? 0 : result > 0 ? -EBUSY : -errno;
 }

@@ -298,12 +298,34 @@ static int place_descriptors(const struct clinux_spawn *spawn, int pipe) {
     return pipe;
 }
 
-/// - parent: the caller's pid, where the child can see it; 0 in a node, whose init ends the child with itself.
+/// Whether nobody reads at the other end of a pipe any more: its reader has ended.
+static int is_orphaned(int pipe) {
+    struct pollfd entry = {.fd = pipe, .events = POLLOUT};
+    return poll(&entry, 1, 0) > 0 && (entry.revents & POLLERR);
+}
+
+/// How readily the kernel ends this process, and all that it starts, when memory runs out.
+static void rank_for_memory(int score) {
+    char text[8], digits[5];
+    int n = 0, length = 0;
+    unsigned int rest = (unsigned int)(score < 0 ? -score : score);
+    do digits[n++] = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0 && n < 4);
+    if (score < 0) text[length++] = '-';
+    while (n > 0) text[length++] = digits[--n];
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    ssize_t ignored = write(fd, text, (size_t)length);
+    (void)ignored;
+    close(fd);
+}
+
+/// - parent: the caller's pid, where the child can see it; else 0.
 __attribute__((noreturn)) static void run_program(const struct clinux_spawn *spawn, int pipe, pid_t parent) {
     if (spawn->parent_death_signal) {
         prctl(PR_SET_PDEATHSIG, spawn->parent_death_signal, 0, 0, 0);
         // A parent that died before that sends nothing any more.
-        if (parent && getppid() != parent) _exit(127);
+        if (parent ? getppid() != parent : is_orphaned(pipe)) _exit(127);
     }
     if (!spawn->keep_session && setsid() < 0) fail(pipe, CLINUX_STAGE_SESSION);
     if (spawn->working_directory && chdir(spawn->working_directory) < 0) fail(pipe, CLINUX_STAGE_WORKING_DIRECTORY);
@@ -345,12 +367,15 @@ pid_t clinux_spawn(const struct clinux_spawn *spawn, enum clinux_stage *stage) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid_t parent = getpid();
-    pid_t first = raw_clone(SIGCHLD);
+    int apart = spawn->own_processes && spawn->node < 0;
+    pid_t first = apart ? clinux_fork_apart() : raw_clone(SIGCHLD);
     int error = errno;
     if (first == 0) {
         close(ends[0]);
+        if (spawn->oom_score_set) rank_for_memory(spawn->oom_score);
         if (spawn->node >= 0) run_in_node(spawn, ends[1]);
-        run_program(spawn, ends[1], parent);
+        // From a namespace of its own it does not see who started it.
+        run_program(spawn, ends[1], apart ? 0 : parent);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(ends[1]);

@@ -126,6 +126,14 @@ __attribute__((noreturn)) static void try_node(int pipe) {
     tell(pipe, CLINUX_USER_STAGE_NONE, 0);
 }
 
+int clinux_alone_in_user_namespace(void) {
+    unsigned int user = geteuid(), group = getegid();
+    if (unshare(CLONE_NEWUSER) < 0) return -errno;
+    int result = map_alone("/proc/self/uid_map", user);
+    if (result == 0) result = write_small("/proc/self/setgroups", "deny");
+    return result == 0 ? map_alone("/proc/self/gid_map", group) : result;
+}
+
 __attribute__((noreturn)) static void try_user(int pipe, unsigned int user, unsigned int group) {
     if (unshare(CLONE_NEWUSER) < 0) tell(pipe, CLINUX_USER_STAGE_UNSHARE, errno);
     int result = map_alone("/proc/self/uid_map", user);

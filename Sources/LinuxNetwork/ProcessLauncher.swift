@@ -19,6 +19,12 @@ public struct Command: Hashable, Sendable {
     public var diesWithParent: Bool
     /// Resource limits (RLIMIT_FSIZE and the like), soft and hard, which all that it starts inherits.
     public var limits: [Int32: UInt64] = [:]
+    /// It is the first process of a PID namespace of its own, where the kernel makes one: what it starts ends with it. In a
+    /// node it is the node's.
+    public var ownsProcesses = false
+    /// How readily the kernel ends it, and all that it starts, when memory runs out, from -1000 to 1000 (oom_score_adj in
+    /// proc(5)); nil: as readily as this process. What the kernel does not grant is left as it is.
+    public var memoryScore: Int32?
     /// Where the listener of its witness is handed over, a socket; nil: it has none.
     public var witness: Int32?
 
@@ -141,6 +147,8 @@ public enum ProcessLauncher {
                                 working_directory: directory, node: node?.descriptor ?? -1, fds: placed.baseAddress,
                                 fd_count: placed.count, keep_session: command.keepsSession ? 1 : 0,
                                 parent_death_signal: command.diesWithParent ? SIGKILL : 0,
+                                own_processes: command.ownsProcesses ? 1 : 0,
+                                oom_score_set: command.memoryScore == nil ? 0 : 1, oom_score: command.memoryScore ?? 0,
                                 limits: limits.baseAddress, limit_count: limits.count,
                                 witness: command.witness ?? -1)
                             return clinux_spawn(&spawn, &stage)

@@ -1,3 +1,4 @@
+import CLinux
 import Engine
 import Foundation
 import Testing
@@ -90,6 +91,41 @@ struct DoctorTests {
         ])
         #expect(whole.look { $0.seccomp() }.level == .ok)
         #expect(whole.look { $0.ipv6() }.level == .ok)
+    }
+
+    @Test("what the kernel does not grant the engine, with the mend")
+    func isolation() throws {
+        func found(_ grant: EngineInspection.Grant?, isRoot: Bool = true) throws -> Doctor.Finding {
+            try Machine().look(isRoot: isRoot) { $0.isolation(grant) }
+        }
+        let whole = try found(.whole)
+        #expect(whole.level == .ok && whole.mend == nil)
+        var poor = EngineInspection.Grant.whole
+        poor.parts &= ~(CLINUX_APART_USER.rawValue | CLINUX_APART_NETWORK.rawValue)
+        let told = try found(poor, isRoot: false)
+        #expect(told.level == .warn)
+        #expect(told.message.hasSuffix(": a network namespace, a user of its own"))
+        #expect(told.mend?.contains("/etc/subuid") == true)
+        #expect(try found(poor).mend?.contains("subuid") == false)
+        #expect(try found(nil).level == .warn)
+    }
+
+    @Test("what is granted here is found by trying", .enabled(if: isRoot))
+    func grant() throws {
+        #expect(EngineInspection.Grant.tried() == .whole)
+        // This process is nothing of all that.
+        let missing = EngineInspection(pid: getpid(), user: 1, grant: .whole).missing()
+        for lack in [
+            "it has no filter of system calls", "it may gain privileges by a program", "it has capabilities (CapEff)",
+            "it is another's user (Uid)", "it is in a PID namespace with others", "it may write files", "it sees files",
+            "it is in this process's net namespace",
+        ] { #expect(missing.contains(lack), "\(missing)") }
+    }
+
+    @Test("memory runs out for applications first, wherever the control process stands", arguments: [-1000, 0, 500, 900, 997])
+    func ranks(_ own: Int32) {
+        let scores = MemoryRank.allCases.map { MemoryRank.score($0.rawValue, above: own) }
+        #expect(scores == scores.sorted() && Set(scores).count == 4 && scores.allSatisfy { $0 <= 1000 } && scores[0] == own)
     }
 
     @Test("io_uring that is forbidden, with the setting that says so")

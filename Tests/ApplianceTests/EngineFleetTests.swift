@@ -108,7 +108,7 @@ import Wire
                     loop: loop, path: program, logPath: logPath,
                     logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, table: Self.table,
                     queues: [Array(repeating: queue, count: plan.queues)], plan: plan, record: { _ in },
-                    events: { events.append($0) })
+                    events: { events.append($0) }, inspect: { _ in [] })
             }
             self.loop = loop
             self.queue = queue

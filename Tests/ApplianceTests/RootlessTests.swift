@@ -135,6 +135,32 @@ struct RootlessTests {
         }
     }
 
+    @Test("the engine is confined as far as the kernel grants it, and the doctor says how far")
+    func confinement() throws {
+        try withUser { user in
+            let look = """
+                $T up small.yaml -d
+                pid=$($T status small --json | sed -n '/"engine" :/,/}/s/.*"pid" : \\([0-9]*\\).*/\\1/p')
+                grep -E '^(Uid|NoNewPrivs|Seccomp|CapEff|NStgid):' /proc/$pid/status | tr '\\t' ' '
+                echo "mounts $(wc -l </proc/$pid/mountinfo)"
+                $T down small
+                $T doctor
+                """
+            let alone = try user.run(look)
+            for line in ["NoNewPrivs: 1\n", "Seccomp: 2\n", "CapEff: 0000000000000000\n", " 1\n", "mounts 1\n"] {
+                #expect(alone.output.contains(line), "\(alone.output)\(alone.errors)")
+            }
+            #expect(alone.output.contains("Uid: \(user.number) \(user.number)"), "\(alone.output)")
+            #expect(alone.output.contains("does not grant the packeting engine: a user of its own"), "\(alone.output)")
+            // 1 there is 1000000 here, and the engine's number there is from 0x8000 on.
+            let several = try user.run(look, before: user.subordinates)
+            let numbers = several.output.split(separator: "\n").first { $0.hasPrefix("Uid: ") }?.split(separator: " ")
+            let number = numbers.flatMap { Int($0[1]) } ?? 0
+            #expect((1_000_000 + 0x7FFF..<1_000_000 + 0xC000).contains(number), "\(several.output)\(several.errors)")
+            #expect(several.output.contains("the packeting engine has a user, namespaces and an empty root of its own"), "\(several.output)")
+        }
+    }
+
     // MARK: - What forbids it
 
     /// A script that must be refused with status 4 and one sentence with `words`.

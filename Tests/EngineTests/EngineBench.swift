@@ -156,9 +156,9 @@ final class EngineBench {
 
     /// Starts an engine on the bench's descriptors and waits until it reads every queue.
     func start(
-        generation: UInt64 = 1, tuning: EngineTuning = EngineTuning(), refusing: Refusal? = nil
+        generation: UInt64 = 1, tuning: EngineTuning = EngineTuning(), refusing: Refusal? = nil, launcher: [String] = []
     ) throws -> Running {
-        let running = try prepare(generation: generation, tuning: tuning, refusing: refusing)
+        let running = try prepare(generation: generation, tuning: tuning, refusing: refusing, launcher: launcher)
         try running.assign(ShareSet(0..<workers * engines))
         return running
     }
@@ -168,8 +168,10 @@ final class EngineBench {
     /// - Parameters:
     ///   - lane: Which of the places for an engine's counters it writes to.
     ///   - refusing: A system call that fails for the engine.
+    ///   - launcher: A program and its arguments that run the engine.
     func prepare(
-        generation: UInt64 = 1, lane: Int = 0, tuning: EngineTuning = EngineTuning(), refusing: Refusal? = nil
+        generation: UInt64 = 1, lane: Int = 0, tuning: EngineTuning = EngineTuning(), refusing: Refusal? = nil,
+        launcher: [String] = [], spareMebibytes: UInt32 = 64
     ) throws -> Running {
         let (table, size) = try makeTable(generation)
         let (control, engine) = try EngineLink.makePair()
@@ -177,10 +179,7 @@ final class EngineBench {
             if let refusing {
                 try Pidfd(pid: try refusing.spawn(Self.program, [3: engine, 2: 2]))
             } else {
-                try ProcessLauncher.spawn(
-                    Command(
-                        Self.program, arguments: ["tapline-engine"], descriptors: [3: engine, 2: 2],
-                        diesWithParent: true))
+                try Self.spawn(launcher, engine)
             }
         close(engine)
         let link = EngineLink(owning: control)
@@ -188,13 +187,22 @@ final class EngineBench {
             EngineResources(
                 queues: taps.map(\.queues), shares: taps.map { Array($0.queues.indices) }, workers: workers,
                 counters: counters, counterLayout: layout, firstBlock: lane * workers, neighbours: neighbours,
-                table: table, tableSize: size, generation: generation, tuning: tuning))
+                table: table, tableSize: size, generation: generation, tuning: tuning),
+            user: EngineIdentity.user(of: process.pid), spareMebibytes: spareMebibytes)
         let event = try link.receive()
         guard case .ready(let confinement) = event else {
             let end = try process.wait()
             throw EngineError("start the engine", because: "it said \(String(describing: event)), and \(end)")
         }
         return Running(process: process, link: link, confinement: confinement)
+    }
+
+    private static func spawn(_ launcher: [String], _ engine: Int32) throws -> Pidfd {
+        var command = Command(
+            launcher.first ?? program, arguments: launcher.isEmpty ? ["tapline-engine"] : launcher + [program],
+            descriptors: [3: engine, 2: 2], diesWithParent: true)
+        command.ownsProcesses = launcher.isEmpty
+        return try ProcessLauncher.spawn(command)
     }
 
     var reader: CounterReader {

@@ -1,3 +1,4 @@
+import CLinux
 import Engine
 import Forwarding
 import Glibc
@@ -90,6 +91,12 @@ import Wire
         #expect(status["CapBnd"] == "0000000000000000")
         #expect(status["NoNewPrivs"] == "1")
         #expect(status["Seccomp"] == "2")
+        let user = EngineIdentity.user(of: engine.process.pid)
+        #expect(user != 0)
+        #expect(status["Uid"] == String(repeating: "\(user)", count: 4))
+        #expect(status["Gid"] == String(repeating: "\(user)", count: 4))
+        #expect(status["Groups"] == "")
+        #expect(status["NStgid"] == "\(engine.process.pid)1")
         print("engine: ready after \(engine.confinement.startMicroseconds) us, VmRSS \(status["VmRSS"] ?? "?")")
 
         let server = try echo(bench)
@@ -155,6 +162,41 @@ import Wire
         var reader = CounterReader()
         reader.add(memory: memory.base, layout: layout)
         #expect(reader.generations() == [10])
+    }
+
+    /// Memory that it was not given leave to it does not get, and a table that needs more comes with the leave.
+    @Test func itsAddressSpaceIsWhatItWasGivenLeaveTo() throws {
+        let bench = try EngineBench()
+        // 256 MiB of counters, of which nothing is touched.
+        let layout = CounterLayout(workers: 1, interfaces: 2, entries: 16 << 20)
+        let counters = try SharedMapping.makeCounters(layout)
+        defer { close(counters) }
+        func hand(_ engine: EngineBench.Running, _ generation: UInt64) throws -> EngineEvent? {
+            let (table, size) = try bench.makeTable(generation)
+            try engine.link.publish(
+                table: EngineLink.Memory(descriptor: table, size: size), generation: generation,
+                counters: (counters, layout))
+            return try engine.link.receive()
+        }
+        let engine = try bench.prepare()
+        guard case .refused(2, let reason) = try hand(engine, 2) else {
+            Issue.record("it was taken")
+            return
+        }
+        #expect(reason.contains("Cannot allocate memory"), "\(reason)")
+        // Leave to more is root's to give, unless that capability is gone.
+        var limit: UInt64 = 0
+        let asked = clinux_address_space(engine.process.pid, 0, &limit)
+        #expect(asked == 0 || asked == -EPERM)
+        if asked == 0 {
+            let wanted = limit + UInt64(layout.size)
+            #expect(clinux_address_space(engine.process.pid, wanted, &limit) == 0)
+            #expect(limit == wanted)
+            #expect(try hand(engine, 3) == .applied(generation: 3))
+        }
+        // So it can have it from the start.
+        let generous = try bench.prepare(generation: 4, spareMebibytes: 1_024)
+        #expect(try hand(generous, 5) == .applied(generation: 5))
     }
 
     @Test func groupsAreReplacedBesideTheTable() throws {

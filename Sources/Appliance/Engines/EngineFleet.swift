@@ -41,6 +41,8 @@ final class EngineFleet: @unchecked Sendable {
     private let path: String
     private let logPath: String
     private let record: (RecordedProcess) -> Void
+    /// What an engine lacks of being confined.
+    private let inspect: (EngineProcess) -> [String]
     private let neighbours: NeighbourTable
     /// What the engines note of instances that drain.
     let drainTable: DrainTable
@@ -83,10 +85,11 @@ final class EngineFleet: @unchecked Sendable {
     ///   - segmentsUDP: Whether all of them take datagrams that are to be segmented.
     ///   - record: Takes each process that is started, so that it can be ended by others after this one has died.
     ///   - events: Takes what happens.
+    ///   - inspect: Says what an engine lacks of being confined, for programs that stand in for engines.
     init(
         loop: EventLoop, path: String, logPath: String, logger: Logger, table: ForwardingTable, queues: [[Int32]],
         segmentsUDP: Bool = true, plan: EnginesPlan, record: @escaping (RecordedProcess) -> Void,
-        events: @escaping EventSink
+        events: @escaping EventSink, inspect: @escaping (EngineProcess) -> [String] = EngineFleet.inspect
     ) throws(ApplianceError) {
         self.loop = loop
         self.path = path
@@ -95,6 +98,7 @@ final class EngineFleet: @unchecked Sendable {
         self.plan = plan
         self.record = record
         self.events = events
+        self.inspect = inspect
         seats = Array(repeating: Seat(), count: plan.count)
         division = ShareDivision(workers: plan.workers, fitness: Array(repeating: .absent, count: plan.count))
         compiled = try Self.compile(table)
@@ -132,7 +136,14 @@ final class EngineFleet: @unchecked Sendable {
     func start(_ ready: @escaping (Result<Void, ApplianceError>) -> Void) {
         firstReady = ready
         for seat in seats.indices where firstReady != nil { launch(seat) }
+        // While they start there is time to find out what they must show.
+        _ = EngineInspection.Grant.here
         watch()
+    }
+
+    /// Looks at an engine from outside.
+    static func inspect(_ process: EngineProcess) -> [String] {
+        EngineInspection(pid: process.pid, user: process.user, grant: .here).missing()
     }
 
     /// Starts a process that has everything and reads nothing yet.
@@ -153,7 +164,7 @@ final class EngineFleet: @unchecked Sendable {
             loop: loop, path: path, logPath: logPath, lane: lane, counters: countersNumber, resources: handed,
             handlers: EngineProcess.Handlers(
                 said: { [unowned self] in heard($0, $1) }, broke: { [unowned self] in broke($0, $1) },
-                ended: { [unowned self] in bury($0, $1) }))
+                ended: { [unowned self] in bury($0, $1) }, inspect: inspect))
         process.receivedBefore = reader.received(blocks: blocks(of: process))
         living.append(process)
         loop.after(milliseconds: Self.readyTimeout) { [weak process] in
@@ -275,11 +286,16 @@ final class EngineFleet: @unchecked Sendable {
     private func bury(_ process: EngineProcess, _ end: ProcessExit) {
         guard !hasStopped else { return }
         living.removeAll { $0 === process }
+        let mended = mendQueues()
         let seat = seats.firstIndex { $0.process === process }
         if let seat { vacate(seat, "\(end.told)") } else { hand() }
         // What follows may take its time: the others read already.
-        if let seat { events(ApplianceEvent(.engineEnded, engine: seat + 1, reason: end.told)) }
-        logger.info("engine process \(process.pid) \(end.told)")
+        let told = (process.isUnconfined ? process.complaint.map { "\($0), and was ended" } : nil) ?? end.told
+        if seat != nil || process.isUnconfined {
+            let number = seat ?? seats.firstIndex { $0.successor === process } ?? 0
+            events(ApplianceEvent(.engineEnded, engine: number + 1, reason: told + mended))
+        }
+        logger.info("engine process \(process.pid) \(told)\(mended)")
         healNeighbours()
         forgetNeighbours(of: process)
         forget(process)
@@ -336,6 +352,7 @@ final class EngineFleet: @unchecked Sendable {
     ///   it had read, and ends.
     func condemn(_ process: EngineProcess, _ why: String, isStopped: Bool = false) {
         guard process.phase == .starting || process.phase == .ready else { return }
+        let why = why + mendQueues()
         process.complaint = why
         process.phase = .leaving
         forget(process)
@@ -377,6 +394,17 @@ final class EngineFleet: @unchecked Sendable {
         loop.after(milliseconds: Self.resumeTimeout) { [weak process] in
             if let process, process.phase == .leaving { process.end() }
         }
+    }
+
+    /// Sees to it that no queue makes its readers wait: an engine that has ended, or hangs, may have changed that for all.
+    ///
+    /// - Returns: What was mended, as the end of a sentence; empty where nothing was.
+    func mendQueues() -> String {
+        let columns = max(1, plan.queues)
+        guard let places = try? EngineLink.mend(resources.queues.flatMap { $0 }), !places.isEmpty else { return "" }
+        let interfaces = Set(places.map { $0 / columns + 1 }).sorted().map(String.init).joined(separator: ", ")
+        return "; the flags of \(places.count) queue\(places.count == 1 ? "" : "s") had been changed so that readers hang, "
+            + "and were set again (interface \(interfaces))"
     }
 
     /// Frees what a writer that has ended left halfway in the neighbour table. Writers that live are done with a slot

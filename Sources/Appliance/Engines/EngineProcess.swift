@@ -1,3 +1,4 @@
+import CLinux
 import Engine
 import Glibc
 import LinuxNetwork
@@ -23,9 +24,13 @@ final class EngineProcess {
         var broke: (EngineProcess, String) -> Void
         /// It has ended.
         var ended: (EngineProcess, ProcessExit) -> Void
+        /// What it lacks of being confined, seen from outside; each a few words.
+        var inspect: (EngineProcess) -> [String]
     }
 
     let process: Pidfd
+    /// The user that it was told to become; 0: none of its own.
+    let user: UInt32
     /// Which blocks of the counters it writes to.
     let lane: Int
     /// What others had received before it in the blocks that are now its own.
@@ -59,7 +64,10 @@ final class EngineProcess {
     private(set) var delayBefore: UInt64?
 
     private let loop: EventLoop
+    private let errors: EngineErrors
     private var link: EngineLink?
+    /// Octets of address space that it has leave to beyond those of its tables and counters; nil before it is ready.
+    private var spareRoom: UInt64?
     /// What it was asked: it may say nothing else.
     private var conversation: EngineConversation
     private var assignments: [ShareSet] = []
@@ -68,6 +76,8 @@ final class EngineProcess {
     private var answeredPings: UInt64 = 0
 
     var pid: Int32 { process.pid }
+    /// True where it said that it is ready, and was found wanting.
+    private(set) var isUnconfined = false
     /// True where it has no share and will not read a frame more.
     var isIdle: Bool { assigned.isEmpty && confirmed.isEmpty && assignments.isEmpty }
 
@@ -81,20 +91,28 @@ final class EngineProcess {
         self.counters = counters
         handed = resources.generation
         table = resources.generation
+        errors = try EngineErrors(loop: loop, path: logPath)
+        countersSize = resources.counterLayout.size
+        tablesSize = resources.tableSize + countersSize
         conversation = EngineConversation(first: resources.generation)
-        let errors = open(logPath, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
-        defer { if errors >= 0 { close(errors) } }
         let ends = try EngineLink.makePair()
         let link = EngineLink(owning: ends.control)
         do {
             defer { close(ends.engine) }
             var command = Command(path, arguments: ["tapline-engine"], diesWithParent: true)
-            command.descriptors = [EngineLink.engineDescriptor: ends.engine]
-            if errors >= 0 { command.descriptors[2] = errors }
+            command.descriptors = [EngineLink.engineDescriptor: ends.engine, 2: errors.descriptor]
+            command.ownsProcesses = true
+            // Until it has a share it is one that nobody would miss.
+            command.memoryScore = MemoryRank.spareEngine.score
             process = try ProcessLauncher.spawn(command)
+        } catch {
+            errors.close()
+            throw error
         }
+        errors.begin(pid: process.pid)
+        user = EngineIdentity.user(of: process.pid)
         // An engine that ended already shows by its pidfd; what was sent to it is lost with it.
-        do throws(EngineError) { try link.start(resources) } catch { complaint = "\(error)" }
+        do throws(EngineError) { try link.start(resources, user: user, spareMebibytes: Self.spareMebibytes) } catch { complaint = "\(error)" }
         let descriptor = link.descriptor
         self.link = consume link
         loop.watch(descriptor) { [unowned self] _ in hear(handlers) }
@@ -126,7 +144,19 @@ final class EngineProcess {
         }
         switch event {
         case .ready(let confinement):
-            if phase == .starting { phase = .ready }
+            if phase == .starting {
+                let missing = handlers.inspect(self)
+                guard missing.isEmpty else {
+                    complaint = "is not confined: \(missing.joined(separator: ", "))"
+                    isUnconfined = true
+                    // It is heard no more.
+                    if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
+                    end()
+                    return
+                }
+                phase = .ready
+                noteAddressSpace()
+            }
             applied = confinement.generation
         case .applied(let generation): applied = max(applied, generation)
         case .assigned:
@@ -144,8 +174,45 @@ final class EngineProcess {
         handlers.said(self, event)
     }
 
+    /// Octets of the largest table, groups and counters that it was handed.
+    private var tablesSize: Int
+    /// Octets of its counters.
+    private var countersSize: Int
+
+    /// Address space that an engine gets to spare, in MiB: little where it can be given more before a larger table, which takes
+    /// CAP_SYS_RESOURCE (24 in linux/capability.h), and what the largest tables need where it cannot.
+    private static let spareMebibytes: UInt32 = {
+        let status = String(decoding: readFile("/proc/self/status", limit: 16_384) ?? [], as: UTF8.self)
+        let line = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
+        let mask = line.flatMap { UInt64($0.dropFirst(7).drop(while: \.isWhitespace), radix: 16) } ?? 0
+        return mask & 1 << 24 != 0 ? 64 : 1024
+    }()
+
+    private func noteAddressSpace() {
+        var limit: UInt64 = 0
+        if clinux_address_space(pid, 0, &limit) == 0 { spareRoom = limit }
+    }
+
+    /// Gives it leave to map what it is about to be handed beside what it has.
+    private func makeRoom(for octets: Int) {
+        guard let spareRoom, octets > tablesSize else { return }
+        tablesSize = octets
+        var limit: UInt64 = 0
+        // Where that is not granted, it refuses the table, and says why.
+        _ = clinux_address_space(pid, spareRoom &+ 2 * UInt64(octets), &limit)
+    }
+
+    /// How readily the kernel ends it when memory runs out.
+    func rank(_ rank: MemoryRank) {
+        guard rank != self.rank else { return }
+        self.rank = rank
+        rank.assign(to: pid)
+    }
+    private var rank = MemoryRank.spareEngine
+
     private func forgetProcess() {
         phase = .ended
+        errors.close()
         loop.unwatch(process.descriptor)
         if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
         link = nil
@@ -169,6 +236,7 @@ final class EngineProcess {
     /// Has it read these shares and no others.
     func assign(_ shares: ShareSet) {
         assigned = shares
+        rank(shares.isEmpty ? .spareEngine : .engine)
         let number = nextNumber
         nextNumber += 1
         assignments.append(shares)
@@ -181,6 +249,9 @@ final class EngineProcess {
         let isHeld = table == shared.table.generation
         handed = shared.generation
         table = shared.table.generation
+        makeRoom(
+            for: shared.table.memory.size + (shared.groups?.memory.size ?? 0) + (grown.map { $0.1.size } ?? countersSize))
+        countersSize = grown.map { $0.1.size } ?? countersSize
         conversation.hand(shared.generation)
         tell { link throws(EngineError) in
             try link.publish(

@@ -4,18 +4,23 @@
 
 #include <stddef.h>
 
-/// Writes the numbers of the system calls that a confined engine makes, at most `capacity`, and returns how many; those
-/// of io_uring among them where it writes by a ring.
-size_t clinux_engine_calls(int *numbers, size_t capacity, int with_ring);
-
-/// A system call that is let through with one value of one argument alone (its lower 32 bits).
-struct clinux_guarded_call {
-    int number;
-    int argument;
+/// What one argument of a system call must be: its lower 32 bits, cut down to `mask`, are `value`.
+struct clinux_argument {
+    unsigned int place;
+    unsigned int mask;
     unsigned int value;
 };
 
-/// The guarded calls of a confined engine; `count` gets how many.
-const struct clinux_guarded_call *clinux_engine_guarded_calls(int with_ring, size_t *count);
+/// A system call that is let through where the first `count` of `arguments` are as they say. Several of one number are
+/// alternatives.
+struct clinux_call {
+    int number;
+    unsigned int count;
+    struct clinux_argument arguments[3];
+};
+
+/// The system calls that a confined engine makes, those of io_uring among them where it writes by a ring; `count` gets how
+/// many. Every other one ends it.
+const struct clinux_call *clinux_engine_calls(int with_ring, size_t *count);
 
 #endif

@@ -240,12 +240,61 @@ int clinux_raise_own_thread(int nice);
 
 // MARK: - Confinement
 
-/// Gives up every privilege for good: no_new_privs, no ambient, bounding, inheritable, permitted or effective
-/// capability, locked securebits, then a seccomp filter that kills the process on a system call that is neither among the
-/// `count` numbers in `allowed` nor one of the `guarded` ones with its argument. Capabilities belong to threads, so the
-/// process must have one thread (-EBUSY otherwise); threads made later inherit all of it. Returns 0 or -errno.
-int clinux_confine(
-    const int *allowed, size_t count, const struct clinux_guarded_call *guarded, size_t guarded_count);
+/// What a process shares with nobody.
+enum clinux_apart {
+    /// It is the first of a PID namespace: it sees no other process, and what it leaves ends with it.
+    CLINUX_APART_PROCESSES = 1 << 0,
+    /// Nothing is mounted but an empty root in which nothing can be made.
+    CLINUX_APART_MOUNTS = 1 << 1,
+    CLINUX_APART_IPC = 1 << 2,
+    /// The UTS namespace.
+    CLINUX_APART_NAMES = 1 << 3,
+    CLINUX_APART_NETWORK = 1 << 4,
+    CLINUX_APART_CONTROL_GROUPS = 1 << 5,
+    /// A user and a group that no other process has.
+    CLINUX_APART_USER = 1 << 6,
+    /// It has no supplementary groups.
+    CLINUX_APART_GROUPS = 1 << 7,
+    /// No capability is in the bounding set.
+    CLINUX_APART_BOUNDING = 1 << 8,
+};
+
+/// Takes the process out of the machine, as far as the kernel grants it, and every privilege from it for good: namespaces
+/// with nothing mounted, user and group `user` (0: it keeps its own) without further groups, an empty key ring, no_new_privs,
+/// no ambient, bounding, inheritable, permitted or effective capability, locked securebits, no core dump and no reading of
+/// its memory by others. The signal at its parent's end stays. Capabilities belong to threads, so the process must have one
+/// thread (-EBUSY otherwise); threads made later inherit all of it. /proc and all other files are gone afterwards.
+///
+/// Returns which parts of `clinux_apart` it has, or -errno where it still has capabilities.
+int clinux_isolate(uid_t user);
+/// Has all threads take memory from one heap. With heaps of their own each reserves 64 MiB of address space and grows by calls
+/// that change what memory is protected from. To be called before there are threads.
+void clinux_share_one_heap(void);
+/// Limits what the process may use from now on: `room` octets of address space more than it has, descriptors below
+/// `descriptors`, `threads` threads of its user (0: no limit, for a user that others are, too), and no file written to, no
+/// core dump, no locked memory, no message queue, no better priority.
+///
+/// - Parameter statm: /proc/self/statm, opened while there was a /proc.
+/// - Returns: 0 or -errno.
+int clinux_limit_self(int statm, uint64_t room, unsigned int descriptors, unsigned int threads);
+/// Lets a child have `wanted` octets of address space where it has leave to fewer; `limit` gets what it has leave to. Returns
+/// 0 or -errno.
+int clinux_address_space(pid_t pid, uint64_t wanted, uint64_t *limit);
+/// What `clinux_isolate` is granted here, tried in a child that leaves nothing; in a new user namespace that has no other user
+/// where `in_user_namespace` is not zero. Returns the parts of `clinux_apart`, or -errno.
+int clinux_try_isolation(uid_t user, int in_user_namespace);
+/// As `clinux_fork`, in a PID namespace of the child's own where the kernel makes one. Returns -1 and errno on failure.
+pid_t clinux_fork_apart(void);
+
+/// Forbids the process, by a seccomp filter on all its threads, every system call that is not among `calls`: one ends it with
+/// SIGSYS. It sets no_new_privs, which the filter needs. Returns 0 or -errno.
+int clinux_confine(const struct clinux_call *calls, size_t count);
+
+/// The size of a file in octets, by a call that names no path; or -errno.
+int64_t clinux_file_size(int fd);
+/// Gives a descriptor that others have shared the flags that it is to have, whatever they have made of them: it never waits,
+/// and signals nobody. Returns 1 where something had to be mended, 0 where nothing had to, or -errno.
+int clinux_mend_flags(int fd);
 
 // MARK: - User namespaces
 
@@ -276,6 +325,9 @@ int clinux_become_root(
 /// Tries in a child, which leaves nothing, all that a node needs in namespaces of this user's own: to make them, to mount
 /// /run, /sys and /proc, and to make a TAP. Returns 0, or -errno with `*stage` set.
 int clinux_try_user_namespace(enum clinux_user_stage *stage);
+/// Moves the calling process, which must have one thread, into a user namespace where it is root and there is no other
+/// user. Returns 0 or -errno.
+int clinux_alone_in_user_namespace(void);
 
 // MARK: - Processes in nodes
 
@@ -357,6 +409,12 @@ struct clinux_spawn {
     int keep_session;
     /// Sent when the spawning thread ends; 0 for none.
     int parent_death_signal;
+    /// Where no node is joined: it is the first process of a PID namespace of its own, where the kernel makes one.
+    int own_processes;
+    /// How readily the kernel ends it when memory runs out: -1000 to 1000 (proc(5), oom_score_adj). `oom_score_set` 0: as
+    /// its parent. What the kernel does not grant is left as it is.
+    int oom_score_set;
+    int oom_score;
     const struct clinux_limit *limits;
     size_t limit_count;
     /// A socket on which the listener of its witness is handed over (`clinux_witness_take` on the other end); -1: it has

@@ -1,24 +1,58 @@
 import CLinux
 
 /// What the engine gives up before its first frame, and what is left to it.
-enum Confinement {
-    /// Enters it, with one thread running; the workers' threads inherit it.
-    ///
-    /// - Parameter writesByRing: Whether a worker has a ring to enable and to submit to. Making one is never allowed.
-    static func enter(writesByRing: Bool) throws(EngineError) {
-        let capacity = 64
-        var calls = [Int32](repeating: 0, count: capacity)
-        let count = clinux_engine_calls(&calls, capacity, writesByRing ? 1 : 0)
-        var guardedCount = 0
-        let guarded = clinux_engine_guarded_calls(writesByRing ? 1 : 0, &guardedCount)
-        let result = clinux_confine(calls, count, guarded, guardedCount)
-        guard result >= 0 else { throw EngineError("give up every privilege", errno: -result) }
+///
+/// It goes in three steps. Rings and event descriptors are made with the privileges that making them may need. Then the
+/// process leaves the machine and loses every privilege, before it looks at memory that other engines write to. Then the
+/// workers' threads are started, and the filter of system calls comes down on all of them: so the filter need let through
+/// nothing that makes a thread, a ring or a descriptor.
+struct Confinement: ~Copyable {
+    private let status: Int32
+    private let size: Int32
+
+    /// To be made while there is a /proc and one thread.
+    init() {
+        clinux_share_one_heap()
+        status = clinux_open("/proc/self/status", O_RDONLY, 0)
+        size = clinux_open("/proc/self/statm", O_RDONLY, 0)
     }
 
-    /// What `/proc/self/status` says, read through a descriptor opened before the filter forbade `open`.
-    static func report(_ status: Int32) -> (capabilities: UInt64, noNewPrivileges: Bool, seccompMode: Int) {
+    deinit {
+        for descriptor in [status, size] where descriptor >= 0 { close(descriptor) }
+    }
+
+    /// Leaves the machine, with one thread running. What the kernel does not grant is the control process's to judge: it
+    /// looks from outside.
+    ///
+    /// - Parameter user: The user and group that the process becomes; 0: it stays what it is.
+    /// - Returns: True where it is that user now.
+    func isolate(user: UInt32) throws(EngineError) -> Bool {
+        let result = clinux_isolate(user)
+        guard result >= 0 else { throw EngineError("give up every privilege", errno: -result) }
+        return UInt32(result) & CLINUX_APART_USER.rawValue != 0
+    }
+
+    /// Limits the process and brings the filter down on all its threads.
+    ///
+    /// - Parameters:
+    ///   - writesByRing: Whether a worker has a ring to submit to.
+    ///   - room: Octets of address space beyond what is in use, for what the C library and the next tables need.
+    ///   - threads: Those that run; nil: the user is not the process's own.
+    func enter(writesByRing: Bool, room: Int, threads: Int?) throws(EngineError) {
+        // These were opened last. Since then three have been closed, which is as many as a message brings: a table, counters
+        // and groups.
+        let descriptors = UInt32(max(status, size, 0)) + 1
+        let limited = clinux_limit_self(size, UInt64(room), descriptors, UInt32(threads ?? 0))
+        guard limited >= 0 else { throw EngineError("limit itself", errno: -limited) }
+        var count = 0
+        let calls = clinux_engine_calls(writesByRing ? 1 : 0, &count)
+        let result = clinux_confine(calls, count)
+        guard result >= 0 else { throw EngineError("give up every system call that it does not need", errno: -result) }
+    }
+
+    /// What `/proc/self/status` says of the process by now.
+    func report() -> (capabilities: UInt64, noNewPrivileges: Bool, seccompMode: Int) {
         guard status >= 0 else { return (.max, false, 0) }
-        defer { close(status) }
         var bytes = [UInt8](repeating: 0, count: 8_192)
         let count = read(status, &bytes, bytes.count)
         guard count > 0 else { return (.max, false, 0) }

@@ -2,13 +2,14 @@
 // fixed fields in the machine's byte order (both ends are the same machine and the same build), descriptors beside it.
 //
 //     offset 0   magic "TAPL" (UInt32)   4  version (UInt16)   6  kind (UInt16)   8  eight UInt64 fields
-//            72  payload: length (UInt16), then up to 438 octets: UTF-8 text, or one octet for each share
+//            72  payload: length (UInt16), then up to 438 octets: UTF-8 text, one octet for each share, or numbers
 //
 //     control → engine                                         descriptors
 //     hello        interfaces, queues of each, workers,        counters, neighbours, table
 //                  generation, octets of table, octets of
 //                  counters, the first worker's block in them,
-//                  the tuning's word
+//                  the tuning's word; payload: the user and
+//                  group to become, MiB to spare (UInt32 each)
 //     queues       index of the first; payload: the share      the queues: every one of interface 0, then of
 //                  of each                                     interface 1 …
 //     table        generation, octets of table, octets of      those whose octets are not 0: table, new counters, groups.
@@ -45,7 +46,7 @@ public struct ControlMessage: Sendable, Hashable {
     }
 
     /// Of this protocol: both ends refuse any other.
-    public static let version: UInt16 = 4
+    public static let version: UInt16 = 5
     /// Octets of every message.
     static let length = 512
     static let magic: UInt32 = 0x4C50_4154

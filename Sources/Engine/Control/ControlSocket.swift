@@ -8,6 +8,17 @@ struct ControlSocket {
     /// Sends one message with its descriptors, at most `CLINUX_MAX_FDS`, which stay the caller's.
     func send(_ message: ControlMessage, descriptors: [Int32] = []) throws(EngineError) {
         let bytes = message.bytes
+        if descriptors.isEmpty {
+            // The one way to send that is left to an engine: it takes no descriptors.
+            var sent: Int
+            repeat {
+                sent = CLinux.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+            } while sent < 0 && clinux_errno() == EINTR
+            guard sent >= 0 else {
+                throw EngineError("send to the control socket's other end", errno: clinux_errno())
+            }
+            return
+        }
         let result = bytes.withUnsafeBytes { bytes in
             descriptors.withUnsafeBufferPointer { descriptors in
                 clinux_send_fds(

@@ -68,14 +68,20 @@ public struct EngineLink: ~Copyable, Sendable {
 
     /// Hands an engine all that it needs. It answers `ready` or `refused`.
     ///
+    /// An engine before it may have had the same queues and changed their flags: they are what they must be from here on.
+    ///
+    /// - Parameters:
+    ///   - user: The user and group that it is to become (`EngineIdentity`); 0: it stays what it is.
+    ///   - spareMebibytes: Address space that it may use beyond what it holds and twice its table and counters, in MiB.
     /// - Throws: As every message does: EAGAIN where the engine has long read nothing, EPIPE where it has ended.
-    public func start(_ resources: EngineResources) throws(EngineError) {
+    public func start(_ resources: EngineResources, user: UInt32 = 0, spareMebibytes: UInt32 = 64) throws(EngineError) {
         let columns = resources.queues.first?.count ?? 0
         let queues = resources.queues.flatMap { $0 }
         let shares = resources.shares.flatMap { $0 }
         guard shares.count == queues.count, shares.allSatisfy({ (0..<ShareSet.capacity).contains($0) }) else {
             throw EngineError("hand over the queues", because: "not every one of them belongs to a share")
         }
+        try Self.mend(queues + [resources.counters, resources.neighbours, resources.table])
         try socket.send(
             ControlMessage(
                 .hello,
@@ -83,7 +89,7 @@ public struct EngineLink: ~Copyable, Sendable {
                     UInt64(resources.queues.count), UInt64(columns), UInt64(resources.workers), resources.generation,
                     UInt64(resources.tableSize), UInt64(resources.counterLayout.size), UInt64(resources.firstBlock),
                     resources.tuning.word,
-                ]),
+                ], payload: withUnsafeBytes(of: (user, spareMebibytes)) { Array($0) }),
             descriptors: [resources.counters, resources.neighbours, resources.table])
         var first = 0
         while first < queues.count {
@@ -93,6 +99,21 @@ public struct EngineLink: ~Copyable, Sendable {
                 descriptors: Array(queues[first..<last]))
             first = last
         }
+    }
+
+    /// Sees to it that nobody who reads these descriptors waits, and that nobody is signalled by them. Their flags are shared by
+    /// all who hold them.
+    ///
+    /// - Returns: The places of those on which somebody had changed that.
+    @discardableResult
+    public static func mend(_ descriptors: [Int32]) throws(EngineError) -> [Int] {
+        var mended: [Int] = []
+        for (place, descriptor) in descriptors.enumerated() {
+            let result = clinux_mend_flags(descriptor)
+            guard result >= 0 else { throw EngineError("set the flags of a shared descriptor", errno: -result) }
+            if result > 0 { mended.append(place) }
+        }
+        return mended
     }
 
     /// Sealed memory that an engine maps.

@@ -9,6 +9,8 @@ import Forwarding
 public struct EngineMain: ~Copyable {
     let socket: ControlSocket
     let started = monotonicNanoseconds()
+    /// Its own number, in its PID namespace.
+    let pid = getpid()
     var crew: WorkerCrew
     /// What the workers do now; nil before the start.
     var order: WorkerOrder?

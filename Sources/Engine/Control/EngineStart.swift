@@ -14,6 +14,10 @@ struct EngineHello {
     /// The block of the first worker in the counters.
     var firstBlock: Int
     var tuning: EngineTuning
+    /// The user and group that the engine becomes; 0: it stays what it is.
+    var user: UInt32
+    /// Address space beyond what the engine holds and twice its table and counters, in octets.
+    var spareRoom: Int
 
     init(_ message: ControlMessage) throws(EngineError) {
         func field(_ index: Int) -> Int { Int(truncatingIfNeeded: message.fields[index]) }
@@ -24,6 +28,11 @@ struct EngineHello {
         countersSize = field(5)
         firstBlock = field(6)
         tuning = EngineTuning(word: message.fields[7])
+        func number(_ place: Int) -> UInt32 {
+            message.payload.dropFirst(place * 4).prefix(4).reversed().reduce(0) { $0 << 8 | UInt32($1) }
+        }
+        user = number(0)
+        spareRoom = Int(number(1)) << 20
         guard (1...4_096).contains(interfaces), (1...ShareSet.capacity).contains(columns),
             (1...ShareSet.capacity).contains(workers)
         else {
@@ -37,6 +46,15 @@ extension EngineMain {
     /// Everything from hello to ready.
     mutating func begin(_ hello: EngineHello, _ descriptors: [Int32]) throws(EngineError) {
         let queues = try receiveQueues(hello.interfaces * hello.columns)
+        var hello = hello
+        hello.tuning.segmentedOctets = CacheSize.burst()
+        let ports = try Self.makePorts(hello, queues.descriptors)
+        let confinement = Confinement()
+        // Checking a large table takes tens of milliseconds of a processor, and a worker that wakes there should not wait for
+        // the end of an ordinary turn, some 3 ms. Where the kernel will not, that is all that is lost.
+        _ = clinux_take_short_slices(100_000)
+        let isOwnUser = try confinement.isolate(user: hello.user)
+        // From here on the process has nothing of the machine but these descriptors.
         let counters = try SharedMapping(mapping: descriptors[0], size: hello.countersSize, writable: true)
         let neighbourMemory = try SharedMapping(mapping: descriptors[1], size: NeighbourTable.memorySize, writable: true)
         let table = try SharedMapping(mapping: descriptors[2], size: hello.tableSize, writable: false)
@@ -59,16 +77,14 @@ extension EngineMain {
                 because: "it has \(published.snapshot.interfaceCount) interfaces, and the engine \(hello.interfaces)")
         }
         interfaces = hello.interfaces
-        var hello = hello
-        hello.tuning.segmentedOctets = CacheSize.burst()
-        try hire(hello, queues, published, neighbours)
-        let status = clinux_open("/proc/self/status", O_RDONLY, 0)
-        // Checking a large table takes tens of milliseconds of a processor, and a worker that wakes there should not wait for
-        // the end of an ordinary turn, some 3 ms. Where the kernel will not, that is all that is lost.
-        _ = clinux_take_short_slices(100_000)
-        try Confinement.enter(writesByRing: crew.writesByRing)
-        let report = Confinement.report(status)
+        hire(hello, queues.shares, ports, published, neighbours)
         try crew.start()
+        try confinement.enter(
+            writesByRing: crew.writesByRing, room: hello.spareRoom + 2 * (hello.tableSize + hello.countersSize),
+            // Where the kernel writes for a ring later, it has a thread for that.
+            threads: isOwnUser ? 1 + 2 * hello.workers : nil)
+        let report = confinement.report()
+        _ = consume confinement
         let first = WorkerOrder(table: published, shares: ShareSet())
         crew.obey(first)
         order = first
@@ -76,9 +92,31 @@ extension EngineMain {
             ControlMessage(
                 .ready,
                 [
-                    UInt64(getpid()), report.capabilities, report.noNewPrivileges ? 1 : 0, UInt64(report.seccompMode),
+                    UInt64(pid), report.capabilities, report.noNewPrivileges ? 1 : 0, UInt64(report.seccompMode),
                     published.snapshot.generation, (monotonicNanoseconds() - started) / 1_000,
                 ]))
+    }
+
+    /// What a worker reads and writes by.
+    private struct Port: ~Copyable {
+        var io: EpollFrameIO
+        /// The eventfd that ends its wait.
+        let wake: Int32
+    }
+
+    /// Makes a port for each worker, while the process has its privileges: where kernel.io_uring_disabled is 1, a ring is
+    /// root's to make.
+    private static func makePorts(
+        _ hello: EngineHello, _ queues: [Int32]
+    ) throws(EngineError) -> UnsafeMutablePointer<Port> {
+        let ports = UnsafeMutablePointer<Port>.allocate(capacity: hello.workers)
+        for index in 0..<hello.workers {
+            let wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+            guard wake >= 0 else { throw EngineError("make an event descriptor", errno: clinux_errno()) }
+            let io = try EpollFrameIO(queues: queues, columns: hello.columns, wake: wake, tuning: hello.tuning)
+            (ports + index).initialize(to: Port(io: io, wake: wake))
+        }
+        return ports
     }
 
     private func receiveQueues(_ expected: Int) throws(EngineError) -> (descriptors: [Int32], shares: [UInt8]) {
@@ -95,27 +133,26 @@ extension EngineMain {
         return (descriptors, shares)
     }
 
-    /// Makes the workers, each of which knows every queue and reads none yet.
+    /// Makes the workers, each of which knows every queue and reads none yet. The ports are theirs from then on.
     private mutating func hire(
-        _ hello: EngineHello, _ queues: (descriptors: [Int32], shares: [UInt8]), _ table: PublishedTable,
+        _ hello: EngineHello, _ queueShares: [UInt8], _ ports: UnsafeMutablePointer<Port>, _ table: PublishedTable,
         _ neighbours: NeighbourTable
-    ) throws(EngineError) {
+    ) {
         // As long as the process lives.
-        let shares = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: queues.shares.count)
-        _ = shares.initialize(from: queues.shares)
+        let shares = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: queueShares.count)
+        _ = shares.initialize(from: queueShares)
         for index in 0..<hello.workers {
-            let wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-            guard wake >= 0 else { throw EngineError("make an event descriptor", errno: clinux_errno()) }
-            let io = try EpollFrameIO(
-                queues: queues.descriptors, columns: hello.columns, wake: wake, tuning: hello.tuning)
+            let port = (ports + index).move()
+            let wake = port.wake
             crew.add(
                 WorkerSeat(
                     worker: Worker(
-                        io: io, table: table, neighbours: neighbours, worker: hello.firstBlock + index,
+                        io: port.io, table: table, neighbours: neighbours, worker: hello.firstBlock + index,
                         tuning: hello.tuning),
                     queues: WorkerSeat.Queues(
                         shares: UnsafeBufferPointer(shares), worker: index, workers: hello.workers),
                     wake: wake, moved: crew.moved))
         }
+        ports.deallocate()
     }
 }

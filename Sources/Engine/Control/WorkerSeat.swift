@@ -67,7 +67,8 @@ struct WorkerCrew: ~Copyable {
         seats.append(place)
     }
 
-    /// Starts a thread for each worker.
+    /// Starts a thread for each worker, and returns when each has all that it needs of the kernel and waits for its first
+    /// order.
     mutating func start() throws(EngineError) {
         var allowed = cpu_set_t()
         let many = seats.count > 1 && sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &allowed) == 0
@@ -87,6 +88,8 @@ struct WorkerCrew: ~Copyable {
             guard failure == 0 else { throw EngineError("start a worker", errno: failure) }
             threads.append(thread)
         }
+        var prepared = 0
+        while prepared < seats.count { prepared += take(moved) }
     }
 
     private static func processor(_ index: Int, of set: inout cpu_set_t) -> Int? {
@@ -110,8 +113,7 @@ struct WorkerCrew: ~Copyable {
         }
         for seat in seats {
             while seat.pointee.taken.load(ordering: .acquiring) != UnsafeMutablePointer?(place) {
-                var count: UInt64 = 0
-                _ = read(moved, &count, 8)
+                _ = take(moved)
             }
         }
         current?.deallocate()
@@ -134,12 +136,24 @@ private func ring(_ descriptor: Int32) {
     _ = write(descriptor, &one, 8)
 }
 
+/// How often an event descriptor was rung since it was last asked; it waits where it was not.
+private func take(_ descriptor: Int32) -> Int {
+    var count: UInt64 = 0
+    return read(descriptor, &count, 8) == 8 ? Int(truncatingIfNeeded: count) : 0
+}
+
 private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let seat = context?.assumingMemoryBound(to: WorkerSeat.self) else { return nil }
     // What the main thread opens later is no worker's business. Where the kernel will not, reads cost a little more.
     _ = clinux_own_descriptors()
     seat.pointee.worker.io.begin()
     var noted = seat.pointee.worker.noteWriting()
+    ring(seat.pointee.moved)
+    // Until the process is confined there is nothing to do.
+    while seat.pointee.next.load(ordering: .acquiring) == nil {
+        var entry = pollfd(fd: seat.pointee.wake, events: Int16(POLLIN), revents: 0)
+        _ = poll(&entry, 1, -1)
+    }
     while true {
         let next = seat.pointee.next.load(ordering: .acquiring)
         if next != seat.pointee.taken.load(ordering: .relaxed), let next {

@@ -9,11 +9,11 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
 
     /// Maps `size` octets of a memfd.
     public init(mapping descriptor: Int32, size: Int, writable: Bool) throws(EngineError) {
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw EngineError("look at shared memory", errno: clinux_errno()) }
+        let actual = clinux_file_size(descriptor)
+        guard actual >= 0 else { throw EngineError("look at shared memory", errno: Int32(-actual)) }
         // Reading beyond the end of the file would be a SIGBUS.
-        guard size > 0, Int(status.st_size) >= size else {
-            throw EngineError("map shared memory", because: "it has \(status.st_size) octets instead of \(size)")
+        guard size > 0, Int(actual) >= size else {
+            throw EngineError("map shared memory", because: "it has \(actual) octets instead of \(size)")
         }
         let memory = mmap(nil, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, descriptor, 0)
         guard let memory, Int(bitPattern: memory) != -1 else {
