@@ -255,14 +255,20 @@ extension LinuxTests {
     @Test func aConfinedProcessHoldsNothing() throws {
         try leavingNothing { _ in
             let pair = try UnixSocket.pair()
-            #expect(clinux_confine([0], 1, nil, 0) == -EBUSY)
+            #expect(clinux_isolate(0) == -EBUSY)
             for forbidden in [false, true] {
                 let child = clinux_fork()
                 if child == 0 {
-                    let allowed: [Int32] = Confinement.allowed
+                    let allowed = Confinement.allowed.map { number in
+                        var call = clinux_call()
+                        call.number = number
+                        return call
+                    }
                     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 8)
                     let status = clinux_open("/proc/self/status", O_RDONLY, 0)
-                    let result = allowed.withUnsafeBufferPointer { clinux_confine($0.baseAddress, $0.count, nil, 0) }
+                    let apart = clinux_isolate(0)
+                    if apart < 0 { _exit(-apart) }
+                    let result = allowed.withUnsafeBufferPointer { clinux_confine($0.baseAddress, $0.count) }
                     if result != 0 { _exit(-result) }
                     let count = read(status, buffer.baseAddress, buffer.count)
                     _ = write(pair.second.descriptor.number, buffer.baseAddress, count)
