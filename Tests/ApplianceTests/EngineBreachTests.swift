@@ -126,7 +126,7 @@ struct EngineBreachTests {
         let listing = TableListing(name: "t", table: table) { [fleet = bench.fleet] in fleet.entry($0) }
         #expect(try JSONLine.encode(listing).count > 100)
         let status = try bench.status()
-        #expect(status.count == 2 && status.map(\.pid) == before.map(\.pid))
+        #expect(status.count == 2 && status.map(\.pid) == before.map(\.pid), "\(status); \(bench.errors)")
         _ = try bench.loop.sync {
             (bench.fleet.joined, bench.fleet.closedQueues, DropReason.allCases.map { bench.fleet.drops($0) },
              DropReason.allCases.map { bench.fleet.lastDrop($0) })

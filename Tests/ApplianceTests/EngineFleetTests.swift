@@ -42,8 +42,8 @@ import Wire
                 case ['random']: control.send(os.urandom(512))
                 case ['fill']:
                     # All that is behind the header: counters, and neighbours and what drains.
-                    for place in range(4096, len(counters), 4096): counters[place:place + 4096] = b'\\xff' * 4096
-                    for place in range(0, len(neighbours), 4096): neighbours[place:place + 4096] = os.urandom(4096)
+                    counters[4096:] = b'\\xff' * (len(counters) - 4096)
+                    neighbours[:] = os.urandom(len(neighbours))
                 case ['header']:
                     counters[0:4096] = b'\\xff' * 4096
                     neighbours[0:64] = b'\\xff' * 64
@@ -158,6 +158,9 @@ import Wire
         func misbehave(_ how: String) throws {
             try how.write(to: folder.appendingPathComponent("breach"), atomically: true, encoding: .utf8)
         }
+
+        /// What the programs have complained of.
+        var errors: String { (try? String(contentsOf: folder.appendingPathComponent("errors"), encoding: .utf8)) ?? "" }
 
         /// What has been told from a place on.
         func told(_ place: inout Int) -> [ApplianceEvent] { events.read(&place) }

@@ -18,14 +18,15 @@ def ask(connection):
 
 
 def hold(_):
-    """The server that answered first, and whether the connection lived to the end."""
+    """The server that answered first, nobody where none did, and whether the connection lived to the end."""
     connection = http.client.HTTPConnection(address, 80, timeout=3)
-    connection.connect()
-    # Every further answer must come by this connection, or not at all.
-    connection.auto_open = 0
-    server = ask(connection)
-    end = time.monotonic() + seconds
+    server = "nobody"
     try:
+        connection.connect()
+        # Every further answer must come by this connection, or not at all.
+        connection.auto_open = 0
+        server = ask(connection)
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             time.sleep(0.1)
             if ask(connection) != server:
