@@ -155,6 +155,15 @@ final class ControlServer {
                         mend: "use sudo, or be the user who started the topology"))
                 continue
             }
+            guard peer?.livesBelow == false else {
+                sendAway(
+                    connection, "were in a PID namespace of their own",
+                    ApplianceError(
+                        .machine,
+                        "this control process does not hear processes of nodes, nor of other PID namespaces below its own",
+                        mend: "run the command on the machine, beside the control process"))
+                continue
+            }
             makeRoom()
             connections[descriptor] = connection
             look()

@@ -40,6 +40,20 @@ struct SocketPeer: Sendable, Hashable {
     /// True for root and for this process's own user. A topology without root is one of a user namespace in which its
     /// user is root.
     var isTrusted: Bool { uid == 0 || uid == geteuid() }
+
+    /// True where it lives in a PID namespace below this process's own, as all that runs in a node does: a node that has
+    /// found a way to the socket, by whatever it mounts, is not heard there.
+    var livesBelow: Bool {
+        // From outside of this process's PID namespace no process has a number in it.
+        guard pid > 0 else { return false }
+        return Self.namespace(of: pid) != Self.namespace(of: getpid())
+    }
+
+    private static func namespace(of pid: Int32) -> [UInt8]? {
+        var target = [UInt8](repeating: 0, count: 64)
+        let count = readlink("/proc/\(pid)/ns/pid", &target, target.count)
+        return count > 0 ? Array(target.prefix(count)) : nil
+    }
 }
 
 /// A command's end of the control socket: one request, one answer.

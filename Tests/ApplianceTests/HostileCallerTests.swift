@@ -44,6 +44,37 @@ struct HostileCallerTests {
         try topology.expectGone()
     }
 
+    @Test("a node cannot speak with the control process, whatever it unmounts, nor can what lives in a PID namespace below")
+    func nodes() throws {
+        let topology = try up()
+        let pid = try topology.controlProcess()
+        let stop = """
+            import socket, sys
+            for path in sys.argv[1:]:
+                s = socket.socket(socket.AF_UNIX)
+                try:
+                    s.connect(path)
+                    try: s.sendall(b'{"version":1,"command":"stop"}\\n')
+                    except BrokenPipeError: pass  # It is sent away before it has asked.
+                    print("heard:", s.recv(9000).decode())
+                except OSError as problem: print("no way:", problem)
+            """
+        let file = topology.folder.appendingPathComponent("stop.py").path
+        try stop.write(toFile: file, atomically: true, encoding: .utf8)
+        let path = "/run/tapline/\(topology.name)/control.sock"
+        // Where /run is no file system of its own, it is there again below what covers it.
+        let inside = try CommandLineRun.shell(
+            "\(CommandLineRun.tapline) exec \(topology.name) alice -- sh -c "
+                + "'while umount -l /run 2>/dev/null; do :; done; python3 \(file) \(path)'")
+        #expect(inside.output.contains("no way") || inside.output.contains("does not hear processes of nodes"), "\(inside)")
+        let below = try CommandLineRun.shell("unshare --pid --fork python3 \(file) \(path)")
+        #expect(below.output.contains("does not hear processes of nodes"), "\(below)")
+        let beside = try CommandLineRun.run("status", topology.name)
+        #expect(beside.status == 0 && !isDying(pid), "\(beside)")
+        #expect(try CommandLineRun.run("down", topology.name).status == 0)
+        try topology.expectGone()
+    }
+
     /// The last of the lines that answer one request.
     private func response(_ caller: ControlServerTests.Caller) throws -> ControlResponse? {
         while let response = try caller.response() {
