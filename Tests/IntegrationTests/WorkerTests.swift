@@ -102,8 +102,9 @@ import Testing
     @Test(arguments: ["engine: { latency: normal }", "engine: { latency: low }", "engines: { count: 2, workers: 2, latency: low }"])
     func anIdleEngineSleeps(_ engine: String) throws {
         try Lab.with(Self.topology(engine), files: Self.files) { lab in
-            let came = try counted(lab, flows: 4, each: 100)
-            #expect(came.first == 400)
+            // Neighbours are found first: until then few frames wait for them, and the nodes' kernels change their order.
+            #expect(try counted(lab, flows: 1, each: 1) == [1, 0, 1])
+            #expect(try counted(lab, flows: 4, each: 100) == [401, 0, 5])
             // What the kernels say by themselves at first (neighbours, multicast groups) is over by then.
             sleep(2)
             func picture() throws -> (turns: Int, ticks: Int) {

@@ -71,6 +71,8 @@ final class EngineFleet: @unchecked Sendable {
     var replacement: Replacement?
     private var firstReady: ((Result<Void, ApplianceError>) -> Void)?
     private(set) var hasStopped = false
+    /// What was mended of queues before a process was started, until the end of one tells it.
+    private var mendedBefore = ""
     /// True while nobody is to read a queue, and who waits until nobody does.
     var isPaused = false
     /// See `isPaused`.
@@ -148,6 +150,8 @@ final class EngineFleet: @unchecked Sendable {
 
     /// Starts a process that has everything and reads nothing yet.
     func spawn() throws -> EngineProcess {
+        // Who has changed them shows when it ends: that is told then.
+        mendedBefore += mendQueues()
         let taken = Set(living.map(\.lane))
         guard let lane = (0..<resources.counterLayout.workers / plan.workers).first(where: { !taken.contains($0) })
         else { throw EngineError("start an engine", because: "those before have not ended yet") }
@@ -286,7 +290,8 @@ final class EngineFleet: @unchecked Sendable {
     private func bury(_ process: EngineProcess, _ end: ProcessExit) {
         guard !hasStopped else { return }
         living.removeAll { $0 === process }
-        let mended = mendQueues()
+        let mended = mendedBefore + mendQueues()
+        mendedBefore = ""
         let seat = seats.firstIndex { $0.process === process }
         if let seat { vacate(seat, "\(end.told)") } else { hand() }
         // What follows may take its time: the others read already.
@@ -352,7 +357,8 @@ final class EngineFleet: @unchecked Sendable {
     ///   it had read, and ends.
     func condemn(_ process: EngineProcess, _ why: String, isStopped: Bool = false) {
         guard process.phase == .starting || process.phase == .ready else { return }
-        let why = why + mendQueues()
+        let why = why + mendedBefore + mendQueues()
+        mendedBefore = ""
         process.complaint = why
         process.phase = .leaving
         forget(process)
