@@ -341,7 +341,8 @@ public final class ControlProcess: @unchecked Sendable {
             }
         } catch { throw .wrapping(error, "cannot listen for commands") }
         progress(.step("building \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces"))
-        let built = try PlanBuilder(plan: plan, mark: mark, interruption: interruption).build()
+        let builder = PlanBuilder(plan: plan, mark: mark, interruption: interruption)
+        let built = try builder.build()
         try? loop.sync { self.built = built }
         logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
         try interruption.check()
@@ -350,6 +351,8 @@ public final class ControlProcess: @unchecked Sendable {
         if let crowd = Machine.crowd(of: plan.engines) { progress(.note(crowd)) }
         progress(.step("starting the packeting engine"))
         try startEngine(enginePath, built)
+        // The engines start in the time that the kernel takes for the links.
+        try builder.awaitLinks(of: plan.nodes, in: built)
         try startApplications()
         // Whatever has a health check must have passed it once; what never does is explained.
         if let monitor = try? loop.sync({ self.monitor }) ?? nil { try monitor.proveOnce(interruption) }

@@ -69,6 +69,7 @@ struct PlanBuilder: Sendable {
         var grown = built
         grown.namespaces.merge(namespaces) { $1 }
         try furnish(nodes, in: grown)
+        try awaitLinks(of: nodes, in: grown)
         return grown
     }
 

@@ -22,6 +22,11 @@ public struct Link: Hashable, Sendable {
     public var hasCarrier = false
     /// IFF_RUNNING: the kernel has seen that it is up and has a carrier, which takes it up to a second.
     public var isRunning = false
+    /// False until the kernel has given the device its transmit queues, which it does when it has seen the carrier; until
+    /// then it drops what it is given to send ("noop").
+    public var hasQueues = true
+    /// False while the bridge that it is a port of keeps the port shut (BR_STATE_FORWARDING is not reached).
+    public var portForwards = true
     /// The device's alias (IFLA_IFALIAS), where Tapline writes its mark.
     public var alias: String?
     /// The bridge that it is a port of.
@@ -30,6 +35,9 @@ public struct Link: Hashable, Sendable {
     public var peer: Int32?
     /// True where the other end is in another namespace.
     var isPeerApart = false
+
+    /// True where frames pass: those that it is given to send, and those that arrive.
+    public var carriesFrames: Bool { isUp && isRunning && hasQueues && portForwards }
 
     init?(_ reply: NetlinkReply) {
         guard reply.type == RTM_NEWLINK, let header = reply.familyHeader(ifinfomsg.self) else { return nil }
@@ -44,6 +52,7 @@ public struct Link: Hashable, Sendable {
             case IFLA_MTU: link.mtu = Int(payload.integer(UInt32.self))
             case IFLA_TXQLEN: link.transmitQueueLength = Int(payload.integer(UInt32.self))
             case IFLA_IFALIAS: link.alias = payload.text
+            case IFLA_QDISC: link.hasQueues = payload.text != "noop"
             case IFLA_LINK_NETNSID: link.isPeerApart = true
             case IFLA_MASTER: link.master = payload.integer(Int32.self)
             case IFLA_LINK: link.peer = payload.integer(Int32.self)
@@ -51,7 +60,15 @@ public struct Link: Hashable, Sendable {
                 link.mac = MACAddress(bits: payload.reduce(0) { $0 << 8 | UInt64($1) })
             case IFLA_LINKINFO:
                 NetlinkReply.forEachAttribute(in: payload) { type, payload in
-                    if type == IFLA_INFO_KIND { link.kind = payload.text }
+                    switch type {
+                    case IFLA_INFO_KIND: link.kind = payload.text
+                    case IFLA_INFO_SLAVE_DATA:
+                        NetlinkReply.forEachAttribute(in: payload) { type, payload in
+                            guard type == IFLA_BRPORT_STATE else { return }
+                            link.portForwards = payload.integer(UInt8.self) == BR_STATE_FORWARDING
+                        }
+                    default: break
+                    }
                 }
             default: break
             }

@@ -153,14 +153,19 @@ public struct NeighbourMessage: Sendable, Equatable {
         case .routerAdvertisement:
             return source.isLinkLocal
         case .neighbourSolicitation:
-            guard !target.isMulticast, !target.isUnspecified else { return false }
+            guard isHostAddress(target) else { return false }
             return !source.isUnspecified || (linkLayerAddress == nil && destination == target.solicitedNode)
         case .neighbourAdvertisement:
-            guard !target.isMulticast, !target.isUnspecified, !source.isUnspecified else { return false }
+            guard isHostAddress(target), !source.isUnspecified else { return false }
             return !destination.isMulticast || !isSolicited
         case .redirect:
             return source.isLinkLocal && !target.isMulticast
         }
+    }
+
+    /// An address that one host on a link can have: the loopback address is never seen outside of a host (RFC 4291, 2.5.3).
+    private func isHostAddress(_ address: IPAddress) -> Bool {
+        !address.isMulticast && !address.isUnspecified && !address.isLoopback
     }
 
     /// Writes a neighbour solicitation or advertisement, with its option where there is an address for one.

@@ -97,7 +97,7 @@ struct RootlessTests {
                 while [ -e /proc/$pid ]; do sleep 0.01; done
                 $T status
                 $T up small.yaml & up=$!
-                until $T exec small alice -- true 2>/dev/null; do sleep 0.01; done
+                until $T status small 2>/dev/null | grep -q '^small: up'; do sleep 0.01; done
                 kill -INT $up; wait $up; echo "status $?"
                 """)
             #expect(done.output.contains("no topology of this user is up"), "\(done.output)\(done.errors)")
