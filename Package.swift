@@ -23,7 +23,9 @@ let hardened: [CSetting] = [
 ]
 
 /// Programs are linked so that all that the loader fills in is read-only before their first instruction.
-let sealed: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "relro", "-Xlinker", "-z", "-Xlinker", "now"])]
+let sealed: [LinkerSetting] = [
+    .unsafeFlags(["-Xlinker", "-z", "-Xlinker", "relro", "-Xlinker", "-z", "-Xlinker", "now"])
+]
 
 /// Test modules that wait for programs and compare texts: optimising them takes longer than it could save.
 let unoptimised = settings + [.unsafeFlags(["-Onone"])]
@@ -89,7 +91,8 @@ let package = Package(
         // What snapshots are judged by: the entries read one by one.
         .target(
             name: "TableReading", dependencies: ["Forwarding"], path: "Tests/TableReading", swiftSettings: settings),
-        .testTarget(name: "ForwardingTests", dependencies: ["Forwarding", "TableReading", "Seeds"], swiftSettings: settings),
+        .testTarget(
+            name: "ForwardingTests", dependencies: ["Forwarding", "TableReading", "Seeds"], swiftSettings: settings),
         .testTarget(name: "HealthTests", dependencies: ["Health", "Seeds"], swiftSettings: settings),
         .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork"], swiftSettings: unoptimised),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
@@ -97,11 +100,13 @@ let package = Package(
         .target(name: "EngineRig", dependencies: ["Engine"], path: "Tests/EngineRig", swiftSettings: settings),
         .target(name: "CRefusal", path: "Tests/CRefusal"),
         .testTarget(
-            name: "EngineTests", dependencies: ["Engine", "EngineRig", "LinuxNetwork", "CAllocations", "CRefusal", "CLinux", "Seeds"],
+            name: "EngineTests",
+            dependencies: ["Engine", "EngineRig", "LinuxNetwork", "CAllocations", "CRefusal", "CLinux", "Seeds"],
             swiftSettings: settings),
         .testTarget(name: "TopologyTests", dependencies: ["Topology", "Seeds"], swiftSettings: unoptimised),
         .testTarget(
-            name: "ApplianceTests", dependencies: ["Appliance", "Health", "LinuxNetwork", "CLinux", "Seeds"], exclude: ["junit.xsd"],
+            name: "ApplianceTests", dependencies: ["Appliance", "Health", "LinuxNetwork", "CLinux", "Seeds"],
+            exclude: ["junit.xsd"],
             swiftSettings: unoptimised),
         // What must hold whatever the bytes are, for the fuzzer and for the test that replays its corpus.
         .target(
@@ -116,7 +121,8 @@ let package = Package(
         .executableTarget(name: "hostile-engine", dependencies: ["CLinux"], path: "Tests/HostileEngine"),
         // Whole topologies through the built programs, judged by real peers.
         .testTarget(
-            name: "IntegrationTests", dependencies: ["tapline", "tapline-engine", "hostile-engine", "Seeds"], exclude: ["ExactPackets"],
+            name: "IntegrationTests", dependencies: ["tapline", "tapline-engine", "hostile-engine", "Seeds"],
+            exclude: ["ExactPackets"],
             swiftSettings: unoptimised),
     ]
 )

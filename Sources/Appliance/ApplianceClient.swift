@@ -255,7 +255,8 @@ public struct ApplianceClient: Sendable {
         guard isHeard else { throw unreachable() }
         if !isDone, directory.readState()?.phase == .up, TopologyLock.isHeld(directory) {
             throw ApplianceError(
-                .failed, "the control process of '\(directory.name)' closed the connection: events were not read for long, "
+                .failed,
+                "the control process of '\(directory.name)' closed the connection: events were not read for long, "
                     + "and others wanted them", mend: "follow them again; the log has why: \(directory.logPath)")
         }
     }

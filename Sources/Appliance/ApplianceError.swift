@@ -46,7 +46,8 @@ public struct ApplianceError: Error, Sendable, Codable, Equatable {
         if message.hasSuffix(errorText(EMFILE)) {
             return "raise the limit of open files: ulimit -Hn 65536 as root, or LimitNOFILE= in the unit"
         }
-        return message.hasSuffix(errorText(ENFILE)) ? "raise the machine's limit of open files: sysctl fs.file-max" : nil
+        return message.hasSuffix(errorText(ENFILE))
+            ? "raise the machine's limit of open files: sysctl fs.file-max" : nil
     }
 
     /// What `up` and `run` end with where a signal or `tapline down` stops them halfway.

@@ -72,7 +72,8 @@ private final class LogFile: Sendable {
             // Others may append to it, too.
             if fstat(descriptor, &info) == 0, Int(info.st_size) + bytes.count > Self.bound {
                 ftruncate(descriptor, 0)
-                writeAll(descriptor, Array("(the log had grown to \(Self.bound >> 20) MiB and was started over)\n".utf8))
+                writeAll(
+                    descriptor, Array("(the log had grown to \(Self.bound >> 20) MiB and was started over)\n".utf8))
             }
             writeAll(descriptor, bytes)
         }

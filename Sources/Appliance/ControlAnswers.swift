@@ -97,7 +97,9 @@ extension ControlProcess {
                 counters.indices.contains($0) ? counters[$0] : (0, 0)
             }
             let line: Result<[UInt8], ApplianceError>
-            do throws(ApplianceError) { line = .success(try JSONLine.encode(response)) } catch { line = .failure(error) }
+            do throws(ApplianceError) { line = .success(try JSONLine.encode(response)) } catch {
+                line = .failure(error)
+            }
             loop.submit { [self] in
                 for reply in replies.value {
                     switch line {
@@ -183,7 +185,8 @@ extension ControlProcess {
             pid: each[0].pid, state: odd.state.rawValue, starts: each.reduce(0) { $0 + $1.starts },
             lastEnd: (each.first { $0.lastEnd != nil })?.lastEnd, workers: plan.engines.workers * each.count,
             tables: fleet.tables, writes: writing?.name, writesBecause: writing?.why,
-            coalescing: plan.engines.coalesces, joined: fleet.joined, closedQueues: fleet.closedQueues, turns: fleet.turns,
+            coalescing: plan.engines.coalesces, joined: fleet.joined, closedQueues: fleet.closedQueues,
+            turns: fleet.turns,
             latency: plan.engines.latency.rawValue)
     }
 

@@ -24,7 +24,9 @@ extension ControlProcess {
                     }
                 },
                 operateEngine: { [unowned self] operation, number throws(ApplianceError) in
-                    try done(on: loop, "cannot operate engine \(number)") { self.operate(operation, engine: number, $0) }
+                    try done(on: loop, "cannot operate engine \(number)") {
+                        self.operate(operation, engine: number, $0)
+                    }
                 },
                 applications: { [unowned self] in
                     guard let (states, health) = try? loop.sync({ (self.applications?.states, self.health) }) else {

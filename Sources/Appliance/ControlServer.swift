@@ -197,7 +197,8 @@ final class ControlServer {
         sendAway(
             connection, "asked for nothing while others wanted their places",
             ApplianceError(
-                .failed, "\(bounds.quiet) others are connected to the control process and ask for nothing, so this "
+                .failed,
+                "\(bounds.quiet) others are connected to the control process and ask for nothing, so this "
                     + "connection was closed for another",
                 mend: "try again; \(path) is open in the processes that are in the way: ss -xp"))
     }

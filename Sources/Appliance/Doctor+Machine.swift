@@ -22,7 +22,8 @@ extension Doctor {
             return [Finding("user namespaces", .fail, obstacle.message, mend: obstacle.mend)]
         }
         return [
-            Finding("user namespaces", .ok, "this user can make them, and a node's namespaces, mounts and device in them")
+            Finding(
+                "user namespaces", .ok, "this user can make them, and a node's namespaces, mounts and device in them")
         ]
     }
 
@@ -60,7 +61,9 @@ extension Doctor {
                 entry.name, .warn, "\(value) \(entry.what) are few for twenty topologies at once",
                 mend: "sysctl -w \(entry.name)=\(entry.least)")
         }
-        if findings.isEmpty { findings.append(Finding("sysctls", .ok, "they leave room for twenty topologies at once")) }
+        if findings.isEmpty {
+            findings.append(Finding("sysctls", .ok, "they leave room for twenty topologies at once"))
+        }
         var limit = rlimit()
         if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
             let most = limit.rlim_max == .max ? "without a limit" : "\(limit.rlim_max)"

@@ -44,7 +44,8 @@ extension Doctor {
         var findings: [Finding] = []
         if find("sh", nil) == nil {
             findings.append(
-                Finding("sh", .fail, "there is no sh, which runs every command of a file", mend: "install dash or bash"))
+                Finding("sh", .fail, "there is no sh, which runs every command of a file", mend: "install dash or bash")
+            )
         }
         guard let plan else {
             let optional = ["ip", "nft"].filter { find($0, nil) == nil }
@@ -52,7 +53,8 @@ extension Doctor {
                 optional.isEmpty
                     ? Finding("programs", .ok, "sh, ip and nft are there; name a FILE to look for those that it names")
                     : Finding(
-                        "programs", .warn, "many topologies run programs that are not there: "
+                        "programs", .warn,
+                        "many topologies run programs that are not there: "
                             + optional.joined(separator: ", "), mend: "install iproute2 and nftables"))
             return findings
         }

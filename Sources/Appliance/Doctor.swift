@@ -76,7 +76,8 @@ public struct Doctor: Sendable {
         guard isRoot else {
             return [
                 Finding(
-                    "user", .warn, "this user is not root, so all is made in a user namespace, and what root has left "
+                    "user", .warn,
+                    "this user is not root, so all is made in a user namespace, and what root has left "
                         + "or brought up is not seen",
                     mend: "run it with sudo to see that")
             ]

@@ -46,7 +46,8 @@ public struct JUnitReport {
         lines += properties.map { "      <property\(Self.text([("name", $0.0), ("value", $0.1)]))/>" }
         lines.append("    </properties>")
         for entry in cases {
-            let head = "    <testcase" + Self.text([("name", entry.name), ("classname", file.label), ("time", entry.time)])
+            let head =
+                "    <testcase" + Self.text([("name", entry.name), ("classname", file.label), ("time", entry.time)])
             guard let kind = entry.kind else {
                 lines.append("\(head)/>")
                 continue

@@ -55,7 +55,8 @@ public enum Machine {
     static func requireFiles(for plan: AppliancePlan) throws(ApplianceError) {
         raiseFileLimit()
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < rlim_t(Int.max) else {
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < rlim_t(Int.max)
+        else {
             return
         }
         let programs = plan.nodes.count { $0.process.run != nil }
@@ -80,7 +81,8 @@ public enum Machine {
     static func crowd(of engines: EnginesPlan) -> String? {
         let (workers, processors) = (engines.count * engines.workers, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         guard workers > processors, engines.workers > 1 else { return nil }
-        return "\(workers) workers share \(processors) processor\(processors == 1 ? "" : "s"): they take turns, and more "
+        return
+            "\(workers) workers share \(processors) processor\(processors == 1 ? "" : "s"): they take turns, and more "
             + "of them carry no more; `workers: \(max(1, processors / engines.count))` is enough here"
     }
 

@@ -105,7 +105,9 @@ extension NodeRuntime {
         }
         runs.withLock { $0.subtract(marks) }
         loop.submit { [self] in
-            log?.note("\(plan.name): \(count) of the run before lived on, and \(left.count == 1 ? "was" : "were") ended: \(names)")
+            log?.note(
+                "\(plan.name): \(count) of the run before lived on, and \(left.count == 1 ? "was" : "were") ended: \(names)"
+            )
         }
     }
 }

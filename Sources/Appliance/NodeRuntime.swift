@@ -395,7 +395,6 @@ final class NodeRuntime: @unchecked Sendable {
     }
 }
 
-
 /// A time as a person reads it.
 func seconds(_ milliseconds: Int) -> String {
     milliseconds % 1000 == 0 ? "\(milliseconds / 1000) s" : "\(milliseconds) ms"

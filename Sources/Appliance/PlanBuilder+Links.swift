@@ -27,9 +27,12 @@ extension PlanBuilder {
         }
         let deadline = monotonicMilliseconds() + Self.linkPatience
         for (place, namespace, devices) in places {
-            while let idle = try attempting(place, { () throws(SystemError) in
-                try namespace.netlink.links().first { devices.contains($0.name) && $0.isUp && !$0.carriesFrames }
-            }) {
+            while let idle = try attempting(
+                place,
+                { () throws(SystemError) in
+                    try namespace.netlink.links().first { devices.contains($0.name) && $0.isUp && !$0.carriesFrames }
+                })
+            {
                 try interruption.check()
                 guard monotonicMilliseconds() < deadline else {
                     throw ApplianceError(

@@ -51,7 +51,8 @@ struct ProbeDirection {
 
     private func looksLikeAnswer(_ ends: ProbeEnds) -> Bool {
         if sent.sourcePort != sent.destinationPort {
-            for port in [sent.sourcePort, sent.destinationPort] where (ends.sourcePort == port) != (ends.destinationPort == port) {
+            for port in [sent.sourcePort, sent.destinationPort]
+            where (ends.sourcePort == port) != (ends.destinationPort == port) {
                 // The sender's port at the source, and the service's at the destination: the way there.
                 return (ends.sourcePort == port) != (port == sent.sourcePort)
             }

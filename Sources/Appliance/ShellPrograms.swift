@@ -21,7 +21,9 @@ enum ShellPrograms {
                     expectsProgram = false
                     // What follows these is no program but a name, a pattern or a function's body.
                     if ["for", "case", "select", "function"].contains(text) { return programs }
-                    if isPlain, !text.isEmpty, !builtins.contains(text), !programs.contains(text) { programs.append(text) }
+                    if isPlain, !text.isEmpty, !builtins.contains(text), !programs.contains(text) {
+                        programs.append(text)
+                    }
                 }
             }
         }
@@ -35,12 +37,15 @@ enum ShellPrograms {
 
     /// Words after which the next one is a program still.
     private static let openers: Set<String> = [
-        "!", "{", "}", "if", "then", "else", "elif", "fi", "while", "until", "do", "done", "exec", "time", "command", "nohup",
+        "!", "{", "}", "if", "then", "else", "elif", "fi", "while", "until", "do", "done", "exec", "time", "command",
+        "nohup",
     ]
 
     private static let builtins: Set<String> = [
-        ".", ":", "[", "alias", "bg", "break", "cd", "continue", "echo", "eval", "exit", "export", "false", "fg", "getopts",
-        "hash", "jobs", "kill", "local", "printf", "pwd", "read", "readonly", "return", "set", "shift", "source", "test",
+        ".", ":", "[", "alias", "bg", "break", "cd", "continue", "echo", "eval", "exit", "export", "false", "fg",
+        "getopts",
+        "hash", "jobs", "kill", "local", "printf", "pwd", "read", "readonly", "return", "set", "shift", "source",
+        "test",
         "times", "trap", "true", "type", "ulimit", "umask", "unalias", "unset", "wait",
     ]
 
@@ -84,7 +89,9 @@ enum ShellPrograms {
                 word.append(character)
             case ";", "&", "|", "(", ")", "\n", "<", ">":
                 // The number of a redirected descriptor is no word.
-                if (character == "<" || character == ">"), inWord, word.allSatisfy(\.isNumber) { (word, inWord) = ("", false) }
+                if (character == "<" || character == ">"), inWord, word.allSatisfy(\.isNumber) {
+                    (word, inWord) = ("", false)
+                }
                 endWord()
                 // >&2 is one redirection.
                 if character == "&", case .operator(let last)? = tokens.last, last.contains(">") || last.contains("<") {

@@ -78,7 +78,10 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .badHeaderChecksum:
             ("bad-header-checksum", "The IPv4 header checksum is wrong.")
         case .headerChainTooLong:
-            ("header-chain-too-long", "The packet has more than 8 extension or authentication headers, or more than 256 octets of them.")
+            (
+                "header-chain-too-long",
+                "The packet has more than 8 extension or authentication headers, or more than 256 octets of them."
+            )
         case .badFragment:
             ("bad-fragment", "The fragment ends beyond 65,535 octets, or is empty, or its length is no multiple of 8.")
         case .truncatedUpperHeader:
@@ -135,7 +138,10 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .multicastNotServed:
             ("multicast-not-served", "The destination is a multicast or broadcast address that no entry serves.")
         case .applicationDown:
-            ("application-down", "Too few instances of the application that is next are left, and the file says to drop.")
+            (
+                "application-down",
+                "Too few instances of the application that is next are left, and the file says to drop."
+            )
         case .fragmentUndecided:
             (
                 "fragment-undecided",

@@ -35,9 +35,11 @@ public struct KernelProbe: Sendable {
         do throws(SystemError) {
             try onThreadOfItsOwn { () throws(SystemError) in
                 guard
-                    attempt("network namespaces", { () throws(SystemError) in
-                        try SystemError.check(clinux_unshare(CLONE_NEWNET), "create a network namespace", "")
-                    })
+                    attempt(
+                        "network namespaces",
+                        { () throws(SystemError) in
+                            try SystemError.check(clinux_unshare(CLONE_NEWNET), "create a network namespace", "")
+                        })
                 else { return }
                 _ = attempt("TAP devices with several queues") { () throws(SystemError) in
                     offloads = try Self.tryTap()
@@ -46,15 +48,18 @@ public struct KernelProbe: Sendable {
                 let netlink = try NetlinkSocket()
                 var bridge: Int32 = 0
                 guard
-                    attempt("bridges", { () throws(SystemError) in
-                        bridge = try netlink.createBridge(LinkSettings(name: "bridge"))
-                    })
+                    attempt(
+                        "bridges",
+                        { () throws(SystemError) in
+                            bridge = try netlink.createBridge(LinkSettings(name: "bridge"))
+                        })
                 else { return }
                 _ = attempt("veth pairs on isolated bridge ports") { () throws(SystemError) in
                     let pair = try netlink.createVeth(
                         near: LinkSettings(name: "near", master: bridge), far: LinkSettings(name: "far"), in: here)
                     try netlink.setBridgePort(
-                        index: pair.near, BridgePortSettings(isolated: true, learning: false, unicastFlood: false, locked: true))
+                        index: pair.near,
+                        BridgePortSettings(isolated: true, learning: false, unicastFlood: false, locked: true))
                     locksPorts = try netlink.isLockedPort(index: pair.near)
                 }
             }

@@ -19,6 +19,7 @@ public struct NetworkClaims {
     /// Whose that is for which nobody is named and nobody was seen to ask.
     public var rest: NetworkAuthor
 
+    /// Claims; see the properties.
     public init(
         requests: [(what: NetworkRequest, author: NetworkAuthor)], ports: [NetworkNotes.Port: NetworkAuthor],
         isUnderWay: Bool, rest: NetworkAuthor
@@ -46,6 +47,7 @@ public struct NetworkAuthorship {
     private var authors: [(difference: NetworkPicture.Difference, author: NetworkAuthor?)] = []
     private var deferredDevices: Set<Int32> = []
 
+    /// The authors of what became different between two looks at a namespace.
     public init(from earlier: NetworkPicture, to later: NetworkPicture, _ notes: NetworkNotes, _ claims: NetworkClaims)
     {
         (self.earlier, self.later, self.notes, self.claims) = (earlier, later, notes, claims)

@@ -80,7 +80,8 @@ public struct NodeView: Hashable, Sendable {
     ///   - topologyDirectory: Where its commands start.
     ///   - binds: Path in the node → path here: "/etc/hosts" and "/etc/resolv.conf", as a rule.
     public init(
-        hostname: String? = nil, directory: String? = nil, topologyDirectory: String? = nil, binds: [String: String] = [:]
+        hostname: String? = nil, directory: String? = nil, topologyDirectory: String? = nil,
+        binds: [String: String] = [:]
     ) {
         self.hostname = hostname
         self.directory = directory
@@ -113,7 +114,8 @@ public enum ProcessLauncher {
             var stage = CLINUX_STAGE_NONE
             let pid = binds.withUnsafeBufferPointer { binds in
                 var node = clinux_node_init(
-                    network_namespace: namespace.descriptor, hostname: hostname, directory: directory, topology_directory: topology,
+                    network_namespace: namespace.descriptor, hostname: hostname, directory: directory,
+                    topology_directory: topology,
                     binds: binds.baseAddress, bind_count: binds.count)
                 return clinux_node_init(&node, &stage)
             }

@@ -70,7 +70,8 @@ extension FileReader {
     private static let packetTimeouts = 10...1_000
 
     private func timed(_ probe: RawHealthCheck.Probe, _ usual: Timing, _ fields: Fields) -> RawHealthCheck {
-        let interval = spaced(fields["interval"], "the interval", least: Grammar.shortestInterval)
+        let interval =
+            spaced(fields["interval"], "the interval", least: Grammar.shortestInterval)
             ?? Located(usual.interval, fields.position)
         let fast = spaced(fields["fast-interval"], "the fast interval", least: Grammar.shortestFastInterval)
         if let fast, fast.value > interval.value {

@@ -287,7 +287,8 @@ extension FileReader {
             if let destination, let via {
                 if destination.family != via.value.value.address.family {
                     diagnostics.error(
-                        via.position, "the route to \(destination) goes by way of \(via.value.value.address), of the other family",
+                        via.position,
+                        "the route to \(destination) goes by way of \(via.value.value.address), of the other family",
                         mend: "name a next hop of the family of what the route leads to")
                 } else if node.routes.contains(where: { $0.destination == destination }) {
                     diagnostics.error(

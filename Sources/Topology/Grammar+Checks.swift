@@ -14,7 +14,8 @@ extension Grammar {
     static let step = MappingGrammar(
         "step", "One step of a check: something done, something broken, or something looked at.",
         kinds: [
-            "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "wait", "start", "finish", "capture",
+            "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "wait", "start", "finish",
+            "capture",
             "captured", "kill", "stop", "continue", "restart", "link-down", "link-up", "drain", "undrain", "take-out",
             "put-back", "replace",
         ],
@@ -28,7 +29,8 @@ extension Grammar {
             KeyGrammar("kill", .name, "The node in which everything is killed, or `engine`, or `engine 2`."),
             KeyGrammar("stop", .name, "The node in which everything stands still, or an engine."),
             KeyGrammar("continue", .name, "The node in which everything goes on, or an engine."),
-            KeyGrammar("restart", .name, "The node whose application is started again until it is ready, or an engine."),
+            KeyGrammar(
+                "restart", .name, "The node whose application is started again until it is ready, or an engine."),
             KeyGrammar("link-down", .name, "The node whose device goes down."),
             KeyGrammar("link-up", .name, "The node whose device comes up again."),
             KeyGrammar("drain", .name, "The instance that gets no new connections, or the engine that gets no frames."),
@@ -72,7 +74,8 @@ extension Grammar {
             KeyGrammar(
                 "engine", .integer(1...16), "The number of the engine that the event must be about.",
                 beside: ["event"]),
-            KeyGrammar("times", .comparison, "How often it must have happened; \">= 1\" by default.", beside: ["event"]),
+            KeyGrammar(
+                "times", .comparison, "How often it must have happened; \">= 1\" by default.", beside: ["event"]),
             KeyGrammar("packet", .mapping(packet), "A packet that is sent, to see whom it reaches."),
             KeyGrammar(
                 "reaches", .oneOrMany(.oneOrMany(.name)),

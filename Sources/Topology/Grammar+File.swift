@@ -79,7 +79,8 @@ extension Grammar {
             copies("Of what arrives here"),
             KeyGrammar(
                 "anti-spoofing", .flag,
-                "off: its nodes may send from MAC addresses and network addresses that are not their own; on by default."),
+                "off: its nodes may send from MAC addresses and network addresses that are not their own; on by default."
+            ),
             KeyGrammar(
                 "queue", .integer(queues),
                 "How many frames from its nodes may wait for a worker of the engine, \(usualQueue) by default; the kernel "

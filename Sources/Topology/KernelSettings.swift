@@ -5,29 +5,39 @@ enum KernelSettings {
     /// The folders and files directly below `net` that some kernel has (Linux 4.18 to 6.18, Documentation/admin-guide/sysctl
     /// and the modules that add to it).
     private static let families: Set<String> = [
-        "appletalk", "ax25", "bridge", "can", "core", "dccp", "ieee802154", "ipv4", "ipv6", "ipx", "iucv", "llc", "mctp",
-        "mpls", "mptcp", "ncsi", "netfilter", "netrom", "nf_conntrack_max", "phonet", "rds", "rose", "rxrpc", "sctp", "smc",
+        "appletalk", "ax25", "bridge", "can", "core", "dccp", "ieee802154", "ipv4", "ipv6", "ipx", "iucv", "llc",
+        "mctp",
+        "mpls", "mptcp", "ncsi", "netfilter", "netrom", "nf_conntrack_max", "phonet", "rds", "rose", "rxrpc", "sctp",
+        "smc",
         "token-ring", "unix", "vsock", "x25", "xfrm",
     ]
     /// Where a device's name stands in the path of a sysctl.
-    private static let perDevice = [["ipv4", "conf"], ["ipv6", "conf"], ["ipv4", "neigh"], ["ipv6", "neigh"], ["mpls", "conf"]]
+    private static let perDevice = [
+        ["ipv4", "conf"], ["ipv6", "conf"], ["ipv4", "neigh"], ["ipv6", "neigh"], ["mpls", "conf"],
+    ]
 
     /// What the machine has once, and no other network namespace at all (Linux 6.18).
     private static let wholeMachine: Set<String> = Set(
         [
-            "bpf_jit_enable", "bpf_jit_harden", "bpf_jit_kallsyms", "bpf_jit_limit", "busy_poll", "busy_read", "default_qdisc",
+            "bpf_jit_enable", "bpf_jit_harden", "bpf_jit_kallsyms", "bpf_jit_limit", "busy_poll", "busy_read",
+            "default_qdisc",
             "dev_weight", "dev_weight_rx_bias", "dev_weight_tx_bias", "devconf_inherit_init_net",
             "fb_tunnels_only_for_init_net", "flow_limit_cpu_bitmap", "flow_limit_table_len", "gro_normal_batch",
-            "high_order_alloc_disable", "max_skb_frags", "mem_pcpu_rsv", "message_burst", "message_cost", "netdev_budget",
+            "high_order_alloc_disable", "max_skb_frags", "mem_pcpu_rsv", "message_burst", "message_cost",
+            "netdev_budget",
             "netdev_budget_usecs", "netdev_max_backlog", "netdev_rss_key", "netdev_tstamp_prequeue",
             "netdev_unregister_timeout_secs", "rps_sock_flow_entries", "skb_defer_max", "warnings",
         ].map { "core.\($0)" }
             + [
-                "cipso_cache_bucket_size", "cipso_cache_enable", "cipso_rbm_optfmt", "cipso_rbm_strictvalid", "fib_sync_mem",
-                "inet_peer_maxttl", "inet_peer_minttl", "inet_peer_threshold", "ipfrag_secret_interval", "route.error_burst",
+                "cipso_cache_bucket_size", "cipso_cache_enable", "cipso_rbm_optfmt", "cipso_rbm_strictvalid",
+                "fib_sync_mem",
+                "inet_peer_maxttl", "inet_peer_minttl", "inet_peer_threshold", "ipfrag_secret_interval",
+                "route.error_burst",
                 "route.error_cost", "route.gc_elasticity", "route.gc_interval", "route.gc_min_interval",
-                "route.gc_min_interval_ms", "route.gc_thresh", "route.gc_timeout", "route.max_size", "route.redirect_load",
-                "route.redirect_number", "route.redirect_silence", "tcp_available_ulp", "tcp_low_latency", "tcp_max_orphans",
+                "route.gc_min_interval_ms", "route.gc_thresh", "route.gc_timeout", "route.max_size",
+                "route.redirect_load",
+                "route.redirect_number", "route.redirect_silence", "tcp_available_ulp", "tcp_low_latency",
+                "tcp_max_orphans",
                 "tcp_mem", "udp_mem",
             ].map { "ipv4.\($0)" }
             + [
@@ -62,7 +72,8 @@ enum KernelSettings {
     static func fault(of name: String, devices: [String]) -> (message: String, mend: String)? {
         var parts = parts(of: name)
         if parts.count > 3, perDevice.contains(Array(parts[1...2])), let known = device(parts, devices) {
-            let tail = parts[3...].joined(separator: ".").dropFirst(known.count + 1).split(separator: ".").map(String.init)
+            let tail = parts[3...].joined(separator: ".").dropFirst(known.count + 1).split(separator: ".").map(
+                String.init)
             parts = Array(parts[...2]) + ["default"] + tail
         }
         if wholeMachine.contains(parts.dropFirst().joined(separator: ".")) {

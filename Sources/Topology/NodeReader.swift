@@ -300,12 +300,14 @@ struct NodeReader {
             )
             return nil
         }
-        if !mayBeZero, value.ports.lowerBound == 0, written.value.contains("/"), case .number(let number) = value.upperProtocol,
+        if !mayBeZero, value.ports.lowerBound == 0, written.value.contains("/"),
+            case .number(let number) = value.upperProtocol,
             IPProtocol.hasPorts(number)
         {
             let name = written.value.prefix { $0 != "/" }
             diagnostics.error(
-                written.position, "\(what): \(quoted(written.value)) has port 0, at which nothing can listen (RFC 6335)",
+                written.position,
+                "\(what): \(quoted(written.value)) has port 0, at which nothing can listen (RFC 6335)",
                 mend: value.ports.upperBound == 0
                     ? "write the port, or \(name) for all of them"
                     : value.ports.upperBound == 65_535

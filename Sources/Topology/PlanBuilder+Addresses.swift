@@ -99,7 +99,9 @@ extension PlanBuilder {
             diagnostics.error(
                 address.position,
                 "the engine's address \(value) is link-local: nodes of that network could reach nothing beyond it",
-                mend: "remove it (the engine has fe80::1 on every interface), or write a network such as \"2001:db8:1::1/64\"")
+                mend:
+                    "remove it (the engine has fe80::1 on every interface), or write a network such as \"2001:db8:1::1/64\""
+            )
         } else {
             diagnostics.remark(
                 address.position,

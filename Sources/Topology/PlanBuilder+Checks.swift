@@ -214,10 +214,14 @@ extension PlanBuilder {
 
     /// A packet is sent as it is, and not in fragments: it must fit one of the node's devices.
     private func checkSize(_ raw: RawPacket, _ length: Int, _ from: Int) {
-        guard let widest = legs[from].map({ file.interfaces[$0.interface].mtu.value }).max(), length > widest else { return }
+        guard let widest = legs[from].map({ file.interfaces[$0.interface].mtu.value }).max(), length > widest else {
+            return
+        }
         diagnostics.error(
             raw.size?.position ?? raw.from.position,
             "the packet has \(length) octets, and the device of \(quoted(raw.from.value)) carries \(widest)",
-            mend: raw.size == nil ? "shorten `payload`, or raise the interface's `mtu`" : "write \(widest) or less, or raise the interface's `mtu`")
+            mend: raw.size == nil
+                ? "shorten `payload`, or raise the interface's `mtu`"
+                : "write \(widest) or less, or raise the interface's `mtu`")
     }
 }

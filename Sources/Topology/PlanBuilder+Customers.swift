@@ -52,7 +52,9 @@ extension PlanBuilder {
         service.sides = sides.uniqued()
         checkBehind(sides)
         for address in raw.addresses
-        where !(sides.isEmpty && (scopes.isEmpty || followsMistakes)) && !sides.contains(where: { $0.prefix.family == address.value.family }) {
+        where !(sides.isEmpty && (scopes.isEmpty || followsMistakes))
+            && !sides.contains(where: { $0.prefix.family == address.value.family })
+        {
             diagnostics.error(
                 address.position,
                 "no customer of the service has an address of the family of \(address.value)",
@@ -95,7 +97,8 @@ extension PlanBuilder {
                     continue
                 }
                 let other = file.nodes[..<index].enumerated().lazy.flatMap { number, other in
-                    other.kind != .customer ? []
+                    other.kind != .customer
+                        ? []
                         : other.prefixes.filter { $0.value.overlaps(prefix.value) }.map { (number, $0) }
                 }.first { number, found in
                     guard let leg = legs[number].first, let via = leg.address(found.value.family) else { return false }

@@ -85,7 +85,8 @@ extension PlanBuilder {
         guard (1...file.engines.count).contains(number) else {
             return refuse(
                 "there is no engine \(number)",
-                file.engines.count == 1 ? "there is one: write `engine`" : "there are \(file.engines.count), numbered from 1")
+                file.engines.count == 1
+                    ? "there is one: write `engine`" : "there are \(file.engines.count), numbered from 1")
         }
         switch kind {
         case .linkDown, .linkUp:

@@ -6,7 +6,8 @@ extension PlanBuilder {
     func interfacePlans() -> [InterfacePlan] {
         file.interfaces.enumerated().map { index, interface in
             InterfacePlan(
-                name: interface.name.value, mtu: interface.mtu.value, queue: interface.queue, attachment: attachment(index))
+                name: interface.name.value, mtu: interface.mtu.value, queue: interface.queue,
+                attachment: attachment(index))
         }
     }
 
@@ -79,7 +80,8 @@ extension PlanBuilder {
         return prefixes.uniqued().filter { prefix in
             !prefix.isHost && prefix.length > 0
                 && !legs[node].contains { leg in
-                    let own = leg.addresses.map(\.address) + [gateway(prefix.family, on: leg.interface)].compactMap { $0 }
+                    let own =
+                        leg.addresses.map(\.address) + [gateway(prefix.family, on: leg.interface)].compactMap { $0 }
                     return own.contains { prefix.contains(IPPrefix(host: $0)) }
                         || leg.addresses.contains { prefix.contains($0.prefix) }
                 }

@@ -21,7 +21,8 @@ extension PlanBuilder {
     /// may have several, and no entry by hand speaks of a station that is no node.
     func namesAll(_ interface: Int, _ sources: [KnownSource]) -> Bool {
         let here = legsOn[interface].map(\.node)
-        guard here.contains(where: { file.nodes[$0].kind == .customer }), here.allSatisfy({ isJudged($0, on: interface) })
+        guard here.contains(where: { file.nodes[$0].kind == .customer }),
+            here.allSatisfy({ isJudged($0, on: interface) })
         else { return false }
         let known = Set(sources.filter { $0.interface == interface }.map(\.mac))
         return entries.allSatisfy { entry in
@@ -45,7 +46,9 @@ extension PlanBuilder {
             let told = entries.contains { entry in
                 entry.receivedInterface == leg.interface && entry.kind == .distribution
                     && others.contains { other in
-                        legs[other].flatMap(\.addresses).contains { entry.source?.contains(IPPrefix(host: $0.address)) ?? false }
+                        legs[other].flatMap(\.addresses).contains {
+                            entry.source?.contains(IPPrefix(host: $0.address)) ?? false
+                        }
                             && entry.source?.length ?? 0 > 0
                     }
             }

@@ -31,7 +31,8 @@ extension PlanBuilder {
                     mend: "name it, or its interface, in the `from` of a service, or remove it")
             case .application, .router:
                 diagnostics.remark(
-                    position, "no packet reaches \(node.kind.rawValue) \(quoted(name)): no service and no entry names it",
+                    position,
+                    "no packet reaches \(node.kind.rawValue) \(quoted(name)): no service and no entry names it",
                     mend: "name it in a service's `sequence`\(node.passive ? " or `distribute`" : ""), or remove it")
             }
         }
@@ -47,7 +48,8 @@ extension PlanBuilder {
             busy.formUnion(service.openers.map { lead($0) })
             for scope in service.scopes where scope.node == nil {
                 for (node, leg) in legsOn[scope.interface] where file.nodes[node].kind == .customer {
-                    let networks = legs[node][leg].addresses.map { IPPrefix(host: $0.address) }
+                    let networks =
+                        legs[node][leg].addresses.map { IPPrefix(host: $0.address) }
                         + file.nodes[node].prefixes.map(\.value)
                     if scope.source.map({ source in networks.contains { source.overlaps($0) } }) ?? true {
                         busy.insert(node)
@@ -151,7 +153,9 @@ extension PlanBuilder {
             for (name, position) in node.sysctlPlaces where KernelSettings.isOfUnknownDevice(name, devices: devices) {
                 diagnostics.error(
                     position, "\(quoted(name)) is of a device that the node does not have when its sysctls are set",
-                    mend: "its devices are \((devices + ["lo"]).joined(separator: ", ")); for others write sysctl -w in `setup`")
+                    mend:
+                        "its devices are \((devices + ["lo"]).joined(separator: ", ")); for others write sysctl -w in `setup`"
+                )
             }
         }
     }

@@ -185,7 +185,9 @@ extension PlanBuilder {
         }
         if file.nodes[node].kind == .customer {
             // Whole networks that customers share a link with are another matter, and not refused.
-            let own = services.filter { $0.scopes.contains { $0.node == nil && $0.interface == legs[node].first?.interface } }
+            let own = services.filter {
+                $0.scopes.contains { $0.node == nil && $0.interface == legs[node].first?.interface }
+            }
             onward += own.flatMap(\.raw.addresses).map(\.value).filter { !$0.isHost && $0.family == family }
                 .map { Onward(prefix: $0, service: nil, isOpened: true) }
         }

@@ -258,7 +258,8 @@ extension AnswerSilence {
         case .passiveAlone: "no answer: passive applications alone get it"
         case .isAnswer: "answers to it are not followed: its entry is for responses"
         case .group: "answers to it are not followed: it is for a group"
-        case .unknownEnd: "answers to it are not followed: nobody of the file is known by the address that it is sent to"
+        case .unknownEnd:
+            "answers to it are not followed: nobody of the file is known by the address that it is sent to"
         }
     }
 }

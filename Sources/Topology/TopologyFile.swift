@@ -76,7 +76,9 @@ public struct TopologyFile: Sendable {
         }
         // Text without a byte order mark has a zero octet beside each character of ASCII.
         guard let zero = octets.prefix(4096).firstIndex(of: 0) else { return nil }
-        let isWide = octets.count > 3 && zero < 2 && octets[zero ^ 1] != 0 && octets[(zero ^ 1) + 2] != 0 && octets[zero + 2] == 0
+        let isWide =
+            octets.count > 3 && zero < 2 && octets[zero ^ 1] != 0 && octets[(zero ^ 1) + 2] != 0
+            && octets[zero + 2] == 0
         if isWide { return ("UTF-16 text", "save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 FILE") }
         let zeros = octets.prefix(4096).count { $0 == 0 }
         // One stray zero octet in a text is told where it stands.

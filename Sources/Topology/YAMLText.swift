@@ -177,13 +177,20 @@ enum YAMLText {
         }
         if problem.contains("unexpected end of stream") { return "close the quotes" }
         if problem.contains("another document") { return "remove the second `---`" }
-        return hints.first { problem.contains($0.part) }?.mend ?? "check the line, or put what is special in it in quotes"
+        return hints.first { problem.contains($0.part) }?.mend
+            ?? "check the line, or put what is special in it in quotes"
     }
 
     /// What mends the rarer mistakes, by a part of what libyaml says.
     private static let hints: [(part: String, mend: String)] = [
-        ("invalid Unicode character escape", "write the character itself: \\u takes no half of a pair, and nothing above 10FFFF"),
-        ("hexdecimal number", "write \\x and two digits, \\u and four, or \\U and eight; or use single quotes, in which \\ stands for itself"),
+        (
+            "invalid Unicode character escape",
+            "write the character itself: \\u takes no half of a pair, and nothing above 10FFFF"
+        ),
+        (
+            "hexdecimal number",
+            "write \\x and two digits, \\u and four, or \\U and eight; or use single quotes, in which \\ stands for itself"
+        ),
         ("unknown escape character", "write \\\\ for the character \\ itself, or use single quotes"),
         ("incompatible YAML document", "remove the line, or write %YAML 1.2"),
         ("duplicate %YAML", "remove one of the two lines"),
@@ -191,7 +198,10 @@ enum YAMLText {
         ("directive", "remove the line: a topology needs no directive; a text that begins with % is put in quotes"),
         ("version number", "write %YAML 1.2, or remove the line"),
         ("digit or '.'", "write %YAML 1.2, or remove the line"),
-        ("did not find expected '-' indicator", "begin each element of the list with `- `, or indent the line as what it belongs to"),
+        (
+            "did not find expected '-' indicator",
+            "begin each element of the list with `- `, or indent the line as what it belongs to"
+        ),
         ("block sequence entries are not allowed", "begin the list on a line of its own, below its key"),
         ("block collections are not allowed", "write the list or mapping in brackets, or on lines below its key"),
         ("tag", "remove the tag: a text that begins with ! is put in quotes"),

@@ -1,9 +1,10 @@
 /// Headers between the network header and the transport that tie a packet to its addresses, so that rewriting one of
 /// these would break what they say.
 public struct AddressBindings: OptionSet, Sendable, Hashable {
+    /// The bits, as the initialiser takes them.
     public let rawValue: UInt8
 
-    /// The bits.
+    /// A set of these bits.
     @inlinable
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 

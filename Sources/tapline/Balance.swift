@@ -31,7 +31,8 @@ struct Balance: ParsableCommand {
     func validate() throws {
         guard (1_000...10_000_000).contains(flows) else { throw ValidationError("--flows takes 1000 to 10000000") }
         if weights != nil, given == nil {
-            throw ValidationError("--weights takes two to 4096 whole numbers from 1 to 1000, separated by commas: 1,1,2")
+            throw ValidationError(
+                "--weights takes two to 4096 whole numbers from 1 to 1000, separated by commas: 1,1,2")
         }
     }
 
@@ -71,7 +72,9 @@ struct Balance: ParsableCommand {
         print("\(flows) flows, seed \(seed); percent of all flows")
         print(Row.heading)
         for row in rows { print(row.line) }
-        print("the most that moved between instances that a change was not about: \(percent(rows.map(\.worst).max() ?? 0))")
+        print(
+            "the most that moved between instances that a change was not about: \(percent(rows.map(\.worst).max() ?? 0))"
+        )
     }
 }
 
@@ -126,7 +129,8 @@ private struct Row: Encodable {
     }
 
     static let heading = padded([
-        "instances", "weights", "least…most", "lost/others", "another/others", "added/others", "weighed/others", "built",
+        "instances", "weights", "least…most", "lost/others", "another/others", "added/others", "weighed/others",
+        "built",
     ])
 
     var line: String {

@@ -49,7 +49,8 @@ struct DoctorCommand: ParsableCommand {
             return Terminal.coloured(level, colours[finding.level] ?? 0) + "  \(subject)  \(finding.message)"
                 + (finding.mend.map { "; \($0)" } ?? "")
         }
-        let failures = report.findings.count { $0.level == .fail }, warnings = report.findings.count { $0.level == .warn }
+        let failures = report.findings.count { $0.level == .fail },
+            warnings = report.findings.count { $0.level == .warn }
         let told = warnings == 0 ? "" : ", with \(warnings) warning\(warnings == 1 ? "" : "s")"
         lines.append(
             report.usable

@@ -54,7 +54,8 @@ struct Status: ParsableCommand {
     }
 
     private func engines(_ report: StatusReport) -> [String] {
-        var table = TextTable(["ENGINE", "STATE", "PID", "STARTS", "PACKETS", "QUEUES", ""], rightAligned: [0, 2, 3, 4])
+        var table = TextTable(
+            ["ENGINE", "STATE", "PID", "STARTS", "PACKETS", "QUEUES", ""], rightAligned: [0, 2, 3, 4])
         for engine in report.engines {
             table.add([
                 "\(engine.number)", engine.state, engine.pid.map { "\($0)" } ?? "-", "\(engine.starts)",

@@ -128,7 +128,8 @@ private struct ValidationReport: Encodable {
             rewriteSource = hop.rewriteSource
             copies = hop.copies.map {
                 Copy(
-                    to: $0.to, oneOf: $0.oneOf, condition: $0.condition, sendInterface: $0.sendInterface, rewriteDestination: $0.rewriteDestination,
+                    to: $0.to, oneOf: $0.oneOf, condition: $0.condition, sendInterface: $0.sendInterface,
+                    rewriteDestination: $0.rewriteDestination,
                     isPassive: $0.isPassive)
             }
         }

@@ -90,7 +90,8 @@ struct ApplicationStatesTests {
         #expect(states.groups.allSatisfy { $0.members.allSatisfy { $0.availability == .down } })
         let events = states.hear(Self.health(true, "it is ready"), of: "fw-b", at: Self.moment(0))
         #expect(kinds(events) == [.instanceUp, .applicationUp])
-        #expect(events[0].instance == "fw-b" && events[0].application == "firewall" && events[0].reason == "it is ready")
+        #expect(
+            events[0].instance == "fw-b" && events[0].application == "firewall" && events[0].reason == "it is ready")
         #expect(availabilities(states, 0) == [.down, .up])
         #expect(states.hear(Self.health(true), of: "fw-b", at: Self.moment(0)).isEmpty)
         #expect(states.hear(Self.health(true), of: "alice", at: Self.moment(0)).isEmpty, "a node that is no instance")
@@ -99,7 +100,8 @@ struct ApplicationStatesTests {
     @Test("an instance goes down and comes back; its application follows with its last")
     func health() {
         var states = Self.states()
-        let first = states.hear(Self.health(false, "its application was ended by signal 9"), of: "web-1", at: Self.moment(0))
+        let first = states.hear(
+            Self.health(false, "its application was ended by signal 9"), of: "web-1", at: Self.moment(0))
         #expect(kinds(first) == [.instanceDown])
         #expect(first[0].reason == "its application was ended by signal 9")
         #expect(availabilities(states, 1) == [.down, .up])
@@ -110,7 +112,8 @@ struct ApplicationStatesTests {
         #expect(why.contains("web-1: its application was ended by signal 9"))
         #expect(why.contains("web-2: its link servers is down"))
         #expect(why.hasSuffix("its packets are dropped"))
-        #expect(kinds(states.hear(Self.health(true), of: "web-1", at: Self.moment(0))) == [.instanceUp, .applicationUp])
+        #expect(
+            kinds(states.hear(Self.health(true), of: "web-1", at: Self.moment(0))) == [.instanceUp, .applicationUp])
     }
 
     @Test("fewer than the minimum is down")
@@ -149,9 +152,13 @@ struct ApplicationStatesTests {
     func suppression() {
         var states = Self.states()
         #expect(kinds(states.hear(Self.health(false, "no"), of: "web-1", at: Self.moment(0))) == [.instanceDown])
-        let kept = states.hear(Self.health(false, "it came and went 4 times", suppressed: true), of: "web-1", at: Self.moment(0))
+        let kept = states.hear(
+            Self.health(false, "it came and went 4 times", suppressed: true), of: "web-1", at: Self.moment(0))
         #expect(kinds(kept) == [.instanceSuppressed])
-        #expect(states.hear(Self.health(false, "it came and went 4 times", suppressed: true), of: "web-1", at: Self.moment(0)).isEmpty)
+        #expect(
+            states.hear(
+                Self.health(false, "it came and went 4 times", suppressed: true), of: "web-1", at: Self.moment(0)
+            ).isEmpty)
         #expect(availabilities(states, 1) == [.down, .up])
         #expect(kinds(states.hear(Self.health(true), of: "web-1", at: Self.moment(0))) == [.instanceUp])
     }
@@ -172,7 +179,9 @@ struct ApplicationStatesTests {
         #expect(states.nextEnd == nil)
         #expect(states.endTimes(at: Self.moment(9000)).isEmpty)
         // Health never takes an operator's word back.
-        let back = states.hear(Self.health(false, "no"), of: "fw-a", at: Self.moment(0)) + states.hear(Self.health(true), of: "fw-a", at: Self.moment(0))
+        let back =
+            states.hear(Self.health(false, "no"), of: "fw-a", at: Self.moment(0))
+            + states.hear(Self.health(true), of: "fw-a", at: Self.moment(0))
         #expect(kinds(back) == [.instanceDown, .instanceUp])
         #expect(back[1].reason?.hasSuffix("it is drained, and gets nothing") == true)
         #expect(availabilities(states, 0) == [.down, .up])
@@ -213,13 +222,16 @@ struct ApplicationStatesTests {
         #expect(kinds(events) == [.instanceTakenOut, .applicationDown])
         #expect(told.count == 2)
         #expect(told.contains { $0.hasPrefix("web is down: none of its 2 instances is up") })
-        #expect(throws: ApplianceError.self) { try states.perform(.drain(milliseconds: 1), on: "web-1", at: Self.moment(3)) }
+        #expect(throws: ApplianceError.self) {
+            try states.perform(.drain(milliseconds: 1), on: "web-1", at: Self.moment(3))
+        }
         _ = states.hear(Self.health(false, "tcp 80 failed"), of: "web-1", at: Self.moment(0))
         let back = try states.perform(.putBack, on: "web-1", at: Self.moment(4))
         #expect(kinds(back.events) == [.instancePutBack])
         #expect(back.told.contains("it gets nothing before it is healthy: tcp 80 failed"))
         #expect(availabilities(states, 1) == [.down, .down])
-        #expect(kinds(states.hear(Self.health(true), of: "web-1", at: Self.moment(0))) == [.instanceUp, .applicationUp])
+        #expect(
+            kinds(states.hear(Self.health(true), of: "web-1", at: Self.moment(0))) == [.instanceUp, .applicationUp])
         #expect(availabilities(states, 1) == [.up, .down])
     }
 

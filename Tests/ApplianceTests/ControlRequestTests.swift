@@ -14,7 +14,8 @@ enum RequestExtremes {
             "9007199254740993", "9223372036854775807", "-9223372036854775808", "9223372036854775808",
             "18446744073709551616", "1e308", "-1e308", "1e309", "1e-400", "0.5", "NaN", "Infinity", "-Infinity",
             "\"NaN\"", "null", "true", "false", "\"\"", "\"a\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\u001b[2J\"",
-            "\"../../etc/passwd\"", "[]", "[[1]]", "{}", "{\"a\":1}", "{\"drain\":{}}", "{\"drain\":{\"milliseconds\":null}}",
+            "\"../../etc/passwd\"", "[]", "[[1]]", "{}", "{\"a\":1}", "{\"drain\":{}}",
+            "{\"drain\":{\"milliseconds\":null}}",
             "{\"undrain\":{}}", "{\"drain\":{\"milliseconds\":1},\"undrain\":{}}", "{\"weigh\":{}}",
         ]
         for number in ["-1", "1001", "86400001", "9223372036854775807", "-9223372036854775808", "1e308"] {
@@ -36,8 +37,10 @@ enum RequestExtremes {
         for command in ControlRequest.Command.allCases where command != .stop {
             // Where the field is another than those, they are such that the request gets as far as it can.
             let whole = [
-                "version": "1", "command": "\"\(command.rawValue)\"", "node": "\"nobody\"", "application": "\"nothing\"",
-                "file": "\"/nowhere\"", "operation": "\"undrain\"", "engine": "200", "instanceOperation": "{\"undrain\":{}}",
+                "version": "1", "command": "\"\(command.rawValue)\"", "node": "\"nobody\"",
+                "application": "\"nothing\"",
+                "file": "\"/nowhere\"", "operation": "\"undrain\"", "engine": "200",
+                "instanceOperation": "{\"undrain\":{}}",
             ]
             func line(_ fields: [String: String], _ twice: (String, String)? = nil) -> [UInt8] {
                 let members = fields.sorted { $0.key < $1.key } + (twice.map { [(key: $0.0, value: $0.1)] } ?? [])
@@ -57,7 +60,8 @@ enum RequestExtremes {
         lines += ["", " ", "{", "}", "null", "0", "[]", "\"", "{\"version\":1,\"command\":\"fly\"}", "\u{0}", "stop"]
             .map { Array($0.utf8) }
         lines.append([0xFF, 0xFE, 0x00])
-        lines.append(Array("{\"version\":1,\"command\":\"node\",\"node\":\"".utf8) + [0xC3, 0x28, 0x80] + Array("\"}".utf8))
+        lines.append(
+            Array("{\"version\":1,\"command\":\"node\",\"node\":\"".utf8) + [0xC3, 0x28, 0x80] + Array("\"}".utf8))
         return lines
     }()
 }
@@ -116,7 +120,9 @@ struct ControlRequestTests {
     func version() {
         let line = Array(#"{"version":7,"release":"9.9\u001b","command":"teleport","node":5}"#.utf8)
         let error = #expect(throws: ApplianceError.self) { _ = try ControlRequest(line: line) }
-        #expect(error?.message.contains("tapline 9.9\u{FFFD} (protocol 7), and this is tapline 0.1.0 (protocol 1)") == true, "\(String(describing: error))")
+        #expect(
+            error?.message.contains("tapline 9.9\u{FFFD} (protocol 7), and this is tapline 0.1.0 (protocol 1)") == true,
+            "\(String(describing: error))")
     }
 
     @Test("lines by chance, made of pieces of good ones")

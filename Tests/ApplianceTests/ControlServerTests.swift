@@ -76,7 +76,9 @@ struct ControlServerTests {
             setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
             setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
             // Floods of callers go on while the server closes, and outside of the test's own thread.
-            guard withSocketAddress(path, { Glibc.connect(descriptor, $0, $1) }) == 0 else { throw POSIXError(.ECONNREFUSED) }
+            guard withSocketAddress(path, { Glibc.connect(descriptor, $0, $1) }) == 0 else {
+                throw POSIXError(.ECONNREFUSED)
+            }
         }
 
         deinit { close(descriptor) }
@@ -196,7 +198,9 @@ struct ControlServerTests {
             return try next.response()?.events != nil
         }
         halt.value = true
-        try CommandLineRun.eventually("the log tells") { bench.reported.contains { $0.contains("did not read the events") } }
+        try CommandLineRun.eventually("the log tells") {
+            bench.reported.contains { $0.contains("did not read the events") }
+        }
     }
 
     @Test("stop is heard whatever the others do")
@@ -266,7 +270,9 @@ struct ControlServerTests {
         #expect(answer.stopping == false || answer.error?.message.contains("of answers wait for programs") == true)
         // Each answer is a mebioctet: so many, and one more, are made.
         #expect(bench.requests().count { $0.command == .tables } <= 8)
-        try CommandLineRun.eventually("they are closed") { bench.reported.contains { $0.contains("did not read their answers") } }
+        try CommandLineRun.eventually("they are closed") {
+            bench.reported.contains { $0.contains("did not read their answers") }
+        }
         try CommandLineRun.eventually("others are answered as ever") {
             let next = try bench.connect()
             next.ask("tables")
@@ -369,7 +375,8 @@ struct ControlServerTests {
             try: print("rest", s.recv(4096))
             except ConnectionResetError: print("rest", None)' \(bench.folder.path)/s
             """)
-        #expect(result.output.contains("hears root and its own user alone, and not the user of number 65534"), "\(result)")
+        #expect(
+            result.output.contains("hears root and its own user alone, and not the user of number 65534"), "\(result)")
         #expect(result.output.contains("rest b''") || result.output.contains("rest None"), "\(result)")
         #expect(bench.requests().isEmpty)
         let own = try bench.connect()

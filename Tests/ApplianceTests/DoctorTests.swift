@@ -32,7 +32,8 @@ struct DoctorTests {
     }
 
     @Test(
-        "kernels", arguments: [("6.1.0-28-amd64", true), ("5.9.1", true), ("5.8.18", false), ("4.19", false), ("", false)])
+        "kernels",
+        arguments: [("6.1.0-28-amd64", true), ("5.9.1", true), ("5.8.18", false), ("4.19", false), ("", false)])
     func kernels(_ release: String, _ isFine: Bool) throws {
         let finding = try Machine(["proc/sys/kernel/osrelease": release + "\n"]).look { $0.kernel() }
         #expect((finding.level == .ok) == isFine)
@@ -48,7 +49,8 @@ struct DoctorTests {
         // What container runtimes leave to root unless told otherwise.
         let container = try #require(try found("00000000a80425fb"))
         #expect(container.level == .fail)
-        #expect(container.mend == "start the container with --privileged, or with --cap-add NET_ADMIN --cap-add SYS_ADMIN")
+        #expect(
+            container.mend == "start the container with --privileged, or with --cap-add NET_ADMIN --cap-add SYS_ADMIN")
         #expect(try found("000001ffffffdfff")?.level == .warn)
     }
 
@@ -68,7 +70,8 @@ struct DoctorTests {
         let mends = small.look { $0.limits() + $0.userNamespaces() }.compactMap(\.mend)
         for mend in [
             "sysctl -w kernel.pid_max=16384", "sysctl -w fs.file-max=65536", "sysctl -w user.max_net_namespaces=10000",
-            "sysctl -w user.max_pid_namespaces=10000", "start the container with --pids-limit -1, or set TasksMax= in the unit",
+            "sysctl -w user.max_pid_namespaces=10000",
+            "start the container with --pids-limit -1, or set TasksMax= in the unit",
         ] { #expect(mends.contains(mend)) }
         #expect(small.look { $0.userNamespaces().first }?.level == .fail)
         #expect(try Machine().look { $0.limits().first }?.level == .ok)
@@ -122,10 +125,13 @@ struct DoctorTests {
         ] { #expect(missing.contains(lack), "\(missing)") }
     }
 
-    @Test("memory runs out for applications first, wherever the control process stands", arguments: [-1000, 0, 500, 900, 997])
+    @Test(
+        "memory runs out for applications first, wherever the control process stands",
+        arguments: [-1000, 0, 500, 900, 997])
     func ranks(_ own: Int32) {
         let scores = MemoryRank.allCases.map { MemoryRank.score($0.rawValue, above: own) }
-        #expect(scores == scores.sorted() && Set(scores).count == 4 && scores.allSatisfy { $0 <= 1000 } && scores[0] == own)
+        #expect(
+            scores == scores.sorted() && Set(scores).count == 4 && scores.allSatisfy { $0 <= 1000 } && scores[0] == own)
     }
 
     @Test("io_uring that is forbidden, with the setting that says so")
@@ -153,7 +159,8 @@ struct DoctorTests {
         arguments: [
             ("exec nginx -c x", ["nginx"]), ("A=1 B=\"$C\" suricata --x", ["suricata"]), ("! curl -sS x", ["curl"]),
             ("echo a | grep -q b && test -e x || ping -c 1 y; tshark", ["grep", "ping", "tshark"]),
-            ("( cd /tmp; ls ) > out 2>&1 & wait", ["ls"]), ("if tcpdump -D; then true; else nft list; fi", ["tcpdump", "nft"]),
+            ("( cd /tmp; ls ) > out 2>&1 & wait", ["ls"]),
+            ("if tcpdump -D; then true; else nft list; fi", ["tcpdump", "nft"]),
             ("$RUN x; \"$PROGRAM\" y; `which z` a", []), ("for i in 1 2; do :; done; ping", []),
             ("./tool --flag 'a; b' \"c | d\"", ["./tool"]), ("# nothing; here", []), ("", []),
             ("2>/dev/null dig x # and nc", ["dig"]), ("python3 - <<E\nE", ["python3", "E"]),

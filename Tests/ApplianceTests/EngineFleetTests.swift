@@ -233,7 +233,8 @@ import Wire
         #expect(try bench.status()[0].writing == nil)
         try bench.noteWriting("2 0")
         try bench.eventually("it writes one by one, as it was asked to") { try shows("write", nil) }
-        let refused = "io_uring was refused: Function not implemented (the kernel is built without it, or a seccomp filter hides it)"
+        let refused =
+            "io_uring was refused: Function not implemented (the kernel is built without it, or a seccomp filter hides it)"
         try bench.noteWriting("2 38")
         try bench.eventually("it was refused io_uring") { try shows("write", refused) && !bench.complaints.isEmpty }
         try bench.noteWriting("1 0")
@@ -258,7 +259,10 @@ import Wire
         try bench.wait { $0.publish(Bench.table, $1) }
         try bench.eventually("it reads") { try bench.status()[0].shares == [0] }
         // The one before had written to lane 0, too.
-        #expect(bench.log.filter { $0.hasPrefix("0 ") && $0 != "0 goes round" } == ["0 reads [0]", "0 table 2", "0 reads [0]"])
+        #expect(
+            bench.log.filter { $0.hasPrefix("0 ") && $0 != "0 goes round" } == [
+                "0 reads [0]", "0 table 2", "0 reads [0]",
+            ])
     }
 
     @Test("other groups are handed over alone, and behind the table to an engine that starts later")

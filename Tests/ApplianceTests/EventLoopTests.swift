@@ -89,7 +89,9 @@ struct EventLoopTests {
                 let code = text.split(separator: "\n").filter { !$0.contains("//") }
                 #expect(!code.contains { $0.contains(call) }, "\(name) calls \(call)")
             }
-            if text.contains("pthread_cond_timedwait") { #expect(text.contains("setclock(&attributes, CLOCK_MONOTONIC)")) }
+            if text.contains("pthread_cond_timedwait") {
+                #expect(text.contains("setclock(&attributes, CLOCK_MONOTONIC)"))
+            }
         }
     }
 }

@@ -44,7 +44,9 @@ struct HostileCallerTests {
         try topology.expectGone()
     }
 
-    @Test("a node cannot speak with the control process, whatever it unmounts, nor can what lives in a PID namespace below")
+    @Test(
+        "a node cannot speak with the control process, whatever it unmounts, nor can what lives in a PID namespace below"
+    )
     func nodes() throws {
         let topology = try up()
         let pid = try topology.controlProcess()
@@ -66,7 +68,8 @@ struct HostileCallerTests {
         let inside = try CommandLineRun.shell(
             "\(CommandLineRun.tapline) exec \(topology.name) alice -- sh -c "
                 + "'while umount -l /run 2>/dev/null; do :; done; python3 \(file) \(path)'")
-        #expect(inside.output.contains("no way") || inside.output.contains("does not hear processes of nodes"), "\(inside)")
+        #expect(
+            inside.output.contains("no way") || inside.output.contains("does not hear processes of nodes"), "\(inside)")
         let below = try CommandLineRun.shell("unshare --pid --fork python3 \(file) \(path)")
         #expect(below.output.contains("does not hear processes of nodes"), "\(below)")
         let beside = try CommandLineRun.run("status", topology.name)

@@ -21,7 +21,10 @@ struct HungControlTests {
         #expect(lines.first { $0[0] == names[0] }?[1] == "hung", "\(listed)")
         #expect(lines.first { $0[0] == names[1] }?[1] == "up", "\(listed)")
         #expect(listed.errors.contains("'\(names[0])', process \(pid), does not answer"), "\(listed)")
-        for words in [["status", names[0]], ["events", names[0]], ["tables", names[0]], ["exec", names[0], "alice", "--", "true"]] {
+        for words in [
+            ["status", names[0]], ["events", names[0]], ["tables", names[0]],
+            ["exec", names[0], "alice", "--", "true"],
+        ] {
             let asked = try CommandLineRun.shell(([CommandLineRun.tapline] + words).joined(separator: " "))
             #expect(asked.status == 2 && asked.errors.contains("does not answer"), "\(words): \(asked)")
         }

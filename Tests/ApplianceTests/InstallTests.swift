@@ -28,7 +28,9 @@ struct InstallTests {
             #expect(try CommandLineRun.shell("'\(prefix)/bin/tapline' --version").output == "0.1.0\n")
             let engine = try CommandLineRun.shell("'\(prefix)/bin/tapline' doctor")
             #expect(engine.output.contains("\(prefix)/bin/tapline-engine, version"))
-            for file in ["bash-completion/completions/tapline", "zsh/site-functions/_tapline", "man/man1/tapline-test.1"] {
+            for file in [
+                "bash-completion/completions/tapline", "zsh/site-functions/_tapline", "man/man1/tapline-test.1",
+            ] {
                 #expect(FileManager.default.fileExists(atPath: "\(prefix)/share/\(file)"))
             }
             // What somebody else has put there stays, and the folders above it.
@@ -56,7 +58,9 @@ struct InstallTests {
             let lint = try CommandLineRun.shell("mandoc -T lint \(folder)/*.1 | grep -v STYLE:")
             #expect(lint.output == "" && lint.errors == "")
             let names = try FileManager.default.contentsOfDirectory(atPath: folder)
-            for command in ["run", "test", "up", "down", "status", "exec", "logs", "tables", "validate", "doctor", "prune"] {
+            for command in [
+                "run", "test", "up", "down", "status", "exec", "logs", "tables", "validate", "doctor", "prune",
+            ] {
                 #expect(names.contains("tapline-\(command).1"))
             }
             let text = try CommandLineRun.shell("mandoc -T ascii \(folder)/tapline.1 | col -b").output
@@ -114,7 +118,11 @@ struct InstallTests {
     }
 
     @Test(
-        "a word that is no command", arguments: [("tset", "did you mean 'test'?"), ("doc", "did you mean 'doctor'?"), ("x.yaml", "tapline run x.yaml"), ("qqqqq", "tapline --help")])
+        "a word that is no command",
+        arguments: [
+            ("tset", "did you mean 'test'?"), ("doc", "did you mean 'doctor'?"), ("x.yaml", "tapline run x.yaml"),
+            ("qqqqq", "tapline --help"),
+        ])
     func unknownCommand(_ word: String, _ told: String) throws {
         let result = try CommandLineRun.run(word)
         #expect(result.status == 64)

@@ -40,7 +40,9 @@ struct JUnitTests {
     @Test("every outcome, counted in its suite")
     func outcomes() throws {
         let text = try valid([
-            report { $0.checks = [check("one"), check("two", passed: false, came: ["\0\u{8}\u{FFFE}\"&'é漢\u{1F980}\t|"])] },
+            report {
+                $0.checks = [check("one"), check("two", passed: false, came: ["\0\u{8}\u{FFFE}\"&'é漢\u{1F980}\t|"])]
+            },
             report { report in
                 report.label = "broken"
                 report.outcome = .couldNotRun
@@ -80,7 +82,8 @@ struct JUnitTests {
         let text = String(String.UnicodeScalarView(scalars))
         _ = try valid([report { $0.checks = [check(text, passed: false, came: [text])] }])
         let content = XMLText.content(text)
-        #expect(content.contains("\\u{1b}") && content.contains("\\u{ffff}") && content.contains("漢") == text.contains("漢"))
+        #expect(
+            content.contains("\\u{1b}") && content.contains("\\u{ffff}") && content.contains("漢") == text.contains("漢"))
     }
 
     @Test("a report is written whole, through a link, into a pipe, and refused before work where it cannot be")

@@ -71,7 +71,8 @@ import Testing
             let bare = "\(folder)/bare.yaml"
             try text.dropFirst(2).write(to: URL(fileURLWithPath: bare))
             let binary = "\(folder)/binary.yaml"
-            try Data([0x7F, 0x45, 0x4C, 0x46] + [UInt8](repeating: 0, count: 600)).write(to: URL(fileURLWithPath: binary))
+            try Data([0x7F, 0x45, 0x4C, 0x46] + [UInt8](repeating: 0, count: 600)).write(
+                to: URL(fileURLWithPath: binary))
             for (path, message) in [
                 (folder, "this is a folder; name the file in it: \(folder)/topology.yaml"),
                 (pipe, "this is a pipe that has a name, and not a file; write the topology into a file"),
@@ -79,7 +80,10 @@ import Testing
                 (bare, "the file is UTF-16 text, and not UTF-8 text; save it as UTF-8"),
                 (binary, "the file is binary, and not UTF-8 text; name a topology file"),
                 (try write("", "\(folder)/empty.yaml"), "the file is empty; begin with `name: …`"),
-                (try write(String(repeating: "# much\n", count: 200_000), "\(folder)/big.yaml"), "the file is larger than 1 MiB; "),
+                (
+                    try write(String(repeating: "# much\n", count: 200_000), "\(folder)/big.yaml"),
+                    "the file is larger than 1 MiB; "
+                ),
                 ("\(folder)/none.yaml", "the file cannot be read: No such file or directory; check the path"),
                 ("\(binary)/x", "the file cannot be read: Not a directory; check the path"),
             ] {
@@ -88,7 +92,8 @@ import Testing
                 #expect(told.errors.contains("\(path):1:1: error: \(message)"), "\(told.errors)")
             }
             // What the shell makes of `<(…)` is a pipe without a name of its own, and is read.
-            let piped = try CommandLineRun.shell("printf 'name: piped\\n' | \(CommandLineRun.tapline) validate /dev/stdin")
+            let piped = try CommandLineRun.shell(
+                "printf 'name: piped\\n' | \(CommandLineRun.tapline) validate /dev/stdin")
             #expect(piped.status == 0 && piped.output.contains("piped has 0 nodes"), "\(piped.errors)")
         }
     }
@@ -105,7 +110,9 @@ import Testing
                     let told = try CommandLineRun.shell(
                         "ulimit -n \(limit) && exec \(CommandLineRun.tapline) \(command) \(many) --name \(name)")
                     #expect(told.status == 4, "\(limit): \(told.errors)")
-                    #expect(told.errors.contains("raise the limit of open files: ulimit -Hn 65536"), "\(limit): \(told.errors)")
+                    #expect(
+                        told.errors.contains("raise the limit of open files: ulimit -Hn 65536"),
+                        "\(limit): \(told.errors)")
                     #expect(!FileManager.default.fileExists(atPath: "/run/tapline/\(name)"))
                     #expect(!FileManager.default.fileExists(atPath: "/run/netns/\(name)-c1"))
                 }
@@ -119,7 +126,8 @@ import Testing
             let plain = try write("", "\(folder)/tun")
             let name = "p\(String(UInt32.random(in: 0...UInt32.max), radix: 36))"
             let told = try CommandLineRun.shell(
-                "unshare -m sh -c 'mount --bind \(plain) /dev/net/tun && exec \(CommandLineRun.tapline) run \(file) --name \(name)'")
+                "unshare -m sh -c 'mount --bind \(plain) /dev/net/tun && exec \(CommandLineRun.tapline) run \(file) --name \(name)'"
+            )
             #expect(told.status == 4)
             #expect(told.errors.contains("/dev/net/tun is a plain file and not the device"), "\(told.errors)")
             #expect(told.errors.contains("mknod /dev/net/tun c 10 200"), "\(told.errors)")

@@ -157,7 +157,9 @@ struct RootlessTests {
             let numbers = several.output.split(separator: "\n").first { $0.hasPrefix("Uid: ") }?.split(separator: " ")
             let number = numbers.flatMap { Int($0[1]) } ?? 0
             #expect((1_000_000 + 0x7FFF..<1_000_000 + 0xC000).contains(number), "\(several.output)\(several.errors)")
-            #expect(several.output.contains("the packeting engine has a user, namespaces and an empty root of its own"), "\(several.output)")
+            #expect(
+                several.output.contains("the packeting engine has a user, namespaces and an empty root of its own"),
+                "\(several.output)")
         }
     }
 

@@ -72,7 +72,8 @@ import Topology
         var decision = ScaleDecision(ScalePlan(rate: 1000, patience: 0, most: 4))
         #expect(decision.look(loads([Double(UInt64.max) * 1e9, .infinity]), at: 0) != nil)
         var other = ScaleDecision(ScalePlan(processor: 90, patience: 0, most: 4))
-        #expect(other.look([ScaleDecision.Load(instance: "a", rate: 0, processor: Double(UInt64.max) * 1e9)], at: 0) != nil)
+        #expect(
+            other.look([ScaleDecision.Load(instance: "a", rate: 0, processor: Double(UInt64.max) * 1e9)], at: 0) != nil)
     }
 
     @Test("where nothing works there is nothing to decide")

@@ -13,7 +13,8 @@ struct TestCommandTests {
     }
 
     private static let holds = "  - { name: it holds, on: alice, run: echo right, expect: right }\n"
-    private static let fails = "  - { name: it fails, on: bob, run: \"printf 'left\\\\033\\\\001\\\\377'\", expect: right }\n"
+    private static let fails =
+        "  - { name: it fails, on: bob, run: \"printf 'left\\\\033\\\\001\\\\377'\", expect: right }\n"
     private static let hangs = "  - { name: it hangs, on: bob, run: sleep 60 }\n"
 
     @Test("passed, failed, could not run and bad, side by side: each told, all reported, nothing left")
@@ -89,7 +90,9 @@ struct TestCommandTests {
         let xml = topology.folder.appendingPathComponent("report.xml").path
         let test = try CommandLineRun.Started(
             [CommandLineRun.tapline, "test", topology.file, topology.file, topology.file, "-j2", "--junit", xml])
-        try CommandLineRun.eventually("two are at work") { test.text().components(separatedBy: "ok it holds").count == 3 }
+        try CommandLineRun.eventually("two are at work") {
+            test.text().components(separatedBy: "ok it holds").count == 3
+        }
         test.signal(signal)
         let ended = test.finish()
         #expect(ended.status == 2)
@@ -103,7 +106,9 @@ struct TestCommandTests {
     func killed() throws {
         let topology = try ScratchTopology(checks: Self.holds + Self.hangs)
         let test = try CommandLineRun.Started([CommandLineRun.tapline, "test", topology.file, topology.file, "-j2"])
-        try CommandLineRun.eventually("two are at work") { test.text().components(separatedBy: "ok it holds").count == 3 }
+        try CommandLineRun.eventually("two are at work") {
+            test.text().components(separatedBy: "ok it holds").count == 3
+        }
         test.signal(SIGKILL)
         _ = test.finish()
         try CommandLineRun.eventually("its topologies are gone") { left(topology).isEmpty }

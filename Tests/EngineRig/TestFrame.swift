@@ -29,7 +29,8 @@ package enum TestFrame {
         return total
     }
 
-    package static func pseudo(_ source: IPAddress, _ destination: IPAddress, _ number: UInt8, _ length: Int) -> [UInt8] {
+    package static func pseudo(_ source: IPAddress, _ destination: IPAddress, _ number: UInt8, _ length: Int) -> [UInt8]
+    {
         octets(source) + octets(destination) + big16(length >> 16) + big16(length) + [0, number]
     }
 
@@ -44,7 +45,9 @@ package enum TestFrame {
             return [0x60, 0, 0, 0] + big16(payload.count) + [number, hopLimit] + octets(from) + octets(to) + payload
         }
         var header: [UInt8] =
-            [0x45, 0] + big16(20 + payload.count) + big16(identification) + big16(fragmentWord) + [hopLimit, number, 0, 0]
+            [0x45, 0] + big16(20 + payload.count) + big16(identification) + big16(fragmentWord) + [
+                hopLimit, number, 0, 0,
+            ]
         header += octets(from) + octets(to)
         let checksum = ~sum(header) & 0xFFFF
         header.replaceSubrange(10..<12, with: big16(checksum))

@@ -116,10 +116,13 @@ import Wire
     @Test func hostsBehindOneRouterDoNotStarveEachOther() throws {
         let pipeline = try Pipeline(Self.table)
         for _ in 0..<500 {
-            pipeline.send(F.frame(F.udp("192.0.2.10", 4_000, "198.51.100.1", 9), from: Self.four.alice, to: Self.four.engine[0]), on: 0)
+            pipeline.send(
+                F.frame(F.udp("192.0.2.10", 4_000, "198.51.100.1", 9), from: Self.four.alice, to: Self.four.engine[0]),
+                on: 0)
         }
         #expect(pipeline.drops(.errorRateLimited) == 400)
-        let other = F.frame(F.udp("192.0.2.11", 4_000, "198.51.100.1", 9), from: Self.four.alice, to: Self.four.engine[0])
+        let other = F.frame(
+            F.udp("192.0.2.11", 4_000, "198.51.100.1", 9), from: Self.four.alice, to: Self.four.engine[0])
         #expect(pipeline.send(other, on: 0).count == 1)
     }
 
@@ -128,7 +131,9 @@ import Wire
     /// A node that makes the engine look for thousands of neighbours that are not there.
     private func look(for count: ClosedRange<Int>, _ pipeline: Pipeline, from mac: MACAddress) {
         for number in count {
-            let packet = F.tcp("2001:db8:cb::80", 80, "2001:db8:2:0:1:\(String(number >> 16, radix: 16)):\(String(number & 0xFFFF, radix: 16)):1", 4_000)
+            let packet = F.tcp(
+                "2001:db8:cb::80", 80,
+                "2001:db8:2:0:1:\(String(number >> 16, radix: 16)):\(String(number & 0xFFFF, radix: 16)):1", 4_000)
             pipeline.worker.io.input.append(
                 .init(
                     interface: 1,

@@ -62,7 +62,9 @@ import Testing
             try engine.send(ControlMessage(.pong, [1]), descriptors: Array(repeating: ends.engine, count: count))
             #expect(throws: EngineError.self) { try link.receiveNow() }
         }
-        for bytes in [[1], Array(repeating: 0, count: 511), Array(repeating: 0xFF, count: 512), Array(repeating: 7, count: 9000)] {
+        for bytes in [
+            [1], Array(repeating: 0, count: 511), Array(repeating: 0xFF, count: 512), Array(repeating: 7, count: 9000),
+        ] {
             let octets = bytes.map { UInt8($0) }
             #expect(send(ends.engine, octets, octets.count, 0) == octets.count)
             #expect(throws: EngineError.self) { try link.receiveNow() }
@@ -89,7 +91,9 @@ import Testing
         let link = EngineLink(owning: ends.control)
         defer { close(ends.engine) }
         let engine = ControlSocket(descriptor: ends.engine)
-        let nasty: [UInt8] = Array("a\u{1B}[2J\n\r\u{0}\u{202E}\u{2028}\u{200B}é".utf8) + [0xFF, 0xC3] + Array(repeating: 0x41, count: 900)
+        let nasty: [UInt8] =
+            Array("a\u{1B}[2J\n\r\u{0}\u{202E}\u{2028}\u{200B}é".utf8) + [0xFF, 0xC3]
+            + Array(repeating: 0x41, count: 900)
         try engine.send(ControlMessage(.refused, [3], payload: nasty))
         guard case .event(.refused(3, let reason)) = try link.receiveNow() else {
             Issue.record("it was not heard")
@@ -109,17 +113,23 @@ import Testing
         defer { memory.deallocate() }
         for round in 0..<40 {
             for index in memory.indices {
-                memory[index] = round == 0 ? 0xFF : UInt8.random(in: 0...255, using: &random) & (round % 3 == 1 ? 0x11 : 0xFF)
+                memory[index] =
+                    round == 0 ? 0xFF : UInt8.random(in: 0...255, using: &random) & (round % 3 == 1 ? 0x11 : 0xFF)
             }
             // Records whose sequence is even can be read.
             if round % 2 == 0 {
                 for worker in 0..<3 {
-                    for reason in 0..<32 { memory[layout.block(worker) + CounterLayout.lastsOffset + reason * 64] &= 0xFE }
+                    for reason in 0..<32 {
+                        memory[layout.block(worker) + CounterLayout.lastsOffset + reason * 64] &= 0xFE
+                    }
                 }
             }
             var reader = CounterReader()
             for _ in 0..<2 { reader.add(memory: UnsafeRawPointer(memory.baseAddress!), layout: layout) }
-            _ = (reader.drops(), reader.turns(), reader.joined(), reader.heartbeats(), reader.closedQueues(), reader.generations())
+            _ = (
+                reader.drops(), reader.turns(), reader.joined(), reader.heartbeats(), reader.closedQueues(),
+                reader.generations()
+            )
             for counter in [Int.min, -1, 0, 63, 64, 5000, Int.max] {
                 _ = (reader.entry(counter), reader.interface(counter), reader.writing(block: counter))
             }

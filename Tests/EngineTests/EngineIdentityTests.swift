@@ -7,7 +7,8 @@ import Testing
     private func user(_ pid: Int32, _ users: String, _ groups: String? = nil) throws -> UInt32 {
         let root = FileManager.default.temporaryDirectory.appendingPathComponent("maps-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: root) }
-        try FileManager.default.createDirectory(at: root.appendingPathComponent("self"), withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(
+            at: root.appendingPathComponent("self"), withIntermediateDirectories: true)
         for (name, text) in [("uid_map", users), ("gid_map", groups ?? users)] {
             try text.write(to: root.appendingPathComponent("self/\(name)"), atomically: true, encoding: .utf8)
         }

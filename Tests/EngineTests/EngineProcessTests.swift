@@ -157,7 +157,8 @@ import Wire
         let counters = try SharedMapping.makeCounters(layout)
         defer { close(counters) }
         let memory = try SharedMapping(mapping: counters, size: layout.size, writable: false)
-        try engine.link.publish(table: EngineLink.Memory(descriptor: good, size: size), generation: 10, counters: (counters, layout))
+        try engine.link.publish(
+            table: EngineLink.Memory(descriptor: good, size: size), generation: 10, counters: (counters, layout))
         #expect(try engine.link.receive() == .applied(generation: 10))
         var reader = CounterReader()
         reader.add(memory: memory.base, layout: layout)
@@ -236,7 +237,8 @@ import Wire
             let bytes = compiled.groupBytes(generation: UInt64(generation), of: 2)
             #expect(try hand(groups: bytes, UInt64(generation)) == .applied(generation: UInt64(generation)))
             #expect(bench.reader.generations().first == UInt64(generation))
-            #expect(exchange(client, states == [false, false] ? 1 : 64, between: {}) == (states == [false, false] ? 0 : 64))
+            #expect(
+                exchange(client, states == [false, false] ? 1 : 64, between: {}) == (states == [false, false] ? 0 : 64))
         }
         // Groups of a table that it does not hold, and none at all: what is in force stays.
         #expect(isRefused(try hand(groups: compiled.groupBytes(generation: 6, of: 1), 6)))

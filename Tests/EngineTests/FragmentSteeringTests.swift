@@ -87,7 +87,8 @@ import Wire
         }
         // Two datagrams whose fragments come in turn.
         let (one, two) = (
-            fragments(port: 1, identification: 11, family: family), fragments(port: 2, identification: 12, family: family)
+            fragments(port: 1, identification: 11, family: family),
+            fragments(port: 2, identification: 12, family: family)
         )
         let mixed = zip(one, two).flatMap { [$0, $1] }
         #expect(servers(mixed.flatMap { pipeline.send($0, on: 0) }) == [0, 1, 0, 1, 0, 1])
@@ -150,7 +151,8 @@ import Wire
         for number in 0..<10_000 {
             let source = "192.0.\(number >> 8 & 0xFF).\(number & 0xFF)"
             let first = fragments(
-                port: 1, identification: number, from: Self.mallory, source: source.hasSuffix(".0") ? "192.0.2.9" : source)
+                port: 1, identification: number, from: Self.mallory,
+                source: source.hasSuffix(".0") ? "192.0.2.9" : source)
             pipeline.send(first[0], on: 0)
             pipeline.send(
                 fragments(port: 1, identification: number + 20_000, from: Self.mallory)[1], on: 0)

@@ -139,7 +139,8 @@ import Wire
         var lengths: [Int] = []
         for (index, size) in Self.sizes.enumerated() {
             // Too small for its headers: the beginning of a larger one.
-            #expect(place.send(Self.none, size < 42 ? Array(largest.prefix(size)) : Self.datagram(size - 42)), "\(size)")
+            #expect(
+                place.send(Self.none, size < 42 ? Array(largest.prefix(size)) : Self.datagram(size - 42)), "\(size)")
             guard index % 32 == 31 else { continue }
             #expect(place.exchange(64), "the flow beside lost something before a frame of \(size) octets")
             lengths += place.takeLengths()
@@ -217,9 +218,13 @@ import Wire
             let word = { (value: Int) in [UInt8(value & 0xFF), UInt8(value >> 8)] }
             // Mostly headers that are nearly right; the kernel lets few others pass.
             let header =
-                [pick([0, 1, 1, 1, 1, 2, 3, 4, 0xFF]), pick([0, 1, 1, 4, 5, 5, 3, 2, 6, 0x80, 0x81, 0x84, 0x85, 0xFF])]
+                [
+                    pick([0, 1, 1, 1, 1, 2, 3, 4, 0xFF]),
+                    pick([0, 1, 1, 4, 5, 5, 3, 2, 6, 0x80, 0x81, 0x84, 0x85, 0xFF]),
+                ]
                 + word(pick([0, 1, 14, 34, 42, 54, 54, 62, 66, 74, 1_000, 0xFFFF]))
-                + word(pick([0, 1, 8, 500, 1_000, 1_400, 0xFFFF])) + word(pick([0, 14, 33, 34, 34, 34, 54, 54, 100, 1_499, 0xFFFF]))
+                + word(pick([0, 1, 8, 500, 1_000, 1_400, 0xFFFF]))
+                + word(pick([0, 14, 33, 34, 34, 34, 54, 54, 100, 1_499, 0xFFFF]))
                 + word(pick([0, 6, 6, 6, 16, 16, 16, 17, 100, 0xFFFF]))
             if place.send(header, pick(frames)) { accepted += 1 }
             guard round % 16 == 15 else { continue }

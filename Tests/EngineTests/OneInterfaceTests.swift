@@ -26,7 +26,8 @@ import Wire
             KnownSource(interface: 0, mac: proxy, node: "proxy", system: .terminalApplication),
         ]
         for (address, mac) in [
-            ("10.7.0.2", alice), ("10.7.0.3", web), ("10.7.0.4", proxy), ("2001:db8:7::2", alice), ("2001:db8:7::3", web),
+            ("10.7.0.2", alice), ("10.7.0.3", web), ("10.7.0.4", proxy), ("2001:db8:7::2", alice),
+            ("2001:db8:7::3", web),
         ] {
             table.neighbours.append(StaticNeighbour(interface: 0, address: F.address(address), mac: mac))
         }
@@ -100,7 +101,10 @@ import Wire
     @Test func whoElseClaimsTheAddressIsNamed() throws {
         let pipeline = try Pipeline(Self.table)
         let rows: [([UInt8], MACAddress, String, String)] = [
-            (F.arp(1, from: Self.alice, Self.shop[0], to: .broadcast, "10.7.0.1"), Self.alice, Self.shop[0], "10.7.0.1"),
+            (
+                F.arp(1, from: Self.alice, Self.shop[0], to: .broadcast, "10.7.0.1"), Self.alice, Self.shop[0],
+                "10.7.0.1"
+            ),
             (
                 F.arp(1, from: Self.web, "198.51.100.7", to: .broadcast, "10.7.0.1"), Self.web, "198.51.100.7",
                 "10.7.0.1"

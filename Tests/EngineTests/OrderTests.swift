@@ -101,7 +101,8 @@ import Wire
             F.frame(packet(mark), from: four.alice, to: four.engine[0])
         }
         let fragment = { (mark: String) in
-            F.packet("192.0.2.10", "198.51.100.1", 17, [UInt8](repeating: 0, count: 8) + Array(mark.utf8), fragmentWord: 1)
+            F.packet(
+                "192.0.2.10", "198.51.100.1", 17, [UInt8](repeating: 0, count: 8) + Array(mark.utf8), fragmentWord: 1)
         }
         let echo = { (mark: String) in F.icmp("192.0.2.10", "198.51.100.1", type: 8, data: Array(mark.utf8)) }
         // A wrong checksum is not the engine's to judge; it is only joined to nothing.
@@ -132,7 +133,8 @@ import Wire
     private func response(_ mark: String, to customer: String, size: Int = 2, offload: [UInt8]? = nil) -> [UInt8] {
         let payload = Array(mark.utf8) + [UInt8](repeating: 0, count: size - 2)
         return F.frame(
-            F.tcp("203.0.113.80", 80, customer, 4_000, payload: payload, partial: offload != nil), from: four.firewallIn,
+            F.tcp("203.0.113.80", 80, customer, 4_000, payload: payload, partial: offload != nil),
+            from: four.firewallIn,
             to: four.engine[1])
     }
 

@@ -15,7 +15,10 @@ import Wire
         var table = four.table
         table.interfaces[0].namesAll = judged
         for (name, mac, prefixes) in [
-            ("alice", four.alice, ["192.0.2.10/32", "2001:db8:2::10/128", "10.1.0.0/16", "10.1.7.0/24", "2001:db8:a::/48"]),
+            (
+                "alice", four.alice,
+                ["192.0.2.10/32", "2001:db8:2::10/128", "10.1.0.0/16", "10.1.7.0/24", "2001:db8:a::/48"]
+            ),
             ("bob", bob, ["192.0.2.20/32", "2001:db8:2::20/128"]),
         ] {
             table.sources.append(
@@ -110,7 +113,10 @@ import Wire
             ("bob", Self.shop("192.0.2.20", from: Self.bob), 2),
             ("bob, IPv6", Self.shop("2001:db8:2::20", from: Self.bob), 2),
             ("a question", F.arp(1, from: Self.bob, "192.0.2.20", to: .broadcast, "192.0.2.1"), 1),
-            ("a question for a host behind", F.arp(1, from: Self.four.alice, "10.1.2.3", to: .broadcast, "192.0.2.1"), 1),
+            (
+                "a question for a host behind",
+                F.arp(1, from: Self.four.alice, "10.1.2.3", to: .broadcast, "192.0.2.1"), 1
+            ),
             ("a question by discovery", Self.discovery(135, "2001:db8:2::20", "fe80::1", from: Self.bob), 1),
             ("link-local", Self.discovery(135, "fe80::b0b", "fe80::1", from: Self.bob), 1),
             ("another link-local address", Self.discovery(135, "fe80::a:b:c", "fe80::1", from: Self.four.alice), 1),
@@ -135,7 +141,8 @@ import Wire
     /// Applications pass on what customers sent: their MAC addresses tell who they are.
     @Test func applicationsMayPassOnAnything() throws {
         let pipeline = try Pipeline(Self.table())
-        let passed = F.frame(F.tcp("192.0.2.20", 4_000, "203.0.113.80", 80), from: Self.four.firewallOut, to: Self.four.engine[2])
+        let passed = F.frame(
+            F.tcp("192.0.2.20", 4_000, "203.0.113.80", 80), from: Self.four.firewallOut, to: Self.four.engine[2])
         #expect(pipeline.send(passed, on: 2).map(\.interface) == [3])
         #expect(pipeline.allDrops == "")
     }
@@ -161,9 +168,12 @@ import Wire
         var random = SystemRandomNumberGenerator()
         let prefixes = (0..<300).map { number -> IPPrefix in
             number % 2 == 0
-                ? IPPrefix(IPAddress(ipv4: UInt32.random(in: 0x0A00_0000...0x0AFF_FFFF, using: &random)), length: 8 + Int.random(in: 4...24, using: &random))
+                ? IPPrefix(
+                    IPAddress(ipv4: UInt32.random(in: 0x0A00_0000...0x0AFF_FFFF, using: &random)),
+                    length: 8 + Int.random(in: 4...24, using: &random))
                 : IPPrefix(
-                    IPAddress(ipv6High: 0x2001_0DB8_0000_0000 | UInt64.random(in: 0...0xFFFF, using: &random) << 16, low: 0),
+                    IPAddress(
+                        ipv6High: 0x2001_0DB8_0000_0000 | UInt64.random(in: 0...0xFFFF, using: &random) << 16, low: 0),
                     length: Int.random(in: 34...128, using: &random))
         }
         table.sources.append(
@@ -171,7 +181,8 @@ import Wire
         let snapshot = try SnapshotBuffer(copying: TableCompiler.compile(table, generation: 1)).snapshot
         let sender = snapshot.sender(of: Self.four.alice, on: 0)
         for _ in 0..<20_000 {
-            let address = Bool.random(using: &random)
+            let address =
+                Bool.random(using: &random)
                 ? IPAddress(ipv4: UInt32.random(in: 0x0A00_0000...0x0B00_00FF, using: &random))
                 : IPAddress(
                     ipv6High: 0x2001_0DB8_0000_0000 | UInt64.random(in: 0...0xFFFF, using: &random) << 16,

@@ -10,9 +10,9 @@ import Testing
     static let unseen: Set<Int> = {
         var unseen: Set = [Int(SYS_brk), Int(SYS_gettid), Int(SYS_clock_gettime), Int(SYS_restart_syscall)]
         #if arch(x86_64)
-        unseen.insert(Int(SYS_poll))
+            unseen.insert(Int(SYS_poll))
         #else
-        unseen.insert(Int(SYS_ppoll))
+            unseen.insert(Int(SYS_ppoll))
         #endif
         return unseen
     }()
@@ -58,14 +58,20 @@ import Testing
         for round in 0..<3 {
             for length in [8, 1_400, 4_000] {
                 let data = [UInt8](repeating: 1, count: length)
-                for address in [peer, EngineBench.socketAddress("203.0.113.99", 7), EngineBench.socketAddress("192.0.2.77", 7)] {
-                    _ = EngineBench.with(address) { address, size in Int32(sendto(client, data, length, 0, address, size)) }
+                for address in [
+                    peer, EngineBench.socketAddress("203.0.113.99", 7), EngineBench.socketAddress("192.0.2.77", 7),
+                ] {
+                    _ = EngineBench.with(address) { address, size in
+                        Int32(sendto(client, data, length, 0, address, size))
+                    }
                 }
                 var buffer = [UInt8](repeating: 0, count: 8_192)
                 var from = sockaddr_in()
                 var size = socklen_t(MemoryLayout<sockaddr_in>.size)
                 let count = withUnsafeMutablePointer(to: &from) {
-                    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { recvfrom(server, &buffer, 8_192, 0, $0, &size) }
+                    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                        recvfrom(server, &buffer, 8_192, 0, $0, &size)
+                    }
                 }
                 guard count == length else { continue }
                 isThere += 1
@@ -117,7 +123,9 @@ import Testing
         var count = 0
         let list = clinux_engine_calls(1, &count)
         let allowed = Set((0..<count).map { Int(list![$0].number) })
-        #expect(allowed.subtracting(seen).subtracting(Self.unseen) == [], "the list has calls that the engine does not make")
+        #expect(
+            allowed.subtracting(seen).subtracting(Self.unseen) == [], "the list has calls that the engine does not make"
+        )
         #expect(Self.unseen.isSubset(of: allowed))
     }
 
@@ -138,17 +146,26 @@ import Testing
         // What the engine does.
         #expect(try outcome {} == .exited(0))
         #expect(try outcome { _ = clinux_memfd_seals(0) } == .exited(0))
-        #expect(try outcome { _ = mmap(nil, 4_096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) } == .exited(0))
+        #expect(
+            try outcome { _ = mmap(nil, 4_096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) }
+                == .exited(0))
         // What it does not.
         #expect(try outcome { _ = clinux_set_nonblocking(0) } == killed)
         #expect(try outcome { _ = clinux_mend_flags(0) } == killed)
         #expect(try outcome { _ = clinux_duplicate(0) } == killed)
-        #expect(try outcome { _ = mmap(nil, 4_096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) } == killed)
+        #expect(
+            try outcome { _ = mmap(nil, 4_096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) } == killed)
         #expect(try outcome { _ = mmap(nil, 4_096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | 0x40000, -1, 0) } == killed)
         #expect(try outcome { _ = mprotect(nil, 0, PROT_READ | PROT_EXEC) } == killed)
         #expect(try outcome { _ = madvise(nil, 0, MADV_REMOVE) } == killed)
-        #expect(try outcome { var message = msghdr(); _ = recvmsg(-1, &message, 0) } == killed)
-        #expect(try outcome { var message = msghdr(); _ = sendmsg(-1, &message, Int32(MSG_NOSIGNAL)) } == killed)
+        #expect(
+            try outcome {
+                var message = msghdr(); _ = recvmsg(-1, &message, 0)
+            } == killed)
+        #expect(
+            try outcome {
+                var message = msghdr(); _ = sendmsg(-1, &message, Int32(MSG_NOSIGNAL))
+            } == killed)
         #expect(try outcome { _ = send(-1, "", 1, 0) } == killed)
         #expect(try outcome { _ = clinux_fork() } == killed)
         #expect(try outcome { _ = clinux_own_descriptors() } == killed)

@@ -9,7 +9,8 @@ import Wire
     private static func table(_ states: [Availability]) -> ForwardingTable {
         let targets = members.indices.map {
             SendTarget(
-                interface: 1, address: .mac(MACAddress(bits: 0x0200_0000_0001 + UInt64($0))), system: .inlineApplication)
+                interface: 1, address: .mac(MACAddress(bits: 0x0200_0000_0001 + UInt64($0))), system: .inlineApplication
+            )
         }
         let group = InstanceGroup(
             name: "fw", seed: 7, members: zip(members, states).map { GroupMember(name: $0, availability: $1) })
@@ -74,7 +75,9 @@ import Wire
             let memory = Memory(bytes)
             _ = try Snapshot(whole.snapshot, groups: UnsafeRawBufferPointer(memory.bytes))
         }
-        #expect(throws: SnapshotError.otherTable(found: 5, expected: 4)) { try check(compiled.groupBytes(generation: 9, of: 5)) }
+        #expect(throws: SnapshotError.otherTable(found: 5, expected: 4)) {
+            try check(compiled.groupBytes(generation: 9, of: 5))
+        }
         var fewer = Self.table([.up, .up, .up])
         fewer.groups[1].members.append(GroupMember(name: "y"))
         fewer.groups[1].members[0].availability = .down

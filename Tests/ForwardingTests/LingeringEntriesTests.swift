@@ -60,7 +60,9 @@ import Wire
         let back = try entry(between, request.reversed, Self.slowIn, P.inspected)
         #expect(back.0 == .forward("shop.response.slow"))
         // What is new is decided as the new table alone decides it.
-        for row in FourInterfaceTests.rows { #expect(try row.decide(by: between) == row.verdict, "\(row.testDescription)") }
+        for row in FourInterfaceTests.rows {
+            #expect(try row.decide(by: between) == row.verdict, "\(row.testDescription)")
+        }
         #expect(try entry(between, request, P.firewallOut, P.inspected).1.map(\.address) == [.mac(P.web)])
         let sent = between.entries.filter { !lingering.entries.map(\.name).contains($0.name) }.flatMap(\.targets)
         #expect(!sent.contains { $0.address == .mac(Self.slowIn) || $0.address == .mac(Self.slowOut) })
@@ -89,7 +91,8 @@ import Wire
                 == ["shop.request.firewall", "shop.response.server", "shop.response.firewall"])
         let between = after.with(lingering, from: P.table)
         #expect(try entry(between, request, P.firewallOut, P.inspected).0 == .forward("shop.request.firewall"))
-        #expect(try entry(between, request.reversed, P.firewallIn, P.inspection).0 == .forward("shop.response.firewall"))
+        #expect(
+            try entry(between, request.reversed, P.firewallIn, P.inspection).0 == .forward("shop.response.firewall"))
         #expect(try entry(between, request, P.alice, P.customers).0 == .drop(.portNotServed, .portUnreachable))
         // Another service is as it was.
         let post = flow(tcp, "192.0.2.10", 50000, to: P.post4, 25)
@@ -130,7 +133,9 @@ import Wire
             Entry(
                 name: "turned", kind: .sequencing, direction: .request, receivedInterface: P.servers,
                 sourceMAC: P.web, destination: shop, servicePort: .tcp(80),
-                targets: [SendTarget(interface: P.inspection, address: .mac(P.firewallIn), system: .terminalApplication)],
+                targets: [
+                    SendTarget(interface: P.inspection, address: .mac(P.firewallIn), system: .terminalApplication)
+                ],
                 counter: 1_000))
         let lingering = LingeringEntries(from: P.table, to: after)
         #expect(!lingering.entries.contains { $0.name == "shop.request.firewall" && $0.servicePort == .tcp(80) })
@@ -161,7 +166,8 @@ import Wire
         after.groups[0].members[1].availability = .down
         let between = after.with(LingeringEntries(from: before, to: after), from: before)
         #expect(between.groups.map(\.name) == ["stays", "gone"])
-        let hops = try #require(between.entries.first { $0.name == "shop.request.slow" && $0.servicePort == .tcp(80) }).hops
+        let hops = try #require(between.entries.first { $0.name == "shop.request.slow" && $0.servicePort == .tcp(80) })
+            .hops
         #expect(
             hops == [
                 .instance(group: 0, targets: targets(3), otherwise: .drop(.silence)),

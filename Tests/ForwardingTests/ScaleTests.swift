@@ -121,7 +121,9 @@ struct ScaleTests {
         return (Double(hit) / Double(samples), Double(miss) / Double(samples), greatest, bytes.count / count)
     }
 
-    @Test("a lookup costs the same with fifty entries and with a million, of less than 100 octets", arguments: Shape.allCases)
+    @Test(
+        "a lookup costs the same with fifty entries and with a million, of less than 100 octets",
+        arguments: Shape.allCases)
     func constantCost(shape: Shape) throws {
         #if DEBUG
             let many = 50_000

@@ -61,7 +61,8 @@ import Wire
         #expect(group([0, 1, 0]).slots().owners.allSatisfy { $0 == 1 })
     }
 
-    @Test("the table is what claiming slot by slot makes, in time order", arguments: [[1, 1], [3, 1, 2], [5, 5, 1, 4]])
+    @Test(
+        "the table is what claiming slot by slot makes, in time order", arguments: [[1, 1], [3, 1, 2], [5, 5, 1, 4]])
     func naiveTwin(weights: [Int]) {
         // The time of a member's first claim of a slot, looked for member by member.
         let group = group(weights, seed: 99)

@@ -96,7 +96,8 @@ import Testing
     }
 
     private func mac(_ lab: Lab, of node: String, _ device: String) throws -> String {
-        try lab.exec(node, "cat /sys/class/net/\(device)/address").output.trimmingCharacters(in: .whitespacesAndNewlines)
+        try lab.exec(node, "cat /sys/class/net/\(device)/address").output.trimmingCharacters(
+            in: .whitespacesAndNewlines)
     }
 
     @Test func nobodyPosesAsAnother() throws {
@@ -129,14 +130,17 @@ import Testing
             ] {
                 try send(lab, "carol", "single", kind, mac: stranger, address, text)
                 expected += 5
-                try TwoEnginesTests.eventually("\(kind) by a stranger is dropped") { try spoofed(lab).frames == expected }
+                try TwoEnginesTests.eventually("\(kind) by a stranger is dropped") {
+                    try spoofed(lab).frames == expected
+                }
             }
             for (address, text) in [("192.0.2.10", "am4"), ("192.0.2.20", "ab4"), ("2001:db8:2::20", "ab6")] {
                 for mac in [bob, stranger] { try send(lab, "alice", "shared", "udp", mac: mac, address, text) }
             }
             // Their own, and what is behind them, arrives.
             for (node, interface, address) in [
-                ("alice", "shared", "192.0.2.10"), ("alice", "shared", "2001:db8:2::10"), ("alice", "shared", "10.1.2.3"),
+                ("alice", "shared", "192.0.2.10"), ("alice", "shared", "2001:db8:2::10"),
+                ("alice", "shared", "10.1.2.3"),
                 ("bob", "shared", "192.0.2.20"), ("bob", "shared", "2001:db8:2::20"),
                 ("carol", "single", "192.0.3.10"), ("carol", "single", "2001:db8:3::10"),
             ] {
@@ -149,7 +153,9 @@ import Testing
                 #expect(try seen(lab, text) == 0, "\(text)")
             }
             #expect(try spoofed(lab).frames == expected)
-            for (node, way) in [("bob", "192.0.2.1"), ("bob", "2001:db8:2::1"), ("carol", "192.0.3.1"), ("bob", "203.0.113.80")] {
+            for (node, way) in [
+                ("bob", "192.0.2.1"), ("bob", "2001:db8:2::1"), ("carol", "192.0.3.1"), ("bob", "203.0.113.80"),
+            ] {
                 let ping = try lab.exec(node, "ping -n -c 2 -i 0.2 -W 2 \(way)")
                 #expect(ping.status == 0, "\(node) to \(way): \(ping.output)")
             }
@@ -165,8 +171,10 @@ import Testing
             let bob = try mac(lab, of: "bob", "shared")
             for (node, device, mac, address, text) in [
                 ("alice", "shared", "own", "192.0.2.20", "a4"), ("alice", "shared", "own", "2001:db8:2::20", "a6"),
-                ("alice", "shared", bob, "192.0.2.20", "b4"), ("alice", "shared", "02:00:00:00:99:99", "192.0.2.10", "m4"),
-                ("carol", "single", "02:00:00:00:99:99", "2001:db8:77::1", "m6"), ("bob", "shared", "own", "192.0.2.20", "own"),
+                ("alice", "shared", bob, "192.0.2.20", "b4"),
+                ("alice", "shared", "02:00:00:00:99:99", "192.0.2.10", "m4"),
+                ("carol", "single", "02:00:00:00:99:99", "2001:db8:77::1", "m6"),
+                ("bob", "shared", "own", "192.0.2.20", "own"),
             ] {
                 try send(lab, node, device, "udp", mac: mac, address, text)
                 try TwoEnginesTests.eventually("\(text) arrives") { try seen(lab, text) == 5 }

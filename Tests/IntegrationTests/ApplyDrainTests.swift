@@ -98,7 +98,8 @@ import Testing
 
         var text: String {
             switch self {
-            case .transparent: "  SLOW:\n    attach: { in: before, out: behind }\n    transparent: true\n    run: exec python3 relay.py bump before behind"
+            case .transparent:
+                "  SLOW:\n    attach: { in: before, out: behind }\n    transparent: true\n    run: exec python3 relay.py bump before behind"
             case .routed: routed("{ in: before, out: behind }", ["198.18.2.1", "198.18.3.1"], "before behind")
             case .oneArmed: routed("before", ["198.18.2.1"], "before")
             }
@@ -149,7 +150,9 @@ import Testing
             let client = Process()
             let output = Pipe()
             client.executableURL = URL(fileURLWithPath: Product.tapline)
-            client.arguments = ["exec", lab.name, "alice", "--", "python3", "client.py", "203.0.113.80", "2001:db8:cb::80"]
+            client.arguments = [
+                "exec", lab.name, "alice", "--", "python3", "client.py", "203.0.113.80", "2001:db8:cb::80",
+            ]
             client.currentDirectoryURL = lab.folder
             client.standardOutput = output
             client.standardInput = FileHandle.nullDevice

@@ -37,8 +37,10 @@ import Testing
     }
 
     private func namespaces(_ lab: Lab) throws -> [String] {
-        ((try? FileManager.default.contentsOfDirectory(atPath: "/run/netns")) ?? []).filter { $0.hasPrefix("\(lab.name)-") }
-            .map { String($0.dropFirst(lab.name.count + 1)) }.sorted()
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/run/netns")) ?? []).filter {
+            $0.hasPrefix("\(lab.name)-")
+        }
+        .map { String($0.dropFirst(lab.name.count + 1)) }.sorted()
     }
 
     private func pids(_ lab: Lab) throws -> [String: Int] {
@@ -104,7 +106,8 @@ import Testing
             func counted() throws -> Int {
                 let tables = try run(Product.tapline, ["tables", lab.name, "--json"])
                 let rows = try JSONSerialization.jsonObject(with: Data(tables.output.utf8)) as? [String: Any]
-                return (rows?["distribution"] as? [[String: Any]] ?? []).compactMap { $0["packets"] as? Int }.reduce(0, +)
+                return (rows?["distribution"] as? [[String: Any]] ?? []).compactMap { $0["packets"] as? Int }.reduce(
+                    0, +)
             }
             let packets = try counted()
             let moved = try events(lab, "flows-moved").count

@@ -158,7 +158,8 @@ import Testing
     }
 
     private func namespaces(_ lab: Lab) throws -> [String] {
-        ((try? FileManager.default.contentsOfDirectory(atPath: "/run/netns")) ?? []).filter { $0.hasPrefix(lab.name) }.sorted()
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/run/netns")) ?? []).filter { $0.hasPrefix(lab.name) }
+            .sorted()
     }
 
     private func eventually(_ what: String, _ holds: () throws -> Bool) throws {

@@ -67,7 +67,8 @@ import Testing
         var checks = ""
         var names: [String] = []
         func check(_ name: String, _ packet: String, _ reaches: String, _ answer: String) {
-            checks += "- { name: \(name), packet: { from: alice, \(packet) }, reaches: [\(reaches)], answer: [\(answer)] }\n"
+            checks +=
+                "- { name: \(name), packet: { from: alice, \(packet) }, reaches: [\(reaches)], answer: [\(answer)] }\n"
             names.append(name)
         }
         for (family, first, second) in [
@@ -78,7 +79,9 @@ import Testing
             check("one port \(family)", "to: \(second), port: udp/7, source-port: 7", "hidden", "alice")
             check("short \(family)", "to: \(first), port: udp/7, payload: hi", "firewall, plain", "firewall, alice")
             check("echo request \(family)", "to: \(first)", "firewall, plain", "firewall, alice")
-            check("first segment \(family)", "to: \(first), port: tcp/7, payload: hello", "firewall, plain", "firewall, alice")
+            check(
+                "first segment \(family)", "to: \(first), port: tcp/7, payload: hello", "firewall, plain",
+                "firewall, alice")
         }
         check("translated", "to: 203.0.113.4, port: udp/7", "translator, plain", "translator, alice")
         check("relayed", "to: 203.0.113.3, port: udp/7", "proxy, hidden", "proxy, alice")
@@ -99,7 +102,8 @@ import Testing
             """
         let run = try CheckedTopology(
             topology,
-            checks: "- { name: refused, packet: { from: alice, to: 203.0.113.80, port: tcp/80, payload: hello }, reaches: web, answer: alice }\n",
+            checks:
+                "- { name: refused, packet: { from: alice, to: 203.0.113.80, port: tcp/80, payload: hello }, reaches: web, answer: alice }\n",
             files: [:])
         run.expectHeld("refused")
     }

@@ -84,7 +84,9 @@ struct CheckedTopology {
                 self.checks[current]?.details += line + "\n"
             }
         }
-        let left = ((try? FileManager.default.contentsOfDirectory(atPath: "/run/netns")) ?? []).filter { $0.hasPrefix(name) }
+        let left = ((try? FileManager.default.contentsOfDirectory(atPath: "/run/netns")) ?? []).filter {
+            $0.hasPrefix(name)
+        }
         #expect(left == [])
         #expect(!FileManager.default.fileExists(atPath: "/run/tapline/\(name)"))
     }

@@ -143,11 +143,14 @@ import Testing
         }
     }
 
-    private static func start(_ lab: Lab, _ node: String, _ program: [String]) throws -> (process: Process, output: Pipe) {
+    private static func start(_ lab: Lab, _ node: String, _ program: [String]) throws -> (
+        process: Process, output: Pipe
+    ) {
         let process = Process()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: Product.tapline)
-        process.arguments = ["exec", lab.name, node, "--", "python3", lab.folder.appendingPathComponent(program[0]).path]
+        process.arguments =
+            ["exec", lab.name, node, "--", "python3", lab.folder.appendingPathComponent(program[0]).path]
             + program.dropFirst()
         process.standardOutput = output
         try process.run()
@@ -212,7 +215,8 @@ import Testing
             let count = { (reason: String) in
                 drops.first { $0["reason"] as? String == reason }?["frames"] as? Int ?? 0
             }
-            print("  dropped: \(drops.compactMap { d in (d["reason"] as? String).map { "\($0) \(d["frames"] ?? 0)" } })")
+            print(
+                "  dropped: \(drops.compactMap { d in (d["reason"] as? String).map { "\($0) \(d["frames"] ?? 0)" } })")
             // It was a flood: more than the engine answers.
             #expect(count("error-rate-limited") > 1_000 && sent > 50_000)
             #expect(memories.max()! - memories[0] < 16_384, "KiB of the engine: \(memories)")

@@ -111,7 +111,8 @@ import Testing
             for leg in legs { try start(leg.node, "capture.py \(leg.device) \(lab.directory(of: leg.node))/frames") }
             for leg in legs {
                 try TwoEnginesTests.eventually("\(leg.node) captures") {
-                    try lab.exec(leg.node, "cat \(lab.directory(of: leg.node))/capture.log").output.contains("capturing")
+                    try lab.exec(leg.node, "cat \(lab.directory(of: leg.node))/capture.log").output.contains(
+                        "capturing")
                 }
             }
             for node in servers {
@@ -140,7 +141,8 @@ import Testing
             #expect(judged.status == 0, "\(engine), seed \(seed): \(judged.output)")
             // The judge judges: of another seed's packets it says that they are not those that were sent.
             let other = try run(
-                "/usr/bin/python3", ["-B", programs.appendingPathComponent("judge.py").path, "\(seed + 1)", arguments[0]])
+                "/usr/bin/python3",
+                ["-B", programs.appendingPathComponent("judge.py").path, "\(seed + 1)", arguments[0]])
             #expect(other.status == 1 && other.output.contains("the first that differs"), "\(other.output)")
             for line in judged.output.split(separator: "\n") {
                 let words = line.split(separator: " ").map(String.init)
@@ -156,7 +158,8 @@ import Testing
         outcome.joined = try #require(engine["joined"] as? Int)
         // The nodes' kernels have things of their own to say; besides, everything is forwarded.
         let drops = try #require(status["drops"] as? [[String: Any]]).compactMap { $0["reason"] as? String }
-        #expect(Set(drops).isSubset(of: ["passive-emission", "multicast-not-served", "neighbour-not-ours"]), "\(drops)")
+        #expect(
+            Set(drops).isSubset(of: ["passive-emission", "multicast-not-served", "neighbour-not-ours"]), "\(drops)")
     }
 
     /// The last is kept: behind the rewrite of its address one TCP checksum of it comes to zero, and is sent as zero.

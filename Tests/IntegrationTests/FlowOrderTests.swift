@@ -90,7 +90,8 @@ import Testing
         try Lab.with(Self.topology(engine), files: ["sink.py": Self.sink, "source.py": Self.source]) { lab in
             let sent = try lab.exec("alice", "python3 source.py \(seed)", timeout: 120)
             let total = 2 * 80 * 256
-            #expect(sent.output == "\(total) = \(total) 0 0\n", "seed \(seed): sent = came, twice, late: \(sent.output)")
+            #expect(
+                sent.output == "\(total) = \(total) 0 0\n", "seed \(seed): sent = came, twice, late: \(sent.output)")
         }
     }
 
@@ -110,7 +111,8 @@ import Testing
             }
             let total = 2 * 80 * 256
             #expect(replacements == 30)
-            #expect(sent.output == "\(total) = \(total) 0 0\n", "seed \(seed): sent = came, twice, late: \(sent.output)")
+            #expect(
+                sent.output == "\(total) = \(total) 0 0\n", "seed \(seed): sent = came, twice, late: \(sent.output)")
         }
     }
 }

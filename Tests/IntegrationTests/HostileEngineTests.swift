@@ -58,7 +58,9 @@ import Testing
         let victim: Process
         let control: Int
 
-        var log: String { (try? String(contentsOfFile: "/run/tapline/\(lab.name)/appliance.log", encoding: .utf8)) ?? "" }
+        var log: String {
+            (try? String(contentsOfFile: "/run/tapline/\(lab.name)/appliance.log", encoding: .utf8)) ?? ""
+        }
 
         /// Has the next engine that is started be the hostile one, and puts it in the engine's place.
         func replace(by attack: Attack) throws -> Finished {
@@ -189,7 +191,9 @@ import Testing
         ("use-ring", .bounded("operations granted", 0)), ("use-up-memory", .bounded("MiB", 128)),
         ("use-up-descriptors", .bounded("descriptors", 64)), ("use-up-disk", .refused),
     ].map { name, outcome in
-        Attack(name: name, outcome: outcome, mode: "lax", stays: ["signal-by-socket", "signal-by-thread", "signal-by-ioctl"].contains(name))
+        Attack(
+            name: name, outcome: outcome, mode: "lax",
+            stays: ["signal-by-socket", "signal-by-thread", "signal-by-ioctl"].contains(name))
     }
 
     @Test func whatLiesBehindTheFilterHoldsToo() throws {
@@ -253,7 +257,9 @@ import Testing
                 let place = scene.log.utf8.count
                 let replaced = try scene.replace(by: attack)
                 #expect(replaced.status != 0)
-                #expect(replaced.output.contains("is not confined: ") && replaced.output.contains(lack), "\(replaced.output)")
+                #expect(
+                    replaced.output.contains("is not confined: ") && replaced.output.contains(lack),
+                    "\(replaced.output)")
                 let told = scene.told(from: place) { $0.contains("is not confined") }
                 #expect(told.contains(lack) && !told.contains("begins"), "\(told)")
                 let events = try scene.lab.tapline("events", scene.lab.name).output
@@ -328,7 +334,9 @@ import Testing
             #expect(scores == scores.sorted() && Set(scores).count == 4, "\(scores)")
             // The spare that takes over is an engine from then on.
             kill(Int32(serving), SIGKILL)
-            try TwoEnginesTests.eventually("the spare serves") { try EngineLifeTests.engine(lab)["pid"] as? Int == spare }
+            try TwoEnginesTests.eventually("the spare serves") {
+                try EngineLifeTests.engine(lab)["pid"] as? Int == spare
+            }
             #expect(try score(spare) == scores[1])
         }
     }

@@ -215,7 +215,8 @@ import Testing
             #expect(reason.contains("signal 9"), "\(reason)")
             let times = lines.compactMap { $0["time"] as? Int }
             #expect(times.count == lines.count && times.allSatisfy { $0 > 1_000_000_000_000_000 })
-            try #require(try lab.tapline("up", "\(lab.folder.path)/topology.yaml", "--name", lab.name, "-d").status == 0)
+            try #require(
+                try lab.tapline("up", "\(lab.folder.path)/topology.yaml", "--name", lab.name, "-d").status == 0)
         }
     }
 
@@ -253,7 +254,8 @@ import Testing
 @Suite(.serialized) struct InstanceHealthTests {
     static let topology = InstanceOperationTests.topology
         .replacingOccurrences(
-            of: "    drain: 1s\n", with: """
+            of: "    drain: 1s\n",
+            with: """
                     drain: 1s
                     setup: [nft -f open.nft]
                     health: [{ heartbeat: true, interval: 20ms, timeout: 20ms }]

@@ -35,7 +35,8 @@ func run(_ program: String, _ arguments: [String], timeout: Double = 60) throws 
 /// The programs that were built together with this test.
 enum Product {
     static let folder: URL = {
-        let bundle = URL(fileURLWithPath: (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "")
+        let bundle = URL(
+            fileURLWithPath: (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "")
         return bundle.deletingLastPathComponent()
     }()
     static let tapline = ProcessInfo.processInfo.environment["TAPLINE"] ?? folder.appendingPathComponent("tapline").path

@@ -46,7 +46,8 @@ import Testing
 
     /// Runs topologies side by side; returns each check's name with whether it held and what it said.
     private func prove(_ topologies: [String], timeout: Double = 240) throws -> [String: (held: Bool, told: String)] {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("tapline-routes-\(UUID().uuidString)")
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "tapline-routes-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         try Self.server.write(to: folder.appendingPathComponent("server.py"), atomically: true, encoding: .utf8)
@@ -58,7 +59,8 @@ import Testing
         }
         let finished = try run(
             Product.tapline, ["test"] + paths + ["--jobs", "4", "--json"], timeout: timeout)
-        let start = try #require(finished.output.range(of: "\n{\n") ?? finished.output.range(of: "{\n"), "\(finished.output)")
+        let start = try #require(
+            finished.output.range(of: "\n{\n") ?? finished.output.range(of: "{\n"), "\(finished.output)")
         let json = String(finished.output[start.lowerBound...])
         let root = try #require(
             try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any], "\(finished.output)")
@@ -90,12 +92,14 @@ import Testing
     static func matrix(_ shape: String, _ chain: [String]) -> String {
         var text = "name: \(shape)\ninterfaces:\n"
         for (name, four, six) in networks { text += "  \(name): { address: [\(four).1/24, \"\(six):1/64\"] }\n" }
-        text += "customers:\n  alice: { interface: customers, address: [192.0.2.10, \"2001:db8:2::10\"] }\napplications:\n"
+        text +=
+            "customers:\n  alice: { interface: customers, address: [192.0.2.10, \"2001:db8:2::10\"] }\napplications:\n"
         if chain.contains("arm") { text += "  arm: { attach: inspection }\n" }
         text += "  firewall: { attach: { in: inspection, out: inspected } }\n"
         text += "  mac: { attach: servers, run: exec python3 server.py mac, ready: { tcp: 80 } }\n"
         for (name, _, _) in networks {
-            text += "  net-\(name): { attach: servers, send: network, run: exec python3 server.py net-\(name), ready: { tcp: 80 } }\n"
+            text +=
+                "  net-\(name): { attach: servers, send: network, run: exec python3 server.py net-\(name), ready: { tcp: 80 } }\n"
         }
         text += "services:\n"
         // Where none of them passes the firewall, one that nobody asks for does.
@@ -171,7 +175,8 @@ import Testing
 
             """
         for url in ["203.0.113.80", "[2001:db8:cb::80]", "203.0.113.90", "[2001:db8:cb::90]"] {
-            text += "  - { name: \"\(name), \(url)\", on: alice, run: \"curl -gsS -m 5 http://\(url)/\", expect: \" for \" }\n"
+            text +=
+                "  - { name: \"\(name), \(url)\", on: alice, run: \"curl -gsS -m 5 http://\(url)/\", expect: \" for \" }\n"
         }
         return text
     }
@@ -179,7 +184,9 @@ import Testing
     /// Instances, proxies with one side and with two, routers with one side and with two, and prefixes: addresses in the
     /// network of each interface, for all of them.
     @Test func everyKindOfNodeFindsAddressesInEveryNetwork() throws {
-        let head = "interfaces:\n" + Self.networks.map { "  \($0.0): { address: [\($0.1).1/24, \"\($0.2):1/64\"] }\n" }.joined()
+        let head =
+            "interfaces:\n"
+            + Self.networks.map { "  \($0.0): { address: [\($0.1).1/24, \"\($0.2):1/64\"] }\n" }.joined()
             + "customers: { alice: { interface: customers } }\n"
         let web = "  web: { attach: servers, run: exec python3 server.py web, ready: { tcp: 80 } }\n"
         func checks(_ what: String, _ cells: [(String, String)]) -> String {
@@ -190,45 +197,63 @@ import Testing
         func both(_ name: String, _ four: String, _ six: String) -> [(String, String)] {
             [("\(name), IPv4", four), ("\(name), IPv6", "[\(six)]")]
         }
-        var balanced = "name: balanced\n\(head)applications:\n" + web.replacing("servers,", with: "servers, instances: 2, redundancy: balance,")
+        var balanced =
+            "name: balanced\n\(head)applications:\n"
+            + web.replacing("servers,", with: "servers, instances: 2, redundancy: balance,")
         balanced += "  shared: { attach: { in: inspection, out: inspected }, instances: 2, redundancy: balance }\n"
         balanced += "  spare: { attach: { in: inspection, out: inspected }, instances: 2 }\nservices:\n"
-        var prefixes = "name: prefixes\n\(head)applications:\n\(web)  firewall: { attach: { in: inspection, out: inspected } }\n"
+        var prefixes =
+            "name: prefixes\n\(head)applications:\n\(web)  firewall: { attach: { in: inspection, out: inspected } }\n"
         prefixes += "  arm: { attach: inspection }\nservices:\n"
-        var routed = "name: routed\n\(head)applications:\n\(web)routers: { gate: { attach: { in: inspection, out: inspected } } }\nservices:\n"
-        var egress = "name: egress\n\(head)applications:\n\(web)  firewall: { attach: { in: inspection, out: inspected } }\n"
-        egress += "routers: { gate: { interface: inspected } }\nservices:\n  out: { address: [0.0.0.0/0, \"::/0\"], sequence: [firewall, gate] }\n"
+        var routed =
+            "name: routed\n\(head)applications:\n\(web)routers: { gate: { attach: { in: inspection, out: inspected } } }\nservices:\n"
+        var egress =
+            "name: egress\n\(head)applications:\n\(web)  firewall: { attach: { in: inspection, out: inspected } }\n"
+        egress +=
+            "routers: { gate: { interface: inspected } }\nservices:\n  out: { address: [0.0.0.0/0, \"::/0\"], sequence: [firewall, gate] }\n"
         var cells: [String: [(String, String)]] = [:]
         for (name, four, six) in Self.networks {
             for (application, host) in [("shared", 81), ("spare", 82)] {
-                balanced += "  \(application)-\(name): { address: [\(four).\(host), \"\(six):\(host)\"], ports: tcp/80, sequence: [\(application), web] }\n"
+                balanced +=
+                    "  \(application)-\(name): { address: [\(four).\(host), \"\(six):\(host)\"], ports: tcp/80, sequence: [\(application), web] }\n"
                 cells["balanced", default: []] += both("\(application), \(name)", "\(four).\(host)", "\(six):\(host)")
             }
             for (application, start, wide) in [("firewall", 64, 4), ("arm", 80, 5)] {
-                prefixes += "  \(application)-\(name): { address: [\(four).\(start)/28, \"\(six):\(wide)000/116\"], ports: tcp/80, sequence: [\(application), web] }\n"
-                cells["prefixes", default: []] += both("\(application), \(name)", "\(four).\(start + 2)", "\(six):\(wide)007")
+                prefixes +=
+                    "  \(application)-\(name): { address: [\(four).\(start)/28, \"\(six):\(wide)000/116\"], ports: tcp/80, sequence: [\(application), web] }\n"
+                cells["prefixes", default: []] += both(
+                    "\(application), \(name)", "\(four).\(start + 2)", "\(six):\(wide)007")
             }
             routed += "  to-\(name): { address: [\(four).70, \"\(six):70\"], sequence: gate }\n"
-            routed += "  from-\(name): { address: [\(four).70, \"\(six):70\"], ports: tcp/80, from: gate, sequence: web }\n"
+            routed +=
+                "  from-\(name): { address: [\(four).70, \"\(six):70\"], ports: tcp/80, from: gate, sequence: web }\n"
             cells["routed", default: []] += both(name, "\(four).70", "\(six):70")
             // Behind a router with one side the customers' addresses tell nothing of these.
             guard name != "customers" else { continue }
-            egress += "  from-\(name): { address: [\(four).77, \"\(six):77\"], ports: tcp/80, from: gate, sequence: web }\n"
+            egress +=
+                "  from-\(name): { address: [\(four).77, \"\(six):77\"], ports: tcp/80, from: gate, sequence: web }\n"
             cells["egress", default: []] += both(name, "\(four).77", "\(six):77")
         }
-        var topologies = [("balanced", balanced), ("prefixes", prefixes), ("routed", routed), ("egress", egress)].map { name, text in
+        var topologies = [("balanced", balanced), ("prefixes", prefixes), ("routed", routed), ("egress", egress)].map {
+            name, text in
             text + "checks:\n" + checks(name, cells[name] ?? [])
         }
         for (shape, attach) in [("one side", "inspection"), ("two sides", "{ in: inspection, out: inspected }")] {
-            var text = "name: proxy\n\(head)applications:\n\(web)  firewall: { attach: { in: inspection, out: inspected } }\n"
+            var text =
+                "name: proxy\n\(head)applications:\n\(web)  firewall: { attach: { in: inspection, out: inspected } }\n"
             var services = "services:\n  other: { address: 203.0.113.200, ports: tcp/80, sequence: [firewall, web] }\n"
             var own: [(String, String)] = []
             for (number, (name, four, six)) in Self.networks.enumerated() {
-                for (family, back, front) in [("4", "\(four).9\(number)", "203.0.113.\(number + 1)"), ("6", "\(six):9\(number)", "2001:db8:cb::\(number + 1)")] {
+                for (family, back, front) in [
+                    ("4", "\(four).9\(number)", "203.0.113.\(number + 1)"),
+                    ("6", "\(six):9\(number)", "2001:db8:cb::\(number + 1)"),
+                ] {
                     let proxy = "p\(family)-\(name)"
-                    text += "  \(proxy): { attach: \(attach), run: \"exec python3 proxy.py \(family == "4" ? back : "[\(back)]")\", ready: { tcp: 80 } }\n"
+                    text +=
+                        "  \(proxy): { attach: \(attach), run: \"exec python3 proxy.py \(family == "4" ? back : "[\(back)]")\", ready: { tcp: 80 } }\n"
                     services += "  front-\(proxy): { address: \"\(front)\", ports: tcp/80, sequence: \(proxy) }\n"
-                    services += "  back-\(proxy): { address: \"\(back)\", ports: tcp/80, from: \(proxy), sequence: web }\n"
+                    services +=
+                        "  back-\(proxy): { address: \"\(back)\", ports: tcp/80, from: \(proxy), sequence: web }\n"
                     own.append(("\(name), IPv\(family)", family == "4" ? front : "[\(front)]"))
                 }
             }
@@ -244,7 +269,8 @@ import Testing
         var topologies: [String] = []
         for isSix in [false, true] {
             for (shape, address) in [
-                ("two legs", "203.0.113.80"), ("two legs, in the near network", "198.18.2.80"), ("two legs, in the far network", "198.18.3.80"),
+                ("two legs", "203.0.113.80"), ("two legs, in the near network", "198.18.2.80"),
+                ("two legs, in the far network", "198.18.3.80"),
                 ("two after another", "203.0.113.80"), ("one arm", "203.0.113.80"),
                 ("one arm, in its own network", "198.18.2.80"),
             ] {
@@ -271,7 +297,9 @@ import Testing
         func entry(_ name: String, _ received: String, _ source: String, _ rest: String) -> String {
             "    - { name: \(name), received-interface: \(received), source: \(source), \(rest) }\n"
         }
-        func leg(_ node: String, _ interface: String) -> String { "to: { application: \(node), interface: \(interface) }" }
+        func leg(_ node: String, _ interface: String) -> String {
+            "to: { application: \(node), interface: \(interface) }"
+        }
         text += """
             customers: { alice: { interface: customers } }
             applications:
@@ -284,24 +312,28 @@ import Testing
             """
         let isDouble = shape == "two after another"
         let near = "first"
-        text += isArm ? "  first: { attach: inspection }\n" : "  first: { attach: { in: inspection, out: inspected } }\n"
+        text +=
+            isArm ? "  first: { attach: inspection }\n" : "  first: { attach: { in: inspection, out: inspected } }\n"
         if isDouble { text += "  second: { attach: { in: inspection, out: inspected } }\n" }
         let far = isArm ? "inspection" : "inspected"
         let last = isDouble ? "second" : "first"
         text += "entries:\n  distribution:\n"
-        text += "    - { name: in, received-interface: customers, destination: \(quoted), \(leg(near, "inspection")) }\n"
+        text +=
+            "    - { name: in, received-interface: customers, destination: \(quoted), \(leg(near, "inspection")) }\n"
         text += "  sequencing:\n"
         if isDouble { text += entry("between", far, near, "destination: \(quoted), \(leg("second", "inspection"))") }
         text += entry("on", far, last, "destination: \(quoted), to: web")
         text += entry("back", "servers", "web", "destination: \(customers), direction: response, \(leg(last, far))")
         if isDouble {
             text += entry(
-                "back-between", "inspection", "second", "destination: \(customers), direction: response, \(leg(near, far))")
+                "back-between", "inspection", "second",
+                "destination: \(customers), direction: response, \(leg(near, far))")
         }
         text += entry(
             "out", "inspection", near,
             "destination: \(customers), direction: response, to: { interface: customers, neighbour: true }")
         let url = isSix ? "[\(address)]" : address
-        return text + "checks:\n  - { name: \"\(shape), \(url)\", on: alice, run: \"curl -gsS -m 5 http://\(url)/\", expect: \" for \" }\n"
+        return text
+            + "checks:\n  - { name: \"\(shape), \(url)\", on: alice, run: \"curl -gsS -m 5 http://\(url)/\", expect: \" for \" }\n"
     }
 }

@@ -44,7 +44,8 @@ import Testing
 
     @Test func whatIsRefusedIsDoneOtherwiseAndTold() throws {
         try Lab.with(Self.topology("auto"), files: ["refuse.py": Self.refuse], launcher: Self.launcher) { lab in
-            let refused = "io_uring was refused: Operation not permitted (a seccomp filter or a security module forbids it)"
+            let refused =
+                "io_uring was refused: Operation not permitted (a seccomp filter or a security module forbids it)"
             let (writes, because) = try engine(lab)
             #expect(writes == "write")
             #expect(because == refused)
@@ -71,7 +72,8 @@ import Testing
             ["-C", folder.path] + Self.launcher + [Product.tapline, "run", "topology.yaml", "--name", name])
         #expect(refused.status == 2, "\(refused.output)")
         #expect(refused.output.contains("cannot write by io_uring: Operation not permitted"), "\(refused.output)")
-        #expect(refused.output.contains("let the container's seccomp profile allow io_uring_setup"), "\(refused.output)")
+        #expect(
+            refused.output.contains("let the container's seccomp profile allow io_uring_setup"), "\(refused.output)")
         let doctor = try run("/usr/bin/env", ["-C", folder.path] + Self.launcher + [Product.tapline, "doctor"])
         #expect(doctor.output.contains("warn  io_uring"), "\(doctor.output)")
     }

@@ -113,7 +113,9 @@ import Testing
     private func replay(_ lab: Lab, seed: UInt64) throws -> (sent: [String], came: [String]) {
         let status = try lab.status()
         let control = Int32(try #require(status["pid"] as? Int))
-        let engines = try #require(status["engines"] as? [[String: Any]]).compactMap { ($0["pid"] as? Int).map(Int32.init) }
+        let engines = try #require(status["engines"] as? [[String: Any]]).compactMap {
+            ($0["pid"] as? Int).map(Int32.init)
+        }
         let interfaces = try #require(status["interfaces"] as? [[String: Any]])
         let mac = try #require(interfaces.first { $0["name"] as? String == "outside" }?["mac"] as? String)
         let received = { try #require(try RingDropTests.interface(lab, "outside")["receivedPackets"] as? Int) }

@@ -101,16 +101,18 @@ import Testing
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         let file = folder.appendingPathComponent("topology.yaml")
-        try (Self.topology.replacing("192.0.2.10/24 }", with: "192.0.2.10/24, setup: ip link set outside txqueuelen 1 }") + """
+        try
+            (Self.topology.replacing(
+                "192.0.2.10/24 }", with: "192.0.2.10/24, setup: ip link set outside txqueuelen 1 }") + """
 
-            checks:
-              - { name: none are dropped at first, interface: outside, ring-drops: 0 }
-              - name: a flood overruns the ring
-                steps:
-                  - { on: alice, run: python3 big.py }
-                  - { interface: outside, ring-drops: ">= 1", since: check }
-                  - { interface: shared, ring-drops: "== 0", since: check }
-            """).write(to: file, atomically: true, encoding: .utf8)
+                checks:
+                  - { name: none are dropped at first, interface: outside, ring-drops: 0 }
+                  - name: a flood overruns the ring
+                    steps:
+                      - { on: alice, run: python3 big.py }
+                      - { interface: outside, ring-drops: ">= 1", since: check }
+                      - { interface: shared, ring-drops: "== 0", since: check }
+                """).write(to: file, atomically: true, encoding: .utf8)
         try """
         import socket
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -32,7 +32,8 @@ import Testing
         try Lab.with(topology, files: ["echo.py": ChainShapeTests.echo, "proxy.py": proxy]) { lab in
             try lab.exec(
                 "web",
-                "for c in all default one; do echo 0 > /proc/sys/net/ipv4/conf/$c/arp_announce; done; ip neigh flush all")
+                "for c in all default one; do echo 0 > /proc/sys/net/ipv4/conf/$c/arp_announce; done; ip neigh flush all"
+            )
             for address in [
                 "203.0.113.80", "2001:db8:cb::80", "10.7.0.80", "203.0.113.81", "2001:db8:cb::81",
             ] {
@@ -41,7 +42,8 @@ import Testing
             }
             let relayed = try lab.exec(
                 "alice",
-                "python3 -c \"import socket; print(socket.create_connection(('203.0.113.82', 81), 5).recv(99).decode())\"")
+                "python3 -c \"import socket; print(socket.create_connection(('203.0.113.82', 81), 5).recv(99).decode())\""
+            )
             let log = try lab.tapline("logs", lab.name, "proxy").output
             #expect(relayed.output.contains("you are"), "\(relayed.output) \(log)")
             let detection = try lab.exec(
@@ -51,7 +53,9 @@ import Testing
             #expect(detection.output.contains("2001:db8:cb::80/128"), "\(detection.output)")
             #expect(!detection.output.contains("dadfailed") && !detection.output.contains("tentative"))
             func conflicts() throws -> [String: Any]? {
-                (try lab.status()["drops"] as? [[String: Any]])?.first { $0["reason"] as? String == "neighbour-conflict" }
+                (try lab.status()["drops"] as? [[String: Any]])?.first {
+                    $0["reason"] as? String == "neighbour-conflict"
+                }
             }
             #expect(try conflicts() == nil)
             try lab.exec(

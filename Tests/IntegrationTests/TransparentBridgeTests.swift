@@ -79,7 +79,8 @@ import Testing
                 "python3 receive.py inside \(wanted.count) >\(log) 2>&1 & "
                     + "until grep -q listening \(log); do sleep 0.05; done")
             #expect(try lab.exec("alice", "python3 send.py outside \(engine)").status == 0)
-            let waiting = "for i in $(seq 100); do [ $(wc -l <\(log)) -gt \(wanted.count) ] && break; sleep 0.05; done; cat \(log)"
+            let waiting =
+                "for i in $(seq 100); do [ $(wc -l <\(log)) -gt \(wanted.count) ] && break; sleep 0.05; done; cat \(log)"
             let seen = try lab.exec("web", waiting).output.split(separator: "\n").map(String.init).dropFirst()
             #expect(Array(seen) == wanted)
         }

@@ -107,7 +107,9 @@ import Testing
     }
 
     /// What an engine costs that has nothing to do: its processor time is counted by the kernel, in ticks of 10 ms.
-    @Test(arguments: ["engine: { latency: normal }", "engine: { latency: low }", "engines: { count: 2, workers: 2, latency: low }"])
+    @Test(arguments: [
+        "engine: { latency: normal }", "engine: { latency: low }", "engines: { count: 2, workers: 2, latency: low }",
+    ])
     func anIdleEngineSleeps(_ engine: String) throws {
         try Lab.with(Self.topology(engine), files: Self.files) { lab in
             try findNeighbours(lab)

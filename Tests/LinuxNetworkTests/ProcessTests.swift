@@ -92,18 +92,22 @@ extension LinuxTests {
             let node = try ProcessLauncher.startInit(in: namespaces[0], view: NodeView(hostname: "n-\(suffix)"))
             defer { try? node.signal(SIGKILL); _ = try? node.wait() }
             #expect(try run("hostname", node: node).0 == "n-\(suffix)\n")
-            #expect(try run("hostname other && hostname && echo 7 > /proc/sys/kernel/shmmni", node: node).0 == "other\n")
+            #expect(
+                try run("hostname other && hostname && echo 7 > /proc/sys/kernel/shmmni", node: node).0 == "other\n")
             #expect(try run("ipcmk -M 64 >/dev/null && wc -l </proc/sysvipc/shm", node: node).0.trimmed == "2")
             #expect(try segments() == shared)
             // Its own network's settings and devices are its own to change.
             #expect(
-                try run("echo 1 > /proc/sys/net/ipv4/ip_forward && cat /proc/sys/net/ipv4/ip_forward", node: node).0 == "1\n")
+                try run("echo 1 > /proc/sys/net/ipv4/ip_forward && cat /proc/sys/net/ipv4/ip_forward", node: node).0
+                    == "1\n")
             #expect(
                 try run("echo 77 > /sys/class/net/lo/tx_queue_len && cat /sys/class/net/lo/tx_queue_len", node: node).0
                     == "77\n")
             for path in [
-                "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/panic", "/proc/sys/vm/swappiness", "/proc/sys/fs/file-max",
-                "/proc/sysrq-trigger", "/proc/irq/default_smp_affinity", "/sys/kernel/uevent_helper", "/sys/power/state",
+                "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/panic", "/proc/sys/vm/swappiness",
+                "/proc/sys/fs/file-max",
+                "/proc/sysrq-trigger", "/proc/irq/default_smp_affinity", "/sys/kernel/uevent_helper",
+                "/sys/power/state",
                 "/sys/kernel/mm/transparent_hugepage/enabled", "/sys/module/tcp_cubic/parameters/beta",
             ] where access(path, F_OK) == 0 {
                 // Opening says it already: nothing is written, whatever comes of it.

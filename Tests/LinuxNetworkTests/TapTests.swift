@@ -81,10 +81,11 @@ extension LinuxTests {
             for (from, to) in [(alice, shop), (alice6, shop6)] {
                 // GRE with sequence numbers, and IP in IP: whatever is inside.
                 for number: UInt8 in [47, 4] {
-                    let tunnel = try Set((UInt8(1)...16).map {
-                        let gre: [UInt8] = number == 47 ? [0x10, 0, 8, 0, 0, 0, 0, $0] : []
-                        return try queue(of: Packets.ip(from, to, number, gre + inner($0)))
-                    })
+                    let tunnel = try Set(
+                        (UInt8(1)...16).map {
+                            let gre: [UInt8] = number == 47 ? [0x10, 0, 8, 0, 0, 0, 0, $0] : []
+                            return try queue(of: Packets.ip(from, to, number, gre + inner($0)))
+                        })
                     #expect(tunnel.count == 1, "protocol \(number)")
                 }
                 for number: UInt8 in [6, 17, 132] {
@@ -99,14 +100,16 @@ extension LinuxTests {
             }
             // First and later fragments, of many ports.
             let places: [[UInt8]] = [[0x20, 0], [0x20, 3], [0, 6]]
-            let fragments = try Set((UInt8(1)...16).flatMap { port in
-                try places.map { try queue(of: Packets.ip(alice, shop, 17, Packets.ports(port, 53), fragment: $0)) }
-            })
+            let fragments = try Set(
+                (UInt8(1)...16).flatMap { port in
+                    try places.map { try queue(of: Packets.ip(alice, shop, 17, Packets.ports(port, 53), fragment: $0)) }
+                })
             #expect(fragments.count == 1)
             // Pairs of addresses are spread, too; and what is cut short comes somewhere.
-            let hosts = try Set((UInt8(1)...32).map {
-                try queue(of: Packets.ip(Packets.four(192, 0, 2, $0), shop, 50, [UInt8](repeating: 0, count: 20)))
-            })
+            let hosts = try Set(
+                (UInt8(1)...32).map {
+                    try queue(of: Packets.ip(Packets.four(192, 0, 2, $0), shop, 50, [UInt8](repeating: 0, count: 20)))
+                })
             #expect(hosts.count == 4)
             _ = try queue(of: Array(Packets.ip(alice, shop, 17, []).prefix(16)))
             // A queue that comes later divides with the others.
@@ -134,7 +137,8 @@ extension LinuxTests {
                 for _ in 0..<count {
                     withUnsafePointer(to: address) {
                         $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                            _ = sendto(sender.number, frame, frame.count, 0, $0, socklen_t(MemoryLayout<sockaddr_ll>.size))
+                            _ = sendto(
+                                sender.number, frame, frame.count, 0, $0, socklen_t(MemoryLayout<sockaddr_ll>.size))
                         }
                     }
                 }

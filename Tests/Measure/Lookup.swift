@@ -9,20 +9,20 @@ import Wire
 /// `cold_nanoseconds` with packets all over the table. What cache misses explain of that shows beside it: `reads` are the
 /// buckets, slots and records that a lookup looks at, and `read_nanoseconds` is what one read costs in a chain of
 /// dependent reads all over as much memory as the snapshot has.
-public func measureLookup() {
+public func measureLookup() throws {
     for key in LookupCase.allCases {
-        for count in [10, 1_000, 100_000, 1_000_000] { measure(key, count) }
+        for count in [10, 1_000, 100_000, 1_000_000] { try measure(key, count) }
     }
 }
 
-private func measure(_ key: LookupCase, _ count: Int) {
+private func measure(_ key: LookupCase, _ count: Int) throws {
     var random = Draw(state: 0x5EED)
     let table = key.table(count, &random)
     let clock = ContinuousClock()
     var bytes: [UInt8] = []
-    let build = clock.measure { bytes = try! TableCompiler.compile(table, generation: 1) }
+    let build = try clock.measure { bytes = try TableCompiler.compile(table, generation: 1) }
     var buffer: SnapshotBuffer?
-    let validation = clock.measure { buffer = try! SnapshotBuffer(copying: bytes) }
+    let validation = try clock.measure { buffer = try SnapshotBuffer(copying: bytes) }
     let snapshot = buffer!.snapshot
     let read = chase(octets: bytes.count, reads: 1_000_000)
     for isHit in [true, false] {
@@ -42,7 +42,8 @@ private func measure(_ key: LookupCase, _ count: Int) {
                 + ",\"reads\":\(short(Double(reads) / Double(min(packets.count, 1_000))))"
                 + ",\"read_nanoseconds\":\(short(read))"
                 + ",\"octets_per_entry\":\(short(Double(bytes.count) / Double(count)))"
-                + ",\"build_seconds\":\(short(seconds(build), 4)),\"validation_seconds\":\(short(seconds(validation), 4))}")
+                + ",\"build_seconds\":\(short(seconds(build), 4)),\"validation_seconds\":\(short(seconds(validation), 4))}"
+        )
     }
     withExtendedLifetime(buffer) {}
 }

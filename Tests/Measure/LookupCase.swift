@@ -96,7 +96,9 @@ enum LookupCase: String, CaseIterable {
         .target(SendTarget(interface: 0, address: address, system: .inlineApplication))
     }
 
-    private static func station(_ number: Int) -> MACAddress { MACAddress(bits: 0x0A00_0000_0000 + UInt64(number) << 8) }
+    private static func station(_ number: Int) -> MACAddress {
+        MACAddress(bits: 0x0A00_0000_0000 + UInt64(number) << 8)
+    }
 
     private static func customer(_ number: Int) -> IPAddress { IPAddress(ipv4: 0xC612_0000 + UInt32(number)) }
 

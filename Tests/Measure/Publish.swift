@@ -17,7 +17,9 @@ public func measurePublish() throws {
     let layout = CounterLayout(workers: 2, interfaces: 1, entries: entries)
     let descriptors = try (1...2).map { generation -> (Int32, Int) in
         let bytes = try TableCompiler.compile(table, generation: UInt64(generation))
-        return (try bytes.withUnsafeBytes { bytes throws(EngineError) in try SharedMapping.makeTable(bytes) }, bytes.count)
+        return (
+            try bytes.withUnsafeBytes { bytes throws(EngineError) in try SharedMapping.makeTable(bytes) }, bytes.count
+        )
     }
     let worker = PacedWorker(try publication(descriptors[0], counters(layout), layout, rests: false), layout)
     var number = 0
@@ -111,10 +113,12 @@ private final class PacedWorker: @unchecked Sendable {
         current = first
         self.layout = layout
         let context = Unmanaged.passRetained(self).toOpaque()
-        pthread_create(&thread, nil, { context in
-            Unmanaged<PacedWorker>.fromOpaque(context!).takeRetainedValue().run()
-            return nil
-        }, context)
+        pthread_create(
+            &thread, nil,
+            { context in
+                Unmanaged<PacedWorker>.fromOpaque(context!).takeRetainedValue().run()
+                return nil
+            }, context)
     }
 
     /// Starts to note the lengths of turns.
@@ -151,7 +155,8 @@ private final class PacedWorker: @unchecked Sendable {
         let neighbours = NeighbourTable(memory: memory)
         neighbours.initialize()
         var worker = Worker(
-            io: ReplayFrameIO(interface: 0, frames: Self.frames), table: current.table, neighbours: neighbours, worker: 0)
+            io: ReplayFrameIO(interface: 0, frames: Self.frames), table: current.table, neighbours: neighbours,
+            worker: 0)
         var noted = Round()
         var last = monotonicNanoseconds()
         while !isEnding.load(ordering: .relaxed) {

@@ -4,7 +4,7 @@
 let arguments = CommandLine.arguments
 switch arguments.dropFirst().first {
 case "processing": try measureProcessing(arguments.dropFirst(2).first)
-case "lookup": measureLookup()
+case "lookup": try measureLookup()
 case "publish":
     try measurePublish()
     try measureHealth()

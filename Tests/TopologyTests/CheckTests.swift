@@ -50,7 +50,8 @@ import Wire
                     CommandExpectation(status: NumberExpectation(.notEqual, 0))),
                 .log(node: "ids", file: "eve.json", output: TextExpectation(jsonLines: [[alert]]), .check),
                 .entry(name: "shop.request.fw", packets: NumberExpectation(.atLeast, 1), bytes: nil, .check),
-                .interface(index: 1, [.received: one, .sentDrops: none, .ringDrops: NumberExpectation(.atMost, 5)], .start),
+                .interface(
+                    index: 1, [.received: one, .sentDrops: none, .ringDrops: NumberExpectation(.atMost, 5)], .start),
                 .drops(reason: "no-service", frames: none, .start),
                 .captured(
                     inspected,

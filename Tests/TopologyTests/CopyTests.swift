@@ -65,7 +65,8 @@ import Topology
     }
 
     @Test(arguments: [
-        ("passive: false", "is not passive"), ("instances: 2, redundancy: balance, copies: everything", "share its copies"),
+        ("passive: false", "is not passive"),
+        ("instances: 2, redundancy: balance, copies: everything", "share its copies"),
     ])
     func whatCannotBeIsRefused(ids: String, message: String) {
         let text = topology(ids: ids.hasPrefix("passive") ? "copies: everything" : ids)

@@ -54,7 +54,8 @@ private let mistakes: [Mistake] = [
 /// What libyaml alone says of a text helps nobody: each of its complaints has a hint.
 private let texts: [(text: String, place: String, mend: String)] = [
     ("name: \"\\ud800\"\n", "1:10", "half of a pair"), ("name: \"\\U00110000\"\n", "1:10", "nothing above 10FFFF"),
-    ("%YAML 3.0\n---\nname: a\n", "1:1", "%YAML 1.2"), ("%YAML 1.1\n%YAML 1.1\n---\nname: a\n", "2:1", "one of the two"),
+    ("%YAML 3.0\n---\nname: a\n", "1:1", "%YAML 1.2"),
+    ("%YAML 1.1\n%YAML 1.1\n---\nname: a\n", "2:1", "one of the two"),
     ("%FOO bar\n---\nname: a\n", "1:5", "a topology needs no directive"),
     ("name: a\ninterfaces:\n  a: {}\n- b\n", "4:1", "an element of a list among keys"),
     ("name: a\ncustomers:\n  a: {}\n  - b\n", "4:3", "an element of a list among keys"),

@@ -25,7 +25,8 @@ import Wire
             "an idle application", "  web: {", "  idle: { attach: servers }\n  web: {", "13:3",
             "no packet reaches application \"idle\""),
         Case(
-            "an idle detector", "distribute: [ids, fw]", "distribute: fw", "11:3", "no packet reaches application \"ids\""),
+            "an idle detector", "distribute: [ids, fw]", "distribute: fw", "11:3",
+            "no packet reaches application \"ids\""),
         Case(
             "an idle router", "services:", "routers: { gate: { interface: servers } }\nservices:", "14:12",
             "no packet reaches router \"gate\""),
@@ -46,7 +47,8 @@ import Wire
             "checks:\n  - { name: same, drops: no-service, frames: 0 }\n  - { name: same, drops: no-service, frames: 0 }\nservices:",
             "16:5", "the check on line 15 is called \"same\", too"),
         Case(
-            "a customer twice", "distribute: [ids, fw]", "from: [alice, bob, alice]\n    distribute: [ids, fw]", "18:24",
+            "a customer twice", "distribute: [ids, fw]", "from: [alice, bob, alice]\n    distribute: [ids, fw]",
+            "18:24",
             "\"alice\" is in `from` twice"),
         Case(
             "a dependency twice", "attach: servers }", "attach: servers, depends: [fw, fw] }", "13:59",
@@ -64,26 +66,33 @@ import Wire
             "attach: servers, sysctls: { net.ipv4.tcp_ecm: 1 } }", "13:56", "this machine's kernel has no sysctl"),
         Case(
             "a sysctl that can only be read", "attach: servers }",
-            "attach: servers, sysctls: { net.ipv4.tcp_available_congestion_control: reno } }", "13:56", "can only be read"),
+            "attach: servers, sysctls: { net.ipv4.tcp_available_congestion_control: reno } }", "13:56",
+            "can only be read"),
         Case(
-            "a counter that is at least 0", "services:", "checks:\n  - { name: c, drops: no-service, frames: \">= 0\" }\nservices:",
+            "a counter that is at least 0", "services:",
+            "checks:\n  - { name: c, drops: no-service, frames: \">= 0\" }\nservices:",
             "15:43", "which every number is that can be counted"),
         Case(
-            "nothing expected, as a list", "services:", "checks:\n  - { name: c, on: alice, run: ls, expect: [] }\nservices:",
+            "nothing expected, as a list", "services:",
+            "checks:\n  - { name: c, on: alice, run: ls, expect: [] }\nservices:",
             "15:44", "`expect` is empty"),
         Case(
-            "nothing expected, as a mapping", "services:", "checks:\n  - { name: c, on: alice, run: ls, expect: {} }\nservices:",
+            "nothing expected, as a mapping", "services:",
+            "checks:\n  - { name: c, on: alice, run: ls, expect: {} }\nservices:",
             "15:44", "`expect` is empty"),
         Case(
             "nothing to be contained", "services:",
-            "checks:\n  - { name: c, on: alice, run: ls, expect: { contains: [] } }\nservices:", "15:56", "`contains` is empty"),
+            "checks:\n  - { name: c, on: alice, run: ls, expect: { contains: [] } }\nservices:", "15:56",
+            "`contains` is empty"),
         Case(
             "a packet from an address that its sender cannot have", "services:",
-            "checks:\n  - { name: c, packet: { from: alice, to: 203.0.113.80, port: tcp/80, source: 192.0.2.99 }, reaches: ids }\nservices:", "15:79",
+            "checks:\n  - { name: c, packet: { from: alice, to: 203.0.113.80, port: tcp/80, source: 192.0.2.99 }, reaches: ids }\nservices:",
+            "15:79",
             "192.0.2.99 is no address of customer \"alice\": the engine drops the packet as spoofed-source"),
         Case(
             "a sysctl of the whole machine", "attach: servers }",
-            "attach: servers, sysctls: { net.core.netdev_max_backlog: 9 } }", "13:56", "is a setting of the whole machine"),
+            "attach: servers, sysctls: { net.core.netdev_max_backlog: 9 } }", "13:56",
+            "is a setting of the whole machine"),
     ]
 
     @Test(arguments: cases)
@@ -101,7 +110,8 @@ import Wire
         #expect(try plan(picture).remarks.isEmpty)
         let used = [
             // Something waits for it.
-            picture.replacing("  web: { type: web-server,", with: "  helper: { attach: servers }\n  web: { depends: helper,"),
+            picture.replacing(
+                "  web: { type: web-server,", with: "  helper: { attach: servers }\n  web: { depends: helper,"),
             // Datagrams that go one way, and segments, which are not fragmented.
             picture.replacing(
                 "services:",
@@ -116,21 +126,29 @@ import Wire
 
     /// Who is open beside somebody that a service is for.
     @Test func whoCanPoseAsAnotherIsTold() throws {
-        let open = picture.replacing("alice: { interface: customers,", with: "alice: { anti-spoofing: off, interface: customers,")
+        let open = picture.replacing(
+            "alice: { interface: customers,", with: "alice: { anti-spoofing: off, interface: customers,")
         #expect(try plan(open).remarks.isEmpty)
-        let told = try plan(open.replacing("distribute: [ids, fw]", with: "from: [alice, bob]\n    distribute: [ids, fw]")).remarks
-        #expect(told.count == 1 && told.first?.message.contains("\"alice\" can pose as \"bob\"") == true, "\(told.map(\.summary))")
-        let checked = "checks:\n  - { name: c, packet: { from: alice, to: 203.0.113.80, source: 192.0.2.99 }, reaches: ids }\nservices:"
+        let told = try plan(
+            open.replacing("distribute: [ids, fw]", with: "from: [alice, bob]\n    distribute: [ids, fw]")
+        ).remarks
+        #expect(
+            told.count == 1 && told.first?.message.contains("\"alice\" can pose as \"bob\"") == true,
+            "\(told.map(\.summary))")
+        let checked =
+            "checks:\n  - { name: c, packet: { from: alice, to: 203.0.113.80, source: 192.0.2.99 }, reaches: ids }\nservices:"
         #expect(try plan(open.replacing("services:", with: checked)).remarks.isEmpty)
     }
 
     /// What the engine is told of who may send what.
     @Test func theTableSaysWhoMaySendFromWhere() throws {
-        func origins(_ text: String) throws -> (alice: [IPPrefix]?, bob: [IPPrefix]?, namesAll: [Bool], locked: [Bool]) {
+        func origins(_ text: String) throws -> (alice: [IPPrefix]?, bob: [IPPrefix]?, namesAll: [Bool], locked: [Bool])
+        {
             let plan = try plan(text)
             func of(_ name: String) -> [IPPrefix]? { plan.table.sources.first { $0.node == name }?.origins }
             return (
-                of("alice"), of("bob"), plan.table.interfaces.map(\.namesAll), plan.nodes.flatMap(\.legs).map(\.isLocked)
+                of("alice"), of("bob"), plan.table.interfaces.map(\.namesAll),
+                plan.nodes.flatMap(\.legs).map(\.isLocked)
             )
         }
         let alice = [IPPrefix("192.0.2.10/32")!, IPPrefix("2001:db8:2::10/128")!]
@@ -138,10 +156,12 @@ import Wire
         #expect(usual.alice == alice && usual.bob?.isEmpty == false)
         #expect(usual.namesAll == [true, false, false, false] && usual.locked.allSatisfy { $0 })
         let behind = try origins(
-            picture.replacing("alice: { interface: customers,", with: "alice: { prefixes: 10.1.0.0/16, interface: customers,"))
+            picture.replacing(
+                "alice: { interface: customers,", with: "alice: { prefixes: 10.1.0.0/16, interface: customers,"))
         #expect(behind.alice == alice + [IPPrefix("10.1.0.0/16")!])
         let one = try origins(
-            picture.replacing("alice: { interface: customers,", with: "alice: { anti-spoofing: off, interface: customers,"))
+            picture.replacing(
+                "alice: { interface: customers,", with: "alice: { anti-spoofing: off, interface: customers,"))
         #expect(one.alice == nil && one.bob == usual.bob && one.namesAll == [false, false, false, false])
         #expect(one.locked.count { !$0 } == 1)
         let all = picture.replacing("customers:  { address", with: "customers:  { anti-spoofing: off, address")

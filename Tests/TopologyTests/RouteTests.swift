@@ -70,12 +70,14 @@ import Topology
     }
 
     @Test func bothLegsInOneNetwork() throws {
-        let text = chain("203.0.113.80").replacing("o: { address: [198.18.2.1/24,", with: "o: { address: [198.18.1.2/24,")
+        let text = chain("203.0.113.80").replacing(
+            "o: { address: [198.18.2.1/24,", with: "o: { address: [198.18.1.2/24,")
         #expect(try routes(text).prefix(2) == ["192.0.2.0/24 198.18.1.1 0", "0.0.0.0/0 198.18.1.2 1"])
     }
 
     @Test func aFarLegInTheCustomersNetworkNamesThem() throws {
-        let text = chain("203.0.113.80").replacing("o: { address: [198.18.2.1/24,", with: "o: { address: [192.0.2.2/24,")
+        let text = chain("203.0.113.80").replacing(
+            "o: { address: [198.18.2.1/24,", with: "o: { address: [192.0.2.2/24,")
         #expect(try routes(text).contains("192.0.2.3 198.18.1.1 0"))
         #expect(try !routes(text).contains { $0.hasPrefix("192.0.2.0/24") })
     }
@@ -107,12 +109,15 @@ import Topology
         for route in ["192.0.2.0/24 198.18.1.1 0", "10.9.0.0/16 198.18.1.1 0", "0.0.0.0/0 198.18.2.1 1"] {
             #expect(routes.contains(route), "\(routes)")
         }
-        #expect(try self.routes(Self.hand.replacing("203.0.113.80", with: "198.18.1.80")).contains("198.18.1.80 198.18.2.1 1"))
+        #expect(
+            try self.routes(Self.hand.replacing("203.0.113.80", with: "198.18.1.80")).contains(
+                "198.18.1.80 198.18.2.1 1"))
     }
 
     @Test func oneArmByHandForwards() throws {
         let text = Self.hand.replacing("fw: { attach: { in: i, out: o } }", with: "fw: { attach: i }")
-            .replacing("interface: o }", with: "interface: i }").replacing("received-interface: o", with: "received-interface: i")
+            .replacing("interface: o }", with: "interface: i }").replacing(
+                "received-interface: o", with: "received-interface: i")
         let forwarding = SysctlPlan("net.ipv4.ip_forward", "1")
         #expect(try plan(text).node("fw").sysctls.contains(forwarding))
         #expect(try !plan(text).node("web").sysctls.contains(forwarding))
@@ -122,8 +127,14 @@ import Topology
     @Test func theCustomersOfEntriesByHandAreHandedOn() throws {
         let text = Self.hand
             .replacing("  web: {", with: "  next: { attach: { in: i, out: o } }\n  web: {")
-            .replacing("destination: 203.0.113.80, to: web }", with: "destination: 203.0.113.80, to: { application: next, interface: i } }\n    - { name: mid2, received-interface: o, source: next, destination: 203.0.113.80, to: web }\n    - { name: back2, received-interface: i, source: next, direction: response, to: { application: fw, interface: o } }")
-            .replacing("source: web, direction: response, to: { application: fw,", with: "source: web, direction: response, to: { application: next,")
+            .replacing(
+                "destination: 203.0.113.80, to: web }",
+                with:
+                    "destination: 203.0.113.80, to: { application: next, interface: i } }\n    - { name: mid2, received-interface: o, source: next, destination: 203.0.113.80, to: web }\n    - { name: back2, received-interface: i, source: next, direction: response, to: { application: fw, interface: o } }"
+            )
+            .replacing(
+                "source: web, direction: response, to: { application: fw,",
+                with: "source: web, direction: response, to: { application: next,")
         let routes = try routes(text, "next")
         for route in ["192.0.2.0/24 198.18.1.1 0", "10.9.0.0/16 198.18.1.1 0", "0.0.0.0/0 198.18.2.1 1"] {
             #expect(routes.contains(route), "\(routes)")

@@ -115,7 +115,9 @@ final class ApplicationControl {
         loop.after(milliseconds: Self.pause) { [weak self] in
             guard let self else { return }
             self.isRetrying = false
-            if !self.publisher.table.groups.starts(with: self.states.groups) { self.publish(cause: "tried again") { _ in } }
+            if !self.publisher.table.groups.starts(with: self.states.groups) {
+                self.publish(cause: "tried again") { _ in }
+            }
         }
     }
 

@@ -275,9 +275,10 @@ struct ApplicationStates: Sendable {
 
     /// Why an application is down, instance by instance, and what becomes of its packets.
     func whyDown(_ application: ApplicationPlan) -> String {
-        let needed = application.instances.compactMap { instance in
-            fileGroups.indices.contains(instance.group) ? fileGroups[instance.group].minimum : nil
-        }.max() ?? 1
+        let needed =
+            application.instances.compactMap { instance in
+                fileGroups.indices.contains(instance.group) ? fileGroups[instance.group].minimum : nil
+            }.max() ?? 1
         var parts = ["\(counted(application)) up" + (needed > 1 ? ", and it needs \(needed)" : "")]
         let shown = 4
         let gone = application.instances.compactMap { instance in

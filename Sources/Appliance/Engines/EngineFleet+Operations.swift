@@ -129,9 +129,11 @@ extension EngineFleet {
         let seat: Int
         do throws(ApplianceError) {
             seat = try self.seat(of: number)
-            guard seats.indices.contains(where: { other in
-                other != seat && !seats[other].isDrained && seats[other].process?.phase == .ready
-            }) else {
+            guard
+                seats.indices.contains(where: { other in
+                    other != seat && !seats[other].isDrained && seats[other].process?.phase == .ready
+                })
+            else {
                 throw ApplianceError(
                     .failed, "no other engine could read the queues of engine \(number)",
                     mend: seats.count == 1

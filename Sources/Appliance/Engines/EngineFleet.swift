@@ -118,8 +118,10 @@ final class EngineFleet: @unchecked Sendable {
                 tableSize: published.table.memory.size,
                 generation: 1, tuning: EngineTuning(plan, joinsUDP: segmentsUDP))
             neighbours = NeighbourTable(
-                memory: try SharedMapping(mapping: resources.neighbours, size: NeighbourTable.memorySize, writable: true)
-                    .leak())
+                memory: try SharedMapping(
+                    mapping: resources.neighbours, size: NeighbourTable.memorySize, writable: true
+                )
+                .leak())
             drainTable = DrainTable(behind: neighbours)
             reader.add(memory: try Self.map(resources.counters, layout), layout: layout)
         } catch {
@@ -409,7 +411,8 @@ final class EngineFleet: @unchecked Sendable {
         let columns = max(1, plan.queues)
         guard let places = try? EngineLink.mend(resources.queues.flatMap { $0 }), !places.isEmpty else { return "" }
         let interfaces = Set(places.map { $0 / columns + 1 }).sorted().map(String.init).joined(separator: ", ")
-        return "; the flags of \(places.count) queue\(places.count == 1 ? "" : "s") had been changed so that readers hang, "
+        return
+            "; the flags of \(places.count) queue\(places.count == 1 ? "" : "s") had been changed so that readers hang, "
             + "and were set again (interface \(interfaces))"
     }
 

@@ -69,7 +69,9 @@ struct EngineInspection {
         if status["Seccomp"] != "2" { missing.append("it has no filter of system calls") }
         if status["NoNewPrivs"] != "1" { missing.append("it may gain privileges by a program") }
         let sets = ["CapInh", "CapPrm", "CapEff", "CapAmb"] + (grant.has(CLINUX_APART_BOUNDING) ? ["CapBnd"] : [])
-        for set in sets where UInt64(status[set] ?? "", radix: 16) != 0 { missing.append("it has capabilities (\(set))") }
+        for set in sets where UInt64(status[set] ?? "", radix: 16) != 0 {
+            missing.append("it has capabilities (\(set))")
+        }
         if grant.has(CLINUX_APART_USER) {
             for kind in ["Uid", "Gid"] {
                 let numbers = (status[kind] ?? "").split(whereSeparator: \.isWhitespace)

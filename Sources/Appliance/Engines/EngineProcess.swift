@@ -112,7 +112,9 @@ final class EngineProcess {
         errors.begin(pid: process.pid)
         user = EngineIdentity.user(of: process.pid)
         // An engine that ended already shows by its pidfd; what was sent to it is lost with it.
-        do throws(EngineError) { try link.start(resources, user: user, spareMebibytes: Self.spareMebibytes) } catch { complaint = "\(error)" }
+        do throws(EngineError) { try link.start(resources, user: user, spareMebibytes: Self.spareMebibytes) } catch {
+            complaint = "\(error)"
+        }
         let descriptor = link.descriptor
         self.link = consume link
         loop.watch(descriptor) { [unowned self] _ in hear(handlers) }
@@ -250,7 +252,8 @@ final class EngineProcess {
         handed = shared.generation
         table = shared.table.generation
         makeRoom(
-            for: shared.table.memory.size + (shared.groups?.memory.size ?? 0) + (grown.map { $0.1.size } ?? countersSize))
+            for: shared.table.memory.size + (shared.groups?.memory.size ?? 0)
+                + (grown.map { $0.1.size } ?? countersSize))
         countersSize = grown.map { $0.1.size } ?? countersSize
         conversation.hand(shared.generation)
         tell { link throws(EngineError) in

@@ -12,10 +12,11 @@ extension EnginesPlan {
     func shares(interfaces: Int) -> [[Int]] {
         switch sharing {
         case .queues: Array(repeating: Array(0..<shareCount), count: interfaces)
-        case .direction: (0..<interfaces).map { interface in
-            let engine = interface < engineOfInterface.count ? engineOfInterface[interface] : 0
-            return (0..<workers).map { engine * workers + $0 }
-        }
+        case .direction:
+            (0..<interfaces).map { interface in
+                let engine = interface < engineOfInterface.count ? engineOfInterface[interface] : 0
+                return (0..<workers).map { engine * workers + $0 }
+            }
         }
     }
 }

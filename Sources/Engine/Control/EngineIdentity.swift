@@ -32,7 +32,9 @@ public enum EngineIdentity {
         let count = read(descriptor, &bytes, bytes.count)
         guard count > 0 else { return [] }
         return bytes[..<count].split(separator: UInt8(ascii: "\n")).compactMap { line in
-            let fields = line.split(separator: UInt8(ascii: " ")).compactMap { UInt64(String(decoding: $0, as: UTF8.self)) }
+            let fields = line.split(separator: UInt8(ascii: " ")).compactMap {
+                UInt64(String(decoding: $0, as: UTF8.self))
+            }
             guard fields.count == 3, fields[2] > 0 else { return nil }
             return fields[0]..<fields[0] + fields[2]
         }

@@ -56,7 +56,8 @@ extension EngineMain {
         let isOwnUser = try confinement.isolate(user: hello.user)
         // From here on the process has nothing of the machine but these descriptors.
         let counters = try SharedMapping(mapping: descriptors[0], size: hello.countersSize, writable: true)
-        let neighbourMemory = try SharedMapping(mapping: descriptors[1], size: NeighbourTable.memorySize, writable: true)
+        let neighbourMemory = try SharedMapping(
+            mapping: descriptors[1], size: NeighbourTable.memorySize, writable: true)
         let table = try SharedMapping(mapping: descriptors[2], size: hello.tableSize, writable: false)
         try Self.checkSealed(descriptors[2])
         for descriptor in descriptors { close(descriptor) }

@@ -161,7 +161,8 @@ extension Forwarder {
             return
         }
         writes.add(
-            interface: target.interface, header: slot, headerLength: length, body: UnsafeRawPointer(frame.start + length),
+            interface: target.interface, header: slot, headerLength: length,
+            body: UnsafeRawPointer(frame.start + length),
             bodyLength: frame.length &- length, packets: packets, octets: frame.length &- Self.frameOffset)
     }
 

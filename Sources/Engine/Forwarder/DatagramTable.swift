@@ -86,7 +86,9 @@ struct DatagramTable: ~Copyable {
     /// The record of a full set that gives way: the oldest of the sender that has the most of it; of several such the one
     /// that asks.
     private func surplus(in set: UnsafeMutablePointer<Record>, for owner: UInt64) -> Int {
-        func isLess(_ first: (count: Int, isOwn: Bool, age: UInt64), _ second: (count: Int, isOwn: Bool, age: UInt64)) -> Bool {
+        func isLess(_ first: (count: Int, isOwn: Bool, age: UInt64), _ second: (count: Int, isOwn: Bool, age: UInt64))
+            -> Bool
+        {
             if first.count != second.count { return first.count < second.count }
             if first.isOwn != second.isOwn { return second.isOwn }
             return first.age < second.age

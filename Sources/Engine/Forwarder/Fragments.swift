@@ -21,7 +21,8 @@ extension Forwarder {
         if let ports = fields.firstPorts {
             (flow.sourcePort, flow.destinationPort) = ports
             datagrams.note(
-                key, for: account(on: interface).tag, sourcePort: ports.source, destinationPort: ports.destination, now: now)
+                key, for: account(on: interface).tag, sourcePort: ports.source, destinationPort: ports.destination,
+                now: now)
         } else if let ports = datagrams.ports(of: key, now: now) {
             (flow.sourcePort, flow.destinationPort) = ports
         } else {

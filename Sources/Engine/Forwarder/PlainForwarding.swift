@@ -168,7 +168,8 @@ extension Forwarder {
             edit(header, plan, copies + index, .partial)
             writes.add(
                 interface: copies[index].interface, header: header, headerLength: leading,
-                body: UnsafeRawPointer(start + leading), bodyLength: length &- leading, packets: packets, octets: octets)
+                body: UnsafeRawPointer(start + leading), bodyLength: length &- leading, packets: packets, octets: octets
+            )
         }
         edit(start, plan, copies + final, .partial)
         writes.add(

@@ -211,9 +211,10 @@ public struct CounterReader: ~Copyable {
     public func received(blocks: Range<Int>) -> UInt64 {
         let interfaces = regions.map(\.layout.interfaces).max() ?? 0
         return (0..<interfaces).reduce(0) { total, index in
-            total &+ sum(blocks: blocks) {
-                index < $0.interfaces ? $0.interfacesOffset + index * CounterLayout.interfaceSize : nil
-            }
+            total
+                &+ sum(blocks: blocks) {
+                    index < $0.interfaces ? $0.interfacesOffset + index * CounterLayout.interfaceSize : nil
+                }
         }
     }
 

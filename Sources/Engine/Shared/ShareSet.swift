@@ -56,8 +56,10 @@ public struct ShareSet: Sendable, Hashable {
     /// The shares in their order.
     public var shares: [Int] { (0..<Self.capacity).filter(contains) }
 
+    /// True where both hold the same shares.
     public static func == (first: ShareSet, second: ShareSet) -> Bool { first.words == second.words }
 
+    /// Adds the shares to a hash.
     public func hash(into hasher: inout Hasher) {
         for index in 0..<4 { hasher.combine(self[word: index]) }
     }

@@ -37,7 +37,8 @@ struct HopTable {
             if entries[index].isByHand { tail |= Layout.entryIsByHand }
             if let rewrite = entries[index].rewriteSource {
                 tail |= UInt64(rewrite.family.rawValue) << 28
-                tail |= (rewrite.family == .ipv4 ? rewrite.low : UInt64(rewrites.share([rewrite.high, rewrite.low]))) << 32
+                tail |=
+                    (rewrite.family == .ipv4 ? rewrite.low : UInt64(rewrites.share([rewrite.high, rewrite.low]))) << 32
             }
             words.append(range)
             words.append(tail)

@@ -79,7 +79,9 @@ public enum TableCompiler {
 
     /// The prefixes without those that lie in others, IPv4 first, in ascending order.
     private static func disjoint(_ prefixes: [IPPrefix]) -> [IPPrefix] {
-        let sorted = prefixes.sorted { ($0.family.rawValue, $0.address, $0.length) < ($1.family.rawValue, $1.address, $1.length) }
+        let sorted = prefixes.sorted {
+            ($0.family.rawValue, $0.address, $0.length) < ($1.family.rawValue, $1.address, $1.length)
+        }
         return sorted.reduce(into: []) { found, prefix in
             if let last = found.last, last.contains(prefix) { return }
             found.append(prefix)
@@ -95,7 +97,8 @@ public enum TableCompiler {
         let stations = table.interfaces.reduce(0) { $0 + 1 + $1.aliases.count }
         var legs = 0
         for (place, key) in groups.scopes.enumerated() where key.mac != nil {
-            let isAnother = place == 0 || groups.scopes[place - 1].mac != key.mac
+            let isAnother =
+                place == 0 || groups.scopes[place - 1].mac != key.mac
                 || groups.scopes[place - 1].interface != key.interface
             if isAnother { legs += 1 }
         }

@@ -183,6 +183,7 @@ public struct Snapshot: @unchecked Sendable {
     public func interface(_ index: Int) -> InterfaceRecord {
         precondition(index >= 0 && index < interfaceCount)
         let record = interfaces &+ index &* 32
-        return InterfaceRecord(mac: MACAddress(bits: word(record)), mtu: Int(Self.lowHalf(word(record &+ 8) & ~Layout.interfaceIsNamed)))
+        return InterfaceRecord(
+            mac: MACAddress(bits: word(record)), mtu: Int(Self.lowHalf(word(record &+ 8) & ~Layout.interfaceIsNamed)))
     }
 }

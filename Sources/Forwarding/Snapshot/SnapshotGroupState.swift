@@ -88,7 +88,8 @@ extension SnapshotValidation {
             }
             validation.layout.offsets[section.rawValue] = Int(offset)
             validation.layout.counts[section.rawValue] = Int(count)
-            offset += (count * UInt64(section.stride) + UInt64(Layout.line) - 1) / UInt64(Layout.line) * UInt64(Layout.line)
+            offset +=
+                (count * UInt64(section.stride) + UInt64(Layout.line) - 1) / UInt64(Layout.line) * UInt64(Layout.line)
         }
         guard validation.layout.count(.instanceGroups) == table.groupCount else {
             throw .section(Section.instanceGroups.rawValue)

@@ -59,7 +59,8 @@ public struct LingeringEntries: Sendable {
     /// Follows packets, and gives up what is part of a circle until there is none.
     private mutating func removeCircles(_ before: ForwardingTable, _ after: ForwardingTable) {
         while !entries.isEmpty {
-            guard let circles = try? Prover.circles(in: after.with(self, from: before), beyond: after.entries.count) else {
+            guard let circles = try? Prover.circles(in: after.with(self, from: before), beyond: after.entries.count)
+            else {
                 entries = []
                 return
             }
@@ -149,7 +150,9 @@ extension ForwardingTable {
     ) -> Int {
         if let place = places[group] { return place }
         let copy = before.groups[group]
-        let place = groups[..<own].firstIndex { $0.name == copy.name && $0.members.map(\.name) == copy.members.map(\.name) }
+        let place = groups[..<own].firstIndex {
+            $0.name == copy.name && $0.members.map(\.name) == copy.members.map(\.name)
+        }
         if place == nil { groups.append(copy) }
         places[group] = place ?? groups.count - 1
         return place ?? groups.count - 1

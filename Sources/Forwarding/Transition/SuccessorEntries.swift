@@ -43,7 +43,9 @@ struct SuccessorEntries {
 
     private func share(_ entry: Entry, _ members: Members) -> Bool {
         func anyShares(_ places: [Int]?) -> Bool { (places ?? []).contains { overlap(entry, entries[$0]) } }
-        guard let destination = entry.destination else { return members.byDestination.values.contains { anyShares($0) } }
+        guard let destination = entry.destination else {
+            return members.byDestination.values.contains { anyShares($0) }
+        }
         if anyShares(members.byDestination[nil]) { return true }
         for length in members.lengths where length < destination.length {
             if anyShares(members.byDestination[IPPrefix(destination.address, length: length)]) { return true }

@@ -129,7 +129,9 @@ enum EngineProperties {
     }
 
     private static func read(_ memories: Memories) throws(BrokenProperty) {
-        guard let counters = memories.counters.baseAddress, let neighbours = memories.neighbours.baseAddress else { return }
+        guard let counters = memories.counters.baseAddress, let neighbours = memories.neighbours.baseAddress else {
+            return
+        }
         var reader = CounterReader()
         for _ in 0..<2 { reader.add(memory: counters, layout: layout) }
         _ = (reader.turns(), reader.joined(), reader.heartbeats(), reader.closedQueues(), reader.generations())

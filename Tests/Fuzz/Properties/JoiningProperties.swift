@@ -37,7 +37,8 @@ public final class JoiningProperties {
             $1.0.0 &- $1.0.1 != $1.1.0 &- $1.1.1
         }
         if let difference {
-            throw BrokenProperty("counter \(difference.offset) (drops, interfaces, entries) differs: \(difference.element)")
+            throw BrokenProperty(
+                "counter \(difference.offset) (drops, interfaces, entries) differs: \(difference.element)")
         }
         try require(off.reader.joined() == before.3, "frames are joined although that is off")
         try first.compare(with: second)
@@ -122,7 +123,8 @@ private struct Receivers {
             let place = zip(mine, frames).enumerated().first { $1.0 != $1.1 }?.offset ?? min(mine.count, frames.count)
             let (now, then) = (mine.dropFirst(place).first ?? [], frames.dropFirst(place).first ?? [])
             throw BrokenProperty(
-                "packet \(place) of a flow (\(mine.count) of \(frames.count)) is \(now.prefix(90)), not \(then.prefix(90))")
+                "packet \(place) of a flow (\(mine.count) of \(frames.count)) is \(now.prefix(90)), not \(then.prefix(90))"
+            )
         }
         try require(flows.count == other.flows.count, "\(flows.count) flows, not \(other.flows.count)")
     }

@@ -97,7 +97,8 @@ struct NastyFlows {
         }
         let start = 14 + packet.count - upper.count
         var offload = [UInt8](repeating: 0, count: 10)
-        let isFull = oddity == .full || oddity == .valid || oddity == .wrongChecksum || oddity == .noChecksum
+        let isFull =
+            oddity == .full || oddity == .valid || oddity == .wrongChecksum || oddity == .noChecksum
             || oddity == .otherZero || flow.size % 2 == 1
         let field = flow.isTCP ? 16 : 6
         var sum = pseudo(flow, upper.count)
@@ -124,7 +125,9 @@ struct NastyFlows {
         var frame = offload + ethernet + packet
         if oddity == .padded { frame += [UInt8](repeating: 0, count: 1 + Int(choices.octet()) % 8) }
         if oddity == .cut { frame.removeLast(min(frame.count, Int(choices.octet()))) }
-        if oddity == .flipped { frame[10 + Int(choices.octet()) % 80 % (frame.count - 10)] ^= 1 << (choices.octet() & 7) }
+        if oddity == .flipped {
+            frame[10 + Int(choices.octet()) % 80 % (frame.count - 10)] ^= 1 << (choices.octet() & 7)
+        }
         return frame
     }
 
