@@ -2,10 +2,12 @@
 
 import PackageDescription
 
-/// Every room compiles in the Swift 6 language mode, with views that cannot outlive the bytes they read.
+/// Every room compiles in the Swift 6 language mode, with views that cannot outlive the bytes they read. A file sees the
+/// members of the modules that it imports itself, and of no others.
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableExperimentalFeature("Lifetimes"),
+    .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
 /// What marks where jumps may end, for processors that look.
@@ -57,20 +59,20 @@ let package = Package(
         .target(name: "LinuxNetwork", dependencies: ["CLinux", "CNetlink", "Wire"], swiftSettings: settings),
 
         // The packeting engine: the process that reads hostile bytes.
-        .target(name: "Engine", dependencies: ["Forwarding", "CLinux"], swiftSettings: settings),
+        .target(name: "Engine", dependencies: ["Forwarding", "Wire", "CLinux"], swiftSettings: settings),
         .executableTarget(
-            name: "tapline-engine", dependencies: ["Engine"], swiftSettings: settings, linkerSettings: sealed),
+            name: "tapline-engine", dependencies: ["Engine", "CLinux"], swiftSettings: settings, linkerSettings: sealed),
 
         // The control side.
         .target(
             name: "Topology",
-            dependencies: ["Forwarding", .product(name: "Yams", package: "Yams")],
+            dependencies: ["Forwarding", "Wire", .product(name: "Yams", package: "Yams")],
             swiftSettings: settings
         ),
         .target(
             name: "Appliance",
             dependencies: [
-                "Topology", "Health", "Engine", "LinuxNetwork", "CLinux",
+                "Topology", "Health", "Engine", "LinuxNetwork", "Forwarding", "Wire", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
@@ -78,7 +80,7 @@ let package = Package(
         .executableTarget(
             name: "tapline",
             dependencies: [
-                "Appliance",
+                "Appliance", "Topology", "Forwarding",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings,
@@ -90,22 +92,32 @@ let package = Package(
         .testTarget(name: "WireTests", dependencies: ["Wire", "Seeds"], swiftSettings: settings),
         // What snapshots are judged by: the entries read one by one.
         .target(
-            name: "TableReading", dependencies: ["Forwarding"], path: "Tests/TableReading", swiftSettings: settings),
+            name: "TableReading", dependencies: ["Forwarding", "Wire"], path: "Tests/TableReading", swiftSettings: settings),
         .testTarget(
-            name: "ForwardingTests", dependencies: ["Forwarding", "TableReading", "Seeds"], swiftSettings: settings),
-        .testTarget(name: "HealthTests", dependencies: ["Health", "Seeds"], swiftSettings: settings),
-        .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork"], swiftSettings: unoptimised),
+            name: "ForwardingTests", dependencies: ["Forwarding", "Wire", "TableReading", "Seeds"],
+            swiftSettings: settings),
+        .testTarget(name: "HealthTests", dependencies: ["Health", "Wire", "Seeds"], swiftSettings: settings),
+        .testTarget(
+            name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "CLinux", "Wire"], swiftSettings: unoptimised),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
         // Frames, and a worker over memory.
-        .target(name: "EngineRig", dependencies: ["Engine"], path: "Tests/EngineRig", swiftSettings: settings),
+        .target(name: "EngineRig", dependencies: ["Engine", "Forwarding", "Wire"], path: "Tests/EngineRig",
+            swiftSettings: settings),
         .target(name: "CRefusal", path: "Tests/CRefusal"),
         .testTarget(
             name: "EngineTests",
-            dependencies: ["Engine", "EngineRig", "LinuxNetwork", "CAllocations", "CRefusal", "CLinux", "Seeds"],
+            dependencies: [
+                "Engine", "Forwarding", "Wire", "EngineRig", "LinuxNetwork", "CAllocations", "CRefusal", "CLinux", "Seeds",
+            ],
             swiftSettings: settings),
-        .testTarget(name: "TopologyTests", dependencies: ["Topology", "Seeds"], swiftSettings: unoptimised),
         .testTarget(
-            name: "ApplianceTests", dependencies: ["Appliance", "Health", "LinuxNetwork", "CLinux", "Seeds"],
+            name: "TopologyTests", dependencies: ["Topology", "Forwarding", "Wire", "Seeds"], swiftSettings: unoptimised),
+        .testTarget(
+            name: "ApplianceTests",
+            dependencies: [
+                "Appliance", "Topology", "Engine", "Forwarding", "Health", "LinuxNetwork", "Wire", "CLinux", "Seeds",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             exclude: ["junit.xsd"],
             swiftSettings: unoptimised),
         // What must hold whatever the bytes are, for the fuzzer and for the test that replays its corpus.
@@ -115,7 +127,7 @@ let package = Package(
         .testTarget(name: "FuzzTests", dependencies: ["FuzzProperties", "Seeds"], swiftSettings: settings),
         // Captures and a topology in, the expected captures out.
         .testTarget(
-            name: "GoldenTests", dependencies: ["Topology", "Engine"], exclude: ["Cases", "make-inputs.py"],
+            name: "GoldenTests", dependencies: ["Topology", "Engine", "Forwarding", "Wire"], exclude: ["Cases", "make-inputs.py"],
             swiftSettings: unoptimised),
         // An engine that belongs to somebody else.
         .executableTarget(name: "hostile-engine", dependencies: ["CLinux"], path: "Tests/HostileEngine"),
@@ -138,7 +150,7 @@ if Context.environment["TAPLINE_FUZZ"] != nil {
 if Context.environment["TAPLINE_MEASURE"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "measure", dependencies: ["EngineRig", "Engine", "Forwarding", "Wire"], path: "Tests/Measure",
+            name: "measure", dependencies: ["EngineRig", "Engine", "Forwarding", "Wire", "CLinux"], path: "Tests/Measure",
             swiftSettings: settings))
 }
 

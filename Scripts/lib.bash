@@ -38,7 +38,7 @@ refresh_package_lists() {
 
 # Runs an installation under a policy that starts no daemon, and disables at boot those that it brought.
 without_daemons() {
-    local policy=/usr/sbin/policy-rc.d ours= status=0 before after unit
+    local policy=/usr/sbin/policy-rc.d ours='' status=0 before after unit
     before=$(systemctl list-unit-files --state=enabled --no-legend 2>/dev/null | awk '{print $1}' | sort)
     if [ ! -e "$policy" ]; then
         printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && ours=yes
@@ -54,7 +54,7 @@ without_daemons() {
                 systemctl disable -q "$unit" 2>/dev/null || true ;;
         esac
     done
-    return $status
+    return "$status"
 }
 
 # Suricata: in Ubuntu's archive, and in Debian 12's backports, which are added where they are not yet known.
@@ -120,13 +120,15 @@ swift_libraries=(binutils ca-certificates g++ libc6-dev libcurl4 libedit2 libncu
     zlib1g-dev)
 
 install_swift() {
-    local id version_id platform suffix= name address folder
+    local id release platform suffix='' name address folder
+    # shellcheck source=/dev/null
     id=$(. /etc/os-release && echo "$ID")
-    version_id=$(. /etc/os-release && echo "$VERSION_ID")
+    # shellcheck source=/dev/null
+    release=$(. /etc/os-release && echo "$VERSION_ID")
     [ "$(id -u)" -eq 0 ] || fail "Swift 6.3 is missing; install it from https://www.swift.org/install/linux/"
-    case "$id-$version_id" in
+    case "$id-$release" in
         debian-12) platform=debian12 ;;
-        ubuntu-22.04 | ubuntu-24.04) platform=ubuntu$version_id ;;
+        ubuntu-22.04 | ubuntu-24.04) platform=ubuntu$release ;;
         *) fail "Swift 6.3 is missing; install it from https://www.swift.org/install/linux/" ;;
     esac
     [ "$(uname -m)" = aarch64 ] && suffix=-aarch64
@@ -170,6 +172,7 @@ build() {
         fail "the build failed"
     fi
     rm -f "$log"
+    # shellcheck disable=SC2034 # for those who source this
     products=$(cd "$root" && swift build -c release --show-bin-path)
 }
 

@@ -308,9 +308,9 @@ seen() { # TITLE SIDE FILE
 
 # Each fault in Tapline and in its peer in turn, round after round; then what looking after many costs.
 bench_failover() {
-    local i fault name ours_title theirs_title
+    local fault name ours_title theirs_title
     failover_files
-    if [ $sides != peer ]; then
+    if [ "$sides" != peer ]; then
         ours_up "$folder/failover.yaml"
         wait_until ours_is_whole || fail "the topology is not healthy"
         if [ -n "${earlier:-}" ]; then
@@ -318,17 +318,17 @@ bench_failover() {
             wait_until earlier_is_whole || fail "the topology of the earlier commit is not healthy"
         fi
     fi
-    if [ $sides != tapline ]; then
+    if [ "$sides" != tapline ]; then
         theirs_up
         wait_until theirs_is_whole || { cat "$folder"/fw-?.log >&2; fail "the peer did not come up"; }
     fi
-    for i in $(seq 1 "$rounds"); do
+    for _ in $(seq 1 "$rounds"); do
         for fault in "${faults[@]}"; do
             IFS='|' read -r name ours_title theirs_title <<<"$fault"
             case "$wanted" in *" $name "* | "  ") ;; *) continue ;; esac
-            [ $sides = peer ] || measure_fault ours "$name" "$ours-alice"
-            [ $sides = peer ] || [ -z "${earlier:-}" ] || measure_fault earlier "$name" "$tag-before-alice"
-            [ $sides = tapline ] || [ -z "$theirs_title" ] || measure_fault theirs "$name" "$tag""p-alice"
+            [ "$sides" = peer ] || measure_fault ours "$name" "$ours-alice"
+            [ "$sides" = peer ] || [ -z "${earlier:-}" ] || measure_fault earlier "$name" "$tag-before-alice"
+            [ "$sides" = tapline ] || [ -z "$theirs_title" ] || measure_fault theirs "$name" "$tag""p-alice"
         done
     done
     echo "Each figure is median/worst of $rounds rounds. Lost: of $((length * 1000)) datagrams, one each millisecond. Gap: the longest time"
@@ -342,7 +342,7 @@ bench_failover() {
         seen "$theirs_title" keepalived "$folder/theirs.$name"
     done
     peer_down
-    [ $sides = peer ] && return
+    [ "$sides" = peer ] && return
     "$tapline" down "$ours" >/dev/null 2>&1
     [ -z "${earlier:-}" ] || "$earlier" down "$tag-before" >/dev/null 2>&1
     [ "$wanted" != "  " ] || bench_probing

@@ -95,9 +95,9 @@ peer_up() {
 }
 
 measure_up() { # TITLE FILE NAME PEER-CUSTOMERS
-    local ours=() theirs=() before=() i
+    local today=() theirs=() before=() i
     for i in $(seq 1 "$rounds"); do
-        ours+=("$(milliseconds "$tapline" up "$2" --name "$3" -d)")
+        today+=("$(milliseconds "$tapline" up "$2" --name "$3" -d)")
         "$tapline" down "$3" >/dev/null 2>&1
         if [ -n "${earlier:-}" ]; then
             before+=("$(milliseconds "$earlier" up "$2" --name "$3" -d)")
@@ -107,7 +107,7 @@ measure_up() { # TITLE FILE NAME PEER-CUSTOMERS
         peer_down
     done
     local a b
-    a=$(printf '%s\n' "${ours[@]}" | median)
+    a=$(printf '%s\n' "${today[@]}" | median)
     b=$(printf '%s\n' "${theirs[@]}" | median)
     row "$1" "$a ms" "$b ms" "$(ratio "$a" "$b")"
     beside_row "$a" ms "${before[@]}"
@@ -184,11 +184,12 @@ kernel_chain() { # COPIES
     sleep 0.3
 }
 measure_tcp() { # TITLE COPIES
-    local ours=() theirs=() before=() i memory=0
+    local today=() theirs=() before=() i memory=0
     tcp_topology "$2" >"$folder/tcp.yaml"
     for i in $(seq 1 "$rounds"); do
         "$tapline" up "$folder/tcp.yaml" --name "$tag-tcp" -d >/dev/null 2>&1
-        ours+=("$(gigabits "$tapline" exec "$tag-tcp" alice -- iperf3 -c 203.0.113.80 -C cubic -t 3 -J)")
+        today+=("$(gigabits "$tapline" exec "$tag-tcp" alice -- iperf3 -c 203.0.113.80 -C cubic -t 3 -J)")
+        # shellcheck disable=SC2016 # awk's fields
         memory=$("$tapline" status "$tag-tcp" --json | sed -n '/"engine"/,/}/s/.*"pid" : \([0-9]*\).*/\1/p' |
             xargs -I PID awk '/^VmRSS/ {print $2 * 1024}' /proc/PID/status)
         "$tapline" down "$tag-tcp" >/dev/null 2>&1
@@ -203,7 +204,7 @@ measure_tcp() { # TITLE COPIES
         peer_down
     done
     local a b
-    a=$(printf '%s\n' "${ours[@]}" | median)
+    a=$(printf '%s\n' "${today[@]}" | median)
     b=$(printf '%s\n' "${theirs[@]}" | median)
     row "$1" "$a Gbit/s" "$b Gbit/s" "$(ratio "$a" "$b")"
     beside_row "$a" Gbit/s "${before[@]}"

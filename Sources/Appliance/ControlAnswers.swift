@@ -1,5 +1,7 @@
+import Engine
 import Forwarding
 import LinuxNetwork
+import Logging
 import Topology
 import Wire
 

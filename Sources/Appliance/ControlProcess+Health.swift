@@ -1,4 +1,5 @@
 import LinuxNetwork
+import Logging
 import Topology
 
 /// Whose health is looked after, and what becomes of what it says. On the loop's thread.

@@ -1,4 +1,5 @@
 import LinuxNetwork
+import Logging
 import Topology
 
 /// Starting what runs in a topology that has been built.

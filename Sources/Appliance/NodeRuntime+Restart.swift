@@ -1,5 +1,7 @@
 import Glibc
 import LinuxNetwork
+import Synchronization
+import Topology
 
 /// Starting an application again that has ended.
 extension NodeRuntime {

@@ -1,6 +1,7 @@
 import CLinux
 import CNetlink
 import Glibc
+import Wire
 
 /// A request to the kernel to change links, addresses, routes or rules, as its sender wrote it: what it asks for of that
 /// for which the kernel names nobody. What it does not ask for, in so many words, it has not done.

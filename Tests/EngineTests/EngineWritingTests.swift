@@ -1,6 +1,7 @@
 import CLinux
 import CRefusal
 import Engine
+import Forwarding
 import Glibc
 import LinuxNetwork
 import Testing

@@ -1,4 +1,5 @@
 import Engine
+import Forwarding
 import Seeds
 import Testing
 import Wire

@@ -295,6 +295,20 @@ import Testing
         }
     }
 
+    /// Counters and neighbours full of ones are what the control process reads, and what the next engine starts with.
+    @Test func memoryThatAnEngineHasFilledHarmsNobody() throws {
+        try Self.with { scene in
+            let attack = Attack(name: "scribble", outcome: .harmless, stays: true)
+            try Self.attempt(attack, scene)
+            for command in [["status"], ["status", "--json"], ["tables"], ["tables", "--json"]] {
+                let words = [command[0], scene.lab.name] + command.dropFirst()
+                let done = try run(Product.tapline, words)
+                #expect(done.status == 0, "\(words): \(done.output)")
+            }
+            try scene.expectUnharmed(attack)
+        }
+    }
+
     @Test func anEngineThatHearsNothingIsReplaced() throws {
         try Self.with { scene in
             let attack = Attack(name: "be-deaf")

@@ -1,3 +1,4 @@
+import Forwarding
 import Seeds
 import Testing
 import Topology

@@ -1,4 +1,5 @@
 import Forwarding
+import Logging
 import Topology
 
 /// Changes of the topology while it is up. Each works in a thread of its own.

@@ -1,5 +1,6 @@
 import Forwarding
 import LinuxNetwork
+import Logging
 import Topology
 
 /// One change of a running topology, from the plan that runs to another, in a thread of the caller's.

@@ -1,4 +1,5 @@
 import Engine
+import Topology
 
 /// What people ask of engines.
 extension EngineFleet {

@@ -1,4 +1,6 @@
 import Engine
+import LinuxNetwork
+import Topology
 
 /// Who reads which queues.
 extension EngineFleet {

@@ -1,6 +1,8 @@
 import Engine
 import Forwarding
 import Glibc
+import Logging
+import Topology
 
 /// What engines map, in sealed memory, which goes with its last owner.
 final class SealedMemory {

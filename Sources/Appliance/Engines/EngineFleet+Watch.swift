@@ -1,4 +1,5 @@
 import Engine
+import LinuxNetwork
 
 /// Engines that live and do nothing.
 extension EngineFleet {

@@ -1,4 +1,5 @@
 import Engine
+import Logging
 import Topology
 
 /// How an engine's workers write frames, and why not otherwise.

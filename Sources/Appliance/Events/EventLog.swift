@@ -1,4 +1,5 @@
 import Synchronization
+import Topology
 
 /// The last events of a topology, for whoever asks and for as many listeners as there are.
 ///

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxNetwork
+import Topology
 
 /// Commands: each on a thread of its own, for starting one takes milliseconds and it may hang.
 extension HealthMonitor {

@@ -1,3 +1,4 @@
+import Forwarding
 import Health
 import LinuxNetwork
 import Topology

@@ -1,4 +1,5 @@
 import CLinux
+import Forwarding
 import Glibc
 import Health
 import LinuxNetwork

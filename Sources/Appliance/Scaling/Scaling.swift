@@ -1,4 +1,6 @@
+import Forwarding
 import LinuxNetwork
+import Logging
 import Topology
 
 /// Looks once a second at what the instances of applications do whose file asks for that, and adds and removes

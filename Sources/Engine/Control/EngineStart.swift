@@ -1,4 +1,5 @@
 import CLinux
+import Forwarding
 
 /// What the first message says.
 struct EngineHello {

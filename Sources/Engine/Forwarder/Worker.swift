@@ -1,5 +1,6 @@
 import CLinux
 import Forwarding
+import Wire
 
 /// One worker: queues of the interfaces, and the loop that breathes between them. A batch in, a batch out; the table
 /// changes only between batches.

@@ -1,6 +1,7 @@
 import Engine
 import Forwarding
 import Glibc
+import Wire
 
 /// Whatever an engine says and writes, the control process takes no more than it has asked for, and reads all of it.
 enum EngineProperties {

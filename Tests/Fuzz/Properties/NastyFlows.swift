@@ -1,3 +1,4 @@
+import Forwarding
 import Wire
 
 /// Frames of a few flows, nearly all of which follow on one another, and here and there one that is odd in one way.
