@@ -61,7 +61,7 @@ public final class ControlProcess: @unchecked Sendable {
     /// True while the table is being listed, and who waits for the next listing.
     var isListing = false
     /// See `isListing`.
-    var listingFor: [ControlReply] = []
+    var listingFor: [ControlReply<TableListing>] = []
 
     /// The table that the engines decide by. On the loop's thread.
     var table: ForwardingTable { publisher.table }
@@ -231,8 +231,8 @@ public final class ControlProcess: @unchecked Sendable {
             try interruption.check()
             try directory.create()
             if let lock = try TopologyLock.take(directory) { return lock }
-            let owner = try? ControlClient(directory: directory).ask(ControlRequest(.status), timeout: 2000)
-            if let state = owner?.status?.state, state != .stopping { throw nameTaken() }
+            let owner = try? ControlClient(directory: directory).ask(StatusRequest(), timeout: 2000)
+            if let state = owner?.state, state != .stopping { throw nameTaken() }
             guard monotonicMilliseconds() < deadline else { throw nameTaken() }
             interruption.sleep(milliseconds: 10)
         }

@@ -159,16 +159,6 @@ final class ApplicationControl {
     }
 }
 
-/// What an operator's word has led to.
-public struct OperationReport: Codable, Sendable {
-    /// The instance.
-    public var instance: String
-    /// Its application.
-    public var application: String
-    /// What was done and what follows: sentences without a full stop.
-    public var told: [String]
-}
-
 extension ForwardingTable {
     /// Replaces the groups of the plan; those that a table before has left for a while stand behind them, and stay.
     fileprivate mutating func ownGroups(_ fresh: [InstanceGroup]) {

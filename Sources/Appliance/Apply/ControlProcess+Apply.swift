@@ -190,7 +190,7 @@ extension ControlProcess {
 
 extension ControlProcess {
     /// Publishes a file's table, where nothing but the table and the checks differs.
-    func reload(_ path: String) throws(ApplianceError) -> ControlResponse {
+    func reload(_ path: String) throws(ApplianceError) -> ReloadReport {
         try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
             let current = try running()
             let fresh = try plan(of: path, keeping: current).adopting(current)
@@ -203,9 +203,7 @@ extension ControlProcess {
             var report = try change(current, to: fresh, isTrial: false, drain: nil, interruption) { _ in }
             // Who asks for it gets it, also where it is the same: engines that were in doubt are not afterwards.
             if report.changes.isEmpty { report.kept = try publishAndWait(fresh, interruption) }
-            var response = ControlResponse()
-            response.reload = ReloadReport(entries: report.entries, kept: report.kept)
-            return response
+            return ReloadReport(entries: report.entries, kept: report.kept)
         }
     }
 }
