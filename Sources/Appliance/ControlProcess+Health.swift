@@ -13,15 +13,13 @@ extension ControlProcess {
     }
 
     /// What is said of instances becomes the table from here on, and events go to whoever listens.
-    func watchApplications() throws(ApplianceError) {
+    func watchApplications() {
         let events = events
-        do {
-            try loop.sync { [unowned self] in
-                events.listen { [unowned self] in loop.submit { [unowned self] in server?.pump() } }
-                applications = ApplicationControl(
-                    plan: plan, publisher: publisher, loop: loop, tell: { events.append($0) })
-            }
-        } catch { throw .wrapping(error, "cannot watch the applications") }
+        loop.sync { [unowned self] in
+            events.listen { [unowned self] in loop.submit { [unowned self] in server?.pump() } }
+            applications = ApplicationControl(
+                plan: plan, publisher: publisher, loop: loop, tell: { events.append($0) })
+        }
     }
 
     /// Takes what happens, from any thread.

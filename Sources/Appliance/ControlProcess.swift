@@ -149,8 +149,7 @@ public final class ControlProcess: @unchecked Sendable {
     /// From here on it stays up whoever goes.
     private func outlive() {
         guard let descriptor = follower.withLock({ $0 }) else { return }
-        // The loop ends with the process alone, so there is nothing to fail here.
-        try? loop.sync { [loop] in loop.unwatch(descriptor) }
+        loop.sync { [loop] in loop.unwatch(descriptor) }
     }
 
     /// The ownership mark of what this run makes.
@@ -332,21 +331,19 @@ public final class ControlProcess: @unchecked Sendable {
         try changeState { $0.phase = .starting }
         logger = ApplianceLog.logger(path: directory.logPath)
         logger.info("\(plan.name), run \(run), of \(file)")
-        do {
-            server = try loop.sync { [unowned self] in
-                try ControlServer(
-                    loop: loop, path: directory.socketPath, report: { [unowned self] in logger.warning("\($0)") },
-                    stream: { [events] in events.stream($0) },
-                    answer: { [unowned self] in answer($0, $1) })
-            }
-        } catch { throw .wrapping(error, "cannot listen for commands") }
+        server = try loop.sync { [unowned self] () throws(ApplianceError) in
+            try ControlServer(
+                loop: loop, path: directory.socketPath, report: { [unowned self] in logger.warning("\($0)") },
+                stream: { [events] in events.stream($0) },
+                answer: { [unowned self] in answer($0, $1) })
+        }
         progress(.step("building \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces"))
         let builder = PlanBuilder(plan: plan, mark: mark, interruption: interruption)
         let built = try builder.build()
-        try? loop.sync { self.built = built }
+        loop.sync { self.built = built }
         logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
         try interruption.check()
-        try watchApplications()
+        watchApplications()
         try makeNodes(built)
         if let crowd = Machine.crowd(of: plan.engines) { progress(.note(crowd)) }
         progress(.step("starting the packeting engine"))
@@ -355,9 +352,9 @@ public final class ControlProcess: @unchecked Sendable {
         try builder.awaitLinks(of: plan.nodes, in: built)
         try startApplications()
         // Whatever has a health check must have passed it once; what never does is explained.
-        if let monitor = try? loop.sync({ self.monitor }) ?? nil { try monitor.proveOnce(interruption) }
+        if let monitor = loop.sync({ self.monitor }) { try monitor.proveOnce(interruption) }
         try awaitQuiet(interruption)
-        try? loop.sync { self.applications?.beginServing() }
+        loop.sync { self.applications?.beginServing() }
         try changeState { $0.phase = .up }
         try Scaling(self).start()
         logger.info("up")
@@ -367,7 +364,7 @@ public final class ControlProcess: @unchecked Sendable {
 
     /// The node of that name.
     func node(_ name: String) throws(ApplianceError) -> NodeRuntime {
-        let runtimes = (try? loop.sync { self.nodes }) ?? []
+        let runtimes = loop.sync { self.nodes }
         if let node = runtimes.first(where: { $0.plan.name == name }) { return node }
         let names = runtimes.map(\.plan.name).sorted().joined(separator: ", ")
         throw ApplianceError(.name, "there is no node '\(name)' in '\(self.name)'", mend: "its nodes are: \(names)")
@@ -383,7 +380,7 @@ public final class ControlProcess: @unchecked Sendable {
         logger.info("down")
         // A state that cannot be written is no reason to leave anything behind.
         do throws(ApplianceError) { try changeState { $0.phase = .stopping } } catch { logger.warning("\(error)") }
-        try? loop.sync { [self] in
+        loop.sync { [self] in
             publisher.end()
             applications = nil
             monitor?.stop()
@@ -399,7 +396,7 @@ public final class ControlProcess: @unchecked Sendable {
         let left = try Teardown(directory: directory).takeAway(last)
         for name in left.foreign { logger.warning("left alone: \(name) does not bear this topology's mark") }
         for occupant in left.occupants { progress(.note(occupant.sentence)) }
-        try? loop.sync { [self] in
+        loop.sync { [self] in
             server?.close()
             server = nil
         }

@@ -22,7 +22,6 @@ public final class EventLoop: @unchecked Sendable {
     private(set) var closedWatches = 0
     private var timers: [(id: Int, due: Int, body: () -> Void)] = []
     private var nextTimer = 1
-    private var stopping = false
 
     private struct Watch {
         /// Tells this watch from others of the same number: a descriptor that was closed and opened anew in one turn is
@@ -55,17 +54,27 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     /// Runs `body` on the loop's thread and waits for what it returns. Called on the loop's thread it runs at once.
-    public func sync<Value>(_ body: @escaping () throws -> Value) throws -> Value {
+    ///
+    /// The loop ends with the process alone, so every body runs.
+    ///
+    /// - Throws: What `body` throws, and nothing else.
+    public func sync<Value, Failure: Error>(
+        _ body: @escaping () throws(Failure) -> Value
+    ) throws(Failure) -> Value {
         if isCurrent { return try body() }
-        let outcome = Box<Result<Value, any Error>?>(nil)
+        let outcome = Box<Result<Value, Failure>?>(nil)
         let done = RaisedFlag()
         let carried = Box(body)
         submit {
-            outcome.value = Result { try carried.value() }
+            do throws(Failure) {
+                outcome.value = .success(try carried.value())
+            } catch {
+                outcome.value = .failure(error)
+            }
             done.raise()
         }
         done.wait()
-        guard let result = outcome.value else { throw ApplianceError(.failed, "the control thread has ended") }
+        guard let result = outcome.value else { preconditionFailure("the flag is raised when the body has run") }
         return try result.get()
     }
 
@@ -102,8 +111,8 @@ public final class EventLoop: @unchecked Sendable {
         timers.removeAll { $0.id == timer }
     }
 
-    private func run() {
-        while !stopping {
+    private func run() -> Never {
+        while true {
             var waiting = [pollfd(fd: wakeRead, events: Int16(POLLIN), revents: 0)]
             var watches: [UInt64] = [0]
             for (descriptor, entry) in handlers {

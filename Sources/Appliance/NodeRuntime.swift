@@ -81,24 +81,20 @@ final class NodeRuntime: @unchecked Sendable {
     var place: String { "node \(plan.name) (line \(plan.line))" }
 
     func become(_ state: State) {
-        try? loop.sync { self.state = state }
+        loop.sync { self.state = state }
     }
 
     // MARK: - Entering
 
     /// The node's init process; started where there is none.
     func enter() throws(ApplianceError) -> (entrance: NodeEntrance, node: Pidfd) {
-        do {
-            return try loop.sync {
-                let node = try self.liveInit()
-                return (
-                    NodeEntrance(
-                        pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: self.environment,
-                        directory: self.folder), node
-                )
-            }
-        } catch {
-            throw .wrapping(error, "cannot enter \(place)")
+        try loop.sync { () throws(ApplianceError) in
+            let node = try self.liveInit()
+            return (
+                NodeEntrance(
+                    pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: self.environment,
+                    directory: self.folder), node
+            )
         }
     }
 
@@ -163,10 +159,9 @@ final class NodeRuntime: @unchecked Sendable {
     /// Runs the setup commands, starts the application and waits until it is ready.
     func bringUp(_ interruption: Interruption) throws(ApplianceError) {
         guard state != .idle else { return }
-        try? loop.sync { self.interruption = interruption }
+        loop.sync { self.interruption = interruption }
         let (entrance, node) = try enter()
-        let log: OutputLog
-        do { log = try loop.sync { try self.openLog() } } catch { throw .wrapping(error, "cannot open the log") }
+        let log = try loop.sync { () throws(ApplianceError) in try self.openLog() }
         become(.setup)
         for command in plan.process.setup {
             let child = try spawn(command, entrance, node, log)
@@ -185,19 +180,15 @@ final class NodeRuntime: @unchecked Sendable {
         }
         become(.starting)
         let child = try spawn(run, entrance, node, log, mark: newRun())
-        do {
-            try loop.sync {
-                self.process = child
-                self.startedAt = monotonicMilliseconds()
-            }
-        } catch { throw .wrapping(error, "cannot start \(place)") }
+        loop.sync {
+            self.process = child
+            self.startedAt = monotonicMilliseconds()
+        }
         try waitUntilReady(child, entrance, node, interruption)
-        do {
-            try loop.sync {
-                self.state = .ready
-                self.watch(child)
-            }
-        } catch { throw .wrapping(error, "cannot watch \(place)") }
+        loop.sync {
+            self.state = .ready
+            self.watch(child)
+        }
     }
 
     private func openLog() throws(ApplianceError) -> OutputLog {
@@ -260,7 +251,7 @@ final class NodeRuntime: @unchecked Sendable {
     private func failure(
         _ what: String, _ command: String, _ end: ProcessExit? = nil
     ) -> ApplianceError {
-        let lines = (try? loop.sync { self.log?.tail(lines: 20) ?? [] }) ?? []
+        let lines = loop.sync { self.log?.tail(lines: 20) ?? [] }
         become(.failed)
         if end == .exited(127), lines.contains(where: { $0.contains("not found") }) {
             let program = command.split(separator: " ").first { $0 != "exec" && !$0.contains("=") } ?? "program"
@@ -287,53 +278,43 @@ final class NodeRuntime: @unchecked Sendable {
     /// - Parameter anew: One that runs is ended first.
     func bringBack(anew: Bool, _ interruption: Interruption) throws(ApplianceError) {
         guard let run = plan.process.run else { return }
-        let running: (child: Pidfd?, isWhole: Bool)
-        do {
-            running = try loop.sync {
-                self.pause = Self.shortestPause
-                if let process = self.process, !process.hasEnded, !anew { return (process, true) }
-                // From here on nothing else starts it.
-                self.attempt += 1
-                self.state = .starting
-                let child = self.process
-                if let child { self.loop.unwatch(child.descriptor) }
-                self.process = nil
-                return (child, false)
-            }
-        } catch { throw .wrapping(error, "cannot bring back \(place)") }
+        let running: (child: Pidfd?, isWhole: Bool) = loop.sync {
+            self.pause = Self.shortestPause
+            if let process = self.process, !process.hasEnded, !anew { return (process, true) }
+            // From here on nothing else starts it.
+            self.attempt += 1
+            self.state = .starting
+            let child = self.process
+            if let child { self.loop.unwatch(child.descriptor) }
+            self.process = nil
+            return (child, false)
+        }
         if running.isWhole {
             let (entrance, node) = try enter()
             try waitUntilReady(running.child, entrance, node, interruption)
             return
         }
         if let old = running.child { CommandRun.end(old) }
-        try waitForDyingInit()
+        waitForDyingInit()
         let (entrance, node) = try enter()
-        let log: OutputLog
-        do { log = try loop.sync { try self.openLog() } } catch { throw .wrapping(error, "cannot open the log") }
+        let log = try loop.sync { () throws(ApplianceError) in try self.openLog() }
         try endEarlierRuns(in: node)
         let child = try spawn(run, entrance, node, log, mark: newRun())
-        do {
-            try loop.sync {
-                self.restarts += 1
-                self.process = child
-                self.startedAt = monotonicMilliseconds()
-            }
-        } catch { throw .wrapping(error, "cannot start \(place)") }
+        loop.sync {
+            self.restarts += 1
+            self.process = child
+            self.startedAt = monotonicMilliseconds()
+        }
         try waitUntilReady(child, entrance, node, interruption)
-        do {
-            try loop.sync {
-                self.state = .ready
-                self.watch(child)
-            }
-        } catch { throw .wrapping(error, "cannot watch \(place)") }
+        loop.sync {
+            self.state = .ready
+            self.watch(child)
+        }
     }
 
     /// An init that was killed ends when all of the node's processes have been reaped.
-    func waitForDyingInit() throws(ApplianceError) {
-        let current: Pidfd?
-        do { current = try loop.sync { self.initProcess } } catch { throw .wrapping(error, "cannot enter \(place)") }
-        guard let current, isDying(current.pid) else { return }
+    func waitForDyingInit() {
+        guard let current = loop.sync({ self.initProcess }), isDying(current.pid) else { return }
         if current.waitForEnd(milliseconds: 5000) { _ = try? current.statusIfEnded() }
     }
 

@@ -17,7 +17,7 @@ extension ControlProcess {
             let report = try change(current, to: fresh, isTrial: isTrial, drain: drain, interruption, tell)
             guard !isTrial else { return report }
             try changeState { $0.file = path }
-            try? loop.sync { self.file = path }
+            loop.sync { self.file = path }
             happened(ApplianceEvent(.fileApplied, reason: path))
             return report
         }
@@ -34,10 +34,8 @@ extension ControlProcess {
 
     /// The plan that runs.
     func running() throws(ApplianceError) -> AppliancePlan {
-        guard phase == .up, let plan = try? loop.sync({ self.plan }) else {
-            throw ApplianceError(.failed, "'\(name)' is not up", mend: "try again")
-        }
-        return plan
+        guard phase == .up else { throw ApplianceError(.failed, "'\(name)' is not up", mend: "try again") }
+        return loop.sync { self.plan }
     }
 
     /// Runs `body` while nobody else changes anything.
@@ -71,7 +69,7 @@ extension ControlProcess {
         if !isTrial {
             if change.difference.isEmpty {
                 // Lines may have moved in the file; messages name them.
-                try? loop.sync { self.plan = plan }
+                loop.sync { self.plan = plan }
             } else {
                 logger.info("changing: \(lines.joined(separator: "; "))")
                 kept = try change.perform()
@@ -149,12 +147,12 @@ extension ControlProcess {
     /// Does something for a moment in which frames had better wait in the queues than be sent to a device that is down.
     func withoutForwarding<Value>(_ body: () throws(ApplianceError) -> Value) throws(ApplianceError) -> Value {
         let isQuiet = RaisedFlag()
-        try? loop.sync { [self] in
+        loop.sync { [self] in
             if let fleet { fleet.pause { isQuiet.raise() } } else { isQuiet.raise() }
         }
         // An engine that does not answer is the fleet's business.
         _ = isQuiet.wait(milliseconds: 1_000)
-        defer { try? loop.sync { self.fleet?.resume() } }
+        defer { loop.sync { self.fleet?.resume() } }
         return try body()
     }
 
