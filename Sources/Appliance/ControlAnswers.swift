@@ -6,6 +6,7 @@ import Wire
 /// What the control process answers on its socket. On the loop's thread.
 extension ControlProcess {
     func answer(_ request: ControlRequest, _ lines: AnswerLines) {
+        loop.preconditionCurrent()
         switch request {
         case .status(let command): answerStatus(lines.reply(to: command))
         case .tables(let command): answerTables(lines.reply(to: command))
@@ -192,6 +193,7 @@ extension ControlProcess {
     func operate(
         _ operation: EngineOperation, engine number: Int?, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
+        loop.preconditionCurrent()
         guard let fleet else { return done(.failure(.noEngineYet)) }
         switch (operation, number) {
         case (.replace, let number): fleet.replace(engine: number, done)
@@ -231,6 +233,7 @@ extension ControlProcess {
 
     /// A plan's table is in force: its instances are the ones that are looked after now.
     func adopt(_ fresh: AppliancePlan) {
+        loop.preconditionCurrent()
         do throws(ApplianceError) { try watchInstances(of: fresh) } catch { logger.error("\(error)") }
         applications?.adopt(fresh, health: health)
     }
@@ -239,6 +242,7 @@ extension ControlProcess {
     func send(
         _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
+        loop.preconditionCurrent()
         drainNotes?.prepare(for: table.groups)
         guard let fleet else {
             done(.failure(.interrupted))

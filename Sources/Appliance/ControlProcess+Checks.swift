@@ -40,6 +40,7 @@ extension ControlProcess {
 
     /// All that has been counted until now. On the loop's thread.
     private func counters() -> CounterPicture {
+        loop.preconditionCurrent()
         var picture = fleet?.picture(table) ?? CounterPicture()
         picture.ringDrops = built?.ringDrops(plan) ?? []
         return picture

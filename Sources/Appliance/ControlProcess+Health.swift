@@ -56,6 +56,7 @@ extension ControlProcess {
     /// Looks after exactly the instances of a plan from here on: those that are gone are let go, and those that are new,
     /// or whose checks or nodes are others, begin anew.
     func watchInstances(of plan: AppliancePlan) throws(ApplianceError) {
+        loop.preconditionCurrent()
         if monitor == nil, let built {
             try watchHealth(plan, built)
             return
@@ -91,6 +92,7 @@ extension ControlProcess {
 
     /// A node's state has changed: tells the monitor, and takes what follows.
     func heed(_ node: NodeRuntime) {
+        loop.preconditionCurrent()
         tell(of: node)
         hear(node)
     }
@@ -106,6 +108,7 @@ extension ControlProcess {
 
     /// Takes what a node's process, links and checks say of it.
     func hear(_ node: NodeRuntime) {
+        loop.preconditionCurrent()
         applications?.hear(health(of: node), of: node.plan.name)
     }
 
@@ -128,6 +131,7 @@ extension ControlProcess {
 
     /// How every instance is, as far as it is known.
     var health: [String: InstanceHealth] {
-        Dictionary(nodes.map { ($0.plan.name, health(of: $0)) }) { first, _ in first }
+        loop.preconditionCurrent()
+        return Dictionary(nodes.map { ($0.plan.name, health(of: $0)) }) { first, _ in first }
     }
 }

@@ -58,7 +58,7 @@ extension ControlProcess {
 
     /// Level by level: what depends on nothing that is not ready comes up side by side.
     func startApplications() throws(ApplianceError) {
-        var waiting = nodes.filter { $0.state != .idle }
+        var waiting = loop.sync { self.nodes.filter { $0.state != .idle } }
         var pending = Set(waiting.map(\.plan.name))
         while !waiting.isEmpty {
             let level = waiting.filter { node in !node.plan.process.depends.contains(where: pending.contains) }

@@ -64,7 +64,10 @@ public final class ControlProcess: @unchecked Sendable {
     var listingFor: [ControlReply<TableListing>] = []
 
     /// The table that the engines decide by. On the loop's thread.
-    var table: ForwardingTable { publisher.table }
+    var table: ForwardingTable {
+        loop.preconditionCurrent()
+        return publisher.table
+    }
 
     /// - Parameters:
     ///   - file: The topology file's absolute path.
@@ -98,7 +101,10 @@ public final class ControlProcess: @unchecked Sendable {
                 name: plan.name, run: ApplianceState.newRun(), file: file,
                 namespaces: PlanBuilder.namespaces(of: plan), nodes: plan.nodes.map(\.name)))
         let (signals, interruption) = (signals, interruption)
-        loop.submit { [loop] in
+        loop.submit { [weak self, loop] in
+            loop.closedUnderWatch = { [weak self] descriptor in
+                self?.logger.error("the descriptor \(descriptor) was closed while it was watched")
+            }
             loop.watch(signals) { _ in
                 // One is enough; more of them change nothing, so that nothing cuts the taking away short.
                 while readOnce(signals, limit: 1024)?.isEmpty == false {}
@@ -258,22 +264,6 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// Those of `names` that another topology has, or is about to give a namespace.
-    func othersNames(among names: [String]) throws(ApplianceError) -> Set<String> {
-        var taken: Set<String> = []
-        for name in StateDirectory.allNames() {
-            let other = try StateDirectory(name: name)
-            if other.folder != directory.folder { taken.formUnion(other.readState()?.namespaces ?? []) }
-        }
-        for name in Set(namesInFolder("/run/netns")).intersection(names) {
-            // What cannot be asked is refused as somebody else's.
-            guard let mark = (try? NetworkNamespace.mark(of: name)) ?? nil, ApplianceState.reading(mark: mark) != nil
-            else { continue }
-            taken.insert(name)
-        }
-        return taken.intersection(names)
-    }
-
     /// Gives a namespace another name where another topology has, or is about to make, one of that name.
     private func avoidOthersNames() throws(ApplianceError) {
         // Written before the others' are read: of two that come up at once, at least one sees the other.
@@ -293,15 +283,6 @@ public final class ControlProcess: @unchecked Sendable {
     /// Nothing that is there already may be taken for ours.
     private func refuseForeignNames() throws(ApplianceError) {
         try refuseForeignNames(state.withLock { $0.namespaces })
-    }
-
-    /// None of the names may be there already.
-    func refuseForeignNames(_ wanted: [String]) throws(ApplianceError) {
-        let there = Set(namesInFolder("/run/netns"))
-        guard let taken = wanted.first(where: there.contains) else { return }
-        throw ApplianceError(
-            .name, "a network namespace called \(taken) is there, and Tapline did not make it",
-            mend: "choose another name with --name, or delete it with 'ip netns delete \(taken)'")
     }
 
     /// Changes the state, and writes it before anything else happens.

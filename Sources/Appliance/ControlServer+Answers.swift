@@ -73,6 +73,7 @@ extension ControlServer {
 
     /// Asks every stream for what there is more of. On the loop's thread.
     func pump() {
+        loop.preconditionCurrent()
         for connection in Array(connections.values) where connection.isStream { flush(connection) }
     }
 
@@ -82,6 +83,7 @@ extension ControlServer {
 
     /// - Parameter line: nil where the answer could not be written as one.
     private func respond(_ line: [UInt8]?, isLast: Bool, to connection: ControlConnection) {
+        loop.preconditionCurrent()
         guard connection.isOpen, connection.phase == .asking else { return }
         guard let line else { return drop(connection) }
         connection.write(line, at: monotonicMilliseconds())

@@ -76,6 +76,7 @@ final class ControlServer {
         stream: @escaping (ControlRequest) -> Stream?,
         answer: @escaping (ControlRequest, AnswerLines) -> Void
     ) throws(ApplianceError) {
+        loop.preconditionCurrent()
         self.loop = loop
         self.path = path
         self.bounds = bounds
@@ -126,6 +127,7 @@ final class ControlServer {
 
     /// Closes everything and takes the socket away. On the loop's thread.
     func close() {
+        loop.preconditionCurrent()
         isClosed = true
         loop.unwatch(listener)
         Glibc.close(listener)

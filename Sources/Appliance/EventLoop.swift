@@ -13,13 +13,14 @@ public final class EventLoop: @unchecked Sendable {
     private let submitted = Mutex<[@Sendable () -> Void]>([])
     private let wakeRead: Int32
     private let wakeWrite: Int32
-    private let thread = Mutex<pthread_t?>(nil)
+    /// The loop's thread; 0 before it runs.
+    private let thread = Atomic<pthread_t>(0)
 
     // Touched by the loop's own thread alone.
     private var handlers: [Int32: Watch] = [:]
     private var nextWatch: UInt64 = 1
-    /// How many watches were ended because their descriptor had been closed under them, which is a mistake of ours.
-    private(set) var closedWatches = 0
+    /// Told of each descriptor that was closed while it was watched, which is a mistake of ours. On the loop's thread.
+    var closedUnderWatch: (Int32) -> Void = { _ in }
     private var timers: [(id: Int, due: Int, body: () -> Void)] = []
     private var nextTimer = 1
 
@@ -41,7 +42,7 @@ public final class EventLoop: @unchecked Sendable {
         }
         (wakeRead, wakeWrite) = (ends[0], ends[1])
         try startThread { [self] in
-            thread.withLock { $0 = pthread_self() }
+            thread.store(pthread_self(), ordering: .relaxed)
             run()
         }
     }
@@ -79,12 +80,16 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     /// True on the loop's own thread.
-    public var isCurrent: Bool {
-        thread.withLock { $0 }.map { pthread_equal($0, pthread_self()) != 0 } ?? false
+    public var isCurrent: Bool { thread.load(ordering: .relaxed) == pthread_self() }
+
+    /// Ends the program where the calling thread is not the loop's: what belongs to the loop is touched by no other.
+    public func preconditionCurrent(file: StaticString = #fileID, line: UInt = #line) {
+        precondition(isCurrent, "another thread calls what belongs to the control loop", file: file, line: line)
     }
 
     /// Calls `handler` whenever one of `events` is there. On the loop's thread only.
     public func watch(_ descriptor: Int32, _ events: Int32 = POLLIN, _ handler: @escaping Handler) {
+        preconditionCurrent()
         // A watch that is only changed stays the same one.
         let id = handlers[descriptor]?.id ?? nextWatch
         if id == nextWatch { nextWatch &+= 1 }
@@ -93,12 +98,14 @@ public final class EventLoop: @unchecked Sendable {
 
     /// Ends a watch; the descriptor stays open, and is closed, if at all, after this. On the loop's thread only.
     public func unwatch(_ descriptor: Int32) {
+        preconditionCurrent()
         handlers[descriptor] = nil
     }
 
     /// Runs `body` once after a time. On the loop's thread only.
     @discardableResult
     public func after(milliseconds: Int, _ body: @escaping () -> Void) -> Int {
+        preconditionCurrent()
         let id = nextTimer
         nextTimer += 1
         let (due, isFar) = monotonicMilliseconds().addingReportingOverflow(milliseconds)
@@ -108,6 +115,7 @@ public final class EventLoop: @unchecked Sendable {
 
     /// Takes a time back. On the loop's thread only.
     public func cancel(_ timer: Int) {
+        preconditionCurrent()
         timers.removeAll { $0.id == timer }
     }
 
@@ -133,7 +141,7 @@ public final class EventLoop: @unchecked Sendable {
                 if Int32(ready.revents) & POLLNVAL != 0 {
                     // It would be told again and again.
                     handlers[ready.fd] = nil
-                    closedWatches += 1
+                    closedUnderWatch(ready.fd)
                     continue
                 }
                 let told = Int32(ready.revents) & (watch.events | POLLHUP | POLLERR)

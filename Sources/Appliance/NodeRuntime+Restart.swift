@@ -5,6 +5,7 @@ import LinuxNetwork
 extension NodeRuntime {
     /// Starts the application again, on a thread of its own. On the loop's thread.
     func restart() {
+        loop.preconditionCurrent()
         guard !closing, state == .restarting else { return }
         attempt += 1
         let mine = attempt

@@ -33,7 +33,10 @@ final class NodeRuntime: @unchecked Sendable {
     private let record: @Sendable (RecordedProcess) -> Void
 
     var state: State {
-        didSet { if state != oldValue { changed?(self) } }
+        didSet {
+            loop.preconditionCurrent()
+            if state != oldValue { changed?(self) }
+        }
     }
     var restarts = 0
     private(set) var lastEnd: String?
@@ -50,7 +53,7 @@ final class NodeRuntime: @unchecked Sendable {
     let runs = Mutex<Set<ProcessMark>>([])
     /// What ends all waiting; set when it comes up.
     var interruption: Interruption?
-    /// Called on the loop's thread when the application ends after it had been ready.
+    /// Called on the loop's thread once for each end of the application after it had been ready; `changed` follows.
     var ended: ((NodeRuntime, ProcessExit) -> Void)?
     /// Called on the loop's thread whenever `state` has changed.
     var changed: ((NodeRuntime) -> Void)?
@@ -158,8 +161,11 @@ final class NodeRuntime: @unchecked Sendable {
 
     /// Runs the setup commands, starts the application and waits until it is ready.
     func bringUp(_ interruption: Interruption) throws(ApplianceError) {
-        guard state != .idle else { return }
-        loop.sync { self.interruption = interruption }
+        let isIdle = loop.sync {
+            if self.state != .idle { self.interruption = interruption }
+            return self.state == .idle
+        }
+        guard !isIdle else { return }
         let (entrance, node) = try enter()
         let log = try loop.sync { () throws(ApplianceError) in try self.openLog() }
         become(.setup)
@@ -169,9 +175,9 @@ final class NodeRuntime: @unchecked Sendable {
                 child, output: nil, timeout: plan.process.readyTimeout, interruption: interruption)
             try interruption.check()
             guard let end = outcome.end else {
-                throw failure("setup did not end within \(seconds(plan.process.readyTimeout))", command)
+                throw failed("setup did not end within \(seconds(plan.process.readyTimeout))", command)
             }
-            guard end == .exited(0) else { throw failure("setup \(end.told)", command, end) }
+            guard end == .exited(0) else { throw failed("setup \(end.told)", command, end) }
         }
         guard let run = plan.process.run else {
             try waitUntilReady(nil, entrance, node, interruption)
@@ -216,7 +222,7 @@ final class NodeRuntime: @unchecked Sendable {
     }
 
     private func waitUntilReady(
-        _ child: Pidfd?, _ entrance: NodeEntrance, _ node: Pidfd, _ interruption: Interruption
+        _ child: Pidfd?, _ entrance: NodeEntrance, _ node: Pidfd, _ interruption: Interruption, isWatched: Bool = false
     ) throws(ApplianceError) {
         let probe = ReadinessProbe(plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node)
         let deadline = monotonicMilliseconds() + plan.process.readyTimeout
@@ -226,12 +232,14 @@ final class NodeRuntime: @unchecked Sendable {
             try interruption.check()
             if let child, child.hasEnded {
                 let end = (try? child.statusIfEnded()) ?? .exited(0)
-                throw failure("its application \(end.told) before it was ready", plan.process.run ?? "", end)
+                let (what, run) = ("its application \(end.told) before it was ready", plan.process.run ?? "")
+                // Where the loop watches it, what becomes of the node is said there.
+                throw isWatched ? failure(what, run, end) : failed(what, run, end)
             }
             let left = deadline - monotonicMilliseconds()
             if try probe.holds(timeout: max(100, min(left, 5000)), interruption) { return }
             guard left > 0 else {
-                throw failure(
+                throw failed(
                     "it was not ready within \(seconds(plan.process.readyTimeout)): \(probe.told)",
                     plan.process.run ?? plan.process.setup.last ?? "")
             }
@@ -247,12 +255,18 @@ final class NodeRuntime: @unchecked Sendable {
         while monotonicMilliseconds() < end, !interruption.isRaised, !child.waitForEnd(milliseconds: 10) {}
     }
 
+    /// The node has failed; why, as `failure` says.
+    private func failed(_ what: String, _ command: String, _ end: ProcessExit? = nil) -> ApplianceError {
+        let error = failure(what, command, end)
+        become(.failed)
+        return error
+    }
+
     /// What `up` fails with: the node, the command, how it ended, and the last lines of its log.
     private func failure(
         _ what: String, _ command: String, _ end: ProcessExit? = nil
     ) -> ApplianceError {
         let lines = loop.sync { self.log?.tail(lines: 20) ?? [] }
-        become(.failed)
         if end == .exited(127), lines.contains(where: { $0.contains("not found") }) {
             let program = command.split(separator: " ").first { $0 != "exec" && !$0.contains("=") } ?? "program"
             return ApplianceError(
@@ -291,7 +305,7 @@ final class NodeRuntime: @unchecked Sendable {
         }
         if running.isWhole {
             let (entrance, node) = try enter()
-            try waitUntilReady(running.child, entrance, node, interruption)
+            try waitUntilReady(running.child, entrance, node, interruption, isWatched: true)
             return
         }
         if let old = running.child { CommandRun.end(old) }
@@ -321,6 +335,7 @@ final class NodeRuntime: @unchecked Sendable {
     // MARK: - Staying up, on the loop's thread
 
     func watch(_ child: Pidfd) {
+        loop.preconditionCurrent()
         loop.watch(child.descriptor) { [unowned self] _ in
             guard let end = try? child.statusIfEnded() else { return }
             loop.unwatch(child.descriptor)
@@ -353,6 +368,7 @@ final class NodeRuntime: @unchecked Sendable {
 
     /// Ends everything in the node. On the loop's thread.
     func close() {
+        loop.preconditionCurrent()
         closing = true
         if let process {
             loop.unwatch(process.descriptor)
@@ -364,6 +380,7 @@ final class NodeRuntime: @unchecked Sendable {
 
     /// Waits until everything in the node has ended. On the loop's thread, after `close`.
     func finish() {
+        loop.preconditionCurrent()
         // Its init ends only when the last process of the node has been reaped.
         for child in [process, initProcess] {
             guard let child, child.waitForEnd(milliseconds: 5000) else { continue }

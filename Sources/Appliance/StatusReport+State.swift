@@ -3,7 +3,6 @@ extension StatusReport {
     public init(dead state: ApplianceState) {
         self.init(
             name: state.name, state: .dead, run: state.run, file: state.file, pid: nil, since: state.created,
-            engine: nil,
-            interfaces: [], nodes: [], drops: [])
+            engine: nil, interfaces: [], nodes: [], drops: [])
     }
 }

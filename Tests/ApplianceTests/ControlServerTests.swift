@@ -19,6 +19,8 @@ struct ControlServerTests {
         private let reports = Box<[String]>([])
         /// Requests whose answer is kept back.
         let kept = Box<[ControlReply<ChangeReport>]>([])
+        /// Descriptors that were closed while they were watched.
+        let closed = Box<[Int32]>([])
         /// Requests in the order in which they were answered.
         let asked = Box<[ControlRequest]>([])
 
@@ -30,8 +32,8 @@ struct ControlServerTests {
             change(&bounds)
             let loop = try EventLoop()
             let (events, kept, asked, reports, path) = (events, kept, asked, reports, folder.path + "/s")
-            let longName = longName
-            server = try loop.sync { [bounds] in
+            loop.sync { [closed] in loop.closedUnderWatch = { closed.value.append($0) } }
+            server = try loop.sync { [bounds] () throws(ApplianceError) in
                 try ControlServer(
                     loop: loop, path: path, bounds: bounds, report: { reports.value.append($0) },
                     stream: { events.stream($0) },
@@ -42,7 +44,7 @@ struct ControlServerTests {
                         case .apply(let command): kept.value.append(lines.reply(to: command))
                         // One with a long answer.
                         case .tables(let command):
-                            let name = String(repeating: "x", count: longName)
+                            let name = String(repeating: "x", count: ControlServerTests.longName)
                             lines.reply(to: command)(TableListing(name: name, distribution: [], sequencing: []))
                         case .cancel(let command): lines.reply(to: command)(CancelReport(isUnderWay: false))
                         case .stop(let command): lines.reply(to: command)(Done())
@@ -59,85 +61,13 @@ struct ControlServerTests {
         }
 
         deinit {
-            try? loop.sync { [server] in server.close() }
+            loop.sync { [server] in server.close() }
             try? FileManager.default.removeItem(at: folder)
         }
 
-        var reported: [String] { (try? loop.sync { [reports] in reports.value }) ?? [] }
-        func requests() -> [ControlRequest] { (try? loop.sync { [asked] in asked.value }) ?? [] }
+        var reported: [String] { loop.sync { [reports] in reports.value } }
+        func requests() -> [ControlRequest] { loop.sync { [asked] in asked.value } }
         func connect() throws -> Caller { try Caller(folder.path + "/s") }
-    }
-
-    /// A caller, who waits for what comes for ten seconds at most.
-    final class Caller {
-        let descriptor: Int32
-        private var rest: [UInt8] = []
-
-        init(_ path: String) throws {
-            descriptor = newSocket()
-            _ = fcntl(descriptor, F_SETFL, 0)
-            var time = timeval(tv_sec: 10, tv_usec: 0)
-            setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
-            setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
-            // Floods of callers go on while the server closes, and outside of the test's own thread.
-            guard withSocketAddress(path, { Glibc.connect(descriptor, $0, $1) }) == 0 else {
-                throw POSIXError(.ECONNREFUSED)
-            }
-        }
-
-        deinit { close(descriptor) }
-
-        /// False where the other end takes no more.
-        @discardableResult
-        func say(_ text: String) -> Bool { say(Array(text.utf8)) }
-
-        @discardableResult
-        func say(_ bytes: [UInt8]) -> Bool { send(descriptor, bytes, bytes.count, noSignal) == bytes.count }
-
-        @discardableResult
-        func ask(_ command: String, _ more: String = "") -> Bool {
-            say("{\"version\":2,\"command\":\"\(command)\"\(more)}\n")
-        }
-
-        /// The next line; nil at the end.
-        func line() -> [UInt8]? {
-            while true {
-                if let end = rest.firstIndex(of: 10) {
-                    defer { rest.removeSubrange(...end) }
-                    return Array(rest[..<end])
-                }
-                guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return nil }
-                rest += bytes
-            }
-        }
-
-        /// The next answer to a command of that type, progress or error among them; nil at the end.
-        func next<Command: ControlCommand>(
-            _ command: Command.Type
-        ) throws -> ControlAnswer<Command.Answer>? {
-            try line().map { try JSONLine.decode(ControlAnswer<Command.Answer>.self, $0) }
-        }
-
-        /// What the next line answers to a command of that type; nil at the end, or where it is something else.
-        func answer<Command: ControlCommand>(_ command: Command.Type) throws -> Command.Answer? {
-            if case .answer(let answer) = try next(command) { answer } else { nil }
-        }
-
-        /// True where the next line is the answer to `cancel`.
-        func hearsCancel() throws -> Bool { try answer(CancelRequest.self)?.isUnderWay == false }
-
-        /// The error that is the next line; nil at the end, or where it is none.
-        func error() throws -> ApplianceError? {
-            guard let line = line() else { return nil }
-            guard case .error(let error) = try JSONLine.decode(ControlAnswer<AnyAnswer>.self, line) else { return nil }
-            return error
-        }
-    }
-
-    /// An answer to whatever it may be.
-    struct AnyAnswer: Codable, Sendable {
-        init(from decoder: any Decoder) {}
-        func encode(to encoder: any Encoder) {}
     }
 
     /// An answer to `apply`.
@@ -246,13 +176,13 @@ struct ControlServerTests {
         for stream in streams { stream.ask("events", ",\"follow\":true") }
         let asking = try (0..<4).map { _ in try bench.connect() }
         for caller in asking { caller.ask("apply") }
-        try CommandLineRun.eventually("all are asked") { try bench.loop.sync { bench.kept.value.count } == 4 }
+        try CommandLineRun.eventually("all are asked") { bench.loop.sync { bench.kept.value.count } == 4 }
         let late = try bench.connect()
         late.ask("apply")
         #expect(
             try late.error()?.message
                 == "4 other requests are being worked on, or their answers not read yet")
-        try bench.loop.sync { for reply in bench.kept.value.prefix(2) { reply(Self.nothing) } }
+        bench.loop.sync { for reply in bench.kept.value.prefix(2) { reply(Self.nothing) } }
         // Eight more, each with a hundred long answers to make, and a flood of connections.
         let greedy = try (0..<8).map { _ in try bench.connect() }
         for caller in greedy { for _ in 0..<100 { caller.ask("tables") } }
@@ -277,7 +207,7 @@ struct ControlServerTests {
         let second = try bench.connect()
         let lines = String(repeating: "{\"version\":2,\"command\":\"cancel\"}\n", count: 500)
         // On the loop's thread nothing is taken meanwhile: both have said all when it begins.
-        try bench.loop.sync {
+        bench.loop.sync {
             first.say(lines)
             second.ask("events")
         }
@@ -321,17 +251,17 @@ struct ControlServerTests {
         do {
             let gone = try bench.connect()
             gone.ask("apply")
-            try CommandLineRun.eventually("it is asked") { try bench.loop.sync { bench.kept.value.count } == 1 }
+            try CommandLineRun.eventually("it is asked") { bench.loop.sync { bench.kept.value.count } == 1 }
         }
         // The next one gets the descriptor of the one that is gone.
         usleep(50_000)
         let next = try bench.connect()
         next.ask("cancel")
         #expect(try next.hearsCancel())
-        try bench.loop.sync { bench.kept.value[0](Self.nothing) }
+        bench.loop.sync { bench.kept.value[0](Self.nothing) }
         next.ask("cancel")
         #expect(try next.hearsCancel())
-        #expect(try bench.loop.sync { bench.loop.closedWatches } == 0)
+        #expect(bench.loop.sync { bench.closed.value }.isEmpty)
     }
 
     @Test("half a connection is enough to be answered")
@@ -342,8 +272,8 @@ struct ControlServerTests {
         caller.ask("apply")
         shutdown(caller.descriptor, Int32(SHUT_WR))
         #expect(try caller.hearsCancel())
-        try CommandLineRun.eventually("it is asked") { try bench.loop.sync { bench.kept.value.count } == 1 }
-        try bench.loop.sync { bench.kept.value[0](Self.nothing) }
+        try CommandLineRun.eventually("it is asked") { bench.loop.sync { bench.kept.value.count } == 1 }
+        bench.loop.sync { bench.kept.value[0](Self.nothing) }
         #expect(try caller.answer(ApplyRequest.self) != nil)
         #expect(caller.line() == nil)
     }

@@ -27,7 +27,7 @@ struct EventStreamTests {
         }
 
         func close() {
-            try? loop.sync { [server] in server?.close() }
+            loop.sync { [server] in server?.close() }
             directory.remove()
         }
     }

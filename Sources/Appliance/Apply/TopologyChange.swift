@@ -221,6 +221,7 @@ final class TopologyChange {
 
     /// The new plan is what runs. On the loop's thread.
     private func commit() {
+        control.loop.preconditionCurrent()
         control.plan = new
         for interface in leftAlone {
             control.plan.interfaces[interface].attachment = old.interfaces[interface].attachment
@@ -291,8 +292,8 @@ final class TopologyChange {
     }
 
     private func there(on interface: Int) -> [NodePlan] {
-        control.loop.sync { self.control.plan.nodes }.filter { node in node.legs.contains { $0.interface == interface }
-        }
+        let nodes = control.loop.sync { self.control.plan.nodes }
+        return nodes.filter { node in node.legs.contains { $0.interface == interface } }
     }
 
     func built() throws(ApplianceError) -> BuiltTopology {

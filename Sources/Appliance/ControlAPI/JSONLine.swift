@@ -14,10 +14,9 @@ package enum JSONLine {
     }
 
     /// The value of one line.
-    package static func decode<Value: Decodable>(_ type: Value.Type, _ line: some Sequence<UInt8>)
-        throws(ApplianceError)
-        -> Value
-    {
+    package static func decode<Value: Decodable>(
+        _ type: Value.Type, _ line: some Sequence<UInt8>
+    ) throws(ApplianceError) -> Value {
         do {
             return try JSONDecoder().decode(type, from: Data(line))
         } catch {
