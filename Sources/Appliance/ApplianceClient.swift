@@ -75,21 +75,19 @@ public struct ApplianceClient: Sendable {
         return ApplianceError(.name, "there is no topology '\(directory.name)'", mend: mend)
     }
 
-    private func asked(
-        _ request: ControlRequest, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
-    ) throws(ApplianceError) -> ControlResponse {
+    private func asked<Command: ControlCommand>(
+        _ request: Command, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
+    ) throws(ApplianceError) -> Command.Answer {
         guard directory.exists else { throw unknown }
         // What takes long is not begun with one that does not even say that it hears.
         try greet()
-        if let response = try control.ask(request, timeout: timeout, progress: progress) { return response }
+        if let answer = try control.ask(request, timeout: timeout, progress: progress) { return answer }
         throw unreachable()
     }
 
     /// - Throws: Where there is a control process that does not answer.
     private func greet() throws(ApplianceError) {
-        var greeting = ControlRequest(.events)
-        greeting.events = EventsRequest(count: 0)
-        _ = try control.ask(greeting, timeout: ControlClient.promptness)
+        _ = try control.ask(EventsRequest(count: 0), timeout: ControlClient.promptness)
     }
 
     /// What is said where nobody listens.
@@ -111,9 +109,7 @@ public struct ApplianceClient: Sendable {
     /// How everything is; of a dead one, what its state tells.
     public func status() throws(ApplianceError) -> StatusReport {
         guard directory.exists else { throw unknown }
-        if let report = try control.ask(ControlRequest(.status), timeout: ControlClient.promptness)?.status {
-            return report
-        }
+        if let report = try control.ask(StatusRequest(), timeout: ControlClient.promptness) { return report }
         let state = directory.readState()
         // It may have gone away while it was looked at.
         guard directory.exists else { throw unknown }
@@ -124,18 +120,12 @@ public struct ApplianceClient: Sendable {
 
     /// The entries with their counters.
     public func tables() throws(ApplianceError) -> TableListing {
-        guard let tables = try asked(ControlRequest(.tables)).tables else {
-            throw ApplianceError(.failed, "the control process answered something else")
-        }
-        return tables
+        try asked(TablesRequest())
     }
 
     /// Reads the file (or another one) again and publishes its table.
     public func reload(file: String?) throws(ApplianceError) -> ReloadReport {
-        guard let report = try asked(ControlRequest(.reload, file: file)).reload else {
-            throw ApplianceError(.failed, "the control process answered something else")
-        }
-        return report
+        try asked(ReloadRequest(file: file))
     }
 
     // MARK: - Changes
@@ -154,10 +144,7 @@ public struct ApplianceClient: Sendable {
     public func apply(
         file: String?, isTrial: Bool, drain: Int?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        var request = ControlRequest(.apply, file: file)
-        request.isTrial = isTrial
-        request.drain = drain
-        return try change(request, progress)
+        try change(ApplyRequest(file: file, isTrial: isTrial, drain: drain), progress)
     }
 
     /// Adds an instance to an application; as `apply`.
@@ -166,29 +153,21 @@ public struct ApplianceClient: Sendable {
     public func add(
         _ application: String, _ instance: String?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        var request = ControlRequest(.add, node: instance)
-        request.application = application
-        return try change(request, progress)
+        try change(AddRequest(application: application, instance: instance), progress)
     }
 
     /// Removes an instance of an application; as `apply`.
     public func remove(
         _ instance: String, drain: Int?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        var request = ControlRequest(.remove, node: instance)
-        request.drain = drain
-        return try change(request, progress)
+        try change(RemoveRequest(instance: instance, drain: drain), progress)
     }
 
-    private func change(
-        _ request: ControlRequest, _ progress: (Progress) -> Void
-    ) throws(ApplianceError) -> ChangeReport {
+    private func change<Change: ControlCommand>(
+        _ request: Change, _ progress: (Progress) -> Void
+    ) throws(ApplianceError) -> Change.Answer {
         try cancelBySignal()
-        let response = try asked(request, timeout: Self.changePatience, progress: progress)
-        guard let report = response.change else {
-            throw ApplianceError(.failed, "the control process answered something else")
-        }
-        return report
+        return try asked(request, timeout: Self.changePatience, progress: progress)
     }
 
     /// From here on a signal that would end this process cancels the change; the control process then answers that.
@@ -202,7 +181,7 @@ public struct ApplianceClient: Sendable {
             var (set, number) = (watched, Int32(0))
             while sigwait(&set, &number) == 0 {
                 do throws(ApplianceError) {
-                    _ = try control.ask(ControlRequest(.cancel), timeout: 5000)
+                    _ = try control.ask(CancelRequest(), timeout: 5000)
                 } catch {
                     // Nobody is there to take anything back.
                     Glibc.exit(ExitCode.failed.rawValue)
@@ -217,12 +196,7 @@ public struct ApplianceClient: Sendable {
     public func operate(
         _ operation: InstanceOperation, on instance: String
     ) throws(ApplianceError) -> OperationReport {
-        var request = ControlRequest(.operate, node: instance)
-        request.instanceOperation = operation
-        guard let report = try asked(request).operation else {
-            throw ApplianceError(.failed, "the control process answered something else")
-        }
-        return report
+        try asked(InstanceRequest(operation, on: instance))
     }
 
     /// What happened, as far as it is kept: the last few thousand events, oldest first.
@@ -231,12 +205,7 @@ public struct ApplianceClient: Sendable {
     ///   - since: Not those of before this time, in microseconds since 1970.
     ///   - count: At most so many of the last.
     public func events(since: Int? = nil, count: Int? = nil) throws(ApplianceError) -> [ApplianceEvent] {
-        var request = ControlRequest(.events)
-        request.events = EventsRequest(since: since, count: count)
-        guard let events = try asked(request).events else {
-            throw ApplianceError(.failed, "the control process answered something else")
-        }
-        return events
+        try asked(EventsRequest(since: since, count: count))
     }
 
     /// Gives what happened and what happens from now on to `take`, until that returns false or the topology is gone.
@@ -244,12 +213,10 @@ public struct ApplianceClient: Sendable {
         since: Int? = nil, count: Int? = nil, _ take: ([ApplianceEvent]) -> Bool
     ) throws(ApplianceError) {
         guard directory.exists else { throw unknown }
-        var request = ControlRequest(.events)
-        request.events = EventsRequest(since: since, count: count, follow: true)
         try greet()
         var isDone = false
-        let isHeard = try control.follow(request) { response in
-            isDone = !take(response.events ?? [])
+        let isHeard = try control.follow(EventsRequest(since: since, count: count, follow: true)) { events in
+            isDone = !take(events)
             return !isDone
         }
         guard isHeard else { throw unreachable() }
@@ -268,11 +235,7 @@ public struct ApplianceClient: Sendable {
     /// - Parameter number: From 1; nil: all of them, one by one, for `replace` alone.
     public func operate(_ operation: EngineOperation, engine number: Int?) throws(ApplianceError) {
         // Each may have to wait for neighbours that do not answer.
-        guard
-            try asked(
-                ControlRequest(.engine, operation: operation, engine: number), timeout: Self.operationPatience
-            ).done == true
-        else { throw ApplianceError(.failed, "the control process answered something else") }
+        _ = try asked(EngineRequest(operation, engine: number), timeout: Self.operationPatience)
     }
 
     /// How long replacing every engine may take, in milliseconds.
@@ -310,7 +273,7 @@ public struct ApplianceClient: Sendable {
             }
             if !told {
                 do throws(ApplianceError) {
-                    told = try control.ask(ControlRequest(.stop), timeout: 5000) != nil
+                    told = try control.ask(StopRequest(), timeout: 5000) != nil
                 } catch {
                     refusals += 1
                     // One that does not hear takes nothing away, however long it is waited for. One that had no place for
@@ -348,9 +311,7 @@ public struct ApplianceClient: Sendable {
     /// Runs a command in a node with this process's terminal, and returns its status as a shell tells it.
     public func execute(_ words: [String], in node: String) throws(ApplianceError) -> Int32 {
         try Machine.requireRoot()
-        guard let entrance = try asked(ControlRequest(.node, node: node)).node else {
-            throw ApplianceError(.failed, "the control process answered something else")
-        }
+        let entrance = try asked(NodeRequest(node: node))
         var forwarded = sigset_t()
         sigemptyset(&forwarded)
         for number in [SIGTERM, SIGHUP] { sigaddset(&forwarded, number) }

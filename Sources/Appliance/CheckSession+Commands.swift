@@ -187,7 +187,7 @@ extension CheckSession {
 
 extension NodeRuntime {
     /// The node's init, where there is one.
-    var currentInit: Pidfd? { (try? loop.sync { self.initProcess }) ?? nil }
+    var currentInit: Pidfd? { loop.sync { self.initProcess } }
 }
 
 /// How a node is before a command runs in it, so that what the command did to it can be told.

@@ -42,7 +42,7 @@ extension CheckSession {
             let (state, application) = runtime.glimpse()
             let isOther = applications[node.name] !== application
             guard state != before || isOther else { return nil }
-            let end = (try? runtime.loop.sync { runtime.lastEnd }) ?? nil
+            let end = runtime.loop.sync { runtime.lastEnd }
             let now = state == before ? "and was started again" : "and it is \(state.rawValue), not \(before.rawValue)"
             return "\(node.name): " + (isOther ? end.map { "its application \($0) " } ?? "" : "") + now
         }

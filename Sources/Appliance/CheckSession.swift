@@ -180,8 +180,7 @@ extension CountingStart {
 extension NodeRuntime {
     /// How the node is now, and its application.
     func glimpse() -> (state: State, application: Pidfd?) {
-        let now = try? loop.sync { (self.state, self.process) }
-        return now ?? (state, nil)
+        loop.sync { (self.state, self.process) }
     }
 }
 

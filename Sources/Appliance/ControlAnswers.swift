@@ -7,81 +7,67 @@ import Wire
 
 /// What the control process answers on its socket. On the loop's thread.
 extension ControlProcess {
-    func answer(_ request: ControlRequest, _ reply: ControlReply) {
-        var response = ControlResponse()
-        do throws(ApplianceError) {
-            switch request.command {
-            case .status:
-                answerStatus(reply)
-                return
-            case .tables:
-                answerTables(reply)
-                return
-            case .stop:
-                response.stopping = true
-                reply(response)
-                interruption.raise()
-                return
-            case .node:
-                response.node = try node(request.node ?? "").enter().entrance
-            case .reload:
-                inBackground(reply) { [self, file] _ throws(ApplianceError) in
-                    try reload(request.file ?? file)
-                }
-                return
-            case .apply, .add, .remove:
-                inBackground(reply) { [self, file] tell throws(ApplianceError) in
-                    var response = ControlResponse()
-                    response.change =
-                        switch request.command {
-                        case .add: try add(request.application ?? "", request.node, tell: tell)
-                        case .remove: try remove(request.node ?? "", drain: request.drain, tell: tell)
-                        default:
-                            try apply(
-                                request.file ?? file, isTrial: request.isTrial ?? false, drain: request.drain,
-                                tell: tell)
-                        }
-                    return response
-                }
-                return
-            case .cancel: response.stopping = gate.cancel()
-            case .events:
-                var place = events.place(since: request.events?.since, count: request.events?.count)
-                response.events = events.read(&place)
-            case .operate:
-                try operateInstance(request, reply)
-                return
-            case .engine:
-                try operate(request, reply)
-                return
+    func answer(_ request: ControlRequest, _ lines: AnswerLines) {
+        loop.preconditionCurrent()
+        switch request {
+        case .status(let command): answerStatus(lines.reply(to: command))
+        case .tables(let command): answerTables(lines.reply(to: command))
+        case .stop(let command):
+            lines.reply(to: command)(Done())
+            interruption.raise()
+        case .node(let command):
+            let reply = lines.reply(to: command)
+            do throws(ApplianceError) { reply(try node(command.node).enter().entrance) } catch { reply.fail(error) }
+        case .reload(let command):
+            inBackground(lines.reply(to: command)) { [self, file] _ throws(ApplianceError) in
+                try reload(command.file ?? file)
             }
-        } catch {
-            response = ControlResponse(error: error)
+        case .apply(let command):
+            inBackground(lines.reply(to: command)) { [self, file] tell throws(ApplianceError) in
+                try apply(
+                    command.file ?? file, isTrial: command.isTrial ?? false, drain: command.drain, tell: tell)
+            }
+        case .add(let command):
+            inBackground(lines.reply(to: command)) { [self] tell throws(ApplianceError) in
+                try add(command.application, command.instance, tell: tell)
+            }
+        case .remove(let command):
+            inBackground(lines.reply(to: command)) { [self] tell throws(ApplianceError) in
+                try remove(command.instance, drain: command.drain, tell: tell)
+            }
+        case .cancel(let command): lines.reply(to: command)(CancelReport(isUnderWay: gate.cancel()))
+        case .events(let command):
+            var place = events.place(since: command.since, count: command.count)
+            lines.reply(to: command)(events.read(&place))
+        case .operate(let command):
+            let reply = lines.reply(to: command)
+            guard let applications else {
+                return reply.fail(ApplianceError(.failed, "'\(plan.name)' is not up", mend: "try again"))
+            }
+            applications.perform(command.operation, on: command.instance) { reply($0) }
+        case .engine(let command):
+            let reply = lines.reply(to: command)
+            operate(command.operation, engine: command.engine) { reply($0.map { Done() }) }
         }
-        reply(response)
     }
 
     /// Shares are found by dealing slots out, which is done where nobody waits for it.
-    private func answerStatus(_ reply: ControlReply) {
-        var response = ControlResponse()
-        response.status = status()
-        guard let states = applications?.states, !states.applications.isEmpty else {
-            reply(response)
-            return
-        }
-        let (answer, begun, loop, health) = (Box(reply), response, loop, health)
+    private func answerStatus(_ reply: ControlReply<StatusReport>) {
+        let report = status()
+        guard let states = applications?.states, !states.applications.isEmpty else { return reply(report) }
+        let (answer, loop, health) = (Box(reply), loop, health)
         let work: @Sendable () -> Void = {
-            var response = begun
-            response.status?.applications = states.report(at: .now, health: health)
-            let whole = response
-            loop.submit { answer.value(whole) }
+            var whole = report
+            whole.applications = states.report(at: .now, health: health)
+            let told = whole
+            loop.submit { answer.value(told) }
         }
         do throws(ApplianceError) { try startThread(work) } catch { work() }
     }
 
     /// A listing of a large table takes seconds and much memory: one is made at a time, beside the loop, for all who asked
     /// before it was begun.
-    private func answerTables(_ reply: ControlReply) {
+    private func answerTables(_ reply: ControlReply<TableListing>) {
         listingFor.append(reply)
         if !isListing { list() }
     }
@@ -94,19 +80,18 @@ extension ControlProcess {
         // The counters of one moment.
         let counters = fleet.map { fleet in (0..<fleet.compiled.counterCount).map { fleet.entry($0) } } ?? []
         let work: @Sendable () -> Void = { [self] in
-            var response = ControlResponse()
-            response.tables = TableListing(name: name, table: table) {
+            let listing = TableListing(name: name, table: table) {
                 counters.indices.contains($0) ? counters[$0] : (0, 0)
             }
             let line: Result<[UInt8], ApplianceError>
-            do throws(ApplianceError) { line = .success(try JSONLine.encode(response)) } catch {
+            do throws(ApplianceError) { line = .success(try JSONLine.encode(ControlAnswer.answer(listing))) } catch {
                 line = .failure(error)
             }
             loop.submit { [self] in
                 for reply in replies.value {
                     switch line {
                     case .success(let line): reply(line: line)
-                    case .failure(let error): reply(ControlResponse(error: error))
+                    case .failure(let error): reply.fail(error)
                     }
                 }
                 isListing = false
@@ -206,27 +191,11 @@ extension ControlProcess {
 
     // MARK: - Engines
 
-    /// Replaces, drains or undrains engines.
-    private func operate(
-        _ request: ControlRequest, _ reply: ControlReply
-    ) throws(ApplianceError) {
-        guard let operation = request.operation, operation == .replace || request.engine != nil else {
-            throw ApplianceError(.failed, "the request does not name what is to be done, or to which engine")
-        }
-        operate(operation, engine: request.engine) { result in
-            var response = ControlResponse()
-            switch result {
-            case .success: response.done = true
-            case .failure(let error): response.error = error
-            }
-            reply(response)
-        }
-    }
-
     /// Does what an operator can do to an engine, by its number from 1; nil: to all, one by one, for `replace` alone.
     func operate(
         _ operation: EngineOperation, engine number: Int?, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
+        loop.preconditionCurrent()
         guard let fleet else { return done(.failure(.noEngineYet)) }
         switch (operation, number) {
         case (.replace, let number): fleet.replace(engine: number, done)
@@ -244,27 +213,29 @@ extension ControlProcess {
     // MARK: - Another table
 
     /// Runs `body` on a thread of its own, and answers with what it returns; what it tells goes out before.
-    private func inBackground(
-        _ reply: ControlReply,
-        _ body: @escaping (@escaping (Progress) -> Void) throws(ApplianceError) -> ControlResponse
+    private func inBackground<Answer>(
+        _ reply: ControlReply<Answer>,
+        _ body: @escaping (@escaping (Progress) -> Void) throws(ApplianceError) -> Answer
     ) {
-        let (loop, answer, work) = (loop, Box(reply), Box(body))
-        let send: @Sendable (ControlResponse) -> Void = { response in loop.submit { answer.value(response) } }
+        let (loop, reply, work) = (loop, Box(reply), Box(body))
         do throws(ApplianceError) {
             try startThread {
+                let result: Result<Answer, ApplianceError>
                 do throws(ApplianceError) {
-                    send(try work.value { send(ControlResponse(progress: $0)) })
+                    result = .success(try work.value { told in loop.submit { reply.value.tell(told) } })
                 } catch {
-                    send(ControlResponse(error: error))
+                    result = .failure(error)
                 }
+                loop.submit { reply.value(result) }
             }
         } catch {
-            send(ControlResponse(error: error))
+            reply.value.fail(error)
         }
     }
 
     /// A plan's table is in force: its instances are the ones that are looked after now.
     func adopt(_ fresh: AppliancePlan) {
+        loop.preconditionCurrent()
         do throws(ApplianceError) { try watchInstances(of: fresh) } catch { logger.error("\(error)") }
         applications?.adopt(fresh, health: health)
     }
@@ -273,6 +244,7 @@ extension ControlProcess {
     func send(
         _ table: ForwardingTable, groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
+        loop.preconditionCurrent()
         drainNotes?.prepare(for: table.groups)
         guard let fleet else {
             done(.failure(.interrupted))
@@ -284,25 +256,6 @@ extension ControlProcess {
             fleet.publish(compiled, groupsOnly: true, done)
         } else {
             fleet.publish(table, done)
-        }
-    }
-
-    // MARK: - Instances and events
-
-    private func operateInstance(
-        _ request: ControlRequest, _ reply: ControlReply
-    ) throws(ApplianceError) {
-        guard let operation = request.instanceOperation, let node = request.node, let applications else {
-            throw ApplianceError(.failed, "'\(plan.name)' is not up", mend: "try again")
-        }
-        applications.perform(operation, on: node) { result in
-            switch result {
-            case .success(let report):
-                var response = ControlResponse()
-                response.operation = report
-                reply(response)
-            case .failure(let error): reply(ControlResponse(error: error))
-            }
         }
     }
 }

@@ -1,15 +1,44 @@
+/// Takes the lines that answer one request, on the loop's thread: nil where one could not be written, and whether it is
+/// the last.
+struct AnswerLines {
+    let take: (_ line: [UInt8]?, _ isLast: Bool) -> Void
+
+    init(_ take: @escaping (_ line: [UInt8]?, _ isLast: Bool) -> Void) { self.take = take }
+
+    /// The same for answers of the type that the command is answered with.
+    func reply<Command: ControlCommand>(to command: Command) -> ControlReply<Command.Answer> {
+        ControlReply(lines: self)
+    }
+}
+
 /// Where the answers to one request go, on the loop's thread: any number that tell progress, and one more.
-struct ControlReply {
-    /// Takes a line, nil where there is none, and whether it is the last.
-    let take: ([UInt8]?, Bool) -> Void
+struct ControlReply<Answer: Codable & Sendable> {
+    fileprivate let lines: AnswerLines
 
-    init(_ take: @escaping ([UInt8]?, Bool) -> Void) { self.take = take }
+    /// The answer, and the last.
+    func callAsFunction(_ answer: Answer) { take(.answer(answer), isLast: true) }
 
-    func callAsFunction(_ response: ControlResponse) { take(try? JSONLine.encode(response), response.progress == nil) }
+    /// The last answer: what came of the request.
+    func callAsFunction(_ result: Result<Answer, ApplianceError>) {
+        switch result {
+        case .success(let answer): self(answer)
+        case .failure(let error): fail(error)
+        }
+    }
 
-    /// The answer as a line that has been written already: a long one is written beside the loop, and all who get it share
-    /// its memory.
-    func callAsFunction(line: [UInt8]) { take(line, true) }
+    /// The last answer: why it could not be done.
+    func fail(_ error: ApplianceError) { take(.error(error), isLast: true) }
+
+    /// What is being done; another answer follows.
+    func tell(_ progress: Progress) { take(.progress(progress), isLast: false) }
+
+    /// The last answer as a line that has been written already: a long one is written beside the loop, and all who get
+    /// it share its memory.
+    func callAsFunction(line: [UInt8]) { lines.take(line, true) }
+
+    private func take(_ answer: ControlAnswer<Answer>, isLast: Bool) {
+        lines.take(try? JSONLine.encode(answer), isLast)
+    }
 }
 
 /// One connection to the control socket, as its server sees it.
@@ -22,7 +51,7 @@ final class ControlConnection {
         /// Its request is being answered.
         case asking
         /// It is answered again and again.
-        case streaming(() -> ControlResponse?)
+        case streaming(ControlServer.Stream)
 
         static func == (first: Phase, second: Phase) -> Bool {
             switch (first, second) {

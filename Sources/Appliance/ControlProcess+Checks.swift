@@ -11,27 +11,21 @@ extension ControlProcess {
             sources: CheckSources(
                 plan: plan, directory: directory, interruption: interruption,
                 node: { [unowned self] name throws(ApplianceError) in try node(name) },
-                counters: { [unowned self] in
-                    (try? loop.sync { self.counters() }) ?? CounterPicture()
-                },
+                counters: { [unowned self] in loop.sync { self.counters() } },
                 engines: { [unowned self] in
-                    (try? loop.sync { self.fleet?.status.map { ($0.pid, $0.state == .running) } }) ?? nil ?? []
+                    loop.sync { self.fleet?.status.map { ($0.pid, $0.state == .running) } ?? [] }
                 },
                 operate: { [unowned self] operation, node throws(ApplianceError) in
-                    try done(on: loop, "cannot operate \(node)") { done in
+                    try done(on: loop) { done in
                         guard let applications = self.applications else { return done(.failure(.noEngineYet)) }
                         applications.perform(operation, on: node) { done($0.map { _ in }) }
                     }
                 },
                 operateEngine: { [unowned self] operation, number throws(ApplianceError) in
-                    try done(on: loop, "cannot operate engine \(number)") {
-                        self.operate(operation, engine: number, $0)
-                    }
+                    try done(on: loop) { self.operate(operation, engine: number, $0) }
                 },
                 applications: { [unowned self] in
-                    guard let (states, health) = try? loop.sync({ (self.applications?.states, self.health) }) else {
-                        return []
-                    }
+                    let (states, health) = loop.sync { (self.applications?.states, self.health) }
                     return states?.report(at: .now, health: health) ?? []
                 }, events: events))
         var passed = true
@@ -46,6 +40,7 @@ extension ControlProcess {
 
     /// All that has been counted until now. On the loop's thread.
     private func counters() -> CounterPicture {
+        loop.preconditionCurrent()
         var picture = fleet?.picture(table) ?? CounterPicture()
         picture.ringDrops = built?.ringDrops(plan) ?? []
         return picture
@@ -54,18 +49,16 @@ extension ControlProcess {
 
 /// Begins something on the loop's thread, and waits until it is done.
 private func done(
-    on loop: EventLoop, _ what: String, _ begin: @escaping (@escaping (Result<Void, ApplianceError>) -> Void) -> Void
+    on loop: EventLoop, _ begin: @escaping (@escaping (Result<Void, ApplianceError>) -> Void) -> Void
 ) throws(ApplianceError) {
     let end = RaisedFlag()
     let outcome = Mutex<ApplianceError?>(nil)
-    do {
-        try loop.sync {
-            begin { result in
-                if case .failure(let error) = result { outcome.withLock { $0 = error } }
-                end.raise()
-            }
+    loop.sync {
+        begin { result in
+            if case .failure(let error) = result { outcome.withLock { $0 = error } }
+            end.raise()
         }
-    } catch { throw .wrapping(error, what) }
+    }
     end.wait()
     if let error = outcome.withLock({ $0 }) { throw error }
 }

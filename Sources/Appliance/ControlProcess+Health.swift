@@ -14,15 +14,13 @@ extension ControlProcess {
     }
 
     /// What is said of instances becomes the table from here on, and events go to whoever listens.
-    func watchApplications() throws(ApplianceError) {
+    func watchApplications() {
         let events = events
-        do {
-            try loop.sync { [unowned self] in
-                events.listen { [unowned self] in loop.submit { [unowned self] in server?.pump() } }
-                applications = ApplicationControl(
-                    plan: plan, publisher: publisher, loop: loop, tell: { events.append($0) })
-            }
-        } catch { throw .wrapping(error, "cannot watch the applications") }
+        loop.sync { [unowned self] in
+            events.listen { [unowned self] in loop.submit { [unowned self] in server?.pump() } }
+            applications = ApplicationControl(
+                plan: plan, publisher: publisher, loop: loop, tell: { events.append($0) })
+        }
     }
 
     /// Takes what happens, from any thread.
@@ -59,6 +57,7 @@ extension ControlProcess {
     /// Looks after exactly the instances of a plan from here on: those that are gone are let go, and those that are new,
     /// or whose checks or nodes are others, begin anew.
     func watchInstances(of plan: AppliancePlan) throws(ApplianceError) {
+        loop.preconditionCurrent()
         if monitor == nil, let built {
             try watchHealth(plan, built)
             return
@@ -94,6 +93,7 @@ extension ControlProcess {
 
     /// A node's state has changed: tells the monitor, and takes what follows.
     func heed(_ node: NodeRuntime) {
+        loop.preconditionCurrent()
         tell(of: node)
         hear(node)
     }
@@ -109,6 +109,7 @@ extension ControlProcess {
 
     /// Takes what a node's process, links and checks say of it.
     func hear(_ node: NodeRuntime) {
+        loop.preconditionCurrent()
         applications?.hear(health(of: node), of: node.plan.name)
     }
 
@@ -131,6 +132,7 @@ extension ControlProcess {
 
     /// How every instance is, as far as it is known.
     var health: [String: InstanceHealth] {
-        Dictionary(nodes.map { ($0.plan.name, health(of: $0)) }) { first, _ in first }
+        loop.preconditionCurrent()
+        return Dictionary(nodes.map { ($0.plan.name, health(of: $0)) }) { first, _ in first }
     }
 }

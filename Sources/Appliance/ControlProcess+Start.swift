@@ -9,13 +9,11 @@ extension ControlProcess {
         let made = plan.nodes.compactMap { node in
             built.namespaces[node.name].map { runtime(node, folder: plan.directory, $0) }
         }
-        do {
-            try loop.sync { [self] in
-                nodes = made
-                try watchInstances(of: plan)
-                for node in made { hear(node) }
-            }
-        } catch { throw .wrapping(error, "cannot look after the applications") }
+        try loop.sync { [self] () throws(ApplianceError) in
+            nodes = made
+            try watchInstances(of: plan)
+            for node in made { hear(node) }
+        }
     }
 
     /// What goes on in a node; nothing is started yet.
@@ -38,23 +36,21 @@ extension ControlProcess {
     func startEngine(_ path: String, _ built: BuiltTopology) throws(ApplianceError) {
         let done = RaisedFlag()
         let result = Box<Result<Void, ApplianceError>?>(nil)
-        do {
-            try loop.sync { [self] in
-                let fleet = try EngineFleet(
-                    loop: loop, path: path, logPath: directory.logPath, logger: logger, table: table,
-                    queues: built.queues, segmentsUDP: built.segmentsUDP, plan: plan.engines,
-                    record: { [weak self] in self?.record($0) },
-                    events: { [weak self] in self?.happened($0) })
-                self.fleet = fleet
-                drainNotes = DrainNotes(fleet.drainTable, loop: loop)
-                // What changes while they start goes to them, too.
-                publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
-                fleet.start {
-                    result.value = $0
-                    done.raise()
-                }
+        try loop.sync { [self] () throws(ApplianceError) in
+            let fleet = try EngineFleet(
+                loop: loop, path: path, logPath: directory.logPath, logger: logger, table: table,
+                queues: built.queues, segmentsUDP: built.segmentsUDP, plan: plan.engines,
+                record: { [weak self] in self?.record($0) },
+                events: { [weak self] in self?.happened($0) })
+            self.fleet = fleet
+            drainNotes = DrainNotes(fleet.drainTable, loop: loop)
+            // What changes while they start goes to them, too.
+            publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
+            fleet.start {
+                result.value = $0
+                done.raise()
             }
-        } catch { throw .wrapping(error, "cannot start the packeting engine") }
+        }
         // The fleet answers within its own time, also where an engine says nothing.
         done.wait()
         try result.value?.get()
@@ -63,7 +59,7 @@ extension ControlProcess {
 
     /// Level by level: what depends on nothing that is not ready comes up side by side.
     func startApplications() throws(ApplianceError) {
-        var waiting = nodes.filter { $0.state != .idle }
+        var waiting = loop.sync { self.nodes.filter { $0.state != .idle } }
         var pending = Set(waiting.map(\.plan.name))
         while !waiting.isEmpty {
             let level = waiting.filter { node in !node.plan.process.depends.contains(where: pending.contains) }

@@ -61,10 +61,13 @@ public final class ControlProcess: @unchecked Sendable {
     /// True while the table is being listed, and who waits for the next listing.
     var isListing = false
     /// See `isListing`.
-    var listingFor: [ControlReply] = []
+    var listingFor: [ControlReply<TableListing>] = []
 
     /// The table that the engines decide by. On the loop's thread.
-    var table: ForwardingTable { publisher.table }
+    var table: ForwardingTable {
+        loop.preconditionCurrent()
+        return publisher.table
+    }
 
     /// - Parameters:
     ///   - file: The topology file's absolute path.
@@ -98,7 +101,10 @@ public final class ControlProcess: @unchecked Sendable {
                 name: plan.name, run: ApplianceState.newRun(), file: file,
                 namespaces: PlanBuilder.namespaces(of: plan), nodes: plan.nodes.map(\.name)))
         let (signals, interruption) = (signals, interruption)
-        loop.submit { [loop] in
+        loop.submit { [weak self, loop] in
+            loop.closedUnderWatch = { [weak self] descriptor in
+                self?.logger.error("the descriptor \(descriptor) was closed while it was watched")
+            }
             loop.watch(signals) { _ in
                 // One is enough; more of them change nothing, so that nothing cuts the taking away short.
                 while readOnce(signals, limit: 1024)?.isEmpty == false {}
@@ -149,8 +155,7 @@ public final class ControlProcess: @unchecked Sendable {
     /// From here on it stays up whoever goes.
     private func outlive() {
         guard let descriptor = follower.withLock({ $0 }) else { return }
-        // The loop ends with the process alone, so there is nothing to fail here.
-        try? loop.sync { [loop] in loop.unwatch(descriptor) }
+        loop.sync { [loop] in loop.unwatch(descriptor) }
     }
 
     /// The ownership mark of what this run makes.
@@ -231,8 +236,8 @@ public final class ControlProcess: @unchecked Sendable {
             try interruption.check()
             try directory.create()
             if let lock = try TopologyLock.take(directory) { return lock }
-            let owner = try? ControlClient(directory: directory).ask(ControlRequest(.status), timeout: 2000)
-            if let state = owner?.status?.state, state != .stopping { throw nameTaken() }
+            let owner = try? ControlClient(directory: directory).ask(StatusRequest(), timeout: 2000)
+            if let state = owner?.state, state != .stopping { throw nameTaken() }
             guard monotonicMilliseconds() < deadline else { throw nameTaken() }
             interruption.sleep(milliseconds: 10)
         }
@@ -259,22 +264,6 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// Those of `names` that another topology has, or is about to give a namespace.
-    func othersNames(among names: [String]) throws(ApplianceError) -> Set<String> {
-        var taken: Set<String> = []
-        for name in StateDirectory.allNames() {
-            let other = try StateDirectory(name: name)
-            if other.folder != directory.folder { taken.formUnion(other.readState()?.namespaces ?? []) }
-        }
-        for name in Set(namesInFolder("/run/netns")).intersection(names) {
-            // What cannot be asked is refused as somebody else's.
-            guard let mark = (try? NetworkNamespace.mark(of: name)) ?? nil, ApplianceState.reading(mark: mark) != nil
-            else { continue }
-            taken.insert(name)
-        }
-        return taken.intersection(names)
-    }
-
     /// Gives a namespace another name where another topology has, or is about to make, one of that name.
     private func avoidOthersNames() throws(ApplianceError) {
         // Written before the others' are read: of two that come up at once, at least one sees the other.
@@ -294,15 +283,6 @@ public final class ControlProcess: @unchecked Sendable {
     /// Nothing that is there already may be taken for ours.
     private func refuseForeignNames() throws(ApplianceError) {
         try refuseForeignNames(state.withLock { $0.namespaces })
-    }
-
-    /// None of the names may be there already.
-    func refuseForeignNames(_ wanted: [String]) throws(ApplianceError) {
-        let there = Set(namesInFolder("/run/netns"))
-        guard let taken = wanted.first(where: there.contains) else { return }
-        throw ApplianceError(
-            .name, "a network namespace called \(taken) is there, and Tapline did not make it",
-            mend: "choose another name with --name, or delete it with 'ip netns delete \(taken)'")
     }
 
     /// Changes the state, and writes it before anything else happens.
@@ -332,21 +312,19 @@ public final class ControlProcess: @unchecked Sendable {
         try changeState { $0.phase = .starting }
         logger = ApplianceLog.logger(path: directory.logPath)
         logger.info("\(plan.name), run \(run), of \(file)")
-        do {
-            server = try loop.sync { [unowned self] in
-                try ControlServer(
-                    loop: loop, path: directory.socketPath, report: { [unowned self] in logger.warning("\($0)") },
-                    stream: { [events] in events.stream($0) },
-                    answer: { [unowned self] in answer($0, $1) })
-            }
-        } catch { throw .wrapping(error, "cannot listen for commands") }
+        server = try loop.sync { [unowned self] () throws(ApplianceError) in
+            try ControlServer(
+                loop: loop, path: directory.socketPath, report: { [unowned self] in logger.warning("\($0)") },
+                stream: { [events] in events.stream($0) },
+                answer: { [unowned self] in answer($0, $1) })
+        }
         progress(.step("building \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces"))
         let builder = PlanBuilder(plan: plan, mark: mark, interruption: interruption)
         let built = try builder.build()
-        try? loop.sync { self.built = built }
+        loop.sync { self.built = built }
         logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
         try interruption.check()
-        try watchApplications()
+        watchApplications()
         try makeNodes(built)
         if let crowd = Machine.crowd(of: plan.engines) { progress(.note(crowd)) }
         progress(.step("starting the packeting engine"))
@@ -355,9 +333,9 @@ public final class ControlProcess: @unchecked Sendable {
         try builder.awaitLinks(of: plan.nodes, in: built)
         try startApplications()
         // Whatever has a health check must have passed it once; what never does is explained.
-        if let monitor = try? loop.sync({ self.monitor }) ?? nil { try monitor.proveOnce(interruption) }
+        if let monitor = loop.sync({ self.monitor }) { try monitor.proveOnce(interruption) }
         try awaitQuiet(interruption)
-        try? loop.sync { self.applications?.beginServing() }
+        loop.sync { self.applications?.beginServing() }
         try changeState { $0.phase = .up }
         try Scaling(self).start()
         logger.info("up")
@@ -367,7 +345,7 @@ public final class ControlProcess: @unchecked Sendable {
 
     /// The node of that name.
     func node(_ name: String) throws(ApplianceError) -> NodeRuntime {
-        let runtimes = (try? loop.sync { self.nodes }) ?? []
+        let runtimes = loop.sync { self.nodes }
         if let node = runtimes.first(where: { $0.plan.name == name }) { return node }
         let names = runtimes.map(\.plan.name).sorted().joined(separator: ", ")
         throw ApplianceError(.name, "there is no node '\(name)' in '\(self.name)'", mend: "its nodes are: \(names)")
@@ -383,7 +361,7 @@ public final class ControlProcess: @unchecked Sendable {
         logger.info("down")
         // A state that cannot be written is no reason to leave anything behind.
         do throws(ApplianceError) { try changeState { $0.phase = .stopping } } catch { logger.warning("\(error)") }
-        try? loop.sync { [self] in
+        loop.sync { [self] in
             publisher.end()
             applications = nil
             monitor?.stop()
@@ -399,7 +377,7 @@ public final class ControlProcess: @unchecked Sendable {
         let left = try Teardown(directory: directory).takeAway(last)
         for name in left.foreign { logger.warning("left alone: \(name) does not bear this topology's mark") }
         for occupant in left.occupants { progress(.note(occupant.sentence)) }
-        try? loop.sync { [self] in
+        loop.sync { [self] in
             server?.close()
             server = nil
         }

@@ -25,22 +25,21 @@ extension ControlServer {
         let request: ControlRequest
         do throws(ApplianceError) {
             request = try next.get()
-            if request.command != .stop { try admit(request) }
+            if request.name != .stop { try admit(request) }
         } catch {
-            return respond(ControlResponse(error: error), to: connection)
+            return refuse(error, to: connection)
         }
         guard let more = stream(request) else {
             watch(connection)
             return answer(
                 request,
-                ControlReply { [weak self] line, isLast in self?.respond(line, isLast: isLast, to: connection) })
+                AnswerLines { [weak self] line, isLast in self?.respond(line, isLast: isLast, to: connection) })
         }
         guard makeRoomForStream() else {
-            return respond(
-                ControlResponse(
-                    error: ApplianceError(
-                        .failed, "\(bounds.streams) others follow the events already",
-                        mend: "end one of them: ss -xp shows which processes have \(path) open")), to: connection)
+            return refuse(
+                ApplianceError(
+                    .failed, "\(bounds.streams) others follow the events already",
+                    mend: "end one of them: ss -xp shows which processes have \(path) open"), to: connection)
         }
         connection.phase = .streaming(more)
         flush(connection)
@@ -74,16 +73,17 @@ extension ControlServer {
 
     /// Asks every stream for what there is more of. On the loop's thread.
     func pump() {
+        loop.preconditionCurrent()
         for connection in Array(connections.values) where connection.isStream { flush(connection) }
     }
 
-    private func respond(_ response: ControlResponse, to connection: ControlConnection) {
-        guard let line = try? JSONLine.encode(response) else { return drop(connection) }
-        respond(line, isLast: response.progress == nil, to: connection)
+    private func refuse(_ error: ApplianceError, to connection: ControlConnection) {
+        respond(try? JSONLine.encode(ControlAnswer<Done>.error(error)), isLast: true, to: connection)
     }
 
     /// - Parameter line: nil where the answer could not be written as one.
     private func respond(_ line: [UInt8]?, isLast: Bool, to connection: ControlConnection) {
+        loop.preconditionCurrent()
         guard connection.isOpen, connection.phase == .asking else { return }
         guard let line else { return drop(connection) }
         connection.write(line, at: monotonicMilliseconds())
@@ -103,8 +103,8 @@ extension ControlServer {
         var room = Self.writesEachTurn
         while room > 0 {
             if case .streaming(let more) = connection.phase {
-                while connection.left < bounds.streamRoom, let response = more(),
-                    let bytes = try? JSONLine.encode(response)
+                while connection.left < bounds.streamRoom, let answer = more(),
+                    let bytes = try? JSONLine.encode(answer)
                 { connection.write(bytes, at: now) }
             }
             guard connection.left > 0 else { break }

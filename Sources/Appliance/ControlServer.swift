@@ -45,6 +45,9 @@ final class ControlServer {
     static let leastTaken = 65536
     static let lookInterval = 500
 
+    /// What a request is answered with again and again; nil while there is nothing more.
+    typealias Stream = () -> ControlAnswer<EventsRequest.Answer>?
+
     let loop: EventLoop
     private let listener: Int32
     let path: String
@@ -58,8 +61,8 @@ final class ControlServer {
     private var nextNumber: UInt64 = 0
     /// What has been done to connections since the last look, and to which process last.
     var sentAway: [String: (count: Int, last: SocketPeer?)] = [:]
-    let stream: (ControlRequest) -> (() -> ControlResponse?)?
-    let answer: (ControlRequest, ControlReply) -> Void
+    let stream: (ControlRequest) -> Stream?
+    let answer: (ControlRequest, AnswerLines) -> Void
     let report: (String) -> Void
 
     /// Listens at `path`. On the loop's thread.
@@ -70,9 +73,10 @@ final class ControlServer {
     ///   - report: Takes what is to be logged: a line now and then.
     init(
         loop: EventLoop, path: String, bounds: Bounds = Bounds(), report: @escaping (String) -> Void = { _ in },
-        stream: @escaping (ControlRequest) -> (() -> ControlResponse?)?,
-        answer: @escaping (ControlRequest, ControlReply) -> Void
+        stream: @escaping (ControlRequest) -> Stream?,
+        answer: @escaping (ControlRequest, AnswerLines) -> Void
     ) throws(ApplianceError) {
+        loop.preconditionCurrent()
         self.loop = loop
         self.path = path
         self.bounds = bounds
@@ -123,6 +127,7 @@ final class ControlServer {
 
     /// Closes everything and takes the socket away. On the loop's thread.
     func close() {
+        loop.preconditionCurrent()
         isClosed = true
         loop.unwatch(listener)
         Glibc.close(listener)
@@ -208,7 +213,7 @@ final class ControlServer {
         sentAway[what, default: (0, nil)].count += 1
         sentAway[what]?.last = connection.peer
         look()
-        if let error, connection.left == 0, let bytes = try? JSONLine.encode(ControlResponse(error: error)) {
+        if let error, connection.left == 0, let bytes = try? JSONLine.encode(ControlAnswer<Done>.error(error)) {
             _ = bytes.withUnsafeBytes { send(connection.descriptor, $0.baseAddress, $0.count, noSignal) }
         }
         drop(connection)
@@ -270,7 +275,7 @@ final class ControlServer {
             connection.phase = .queued
             connection.next = .success(request)
             // Taking the topology away waits for nobody's turn.
-            queue.insert(connection, at: request.command == .stop ? 0 : queue.count)
+            queue.insert(connection, at: request.name == .stop ? 0 : queue.count)
         } catch {
             connection.phase = .queued
             connection.next = .failure(error)

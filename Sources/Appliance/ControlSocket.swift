@@ -69,7 +69,7 @@ struct ControlClient {
     /// A connection on which `request` has been sent; nil where nobody listens.
     ///
     /// - Parameter deadline: Until when one that takes no more connections is tried again, in monotonic milliseconds.
-    private func sent(_ request: ControlRequest, deadline: Int) throws(ApplianceError) -> Int32? {
+    private func sent(_ request: some ControlCommand, deadline: Int) throws(ApplianceError) -> Int32? {
         try requireOwnSocket()
         while true {
             let descriptor = newSocket()
@@ -89,7 +89,7 @@ struct ControlClient {
                     throw foreign("the user of number \(peer.uid) listens at")
                 }
                 // Where the other end has closed it by now, it may have said why.
-                sendWhole(descriptor, try JSONLine.encode(request))
+                sendWhole(descriptor, try JSONLine.encode(request.request))
                 return descriptor
             }
             let code = errno
@@ -118,11 +118,13 @@ struct ControlClient {
     }
 
     /// The answer of one line.
-    private func response(_ line: some Sequence<UInt8>) throws(ApplianceError) -> ControlResponse {
+    private func answer<Command: ControlCommand>(
+        to command: Command, _ line: some Sequence<UInt8>
+    ) throws(ApplianceError) -> ControlAnswer<Command.Answer> {
         try JSONLine.decode(ControlVersion.self, line).check(
             "the control process of '\(directory.name)'",
             mend: "use the tapline that the topology was started by, or take it down and up again")
-        return try JSONLine.decode(ControlResponse.self, line)
+        return try JSONLine.decode(ControlAnswer<Command.Answer>.self, line)
     }
 
     /// What is said of a control process that takes a request and does not answer it.
@@ -133,11 +135,11 @@ struct ControlClient {
             mend: "'tapline down \(directory.name)' ends it and takes the topology away")
     }
 
-    /// Sends `request` and gives each of its answers to `take`, until that returns false or the control process ends.
+    /// Asks for events and gives each handful to `take`, until that returns false or the control process ends.
     ///
     /// - Returns: False where nobody listens.
     func follow(
-        _ request: ControlRequest, _ take: (ControlResponse) -> Bool
+        _ request: EventsRequest, _ take: (EventsRequest.Answer) -> Bool
     ) throws(ApplianceError) -> Bool {
         guard let descriptor = try sent(request, deadline: monotonicMilliseconds() + Self.promptness) else {
             return false
@@ -149,10 +151,13 @@ struct ControlClient {
             guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return true }
             rest += bytes
             while let end = rest.firstIndex(of: 10) {
-                let response = try response(rest[..<end])
+                let answer = try answer(to: request, rest[..<end])
                 rest.removeSubrange(...end)
-                if let error = response.error { throw error }
-                guard take(response) else { return true }
+                switch answer {
+                case .answer(let events): guard take(events) else { return true }
+                case .progress: break
+                case .error(let error): throw error
+                }
             }
         }
     }
@@ -162,9 +167,9 @@ struct ControlClient {
     /// - Parameters:
     ///   - timeout: In milliseconds, since what was told last.
     ///   - progress: Takes what is told before the answer.
-    func ask(
-        _ request: ControlRequest, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
-    ) throws(ApplianceError) -> ControlResponse? {
+    func ask<Command: ControlCommand>(
+        _ request: Command, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
+    ) throws(ApplianceError) -> Command.Answer? {
         var deadline = monotonicMilliseconds() + timeout
         guard let descriptor = try sent(request, deadline: deadline) else { return nil }
         defer { close(descriptor) }
@@ -177,12 +182,15 @@ struct ControlClient {
             input += bytes
             guard input.count <= Self.longestAnswer else { throw silence }
             while let end = bytes.contains(10) ? input.firstIndex(of: 10) : nil {
-                let response = try response(input[..<end])
+                let answer = try answer(to: request, input[..<end])
                 input.removeSubrange(...end)
-                if let error = response.error { throw error }
-                guard let told = response.progress else { return response }
-                progress(told)
-                deadline = monotonicMilliseconds() + timeout
+                switch answer {
+                case .answer(let answer): return answer
+                case .error(let error): throw error
+                case .progress(let told):
+                    progress(told)
+                    deadline = monotonicMilliseconds() + timeout
+                }
             }
         }
     }

@@ -64,6 +64,7 @@ struct CounterPicture: Sendable {
 extension EngineFleet {
     /// What has been counted for a table. On the loop's thread.
     func picture(_ table: ForwardingTable) -> CounterPicture {
+        loop.preconditionCurrent()
         var picture = CounterPicture()
         var counted: Set<Int> = []
         for entry in table.entries {

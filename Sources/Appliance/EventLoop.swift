@@ -13,16 +13,16 @@ public final class EventLoop: @unchecked Sendable {
     private let submitted = Mutex<[@Sendable () -> Void]>([])
     private let wakeRead: Int32
     private let wakeWrite: Int32
-    private let thread = Mutex<pthread_t?>(nil)
+    /// The loop's thread; 0 before it runs.
+    private let thread = Atomic<pthread_t>(0)
 
     // Touched by the loop's own thread alone.
     private var handlers: [Int32: Watch] = [:]
     private var nextWatch: UInt64 = 1
-    /// How many watches were ended because their descriptor had been closed under them, which is a mistake of ours.
-    private(set) var closedWatches = 0
+    /// Told of each descriptor that was closed while it was watched, which is a mistake of ours. On the loop's thread.
+    var closedUnderWatch: (Int32) -> Void = { _ in }
     private var timers: [(id: Int, due: Int, body: () -> Void)] = []
     private var nextTimer = 1
-    private var stopping = false
 
     private struct Watch {
         /// Tells this watch from others of the same number: a descriptor that was closed and opened anew in one turn is
@@ -42,7 +42,7 @@ public final class EventLoop: @unchecked Sendable {
         }
         (wakeRead, wakeWrite) = (ends[0], ends[1])
         try startThread { [self] in
-            thread.withLock { $0 = pthread_self() }
+            thread.store(pthread_self(), ordering: .relaxed)
             run()
         }
     }
@@ -55,27 +55,41 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     /// Runs `body` on the loop's thread and waits for what it returns. Called on the loop's thread it runs at once.
-    public func sync<Value>(_ body: @escaping () throws -> Value) throws -> Value {
+    ///
+    /// The loop ends with the process alone, so every body runs.
+    ///
+    /// - Throws: What `body` throws, and nothing else.
+    public func sync<Value, Failure: Error>(
+        _ body: @escaping () throws(Failure) -> Value
+    ) throws(Failure) -> Value {
         if isCurrent { return try body() }
-        let outcome = Box<Result<Value, any Error>?>(nil)
+        let outcome = Box<Result<Value, Failure>?>(nil)
         let done = RaisedFlag()
         let carried = Box(body)
         submit {
-            outcome.value = Result { try carried.value() }
+            do throws(Failure) {
+                outcome.value = .success(try carried.value())
+            } catch {
+                outcome.value = .failure(error)
+            }
             done.raise()
         }
         done.wait()
-        guard let result = outcome.value else { throw ApplianceError(.failed, "the control thread has ended") }
+        guard let result = outcome.value else { preconditionFailure("the flag is raised when the body has run") }
         return try result.get()
     }
 
     /// True on the loop's own thread.
-    public var isCurrent: Bool {
-        thread.withLock { $0 }.map { pthread_equal($0, pthread_self()) != 0 } ?? false
+    public var isCurrent: Bool { thread.load(ordering: .relaxed) == pthread_self() }
+
+    /// Ends the program where the calling thread is not the loop's: what belongs to the loop is touched by no other.
+    public func preconditionCurrent(file: StaticString = #fileID, line: UInt = #line) {
+        precondition(isCurrent, "another thread calls what belongs to the control loop", file: file, line: line)
     }
 
     /// Calls `handler` whenever one of `events` is there. On the loop's thread only.
     public func watch(_ descriptor: Int32, _ events: Int32 = POLLIN, _ handler: @escaping Handler) {
+        preconditionCurrent()
         // A watch that is only changed stays the same one.
         let id = handlers[descriptor]?.id ?? nextWatch
         if id == nextWatch { nextWatch &+= 1 }
@@ -84,12 +98,14 @@ public final class EventLoop: @unchecked Sendable {
 
     /// Ends a watch; the descriptor stays open, and is closed, if at all, after this. On the loop's thread only.
     public func unwatch(_ descriptor: Int32) {
+        preconditionCurrent()
         handlers[descriptor] = nil
     }
 
     /// Runs `body` once after a time. On the loop's thread only.
     @discardableResult
     public func after(milliseconds: Int, _ body: @escaping () -> Void) -> Int {
+        preconditionCurrent()
         let id = nextTimer
         nextTimer += 1
         let (due, isFar) = monotonicMilliseconds().addingReportingOverflow(milliseconds)
@@ -99,11 +115,12 @@ public final class EventLoop: @unchecked Sendable {
 
     /// Takes a time back. On the loop's thread only.
     public func cancel(_ timer: Int) {
+        preconditionCurrent()
         timers.removeAll { $0.id == timer }
     }
 
-    private func run() {
-        while !stopping {
+    private func run() -> Never {
+        while true {
             var waiting = [pollfd(fd: wakeRead, events: Int16(POLLIN), revents: 0)]
             var watches: [UInt64] = [0]
             for (descriptor, entry) in handlers {
@@ -124,7 +141,7 @@ public final class EventLoop: @unchecked Sendable {
                 if Int32(ready.revents) & POLLNVAL != 0 {
                     // It would be told again and again.
                     handlers[ready.fd] = nil
-                    closedWatches += 1
+                    closedUnderWatch(ready.fd)
                     continue
                 }
                 let told = Int32(ready.revents) & (watch.events | POLLHUP | POLLERR)

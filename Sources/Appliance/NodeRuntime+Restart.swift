@@ -7,6 +7,7 @@ import Topology
 extension NodeRuntime {
     /// Starts the application again, on a thread of its own. On the loop's thread.
     func restart() {
+        loop.preconditionCurrent()
         guard !closing, state == .restarting else { return }
         attempt += 1
         let mine = attempt
@@ -31,23 +32,18 @@ extension NodeRuntime {
     /// In a thread of its own. The application is ready again only when it says so, as it was the first time.
     private func startAgain(_ mine: Int) throws(ApplianceError) {
         guard let run = plan.process.run else { return }
-        try waitForDyingInit()
+        waitForDyingInit()
         let (entrance, node) = try enter()
         try endEarlierRuns(in: node)
-        let child: Pidfd?
-        do {
-            child = try loop.sync { [self] () throws -> Pidfd? in
-                guard !closing, attempt == mine, state == .restarting, let log else { return nil }
-                let child = try spawn(run, entrance, node, log, mark: newRun())
-                restarts += 1
-                process = child
-                startedAt = monotonicMilliseconds()
-                state = .starting
-                watch(child)
-                return child
-            }
-        } catch {
-            throw .wrapping(error, "cannot start \(place)")
+        let child = try loop.sync { [self] () throws(ApplianceError) -> Pidfd? in
+            guard !closing, attempt == mine, state == .restarting, let log else { return nil }
+            let child = try spawn(run, entrance, node, log, mark: newRun())
+            restarts += 1
+            process = child
+            startedAt = monotonicMilliseconds()
+            state = .starting
+            watch(child)
+            return child
         }
         guard let child, let interruption else { return }
         let probe = ReadinessProbe(plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node)

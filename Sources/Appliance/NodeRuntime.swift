@@ -33,7 +33,10 @@ final class NodeRuntime: @unchecked Sendable {
     private let record: @Sendable (RecordedProcess) -> Void
 
     var state: State {
-        didSet { if state != oldValue { changed?(self) } }
+        didSet {
+            loop.preconditionCurrent()
+            if state != oldValue { changed?(self) }
+        }
     }
     var restarts = 0
     private(set) var lastEnd: String?
@@ -50,7 +53,7 @@ final class NodeRuntime: @unchecked Sendable {
     let runs = Mutex<Set<ProcessMark>>([])
     /// What ends all waiting; set when it comes up.
     var interruption: Interruption?
-    /// Called on the loop's thread when the application ends after it had been ready.
+    /// Called on the loop's thread once for each end of the application after it had been ready; `changed` follows.
     var ended: ((NodeRuntime, ProcessExit) -> Void)?
     /// Called on the loop's thread whenever `state` has changed.
     var changed: ((NodeRuntime) -> Void)?
@@ -81,24 +84,20 @@ final class NodeRuntime: @unchecked Sendable {
     var place: String { "node \(plan.name) (line \(plan.line))" }
 
     func become(_ state: State) {
-        try? loop.sync { self.state = state }
+        loop.sync { self.state = state }
     }
 
     // MARK: - Entering
 
     /// The node's init process; started where there is none.
     func enter() throws(ApplianceError) -> (entrance: NodeEntrance, node: Pidfd) {
-        do {
-            return try loop.sync {
-                let node = try self.liveInit()
-                return (
-                    NodeEntrance(
-                        pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: self.environment,
-                        directory: self.folder), node
-                )
-            }
-        } catch {
-            throw .wrapping(error, "cannot enter \(place)")
+        try loop.sync { () throws(ApplianceError) in
+            let node = try self.liveInit()
+            return (
+                NodeEntrance(
+                    pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: self.environment,
+                    directory: self.folder), node
+            )
         }
     }
 
@@ -162,11 +161,13 @@ final class NodeRuntime: @unchecked Sendable {
 
     /// Runs the setup commands, starts the application and waits until it is ready.
     func bringUp(_ interruption: Interruption) throws(ApplianceError) {
-        guard state != .idle else { return }
-        try? loop.sync { self.interruption = interruption }
+        let isIdle = loop.sync {
+            if self.state != .idle { self.interruption = interruption }
+            return self.state == .idle
+        }
+        guard !isIdle else { return }
         let (entrance, node) = try enter()
-        let log: OutputLog
-        do { log = try loop.sync { try self.openLog() } } catch { throw .wrapping(error, "cannot open the log") }
+        let log = try loop.sync { () throws(ApplianceError) in try self.openLog() }
         become(.setup)
         for command in plan.process.setup {
             let child = try spawn(command, entrance, node, log)
@@ -174,9 +175,9 @@ final class NodeRuntime: @unchecked Sendable {
                 child, output: nil, timeout: plan.process.readyTimeout, interruption: interruption)
             try interruption.check()
             guard let end = outcome.end else {
-                throw failure("setup did not end within \(seconds(plan.process.readyTimeout))", command)
+                throw failed("setup did not end within \(seconds(plan.process.readyTimeout))", command)
             }
-            guard end == .exited(0) else { throw failure("setup \(end.told)", command, end) }
+            guard end == .exited(0) else { throw failed("setup \(end.told)", command, end) }
         }
         guard let run = plan.process.run else {
             try waitUntilReady(nil, entrance, node, interruption)
@@ -185,19 +186,15 @@ final class NodeRuntime: @unchecked Sendable {
         }
         become(.starting)
         let child = try spawn(run, entrance, node, log, mark: newRun())
-        do {
-            try loop.sync {
-                self.process = child
-                self.startedAt = monotonicMilliseconds()
-            }
-        } catch { throw .wrapping(error, "cannot start \(place)") }
+        loop.sync {
+            self.process = child
+            self.startedAt = monotonicMilliseconds()
+        }
         try waitUntilReady(child, entrance, node, interruption)
-        do {
-            try loop.sync {
-                self.state = .ready
-                self.watch(child)
-            }
-        } catch { throw .wrapping(error, "cannot watch \(place)") }
+        loop.sync {
+            self.state = .ready
+            self.watch(child)
+        }
     }
 
     private func openLog() throws(ApplianceError) -> OutputLog {
@@ -225,7 +222,7 @@ final class NodeRuntime: @unchecked Sendable {
     }
 
     private func waitUntilReady(
-        _ child: Pidfd?, _ entrance: NodeEntrance, _ node: Pidfd, _ interruption: Interruption
+        _ child: Pidfd?, _ entrance: NodeEntrance, _ node: Pidfd, _ interruption: Interruption, isWatched: Bool = false
     ) throws(ApplianceError) {
         let probe = ReadinessProbe(plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node)
         let deadline = monotonicMilliseconds() + plan.process.readyTimeout
@@ -235,12 +232,14 @@ final class NodeRuntime: @unchecked Sendable {
             try interruption.check()
             if let child, child.hasEnded {
                 let end = (try? child.statusIfEnded()) ?? .exited(0)
-                throw failure("its application \(end.told) before it was ready", plan.process.run ?? "", end)
+                let (what, run) = ("its application \(end.told) before it was ready", plan.process.run ?? "")
+                // Where the loop watches it, what becomes of the node is said there.
+                throw isWatched ? failure(what, run, end) : failed(what, run, end)
             }
             let left = deadline - monotonicMilliseconds()
             if try probe.holds(timeout: max(100, min(left, 5000)), interruption) { return }
             guard left > 0 else {
-                throw failure(
+                throw failed(
                     "it was not ready within \(seconds(plan.process.readyTimeout)): \(probe.told)",
                     plan.process.run ?? plan.process.setup.last ?? "")
             }
@@ -256,12 +255,18 @@ final class NodeRuntime: @unchecked Sendable {
         while monotonicMilliseconds() < end, !interruption.isRaised, !child.waitForEnd(milliseconds: 10) {}
     }
 
+    /// The node has failed; why, as `failure` says.
+    private func failed(_ what: String, _ command: String, _ end: ProcessExit? = nil) -> ApplianceError {
+        let error = failure(what, command, end)
+        become(.failed)
+        return error
+    }
+
     /// What `up` fails with: the node, the command, how it ended, and the last lines of its log.
     private func failure(
         _ what: String, _ command: String, _ end: ProcessExit? = nil
     ) -> ApplianceError {
-        let lines = (try? loop.sync { self.log?.tail(lines: 20) ?? [] }) ?? []
-        become(.failed)
+        let lines = loop.sync { self.log?.tail(lines: 20) ?? [] }
         if end == .exited(127), lines.contains(where: { $0.contains("not found") }) {
             let program = command.split(separator: " ").first { $0 != "exec" && !$0.contains("=") } ?? "program"
             return ApplianceError(
@@ -287,59 +292,50 @@ final class NodeRuntime: @unchecked Sendable {
     /// - Parameter anew: One that runs is ended first.
     func bringBack(anew: Bool, _ interruption: Interruption) throws(ApplianceError) {
         guard let run = plan.process.run else { return }
-        let running: (child: Pidfd?, isWhole: Bool)
-        do {
-            running = try loop.sync {
-                self.pause = Self.shortestPause
-                if let process = self.process, !process.hasEnded, !anew { return (process, true) }
-                // From here on nothing else starts it.
-                self.attempt += 1
-                self.state = .starting
-                let child = self.process
-                if let child { self.loop.unwatch(child.descriptor) }
-                self.process = nil
-                return (child, false)
-            }
-        } catch { throw .wrapping(error, "cannot bring back \(place)") }
+        let running: (child: Pidfd?, isWhole: Bool) = loop.sync {
+            self.pause = Self.shortestPause
+            if let process = self.process, !process.hasEnded, !anew { return (process, true) }
+            // From here on nothing else starts it.
+            self.attempt += 1
+            self.state = .starting
+            let child = self.process
+            if let child { self.loop.unwatch(child.descriptor) }
+            self.process = nil
+            return (child, false)
+        }
         if running.isWhole {
             let (entrance, node) = try enter()
-            try waitUntilReady(running.child, entrance, node, interruption)
+            try waitUntilReady(running.child, entrance, node, interruption, isWatched: true)
             return
         }
         if let old = running.child { CommandRun.end(old) }
-        try waitForDyingInit()
+        waitForDyingInit()
         let (entrance, node) = try enter()
-        let log: OutputLog
-        do { log = try loop.sync { try self.openLog() } } catch { throw .wrapping(error, "cannot open the log") }
+        let log = try loop.sync { () throws(ApplianceError) in try self.openLog() }
         try endEarlierRuns(in: node)
         let child = try spawn(run, entrance, node, log, mark: newRun())
-        do {
-            try loop.sync {
-                self.restarts += 1
-                self.process = child
-                self.startedAt = monotonicMilliseconds()
-            }
-        } catch { throw .wrapping(error, "cannot start \(place)") }
+        loop.sync {
+            self.restarts += 1
+            self.process = child
+            self.startedAt = monotonicMilliseconds()
+        }
         try waitUntilReady(child, entrance, node, interruption)
-        do {
-            try loop.sync {
-                self.state = .ready
-                self.watch(child)
-            }
-        } catch { throw .wrapping(error, "cannot watch \(place)") }
+        loop.sync {
+            self.state = .ready
+            self.watch(child)
+        }
     }
 
     /// An init that was killed ends when all of the node's processes have been reaped.
-    func waitForDyingInit() throws(ApplianceError) {
-        let current: Pidfd?
-        do { current = try loop.sync { self.initProcess } } catch { throw .wrapping(error, "cannot enter \(place)") }
-        guard let current, isDying(current.pid) else { return }
+    func waitForDyingInit() {
+        guard let current = loop.sync({ self.initProcess }), isDying(current.pid) else { return }
         if current.waitForEnd(milliseconds: 5000) { _ = try? current.statusIfEnded() }
     }
 
     // MARK: - Staying up, on the loop's thread
 
     func watch(_ child: Pidfd) {
+        loop.preconditionCurrent()
         loop.watch(child.descriptor) { [unowned self] _ in
             guard let end = try? child.statusIfEnded() else { return }
             loop.unwatch(child.descriptor)
@@ -372,6 +368,7 @@ final class NodeRuntime: @unchecked Sendable {
 
     /// Ends everything in the node. On the loop's thread.
     func close() {
+        loop.preconditionCurrent()
         closing = true
         if let process {
             loop.unwatch(process.descriptor)
@@ -383,6 +380,7 @@ final class NodeRuntime: @unchecked Sendable {
 
     /// Waits until everything in the node has ended. On the loop's thread, after `close`.
     func finish() {
+        loop.preconditionCurrent()
         // Its init ends only when the last process of the node has been reaped.
         for child in [process, initProcess] {
             guard let child, child.waitForEnd(milliseconds: 5000) else { continue }

@@ -34,6 +34,7 @@ final class OutputLog {
     }
 
     func close() {
+        loop.preconditionCurrent()
         drain()
         loop.unwatch(readEnd)
         for descriptor in [file, readEnd, writeEnd] { Glibc.close(descriptor) }
@@ -41,12 +42,14 @@ final class OutputLog {
 
     /// Writes a line of Tapline's own.
     func note(_ text: String) {
+        loop.preconditionCurrent()
         drain()
         append(Array("tapline: \(text)\n".utf8))
     }
 
     /// The last lines of what has been written so far.
     func tail(lines: Int) -> [String] {
+        loop.preconditionCurrent()
         drain()
         return lastLines(path, lines)
     }

@@ -1,4 +1,5 @@
 import CLinux
+import Synchronization
 
 /// How a process ended.
 public enum ProcessExit: Hashable, Sendable, CustomStringConvertible {
@@ -30,6 +31,8 @@ public final class Pidfd: Sendable {
     public let pid: Int32
     /// A descriptor that becomes readable (POLLIN) when the process ends; valid as long as this object lives.
     public let descriptor: Int32
+    /// How it ended, once that has been asked of the kernel, which tells it once.
+    private let end = Mutex<ProcessExit?>(nil)
 
     /// Opens a process that is there now.
     ///
@@ -80,28 +83,38 @@ public final class Pidfd: Sendable {
         }
     }
 
-    /// Waits for a child of this process and returns how it ended. Only one caller gets it.
+    /// Waits for a child of this process and returns how it ended.
     ///
-    /// - Throws: ECHILD where it is no child, or was waited for before.
+    /// - Throws: ECHILD where it is no child, or something else than this object has waited for it.
     public func wait() throws(SystemError) -> ProcessExit {
-        guard let status = try wait(options: 0) else {
-            throw SystemError("wait for the process", "\(pid)", errno: ECHILD)
+        while true {
+            _ = waitForEnd(milliseconds: -1)
+            if let end = try statusIfEnded() { return end }
         }
-        return status
     }
 
-    /// How a child of this process ended, or nil while it runs.
+    /// How a child of this process ended, or nil while it runs. All who ask this object are told the same.
+    ///
+    /// - Throws: As `wait`.
     public func statusIfEnded() throws(SystemError) -> ProcessExit? {
-        try wait(options: Int32(WNOHANG))
+        let outcome = end.withLock { end -> Result<ProcessExit?, SystemError> in
+            do throws(SystemError) {
+                if end == nil { end = try reap() }
+                return .success(end)
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try outcome.get()
     }
 
     /// Whether a child of this process stands still by a signal (SIGSTOP and the like). Looking changes nothing for
     /// those who wait for its end.
     public var isStopped: Bool { clinux_pidfd_is_stopped(descriptor) == 1 }
 
-    private func wait(options: Int32) throws(SystemError) -> ProcessExit? {
+    private func reap() throws(SystemError) -> ProcessExit? {
         var code: Int32 = 0, status: Int32 = 0
-        let result = clinux_pidfd_wait(descriptor, options, &code, &status)
+        let result = clinux_pidfd_wait(descriptor, Int32(WNOHANG), &code, &status)
         guard try SystemError.check(result, "wait for the process", "\(pid)") == 1 else { return nil }
         return code == Int32(CLD_EXITED) ? .exited(status) : .signalled(status)
     }

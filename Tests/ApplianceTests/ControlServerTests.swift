@@ -7,6 +7,9 @@ import Topology
 /// A control socket whose every bound is small, and callers of all kinds.
 @Suite("Hostile callers of a control socket", .serialized)
 struct ControlServerTests {
+    /// Octets of the name in a long answer.
+    static let longName = 1 << 20
+
     /// A server in a folder of its own.
     final class Bench {
         let folder: URL
@@ -15,7 +18,9 @@ struct ControlServerTests {
         let events = EventLog()
         private let reports = Box<[String]>([])
         /// Requests whose answer is kept back.
-        let kept = Box<[ControlReply]>([])
+        let kept = Box<[ControlReply<ChangeReport>]>([])
+        /// Descriptors that were closed while they were watched.
+        let closed = Box<[Int32]>([])
         /// Requests in the order in which they were answered.
         let asked = Box<[ControlRequest]>([])
 
@@ -27,24 +32,25 @@ struct ControlServerTests {
             change(&bounds)
             let loop = try EventLoop()
             let (events, kept, asked, reports, path) = (events, kept, asked, reports, folder.path + "/s")
-            server = try loop.sync { [bounds] in
+            loop.sync { [closed] in loop.closedUnderWatch = { closed.value.append($0) } }
+            server = try loop.sync { [bounds] () throws(ApplianceError) in
                 try ControlServer(
                     loop: loop, path: path, bounds: bounds, report: { reports.value.append($0) },
                     stream: { events.stream($0) },
-                    answer: { request, reply in
+                    answer: { request, lines in
                         asked.value.append(request)
-                        var response = ControlResponse()
-                        switch request.command {
+                        switch request {
                         // One that takes its time.
-                        case .apply: return kept.value.append(reply)
+                        case .apply(let command): kept.value.append(lines.reply(to: command))
                         // One with a long answer.
-                        case .tables:
-                            response.events = (0..<1000).map { _ in
-                                ApplianceEvent(.checkFailed, reason: String(repeating: "x", count: 1000))
-                            }
-                        default: response.stopping = request.command == .stop
+                        case .tables(let command):
+                            let name = String(repeating: "x", count: ControlServerTests.longName)
+                            lines.reply(to: command)(TableListing(name: name, distribution: [], sequencing: []))
+                        case .cancel(let command): lines.reply(to: command)(CancelReport(isUnderWay: false))
+                        case .stop(let command): lines.reply(to: command)(Done())
+                        case .events(let command): lines.reply(to: command)([])
+                        default: lines.reply(to: CancelRequest())(CancelReport(isUnderWay: false))
                         }
-                        reply(response)
                     })
             }
             self.loop = loop
@@ -55,62 +61,17 @@ struct ControlServerTests {
         }
 
         deinit {
-            try? loop.sync { [server] in server.close() }
+            loop.sync { [server] in server.close() }
             try? FileManager.default.removeItem(at: folder)
         }
 
-        var reported: [String] { (try? loop.sync { [reports] in reports.value }) ?? [] }
-        func requests() -> [ControlRequest] { (try? loop.sync { [asked] in asked.value }) ?? [] }
+        var reported: [String] { loop.sync { [reports] in reports.value } }
+        func requests() -> [ControlRequest] { loop.sync { [asked] in asked.value } }
         func connect() throws -> Caller { try Caller(folder.path + "/s") }
     }
 
-    /// A caller, who waits for what comes for ten seconds at most.
-    final class Caller {
-        let descriptor: Int32
-        private var rest: [UInt8] = []
-
-        init(_ path: String) throws {
-            descriptor = newSocket()
-            _ = fcntl(descriptor, F_SETFL, 0)
-            var time = timeval(tv_sec: 10, tv_usec: 0)
-            setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
-            setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
-            // Floods of callers go on while the server closes, and outside of the test's own thread.
-            guard withSocketAddress(path, { Glibc.connect(descriptor, $0, $1) }) == 0 else {
-                throw POSIXError(.ECONNREFUSED)
-            }
-        }
-
-        deinit { close(descriptor) }
-
-        /// False where the other end takes no more.
-        @discardableResult
-        func say(_ text: String) -> Bool { say(Array(text.utf8)) }
-
-        @discardableResult
-        func say(_ bytes: [UInt8]) -> Bool { send(descriptor, bytes, bytes.count, noSignal) == bytes.count }
-
-        @discardableResult
-        func ask(_ command: String, _ more: String = "") -> Bool {
-            say("{\"version\":1,\"command\":\"\(command)\"\(more)}\n")
-        }
-
-        /// The next line; nil at the end.
-        func line() -> [UInt8]? {
-            while true {
-                if let end = rest.firstIndex(of: 10) {
-                    defer { rest.removeSubrange(...end) }
-                    return Array(rest[..<end])
-                }
-                guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return nil }
-                rest += bytes
-            }
-        }
-
-        func response() throws -> ControlResponse? {
-            try line().map { try JSONLine.decode(ControlResponse.self, $0) }
-        }
-    }
+    /// An answer to `apply`.
+    private static let nothing = ChangeReport(changes: [], entries: 0, kept: 0, milliseconds: 0)
 
     @Test("those who ask for nothing lock nobody out: the oldest goes, and is told why")
     func quiet() throws {
@@ -118,8 +79,8 @@ struct ControlServerTests {
         let idle = try (0..<8).map { _ in try bench.connect() }
         let ninth = try bench.connect()
         ninth.ask("cancel")
-        #expect(try ninth.response()?.stopping == false)
-        let told = try #require(try idle[0].response()?.error)
+        #expect(try ninth.hearsCancel())
+        let told = try #require(try idle[0].error())
         #expect(
             told.message == "8 others are connected to the control process and ask for nothing, so this connection was "
                 + "closed for another")
@@ -127,7 +88,7 @@ struct ControlServerTests {
         // Who has sent what is read only now is no idle one.
         idle[1].ask("cancel")
         let later = try (0..<3).map { _ in try bench.connect() }
-        #expect(try idle[1].response()?.stopping == false)
+        #expect(try idle[1].hearsCancel())
         #expect(later.count == 3)
     }
 
@@ -135,21 +96,21 @@ struct ControlServerTests {
     func dribble() throws {
         let bench = try Bench { $0.firstLine = 600 }
         let caller = try bench.connect()
-        let text = Array("{\"version\":1,\"command\":\"cancel\"".utf8)
+        let text = Array("{\"version\":2,\"command\":\"cancel\"".utf8)
         var place = 0
         while caller.say([text[place % text.count]]), place < 400 {
             place += 1
             usleep(10_000)
         }
         #expect(place < 400)
-        let told = try caller.response()?.error?.message
+        let told = try caller.error()?.message
         #expect(told == "no whole request came for \(seconds(600)): the connection was closed")
         #expect(caller.line() == nil)
         try CommandLineRun.eventually("the log tells") { bench.reported.contains { $0.contains("asked for nothing") } }
         // An octet a piece is no harm where the line comes to its end.
         let patient = try bench.connect()
         for octet in text + Array("}\n".utf8) { patient.say([octet]) }
-        #expect(try patient.response()?.stopping == false)
+        #expect(try patient.hearsCancel())
     }
 
     @Test("a line without an end is refused, and takes no memory")
@@ -171,13 +132,13 @@ struct ControlServerTests {
             $0.stall = 500
         }
         let followers = try (0..<4).map { _ in try bench.connect() }
-        for follower in followers { follower.ask("events", ",\"events\":{\"follow\":true}") }
+        for follower in followers { follower.ask("events", ",\"follow\":true") }
         // Each gets what happens, so each is a stream.
         bench.events.append(ApplianceEvent(.checkFailed, reason: "first"))
-        for follower in followers { #expect(try follower.response()?.events?.first?.reason == "first") }
+        for follower in followers { #expect(try follower.answer(EventsRequest.self)?.first?.reason == "first") }
         let fifth = try bench.connect()
-        fifth.ask("events", ",\"events\":{\"follow\":true}")
-        #expect(try fifth.response()?.error?.message == "4 others follow the events already")
+        fifth.ask("events", ",\"follow\":true")
+        #expect(try fifth.error()?.message == "4 others follow the events already")
         // More than a socket holds, three of them read it.
         let halt = Box(false)
         for _ in 0..<3000 {
@@ -194,8 +155,8 @@ struct ControlServerTests {
         reader.start()
         try CommandLineRun.eventually("a place is free") {
             let next = try bench.connect()
-            next.ask("events", ",\"events\":{\"follow\":true,\"count\":1}")
-            return try next.response()?.events != nil
+            next.ask("events", ",\"follow\":true,\"count\":1")
+            return try next.answer(EventsRequest.self) != nil
         }
         halt.value = true
         try CommandLineRun.eventually("the log tells") {
@@ -212,16 +173,16 @@ struct ControlServerTests {
         }
         let idle = try (0..<8).map { _ in try bench.connect() }
         let streams = try (0..<4).map { _ in try bench.connect() }
-        for stream in streams { stream.ask("events", ",\"events\":{\"follow\":true}") }
+        for stream in streams { stream.ask("events", ",\"follow\":true") }
         let asking = try (0..<4).map { _ in try bench.connect() }
         for caller in asking { caller.ask("apply") }
-        try CommandLineRun.eventually("all are asked") { try bench.loop.sync { bench.kept.value.count } == 4 }
+        try CommandLineRun.eventually("all are asked") { bench.loop.sync { bench.kept.value.count } == 4 }
         let late = try bench.connect()
         late.ask("apply")
         #expect(
-            try late.response()?.error?.message
+            try late.error()?.message
                 == "4 other requests are being worked on, or their answers not read yet")
-        try bench.loop.sync { for reply in bench.kept.value.prefix(2) { reply(ControlResponse()) } }
+        bench.loop.sync { for reply in bench.kept.value.prefix(2) { reply(Self.nothing) } }
         // Eight more, each with a hundred long answers to make, and a flood of connections.
         let greedy = try (0..<8).map { _ in try bench.connect() }
         for caller in greedy { for _ in 0..<100 { caller.ask("tables") } }
@@ -233,8 +194,8 @@ struct ControlServerTests {
         defer { halt.value = true }
         let caller = try bench.connect()
         caller.ask("stop")
-        #expect(try caller.response()?.stopping == true)
-        let before = bench.requests().prefix { $0.command != .stop }
+        #expect(try caller.answer(StopRequest.self) != nil)
+        let before = bench.requests().prefix { $0.name != .stop }
         #expect(before.count < 100, "\(before.count) others were answered before it")
         #expect(idle.count == 8 && streams.count == 4 && asking.count == 4)
     }
@@ -244,15 +205,15 @@ struct ControlServerTests {
         let bench = try Bench()
         let first = try bench.connect()
         let second = try bench.connect()
-        let lines = String(repeating: "{\"version\":1,\"command\":\"cancel\"}\n", count: 500)
+        let lines = String(repeating: "{\"version\":2,\"command\":\"cancel\"}\n", count: 500)
         // On the loop's thread nothing is taken meanwhile: both have said all when it begins.
-        try bench.loop.sync {
+        bench.loop.sync {
             first.say(lines)
             second.ask("events")
         }
-        for _ in 0..<500 { #expect(try first.response()?.stopping == false) }
-        #expect(try second.response() != nil)
-        let place = try #require(bench.requests().firstIndex { $0.command == .events })
+        for _ in 0..<500 { #expect(try first.hearsCancel()) }
+        #expect(try second.answer(EventsRequest.self) != nil)
+        let place = try #require(bench.requests().firstIndex { $0.name == .events })
         #expect(place < 10, "after \(place) of the other's")
     }
 
@@ -266,17 +227,20 @@ struct ControlServerTests {
         for caller in lazy { for _ in 0..<50 { caller.ask("tables") } }
         let other = try bench.connect()
         other.ask("cancel")
-        let answer = try #require(try other.response())
-        #expect(answer.stopping == false || answer.error?.message.contains("of answers wait for programs") == true)
+        switch try #require(try other.next(CancelRequest.self)) {
+        case .answer(let answer): #expect(!answer.isUnderWay)
+        case .error(let error): #expect(error.message.contains("of answers wait for programs"))
+        case .progress(let progress): Issue.record("\(progress)")
+        }
         // Each answer is a mebioctet: so many, and one more, are made.
-        #expect(bench.requests().count { $0.command == .tables } <= 8)
+        #expect(bench.requests().count { $0.name == .tables } <= 8)
         try CommandLineRun.eventually("they are closed") {
             bench.reported.contains { $0.contains("did not read their answers") }
         }
         try CommandLineRun.eventually("others are answered as ever") {
             let next = try bench.connect()
             next.ask("tables")
-            return try next.response()?.events?.count == 1000
+            return try next.answer(TablesRequest.self)?.name.count == Self.longName
         }
         #expect(lazy.count == 20)
     }
@@ -287,21 +251,17 @@ struct ControlServerTests {
         do {
             let gone = try bench.connect()
             gone.ask("apply")
-            try CommandLineRun.eventually("it is asked") { try bench.loop.sync { bench.kept.value.count } == 1 }
+            try CommandLineRun.eventually("it is asked") { bench.loop.sync { bench.kept.value.count } == 1 }
         }
         // The next one gets the descriptor of the one that is gone.
         usleep(50_000)
         let next = try bench.connect()
         next.ask("cancel")
-        #expect(try next.response()?.stopping == false)
-        try bench.loop.sync {
-            var answer = ControlResponse()
-            answer.done = true
-            bench.kept.value[0](answer)
-        }
+        #expect(try next.hearsCancel())
+        bench.loop.sync { bench.kept.value[0](Self.nothing) }
         next.ask("cancel")
-        #expect(try next.response()?.done == nil)
-        #expect(try bench.loop.sync { bench.loop.closedWatches } == 0)
+        #expect(try next.hearsCancel())
+        #expect(bench.loop.sync { bench.closed.value }.isEmpty)
     }
 
     @Test("half a connection is enough to be answered")
@@ -311,10 +271,10 @@ struct ControlServerTests {
         caller.ask("cancel")
         caller.ask("apply")
         shutdown(caller.descriptor, Int32(SHUT_WR))
-        #expect(try caller.response()?.stopping == false)
-        try CommandLineRun.eventually("it is asked") { try bench.loop.sync { bench.kept.value.count } == 1 }
-        try bench.loop.sync { bench.kept.value[0](ControlResponse()) }
-        #expect(try caller.response() != nil)
+        #expect(try caller.hearsCancel())
+        try CommandLineRun.eventually("it is asked") { bench.loop.sync { bench.kept.value.count } == 1 }
+        bench.loop.sync { bench.kept.value[0](Self.nothing) }
+        #expect(try caller.answer(ApplyRequest.self) != nil)
         #expect(caller.line() == nil)
     }
 
@@ -326,8 +286,8 @@ struct ControlServerTests {
             let text = String(decoding: line, as: UTF8.self)
             guard !text.contains("\"apply\""), !text.contains("\"tables\"") else { continue }
             #expect(caller.say(line + [10]))
-            let answer = try #require(try caller.response(), "\(text.prefix(200))")
-            #expect(answer.version == ControlRequest.currentVersion)
+            let answer = try #require(caller.line(), "\(text.prefix(200))")
+            #expect(try JSONLine.decode(ControlVersion.self, answer).version == ControlProtocol.version)
         }
         #expect(bench.requests().count > 100)
     }
@@ -344,7 +304,7 @@ struct ControlServerTests {
         func serve() throws {
             try bench.loop.sync {
                 let server = try ControlServer(
-                    loop: bench.loop, path: open.path + "/s", stream: { _ in nil }, answer: { $1(ControlResponse()) })
+                    loop: bench.loop, path: open.path + "/s", stream: { _ in nil }, answer: { _, _ in })
                 server.close()
             }
         }
@@ -369,7 +329,7 @@ struct ControlServerTests {
             os.setuid(65534)
             s = socket.socket(socket.AF_UNIX)
             s.connect(sys.argv[1])
-            try: s.send(b"{\\"version\\":1,\\"command\\":\\"stop\\"}\\n")
+            try: s.send(b"{\\"version\\":2,\\"command\\":\\"stop\\"}\\n")
             except BrokenPipeError: pass
             print(s.recv(4096).decode())
             try: print("rest", s.recv(4096))

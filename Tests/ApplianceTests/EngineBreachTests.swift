@@ -46,7 +46,7 @@ struct EngineBreachTests {
         #expect(isHarmless)
         // The other one was not touched, and tables are in force on both.
         try bench.wait { $0.publish(Bench.table, $1) }
-        #expect(try bench.loop.sync { bench.loop.closedWatches } == 0)
+        #expect(bench.loop.sync { bench.closed.value }.isEmpty)
     }
 
     @Test("an empty message is the last that is heard of an engine")
@@ -64,9 +64,9 @@ struct EngineBreachTests {
     func spare() throws {
         let bench = try Bench(engines: 1)
         try bench.eventually("there is a spare") {
-            try bench.loop.sync { bench.fleet.spare?.phase == .ready && bench.fleet.living.count == 2 }
+            bench.loop.sync { bench.fleet.spare?.phase == .ready && bench.fleet.living.count == 2 }
         }
-        let spare = try bench.loop.sync { bench.fleet.spare?.pid }
+        let spare = bench.loop.sync { bench.fleet.spare?.pid }
         let pid = try bench.status()[0].pid
         var place = bench.events.place(since: nil, count: 0)
         // Whoever is asked first does it: until it was the spare.
@@ -79,7 +79,7 @@ struct EngineBreachTests {
                 return seen.contains { $0.event == .engineStopped }
             }
             try bench.eventually("there is a spare again") {
-                try bench.loop.sync { bench.fleet.spare?.phase == .ready && bench.fleet.living.count == 2 }
+                bench.loop.sync { bench.fleet.spare?.phase == .ready && bench.fleet.living.count == 2 }
             }
             seen += bench.told(&place)
         }
@@ -109,7 +109,7 @@ struct EngineBreachTests {
         let bench = try Bench(engines: 2)
         let before = try bench.status()
         try bench.misbehave("fill")
-        try bench.eventually("they are full") { try bench.loop.sync { bench.fleet.turns } > 1 << 60 }
+        try bench.eventually("they are full") { bench.loop.sync { bench.fleet.turns } > 1 << 60 }
         var table = Bench.table
         table.interfaces[0].addresses = []
         for counter in [0, 1, 2, 5000, Int.max] {
@@ -120,7 +120,7 @@ struct EngineBreachTests {
             table.entries.append(entry)
         }
         let asked = table
-        let picture = try bench.loop.sync { bench.fleet.picture(asked) }
+        let picture = bench.loop.sync { bench.fleet.picture(asked) }
         var later = picture
         later.drops = later.drops.map { $0 &+ 1 }
         let plan = try Self.plan()
@@ -132,7 +132,7 @@ struct EngineBreachTests {
         #expect(try JSONLine.encode(listing).count > 100)
         let status = try bench.status()
         #expect(status.count == 2 && status.map(\.pid) == before.map(\.pid), "\(status); \(bench.errors)")
-        _ = try bench.loop.sync {
+        _ = bench.loop.sync {
             (
                 bench.fleet.joined, bench.fleet.closedQueues, DropReason.allCases.map { bench.fleet.drops($0) },
                 DropReason.allCases.map { bench.fleet.lastDrop($0) }
@@ -152,7 +152,7 @@ struct EngineBreachTests {
     func headers() throws {
         let bench = try Bench(engines: 2)
         try bench.misbehave("header")
-        let resources = try bench.loop.sync { bench.fleet.resources }
+        let resources = bench.loop.sync { bench.fleet.resources }
         let memory = try SharedMapping(mapping: resources.counters, size: resources.counterLayout.size, writable: false)
         try bench.eventually("it is spoilt") { CounterLayout(reading: memory.base, size: memory.size) == nil }
         let pid = try #require(try bench.status()[0].pid)

@@ -90,6 +90,8 @@ import Wire
         let fleet: EngineFleet
         /// What the fleet has told.
         let events = EventLog()
+        /// Descriptors that were closed while they were watched.
+        let closed = Box<[Int32]>([])
         private let queue: Int32
 
         init(engines: Int) throws {
@@ -100,7 +102,8 @@ import Wire
             chmod(program, 0o755)
             let loop = try EventLoop()
             let queue = open("/dev/null", O_RDWR)
-            let events = events
+            let (events, closed) = (events, closed)
+            loop.sync { loop.closedUnderWatch = { closed.value.append($0) } }
             let plan = EnginesPlan(count: engines)
             let logPath = folder.appendingPathComponent("errors").path
             fleet = try loop.sync {
@@ -116,7 +119,7 @@ import Wire
         }
 
         deinit {
-            try? loop.sync { [fleet] in fleet.stop() }
+            loop.sync { [fleet] in fleet.stop() }
             close(queue)
             try? FileManager.default.removeItem(at: folder)
         }
@@ -132,7 +135,7 @@ import Wire
         ) throws {
             let flag = RaisedFlag()
             let outcome = Box<Result<Void, ApplianceError>?>(nil)
-            try loop.sync { [fleet] in
+            loop.sync { [fleet] in
                 body(fleet) {
                     outcome.value = $0
                     flag.raise()
@@ -142,7 +145,7 @@ import Wire
             try outcome.value?.get()
         }
 
-        func status() throws -> [EngineFleet.EngineStatus] { try loop.sync { [fleet] in fleet.status } }
+        func status() throws -> [EngineFleet.EngineStatus] { loop.sync { [fleet] in fleet.status } }
 
         func tell(_ what: String, _ value: Bool) {
             let path = folder.appendingPathComponent(what).path
@@ -202,7 +205,7 @@ import Wire
         for (lane, expected) in [("0", ["2", "3"]), ("1", ["2", "1", "3"])] {
             #expect(bench.log.filter { $0.hasPrefix("\(lane) table") } == expected.map { "\(lane) table \($0)" })
         }
-        #expect(try bench.loop.sync { bench.fleet.tables } == 1)
+        #expect(bench.loop.sync { bench.fleet.tables } == 1)
     }
 
     @Test("an engine that does not go round is given up, and its shares go back to the one that takes its place")
@@ -297,7 +300,7 @@ import Wire
         try bench.wait { fleet, done in fleet.pause { done(.success(())) } }
         #expect(bench.log.contains("0 reads []") && bench.log.contains("1 reads []"))
         #expect(try bench.status().map(\.shares) == [[], []])
-        try bench.loop.sync { bench.fleet.resume() }
+        bench.loop.sync { bench.fleet.resume() }
         try bench.eventually("each reads its own") { try bench.status().map(\.shares) == [[0], [1]] }
     }
 
@@ -323,7 +326,7 @@ import Wire
         bench.tell("slow", true)
         let outcome = Box<Result<Void, ApplianceError>?>(nil)
         let flag = RaisedFlag()
-        try bench.loop.sync {
+        bench.loop.sync {
             bench.fleet.replace(engine: 1) {
                 outcome.value = $0
                 flag.raise()

@@ -21,7 +21,7 @@ struct EventLoopTests {
             var stale = 0
             var heard = 0
             let flag = RaisedFlag()
-            try loop.sync {
+            loop.sync {
                 // Both are readable when the loop looks; whichever is heard first puts another in the other's place.
                 for index in 0..<2 {
                     loop.watch(pipes[index].read) { _ in
@@ -40,8 +40,8 @@ struct EventLoopTests {
                 }
             }
             flag.wait()
-            #expect(try loop.sync { heard } == 1)
-            #expect(try loop.sync { stale } == 0)
+            #expect(loop.sync { heard } == 1)
+            #expect(loop.sync { stale } == 0)
             for end in pipes + [fresh] {
                 close(end.read)
                 close(end.write)
@@ -53,19 +53,48 @@ struct EventLoopTests {
     func closed() throws {
         let loop = try EventLoop()
         let ends = makePipe()
-        try loop.sync { loop.watch(ends.read) { _ in } }
+        let told = Box<[Int32]>([])
+        loop.sync {
+            loop.closedUnderWatch = { told.value.append($0) }
+            loop.watch(ends.read) { _ in }
+        }
         close(ends.read)
         let flag = RaisedFlag()
-        _ = try loop.sync { loop.after(milliseconds: 1) { flag.raise() } }
+        loop.sync { _ = loop.after(milliseconds: 1) { flag.raise() } }
         flag.wait()
-        #expect(try loop.sync { loop.closedWatches } == 1)
+        #expect(loop.sync { told.value } == [ends.read])
         close(ends.write)
+    }
+
+    @Test("who waits for the loop gets what the body returns or throws, on the loop's own thread too")
+    func waiting() throws {
+        let loop = try EventLoop()
+        #expect(loop.sync { loop.isCurrent } && !loop.isCurrent)
+        #expect(loop.sync { loop.sync { 7 } } == 7)
+        let error = #expect(throws: ApplianceError.self) {
+            try loop.sync { () throws(ApplianceError) in throw ApplianceError.interrupted }
+        }
+        #expect(error == .interrupted)
+    }
+
+    @Test("what belongs to the loop ends a program that touches it from elsewhere")
+    func belonging() async {
+        await #expect(processExitsWith: .failure) { try EventLoop().unwatch(5) }
+        await #expect(processExitsWith: .failure) { _ = try EventLoop().after(milliseconds: 1) {} }
+        await #expect(processExitsWith: .failure) {
+            try OutputLog(loop: try EventLoop(), path: "/dev/null").note("from elsewhere")
+        }
+        await #expect(processExitsWith: .success) {
+            let loop = try EventLoop()
+            loop.sync { loop.unwatch(5) }
+            exit(EXIT_SUCCESS)
+        }
     }
 
     @Test("times of any length are none that a sum runs over with")
     func times() throws {
         let loop = try EventLoop()
-        try loop.sync { for time in [Int.max, .min, 0] { _ = loop.after(milliseconds: time) {} } }
+        loop.sync { for time in [Int.max, .min, 0] { _ = loop.after(milliseconds: time) {} } }
         let flag = RaisedFlag()
         for time in [Int.min, -1, 0, 20] { #expect(!flag.wait(milliseconds: time)) }
         let waiting = Thread { if flag.wait(milliseconds: .max) { flag.raise() } }

@@ -20,14 +20,14 @@ struct EventStreamTests {
             server = try loop.sync {
                 try ControlServer(
                     loop: loop, path: path, stream: { request in log.stream(request) },
-                    answer: { _, reply in reply(ControlResponse()) })
+                    answer: { _, lines in lines.reply(to: CancelRequest())(CancelReport(isUnderWay: false)) })
             }
             let pumped = Box(server)
             log.listen { loop.submit { pumped.value?.pump() } }
         }
 
         func close() {
-            try? loop.sync { [server] in server?.close() }
+            loop.sync { [server] in server?.close() }
             directory.remove()
         }
     }
@@ -41,12 +41,11 @@ struct EventStreamTests {
         let served = try Served()
         defer { served.close() }
         for number in 0..<500 { served.log.append(event(number)) }
-        var request = ControlRequest(.events)
-        request.events = EventsRequest(count: 300, follow: true)
+        let request = EventsRequest(count: 300, follow: true)
         var seen: [Int] = []
-        let isHeard = try ControlClient(directory: served.directory).follow(request) { response in
+        let isHeard = try ControlClient(directory: served.directory).follow(request) { events in
             if seen.isEmpty { for number in 500..<700 { served.log.append(event(number)) } }
-            seen += (response.events ?? []).compactMap(\.count)
+            seen += events.compactMap(\.count)
             return seen.count < 500
         }
         #expect(isHeard)
@@ -57,20 +56,19 @@ struct EventStreamTests {
     func slowListener() throws {
         let served = try Served()
         defer { served.close() }
-        var request = ControlRequest(.events)
-        request.events = EventsRequest(follow: true)
+        let request = EventsRequest(follow: true)
         var numbers: [Int] = []
         var lost = 0
         let all = 50_000
         served.log.append(event(0))
-        _ = try ControlClient(directory: served.directory).follow(request) { response in
+        _ = try ControlClient(directory: served.directory).follow(request) { events in
             if numbers.isEmpty {
                 // Nothing is read meanwhile: far more comes than socket and log hold, and others are still answered.
                 for number in 1..<all { served.log.append(event(number)) }
-                let answer = try? ControlClient(directory: served.directory).ask(ControlRequest(.status))
+                let answer = try? ControlClient(directory: served.directory).ask(CancelRequest())
                 #expect((answer ?? nil) != nil)
             }
-            for event in response.events ?? [] {
+            for event in events {
                 if event.event == .eventsLost { lost += event.count ?? 0 } else { numbers.append(event.count ?? -1) }
             }
             return numbers.last != all - 1

@@ -256,6 +256,15 @@ extension LinuxTests {
         }
     }
 
+    @Test func allWhoAskOfAnEndAreToldTheSame() throws {
+        let process = try ProcessLauncher.spawn(.shell("exit 7"), node: nil)
+        #expect(try process.wait() == .exited(7))
+        #expect(try process.wait() == .exited(7))
+        #expect(try process.statusIfEnded() == .exited(7))
+        // The kernel tells it once: another object of the same process is too late.
+        #expect(throws: SystemError.self) { try Pidfd(pid: process.pid) }
+    }
+
     @Test func aConfinedProcessHoldsNothing() throws {
         try leavingNothing { _ in
             let pair = try UnixSocket.pair()

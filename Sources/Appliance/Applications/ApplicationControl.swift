@@ -46,6 +46,7 @@ final class ApplicationControl {
 
     /// Takes what an instance's process, links and checks say of it now. Of other nodes nothing is taken.
     func hear(_ health: InstanceHealth, of node: String) {
+        loop.preconditionCurrent()
         let events = states.hear(health, of: node, at: .now)
         announce(events)
         publish(cause: "\(node): \(health.reason)") { _ in }
@@ -56,6 +57,7 @@ final class ApplicationControl {
         _ operation: InstanceOperation, on node: String,
         done: @escaping (Result<OperationReport, ApplianceError>) -> Void
     ) {
+        loop.preconditionCurrent()
         do throws(ApplianceError) {
             let (events, told) = try states.perform(operation, on: node, at: .now)
             announce(events)
@@ -72,6 +74,7 @@ final class ApplicationControl {
     ///
     /// - Parameter health: What is known of instances by now, those that are new among them.
     func groups(of plan: AppliancePlan, health: [String: InstanceHealth]) -> [InstanceGroup] {
+        loop.preconditionCurrent()
         var next = states
         _ = next.adopt(applications: plan.applications, groups: plan.table.groups, health: health, at: .now)
         return next.groups
@@ -79,6 +82,7 @@ final class ApplicationControl {
 
     /// Goes on with another file's plan, whose table is in force with the groups that `groups(of:health:)` gave.
     func adopt(_ plan: AppliancePlan, health: [String: InstanceHealth]) {
+        loop.preconditionCurrent()
         announce(
             states.adopt(applications: plan.applications, groups: plan.table.groups, health: health, at: .now))
         states.otherNodes = Self.otherNodes(of: plan)
@@ -86,7 +90,10 @@ final class ApplicationControl {
     }
 
     /// The topology is up: from here on there may be connections.
-    func beginServing() { states.isServing = true }
+    func beginServing() {
+        loop.preconditionCurrent()
+        states.isServing = true
+    }
 
     // MARK: - What follows
 
@@ -157,16 +164,6 @@ final class ApplicationControl {
         }
         do throws(ApplianceError) { try startThread(work) } catch { work() }
     }
-}
-
-/// What an operator's word has led to.
-public struct OperationReport: Codable, Sendable {
-    /// The instance.
-    public var instance: String
-    /// Its application.
-    public var application: String
-    /// What was done and what follows: sentences without a full stop.
-    public var told: [String]
 }
 
 extension ForwardingTable {

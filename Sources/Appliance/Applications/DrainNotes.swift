@@ -22,6 +22,7 @@ final class DrainNotes {
 
     /// Makes the notes right for a table that is about to be handed to engines.
     func prepare(for next: [InstanceGroup]) {
+        loop.preconditionCurrent()
         for (index, group) in next.enumerated().prefix(DrainTable.groups) {
             let before = groups.indices.contains(index) ? groups[index] : nil
             guard group != before, let new = group.slotsForNew() else { continue }

@@ -73,19 +73,3 @@ struct InstanceState: Sendable, Hashable {
         return health.isHealthy ? nil : health.reason
     }
 }
-
-/// What an operator may ask for an instance.
-public enum InstanceOperation: Codable, Sendable, Hashable {
-    /// It gets no new connections where another instance can take them, and after a time nothing.
-    ///
-    /// - Parameter milliseconds: That time; nil: its application's.
-    case drain(milliseconds: Int?)
-    /// It gets its share again.
-    case undrain
-    /// It gets nothing, at once.
-    case takeOut
-    /// It gets its share again.
-    case putBack
-    /// Its share beside the others' weights, 0…1,000; nil: as the file has it.
-    case weigh(Int?)
-}

@@ -18,7 +18,7 @@ extension ControlProcess {
             let report = try change(current, to: fresh, isTrial: isTrial, drain: drain, interruption, tell)
             guard !isTrial else { return report }
             try changeState { $0.file = path }
-            try? loop.sync { self.file = path }
+            loop.sync { self.file = path }
             happened(ApplianceEvent(.fileApplied, reason: path))
             return report
         }
@@ -35,10 +35,8 @@ extension ControlProcess {
 
     /// The plan that runs.
     func running() throws(ApplianceError) -> AppliancePlan {
-        guard phase == .up, let plan = try? loop.sync({ self.plan }) else {
-            throw ApplianceError(.failed, "'\(name)' is not up", mend: "try again")
-        }
-        return plan
+        guard phase == .up else { throw ApplianceError(.failed, "'\(name)' is not up", mend: "try again") }
+        return loop.sync { self.plan }
     }
 
     /// Runs `body` while nobody else changes anything.
@@ -72,7 +70,7 @@ extension ControlProcess {
         if !isTrial {
             if change.difference.isEmpty {
                 // Lines may have moved in the file; messages name them.
-                try? loop.sync { self.plan = plan }
+                loop.sync { self.plan = plan }
             } else {
                 logger.info("changing: \(lines.joined(separator: "; "))")
                 kept = try change.perform()
@@ -150,12 +148,12 @@ extension ControlProcess {
     /// Does something for a moment in which frames had better wait in the queues than be sent to a device that is down.
     func withoutForwarding<Value>(_ body: () throws(ApplianceError) -> Value) throws(ApplianceError) -> Value {
         let isQuiet = RaisedFlag()
-        try? loop.sync { [self] in
+        loop.sync { [self] in
             if let fleet { fleet.pause { isQuiet.raise() } } else { isQuiet.raise() }
         }
         // An engine that does not answer is the fleet's business.
         _ = isQuiet.wait(milliseconds: 1_000)
-        defer { try? loop.sync { self.fleet?.resume() } }
+        defer { loop.sync { self.fleet?.resume() } }
         return try body()
     }
 
@@ -191,7 +189,7 @@ extension ControlProcess {
 
 extension ControlProcess {
     /// Publishes a file's table, where nothing but the table and the checks differs.
-    func reload(_ path: String) throws(ApplianceError) -> ControlResponse {
+    func reload(_ path: String) throws(ApplianceError) -> ReloadReport {
         try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
             let current = try running()
             let fresh = try plan(of: path, keeping: current).adopting(current)
@@ -204,9 +202,7 @@ extension ControlProcess {
             var report = try change(current, to: fresh, isTrial: false, drain: nil, interruption) { _ in }
             // Who asks for it gets it, also where it is the same: engines that were in doubt are not afterwards.
             if report.changes.isEmpty { report.kept = try publishAndWait(fresh, interruption) }
-            var response = ControlResponse()
-            response.reload = ReloadReport(entries: report.entries, kept: report.kept)
-            return response
+            return ReloadReport(entries: report.entries, kept: report.kept)
         }
     }
 }

@@ -8,34 +8,29 @@ extension NodeRuntime {
     ///
     /// - Parameter folder: Where its commands start from now on.
     func take(_ plan: NodePlan, folder: String) throws(ApplianceError) {
-        do {
-            try loop.sync {
-                self.plan = plan
-                self.folder = folder
-                if plan.process.isNothing { self.state = .idle }
-                // What runs in the node has this very file open as /etc/hosts: it is written over, not replaced.
-                if self.initProcess != nil { try self.writeSmall(self.directory.hostsPath(plan.name), self.hostsText) }
-            }
-        } catch { throw .wrapping(error, "cannot change \(place)") }
+        try loop.sync { () throws(ApplianceError) in
+            self.plan = plan
+            self.folder = folder
+            if plan.process.isNothing { self.state = .idle }
+            // What runs in the node has this very file open as /etc/hosts: it is written over, not replaced.
+            if self.initProcess != nil { try self.writeSmall(self.directory.hostsPath(plan.name), self.hostsText) }
+        }
     }
 
     /// Ends the application, becomes another plan of the same node, and starts what that says, until it is ready.
     func restart(as plan: NodePlan, folder: String, _ interruption: Interruption) throws(ApplianceError) {
-        let old: Pidfd?
-        do {
-            old = try loop.sync {
-                self.attempt += 1
-                self.state = .starting
-                self.interruption = interruption
-                // Which folder is to be seen in the node is its init's to say.
-                if folder != self.folder { try? self.initProcess?.signal(SIGKILL) }
-                guard plan.process.run == nil else { return nil }
-                let child = self.process
-                if let child { self.loop.unwatch(child.descriptor) }
-                self.process = nil
-                return child
-            }
-        } catch { throw .wrapping(error, "cannot end \(place)") }
+        let old: Pidfd? = loop.sync {
+            self.attempt += 1
+            self.state = .starting
+            self.interruption = interruption
+            // Which folder is to be seen in the node is its init's to say.
+            if folder != self.folder { try? self.initProcess?.signal(SIGKILL) }
+            guard plan.process.run == nil else { return nil }
+            let child = self.process
+            if let child { self.loop.unwatch(child.descriptor) }
+            self.process = nil
+            return child
+        }
         if let old { CommandRun.end(old) }
         try take(plan, folder: folder)
         if plan.process.run == nil { become(plan.process.isNothing ? .idle : .ready) }
@@ -44,13 +39,13 @@ extension NodeRuntime {
 
     /// Ends everything in the node, and waits for it without holding up the loop.
     func end() {
-        let processes = try? loop.sync {
+        let processes = loop.sync {
             self.close()
             return [self.process, self.initProcess].compactMap { $0 }
         }
         // Its init ends only when the last process of the node has been reaped.
-        for process in processes ?? [] where process.waitForEnd(milliseconds: 5000) { _ = try? process.statusIfEnded() }
-        try? loop.sync { self.finish() }
+        for process in processes where process.waitForEnd(milliseconds: 5000) { _ = try? process.statusIfEnded() }
+        loop.sync { self.finish() }
     }
 }
 

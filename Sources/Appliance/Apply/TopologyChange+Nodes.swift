@@ -58,7 +58,7 @@ extension TopologyChange {
     /// Makes nodes, and what goes on in them; nothing is started yet.
     private func make(_ nodes: [NodePlan], as plan: AppliancePlan) throws(ApplianceError) {
         let built = try builder(for: plan).add(nodes, to: built())
-        try? control.loop.sync { [control] in
+        control.loop.sync { [control] in
             control.built = built
             control.nodes += nodes.compactMap { node in
                 built.namespaces[node.name].map { control.runtime(node, folder: plan.directory, $0) }
@@ -80,7 +80,7 @@ extension TopologyChange {
                 } else {
                     try control.node(before.name).restart(as: before, folder: old.directory, interruption)
                 }
-                try? control.loop.sync { [control] in
+                control.loop.sync { [control] in
                     control.nodes.first { $0.plan.name == before.name }?.interruption = control.interruption
                 }
             }
@@ -91,8 +91,8 @@ extension TopologyChange {
             try remove([before], keepingLog: true)
             try make([start.plan], as: new)
         }
-        try? control.loop.sync { control.starting = (Set(names), stop) }
-        defer { try? control.loop.sync { control.starting = nil } }
+        control.loop.sync { control.starting = (Set(names), stop) }
+        defer { control.loop.sync { control.starting = nil } }
         do throws(ApplianceError) {
             try inParallel(level.count, width: 64) { index throws(ApplianceError) in
                 do throws(ApplianceError) {
@@ -112,7 +112,7 @@ extension TopologyChange {
             throw stop.reason ?? error
         }
         // What they wait for from now on ends with the topology, not with this change.
-        try? control.loop.sync {
+        control.loop.sync {
             for node in control.nodes where names.contains(node.plan.name) { node.interruption = control.interruption }
         }
     }
@@ -134,7 +134,7 @@ extension TopologyChange {
 
     private func removeOne(_ node: NodePlan, _ keepingLog: Bool) throws(ApplianceError) {
         let there = try built()
-        let runtime = (try? control.loop.sync { self.control.nodes.first { $0.plan.name == node.name } }) ?? nil
+        let runtime = control.loop.sync { self.control.nodes.first { $0.plan.name == node.name } }
         runtime?.end()
         try builder(for: old).removeLegs(of: node, from: there)
         if there.namespaces[node.name] != nil {
@@ -144,7 +144,7 @@ extension TopologyChange {
                 throw ApplianceError(.failed, "cannot take away the namespace \(node.namespace): \(error)")
             }
         }
-        try? control.loop.sync { [control] in
+        control.loop.sync { [control] in
             control.nodes.removeAll { $0 === runtime }
             control.built?.namespaces[node.name] = nil
         }
@@ -182,7 +182,7 @@ extension TopologyChange {
     /// Lets the engines know that instances which run take no packets, before they are ended.
     private func withdraw(_ nodes: [String]) throws(ApplianceError) {
         guard nodes.contains(where: isInstance) else { return }
-        try? control.loop.sync { [control] in
+        control.loop.sync { [control] in
             for node in control.nodes where nodes.contains(node.plan.name) { node.state = .starting }
         }
         try control.awaitQuiet(interruption)

@@ -66,7 +66,7 @@ final class TopologyChange {
             throw takeBack(after: error)
         }
         undo = []
-        try? control.loop.sync { self.commit() }
+        control.loop.sync { self.commit() }
         cleanUp()
         return kept
     }
@@ -157,7 +157,7 @@ final class TopologyChange {
         if let index = removed.firstIndex(where: { $0.name == owner }) {
             removed[index].legs[place].fabricDevice = device
         }
-        try? control.loop.sync { [control, new] in
+        control.loop.sync { [control, new] in
             control.built = changed
             control.plan.interfaces[interface].attachment = new.interfaces[interface].attachment
             if let index = control.plan.nodes.firstIndex(where: { $0.name == owner }) {
@@ -188,16 +188,13 @@ final class TopologyChange {
     /// does is explained, and the change taken back.
     private func prove() throws(ApplianceError) {
         try watch(new)
-        let monitor = (try? control.loop.sync { self.control.monitor }) ?? nil
-        guard let monitor else { return }
+        guard let monitor = control.loop.sync({ self.control.monitor }) else { return }
         tell(.step("waiting for the health checks"))
         try monitor.proveOnce(interruption)
     }
 
     private func watch(_ plan: AppliancePlan) throws(ApplianceError) {
-        do { try control.loop.sync { try self.control.watchInstances(of: plan) } } catch {
-            throw .wrapping(error, "cannot look after the applications")
-        }
+        try control.loop.sync { () throws(ApplianceError) in try self.control.watchInstances(of: plan) }
     }
 
     /// Engines decide by the new table from here on, and for a while by what lingers of the old one.
@@ -225,6 +222,7 @@ final class TopologyChange {
 
     /// The new plan is what runs. On the loop's thread.
     private func commit() {
+        control.loop.preconditionCurrent()
         control.plan = new
         for interface in leftAlone {
             control.plan.interfaces[interface].attachment = old.interfaces[interface].attachment
@@ -286,24 +284,21 @@ final class TopologyChange {
         let names = difference.actions.compactMap { action -> String? in
             if case .remove(let node) = action { node } else { nil }
         }
-        let found = try? control.loop.sync { self.control.plan.nodes.filter { names.contains($0.name) } }
-        return found ?? []
+        return control.loop.sync { self.control.plan.nodes.filter { names.contains($0.name) } }
     }
 
     /// A node as it is now: as in `old`, but for interfaces that have got bridges.
     func current(_ name: String) -> NodePlan? {
-        let found = try? control.loop.sync { self.control.plan.nodes.first { $0.name == name } }
-        return found ?? nil
+        control.loop.sync { self.control.plan.nodes.first { $0.name == name } }
     }
 
     private func there(on interface: Int) -> [NodePlan] {
-        let nodes = try? control.loop.sync { self.control.plan.nodes }
-        return (nodes ?? []).filter { node in node.legs.contains { $0.interface == interface } }
+        let nodes = control.loop.sync { self.control.plan.nodes }
+        return nodes.filter { node in node.legs.contains { $0.interface == interface } }
     }
 
     func built() throws(ApplianceError) -> BuiltTopology {
-        let built = try? control.loop.sync { self.control.built }
-        guard let built = built ?? nil else { throw .interrupted }
+        guard let built = control.loop.sync({ self.control.built }) else { throw .interrupted }
         return built
     }
 

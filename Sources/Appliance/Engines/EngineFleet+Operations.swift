@@ -31,6 +31,7 @@ extension EngineFleet {
     ///   - done: Called when the last of the old processes has ended, or when a new one did not start; then the others
     ///     are as they were.
     func replace(engine number: Int?, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
+        loop.preconditionCurrent()
         do throws(ApplianceError) {
             var wanted = Array(seats.indices)
             if let number { wanted = [try seat(of: number)] }
@@ -127,6 +128,7 @@ extension EngineFleet {
     ///
     /// - Parameter number: From 1.
     func drain(engine number: Int, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
+        loop.preconditionCurrent()
         let seat: Int
         do throws(ApplianceError) {
             seat = try self.seat(of: number)
@@ -156,6 +158,7 @@ extension EngineFleet {
     ///
     /// - Parameter number: From 1.
     func undrain(engine number: Int) throws(ApplianceError) {
+        loop.preconditionCurrent()
         let seat = try seat(of: number)
         guard seats[seat].isDrained else { return }
         seats[seat].isDrained = false

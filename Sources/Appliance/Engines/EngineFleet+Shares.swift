@@ -46,6 +46,7 @@ extension EngineFleet {
     /// Lets nobody read a queue until `resume()`: frames wait in the queues meanwhile. `done` is called when all that was
     /// read has been sent on.
     func pause(_ done: @escaping () -> Void) {
+        loop.preconditionCurrent()
         isPaused = true
         paused = done
         hand()
@@ -53,6 +54,7 @@ extension EngineFleet {
 
     /// Has the queues read again.
     func resume() {
+        loop.preconditionCurrent()
         isPaused = false
         paused = nil
         hand()

@@ -36,7 +36,8 @@ extension EngineFleet {
 
     /// Each of the engines.
     var status: [EngineStatus] {
-        seats.indices.map { index in
+        loop.preconditionCurrent()
+        return seats.indices.map { index in
             let seat = seats[index]
             return EngineStatus(
                 number: index + 1, pid: seat.process?.pid, state: state(seat),

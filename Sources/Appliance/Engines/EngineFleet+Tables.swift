@@ -75,6 +75,7 @@ extension EngineFleet {
     func publish(
         _ fresh: CompiledTable, groupsOnly: Bool = false, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
+        loop.preconditionCurrent()
         guard !hasStopped else {
             done(.failure(.interrupted))
             return

@@ -37,6 +37,7 @@ extension EngineFleet {
     /// Gives up the engines that a signal has stopped (SIGSTOP and the like). To be called when the kernel has said that
     /// something happened to a child: it tells that at once.
     func lookForStopped() {
+        loop.preconditionCurrent()
         guard !hasStopped else { return }
         for process in living where process.process.isStopped {
             condemn(process, "was stopped by a signal", isStopped: true)

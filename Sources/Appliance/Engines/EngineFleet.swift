@@ -93,6 +93,7 @@ final class EngineFleet: @unchecked Sendable {
         segmentsUDP: Bool = true, plan: EnginesPlan, record: @escaping (RecordedProcess) -> Void,
         events: @escaping EventSink, inspect: @escaping (EngineProcess) -> [String] = EngineFleet.inspect
     ) throws(ApplianceError) {
+        loop.preconditionCurrent()
         self.loop = loop
         self.path = path
         self.logPath = logPath
@@ -138,6 +139,7 @@ final class EngineFleet: @unchecked Sendable {
 
     /// Starts all engines; `ready` is called when all forward, or when one cannot.
     func start(_ ready: @escaping (Result<Void, ApplianceError>) -> Void) {
+        loop.preconditionCurrent()
         firstReady = ready
         for seat in seats.indices where firstReady != nil { launch(seat) }
         // While they start there is time to find out what they must show.
@@ -152,6 +154,7 @@ final class EngineFleet: @unchecked Sendable {
 
     /// Starts a process that has everything and reads nothing yet.
     func spawn() throws -> EngineProcess {
+        loop.preconditionCurrent()
         // Who has changed them shows when it ends: that is told then.
         mendedBefore += mendQueues()
         let taken = Set(living.map(\.lane))
@@ -237,6 +240,7 @@ final class EngineFleet: @unchecked Sendable {
 
     /// Ends all engines for good, and waits until they have ended.
     func stop() {
+        loop.preconditionCurrent()
         hasStopped = true
         for process in living { process.end() }
         for process in living { process.endAndWait() }
@@ -358,6 +362,7 @@ final class EngineFleet: @unchecked Sendable {
     /// - Parameter isStopped: A signal has stopped it. Once others read in its place it is let go on: it sends on what
     ///   it had read, and ends.
     func condemn(_ process: EngineProcess, _ why: String, isStopped: Bool = false) {
+        loop.preconditionCurrent()
         guard process.phase == .starting || process.phase == .ready else { return }
         let why = why + mendedBefore + mendQueues()
         mendedBefore = ""

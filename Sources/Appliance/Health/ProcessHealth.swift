@@ -1,6 +1,7 @@
 extension NodeRuntime {
     /// What the node's process alone says of its health. On the loop's thread.
     var processHealth: InstanceHealth {
+        loop.preconditionCurrent()
         let end = lastEnd.map { "its application \($0)" } ?? "its application has ended"
         let reason =
             switch state {

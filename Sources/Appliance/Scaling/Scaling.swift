@@ -32,10 +32,10 @@ final class Scaling: @unchecked Sendable {
     }
 
     private func look() {
-        let picture = try? control.loop.sync { [control] in
+        let (plan, there, table, nodes) = control.loop.sync { [control] in
             (control.plan, control.built, control.table, control.nodes)
         }
-        guard let (plan, there, table, nodes) = picture, let built = there, control.phase == .up else { return }
+        guard let built = there, control.phase == .up else { return }
         let applications = plan.applications.filter { $0.scale != nil }
         decisions = decisions.filter { entry in
             applications.contains { $0.name == entry.key && $0.scale == entry.value.plan }
@@ -46,7 +46,7 @@ final class Scaling: @unchecked Sendable {
             guard names.contains(node.plan.name), let namespace = built.namespaces[node.plan.name] else { return nil }
             return LoadSampler.Subject(
                 node: node.plan, namespace: namespace,
-                initProcess: (try? control.loop.sync { node.initProcess?.pid }) ?? nil)
+                initProcess: control.loop.sync { node.initProcess?.pid })
         }
         let now = monotonicMilliseconds()
         let loads = sampler.read(subjects, fabric: built.fabric, at: now)

@@ -1,6 +1,12 @@
-import Forwarding
-import Topology
-import Wire
+/// Asks how everything is.
+package struct StatusRequest: ControlCommand {
+    package typealias Answer = StatusReport
+    package typealias CodingKeys = NoKeys
+
+    package init() {}
+
+    package var request: ControlRequest { .status(self) }
+}
 
 /// What `tapline status --json` prints for one topology. The keys are stable.
 public struct StatusReport: Codable, Sendable {
@@ -179,18 +185,6 @@ public struct StatusReport: Codable, Sendable {
     public var problems: [String] = []
     /// What works, and not as well as it might, one sentence each.
     public var remarks: [String] = []
-
-    /// What can be told of a topology whose control process is gone.
-    public init(dead state: ApplianceState) {
-        name = state.name
-        self.state = .dead
-        run = state.run
-        file = state.file
-        since = state.created
-        interfaces = []
-        nodes = []
-        drops = []
-    }
 
     /// What can be told where the state cannot be read.
     public init(unreadable name: String) {

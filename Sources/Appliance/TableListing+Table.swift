@@ -2,70 +2,16 @@ import Forwarding
 import Topology
 import Wire
 
-/// What `tapline tables --json` prints. The keys are stable.
-public struct TableListing: Codable, Sendable {
-    /// One copy that an entry sends.
-    public struct Copy: Codable, Sendable {
-        /// The interface that it leaves by.
-        public var sendInterface: String
-        /// A MAC address, a network address, or `neighbour` (of the packet's own destination, or of `via`).
-        public var sendAddress: String
-        /// The node that the send address is a leg of.
-        public var node: String?
-        /// The Ethernet source, where it is not the send interface's own.
-        public var sourceMAC: String?
-        /// What the send address leads to, in words.
-        public var destinationSystemType: String
-        /// Where the packet goes to one of several instances, of which this is one: their application.
-        public var oneOf: String?
-        /// Where the copy depends on whether applications are up or down: `firewall down`.
-        public var when: String?
-    }
-    /// One entry.
-    public struct Row: Codable, Sendable {
-        /// Its name.
-        public var name: String
-        /// `request` or `response`.
-        public var direction: String
-        /// The interface that the packet comes in on.
-        public var receivedInterface: String
-        /// The Ethernet source that frames must come from.
-        public var sourceMAC: String?
-        /// The node that `sourceMAC` is a leg of.
-        public var sourceNode: String?
-        /// A prefix, or nil for any.
-        public var source: String?
-        /// A prefix, or nil for any.
-        public var destination: String?
-        /// `tcp/80`, `udp/5000-5010`, `icmp`, or `any`.
-        public var servicePort: String
-        /// What the packet's source becomes.
-        public var rewriteSource: String?
-        /// What it sends, at least one.
-        public var copies: [Copy]
-        /// nil where no engine counts: the table of a file.
-        public var packets: UInt64?
-        /// Octets of the frames that it matched; nil where no engine counts.
-        public var bytes: UInt64?
-    }
-    /// The version of this format.
-    public var version = 1
-    /// Its name.
-    public var name: String
-    /// What comes from customers.
-    public var distribution: [Row]
-    /// What comes from applications and routers.
-    public var sequencing: [Row]
-
+extension TableListing {
     /// - Parameter counts: Packets and bytes by counter index; nil where no engine counts.
     public init(
         name: String, table: ForwardingTable, counts: ((Int) -> (packets: UInt64, bytes: UInt64))? = nil
     ) {
-        self.name = name
         let nodes = NodeNames(table)
         let row = { (entry: Entry) in Row(entry, table: table, nodes: nodes, counts: counts?(entry.counter)) }
-        distribution = table.entries.filter { $0.kind == .distribution }.map(row)
-        sequencing = table.entries.filter { $0.kind == .sequencing }.map(row)
+        self.init(
+            name: name, distribution: table.entries.filter { $0.kind == .distribution }.map(row),
+            sequencing: table.entries.filter { $0.kind == .sequencing }.map(row))
     }
 }
 
