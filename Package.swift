@@ -154,6 +154,11 @@ if Context.environment["TAPLINE_MEASURE"] != nil {
             swiftSettings: settings))
 }
 
+// The documentation as a web site, for Scripts/documentation.
+if Context.environment["TAPLINE_DOCUMENTATION"] != nil {
+    package.dependencies.append(.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"))
+}
+
 // Only the test modules that TAPLINE_TESTS names (EngineTests,WireTests), so that no others are compiled for a run of these.
 if let named = Context.environment["TAPLINE_TESTS"]?.split(separator: ",") {
     package.targets.removeAll { $0.type == .test && !named.contains($0.name[...]) }

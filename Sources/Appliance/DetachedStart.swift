@@ -64,7 +64,7 @@ public struct DetachedStart {
     static func spawn(_ arguments: [String], descriptors: [Int32: Int32]) throws(ApplianceError) -> Pidfd {
         let path = try Machine.ownPath()
         var variables: [String] = []
-        var next = environ
+        var next = Glibc.environ
         while let text = next.pointee {
             variables.append(String(cString: text))
             next += 1
