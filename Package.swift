@@ -80,7 +80,7 @@ let package = Package(
         .executableTarget(
             name: "tapline",
             dependencies: [
-                "Appliance", "Topology", "Forwarding",
+                "Appliance", "Topology", "Forwarding", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings,

@@ -1,5 +1,6 @@
 import Appliance
 import ArgumentParser
+import Topology
 
 /// `tapline run`.
 struct Run: ParsableCommand {

@@ -1,6 +1,7 @@
 import Appliance
 import ArgumentParser
 import Glibc
+import Topology
 
 /// `tapline tables`.
 struct Tables: ParsableCommand {

@@ -1,5 +1,6 @@
 import Appliance
 import ArgumentParser
+import CLinux
 import Glibc
 import Synchronization
 import Topology

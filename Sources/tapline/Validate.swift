@@ -1,5 +1,6 @@
 import Appliance
 import ArgumentParser
+import Forwarding
 import Topology
 
 /// `tapline validate`.

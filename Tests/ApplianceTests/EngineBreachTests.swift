@@ -6,6 +6,7 @@ import Topology
 import Wire
 
 @testable import Appliance
+import Logging
 
 /// Engines that are not what they were: what they say that nobody has asked for, and what they write.
 @Suite("What an engine says is not believed", .serialized)

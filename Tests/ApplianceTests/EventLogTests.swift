@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import Appliance
+import Topology
 
 @Suite("Events are kept, bounded, and told to whoever listens")
 struct EventLogTests {

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import Appliance
+import Topology
 
 @Suite("Events on the control socket", .serialized)
 struct EventStreamTests {
