@@ -92,7 +92,8 @@ let package = Package(
         .testTarget(name: "WireTests", dependencies: ["Wire", "Seeds"], swiftSettings: settings),
         // What snapshots are judged by: the entries read one by one.
         .target(
-            name: "TableReading", dependencies: ["Forwarding", "Wire"], path: "Tests/TableReading", swiftSettings: settings),
+            name: "TableReading", dependencies: ["Forwarding", "Wire"], path: "Tests/TableReading",
+            swiftSettings: settings),
         .testTarget(
             name: "ForwardingTests", dependencies: ["Forwarding", "Wire", "TableReading", "Seeds"],
             swiftSettings: settings),
@@ -101,17 +102,20 @@ let package = Package(
             name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "CLinux", "Wire"], swiftSettings: unoptimised),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
         // Frames, and a worker over memory.
-        .target(name: "EngineRig", dependencies: ["Engine", "Forwarding", "Wire"], path: "Tests/EngineRig",
+        .target(
+            name: "EngineRig", dependencies: ["Engine", "Forwarding", "Wire"], path: "Tests/EngineRig",
             swiftSettings: settings),
         .target(name: "CRefusal", path: "Tests/CRefusal"),
         .testTarget(
             name: "EngineTests",
             dependencies: [
-                "Engine", "Forwarding", "Wire", "EngineRig", "LinuxNetwork", "CAllocations", "CRefusal", "CLinux", "Seeds",
+                "Engine", "Forwarding", "Wire", "EngineRig", "LinuxNetwork", "CAllocations", "CRefusal", "CLinux",
+                "Seeds",
             ],
             swiftSettings: settings),
         .testTarget(
-            name: "TopologyTests", dependencies: ["Topology", "Forwarding", "Wire", "Seeds"], swiftSettings: unoptimised),
+            name: "TopologyTests", dependencies: ["Topology", "Forwarding", "Wire", "Seeds"], swiftSettings: unoptimised
+        ),
         .testTarget(
             name: "ApplianceTests",
             dependencies: [
@@ -127,7 +131,8 @@ let package = Package(
         .testTarget(name: "FuzzTests", dependencies: ["FuzzProperties", "Seeds"], swiftSettings: settings),
         // Captures and a topology in, the expected captures out.
         .testTarget(
-            name: "GoldenTests", dependencies: ["Topology", "Engine", "Forwarding", "Wire"], exclude: ["Cases", "make-inputs.py"],
+            name: "GoldenTests", dependencies: ["Topology", "Engine", "Forwarding", "Wire"],
+            exclude: ["Cases", "make-inputs.py"],
             swiftSettings: unoptimised),
         // An engine that belongs to somebody else.
         .executableTarget(name: "hostile-engine", dependencies: ["CLinux"], path: "Tests/HostileEngine"),
@@ -150,7 +155,8 @@ if Context.environment["TAPLINE_FUZZ"] != nil {
 if Context.environment["TAPLINE_MEASURE"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "measure", dependencies: ["EngineRig", "Engine", "Forwarding", "Wire", "CLinux"], path: "Tests/Measure",
+            name: "measure", dependencies: ["EngineRig", "Engine", "Forwarding", "Wire", "CLinux"],
+            path: "Tests/Measure",
             swiftSettings: settings))
 }
 
