@@ -46,6 +46,19 @@ import Testing
         #expect(try Self.text("FileFormat") == made.output, "run: Scripts/documentation --reference")
     }
 
+    /// A link that leads nowhere is a warning of DocC.
+    @Test func theSiteIsBuiltWithoutAWarning() throws {
+        let site = FileManager.default.temporaryDirectory.appendingPathComponent("tapline-site-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: site) }
+        let built = try run(
+            Product.root.appendingPathComponent("Scripts/documentation").path, ["--output", site.path], timeout: 120)
+        #expect(built.status == 0 && !built.output.contains("warning:"), "\(built.output)")
+        for page in Self.pages where page != "Documentation" {
+            let path = site.appendingPathComponent("documentation/tapline/\(page.lowercased())/index.html").path
+            #expect(FileManager.default.fileExists(atPath: path), "\(page)")
+        }
+    }
+
     @Test func theReadmesTopologyRuns() throws {
         let readme = try String(contentsOf: Product.root.appendingPathComponent("README.md"), encoding: .utf8)
         let parts = readme.components(separatedBy: "```yaml\n")
