@@ -42,6 +42,7 @@ extension NodeRuntime {
                 startedAt = monotonicMilliseconds()
                 state = .starting
                 watch(child)
+                restarted?(self, "it \(lastEnd ?? "ended"), and was started again")
                 return child
             }
         } catch {

@@ -44,8 +44,8 @@ struct StatusApplications {
 
     private func state(_ state: String) -> String {
         switch state {
-        case "up": state
-        case "down", "suppressed", "failed": Terminal.coloured(state, 31)
+        case "active", "standby": state
+        case "down", "suppressed": Terminal.coloured(state, 31)
         default: Terminal.coloured(state, 33)
         }
     }
