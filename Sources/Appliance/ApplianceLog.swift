@@ -1,6 +1,7 @@
 import Glibc
 import Logging
 import Synchronization
+import Topology
 
 /// Writes the control process's log: a line for each event, with the time in UTC.
 struct ApplianceLog: LogHandler {
@@ -67,7 +68,12 @@ private final class LogFile: Sendable {
             if bytes.count > Self.longestLine {
                 bytes = Array((String(decoding: bytes.prefix(Self.longestLine), as: UTF8.self) + " …\n").utf8)
             }
-            if leftOut > 0 { bytes = Array("(\(leftOut) lines that came too fast are left out)\n".utf8) + bytes }
+            if leftOut > 0 {
+                bytes =
+                    Array(
+                        "(\(Plural.told(leftOut, "line")) that came too fast \(leftOut == 1 ? "is" : "are") left out)\n"
+                            .utf8) + bytes
+            }
             var info = stat()
             // Others may append to it, too.
             if fstat(descriptor, &info) == 0, Int(info.st_size) + bytes.count > Self.bound {

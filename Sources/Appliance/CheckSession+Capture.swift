@@ -34,7 +34,9 @@ extension CheckSession {
         let isCertain = [frames, bytes].compactMap { $0 }.allSatisfy { [.atLeast, .more].contains($0.comparison) }
         if counted.lost > 0, !isCertain || !unmet.isEmpty {
             if unmet.isEmpty { unmet.append("a whole capture") }
-            came.append("\(counted.lost) frames were not captured: more came than it holds")
+            came.append(
+                "\(Plural.told(counted.lost, "frame")) \(counted.lost == 1 ? "was" : "were") not captured: more came than it holds"
+            )
         }
         return StepOutcome(unmet: unmet, came: came)
     }

@@ -60,7 +60,7 @@ extension CheckSession {
         }
         let touched = Set(now.entries.keys.filter { rise($0) > 0 }.map(service))
         let names = now.entries.keys.filter { touched.contains(service($0)) }.sorted()
-        return names.prefix(Self.linesShown).map { "\($0): \(rise($0)) packets" }
+        return names.prefix(Self.linesShown).map { "\($0): \(Plural.told(rise($0), "packet"))" }
             + (names.count > Self.linesShown ? ["(and \(names.count - Self.linesShown) more)"] : [])
     }
 

@@ -54,7 +54,7 @@ extension CheckSession {
             came.append("the answer (\(answer)): \(watch.answerTrail(plan, []).told)")
         }
         if !watch.wasSent { faults.append("\(plan.from) did not let it out on any device") }
-        if watch.losses > 0 { faults.append("\(watch.losses) frames could not be looked at") }
+        if watch.losses > 0 { faults.append("\(Plural.told(watch.losses, "frame")) could not be looked at") }
         let drops = sources.counters().toldDrops(since: before, of: sources.plan).map { "dropped meanwhile: \($0)" }
         return StepOutcome(unmet: expected.isEmpty ? faults : expected, came: faults + came + drops)
     }

@@ -136,7 +136,10 @@ final class CheckSession {
         if let packets, !packets.holds(for: counted.packets) { unmet.append("packets \(packets.told)") }
         if let bytes, !bytes.holds(for: counted.bytes) { unmet.append("bytes \(bytes.told)") }
         return StepOutcome(
-            unmet: unmet, came: ["\(name): \(counted.packets) packets, \(counted.bytes) bytes" + since.told])
+            unmet: unmet,
+            came: [
+                "\(name): \(Plural.told(counted.packets, "packet")), \(Plural.told(counted.bytes, "byte"))" + since.told
+            ])
     }
 
     private func lookAtInterface(
@@ -169,7 +172,7 @@ final class CheckSession {
         if since == .check { counted -= min(counted, counters[reason]) }
         return StepOutcome(
             holds: frames.holds(for: counted), expected: ["frames \(frames.told)"],
-            came: ["\(name): \(counted) frames" + since.told])
+            came: ["\(name): \(Plural.told(counted, "frame"))" + since.told])
     }
 }
 

@@ -28,6 +28,11 @@ extension ControlProcess {
                 starting.interruption.raise(node.unexpectedEnd(end))
             }
         }
+        made.restarted = { [unowned self] node, why in
+            let name = node.plan.name
+            let application = plan.applications.first { $0.instances.contains { $0.node == name } }?.name ?? name
+            happened(ApplianceEvent(.applicationRestarted, application: application, instance: name, reason: why))
+        }
         made.changed = { [unowned self] node in heed(node) }
         return made
     }

@@ -224,7 +224,8 @@ public final class ControlProcess: @unchecked Sendable {
             .ready(
                 ReadyReport(
                     name: plan.name, nodes: plan.nodes.count, interfaces: plan.interfaces.count,
-                    entries: plan.table.entries.count, milliseconds: monotonicMilliseconds() - started)))
+                    entries: plan.table.entries.count, milliseconds: monotonicMilliseconds() - started,
+                    places: ReadyReport.Place.all(of: plan))))
         return if purpose == .stay { true } else { try prove() }
     }
 
@@ -318,11 +319,11 @@ public final class ControlProcess: @unchecked Sendable {
                 stream: { [events] in events.stream($0) },
                 answer: { [unowned self] in answer($0, $1) })
         }
-        progress(.step("building \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces"))
+        progress(.step("building \(Plural.nodes(plan.nodes.count)) on \(Plural.interfaces(plan.interfaces.count))"))
         let builder = PlanBuilder(plan: plan, mark: mark, interruption: interruption)
         let built = try builder.build()
         loop.sync { self.built = built }
-        logger.info("built \(plan.nodes.count) nodes, \(plan.interfaces.count) interfaces")
+        logger.info("built \(Plural.nodes(plan.nodes.count)), \(Plural.interfaces(plan.interfaces.count))")
         try interruption.check()
         watchApplications()
         try makeNodes(built)

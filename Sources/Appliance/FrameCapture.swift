@@ -125,7 +125,7 @@ final class FrameCapture: @unchecked Sendable {
             guard !state.frames.isEmpty else { return ["(no frame)"] }
             let first = state.frames[0].nanoseconds
             let left = state.frames.count - count
-            return (left > 0 ? ["(\(left) frames before)"] : [])
+            return (left > 0 ? ["(\(Plural.told(left, "frame")) before)"] : [])
                 + state.frames.suffix(count).map { frame in
                     let milliseconds = Int(frame.nanoseconds &- first) / 1_000_000
                     return "+\(milliseconds) ms \(frame.isOutgoing ? "out" : "in") "

@@ -3,7 +3,8 @@ import Glibc
 /// A test's reports as JUnit XML: what Jenkins, GitLab and GitHub's reporters read.
 ///
 /// There is no one schema. This keeps to what Ant's and Jenkins' both allow: no attribute on `testsuites`, all output of
-/// a check in its failure or in the suite's `system-out`, and every suite with its properties and both outputs.
+/// a check in its failure or in the suite's `system-out`, and every suite with its properties and both outputs. Beside
+/// that a testcase has `file` and `line`, as pytest writes them and GitLab shows them.
 public struct JUnitReport {
     private let files: [TestFileReport]
     private let hostname: String
@@ -46,8 +47,10 @@ public struct JUnitReport {
         lines += properties.map { "      <property\(Self.text([("name", $0.0), ("value", $0.1)]))/>" }
         lines.append("    </properties>")
         for entry in cases {
-            let head =
-                "    <testcase" + Self.text([("name", entry.name), ("classname", file.label), ("time", entry.time)])
+            var attributes = [("name", entry.name), ("classname", file.label), ("time", entry.time)]
+            attributes.append(("file", file.file))
+            if let line = entry.line { attributes.append(("line", "\(line)")) }
+            let head = "    <testcase" + Self.text(attributes)
             guard let kind = entry.kind else {
                 lines.append("\(head)/>")
                 continue
@@ -65,6 +68,8 @@ public struct JUnitReport {
     /// One testcase; `kind` is the element that says how it did not pass.
     private struct Case {
         var name: String
+        /// The line of the file that it is on; nil for what is about the whole file.
+        var line: Int?
         var time = "0.000"
         var kind: String?
         var message = ""
@@ -74,7 +79,7 @@ public struct JUnitReport {
 
     private func cases(_ file: TestFileReport) -> [Case] {
         var cases = file.checks.map { check -> Case in
-            var entry = Case(name: check.name, time: Self.seconds(check.milliseconds))
+            var entry = Case(name: check.name, line: check.line, time: Self.seconds(check.milliseconds))
             guard !check.passed else { return entry }
             entry.kind = "failure"
             entry.type = "check"

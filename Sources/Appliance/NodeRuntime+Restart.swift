@@ -43,6 +43,7 @@ extension NodeRuntime {
             startedAt = monotonicMilliseconds()
             state = .starting
             watch(child)
+            restarted?(self, "it \(lastEnd ?? "ended"), and was started again")
             return child
         }
         guard let child, let interruption else { return }

@@ -57,6 +57,8 @@ final class NodeRuntime: @unchecked Sendable {
     var ended: ((NodeRuntime, ProcessExit) -> Void)?
     /// Called on the loop's thread whenever `state` has changed.
     var changed: ((NodeRuntime) -> Void)?
+    /// Called on the loop's thread when the `run` command was started again, with why.
+    var restarted: ((NodeRuntime, String) -> Void)?
 
     /// The shortest and longest time before an application that ended is started again, in milliseconds.
     static let shortestPause = 100
@@ -318,6 +320,7 @@ final class NodeRuntime: @unchecked Sendable {
             self.restarts += 1
             self.process = child
             self.startedAt = monotonicMilliseconds()
+            self.restarted?(self, "a check had it started again")
         }
         try waitUntilReady(child, entrance, node, interruption)
         loop.sync {

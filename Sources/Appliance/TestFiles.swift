@@ -48,6 +48,43 @@ public enum TestFiles {
         return files
     }
 
+    /// The one file that a path leads to: itself; of a folder its `topology.yaml`, else that of the only folder in it that
+    /// has one. Of a folder without any it is the folder, which no reader takes for a file.
+    ///
+    /// - Throws: Where several folders in it have one, with their names.
+    public static func one(_ path: String) throws(ApplianceError) -> String {
+        guard isFolder(path) else { return path }
+        let files = found(path)
+        guard files.count < 2 else {
+            throw ApplianceError(
+                .usage, "\(path) has \(files.count) topologies, and one is wanted",
+                mend: "name one of them: \(files.prefix(8).joined(separator: ", "))")
+        }
+        return access(files[0], F_OK) == 0 ? files[0] : path
+    }
+
+    /// The name of the topology that is meant by a word: a name, else the one that a file, or its folder, says.
+    ///
+    /// - Throws: Where the file has mistakes, and nothing that is up was made from it.
+    public static func topology(_ word: String) throws(ApplianceError) -> String {
+        guard !word.isEmpty, access(word, F_OK) == 0 || word.hasSuffix(".yaml") || word.hasSuffix(".yml"),
+            !StateDirectory.allNames().contains(word)
+        else { return word }
+        let file = try one(word)
+        guard !isFolder(file) else { return word }
+        do throws(ApplianceError) {
+            return try PlanReader.file(file).name.value
+        } catch {
+            // What is up may be older than the mistake.
+            let path = PlanReader.absolute(file)
+            let made = StateDirectory.allNames().filter { name in
+                ((try? StateDirectory(name: name))?.readState()?.file).map { $0 == path } ?? false
+            }
+            guard made.count == 1 else { throw error }
+            return made[0]
+        }
+    }
+
     /// True where all of the file's checks are wanted.
     static func isWhole(_ file: TestFile, _ filter: String) -> Bool {
         file.mistake != nil || file.path.contains(filter) || file.label.contains(filter)

@@ -16,6 +16,8 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     case instanceRemoved = "instance-removed"
     case applicationDown = "application-down"
     case applicationUp = "application-up"
+    /// Its `run` command was started again, in one of its nodes.
+    case applicationRestarted = "application-restarted"
     case flowsMoved = "flows-moved"
     case tablePublished = "table-published"
     case tableRefused = "table-refused"

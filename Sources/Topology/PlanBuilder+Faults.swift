@@ -24,10 +24,14 @@ extension PlanBuilder {
             instance = self.instance(name)
             guard instance != nil else { return nil }
         }
-        let known = applications.map(\.raw.name.value)
+        // What ends is started again, whether or not its health is looked after.
+        let isRestart = raw.kind == .applicationRestarted
+        let known =
+            isRestart ? file.nodes.indices.map { told($0) }.uniqued() : applications.map(\.raw.name.value)
         if let name = raw.application, !known.contains(name.value) {
             diagnostics.error(
-                name.position, "there is no application \(quoted(name.value)) whose health is looked after",
+                name.position,
+                "there is no application \(quoted(name.value))" + (isRestart ? "" : " whose health is looked after"),
                 mend: Spelling.mend(for: name.value, among: known, kind: "such applications"))
             return nil
         }

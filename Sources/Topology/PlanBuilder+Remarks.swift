@@ -8,6 +8,7 @@ extension PlanBuilder {
         remarkOnIdleNodes()
         remarkOnEmptyInterfaces()
         remarkOnTransparentNodes()
+        remarkOnPassedApplications()
         remarkOnRepeatedNames()
         remarkOnEntries()
         remarkOnSysctls()

@@ -11,7 +11,7 @@ struct Add: ParsableCommand {
 
             EXAMPLE
               sudo tapline add balance web
-            """)
+            """.paragraphs)
 
     @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String

@@ -22,7 +22,7 @@ struct Apply: ParsableCommand {
               sudo tapline apply four-interface --dry-run
               sudo tapline apply four-interface changed.yaml
               sudo tapline apply Topologies/four-interface/topology.yaml
-            """)
+            """.paragraphs)
 
     @Argument(
         help: "The topology's name, or a file alone: then the file names the topology.", completion: topologyNames)
@@ -78,7 +78,8 @@ extension ChangeReport {
         for change in changes { Terminal.out(change) }
         for note in notes { Terminal.error("note: \(note)") }
         if !isTrial {
-            Terminal.out("\(name): changed in \(milliseconds) ms; \(entries) entries, \(kept) of them as before")
+            Terminal.out(
+                "\(name): changed in \(milliseconds) ms; \(Plural.entries(entries)), \(kept) of them as before")
         }
     }
 }

@@ -11,7 +11,7 @@ struct Balance: ParsableCommand {
             an instance is lost, another one is lost too, one is added, and one gets twice its weight. 'Moved' counts \
             the flows of the instance that the change is about; 'others' those that changed between two instances that \
             it is not about. Needs no root and touches nothing.
-            """)
+            """.paragraphs)
 
     @Option(help: "How many flows are counted.")
     var flows = 100_000
@@ -66,7 +66,7 @@ struct Balance: ParsableCommand {
                 Row(label, BalanceMeasurement(weights: weights, flows: flows, seed: seed), time / .microseconds(1)))
         }
         if json {
-            print(try prettyJSON(rows))
+            Terminal.json(try prettyJSON(rows))
             return
         }
         print("\(flows) flows, seed \(seed); percent of all flows")

@@ -1,5 +1,6 @@
 import Appliance
 import ArgumentParser
+import Topology
 
 /// `tapline doctor`.
 struct DoctorCommand: ParsableCommand {
@@ -22,7 +23,7 @@ struct DoctorCommand: ParsableCommand {
             EXAMPLE
               sudo tapline doctor
               sudo tapline doctor Topologies/four-interface/topology.yaml
-            """)
+            """.paragraphs)
 
     @Argument(help: "A topology file.", completion: .file(extensions: ["yaml", "yml"]))
     var file: String?
@@ -35,7 +36,7 @@ struct DoctorCommand: ParsableCommand {
         try reporting { () throws(ApplianceError) in
             let report = try Doctor().examine(file: file)
             usable = report.usable
-            Terminal.out(json ? try prettyJSON(report) : text(report))
+            if json { Terminal.json(try prettyJSON(report)) } else { Terminal.out(text(report)) }
         }
         if !usable { throw ArgumentParser.ExitCode(4) }
     }
@@ -43,15 +44,16 @@ struct DoctorCommand: ParsableCommand {
     private func text(_ report: Doctor.Report) -> String {
         let colours: [Doctor.Finding.Level: Int] = [.ok: 32, .warn: 33, .fail: 31]
         let width = report.findings.map(\.subject.count).max() ?? 0
-        var lines = report.findings.map { finding in
+        var lines = report.findings.flatMap { finding in
             let level = finding.level.rawValue + (finding.level == .ok ? "  " : "")
             let subject = finding.subject + String(repeating: " ", count: width - finding.subject.count)
-            return Terminal.coloured(level, colours[finding.level] ?? 0) + "  \(subject)  \(finding.message)"
-                + (finding.mend.map { "; \($0)" } ?? "")
+            let head = Terminal.coloured(level, colours[finding.level] ?? 0) + "  \(subject)"
+            let message = finding.message + (finding.mend.map { "; \($0)" } ?? "")
+            return Terminal.paragraph(head, message, indent: width + 8)
         }
         let failures = report.findings.count { $0.level == .fail },
             warnings = report.findings.count { $0.level == .warn }
-        let told = warnings == 0 ? "" : ", with \(warnings) warning\(warnings == 1 ? "" : "s")"
+        let told = warnings == 0 ? "" : ", with \(Plural.told(warnings, "warning"))"
         lines.append(
             report.usable
                 ? "topologies can run here\(told)"

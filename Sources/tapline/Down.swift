@@ -7,12 +7,13 @@ struct Down: ParsableCommand {
         abstract: "Take topologies away, also after a crash, also without their files.",
         discussion: """
             Only what bears Tapline's mark for that name is taken away. Of several, all go at once, whatever comes of one.
+            A topology file, or its folder, stands for the name that is in it.
 
             EXAMPLE
               sudo tapline down four-interface
-            """)
+            """.paragraphs)
 
-    @Argument(help: "The topologies' names.", completion: topologyNames)
+    @Argument(help: "The topologies' names, or their files.", completion: topologyNames)
     var names: [String] = []
 
     @Flag(help: "Take every topology away.")
@@ -26,7 +27,11 @@ struct Down: ParsableCommand {
         try reporting { () throws(ApplianceError) in
             try Machine.requireRoot()
             var failure: ApplianceError?
-            let wanted = all ? StateDirectory.allNames() : names
+            var wanted = StateDirectory.allNames()
+            if !all {
+                wanted = []
+                for name in names { wanted.append(try TestFiles.topology(name)) }
+            }
             for result in ApplianceClient.down(wanted) {
                 do throws(ApplianceError) {
                     for occupant in try result.get() { Terminal.error("note: \(occupant.sentence)") }

@@ -13,7 +13,7 @@ struct Drain: ParsableCommand {
 
             EXAMPLE
               sudo tapline drain failover fw-a --for 10s
-            """)
+            """.paragraphs)
 
     @OptionGroup var word: InstanceWord
 

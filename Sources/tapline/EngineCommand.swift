@@ -17,7 +17,7 @@ struct EngineCommand: ParsableCommand {
             EXAMPLE
               sudo tapline engine replace two-engines
               sudo tapline engine drain two-engines 1
-            """)
+            """.paragraphs)
 
     @Argument(help: "replace, drain or undrain.")
     var operation: EngineOperation

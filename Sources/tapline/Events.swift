@@ -16,7 +16,7 @@ struct Events: ParsableCommand {
             EXAMPLE
               sudo tapline events failover -f
               sudo tapline events failover --since 1m --json | jq -r .reason
-            """)
+            """.paragraphs)
 
     @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String
@@ -68,7 +68,7 @@ struct Events: ParsableCommand {
             if asText {
                 Terminal.out(event.text)
             } else if let line = try? event.jsonLine() {
-                Terminal.out(line)
+                Terminal.json(line)
             }
         }
     }

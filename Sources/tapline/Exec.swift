@@ -1,16 +1,20 @@
 import Appliance
 import ArgumentParser
+import Glibc
 
 /// `tapline exec`.
 struct Exec: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Run a command in a node.",
+        abstract: "Run a command in a node, or open a shell there.",
         discussion: """
             It gets this terminal, and its status becomes this command's: 128 and the number of a signal that ended it.
+            Without a command, your shell (SHELL, else sh) is started there. All that stands behind the node belongs to
+            the command, options too; a -- before it is allowed.
 
             EXAMPLE
-              sudo tapline exec four-interface alice -- curl http://203.0.113.80/
-            """)
+              sudo tapline exec four-interface alice
+              sudo tapline exec four-interface alice curl -v http://203.0.113.80/
+            """.paragraphs)
 
     @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String
@@ -18,17 +22,19 @@ struct Exec: ParsableCommand {
     @Argument(help: "The node's name.", completion: nodeNames)
     var node: String
 
-    @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
+    @Argument(parsing: .postTerminator, help: "The command and its arguments; none: a shell.")
     var command: [String] = []
 
-    func validate() throws {
-        if command.isEmpty { throw ValidationError("Give a command after --.") }
+    /// The shell of the one who asks, where it is there.
+    private var shell: String {
+        let own = getenv("SHELL").map { String(cString: $0) } ?? ""
+        return own.hasPrefix("/") && access(own, X_OK) == 0 ? own : "sh"
     }
 
     func run() throws {
         var status: Int32 = 0
         try reporting { () throws(ApplianceError) in
-            status = try ApplianceClient(name: name).execute(command, in: node)
+            status = try ApplianceClient(name: name).execute(command.isEmpty ? [shell] : command, in: node)
         }
         if status != 0 { throw ArgumentParser.ExitCode(status) }
     }

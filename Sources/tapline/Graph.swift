@@ -15,7 +15,7 @@ struct Graph: ParsableCommand {
 
             EXAMPLE
               tapline graph Topologies/four-interface/topology.yaml --format svg -o four-interface.svg
-            """)
+            """.paragraphs)
 
     @Argument(help: "The topology file.", completion: .file(extensions: ["yaml", "yml"]))
     var file: String
@@ -28,15 +28,36 @@ struct Graph: ParsableCommand {
 
     func run() throws {
         try reporting { () throws(ApplianceError) in
+            try refuseOtherFormats()
+            let file = try TestFiles.one(self.file)
             let text = Diagram(try PlanReader.prove(file)).text(format ?? guessed)
-            guard let output else { return Terminal.out(String(text.dropLast())) }
+            guard let output else { return Terminal.data(text, end: "") }
             try write(text, to: output)
         }
     }
 
+    /// What a picture's name may end in that no format here goes with.
+    private static let others = ["png", "jpg", "jpeg", "gif", "webp", "bmp", "tif", "tiff", "pdf", "ps", "eps", "html"]
+
+    private func refuseOtherFormats() throws(ApplianceError) {
+        guard let output, let dot = output.lastIndex(of: "."), !output[dot...].contains("/") else { return }
+        let suffix = output[output.index(after: dot)...].lowercased()
+        let isPicture = Self.others.contains(suffix)
+        guard isPicture || format == nil && !Self.suffixes.contains(suffix) else { return }
+        let vector = ShellWord.quoted(output[..<dot] + ".svg")
+        throw ApplianceError(
+            .usage, "\(output) cannot be written: mermaid, dot and svg are the formats that there are",
+            mend: isPicture
+                ? "write -o \(vector), and turn it into what you need with a program such as rsvg-convert"
+                : "end the name in .svg, .dot or .mmd, or give --format")
+    }
+
+    /// What the names of the formats' files end in; text files are Mermaid.
+    private static let suffixes = ["svg", "dot", "gv", "mmd", "mermaid", "md", "txt"]
+
     /// The format that goes with the output's name.
     private var guessed: Diagram.Format {
-        let name = output ?? ""
+        let name = (output ?? "").lowercased()
         if name.hasSuffix(".svg") { return .svg }
         return name.hasSuffix(".dot") || name.hasSuffix(".gv") ? .dot : .mermaid
     }

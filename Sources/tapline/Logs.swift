@@ -12,7 +12,7 @@ struct Logs: ParsableCommand {
             EXAMPLE
               sudo tapline logs four-interface firewall
               sudo tapline logs four-interface -f
-            """)
+            """.paragraphs)
 
     @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String
@@ -76,7 +76,7 @@ private struct LogReader {
             var lines = (rest + String(decoding: buffer[..<count], as: UTF8.self))
                 .split(separator: "\n", omittingEmptySubsequences: false)
             rest = String(lines.popLast() ?? "")
-            for line in lines { Terminal.out(prefix + line) }
+            for line in lines { Terminal.data(prefix + line) }
         }
     }
 }

@@ -21,7 +21,7 @@ struct PruneCommand: ParsableCommand {
             EXAMPLE
               sudo tapline prune --dry-run
               sudo tapline prune
-            """)
+            """.paragraphs)
 
     @Argument(help: "Only what these topologies have left. (default: all)", completion: topologyNames)
     var names: [String] = []
@@ -35,7 +35,7 @@ struct PruneCommand: ParsableCommand {
     func run() throws {
         try reporting { () throws(ApplianceError) in
             let report = try Prune.perform(names: names, dryRun: dryRun)
-            Terminal.out(json ? try prettyJSON(report) : text(report))
+            if json { Terminal.json(try prettyJSON(report)) } else { Terminal.out(text(report)) }
             for told in report.leftAlone where !json { Terminal.error("left alone: \(told)") }
             guard report.failures.isEmpty else {
                 throw ApplianceError(

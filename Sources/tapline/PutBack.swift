@@ -10,7 +10,7 @@ struct PutBack: ParsableCommand {
 
             EXAMPLE
               sudo tapline put-back failover fw-a
-            """)
+            """.paragraphs)
 
     @OptionGroup var word: InstanceWord
 

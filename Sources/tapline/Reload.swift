@@ -1,5 +1,6 @@
 import Appliance
 import ArgumentParser
+import Topology
 
 /// `tapline reload`.
 struct Reload: ParsableCommand {
@@ -11,7 +12,7 @@ struct Reload: ParsableCommand {
 
             EXAMPLE
               sudo tapline reload four-interface
-            """)
+            """.paragraphs)
 
     @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String
@@ -23,7 +24,7 @@ struct Reload: ParsableCommand {
         try reporting { () throws(ApplianceError) in
             try Machine.requireRoot()
             let report = try ApplianceClient(name: name).reload(file: file.map(PlanReader.absolute))
-            Terminal.out("\(name): \(report.entries) entries published, \(report.kept) of them as before")
+            Terminal.out("\(name): \(Plural.entries(report.entries)) published, \(report.kept) of them as before")
         }
     }
 }

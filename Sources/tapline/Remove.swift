@@ -13,7 +13,7 @@ struct Remove: ParsableCommand {
 
             EXAMPLE
               sudo tapline remove balance web-3 --drain 30s
-            """)
+            """.paragraphs)
 
     @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String

@@ -7,13 +7,14 @@ struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Bring a topology up, prove its checks, take it away.",
         discussion: """
-            The exit status is the checks': 0 where all held, 1 where one did not.
+            The exit status is the checks': 0 where all held, 1 where one did not. The last line is a summary. Of a
+            folder, its topology.yaml is run, else the one of the only folder in it that has one.
 
             EXAMPLE
               sudo tapline run Topologies/four-interface/topology.yaml
-            """)
+            """.paragraphs)
 
-    @Argument(help: "The topology file.", completion: .file(extensions: ["yaml", "yml"]))
+    @Argument(help: "The topology file, or its folder.", completion: .file(extensions: ["yaml", "yml"]))
     var file: String
 
     @Option(help: "A name in place of the file's.")
@@ -34,11 +35,13 @@ struct Run: ParsableCommand {
         let display = ProgressDisplay(showsReady: true)
         try reporting { () throws(ApplianceError) in
             defer { display.clear() }
+            let file = try TestFiles.one(self.file)
             try Machine.requireRoot(.making)
             let plan = try PlanReader.plan(file, name: name)
             for remark in plan.remarks { display.take(.note(remark.note)) }
             let control = try ControlProcess(plan: plan, file: PlanReader.absolute(file)) { display.take($0) }
             held = try control.perform(.prove)
+            display.summarize(plan)
         }
         if !held { throw ArgumentParser.ExitCode(1) }
     }

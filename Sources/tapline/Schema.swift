@@ -11,9 +11,9 @@ struct Schema: ParsableCommand {
 
             EXAMPLE
               tapline schema > topology.schema.json
-            """)
+            """.paragraphs)
 
     func run() {
-        Terminal.out(TopologySchema.text(), end: "")
+        Terminal.data(TopologySchema.text(), end: "")
     }
 }

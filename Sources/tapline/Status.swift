@@ -15,7 +15,7 @@ struct Status: ParsableCommand {
             EXAMPLE
               sudo tapline status four-interface
               sudo tapline status --json
-            """)
+            """.paragraphs)
 
     @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String?
@@ -28,10 +28,10 @@ struct Status: ParsableCommand {
             try Machine.requireRoot()
             if let name {
                 let report = try ApplianceClient(name: name).status()
-                Terminal.out(json ? try prettyJSON(report) : text(report))
+                if json { Terminal.json(try prettyJSON(report)) } else { Terminal.out(text(report)) }
             } else {
                 let reports = try ApplianceClient.all()
-                Terminal.out(json ? try prettyJSON(reports) : list(reports))
+                if json { Terminal.json(try prettyJSON(reports)) } else { Terminal.out(list(reports)) }
                 for report in reports where report.state == .hung && !json {
                     for problem in report.problems { Terminal.error("note: \(problem)") }
                 }
@@ -47,7 +47,8 @@ struct Status: ParsableCommand {
         var table = TextTable(["NAME", "STATE", "NODES", "ENGINE", "FILE"])
         for report in reports {
             table.add([
-                report.name, report.state.rawValue, "\(report.nodes.count)", report.engine?.state ?? "-", report.file,
+                report.name, Self.state(report.state.rawValue, good: ["up"], passing: ["starting", "stopping"]),
+                "\(report.nodes.count)", report.engine.map { Self.engineState($0.state) } ?? "-", report.file,
             ])
         }
         return table.lines.joined(separator: "\n")
@@ -58,13 +59,29 @@ struct Status: ParsableCommand {
             ["ENGINE", "STATE", "PID", "STARTS", "PACKETS", "QUEUES", ""], rightAligned: [0, 2, 3, 4])
         for engine in report.engines {
             table.add([
-                "\(engine.number)", engine.state, engine.pid.map { "\($0)" } ?? "-", "\(engine.starts)",
+                "\(engine.number)", Self.engineState(engine.state), engine.pid.map { "\($0)" } ?? "-",
+                "\(engine.starts)",
                 "\(engine.packets)",
                 engine.queues.isEmpty ? "-" : engine.queues.map { "\($0)" }.joined(separator: " "),
                 engine.lastEnd.map { "the last one \($0)" } ?? "",
             ])
         }
         return [""] + table.lines
+    }
+
+    /// A state in red where something is down, and in yellow where it will pass.
+    private static func state(_ state: String, _ rest: String = "", good: Set<String>, passing: Set<String>) -> String {
+        good.contains(state) ? state + rest : Terminal.coloured(state + rest, passing.contains(state) ? 33 : 31)
+    }
+
+    private static func engineState(_ state: String) -> String {
+        self.state(state, good: ["running"], passing: ["starting", "replacing", "draining", "drained"])
+    }
+
+    private static func nodeState(_ node: StatusReport.Node) -> String {
+        let end = node.lastEnd.map { " (\($0))" } ?? ""
+        return state(
+            node.state, end, good: ["idle", "ready"], passing: ["waiting", "setup", "starting", "restarting"])
     }
 
     /// How the engine moves frames.
@@ -74,27 +91,30 @@ struct Status: ParsableCommand {
             let ring = writes == EnginesPlan.Writing.ring.rawValue
             lines.append("writes: " + (ring ? writes : "one by one") + (engine.writesBecause.map { ": \($0)" } ?? ""))
         }
-        lines.append("coalescing: " + (engine.coalescing ? "on, \(engine.joined) frames joined to others" : "off"))
+        lines.append(
+            "coalescing: " + (engine.coalescing ? "on, \(Plural.told(engine.joined, "frame")) joined to others" : "off")
+        )
         if engine.latency == EnginesPlan.Latency.low.rawValue { lines.append("latency: low") }
         return lines
     }
 
     private func text(_ report: StatusReport) -> String {
-        var lines = ["\(report.name): \(report.state.rawValue)" + (report.pid.map { ", control process \($0)" } ?? "")]
+        let state = Self.state(report.state.rawValue, good: ["up"], passing: ["starting", "stopping"])
+        var lines = ["\(report.name): \(state)" + (report.pid.map { ", control process \($0)" } ?? "")]
         if report.state == .dead {
             return lines[0] + "; 'tapline down \(report.name)' takes away what it left"
         }
         if report.engines.count > 1 {
             lines += engines(report)
         } else if let engine = report.engine {
-            var line = "engine: \(engine.state)" + (engine.pid.map { ", process \($0)" } ?? "")
-            line += ", \(engine.workers) worker\(engine.workers == 1 ? "" : "s"), started \(engine.starts) time"
-            line += engine.starts == 1 ? "" : "s"
+            var line = "engine: \(Self.engineState(engine.state))" + (engine.pid.map { ", process \($0)" } ?? "")
+            line += ", \(Plural.told(engine.workers, "worker")), started \(Plural.told(engine.starts, "time"))"
             lines.append(line + (engine.lastEnd.map { "; the last one \($0)" } ?? ""))
         }
         if let engine = report.engine { lines += frames(engine) }
-        lines += report.problems.map { Terminal.coloured("problem:", 31) + " \($0)" }
-        lines += report.remarks.map { Terminal.coloured("remark:", 33) + " \($0)" }
+        lines = lines.flatMap { Terminal.wrapped($0) }
+        lines += report.problems.flatMap { Terminal.wrapped(Terminal.coloured("problem:", 31) + " \($0)") }
+        lines += report.remarks.flatMap { Terminal.wrapped(Terminal.coloured("remark:", 33) + " \($0)") }
         lines += StatusApplications(report: report).lines
         var interfaces = TextTable(
             ["INTERFACE", "MTU", "RECEIVED", "SENT", "ADDRESSES", "NODES"], rightAligned: [1, 2, 3])
@@ -109,7 +129,7 @@ struct Status: ParsableCommand {
         var nodes = TextTable(["NODE", "KIND", "STATE", "PID", "RESTARTS", "ADDRESSES"], rightAligned: [3, 4])
         for node in report.nodes {
             nodes.add([
-                node.name, node.type ?? node.kind, node.state + (node.lastEnd.map { " (\($0))" } ?? ""),
+                node.name, node.type ?? node.kind, Self.nodeState(node),
                 node.pid.map { "\($0)" } ?? "-", "\(node.restarts)",
                 node.legs.map { "\($0.interface): \($0.addresses.joined(separator: " "))" }.joined(separator: "; "),
             ])

@@ -1,4 +1,5 @@
 import Appliance
+import Topology
 
 /// The part of `tapline status` that shows applications and their instances.
 struct StatusApplications {
@@ -14,13 +15,14 @@ struct StatusApplications {
         if let active = application.active, active > 1 { title += ", \(active) active" }
         if application.minimum > 1 { title += ", at least \(application.minimum)" }
         title += "; when down: \(application.whenDown)"
-        var lines = [title]
-        if let reason = application.reason { lines.append("  \(reason)") }
+        var lines = Terminal.wrapped(title)
+        if let reason = application.reason { lines += Terminal.wrapped("  \(reason)", indent: 4) }
         var table = TextTable(
             ["  INSTANCE", "STATE", "SHARE", "WEIGHT", "PRIORITY", "FOR", "WHY"], rightAligned: [2, 3, 4, 5])
         for instance in application.instances {
             table.add([
-                "  \(instance.name)", instance.state, ApplianceEvent.percent(instance.share), "\(instance.weight)",
+                "  \(instance.name)", state(instance.state), ApplianceEvent.percent(instance.share),
+                "\(instance.weight)",
                 "\(instance.priority)", elapsed(since: instance.since), why(instance),
             ])
         }
@@ -30,13 +32,22 @@ struct StatusApplications {
             for check in instance.checks {
                 let took = check.microseconds.map { ", \(told(microseconds: $0))" } ?? ""
                 checks.add([
-                    "  \(instance.name)", check.name, check.isPassed ? "passed" : "failed", "\(check.made)",
+                    "  \(instance.name)", check.name, check.isPassed ? "passed" : Terminal.coloured("failed", 31),
+                    "\(check.made)",
                     "\(check.failed)", (check.last ?? "-") + took,
                 ])
             }
         }
         if application.instances.contains(where: { !$0.checks.isEmpty }) { lines += checks.lines }
         return lines
+    }
+
+    private func state(_ state: String) -> String {
+        switch state {
+        case "active", "standby": state
+        case "down", "suppressed": Terminal.coloured(state, 31)
+        default: Terminal.coloured(state, 33)
+        }
     }
 
     private func why(_ instance: StatusReport.Instance) -> String {

@@ -16,7 +16,7 @@ struct Tables: ParsableCommand {
             EXAMPLE
               sudo tapline tables four-interface
               tapline tables Topologies/four-interface/topology.yaml
-            """)
+            """.paragraphs)
 
     @Argument(help: "The topology's name, or a topology file.", completion: topologyNames)
     var nameOrFile: String
@@ -27,7 +27,7 @@ struct Tables: ParsableCommand {
     func run() throws {
         try reporting { () throws(ApplianceError) in
             let listing = try self.listing()
-            Terminal.out(json ? try prettyJSON(listing) : text(listing))
+            if json { Terminal.json(try prettyJSON(listing)) } else { Terminal.out(text(listing)) }
         }
     }
 

@@ -10,7 +10,7 @@ struct TakeOut: ParsableCommand {
 
             EXAMPLE
               sudo tapline take-out failover fw-a
-            """)
+            """.paragraphs)
 
     @OptionGroup var word: InstanceWord
 

@@ -24,23 +24,58 @@ struct Tapline: ParsableCommand {
               5   the name is taken, or there is no such topology or node
               64  the command line is wrong
               'exec' ends with the status of its command.
-            """,
+            """.paragraphs,
         version: Machine.version,
         subcommands: [
-            Run.self, Test.self, Up.self, Down.self, Status.self, Exec.self, Logs.self, Tables.self, Validate.self,
+            Init.self, Run.self, Test.self, Up.self, Down.self, Status.self, Exec.self, Logs.self, Tables.self,
+            Validate.self,
             Graph.self, Schema.self, Apply.self, Add.self, Remove.self, Reload.self, Events.self, Drain.self,
             Undrain.self, TakeOut.self, PutBack.self, Weight.self, Balance.self, EngineCommand.self,
             DoctorCommand.self, PruneCommand.self, Manual.self,
         ])
 
-    /// As the argument parser has it, but for a first word that is no command: that gets a sentence of its own.
+    /// As the argument parser has it, but for a first word that is no command, also after `help`: that gets a sentence
+    /// of its own. What stands behind the node of `exec` is the node's command, whatever it looks like.
     static func main() {
-        if let word = CommandLine.arguments.dropFirst().first, let sentence = unknown(word) {
+        var words = Array(CommandLine.arguments.dropFirst())
+        let isHelp = words.first == "help"
+        if let word = words.dropFirst(isHelp ? 1 : 0).first, let sentence = unknown(word) ?? unknownBelow(words) {
             Terminal.error(Terminal.coloured("tapline:", 31, on: 2) + " \(sentence)")
             Glibc.exit(Appliance.ExitCode.usage.rawValue)
         }
-        main(nil)
+        if words.count > 3, words[0] == "exec", !words[1...3].contains(where: { $0.hasPrefix("-") }) {
+            words.insert("--", at: 3)
+        }
+        main(words)
     }
+
+    /// What is wrong with `help COMMAND WORD`.
+    private static func unknownBelow(_ words: [String]) -> String? {
+        guard words.count > 2, words[0] == "help", !words[2].hasPrefix("-"),
+            let command = configuration.subcommands.first(where: { $0._commandName == words[1] })
+        else { return nil }
+        let names = command.configuration.subcommands.map { $0._commandName }
+        guard !names.contains(words[2]) else { return nil }
+        return "'\(words[1])' has no command '\(words[2])'; 'tapline help \(words[1])' shows all of it"
+    }
+
+    /// What other programs of this kind call a command, and what it is here.
+    private static let foreign: [[String]: String] = [
+        ["ps", "ls", "list", "show", "stat", "stats", "top", "inspect", "info"]:
+            "'tapline status' lists all topologies, and 'tapline status NAME' shows one",
+        ["deploy", "start", "create", "launch", "boot"]: "'tapline up FILE -d' brings a topology up",
+        ["destroy", "stop", "rm", "remove-all", "delete", "kill", "halt", "teardown", "wipe"]:
+            "'tapline down NAME' takes a topology away",
+        ["shell", "sh", "bash", "attach", "enter", "connect", "console", "ssh", "login"]:
+            "'tapline exec NAME NODE' opens a shell in a node, and 'tapline exec NAME NODE CMD' runs a command",
+        ["restart", "redeploy", "update", "reconfigure"]:
+            "'tapline apply NAME' changes what runs to what its file says now",
+        ["new", "generate"]: "'tapline init NAME' writes a small topology file",
+        ["check", "lint", "plan", "config"]: "'tapline validate FILE' reads a file and shows what comes of it",
+        ["clean", "cleanup"]: "'tapline prune' takes away what dead topologies have left",
+        ["draw", "plot"]: "'tapline graph FILE' draws a topology",
+        ["log"]: "'tapline logs NAME' shows what the nodes have written",
+    ]
 
     private static func unknown(_ word: String) -> String? {
         let names = configuration.subcommands.map { $0._commandName } + ["help"]
@@ -49,6 +84,7 @@ struct Tapline: ParsableCommand {
         if word.looksLikeTopologyFile {
             return "\(told); 'tapline run \(word)' brings that file up, proves it and takes it away"
         }
+        if let meant = foreign.first(where: { $0.key.contains(word.lowercased()) }) { return "\(told); \(meant.value)" }
         let shown = configuration.subcommands.filter { $0.configuration.shouldDisplay }.map { $0._commandName }
         let begun = shown.filter { $0.hasPrefix(word) }
         if begun.count == 1 { return "\(told); did you mean '\(begun[0])'?" }

@@ -27,22 +27,59 @@ enum Terminal {
         return Int(size.ws_col)
     }
 
+    /// The width that output for people has to fit, in columns: of the terminal that standard output is, else what
+    /// COLUMNS says. nil where there is neither: programs read lines, and each row stays one.
+    static var width: Int? {
+        var size = winsize()
+        if isatty(1) == 1, ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 { return max(20, Int(size.ws_col)) }
+        return getenv("COLUMNS").flatMap { Int(String(cString: $0)) }.map { max(20, $0) }
+    }
+
     /// The text in a colour of ECMA-48's, where there are colours.
     static func coloured(_ text: String, _ code: Int, on descriptor: Int32 = 1) -> String {
         hasColour(descriptor) ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
     }
 
+    /// The line broken at blanks where it is wider than the output; what follows is indented.
+    static func wrapped(_ line: String, indent: Int = 2) -> [String] {
+        guard let width else { return [line] }
+        return TextColumn.wrapped(line, to: width, indent: indent)
+    }
+
+    /// A text behind its head; its lines begin below each other, at `indent`, where the output has room for that.
+    static func paragraph(_ head: String, _ text: String, indent: Int) -> [String] {
+        guard let width, TextColumn.width(head) + 2 + TextColumn.width(text) > width else {
+            return ["\(head)  \(text)"]
+        }
+        guard width - indent >= 32 else {
+            return [head.trimmingBlanks] + TextColumn.wrapped("    \(text)", to: width, indent: 4)
+        }
+        let blanks = String(repeating: " ", count: indent)
+        let lines = TextColumn.wrapped(text, to: width - indent, indent: 0)
+        return ["\(head)  \(lines[0])"] + lines.dropFirst().map { blanks + $0 }
+    }
+
     /// Writes to standard error.
     static func error(_ text: String, end: String = "\n") {
-        write(text + end, 2)
+        write(PlainText.shown(text) + end, 2)
     }
 
     /// Writes to standard output.
     static func out(_ text: String, end: String = "\n") {
+        write(PlainText.shown(text) + end, 1)
+    }
+
+    /// Writes data to standard output as they are, whatever the locale: what a node has written, a picture.
+    static func data(_ text: String, end: String = "\n") {
         write(text + end, 1)
     }
 
-    /// Writes to a descriptor.
+    /// Writes JSON to standard output; where only ASCII may be printed, other characters are escaped (RFC 8259, 7).
+    static func json(_ text: String) {
+        write((PlainText.isWanted ? PlainText.json(text) : text) + "\n", 1)
+    }
+
+    /// Writes to a descriptor, as it is.
     static func write(_ text: String, _ descriptor: Int32) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
@@ -72,7 +109,7 @@ struct UpdatingLine {
 
     /// Shows the text, cut to the terminal's width, in place of what was shown.
     mutating func show(_ text: String) {
-        let cut = String(text.prefix(max(1, Terminal.columns - 1)))
+        let cut = String(PlainText.shown(text).prefix(max(1, Terminal.columns - 1)))
         let padding = String(repeating: " ", count: max(0, shown - cut.count))
         Terminal.error("\r" + cut + padding + (padding.isEmpty ? "" : "\r" + cut), end: "")
         shown = cut.count
@@ -90,9 +127,30 @@ struct UpdatingLine {
 final class ProgressDisplay: Sendable {
     private let line = Mutex(UpdatingLine())
     private let showsReady: Bool
+    private let showsPlaces: Bool
+    private let ended = Mutex<(passed: Int, failed: Int)>((0, 0))
+    private let begun = TestDisplay.now()
 
-    /// - Parameter showsReady: Whether to say that all is up.
-    init(showsReady: Bool) { self.showsReady = showsReady }
+    /// - Parameters:
+    ///   - showsReady: Whether to say that all is up.
+    ///   - showsPlaces: Whether to say then what has which address, and which commands are next.
+    init(showsReady: Bool, showsPlaces: Bool = false) {
+        self.showsReady = showsReady
+        self.showsPlaces = showsPlaces
+    }
+
+    /// Says how many checks held, and how long all of it took.
+    func summarize(_ plan: AppliancePlan) {
+        clear()
+        let (passed, failed) = ended.withLock { $0 }
+        let checks = Plural.told(passed + failed, "check")
+        let came =
+            passed + failed == 0
+            ? "no checks; it came up and was taken away"
+            : failed == 0 ? "\(checks) passed" : "\(passed) of \(checks) passed, \(failed) failed"
+        let time = TestDisplay.seconds(TestDisplay.now() - begun)
+        Terminal.out(Terminal.coloured("\(plan.name): \(came), in \(time)", failed == 0 ? 32 : 31))
+    }
 
     /// Takes what is told.
     func take(_ told: Progress) {
@@ -108,11 +166,13 @@ final class ProgressDisplay: Sendable {
             Terminal.error("note: \(text)")
         case .check(let report):
             clear()
+            ended.withLock { if report.passed { $0.passed += 1 } else { $0.failed += 1 } }
             for line in report.lines(on: 1) { Terminal.out(line) }
         case .ready(let report):
             clear()
             guard showsReady else { return }
             Terminal.out("\(report.name) is up: \(report.told)")
+            if showsPlaces { for line in report.next { Terminal.out(line) } }
         case .failed, .kept: clear()
         }
     }
@@ -122,8 +182,27 @@ final class ProgressDisplay: Sendable {
 }
 
 extension ReadyReport {
+    /// What has which address, and the three commands that are next.
+    var next: [String] {
+        var table = TextTable([])
+        for place in places ?? [] {
+            table.add(["  \(place.name)", place.kind, (place.addresses + place.ports).joined(separator: " ")])
+        }
+        let name = ShellWord.quoted(self.name)
+        let node = (places ?? []).first { $0.kind == "customer" } ?? (places ?? []).first { $0.kind != "service" }
+        var commands = TextTable([])
+        if let node {
+            commands.add(["  tapline exec \(name) \(ShellWord.quoted(node.name))", "a shell in \(node.name)"])
+        }
+        commands.add(["  tapline status \(name)", "how it is"])
+        commands.add(["  tapline down \(name)", "take it away"])
+        return (table.lines + ["next:"] + commands.lines).filter { !$0.isEmpty }
+    }
+
     /// What is up, and how long it took.
-    var told: String { "\(nodes) nodes on \(interfaces) interfaces, \(entries) entries, in \(milliseconds) ms" }
+    var told: String {
+        "\(Plural.nodes(nodes)) on \(Plural.interfaces(interfaces)), \(Plural.entries(entries)), in \(milliseconds) ms"
+    }
 }
 
 extension CheckReport {
@@ -132,40 +211,8 @@ extension CheckReport {
         let isTerminal = isatty(descriptor) == 1
         let sign =
             passed
-            ? Terminal.coloured(isTerminal ? "✓" : "ok", 32, on: descriptor)
-            : Terminal.coloured(isTerminal ? "✗" : "FAILED", 31, on: descriptor)
+            ? Terminal.coloured(isTerminal && !PlainText.isWanted ? "✓" : "ok", 32, on: descriptor)
+            : Terminal.coloured(isTerminal && !PlainText.isWanted ? "✗" : "FAILED", 31, on: descriptor)
         return ["\(sign) \(name) (\(milliseconds) ms)"] + (passed ? [] : explanation.map { "    \($0)" })
-    }
-}
-
-/// Columns of text, each as wide as its widest cell; a cell that is wider than half a screen moves its own row alone.
-struct TextTable {
-    private var rows: [[String]]
-    private let rightAligned: Set<Int>
-    /// In columns of a terminal.
-    private static let widest = 64
-
-    init(_ header: [String], rightAligned: Set<Int> = []) {
-        rows = [header]
-        self.rightAligned = rightAligned
-    }
-
-    mutating func add(_ row: [String]) { rows.append(row) }
-
-    var lines: [String] {
-        let columns = rows.map(\.count).max() ?? 0
-        let widths = (0..<columns).map { column in
-            rows.map { column < $0.count ? TextWidth.columns($0[column]) : 0 }
-                .filter { $0 <= Self.widest }.max() ?? 0
-        }
-        return rows.map { row in
-            var line = ""
-            for (column, cell) in row.enumerated() {
-                let padding = String(repeating: " ", count: max(0, widths[column] - TextWidth.columns(cell)))
-                line += (rightAligned.contains(column) ? padding + cell : cell + padding) + "  "
-            }
-            while line.last == " " { line.removeLast() }
-            return line
-        }
     }
 }

@@ -28,7 +28,7 @@ struct Test: ParsableCommand {
               sudo tapline test Topologies
               sudo tapline test a.yaml b.yaml --jobs 4 --junit report.xml
               sudo tapline test a.yaml --filter 'reaches the shop' --keep
-            """)
+            """.paragraphs)
 
     @Argument(
         help: "Topology files, or folders that have them.", completion: .file(extensions: ["yaml", "yml"]))
@@ -83,8 +83,8 @@ struct Test: ParsableCommand {
         let report = TestReport(files: reports, milliseconds: display.elapsed)
         let xml = JUnitReport(reports).xml
         display.finish(report)
-        if json { Terminal.out(try prettyJSON(report)) }
-        if junit == "-" { Terminal.write(xml, 1) }
+        if json { Terminal.json(try prettyJSON(report)) }
+        if junit == "-" { Terminal.data(PlainText.isWanted ? PlainText.xml(xml) : xml, end: "") }
         try reportFile?.write(xml)
         return report.status
     }

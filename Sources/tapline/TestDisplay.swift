@@ -1,6 +1,7 @@
 import Appliance
 import Glibc
 import Synchronization
+import Topology
 
 /// Shows what a test tells: each check as it ends, behind the name of its topology, and what comes together in one
 /// piece however many topologies run at once.
@@ -30,7 +31,8 @@ final class TestDisplay: Sendable {
     /// Milliseconds since it was made.
     var elapsed: Int { Self.now() - begun }
 
-    private static func now() -> Int {
+    /// Milliseconds of a clock that only goes forward.
+    static func now() -> Int {
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)
         return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
@@ -79,14 +81,15 @@ final class TestDisplay: Sendable {
         if Terminal.updates { state.line.clear() }
         let label = files[index].label
         let prefix = label + String(repeating: " ", count: max(0, width - label.count)) + " | "
-        Terminal.write(lines.map { prefix + $0 + "\n" }.joined(), descriptor)
+        Terminal.write(PlainText.shown(lines.map { prefix + $0 + "\n" }.joined()), descriptor)
     }
 
     private func summary(_ state: State) -> String {
         let total = files.count { $0.mistake == nil }
         let failures = state.failures == 0 ? "" : ", \(state.failures) failed"
         let doing = state.doing.sorted { $0.key < $1.key }.map { "\(files[$0.key].label): \($0.value)" }
-        return "\(state.done) of \(total) done, \(state.checks) checks\(failures); \(doing.joined(separator: "; "))"
+        return
+            "\(state.done) of \(total) done, \(Plural.told(state.checks, "check"))\(failures); \(doing.joined(separator: "; "))"
     }
 
     /// The table of all files, what is still up, and one sentence.
@@ -106,11 +109,11 @@ final class TestDisplay: Sendable {
         for file in report.files where file.kept {
             guard let topology = file.topology else { continue }
             lines.append("'\(topology)' is still up:")
-            lines += file.nodes.prefix(1).map { "  tapline exec \(topology) \($0) -- sh" }
-            lines.append("  tapline down \(topology)")
+            lines += file.nodes.prefix(1).map { "  tapline exec \(ShellWord.quoted(topology)) \(ShellWord.quoted($0))" }
+            lines.append("  tapline down \(ShellWord.quoted(topology))")
         }
         lines.append(sentence(report))
-        Terminal.write(lines.joined(separator: "\n") + "\n", descriptor)
+        Terminal.write(PlainText.shown(lines.joined(separator: "\n") + "\n"), descriptor)
     }
 
     private func sentence(_ report: TestReport) -> String {
@@ -123,12 +126,12 @@ final class TestDisplay: Sendable {
             return "\(count) \(outcome.rawValue)" + (outcome == .badFile && count > 1 ? "s" : "")
         }.joined(separator: ", ")
         let text =
-            "\(report.files.count) file\(report.files.count == 1 ? "" : "s"): \(told); "
-            + "\(checks) check\(checks == 1 ? "" : "s"), \(failures) failed, in \(Self.seconds(report.milliseconds))"
+            "\(Plural.told(report.files.count, "file")): \(told); "
+            + "\(Plural.told(checks, "check")), \(failures) failed, in \(Self.seconds(report.milliseconds))"
         return Terminal.coloured(text, report.status == .success ? 32 : 31, on: descriptor)
     }
 
-    private static func seconds(_ milliseconds: Int) -> String {
+    static func seconds(_ milliseconds: Int) -> String {
         "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s"
     }
 }

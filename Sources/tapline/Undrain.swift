@@ -10,7 +10,7 @@ struct Undrain: ParsableCommand {
 
             EXAMPLE
               sudo tapline undrain failover fw-a
-            """)
+            """.paragraphs)
 
     @OptionGroup var word: InstanceWord
 

@@ -7,15 +7,16 @@ struct Up: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Bring a topology up, and keep it up.",
         discussion: """
-            In the foreground, Ctrl-C takes it away. With -d it stays up in the background until 'tapline down'.
+            In the foreground, Ctrl-C takes it away. With -d it stays up in the background until 'tapline down'. Of a
+            folder, its topology.yaml is brought up, else the one of the only folder in it that has one.
 
             EXAMPLE
               sudo tapline up Topologies/four-interface/topology.yaml -d
-              sudo tapline exec four-interface alice -- curl http://203.0.113.80/
+              sudo tapline exec four-interface alice curl http://203.0.113.80/
               sudo tapline down four-interface
-            """)
+            """.paragraphs)
 
-    @Argument(help: "The topology file.", completion: .file(extensions: ["yaml", "yml"]))
+    @Argument(help: "The topology file, or its folder.", completion: .file(extensions: ["yaml", "yml"]))
     var file: String
 
     @Flag(name: [.customShort("d"), .long], help: "Stay up in the background.")
@@ -28,10 +29,11 @@ struct Up: ParsableCommand {
     var tellProgress = false
 
     func run() throws {
-        let display = ProgressDisplay(showsReady: true)
+        let display = ProgressDisplay(showsReady: true, showsPlaces: true)
         if tellProgress { return try detached() }
         try reporting { () throws(ApplianceError) in
             defer { display.clear() }
+            let file = try TestFiles.one(self.file)
             try Machine.requireRoot(.making)
             if detach {
                 let arguments = ["up", "--tell-progress"] + (name.map { ["--name", $0] } ?? []) + ["--", file]

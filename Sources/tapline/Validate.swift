@@ -24,7 +24,7 @@ struct Validate: ParsableCommand {
 
             EXAMPLE
               tapline validate Topologies/four-interface/topology.yaml
-            """)
+            """.paragraphs)
 
     @Argument(help: "The topology file.", completion: .file(extensions: ["yaml", "yml"]))
     var file: String
@@ -41,12 +41,13 @@ struct Validate: ParsableCommand {
     func run() throws {
         guard json else {
             return try reporting { () throws(ApplianceError) in
-                let proved = try PlanReader.prove(file, brief: brief, strict: strict)
+                let proved = try PlanReader.prove(try TestFiles.one(file), brief: brief, strict: strict)
                 let plan = proved.plan
                 for line in PlanReader.lines(plan.remarks, brief: brief) { Terminal.error(line) }
                 Terminal.out(
-                    "\(file): \(plan.name) has \(plan.nodes.count) nodes on \(plan.interfaces.count) interfaces, "
-                        + "\(plan.table.entries.count) entries and \(plan.checks.count) checks")
+                    "\(file): \(plan.name) has \(Plural.nodes(plan.nodes.count)) on "
+                        + "\(Plural.interfaces(plan.interfaces.count)), \(Plural.entries(plan.table.entries.count)) "
+                        + "and \(Plural.told(plan.checks.count, "check"))")
                 for service in proved.services { Terminal.out("\n" + PathText(service).lines.joined(separator: "\n")) }
                 if !proved.unproved.isEmpty { Terminal.out("") }
                 for entry in proved.unproved {
@@ -61,7 +62,7 @@ struct Validate: ParsableCommand {
         var services: [ValidationReport.Service] = []
         var unproved: [ValidationReport.Unproved] = []
         do throws(TopologyError) {
-            let proved = try Planner.prove(try TopologyFile.read(file))
+            let proved = try Planner.prove(try TopologyFile.read((try? TestFiles.one(file)) ?? file))
             services = proved.services.map { ValidationReport.Service($0) }
             unproved = proved.unproved.map {
                 ValidationReport.Unproved(name: $0.name, line: $0.line, reason: $0.reason)
@@ -75,7 +76,7 @@ struct Validate: ParsableCommand {
             let report = ValidationReport(
                 file: file, valid: problems.isEmpty, problems: problems, remarks: remarks, services: services,
                 unproved: unproved)
-            Terminal.out(try prettyJSON(report))
+            Terminal.json(try prettyJSON(report))
         }
         if !problems.isEmpty { throw ArgumentParser.ExitCode(3) }
     }

@@ -11,7 +11,7 @@ struct Weight: ParsableCommand {
 
             EXAMPLE
               sudo tapline weight balance web-1 3
-            """)
+            """.paragraphs)
 
     @OptionGroup var word: InstanceWord
 

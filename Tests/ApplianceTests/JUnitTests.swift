@@ -60,6 +60,9 @@ struct JUnitTests {
         #expect(text.contains(#"name="small" package="tapline" id="0" tests="2" failures="1" errors="0" skipped="0""#))
         #expect(text.contains(#"name="broken" package="tapline" id="1" tests="3" failures="0" errors="1" skipped="2""#))
         #expect(text.contains(#"time="12.034" timestamp="2026-11-25T03:59:21" hostname="here""#))
+        #expect(
+            text.contains(#"<testcase name="one" classname="small" time="0.005" file="a b.yaml" line="7"/>"#), "\(text)"
+        )
         #expect(text.contains(#"<failure message="expected output with '&lt;a&gt;'" type="check">a b.yaml:7: two"#))
         #expect(text.contains(#"| \u{0}\u{8}\u{fffe}"&amp;'é漢🦀"# + "\t|"))
         #expect(text.contains(#"log of fw:"# + "\n" + #"| \u{1b}[31m]]&gt;"#))

@@ -10,9 +10,61 @@ struct RefusalTests {
     }
 
     @Test(
-        "wrong command lines", arguments: [["up"], ["down"], ["exec", "x", "y"], ["nonsense"], ["status", "--xml"]])
+        "wrong command lines", arguments: [["up"], ["down"], ["exec", "x"], ["nonsense"], ["status", "--xml"]])
     func usage(_ words: [String]) throws {
         #expect(try CommandLineRun.Started([CommandLineRun.tapline] + words).finish().status == 64)
+    }
+
+    @Test("help on what is no command", arguments: [["help", "nope"], ["help", "engine", "nope"], ["help", "ps"]])
+    func helpOnNothing(_ words: [String]) throws {
+        let told = try CommandLineRun.Started([CommandLineRun.tapline] + words).finish()
+        #expect(told.status == 64 && told.errors.hasPrefix("tapline: ") && told.output.isEmpty, "\(told)")
+        #expect(try CommandLineRun.run("help", "engine").status == 0)
+    }
+
+    @Test(
+        "words of other programs get a hint",
+        arguments: [
+            ("ps", "tapline status"), ("ls", "tapline status"), ("list", "tapline status"),
+            ("inspect", "tapline status"),
+            ("deploy", "tapline up"), ("start", "tapline up"), ("destroy", "tapline down"), ("stop", "tapline down"),
+            ("rm", "tapline down"), ("shell", "tapline exec"), ("restart", "tapline apply"),
+        ])
+    func foreignWords(_ word: String, _ meant: String) throws {
+        let told = try CommandLineRun.run(word)
+        #expect(told.status == 64)
+        #expect(told.errors.hasPrefix("tapline: there is no command '\(word)'; '\(meant)"), "\(told.errors)")
+    }
+
+    @Test("help is wrapped once: no line of a paragraph could take a word more", arguments: RefusalTests.commands)
+    func wrappedOnce(_ command: String) throws {
+        let help = try CommandLineRun.run(command, "--help", environment: ["COLUMNS": "80"])
+        let lines = help.output.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        for (line, next) in zip(lines, lines.dropFirst()) {
+            let isText = { (line: String) in
+                !line.isEmpty && !line.hasPrefix(" ") && line.contains { $0.isLowercase } && !line.hasPrefix("USAGE")
+            }
+            guard isText(line), isText(next) else { continue }
+            let word = next.prefix { $0 != " " }
+            #expect(line.count <= 80 && line.count + 1 + word.count >= 80, "\(line)\n\(next)")
+        }
+    }
+
+    static let commands = [
+        "init", "run", "test", "up", "down", "status", "exec", "logs", "tables", "validate", "graph", "schema", "apply",
+        "add", "remove", "reload", "events", "drain", "undrain", "weight", "balance", "engine", "doctor", "prune",
+    ]
+
+    @Test("a picture in a format that there is not", arguments: ["png", "pdf", "PNG", "xyz"])
+    func pictures(_ suffix: String) throws {
+        let file = try write("name: x\n")
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        let path = "\(file).\(suffix)"
+        let told = try CommandLineRun.run("graph", file, "-o", path)
+        #expect(told.status == 64 && told.errors.contains("cannot be written"), "\(told.errors)")
+        #expect(told.errors.contains(".svg"))
+        #expect(!FileManager.default.fileExists(atPath: path))
+        #expect(try CommandLineRun.run("graph", file, "-o", "/dev/null").status == 0)
     }
 
     @Test("help shows an example", arguments: ["run", "up", "down", "status", "exec", "logs", "tables", "validate"])

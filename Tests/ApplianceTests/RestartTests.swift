@@ -37,6 +37,11 @@ struct RestartTests {
         let after = try processes(topology, "echo.py")
         #expect(after.count == 1 && after != server, "the old server was ended, a new one runs: \(server) \(after)")
         #expect(try processes(topology, "sleep 98765") == helper)
+        let events = try CommandLineRun.run("events", topology.name, "--text").output
+        let restarts = events.split(separator: "\n").filter { $0.contains(" application-restarted web: ") }
+        #expect(
+            restarts.count == 1 && restarts[0].hasSuffix("was ended by signal 9, and was started again") == true,
+            "\(events)")
         let told = try CommandLineRun.run("logs", topology.name, "web").output
         #expect(told.contains("of the run before lived on, and was ended: python3"), "\(told)")
         #expect(

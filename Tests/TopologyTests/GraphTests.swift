@@ -107,6 +107,29 @@ private let shared = redundant.replacing(
         #expect(elements.contains { $0.name == "text" && $0.text == "shop: response" })
     }
 
+    @Test func addressesAndPortsAreThere() throws {
+        let drawn = try diagram(picture)
+        let texts = try Elements.of(drawn.text(.svg)).filter { $0.name == "text" }.map(\.text)
+        #expect(texts.contains("192.0.2.10") && texts.contains("2001:db8:2::10"))
+        #expect(texts.contains { $0.hasPrefix("shop: request to 203.0.113.80 2001:db8:cb::80 tcp/80") }, "\(texts)")
+        #expect(drawn.text(.mermaid).contains("alice<br>customer<br>192.0.2.10<br>2001:db8:2::10"))
+        #expect(drawn.text(.mermaid).contains("[[\"shop<br>203.0.113.80<br>2001:db8:cb::80<br>tcp/80"))
+        #expect(drawn.text(.dot).contains(#"label="shop\n203.0.113.80\n2001:db8:cb::80\ntcp/80"#))
+    }
+
+    @Test func theLegendHasOnlyWhatIsThere() throws {
+        func texts(_ text: String) throws -> [String] {
+            try Elements.of(diagram(text).text(.svg)).filter { $0.name == "text" }.map(\.text)
+        }
+        #expect(try texts(picture).contains { $0.contains("(copies thin)") })
+        let alone = picture.replacing("    distribute: [ids, fw]\n", with: "")
+        #expect(try !texts(alone).contains { $0.contains("copies thin") })
+        #expect(try texts(alone).contains { $0.hasSuffix("which joins them all") })
+        let empty = "name: e\ninterfaces: { i: { address: 192.0.2.1/24 } }\n"
+        #expect(try texts(empty).contains("an interface of the packeting engine"))
+        #expect(try !texts("name: e\n").contains { $0.contains("engine") || $0.contains("request") })
+    }
+
     @Test func instancesThatShareTheWorkAreOneBox() throws {
         let mermaid = try diagram(shared.replacing("instances: [fw-a", with: "when-down: bypass, instances: [fw-a"))
             .text(.mermaid)
@@ -136,7 +159,7 @@ private let shared = redundant.replacing(
         var declared: Set<String> = []
         var links = 0
         for line in lines {
-            if let match = line.wholeMatch(of: #/    ([in]\d+)(?:\(\["[^"]*"\]\)|\["[^"]*"\])/#) {
+            if let match = line.wholeMatch(of: #/    ([ins]\d+)(?:\(\["[^"]*"\]\)|\["[^"]*"\]|\[\["[^"]*"\]\])/#) {
                 declared.insert(String(match.1))
             } else if let match = line.wholeMatch(of: #/    ([in]\d+) (?:---|(?:==>|-->|-\.->)\|"[^"]*"\|) ([in]\d+)/#)
             {
@@ -146,7 +169,10 @@ private let shared = redundant.replacing(
             {
                 #expect(match.1.split(separator: ",").allSatisfy { Int($0).map { $0 < links } ?? false }, "\(line)")
             } else {
-                #expect(line.wholeMatch(of: #/    (classDef interface .*|class [i\d,]+ interface)/#) != nil, "\(line)")
+                #expect(
+                    line.wholeMatch(
+                        of: #/    (classDef interface .*|class [i\d,]+ interface|style s\d+ [a-z]+:[#\w:,]+)/#) != nil,
+                    "\(line)")
             }
         }
         #expect(links > 0)
@@ -163,7 +189,7 @@ private let shared = redundant.replacing(
         let attributes = #/\[\w+=[\w.]+(?:, \w+=[\w.]+)*\]/#
         for line in lines.dropFirst(4).dropLast() {
             #expect(
-                line.wholeMatch(of: #/    [in]\d+(?: -> [in]\d+)? (\[.*\]);/#).map {
+                line.wholeMatch(of: #/    [ins]\d+(?: -> [in]\d+)? (\[.*\]);/#).map {
                     $0.1.wholeMatch(of: attributes) != nil
                 } == true, "\(line)")
         }

@@ -43,6 +43,11 @@ import Wire
             "a bump without a program", "type: firewall,", "transparent: true,", "12:3",
             "has neither `run` nor `setup`"),
         Case(
+            "a firewall that a service passes by", "services:",
+            "  late: { attach: inspected }\nservices:\n"
+                + "  other: { address: 203.0.113.81, distribute: ids, sequence: [late] }",
+            "16:3", "packets of \"other\" are on inspection and inspected and pass by \"fw\""),
+        Case(
             "two checks of one name", "services:",
             "checks:\n  - { name: same, drops: no-service, frames: 0 }\n  - { name: same, drops: no-service, frames: 0 }\nservices:",
             "16:5", "the check on line 15 is called \"same\", too"),

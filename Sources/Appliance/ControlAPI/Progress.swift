@@ -26,6 +26,20 @@ public struct ReadyReport: Codable, Sendable {
     public var entries: Int
     /// How long it took.
     public var milliseconds: Int
+    /// What has which address: the nodes, then the services, in the order of the file.
+    public var places: [Place]?
+
+    /// A node or a service, and where it is found.
+    public struct Place: Codable, Sendable, Hashable {
+        /// Its name.
+        public var name: String
+        /// `customer`, `router`, `service`, or an application's type.
+        public var kind: String
+        /// Its network addresses, or a service's prefixes.
+        public var addresses: [String]
+        /// A service's ports as the file has them; none: every one.
+        public var ports: [String]
+    }
 }
 
 /// How a check ended.

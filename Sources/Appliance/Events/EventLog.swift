@@ -78,7 +78,9 @@ final class EventLog: Sendable {
         }
         guard lost > 0 else { return events }
         let told = ApplianceEvent(
-            .eventsLost, count: lost, reason: "\(lost) events came faster than they were read, and are not shown")
+            .eventsLost, count: lost,
+            reason: "\(Plural.told(lost, "event")) came faster than \(lost == 1 ? "it was" : "they were") read, and "
+                + "\(lost == 1 ? "is" : "are") not shown")
         return [told] + events
     }
 }

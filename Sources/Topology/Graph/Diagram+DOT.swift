@@ -13,7 +13,15 @@ extension Diagram {
                     + "fillcolor=\"#eef2f6\", color=\"#68788a\"];")
         }
         for (index, node) in nodes.enumerated() {
-            lines.append("    n\(index) [label=\(Self.dotText("\(node.name)\n\(node.caption)")), shape=box];")
+            let label = ([node.name, node.caption] + node.addresses).joined(separator: "\n")
+            lines.append("    n\(index) [label=\(Self.dotText(label)), shape=box];")
+        }
+        for (index, service) in services.enumerated() {
+            let label = ([service] + serviceAddresses[index]).joined(separator: "\n")
+            let colour = colour(index)
+            lines.append(
+                "    s\(index) [label=\(Self.dotText(label)), shape=note, color=\"\(colour)\", fontcolor=\"\(colour)\"];"
+            )
         }
         let drawn = strokes
         for (index, node) in nodes.enumerated() {

@@ -7,8 +7,12 @@ extension Diagram {
             lines.append("    i\(index)([\"\(label)\"])")
         }
         for (index, node) in nodes.enumerated() {
-            let label = "\(Self.mermaidText(node.name))<br>\(Self.mermaidText(node.caption))"
+            let label = ([node.name, node.caption] + node.addresses).map(Self.mermaidText).joined(separator: "<br>")
             lines.append("    n\(index)[\"\(label)\"]")
+        }
+        for (index, service) in services.enumerated() {
+            let label = ([service] + serviceAddresses[index]).map(Self.mermaidText).joined(separator: "<br>")
+            lines.append("    s\(index)[[\"\(label)\"]]")
         }
         var links = 0
         for (index, node) in nodes.enumerated() {
@@ -30,6 +34,9 @@ extension Diagram {
         for (service, numbers) in styles.sorted(by: { $0.key < $1.key }) {
             let list = numbers.map(String.init).joined(separator: ",")
             lines.append("    linkStyle \(list) stroke:\(colour(service)),color:\(colour(service))")
+        }
+        for index in services.indices {
+            lines.append("    style s\(index) fill:#fff,stroke:\(colour(index)),color:\(colour(index))")
         }
         if !interfaces.isEmpty {
             lines.append("    classDef interface fill:#eef2f6,stroke:#68788a,color:#222")

@@ -48,11 +48,18 @@ extension Diagram {
     }
 
     private var legendLines: [(text: String, service: Int?, isResponse: Bool)] {
-        var lines: [(text: String, service: Int?, isResponse: Bool)] = [
-            ("an interface of the packeting engine, which joins them all", nil, false)
-        ]
+        var lines: [(text: String, service: Int?, isResponse: Bool)] = []
+        if !interfaces.isEmpty {
+            let engine = "an interface of the packeting engine"
+            lines.append((interfaces.count == 1 ? engine : "\(engine), which joins them all", nil, false))
+        }
         for (index, service) in services.enumerated() {
-            lines.append(("\(service): request (copies thin)", index, false))
+            let requests = arrows.filter { $0.service == index && !$0.isResponse }
+            if !requests.isEmpty {
+                let copies = requests.contains(where: \.isCopy) ? " (copies thin)" : ""
+                let places = serviceAddresses[index].joined(separator: " ")
+                lines.append(("\(service): request to \(places)\(copies)", index, false))
+            }
             if arrows.contains(where: { $0.service == index && $0.isResponse }) {
                 lines.append(("\(service): response", index, true))
             }
@@ -87,12 +94,16 @@ extension Diagram {
 
     private func boxLines(_ node: Node, _ box: DiagramLayout.Box) -> [String] {
         let middle = box.x + box.width / 2
+        let top = box.middle - 3 - node.addresses.count * 7
         return [
             "<rect x=\"\(box.x)\" y=\"\(box.y)\" width=\"\(box.width)\" height=\"\(box.height)\" rx=\"6\" "
                 + "fill=\"\(node.isCustomer ? "#fff8e6" : "#f4f8fc")\" stroke=\"#445566\" stroke-width=\"1.2\"/>",
-            text(middle, box.middle - 3, node.name, size: 14, weight: "bold"),
-            text(middle, box.middle + 14, node.caption, size: 11, fill: "#4a5866"),
+            text(middle, top, node.name, size: 14, weight: "bold"),
+            text(middle, top + 17, node.caption, size: 11, fill: "#4a5866"),
         ]
+            + node.addresses.enumerated().map { number, address in
+                text(middle, top + 32 + number * 15, address, size: 11, fill: "#4a5866")
+            }
     }
 
     /// An arrow from a node to its bar, through the engine to the next bar, and to the node there.

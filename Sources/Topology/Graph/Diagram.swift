@@ -20,6 +20,8 @@ public struct Diagram: Sendable {
         var name: String
         /// What it is, in a few words.
         var caption: String
+        /// Its network addresses; of instances that share the work, the first one's.
+        var addresses: [String]
         /// The interfaces that it is on, as indices, the near one first.
         var interfaces: [Int]
         var isCustomer: Bool
@@ -42,6 +44,8 @@ public struct Diagram: Sendable {
     let interfaces: [Interface]
     let nodes: [Node]
     let services: [String]
+    /// Where each service is found: its addresses and prefixes, then its ports.
+    let serviceAddresses: [[String]]
     let arrows: [Arrow]
 
     /// The picture of a plan whose table was proved.
@@ -73,9 +77,14 @@ public struct Diagram: Sendable {
             if let application { caption.append(Self.instances(application)) }
             return Node(
                 name: application?.name ?? node.name, caption: caption.joined(separator: ", "),
+                addresses: node.legs.flatMap(\.addresses).map { "\($0.address)" },
                 interfaces: node.legs.map(\.interface), isCustomer: node.kind == .customer)
         }
         services = proved.services.map(\.name)
+        serviceAddresses = proved.services.map { service in
+            let ports = service.paths.flatMap(\.servicePorts).uniqued()
+            return service.paths.flatMap(\.destinations).uniqued() + ports
+        }
         arrows = Self.arrows(proved, nodes)
     }
 

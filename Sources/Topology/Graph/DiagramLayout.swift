@@ -38,7 +38,8 @@ struct DiagramLayout {
         let order = diagram.interfaceOrder
         var place = [Int](repeating: 0, count: order.count)
         for (number, interface) in order.enumerated() { place[interface] = number }
-        boxHeight = max(44, lanes * Self.laneHeight + 12)
+        let addresses = diagram.nodes.map(\.addresses.count).max() ?? 0
+        boxHeight = max(44 + addresses * 15, lanes * Self.laneHeight + 12)
         bars = Array(repeating: 0, count: order.count)
 
         // Gap 0 is left of the first bar, gap n right of bar n - 1.
@@ -63,8 +64,9 @@ struct DiagramLayout {
             let name = Self.textWidth(shown.name, size: 14)
             return ([name] + Self.details(shown).map { Self.textWidth($0, size: 11) }).max() ?? 0
         }
-        let boxWidths = diagram.nodes.map {
-            max(Self.textWidth($0.name, size: 14), Self.textWidth($0.caption, size: 11), 60) + 24
+        let boxWidths = diagram.nodes.map { node -> Int in
+            let details = ([node.caption] + node.addresses).map { Self.textWidth($0, size: 11) }.max() ?? 0
+            return max(Self.textWidth(node.name, size: 14), details, 60) + 24
         }
         var gapWidths = [Int](repeating: 0, count: order.count + 1)
         for (node, slot) in slots.enumerated() {

@@ -1,0 +1,48 @@
+import Glibc
+
+/// Text for locales that have ASCII alone, as LC_ALL=C asks for.
+enum PlainText {
+    /// True where the locale says that nothing but ASCII can be shown (POSIX.1-2017, 8.2: the first of LC_ALL, LC_CTYPE
+    /// and LANG that is set and not empty decides). Where none is, nothing is said, and text stays UTF-8.
+    static let isWanted: Bool = {
+        for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
+            guard let value = getenv(name).map({ String(cString: $0).lowercased() }), !value.isEmpty else { continue }
+            return !value.contains("utf-8") && !value.contains("utf8")
+        }
+        return false
+    }()
+
+    private static let spelt: [Unicode.Scalar: String] = [
+        "→": "->", "←": "<-", "…": "...", "✓": "ok", "✗": "FAILED", "–": "-", "—": "-", "×": "x", "µ": "u",
+        "‘": "'", "’": "'", "“": "\"", "”": "\"", "\u{A0}": " ",
+    ]
+
+    /// The text as it is to be shown; where only ASCII may be, other characters are spelt, or written as `\u{fc}`.
+    static func shown(_ text: String) -> String { isWanted ? ascii(text) : text }
+
+    static func ascii(_ text: String) -> String {
+        mapped(text) { spelt[$0] ?? "\\u{\(String($0.value, radix: 16))}" }
+    }
+
+    /// JSON with every other character escaped (RFC 8259, 7): those beyond 16 bits as surrogates.
+    static func json(_ text: String) -> String {
+        mapped(text) { scalar in
+            Array(String(scalar).utf16).map { unit in
+                let digits = String(unit, radix: 16)
+                return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }.joined()
+        }
+    }
+
+    /// XML with every other character as a reference (XML 1.0, 4.1).
+    static func xml(_ text: String) -> String { mapped(text) { "&#\($0.value);" } }
+
+    private static func mapped(_ text: String, _ spell: (Unicode.Scalar) -> String) -> String {
+        guard text.utf8.contains(where: { $0 >= 0x80 }) else { return text }
+        var result = ""
+        for scalar in text.unicodeScalars {
+            if scalar.isASCII { result.unicodeScalars.append(scalar) } else { result += spell(scalar) }
+        }
+        return result
+    }
+}
