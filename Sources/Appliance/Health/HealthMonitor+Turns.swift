@@ -4,6 +4,7 @@ import Glibc
 import Health
 import LinuxNetwork
 import Topology
+import Wire
 
 /// One turn of the thread: wait, take in what has come, judge what is over, begin what is due, tell.
 extension HealthMonitor {
