@@ -95,7 +95,7 @@ import Testing
         #expect(sent.status == 0, "\(sent.output)")
     }
 
-    /// A ring of one frame, and datagrams that are cut into forty.
+    /// A ring of eight frames, which has room for what kernels say by themselves, and datagrams that are cut into forty.
     @Test func checksMayExpectThem() throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("rings-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -103,7 +103,7 @@ import Testing
         let file = folder.appendingPathComponent("topology.yaml")
         try
             (Self.topology.replacing(
-                "192.0.2.10/24 }", with: "192.0.2.10/24, setup: ip link set outside txqueuelen 1 }") + """
+                "192.0.2.10/24 }", with: "192.0.2.10/24, setup: ip link set outside txqueuelen 8 }") + """
 
                 checks:
                   - { name: none are dropped at first, interface: outside, ring-drops: 0 }
