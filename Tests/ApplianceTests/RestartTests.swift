@@ -40,7 +40,8 @@ struct RestartTests {
         let events = try CommandLineRun.run("events", topology.name, "--text").output
         let restarts = events.split(separator: "\n").filter { $0.contains(" application-restarted web: ") }
         #expect(
-            restarts.count == 1 && restarts[0].hasSuffix("was ended by signal 9 (Killed), and was started again") == true,
+            restarts.count == 1
+                && restarts[0].hasSuffix("was ended by signal 9 (Killed), and was started again") == true,
             "\(events)")
         let told = try CommandLineRun.run("logs", topology.name, "web").output
         #expect(told.contains("of the run before lived on, and was ended: python3"), "\(told)")
