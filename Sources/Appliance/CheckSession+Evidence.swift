@@ -17,6 +17,8 @@ extension CheckSession {
         let now = sources.counters()
         let drops = now.toldDrops(since: counters, of: sources.plan)
         if !drops.isEmpty { evidence.append(CheckReport.Evidence(title: "dropped meanwhile", lines: drops)) }
+        let passages = toldPassages(now)
+        if !passages.isEmpty { evidence.append(CheckReport.Evidence(title: "applications", lines: passages)) }
         let entries = toldEntries(now)
         if !entries.isEmpty { evidence.append(CheckReport.Evidence(title: "entries that counted", lines: entries)) }
         for (place, capture) in captures.sorted(by: { $0.key.node < $1.key.node }) {
@@ -45,6 +47,15 @@ extension CheckSession {
             let end = runtime.loop.sync { runtime.lastEnd }
             let now = state == before ? "and was started again" : "and it is \(state.rawValue), not \(before.rawValue)"
             return "\(node.name): " + (isOther ? end.map { "its application \($0) " } ?? "" : "") + now
+        }
+    }
+
+    /// What went into each application and what came out of it, as the entries have counted: `2 packets went into fw, none
+    /// came out`. Instances that share the work of one application are told apart by none of the counters.
+    private func toldPassages(_ now: CounterPicture) -> [String] {
+        Passages(sources.plan).told { name in
+            let (before, after) = (counters.entries[name]?.packets ?? 0, now.entries[name]?.packets ?? 0)
+            return after - min(after, before)
         }
     }
 

@@ -119,7 +119,7 @@ extension ControlProcess {
                 sentPackets: count?.sent.packets ?? 0, sentBytes: count?.sent.bytes ?? 0,
                 ringDrops: ringDrops.indices.contains(index) ? ringDrops[index] : 0)
         }
-        let drops = DropReason.allCases.compactMap { reason -> StatusReport.Drop? in
+        let drops = DropReason.allCases.filter { $0 != .housekeeping }.compactMap { reason -> StatusReport.Drop? in
             guard let frames = fleet?.drops(reason), frames > 0 else { return nil }
             return StatusReport.Drop(
                 reason: reason.name, sentence: reason.sentence, frames: frames,
@@ -128,6 +128,7 @@ extension ControlProcess {
         var report = StatusReport(
             name: plan.name, state: state, run: run, file: file, pid: ownPid, since: since,
             engine: fleet.map(engineStatus), interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
+        report.housekeeping = fleet?.drops(.housekeeping) ?? 0
         report.engines = (fleet?.status ?? []).map {
             StatusReport.NumberedEngine(
                 number: $0.number, pid: $0.pid, state: $0.state.rawValue, queues: $0.shares,

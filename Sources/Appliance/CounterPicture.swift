@@ -24,9 +24,9 @@ struct CounterPicture: Sendable {
     /// Frames dropped for a reason.
     subscript(reason: DropReason) -> UInt64 { drops[Int(reason.rawValue)] }
 
-    /// The reasons that have counted more since `before`, with how many frames.
+    /// The reasons that have counted more since `before`, with how many frames; what kernels say by themselves is none.
     func risen(since before: CounterPicture) -> [(reason: DropReason, frames: UInt64)] {
-        DropReason.allCases.compactMap { reason in
+        DropReason.allCases.filter { $0 != .housekeeping }.compactMap { reason in
             self[reason] > before[reason] ? (reason, self[reason] - before[reason]) : nil
         }
     }

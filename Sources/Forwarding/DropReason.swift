@@ -50,9 +50,12 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case errorForbidden
     case answerRateLimited
 
+    // What every kernel says by itself when a device comes up, counted apart: nothing is lost with it.
+    case housekeeping
+
     /// The number of reasons: the counters that a worker's block has for them.
     @inlinable
-    public static var count: Int { Int(DropReason.answerRateLimited.rawValue) + 1 }
+    public static var count: Int { Int(DropReason.housekeeping.rawValue) + 1 }
 
     /// The stable name that listings, checks and metrics know the reason by.
     public var name: String { declaration.name }
@@ -179,6 +182,12 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
                 "answer-rate-limited",
                 "An echo or neighbour message of the engine's own was not sent: the sender that it was for had caused too "
                     + "many just before."
+            )
+        case .housekeeping:
+            (
+                "housekeeping",
+                "A node's kernel asked for routers, told of its groups, or looked whether an address is free, as every "
+                    + "kernel does by itself: nothing is lost."
             )
         }
     }

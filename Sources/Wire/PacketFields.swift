@@ -49,6 +49,14 @@ public struct FlowFields: Sendable, Hashable {
         destinationPort = 0
     }
 
+    /// True for what a host's kernel says to groups by itself: IGMP (RFC 3376), and ICMPv6 to all routers (ff02::2, router
+    /// solicitations of RFC 4861) or to all MLDv2 routers (ff02::16, reports of RFC 3810).
+    public var isHousekeeping: Bool {
+        if destination.family == .ipv4 { return protocolNumber == 2 && destination.isMulticast }
+        return protocolNumber == 58 && destination.high == 0xFF02 << 48
+            && (destination.low == 2 || destination.low == 0x16)
+    }
+
     /// The same flow seen from its other end.
     @inlinable
     public var reversed: FlowFields {

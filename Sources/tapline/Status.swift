@@ -10,7 +10,7 @@ struct Status: ParsableCommand {
         discussion: """
             Without a name, every topology is listed. With --json the keys are stable: version, name, state (starting,
             up, stopping, dead, hung), run, file, pid, since (seconds since 1970), engine, engines, applications, interfaces,
-            nodes, drops, problems, remarks.
+            nodes, drops, housekeeping, problems, remarks.
 
             EXAMPLE
               sudo tapline status four-interface
@@ -151,6 +151,12 @@ struct Status: ParsableCommand {
                 ])
             }
             lines += [""] + drops.lines
+        }
+        if let frames = report.housekeeping, frames > 0 {
+            let told = Plural.told(frames, "frame")
+            lines += Terminal.wrapped(
+                "besides, \(told) of the nodes' kernels' housekeeping (router solicitations, MLD, IGMP, address detection)"
+            )
         }
         return lines.joined(separator: "\n")
     }

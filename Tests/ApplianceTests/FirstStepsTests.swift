@@ -155,6 +155,32 @@ struct FirstStepsTests {
         }
     }
 
+    @Test("what kernels say by themselves heads no drops, and evidence speaks of applications")
+    func noise() throws {
+        try inFolder { folder, name in
+            #expect(try tapline("init \(name)", in: folder).status == 0)
+            let path = "\(folder)/\(name).yaml"
+            var text = try String(contentsOfFile: path, encoding: .utf8)
+            text = text.replacingOccurrences(
+                of: "attach: { in: inspection, out: inspected }",
+                with: "attach: { in: inspection, out: inspected }\n    sysctls: { net.ipv4.ip_forward: 0 }")
+            try text.write(toFile: path, atomically: true, encoding: .utf8)
+            let ran = try tapline("run \(name).yaml", in: folder)
+            #expect(ran.status == 1 && ran.output.contains("| 1 packet went into firewall, none came out\n"), "\(ran)")
+            for reason in ["housekeeping", "multicast-not-served", "neighbour-not-ours"] {
+                #expect(!ran.output.contains("| \(reason)"), "\(ran.output)")
+            }
+            try #require(try tapline("up \(name).yaml -d", in: folder).status == 0)
+            try CommandLineRun.eventually("kernels have spoken") {
+                try CommandLineRun.json("status", name, "--json")["housekeeping"] as? Int ?? 0 > 0
+            }
+            let status = try CommandLineRun.json("status", name, "--json")
+            #expect((status["drops"] as? [[String: Any]])?.isEmpty == true, "\(status["drops"] ?? "")")
+            let told = try CommandLineRun.run("status", name).output
+            #expect(told.contains("nothing was dropped\n") && told.contains("kernels' housekeeping"), "\(told)")
+        }
+    }
+
     @Test("one is one")
     func plurals() throws {
         try inFolder { folder, name in

@@ -125,6 +125,15 @@ struct FourInterfaceTests {
                 "multicast", flow(udp, alice4, 5353, to: "224.0.0.251", 5353),
                 from: P.alice, on: P.customers, .drop(.multicastNotServed, .none)),
             Row(
+                "a report of groups", flow(2, alice4, 0, to: "224.0.0.22", 0),
+                from: P.alice, on: P.customers, .drop(.housekeeping, .none)),
+            Row(
+                "a report of groups over IPv6", flow(58, alice6, 0, to: "ff02::16", 0),
+                from: P.alice, on: P.customers, .drop(.housekeeping, .none)),
+            Row(
+                "an echo to a group", flow(58, alice6, 0, to: "ff02::1", 0),
+                from: P.alice, on: P.customers, .drop(.multicastNotServed, .none)),
+            Row(
                 "limited broadcast", flow(udp, "0.0.0.0", 68, to: "255.255.255.255", 67),
                 from: P.alice, on: P.customers, .drop(.multicastNotServed, .none)),
             Row(

@@ -181,6 +181,9 @@ public struct StatusReport: Codable, Sendable {
     public var nodes: [Node]
     /// The reasons that have counted anything.
     public var drops: [Drop]
+    /// Frames that are in no reason of `drops`: what the nodes' kernels say by themselves, as every kernel does (router
+    /// solicitations, MLD and IGMP reports, duplicate address detection).
+    public var housekeeping: UInt64? = nil
     /// What is not as it was made, one sentence with its mend each: a device that is gone, a namespace without a name.
     public var problems: [String] = []
     /// What works, and not as well as it might, one sentence each.

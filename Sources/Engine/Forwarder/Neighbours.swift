@@ -177,7 +177,10 @@ extension Forwarder {
         switch message.kind {
         case .neighbourSolicitation:
             if let reason = lie(message.source, at: mac, sender, on: interface) { return reason }
-            guard answers(for: message.target, to: message.source, mac, on: interface) else { return .neighbourNotOurs }
+            guard answers(for: message.target, to: message.source, mac, on: interface) else {
+                // Without a source it asks whether an address is free (RFC 4862, 5.4).
+                return message.source.isUnspecified ? .housekeeping : .neighbourNotOurs
+            }
             if message.linkLayerAddress != nil, let reason = note(message.source, at: mac, on: interface) {
                 return reason
             }
@@ -191,7 +194,8 @@ extension Forwarder {
             if let reason = lie(message.target, at: mac, sender, on: interface) { return reason }
             guard !message.destinationMAC.isMulticast, message.isSolicited else { return .neighbourNotOurs }
             return believe(message.target, at: mac, on: interface)
-        case .routerSolicitation, .routerAdvertisement, .redirect:
+        case .routerSolicitation: return .housekeeping
+        case .routerAdvertisement, .redirect:
             return .neighbourNotOurs
         }
     }

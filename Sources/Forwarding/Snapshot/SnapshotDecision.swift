@@ -89,7 +89,7 @@ extension Snapshot {
     @usableFromInline
     func missed(_ flow: FlowFields, from sender: Sender, receivedInterface: Int) -> Decision {
         if flow.destination.isMulticast || flow.destination.isLimitedBroadcast {
-            return .drop(.multicastNotServed, answer: .none)
+            return .drop(flow.isHousekeeping ? .housekeeping : .multicastNotServed, answer: .none)
         }
         if sender.isRemoved { return .drop(.removedNode, answer: .none) }
         let mayBeAnswered = sender.mayBeAnswered
