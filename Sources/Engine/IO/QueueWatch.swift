@@ -45,10 +45,14 @@ struct QueueWatch: ~Copyable {
         close(epoll)
     }
 
+    /// Made whole: the compiler breaks down, under the thread sanitizer, over an assignment to a member of a packed structure.
+    @inline(__always)
+    private static func event(_ tag: UInt64) -> epoll_event {
+        epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u64: tag))
+    }
+
     private static func watch(_ descriptor: Int32, _ tag: UInt64, _ epoll: Int32) -> Int32 {
-        var event = epoll_event()
-        event.events = EPOLLIN.rawValue
-        event.data.u64 = tag
+        var event = Self.event(tag)
         return epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 ? 0 : clinux_errno()
     }
 
@@ -103,12 +107,12 @@ struct QueueWatch: ~Copyable {
                 _ = clinux_read(wake, &count, 8)
                 continue
             }
-            events[ready].data.u64 = tag
+            events[ready] = Self.event(tag)
             ready &+= 1
         }
         for place in 1..<polledCount where polled[place].revents != 0 {
             guard let index = queues.firstIndex(of: polled[place].fd) else { continue }
-            events[ready].data.u64 = UInt64(index)
+            events[ready] = Self.event(UInt64(index))
             ready &+= 1
         }
         return ready
