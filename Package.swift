@@ -44,6 +44,9 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
+        // What every room says to a person in the same way.
+        .target(name: "Reporting", swiftSettings: settings),
+
         // The pure rooms: no operating system, no Foundation.
         .target(name: "Wire", swiftSettings: settings),
         .target(name: "Forwarding", dependencies: ["Wire"], swiftSettings: settings),
@@ -59,28 +62,74 @@ let package = Package(
         .target(name: "LinuxNetwork", dependencies: ["CLinux", "CNetlink", "Wire"], swiftSettings: settings),
 
         // The packeting engine: the process that reads hostile bytes.
-        .target(name: "Engine", dependencies: ["Forwarding", "Wire", "CLinux"], swiftSettings: settings),
+        .target(name: "Engine", dependencies: ["Forwarding", "Wire", "CLinux", "Reporting"], swiftSettings: settings),
         .executableTarget(
-            name: "tapline-engine", dependencies: ["Engine", "CLinux"], swiftSettings: settings, linkerSettings: sealed),
+            name: "tapline-engine", dependencies: ["Engine", "CLinux", "Reporting"], swiftSettings: settings,
+            linkerSettings: sealed),
 
-        // The control side.
+        // The control side: what it speaks of, its loop, and what it plans.
+        .target(name: "ControlAPI", dependencies: ["Reporting"], swiftSettings: settings),
+        .target(name: "EventLoop", dependencies: ["CLinux", "Reporting"], swiftSettings: settings),
         .target(
             name: "Topology",
-            dependencies: ["Forwarding", "Wire", .product(name: "Yams", package: "Yams")],
+            dependencies: ["Forwarding", "Wire", "Reporting", .product(name: "Yams", package: "Yams")],
             swiftSettings: settings
         ),
+
+        // The control side: one room for each of its jobs.
+        .target(
+            name: "Fabric",
+            dependencies: ["Topology", "LinuxNetwork", "EventLoop", "Forwarding", "Wire", "CLinux", "Reporting"],
+            swiftSettings: settings),
+        .target(
+            name: "Nodes",
+            dependencies: ["Fabric", "ControlAPI", "EventLoop", "Topology", "LinuxNetwork", "Wire", "Reporting"],
+            swiftSettings: settings),
+        .target(
+            name: "EngineControl",
+            dependencies: [
+                "Engine", "ControlAPI", "EventLoop", "Topology", "LinuxNetwork", "Forwarding", "CLinux", "Reporting",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "Redundancy", dependencies: ["ControlAPI", "Topology", "Forwarding", "Reporting"],
+            swiftSettings: settings),
+        .target(
+            name: "HealthMonitoring",
+            dependencies: [
+                "Health", "Nodes", "Fabric", "ControlAPI", "EventLoop", "Topology", "LinuxNetwork", "Forwarding",
+                "Wire",
+                "CLinux", "Reporting",
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "Verification",
+            dependencies: [
+                "Nodes", "EngineControl", "Fabric", "ControlAPI", "EventLoop", "Topology", "LinuxNetwork", "Forwarding",
+                "Wire", "Reporting",
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "ApplianceClient",
+            dependencies: ["ControlAPI", "Fabric", "EventLoop", "LinuxNetwork", "Reporting"],
+            swiftSettings: settings),
+
+        // The control process, which ties these rooms together, and the command line.
         .target(
             name: "Appliance",
             dependencies: [
-                "Topology", "Health", "Engine", "LinuxNetwork", "Forwarding", "Wire", "CLinux",
-                .product(name: "Logging", package: "swift-log"),
+                "Verification", "HealthMonitoring", "Redundancy", "EngineControl", "Nodes", "Fabric", "ApplianceClient",
+                "ControlAPI", "EventLoop", "Topology", "Engine", "LinuxNetwork", "Forwarding", "Wire", "CLinux",
+                "Reporting", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
         ),
         .executableTarget(
             name: "tapline",
             dependencies: [
-                "Appliance", "Topology", "Forwarding", "CLinux",
+                "Appliance", "ApplianceClient", "Verification", "Fabric", "ControlAPI", "EventLoop", "Topology",
+                "Forwarding", "CLinux", "Reporting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings,
@@ -110,7 +159,7 @@ let package = Package(
             name: "EngineTests",
             dependencies: [
                 "Engine", "Forwarding", "Wire", "EngineRig", "LinuxNetwork", "CAllocations", "CRefusal", "CLinux",
-                "Seeds",
+                "Seeds", "Reporting",
             ],
             swiftSettings: settings),
         .testTarget(
@@ -121,14 +170,18 @@ let package = Package(
         .testTarget(
             name: "ApplianceTests",
             dependencies: [
-                "Appliance", "Topology", "Engine", "Forwarding", "Health", "LinuxNetwork", "Wire", "CLinux", "Seeds",
+                "Appliance", "ApplianceClient", "Verification", "HealthMonitoring", "Redundancy", "EngineControl",
+                "Nodes",
+                "Fabric", "ControlAPI", "EventLoop", "Topology", "Engine", "Forwarding", "Health", "LinuxNetwork",
+                "Wire", "CLinux", "Reporting", "Seeds",
                 .product(name: "Logging", package: "swift-log"),
             ],
             exclude: ["junit.xsd"],
             swiftSettings: unoptimised),
         // What must hold whatever the bytes are, for the fuzzer and for the test that replays its corpus.
         .target(
-            name: "FuzzProperties", dependencies: ["Wire", "Forwarding", "Engine", "Topology", "TableReading"],
+            name: "FuzzProperties",
+            dependencies: ["Wire", "Forwarding", "Engine", "Topology", "TableReading", "Reporting"],
             path: "Tests/Fuzz/Properties", swiftSettings: settings),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzProperties", "Seeds"], swiftSettings: settings),
         // Captures and a topology in, the expected captures out.

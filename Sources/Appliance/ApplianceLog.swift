@@ -1,5 +1,7 @@
+import EventLoop
 import Glibc
 import Logging
+import Reporting
 import Synchronization
 import Topology
 

@@ -1,7 +1,14 @@
+import ControlAPI
 import Engine
+import EngineControl
+import EventLoop
+import Fabric
 import Forwarding
 import LinuxNetwork
 import Logging
+import Nodes
+import Redundancy
+import Reporting
 import Topology
 import Wire
 

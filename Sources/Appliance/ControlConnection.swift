@@ -1,3 +1,7 @@
+import ControlAPI
+import EventLoop
+import Reporting
+
 /// Takes the lines that answer one request, on the loop's thread: nil where one could not be written, and whether it is
 /// the last.
 struct AnswerLines {

@@ -1,5 +1,12 @@
+import ControlAPI
+import EngineControl
+import EventLoop
+import Fabric
+import Redundancy
+import Reporting
 import Synchronization
 import Topology
+import Verification
 
 /// What checks look at, and what they do.
 extension ControlProcess {

@@ -1,5 +1,12 @@
+import ControlAPI
+import EngineControl
+import EventLoop
+import Fabric
+import HealthMonitoring
 import LinuxNetwork
 import Logging
+import Nodes
+import Reporting
 import Topology
 
 /// Whose health is looked after, and what becomes of what it says. On the loop's thread.

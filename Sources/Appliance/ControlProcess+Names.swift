@@ -1,4 +1,7 @@
+import EventLoop
+import Fabric
 import LinuxNetwork
+import Reporting
 
 /// Names of namespaces that are not this topology's to take.
 extension ControlProcess {

@@ -1,5 +1,11 @@
+import ControlAPI
+import EngineControl
+import EventLoop
+import Fabric
 import LinuxNetwork
 import Logging
+import Nodes
+import Reporting
 import Topology
 
 /// Starting what runs in a topology that has been built.

@@ -1,8 +1,16 @@
+import ApplianceClient
 import CLinux
+import ControlAPI
+import EngineControl
+import EventLoop
+import Fabric
 import Forwarding
 import Glibc
+import HealthMonitoring
 import LinuxNetwork
 import Logging
+import Nodes
+import Reporting
 import Synchronization
 import Topology
 
@@ -38,8 +46,6 @@ public final class ControlProcess: @unchecked Sendable {
     /// The nodes that a change starts just now, and what is raised where one of them ends.
     var starting: (nodes: Set<String>, interruption: Interruption)?
     private let state: Mutex<ApplianceState>
-    private let signals: Int32
-    private let childSignals: Int32
     private let created = wallClockSeconds()
     private let follower = Mutex<Int32?>(nil)
 
@@ -82,39 +88,30 @@ public final class ControlProcess: @unchecked Sendable {
         if !plan.applications.isEmpty { table.heartbeatToken = heartbeatToken }
         publisher = TablePublisher(table)
         directory = try StateDirectory(name: plan.name)
-        var ending = sigset_t()
-        sigemptyset(&ending)
-        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&ending, number) }
-        pthread_sigmask(SIG_BLOCK, &ending, nil)
+        let signals = try SignalDescriptor([SIGINT, SIGTERM, SIGHUP])
         signal(SIGPIPE, SIG_IGN)
-        signals = signalfd(-1, &ending, 0x80000 | 0x800)  // SFD_CLOEXEC | SFD_NONBLOCK
-        var ofChildren = sigset_t()
-        sigemptyset(&ofChildren)
-        sigaddset(&ofChildren, SIGCHLD)
-        pthread_sigmask(SIG_BLOCK, &ofChildren, nil)
-        childSignals = signalfd(-1, &ofChildren, 0x80000 | 0x800)
-        guard signals >= 0, childSignals >= 0 else { throw .system("cannot take signals", errno: errno) }
+        let childSignals = try SignalDescriptor([SIGCHLD])
         interruption = try Interruption()
         loop = try EventLoop()
         state = Mutex(
             ApplianceState(
                 name: plan.name, run: ApplianceState.newRun(), file: file,
-                namespaces: PlanBuilder.namespaces(of: plan), nodes: plan.nodes.map(\.name)))
-        let (signals, interruption) = (signals, interruption)
+                namespaces: NetworkBuilder.namespaces(of: plan), nodes: plan.nodes.map(\.name)))
+        let interruption = interruption
         loop.submit { [weak self, loop] in
             loop.closedUnderWatch = { [weak self] descriptor in
                 self?.logger.error("the descriptor \(descriptor) was closed while it was watched")
             }
-            loop.watch(signals) { _ in
+            loop.watch(signals.descriptor) { _ in
                 // One is enough; more of them change nothing, so that nothing cuts the taking away short.
-                while readOnce(signals, limit: 1024)?.isEmpty == false {}
+                signals.drain()
                 interruption.raise()
             }
         }
-        loop.submit { [weak self, childSignals, loop] in
-            loop.watch(childSignals) { [weak self] _ in
+        loop.submit { [weak self, loop] in
+            loop.watch(childSignals.descriptor) { [weak self] _ in
                 // It says that something happened to some child, many of them once. Those that ended show elsewhere.
-                while readOnce(childSignals, limit: 4096)?.isEmpty == false {}
+                childSignals.drain()
                 self?.fleet?.lookForStopped()
             }
         }
@@ -269,15 +266,15 @@ public final class ControlProcess: @unchecked Sendable {
     private func avoidOthersNames() throws(ApplianceError) {
         // Written before the others' are read: of two that come up at once, at least one sees the other.
         try changeState { $0.phase = .starting }
-        let taken = try othersNames(among: PlanBuilder.namespaces(of: plan))
-        guard !taken.isDisjoint(with: PlanBuilder.namespaces(of: plan)) else { return }
+        let taken = try othersNames(among: NetworkBuilder.namespaces(of: plan))
+        guard !taken.isDisjoint(with: NetworkBuilder.namespaces(of: plan)) else { return }
         for index in plan.nodes.indices where taken.contains(plan.nodes[index].namespace) {
             plan.nodes[index].namespace = DerivedNames.alternate(plan.nodes[index].namespace, topology: plan.name)
         }
         if taken.contains(plan.fabricNamespace) {
             plan.fabricNamespace = DerivedNames.alternate(plan.fabricNamespace, topology: plan.name)
         }
-        let namespaces = PlanBuilder.namespaces(of: plan)
+        let namespaces = NetworkBuilder.namespaces(of: plan)
         try changeState { $0.namespaces = namespaces }
     }
 
@@ -320,7 +317,7 @@ public final class ControlProcess: @unchecked Sendable {
                 answer: { [unowned self] in answer($0, $1) })
         }
         progress(.step("building \(Plural.nodes(plan.nodes.count)) on \(Plural.interfaces(plan.interfaces.count))"))
-        let builder = PlanBuilder(plan: plan, mark: mark, interruption: interruption)
+        let builder = NetworkBuilder(plan: plan, mark: mark, interruption: interruption)
         let built = try builder.build()
         loop.sync { self.built = built }
         logger.info("built \(Plural.nodes(plan.nodes.count)), \(Plural.interfaces(plan.interfaces.count))")

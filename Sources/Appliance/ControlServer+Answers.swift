@@ -1,4 +1,7 @@
+import ControlAPI
+import EventLoop
 import Glibc
+import Reporting
 
 /// How the control socket's server answers, and what it does with those who do not take their answers.
 extension ControlServer {

@@ -1,4 +1,7 @@
+import ControlAPI
+import EventLoop
 import Glibc
+import Reporting
 
 /// The control process's end of the control socket: accepts connections on the loop, reads lines, answers each.
 ///

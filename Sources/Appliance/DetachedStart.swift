@@ -1,6 +1,10 @@
 import CLinux
+import ControlAPI
+import EventLoop
+import Fabric
 import Glibc
 import LinuxNetwork
+import Reporting
 
 /// `up -d`: this program once more, in a session of its own, as the control process; this one shows what it tells and
 /// waits until all is up, or until all has been taken away again.
@@ -21,16 +25,12 @@ public struct DetachedStart {
         }
         defer { close(ends[0]) }
         // Signals to this process are the wish that the other one end; it then takes everything away.
-        var ending = sigset_t()
-        sigemptyset(&ending)
-        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&ending, number) }
-        pthread_sigmask(SIG_BLOCK, &ending, nil)
+        let watched = SignalDescriptor.block([SIGINT, SIGTERM, SIGHUP])
         let child: Pidfd
         do {
             defer { close(ends[1]) }
             child = try spawn(arguments, descriptors: [progressDescriptor: ends[1]])
         }
-        let watched = ending
         try startThread {
             var (set, number) = (watched, Int32(0))
             while sigwait(&set, &number) == 0 { try? child.signal(SIGTERM) }

@@ -1,6 +1,8 @@
 import CLinux
+import Fabric
 import Glibc
 import LinuxNetwork
+import Reporting
 import Topology
 
 /// Limits, room, and what the distribution has set.

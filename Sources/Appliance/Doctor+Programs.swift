@@ -1,5 +1,9 @@
+import EventLoop
+import Fabric
 import Glibc
 import LinuxNetwork
+import Nodes
+import Reporting
 import Topology
 
 /// The programs: Tapline's own, and those that a topology's commands name.

@@ -1,7 +1,11 @@
 import CLinux
 import Engine
+import EngineControl
+import EventLoop
+import Fabric
 import Glibc
 import LinuxNetwork
+import Reporting
 import Topology
 
 /// Looks at everything on the machine that topologies depend on, and changes nothing.

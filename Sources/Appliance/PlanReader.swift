@@ -1,4 +1,5 @@
 import Glibc
+import Reporting
 import Topology
 
 /// A topology file as a plan, with its mistakes as this room's errors.

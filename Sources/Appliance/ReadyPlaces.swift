@@ -1,3 +1,4 @@
+import ControlAPI
 import Topology
 
 extension ReadyReport.Place {

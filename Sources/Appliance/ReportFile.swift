@@ -1,4 +1,6 @@
+import EventLoop
 import Glibc
+import Reporting
 
 /// A file that is written whole or not at all: who reads it never finds half a report.
 ///

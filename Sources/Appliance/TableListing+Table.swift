@@ -1,3 +1,4 @@
+import ControlAPI
 import Forwarding
 import Topology
 import Wire
@@ -51,19 +52,14 @@ extension TableListing.Row {
         let interface = { (index: Int) in
             table.interfaces.indices.contains(index) ? table.interfaces[index].name : "#\(index)"
         }
-        name = entry.name
-        direction = entry.direction == .request ? "request" : "response"
-        receivedInterface = interface(entry.receivedInterface)
-        sourceMAC = entry.sourceMAC?.description
-        sourceNode = entry.sourceMAC.flatMap { nodes.node($0, on: entry.receivedInterface) }
-        source = entry.source?.description
-        destination = entry.destination?.description
-        servicePort = entry.servicePort.listed
-        rewriteSource = entry.rewriteSource?.description
         let listing = CopyListing(table: table, nodes: nodes)
-        copies = entry.hops.flatMap { listing.copies($0) }
-        packets = counts?.packets
-        bytes = counts?.bytes
+        self.init(
+            name: entry.name, direction: entry.direction == .request ? "request" : "response",
+            receivedInterface: interface(entry.receivedInterface), sourceMAC: entry.sourceMAC?.description,
+            sourceNode: entry.sourceMAC.flatMap { nodes.node($0, on: entry.receivedInterface) },
+            source: entry.source?.description, destination: entry.destination?.description,
+            servicePort: entry.servicePort.listed, rewriteSource: entry.rewriteSource?.description,
+            copies: entry.hops.flatMap { listing.copies($0) }, packets: counts?.packets, bytes: counts?.bytes)
     }
 }
 

@@ -1,4 +1,7 @@
+import EventLoop
+import Fabric
 import Glibc
+import Reporting
 import Topology
 
 /// One file of a test, read before anything is started.

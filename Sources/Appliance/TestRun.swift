@@ -1,7 +1,13 @@
+import ApplianceClient
 import CLinux
+import ControlAPI
+import EventLoop
+import Fabric
 import Glibc
 import LinuxNetwork
+import Reporting
 import Synchronization
+import Verification
 
 /// Runs the files of a test side by side, each in a process of its own under a name of its own.
 ///
@@ -75,11 +81,7 @@ public final class TestRun: Sendable {
     }
 
     private func takeSignals() throws(ApplianceError) {
-        var ending = sigset_t()
-        sigemptyset(&ending)
-        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&ending, number) }
-        pthread_sigmask(SIG_BLOCK, &ending, nil)
-        let watched = ending
+        let watched = SignalDescriptor.block([SIGINT, SIGTERM, SIGHUP])
         try startThread { [self] in
             var (set, number) = (watched, Int32(0))
             while sigwait(&set, &number) == 0 {

@@ -1,3 +1,5 @@
+import Reporting
+
 extension FileReader {
     /// How an instance must stand.
     func instance(_ name: Located<String>, _ fields: Fields) -> RawStep.Action? {

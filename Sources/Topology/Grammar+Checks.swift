@@ -1,3 +1,5 @@
+import Reporting
+
 extension Grammar {
     /// One check: exactly one of the kinds, and the keys that go with it.
     static let check = MappingGrammar(

@@ -1,3 +1,5 @@
+import Reporting
+
 /// How an instance of an application must stand.
 public struct InstanceExpectation: Sendable, Hashable {
     /// How it may stand, as `tapline status` tells it; the raw value is the file's word.

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 
 extension PlanBuilder {
     /// What faults call the first packeting engine; a further one has its number behind it.

@@ -1,3 +1,4 @@
+import Reporting
 import Wire
 
 /// A check as the file has it.

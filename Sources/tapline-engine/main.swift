@@ -1,6 +1,7 @@
 // The packeting engine. It is started by the control process with one end of a control socket at descriptor 3.
 import CLinux
 import Engine
+import Reporting
 
 func fail(_ error: EngineError) -> Never {
     let line = Array("tapline-engine: \(error)\n".utf8)

@@ -1,5 +1,9 @@
 import Appliance
+import ApplianceClient
 import ArgumentParser
+import ControlAPI
+import Fabric
+import Reporting
 import Topology
 
 /// `tapline apply`.

@@ -1,5 +1,6 @@
 import Appliance
 import ArgumentParser
+import ControlAPI
 import Forwarding
 
 /// Shows what the sharing of flows among instances does, by counting.

@@ -1,5 +1,9 @@
 import Appliance
+import ApplianceClient
 import ArgumentParser
+import ControlAPI
+import Fabric
+import Reporting
 
 // What a shell offers at the tab key. Where nothing can be found out (without root, say), it offers nothing.
 

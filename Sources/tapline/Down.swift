@@ -1,5 +1,8 @@
 import Appliance
+import ApplianceClient
 import ArgumentParser
+import Fabric
+import Reporting
 
 /// `tapline down`.
 struct Down: ParsableCommand {

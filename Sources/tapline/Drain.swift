@@ -1,5 +1,7 @@
 import Appliance
 import ArgumentParser
+import ControlAPI
+import Reporting
 import Topology
 
 /// `tapline drain`.

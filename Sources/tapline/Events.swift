@@ -1,6 +1,10 @@
 import Appliance
+import ApplianceClient
 import ArgumentParser
+import ControlAPI
+import Fabric
 import Glibc
+import Reporting
 import Topology
 
 /// `tapline events`.

@@ -1,6 +1,8 @@
 import Appliance
+import ApplianceClient
 import ArgumentParser
 import Glibc
+import Reporting
 
 /// `tapline exec`.
 struct Exec: ParsableCommand {

@@ -1,6 +1,7 @@
 import Appliance
 import ArgumentParser
 import Glibc
+import Reporting
 import Topology
 
 extension Diagram.Format: ExpressibleByArgument {}

@@ -1,6 +1,8 @@
 import Appliance
 import ArgumentParser
+import Fabric
 import Glibc
+import Reporting
 import Topology
 
 /// `tapline init`.

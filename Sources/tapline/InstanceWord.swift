@@ -1,5 +1,9 @@
 import Appliance
+import ApplianceClient
 import ArgumentParser
+import ControlAPI
+import Fabric
+import Reporting
 
 /// What the commands that are about one instance have in common.
 struct InstanceWord: ParsableArguments {

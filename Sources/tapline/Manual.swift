@@ -1,6 +1,7 @@
 import Appliance
 import ArgumentParser
 import FoundationEssentials
+import Reporting
 
 /// `tapline generate-manual`: what `Scripts/install` installs as manual pages, out of the commands' own help.
 struct Manual: ParsableCommand {

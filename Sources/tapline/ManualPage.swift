@@ -1,4 +1,5 @@
 import Appliance
+import Fabric
 
 /// Manual pages in the macros of man(7).
 struct ManualPage {

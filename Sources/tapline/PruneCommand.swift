@@ -1,5 +1,8 @@
 import Appliance
 import ArgumentParser
+import ControlAPI
+import Fabric
+import Reporting
 
 /// `tapline prune`.
 struct PruneCommand: ParsableCommand {

@@ -1,5 +1,6 @@
 import Appliance
 import ArgumentParser
+import ControlAPI
 
 /// `tapline put-back`.
 struct PutBack: ParsableCommand {

@@ -1,6 +1,11 @@
 import Appliance
+import ApplianceClient
 import ArgumentParser
+import ControlAPI
+import EngineControl
+import Fabric
 import Glibc
+import Reporting
 import Topology
 
 /// `tapline status`.

@@ -1,4 +1,5 @@
 import Appliance
+import ControlAPI
 import Topology
 
 /// The part of `tapline status` that shows applications and their instances.

@@ -1,5 +1,6 @@
 import Appliance
 import ArgumentParser
+import ControlAPI
 
 /// `tapline take-out`.
 struct TakeOut: ParsableCommand {

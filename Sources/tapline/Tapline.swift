@@ -1,6 +1,8 @@
 import Appliance
 import ArgumentParser
+import Fabric
 import Glibc
+import Reporting
 import Topology
 
 /// The command line: one file for each command beside this one.
@@ -41,7 +43,7 @@ struct Tapline: ParsableCommand {
         let isHelp = words.first == "help"
         if let word = words.dropFirst(isHelp ? 1 : 0).first, let sentence = unknown(word) ?? unknownBelow(words) {
             Terminal.error(Terminal.coloured("tapline:", 31, on: 2) + " \(sentence)")
-            Glibc.exit(Appliance.ExitCode.usage.rawValue)
+            Glibc.exit(Reporting.ExitCode.usage.rawValue)
         }
         if words.count > 3, words[0] == "exec", !words[1...3].contains(where: { $0.hasPrefix("-") }) {
             words.insert("--", at: 3)

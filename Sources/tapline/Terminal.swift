@@ -1,9 +1,12 @@
 import Appliance
 import ArgumentParser
 import CLinux
+import ControlAPI
 import Glibc
+import Reporting
 import Synchronization
 import Topology
+import Verification
 
 /// What is written for people: colours only on a terminal and never with NO_COLOR, one updating line only there too.
 enum Terminal {

@@ -1,5 +1,9 @@
 import Appliance
 import ArgumentParser
+import ControlAPI
+import Fabric
+import Reporting
+import Verification
 
 /// `tapline test`.
 struct Test: ParsableCommand {
@@ -62,12 +66,12 @@ struct Test: ParsableCommand {
     }
 
     func run() throws {
-        var status = Appliance.ExitCode.success
+        var status = Reporting.ExitCode.success
         try reporting { () throws(ApplianceError) in status = try test() }
         if status != .success { throw ArgumentParser.ExitCode(status.rawValue) }
     }
 
-    private func test() throws(ApplianceError) -> Appliance.ExitCode {
+    private func test() throws(ApplianceError) -> Reporting.ExitCode {
         let reportFile: ReportFile? = if let junit, junit != "-" { try ReportFile(path: junit) } else { nil }
         let files = TestFiles.read(self.files, filter: filter)
         guard !files.isEmpty else {

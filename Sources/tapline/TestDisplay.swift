@@ -1,7 +1,10 @@
 import Appliance
+import ControlAPI
 import Glibc
+import Reporting
 import Synchronization
 import Topology
+import Verification
 
 /// Shows what a test tells: each check as it ends, behind the name of its topology, and what comes together in one
 /// piece however many topologies run at once.

@@ -1,5 +1,6 @@
 import Appliance
 import ArgumentParser
+import ControlAPI
 
 /// `tapline undrain`.
 struct Undrain: ParsableCommand {

@@ -1,6 +1,8 @@
 import Appliance
 import ArgumentParser
+import ControlAPI
 import Forwarding
+import Reporting
 import Topology
 
 /// `tapline validate`.

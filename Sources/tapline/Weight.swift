@@ -1,5 +1,6 @@
 import Appliance
 import ArgumentParser
+import ControlAPI
 
 /// `tapline weight`.
 struct Weight: ParsableCommand {

@@ -3,6 +3,9 @@ import Testing
 import Topology
 
 @testable import Appliance
+@testable import ControlAPI
+@testable import Redundancy
+@testable import Reporting
 
 @Suite("What health and operators say of instances becomes the table")
 struct ApplicationStatesTests {

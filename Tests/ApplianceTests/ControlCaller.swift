@@ -1,6 +1,9 @@
 import Foundation
 
 @testable import Appliance
+@testable import ControlAPI
+@testable import EventLoop
+@testable import Reporting
 
 extension ControlServerTests {
     /// A caller, who waits for what comes for ten seconds at most.

@@ -4,6 +4,8 @@ import Testing
 import Topology
 
 @testable import Appliance
+@testable import ControlAPI
+@testable import Reporting
 
 /// What callers may write into a line of the control socket.
 enum RequestExtremes {

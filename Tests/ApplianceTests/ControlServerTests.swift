@@ -3,6 +3,9 @@ import Testing
 import Topology
 
 @testable import Appliance
+@testable import ControlAPI
+@testable import EventLoop
+@testable import Reporting
 
 /// A control socket whose every bound is small, and callers of all kinds.
 @Suite("Hostile callers of a control socket", .serialized)

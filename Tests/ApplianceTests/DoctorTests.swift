@@ -4,6 +4,9 @@ import Foundation
 import Testing
 
 @testable import Appliance
+@testable import EngineControl
+@testable import EventLoop
+@testable import Fabric
 
 @Suite("What the doctor finds")
 struct DoctorTests {

@@ -1,12 +1,17 @@
 import Engine
-import Foundation
 import Forwarding
+import Foundation
+import Logging
 import Testing
 import Topology
 import Wire
 
 @testable import Appliance
-import Logging
+@testable import ControlAPI
+@testable import EngineControl
+@testable import EventLoop
+@testable import Reporting
+@testable import Verification
 
 /// Engines that are not what they were: what they say that nobody has asked for, and what they write.
 @Suite("What an engine says is not believed", .serialized)

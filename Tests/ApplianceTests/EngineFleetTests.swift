@@ -7,6 +7,10 @@ import Topology
 import Wire
 
 @testable import Appliance
+@testable import ControlAPI
+@testable import EngineControl
+@testable import EventLoop
+@testable import Reporting
 
 /// A fleet of programs that speak the engines' protocol and misbehave as they are told: what real engines do not do.
 @Suite(.serialized) struct EngineFleetTests {

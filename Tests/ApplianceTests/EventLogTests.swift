@@ -1,8 +1,10 @@
 import Foundation
 import Testing
+import Topology
 
 @testable import Appliance
-import Topology
+@testable import ControlAPI
+@testable import Reporting
 
 @Suite("Events are kept, bounded, and told to whoever listens")
 struct EventLogTests {

@@ -2,6 +2,9 @@ import Foundation
 import Testing
 
 @testable import Appliance
+@testable import EventLoop
+@testable import Nodes
+@testable import Reporting
 
 @Suite("The loop waits for what is there, and by a clock that never steps")
 struct EventLoopTests {

@@ -1,8 +1,13 @@
 import Foundation
 import Testing
+import Topology
 
 @testable import Appliance
-import Topology
+@testable import ApplianceClient
+@testable import ControlAPI
+@testable import EventLoop
+@testable import Fabric
+@testable import Reporting
 
 @Suite("Events on the control socket", .serialized)
 struct EventStreamTests {

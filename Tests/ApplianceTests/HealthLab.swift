@@ -3,8 +3,14 @@ import Glibc
 import Testing
 
 @testable import Appliance
+@testable import ControlAPI
+@testable import EventLoop
+@testable import Fabric
 @testable import Health
+@testable import HealthMonitoring
 @testable import LinuxNetwork
+@testable import Nodes
+@testable import Reporting
 @testable import Topology
 @testable import Wire
 
@@ -35,7 +41,7 @@ final class HealthLab: @unchecked Sendable {
         loop = try EventLoop()
         let (inits, told) = (inits, told)
         do {
-            built = try PlanBuilder(plan: plan, mark: mark, interruption: interruption).build()
+            built = try NetworkBuilder(plan: plan, mark: mark, interruption: interruption).build()
             let namespaces = built.namespaces
             monitor = try HealthMonitor(
                 plan: plan, built: built, loop: loop, token: .random(in: 1 ... .max),
@@ -78,7 +84,7 @@ final class HealthLab: @unchecked Sendable {
     }
 
     private static func delete(_ plan: AppliancePlan) {
-        for name in PlanBuilder.namespaces(of: plan) { try? NetworkNamespace.delete(name) }
+        for name in NetworkBuilder.namespaces(of: plan) { try? NetworkNamespace.delete(name) }
     }
 
     /// Every interface on a bridge, as those of watched applications are.

@@ -5,6 +5,9 @@ import Topology
 import Wire
 
 @testable import Appliance
+@testable import ControlAPI
+@testable import HealthMonitoring
+@testable import Nodes
 
 /// Health types that ask what a node answers itself, and commands.
 extension HealthMonitorTests {

@@ -6,6 +6,9 @@ import Topology
 import Wire
 
 @testable import Appliance
+@testable import ControlAPI
+@testable import HealthMonitoring
+@testable import Reporting
 
 /// Each health type against the real thing that it is made for: a kernel's firewall, a user's forwarder, real servers.
 @Suite(.serialized) struct HealthMonitorTests {

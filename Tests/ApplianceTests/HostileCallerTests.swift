@@ -3,6 +3,9 @@ import Foundation
 import Testing
 
 @testable import Appliance
+@testable import ControlAPI
+@testable import Nodes
+@testable import Reporting
 
 /// Hostile callers of a whole topology: whatever they say, it lives and answers, and `down` is heard.
 @Suite("Hostile callers of a topology", .enabled(if: isRoot), .serialized)

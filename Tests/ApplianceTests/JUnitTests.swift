@@ -2,6 +2,9 @@ import Foundation
 import Testing
 
 @testable import Appliance
+@testable import ControlAPI
+@testable import Reporting
+@testable import Verification
 
 /// What `xmllint` says of a report, against the schema beside this file; nil where it is valid.
 func junitMistakes(_ path: String) throws -> String? {

@@ -4,6 +4,10 @@ import Testing
 import Topology
 
 @testable import Appliance
+@testable import EventLoop
+@testable import Fabric
+@testable import Nodes
+@testable import Reporting
 
 @Suite("What goes on in one node", .enabled(if: isRoot), .serialized)
 struct NodeRuntimeTests {

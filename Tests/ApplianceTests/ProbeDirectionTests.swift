@@ -2,6 +2,7 @@ import Testing
 import Wire
 
 @testable import Appliance
+@testable import Verification
 
 /// Which of the frames that carry a probe's octets go there, and which come back.
 @Suite struct ProbeDirectionTests {

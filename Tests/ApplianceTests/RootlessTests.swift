@@ -1,7 +1,10 @@
-import Appliance
 import CLinux
 import Foundation
 import Testing
+
+@testable import Appliance
+@testable import Fabric
+@testable import Reporting
 
 @Suite("An ordinary user's topologies", .serialized, .enabled(if: isRoot))
 struct RootlessTests {

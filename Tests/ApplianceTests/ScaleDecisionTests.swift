@@ -2,6 +2,7 @@ import Testing
 import Topology
 
 @testable import Appliance
+@testable import Redundancy
 
 /// When an instance more is needed, and when one less will do.
 @Suite struct ScaleDecisionTests {

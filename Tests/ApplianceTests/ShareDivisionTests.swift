@@ -3,6 +3,7 @@ import Testing
 import Topology
 
 @testable import Appliance
+@testable import EngineControl
 
 /// Who reads which queues, and how soon an engine is started again: without engines.
 @Suite struct ShareDivisionTests {

@@ -2,6 +2,8 @@ import Forwarding
 import Testing
 
 @testable import Appliance
+@testable import EngineControl
+@testable import Reporting
 
 @Suite("Tables are published one after another")
 struct TablePublisherTests {

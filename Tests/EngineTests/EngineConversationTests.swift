@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Reporting
 import Seeds
 import Testing
 

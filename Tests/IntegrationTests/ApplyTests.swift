@@ -3,41 +3,6 @@ import Testing
 
 /// A running topology that becomes another one, with a connection through it that must not notice.
 @Suite(.enabled(if: getuid() == 0, "these tests make namespaces, which takes root")) struct ApplyTests {
-    /// Each connection's octets come back.
-    private static let server = """
-        import socket, threading
-        def serve(c):
-            while True:
-                data = c.recv(65536)
-                if not data: return
-                c.sendall(data)
-        s = socket.socket(socket.AF_INET6)
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("::", 80))
-        s.listen()
-        while True:
-            threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
-        """
-
-    /// One connection that is used until there is a file `stop`.
-    private static let client = """
-        import os, socket, sys, time
-        c = socket.create_connection((sys.argv[1], 80), 5)
-        c.settimeout(20)
-        n = 0
-        open("connected", "w").close()
-        while not os.path.exists("stop"):
-            c.sendall(b"x" * 100)
-            got = 0
-            while got < 100:
-                more = len(c.recv(100))
-                if more == 0: sys.exit("the connection was closed")
-                got += more
-            n += 1
-            time.sleep(0.005)
-        print("answers", n)
-        """
-
     private static let helper = "  helper: { attach: customers, run: exec sleep 10000, environment: { COLOUR: red } }"
     private static let second =
         "  second: { type: web-server, attach: servers, run: exec python3 echo.py, ready: { tcp: 80 } }"
@@ -97,7 +62,9 @@ import Testing
         }
         """
 
-    private static let files = ["echo.py": server, "client.py": client, "rules.nft": rules]
+    private static let files = [
+        "echo.py": ApplyPrograms.server, "client.py": ApplyPrograms.client, "rules.nft": rules,
+    ]
 
     /// A command in a node that goes on beside the test.
     private final class Running {

@@ -1,3 +1,5 @@
+import EventLoop
+import Reporting
 import Synchronization
 
 /// Lets one change of a topology happen at a time, and none once it is being taken away.

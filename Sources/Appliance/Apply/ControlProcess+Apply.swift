@@ -1,5 +1,10 @@
+import ControlAPI
+import EngineControl
+import EventLoop
+import Fabric
 import Forwarding
 import Logging
+import Reporting
 import Topology
 
 /// Changes of the topology while it is up. Each works in a thread of its own.
@@ -102,8 +107,8 @@ extension ControlProcess {
     private func avoidOthersNames(
         in plan: inout AppliancePlan, besides current: AppliancePlan
     ) throws(ApplianceError) {
-        let known = Set(PlanBuilder.namespaces(of: current))
-        let fresh = PlanBuilder.namespaces(of: plan).filter { !known.contains($0) }
+        let known = Set(NetworkBuilder.namespaces(of: current))
+        let fresh = NetworkBuilder.namespaces(of: plan).filter { !known.contains($0) }
         let taken = try othersNames(among: fresh)
         for index in plan.nodes.indices where taken.contains(plan.nodes[index].namespace) {
             plan.nodes[index].namespace = DerivedNames.alternate(plan.nodes[index].namespace, topology: name)

@@ -1,3 +1,6 @@
+import ControlAPI
+import EventLoop
+import Reporting
 import Topology
 
 /// Instances that are added and removed while the topology is up, beside what the file says.

@@ -1,5 +1,10 @@
+import ControlAPI
+import EventLoop
+import Fabric
 import Forwarding
 import LinuxNetwork
+import Nodes
+import Reporting
 import Topology
 
 /// The nodes of a change: made, started, built anew, taken away.
@@ -81,7 +86,7 @@ extension TopologyChange {
                     try control.node(before.name).restart(as: before, folder: old.directory, interruption)
                 }
                 control.loop.sync { [control] in
-                    control.nodes.first { $0.plan.name == before.name }?.interruption = control.interruption
+                    control.nodes.first { $0.plan.name == before.name }?.wait(on: control.interruption)
                 }
             }
         }
@@ -113,7 +118,7 @@ extension TopologyChange {
         }
         // What they wait for from now on ends with the topology, not with this change.
         control.loop.sync {
-            for node in control.nodes where names.contains(node.plan.name) { node.interruption = control.interruption }
+            for node in control.nodes where names.contains(node.plan.name) { node.wait(on: control.interruption) }
         }
     }
 
@@ -183,7 +188,7 @@ extension TopologyChange {
     private func withdraw(_ nodes: [String]) throws(ApplianceError) {
         guard nodes.contains(where: isInstance) else { return }
         control.loop.sync { [control] in
-            for node in control.nodes where nodes.contains(node.plan.name) { node.state = .starting }
+            for node in control.nodes where nodes.contains(node.plan.name) { node.withdraw() }
         }
         try control.awaitQuiet(interruption)
     }

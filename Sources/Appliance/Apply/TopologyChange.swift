@@ -1,6 +1,12 @@
+import ControlAPI
+import EventLoop
+import Fabric
 import Forwarding
+import HealthMonitoring
 import LinuxNetwork
 import Logging
+import Nodes
+import Reporting
 import Topology
 
 /// One change of a running topology, from the plan that runs to another, in a thread of the caller's.
@@ -99,7 +105,8 @@ final class TopologyChange {
 
     /// Writes down what is about to be made, before any of it is.
     private func announce() throws(ApplianceError) {
-        let namespaces = Set(PlanBuilder.namespaces(of: new)).subtracting(PlanBuilder.namespaces(of: old)).sorted()
+        let namespaces = Set(NetworkBuilder.namespaces(of: new)).subtracting(NetworkBuilder.namespaces(of: old))
+            .sorted()
         let nodes = addedNodes.map(\.name)
         guard !namespaces.isEmpty || !nodes.isEmpty else { return }
         undoing("the state") { [self] in
@@ -163,7 +170,7 @@ final class TopologyChange {
             if let index = control.plan.nodes.firstIndex(where: { $0.name == owner }) {
                 control.plan.nodes[index].legs[place].fabricDevice = device
             }
-            control.nodes.first { $0.plan.name == owner }?.plan.legs[place].fabricDevice = device
+            control.nodes.first { $0.plan.name == owner }?.note(fabricDevice: device, leg: place)
         }
     }
 
@@ -180,7 +187,9 @@ final class TopologyChange {
                 try back.widen()
                 try back.narrow()
             }
-            do throws(SystemError) { try network.widen() } catch { throw PlanBuilder.explained(error, place(of: name)) }
+            do throws(SystemError) { try network.widen() } catch {
+                throw NetworkBuilder.explained(error, place(of: name))
+            }
         }
     }
 
@@ -229,8 +238,7 @@ final class TopologyChange {
         }
         for node in control.nodes {
             guard let plan = new.nodes.first(where: { $0.name == node.plan.name }) else { continue }
-            node.plan = plan
-            node.folder = new.directory
+            node.adopt(plan, folder: new.directory)
         }
         let order = Dictionary(new.nodes.enumerated().map { ($1.name, $0) }) { first, _ in first }
         control.nodes.sort { order[$0.plan.name] ?? .max < order[$1.plan.name] ?? .max }
@@ -253,7 +261,7 @@ final class TopologyChange {
             note("interface \(new.interfaces[interface].name)") { try bridge(interface) }
         }
         removeNodes()
-        let (namespaces, nodes) = (PlanBuilder.namespaces(of: new), new.nodes.map(\.name))
+        let (namespaces, nodes) = (NetworkBuilder.namespaces(of: new), new.nodes.map(\.name))
         note("the state") { [control] in
             try control.changeState { state in
                 let kept = Set(namespaces)
@@ -302,8 +310,8 @@ final class TopologyChange {
         return built
     }
 
-    func builder(for plan: AppliancePlan) -> PlanBuilder {
-        PlanBuilder(plan: plan, mark: control.mark, interruption: interruption)
+    func builder(for plan: AppliancePlan) -> NetworkBuilder {
+        NetworkBuilder(plan: plan, mark: control.mark, interruption: interruption)
     }
 
     func place(of node: String) -> String {

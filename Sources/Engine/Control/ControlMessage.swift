@@ -1,3 +1,5 @@
+import Reporting
+
 // The protocol between the control process and a packeting engine: one message per datagram of a SOCK_SEQPACKET socket,
 // fixed fields in the machine's byte order (both ends are the same machine and the same build), descriptors beside it.
 //

@@ -3,6 +3,8 @@ import Forwarding
 import Glibc
 import Wire
 
+@testable import Reporting
+
 /// Whatever an engine says and writes, the control process takes no more than it has asked for, and reads all of it.
 enum EngineProperties {
     /// Numbers that have a meaning somewhere, or are the last of something.

@@ -1,0 +1,179 @@
+import ControlAPI
+import EngineControl
+import EventLoop
+import Forwarding
+import Redundancy
+import Reporting
+import Topology
+
+/// Brings together what health and operators say of instances, and sees to it that the table says so, too: each change
+/// is published at once, and everybody is told what happened and what follows.
+///
+/// On the loop's thread.
+final class ApplicationControl {
+    private(set) var states: ApplicationStates
+    private let publisher: TablePublisher
+    private let loop: EventLoop
+    private let tell: EventSink
+    private var timer: Int?
+    private var isRetrying = false
+
+    /// How long a table that could not be published waits for the next try, in milliseconds.
+    private static let pause = 1000
+
+    /// - Parameter publisher: Its table gets the groups as they are: nothing is available before it is heard of.
+    init(plan: AppliancePlan, publisher: TablePublisher, loop: EventLoop, tell: @escaping EventSink) {
+        states = ApplicationStates(applications: plan.applications, groups: plan.table.groups, at: .now)
+        states.otherNodes = Self.otherNodes(of: plan)
+        self.publisher = publisher
+        self.loop = loop
+        self.tell = tell
+        publisher.published = { [weak self] in self?.published($0, $1, $2) }
+        publish(cause: "nothing has been heard of any instance yet") { _ in }
+    }
+
+    /// The nodes that are no instances, and what they are.
+    private static func otherNodes(of plan: AppliancePlan) -> [String: String] {
+        let instances = Set(plan.applications.flatMap(\.instances).map(\.node))
+        var others: [String: String] = [:]
+        for node in plan.nodes where !instances.contains(node.name) {
+            others[node.name] =
+                switch node.kind {
+                case .customer: "a customer"
+                case .router: "a router"
+                case .application: "an application without instances and health checks"
+                }
+        }
+        return others
+    }
+
+    // MARK: - What happens
+
+    /// Takes what an instance's process, links and checks say of it now. Of other nodes nothing is taken.
+    func hear(_ health: InstanceHealth, of node: String) {
+        loop.preconditionCurrent()
+        let events = states.hear(health, of: node, at: .now)
+        announce(events)
+        publish(cause: "\(node): \(health.reason)") { _ in }
+    }
+
+    /// Does what an operator asks for; `done` when the engines decide by it, with what there is to tell.
+    func perform(
+        _ operation: InstanceOperation, on node: String,
+        done: @escaping (Result<OperationReport, ApplianceError>) -> Void
+    ) {
+        loop.preconditionCurrent()
+        do throws(ApplianceError) {
+            let (events, told) = try states.perform(operation, on: node, at: .now)
+            announce(events)
+            endTimes()
+            let report = OperationReport(
+                instance: node, application: states.instances[node]?.application ?? "", told: told)
+            publish(cause: told.first ?? node) { result in done(result.map { report }) }
+        } catch {
+            done(.failure(error))
+        }
+    }
+
+    /// The groups of another file's plan with what has been said of its instances.
+    ///
+    /// - Parameter health: What is known of instances by now, those that are new among them.
+    func groups(of plan: AppliancePlan, health: [String: InstanceHealth]) -> [InstanceGroup] {
+        loop.preconditionCurrent()
+        var next = states
+        _ = next.adopt(applications: plan.applications, groups: plan.table.groups, health: health, at: .now)
+        return next.groups
+    }
+
+    /// Goes on with another file's plan, whose table is in force with the groups that `groups(of:health:)` gave.
+    func adopt(_ plan: AppliancePlan, health: [String: InstanceHealth]) {
+        loop.preconditionCurrent()
+        announce(
+            states.adopt(applications: plan.applications, groups: plan.table.groups, health: health, at: .now))
+        states.otherNodes = Self.otherNodes(of: plan)
+        publish(cause: "instances have changed meanwhile") { _ in }
+    }
+
+    /// The topology is up: from here on there may be connections.
+    func beginServing() {
+        loop.preconditionCurrent()
+        states.isServing = true
+    }
+
+    // MARK: - What follows
+
+    private func announce(_ events: [ApplianceEvent]) {
+        for event in events { tell(event) }
+    }
+
+    private func publish(cause: String, done: @escaping (Result<Void, ApplianceError>) -> Void) {
+        publisher.change(
+            groupsOnly: true, cause: cause,
+            { [weak self] table in
+                guard let self else { return }
+                table.ownGroups(self.states.groups)
+            },
+            done: { [weak self] result in
+                if case .failure = result { self?.retryLater() }
+                done(result)
+            })
+        armTimer()
+    }
+
+    /// What could not be published is tried again: what is down must not stay in the table.
+    private func retryLater() {
+        guard !isRetrying else { return }
+        isRetrying = true
+        loop.after(milliseconds: Self.pause) { [weak self] in
+            guard let self else { return }
+            self.isRetrying = false
+            if !self.publisher.table.groups.starts(with: self.states.groups) {
+                self.publish(cause: "tried again") { _ in }
+            }
+        }
+    }
+
+    private func endTimes() {
+        announce(states.endTimes(at: .now))
+    }
+
+    private func armTimer() {
+        if let timer { loop.cancel(timer) }
+        timer = nil
+        guard let end = states.nextEnd else { return }
+        timer = loop.after(milliseconds: max(0, end - monotonicMilliseconds())) { [weak self] in
+            guard let self else { return }
+            self.endTimes()
+            self.publish(cause: "the time of one that drains or joins is over") { _ in }
+        }
+    }
+
+    /// A table is in force: says which flows meet another instance now.
+    private func published(_ before: ForwardingTable, _ now: ForwardingTable, _ reason: String) {
+        // Where there is one instance, and where there is none left, no flow has moved to another.
+        let old = Dictionary(before.groups.map { ($0.name, $0) }) { first, _ in first }
+        var changed: [(was: InstanceGroup, now: InstanceGroup, event: ApplianceEvent)] = []
+        for group in now.groups where group.members.count > 1 && !group.isDown {
+            guard let was = old[group.name], was != group, !was.isDown else { continue }
+            changed.append((was, group, ApplianceEvent(.flowsMoved, application: group.name, reason: reason)))
+        }
+        guard !changed.isEmpty else { return }
+        // Comparing all slots takes longer than anything that waits for this thread.
+        let (compared, tell) = (changed, tell)
+        let work: @Sendable () -> Void = {
+            for (was, now, event) in compared {
+                var event = event
+                event.share = was.shareMoved(to: now)
+                if event.share != 0 { tell(event) }
+            }
+        }
+        do throws(ApplianceError) { try startThread(work) } catch { work() }
+    }
+}
+
+extension ForwardingTable {
+    /// Replaces the groups of the plan; those that a table before has left for a while stand behind them, and stay.
+    fileprivate mutating func ownGroups(_ fresh: [InstanceGroup]) {
+        groups.replaceSubrange(..<min(fresh.count, groups.count), with: fresh)
+    }
+}

@@ -1,0 +1,10 @@
+import EventLoop
+import Redundancy
+import Reporting
+
+extension Moment {
+    /// Now, on both clocks.
+    static var now: Moment {
+        Moment(milliseconds: monotonicMilliseconds(), microseconds: wallClockMicroseconds())
+    }
+}

@@ -1,0 +1,341 @@
+import ControlAPI
+import EventLoop
+import Fabric
+import Glibc
+import LinuxNetwork
+import Reporting
+import Synchronization
+
+/// What commands ask of a topology that is there, alive or dead.
+public struct ApplianceClient: Sendable {
+    /// Where its state is.
+    public let directory: StateDirectory
+    private var control: ControlClient { ControlClient(directory: directory) }
+
+    /// How long a control process may take to end, in milliseconds, before it is ended.
+    private static let patience = 30_000
+    /// How often a control process is asked to end that answers something else, 20 ms apart, before it is ended.
+    private static let mostRefusals = 100
+
+    /// - Throws: Where the name could not be that of a topology.
+    public init(name: String) throws(ApplianceError) {
+        directory = try StateDirectory(name: name)
+    }
+
+    /// Every topology that has state here, all asked at once: one that does not answer is told as such, and costs the
+    /// others no more than its time.
+    public static func all() throws(ApplianceError) -> [StatusReport] {
+        let names = StateDirectory.allNames()
+        let reports = Mutex<[Int: StatusReport]>([:])
+        try inParallel(names.count, width: names.count) { index throws(ApplianceError) in
+            let client = try ApplianceClient(name: names[index])
+            do throws(ApplianceError) {
+                let report = try client.status()
+                reports.withLock { $0[index] = report }
+            } catch {
+                // It went away while it was looked at.
+                if error.status == .name { return }
+                // One that is silent, or says what cannot be read, hides no other.
+                guard error == client.control.silence || error.status == .failed else { throw error }
+                let report = client.hungReport(error)
+                reports.withLock { $0[index] = report }
+            }
+        }
+        return reports.withLock { reports in names.indices.compactMap { reports[$0] } }
+    }
+
+    /// Takes several topologies away, all at once.
+    ///
+    /// - Returns: What came of each, in their order; see `down`.
+    public static func down(_ names: [String]) -> [Result<[Occupant], ApplianceError>] {
+        let results = Mutex<[Int: Result<[Occupant], ApplianceError>]>([:])
+        // What comes of one is its own: nothing is thrown here.
+        try? inParallel(names.count, width: names.count) { index throws(ApplianceError) in
+            let result: Result<[Occupant], ApplianceError>
+            do throws(ApplianceError) {
+                result = .success(try ApplianceClient(name: names[index]).down())
+            } catch { result = .failure(error) }
+            results.withLock { $0[index] = result }
+        }
+        return results.withLock { results in names.indices.compactMap { results[$0] } }
+    }
+
+    /// What can be told of one that does not answer.
+    private func hungReport(_ error: ApplianceError) -> StatusReport {
+        let state = directory.readState()
+        var report = state.map(StatusReport.init(dead:)) ?? StatusReport(unreadable: directory.name)
+        report.state = .hung
+        report.pid = state?.control?.pid
+        report.problems = ["\(error)"]
+        return report
+    }
+
+    private var unknown: ApplianceError {
+        let mend =
+            geteuid() == 0
+            ? "'tapline status' lists all there are"
+            : "'tapline status' lists this user's; those of root are seen with sudo"
+        return ApplianceError(.name, "there is no topology '\(directory.name)'", mend: mend)
+    }
+
+    private func asked<Command: ControlCommand>(
+        _ request: Command, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
+    ) throws(ApplianceError) -> Command.Answer {
+        guard directory.exists else { throw unknown }
+        // What takes long is not begun with one that does not even say that it hears.
+        try greet()
+        if let answer = try control.ask(request, timeout: timeout, progress: progress) { return answer }
+        throw unreachable()
+    }
+
+    /// - Throws: Where there is a control process that does not answer.
+    private func greet() throws(ApplianceError) {
+        _ = try control.ask(EventsRequest(count: 0), timeout: ControlClient.promptness)
+    }
+
+    /// What is said where nobody listens.
+    private func unreachable() -> ApplianceError {
+        guard directory.exists else { return unknown }
+        if TopologyLock.isHeld(directory) {
+            if directory.readState()?.phase == .up {
+                return ApplianceError(
+                    .failed, "the control process of '\(directory.name)' ended the connection without an answer",
+                    mend: "try again; \(directory.logPath) may tell why")
+            }
+            return ApplianceError(.failed, "'\(directory.name)' is being built or taken away", mend: "try again")
+        }
+        return ApplianceError(
+            .failed, "the control process of '\(directory.name)' is gone",
+            mend: "'tapline down \(directory.name)' takes away what it left")
+    }
+
+    /// How everything is; of a dead one, what its state tells.
+    public func status() throws(ApplianceError) -> StatusReport {
+        guard directory.exists else { throw unknown }
+        if let report = try control.ask(StatusRequest(), timeout: ControlClient.promptness) { return report }
+        let state = directory.readState()
+        // It may have gone away while it was looked at.
+        guard directory.exists else { throw unknown }
+        var report = state.map(StatusReport.init(dead:)) ?? StatusReport(unreadable: directory.name)
+        if TopologyLock.isHeld(directory) { report.state = state?.phase == .stopping ? .stopping : .starting }
+        return report
+    }
+
+    /// The entries with their counters.
+    public func tables() throws(ApplianceError) -> TableListing {
+        try asked(TablesRequest())
+    }
+
+    /// Reads the file (or another one) again and publishes its table.
+    public func reload(file: String?) throws(ApplianceError) -> ReloadReport {
+        try asked(ReloadRequest(file: file))
+    }
+
+    // MARK: - Changes
+
+    /// What a change may take between two things that it tells, in milliseconds: as long as its nodes' own times allow.
+    private static let changePatience = 24 * 3_600_000
+
+    /// Makes the running topology what a file says.
+    ///
+    /// A signal to this process takes the change back.
+    ///
+    /// - Parameters:
+    ///   - file: Its path; nil for that of `up`, or of the last `apply`.
+    ///   - isTrial: True where it is only to be told what would be done.
+    ///   - drain: How long what is removed keeps what it has, in milliseconds; nil: as long as is usual.
+    public func apply(
+        file: String?, isTrial: Bool, drain: Int?, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        try change(ApplyRequest(file: file, isTrial: isTrial, drain: drain), progress)
+    }
+
+    /// Adds an instance to an application; as `apply`.
+    ///
+    /// - Parameter instance: Its name; the application's with the next number where nil.
+    public func add(
+        _ application: String, _ instance: String?, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        try change(AddRequest(application: application, instance: instance), progress)
+    }
+
+    /// Removes an instance of an application; as `apply`.
+    public func remove(
+        _ instance: String, drain: Int?, progress: (Progress) -> Void
+    ) throws(ApplianceError) -> ChangeReport {
+        try change(RemoveRequest(instance: instance, drain: drain), progress)
+    }
+
+    private func change<Change: ControlCommand>(
+        _ request: Change, _ progress: (Progress) -> Void
+    ) throws(ApplianceError) -> Change.Answer {
+        try cancelBySignal()
+        return try asked(request, timeout: Self.changePatience, progress: progress)
+    }
+
+    /// From here on a signal that would end this process cancels the change; the control process then answers that.
+    private func cancelBySignal() throws(ApplianceError) {
+        let watched = SignalDescriptor.block([SIGINT, SIGTERM, SIGHUP])
+        let control = control
+        try startThread {
+            var (set, number) = (watched, Int32(0))
+            while sigwait(&set, &number) == 0 {
+                do throws(ApplianceError) {
+                    _ = try control.ask(CancelRequest(), timeout: 5000)
+                } catch {
+                    // Nobody is there to take anything back.
+                    Glibc.exit(ExitCode.failed.rawValue)
+                }
+            }
+        }
+    }
+
+    // MARK: - Instances and events
+
+    /// Has something done to an instance, and returns when the engines decide by it.
+    public func operate(
+        _ operation: InstanceOperation, on instance: String
+    ) throws(ApplianceError) -> OperationReport {
+        try asked(InstanceRequest(operation, on: instance))
+    }
+
+    /// What happened, as far as it is kept: the last few thousand events, oldest first.
+    ///
+    /// - Parameters:
+    ///   - since: Not those of before this time, in microseconds since 1970.
+    ///   - count: At most so many of the last.
+    public func events(since: Int? = nil, count: Int? = nil) throws(ApplianceError) -> [ApplianceEvent] {
+        try asked(EventsRequest(since: since, count: count))
+    }
+
+    /// Gives what happened and what happens from now on to `take`, until that returns false or the topology is gone.
+    public func followEvents(
+        since: Int? = nil, count: Int? = nil, _ take: ([ApplianceEvent]) -> Bool
+    ) throws(ApplianceError) {
+        guard directory.exists else { throw unknown }
+        try greet()
+        var isDone = false
+        let isHeard = try control.follow(EventsRequest(since: since, count: count, follow: true)) { events in
+            isDone = !take(events)
+            return !isDone
+        }
+        guard isHeard else { throw unreachable() }
+        if !isDone, directory.readState()?.phase == .up, TopologyLock.isHeld(directory) {
+            throw ApplianceError(
+                .failed,
+                "the control process of '\(directory.name)' closed the connection: events were not read for long, "
+                    + "and others wanted them", mend: "follow them again; the log has why: \(directory.logPath)")
+        }
+    }
+
+    // MARK: - Engines
+
+    /// Replaces, drains or undrains a packeting engine, and returns when that is done.
+    ///
+    /// - Parameter number: From 1; nil: all of them, one by one, for `replace` alone.
+    public func operate(_ operation: EngineOperation, engine number: Int?) throws(ApplianceError) {
+        // Each may have to wait for neighbours that do not answer.
+        _ = try asked(EngineRequest(operation, engine: number), timeout: Self.operationPatience)
+    }
+
+    /// How long replacing every engine may take, in milliseconds.
+    private static let operationPatience = 300_000
+
+    // MARK: - Down
+
+    /// Takes the topology away: its control process does it; where that is gone, or does not end, this process does.
+    ///
+    /// - Returns: Processes that live on in its namespaces, because somebody else started them there.
+    @discardableResult
+    public func down() throws(ApplianceError) -> [Occupant] {
+        try Machine.requireRoot()
+        let names = directory.readState()?.namespaces ?? marked()
+        guard directory.exists || !names.isEmpty else { throw unknown }
+        let occupants = Occupants(of: names)
+        try takeAway()
+        return occupants.remaining()
+    }
+
+    private func takeAway() throws(ApplianceError) {
+        var deadline = monotonicMilliseconds() + Self.patience
+        var told = false
+        var refusals = 0
+        while true {
+            if !directory.exists, marked().isEmpty { return }
+            if !directory.exists || !TopologyLock.isHeld(directory) {
+                try directory.create()
+                if let lock = try TopologyLock.take(directory) {
+                    defer { lock.release() }
+                    try Teardown(directory: directory).takeAway(directory.readState())
+                    directory.remove()
+                    return
+                }
+            }
+            if !told {
+                do throws(ApplianceError) {
+                    told = try control.ask(StopRequest(), timeout: 5000) != nil
+                } catch {
+                    refusals += 1
+                    // One that does not hear takes nothing away, however long it is waited for. One that had no place for
+                    // the request may have one now.
+                    if error == control.silence || refusals == Self.mostRefusals {
+                        told = true
+                        deadline = monotonicMilliseconds()
+                    }
+                }
+            }
+            if monotonicMilliseconds() > deadline, let process = directory.readState()?.control, process.isAlive {
+                let descriptor = try? Pidfd(pid: process.pid)
+                if process.isAlive { try? descriptor?.signal(SIGKILL) }
+                _ = descriptor?.waitForEnd(milliseconds: 5000)
+            }
+            usleep(told ? 3000 : 20_000)
+        }
+    }
+
+    /// The names of the namespaces that bear the topology's mark.
+    private func marked() -> [String] {
+        let all = try? MarkedNamespace.all()
+        return (all ?? []).filter { $0.topology == directory.name }.map(\.name)
+    }
+
+    // MARK: - Nodes
+
+    /// The names of the nodes, as far as their folders tell.
+    public func loggedNodes() throws(ApplianceError) -> [String] {
+        guard directory.exists else { throw unknown }
+        guard let nodes = directory.readState()?.nodes else { return namesInFolder("\(directory.path)/nodes") }
+        return nodes.filter { access(directory.nodePath($0), F_OK) == 0 }
+    }
+
+    /// Runs a command in a node with this process's terminal, and returns its status as a shell tells it.
+    public func execute(_ words: [String], in node: String) throws(ApplianceError) -> Int32 {
+        try Machine.requireRoot()
+        let entrance = try asked(NodeRequest(node: node))
+        let watched = SignalDescriptor.block([SIGTERM, SIGHUP])
+        // The terminal sends these to the command, too; its answer to them is what counts.
+        for number in [SIGINT, SIGQUIT] { signal(number, SIG_IGN) }
+        do throws(SystemError) {
+            let joined = try Pidfd(pid: entrance.pid)
+            guard processStartTime(entrance.pid) == entrance.started else {
+                throw SystemError("enter the node", node, errno: ESRCH)
+            }
+            var variables = entrance.environment
+            if let terminal = getenv("TERM") { variables["TERM"] = String(cString: terminal) }
+            let command = Command(
+                "/bin/sh", arguments: ["sh", "-c", "exec \"$@\"", "tapline"] + words,
+                environment: variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" },
+                workingDirectory: entrance.directory, descriptors: [0: 0, 1: 1, 2: 2], keepsSession: true,
+                diesWithParent: true)
+            let child = try ProcessLauncher.spawn(command, node: joined)
+            let watcher: @Sendable () -> Void = {
+                var (set, number) = (watched, Int32(0))
+                while sigwait(&set, &number) == 0 { try? child.signal(number) }
+            }
+            do throws(ApplianceError) { try startThread(watcher) } catch { _ = error }
+            return try child.wait().code
+        } catch {
+            throw ApplianceError(.failed, "node \(node): \(error)")
+        }
+    }
+}

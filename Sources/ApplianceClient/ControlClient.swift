@@ -1,0 +1,159 @@
+import ControlAPI
+import EventLoop
+import Fabric
+import Glibc
+import Reporting
+
+/// A command's end of the control socket: one request, one answer.
+package struct ControlClient {
+    /// The topology.
+    package let directory: StateDirectory
+
+    /// Memberwise.
+    package init(directory: StateDirectory) {
+        self.directory = directory
+    }
+
+    /// How long a control process that is well may take to say anything at all, in milliseconds.
+    static let promptness = 2000
+    /// The longest answer, in octets: what says more is none.
+    private static let longestAnswer = 1 << 30
+
+    /// A connection on which `request` has been sent; nil where nobody listens.
+    ///
+    /// - Parameter deadline: Until when one that takes no more connections is tried again, in monotonic milliseconds.
+    private func sent(_ request: some ControlCommand, deadline: Int) throws(ApplianceError) -> Int32? {
+        try requireOwnSocket()
+        while true {
+            let descriptor = newSocket()
+            // A full queue of callers is waited in, first come, first served.
+            _ = fcntl(descriptor, F_SETFL, 0)
+            let left = max(1, deadline - monotonicMilliseconds())
+            var time = timeval(tv_sec: left / 1000, tv_usec: left % 1000 * 1000)
+            setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+            guard let connected = withSocketAddress(directory.socketPath, { connect(descriptor, $0, $1) }) else {
+                close(descriptor)
+                return nil
+            }
+            if connected == 0 {
+                _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+                if let peer = SocketPeer(descriptor), !peer.isTrusted {
+                    close(descriptor)
+                    throw foreign("the user of number \(peer.uid) listens at")
+                }
+                // Where the other end has closed it by now, it may have said why.
+                sendWhole(descriptor, try JSONLine.encode(request.request))
+                return descriptor
+            }
+            let code = errno
+            close(descriptor)
+            if [ECONNREFUSED, ENOENT, ENOTDIR, ENOTSOCK].contains(code) { return nil }
+            // So many wait to be heard already that there is no room for one more.
+            guard code == EAGAIN || code == EINTR else {
+                throw .system("cannot reach the control process of '\(directory.name)'", errno: code)
+            }
+            guard monotonicMilliseconds() < deadline else { throw silence }
+            usleep(20_000)
+        }
+    }
+
+    /// Nothing is asked of a socket that somebody else has put there.
+    private func requireOwnSocket() throws(ApplianceError) {
+        var info = stat()
+        guard lstat(directory.socketPath, &info) == 0, info.st_uid != 0, info.st_uid != geteuid() else { return }
+        throw foreign("the user of number \(info.st_uid) owns")
+    }
+
+    private func foreign(_ who: String) -> ApplianceError {
+        ApplianceError(
+            .failed, "\(who) \(directory.socketPath), and not root or you: it is not asked",
+            mend: "look who may write to \(directory.path); 'tapline down \(directory.name)' takes the topology away")
+    }
+
+    /// The answer of one line.
+    private func answer<Command: ControlCommand>(
+        to command: Command, _ line: some Sequence<UInt8>
+    ) throws(ApplianceError) -> ControlAnswer<Command.Answer> {
+        try JSONLine.decode(ControlVersion.self, line).check(
+            "the control process of '\(directory.name)'",
+            mend: "use the tapline that the topology was started by, or take it down and up again")
+        return try JSONLine.decode(ControlAnswer<Command.Answer>.self, line)
+    }
+
+    /// What is said of a control process that takes a request and does not answer it.
+    package var silence: ApplianceError {
+        let process = directory.readState()?.control.map { ", process \($0.pid)," } ?? ""
+        return ApplianceError(
+            .failed, "the control process of '\(directory.name)'\(process) does not answer",
+            mend: "'tapline down \(directory.name)' ends it and takes the topology away")
+    }
+
+    /// Asks for events and gives each handful to `take`, until that returns false or the control process ends.
+    ///
+    /// - Returns: False where nobody listens.
+    package func follow(
+        _ request: EventsRequest, _ take: (EventsRequest.Answer) -> Bool
+    ) throws(ApplianceError) -> Bool {
+        guard let descriptor = try sent(request, deadline: monotonicMilliseconds() + Self.promptness) else {
+            return false
+        }
+        defer { close(descriptor) }
+        var rest: [UInt8] = []
+        while true {
+            guard pollOne(descriptor, POLLIN, milliseconds: 60_000) else { continue }
+            guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return true }
+            rest += bytes
+            while let end = rest.firstIndex(of: 10) {
+                let answer = try answer(to: request, rest[..<end])
+                rest.removeSubrange(...end)
+                switch answer {
+                case .answer(let events): guard take(events) else { return true }
+                case .progress: break
+                case .error(let error): throw error
+                }
+            }
+        }
+    }
+
+    /// Sends `request` and waits for its answer; nil where nobody listens.
+    ///
+    /// - Parameters:
+    ///   - timeout: In milliseconds, since what was told last.
+    ///   - progress: Takes what is told before the answer.
+    package func ask<Command: ControlCommand>(
+        _ request: Command, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
+    ) throws(ApplianceError) -> Command.Answer? {
+        var deadline = monotonicMilliseconds() + timeout
+        guard let descriptor = try sent(request, deadline: deadline) else { return nil }
+        defer { close(descriptor) }
+        var input: [UInt8] = []
+        // Octets without an end of line are no sign of life: time runs on.
+        while true {
+            let left = deadline - monotonicMilliseconds()
+            guard left > 0, pollOne(descriptor, POLLIN, milliseconds: left) else { throw silence }
+            guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return nil }
+            input += bytes
+            guard input.count <= Self.longestAnswer else { throw silence }
+            while let end = bytes.contains(10) ? input.firstIndex(of: 10) : nil {
+                let answer = try answer(to: request, input[..<end])
+                input.removeSubrange(...end)
+                switch answer {
+                case .answer(let answer): return answer
+                case .error(let error): throw error
+                case .progress(let told):
+                    progress(told)
+                    deadline = monotonicMilliseconds() + timeout
+                }
+            }
+        }
+    }
+
+    /// Sends a line that fits into the socket's buffer. That the other end is gone shows by what is read; it must not end
+    /// this process by SIGPIPE as a closed output does.
+    private func sendWhole(_ descriptor: Int32, _ bytes: [UInt8]) {
+        while true {
+            let sent = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, noSignal) }
+            if sent >= 0 || errno != EINTR { return }
+        }
+    }
+}

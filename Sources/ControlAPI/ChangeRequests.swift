@@ -1,0 +1,129 @@
+import Reporting
+
+/// Makes the running topology what a file says.
+package struct ApplyRequest: ControlCommand {
+    package typealias Answer = ChangeReport
+    package enum CodingKeys: CodingKey, CaseIterable { case file, isTrial, drain }
+
+    /// The file's absolute path; nil: that of `up`, or of the last `apply`.
+    package var file: String?
+    /// True where it is only to be told what would be done; nil: false.
+    package var isTrial: Bool?
+    /// How long what is removed keeps what it has, in milliseconds; nil: as long as is usual.
+    package var drain: Int?
+
+    package init(file: String? = nil, isTrial: Bool = false, drain: Int? = nil) {
+        self.file = file
+        self.isTrial = isTrial
+        self.drain = drain
+    }
+
+    package var request: ControlRequest { .apply(self) }
+
+    package func check(_ key: CodingKeys) throws(ApplianceError) {
+        switch key {
+        case .file: try RequestCheck.check(file, key)
+        case .isTrial: break
+        case .drain: try RequestCheck.check(drain, key, RequestRange.drain, "milliseconds")
+        }
+    }
+}
+
+/// Adds an instance to an application.
+package struct AddRequest: ControlCommand {
+    package typealias Answer = ChangeReport
+    package enum CodingKeys: CodingKey, CaseIterable { case application, instance }
+
+    package var application: String
+    /// The name of the instance; nil: the application's with the next number.
+    package var instance: String?
+
+    package init(application: String, instance: String? = nil) {
+        self.application = application
+        self.instance = instance
+    }
+
+    package var request: ControlRequest { .add(self) }
+
+    package func check(_ key: CodingKeys) throws(ApplianceError) {
+        switch key {
+        case .application: try RequestCheck.check(application, key)
+        case .instance: try RequestCheck.check(instance, key)
+        }
+    }
+}
+
+/// Removes an instance of an application.
+package struct RemoveRequest: ControlCommand {
+    package typealias Answer = ChangeReport
+    package enum CodingKeys: CodingKey, CaseIterable { case instance, drain }
+
+    package var instance: String
+    /// How long it keeps what it has, in milliseconds; nil: as long as is usual.
+    package var drain: Int?
+
+    package init(instance: String, drain: Int? = nil) {
+        self.instance = instance
+        self.drain = drain
+    }
+
+    package var request: ControlRequest { .remove(self) }
+
+    package func check(_ key: CodingKeys) throws(ApplianceError) {
+        switch key {
+        case .instance: try RequestCheck.check(instance, key)
+        case .drain: try RequestCheck.check(drain, key, RequestRange.drain, "milliseconds")
+        }
+    }
+}
+
+/// Takes back the change that is being made, of whatever kind. Answered at once.
+package struct CancelRequest: ControlCommand {
+    package typealias Answer = CancelReport
+    package typealias CodingKeys = NoKeys
+
+    package init() {}
+
+    package var request: ControlRequest { .cancel(self) }
+}
+
+/// What became of the wish to cancel.
+package struct CancelReport: Codable, Sendable {
+    /// True where there was a change to take back.
+    package var isUnderWay: Bool
+
+    package init(isUnderWay: Bool) { self.isUnderWay = isUnderWay }
+}
+
+/// Reads the file again and publishes its table, where only the table differs.
+package struct ReloadRequest: ControlCommand {
+    package typealias Answer = ReloadReport
+    package enum CodingKeys: CodingKey, CaseIterable { case file }
+
+    /// As in `ApplyRequest`.
+    package var file: String?
+
+    package init(file: String? = nil) { self.file = file }
+
+    package var request: ControlRequest { .reload(self) }
+
+    package func check(_ key: CodingKeys) throws(ApplianceError) {
+        switch key {
+        case .file: try RequestCheck.check(file, key)
+        }
+    }
+}
+
+/// What a reload did.
+public struct ReloadReport: Codable, Sendable {
+    /// The number of entries now.
+    public var entries: Int
+    /// How many of them were in the table before and kept their counters.
+    public var kept: Int
+
+    /// Memberwise.
+    public init(entries: Int, kept: Int) {
+        self.entries = entries
+        self.kept = kept
+    }
+}

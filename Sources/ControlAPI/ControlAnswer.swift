@@ -1,0 +1,37 @@
+import Reporting
+
+/// One answer on the control socket. A request gets any number that tell progress, then one that is the answer or an
+/// error; a request that follows events gets answers until the connection ends.
+package enum ControlAnswer<Answer: Codable & Sendable>: Sendable {
+    /// What is being done; another answer follows.
+    case progress(Progress)
+    /// What was asked for.
+    case answer(Answer)
+    /// Why it could not be done.
+    case error(ApplianceError)
+}
+
+extension ControlAnswer: Codable {
+    private enum Key: CodingKey { case progress, answer, error }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        if let error = try container.decodeIfPresent(ApplianceError.self, forKey: .error) {
+            self = .error(error)
+        } else if let progress = try container.decodeIfPresent(Progress.self, forKey: .progress) {
+            self = .progress(progress)
+        } else {
+            self = .answer(try container.decode(Answer.self, forKey: .answer))
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        try ControlVersion().encode(to: encoder)
+        var container = encoder.container(keyedBy: Key.self)
+        switch self {
+        case .progress(let progress): try container.encode(progress, forKey: .progress)
+        case .answer(let answer): try container.encode(answer, forKey: .answer)
+        case .error(let error): try container.encode(error, forKey: .error)
+        }
+    }
+}

@@ -1,0 +1,64 @@
+import Reporting
+
+/// The protocol of the control socket: each request is one line of JSON, and so is each answer.
+package enum ControlProtocol {
+    /// Raised with every change of what the lines hold.
+    package static let version = 2
+}
+
+/// One command of the control socket: what it carries, and the type of its answer.
+package protocol ControlCommand: Codable, Sendable {
+    /// What the control process answers, unless it answers with an error.
+    associatedtype Answer: Codable & Sendable
+    /// Every key that the command carries.
+    associatedtype CodingKeys: CodingKey & CaseIterable
+
+    /// The command as a request.
+    var request: ControlRequest { get }
+
+    /// Checks the value of one key. A switch without a default, so that no key can be forgotten.
+    ///
+    /// - Throws: Which range the value is outside of.
+    func check(_ key: CodingKeys) throws(ApplianceError)
+}
+
+extension ControlCommand {
+    /// Checks every value.
+    ///
+    /// - Throws: Which value is out of its range.
+    package func check() throws(ApplianceError) {
+        for key in CodingKeys.allCases { try check(key) }
+    }
+}
+
+/// The keys of commands that carry nothing.
+package enum NoKeys: CodingKey, CaseIterable {}
+
+extension ControlCommand where CodingKeys == NoKeys {
+    package func check(_ key: NoKeys) {}
+}
+
+/// An answer that says only that the request has been carried out.
+package struct Done: Codable, Sendable {
+    package init() {}
+}
+
+/// The first thing that both ends of the control socket read of a line, whatever its version.
+package struct ControlVersion: Codable, Sendable {
+    package var version = ControlProtocol.version
+    /// The release of the program that wrote the line, for messages.
+    package var release: String? = Release.version
+
+    package init() {}
+
+    /// - Parameter other: What is at the other end, as the beginning of a sentence.
+    /// - Throws: A sentence with both versions, where the other end speaks another one.
+    package func check(_ other: String, mend: String) throws(ApplianceError) {
+        guard version != ControlProtocol.version else { return }
+        let name = release.map { "tapline \(ControlText.shown($0, most: 32)) (protocol \(version))" }
+        throw ApplianceError(
+            .failed,
+            "\(other) is \(name ?? "of protocol version \(version)"), and this is tapline \(Release.version) "
+                + "(protocol \(ControlProtocol.version))", mend: mend)
+    }
+}

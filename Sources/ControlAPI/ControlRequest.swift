@@ -1,0 +1,121 @@
+import FoundationEssentials
+import Reporting
+
+/// One request on the control socket: a command with what it carries.
+///
+/// The line holds the version, the release and the name of the command beside the command's own keys. Keys of other
+/// commands are not looked at.
+package enum ControlRequest: Sendable {
+    /// How everything is.
+    case status(StatusRequest)
+    /// The entries, with their counters.
+    case tables(TablesRequest)
+    /// Take the topology away. Answered at once; the socket goes when it is done.
+    case stop(StopRequest)
+    /// The init process of a node, started where there is none yet.
+    case node(NodeRequest)
+    /// Read the file again and publish its table, where only the table differs.
+    case reload(ReloadRequest)
+    /// Make the running topology what a file says; progress is told in answers before the last.
+    case apply(ApplyRequest)
+    /// Add an instance to an application; as `apply`.
+    case add(AddRequest)
+    /// Remove an instance of an application; as `apply`.
+    case remove(RemoveRequest)
+    /// Take back the change that is being made, of whatever kind.
+    case cancel(CancelRequest)
+    /// Events of the past; where it asks to follow, future events too, an answer for each handful.
+    case events(EventsRequest)
+    /// Drain an instance, take it out, weigh it, and the like.
+    case operate(InstanceRequest)
+    /// Replace, drain or undrain engines. Answered when that is done.
+    case engine(EngineRequest)
+
+    /// The name of a command, as the line has it.
+    package enum Name: String, Codable, Sendable, CaseIterable {
+        case status, tables, stop, node, reload, apply, add, remove, cancel, events, operate, engine
+
+        /// The type of what the command carries.
+        package var command: any ControlCommand.Type {
+            switch self {
+            case .status: StatusRequest.self
+            case .tables: TablesRequest.self
+            case .stop: StopRequest.self
+            case .node: NodeRequest.self
+            case .reload: ReloadRequest.self
+            case .apply: ApplyRequest.self
+            case .add: AddRequest.self
+            case .remove: RemoveRequest.self
+            case .cancel: CancelRequest.self
+            case .events: EventsRequest.self
+            case .operate: InstanceRequest.self
+            case .engine: EngineRequest.self
+            }
+        }
+    }
+
+    /// The name of the command, and what it carries.
+    private var parts: (name: Name, command: any ControlCommand) {
+        switch self {
+        case .status(let command): (.status, command)
+        case .tables(let command): (.tables, command)
+        case .stop(let command): (.stop, command)
+        case .node(let command): (.node, command)
+        case .reload(let command): (.reload, command)
+        case .apply(let command): (.apply, command)
+        case .add(let command): (.add, command)
+        case .remove(let command): (.remove, command)
+        case .cancel(let command): (.cancel, command)
+        case .events(let command): (.events, command)
+        case .operate(let command): (.operate, command)
+        case .engine(let command): (.engine, command)
+        }
+    }
+
+    /// The name of the command.
+    package var name: Name { parts.name }
+    /// What the command carries.
+    package var command: any ControlCommand { parts.command }
+}
+
+extension ControlRequest: Codable {
+    private enum Key: CodingKey { case command }
+
+    package init(from decoder: any Decoder) throws {
+        let name = try decoder.container(keyedBy: Key.self).decode(Name.self, forKey: .command)
+        self = try name.command.init(from: decoder).request
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        try ControlVersion().encode(to: encoder)
+        let (name, command) = parts
+        var container = encoder.container(keyedBy: Key.self)
+        try container.encode(name, forKey: .command)
+        try command.encode(to: encoder)
+    }
+}
+
+extension ControlRequest {
+    /// The request of one line, with every number in its range and every text that it needs.
+    ///
+    /// - Throws: What is wrong with it, in a sentence that holds nothing of the line that could do harm to a terminal.
+    package init(line: some Sequence<UInt8>) throws(ApplianceError) {
+        let data = Data(line)
+        // The version goes first: another one may have other commands.
+        let version = try Self.decode(ControlVersion.self, data)
+        try version.check(
+            "what asks", mend: "use the tapline that the topology was started by, or take it down and up again")
+        self = try Self.decode(ControlRequest.self, data)
+        try command.check()
+    }
+
+    private static func decode<Value: Decodable>(_ type: Value.Type, _ data: Data) throws(ApplianceError) -> Value {
+        do {
+            return try JSONDecoder().decode(type, from: data)
+        } catch {
+            throw ApplianceError(
+                .usage, "the request is not understood: \(ControlText.told(error))",
+                mend: "one line of JSON is one request; are both ends the same version?")
+        }
+    }
+}

@@ -1,0 +1,35 @@
+import Reporting
+
+/// Replaces, drains or undrains packeting engines. Answered when that is done.
+package struct EngineRequest: ControlCommand {
+    package typealias Answer = Done
+    package enum CodingKeys: CodingKey, CaseIterable { case operation, engine }
+
+    package var operation: EngineOperation
+    /// The engine's number, from 1; nil: all of them.
+    package var engine: Int?
+
+    package init(_ operation: EngineOperation, engine: Int?) {
+        self.operation = operation
+        self.engine = engine
+    }
+
+    package var request: ControlRequest { .engine(self) }
+
+    package func check(_ key: CodingKeys) throws(ApplianceError) {
+        switch key {
+        case .operation: break
+        case .engine: try RequestCheck.check(engine, key, RequestRange.engine)
+        }
+    }
+}
+
+/// What can be done to packeting engines while they forward.
+public enum EngineOperation: String, Codable, Sendable, CaseIterable {
+    /// Start the program anew and give it the engine's place, without losing a packet.
+    case replace
+    /// Have the others read its queues.
+    case drain
+    /// Have it read its own queues again.
+    case undrain
+}

@@ -1,0 +1,49 @@
+/// How an instance is, and why: what its process, its links and its health checks say together.
+public struct InstanceHealth: Codable, Sendable, Hashable {
+    /// One health check of it.
+    public struct Check: Codable, Sendable, Hashable {
+        /// What the file calls it.
+        public var name: String
+        /// True where it counts as passed.
+        public var isPassed: Bool
+        /// How often it was made, and how often it failed.
+        public var made: Int
+        /// See `made`.
+        public var failed: Int
+        /// What it saw last, for a person; nil before the first.
+        public var last: String?
+        /// How long the last answer took, in microseconds.
+        public var microseconds: Int?
+
+        /// Memberwise.
+        package init(
+            name: String, isPassed: Bool, made: Int, failed: Int, last: String? = nil, microseconds: Int? = nil
+        ) {
+            self.name = name
+            self.isPassed = isPassed
+            self.made = made
+            self.failed = failed
+            self.last = last
+            self.microseconds = microseconds
+        }
+    }
+    /// True where it may take packets.
+    public var isHealthy: Bool
+    /// Why it may or may not, for a person.
+    public var reason: String
+    /// Microseconds since 1970, when `isHealthy` changed last.
+    public var since: Int
+    /// True where it would be healthy, and is kept out because it came and went too often.
+    public var isSuppressed: Bool
+    /// Its checks in the order of the file.
+    public var checks: [Check]
+
+    /// Memberwise.
+    package init(isHealthy: Bool, reason: String, since: Int, isSuppressed: Bool, checks: [Check]) {
+        self.isHealthy = isHealthy
+        self.reason = reason
+        self.since = since
+        self.isSuppressed = isSuppressed
+        self.checks = checks
+    }
+}

@@ -1,0 +1,38 @@
+import Reporting
+
+/// Asks for the way into a node.
+package struct NodeRequest: ControlCommand {
+    package typealias Answer = NodeEntrance
+    package enum CodingKeys: CodingKey, CaseIterable { case node }
+
+    package var node: String
+
+    package init(node: String) { self.node = node }
+
+    package var request: ControlRequest { .node(self) }
+
+    package func check(_ key: CodingKeys) throws(ApplianceError) {
+        switch key {
+        case .node: try RequestCheck.check(node, key)
+        }
+    }
+}
+
+/// What a command needs to join a node.
+package struct NodeEntrance: Codable, Sendable {
+    /// The node's init process, in the host's numbers.
+    package var pid: Int32
+    /// The start time of that process.
+    package var started: UInt64
+    /// The variables its commands get.
+    package var environment: [String: String]
+    /// Where its commands start.
+    package var directory: String
+
+    package init(pid: Int32, started: UInt64, environment: [String: String], directory: String) {
+        self.pid = pid
+        self.started = started
+        self.environment = environment
+        self.directory = directory
+    }
+}

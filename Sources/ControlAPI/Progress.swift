@@ -1,0 +1,112 @@
+import Reporting
+
+/// What a command tells while it works. It travels from a detached control process to the command that started it.
+public enum Progress: Codable, Sendable {
+    /// What is being done now.
+    case step(String)
+    /// Something worth keeping on the screen: a warning, or what was healed.
+    case note(String)
+    /// A check has ended.
+    case check(CheckReport)
+    /// All is up.
+    case ready(ReadyReport)
+    /// Every check has ended, and it all stays up until somebody takes it away.
+    case kept
+    /// It ends with this error, and everything has been taken away.
+    case failed(ApplianceError)
+}
+
+/// What is up.
+public struct ReadyReport: Codable, Sendable {
+    /// Its name.
+    public var name: String
+    /// How many nodes there are.
+    public var nodes: Int
+    /// How many interfaces there are.
+    public var interfaces: Int
+    /// How many entries the table has.
+    public var entries: Int
+    /// How long it took.
+    public var milliseconds: Int
+    /// What has which address: the nodes, then the services, in the order of the file.
+    public var places: [Place]?
+
+    /// Memberwise.
+    package init(name: String, nodes: Int, interfaces: Int, entries: Int, milliseconds: Int, places: [Place]? = nil) {
+        self.name = name
+        self.nodes = nodes
+        self.interfaces = interfaces
+        self.entries = entries
+        self.milliseconds = milliseconds
+        self.places = places
+    }
+
+    /// A node or a service, and where it is found.
+    public struct Place: Codable, Sendable, Hashable {
+        /// Its name.
+        public var name: String
+        /// `customer`, `router`, `service`, or an application's type.
+        public var kind: String
+        /// Its network addresses, or a service's prefixes.
+        public var addresses: [String]
+        /// A service's ports as the file has them; none: every one.
+        public var ports: [String]
+
+        /// Memberwise.
+        package init(name: String, kind: String, addresses: [String], ports: [String]) {
+            self.name = name
+            self.kind = kind
+            self.addresses = addresses
+            self.ports = ports
+        }
+    }
+}
+
+/// How a check ended.
+public struct CheckReport: Codable, Sendable {
+    /// In the file's words.
+    public var name: String
+    /// The line of the file.
+    public var line: Int
+    /// Whether it held.
+    public var passed: Bool
+    /// How long it took.
+    public var milliseconds: Int
+    /// What was expected, where it did not hold.
+    public var expected: String?
+    /// What came instead, bounded.
+    public var came: [String]
+    /// What may explain it, where it did not hold: the ends of logs, counters, captures.
+    public var evidence: [Evidence] = []
+
+    /// Memberwise.
+    package init(
+        name: String, line: Int, passed: Bool, milliseconds: Int, expected: String? = nil, came: [String],
+        evidence: [Evidence] = []
+    ) {
+        self.name = name
+        self.line = line
+        self.passed = passed
+        self.milliseconds = milliseconds
+        self.expected = expected
+        self.came = came
+        self.evidence = evidence
+    }
+
+    /// One thing that may explain why a check did not hold.
+    public struct Evidence: Codable, Sendable {
+        /// What it is: `log of firewall`, `drops`.
+        public var title: String
+        /// Its lines, bounded.
+        public var lines: [String]
+
+        /// Memberwise.
+        public init(title: String, lines: [String]) {
+            self.title = title
+            self.lines = lines
+        }
+    }
+}
+
+/// Takes what is told; called from any thread.
+public typealias ProgressSink = @Sendable (Progress) -> Void

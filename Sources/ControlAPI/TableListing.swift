@@ -1,0 +1,106 @@
+/// Asks for the entries, with their counters.
+package struct TablesRequest: ControlCommand {
+    package typealias Answer = TableListing
+    package typealias CodingKeys = NoKeys
+
+    package init() {}
+
+    package var request: ControlRequest { .tables(self) }
+}
+
+/// What `tapline tables --json` prints. The keys are stable.
+public struct TableListing: Codable, Sendable {
+    /// One copy that an entry sends.
+    public struct Copy: Codable, Sendable {
+        /// The interface that it leaves by.
+        public var sendInterface: String
+        /// A MAC address, a network address, or `neighbour` (of the packet's own destination, or of `via`).
+        public var sendAddress: String
+        /// The node that the send address is a leg of.
+        public var node: String?
+        /// The Ethernet source, where it is not the send interface's own.
+        public var sourceMAC: String?
+        /// What the send address leads to, in words.
+        public var destinationSystemType: String
+        /// Where the packet goes to one of several instances, of which this is one: their application.
+        public var oneOf: String?
+        /// Where the copy depends on whether applications are up or down: `firewall down`.
+        public var when: String?
+
+        /// Memberwise.
+        package init(
+            sendInterface: String, sendAddress: String, node: String? = nil, sourceMAC: String? = nil,
+            destinationSystemType: String, oneOf: String? = nil, when: String? = nil
+        ) {
+            self.sendInterface = sendInterface
+            self.sendAddress = sendAddress
+            self.node = node
+            self.sourceMAC = sourceMAC
+            self.destinationSystemType = destinationSystemType
+            self.oneOf = oneOf
+            self.when = when
+        }
+    }
+    /// One entry.
+    public struct Row: Codable, Sendable {
+        /// Its name.
+        public var name: String
+        /// `request` or `response`.
+        public var direction: String
+        /// The interface that the packet comes in on.
+        public var receivedInterface: String
+        /// The Ethernet source that frames must come from.
+        public var sourceMAC: String?
+        /// The node that `sourceMAC` is a leg of.
+        public var sourceNode: String?
+        /// A prefix, or nil for any.
+        public var source: String?
+        /// A prefix, or nil for any.
+        public var destination: String?
+        /// `tcp/80`, `udp/5000-5010`, `icmp`, or `any`.
+        public var servicePort: String
+        /// What the packet's source becomes.
+        public var rewriteSource: String?
+        /// What it sends, at least one.
+        public var copies: [Copy]
+        /// nil where no engine counts: the table of a file.
+        public var packets: UInt64?
+        /// Octets of the frames that it matched; nil where no engine counts.
+        public var bytes: UInt64?
+
+        /// Memberwise.
+        package init(
+            name: String, direction: String, receivedInterface: String, sourceMAC: String? = nil,
+            sourceNode: String? = nil, source: String? = nil, destination: String? = nil, servicePort: String,
+            rewriteSource: String? = nil, copies: [Copy], packets: UInt64? = nil, bytes: UInt64? = nil
+        ) {
+            self.name = name
+            self.direction = direction
+            self.receivedInterface = receivedInterface
+            self.sourceMAC = sourceMAC
+            self.sourceNode = sourceNode
+            self.source = source
+            self.destination = destination
+            self.servicePort = servicePort
+            self.rewriteSource = rewriteSource
+            self.copies = copies
+            self.packets = packets
+            self.bytes = bytes
+        }
+    }
+    /// The version of this format.
+    public var version = 1
+    /// Its name.
+    public var name: String
+    /// What comes from customers.
+    public var distribution: [Row]
+    /// What comes from applications and routers.
+    public var sequencing: [Row]
+
+    /// Memberwise.
+    public init(name: String, distribution: [Row], sequencing: [Row]) {
+        self.name = name
+        self.distribution = distribution
+        self.sequencing = sequencing
+    }
+}

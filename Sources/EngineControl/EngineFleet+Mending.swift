@@ -1,0 +1,38 @@
+import Engine
+import EventLoop
+import Glibc
+import Topology
+
+/// Putting right what an engine left behind, or changed, in what all of them share.
+extension EngineFleet {
+    /// What an engine that broke the protocol says of neighbours is worth no more than what it says of itself; and what
+    /// any wrote that is heard of only in the future would never be asked for again.
+    func forgetNeighbours(of process: EngineProcess) {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        let now = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        let hasBroken = process.hasBroken
+        // Others may be writing: what they note now is a moment later than this one.
+        neighbours.forget { hasBroken || max($0.updated, $0.requested) > now + 1_000_000_000 }
+    }
+
+    /// Sees to it that no queue makes its readers wait: an engine that has ended, or hangs, may have changed that for all.
+    ///
+    /// - Returns: What was mended, as the end of a sentence; empty where nothing was.
+    func mendQueues() -> String {
+        let columns = max(1, plan.queues)
+        guard let places = try? EngineLink.mend(resources.queues.flatMap { $0 }), !places.isEmpty else { return "" }
+        let interfaces = Set(places.map { $0 / columns + 1 }).sorted().map(String.init).joined(separator: ", ")
+        return
+            "; the flags of \(places.count) queue\(places.count == 1 ? "" : "s") had been changed so that readers hang, "
+            + "and were set again (interface \(interfaces))"
+    }
+
+    /// Frees what a writer that has ended left halfway in the neighbour table. Writers that live are done with a slot
+    /// long before the second look.
+    func healNeighbours() {
+        let unfinished = neighbours.unfinished()
+        guard !unfinished.isEmpty else { return }
+        loop.after(milliseconds: 50) { [neighbours] in neighbours.heal(unfinished) }
+    }
+}

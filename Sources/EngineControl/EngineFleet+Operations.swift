@@ -1,0 +1,185 @@
+import ControlAPI
+import Engine
+import EventLoop
+import Reporting
+import Topology
+
+/// What people ask of engines.
+extension EngineFleet {
+    /// Engines that are being replaced one by one.
+    final class Replacement {
+        /// The seats whose turn is yet to come.
+        var waiting: [Int]
+        /// The seat whose turn it is.
+        var seat = 0
+        /// The process that has the seat, and the one that had it.
+        var fresh: EngineProcess?
+        /// See `fresh`.
+        var old: EngineProcess?
+        let done: (Result<Void, ApplianceError>) -> Void
+
+        init(waiting: [Int], done: @escaping (Result<Void, ApplianceError>) -> Void) {
+            self.waiting = waiting
+            self.done = done
+        }
+    }
+
+    // MARK: - Replacing
+
+    /// Starts the program anew and gives it the engine's place, without losing a frame: the new one is ready before the old
+    /// one lets go, and reads when all that the old one has read is sent on.
+    ///
+    /// - Parameters:
+    ///   - number: The engine's, from 1; nil: all of them, one by one.
+    ///   - done: Called when the last of the old processes has ended, or when a new one did not start; then the others
+    ///     are as they were.
+    package func replace(engine number: Int?, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
+        loop.preconditionCurrent()
+        do throws(ApplianceError) {
+            var wanted = Array(seats.indices)
+            if let number { wanted = [try seat(of: number)] }
+            if let replacement {
+                throw ApplianceError(
+                    .failed, "engine \(replacement.seat + 1) is being replaced", mend: "try again when that is done")
+            }
+            if let missing = wanted.first(where: { seats[$0].process?.phase != .ready }) {
+                throw ApplianceError(
+                    .failed, "engine \(missing + 1) does not run just now",
+                    mend: "it is started anew by itself: try again when 'tapline status' shows it running")
+            }
+            replacement = Replacement(waiting: wanted, done: done)
+        } catch {
+            done(.failure(error))
+            return
+        }
+        replaceNext()
+    }
+
+    private func replaceNext() {
+        guard let replacement else { return }
+        guard !replacement.waiting.isEmpty else {
+            // The spare is of the new program, too.
+            if let old = spare {
+                spare = nil
+                launchSpare()
+                retire(old)
+            }
+            finishReplacement(.success(()))
+            return
+        }
+        let seat = replacement.waiting.removeFirst()
+        (replacement.seat, replacement.fresh, replacement.old) = (seat, nil, nil)
+        do {
+            seats[seat].successor = try spawn()
+        } catch {
+            finishReplacement(
+                .failure(ApplianceError(.failed, "engine \(seat + 1) could not be started anew: \(error)")))
+        }
+    }
+
+    /// The successor is ready: the place is its own, and the one that had it is to let go.
+    func promote(_ seat: Int) {
+        let old = seats[seat].process
+        let fresh = seats[seat].successor
+        seats[seat].process = fresh
+        seats[seat].successor = nil
+        seats[seat].starts += 1
+        replacement?.fresh = fresh
+        replacement?.old = old
+        if old != nil { seats[seat].lastEnd = "was replaced" }
+        divide()
+        // The one before has ended by itself meanwhile.
+        if old == nil { replaced(seat) }
+    }
+
+    private func replaced(_ seat: Int) {
+        let pid = seats[seat].process.map { ": process \($0.pid)" } ?? ""
+        events(ApplianceEvent(.engineReplaced, engine: seat + 1, reason: "the program was started anew\(pid)"))
+        replaceNext()
+    }
+
+    /// Goes on with a replacement in which a process has ended.
+    func continueReplacement(after process: EngineProcess, _ why: String) {
+        guard let replacement else { return }
+        let seat = replacement.seat
+        if process === seats[seat].successor {
+            seats[seat].successor = nil
+            finishReplacement(
+                .failure(
+                    ApplianceError(
+                        .failed, "the new engine \(seat + 1) did not start: \(why)",
+                        mend: seats[seat].process == nil ? nil : "the one before goes on as it was")))
+            launchMissing(seat)
+        } else if process === replacement.old {
+            replaced(seat)
+        } else if process === replacement.fresh {
+            // The others read in its place, and another is started; the old one has been told to go.
+            finishReplacement(
+                .failure(ApplianceError(.failed, "the new engine \(seat + 1) ended as soon as it read: \(why)")))
+        }
+    }
+
+    private func finishReplacement(_ result: Result<Void, ApplianceError>) {
+        let done = replacement?.done
+        replacement = nil
+        done?(result)
+    }
+
+    // MARK: - Draining
+
+    /// Has the others read an engine's queues until `undrain`. `done` is called when it reads nothing any more.
+    ///
+    /// - Parameter number: From 1.
+    package func drain(engine number: Int, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
+        loop.preconditionCurrent()
+        let seat: Int
+        do throws(ApplianceError) {
+            seat = try self.seat(of: number)
+            guard
+                seats.indices.contains(where: { other in
+                    other != seat && !seats[other].isDrained && seats[other].process?.phase == .ready
+                })
+            else {
+                throw ApplianceError(
+                    .failed, "no other engine could read the queues of engine \(number)",
+                    mend: seats.count == 1
+                        ? "replace it instead: that loses no packet" : "undrain another one first")
+            }
+        } catch {
+            done(.failure(error))
+            return
+        }
+        if !seats[seat].isDrained {
+            seats[seat].isDrained = true
+            events(ApplianceEvent(.engineDraining, engine: number))
+        }
+        drains.append((seat, done))
+        divide()
+    }
+
+    /// Has an engine read its own queues again.
+    ///
+    /// - Parameter number: From 1.
+    package func undrain(engine number: Int) throws(ApplianceError) {
+        loop.preconditionCurrent()
+        let seat = try seat(of: number)
+        guard seats[seat].isDrained else { return }
+        seats[seat].isDrained = false
+        let done = drains.filter { $0.seat == seat }
+        drains.removeAll { $0.seat == seat }
+        events(ApplianceEvent(.engineUndrained, engine: number))
+        divide()
+        for drain in done {
+            drain.done(.failure(ApplianceError(.failed, "engine \(number) was undrained meanwhile")))
+        }
+    }
+
+    private func seat(of number: Int) throws(ApplianceError) -> Int {
+        guard (1...seats.count).contains(number) else {
+            throw ApplianceError(
+                .name, "there is no engine \(number) here",
+                mend: seats.count == 1 ? "there is one, number 1" : "they are numbered from 1 to \(seats.count)")
+        }
+        return number - 1
+    }
+}

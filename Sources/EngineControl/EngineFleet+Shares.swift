@@ -1,0 +1,115 @@
+import ControlAPI
+import Engine
+import EventLoop
+import LinuxNetwork
+import Reporting
+import Topology
+
+/// Who reads which queues.
+extension EngineFleet {
+    /// Divides the shares anew among the engines that are there.
+    func divide() {
+        let before = division
+        division = ShareDivision(
+            workers: plan.workers,
+            fitness: seats.map { seat in
+                guard seat.process?.phase == .ready else { return .absent }
+                return seat.isDrained ? .drained : .fit
+            })
+        movesUnderWay += division.moves(since: before)
+        hand()
+    }
+
+    /// Tells every process what it is to read, as far as the moment has come.
+    ///
+    /// A share is first taken from the one that had it. The one that gets it is told when the other says that it has sent
+    /// on what it had read: so frames of one flow keep their order while their share changes hands, and wait in the queues
+    /// for that moment. One that stands still is not waited for, nor is one that has ended.
+    func hand() {
+        for process in living where process.phase == .ready {
+            let seat = seats.firstIndex { $0.process === process }
+            var wanted = seat.map { division.shares(of: $0) } ?? ShareSet()
+            for share in wanted.shares where !process.assigned.contains(share) && isHeld(share, besides: process) {
+                wanted.remove(share)
+            }
+            if isPaused { wanted = ShareSet() }
+            if wanted != process.assigned { process.assign(wanted) }
+        }
+        if let paused, living.allSatisfy({ $0.phase != .ready || $0.isIdle }) {
+            self.paused = nil
+            paused()
+        }
+        tellMoves()
+        for process in living where process.phase == .ready && isRetired(process) && process.isIdle { retire(process) }
+        let done = drains.filter { drain in seats[drain.seat].process.map(\.isIdle) ?? true }
+        drains.removeAll { drain in done.contains { $0.seat == drain.seat } }
+        for drain in done { drain.done(.success(())) }
+    }
+
+    /// Lets nobody read a queue until `resume()`: frames wait in the queues meanwhile. `done` is called when all that was
+    /// read has been sent on.
+    package func pause(_ done: @escaping () -> Void) {
+        loop.preconditionCurrent()
+        isPaused = true
+        paused = done
+        hand()
+    }
+
+    /// Has the queues read again.
+    package func resume() {
+        loop.preconditionCurrent()
+        isPaused = false
+        paused = nil
+        hand()
+    }
+
+    /// True where another process reads a share, or may have frames of it that it has not sent on.
+    private func isHeld(_ share: Int, besides process: EngineProcess) -> Bool {
+        living.contains {
+            $0 !== process && $0.phase == .ready && ($0.assigned.contains(share) || $0.confirmed.contains(share))
+        }
+    }
+
+    /// The process that is to read a share.
+    private func reader(of share: Int) -> EngineProcess? {
+        division.owners[share].flatMap { seats[$0].process }
+    }
+
+    /// Ends a process that reads nothing any more, as soon as all that it has read is sent on.
+    func retire(_ process: EngineProcess) {
+        process.stop()
+        loop.after(milliseconds: Self.stopTimeout) { [weak process] in
+            if let process, process.phase == .leaving { process.end() }
+        }
+    }
+
+    private func isRetired(_ process: EngineProcess) -> Bool {
+        process !== spare && !seats.contains { $0.process === process || $0.successor === process }
+    }
+
+    private func tellMoves() {
+        movesUnderWay.removeAll { move in
+            // What has gone elsewhere since is another move's to tell.
+            let current = move.shares.shares.filter { division.owners[$0] == move.to }
+            guard current.allSatisfy({ reader(of: $0)?.confirmed.contains($0) ?? false }) else { return false }
+            guard !current.isEmpty else { return true }
+            let isReturn = current.allSatisfy { $0 / plan.workers == move.to }
+            events(
+                ApplianceEvent(
+                    .queuesMoved, engine: move.from + 1, share: Double(current.count) / Double(division.owners.count),
+                    reason: "engine \(move.to + 1) reads "
+                        + (isReturn
+                            ? "its own queues again, in place of engine \(move.from + 1)"
+                            : "the queues of engine \(move.from + 1)")))
+            return true
+        }
+    }
+
+    /// True where every queue is read.
+    var isForwarding: Bool {
+        division.owners.indices.allSatisfy { share in
+            guard let reader = reader(of: share) else { return false }
+            return reader.confirmed.contains(share) && !reader.process.hasEnded
+        }
+    }
+}

@@ -1,0 +1,90 @@
+import Engine
+import EventLoop
+import Forwarding
+import Topology
+
+/// How the engines are.
+extension EngineFleet {
+    /// How one of them is.
+    package struct EngineStatus {
+        package enum State: String {
+            case starting
+            case running
+            /// The others take its queues over.
+            case draining
+            /// It reads nothing until it is undrained.
+            case drained
+            /// Another process is about to take its place.
+            case replacing
+            /// It ended too often in a short time; the next start waits.
+            case waiting
+            case stopped
+        }
+        /// From 1.
+        package var number: Int
+        package var pid: Int32?
+        package var state: State
+        /// The shares that it reads, from 0.
+        package var shares: [Int]
+        /// Packets that its process has received.
+        package var received: UInt64
+        /// How often a process has taken its place, the first among them.
+        package var starts: Int
+        /// How the process before ended.
+        package var lastEnd: String?
+        /// How its workers write frames; nil before the first has said so.
+        package var writing: EngineWriting?
+    }
+
+    /// Each of the engines.
+    package var status: [EngineStatus] {
+        loop.preconditionCurrent()
+        return seats.indices.map { index in
+            let seat = seats[index]
+            return EngineStatus(
+                number: index + 1, pid: seat.process?.pid, state: state(seat),
+                shares: seat.process?.confirmed.shares ?? [],
+                received: seat.process.map { reader.received(blocks: blocks(of: $0)) &- $0.receivedBefore } ?? 0,
+                starts: seat.starts, lastEnd: seat.lastEnd, writing: seat.process.flatMap(writing))
+        }
+    }
+
+    private func state(_ seat: Seat) -> EngineStatus.State {
+        if hasStopped { return .stopped }
+        guard let process = seat.process else { return seat.successor == nil ? .waiting : .starting }
+        guard process.phase == .ready else { return .starting }
+        if seat.successor != nil { return .replacing }
+        return seat.isDrained ? (process.isIdle ? .drained : .draining) : .running
+    }
+
+    // MARK: - Counters
+
+    /// Packets and bytes of the entry with this counter, since the first engine's start.
+    package func entry(_ counter: Int) -> (packets: UInt64, bytes: UInt64) {
+        let count = reader.entry(counter)
+        return (count.packets, count.bytes)
+    }
+
+    /// What an interface has carried.
+    package func interface(_ index: Int) -> InterfaceCount { reader.interface(index) }
+
+    /// How often all workers went round.
+    package var turns: UInt64 { reader.turns() }
+
+    /// Frames that were joined to others before them.
+    package var joined: UInt64 { reader.joined() }
+
+    /// Queues that turned out to be gone while they were read.
+    package var closedQueues: UInt64 { reader.closedQueues() }
+
+    /// Frames dropped for a reason.
+    package func drops(_ reason: DropReason) -> UInt64 { reader.drops(reason) }
+
+    /// The last frame that was dropped for a reason, where it could be read.
+    package func lastDrop(_ reason: DropReason) -> DroppedFrame? { reader.lastDrop(reason) }
+
+    /// The blocks of the counters that a process writes to.
+    func blocks(of process: EngineProcess) -> Range<Int> {
+        process.lane * plan.workers..<(process.lane + 1) * plan.workers
+    }
+}

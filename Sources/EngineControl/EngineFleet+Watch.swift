@@ -1,0 +1,48 @@
+import Engine
+import EventLoop
+import LinuxNetwork
+import Reporting
+
+/// Engines that live and do nothing.
+extension EngineFleet {
+    /// The time between two looks at whether engines go round, in milliseconds.
+    private static let lookInterval = 250
+    /// Looks at which an engine owes an answer before it is given up: a second.
+    private static let patience = 4
+    /// The same where its threads have waited for a processor meanwhile, or the kernel does not tell: a machine that is
+    /// busy ends no good engine.
+    private static let longPatience = 40
+    /// The part of the time that its threads waited for a processor, in nanoseconds a look, from which on that is why.
+    private static let busyDelay: UInt64 = 25_000_000
+
+    /// Asks every engine again and again whether it goes round.
+    ///
+    /// Looks are counted, not time: while this process itself does not run, nobody is given up.
+    func watch() {
+        guard !hasStopped else { return }
+        for process in living where process.phase == .ready {
+            lookAtWriting(of: process)
+            process.look()
+            if process.unansweredLooks >= Self.patience, !isStarved(process) {
+                condemn(process, "did not go round for \(seconds(process.unansweredLooks * Self.lookInterval))")
+            }
+        }
+        loop.after(milliseconds: Self.lookInterval) { [weak self] in self?.watch() }
+    }
+
+    private func isStarved(_ process: EngineProcess) -> Bool {
+        guard process.unansweredLooks < Self.longPatience else { return false }
+        guard let before = process.delayBefore, let now = process.processorDelay() else { return true }
+        return now &- min(now, before) >= Self.busyDelay * UInt64(process.unansweredLooks)
+    }
+
+    /// Gives up the engines that a signal has stopped (SIGSTOP and the like). To be called when the kernel has said that
+    /// something happened to a child: it tells that at once.
+    package func lookForStopped() {
+        loop.preconditionCurrent()
+        guard !hasStopped else { return }
+        for process in living where process.process.isStopped {
+            condemn(process, "was stopped by a signal", isStopped: true)
+        }
+    }
+}

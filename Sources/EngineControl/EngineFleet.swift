@@ -1,0 +1,398 @@
+import ControlAPI
+import Engine
+import EventLoop
+import Forwarding
+import Glibc
+import LinuxNetwork
+import Logging
+import Reporting
+import Topology
+
+/// The packeting engines of a topology: starts them, divides the TAPs' queues among them, gives an engine's queues to
+/// the others the moment it ends or stands still, starts another in its place, and publishes tables to all.
+///
+/// The TAPs' descriptors, the counters, the neighbour table and the table are kept here: every engine gets copies of
+/// all, and the next one goes on with the same. A single engine has a spare beside it: a process that has everything
+/// and reads nothing, until it takes the engine's place. On the loop's thread.
+package final class EngineFleet: @unchecked Sendable {
+    /// An engine's place, whichever process has it.
+    struct Seat {
+        /// The process that reads, or is about to.
+        var process: EngineProcess?
+        /// The process that takes its place when it is ready.
+        var successor: EngineProcess?
+        /// Somebody has asked it not to read.
+        var isDrained = false
+        var pace = RestartPace()
+        var starts = 0
+        var lastEnd: String?
+    }
+
+    /// How long an engine may take until it is ready, in milliseconds.
+    static let readyTimeout = 10_000
+    /// The time between an end and the start of another process, in milliseconds, where it does not press.
+    private static let politePause = 2
+    /// How long an engine may take to end when it was asked to: frames that wait for a neighbour wait for up to 4 s.
+    static let stopTimeout = 8_000
+    /// The same for one that a signal had stopped: what it has read is of use for a short time only.
+    private static let resumeTimeout = 500
+
+    let loop: EventLoop
+    let logger: Logger
+    let plan: EnginesPlan
+    let events: EventSink
+    private let path: String
+    private let logPath: String
+    private let record: (RecordedProcess) -> Void
+    /// What an engine lacks of being confined.
+    private let inspect: (EngineProcess) -> [String]
+    let neighbours: NeighbourTable
+    /// What the engines note of instances that drain.
+    package let drainTable: DrainTable
+
+    var resources: EngineResources
+    var reader = CounterReader()
+    /// The newest table, compiled: other groups can be put in and published without compiling the rest again.
+    package internal(set) var compiled: CompiledTable
+    /// The same in shared memory.
+    var published: SharedTable
+    /// The generation of the newest table; that of one that was refused is not given again.
+    var newestGeneration: UInt64 = 1
+    var publications: [Publication] = []
+    /// How often the counters have grown.
+    var countersNumber = 0
+
+    var seats: [Seat]
+    var spare: EngineProcess?
+    /// Why a single engine has no spare; nil where it has one, or is about to.
+    package private(set) var spareTrouble: String?
+    /// Every process that has not ended.
+    private(set) var living: [EngineProcess] = []
+    var division: ShareDivision
+    var movesUnderWay: [ShareDivision.Move] = []
+    var drains: [(seat: Int, done: (Result<Void, ApplianceError>) -> Void)] = []
+    var replacement: Replacement?
+    private var firstReady: ((Result<Void, ApplianceError>) -> Void)?
+    private(set) var hasStopped = false
+    /// What was mended of queues before a process was started, until the end of one tells it.
+    private var mendedBefore = ""
+    /// True while nobody is to read a queue, and who waits until nobody does.
+    var isPaused = false
+    /// See `isPaused`.
+    var paused: (() -> Void)?
+    /// Tables published since the first.
+    package internal(set) var tables = 0
+
+    /// Makes the memories and compiles the first table; starts nothing yet.
+    ///
+    /// - Parameters:
+    ///   - queues: For each interface `plan.queues` queues.
+    ///   - segmentsUDP: Whether all of them take datagrams that are to be segmented.
+    ///   - record: Takes each process that is started, so that it can be ended by others after this one has died.
+    ///   - events: Takes what happens.
+    ///   - inspect: Says what an engine lacks of being confined, for programs that stand in for engines.
+    package init(
+        loop: EventLoop, path: String, logPath: String, logger: Logger, table: ForwardingTable, queues: [[Int32]],
+        segmentsUDP: Bool = true, plan: EnginesPlan, record: @escaping (RecordedProcess) -> Void,
+        events: @escaping EventSink, inspect: @escaping (EngineProcess) -> [String] = EngineFleet.inspect
+    ) throws(ApplianceError) {
+        loop.preconditionCurrent()
+        self.loop = loop
+        self.path = path
+        self.logPath = logPath
+        self.logger = logger
+        self.plan = plan
+        self.record = record
+        self.events = events
+        self.inspect = inspect
+        seats = Array(repeating: Seat(), count: plan.count)
+        division = ShareDivision(workers: plan.workers, fitness: Array(repeating: .absent, count: plan.count))
+        compiled = try Self.compile(table)
+        do throws(EngineError) {
+            published = SharedTable(table: try SealedMemory(compiled.bytes(generation: 1), generation: 1))
+            // Each process writes to a lane of its own. In each place there may be one that ends and one that begins,
+            // and the same goes for the spare.
+            let layout = CounterLayout(
+                workers: (plan.count * 2 + 2) * plan.workers, interfaces: table.interfaces.count,
+                entries: compiled.counterCount)
+            resources = EngineResources(
+                queues: queues, shares: plan.shares(interfaces: queues.count), workers: plan.workers,
+                counters: try SharedMapping.makeCounters(layout), counterLayout: layout,
+                neighbours: try SharedMapping.makeNeighbours(), table: published.table.memory.descriptor,
+                tableSize: published.table.memory.size,
+                generation: 1, tuning: EngineTuning(plan, joinsUDP: segmentsUDP))
+            neighbours = NeighbourTable(
+                memory: try SharedMapping(
+                    mapping: resources.neighbours, size: NeighbourTable.memorySize, writable: true
+                )
+                .leak())
+            drainTable = DrainTable(behind: neighbours)
+            reader.add(memory: try Self.map(resources.counters, layout), layout: layout)
+        } catch {
+            throw ApplianceError(.failed, "\(error)")
+        }
+    }
+
+    static func map(_ descriptor: Int32, _ layout: CounterLayout) throws(EngineError) -> UnsafeRawPointer {
+        let memory = try SharedMapping(mapping: descriptor, size: layout.size, writable: false)
+        return UnsafeRawPointer(memory.leak())
+    }
+
+    // MARK: - Starting
+
+    /// Starts all engines; `ready` is called when all forward, or when one cannot.
+    package func start(_ ready: @escaping (Result<Void, ApplianceError>) -> Void) {
+        loop.preconditionCurrent()
+        firstReady = ready
+        for seat in seats.indices where firstReady != nil { launch(seat) }
+        // While they start there is time to find out what they must show.
+        _ = EngineInspection.Grant.here
+        watch()
+    }
+
+    /// Looks at an engine from outside.
+    static func inspect(_ process: EngineProcess) -> [String] {
+        EngineInspection(pid: process.pid, user: process.user, grant: .here).missing()
+    }
+
+    /// Starts a process that has everything and reads nothing yet.
+    func spawn() throws -> EngineProcess {
+        loop.preconditionCurrent()
+        // Who has changed them shows when it ends: that is told then.
+        mendedBefore += mendQueues()
+        let taken = Set(living.map(\.lane))
+        guard let lane = (0..<resources.counterLayout.workers / plan.workers).first(where: { !taken.contains($0) })
+        else { throw EngineError("start an engine", because: "those before have not ended yet") }
+        var handed = resources
+        // Other groups than the table's own follow before it reads.
+        handed.table = published.table.memory.descriptor
+        handed.tableSize = published.table.memory.size
+        handed.generation = published.table.generation
+        handed.firstBlock = lane * plan.workers
+        // Whatever an engine before it has written there, the next one finds its memories as it must.
+        try SharedMapping.renewCounters(resources.counters, resources.counterLayout)
+        neighbours.initialize()
+        let process = try EngineProcess(
+            loop: loop, path: path, logPath: logPath, lane: lane, counters: countersNumber, resources: handed,
+            handlers: EngineProcess.Handlers(
+                said: { [unowned self] in heard($0, $1) }, broke: { [unowned self] in broke($0, $1) },
+                ended: { [unowned self] in bury($0, $1) }, inspect: inspect))
+        process.receivedBefore = reader.received(blocks: blocks(of: process))
+        living.append(process)
+        loop.after(milliseconds: Self.readyTimeout) { [weak process] in
+            guard let process, process.phase == .starting else { return }
+            process.complaint = "it was not ready within \(seconds(Self.readyTimeout))"
+            process.end()
+        }
+        if let started = RecordedProcess(pid: process.pid, what: "tapline-engine \(lane)") { record(started) }
+        return process
+    }
+
+    private func launch(_ seat: Int) {
+        guard !hasStopped, seats[seat].process == nil, seats[seat].successor == nil else { return }
+        do {
+            seats[seat].starts += 1
+            seats[seat].process = try spawn()
+        } catch {
+            logger.error("engine \(seat + 1) could not be started: \(error)")
+            failFirst(ApplianceError(.failed, "the packeting engine could not be started: \(error)"))
+            launchLater(seat, seats[seat].pace.failed())
+        }
+    }
+
+    /// Starts what is missing of a seat: its process, its spare.
+    private func launchLater(_ seat: Int, _ milliseconds: Int) {
+        if milliseconds > 0 {
+            logger.error("engine \(seat + 1) ends again and again; the next start waits \(seconds(milliseconds))")
+        } else if movesUnderWay.isEmpty, spare == nil, seats[seat].process == nil {
+            launch(seat)
+            return
+        }
+        if milliseconds > 0, seats.count == 1, seats[0].process != nil { spareTrouble = "it ends again and again" }
+        // Where others read already, there is time to hear so first: starting a program takes some milliseconds.
+        loop.after(milliseconds: max(milliseconds, Self.politePause)) { [weak self] in
+            self?.launch(seat)
+            self?.launchSpare()
+        }
+    }
+
+    /// A single engine has nobody who could read in its place.
+    func launchSpare() {
+        guard !hasStopped, firstReady == nil, seats.count == 1, spare == nil, seats[0].process?.phase == .ready else {
+            return
+        }
+        do { spare = try spawn() } catch {
+            logger.error("the spare engine could not be started: \(error)")
+            spareTrouble = "\(error)"
+            let pause = seats[0].pace.failed()
+            loop.after(milliseconds: pause) { [weak self] in self?.launchSpare() }
+        }
+    }
+
+    private func failFirst(_ error: ApplianceError) {
+        guard let told = firstReady else { return }
+        firstReady = nil
+        hasStopped = true
+        told(.failure(error))
+    }
+
+    /// Ends all engines for good, and waits until they have ended.
+    package func stop() {
+        loop.preconditionCurrent()
+        hasStopped = true
+        for process in living { process.end() }
+        for process in living { process.endAndWait() }
+        living = []
+        spare = nil
+        for seat in seats.indices { (seats[seat].process, seats[seat].successor) = (nil, nil) }
+        for publication in publications { publication.done(.failure(.interrupted)) }
+        publications = []
+        replacement?.done(.failure(.interrupted))
+        replacement = nil
+        for drain in drains { drain.done(.failure(.interrupted)) }
+        drains = []
+    }
+
+    // MARK: - What engines say
+
+    private func heard(_ process: EngineProcess, _ event: EngineEvent?) {
+        switch event {
+        case .ready(let confinement):
+            logger.info("engine process \(process.pid) is ready after \(confinement.startMicroseconds) us")
+            if process === spare { spareTrouble = nil }
+            bringUpToDate(process)
+            if let seat = seats.firstIndex(where: { $0.process === process }) {
+                // Nobody reads anything before all are there for the first time.
+                if firstReady == nil || seats.allSatisfy({ $0.process?.phase == .ready }) { divide() }
+                events(ApplianceEvent(.engineStarted, engine: seat + 1, reason: "process \(process.pid)"))
+            } else if let seat = seats.firstIndex(where: { $0.successor === process }) {
+                promote(seat)
+            }
+            settlePublications()
+            launchSpare()
+        case .applied: settlePublications()
+        case .refused(let generation, let reason): refused(process, generation, reason)
+        case .assigned:
+            hand()
+            tellFirst()
+        case .alive: break
+        case nil: if let complaint = process.complaint { logger.warning("engine process \(process.pid): \(complaint)") }
+        }
+    }
+
+    /// All engines read their shares for the first time.
+    private func tellFirst() {
+        guard let told = firstReady, isForwarding, seats.allSatisfy({ $0.process?.phase == .ready }) else { return }
+        firstReady = nil
+        told(.success(()))
+        launchSpare()
+    }
+
+    // MARK: - Ends
+
+    /// A process has ended.
+    private func bury(_ process: EngineProcess, _ end: ProcessExit) {
+        guard !hasStopped else { return }
+        living.removeAll { $0 === process }
+        let mended = mendedBefore + mendQueues()
+        mendedBefore = ""
+        let seat = seats.firstIndex { $0.process === process }
+        if let seat { vacate(seat, "\(end.told)") } else { hand() }
+        // What follows may take its time: the others read already.
+        let told = (process.isUnconfined ? process.complaint.map { "\($0), and was ended" } : nil) ?? end.told
+        if seat != nil || process.isUnconfined {
+            let number = seat ?? seats.firstIndex { $0.successor === process } ?? 0
+            events(ApplianceEvent(.engineEnded, engine: number + 1, reason: told + mended))
+        }
+        logger.info("engine process \(process.pid) \(told)\(mended)")
+        healNeighbours()
+        forgetNeighbours(of: process)
+        forget(process)
+        settlePublications()
+        if firstReady != nil {
+            let why = process.complaint ?? end.told
+            failFirst(
+                ApplianceError(
+                    .failed, "the packeting engine did not start: \(why)", details: lastLines(logPath, 10)))
+            return
+        }
+        let now = monotonicMilliseconds()
+        if let seat {
+            launchLater(seat, seats[seat].pace.ended(now: now, started: process.started))
+        } else if process === spare {
+            spare = nil
+            launchLater(0, seats[0].pace.ended(now: now, started: process.started))
+        }
+        continueReplacement(after: process, process.complaint ?? end.told)
+    }
+
+    /// The process of a seat reads no more: its shares go to others before anything else happens.
+    private func vacate(_ seat: Int, _ how: String) {
+        seats[seat].process = nil
+        seats[seat].lastEnd = how
+        if seats[seat].successor == nil, let promoted = spare {
+            spare = nil
+            seats[seat].starts += 1
+            seats[seat].process = promoted
+        }
+        divide()
+        if let promoted = seats[seat].process, promoted.phase == .ready {
+            events(ApplianceEvent(.engineStarted, engine: seat + 1, reason: "process \(promoted.pid), the spare"))
+        }
+    }
+
+    /// A seat that is empty gets a process.
+    func launchMissing(_ seat: Int) { launch(seat) }
+
+    /// A process that stands still is given up, and ended.
+    ///
+    /// - Parameter isStopped: A signal has stopped it. Once others read in its place it is let go on: it sends on what
+    ///   it had read, and ends.
+    func condemn(_ process: EngineProcess, _ why: String, isStopped: Bool = false) {
+        loop.preconditionCurrent()
+        guard process.phase == .starting || process.phase == .ready else { return }
+        let why = why + mendedBefore + mendQueues()
+        mendedBefore = ""
+        process.complaint = why
+        process.phase = .leaving
+        forget(process)
+        let seat = seats.firstIndex { $0.process === process }
+        if let seat { vacate(seat, "\(why), and was ended") } else { hand() }
+        if isStopped { resume(process) } else { process.end() }
+        logger.warning("engine process \(process.pid) \(why)")
+        let isSpare = process === spare
+        if isSpare { spare = nil }
+        guard let number = seat ?? (isSpare ? 0 : nil) else { return }
+        if let seat { events(ApplianceEvent(.engineStopped, engine: seat + 1, reason: why)) }
+        launchLater(number, seats[number].pace.ended(now: monotonicMilliseconds(), started: process.started))
+    }
+
+    /// An engine has said what it was not asked for: whoever speaks from it now, it is ended and another takes its place.
+    private func broke(_ process: EngineProcess, _ why: String) {
+        guard !hasStopped else { return }
+        let told = "broke the protocol: it \(why)"
+        if process.phase == .starting || process.phase == .ready {
+            let isSeated = seats.contains { $0.process === process }
+            let successor = seats.firstIndex { $0.successor === process }
+            condemn(process, told)
+            if !isSeated {
+                events(
+                    ApplianceEvent(
+                        .engineStopped, engine: (successor ?? 0) + 1,
+                        reason: "a process that did not read yet \(told)"))
+            }
+        } else {
+            process.end()
+            logger.warning("engine process \(process.pid) \(told)")
+        }
+        process.complaint = told
+    }
+
+    private func resume(_ process: EngineProcess) {
+        process.stop()
+        try? process.process.signal(SIGCONT)
+        loop.after(milliseconds: Self.resumeTimeout) { [weak process] in
+            if let process, process.phase == .leaving { process.end() }
+        }
+    }
+}

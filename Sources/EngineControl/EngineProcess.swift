@@ -1,0 +1,311 @@
+import CLinux
+import Engine
+import EventLoop
+import Glibc
+import LinuxNetwork
+
+/// One packeting engine's process, from its start to its end: what it was told, and what it has said. On the loop's
+/// thread.
+package final class EngineProcess {
+    /// How far it has come.
+    enum Phase {
+        case starting
+        /// It reads what it is assigned.
+        case ready
+        /// It is not to read anything any more, and ends, or is ended.
+        case leaving
+        case ended
+    }
+
+    /// What the fleet is told of.
+    struct Handlers {
+        /// It has said something; nil: it says nothing any more.
+        var said: (EngineProcess, EngineEvent?) -> Void
+        /// It has said what it was not asked for, and is heard no more; why, as the end of a sentence about it.
+        var broke: (EngineProcess, String) -> Void
+        /// It has ended.
+        var ended: (EngineProcess, ProcessExit) -> Void
+        /// What it lacks of being confined, seen from outside; each a few words.
+        var inspect: (EngineProcess) -> [String]
+    }
+
+    let process: Pidfd
+    /// The user that it was told to become; 0: none of its own.
+    let user: UInt32
+    /// Which blocks of the counters it writes to.
+    let lane: Int
+    /// What others had received before it in the blocks that are now its own.
+    var receivedBefore: UInt64 = 0
+    /// How its workers write frames, as far as has been told; nil until the first look.
+    var writing: EngineWriting?
+    /// How often it was told to write one by one.
+    var writingsTold = 0
+    /// When it was started, in milliseconds of a clock that never steps back.
+    let started = monotonicMilliseconds()
+    var phase = Phase.starting
+    /// The newest generation that all its workers decide by; 0 before it is ready.
+    var applied: UInt64 = 0
+    /// The newest generation that it was handed.
+    var handed: UInt64
+    /// The generation of the table that it holds, with whatever groups, once it has taken all that it was handed.
+    var table: UInt64
+    /// Which of the counters' memories it was handed, counted as they followed one another.
+    var counters: Int
+    /// True once it has said what it was not asked for: what it has written is not to be trusted either.
+    var hasBroken = false
+    /// Why it refused its first table, or was found wanting.
+    var complaint: String?
+    /// The shares that it was told to read last, and those that it has said it reads.
+    private(set) var assigned = ShareSet()
+    /// See `assigned`.
+    private(set) var confirmed = ShareSet()
+    /// Asked whether it goes round, and not answered, for so many looks.
+    private(set) var unansweredLooks = 0
+    /// How long its threads had waited for a processor at the first of those looks, in nanoseconds.
+    private(set) var delayBefore: UInt64?
+
+    private let loop: EventLoop
+    private let errors: EngineErrors
+    private var link: EngineLink?
+    /// Octets of address space that it has leave to beyond those of its tables and counters; nil before it is ready.
+    private var spareRoom: UInt64?
+    /// What it was asked: it may say nothing else.
+    private var conversation: EngineConversation
+    private var assignments: [ShareSet] = []
+    private var nextNumber: UInt64 = 1
+    private var pings: UInt64 = 0
+    private var answeredPings: UInt64 = 0
+
+    var pid: Int32 { process.pid }
+    /// True where it said that it is ready, and was found wanting.
+    private(set) var isUnconfined = false
+    /// True where it has no share and will not read a frame more.
+    var isIdle: Bool { assigned.isEmpty && confirmed.isEmpty && assignments.isEmpty }
+
+    /// Starts the program at `path`, and hands it the resources. It says `ready`, or ends.
+    init(
+        loop: EventLoop, path: String, logPath: String, lane: Int, counters: Int, resources: EngineResources,
+        handlers: Handlers
+    ) throws {
+        self.loop = loop
+        self.lane = lane
+        self.counters = counters
+        handed = resources.generation
+        table = resources.generation
+        errors = try EngineErrors(loop: loop, path: logPath)
+        countersSize = resources.counterLayout.size
+        tablesSize = resources.tableSize + countersSize
+        conversation = EngineConversation(first: resources.generation)
+        let ends = try EngineLink.makePair()
+        let link = EngineLink(owning: ends.control)
+        do {
+            defer { close(ends.engine) }
+            var command = Command(path, arguments: ["tapline-engine"], diesWithParent: true)
+            command.descriptors = [EngineLink.engineDescriptor: ends.engine, 2: errors.descriptor]
+            command.ownsProcesses = true
+            // Until it has a share it is one that nobody would miss.
+            command.memoryScore = MemoryRank.spareEngine.score
+            process = try ProcessLauncher.spawn(command)
+        } catch {
+            errors.close()
+            throw error
+        }
+        errors.begin(pid: process.pid)
+        user = EngineIdentity.user(of: process.pid)
+        // An engine that ended already shows by its pidfd; what was sent to it is lost with it.
+        do throws(EngineError) { try link.start(resources, user: user, spareMebibytes: Self.spareMebibytes) } catch {
+            complaint = "\(error)"
+        }
+        let descriptor = link.descriptor
+        self.link = consume link
+        loop.watch(descriptor) { [unowned self] _ in hear(handlers) }
+        loop.watch(process.descriptor) { [unowned self] _ in
+            guard let end = try? process.statusIfEnded() else { return }
+            forgetProcess()
+            handlers.ended(self, end)
+        }
+    }
+
+    /// Takes one message, and waits for none: others have their turn in between.
+    private func hear(_ handlers: Handlers) {
+        let event: EngineEvent?
+        do {
+            switch try link?.receiveNow() {
+            case .nothing: return
+            case .event(let said):
+                try conversation.accept(said)
+                event = said
+            case .end, nil: event = nil
+            }
+        } catch {
+            let why = (error as? ProtocolBreach).map { "\($0)" } ?? "sent no message that an engine sends: \(error)"
+            complaint = why
+            hasBroken = true
+            if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
+            handlers.broke(self, why)
+            return
+        }
+        switch event {
+        case .ready(let confinement):
+            if phase == .starting {
+                let missing = handlers.inspect(self)
+                guard missing.isEmpty else {
+                    complaint = "is not confined: \(missing.joined(separator: ", "))"
+                    isUnconfined = true
+                    // It is heard no more.
+                    if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
+                    end()
+                    return
+                }
+                phase = .ready
+                noteAddressSpace()
+            }
+            applied = confinement.generation
+        case .applied(let generation): applied = max(applied, generation)
+        case .assigned:
+            // The conversation has it that this is the first of those.
+            if !assignments.isEmpty { confirmed = assignments.removeFirst() }
+        case .alive(let number):
+            answeredPings = number
+            unansweredLooks = 0
+        case .refused(_, let reason): complaint = reason
+        case nil:
+            // Its end shows by its pidfd, too; a link without an engine is of no use.
+            if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
+            end()
+        }
+        handlers.said(self, event)
+    }
+
+    /// Octets of the largest table, groups and counters that it was handed.
+    private var tablesSize: Int
+    /// Octets of its counters.
+    private var countersSize: Int
+
+    /// Address space that an engine gets to spare, in MiB: little where it can be given more before a larger table, which takes
+    /// CAP_SYS_RESOURCE (24 in linux/capability.h), and what the largest tables need where it cannot.
+    private static let spareMebibytes: UInt32 = {
+        let status = String(decoding: readFile("/proc/self/status", limit: 16_384) ?? [], as: UTF8.self)
+        let line = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
+        let mask = line.flatMap { UInt64($0.dropFirst(7).drop(while: \.isWhitespace), radix: 16) } ?? 0
+        return mask & 1 << 24 != 0 ? 64 : 1024
+    }()
+
+    private func noteAddressSpace() {
+        var limit: UInt64 = 0
+        if clinux_address_space(pid, 0, &limit) == 0 { spareRoom = limit }
+    }
+
+    /// Gives it leave to map what it is about to be handed beside what it has.
+    private func makeRoom(for octets: Int) {
+        guard let spareRoom, octets > tablesSize else { return }
+        tablesSize = octets
+        var limit: UInt64 = 0
+        // Where that is not granted, it refuses the table, and says why.
+        _ = clinux_address_space(pid, spareRoom &+ 2 * UInt64(octets), &limit)
+    }
+
+    /// How readily the kernel ends it when memory runs out.
+    func rank(_ rank: MemoryRank) {
+        guard rank != self.rank else { return }
+        self.rank = rank
+        rank.assign(to: pid)
+    }
+    private var rank = MemoryRank.spareEngine
+
+    private func forgetProcess() {
+        phase = .ended
+        errors.close()
+        loop.unwatch(process.descriptor)
+        if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
+        link = nil
+        assigned = ShareSet()
+        confirmed = ShareSet()
+    }
+
+    // MARK: - What it is told
+
+    /// Sends it something. One that has long read nothing, so that no more fits into its socket, is ended.
+    private func tell(_ send: (borrowing EngineLink) throws(EngineError) -> Void) {
+        guard link != nil else { return }
+        do throws(EngineError) {
+            try send(link!)
+        } catch {
+            complaint = "\(error)"
+            end()
+        }
+    }
+
+    /// Has it read these shares and no others.
+    func assign(_ shares: ShareSet) {
+        assigned = shares
+        rank(shares.isEmpty ? .spareEngine : .engine)
+        let number = nextNumber
+        nextNumber += 1
+        assignments.append(shares)
+        conversation.assign(number)
+        tell { link throws(EngineError) in try link.assign(shares, number: number) }
+    }
+
+    /// Has it decide by another table, or by other groups of the one that it holds.
+    func publish(_ shared: SharedTable, counters grown: (Int32, CounterLayout)?) {
+        let isHeld = table == shared.table.generation
+        handed = shared.generation
+        table = shared.table.generation
+        makeRoom(
+            for: shared.table.memory.size + (shared.groups?.memory.size ?? 0)
+                + (grown.map { $0.1.size } ?? countersSize))
+        countersSize = grown.map { $0.1.size } ?? countersSize
+        conversation.hand(shared.generation)
+        tell { link throws(EngineError) in
+            try link.publish(
+                table: isHeld ? nil : shared.table.memory, groups: shared.groups?.memory,
+                generation: shared.generation, counters: grown.map { (descriptor: $0.0, layout: $0.1) })
+        }
+    }
+
+    /// Asks whether it goes round, unless it still owes an answer.
+    func look() {
+        guard answeredPings == pings else {
+            unansweredLooks += 1
+            if unansweredLooks == 1 { delayBefore = processorDelay() }
+            return
+        }
+        pings += 1
+        let number = pings
+        conversation.ping(number)
+        tell { link throws(EngineError) in try link.ping(number) }
+    }
+
+    /// How long its threads have waited for a processor, summed, in nanoseconds (the second number of each
+    /// /proc/PID/task/TID/schedstat); nil where the kernel does not tell.
+    func processorDelay() -> UInt64? {
+        let tasks = "/proc/\(pid)/task"
+        var total: UInt64?
+        for name in namesInFolder(tasks) {
+            guard let bytes = readFile("\(tasks)/\(name)/schedstat", limit: 256) else { continue }
+            let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ")
+            guard fields.count >= 2, let delay = UInt64(fields[1]) else { continue }
+            total = (total ?? 0) &+ delay
+        }
+        return total
+    }
+
+    /// Asks it to end when all that it has read is sent on.
+    func stop() {
+        phase = .leaving
+        tell { link throws(EngineError) in try link.stop() }
+    }
+
+    /// Ends it.
+    func end() {
+        try? process.signal(SIGKILL)
+    }
+
+    /// Ends it, waits until it has ended, and forgets it.
+    func endAndWait() {
+        end()
+        if process.waitForEnd(milliseconds: 5000) { _ = try? process.statusIfEnded() }
+        forgetProcess()
+    }
+}

@@ -1,0 +1,72 @@
+import ControlAPI
+import Engine
+import Logging
+import Reporting
+import Topology
+
+/// How an engine's workers write frames, and why not otherwise.
+package struct EngineWriting: Hashable, Sendable {
+    /// `ring` or `plain`; `plain` where one of the workers does.
+    var way: EngineTuning.Writing
+    /// The errno that io_uring was refused or failed with; 0 where it was not.
+    package var failure: Int32 = 0
+    /// True where the engine wrote by io_uring before.
+    var hasFailedLater = false
+
+    /// The file's word for it.
+    package var name: String { (way == .ring ? EnginesPlan.Writing.ring : .plain).rawValue }
+
+    /// Why frames are written one by one, as the end of a sentence; nil where that, or the other, was asked for.
+    package var why: String? {
+        guard failure != 0 else { return nil }
+        return "io_uring \(hasFailedLater ? "failed" : "was refused"): \(RingRefusal(errno: failure).told)"
+    }
+}
+
+extension EngineTuning {
+    /// How long a worker looks for more frames before it sleeps, where latency is to be low, in microseconds: about as
+    /// long as it takes to wake a processor that sleeps.
+    private static let spin: UInt32 = 50
+
+    /// What the file says of how frames are moved, and whether the devices let datagrams be joined.
+    init(_ plan: EnginesPlan, joinsUDP: Bool) {
+        self.init()
+        self.joinsUDP = joinsUDP
+        writing =
+            switch plan.writing {
+            case .automatic: .automatic
+            case .ring: .ring
+            case .plain: .plain
+            }
+        coalesces = plan.coalesces
+        spinMicroseconds = plan.latency == .low ? Self.spin : 0
+    }
+}
+
+extension EngineFleet {
+    /// How a process writes: the worker that does worse decides.
+    func writing(of process: EngineProcess) -> EngineWriting? {
+        let workers = blocks(of: process).compactMap { reader.writing(block: $0) }
+        guard let worst = workers.first(where: { $0.failure != 0 }) ?? workers.first else { return nil }
+        return EngineWriting(
+            way: worst.way, failure: worst.failure,
+            hasFailedLater: worst.failure != 0
+                && (process.writing?.hasFailedLater == true || process.writing?.way == .ring))
+    }
+
+    /// How often one process is told to write otherwise: a good one does so twice at most, and one that says so again
+    /// and again must not fill the log.
+    private static let mostWritingsTold = 4
+
+    /// Tells where an engine does no longer write as it did, or not as it might.
+    func lookAtWriting(of process: EngineProcess) {
+        let now = writing(of: process)
+        guard now != process.writing else { return }
+        process.writing = now
+        guard let why = now?.why, process.writingsTold < Self.mostWritingsTold else { return }
+        process.writingsTold += 1
+        logger.warning("engine process \(process.pid) writes frames one by one: \(why)")
+        guard let seat = seats.firstIndex(where: { $0.process === process }) else { return }
+        events(ApplianceEvent(.engineWritesPlainly, engine: seat + 1, reason: why))
+    }
+}

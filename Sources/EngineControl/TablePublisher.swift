@@ -1,0 +1,116 @@
+import Forwarding
+import Reporting
+
+/// Publishes one table after another, never two at once: a change that comes in a quiet moment goes out at once, and
+/// those that come while one is on its way go out together, next.
+///
+/// On the loop's thread.
+package final class TablePublisher {
+    /// Hands a table to the engines; `done` when all decide by it.
+    ///
+    /// - Parameter groupsOnly: True where nothing but availabilities and weights in its groups differs from the one
+    ///   before.
+    package typealias Send = (
+        _ table: ForwardingTable, _ groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
+    ) -> Void
+
+    private struct Change {
+        /// Whether it changes the groups' members alone: several of these go out together.
+        var groupsOnly: Bool
+        /// Why, for a person.
+        var cause: String
+        var apply: (inout ForwardingTable) -> Void
+        var done: (Result<Void, ApplianceError>) -> Void
+    }
+
+    /// The table that the engines decide by; before there are any, the one that they will start with.
+    package private(set) var table: ForwardingTable
+    /// True while a table is on its way.
+    private(set) var isPublishing = false
+    /// Why the table is published that is on its way, for a person; nil where none is.
+    package private(set) var reason: String?
+    /// Called when a table has been published: what it was before and is now, and why.
+    package var published: ((_ before: ForwardingTable, _ now: ForwardingTable, _ reason: String) -> Void)?
+    private var waiting: [Change] = []
+    private var quiet: [() -> Void] = []
+    private var send: Send?
+
+    /// - Parameter table: What the engines are to start with.
+    package init(_ table: ForwardingTable) {
+        self.table = table
+    }
+
+    /// From here on tables go to engines that have started with `table`.
+    package func begin(_ send: @escaping Send) {
+        self.send = send
+    }
+
+    /// Nothing is published any more.
+    package func end() {
+        send = nil
+        let left = waiting
+        waiting = []
+        for change in left { change.done(.failure(.interrupted)) }
+    }
+
+    /// Changes the table as soon as that can be.
+    ///
+    /// - Parameters:
+    ///   - groupsOnly: True where `apply` changes the groups' members alone.
+    ///   - cause: Why, for a person.
+    ///   - apply: Changes the table; called once, when its turn has come.
+    ///   - done: Called when the engines decide by it, or when it could not be published.
+    package func change(
+        groupsOnly: Bool, cause: String, _ apply: @escaping (inout ForwardingTable) -> Void,
+        done: @escaping (Result<Void, ApplianceError>) -> Void = { _ in }
+    ) {
+        waiting.append(Change(groupsOnly: groupsOnly, cause: cause, apply: apply, done: done))
+        publishNext()
+    }
+
+    /// Calls `body` once nothing is on its way and nothing waits.
+    package func whenQuiet(_ body: @escaping () -> Void) {
+        if isPublishing || !waiting.isEmpty { quiet.append(body) } else { body() }
+    }
+
+    private static func told(_ causes: [String]) -> String {
+        let shown = causes.prefix(4).joined(separator: "; ")
+        return causes.count > 4 ? "\(shown); and \(causes.count - 4) more" : shown
+    }
+
+    private func publishNext() {
+        // Whoever is told that a change is done may well ask for another.
+        while !isPublishing, let first = waiting.first {
+            // A table of its own is judged alone: what is wrong with it is nobody else's failure.
+            let count = first.groupsOnly ? waiting.prefix { $0.groupsOnly }.count : 1
+            let batch = Array(waiting.prefix(count))
+            waiting.removeFirst(count)
+            let before = table
+            var fresh = table
+            for change in batch { change.apply(&fresh) }
+            // A table of its own is published even where it is the same: somebody has asked for it.
+            guard let send, !first.groupsOnly || fresh.groups != before.groups else {
+                table = fresh
+                for change in batch { change.done(.success(())) }
+                continue
+            }
+            isPublishing = true
+            let reason = Self.told(batch.map(\.cause))
+            self.reason = reason
+            send(fresh, first.groupsOnly) { [self] result in
+                isPublishing = false
+                self.reason = nil
+                if case .success = result {
+                    table = fresh
+                    published?(before, fresh, reason)
+                }
+                for change in batch { change.done(result) }
+                publishNext()
+            }
+        }
+        guard !isPublishing, waiting.isEmpty else { return }
+        let told = quiet
+        quiet = []
+        for body in told { body() }
+    }
+}

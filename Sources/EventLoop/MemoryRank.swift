@@ -1,0 +1,38 @@
+import Glibc
+
+/// In which order the kernel ends a topology's processes when memory runs out: applications first, then an engine that reads
+/// nothing, then engines, and the control process last, without which nothing of it goes on or is taken away.
+package enum MemoryRank: Int32, CaseIterable {
+    case control
+    case engine
+    case spareEngine
+    case application
+
+    /// What one rank is worth: thousandths of the memory that there is, which a process counts as using beyond what it does.
+    private static let step: Int32 = 150
+    /// The most that the kernel takes (proc(5), oom_score_adj).
+    private static let most: Int32 = 1000
+
+    /// The score of a process of this rank. The control process keeps what it was started with: to lower that is a
+    /// privilege, which an ordinary user lacks. Where there is little room above it, ranks lie closer together.
+    package var score: Int32 { Self.score(rawValue, above: Self.own) }
+
+    package static func score(_ rank: Int32, above own: Int32) -> Int32 {
+        let last = application.rawValue
+        return own + rank * max(0, min(step, (most - own) / last))
+    }
+
+    /// This process's own score, as it was started.
+    private static let own: Int32 = {
+        let text = String(decoding: readFile("/proc/self/oom_score_adj", limit: 16) ?? [], as: UTF8.self)
+        return Int32(text.prefix { !$0.isWhitespace }) ?? 0
+    }()
+
+    /// Gives a process that runs another rank. What the kernel does not grant is left as it is.
+    package func assign(to pid: Int32) {
+        let descriptor = open("/proc/\(pid)/oom_score_adj", O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        writeAll(descriptor, Array("\(score)".utf8))
+    }
+}

@@ -1,0 +1,20 @@
+/// A process that a topology started, named so that another process that got its number later is never taken for it.
+public struct RecordedProcess: Codable, Sendable, Hashable {
+    /// The process number in the host's namespace.
+    public var pid: Int32
+    /// Its start time in clock ticks since boot.
+    public var started: UInt64
+    /// What it is, for messages.
+    public var what: String
+
+    /// The process `pid` as it is now; nil where there is none.
+    public init?(pid: Int32, what: String) {
+        guard let started = processStartTime(pid) else { return nil }
+        self.pid = pid
+        self.started = started
+        self.what = what
+    }
+
+    /// True while that very process lives.
+    public var isAlive: Bool { processStartTime(pid) == started }
+}

@@ -1,0 +1,86 @@
+import LinuxNetwork
+import Topology
+
+/// Looks whether what was made is still there: other hands on the machine delete namespaces, and delete, rename and move
+/// devices, and switch them off.
+package struct Inspection {
+    package let plan: AppliancePlan
+    package let built: BuiltTopology
+
+    /// Memberwise.
+    package init(plan: AppliancePlan, built: BuiltTopology) {
+        self.plan = plan
+        self.built = built
+    }
+
+    /// What is not as it was made, a sentence each, with its mend.
+    package func problems() -> [String] {
+        names() + taps() + legs()
+    }
+
+    /// What down and up would mend.
+    private func lost(_ what: String) -> String {
+        "\(what); 'tapline down \(plan.name)' and 'up' make it anew"
+    }
+
+    /// A device that is there, and carries nothing.
+    private func switchedOff(_ what: String, _ device: String, _ namespace: NetworkNamespace) -> String {
+        "\(what) is switched off and carries nothing; 'ip -n \(namespace.name) link set \(device) up' switches it on"
+    }
+
+    private func names() -> [String] {
+        let all = plan.nodes.compactMap { built.namespaces[$0.name] } + [built.fabric].compactMap { $0 }
+        return all.compactMap { namespace in
+            let there = (try? NetworkNamespace.open(namespace.name))?.identity
+            if there == namespace.identity { return nil }
+            return lost(
+                there == nil
+                    ? "the namespace \(namespace.name) has been deleted, though it lives on without a name"
+                    : "the name of the namespace \(namespace.name) is another's by now")
+        }
+    }
+
+    private func taps() -> [String] {
+        built.taps.indices.compactMap { index in
+            guard let (namespace, place) = built.place(ofTap: index, plan) else { return nil }
+            let (interface, tap) = (plan.interfaces[index], built.taps[index])
+            let what = "the device \(tap.name) of interface \(interface.name) in \(place)"
+            do throws(SystemError) {
+                guard let link = try namespace.netlink.link(index: tap.index) else { return lost("\(what) is gone") }
+                if link.name != tap.name { return lost("\(what) has been renamed to \(link.name)") }
+                return link.isUp ? nil : switchedOff(what, tap.name, namespace)
+            } catch {
+                return lost("\(what) cannot be looked at: \(error)")
+            }
+        }
+    }
+
+    /// The nodes' ends, and the bridges' ends, of the veths.
+    private func legs() -> [String] {
+        plan.nodes.flatMap { node in
+            node.legs.flatMap { leg -> [String] in
+                guard case .bridge = plan.interfaces[leg.interface].attachment else { return [] }
+                let interface = plan.interfaces[leg.interface].name
+                return [
+                    trouble(leg.device, built.namespaces[node.name], "of interface \(interface) in node \(node.name)"),
+                    trouble(
+                        leg.fabricDevice ?? leg.device, built.fabric,
+                        "of interface \(interface) in the fabric, which leads to node \(node.name),"),
+                ].compactMap { $0 }
+            }
+        }
+    }
+
+    private func trouble(_ device: String, _ namespace: NetworkNamespace?, _ place: String) -> String? {
+        guard let namespace else { return nil }
+        let what = "the device \(device) \(place)"
+        do throws(SystemError) {
+            guard let link = try namespace.netlink.link(named: device) else {
+                return lost("\(what) is gone or has another name")
+            }
+            return link.isUp ? nil : switchedOff(what, device, namespace)
+        } catch {
+            return lost("\(what) cannot be looked at: \(error)")
+        }
+    }
+}

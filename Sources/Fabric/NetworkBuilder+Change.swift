@@ -1,0 +1,143 @@
+import LinuxNetwork
+import Reporting
+import Topology
+import Wire
+
+/// Changes of what is built, beside the making of new nodes.
+extension NetworkBuilder {
+    /// Takes the bridges' ends of a node's veths away, and the nodes' ends with them.
+    package func removeLegs(of node: NodePlan, from built: BuiltTopology) throws(ApplianceError) {
+        guard let fabric = built.fabric else { return }
+        try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
+            let netlink = try fabric.netlink
+            for device in node.legs.compactMap(\.fabricDevice) {
+                guard let link = try netlink.link(named: device) else { continue }
+                try ignoringAbsence { () throws(SystemError) in try netlink.deleteLink(index: link.index) }
+            }
+        }
+    }
+
+    /// Makes the TAP that is a node's own device a port of a bridge, with a veth to the node in its place.
+    ///
+    /// The node's end has the name, the number, the MAC address, the addresses and the routes of the TAP, whoever gave
+    /// them; frames that are on their way at that moment are lost, connections are not. What programs have attached to
+    /// the device itself (captures, queueing disciplines) they must attach again.
+    ///
+    /// - Parameter owner: The node, with the name that its veth is to have in the fabric.
+    package func bridge(_ interface: Int, of owner: NodePlan, in built: BuiltTopology) throws(ApplianceError)
+        -> BuiltTopology
+    {
+        guard case .bridge(let bridgeDevice, let tapDevice) = plan.interfaces[interface].attachment,
+            let leg = owner.legs.first(where: { $0.interface == interface }),
+            let namespace = built.namespaces[owner.name]
+        else { return built }
+        var changed = built
+        if changed.fabric == nil { changed.fabric = try makeFabric() }
+        guard let fabric = changed.fabric else { return built }
+        let tap = built.taps[interface]
+        changed.bridges[interface] = try attempting("interface \(plan.interfaces[interface].name)") {
+            () throws(SystemError) in
+            let (netlink, inside) = (try fabric.netlink, try namespace.netlink)
+            let mtu = plan.interfaces[interface].mtu
+            let bridge = try netlink.createBridge(LinkSettings(name: bridgeDevice, mtu: mtu, mark: mark))
+            let before = try inside.picture()
+            let (name, number) = (tap.name, tap.index)
+            do throws(SystemError) {
+                // Its own MAC address is the node's until now, which is soon behind another port.
+                let mac = MACAddress(bits: 0x0200_0000_0000 | UInt64.random(in: 0...0xFF_FFFF_FFFF))
+                try tap.move(
+                    from: namespace, to: fabric,
+                    LinkSettings(name: tapDevice, mac: mac, mtu: mtu, mark: mark, master: bridge))
+                try openPort(of: tap, interface, netlink)
+                try join(leg, bridge, fabric, namespace, number: number)
+            } catch {
+                try? undo(tap, name, leg, mtu, fabric, namespace, bridge)
+                _ = try? inside.restore(before)
+                throw error
+            }
+            try writeSysctls(of: leg, owner, namespace)
+            _ = try inside.restore(before)
+            return bridge
+        }
+        return changed
+    }
+
+    private func undo(
+        _ tap: TapDevice, _ name: String, _ leg: LegPlan, _ mtu: Int, _ fabric: NetworkNamespace,
+        _ namespace: NetworkNamespace, _ bridge: Int32
+    ) throws(SystemError) {
+        if let device = leg.fabricDevice, let link = try fabric.netlink.link(named: device) {
+            try fabric.netlink.deleteLink(index: link.index)
+        }
+        if tap.name != name {
+            try tap.move(from: fabric, to: namespace, LinkSettings(name: name, mac: leg.mac, mtu: mtu, mark: mark))
+        }
+        try fabric.netlink.deleteLink(index: bridge)
+    }
+
+    private func writeSysctls(
+        of leg: LegPlan, _ node: NodePlan, _ namespace: NetworkNamespace
+    ) throws(SystemError) {
+        let concerned = node.sysctls.filter { sysctl in
+            let parts = sysctl.name.split { $0 == "." || $0 == "/" }
+            return parts.count > 4 && parts[3] == leg.device
+        }
+        if !concerned.isEmpty { try Sysctl.write(concerned.map { ($0.name, $0.value) }, in: namespace) }
+    }
+
+    /// Gives the devices of an interface the MTU and the queue of the plan, and lets its bridge know the engine's MAC
+    /// addresses of the plan, beside those of `old`.
+    ///
+    /// - Parameter nodes: The nodes on the interface that are there.
+    package func alter(
+        _ interface: Int, from old: AppliancePlan, nodes: [NodePlan], in built: BuiltTopology
+    ) throws(ApplianceError) {
+        let (mtu, queue) = (plan.interfaces[interface].mtu, plan.interfaces[interface].queue)
+        try attempting("interface \(plan.interfaces[interface].name)") { () throws(SystemError) in
+            let tap = built.taps[interface]
+            // What waits in a queue that becomes shorter is lost only where it has no room any more.
+            let changesQueue = old.interfaces[interface].queue != queue
+            guard let bridge = built.bridges[interface], let fabric = built.fabric else {
+                guard case .direct(let owner) = plan.interfaces[interface].attachment else { return }
+                guard let netlink = try built.namespaces[owner]?.netlink else { return }
+                try netlink.setLink(index: tap.index, mtu: mtu)
+                if changesQueue { try netlink.setLink(index: tap.index, transmitQueueLength: queue) }
+                return
+            }
+            let netlink = try fabric.netlink
+            if changesQueue { try netlink.setLink(index: tap.index, transmitQueueLength: queue) }
+            if old.interfaces[interface].mtu != mtu {
+                for node in nodes {
+                    for leg in node.legs where leg.interface == interface {
+                        guard let device = leg.fabricDevice, let namespace = built.namespaces[node.name] else {
+                            continue
+                        }
+                        try netlink.setLink(index: netlink.existingLink(named: device).index, mtu: mtu)
+                        let inside = try namespace.netlink
+                        try inside.setLink(index: inside.existingLink(named: leg.device).index, mtu: mtu)
+                    }
+                }
+                for link in [tap.index, bridge] { try netlink.setLink(index: link, mtu: mtu) }
+            }
+            let (before, after) = (old.engineMACs(on: interface), plan.engineMACs(on: interface))
+            for mac in after where !before.contains(mac) {
+                try ignoringPresence { () throws(SystemError) in try netlink.addForwardingEntry(mac, port: tap.index) }
+            }
+        }
+    }
+
+    /// The bridge of an interface knows none of the engine's MAC addresses that only `old` has any more.
+    package func forgetAddresses(
+        of interface: Int, from old: AppliancePlan, in built: BuiltTopology
+    ) throws(ApplianceError) {
+        guard built.bridges[interface] != nil, let fabric = built.fabric else { return }
+        try attempting("interface \(plan.interfaces[interface].name)") { () throws(SystemError) in
+            let (before, after) = (old.engineMACs(on: interface), plan.engineMACs(on: interface))
+            for mac in before where !after.contains(mac) {
+                try ignoringAbsence { () throws(SystemError) in
+                    try fabric.netlink.deleteForwardingEntry(mac, port: built.taps[interface].index)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import EventLoop
+import LinuxNetwork
+import Reporting
+import Topology
+
+/// Waiting until the kernel carries frames on what was built.
+extension NetworkBuilder {
+    /// How long a busy machine is waited for, in milliseconds.
+    private static let linkPatience = 30_000
+
+    /// Waits until the devices of these nodes, and their ports of the bridges, carry frames.
+    ///
+    /// A device that has been switched on loses what it is given, and a port what arrives, until a thread of the kernel
+    /// has seen the carrier (`linkwatch`): at once on an idle machine, later on a busy one. Whoever sends before loses the
+    /// question for its neighbour, and with it a second.
+    package func awaitLinks(of nodes: [NodePlan], in built: BuiltTopology) throws(ApplianceError) {
+        var (places, fabricDevices): ([(node: String, namespace: NetworkNamespace, devices: Set<String>)], Set<String>)
+        (places, fabricDevices) = ([], [])
+        for node in nodes {
+            guard let namespace = built.namespaces[node.name] else { continue }
+            places.append(("node \(node.name) (line \(node.line))", namespace, Set(node.legs.map(\.device))))
+            for leg in node.legs where built.bridges[leg.interface] != nil {
+                if let device = leg.fabricDevice { fabricDevices.insert(device) }
+            }
+        }
+        if let fabric = built.fabric {
+            for (tap, bridge) in zip(built.taps, built.bridges) where bridge != nil { fabricDevices.insert(tap.name) }
+            places.append(("the fabric", fabric, fabricDevices))
+        }
+        let deadline = monotonicMilliseconds() + Self.linkPatience
+        for (place, namespace, devices) in places {
+            while let idle = try attempting(
+                place,
+                { () throws(SystemError) in
+                    try namespace.netlink.links().first { devices.contains($0.name) && $0.isUp && !$0.carriesFrames }
+                })
+            {
+                try interruption.check()
+                guard monotonicMilliseconds() < deadline else {
+                    throw ApplianceError(
+                        .machine, "\(place): the kernel has not seen the link of \(idle.name) come up within 30 s",
+                        mend: "try again when the machine is less busy")
+                }
+                interruption.sleep(milliseconds: 1)
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+import EventLoop
+import Forwarding
+import Glibc
+import LinuxNetwork
+import Reporting
+import Synchronization
+import Topology
+import Wire
+
+/// What has been made of a plan: the namespaces and the TAPs, open.
+package struct BuiltTopology: Sendable {
+    /// By the nodes' names.
+    package var namespaces: [String: NetworkNamespace]
+    /// Where the bridges are; nil where there is none.
+    package var fabric: NetworkNamespace?
+    /// The bridges' numbers in the fabric, in the order of the interfaces; nil where the TAP is a node's own device.
+    var bridges: [Int32?]
+    /// The TAPs, in the order of the interfaces.
+    package var taps: [TapDevice]
+
+    /// The queues as the engine takes them: for each interface one for each worker.
+    package var queues: [[Int32]] { taps.map(\.queues) }
+
+    /// True where the kernel took UDP segmentation for every TAP (Linux 6.2), so that datagrams may be joined.
+    package var segmentsUDP: Bool { taps.allSatisfy { $0.offloads.isSuperset(of: [.udp4, .udp6]) } }
+}
+
+/// Makes the namespaces and devices of a plan, marks each, and gives them addresses, routes and sysctls.
+///
+/// Nothing is taken away here where something fails: `Teardown` does that, by the state and the marks.
+package struct NetworkBuilder: Sendable {
+    package let plan: AppliancePlan
+    package let mark: String
+    package let interruption: Interruption
+
+    /// Memberwise.
+    package init(plan: AppliancePlan, mark: String, interruption: Interruption) {
+        self.plan = plan
+        self.mark = mark
+        self.interruption = interruption
+    }
+
+    /// Threads that make namespaces side by side; the kernel makes much of it wait for itself.
+    private static let width = 8
+
+    /// The names of all namespaces that the plan needs.
+    package static func namespaces(of plan: AppliancePlan) -> [String] {
+        plan.nodes.map(\.namespace) + (needsFabric(plan) ? [plan.fabricNamespace] : [])
+    }
+
+    private static func needsFabric(_ plan: AppliancePlan) -> Bool {
+        plan.interfaces.contains {
+            if case .bridge = $0.attachment { true } else { false }
+        }
+    }
+
+    /// Makes everything.
+    package func build() throws(ApplianceError) -> BuiltTopology {
+        let namespaces = try makeNamespaces(plan.nodes)
+        var built = BuiltTopology(namespaces: namespaces, fabric: nil, bridges: [], taps: [])
+        if Self.needsFabric(plan) { built.fabric = try makeFabric() }
+        for (index, interface) in plan.interfaces.enumerated() {
+            try interruption.check()
+            let made = try attempting("interface \(interface.name)") { () throws(SystemError) in
+                try makeInterface(index, namespaces, built.fabric)
+            }
+            built.bridges.append(made.bridge)
+            built.taps.append(made.tap)
+        }
+        try furnish(plan.nodes, in: built)
+        return built
+    }
+
+    /// Makes nodes in what is there: their namespaces, their devices, and what is in them.
+    ///
+    /// Every interface that they are on must have its bridge already.
+    package func add(_ nodes: [NodePlan], to built: BuiltTopology) throws(ApplianceError) -> BuiltTopology {
+        let namespaces = try makeNamespaces(nodes)
+        var grown = built
+        grown.namespaces.merge(namespaces) { $1 }
+        try furnish(nodes, in: grown)
+        try awaitLinks(of: nodes, in: grown)
+        return grown
+    }
+
+    private func furnish(_ nodes: [NodePlan], in built: BuiltTopology) throws(ApplianceError) {
+        try inParallel(nodes.count, width: Self.width) { index throws(ApplianceError) in
+            try interruption.check()
+            let node = nodes[index]
+            guard let namespace = built.namespaces[node.name] else { return }
+            try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
+                try furnish(node, namespace, built.bridges, built.fabric)
+            }
+        }
+    }
+
+    func makeFabric() throws(ApplianceError) -> NetworkNamespace {
+        // The fabric's own stack never speaks: whatever it sent would look like a node's.
+        let fabric = try attempting("the fabric") { () throws(SystemError) in
+            try NetworkNamespace.create(
+                plan.fabricNamespace, mark: mark, defaults: Self.plainBridges,
+                sysctls: [
+                    (name: "net.ipv6.conf.all.disable_ipv6", value: "1"),
+                    (name: "net.ipv6.conf.default.disable_ipv6", value: "1"),
+                ])
+        }
+        return fabric
+    }
+
+    /// Has bridges pass frames on as they are. Where the machine has br_netfilter, every frame on every bridge would run
+    /// through the packet filters' hooks and be checked as by a host: trailers are cut off, fragments are put together and
+    /// cut up anew, in another order or not at all. A node's own `sysctls` come after these.
+    private static let plainBridges = ["arptables", "iptables", "ip6tables"].map {
+        (name: "net.bridge.bridge-nf-call-\($0)", value: "0")
+    }
+
+    func attempting<Value>(
+        _ place: String, _ body: () throws(SystemError) -> Value
+    ) throws(ApplianceError) -> Value {
+        do throws(SystemError) { return try body() } catch { throw Self.explained(error, place) }
+    }
+
+    /// The kernel's refusal as a sentence with its mend.
+    package static func explained(_ error: SystemError, _ place: String) -> ApplianceError {
+        switch error.errno {
+        case _ where error.operation == "write the sysctl" && UserNamespace.isEntered:
+            ApplianceError(
+                .machine, "\(place): \(error)",
+                mend: "if its name and value are right, only root may write it: take it out, or run it with sudo")
+        case EPERM where error.operation == "write the sysctl" && geteuid() == 0,
+            EACCES where error.operation == "write the sysctl" && geteuid() == 0:
+            ApplianceError(.failed, "\(place): \(error)", mend: "the kernel lets nobody write it here: remove it")
+        case EPERM, EACCES:
+            ApplianceError(.machine, "\(place): \(error)", mend: "run it as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN")
+        case ENOENT where error.description.contains("/dev/net/tun"), ENODEV where error.description.contains("tun"):
+            ApplianceError(.machine, "\(place): \(error)", mend: "modprobe tun")
+        case E2BIG where error.operation == TapDevice.openingQueue:
+            ApplianceError(
+                .machine, "\(place): the kernel gives a TAP no more queues: \(error)",
+                mend: "write fewer `workers`, or fewer engines")
+        case EMFILE, ENFILE:
+            ApplianceError(.machine, "\(place): \(error)", mend: "raise the limit of open files: ulimit -n")
+        default: ApplianceError(.failed, "\(place): \(error)")
+        }
+    }
+
+    // MARK: - Namespaces
+
+    private func makeNamespaces(_ nodes: [NodePlan]) throws(ApplianceError) -> [String: NetworkNamespace] {
+        let made = Mutex<[String: NetworkNamespace]>([:])
+        try inParallel(nodes.count, width: Self.width) { index throws(ApplianceError) in
+            try interruption.check()
+            let node = nodes[index]
+            let early = node.sysctls.filter { !concernsDevice($0, of: node) }.map { (name: $0.name, value: $0.value) }
+            let namespace = try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
+                try NetworkNamespace.create(node.namespace, mark: mark, defaults: Self.plainBridges, sysctls: early)
+            }
+            made.withLock { $0[node.name] = namespace }
+        }
+        return made.withLock { $0 }
+    }
+
+    /// True where the sysctl can be written only when the node has its devices: `net.ipv6.conf.DEVICE.…`. A device may be
+    /// called `net` or `conf` itself, so the place decides.
+    func concernsDevice(_ sysctl: SysctlPlan, of node: NodePlan) -> Bool {
+        let parts = sysctl.name.split { $0 == "." || $0 == "/" }
+        return parts.count > 4 && node.legs.contains { $0.device == parts[3] }
+    }
+
+    // MARK: - Interfaces
+
+    private func makeInterface(
+        _ index: Int, _ namespaces: [String: NetworkNamespace], _ fabric: NetworkNamespace?
+    ) throws(SystemError) -> (bridge: Int32?, tap: TapDevice) {
+        let interface = plan.interfaces[index]
+        switch interface.attachment {
+        case .direct(let node):
+            guard let plan = plan.nodes.first(where: { $0.name == node }), let namespace = namespaces[node],
+                let leg = plan.legs.first(where: { $0.interface == index })
+            else { throw SystemError("find the node of the interface", interface.name, errno: ENOENT) }
+            let settings = LinkSettings(
+                name: leg.device, mac: leg.mac, mtu: interface.mtu, transmitQueueLength: interface.queue, mark: mark)
+            return (nil, try TapDevice(settings, in: namespace, queues: self.plan.engines.queues))
+        case .bridge(let bridgeDevice, let tapDevice):
+            guard let fabric else { throw SystemError("find the fabric of", interface.name, errno: ENOENT) }
+            let netlink = try fabric.netlink
+            let bridge = try netlink.createBridge(LinkSettings(name: bridgeDevice, mtu: interface.mtu, mark: mark))
+            let settings = LinkSettings(
+                name: tapDevice, mtu: interface.mtu, transmitQueueLength: interface.queue, mark: mark, master: bridge)
+            let tap = try TapDevice(settings, in: fabric, queues: plan.engines.queues)
+            try openPort(of: tap, index, netlink)
+            return (bridge, tap)
+        }
+    }
+
+    /// Nodes reach the engine by its MAC addresses, and by what goes to all.
+    func openPort(of tap: TapDevice, _ interface: Int, _ netlink: NetlinkSocket) throws(SystemError) {
+        try netlink.setBridgePort(
+            index: tap.index,
+            BridgePortSettings(
+                isolated: false, learning: false, unicastFlood: false, multicastFlood: true, broadcastFlood: true))
+        for mac in plan.engineMACs(on: interface) { try netlink.addForwardingEntry(mac, port: tap.index) }
+    }
+
+    // MARK: - Nodes
+
+    private func furnish(
+        _ node: NodePlan, _ namespace: NetworkNamespace, _ bridges: [Int32?], _ fabric: NetworkNamespace?
+    ) throws(SystemError) {
+        let netlink = try namespace.netlink
+        var links: [Int32] = []
+        for leg in node.legs {
+            if let bridge = bridges[leg.interface], let fabric {
+                links.append(try join(leg, bridge, fabric, namespace))
+            } else {
+                links.append(try netlink.existingLink(named: leg.device).index)
+            }
+        }
+        let late = node.sysctls.filter { concernsDevice($0, of: node) }.map { (name: $0.name, value: $0.value) }
+        if !late.isEmpty { try Sysctl.write(late, in: namespace) }
+        for address in node.loopback { try netlink.addAddress(LinkAddress(address), link: 1) }
+        for prefix in node.local { try netlink.addRoute(Route(prefix, link: 1, kind: .local)) }
+        for (leg, link) in zip(node.legs, links) {
+            for address in leg.addresses {
+                try netlink.addAddress(LinkAddress(address.address, length: address.length), link: link)
+            }
+        }
+        for route in node.routes where links.indices.contains(route.leg) {
+            try netlink.addRoute(
+                Route(
+                    route.destination, gateway: route.gateway, link: links[route.leg], preferredSource: route.source))
+        }
+    }
+
+    /// A veth from the node to its interface's bridge; returns the number of the node's end.
+    ///
+    /// - Parameter number: What that number is to be; any where nil.
+    @discardableResult
+    package func join(
+        _ leg: LegPlan, _ bridge: Int32, _ fabric: NetworkNamespace, _ namespace: NetworkNamespace,
+        number: Int32? = nil
+    ) throws(SystemError) -> Int32 {
+        let netlink = try fabric.netlink
+        let mtu = plan.interfaces[leg.interface].mtu
+        let near = LinkSettings(name: leg.fabricDevice ?? leg.device, mtu: mtu, mark: mark, master: bridge)
+        let far = LinkSettings(name: leg.device, mac: leg.mac, mtu: mtu, mark: mark)
+        let pair = try netlink.createVeth(near: near, far: far, in: namespace, farIndex: number)
+        try netlink.setBridgePort(
+            index: pair.near,
+            BridgePortSettings(
+                isolated: true, learning: false, unicastFlood: leg.takesEverything, multicastFlood: true,
+                broadcastFlood: true))
+        for mac in [leg.mac] + leg.deliverToo { try netlink.addForwardingEntry(mac, port: pair.near) }
+        // What a transparent application passes on has the addresses of `deliverToo`, too.
+        if leg.isLocked { try netlink.setBridgePort(index: pair.near, BridgePortSettings(locked: true)) }
+        if !leg.offload {
+            try netlink.disableTransmitOffloads(of: near.name)
+            try namespace.netlink.disableTransmitOffloads(of: far.name)
+        }
+        return pair.far
+    }
+}
+
+extension AppliancePlan {
+    /// The MAC addresses by which the engine is reached on an interface.
+    package func engineMACs(on interface: Int) -> [MACAddress] {
+        let engine = table.interfaces[interface]
+        return [engine.mac] + engine.aliases
+    }
+}

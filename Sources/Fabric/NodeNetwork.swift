@@ -1,0 +1,141 @@
+import LinuxNetwork
+import Topology
+import Wire
+
+/// Makes a running node's network what another plan of the node says, without a moment in which something that both
+/// plans have is missing.
+///
+/// What is new is added first (`widen`), what is no longer wanted is taken away later (`narrow`); between the two,
+/// engines change to another table. What the node's own commands have added stays.
+package struct NodeNetwork {
+    package let old: NodePlan
+    package let new: NodePlan
+    package let namespace: NetworkNamespace
+    package let built: BuiltTopology
+
+    /// Memberwise.
+    package init(old: NodePlan, new: NodePlan, namespace: NetworkNamespace, built: BuiltTopology) {
+        self.old = old
+        self.new = new
+        self.namespace = namespace
+        self.built = built
+    }
+
+    /// Adds what `new` has and `old` has not, and puts in place what goes the same way by another gateway.
+    package func widen() throws(SystemError) {
+        let netlink = try namespace.netlink
+        let links = try self.links()
+        for (place, leg) in new.legs.enumerated() {
+            for address in leg.addresses where !old.legs[place].addresses.contains(address) {
+                try netlink.ensureAddress(LinkAddress(address.address, length: address.length), link: links[place])
+            }
+            for mac in leg.deliverToo where !old.legs[place].deliverToo.contains(mac) {
+                try forward(mac, leg, isNew: true)
+            }
+            if old.legs[place].isLocked, !leg.isLocked { try lock(leg) }
+        }
+        for address in new.loopback where !old.loopback.contains(address) {
+            try netlink.ensureAddress(LinkAddress(address), link: 1)
+        }
+        for prefix in new.local where !old.local.contains(prefix) {
+            try netlink.replaceRoute(Route(prefix, link: 1, kind: .local))
+        }
+        try addRoutes(netlink, links)
+        let before = Set(old.sysctls)
+        let written = new.sysctls.filter { !before.contains($0) }.map { (name: $0.name, value: $0.value) }
+        if !written.isEmpty { try Sysctl.write(written, in: namespace) }
+    }
+
+    /// Takes away what `old` has and `new` has not.
+    package func narrow() throws(SystemError) {
+        let netlink = try namespace.netlink
+        let links = try self.links()
+        let destinations = Set(new.routes.map(\.destination))
+        for route in old.routes where !destinations.contains(route.destination) {
+            try ignoringAbsence { () throws(SystemError) in try netlink.deleteRoute(kernel(route, links)) }
+        }
+        for prefix in old.local where !new.local.contains(prefix) {
+            try ignoringAbsence { () throws(SystemError) in
+                try netlink.deleteRoute(Route(prefix, link: 1, kind: .local))
+            }
+        }
+        for address in old.loopback where !new.loopback.contains(address) {
+            try ignoringAbsence { () throws(SystemError) in
+                try netlink.deleteAddress(LinkAddress(address), link: 1)
+            }
+        }
+        var lost = false
+        for (place, leg) in old.legs.enumerated() {
+            for address in leg.addresses where !new.legs[place].addresses.contains(address) {
+                lost = true
+                try ignoringAbsence { () throws(SystemError) in
+                    try netlink.deleteAddress(
+                        LinkAddress(address.address, length: address.length), link: links[place])
+                }
+            }
+            for mac in leg.deliverToo where !new.legs[place].deliverToo.contains(mac) {
+                try forward(mac, leg, isNew: false)
+            }
+            if !leg.isLocked, new.legs[place].isLocked { try lock(new.legs[place]) }
+        }
+        guard lost else { return }
+        // With the first address of a network the kernel takes its others away, and routes with what they need.
+        for (place, leg) in new.legs.enumerated() {
+            for address in leg.addresses {
+                try netlink.ensureAddress(LinkAddress(address.address, length: address.length), link: links[place])
+            }
+        }
+        for route in new.routes { try netlink.replaceRoute(kernel(route, links)) }
+    }
+
+    private func addRoutes(_ netlink: NetlinkSocket, _ links: [Int32]) throws(SystemError) {
+        let before = Set(old.routes)
+        for route in new.routes where !before.contains(route) {
+            let way = kernel(route, links)
+            // IPv6 keeps routes to one destination beside each other where they go by different links.
+            if let other = old.routes.first(where: { $0.destination == route.destination }) {
+                if route.destination.family == .ipv6, other.leg != route.leg || other.gateway != route.gateway {
+                    try ignoringAbsence { () throws(SystemError) in try netlink.deleteRoute(kernel(other, links)) }
+                }
+            }
+            try netlink.replaceRoute(way)
+        }
+    }
+
+    private func kernel(_ route: RoutePlan, _ links: [Int32]) -> Route {
+        Route(route.destination, gateway: route.gateway, link: links[route.leg], preferredSource: route.source)
+    }
+
+    private func links() throws(SystemError) -> [Int32] {
+        var links: [Int32] = []
+        for leg in old.legs { links.append(try namespace.netlink.existingLink(named: leg.device).index) }
+        return links
+    }
+
+    /// Has the bridge of a leg take frames from its own MAC addresses alone, or from all, as the leg says.
+    private func lock(_ leg: LegPlan) throws(SystemError) {
+        guard let device = leg.fabricDevice, let fabric = built.fabric else { return }
+        let netlink = try fabric.netlink
+        let port = try netlink.existingLink(named: device).index
+        try netlink.setBridgePort(index: port, BridgePortSettings(locked: leg.isLocked))
+    }
+
+    /// Tells the bridge of a leg that a MAC address is behind it, or is no longer.
+    private func forward(_ mac: MACAddress, _ leg: LegPlan, isNew: Bool) throws(SystemError) {
+        guard let device = leg.fabricDevice, let fabric = built.fabric else { return }
+        let netlink = try fabric.netlink
+        let port = try netlink.existingLink(named: device).index
+        if isNew {
+            try ignoringPresence { () throws(SystemError) in try netlink.addForwardingEntry(mac, port: port) }
+        } else {
+            try ignoringAbsence { () throws(SystemError) in try netlink.deleteForwardingEntry(mac, port: port) }
+        }
+    }
+}
+
+extension NetlinkSocket {
+    /// Gives a link an address that it may have already.
+    func ensureAddress(_ address: LinkAddress, link: Int32) throws(SystemError) {
+        try ignoringPresence { () throws(SystemError) in try addAddress(address, link: link) }
+    }
+}

@@ -1,0 +1,205 @@
+import EventLoop
+import Glibc
+import LinuxNetwork
+import Reporting
+import Topology
+
+/// What topologies have left on the machine whose control processes are gone: found by their state and their marks,
+/// and by nothing else.
+public enum Prune {
+    /// What one topology has left.
+    public struct Leftover: Codable, Sendable {
+        /// The topology's name.
+        public var name: String
+        /// Its namespaces, and files of namespaces that were never finished.
+        public var namespaces: [String]
+        /// Processes of its nodes that live on, in the host's numbers.
+        public var processes: [Int32]
+        /// Its folder of state; nil where that is gone.
+        public var state: String?
+    }
+    /// What was found, and what came of it. The keys are stable.
+    public struct Report: Codable, Sendable {
+        /// The version of this format.
+        public var version = 1
+        /// True where it was only looked for.
+        public var dryRun: Bool
+        /// What was taken away, or would be.
+        public var taken: [Leftover] = []
+        /// The topologies that are up, or coming or going: they were not touched.
+        public var live: [String] = []
+        /// What looks like a namespace of some topology and bears no mark, with the reason why it stays.
+        public var leftAlone: [String] = []
+        /// What could not be taken away.
+        public var failures: [ApplianceError] = []
+
+        /// Memberwise.
+        package init(
+            version: Int = 1, dryRun: Bool, taken: [Leftover] = [], live: [String] = [], leftAlone: [String] = [],
+            failures: [ApplianceError] = []
+        ) {
+            self.version = version
+            self.dryRun = dryRun
+            self.taken = taken
+            self.live = live
+            self.leftAlone = leftAlone
+            self.failures = failures
+        }
+    }
+
+    /// Finds what is left, and takes it away.
+    ///
+    /// - Parameters:
+    ///   - names: Only topologies of these names; all where empty.
+    ///   - dryRun: Only look.
+    public static func perform(names: [String] = [], dryRun: Bool = false) throws(ApplianceError) -> Report {
+        try Machine.requireRoot()
+        for name in names { _ = try StateDirectory(name: name) }
+        var report = Report(dryRun: dryRun)
+        let wanted = { (name: String) in
+            names.isEmpty || names.contains { DerivedNames.topology($0) == DerivedNames.topology(name) }
+        }
+        let found = survey()
+        report.leftAlone = names.isEmpty ? found.strange : []
+        for name in Set(found.marked.keys).union(StateDirectory.allNames()).sorted() where wanted(name) {
+            let directory = try StateDirectory(name: name)
+            let namespaces = found.marked[name] ?? []
+            guard !isLive(directory, namespaces) else {
+                report.live.append(name)
+                continue
+            }
+            var leftover = Leftover(
+                name: name, namespaces: namespaces, processes: processes(of: name, in: namespaces),
+                state: directory.exists ? directory.path : nil)
+            let intended = directory.readState()?.namespaces ?? []
+            leftover.namespaces += found.unfinished.filter { intended.contains($0) }
+            report.leftAlone.removeAll { told in intended.contains { told.hasPrefix("/run/netns/\($0) ") } }
+            do throws(ApplianceError) {
+                let taken = dryRun ? true : try take(leftover, directory)
+                if taken { report.taken.append(leftover) } else { report.live.append(name) }
+            } catch {
+                report.failures.append(error)
+            }
+        }
+        guard !dryRun else { return report }
+        do throws(SystemError) { try NetworkNamespace.tidyDirectory() } catch {
+            report.failures.append(ApplianceError(.failed, "\(error)"))
+        }
+        return report
+    }
+
+    // MARK: - Looking
+
+    private struct Survey {
+        /// Topology → its marked namespaces.
+        var marked: [String: [String]] = [:]
+        /// Files on which no namespace is mounted.
+        var unfinished: [String] = []
+        /// What is to be told of those.
+        var strange: [String] = []
+    }
+
+    private static func survey() -> Survey {
+        var survey = Survey()
+        for name in namesInFolder("/run/netns") {
+            do throws(SystemError) {
+                guard let mark = try NetworkNamespace.mark(of: name),
+                    let topology = ApplianceState.topology(ofMark: mark)
+                else { continue }
+                survey.marked[topology, default: []].append(name)
+            } catch {
+                // Gone meanwhile, or not to be looked into: nobody's mark has been seen on it.
+                guard error.errno == EINVAL else { continue }
+                survey.unfinished.append(name)
+                survey.strange.append(
+                    "/run/netns/\(name) is no namespace, and no topology's state names it; "
+                        + "'ip netns delete \(name)' takes it away")
+            }
+        }
+        return survey
+    }
+
+    /// A control process holds the lock as long as it lives. Where its folder has been taken away under it, its
+    /// TAPs tell: a TAP is there as long as somebody holds a queue of it.
+    private static func isLive(_ directory: StateDirectory, _ namespaces: [String]) -> Bool {
+        if access(directory.path, F_OK) == 0 { return TopologyLock.isHeld(directory) }
+        return namespaces.contains { name in
+            do throws(SystemError) {
+                return try NetworkNamespace.open(name).netlink.links().contains { $0.kind == "tun" }
+            } catch {
+                // Gone meanwhile: then somebody is at work on it. Anything else is no leave to take it away either.
+                return true
+            }
+        }
+    }
+
+    /// The processes in these namespaces that were started as the topology's.
+    private static func processes(of name: String, in namespaces: [String]) -> [Int32] {
+        let identities = Set(
+            namespaces.compactMap { namespace -> UInt64? in
+                do throws(SystemError) { return try NetworkNamespace.open(namespace).identity } catch { return nil }
+            })
+        guard !identities.isEmpty else { return [] }
+        let (variable, folder) = (Array("TAPLINE_TOPOLOGY=".utf8), DerivedNames.topology(name))
+        return namesInFolder("/proc").compactMap(Int32.init).filter { pid in
+            var info = stat()
+            guard stat("/proc/\(pid)/ns/net", &info) == 0, identities.contains(UInt64(info.st_ino)) else {
+                return false
+            }
+            return readFile("/proc/\(pid)/environ")?.split(separator: 0).contains {
+                $0.starts(with: variable)
+                    && DerivedNames.topology(String(decoding: $0.dropFirst(variable.count), as: UTF8.self)) == folder
+            } == true
+        }
+    }
+
+    // MARK: - Taking
+
+    /// Takes it away; false where somebody has begun to use the name meanwhile.
+    private static func take(_ leftover: Leftover, _ directory: StateDirectory) throws(ApplianceError) -> Bool {
+        try directory.create()
+        guard let lock = try TopologyLock.take(directory) else { return false }
+        defer { lock.release() }
+        for pid in leftover.processes { end(pid, leftover) }
+        try Teardown(directory: directory).takeAway(directory.readState())
+        // Whatever such a namespace is called, its mark says whose it is.
+        for name in leftover.namespaces {
+            do throws(SystemError) {
+                let mark = try NetworkNamespace.mark(of: name)
+                guard mark?.hasPrefix(ApplianceState.markPrefix(name: leftover.name)) == true else { continue }
+                try NetworkNamespace.delete(name)
+            } catch {
+                if error.errno == ENOENT { continue }
+                throw ApplianceError(.failed, "cannot take away the namespace \(name): \(error)")
+            }
+        }
+        directory.remove()
+        return true
+    }
+
+    /// Ends a process that is still one of the leftover's.
+    private static func end(_ pid: Int32, _ leftover: Leftover) {
+        do throws(SystemError) {
+            let process = try Pidfd(pid: pid)
+            guard processes(of: leftover.name, in: leftover.namespaces).contains(pid) else { return }
+            try process.signal(SIGKILL)
+            _ = process.waitForEnd(milliseconds: 5000)
+        } catch {
+            // It has ended by itself.
+            guard error.errno != ESRCH else { return }
+        }
+    }
+}
+
+extension ApplianceState {
+    /// The topology that a mark names; nil where it is none of Tapline's.
+    package static func topology(ofMark mark: String) -> String? {
+        guard let named = reading(mark: mark)?.topology else { return nil }
+        // Where a mark had no room for the whole name, the state tells it.
+        do throws(ApplianceError) {
+            return try StateDirectory(name: named).readState()?.name ?? named
+        } catch {
+            return nil
+        }
+    }
+}

@@ -1,0 +1,23 @@
+import LinuxNetwork
+import Topology
+
+extension BuiltTopology {
+    /// The namespace that the TAP of an interface is in, and that namespace's name for people.
+    package func place(ofTap interface: Int, _ plan: AppliancePlan) -> (namespace: NetworkNamespace, name: String)? {
+        switch plan.interfaces[interface].attachment {
+        case .direct(let node): namespaces[node].map { ($0, "node \(node)") }
+        case .bridge: fabric.map { ($0, "the fabric") }
+        }
+    }
+
+    /// For each interface the frames from its nodes that found its TAP's ring full, because the engine read too slowly,
+    /// or not at all; the kernel has dropped them. 0 where the device is gone, and its counters with it.
+    ///
+    /// A TAP's ring has room for as many frames in each of its queues as its transmit queue length says.
+    package func ringDrops(_ plan: AppliancePlan) -> [UInt64] {
+        taps.indices.map { interface in
+            guard let namespace = place(ofTap: interface, plan)?.namespace else { return 0 }
+            return ((try? namespace.netlink.counters(index: taps[interface].index)) ?? nil)?.sentDrops ?? 0
+        }
+    }
+}

@@ -1,0 +1,118 @@
+import EventLoop
+import Glibc
+import LinuxNetwork
+import Reporting
+
+/// Takes away what a topology has made, by its state and its marks; what carries no mark of that topology stays.
+///
+/// It needs neither the topology file nor the process that made it, and can be repeated. Only whoever holds the
+/// topology's lock may call it.
+package struct Teardown {
+    package let directory: StateDirectory
+
+    /// Memberwise.
+    package init(directory: StateDirectory) {
+        self.directory = directory
+    }
+
+    /// What was found and not taken away.
+    package struct Report {
+        /// Namespaces that bear the topology's name and not its mark.
+        package var foreign: [String] = []
+        /// Processes that somebody else started in the topology's namespaces.
+        package var occupants: [Occupant] = []
+
+        /// Memberwise.
+        package init(foreign: [String] = [], occupants: [Occupant] = []) {
+            self.foreign = foreign
+            self.occupants = occupants
+        }
+    }
+
+    /// Ends the processes of `state`, and deletes every namespace that is marked as this topology's.
+    ///
+    /// - Parameter state: What was intended; nil where that cannot be read: then every namespace of the machine is
+    ///   asked for its mark.
+    @discardableResult
+    package func takeAway(_ state: ApplianceState?) throws(ApplianceError) -> Report {
+        for process in state?.processes ?? [] where process.isAlive { end(process) }
+        var report = Report()
+        var failure: ApplianceError?
+        let intended = Set(state?.namespaces ?? [])
+        let found = namesInFolder("/run/netns").filter { name in
+            state == nil || name.hasPrefix("\(directory.folder)-") || intended.contains(name)
+        }
+        let before = Occupants(of: found.filter { (try? ownership(of: $0)) == .ours })
+        for name in found {
+            do throws(SystemError) {
+                switch try ownership(of: name) {
+                case .ours: try NetworkNamespace.delete(name)
+                // Where we were ended between making the file and mounting the namespace on it.
+                case .stale where intended.contains(name): try NetworkNamespace.delete(name)
+                case .stale, .foreign: if name.hasPrefix("\(directory.folder)-") { report.foreign.append(name) }
+                case .gone: break
+                }
+            } catch {
+                // What bears neither the name nor the mark is somebody else's, whatever is wrong with it.
+                guard intended.contains(name) || name.hasPrefix("\(directory.folder)-") else { continue }
+                failure = failure ?? ApplianceError(.failed, "cannot take away the namespace \(name): \(error)")
+            }
+        }
+        // Where somebody else deleted the last name, or we were ended before we made the first.
+        do throws(SystemError) { try NetworkNamespace.tidyDirectory() } catch {
+            failure = failure ?? ApplianceError(.failed, "cannot tidy /run/netns: \(error)")
+        }
+        if let failure { throw failure }
+        report.occupants = before.remaining()
+        return report
+    }
+
+    private enum Ownership {
+        case ours
+        case foreign
+        case stale
+        case gone
+    }
+
+    private func ownership(of name: String) throws(SystemError) -> Ownership {
+        do throws(SystemError) {
+            let mark = try NetworkNamespace.mark(of: name)
+            return mark?.hasPrefix(ApplianceState.markPrefix(name: directory.name)) == true ? .ours : .foreign
+        } catch {
+            switch error.errno {
+            case ENOENT: return .gone
+            case EINVAL: return .stale
+            default: throw error
+            }
+        }
+    }
+
+    /// Ends one process that is still the one that was recorded.
+    private func end(_ process: RecordedProcess) {
+        guard process.pid != getpid(), let descriptor = try? Pidfd(pid: process.pid), process.isAlive else { return }
+        try? descriptor.signal(SIGKILL)
+        _ = descriptor.waitForEnd(milliseconds: 5000)
+    }
+}
+
+/// A network namespace of the machine that bears a mark of Tapline's.
+public struct MarkedNamespace: Hashable, Sendable {
+    /// Its name under /run/netns.
+    public var name: String
+    /// The topology whose mark it bears.
+    public var topology: String
+    /// The run of it.
+    public var run: String
+
+    /// Every one of the machine, in the order of the names.
+    public static func all() throws(ApplianceError) -> [MarkedNamespace] {
+        do throws(SystemError) {
+            return try NetworkNamespace.list().compactMap { entry in
+                guard let mark = entry.mark, let read = ApplianceState.reading(mark: mark) else { return nil }
+                return MarkedNamespace(name: entry.name, topology: read.topology, run: read.run)
+            }
+        } catch {
+            throw .wrapping(error, "cannot look for what Tapline has made")
+        }
+    }
+}

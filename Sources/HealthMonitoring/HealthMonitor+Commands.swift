@@ -1,0 +1,73 @@
+import EventLoop
+import Glibc
+import LinuxNetwork
+import Nodes
+import Reporting
+import Topology
+
+/// Commands: each on a thread of its own, for starting one takes milliseconds and it may hang.
+extension HealthMonitor {
+    /// The most that is kept of what a command prints, in octets; the rest is read and thrown away.
+    private static let bound = 4 << 10
+
+    /// Begins a command, unless the one of the last time is still there.
+    func run(_ command: String, _ check: WatchedCheck, _ number: UInt64) {
+        guard check.command == nil else {
+            let reason = "the command of an earlier time has not ended yet"
+            conclude(check, number, reason, seen: reason)
+            return
+        }
+        serial += 1
+        let mine = serial
+        check.command = mine
+        let (identity, node, timeout) = (check.identity, check.instance.node.name, check.plan.timeout)
+        do throws(ApplianceError) {
+            try startThread { [weak self, entrance, interruption] in
+                let failure = Self.outcome(of: command, in: node, entrance, timeout, interruption)
+                self?.finished(identity, mine, number, failure)
+            }
+        } catch {
+            check.command = nil
+            conclude(check, number, "\(error)", seen: "\(error)")
+        }
+    }
+
+    /// Why the command failed; nil where it exited with status 0.
+    private static func outcome(
+        of command: String, in node: String, _ entrance: Entrance, _ timeout: Int, _ interruption: Interruption
+    ) -> String? {
+        do throws(ApplianceError) {
+            let (way, initProcess) = try entrance(node)
+            let mark = ProcessMark()
+            let pid = initProcess.pid
+            let outcome = try CommandRun.captured(
+                command, in: way, node: initProcess, timeout: timeout, interruption: interruption,
+                bounds: CommandBounds(
+                    output: bound, pausesBeyondOutput: true, limits: mark.limits,
+                    sweep: { _ = ProcessMark.end([mark], in: pid) }))
+            guard let end = outcome.end else {
+                return "it did not end within \(seconds(timeout))" + printed(outcome)
+            }
+            return end == .exited(0) ? nil : "it \(end.told)" + printed(outcome)
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    /// Its last line, as far as it was kept.
+    private static func printed(_ outcome: CommandOutcome) -> String {
+        guard let line = outcome.text.split(whereSeparator: \.isNewline).last?.prefix(200) else { return "" }
+        return ": \(line)"
+    }
+
+    private func finished(_ identity: UInt64, _ serial: UInt64, _ number: UInt64, _ failure: String?) {
+        guarded {
+            guard let check = checksByIdentity[identity], check.command == serial else { return }
+            check.command = nil
+            conclude(check, number, failure, seen: failure ?? "exited with status 0")
+            settle()
+        }
+        tell()
+        ring()
+    }
+}

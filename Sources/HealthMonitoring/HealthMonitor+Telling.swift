@@ -1,0 +1,80 @@
+import ControlAPI
+import EventLoop
+import Health
+import Topology
+
+/// What follows from what was seen: verdicts, and whom they are told.
+extension HealthMonitor {
+    /// Puts down what is to be told of a check.
+    func note(_ kind: ApplianceEvent.Kind, _ check: WatchedCheck, _ reason: String) {
+        pendingEvents.append(
+            ApplianceEvent(
+                kind, application: check.instance.application, instance: check.instance.node.name,
+                check: check.plan.name, reason: reason))
+    }
+
+    /// Tells what has been put down, with nothing held.
+    func tell() {
+        let pending = guarded {
+            let taken = pendingEvents
+            pendingEvents = []
+            return taken
+        }
+        for event in pending { events(event) }
+    }
+
+    /// Draws the conclusions about all that was touched, and puts it where its time is in the queue.
+    func settle() {
+        let now = HealthClock.now
+        for instance in touchedInstances {
+            instance.isTouched = false
+            guard instances[instance.node.name] === instance else { continue }
+            _ = instance.condition.settle(at: now)
+            if !instance.checks.isEmpty, !instance.condition.isLooking(0) {
+                // What has been away, or was started anew, may have forgotten its neighbours.
+                instance.isIntroduced = false
+                instance.announced = 0
+            }
+            for check in instance.checks { touch(check) }
+            enqueue(instance)
+            let told = (instance.condition.isHealthy, instance.condition.isSuppressed)
+            guard told != instance.told else { continue }
+            if told.0 != instance.told.isHealthy { instance.since = HealthClock.wall }
+            instance.told = told
+            let (name, health) = (instance.node.name, instance.health)
+            loop.submit { [weak self] in self?.changed?(name, health) }
+        }
+        touchedInstances.removeAll(keepingCapacity: true)
+        for check in touchedChecks {
+            check.isTouched = false
+            enqueue(check)
+        }
+        touchedChecks.removeAll(keepingCapacity: true)
+    }
+
+    func touch(_ instance: WatchedInstance) {
+        guard !instance.isTouched else { return }
+        instance.isTouched = true
+        touchedInstances.append(instance)
+    }
+
+    func touch(_ check: WatchedCheck) {
+        guard !check.isTouched else { return }
+        check.isTouched = true
+        touchedChecks.append(check)
+    }
+
+    private func enqueue(_ check: WatchedCheck) {
+        let next = check.instance.condition.nextTime(check.index)
+        guard next != check.queuedAt else { return }
+        check.queuedAt = next
+        if let next, slots[check.slot] != nil { queue.insert(check.slot, at: next) }
+    }
+
+    private func enqueue(_ instance: WatchedInstance) {
+        let next = [instance.condition.reuseTime, nextAnnouncement(to: instance)].compactMap { $0 }.min()
+        guard next != instance.queuedAt else { return }
+        instance.queuedAt = next
+        if let next, slots[instance.slot] != nil { queue.insert(instance.slot, at: next) }
+    }
+}

@@ -1,0 +1,175 @@
+import ControlAPI
+import EventLoop
+import Glibc
+import LinuxNetwork
+import Reporting
+
+/// How one run of a command ended.
+package struct CommandOutcome: Sendable {
+    /// nil where it was ended because its time was over, or because of an interruption.
+    package var end: ProcessExit?
+    /// Standard output and error together, at most the bound.
+    package var output: [UInt8] = []
+    /// There was more.
+    package var truncated = false
+    /// Why it was ended, where that was neither its time nor an interruption.
+    package var endedFor: String?
+
+    /// Memberwise.
+    package init(end: ProcessExit? = nil, output: [UInt8] = [], truncated: Bool = false, endedFor: String? = nil) {
+        self.end = end
+        self.output = output
+        self.truncated = truncated
+        self.endedFor = endedFor
+    }
+
+    /// The output as text.
+    package var text: String { String(decoding: output, as: UTF8.self) }
+}
+
+/// What a command may do before it is ended.
+package struct CommandBounds: Sendable {
+    /// The most that is kept of what it prints, in octets.
+    package var output = 1 << 20
+    /// True where it is ended when it prints more.
+    var endsBeyondOutput = false
+    /// True where it is made to pause when it prints more: what it goes on printing is thrown away at some megabytes in a
+    /// tenth of a second, and costs nobody a processor.
+    var pausesBeyondOutput = false
+    /// Its resource limits, which all that it starts inherits.
+    package var limits: [Int32: UInt64] = [:]
+    /// Asked from time to time: a reason to end it now.
+    package var watch: @Sendable () -> String? = { nil }
+    /// Takes what hears of its acts, when it has been started; nil where there is none. It is not heard where this is nil.
+    var witnessed: (@Sendable (Witness?) -> Void)?
+    /// Ends what it has started and what left its process group, too.
+    package var sweep: @Sendable () -> Void = {}
+
+    /// Memberwise.
+    package init(
+        output: Int = 1 << 20, endsBeyondOutput: Bool = false, pausesBeyondOutput: Bool = false,
+        limits: [Int32: UInt64] = [:], watch: @escaping @Sendable () -> String? = { nil },
+        witnessed: (@Sendable (Witness?) -> Void)? = nil, sweep: @escaping @Sendable () -> Void = {}
+    ) {
+        self.output = output
+        self.endsBeyondOutput = endsBeyondOutput
+        self.pausesBeyondOutput = pausesBeyondOutput
+        self.limits = limits
+        self.watch = watch
+        self.witnessed = witnessed
+        self.sweep = sweep
+    }
+}
+
+/// Runs one command to its end in the calling thread, and takes what it prints.
+package enum CommandRun {
+    /// The time between two questions to the watch, in milliseconds.
+    private static let watchPause = 100
+
+    /// Runs a shell command in a node, and keeps what it prints.
+    package static func captured(
+        _ command: String, in entrance: NodeEntrance, node: Pidfd, timeout: Int, interruption: Interruption,
+        bounds: CommandBounds = CommandBounds()
+    ) throws(ApplianceError) -> CommandOutcome {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw .system("cannot make a pipe", errno: errno) }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        defer { close(ends[0]) }
+        let child: Pidfd
+        do throws(SystemError) {
+            defer { close(ends[1]) }
+            var started = entrance.command(command, output: ends[1])
+            started.limits = bounds.limits
+            if let witnessed = bounds.witnessed {
+                let witness: Witness?
+                (child, witness) = try Witness.spawn(started, node: node)
+                witnessed(witness)
+            } else {
+                child = try ProcessLauncher.spawn(started, node: node)
+            }
+        } catch {
+            throw ApplianceError(.failed, "\(error)")
+        }
+        return finish(child, output: ends[0], timeout: timeout, interruption: interruption, bounds: bounds)
+    }
+
+    /// Waits for `child`; when its time is over, or `interruption` is raised, ends its whole process group.
+    ///
+    /// - Parameter output: The reading end of a pipe that it prints into, or nil where that goes elsewhere.
+    package static func finish(
+        _ child: Pidfd, output: Int32?, timeout: Int, interruption: Interruption,
+        bounds: CommandBounds = CommandBounds()
+    ) -> CommandOutcome {
+        let deadline = monotonicMilliseconds() + timeout
+        var nextWatch = monotonicMilliseconds() + watchPause
+        var outcome = CommandOutcome()
+        var open = output != nil
+        while true {
+            var waiting = [
+                pollfd(fd: child.descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: interruption.descriptor, events: Int16(POLLIN), revents: 0),
+            ]
+            if open, let output { waiting.append(pollfd(fd: output, events: Int16(POLLIN), revents: 0)) }
+            let now = monotonicMilliseconds()
+            let left = deadline - now
+            if left <= 0 || interruption.isRaised { break }
+            if now >= nextWatch {
+                nextWatch = now + watchPause
+                outcome.endedFor = bounds.watch()
+                if outcome.endedFor != nil { break }
+            }
+            let wait = min(left, max(1, nextWatch - now))
+            guard poll(&waiting, nfds_t(waiting.count), Int32(clamping: wait)) >= 0 || errno == EINTR else { break }
+            if open, waiting[2].revents != 0, let output { open = take(output, &outcome, bounds.output) }
+            if outcome.truncated, bounds.endsBeyondOutput {
+                outcome.endedFor = "it printed more than \(bounds.output >> 20) MiB"
+                break
+            }
+            if outcome.truncated, bounds.pausesBeyondOutput, waiting.count > 2, waiting[2].revents != 0 { usleep(1000) }
+            guard waiting[0].revents != 0, let end = try? child.statusIfEnded() else { continue }
+            outcome.end = end
+            // What the command left in the background may hold the pipe open: its own end counts, and what it has
+            // printed until then, which is no more than a pipe holds.
+            var turns = 17
+            while open, turns > 0, let output, pollOne(output, POLLIN, milliseconds: 0) {
+                open = take(output, &outcome, bounds.output)
+                turns -= 1
+            }
+            outcome.endedFor = bounds.watch()
+            if outcome.endedFor != nil { bounds.sweep() }
+            return outcome
+        }
+        end(child)
+        bounds.sweep()
+        return outcome
+    }
+
+    /// Ends a child's process group and reaps the child.
+    package static func end(_ child: Pidfd) {
+        try? child.signalGroup(SIGKILL)
+        try? child.signal(SIGKILL)
+        if child.waitForEnd(milliseconds: 2000) { _ = try? child.statusIfEnded() }
+    }
+
+    /// False at the end of the pipe.
+    private static func take(_ descriptor: Int32, _ outcome: inout CommandOutcome, _ bound: Int) -> Bool {
+        guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return false }
+        let room = bound - outcome.output.count
+        if bytes.count > room { outcome.truncated = true }
+        outcome.output += bytes.prefix(max(0, room))
+        return true
+    }
+}
+
+extension NodeEntrance {
+    /// A shell command as the node runs it.
+    package func command(_ text: String, output: Int32) -> Command {
+        var command = Command(
+            "/bin/sh", arguments: ["sh", "-c", text],
+            environment: environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" },
+            workingDirectory: directory, descriptors: [1: output, 2: output], diesWithParent: true)
+        command.memoryScore = MemoryRank.application.score
+        return command
+    }
+}

@@ -1,0 +1,83 @@
+import EventLoop
+import Fabric
+import Glibc
+import LinuxNetwork
+import Reporting
+import Topology
+
+/// A node that changes while the topology is up. In a thread of the caller's, one change at a time.
+extension NodeRuntime {
+    /// Becomes another plan of the same node; what runs goes on.
+    ///
+    /// - Parameter folder: Where its commands start from now on.
+    package func take(_ plan: NodePlan, folder: String) throws(ApplianceError) {
+        try loop.sync { () throws(ApplianceError) in
+            self.plan = plan
+            self.folder = folder
+            if plan.process.isNothing { self.state = .idle }
+            // What runs in the node has this very file open as /etc/hosts: it is written over, not replaced.
+            if self.initProcess != nil { try self.writeSmall(self.directory.hostsPath(plan.name), self.hostsText) }
+        }
+    }
+
+    /// Becomes another plan of the same node, which differs in nothing that was made of it. On the loop's thread.
+    package func adopt(_ plan: NodePlan, folder: String) {
+        loop.preconditionCurrent()
+        self.plan = plan
+        self.folder = folder
+    }
+
+    /// A leg that had its TAP in the node itself has got a veth. On the loop's thread.
+    package func note(fabricDevice device: String, leg: Int) {
+        loop.preconditionCurrent()
+        plan.legs[leg].fabricDevice = device
+    }
+
+    /// It is about to be ended, and counts as not ready from now on. On the loop's thread.
+    package func withdraw() {
+        loop.preconditionCurrent()
+        state = .starting
+    }
+
+    /// What ends all its waiting from now on. On the loop's thread.
+    package func wait(on interruption: Interruption) {
+        loop.preconditionCurrent()
+        self.interruption = interruption
+    }
+
+    /// Ends the application, becomes another plan of the same node, and starts what that says, until it is ready.
+    package func restart(as plan: NodePlan, folder: String, _ interruption: Interruption) throws(ApplianceError) {
+        let old: Pidfd? = loop.sync {
+            self.attempt += 1
+            self.state = .starting
+            self.interruption = interruption
+            // Which folder is to be seen in the node is its init's to say.
+            if folder != self.folder { try? self.initProcess?.signal(SIGKILL) }
+            guard plan.process.run == nil else { return nil }
+            let child = self.process
+            if let child { self.loop.unwatch(child.descriptor) }
+            self.process = nil
+            return child
+        }
+        if let old { CommandRun.end(old) }
+        try take(plan, folder: folder)
+        if plan.process.run == nil { become(plan.process.isNothing ? .idle : .ready) }
+        try bringBack(anew: true, interruption)
+    }
+
+    /// Ends everything in the node, and waits for it without holding up the loop.
+    package func end() {
+        let processes = loop.sync {
+            self.close()
+            return [self.process, self.initProcess].compactMap { $0 }
+        }
+        // Its init ends only when the last process of the node has been reaped.
+        for process in processes where process.waitForEnd(milliseconds: 5000) { _ = try? process.statusIfEnded() }
+        loop.sync { self.finish() }
+    }
+}
+
+extension ProcessPlan {
+    /// True where nothing is to run in the node.
+    var isNothing: Bool { setup.isEmpty && run == nil }
+}

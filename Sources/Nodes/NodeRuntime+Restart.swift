@@ -1,0 +1,114 @@
+import EventLoop
+import Glibc
+import LinuxNetwork
+import Reporting
+import Synchronization
+import Topology
+
+/// Starting an application again that has ended.
+extension NodeRuntime {
+    /// Starts the application again, on a thread of its own. On the loop's thread.
+    package func restart() {
+        loop.preconditionCurrent()
+        guard !closing, state == .restarting else { return }
+        attempt += 1
+        let mine = attempt
+        let again: @Sendable () -> Void = { [self] in
+            do throws(ApplianceError) {
+                try startAgain(mine)
+            } catch {
+                loop.submit { self.restartLater(error, mine) }
+            }
+        }
+        do throws(ApplianceError) { try startThread(again) } catch { restartLater(error, mine) }
+    }
+
+    private func restartLater(_ error: ApplianceError, _ mine: Int) {
+        guard !closing, attempt == mine else { return }
+        log?.note("cannot start again: \(error)")
+        state = .restarting
+        loop.after(milliseconds: pause) { [weak self] in self?.restart() }
+        pause = min(pause * 2, Self.longestPause)
+    }
+
+    /// In a thread of its own. The application is ready again only when it says so, as it was the first time.
+    private func startAgain(_ mine: Int) throws(ApplianceError) {
+        guard let run = plan.process.run else { return }
+        waitForDyingInit()
+        let (entrance, node) = try enter()
+        try endEarlierRuns(in: node)
+        let child = try loop.sync { [self] () throws(ApplianceError) -> Pidfd? in
+            guard !closing, attempt == mine, state == .restarting, let log else { return nil }
+            let child = try spawn(run, entrance, node, log, mark: newRun())
+            restarts += 1
+            process = child
+            startedAt = monotonicMilliseconds()
+            state = .starting
+            watch(child)
+            restarted?(self, "it \(lastEnd ?? "ended"), and was started again")
+            return child
+        }
+        guard let child, let interruption else { return }
+        let probe = ReadinessProbe(plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node)
+        guard waits(for: child, probe, interruption) else { return }
+        loop.submit { [self] in
+            if attempt == mine, process === child, state == .starting { state = .ready }
+        }
+    }
+
+    /// Waits until the application is ready, as long as it lives; true when it is. One that takes longer than it may is
+    /// told of and waited for: it runs, and nothing is gained by ending it.
+    private func waits(for child: Pidfd, _ probe: ReadinessProbe, _ interruption: Interruption) -> Bool {
+        if plan.process.ready == .started { watchFirstMoments(of: child, interruption) }
+        let begun = monotonicMilliseconds()
+        var wait = 5
+        var isTold = false
+        while !interruption.isRaised, !child.hasEnded {
+            if (try? probe.holds(timeout: 5000, interruption)) == true { return !child.hasEnded }
+            if !isTold, monotonicMilliseconds() - begun > plan.process.readyTimeout {
+                isTold = true
+                loop.submit { [self] in
+                    log?.note("started again, not ready within \(seconds(plan.process.readyTimeout)): \(probe.told)")
+                }
+            }
+            interruption.sleep(milliseconds: wait)
+            wait = min(wait * 2, 200)
+        }
+        return false
+    }
+
+    // MARK: - What earlier runs have left
+
+    /// A mark for the processes of one more start.
+    func newRun() -> ProcessMark {
+        let mark = ProcessMark()
+        runs.withLock { _ = $0.insert(mark) }
+        return mark
+    }
+
+    /// Ends what earlier starts of the application have left: a daemon that made itself independent and outlived the
+    /// command it came from holds the ports, and would go on with the packets, of the one that is to take its place.
+    ///
+    /// What `setup` has started lives on, and so does what people have.
+    func endEarlierRuns(in node: Pidfd) throws(ApplianceError) {
+        let marks = runs.withLock { $0 }
+        let left = NodeProcesses.all(of: node.pid).filter { ProcessMark.isCarried(marks, by: $0) }
+        guard !left.isEmpty else {
+            runs.withLock { $0.subtract(marks) }
+            return
+        }
+        let names = Set(left.map(NodeProcesses.name)).sorted().prefix(5).joined(separator: ", ")
+        let count = left.count == 1 ? "a process" : "\(left.count) processes"
+        guard ProcessMark.end(marks, in: node.pid) else {
+            throw ApplianceError(
+                .failed, "\(count) of the run before cannot be ended: \(names)",
+                mend: "see what holds them with 'ps', or take the topology down")
+        }
+        runs.withLock { $0.subtract(marks) }
+        loop.submit { [self] in
+            log?.note(
+                "\(plan.name): \(count) of the run before lived on, and \(left.count == 1 ? "was" : "were") ended: \(names)"
+            )
+        }
+    }
+}

@@ -1,0 +1,44 @@
+import EventLoop
+import Fabric
+import Glibc
+import Reporting
+import Topology
+import Wire
+
+/// What a node's commands find around them: files and variables.
+extension NodeRuntime {
+    /// Writes a small file anew.
+    func writeSmall(_ path: String, _ text: String) throws(ApplianceError) {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw .storage("cannot write \(path)", errno: errno) }
+        defer { Glibc.close(descriptor) }
+        guard writeAll(descriptor, Array(text.utf8)) else { throw .storage("cannot write \(path)", errno: errno) }
+    }
+
+    /// Its /etc/hosts.
+    var hostsText: String {
+        var lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+        let own = plan.legs.flatMap(\.addresses).map(\.address)
+        // Blanks would end the name, and # the line (hosts(5)).
+        let name = String(plan.name.map { $0.isWhitespace || $0 == "#" ? "-" : $0 })
+        let hostname = DerivedNames.node(plan.name)
+        lines += own.map { "\($0) \(name)" + (hostname == name ? "" : " \(hostname)") }
+        lines += plan.hosts.map { "\($0.address) \($0.name)" }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// The variables that its commands get.
+    var environment: [String: String] {
+        var variables = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"]
+        variables["TERM"] = "dumb"
+        variables["LANG"] = "C.UTF-8"
+        for name in ["PATH", "HOME", "TERM", "LANG"] {
+            if let value = getenv(name) { variables[name] = String(cString: value) }
+        }
+        variables["TAPLINE_TOPOLOGY"] = directory.name
+        variables["TAPLINE_NODE"] = plan.name
+        variables["TAPLINE_DIR"] = directory.nodePath(plan.name)
+        for leg in plan.legs { variables["TAPLINE_\(leg.role.uppercased())"] = leg.device }
+        return variables.merging(plan.process.environment) { $1 }
+    }
+}

@@ -1,0 +1,369 @@
+import ControlAPI
+import EventLoop
+import Fabric
+import Glibc
+import LinuxNetwork
+import Reporting
+import Synchronization
+import Topology
+import Wire
+
+/// What goes on in one node: its init process, its application, and its log.
+///
+/// What several threads look at is changed on the loop's thread alone.
+package final class NodeRuntime: @unchecked Sendable {
+    /// How far the node has come; the raw value is what `status` tells.
+    package enum State: String, Sendable {
+        /// Nothing runs in it.
+        case idle
+        /// It waits for the nodes that it depends on.
+        case waiting
+        case setup
+        case starting
+        case ready
+        case restarting
+        /// Its application has ended, and is not to be started again.
+        case ended
+        case failed
+    }
+
+    /// Changed by one change of the topology at a time, while nobody else works in the node.
+    package internal(set) var plan: NodePlan
+    let directory: StateDirectory
+    /// Where its commands start.
+    package internal(set) var folder: String
+    let loop: EventLoop
+    package let namespace: NetworkNamespace
+    private let record: @Sendable (RecordedProcess) -> Void
+
+    package internal(set) var state: State {
+        didSet {
+            loop.preconditionCurrent()
+            if state != oldValue { changed?(self) }
+        }
+    }
+    package internal(set) var restarts = 0
+    package private(set) var lastEnd: String?
+    package private(set) var initProcess: Pidfd?
+    var log: OutputLog?
+    /// The process of the `run` command.
+    var process: Pidfd?
+    var startedAt = 0
+    var pause = NodeRuntime.shortestPause
+    private(set) var closing = false
+    /// Counts the starts of the `run` command, so that of two that would start it again one gives way.
+    var attempt = 0
+    /// What every process of the `run` command's earlier starts carries.
+    let runs = Mutex<Set<ProcessMark>>([])
+    /// What ends all waiting; set when it comes up.
+    var interruption: Interruption?
+    /// Called on the loop's thread once for each end of the application after it had been ready; `changed` follows.
+    package var ended: ((NodeRuntime, ProcessExit) -> Void)?
+    /// Called on the loop's thread whenever `state` has changed.
+    package var changed: ((NodeRuntime) -> Void)?
+    /// Called on the loop's thread when the `run` command was started again, with why.
+    package var restarted: ((NodeRuntime, String) -> Void)?
+
+    /// The shortest and longest time before an application that ended is started again, in milliseconds.
+    static let shortestPause = 100
+    static let longestPause = 10_000
+    /// In milliseconds.
+    private static let firstMoments = 150
+
+    package init(
+        plan: NodePlan, folder: String, directory: StateDirectory, loop: EventLoop,
+        namespace: NetworkNamespace, record: @escaping @Sendable (RecordedProcess) -> Void
+    ) {
+        self.plan = plan
+        self.folder = folder
+        self.directory = directory
+        self.loop = loop
+        self.namespace = namespace
+        self.record = record
+        state = plan.process.isNothing ? .idle : .waiting
+    }
+
+    /// The process of the `run` command.
+    package var pid: Int32? { process?.pid }
+
+    /// The sentence's beginning for what happens here.
+    package var place: String { "node \(plan.name) (line \(plan.line))" }
+
+    func become(_ state: State) {
+        loop.sync { self.state = state }
+    }
+
+    // MARK: - Entering
+
+    /// The node's init process; started where there is none.
+    package func enter() throws(ApplianceError) -> (entrance: NodeEntrance, node: Pidfd) {
+        try loop.sync { () throws(ApplianceError) in
+            let node = try self.liveInit()
+            return (
+                NodeEntrance(
+                    pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: self.environment,
+                    directory: self.folder), node
+            )
+        }
+    }
+
+    private func liveInit() throws(ApplianceError) -> Pidfd {
+        if let initProcess, !initProcess.hasEnded { return initProcess }
+        guard !closing else { throw .interrupted }
+        try directory.createNode(plan.name)
+        let (hosts, resolver) = (directory.hostsPath(plan.name), directory.resolverPath(plan.name))
+        let files = directory.filesPath
+        if mkdir(files, 0o755) != 0, errno != EEXIST { throw .system("cannot make \(files)", errno: errno) }
+        try writeSmall(hosts, hostsText)
+        try writeSmall(resolver, "# Nothing in the topology resolves names beside /etc/hosts.\n")
+        do throws(SystemError) {
+            let started = try ProcessLauncher.startInit(
+                in: namespace,
+                view: NodeView(
+                    hostname: DerivedNames.node(plan.name), directory: directory.nodePath(plan.name),
+                    topologyDirectory: folder,
+                    binds: ["/etc/hosts": hosts, "/etc/resolv.conf": resolver]))
+            initProcess = started
+            if let process = RecordedProcess(pid: started.pid, what: "init of \(plan.name)") { record(process) }
+            return started
+        } catch {
+            throw ApplianceError(.failed, "\(place): \(error)")
+        }
+    }
+
+    // MARK: - Coming up, in a thread of the caller's
+
+    /// Runs the setup commands, starts the application and waits until it is ready.
+    package func bringUp(_ interruption: Interruption) throws(ApplianceError) {
+        let isIdle = loop.sync {
+            if self.state != .idle { self.interruption = interruption }
+            return self.state == .idle
+        }
+        guard !isIdle else { return }
+        let (entrance, node) = try enter()
+        let log = try loop.sync { () throws(ApplianceError) in try self.openLog() }
+        become(.setup)
+        for command in plan.process.setup {
+            let child = try spawn(command, entrance, node, log)
+            let outcome = CommandRun.finish(
+                child, output: nil, timeout: plan.process.readyTimeout, interruption: interruption)
+            try interruption.check()
+            guard let end = outcome.end else {
+                throw failed("setup did not end within \(seconds(plan.process.readyTimeout))", command)
+            }
+            guard end == .exited(0) else { throw failed("setup \(end.told)", command, end) }
+        }
+        guard let run = plan.process.run else {
+            try waitUntilReady(nil, entrance, node, interruption)
+            become(.ready)
+            return
+        }
+        become(.starting)
+        let child = try spawn(run, entrance, node, log, mark: newRun())
+        loop.sync {
+            self.process = child
+            self.startedAt = monotonicMilliseconds()
+        }
+        try waitUntilReady(child, entrance, node, interruption)
+        loop.sync {
+            self.state = .ready
+            self.watch(child)
+        }
+    }
+
+    private func openLog() throws(ApplianceError) -> OutputLog {
+        if let log { return log }
+        let opened = try OutputLog(loop: loop, path: directory.outputPath(plan.name))
+        log = opened
+        return opened
+    }
+
+    /// Starts a shell command in the node.
+    ///
+    /// - Parameter mark: What it and all that it starts are found by later; nil: nothing.
+    func spawn(
+        _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog, mark: ProcessMark? = nil
+    ) throws(ApplianceError) -> Pidfd {
+        do throws(SystemError) {
+            var started = entrance.command(command, output: log.writeEnd)
+            if let mark { started.limits = mark.limits }
+            return try ProcessLauncher.spawn(started, node: node)
+        } catch {
+            throw ApplianceError(
+                .failed, "\(place): \(error)",
+                mend: access(folder, X_OK) == 0 ? nil : "the folder \(folder) must be there")
+        }
+    }
+
+    private func waitUntilReady(
+        _ child: Pidfd?, _ entrance: NodeEntrance, _ node: Pidfd, _ interruption: Interruption, isWatched: Bool = false
+    ) throws(ApplianceError) {
+        let probe = ReadinessProbe(plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node)
+        let deadline = monotonicMilliseconds() + plan.process.readyTimeout
+        var wait = 5
+        if let child, plan.process.ready == .started { watchFirstMoments(of: child, interruption) }
+        while true {
+            try interruption.check()
+            if let child, child.hasEnded {
+                let end = (try? child.statusIfEnded()) ?? .exited(0)
+                let (what, run) = ("its application \(end.told) before it was ready", plan.process.run ?? "")
+                // Where the loop watches it, what becomes of the node is said there.
+                throw isWatched ? failure(what, run, end) : failed(what, run, end)
+            }
+            let left = deadline - monotonicMilliseconds()
+            if try probe.holds(timeout: max(100, min(left, 5000)), interruption) { return }
+            guard left > 0 else {
+                throw failed(
+                    "it was not ready within \(seconds(plan.process.readyTimeout)): \(probe.told)",
+                    plan.process.run ?? plan.process.setup.last ?? "")
+            }
+            interruption.sleep(milliseconds: min(wait, left))
+            wait = min(wait * 2, 200)
+        }
+    }
+
+    /// Where nothing tells when an application is ready, it must at least live on for a moment: one that cannot even
+    /// read its configuration ends within that.
+    func watchFirstMoments(of child: Pidfd, _ interruption: Interruption) {
+        let end = monotonicMilliseconds() + Self.firstMoments
+        while monotonicMilliseconds() < end, !interruption.isRaised, !child.waitForEnd(milliseconds: 10) {}
+    }
+
+    /// The node has failed; why, as `failure` says.
+    private func failed(_ what: String, _ command: String, _ end: ProcessExit? = nil) -> ApplianceError {
+        let error = failure(what, command, end)
+        become(.failed)
+        return error
+    }
+
+    /// What `up` fails with: the node, the command, how it ended, and the last lines of its log.
+    private func failure(
+        _ what: String, _ command: String, _ end: ProcessExit? = nil
+    ) -> ApplianceError {
+        let lines = loop.sync { self.log?.tail(lines: 20) ?? [] }
+        if end == .exited(127), lines.contains(where: { $0.contains("not found") }) {
+            let program = command.split(separator: " ").first { $0 != "exec" && !$0.contains("=") } ?? "program"
+            return ApplianceError(
+                .machine, "\(place): a program is missing: \(command)",
+                mend: "install \(program), or correct the command", details: lines)
+        }
+        return ApplianceError(.failed, "\(place): \(what): \(command)", mend: mend(lines), details: lines)
+    }
+
+    /// What a program that changes its user meets where there is no other user.
+    private func mend(_ lines: [String]) -> String? {
+        let refusals = ["Invalid argument", "Operation not permitted"]
+        guard lines.contains(where: { line in refusals.contains(where: line.contains) }), !UserNamespace.hasOtherUsers
+        else { return nil }
+        return "if it changes its user: let it stay root, or give this user subordinate ones (newuidmap of the package "
+            + "uidmap, lines in /etc/subuid and /etc/subgid), or run it with sudo"
+    }
+
+    // MARK: - Brought back by a check, in a thread of the caller's
+
+    /// Makes the node's application run and be ready again: waits for the one that runs, or starts it.
+    ///
+    /// - Parameter anew: One that runs is ended first.
+    package func bringBack(anew: Bool, _ interruption: Interruption) throws(ApplianceError) {
+        guard let run = plan.process.run else { return }
+        let running: (child: Pidfd?, isWhole: Bool) = loop.sync {
+            self.pause = Self.shortestPause
+            if let process = self.process, !process.hasEnded, !anew { return (process, true) }
+            // From here on nothing else starts it.
+            self.attempt += 1
+            self.state = .starting
+            let child = self.process
+            if let child { self.loop.unwatch(child.descriptor) }
+            self.process = nil
+            return (child, false)
+        }
+        if running.isWhole {
+            let (entrance, node) = try enter()
+            try waitUntilReady(running.child, entrance, node, interruption, isWatched: true)
+            return
+        }
+        if let old = running.child { CommandRun.end(old) }
+        waitForDyingInit()
+        let (entrance, node) = try enter()
+        let log = try loop.sync { () throws(ApplianceError) in try self.openLog() }
+        try endEarlierRuns(in: node)
+        let child = try spawn(run, entrance, node, log, mark: newRun())
+        loop.sync {
+            self.restarts += 1
+            self.process = child
+            self.startedAt = monotonicMilliseconds()
+            self.restarted?(self, "a check had it started again")
+        }
+        try waitUntilReady(child, entrance, node, interruption)
+        loop.sync {
+            self.state = .ready
+            self.watch(child)
+        }
+    }
+
+    /// An init that was killed ends when all of the node's processes have been reaped.
+    func waitForDyingInit() {
+        guard let current = loop.sync({ self.initProcess }), isDying(current.pid) else { return }
+        if current.waitForEnd(milliseconds: 5000) { _ = try? current.statusIfEnded() }
+    }
+
+    // MARK: - Staying up, on the loop's thread
+
+    func watch(_ child: Pidfd) {
+        loop.preconditionCurrent()
+        loop.watch(child.descriptor) { [unowned self] _ in
+            guard let end = try? child.statusIfEnded() else { return }
+            loop.unwatch(child.descriptor)
+            process = nil
+            lastEnd = end.told
+            log?.note("\(plan.name): its application \(end.told)")
+            guard !closing else { return }
+            ended?(self, end)
+            let again =
+                switch plan.process.restart {
+                case .never: false
+                case .always: true
+                case .onFailure: end != .exited(0)
+                }
+            guard again else {
+                state = end == .exited(0) ? .ended : .failed
+                return
+            }
+            state = .restarting
+            if monotonicMilliseconds() - startedAt > Self.longestPause { pause = Self.shortestPause }
+            loop.after(milliseconds: pause) { [weak self] in self?.restart() }
+            pause = min(pause * 2, Self.longestPause)
+        }
+    }
+
+    /// The error that an application's end means while others still come up.
+    package func unexpectedEnd(_ end: ProcessExit) -> ApplianceError {
+        failure("its application \(end.told)", plan.process.run ?? "", end)
+    }
+
+    /// Ends everything in the node. On the loop's thread.
+    package func close() {
+        loop.preconditionCurrent()
+        closing = true
+        if let process {
+            loop.unwatch(process.descriptor)
+            try? process.signal(SIGKILL)
+        }
+        // With its init the kernel ends every process of the node.
+        try? initProcess?.signal(SIGKILL)
+    }
+
+    /// Waits until everything in the node has ended. On the loop's thread, after `close`.
+    package func finish() {
+        loop.preconditionCurrent()
+        // Its init ends only when the last process of the node has been reaped.
+        for child in [process, initProcess] {
+            guard let child, child.waitForEnd(milliseconds: 5000) else { continue }
+            _ = try? child.statusIfEnded()
+        }
+        process = nil
+        initProcess = nil
+        log?.close()
+        log = nil
+    }
+}

@@ -1,0 +1,81 @@
+import EventLoop
+import Glibc
+import Reporting
+
+/// A node's `output.log`: what its setup and run commands write, never larger than a bound.
+///
+/// On the loop's thread. The commands write into a pipe, so a command that prints without end waits for the loop to
+/// read, and can fill neither the disk nor the memory: at the bound the file starts over with a line that says so.
+final class OutputLog {
+    /// In octets.
+    static let bound = 16 << 20
+
+    private let loop: EventLoop
+    private let file: Int32
+    private let readEnd: Int32
+    /// Given to the node's commands as their output.
+    let writeEnd: Int32
+    private let path: String
+    private var size = 0
+
+    init(loop: EventLoop, path: String) throws(ApplianceError) {
+        self.loop = loop
+        self.path = path
+        file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        guard file >= 0 else { throw .storage("cannot write \(path)", errno: errno) }
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else {
+            let code = errno
+            Glibc.close(file)
+            throw .system("cannot make a pipe", errno: code)
+        }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        (readEnd, writeEnd) = (ends[0], ends[1])
+        _ = fcntl(readEnd, F_SETFL, O_NONBLOCK)
+        loop.watch(readEnd) { [unowned self] _ in take() }
+    }
+
+    func close() {
+        loop.preconditionCurrent()
+        drain()
+        loop.unwatch(readEnd)
+        for descriptor in [file, readEnd, writeEnd] { Glibc.close(descriptor) }
+    }
+
+    /// Writes a line of Tapline's own.
+    func note(_ text: String) {
+        loop.preconditionCurrent()
+        drain()
+        append(Array("tapline: \(text)\n".utf8))
+    }
+
+    /// The last lines of what has been written so far.
+    func tail(lines: Int) -> [String] {
+        loop.preconditionCurrent()
+        drain()
+        return lastLines(path, lines)
+    }
+
+    /// Takes what the commands have written until now.
+    private func drain() {
+        var turns = 64
+        while turns > 0, take() { turns -= 1 }
+    }
+
+    @discardableResult
+    private func take() -> Bool {
+        guard let bytes = readOnce(readEnd), !bytes.isEmpty else { return false }
+        append(bytes)
+        return true
+    }
+
+    private func append(_ bytes: [UInt8]) {
+        if size + bytes.count > Self.bound {
+            ftruncate(file, 0)
+            let notice = Array("tapline: the log had grown to \(Self.bound >> 20) MiB and was started over\n".utf8)
+            writeAll(file, notice)
+            size = notice.count
+        }
+        if writeAll(file, bytes) { size += bytes.count }
+    }
+}

@@ -1,0 +1,24 @@
+import ControlAPI
+import EventLoop
+import Reporting
+
+extension NodeRuntime {
+    /// What the node's process alone says of its health. On the loop's thread.
+    package var processHealth: InstanceHealth {
+        loop.preconditionCurrent()
+        let end = lastEnd.map { "its application \($0)" } ?? "its application has ended"
+        let reason =
+            switch state {
+            case .idle: "nothing runs in it"
+            case .ready: "it is ready"
+            case .waiting: "it waits for what it depends on"
+            case .setup: "it is being set up"
+            case .starting: restarts > 0 ? "\(end), and is being started again" : "it is being started"
+            case .restarting: "\(end), and is to be started again"
+            case .ended, .failed: end
+            }
+        return InstanceHealth(
+            isHealthy: state == .idle || state == .ready, reason: reason, since: wallClockMicroseconds(),
+            isSuppressed: false, checks: [])
+    }
+}

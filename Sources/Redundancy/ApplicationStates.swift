@@ -1,0 +1,345 @@
+import ControlAPI
+import Forwarding
+import Reporting
+import Topology
+
+/// What is said of every instance of a topology, and what follows from it: the availability and the weight of each in
+/// the table, which applications are down, and what there is to tell.
+///
+/// A pure value: times come in, events and groups go out.
+package struct ApplicationStates: Sendable {
+    /// The applications, as the file has them.
+    package private(set) var applications: [ApplicationPlan] = []
+    /// The groups, as the file has them: with its weights, and everything available.
+    private(set) var fileGroups: [InstanceGroup] = []
+    /// The instances by their nodes' names.
+    package private(set) var instances: [String: InstanceState] = [:]
+    /// The other nodes, and what they are: for what is said to somebody who takes one for an instance.
+    package var otherNodes: [String: String] = [:]
+    /// The instances that may get packets.
+    private var present: Set<String> = []
+    /// True from when there may be connections that an instance that comes could take from others.
+    package var isServing = false
+    /// The applications that are up; those that have not been up yet are not down in anybody's ears either.
+    private var up: Set<String> = []
+
+    /// No instance is available before its health is heard of.
+    package init(applications: [ApplicationPlan], groups: [InstanceGroup], at now: Moment) {
+        _ = adopt(applications: applications, groups: groups, at: now)
+    }
+
+    /// Goes on with another file's applications: what operators have said of instances that stay holds on.
+    ///
+    /// - Parameter health: What is known of instances by now, those that are new among them.
+    package mutating func adopt(
+        applications: [ApplicationPlan], groups: [InstanceGroup], health: [String: InstanceHealth] = [:],
+        at now: Moment
+    ) -> [ApplianceEvent] {
+        self.applications = applications
+        fileGroups = groups
+        var kept: [String: InstanceState] = [:]
+        for application in applications {
+            for instance in application.instances {
+                kept[instance.node] =
+                    instances[instance.node]
+                    ?? InstanceState(
+                        application: application.name,
+                        health: InstanceHealth(
+                            isHealthy: false, reason: "it has not been ready yet", since: now.microseconds,
+                            isSuppressed: false, checks: []))
+                kept[instance.node]?.application = application.name
+            }
+        }
+        instances = kept
+        present.formIntersection(kept.keys)
+        up.formIntersection(applications.map(\.name))
+        var events: [ApplianceEvent] = []
+        for (node, health) in health.sorted(by: { $0.key < $1.key }) { events += hear(health, of: node, at: now) }
+        return events + judge(at: now)
+    }
+
+    // MARK: - What follows
+
+    /// The groups as the table is to have them.
+    package var groups: [InstanceGroup] {
+        var groups = fileGroups
+        for application in applications {
+            for instance in application.instances {
+                guard let state = instances[instance.node], groups.indices.contains(instance.group),
+                    groups[instance.group].members.indices.contains(instance.member)
+                else { continue }
+                groups[instance.group].members[instance.member].availability = state.availability
+                if let weight = state.weight { groups[instance.group].members[instance.member].weight = weight }
+            }
+        }
+        return groups
+    }
+
+    /// The application that an instance belongs to.
+    package func application(of node: String) -> ApplicationPlan? {
+        guard let name = instances[node]?.application else { return nil }
+        return applications.first { $0.name == name }
+    }
+
+    /// True where too few of an application's instances are left. Of one whose instances each get a copy, when the
+    /// last of them is gone.
+    package func isDown(_ application: ApplicationPlan) -> Bool {
+        Self.isDown(application, groups)
+    }
+
+    private static func isDown(_ application: ApplicationPlan, _ groups: [InstanceGroup]) -> Bool {
+        let own = Set(application.instances.map(\.group)).filter(groups.indices.contains)
+        return own.allSatisfy { groups[$0].isDown }
+    }
+
+    /// When the time of the next one that drains or joins is over, in milliseconds of the monotonic clock.
+    package var nextEnd: Int? {
+        let drains = instances.values.compactMap { $0.drain }.filter { !$0.isOver }.map(\.end)
+        return (drains + instances.values.compactMap { $0.join?.end }).min()
+    }
+
+    // MARK: - What happens
+
+    /// Takes what an instance's process, links and checks say of it now.
+    package mutating func hear(_ health: InstanceHealth, of node: String, at now: Moment) -> [ApplianceEvent] {
+        guard let before = instances[node] else { return [] }
+        var health = health
+        if health.isHealthy == before.health.isHealthy { health.since = before.health.since }
+        instances[node]?.health = health
+        var events: [ApplianceEvent] = []
+        func tell(_ kind: ApplianceEvent.Kind, _ reason: String) {
+            events.append(
+                ApplianceEvent(kind, application: before.application, instance: node, reason: reason))
+        }
+        if before.health.isHealthy != health.isHealthy {
+            var reason = health.reason
+            if health.isHealthy, let word = instances[node]?.reasonDown { reason += "; \(word), and gets nothing" }
+            tell(health.isHealthy ? .instanceUp : .instanceDown, reason)
+        }
+        if health.isSuppressed, !before.health.isSuppressed { tell(.instanceSuppressed, health.reason) }
+        return events + judge(at: now)
+    }
+
+    /// Ends the drains and joins whose time is over.
+    package mutating func endTimes(at now: Moment) -> [ApplianceEvent] {
+        for (node, state) in instances {
+            if let join = state.join, join.end <= now.milliseconds { instances[node]?.join = nil }
+        }
+        var events: [ApplianceEvent] = []
+        for node in instances.keys.sorted() {
+            guard let state = instances[node], let drain = state.drain, !drain.isOver, drain.end <= now.milliseconds
+            else { continue }
+            instances[node]?.drain?.isOver = true
+            events.append(
+                ApplianceEvent(
+                    .instanceDrained, application: state.application, instance: node,
+                    reason: "its \(seconds(drain.time)) are over; it gets nothing until it is undrained"))
+        }
+        return events + judge(at: now)
+    }
+
+    /// Does what an operator asks for.
+    ///
+    /// - Returns: What to tell everybody, and what to tell the operator: sentences without a full stop.
+    package mutating func perform(
+        _ operation: InstanceOperation, on node: String, at now: Moment
+    ) throws(ApplianceError) -> (events: [ApplianceEvent], told: [String]) {
+        guard let before = instances[node], let application = application(of: node) else { throw noInstance(node) }
+        var outcome: (kind: ApplianceEvent.Kind, reason: String)?
+        var told: [String] = []
+        switch operation {
+        case .drain(let given):
+            guard before.takenOut == nil else {
+                throw ApplianceError(
+                    .failed, "\(node) is taken out: there is nothing to drain", mend: "put it back first")
+            }
+            let time = given ?? application.drainTime
+            instances[node]?.drain = InstanceState.Drain(began: now, time: time)
+            outcome = (
+                .instanceDraining, "no new connections where another can take them; nothing after \(seconds(time))"
+            )
+        case .undrain:
+            guard before.drain != nil else { return ([], ["\(node) was not drained"] + rest(of: node)) }
+            instances[node]?.drain = nil
+            outcome = (.instanceUndrained, "it gets its share again")
+        case .takeOut:
+            guard before.takenOut == nil else { return ([], ["\(node) was taken out before"] + rest(of: node)) }
+            instances[node]?.takenOut = now.microseconds
+            outcome = (.instanceTakenOut, "it gets nothing until it is put back")
+        case .putBack:
+            guard before.takenOut != nil else { return ([], ["\(node) was not taken out"] + rest(of: node)) }
+            instances[node]?.takenOut = nil
+            outcome = (.instancePutBack, "it gets its share again")
+        case .weigh(let weight):
+            if let weight, !RequestRange.weight.contains(weight) {
+                throw ApplianceError(
+                    .usage, "a weight is 0…\(RequestRange.weight.upperBound), and not \(weight)")
+            }
+            instances[node]?.weight = weight
+            let share = weight ?? fileWeight(of: node)
+            outcome = (.instanceWeighed, "weight \(share)" + (weight == nil ? ", as in the file" : ""))
+            if share == 0 { told.append("it gets no share, unless no other of \(application.name) has one") }
+            if application.redundancy == .activeStandby {
+                told.append("weights matter once \(application.name) is balanced: its redundancy is active-standby")
+            }
+        }
+        guard let outcome else { return ([], told) }
+        let what = ApplianceEvent(
+            outcome.kind, application: application.name, instance: node, reason: outcome.reason)
+        let events = [what] + judge(at: now)
+        told.insert("\(node): \(outcome.reason)", at: 0)
+        if outcome.kind != .instanceTakenOut, outcome.kind != .instanceDraining { told += rest(of: node) }
+        return (events, told + follows(application, events))
+    }
+
+    /// What else stands between an instance and its packets.
+    private func rest(of node: String) -> [String] {
+        guard let state = instances[node] else { return [] }
+        if state.takenOut != nil { return ["it is taken out: 'put-back' ends that"] }
+        if state.drain?.isOver == true { return ["it is drained: 'undrain' ends that"] }
+        guard !state.health.isHealthy else { return [] }
+        return ["it gets nothing before it is healthy: \(state.health.reason)"]
+    }
+
+    /// What an operation means for the application as a whole.
+    private func follows(_ application: ApplicationPlan, _ events: [ApplianceEvent]) -> [String] {
+        if let down = events.first(where: { $0.event == .applicationDown })?.reason {
+            return ["\(application.name) is down: \(down)"]
+        }
+        if let up = events.first(where: { $0.event == .applicationUp })?.reason {
+            return ["\(application.name) is up: \(up)"]
+        }
+        guard !isDown(application) else { return ["\(application.name) is down: \(whyDown(application))"] }
+        // A drain shows what it leads to only when it is over.
+        var later = self
+        for (node, state) in instances where state.drain != nil { later.instances[node]?.drain?.isOver = true }
+        guard instances.values.contains(where: { $0.application == application.name && $0.drain?.isOver == false }),
+            later.isDown(application)
+        else { return [] }
+        return ["\(application.name) is down when the drain is over: \(later.whyDown(application))"]
+    }
+
+    // MARK: - Down and up
+
+    /// Finds out which instances join others, and which applications have gone down or come up.
+    private mutating func judge(at now: Moment) -> [ApplianceEvent] {
+        for application in applications { settleJoins(application, at: now) }
+        let groups = groups
+        var events: [ApplianceEvent] = []
+        for application in applications {
+            let isUp = !Self.isDown(application, groups)
+            guard isUp != up.contains(application.name) else { continue }
+            if isUp {
+                up.insert(application.name)
+                let reason = "\(counted(application)) up"
+                events.append(ApplianceEvent(.applicationUp, application: application.name, reason: reason))
+            } else {
+                up.remove(application.name)
+                events.append(
+                    ApplianceEvent(
+                        .applicationDown, application: application.name, reason: whyDown(application)))
+            }
+        }
+        return events
+    }
+
+    /// Who comes beside others that work leaves them what they have: their connections know nothing of it.
+    private mutating func settleJoins(_ application: ApplicationPlan, at now: Moment) {
+        func isThere(_ node: String) -> Bool { (instances[node]?.availability ?? .down) != .down }
+        for instance in application.instances {
+            let node = instance.node
+            guard isThere(node) else {
+                present.remove(node)
+                instances[node]?.join = nil
+                continue
+            }
+            guard present.insert(node).inserted, isServing else { continue }
+            let others = application.instances.contains { other in
+                other.node != node && other.group == instance.group && present.contains(other.node)
+                    && isThere(other.node)
+            }
+            if others { instances[node]?.join = InstanceState.Join(began: now, time: application.drainTime) }
+        }
+        // Those who are left alone have it all already, and leave it to nobody.
+        for group in Set(application.instances.map(\.group)) {
+            let left = application.instances.map { $0.group == group ? $0.node : "" }.filter(present.contains)
+            guard left.allSatisfy({ instances[$0]?.join != nil }) else { continue }
+            for node in left { instances[node]?.join = nil }
+        }
+    }
+
+    private func counted(_ application: ApplicationPlan) -> String {
+        let all = application.instances.count
+        let left = application.instances.count { instances[$0.node]?.availability != .down }
+        if all == 1 { return left == 1 ? "its one instance is" : "its one instance is not" }
+        return "\(left == 0 ? "none" : "\(left)") of its \(all) instances \(left < 2 ? "is" : "are")"
+    }
+
+    /// Why an application is down, instance by instance, and what becomes of its packets.
+    func whyDown(_ application: ApplicationPlan) -> String {
+        let needed =
+            application.instances.compactMap { instance in
+                fileGroups.indices.contains(instance.group) ? fileGroups[instance.group].minimum : nil
+            }.max() ?? 1
+        var parts = ["\(counted(application)) up" + (needed > 1 ? ", and it needs \(needed)" : "")]
+        let shown = 4
+        let gone = application.instances.compactMap { instance in
+            instances[instance.node]?.reasonDown.map { "\(instance.node): \($0)" }
+        }
+        parts += gone.prefix(shown)
+        if gone.count > shown { parts.append("and \(gone.count - shown) more") }
+        return parts.joined(separator: "; ") + "; \(application.toldWhenDown)"
+    }
+
+    // MARK: - What there is
+
+    /// The weight that the file gives an instance.
+    package func fileWeight(of node: String) -> Int {
+        guard let place = application(of: node)?.instances.first(where: { $0.node == node }),
+            fileGroups.indices.contains(place.group), fileGroups[place.group].members.indices.contains(place.member)
+        else { return 1 }
+        return fileGroups[place.group].members[place.member].weight
+    }
+
+    /// What is said about a name that no instance has.
+    private func noInstance(_ name: String) -> ApplianceError {
+        let names = applications.flatMap(\.instances).map(\.node)
+        if let application = applications.first(where: { $0.name == name }) {
+            let own = application.instances.map(\.node).joined(separator: ", ")
+            return ApplianceError(
+                .name, "\(name) is an application, and this is done to one of its instances", mend: "they are: \(own)")
+        }
+        if let kind = otherNodes[name] {
+            return ApplianceError(
+                .name, "\(name) is \(kind), and not an instance that others could stand in for",
+                mend: names.isEmpty
+                    ? "give an application 'instances' or 'health' in the file"
+                    : "the instances are: \(Self.listed(names))")
+        }
+        guard !names.isEmpty else {
+            return ApplianceError(
+                .name, "no application of this topology has instances that could be chosen from",
+                mend: "give one 'instances' or 'health' in the file")
+        }
+        if let nearest = Spelling.nearest(to: name, among: names) {
+            return ApplianceError(.name, "there is no instance '\(name)'", mend: "did you mean '\(nearest)'?")
+        }
+        return ApplianceError(
+            .name, "there is no instance '\(name)'", mend: "the instances are: \(Self.listed(names))")
+    }
+
+    private static func listed(_ names: [String]) -> String {
+        names.prefix(12).joined(separator: ", ") + (names.count > 12 ? " and others" : "")
+    }
+}
+
+extension ApplicationPlan {
+    /// What becomes of its packets while it is down.
+    var toldWhenDown: String {
+        switch whenDown {
+        case .drop, .spare: "its packets are dropped"
+        case .bypass: redundancy == .copies ? "no copies are made for it" : "its packets go on past it"
+        case .skipRest: "its packets go to the end of the chain, past it and all that comes after it"
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import ControlAPI
+import Forwarding
+import Topology
+
+extension ApplicationStates {
+    /// What `status` tells, application by application.
+    ///
+    /// - Parameter health: What instances' checks have seen last, where that is known.
+    package func report(at now: Moment, health: [String: InstanceHealth] = [:]) -> [StatusReport.Application] {
+        let groups = groups
+        // What begins is what counts: of what drains, what it has.
+        let shares = groups.map { group -> [Double] in
+            guard !group.isDown else { return [] }
+            let now = group.slots().shares(members: group.members.count)
+            let new = group.slotsForNew()?.shares(members: group.members.count) ?? now
+            return group.members.indices.map { group.members[$0].availability == .draining ? now[$0] : new[$0] }
+        }
+        return applications.map { application in
+            let own = application.instances.map(\.group).filter(groups.indices.contains)
+            let isDown = isDown(application)
+            return StatusReport.Application(
+                name: application.name, type: application.type, state: isDown ? "down" : "up",
+                redundancy: application.redundancy.rawValue, whenDown: application.whenDown.rawValue,
+                reason: isDown ? whyDown(application) : nil, minimum: own.map { groups[$0].minimum }.max() ?? 1,
+                active: own.first.flatMap { groups[$0].active },
+                instances: application.instances.compactMap { instance in
+                    guard groups.indices.contains(instance.group),
+                        groups[instance.group].members.indices.contains(instance.member)
+                    else { return nil }
+                    let member = groups[instance.group].members[instance.member]
+                    let dealt = shares[instance.group]
+                    let share = dealt.indices.contains(instance.member) ? dealt[instance.member] : 0
+                    return report(member, share, health[member.name], at: now)
+                })
+        }
+    }
+
+    private func report(
+        _ member: GroupMember, _ share: Double, _ health: InstanceHealth?, at now: Moment
+    ) -> StatusReport.Instance? {
+        guard let state = instances[member.name] else { return nil }
+        let (word, since): (String, Int) =
+            if let takenOut = state.takenOut {
+                ("taken-out", takenOut)
+            } else if let drain = state.drain, drain.isOver {
+                ("drained", drain.began.microseconds + drain.time * 1000)
+            } else if !state.health.isHealthy {
+                (state.health.isSuppressed ? "suppressed" : "down", state.health.since)
+            } else if let drain = state.drain {
+                ("draining", drain.began.microseconds)
+            } else {
+                (share > 0 ? "active" : "standby", state.health.since)
+            }
+        return StatusReport.Instance(
+            name: member.name, state: word, reason: (health ?? state.health).reason, since: since,
+            isHealthy: state.health.isHealthy, share: share, weight: member.weight,
+            fileWeight: fileWeight(of: member.name), priority: member.priority,
+            drainLeft: state.drain.flatMap { $0.isOver ? nil : max(0, $0.end - now.milliseconds) },
+            joinLeft: share > 0 ? state.join.map { max(0, $0.end - now.milliseconds) } : nil,
+            checks: (health ?? state.health).checks)
+    }
+}

@@ -1,0 +1,72 @@
+import ControlAPI
+import Forwarding
+import Reporting
+
+/// One instant, on the clock that never steps back and on the one that people read.
+package struct Moment: Sendable, Hashable {
+    /// Of the monotonic clock.
+    package var milliseconds: Int
+    /// Since 1970.
+    package var microseconds: Int
+
+    /// Memberwise.
+    package init(milliseconds: Int, microseconds: Int) {
+        self.milliseconds = milliseconds
+        self.microseconds = microseconds
+    }
+}
+
+/// What is said of one instance, by its health and by operators, and what follows from both: an operator's word is
+/// never taken back by health, nor the other way round.
+package struct InstanceState: Sendable, Hashable {
+    /// It is to end what it has, and to get nothing new.
+    package struct Drain: Sendable, Hashable {
+        /// When it began.
+        package var began: Moment
+        /// How long it keeps what does not tell its beginning, in milliseconds.
+        package var time: Int
+        /// True once that time is over.
+        var isOver = false
+
+        /// When that time is over, on the monotonic clock.
+        package var end: Int { began.milliseconds + time }
+    }
+
+    /// It has come, or come back, beside others that work: what they have is left to them for a while.
+    package struct Join: Sendable, Hashable {
+        /// When it came.
+        package var began: Moment
+        /// For how long, in milliseconds.
+        package var time: Int
+
+        /// When that time is over, on the monotonic clock.
+        package var end: Int { began.milliseconds + time }
+    }
+
+    /// Its application.
+    package var application: String
+    /// What its process, links and checks say.
+    package var health: InstanceHealth
+    /// When an operator took it out, in microseconds since 1970; nil where none has.
+    package var takenOut: Int?
+    /// What an operator has asked for; nil where it does not drain.
+    package var drain: Drain?
+    /// Set while it gets what begins, and nothing that others have; nil where it has its whole share, or none.
+    package var join: Join?
+    /// Its weight in an operator's word; nil: the file's.
+    package var weight: Int?
+
+    /// What the table is told.
+    package var availability: Availability {
+        if takenOut != nil || drain?.isOver == true || !health.isHealthy { return .down }
+        if drain != nil { return .draining }
+        return join == nil ? .up : .joining
+    }
+
+    /// Why it gets nothing, as the end of a sentence; nil where it may get packets.
+    var reasonDown: String? {
+        if takenOut != nil { return "it is taken out" }
+        if drain?.isOver == true { return "it is drained" }
+        return health.isHealthy ? nil : health.reason
+    }
+}

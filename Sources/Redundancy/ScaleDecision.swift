@@ -1,0 +1,106 @@
+import Topology
+
+/// Decides when an application needs one instance more, and when it can do with one less: a pure function of what it is
+/// shown, with the time as a value.
+///
+/// One more is needed when the instances' mean load has been above a limit for the file's patience. The one that came
+/// last goes when the others could have carried all of the load at 60 % of the limit for six times that long: an
+/// instance that goes must not be missed at once. Only what came by this rule goes by it.
+package struct ScaleDecision: Sendable {
+    /// What one instance did since the last look.
+    package struct Load: Sendable, Hashable {
+        /// The instance.
+        package var instance: String
+        /// Packets per second that reached its first leg.
+        package var rate: Double
+        /// Percent of one processor that its processes used.
+        package var processor: Double
+
+        /// Memberwise.
+        package init(instance: String, rate: Double, processor: Double) {
+            self.instance = instance
+            self.rate = rate
+            self.processor = processor
+        }
+    }
+    /// What is to be done.
+    package enum Step: Sendable, Hashable {
+        /// One more, and why.
+        case add(because: String)
+        /// This one less, and why.
+        case remove(String, because: String)
+    }
+
+    /// The part of the limit that the load on those that stay may be, before one goes.
+    private static let calm = 0.6
+    /// How much longer than the need for one more the calm must last.
+    private static let calmness = 6
+
+    package let plan: ScalePlan
+    /// The instances that came by this rule, in the order in which they came.
+    package private(set) var added: [String] = []
+    /// Since when one more has been needed, and since when one less would do, in milliseconds.
+    private var needSince: Int?
+    private var calmSince: Int?
+
+    package init(_ plan: ScalePlan) { self.plan = plan }
+
+    /// Takes what the instances did, at a time in milliseconds of a clock that never steps back.
+    ///
+    /// - Parameter loads: Those of the instances that take packets.
+    package mutating func look(_ loads: [Load], at now: Int) -> Step? {
+        guard !loads.isEmpty else {
+            (needSince, calmSince) = (nil, nil)
+            return nil
+        }
+        if let need = reason(loads, over: Double(loads.count), above: 1) {
+            calmSince = nil
+            let since = needSince ?? now
+            needSince = since
+            guard now - since >= plan.patience, loads.count < plan.most else { return nil }
+            return .add(because: need)
+        }
+        needSince = nil
+        guard let last = added.last(where: { name in loads.contains { $0.instance == name } }), loads.count > 1,
+            reason(loads, over: Double(loads.count - 1), above: Self.calm) == nil
+        else {
+            calmSince = nil
+            return nil
+        }
+        let since = calmSince ?? now
+        calmSince = since
+        guard now - since >= Self.calmness * plan.patience else { return nil }
+        return .remove(last, because: "the others can carry the load at \(Int(Self.calm * 100)) % of the limit")
+    }
+
+    /// An instance has come by this rule.
+    package mutating func note(added instance: String) {
+        added.append(instance)
+        begin()
+    }
+
+    /// An instance has gone, by this rule or otherwise.
+    package mutating func note(removed instance: String) {
+        added.removeAll { $0 == instance }
+        begin()
+    }
+
+    /// Whatever was seen until now was seen of other instances.
+    package mutating func begin() { (needSince, calmSince) = (nil, nil) }
+
+    /// A number of any size as a whole one, for people.
+    private static func whole(_ number: Double) -> Int { Int(min(max(number, 0), 1e15).rounded()) }
+
+    /// What is above its limit where all of the load is shared by so many; nil where nothing is.
+    private func reason(_ loads: [Load], over instances: Double, above part: Double) -> String? {
+        let rate = loads.map(\.rate).reduce(0, +) / instances
+        if let limit = plan.rate, rate > Double(limit) * part {
+            return "\(Self.whole(rate)) packets a second and instance, above \(limit)"
+        }
+        let processor = loads.map(\.processor).reduce(0, +) / instances
+        if let limit = plan.processor, processor > Double(limit) * part {
+            return "\(Self.whole(processor)) % of a processor for each instance, above \(limit) %"
+        }
+        return nil
+    }
+}

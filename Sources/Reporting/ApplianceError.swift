@@ -1,0 +1,84 @@
+import Glibc
+
+/// The exit statuses of `tapline`; scripts depend on them.
+public enum ExitCode: Int32, Sendable, Codable {
+    /// What was asked for has been done, and every check held.
+    case success = 0
+    /// A check of the file did not hold.
+    case checkFailed = 1
+    /// It could not be done: something failed while running.
+    case failed = 2
+    /// The topology file is wrong.
+    case file = 3
+    /// The machine lacks something: root, /dev/net/tun, a program.
+    case machine = 4
+    /// The name is taken, or there is no topology of that name.
+    case name = 5
+    /// The command line is wrong.
+    case usage = 64
+}
+
+/// What went wrong, as one sentence for a person, with what would mend it, and the exit status that goes with it.
+public struct ApplianceError: Error, Sendable, Codable, Equatable {
+    /// The exit status of the command that ends with this error.
+    public var status: ExitCode
+    /// One sentence, without a full stop: what was attempted, on which node, at which line, and what came back.
+    public var message: String
+    /// What would mend it, where that is known.
+    public var mend: String?
+    /// Lines that explain it: the last lines of a log, the errors of a file.
+    public var details: [String]
+
+    /// Memberwise.
+    public init(_ status: ExitCode, _ message: String, mend: String? = nil, details: [String] = []) {
+        self.status = status
+        self.message = message
+        self.mend = mend
+        self.details = details
+        guard status == .failed, mend == nil, let limit = Self.fileLimit(in: message) else { return }
+        self.status = .machine
+        self.mend = limit
+    }
+
+    /// What would mend it where an error is that no more files can be opened. Any system call of any room may come to
+    /// that, and all of them tell it in the C library's words.
+    private static func fileLimit(in message: String) -> String? {
+        if message.hasSuffix(errorText(EMFILE)) {
+            return "raise the limit of open files: ulimit -Hn 65536 as root, or LimitNOFILE= in the unit"
+        }
+        return message.hasSuffix(errorText(ENFILE))
+            ? "raise the machine's limit of open files: sysctl fs.file-max" : nil
+    }
+
+    /// What `up` and `run` end with where a signal or `tapline down` stops them halfway.
+    public static let interrupted = ApplianceError(.failed, "interrupted; what was made so far has been taken away")
+}
+
+extension ApplianceError: CustomStringConvertible {
+    /// The sentence and its mend.
+    public var description: String {
+        if let mend { "\(message); \(mend)" } else { message }
+    }
+}
+
+extension ApplianceError {
+    /// The sentence for a system call that failed.
+    package static func system(_ attempted: String, errno code: Int32, mend: String? = nil) -> ApplianceError {
+        ApplianceError(.failed, "\(attempted): \(errorText(code))", mend: mend)
+    }
+
+    /// The sentence for a file or folder of Tapline's own that cannot be written.
+    package static func storage(_ attempted: String, errno code: Int32) -> ApplianceError {
+        switch code {
+        case ENOSPC, EDQUOT: .system(attempted, errno: code, mend: "make room on the file system of /run")
+        case EROFS: .system(attempted, errno: code, mend: "/run must be writable: mount a tmpfs on it")
+        default: .system(attempted, errno: code)
+        }
+    }
+
+    /// `error` as it is where it is one of ours, else its text behind what was attempted.
+    package static func wrapping(_ error: any Error, _ attempted: String, mend: String? = nil) -> ApplianceError {
+        if let known = error as? ApplianceError { return known }
+        return ApplianceError(.failed, "\(attempted): \(error)", mend: mend)
+    }
+}

@@ -1,0 +1,6 @@
+import Glibc
+
+/// The kernel's words for an errno.
+package func errorText(_ code: Int32) -> String {
+    String(cString: strerror(code))
+}

@@ -1,0 +1,152 @@
+import ControlAPI
+import EngineControl
+import EventLoop
+import Fabric
+import Forwarding
+import Glibc
+import LinuxNetwork
+import Nodes
+import Reporting
+import Topology
+
+/// What checks look at, and what their faults break.
+package struct CheckSources: Sendable {
+    package let plan: AppliancePlan
+    package let directory: StateDirectory
+    package let interruption: Interruption
+    /// The node of a name.
+    package let node: @Sendable (String) throws(ApplianceError) -> NodeRuntime
+    /// What the engine has counted until now.
+    package let counters: @Sendable () -> CounterPicture
+    /// The engines' processes, and whether they forward.
+    package let engines: @Sendable () -> [(pid: Int32?, isRunning: Bool)]
+    /// Does what an operator can do to an instance, and returns when the engines decide by it.
+    package let operate: @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void
+    /// Does what an operator can do to an engine of a number from 1, and returns when it is done.
+    let operateEngine: @Sendable (EngineOperation, Int) throws(ApplianceError) -> Void
+    /// How the applications stand whose health is looked after.
+    package let applications: @Sendable () -> [StatusReport.Application]
+    /// What happened.
+    package let events: EventLog
+
+    /// Memberwise.
+    package init(
+        plan: AppliancePlan, directory: StateDirectory, interruption: Interruption,
+        node: @escaping @Sendable (String) throws(ApplianceError) -> NodeRuntime,
+        counters: @escaping @Sendable () -> CounterPicture,
+        engines: @escaping @Sendable () -> [(pid: Int32?, isRunning: Bool)],
+        operate: @escaping @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void,
+        operateEngine: @escaping @Sendable (EngineOperation, Int) throws(ApplianceError) -> Void,
+        applications: @escaping @Sendable () -> [StatusReport.Application], events: EventLog
+    ) {
+        self.plan = plan
+        self.directory = directory
+        self.interruption = interruption
+        self.node = node
+        self.counters = counters
+        self.engines = engines
+        self.operate = operate
+        self.operateEngine = operateEngine
+        self.applications = applications
+        self.events = events
+    }
+}
+
+/// How one look at a step came out.
+struct StepOutcome {
+    var holds: Bool
+    /// What was expected and is not so, each after "expected".
+    var expected: [String] = []
+    /// What came instead.
+    var came: [String] = []
+    /// True where another try cannot help, or must not be made.
+    var isFinal = false
+
+    /// It holds.
+    static let held = StepOutcome(holds: true)
+
+    /// It holds where nothing that was expected is missing.
+    init(unmet: [String], came: [String], isFinal: Bool = false) {
+        self.init(holds: unmet.isEmpty, expected: unmet, came: came, isFinal: isFinal)
+    }
+
+    init(holds: Bool, expected: [String] = [], came: [String] = [], isFinal: Bool = false) {
+        self.holds = holds
+        self.expected = expected
+        self.came = came
+        self.isFinal = isFinal
+    }
+}
+
+/// Runs the checks of a file, one after another, in the calling thread.
+///
+/// Whatever a check does, the next one starts from the same picture: what it started is ended, what its faults broke
+/// and what its commands changed is put back.
+package struct CheckRunner {
+    package let sources: CheckSources
+
+    /// Memberwise.
+    package init(sources: CheckSources) {
+        self.sources = sources
+    }
+
+    /// The time between two looks at what does not hold yet, in milliseconds: from … to.
+    private static let pauses = 50...500
+
+    /// Runs one check: its steps in order, until one does not hold.
+    ///
+    /// - Throws: The reason of an interruption, and nothing else.
+    package func run(_ check: CheckPlan) throws(ApplianceError) -> CheckReport {
+        let started = monotonicMilliseconds()
+        let session = CheckSession(sources)
+        var failure: (step: StepPlan, finding: StepOutcome)?
+        do throws(ApplianceError) {
+            for step in check.steps where failure == nil {
+                let finding = try hold(step, session)
+                if !finding.holds { failure = (step, finding) }
+            }
+        } catch {
+            session.abandon()
+            throw error
+        }
+        let evidence = failure == nil ? [] : session.evidence()
+        let aftermath = session.putBack()
+        try sources.interruption.check()
+        var report = CheckReport(
+            name: check.name, line: check.line, passed: failure == nil && aftermath.isEmpty,
+            milliseconds: monotonicMilliseconds() - started, expected: nil, came: [])
+        guard !report.passed else { return report }
+        if let failure {
+            let place = check.listsSteps ? "in the step on line \(failure.step.line) (\(failure.step.told)): " : ""
+            report.expected = place + failure.finding.expected.joined(separator: "; ")
+            report.came = failure.finding.came
+        } else {
+            report.expected = "that its commands leave the nodes as they were"
+        }
+        report.came += aftermath
+        report.evidence = failure == nil ? session.evidence() : evidence
+        return report
+    }
+
+    /// Looks at a step until it holds or its time is over.
+    private func hold(_ step: StepPlan, _ session: CheckSession) throws(ApplianceError) -> StepOutcome {
+        let deadline = monotonicMilliseconds() + step.within
+        var pause = Self.pauses.lowerBound
+        while true {
+            try sources.interruption.check()
+            let left = deadline - monotonicMilliseconds()
+            let timeout = step.within == 0 ? step.timeout : min(step.timeout, max(left, 1000))
+            let finding: StepOutcome
+            do throws(ApplianceError) {
+                finding = try session.look(step.action, timeout)
+            } catch {
+                try sources.interruption.check()
+                finding = StepOutcome(holds: false, expected: ["that it can be looked at"], came: ["\(error)"])
+            }
+            try sources.interruption.check()
+            if finding.holds || finding.isFinal || monotonicMilliseconds() + pause >= deadline { return finding }
+            sources.interruption.sleep(milliseconds: pause)
+            pause = min(pause * 2, Self.pauses.upperBound)
+        }
+    }
+}

@@ -1,0 +1,46 @@
+import Fabric
+import LinuxNetwork
+import Nodes
+import Reporting
+import Topology
+
+extension CheckSession {
+    /// Captures on a node's device from now on.
+    func capture(_ place: CapturePlace) throws(ApplianceError) -> StepOutcome {
+        concern(place.node)
+        let node = try sources.node(place.node)
+        guard let leg = node.plan.legs.first(where: { $0.interface == place.interface }) else {
+            return StepOutcome(holds: false, expected: ["a device on the interface"], came: ["there is none"])
+        }
+        captures[place]?.stop()
+        try sources.directory.createNode(place.node)
+        captures[place] = try FrameCapture(
+            on: leg.device, in: node.namespace,
+            path: "\(sources.directory.nodePath(place.node))/capture-\(leg.device).pcap")
+        return .held
+    }
+
+    /// Looks at what a capture holds until now.
+    func lookAtCapture(
+        _ place: CapturePlace, _ filter: FrameFilter, _ frames: NumberExpectation?, _ bytes: NumberExpectation?
+    ) -> StepOutcome {
+        guard let capture = captures[place] else {
+            return StepOutcome(holds: false, expected: ["a capture of \(place.node)"], came: ["none was begun"])
+        }
+        capture.flush()
+        let counted = capture.count(filter)
+        var unmet: [String] = []
+        if let frames, !frames.holds(for: counted.frames) { unmet.append("frames \(frames.told)") }
+        if let bytes, !bytes.holds(for: counted.bytes) { unmet.append("bytes \(bytes.told)") }
+        var came = ["\(counted.frames) such frames with \(counted.bytes) bytes"]
+        // What was lost might have been one of those: only "at least" holds without it.
+        let isCertain = [frames, bytes].compactMap { $0 }.allSatisfy { [.atLeast, .more].contains($0.comparison) }
+        if counted.lost > 0, !isCertain || !unmet.isEmpty {
+            if unmet.isEmpty { unmet.append("a whole capture") }
+            came.append(
+                "\(Plural.told(counted.lost, "frame")) \(counted.lost == 1 ? "was" : "were") not captured: more came than it holds"
+            )
+        }
+        return StepOutcome(unmet: unmet, came: came)
+    }
+}

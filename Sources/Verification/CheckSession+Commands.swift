@@ -1,0 +1,292 @@
+import ControlAPI
+import EventLoop
+import Fabric
+import Glibc
+import LinuxNetwork
+import Nodes
+import Reporting
+import Synchronization
+import Topology
+
+/// A command that runs beside the steps of its check.
+final class StartedCommand: @unchecked Sendable {
+    let plan: CommandPlan
+    let mark = ProcessMark()
+    let ended = RaisedFlag()
+    private let outcome = Mutex<CommandOutcome?>(nil)
+
+    init(_ plan: CommandPlan) { self.plan = plan }
+
+    /// How it ended; nil while it runs.
+    var result: CommandOutcome? { outcome.withLock { $0 } }
+
+    func finish(_ outcome: CommandOutcome) {
+        self.outcome.withLock { $0 = outcome }
+        ended.raise()
+    }
+}
+
+extension CheckSession {
+    /// The most that a command of a check may print, and the most of it that is looked at, in octets.
+    static let outputBound = 16 << 20
+    /// The most processes that a command may add to its node.
+    private static let processBound = 1024
+    /// The largest file that a command may write, and the most that it may add to its node's folder, in octets.
+    private static let fileBound = 1 << 30
+    private static let folderBound = 256 << 20
+    /// What must be free where the node's folder is, in octets.
+    private static let freeBound = 16 << 20
+    /// How long a started command may run at most, in milliseconds: its check ends it long before.
+    private static let longestRun = 24 * 3_600_000
+
+    // MARK: - Commands
+
+    func run(
+        _ plan: CommandPlan, _ expectation: CommandExpectation, _ timeout: Int
+    ) throws(ApplianceError) -> StepOutcome {
+        let node = try sources.node(plan.node)
+        let watch = try remember(node)
+        if !plan.alters { kept.insert(plan.node) }
+        let before = plan.alters ? nil : NodeGlance(node, watch, besides: marks[plan.node] ?? [])
+        let outcome = try captured(plan, node, timeout)
+        var finding = judge(outcome, expectation, timeout)
+        if let before {
+            let changes = before.changes(faults.touches(plan.node))
+            if !changes.isEmpty {
+                finding.holds = false
+                finding.isFinal = true
+                finding.expected.append("that the command leaves its node as it was")
+                finding.came = changes.map { "it changed \(plan.node): \($0)" } + finding.came
+                toldOf.insert(plan.node)
+            }
+        }
+        if outcome.endedFor != nil { finding.isFinal = true }
+        return finding
+    }
+
+    func start(_ name: String, _ plan: CommandPlan) throws(ApplianceError) -> StepOutcome {
+        let node = try sources.node(plan.node)
+        let watch = try remember(node)
+        if !plan.alters { kept.insert(plan.node) }
+        let command = StartedCommand(plan)
+        started[name] = command
+        let (bounds, entered) = try prepare(plan, node, command.mark)
+        let interruption = sources.interruption
+        try startThread {
+            do throws(ApplianceError) {
+                let outcome = try CommandRun.captured(
+                    plan.command, in: entered.entrance, node: entered.node, timeout: Self.longestRun,
+                    interruption: interruption, bounds: bounds)
+                watch.ended(mayAlter: plan.alters)
+                command.finish(outcome)
+            } catch {
+                watch.ended(mayAlter: plan.alters)
+                command.finish(CommandOutcome(output: Array("\(error)".utf8), endedFor: "it could not be started"))
+            }
+        }
+        return .held
+    }
+
+    func finish(_ name: String, _ expectation: CommandExpectation, _ timeout: Int) -> StepOutcome {
+        guard let command = started[name] else {
+            return StepOutcome(holds: false, expected: ["a command called \(name)"], came: ["it was not started"])
+        }
+        let deadline = monotonicMilliseconds() + timeout
+        while command.result == nil, monotonicMilliseconds() < deadline, !sources.interruption.isRaised {
+            sources.interruption.sleep(milliseconds: 10)
+        }
+        var outcome = command.result
+        if outcome == nil {
+            sweep([command.mark], command.plan.node)
+            command.ended.wait()
+            outcome = command.result
+            outcome?.end = nil
+        }
+        started[name] = nil
+        return judge(outcome ?? CommandOutcome(), expectation, timeout)
+    }
+
+    /// Ends whatever the check has started and that still runs.
+    func endCommands() {
+        for (node, own) in marks { sweep(own, node) }
+        marks = [:]
+        for (_, command) in started { command.ended.wait() }
+    }
+
+    private func captured(_ plan: CommandPlan, _ node: NodeRuntime, _ timeout: Int) throws(ApplianceError)
+        -> CommandOutcome
+    {
+        let (bounds, entered) = try prepare(plan, node, ProcessMark())
+        defer { watches[plan.node]?.ended(mayAlter: plan.alters) }
+        return try CommandRun.captured(
+            plan.command, in: entered.entrance, node: entered.node, timeout: timeout,
+            interruption: sources.interruption, bounds: bounds)
+    }
+
+    private func prepare(
+        _ plan: CommandPlan, _ node: NodeRuntime, _ mark: ProcessMark
+    ) throws(ApplianceError) -> (CommandBounds, (entrance: NodeEntrance, node: Pidfd)) {
+        let entered = try node.enter()
+        marks[plan.node, default: []].insert(mark)
+        let watch = try remember(node)
+        var limits = mark.limits
+        limits[ResourceLimit.fileSize] = UInt64(Self.fileBound)
+        limits[ResourceLimit.core] = 0
+        let folder = FolderWatch(
+            sources.directory.nodePath(plan.node), growthBound: Self.folderBound, freeBound: Self.freeBound)
+        let initProcess = entered.node
+        let processes = NodeProcesses.count(in: initProcess.pid) + Self.processBound
+        watch.began(mark, mayAlter: plan.alters)
+        let bounds = CommandBounds(
+            output: Self.outputBound, endsBeyondOutput: true, limits: limits,
+            watch: {
+                if NodeProcesses.count(in: initProcess.pid) > processes {
+                    // Only the kernel ends such a crowd at once: with the node's init. The next step starts another.
+                    watch.mayHaveSignalled()
+                    try? initProcess.signal(SIGKILL)
+                    return "it had started more than \(Self.processBound) processes"
+                }
+                return folder.complaint()
+            },
+            witnessed: { watch.follow($0, mayAlter: plan.alters) },
+            sweep: {
+                Self.sweep([mark], initProcess)
+                // Only now does nobody write any more.
+                folder.removeWhatWasTooMuch()
+            })
+        return (bounds, entered)
+    }
+
+    private func sweep(_ marks: Set<ProcessMark>, _ node: String) {
+        guard let runtime = try? sources.node(node), let initProcess = runtime.currentInit else { return }
+        Self.sweep(marks, initProcess)
+    }
+
+    private static func sweep(_ marks: Set<ProcessMark>, _ initProcess: Pidfd) {
+        guard !initProcess.hasEnded, !isDying(initProcess.pid) else { return }
+        // An init takes the signal in any case; with it goes whatever multiplies faster than it can be ended.
+        if !ProcessMark.end(marks, in: initProcess.pid) { try? initProcess.signal(SIGKILL) }
+    }
+
+    private func judge(_ outcome: CommandOutcome, _ expectation: CommandExpectation, _ timeout: Int) -> StepOutcome {
+        var unmet: [String] = []
+        var came: [String] = []
+        if let reason = outcome.endedFor {
+            unmet.append("that it stays within its bounds")
+            came.append("\(reason), and was ended with all that it had started")
+        } else if let end = outcome.end {
+            if let status = expectation.status, !status.holds(for: UInt64(end.code)) {
+                unmet.append(status.comparison == .equal ? "status \(status.value)" : "a status \(status.told)")
+                came.append("it \(end.told)")
+                if end.code == 127 { came.append("status 127: is the program installed?") }
+                if end.code == 128 + SIGXFSZ { came.append("no file may be larger than \(Self.fileBound >> 20) MiB") }
+            }
+        } else {
+            unmet.append("that it ends within \(seconds(timeout))")
+            came.append("it was ended with all that it had started")
+        }
+        if outcome.endedFor == nil { unmet += expectation.output.unmet(by: outcome.output) }
+        return StepOutcome(unmet: unmet, came: came + shownLines(outcome.output))
+    }
+}
+
+/// How a node is before a command runs in it, so that what the command did to it can be told.
+private struct NodeGlance {
+    private let watch: NodeWatch
+    private let before: Set<String>
+    private let application: Pidfd?
+    private let processes: [(pid: Int32, started: UInt64, name: String)]
+    /// How long an application that was told to end may take to be seen ending, in milliseconds.
+    private static let dying: Int32 = 10
+
+    /// - Parameter own: What the check's own commands carry, which may end when they like.
+    init(_ node: NodeRuntime, _ watch: NodeWatch, besides own: Set<ProcessMark>) {
+        self.watch = watch
+        before = Set(watch.changes)
+        application = node.glimpse().application
+        let pids = node.currentInit.map { NodeProcesses.all(of: $0.pid) } ?? []
+        processes = pids.filter { !ProcessMark.isCarried(own, by: $0) }.compactMap { pid in
+            processStartTime(pid).map { (pid, $0, NodeProcesses.name(of: pid)) }
+        }
+    }
+
+    /// What the check's processes have changed since, as sentences. What ends without a signal of theirs ends by itself.
+    ///
+    /// - Parameter faults: What a fault of the same check has done to the node, which is no change of the command's.
+    func changes(_ faults: (links: Bool, processes: Bool)) -> [String] {
+        var told = faults.links ? [] : watch.changes.filter { !before.contains($0) }
+        guard !faults.processes, watch.hasSignalled else { return told }
+        if let application, application.waitForEnd(milliseconds: Self.dying) || isDying(application.pid) {
+            told.append("its application has ended")
+        } else if application == nil, !processes.isEmpty,
+            processes.allSatisfy({ processStartTime($0.pid) != $0.started })
+        {
+            let names = Set(processes.map(\.name)).sorted().joined(separator: ", ")
+            told.append("every process that ran in it has ended: \(names)")
+        }
+        return told
+    }
+}
+
+/// Watches what a command adds to its node's folder.
+private final class FolderWatch: @unchecked Sendable {
+    private let path: String
+    private let before: Set<String>
+    private let freeBefore: Int
+    private let growthBound: Int
+    private let freeBound: Int
+    private let wasTooMuch = Mutex(false)
+
+    init(_ path: String, growthBound: Int, freeBound: Int) {
+        self.path = path
+        self.growthBound = growthBound
+        self.freeBound = freeBound
+        before = Set(Self.files(path).map(\.path))
+        freeBefore = Self.free(path)
+    }
+
+    /// Why the command must be ended.
+    func complaint() -> String? {
+        let free = Self.free(path)
+        // A walk only where something of that size can have been written at all.
+        guard freeBefore - free > min(growthBound, max(0, freeBefore - freeBound)) else { return nil }
+        let written = Self.files(path).filter { !before.contains($0.path) }
+        let size = written.reduce(0) { $0 + $1.size }
+        guard size > growthBound || (free < freeBound && size > 0) else { return nil }
+        wasTooMuch.withLock { $0 = true }
+        return free < freeBound
+            ? "it had filled the disk of its node's folder (what it wrote there was removed)"
+            : "it had written more than \(growthBound >> 20) MiB into its node's folder (which were removed)"
+    }
+
+    /// Removes what the command wrote, where it had to be ended for that.
+    func removeWhatWasTooMuch() {
+        guard wasTooMuch.withLock({ $0 }) else { return }
+        for file in Self.files(path) where !before.contains(file.path) { unlink(file.path) }
+    }
+
+    private static func free(_ path: String) -> Int {
+        var info = statvfs()
+        guard statvfs(path, &info) == 0 else { return .max }
+        return Int(clamping: UInt64(info.f_bavail) * UInt64(info.f_frsize))
+    }
+
+    /// The plain files of a folder, at most some ten thousand.
+    private static func files(_ path: String) -> [(path: String, size: Int)] {
+        var found: [(path: String, size: Int)] = []
+        var folders = [path]
+        while let folder = folders.popLast(), found.count < 10_000 {
+            for name in namesInFolder(folder) {
+                var info = stat()
+                let file = "\(folder)/\(name)"
+                guard lstat(file, &info) == 0 else { continue }
+                switch info.st_mode & S_IFMT {
+                case S_IFDIR: folders.append(file)
+                case S_IFREG: found.append((file, Int(info.st_blocks) * 512))
+                default: break
+                }
+            }
+        }
+        return found
+    }
+}

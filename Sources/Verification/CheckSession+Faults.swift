@@ -1,0 +1,258 @@
+import ControlAPI
+import EventLoop
+import Glibc
+import LinuxNetwork
+import Nodes
+import Reporting
+import Topology
+
+/// What the faults of a check have broken and nothing has mended yet.
+struct StandingFaults {
+    /// The processes that stand still.
+    var stopped: [FaultPlan.Target: [Pidfd]] = [:]
+    /// The devices that are down, by node.
+    var down: [String: Set<Int32>] = [:]
+    /// The nodes whose devices a fault has touched.
+    var linkNodes: Set<String> = []
+    /// The nodes whose processes a fault has touched.
+    var processNodes: Set<String> = []
+    /// True where a fault has touched an engine.
+    var engines = false
+    /// The engines that are drained.
+    var drained: Set<Int> = []
+    /// The instances to which something was done as operators do it.
+    var operated: Set<String> = []
+
+    /// What of a node faults have touched.
+    func touches(_ node: String) -> (links: Bool, processes: Bool) {
+        (linkNodes.contains(node), processNodes.contains(node))
+    }
+}
+
+extension CheckSession {
+    /// Breaks something, or mends it.
+    func cause(_ fault: FaultPlan, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
+        let name: String
+        switch fault.target {
+        case .engine(let number): return try causeInEngine(fault.kind, number, timeout)
+        case .node(let node): name = node
+        }
+        switch fault.kind {
+        case .drain, .undrain, .takeOut, .putBack: return try operate(fault.kind, name, fault.duration)
+        default: break
+        }
+        let node = try sources.node(name)
+        try remember(node)
+        switch fault.kind {
+        case .kill:
+            faults.processNodes.insert(name)
+            let processes = try targets(node)
+            faults.stopped[fault.target] = nil
+            for process in processes { signal(process, SIGKILL) }
+            // What is killed has ended when the next step begins.
+            let deadline = monotonicMilliseconds() + timeout
+            for process in processes {
+                _ = process.waitForEnd(milliseconds: Int32(clamping: max(0, deadline - monotonicMilliseconds())))
+            }
+        case .stop:
+            faults.processNodes.insert(name)
+            let processes = try targets(node)
+            for process in processes { signal(process, SIGSTOP) }
+            faults.stopped[fault.target, default: []] += processes
+        case .continue:
+            resume(fault.target)
+        case .restart:
+            faults.processNodes.insert(name)
+            for process in try targets(node) where process.pid != node.pid { signal(process, SIGKILL) }
+            faults.stopped[fault.target] = nil
+            try node.bringBack(anew: true, sources.interruption)
+        case .linkDown, .linkUp:
+            guard let interface = fault.interface,
+                let leg = node.plan.legs.first(where: { $0.interface == interface })
+            else { return StepOutcome(holds: false, expected: ["a device on the interface"], came: ["there is none"]) }
+            faults.linkNodes.insert(name)
+            return try setLink(node, leg.device, up: fault.kind == .linkUp)
+        case .drain, .undrain, .takeOut, .putBack, .replace:
+            return StepOutcome(holds: false, expected: ["an instance or an engine"], came: ["\(name) is none"])
+        }
+        return .held
+    }
+
+    /// What runs in a node, but for what the check itself has started there.
+    private func targets(_ node: NodeRuntime) throws(ApplianceError) -> [Pidfd] {
+        guard let initProcess = node.currentInit else { return [] }
+        let own = marks[node.plan.name] ?? []
+        let pids = NodeProcesses.all(of: initProcess.pid).filter { !ProcessMark.isCarried(own, by: $0) }
+        return pids.compactMap { try? Pidfd(pid: $0) }
+    }
+
+    private func signal(_ process: Pidfd, _ number: Int32) {
+        // One that has ended meanwhile takes it without a word; root may signal every other.
+        try? process.signal(number)
+    }
+
+    private func setLink(_ node: NodeRuntime, _ device: String, up: Bool) throws(ApplianceError) -> StepOutcome {
+        let watch = try remember(node)
+        do throws(SystemError) {
+            let index = try node.namespace.netlink.existingLink(named: device).index
+            try watch.change(device: index, up: up) { (netlink) throws(SystemError) in
+                try netlink.setLink(index: index, up: up)
+            }
+            guard up else {
+                faults.down[node.plan.name, default: []].insert(index)
+                return .held
+            }
+            faults.down[node.plan.name]?.remove(index)
+            // Going down has cost it routes, and addresses of IPv6.
+            let left = try watch.putBack(except: faults.down[node.plan.name] ?? [])
+            guard left.isEmpty else {
+                return StepOutcome(holds: false, expected: ["that \(device) comes up as it was"], came: left)
+            }
+        } catch {
+            throw ApplianceError(.failed, "\(node.place): \(error)")
+        }
+        return .held
+    }
+
+    private func causeInEngine(
+        _ kind: FaultPlan.Kind, _ number: Int, _ timeout: Int
+    ) throws(ApplianceError) -> StepOutcome {
+        faults.engines = true
+        let target = FaultPlan.Target.engine(number)
+        switch kind {
+        case .drain:
+            faults.drained.insert(number)
+            try sources.operateEngine(.drain, number)
+            return .held
+        case .undrain:
+            try sources.operateEngine(.undrain, number)
+            faults.drained.remove(number)
+            return .held
+        case .replace:
+            try sources.operateEngine(.replace, number)
+            return .held
+        case .kill, .stop, .continue, .restart: break
+        case .linkDown, .linkUp, .takeOut, .putBack:
+            return StepOutcome(
+                holds: false, expected: ["a node with a device"], came: ["the engine has none of its own"])
+        }
+        let engines = sources.engines()
+        guard engines.indices.contains(number - 1), let pid = engines[number - 1].pid,
+            let process = try? Pidfd(pid: pid)
+        else { return StepOutcome(holds: false, expected: ["that engine \(number) runs"], came: ["it does not"]) }
+        switch kind {
+        case .stop:
+            signal(process, SIGSTOP)
+            faults.stopped[target, default: []].append(process)
+        case .continue:
+            resume(target)
+        default:
+            faults.stopped[target] = nil
+            signal(process, SIGKILL)
+            _ = process.waitForEnd(milliseconds: Int32(clamping: timeout))
+            if kind == .restart, !waitForEngines(timeout) {
+                return StepOutcome(
+                    holds: false, expected: ["that another engine forwards"], came: ["none does yet"])
+            }
+        }
+        return .held
+    }
+
+    private func resume(_ target: FaultPlan.Target) {
+        for process in faults.stopped[target] ?? [] { signal(process, SIGCONT) }
+        faults.stopped[target] = nil
+    }
+
+    private var enginesRun: Bool {
+        let engines = sources.engines()
+        return !engines.isEmpty && engines.allSatisfy(\.isRunning)
+    }
+
+    private func waitForEngines(_ timeout: Int) -> Bool {
+        let deadline = monotonicMilliseconds() + timeout
+        while monotonicMilliseconds() < deadline, !sources.interruption.isRaised {
+            if enginesRun { return true }
+            sources.interruption.sleep(milliseconds: 10)
+        }
+        return enginesRun
+    }
+
+    // MARK: - Afterwards
+
+    /// How long all may take to be as it was before the check, in milliseconds, beside what applications need to be
+    /// ready.
+    private static let patience = 10_000
+
+    /// Ends what the check started, and leaves the rest as it is: all is about to be taken away.
+    func abandon() {
+        endCommands()
+        for capture in captures.values { capture.stop() }
+    }
+
+    /// Ends what the check started, and makes all as it was before: what stands still goes on, devices come up,
+    /// addresses and routes come back, applications and the engine run.
+    ///
+    /// - Returns: What commands of the check have changed without leave and nobody has told yet, and what could not
+    ///   be put back.
+    func putBack() -> [String] {
+        abandon()
+        var told: [String] = []
+        for name in kept.subtracting(toldOf).subtracting(faults.linkNodes).sorted() {
+            let changes = watches[name]?.changes ?? []
+            told += changes.map { "a command that ran beside changed \(name): \($0)" }
+        }
+        // An application that was told to end takes its time: what a command did to it may show only now.
+        for name in kept.subtracting(toldOf).subtracting(faults.processNodes).sorted()
+        where nodeStates[name] == .ready && applications[name]?.hasEnded == true && hasSignalled(name) {
+            told.append("a command changed \(name): its application has ended")
+        }
+        for target in faults.stopped.keys { resume(target) }
+        for number in faults.drained { try? sources.operateEngine(.undrain, number) }
+        guard !sources.interruption.isRaised else { return told }
+        for (name, watch) in watches { told += putBackNetwork(name, watch) }
+        for node in sources.plan.nodes { told += putBackApplication(node.name) }
+        if faults.engines || !enginesRun, !waitForEngines(Self.patience) {
+            told.append("after the check not every engine forwards")
+        }
+        return told + putBackInstances()
+    }
+
+    private func putBackNetwork(_ name: String, _ watch: NodeWatch) -> [String] {
+        do {
+            return try watch.putBack().map { "after the check, \(name) could not be put back: \($0)" }
+        } catch {
+            return ["after the check, \(name) could not be put back: \(error)"]
+        }
+    }
+
+    /// True where a command of the check has sent a signal to what is not the check's in a node.
+    private func hasSignalled(_ name: String) -> Bool { watches[name]?.hasSignalled ?? false }
+
+    /// An application that ran when the check began, in a node that the check has touched, runs and is ready again.
+    private func putBackApplication(_ name: String) -> [String] {
+        guard let before = applications[name], nodeStates[name] == .ready,
+            watches[name] != nil || faults.processNodes.contains(name)
+        else { return [] }
+        // One that has ended by itself, and is not started again, is as its file wants it.
+        guard faults.processNodes.contains(name) || hasSignalled(name) || comesBack(name) else { return [] }
+        if isDying(before.pid) { _ = before.waitForEnd(milliseconds: Int32(Self.patience)) }
+        guard before.hasEnded || !isCurrent(before, name) else { return [] }
+        do throws(ApplianceError) {
+            try sources.node(name).bringBack(anew: false, sources.interruption)
+            return []
+        } catch {
+            return sources.interruption.isRaised ? [] : ["after the check, \(name) did not come back: \(error)"]
+        }
+    }
+
+    /// True where its node starts an application again, or it runs.
+    private func comesBack(_ name: String) -> Bool {
+        guard let node = try? sources.node(name) else { return false }
+        return ![.ended, .failed].contains(node.glimpse().state)
+    }
+
+    private func isCurrent(_ application: Pidfd, _ name: String) -> Bool {
+        guard let node = try? sources.node(name) else { return false }
+        return node.glimpse().application === application
+    }
+}

@@ -1,0 +1,135 @@
+import ControlAPI
+import EventLoop
+import LinuxNetwork
+import Reporting
+import Topology
+
+extension CheckSources {
+    /// How every instance stands, in the word that `status` has for it.
+    var standings: [String: String] {
+        Dictionary(applications().flatMap(\.instances).map { ($0.name, $0.state) }) { first, _ in first }
+    }
+}
+
+extension InstanceExpectation.Standing {
+    /// The words of `status` that it stands for.
+    package var words: [String] {
+        self == .up ? [Self.active.rawValue, Self.standby.rawValue] : [rawValue]
+    }
+}
+
+extension CheckSession {
+    /// The most events that are shown where those that are wanted did not come.
+    private static let eventsShown = 20
+
+    // MARK: - Looking
+
+    func lookAtInstance(_ name: String, _ expectation: InstanceExpectation) -> StepOutcome {
+        concern(name)
+        guard let instance = sources.applications().flatMap(\.instances).first(where: { $0.name == name }) else {
+            return StepOutcome(holds: false, expected: ["an instance named \(name)"], came: ["there is none"])
+        }
+        var unmet: [String] = []
+        if !expectation.standing.words.contains(instance.state) {
+            unmet.append("that \(name) is \(expectation.standing.rawValue)")
+        }
+        for text in expectation.reason where !instance.reason.contains(text) {
+            unmet.append("that the reason contains '\(text)'")
+        }
+        return StepOutcome(unmet: unmet, came: ["\(name) is \(instance.state): \(instance.reason)"])
+    }
+
+    func lookForEvents(_ expectation: EventExpectation, _ since: CountingStart) -> StepOutcome {
+        if let instance = expectation.instance { concern(instance) }
+        let kept = events(since == .check ? began : 0)
+        let count = kept.count { $0.isMeant(by: expectation) }
+        guard !expectation.times.holds(for: UInt64(count)) else { return .held }
+        let shown = kept.suffix(Self.eventsShown).map(\.text)
+        return StepOutcome(
+            holds: false, expected: ["\(expectation.told), \(expectation.times.told) times"],
+            came: ["\(count) such events" + since.told] + shown)
+    }
+
+    private func events(_ since: Int) -> [ApplianceEvent] {
+        var place = sources.events.place(since: since, count: nil)
+        return sources.events.read(&place)
+    }
+
+    // MARK: - Doing
+
+    /// Does to an instance what an operator can do.
+    func operate(_ kind: FaultPlan.Kind, _ name: String, _ duration: Int?) throws(ApplianceError) -> StepOutcome {
+        concern(name)
+        let operation: InstanceOperation
+        switch kind {
+        case .drain: operation = .drain(milliseconds: duration)
+        case .undrain: operation = .undrain
+        case .takeOut: operation = .takeOut
+        default: operation = .putBack
+        }
+        faults.operated.insert(name)
+        try sources.operate(operation, name)
+        return .held
+    }
+
+    // MARK: - Afterwards
+
+    /// How long instances may take to be as they were before the check, in milliseconds: their checks have to pass
+    /// again.
+    private static let patience = 30_000
+
+    /// Takes back what was done to instances, and waits until every one of them stands as it did before.
+    ///
+    /// - Returns: Those that do not.
+    func putBackInstances() -> [String] {
+        for name in faults.operated.sorted() {
+            for operation in undoing(name) { try? sources.operate(operation, name) }
+        }
+        guard standings.values.contains(where: InstanceExpectation.Standing.up.words.contains) else { return [] }
+        let deadline = monotonicMilliseconds() + Self.patience
+        var left = standingsChanged()
+        while !left.isEmpty, monotonicMilliseconds() < deadline, !sources.interruption.isRaised {
+            sources.interruption.sleep(milliseconds: 20)
+            left = standingsChanged()
+        }
+        return sources.interruption.isRaised ? [] : left
+    }
+
+    /// What gives an instance back what it had before operators' words of this check.
+    private func undoing(_ name: String) -> [InstanceOperation] {
+        let wasTakenOut = standings[name] == InstanceExpectation.Standing.takenOut.rawValue
+        let wasDrained = ["draining", "drained"].contains(standings[name])
+        return (wasTakenOut ? [] : [.putBack]) + (wasDrained ? [] : [.undrain])
+    }
+
+    private func standingsChanged() -> [String] {
+        let now = sources.standings
+        return standings.sorted { $0.key < $1.key }.compactMap { name, before in
+            // What was down before and has come back is nothing to wait for.
+            guard InstanceExpectation.Standing.up.words.contains(before), let word = now[name], word != before else {
+                return nil
+            }
+            return "after the check, \(name) is \(word), and was \(before) before it"
+        }
+    }
+}
+
+extension ApplianceEvent {
+    /// True where it is what a check asks for.
+    fileprivate func isMeant(by wanted: EventExpectation) -> Bool {
+        event == wanted.kind && (wanted.application ?? application) == application
+            && (wanted.instance ?? instance) == instance && (wanted.check ?? check) == check
+            && (wanted.engine ?? engine) == engine
+            && wanted.reason.allSatisfy { reason?.contains($0) == true }
+    }
+}
+
+extension EventExpectation {
+    /// What is asked for, for messages.
+    fileprivate var told: String {
+        let subjects = [application, instance, check.map { "check \($0)" }, engine.map { "engine \($0)" }]
+        let about = subjects.compactMap { $0 }
+        let because = reason.isEmpty ? "" : " because of " + reason.map { "'\($0)'" }.joined(separator: " and ")
+        return "the event \(kind.rawValue)" + (about.isEmpty ? "" : " of \(about.joined(separator: ", "))") + because
+    }
+}

@@ -1,0 +1,200 @@
+import EngineControl
+import EventLoop
+import Glibc
+import LinuxNetwork
+import Nodes
+import Reporting
+import Synchronization
+import Topology
+import Wire
+
+extension CheckSession {
+    /// How long is waited for those who should not see a packet, once everybody who should has, in milliseconds.
+    private static let settling = 80
+
+    /// Sends a packet and looks where it and its answer go.
+    func send(_ plan: PacketPlan, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
+        for name in [plan.from] + plan.reaches.joined() {
+            let instances = plan.standIns.filter { $0.value == name }.map(\.key).sorted()
+            for node in instances.isEmpty ? [name] : instances { concern(node) }
+        }
+        let probe = ProbePacket(
+            source: plan.source, destination: plan.destination, protocolNumber: plan.protocolNumber, port: plan.port,
+            sourcePort: plan.sourcePort ?? UInt16.random(in: 20_000...32_000), payload: plan.payload, size: plan.size,
+            hopLimit: plan.hopLimit, dontFragment: plan.dontFragment)
+        let watch = try PacketWatch(probe, sources, standIns: plan.standIns)
+        let before = sources.counters()
+        let namespace = try sources.node(plan.from).namespace
+        do throws(SystemError) {
+            try namespace.send(probe.octets, to: plan.destination)
+        } catch {
+            let hint = error.errno == EMSGSIZE ? ": it has \(probe.octets.count) octets, its device carries less" : ""
+            return StepOutcome(
+                holds: false, expected: ["that \(plan.from) can send it"], came: ["\(error)\(hint)"])
+        }
+        watch.follow(timeout: timeout, settling: Self.settling, sources.interruption) { watch in
+            watch.trail(plan).isComplete && (plan.answer.map { watch.answerTrail(plan, $0).isComplete } ?? true)
+        }
+        return finding(plan, watch, before)
+    }
+
+    private func finding(_ plan: PacketPlan, _ watch: PacketWatch, _ before: CounterPicture) -> StepOutcome {
+        let trail = watch.trail(plan)
+        var faults = trail.faults
+        var expected: [String] = []
+        var came = ["the packet: \(trail.told)"]
+        if !faults.isEmpty {
+            expected.append("that the packet reaches \(PacketTrail.told(plan.reaches)), and nobody else")
+        }
+        if let stages = plan.answer {
+            let answer = watch.answerTrail(plan, stages)
+            came.append("the answer\(watch.answerName.map { " (\($0))" } ?? ""): \(answer.told)")
+            let wrong = answer.faults.map { "the answer: \($0)" }
+            if !wrong.isEmpty {
+                expected.append("that the answer reaches \(PacketTrail.told(stages)), and nobody else")
+            }
+            faults += wrong
+        } else if let answer = watch.answerName {
+            came.append("the answer (\(answer)): \(watch.answerTrail(plan, []).told)")
+        }
+        if !watch.wasSent { faults.append("\(plan.from) did not let it out on any device") }
+        if watch.losses > 0 { faults.append("\(Plural.told(watch.losses, "frame")) could not be looked at") }
+        let drops = sources.counters().toldDrops(since: before, of: sources.plan).map { "dropped meanwhile: \($0)" }
+        return StepOutcome(unmet: expected.isEmpty ? faults : expected, came: faults + came + drops)
+    }
+}
+
+/// Watches every device of every node for a probe and what comes back.
+private final class PacketWatch {
+    private let probe: ProbePacket
+    private let standIns: [String: String]
+    private var sockets: [(node: String, interface: String, socket: PacketSocket)] = []
+    /// All that has to do with the probe.
+    private var seen: [(kind: ProbePacket.Kind, sighting: Sighting, isOutgoing: Bool)] = []
+    // What `seen` comes to.
+    private var packets: [Sighting] = []
+    private var answers: [Sighting] = []
+    private var sent: [Sighting] = []
+    /// Who sent the answer first.
+    private var answerer: Sighting?
+    /// What the answer is.
+    private(set) var answerName: String?
+    private(set) var losses = 0
+
+    /// - Parameter standIns: The instances that are told by their application's name.
+    init(_ probe: ProbePacket, _ sources: CheckSources, standIns: [String: String]) throws(ApplianceError) {
+        self.probe = probe
+        self.standIns = standIns
+        let frame = max(2048, probe.octets.count + 256)
+        var places: [(node: NodeRuntime, leg: LegPlan)] = []
+        for node in sources.plan.nodes {
+            let runtime = try sources.node(node.name)
+            places += node.legs.map { (runtime, $0) }
+        }
+        // Each waits for the kernel's own pace a while: side by side that is one while for all.
+        let opened = Mutex<[Int: PacketSocket]>([:])
+        let matches = probe.matches
+        try inParallel(places.count, width: 32) { [places] index throws(ApplianceError) in
+            let (node, leg) = places[index]
+            do throws(SystemError) {
+                let socket = try PacketSocket(
+                    on: leg.device, in: node.namespace, matches: matches, frameLength: frame, room: 4 * frame + 32768)
+                opened.withLock { $0[index] = socket }
+            } catch {
+                throw ApplianceError(.failed, "\(node.place): \(error)")
+            }
+        }
+        sockets = opened.withLock { opened in
+            places.indices.compactMap { index in
+                let (node, leg) = places[index]
+                return opened[index].map { (node.plan.name, sources.plan.interfaces[leg.interface].name, $0) }
+            }
+        }
+    }
+
+    var wasSent: Bool { !sent.isEmpty }
+
+    /// Looks until `isComplete` and nothing has come for a while, or the time is over.
+    func follow(
+        timeout: Int, settling: Int, _ interruption: Interruption, _ isComplete: (PacketWatch) -> Bool
+    ) {
+        let deadline = monotonicMilliseconds() + timeout
+        var quietSince = monotonicMilliseconds()
+        while !interruption.isRaised {
+            let now = monotonicMilliseconds()
+            if look() { quietSince = now }
+            if now >= deadline { break }
+            if now - quietSince >= settling, isComplete(self) { break }
+            interruption.sleep(milliseconds: min(5, deadline - now))
+        }
+        for (_, _, socket) in sockets { losses += (try? socket.losses()) ?? 0 }
+    }
+
+    /// Takes what has come; false where nothing has.
+    private func look() -> Bool {
+        var came = false
+        for (node, interface, socket) in sockets {
+            socket.drain { frame in
+                guard let kind = probe.kind(of: frame.bytes.bytes) else { return }
+                came = true
+                let sighting = Sighting(
+                    node: standIns[node] ?? node, interface: interface, nanoseconds: frame.nanoseconds)
+                seen.append((kind, sighting, frame.isOutgoing))
+            }
+        }
+        if came { judge() }
+        return came
+    }
+
+    /// Tells packets and answers apart. Each device has a queue of its own: only all of them together have an order.
+    private func judge() {
+        (packets, answers, sent, answerer, answerName) = ([], [], [], nil, nil)
+        seen.sort { $0.sighting.nanoseconds < $1.sighting.nanoseconds }
+        var direction = ProbeDirection(probe.ends)
+        for (kind, sighting, isOutgoing) in seen {
+            switch kind {
+            case .packet: take(nil, sighting, isOutgoing)
+            case .answer(let name): take(name, sighting, isOutgoing)
+            case .either(let ends, let name): take(direction.isAnswer(ends) ? name : nil, sighting, isOutgoing)
+            case .other(let ends, let name):
+                if direction.goesBack(ends) { take(name, sighting, isOutgoing) }
+            case .error(let name): takeError(name, sighting, isOutgoing)
+            case .errorAbout(let ends, let name):
+                // What the sender's kernel says of an answer that no program of its waits for is none.
+                if !direction.quotesAnswer(ends) { takeError(name, sighting, isOutgoing) }
+            }
+        }
+    }
+
+    private func takeError(_ name: String, _ sighting: Sighting, _ isOutgoing: Bool) {
+        let before = answerName
+        take("ICMP error: \(name)", sighting, isOutgoing)
+        answerName = before ?? answerName
+    }
+
+    /// - Parameter answer: What the answer is; nil for the packet itself.
+    private func take(_ answer: String?, _ sighting: Sighting, _ isOutgoing: Bool) {
+        guard let answer else {
+            if isOutgoing { sent.append(sighting) } else { packets.append(sighting) }
+            return
+        }
+        if !isOutgoing { answers.append(sighting) } else if answerer == nil { answerer = sighting }
+        answerName = answer
+    }
+
+    func trail(_ plan: PacketPlan) -> PacketTrail {
+        PacketTrail(origin: plan.from, sightings: packets, stages: plan.reaches)
+    }
+
+    /// An answer may be given more than once: of what is sent again, the first sight by each counts.
+    func answerTrail(_ plan: PacketPlan, _ stages: [[String]]) -> PacketTrail {
+        var seen: [String: Int] = [:]
+        let bound = Dictionary(stages.joined().map { ($0, 1) }, uniquingKeysWith: +)
+        let first = answers.sorted { $0.nanoseconds < $1.nanoseconds }.filter { sighting in
+            seen[sighting.node, default: 0] += 1
+            return seen[sighting.node, default: 0] <= max(1, bound[sighting.node] ?? 1)
+        }
+        let last = plan.reaches.last?.last ?? "the engine"
+        return PacketTrail(origin: answerer?.node ?? last, sightings: first, stages: stages)
+    }
+}

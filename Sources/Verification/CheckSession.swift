@@ -1,0 +1,203 @@
+import EngineControl
+import EventLoop
+import Fabric
+import Forwarding
+import Glibc
+import LinuxNetwork
+import Nodes
+import Reporting
+import Topology
+
+/// One run of one check: what its steps have started, opened and broken until now, and how all was when it began.
+///
+/// Used by the thread that runs the check.
+final class CheckSession {
+    let sources: CheckSources
+    /// What the engine had counted when the check began.
+    let counters: CounterPicture
+    /// The length of every node's log when the check began, in octets.
+    let logLengths: [String: Int]
+    /// How every node was when the check began.
+    let nodeStates: [String: NodeRuntime.State]
+    /// The applications that ran when the check began.
+    let applications: [String: Pidfd]
+    /// How every instance stood when the check began, in the word that `status` has for it.
+    let standings: [String: String]
+    /// When the check began, in microseconds since 1970.
+    let began = wallClockMicroseconds()
+
+    /// The nodes that the check's steps name, in their order: whose logs may explain a failure.
+    var concerned: [String] = []
+    /// The nodes that the check touches, since before it did.
+    var watches: [String: NodeWatch] = [:]
+    /// What has run or still runs for this check, by node.
+    var marks: [String: Set<ProcessMark>] = [:]
+    var started: [String: StartedCommand] = [:]
+    var captures: [CapturePlace: FrameCapture] = [:]
+    var faults = StandingFaults()
+    /// The nodes that commands have run in which may not alter them.
+    var kept: Set<String> = []
+    /// Those of them of which it has been told what changed.
+    var toldOf: Set<String> = []
+
+    init(_ sources: CheckSources) {
+        self.sources = sources
+        counters = sources.counters()
+        var lengths: [String: Int] = [:]
+        var states: [String: NodeRuntime.State] = [:]
+        var applications: [String: Pidfd] = [:]
+        for node in sources.plan.nodes {
+            lengths[node.name] = fileLength(sources.directory.outputPath(node.name))
+            guard let runtime = try? sources.node(node.name) else { continue }
+            let now = runtime.glimpse()
+            states[node.name] = now.state
+            applications[node.name] = now.application
+        }
+        logLengths = lengths
+        nodeStates = states
+        self.applications = applications
+        standings = sources.standings
+    }
+
+    /// Does a step, or looks at what it expects.
+    func look(_ action: StepPlan.Action, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
+        switch action {
+        case .command(let command, let expectation):
+            return try run(command, expectation, timeout)
+        case .start(let name, let command):
+            return try start(name, command)
+        case .finish(let name, let expectation):
+            return finish(name, expectation, timeout)
+        case .log(let node, let file, let output, let since):
+            return lookAtLog(node, file, output, since)
+        case .entry(let name, let packets, let bytes, let since):
+            return lookAtEntry(name, packets, bytes, since)
+        case .interface(let index, let expectations, let since):
+            return lookAtInterface(index, expectations, since)
+        case .drops(let reason, let frames, let since):
+            return lookAtDrops(reason, frames, since)
+        case .packet(let packet):
+            return try send(packet, timeout)
+        case .wait(let milliseconds):
+            sources.interruption.sleep(milliseconds: milliseconds)
+            return .held
+        case .capture(let place):
+            return try capture(place)
+        case .captured(let place, let filter, let frames, let bytes):
+            return lookAtCapture(place, filter, frames, bytes)
+        case .instance(let name, let expectation):
+            return lookAtInstance(name, expectation)
+        case .event(let event, let since):
+            return lookForEvents(event, since)
+        case .fault(let fault):
+            return try cause(fault, timeout)
+        }
+    }
+
+    /// Notes that a node has to do with the check.
+    func concern(_ node: String) {
+        if !concerned.contains(node) { concerned.append(node) }
+    }
+
+    /// Watches a node, from before the check's first touch.
+    @discardableResult
+    func remember(_ node: NodeRuntime) throws(ApplianceError) -> NodeWatch {
+        concern(node.plan.name)
+        if let watch = watches[node.plan.name] { return watch }
+        let watch = try NodeWatch(node)
+        watches[node.plan.name] = watch
+        return watch
+    }
+
+    // MARK: - Logs and counters
+
+    private func lookAtLog(
+        _ node: String, _ file: String?, _ output: TextExpectation, _ since: CountingStart
+    ) -> StepOutcome {
+        concern(node)
+        let path = file.map { "\(sources.directory.nodePath(node))/\($0)" } ?? sources.directory.outputPath(node)
+        guard var bytes = readFile(path) else {
+            let name = file.map { "$TAPLINE_DIR/\($0)" } ?? "the log"
+            return StepOutcome(
+                holds: false, expected: [output.told], came: ["\(name) of \(node): \(errorText(errno))"])
+        }
+        if since == .check, file == nil, let before = logLengths[node], before <= bytes.count {
+            bytes = Array(bytes[before...])
+        }
+        return StepOutcome(unmet: output.unmet(by: bytes), came: shownLines(bytes))
+    }
+
+    private func lookAtEntry(
+        _ name: String, _ packets: NumberExpectation?, _ bytes: NumberExpectation?, _ since: CountingStart
+    ) -> StepOutcome {
+        guard var counted = sources.counters().entries[name] else {
+            return StepOutcome(holds: false, expected: ["an entry named \(name)"], came: ["there is none"])
+        }
+        if since == .check, let before = counters.entries[name] {
+            counted.packets -= min(before.packets, counted.packets)
+            counted.bytes -= min(before.bytes, counted.bytes)
+        }
+        var unmet: [String] = []
+        if let packets, !packets.holds(for: counted.packets) { unmet.append("packets \(packets.told)") }
+        if let bytes, !bytes.holds(for: counted.bytes) { unmet.append("bytes \(bytes.told)") }
+        return StepOutcome(
+            unmet: unmet,
+            came: [
+                "\(name): \(Plural.told(counted.packets, "packet")), \(Plural.told(counted.bytes, "byte"))" + since.told
+            ])
+    }
+
+    private func lookAtInterface(
+        _ index: Int, _ expectations: [InterfaceCounter: NumberExpectation], _ since: CountingStart
+    ) -> StepOutcome {
+        let name = sources.plan.interfaces[index].name
+        let now = sources.counters()
+        var unmet: [String] = []
+        var came: [String] = []
+        for counter in InterfaceCounter.allCases {
+            guard var counted = now.value(of: counter, interface: index) else {
+                return StepOutcome(holds: false, expected: ["an interface named \(name)"], came: ["there is none"])
+            }
+            if since == .check, let before = counters.value(of: counter, interface: index) {
+                counted -= min(counted, before)
+            }
+            if let expected = expectations[counter], !expected.holds(for: counted) {
+                unmet.append("\(counter.rawValue) \(expected.told)")
+            }
+            came.append("\(counter.rawValue) \(counted)")
+        }
+        return StepOutcome(unmet: unmet, came: ["\(name): " + came.joined(separator: ", ") + since.told])
+    }
+
+    private func lookAtDrops(_ name: String, _ frames: NumberExpectation, _ since: CountingStart) -> StepOutcome {
+        guard let reason = DropReason.allCases.first(where: { $0.name == name }) else {
+            return StepOutcome(holds: false, expected: ["a drop reason named \(name)"], came: ["there is none"])
+        }
+        var counted = sources.counters()[reason]
+        if since == .check { counted -= min(counted, counters[reason]) }
+        return StepOutcome(
+            holds: frames.holds(for: counted), expected: ["frames \(frames.told)"],
+            came: ["\(name): \(Plural.told(counted, "frame"))" + since.told])
+    }
+}
+
+extension CountingStart {
+    package var told: String { self == .check ? " since the check began" : "" }
+}
+
+/// The length of a file in octets; 0 where there is none.
+func fileLength(_ path: String) -> Int {
+    var info = stat()
+    return stat(path, &info) == 0 ? Int(info.st_size) : 0
+}
+
+/// The last lines of a text, each cut to a readable length.
+func shownLines(_ text: [UInt8], _ count: Int = 20) -> [String] {
+    let lines = String(decoding: text.suffix(65536), as: UTF8.self).split(separator: "\n")
+    guard !lines.isEmpty else { return ["(no output)"] }
+    return lines.suffix(count).map { line in
+        let printable = line.unicodeScalars.filter { $0.value >= 32 || $0 == "\t" }
+        let text = String(String.UnicodeScalarView(printable))
+        return text.count > 300 ? text.prefix(300) + " …" : text
+    }.filter { !$0.isEmpty }
+}

@@ -1,0 +1,231 @@
+import EventLoop
+import Forwarding
+import Glibc
+import LinuxNetwork
+import Reporting
+import Synchronization
+import Topology
+import Wire
+
+/// Captures what passes a node's device into a file that Wireshark reads (pcap, times in nanoseconds), and keeps it to
+/// be looked at.
+///
+/// Frames are as the node's kernel has them: a segment that the device would cut up counts as one frame. A checksum
+/// that the device would complete is complete in the capture.
+final class FrameCapture: @unchecked Sendable {
+    /// The most that is captured, in octets of the file.
+    private static let bound = 32 << 20
+    /// The most that is kept of a frame: all of a segment.
+    private static let frameLength = 70_000
+
+    /// The file.
+    let path: String
+    private let socket: PacketSocket
+    private let state: Mutex<State>
+    private let stopping = RaisedFlag()
+    private let isStopped = Mutex(false)
+
+    private struct State: ~Copyable {
+        var file: Int32
+        var octets: [UInt8] = []
+        var frames: [Frame] = []
+        var lost = 0
+        var isFull = false
+    }
+
+    /// One captured frame.
+    struct Frame: Sendable {
+        var nanoseconds: UInt64
+        var isOutgoing: Bool
+        /// Its length on the device.
+        var length: Int
+        /// Where its octets are kept.
+        var range: Range<Int>
+    }
+
+    init(on device: String, in namespace: NetworkNamespace, path: String) throws(ApplianceError) {
+        self.path = path
+        do throws(SystemError) {
+            socket = try PacketSocket(on: device, in: namespace, frameLength: Self.frameLength, room: 8 << 20)
+        } catch { throw ApplianceError(.failed, "\(error)") }
+        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        guard file >= 0 else { throw .system("cannot write \(path)", errno: errno) }
+        state = Mutex(State(file: file))
+        writeAll(file, Self.fileHeader)
+        try startThread { [self] in
+            while !isStopped.withLock({ $0 }) {
+                _ = pollOne(socket.descriptor, POLLIN, milliseconds: 50)
+                drain()
+            }
+            stopping.raise()
+        }
+    }
+
+    /// Takes what has passed until now.
+    func flush() {
+        guard !isStopped.withLock({ $0 }) else { return }
+        usleep(UInt32(PacketSocket.patience * 3) * 1000)
+        drain()
+    }
+
+    /// Ends the capture; the file stays.
+    func stop() {
+        let wasStopped = isStopped.withLock { stopped in
+            defer { stopped = true }
+            return stopped
+        }
+        guard !wasStopped else { return }
+        stopping.wait()
+        state.withLock { state in
+            Glibc.close(state.file)
+            state.file = -1
+        }
+    }
+
+    private func drain() {
+        state.withLock { state in
+            socket.drain { frame in
+                guard !state.isFull else {
+                    state.lost += 1
+                    return
+                }
+                var bytes = Array(frame.bytes)
+                if frame.hasPartialChecksum { Self.completeChecksum(&bytes) }
+                let start = state.octets.count
+                state.octets += bytes
+                state.frames.append(
+                    Frame(
+                        nanoseconds: frame.nanoseconds, isOutgoing: frame.isOutgoing, length: frame.length,
+                        range: start..<start + bytes.count))
+                if state.file >= 0 {
+                    writeAll(state.file, Self.record(frame.nanoseconds, bytes.count, frame.length) + bytes)
+                }
+                if state.octets.count > Self.bound { state.isFull = true }
+            }
+            state.lost += (try? socket.losses()) ?? 0
+        }
+    }
+
+    /// The frames and octets that pass the filter, and the frames that were not captured.
+    func count(_ filter: FrameFilter) -> (frames: UInt64, bytes: UInt64, lost: Int) {
+        state.withLock { state in
+            var sum: (frames: UInt64, bytes: UInt64) = (0, 0)
+            state.octets.withUnsafeBytes { octets in
+                for frame in state.frames
+                where filter.matches(UnsafeRawBufferPointer(rebasing: octets[frame.range]), frame.isOutgoing) {
+                    sum.frames += 1
+                    sum.bytes += UInt64(frame.length)
+                }
+            }
+            return (sum.frames, sum.bytes, state.lost)
+        }
+    }
+
+    /// The last frames, one line each.
+    func toldFrames(_ count: Int) -> [String] {
+        state.withLock { state in
+            guard !state.frames.isEmpty else { return ["(no frame)"] }
+            let first = state.frames[0].nanoseconds
+            let left = state.frames.count - count
+            return (left > 0 ? ["(\(Plural.told(left, "frame")) before)"] : [])
+                + state.frames.suffix(count).map { frame in
+                    let milliseconds = Int(frame.nanoseconds &- first) / 1_000_000
+                    return "+\(milliseconds) ms \(frame.isOutgoing ? "out" : "in") "
+                        + FrameText.line(Array(state.octets[frame.range]), frame.length)
+                }
+        }
+    }
+
+    // MARK: - The file
+
+    /// The magic of nanosecond times, version 2.4, no time zone, the longest frame, Ethernet; all in host order.
+    private static var fileHeader: [UInt8] {
+        let words: [UInt32] = [0xA1B2_3C4D, 0x0004_0002, 0, 0, UInt32(frameLength), 1]
+        return words.flatMap { word in withUnsafeBytes(of: word.littleEndian) { Array($0) } }
+    }
+
+    private static func record(_ nanoseconds: UInt64, _ captured: Int, _ length: Int) -> [UInt8] {
+        let words = [
+            UInt32(truncatingIfNeeded: nanoseconds / 1_000_000_000), UInt32(nanoseconds % 1_000_000_000),
+            UInt32(captured), UInt32(length),
+        ]
+        return words.flatMap { word in withUnsafeBytes(of: word.littleEndian) { Array($0) } }
+    }
+
+    private static func completeChecksum(_ frame: inout [UInt8]) {
+        frame.withUnsafeMutableBytes { buffer in
+            var frame = MutableRawSpan(_unsafeBytes: buffer)
+            guard let head = NetworkHead(frame.bytes),
+                let offset = IPProtocol.pseudoHeaderChecksumOffset(head.protocolNumber, head.family)
+            else { return }
+            InternetChecksum.complete(&frame, start: head.transportOffset, offset: offset, end: buffer.count)
+        }
+    }
+}
+
+extension FrameFilter {
+    /// True where a frame meets all that is given.
+    package func matches(_ frame: UnsafeRawBufferPointer, _ isOutgoing: Bool) -> Bool {
+        if let direction, (direction == .out) != isOutgoing { return false }
+        if port != nil || !source.isEmpty || !destination.isEmpty {
+            guard let head = NetworkHead(frame.bytes) else { return false }
+            if !source.isEmpty, !source.contains(where: { $0.contains(head.source) }) { return false }
+            if !destination.isEmpty, !destination.contains(where: { $0.contains(head.destination) }) { return false }
+            if let port {
+                let wanted = port.servicePort(head.family)
+                guard wanted.protocolNumber.map({ $0 == head.protocolNumber }) ?? true else { return false }
+                if IPProtocol.hasPorts(head.protocolNumber), port.ports != 0...65535 {
+                    guard head.transportOffset + 4 <= frame.count else { return false }
+                    let ends = [0, 2].map { frame.bytes.uint16(at: head.transportOffset + $0) }
+                    guard ends.contains(where: port.ports.contains) else { return false }
+                }
+            }
+        }
+        guard !contains.isEmpty else { return true }
+        let octets = Array(frame.dropFirst(EthernetView.length))
+        return contains.allSatisfy { octets.holds($0) }
+    }
+}
+
+/// Frames as lines for a person.
+enum FrameText {
+    /// `192.0.2.10:4242 → 203.0.113.80:80 TCP SYN, 74 octets`
+    static func line(_ frame: [UInt8], _ length: Int) -> String {
+        frame.withUnsafeBytes { buffer in
+            let frame = buffer.bytes
+            guard let head = NetworkHead(frame) else {
+                guard let ethernet = EthernetView(frame) else { return "\(length) octets" }
+                let type = ethernet.type == EtherType.arp ? "ARP" : "type 0x" + String(ethernet.type, radix: 16)
+                return "\(ethernet.source) → \(ethernet.destination) \(type), \(length) octets"
+            }
+            var source = "\(head.source)", destination = "\(head.destination)"
+            let start = head.transportOffset
+            if IPProtocol.hasPorts(head.protocolNumber), start + 4 <= buffer.count {
+                let isLong = head.family == .ipv6
+                source = (isLong ? "[\(source)]" : source) + ":\(frame.uint16(at: start))"
+                destination = (isLong ? "[\(destination)]" : destination) + ":\(frame.uint16(at: start + 2))"
+            }
+            return "\(source) → \(destination) \(kind(frame, head)), \(length) octets"
+        }
+    }
+
+    private static func kind(_ frame: RawSpan, _ head: NetworkHead) -> String {
+        switch head.protocolNumber {
+        case IPProtocol.tcp:
+            guard let header = TCPView(frame, at: head.transportOffset) else { return "TCP" }
+            let names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG"]
+            let flags = names.indices.filter { header.flags & 1 << UInt8($0) != 0 }.map { names[$0] }
+            return "TCP " + flags.joined(separator: " ")
+        case IPProtocol.udp: return "UDP"
+        case IPProtocol.icmp, IPProtocol.icmpv6:
+            guard let header = ICMPView(frame, at: head.transportOffset) else { return "ICMP" }
+            switch ICMPView.message(type: header.type, head.family) {
+            case .echoRequest: return "ICMP echo request"
+            case .echoReply: return "ICMP echo reply"
+            case .error: return "ICMP error \(header.type).\(header.code)"
+            default: return "ICMP type \(header.type)"
+            }
+        default: return "protocol \(head.protocolNumber)"
+        }
+    }
+}

@@ -1,0 +1,173 @@
+import ControlAPI
+import Glibc
+import Reporting
+
+/// A test's reports as JUnit XML: what Jenkins, GitLab and GitHub's reporters read.
+///
+/// There is no one schema. This keeps to what Ant's and Jenkins' both allow: no attribute on `testsuites`, all output of
+/// a check in its failure or in the suite's `system-out`, and every suite with its properties and both outputs. Beside
+/// that a testcase has `file` and `line`, as pytest writes them and GitLab shows them.
+public struct JUnitReport {
+    private let files: [TestFileReport]
+    private let hostname: String
+
+    /// - Parameter hostname: Of the machine where the test ran.
+    public init(_ files: [TestFileReport], hostname: String = JUnitReport.ownHostname()) {
+        self.files = files
+        self.hostname = hostname.isEmpty ? "localhost" : hostname
+    }
+
+    /// This machine's name.
+    public static func ownHostname() -> String {
+        var buffer = [UInt8](repeating: 0, count: 256)
+        let failed = buffer.withUnsafeMutableBytes { bytes in
+            gethostname(bytes.baseAddress!.assumingMemoryBound(to: CChar.self), bytes.count - 1) != 0
+        }
+        return failed ? "localhost" : String(decoding: buffer.prefix { $0 != 0 }, as: UTF8.self)
+    }
+
+    /// The document.
+    public var xml: String {
+        var lines = [#"<?xml version="1.0" encoding="UTF-8"?>"#, "<testsuites>"]
+        for (index, file) in files.enumerated() { lines += suite(file, index) }
+        return (lines + ["</testsuites>", ""]).joined(separator: "\n")
+    }
+
+    private func suite(_ file: TestFileReport, _ index: Int) -> [String] {
+        let cases = cases(file)
+        let attributes = [
+            ("name", file.label), ("package", "tapline"), ("id", "\(index)"), ("tests", "\(cases.count)"),
+            ("failures", "\(cases.count { $0.kind == "failure" })"),
+            ("errors", "\(cases.count { $0.kind == "error" })"),
+            ("skipped", "\(cases.count { $0.kind == "skipped" })"), ("time", Self.seconds(file.milliseconds)),
+            ("timestamp", Self.timestamp(file.started)), ("hostname", hostname),
+        ]
+        var properties = [("file", file.file), ("outcome", file.outcome.rawValue)]
+        if let topology = file.topology { properties.append(("topology", topology)) }
+        if file.kept { properties.append(("kept", "true")) }
+        var lines = ["  <testsuite\(Self.text(attributes))>", "    <properties>"]
+        lines += properties.map { "      <property\(Self.text([("name", $0.0), ("value", $0.1)]))/>" }
+        lines.append("    </properties>")
+        for entry in cases {
+            var attributes = [("name", entry.name), ("classname", file.label), ("time", entry.time)]
+            attributes.append(("file", file.file))
+            if let line = entry.line { attributes.append(("line", "\(line)")) }
+            let head = "    <testcase" + Self.text(attributes)
+            guard let kind = entry.kind else {
+                lines.append("\(head)/>")
+                continue
+            }
+            let inner = Self.text([("message", entry.message), ("type", entry.type)])
+            lines.append("\(head)>")
+            lines.append("      <\(kind)\(inner)>\(XMLText.content(entry.text))</\(kind)>")
+            lines.append("    </testcase>")
+        }
+        lines.append("    <system-out>\(XMLText.content(output(file)))</system-out>")
+        lines.append("    <system-err>\(XMLText.content(file.errorOutput.joined(separator: "\n")))</system-err>")
+        return lines + ["  </testsuite>"]
+    }
+
+    /// One testcase; `kind` is the element that says how it did not pass.
+    private struct Case {
+        var name: String
+        /// The line of the file that it is on; nil for what is about the whole file.
+        var line: Int?
+        var time = "0.000"
+        var kind: String?
+        var message = ""
+        var type = ""
+        var text = ""
+    }
+
+    private func cases(_ file: TestFileReport) -> [Case] {
+        var cases = file.checks.map { check -> Case in
+            var entry = Case(name: check.name, line: check.line, time: Self.seconds(check.milliseconds))
+            guard !check.passed else { return entry }
+            entry.kind = "failure"
+            entry.type = "check"
+            entry.message = "expected \(check.expected ?? "something else")"
+            entry.text = (["\(file.file):\(check.line): \(check.name)"] + check.explanation).joined(separator: "\n")
+            return entry
+        }
+        if let error = file.error {
+            let name = file.outcome == .badFile ? "the file is without mistakes" : "the topology runs"
+            cases.append(
+                Case(
+                    name: name, kind: "error", message: "\(error)",
+                    type: file.outcome.rawValue.replacing(" ", with: "-"),
+                    text: (error.details + ["\(error)"]).joined(separator: "\n")))
+        } else if cases.isEmpty, file.notReached.isEmpty {
+            // A suite without a case would not be seen, and this file has been proven to come up and go.
+            cases.append(Case(name: "the topology runs", time: Self.seconds(file.milliseconds)))
+        }
+        cases += file.notReached.map { name in
+            Case(name: name, kind: "skipped", message: "it was not reached", type: "not-reached")
+        }
+        return cases
+    }
+
+    private func output(_ file: TestFileReport) -> String {
+        var lines = file.notes.map { "note: \($0)" }
+        for check in file.checks {
+            lines.append("\(check.passed ? "ok" : "FAILED") \(check.name) (\(check.milliseconds) ms)")
+        }
+        if file.kept, let topology = file.topology { lines.append("'\(topology)' is still up") }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func text(_ attributes: [(name: String, value: String)]) -> String {
+        attributes.map { " \($0.name)=\"\(XMLText.attribute($0.value))\"" }.joined()
+    }
+
+    /// Seconds with three decimals.
+    package static func seconds(_ milliseconds: Int) -> String {
+        let thousandths = "\(milliseconds % 1000)"
+        return "\(milliseconds / 1000)." + String(repeating: "0", count: 3 - thousandths.count) + thousandths
+    }
+
+    /// Universal time as `2026-11-25T03:59:21`: the schemas allow no zone.
+    static func timestamp(_ seconds: Int) -> String {
+        var (moment, parts) = (time_t(seconds), tm())
+        gmtime_r(&moment, &parts)
+        func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        let date = "\(Int(parts.tm_year) + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+        return "\(date)T\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
+    }
+}
+
+extension CheckReport {
+    /// What was expected, what came, and what may explain it, as lines for a person.
+    public var explanation: [String] {
+        var lines = ["line \(line): expected \(expected ?? "something else")"]
+        lines += came.map { "| \($0)" }
+        for evidence in evidence { lines += ["\(evidence.title):"] + evidence.lines.map { "| \($0)" } }
+        return lines
+    }
+}
+
+/// Text inside XML 1.0. What a document may not hold (section 2.2: control characters, the two noncharacters) is
+/// written as `\u{1b}`, so that it can still be read.
+enum XMLText {
+    /// Between tags.
+    static func content(_ text: String) -> String { escaped(text, inAttribute: false) }
+
+    /// Inside double quotes: line ends and tabs are kept from being taken for spaces.
+    static func attribute(_ text: String) -> String { escaped(text, inAttribute: true) }
+
+    private static func escaped(_ text: String, inAttribute: Bool) -> String {
+        var escaped = ""
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case 0x26: escaped += "&amp;"
+            case 0x3C: escaped += "&lt;"
+            case 0x3E: escaped += "&gt;"
+            case 0x22 where inAttribute: escaped += "&quot;"
+            case 0x09, 0x0A: escaped += inAttribute ? "&#\(scalar.value);" : String(scalar)
+            case 0x0D: escaped += "&#13;"
+            case 0..<0x20, 0x7F..<0xA0, 0xFFFE, 0xFFFF: escaped += "\\u{\(String(scalar.value, radix: 16))}"
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
+    }
+}

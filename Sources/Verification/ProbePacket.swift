@@ -1,0 +1,296 @@
+import LinuxNetwork
+import Wire
+
+/// A packet that can be told from all others wherever it passes, and what comes back because of it.
+///
+/// TCP: by its sequence number; the answer by its acknowledgement number. ICMP: by what it carries, and the type tells
+/// the direction. Everything else: by what it carries or its ports; a service may send back what it was sent (RFC 862),
+/// so the ports and addresses tell the direction (`ProbeDirection`). None of what it is known by changes on the way,
+/// whatever addresses are rewritten.
+struct ProbePacket {
+    /// What a frame is to a probe.
+    enum Kind: Hashable {
+        /// The packet itself, or its first fragment.
+        case packet
+        /// An answer, as the end of a sentence: `SYN and ACK`.
+        case answer(String)
+        /// An ICMP error that quotes it, as the end of a sentence.
+        case error(String)
+        /// The packet or an answer, which these ends tell.
+        case either(ProbeEnds, String)
+        /// What carries something else to the port that the probe came from: an answer, where it goes back between ends
+        /// between which the probe was seen, or to the sender.
+        case other(ProbeEnds, String)
+        /// An ICMP error that quotes one of the two.
+        case errorAbout(ProbeEnds, String)
+    }
+
+    /// The packet from its network header on.
+    let octets: [UInt8]
+    private let family: AddressFamily
+    private let protocolNumber: UInt8
+    private let source: IPAddress
+    private let destination: IPAddress
+    private let sourcePort: UInt16
+    private let port: UInt16
+    /// TCP: the sequence number. ICMP: identifier and sequence number.
+    private let number: UInt32
+    private let payload: [UInt8]
+
+    /// The ends as the sender has them.
+    var ends: ProbeEnds {
+        let hasPorts = protocolNumber == IPProtocol.udp
+        return ProbeEnds(
+            source: source, destination: destination, sourcePort: hasPorts ? sourcePort : 0,
+            destinationPort: hasPorts ? port : 0)
+    }
+
+    /// The length of the headers before the payload.
+    static func headerLength(_ family: AddressFamily, _ protocolNumber: UInt8) -> Int {
+        (family == .ipv4 ? IPv4View.minimumLength : IPv6View.length) + transportLength(protocolNumber)
+    }
+
+    private static func transportLength(_ protocolNumber: UInt8) -> Int {
+        switch protocolNumber {
+        case IPProtocol.tcp: TCPView.minimumLength
+        case IPProtocol.udp: UDPView.length
+        case IPProtocol.icmp, IPProtocol.icmpv6: ICMPView.length
+        default: 0
+        }
+    }
+
+    /// - Parameters:
+    ///   - payload: What it carries; nil: sixteen octets that nobody else sends (none with TCP).
+    ///   - size: Its whole length; zeros fill it up.
+    init(
+        source: IPAddress, destination: IPAddress, protocolNumber: UInt8, port: UInt16, sourcePort: UInt16,
+        payload: [UInt8]?, size: Int?, hopLimit: UInt8, dontFragment: Bool
+    ) {
+        family = destination.family
+        self.protocolNumber = protocolNumber
+        self.source = source
+        self.destination = destination
+        self.sourcePort = sourcePort
+        self.port = port
+        number = UInt32.random(in: 1...UInt32.max - 1)
+        var carried =
+            payload ?? (protocolNumber == IPProtocol.tcp ? [] : (0..<16).map { _ in UInt8.random(in: 1...255) })
+        let headers = Self.headerLength(family, protocolNumber)
+        if let size, size > headers + carried.count {
+            carried += Array(repeating: 0, count: size - headers - carried.count)
+        }
+        self.payload = carried
+        let network = family == .ipv4 ? IPv4View.minimumLength : IPv6View.length
+        let length = headers + carried.count
+        var octets = [UInt8](repeating: 0, count: length)
+        octets.replaceSubrange(headers..., with: carried)
+        let number = number
+        let family = family
+        octets.withUnsafeMutableBytes { buffer in
+            var packet = MutableRawSpan(_unsafeBytes: buffer)
+            if family == .ipv4 {
+                IPv4View.write(
+                    &packet, at: 0, source: source, destination: destination, protocolNumber: protocolNumber,
+                    totalLength: length, timeToLive: hopLimit,
+                    identification: UInt16.random(in: 1...UInt16.max),
+                    fragmentWord: dontFragment ? IPv4View.dontFragmentBit : 0)
+            } else {
+                IPv6View.write(
+                    &packet, at: 0, source: source, destination: destination, nextHeader: protocolNumber,
+                    payloadLength: length - network, hopLimit: hopLimit)
+            }
+            switch protocolNumber {
+            case IPProtocol.tcp:
+                packet.store(sourcePort, at: network)
+                packet.store(port, at: network + 2)
+                packet.store(number, at: network + 4)
+                packet.store(0x5002 as UInt16, at: network + 12)  // five words, SYN
+                packet.store(64240 as UInt16, at: network + 14)
+            case IPProtocol.udp:
+                packet.store(sourcePort, at: network)
+                packet.store(port, at: network + 2)
+                packet.store(UInt16(length - network), at: network + 4)
+            case IPProtocol.icmp, IPProtocol.icmpv6:
+                packet.store((family == .ipv4 ? 8 : 128) as UInt8, at: network)
+                packet.store(number, at: network + 4)
+            default: break
+            }
+            if let offset = IPProtocol.pseudoHeaderChecksumOffset(protocolNumber, family) {
+                let sum = InternetChecksum.pseudoHeader(
+                    source: source, destination: destination, protocolNumber: protocolNumber, length: length - network)
+                packet.store(InternetChecksum.fold(sum), at: network + offset)
+                InternetChecksum.complete(&packet, start: network, offset: offset, end: length)
+            } else if protocolNumber == IPProtocol.icmp {
+                InternetChecksum.complete(&packet, start: network, offset: ICMPView.checksumOffset, end: length)
+            }
+        }
+        self.octets = octets
+    }
+
+    // MARK: - Recognising
+
+    /// What the kernel looks for, so that nothing else of the traffic has to be read. In the order of the offsets: a
+    /// frame that ends before one of them is not asked for the later.
+    var matches: [FrameMatch] {
+        let control = family == .ipv4 ? IPProtocol.icmp : IPProtocol.icmpv6
+        let quoted = ICMPView.length + (family == .ipv4 ? IPv4View.minimumLength : IPv6View.length)
+        func match(_ number: UInt8, _ offset: Int, _ value: UInt32) -> FrameMatch {
+            FrameMatch(family, protocolNumber: number, offset: offset, value: value)
+        }
+        func ports(_ number: UInt8, _ offset: Int) -> FrameMatch {
+            FrameMatch(family, protocolNumber: number, offset: offset, value: UInt32(sourcePort), isHalf: true)
+        }
+        switch protocolNumber {
+        case IPProtocol.tcp:
+            return [match(IPProtocol.tcp, 4, number)]
+                + acknowledgements.map { match(IPProtocol.tcp, 8, $0) } + [match(control, quoted + 4, number)]
+        case IPProtocol.udp:
+            return [ports(IPProtocol.udp, 0), ports(IPProtocol.udp, 2)] + payloadMatches(UDPView.length)
+                + [ports(control, quoted)] + quotedPayloadMatches(control, quoted + UDPView.length)
+        case control:
+            return [match(control, 4, number)] + payloadMatches(ICMPView.length) + [match(control, quoted + 4, number)]
+        default:
+            return payloadMatches(0) + quotedPayloadMatches(control, quoted)
+        }
+    }
+
+    /// What an answer to a first segment may acknowledge: the SYN alone, or with it what the segment carries (a RST does;
+    /// SYN and ACK where the server has TCP Fast Open).
+    private var acknowledgements: [UInt32] {
+        payload.isEmpty ? [number &+ 1] : [number &+ 1, number &+ 1 &+ UInt32(payload.count)]
+    }
+
+    private func payloadMatches(_ offset: Int) -> [FrameMatch] {
+        payloadWord.map { [FrameMatch(family, protocolNumber: protocolNumber, offset: offset, value: $0)] } ?? []
+    }
+
+    private func quotedPayloadMatches(_ control: UInt8, _ offset: Int) -> [FrameMatch] {
+        payloadWord.map { [FrameMatch(family, protocolNumber: control, offset: offset, value: $0)] } ?? []
+    }
+
+    private var payloadWord: UInt32? {
+        payload.count < 4 ? nil : payload.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
+    /// What a frame is to this probe; nil where it has nothing to do with it. The frame may be cut off at its end.
+    func kind(of frame: RawSpan) -> Kind? {
+        guard let head = NetworkHead(frame), head.family == family else { return nil }
+        let control = family == .ipv4 ? IPProtocol.icmp : IPProtocol.icmpv6
+        let start = head.transportOffset
+        if head.protocolNumber == control, let message = ICMPView(frame, at: start),
+            ICMPView.message(type: message.type, family) == .error
+        {
+            return quoted(frame, at: start + ICMPView.length, ICMPView.errorName(message.type, message.code, family))
+        }
+        guard head.protocolNumber == protocolNumber else { return nil }
+        switch protocolNumber {
+        case IPProtocol.tcp:
+            guard let header = TCPView(frame, at: start) else { return nil }
+            let flags = header.flags & 0x17
+            if flags == 0x02 { return header.sequenceNumber == number ? .packet : nil }
+            guard acknowledgements.contains(header.acknowledgmentNumber), flags & 0x10 != 0 else { return nil }
+            return flags & 0x02 != 0 ? .answer("SYN and ACK") : flags & 0x04 != 0 ? .answer("RST") : nil
+        case IPProtocol.udp:
+            guard let header = UDPView(frame, at: start) else { return nil }
+            let ends = ProbeEnds(
+                source: head.source, destination: head.destination, sourcePort: header.sourcePort,
+                destinationPort: header.destinationPort)
+            if carries(frame, at: start + UDPView.length, isPortEnough: header.sourcePort == sourcePort) {
+                return .either(ends, "UDP")
+            }
+            return header.destinationPort == sourcePort ? .other(ends, "UDP") : nil
+        case IPProtocol.icmp, IPProtocol.icmpv6:
+            guard let header = ICMPView(frame, at: start),
+                carries(frame, at: start + ICMPView.length, isPortEnough: header.word == number)
+            else { return nil }
+            return header.type == (family == .ipv4 ? 8 : 128) ? .packet : .answer("echo reply")
+        default:
+            guard carries(frame, at: start, isPortEnough: false) else { return nil }
+            let ends = ProbeEnds(source: head.source, destination: head.destination, sourcePort: 0, destinationPort: 0)
+            return .either(ends, "protocol \(protocolNumber)")
+        }
+    }
+
+    /// True where the octets from `offset` on are the payload's, as far as the frame has them. A payload too short to
+    /// be anybody's own needs the port as well.
+    private func carries(_ frame: RawSpan, at offset: Int, isPortEnough: Bool) -> Bool {
+        guard payload.count >= 4 || isPortEnough else { return false }
+        let count = min(payload.count, frame.byteCount - offset)
+        guard count >= min(4, payload.count) else { return false }
+        return (0..<count).allSatisfy { frame.unsafeLoad(fromByteOffset: offset + $0, as: UInt8.self) == payload[$0] }
+    }
+
+    /// What an ICMP error that quotes the packet at `offset` says; nil where it quotes another.
+    private func quoted(_ frame: RawSpan, at offset: Int, _ name: String) -> Kind? {
+        let network = family == .ipv4 ? IPv4View.minimumLength : IPv6View.length
+        guard frame.byteCount >= offset + network + 8 else { return nil }
+        let protocolOffset = family == .ipv4 ? 9 : 6
+        guard frame.unsafeLoad(fromByteOffset: offset + protocolOffset, as: UInt8.self) == protocolNumber else {
+            return nil
+        }
+        let start = offset + network
+        switch protocolNumber {
+        case IPProtocol.tcp, IPProtocol.icmp, IPProtocol.icmpv6:
+            return word(frame, start + 4) == number ? .error(name) : nil
+        case IPProtocol.udp:
+            let ports = (frame.uint16(at: start), frame.uint16(at: start + 2))
+            guard ports.0 == sourcePort || carries(frame, at: start + UDPView.length, isPortEnough: false) else {
+                return nil
+            }
+            return quotedEnds(frame, at: offset, ports).map { .errorAbout($0, name) }
+        default:
+            guard payloadWord.map({ word(frame, start) == $0 }) ?? false else { return nil }
+            return quotedEnds(frame, at: offset, (0, 0)).map { .errorAbout($0, name) }
+        }
+    }
+
+    private func quotedEnds(_ frame: RawSpan, at offset: Int, _ ports: (UInt16, UInt16)) -> ProbeEnds? {
+        let addresses: (IPAddress, IPAddress)
+        if family == .ipv4 {
+            guard let header = IPv4View(frame, at: offset) else { return nil }
+            addresses = (header.source, header.destination)
+        } else {
+            guard let header = IPv6View(frame, at: offset) else { return nil }
+            addresses = (header.source, header.destination)
+        }
+        return ProbeEnds(
+            source: addresses.0, destination: addresses.1, sourcePort: ports.0, destinationPort: ports.1)
+    }
+
+    private func word(_ frame: RawSpan, _ offset: Int) -> UInt32 {
+        UInt32(frame.uint16(at: offset)) << 16 | UInt32(frame.uint16(at: offset + 2))
+    }
+}
+
+/// The network header of a frame, and where the transport header begins, also where the frame is cut off behind it.
+struct NetworkHead {
+    let family: AddressFamily
+    let source: IPAddress
+    let destination: IPAddress
+    let protocolNumber: UInt8
+    let transportOffset: Int
+
+    /// Nil where there is none, and for later fragments, which have no transport header.
+    init?(_ frame: RawSpan) {
+        guard let ethernet = EthernetView(frame) else { return nil }
+        switch ethernet.type {
+        case EtherType.ipv4:
+            guard let header = IPv4View(frame, at: EthernetView.length), header.version == 4,
+                header.fragment != .later
+            else { return nil }
+            family = .ipv4
+            source = header.source
+            destination = header.destination
+            protocolNumber = header.protocolNumber
+            transportOffset = EthernetView.length + header.headerLength
+        case EtherType.ipv6:
+            guard let header = IPv6View(frame, at: EthernetView.length), header.version == 6 else { return nil }
+            family = .ipv6
+            source = header.source
+            destination = header.destination
+            protocolNumber = header.nextHeader
+            transportOffset = EthernetView.length + IPv6View.length
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,101 @@
+import ControlAPI
+import Reporting
+
+/// How one file of a test came out. The keys are stable.
+public struct TestFileReport: Codable, Sendable {
+    /// What came of it.
+    public enum Outcome: String, Codable, Sendable {
+        /// It came up, and every check held.
+        case passed
+        /// A check did not hold.
+        case failed
+        /// It did not come up, or ended before all its checks had been looked at.
+        case couldNotRun = "could not run"
+        /// The file has mistakes.
+        case badFile = "bad file"
+        /// The test was ended before this file was done.
+        case interrupted
+    }
+    /// What the file is called in what is told.
+    public var label: String
+    /// The topology file.
+    public var file: String
+    /// The name that the topology had; nil where it was not started.
+    public var topology: String?
+    /// What came of it.
+    public var outcome: Outcome
+    /// The exit status that it has for itself.
+    public var status: ExitCode
+    /// When it was started, in seconds since 1970.
+    public var started: Int
+    /// From the start until all was taken away, or kept.
+    public var milliseconds: Int
+    /// The checks that were looked at, in order.
+    public var checks: [CheckReport]
+    /// The names of the checks that were not looked at.
+    public var notReached: [String]
+    /// Why it could not be run, or what is wrong with the file.
+    public var error: ApplianceError?
+    /// What was noted while it ran.
+    public var notes: [String]
+    /// The last lines that its process wrote to standard error: empty, unless something went badly wrong.
+    public var errorOutput: [String]
+    /// Whether it is still up.
+    public var kept: Bool
+    /// The nodes' names.
+    public var nodes: [String]
+
+    /// Memberwise.
+    package init(
+        label: String, file: String, topology: String? = nil, outcome: Outcome, status: ExitCode, started: Int,
+        milliseconds: Int, checks: [CheckReport], notReached: [String], error: ApplianceError? = nil, notes: [String],
+        errorOutput: [String], kept: Bool, nodes: [String]
+    ) {
+        self.label = label
+        self.file = file
+        self.topology = topology
+        self.outcome = outcome
+        self.status = status
+        self.started = started
+        self.milliseconds = milliseconds
+        self.checks = checks
+        self.notReached = notReached
+        self.error = error
+        self.notes = notes
+        self.errorOutput = errorOutput
+        self.kept = kept
+        self.nodes = nodes
+    }
+
+    /// How many of the checks did not hold.
+    public var failures: Int { checks.count { !$0.passed } }
+}
+
+/// How a test came out, as `tapline test --json` prints it. The keys are stable.
+public struct TestReport: Codable, Sendable {
+    /// The version of this format.
+    public var version = 1
+    /// The exit status.
+    public var status: ExitCode
+    /// How long all of it took.
+    public var milliseconds: Int
+    /// The files, in the order of the command line.
+    public var files: [TestFileReport]
+
+    /// A report on files in their order.
+    public init(files: [TestFileReport], milliseconds: Int) {
+        self.files = files
+        self.milliseconds = milliseconds
+        status = Self.status(of: files)
+    }
+
+    /// The gravest of what came: a bad file before what could not be run, that before a check that did not hold. Where
+    /// several could not be run for reasons with different statuses, it is 2.
+    package static func status(of files: [TestFileReport]) -> ExitCode {
+        let statuses = Set(files.map(\.status))
+        if statuses.contains(.file) { return .file }
+        let unable = statuses.subtracting([.success, .checkFailed])
+        if let first = unable.first { return unable.count == 1 ? first : .failed }
+        return statuses.contains(.checkFailed) ? .checkFailed : .success
+    }
+}
