@@ -128,7 +128,7 @@ let package = Package(
         .executableTarget(
             name: "tapline",
             dependencies: [
-                "Appliance", "ApplianceClient", "Verification", "Fabric", "ControlAPI", "EventLoop", "Topology",
+                "Appliance", "ApplianceClient", "Verification", "Fabric", "ControlAPI", "Topology",
                 "Forwarding", "CLinux", "Reporting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

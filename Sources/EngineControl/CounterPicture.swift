@@ -55,7 +55,7 @@ package struct CounterPicture: Sendable {
             + zip(plan.interfaces, zip(ringDrops, before.ringDrops)).compactMap { interface, frames in
                 frames.0 > frames.1
                     ? "\(InterfaceCounter.ringDrops.rawValue): \(frames.0 - frames.1). "
-                        + InterfaceCounter.ringDropSentence(interface.name)
+                        + StatusReport.Interface.ringDropSentence(interface.name)
                     : nil
             }
     }
@@ -101,13 +101,6 @@ extension EngineFleet {
     }
 }
 
-extension InterfaceCounter {
-    /// What happened to frames that are counted as `ringDrops`, for a person.
-    public static func ringDropSentence(_ interface: String) -> String {
-        "The TAP's ring of interface \(interface) was full: dropped before the engine read them."
-    }
-}
-
 extension StatusReport.Dropped {
     /// What the table's names say of a frame.
     package init(_ frame: DroppedFrame, _ table: ForwardingTable) {
@@ -117,12 +110,5 @@ extension StatusReport.Dropped {
             interface: table.interfaces.indices.contains(frame.interface)
                 ? table.interfaces[frame.interface].name : "?",
             source: frame.source.map { "\($0)" }, destination: frame.destination.map { "\($0)" })
-    }
-
-    /// For a person: `web on servers, 198.18.4.2 → 192.0.2.10`.
-    public var sentence: String {
-        let addresses = [source, destination].compactMap { $0 }
-        return "\(node ?? mac) on \(interface)"
-            + (addresses.isEmpty ? "" : ", " + addresses.joined(separator: " → "))
     }
 }

@@ -2,7 +2,6 @@ import Appliance
 import ApplianceClient
 import ArgumentParser
 import ControlAPI
-import EngineControl
 import Fabric
 import Glibc
 import Reporting
@@ -152,7 +151,7 @@ struct Status: ParsableCommand {
             for interface in ringDrops {
                 drops.add([
                     "\(interface.ringDrops)", InterfaceCounter.ringDrops.rawValue,
-                    InterfaceCounter.ringDropSentence(interface.name),
+                    StatusReport.Interface.ringDropSentence(interface.name),
                 ])
             }
             lines += [""] + drops.lines
