@@ -18,7 +18,7 @@ extension ControlProcess {
         loop.preconditionCurrent()
         switch request {
         case .status(let command): answerStatus(lines.reply(to: command))
-        case .tables(let command): answerTables(lines.reply(to: command))
+        case .tables(let command): lister.list(for: lines.reply(to: command))
         case .stop(let command):
             lines.reply(to: command)(Done())
             interruption.raise()
@@ -62,7 +62,7 @@ extension ControlProcess {
     private func answerStatus(_ reply: ControlReply<StatusReport>) {
         let report = status()
         guard let states = applications?.states, !states.applications.isEmpty else { return reply(report) }
-        let (answer, loop, health) = (Box(reply), loop, health)
+        let (answer, loop, health) = (Box(reply), loop, watch.health(of: nodes))
         let work: @Sendable () -> Void = {
             var whole = report
             whole.applications = states.report(at: .now, health: health)
@@ -72,45 +72,9 @@ extension ControlProcess {
         do throws(ApplianceError) { try startThread(work) } catch { work() }
     }
 
-    /// A listing of a large table takes seconds and much memory: one is made at a time, beside the loop, for all who asked
-    /// before it was begun.
-    private func answerTables(_ reply: ControlReply<TableListing>) {
-        listingFor.append(reply)
-        if !isListing { list() }
-    }
-
-    private func list() {
-        isListing = true
-        let replies = Box(listingFor)
-        listingFor = []
-        let (name, table, loop) = (plan.name, table, loop)
-        // The counters of one moment.
-        let counters = fleet.map { fleet in (0..<fleet.compiled.counterCount).map { fleet.entry($0) } } ?? []
-        let work: @Sendable () -> Void = { [self] in
-            let listing = TableListing(name: name, table: table) {
-                counters.indices.contains($0) ? counters[$0] : (0, 0)
-            }
-            let line: Result<[UInt8], ApplianceError>
-            do throws(ApplianceError) { line = .success(try JSONLine.encode(ControlAnswer.answer(listing))) } catch {
-                line = .failure(error)
-            }
-            loop.submit { [self] in
-                for reply in replies.value {
-                    switch line {
-                    case .success(let line): reply(line: line)
-                    case .failure(let error): reply.fail(error)
-                    }
-                }
-                isListing = false
-                if !listingFor.isEmpty { list() }
-            }
-        }
-        do throws(ApplianceError) { try startThread(work) } catch { work() }
-    }
-
     private func status() -> StatusReport {
         let state: StatusReport.State =
-            switch phase {
+            switch record.phase {
             case .starting: .starting
             case .up: .up
             case .stopping: .stopping
@@ -133,7 +97,7 @@ extension ControlProcess {
                 last: fleet?.lastDrop(reason).map { StatusReport.Dropped($0, table) })
         }
         var report = StatusReport(
-            name: plan.name, state: state, run: run, file: file, pid: ownPid, since: since,
+            name: plan.name, state: state, run: record.current.run, file: file, pid: ownPid, since: since,
             engine: fleet.map(engineStatus), interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
         report.housekeeping = fleet?.drops(.housekeeping) ?? 0
         report.engines = (fleet?.status ?? []).map {
@@ -245,7 +209,7 @@ extension ControlProcess {
     func adopt(_ fresh: AppliancePlan) {
         loop.preconditionCurrent()
         do throws(ApplianceError) { try watchInstances(of: fresh) } catch { logger.error("\(error)") }
-        applications?.adopt(fresh, health: health)
+        applications?.adopt(fresh, health: watch.health(of: nodes))
     }
 
     /// Hands a table to the engines.

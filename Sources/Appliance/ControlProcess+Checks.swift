@@ -32,7 +32,7 @@ extension ControlProcess {
                     try done(on: loop) { self.operate(operation, engine: number, $0) }
                 },
                 applications: { [unowned self] in
-                    let (states, health) = loop.sync { (self.applications?.states, self.health) }
+                    let (states, health) = loop.sync { (self.applications?.states, self.watch.health(of: self.nodes)) }
                     return states?.report(at: .now, health: health) ?? []
                 }, events: events))
         var passed = true

@@ -10,15 +10,30 @@ import Topology
 
 /// Starting what runs in a topology that has been built.
 extension ControlProcess {
+    /// Takes what happens, from any thread.
+    func happened(_ event: ApplianceEvent) {
+        var event = event
+        if event.event == .tablePublished || event.event == .tableRefused, let why = publisher.reason {
+            event.reason = event.reason.map { "\($0): \(why)" } ?? why
+        }
+        events.append(event)
+        if event.engine != nil || event.generation != nil { logger.info("\(event.text)") }
+    }
+
+    /// Looks after exactly the instances of a plan from here on. On the loop's thread.
+    func watchInstances(of plan: AppliancePlan) throws(ApplianceError) {
+        try watch.watch(plan, nodes: nodes, built: built)
+    }
+
     /// What goes on in every node of the plan, whose health is looked after from here on.
     func makeNodes(_ built: BuiltTopology) throws(ApplianceError) {
         let made = plan.nodes.compactMap { node in
             built.namespaces[node.name].map { runtime(node, folder: plan.directory, $0) }
         }
         try loop.sync { [self] () throws(ApplianceError) in
-            nodes = made
+            topology.take(made)
             try watchInstances(of: plan)
-            for node in made { hear(node) }
+            for node in made { watch.hear(node) }
         }
     }
 
@@ -26,11 +41,11 @@ extension ControlProcess {
     func runtime(_ node: NodePlan, folder: String, _ namespace: NetworkNamespace) -> NodeRuntime {
         let made = NodeRuntime(
             plan: node, folder: folder, directory: directory, loop: loop, namespace: namespace,
-            record: { [weak self] in self?.record($0) })
+            record: { [weak self] in self?.note($0) })
         made.ended = { [unowned self] node, end in
             logger.warning("node \(node.plan.name): its application \(end.told)")
-            if phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
-            if let starting, starting.nodes.contains(node.plan.name) {
+            if record.phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
+            if let starting = topology.starting, starting.nodes.contains(node.plan.name) {
                 starting.interruption.raise(node.unexpectedEnd(end))
             }
         }
@@ -39,7 +54,7 @@ extension ControlProcess {
             let application = plan.applications.first { $0.instances.contains { $0.node == name } }?.name ?? name
             happened(ApplianceEvent(.applicationRestarted, application: application, instance: name, reason: why))
         }
-        made.changed = { [unowned self] node in heed(node) }
+        made.changed = { [unowned self] node in watch.heed(node) }
         return made
     }
 
@@ -51,10 +66,9 @@ extension ControlProcess {
             let fleet = try EngineFleet(
                 loop: loop, path: path, logPath: directory.logPath, logger: logger, table: table,
                 queues: built.queues, segmentsUDP: built.segmentsUDP, plan: plan.engines,
-                record: { [weak self] in self?.record($0) },
+                record: { [weak self] in self?.note($0) },
                 events: { [weak self] in self?.happened($0) })
-            self.fleet = fleet
-            drainNotes = DrainNotes(fleet.drainTable, loop: loop)
+            take(fleet)
             // What changes while they start goes to them, too.
             publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
             fleet.start {

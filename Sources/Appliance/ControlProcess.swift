@@ -31,10 +31,8 @@ public final class ControlProcess: @unchecked Sendable {
         case proveAndStay
     }
 
-    /// Once it is up: changed on the loop's thread alone, where all that answers and watches reads it.
-    var plan: AppliancePlan
-    /// The file of `plan`; as `plan`.
-    var file: String
+    /// What runs.
+    let topology: RunningTopology
     /// The topology's name.
     let name: String
     let directory: StateDirectory
@@ -43,31 +41,43 @@ public final class ControlProcess: @unchecked Sendable {
     let progress: ProgressSink
     /// What changes the topology, or must not have it changed meanwhile, goes through it.
     let gate = ChangeGate()
-    /// The nodes that a change starts just now, and what is raised where one of them ends.
-    var starting: (nodes: Set<String>, interruption: Interruption)?
-    private let state: Mutex<ApplianceState>
-    private let created = wallClockSeconds()
+    /// What it is about to make.
+    let record: RunRecord
+    /// When it was started, in seconds since 1970.
+    let since = wallClockSeconds()
     private let follower = Mutex<Int32?>(nil)
 
     // Set while coming up, before anybody else can look, and then used on the loop's thread.
-    var logger = Logger(label: "tapline") { _ in SwiftLogNoOpLogHandler() }
+    private(set) var logger = Logger(label: "tapline") { _ in SwiftLogNoOpLogHandler() }
     let publisher: TablePublisher
     let events = EventLog()
+    private(set) var applications: ApplicationControl?
     /// What this run's health checks' packets end in: nobody outside can know it, and no two runs take each other's for
     /// their own.
     let heartbeatToken = UInt64.random(in: 1...UInt64.max)
-    var applications: ApplicationControl?
-    var monitor: HealthMonitor?
-    var watched: [String: Watched] = [:]
-    var nodes: [NodeRuntime] = []
-    var fleet: EngineFleet?
-    var drainNotes: DrainNotes?
-    var built: BuiltTopology?
+    /// Looks after the instances. On the loop's thread.
+    private(set) lazy var watch = InstanceWatch(
+        loop: loop, events: events, token: heartbeatToken,
+        node: { [unowned self] name throws(ApplianceError) in try node(name) },
+        heard: { [unowned self] in applications?.hear($0, of: $1) })
+    private(set) var fleet: EngineFleet?
+    private(set) var drainNotes: DrainNotes?
     private(set) var server: ControlServer?
-    /// True while the table is being listed, and who waits for the next listing.
-    var isListing = false
-    /// See `isListing`.
-    var listingFor: [ControlReply<TableListing>] = []
+    /// Lists the table. On the loop's thread.
+    private(set) lazy var lister = TableLister(loop: loop) { [unowned self] in
+        // The counters of one moment.
+        let counters = fleet.map { fleet in (0..<fleet.compiled.counterCount).map { fleet.entry($0) } } ?? []
+        return TableLister.Picture(name: plan.name, table: table, counters: counters)
+    }
+
+    /// The plan of what runs, its file, and what was made for it.
+    var plan: AppliancePlan { topology.plan }
+    /// See `plan`.
+    var file: String { topology.file }
+    /// See `plan`.
+    var built: BuiltTopology? { topology.built }
+    /// What goes on in the nodes.
+    var nodes: [NodeRuntime] { topology.nodes }
 
     /// The table that the engines decide by. On the loop's thread.
     var table: ForwardingTable {
@@ -80,8 +90,6 @@ public final class ControlProcess: @unchecked Sendable {
     ///   - progress: Takes what is told, from any thread.
     public init(plan: AppliancePlan, file: String, progress: @escaping ProgressSink) throws(ApplianceError) {
         try Machine.requireFiles(for: plan)
-        self.plan = plan
-        self.file = file
         name = plan.name
         self.progress = progress
         var table = plan.table
@@ -93,10 +101,11 @@ public final class ControlProcess: @unchecked Sendable {
         let childSignals = try SignalDescriptor([SIGCHLD])
         interruption = try Interruption()
         loop = try EventLoop()
-        state = Mutex(
+        topology = RunningTopology(loop: loop, plan: plan, file: file)
+        record = RunRecord(
             ApplianceState(
                 name: plan.name, run: ApplianceState.newRun(), file: file,
-                namespaces: NetworkBuilder.namespaces(of: plan), nodes: plan.nodes.map(\.name)))
+                namespaces: NetworkBuilder.namespaces(of: plan), nodes: plan.nodes.map(\.name)), in: directory)
         let interruption = interruption
         loop.submit { [weak self, loop] in
             loop.closedUnderWatch = { [weak self] descriptor in
@@ -155,15 +164,6 @@ public final class ControlProcess: @unchecked Sendable {
         loop.sync { [loop] in loop.unwatch(descriptor) }
     }
 
-    /// The ownership mark of what this run makes.
-    var mark: String { state.withLock { $0.mark } }
-    /// This run's mark.
-    var run: String { state.withLock { $0.run } }
-    /// How far it has come.
-    var phase: ApplianceState.Phase { state.withLock { $0.phase } }
-    /// Seconds since 1970.
-    var since: Int { created }
-
     /// Does it all, from nothing to nothing.
     ///
     /// - Returns: Whether every check held; true where there were none to prove.
@@ -178,7 +178,8 @@ public final class ControlProcess: @unchecked Sendable {
             try healLeftovers()
             do throws(ApplianceError) {
                 try avoidOthersNames()
-                try refuseForeignNames()
+                // Nothing that is there already may be taken for ours.
+                try StateDirectory.refuseForeignNames(record.current.namespaces)
             } catch {
                 // Nothing but the folder has been made.
                 directory.remove()
@@ -265,40 +266,17 @@ public final class ControlProcess: @unchecked Sendable {
     /// Gives a namespace another name where another topology has, or is about to make, one of that name.
     private func avoidOthersNames() throws(ApplianceError) {
         // Written before the others' are read: of two that come up at once, at least one sees the other.
-        try changeState { $0.phase = .starting }
-        let taken = try othersNames(among: NetworkBuilder.namespaces(of: plan))
+        try record.change { $0.phase = .starting }
+        let taken = try directory.othersNames(among: NetworkBuilder.namespaces(of: plan))
         guard !taken.isDisjoint(with: NetworkBuilder.namespaces(of: plan)) else { return }
-        for index in plan.nodes.indices where taken.contains(plan.nodes[index].namespace) {
-            plan.nodes[index].namespace = DerivedNames.alternate(plan.nodes[index].namespace, topology: plan.name)
-        }
-        if taken.contains(plan.fabricNamespace) {
-            plan.fabricNamespace = DerivedNames.alternate(plan.fabricNamespace, topology: plan.name)
-        }
+        topology.rename { $0.avoid(taken) }
         let namespaces = NetworkBuilder.namespaces(of: plan)
-        try changeState { $0.namespaces = namespaces }
+        try record.change { $0.namespaces = namespaces }
     }
 
-    /// Nothing that is there already may be taken for ours.
-    private func refuseForeignNames() throws(ApplianceError) {
-        try refuseForeignNames(state.withLock { $0.namespaces })
-    }
-
-    /// Changes the state, and writes it before anything else happens.
-    func changeState(_ change: (inout ApplianceState) -> Void) throws(ApplianceError) {
-        let written = state.withLock { state -> Result<Void, ApplianceError> in
-            change(&state)
-            do throws(ApplianceError) { return .success(try directory.write(state)) } catch { return .failure(error) }
-        }
-        try written.get()
-    }
-
-    func record(_ process: RecordedProcess) {
-        do throws(ApplianceError) {
-            try changeState { state in
-                state.processes.removeAll { $0.what == process.what }
-                state.processes.append(process)
-            }
-        } catch {
+    /// Notes a process that was started, so that others can end it when this one has died.
+    func note(_ process: RecordedProcess) {
+        do throws(ApplianceError) { try record.note(process) } catch {
             // The process ends with this one in any case.
             logger.warning("\(error)")
         }
@@ -307,9 +285,9 @@ public final class ControlProcess: @unchecked Sendable {
     // MARK: - Up
 
     private func comeUp(_ enginePath: String) throws(ApplianceError) {
-        try changeState { $0.phase = .starting }
+        try record.change { $0.phase = .starting }
         logger = ApplianceLog.logger(path: directory.logPath)
-        logger.info("\(plan.name), run \(run), of \(file)")
+        logger.info("\(plan.name), run \(record.current.run), of \(file)")
         server = try loop.sync { [unowned self] () throws(ApplianceError) in
             try ControlServer(
                 loop: loop, path: directory.socketPath, report: { [unowned self] in logger.warning("\($0)") },
@@ -317,9 +295,9 @@ public final class ControlProcess: @unchecked Sendable {
                 answer: { [unowned self] in answer($0, $1) })
         }
         progress(.step("building \(Plural.nodes(plan.nodes.count)) on \(Plural.interfaces(plan.interfaces.count))"))
-        let builder = NetworkBuilder(plan: plan, mark: mark, interruption: interruption)
+        let builder = NetworkBuilder(plan: plan, mark: record.mark, interruption: interruption)
         let built = try builder.build()
-        loop.sync { self.built = built }
+        loop.sync { self.topology.take(built) }
         logger.info("built \(Plural.nodes(plan.nodes.count)), \(Plural.interfaces(plan.interfaces.count))")
         try interruption.check()
         watchApplications()
@@ -331,12 +309,29 @@ public final class ControlProcess: @unchecked Sendable {
         try builder.awaitLinks(of: plan.nodes, in: built)
         try startApplications()
         // Whatever has a health check must have passed it once; what never does is explained.
-        if let monitor = loop.sync({ self.monitor }) { try monitor.proveOnce(interruption) }
+        if let monitor = loop.sync({ self.watch.monitor }) { try monitor.proveOnce(interruption) }
         try awaitQuiet(interruption)
         loop.sync { self.applications?.beginServing() }
-        try changeState { $0.phase = .up }
+        try record.change { $0.phase = .up }
         try Scaling(self).start()
         logger.info("up")
+    }
+
+    /// What is said of instances becomes the table from here on, and events go to whoever listens.
+    private func watchApplications() {
+        let events = events
+        loop.sync { [unowned self] in
+            events.listen { [unowned self] in loop.submit { [unowned self] in server?.pump() } }
+            applications = ApplicationControl(
+                plan: plan, publisher: publisher, loop: loop, tell: { events.append($0) })
+        }
+    }
+
+    /// The engines that are about to start. On the loop's thread.
+    func take(_ fleet: EngineFleet) {
+        loop.preconditionCurrent()
+        self.fleet = fleet
+        drainNotes = DrainNotes(fleet.drainTable, loop: loop)
     }
 
     // MARK: - Nodes
@@ -358,21 +353,18 @@ public final class ControlProcess: @unchecked Sendable {
         gate.close()
         logger.info("down")
         // A state that cannot be written is no reason to leave anything behind.
-        do throws(ApplianceError) { try changeState { $0.phase = .stopping } } catch { logger.warning("\(error)") }
+        do throws(ApplianceError) { try record.change { $0.phase = .stopping } } catch { logger.warning("\(error)") }
         loop.sync { [self] in
             publisher.end()
             applications = nil
-            monitor?.stop()
-            monitor = nil
+            watch.stop()
             for node in nodes { node.close() }
             fleet?.stop()
             for node in nodes { node.finish() }
-            nodes = []
             fleet = nil
-            built = nil
+            topology.clear()
         }
-        let last = state.withLock { $0 }
-        let left = try Teardown(directory: directory).takeAway(last)
+        let left = try Teardown(directory: directory).takeAway(record.current)
         for name in left.foreign { logger.warning("left alone: \(name) does not bear this topology's mark") }
         for occupant in left.occupants { progress(.note(occupant.sentence)) }
         loop.sync { [self] in

@@ -41,7 +41,7 @@ final class Scaling: @unchecked Sendable {
         let (plan, there, table, nodes) = control.loop.sync { [control] in
             (control.plan, control.built, control.table, control.nodes)
         }
-        guard let built = there, control.phase == .up else { return }
+        guard let built = there, control.record.phase == .up else { return }
         let applications = plan.applications.filter { $0.scale != nil }
         decisions = decisions.filter { entry in
             applications.contains { $0.name == entry.key && $0.scale == entry.value.plan }

@@ -22,8 +22,8 @@ extension ControlProcess {
             let fresh = try plan(of: path, keeping: current)
             let report = try change(current, to: fresh, isTrial: isTrial, drain: drain, interruption, tell)
             guard !isTrial else { return report }
-            try changeState { $0.file = path }
-            loop.sync { self.file = path }
+            try record.change { $0.file = path }
+            loop.sync { self.topology.take(file: path) }
             happened(ApplianceEvent(.fileApplied, reason: path))
             return report
         }
@@ -40,7 +40,7 @@ extension ControlProcess {
 
     /// The plan that runs.
     func running() throws(ApplianceError) -> AppliancePlan {
-        guard phase == .up else { throw ApplianceError(.failed, "'\(name)' is not up", mend: "try again") }
+        guard record.phase == .up else { throw ApplianceError(.failed, "'\(name)' is not up", mend: "try again") }
         return loop.sync { self.plan }
     }
 
@@ -75,7 +75,7 @@ extension ControlProcess {
         if !isTrial {
             if change.difference.isEmpty {
                 // Lines may have moved in the file; messages name them.
-                loop.sync { self.plan = plan }
+                loop.sync { self.topology.take(plan) }
             } else {
                 logger.info("changing: \(lines.joined(separator: "; "))")
                 kept = try change.perform()
@@ -109,13 +109,8 @@ extension ControlProcess {
     ) throws(ApplianceError) {
         let known = Set(NetworkBuilder.namespaces(of: current))
         let fresh = NetworkBuilder.namespaces(of: plan).filter { !known.contains($0) }
-        let taken = try othersNames(among: fresh)
-        for index in plan.nodes.indices where taken.contains(plan.nodes[index].namespace) {
-            plan.nodes[index].namespace = DerivedNames.alternate(plan.nodes[index].namespace, topology: name)
-        }
-        if taken.contains(plan.fabricNamespace) {
-            plan.fabricNamespace = DerivedNames.alternate(plan.fabricNamespace, topology: name)
-        }
+        let taken = try directory.othersNames(among: fresh)
+        plan.avoid(taken)
     }
 
     /// Publishes the table of a plan and waits until every engine decides by it: its entries keep the counters of those
@@ -131,7 +126,7 @@ extension ControlProcess {
             guard fleet != nil, let applications else { return done(.failure(.noEngineYet)) }
             publisher.change(groupsOnly: false, cause: "the file was applied") { [self] table in
                 var next = fresh.table
-                next.groups = applications.groups(of: fresh, health: health)
+                next.groups = applications.groups(of: fresh, health: watch.health(of: nodes))
                 next.heartbeatToken = fresh.applications.isEmpty ? 0 : heartbeatToken
                 next = lingering.map { next.with($0, from: table) } ?? next.with(leaversOf: table)
                 let (numbered, count) = next.keepingCounters(of: table)

@@ -64,10 +64,10 @@ extension TopologyChange {
     private func make(_ nodes: [NodePlan], as plan: AppliancePlan) throws(ApplianceError) {
         let built = try builder(for: plan).add(nodes, to: built())
         control.loop.sync { [control] in
-            control.built = built
-            control.nodes += nodes.compactMap { node in
+            let runtimes = nodes.compactMap { node in
                 built.namespaces[node.name].map { control.runtime(node, folder: plan.directory, $0) }
             }
+            control.topology.add(runtimes, built)
         }
     }
 
@@ -96,8 +96,8 @@ extension TopologyChange {
             try remove([before], keepingLog: true)
             try make([start.plan], as: new)
         }
-        control.loop.sync { control.starting = (Set(names), stop) }
-        defer { control.loop.sync { control.starting = nil } }
+        control.loop.sync { control.topology.note(starting: Set(names), stop) }
+        defer { control.loop.sync { control.topology.note(starting: nil, stop) } }
         do throws(ApplianceError) {
             try inParallel(level.count, width: 64) { index throws(ApplianceError) in
                 do throws(ApplianceError) {
@@ -150,8 +150,7 @@ extension TopologyChange {
             }
         }
         control.loop.sync { [control] in
-            control.nodes.removeAll { $0 === runtime }
-            control.built?.namespaces[node.name] = nil
+            control.topology.remove(runtime, named: node.name)
         }
         if !keepingLog { control.directory.removeNode(node.name) }
     }

@@ -110,16 +110,16 @@ final class TopologyChange {
         let nodes = addedNodes.map(\.name)
         guard !namespaces.isEmpty || !nodes.isEmpty else { return }
         undoing("the state") { [self] in
-            try control.changeState { state in
+            try control.record.change { state in
                 state.namespaces.removeAll { namespaces.contains($0) && $0 != new.fabricNamespace }
                 state.nodes?.removeAll { nodes.contains($0) }
             }
         }
-        try control.changeState { state in
+        try control.record.change { state in
             state.namespaces += namespaces
             state.nodes = (state.nodes ?? []) + nodes
         }
-        try control.refuseForeignNames(namespaces)
+        try StateDirectory.refuseForeignNames(namespaces)
     }
 
     private func alterInterfaces() throws(ApplianceError) {
@@ -165,12 +165,8 @@ final class TopologyChange {
             removed[index].legs[place].fabricDevice = device
         }
         control.loop.sync { [control, new] in
-            control.built = changed
-            control.plan.interfaces[interface].attachment = new.interfaces[interface].attachment
-            if let index = control.plan.nodes.firstIndex(where: { $0.name == owner }) {
-                control.plan.nodes[index].legs[place].fabricDevice = device
-            }
-            control.nodes.first { $0.plan.name == owner }?.note(fabricDevice: device, leg: place)
+            control.topology.bridge(
+                interface, new.interfaces[interface].attachment, of: owner, leg: place, device: device, changed)
         }
     }
 
@@ -197,7 +193,7 @@ final class TopologyChange {
     /// does is explained, and the change taken back.
     private func prove() throws(ApplianceError) {
         try watch(new)
-        guard let monitor = control.loop.sync({ self.control.monitor }) else { return }
+        guard let monitor = control.loop.sync({ self.control.watch.monitor }) else { return }
         tell(.step("waiting for the health checks"))
         try monitor.proveOnce(interruption)
     }
@@ -231,17 +227,7 @@ final class TopologyChange {
 
     /// The new plan is what runs. On the loop's thread.
     private func commit() {
-        control.loop.preconditionCurrent()
-        control.plan = new
-        for interface in leftAlone {
-            control.plan.interfaces[interface].attachment = old.interfaces[interface].attachment
-        }
-        for node in control.nodes {
-            guard let plan = new.nodes.first(where: { $0.name == node.plan.name }) else { continue }
-            node.adopt(plan, folder: new.directory)
-        }
-        let order = Dictionary(new.nodes.enumerated().map { ($1.name, $0) }) { first, _ in first }
-        control.nodes.sort { order[$0.plan.name] ?? .max < order[$1.plan.name] ?? .max }
+        control.topology.commit(new, keeping: leftAlone.map { ($0, old.interfaces[$0].attachment) })
     }
 
     private func cleanUp() {
@@ -263,7 +249,7 @@ final class TopologyChange {
         removeNodes()
         let (namespaces, nodes) = (NetworkBuilder.namespaces(of: new), new.nodes.map(\.name))
         note("the state") { [control] in
-            try control.changeState { state in
+            try control.record.change { state in
                 let kept = Set(namespaces)
                 state.namespaces.removeAll { !kept.contains($0) && $0 != self.new.fabricNamespace }
                 state.nodes = nodes
@@ -311,7 +297,7 @@ final class TopologyChange {
     }
 
     func builder(for plan: AppliancePlan) -> NetworkBuilder {
-        NetworkBuilder(plan: plan, mark: control.mark, interruption: interruption)
+        NetworkBuilder(plan: plan, mark: control.record.mark, interruption: interruption)
     }
 
     func place(of node: String) -> String {

@@ -1,16 +1,18 @@
 import EventLoop
-import Fabric
 import LinuxNetwork
 import Reporting
+import Topology
 
 /// Names of namespaces that are not this topology's to take.
-extension ControlProcess {
+extension StateDirectory {
     /// Those of `names` that another topology has, or is about to give a namespace.
-    func othersNames(among names: [String]) throws(ApplianceError) -> Set<String> {
+    ///
+    /// - Throws: Where a folder has a name that no topology can have.
+    package func othersNames(among names: [String]) throws(ApplianceError) -> Set<String> {
         var taken: Set<String> = []
         for name in StateDirectory.allNames() {
             let other = try StateDirectory(name: name)
-            if other.folder != directory.folder { taken.formUnion(other.readState()?.namespaces ?? []) }
+            if other.folder != folder { taken.formUnion(other.readState()?.namespaces ?? []) }
         }
         for name in Set(namesInFolder("/run/netns")).intersection(names) {
             // What cannot be asked is refused as somebody else's.
@@ -22,11 +24,25 @@ extension ControlProcess {
     }
 
     /// None of the names may be there already.
-    func refuseForeignNames(_ wanted: [String]) throws(ApplianceError) {
+    ///
+    /// - Throws: Which one is.
+    package static func refuseForeignNames(_ wanted: [String]) throws(ApplianceError) {
         let there = Set(namesInFolder("/run/netns"))
         guard let taken = wanted.first(where: there.contains) else { return }
         throw ApplianceError(
             .name, "a network namespace called \(taken) is there, and Tapline did not make it",
             mend: "choose another name with --name, or delete it with 'ip netns delete \(taken)'")
+    }
+}
+
+extension AppliancePlan {
+    /// Gives namespaces other names where these are taken.
+    package mutating func avoid(_ taken: Set<String>) {
+        for index in nodes.indices where taken.contains(nodes[index].namespace) {
+            nodes[index].namespace = DerivedNames.alternate(nodes[index].namespace, topology: name)
+        }
+        if taken.contains(fabricNamespace) {
+            fabricNamespace = DerivedNames.alternate(fabricNamespace, topology: name)
+        }
     }
 }

@@ -4,15 +4,16 @@ import EventLoop
 import Fabric
 import HealthMonitoring
 import LinuxNetwork
-import Logging
 import Nodes
 import Reporting
 import Topology
 
-/// Whose health is looked after, and what becomes of what it says. On the loop's thread.
-extension ControlProcess {
+/// Whose health is looked after, and what is known of each instance: what its process, its links and its checks say.
+///
+/// On the loop's thread.
+final class InstanceWatch {
     /// What the monitor looks after, and since which life of its node.
-    struct Watched {
+    private struct Watched {
         let application: ApplicationPlan
         let legs: [LegPlan]
         let runtime: ObjectIdentifier
@@ -20,54 +21,54 @@ extension ControlProcess {
         var before: InstanceHealth?
     }
 
-    /// What is said of instances becomes the table from here on, and events go to whoever listens.
-    func watchApplications() {
-        let events = events
-        loop.sync { [unowned self] in
-            events.listen { [unowned self] in loop.submit { [unowned self] in server?.pump() } }
-            applications = ApplicationControl(
-                plan: plan, publisher: publisher, loop: loop, tell: { events.append($0) })
-        }
-    }
+    /// Makes and asks the health checks; nil before an application has any.
+    private(set) var monitor: HealthMonitor?
+    private let loop: EventLoop
+    private let events: EventLog
+    private let token: UInt64
+    private let node: @Sendable (String) throws(ApplianceError) -> NodeRuntime
+    private let heard: (InstanceHealth, _ node: String) -> Void
+    private var watched: [String: Watched] = [:]
 
-    /// Takes what happens, from any thread.
-    func happened(_ event: ApplianceEvent) {
-        var event = event
-        if event.event == .tablePublished || event.event == .tableRefused, let why = publisher.reason {
-            event.reason = event.reason.map { "\($0): \(why)" } ?? why
-        }
-        events.append(event)
-        if event.engine != nil || event.generation != nil { logger.info("\(event.text)") }
+    /// - Parameters:
+    ///   - token: What the health checks' packets end in.
+    ///   - node: The node of a name, from any thread.
+    ///   - heard: Takes what is known of a node, whenever that may have changed.
+    init(
+        loop: EventLoop, events: EventLog, token: UInt64,
+        node: @escaping @Sendable (String) throws(ApplianceError) -> NodeRuntime,
+        heard: @escaping (InstanceHealth, _ node: String) -> Void
+    ) {
+        self.loop = loop
+        self.events = events
+        self.token = token
+        self.node = node
+        self.heard = heard
     }
 
     /// Begins to look after the instances of a plan whose nodes have been made.
-    private func watchHealth(_ plan: AppliancePlan, _ built: BuiltTopology) throws(ApplianceError) {
-        guard !plan.applications.isEmpty else { return }
+    private func begin(_ plan: AppliancePlan, _ built: BuiltTopology) throws(ApplianceError) {
         // It begins with nothing: instances are added as their nodes are there.
         var empty = plan
         empty.applications = []
-        let log = events
-        let monitor = try HealthMonitor(
-            plan: empty, built: built, loop: loop, token: heartbeatToken, events: { log.append($0) },
-            entrance: { [unowned self] name throws(ApplianceError) in
-                let (entrance, node) = try node(name).enter()
-                return (entrance, node)
-            })
-        monitor.changed = { [unowned self] name, _ in
-            if let node = nodes.first(where: { $0.plan.name == name }) { hear(node) }
+        let (log, node) = (events, node)
+        let made = try HealthMonitor(
+            plan: empty, built: built, loop: loop, token: token, events: { log.append($0) },
+            entrance: { name throws(ApplianceError) in try node(name).enter() })
+        made.changed = { [unowned self] name, _ in
+            do throws(ApplianceError) { hear(try node(name)) } catch { return }
         }
-        self.monitor = monitor
-        try monitor.start()
-        try watchInstances(of: plan)
+        monitor = made
+        try made.start()
     }
 
     /// Looks after exactly the instances of a plan from here on: those that are gone are let go, and those that are new,
     /// or whose checks or nodes are others, begin anew.
-    func watchInstances(of plan: AppliancePlan) throws(ApplianceError) {
+    func watch(_ plan: AppliancePlan, nodes: [NodeRuntime], built: BuiltTopology?) throws(ApplianceError) {
         loop.preconditionCurrent()
         if monitor == nil, let built {
-            try watchHealth(plan, built)
-            return
+            guard !plan.applications.isEmpty else { return }
+            try begin(plan, built)
         }
         var wanted: [String: (application: ApplicationPlan, instance: InstancePlan)] = [:]
         for application in plan.applications {
@@ -98,6 +99,13 @@ extension ControlProcess {
         }
     }
 
+    /// Looks after nothing any more.
+    func stop() {
+        loop.preconditionCurrent()
+        monitor?.stop()
+        monitor = nil
+    }
+
     /// A node's state has changed: tells the monitor, and takes what follows.
     func heed(_ node: NodeRuntime) {
         loop.preconditionCurrent()
@@ -117,7 +125,7 @@ extension ControlProcess {
     /// Takes what a node's process, links and checks say of it.
     func hear(_ node: NodeRuntime) {
         loop.preconditionCurrent()
-        applications?.hear(health(of: node), of: node.plan.name)
+        heard(health(of: node), node.plan.name)
     }
 
     /// What is known of a node. What its process says goes first: a node that is being set up is not healthy, whatever
@@ -138,7 +146,7 @@ extension ControlProcess {
     }
 
     /// How every instance is, as far as it is known.
-    var health: [String: InstanceHealth] {
+    func health(of nodes: [NodeRuntime]) -> [String: InstanceHealth] {
         loop.preconditionCurrent()
         return Dictionary(nodes.map { ($0.plan.name, health(of: $0)) }) { first, _ in first }
     }

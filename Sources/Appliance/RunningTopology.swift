@@ -1,0 +1,116 @@
+import EventLoop
+import Fabric
+import Nodes
+import Topology
+
+/// What runs: the plan, its file, what was built for it, and what goes on in its nodes.
+///
+/// While the topology comes up, its own thread alone changes it. After that it is changed on the loop's thread alone, where
+/// all that answers and watches reads it.
+final class RunningTopology: @unchecked Sendable {
+    private let loop: EventLoop
+    private(set) var plan: AppliancePlan
+    /// The file of `plan`.
+    private(set) var file: String
+    private(set) var built: BuiltTopology?
+    private(set) var nodes: [NodeRuntime] = []
+    /// The nodes that a change starts just now, and what is raised where one of them ends.
+    private(set) var starting: (nodes: Set<String>, interruption: Interruption)?
+
+    init(loop: EventLoop, plan: AppliancePlan, file: String) {
+        self.loop = loop
+        self.plan = plan
+        self.file = file
+    }
+
+    // MARK: - Coming up and going
+
+    /// Gives namespaces other names, before any is made.
+    func rename(_ namespaces: (inout AppliancePlan) -> Void) { namespaces(&plan) }
+
+    /// All of it has been built.
+    func take(_ made: BuiltTopology) {
+        loop.preconditionCurrent()
+        built = made
+    }
+
+    /// What goes on in its nodes, from now on.
+    func take(_ runtimes: [NodeRuntime]) {
+        loop.preconditionCurrent()
+        nodes = runtimes
+    }
+
+    /// Nothing of it is there any more.
+    func clear() {
+        loop.preconditionCurrent()
+        nodes = []
+        built = nil
+    }
+
+    // MARK: - Changes
+
+    /// The file that the plan is of from now on.
+    func take(file path: String) {
+        loop.preconditionCurrent()
+        file = path
+    }
+
+    /// A plan that differs in nothing that was made.
+    func take(_ fresh: AppliancePlan) {
+        loop.preconditionCurrent()
+        plan = fresh
+    }
+
+    /// An interface has got a bridge, and its only node a veth to it.
+    ///
+    /// - Parameters:
+    ///   - device: The bridge's end of the veth.
+    ///   - leg: The place of the interface among the node's legs.
+    func bridge(
+        _ interface: Int, _ attachment: InterfacePlan.Attachment, of owner: String, leg: Int, device: String,
+        _ changed: BuiltTopology
+    ) {
+        loop.preconditionCurrent()
+        built = changed
+        plan.interfaces[interface].attachment = attachment
+        if let index = plan.nodes.firstIndex(where: { $0.name == owner }) {
+            plan.nodes[index].legs[leg].fabricDevice = device
+        }
+        nodes.first { $0.plan.name == owner }?.note(fabricDevice: device, leg: leg)
+    }
+
+    /// Nodes have been made.
+    func add(_ runtimes: [NodeRuntime], _ grown: BuiltTopology) {
+        loop.preconditionCurrent()
+        built = grown
+        nodes += runtimes
+    }
+
+    /// A node has been taken away.
+    func remove(_ runtime: NodeRuntime?, named name: String) {
+        loop.preconditionCurrent()
+        nodes.removeAll { $0 === runtime }
+        built?.namespaces[name] = nil
+    }
+
+    /// A change starts these nodes from now on; nil: it starts none any more.
+    func note(starting names: Set<String>?, _ interruption: Interruption) {
+        loop.preconditionCurrent()
+        starting = names.map { ($0, interruption) }
+    }
+
+    /// The new plan is what runs.
+    ///
+    /// - Parameter kept: Interfaces that have not got their bridges yet, with what they are attached by.
+    func commit(_ new: AppliancePlan, keeping kept: [(interface: Int, attachment: InterfacePlan.Attachment)]) {
+        loop.preconditionCurrent()
+        plan = new
+        for (interface, attachment) in kept { plan.interfaces[interface].attachment = attachment }
+        for node in nodes {
+            guard let plan = new.nodes.first(where: { $0.name == node.plan.name }) else { continue }
+            node.adopt(plan, folder: new.directory)
+        }
+        let order = Dictionary(new.nodes.enumerated().map { ($1.name, $0) }) { first, _ in first }
+        nodes.sort { order[$0.plan.name] ?? .max < order[$1.plan.name] ?? .max }
+    }
+}
