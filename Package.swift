@@ -163,7 +163,7 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(
-            name: "TopologyTests", dependencies: ["Topology", "Forwarding", "Wire", "Seeds"],
+            name: "TopologyTests", dependencies: ["Topology", "Forwarding", "Wire", "Reporting", "Seeds"],
             exclude: ["BadFiles", "judge-schema.py"],
             swiftSettings: unoptimised
         ),

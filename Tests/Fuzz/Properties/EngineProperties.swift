@@ -1,9 +1,8 @@
 import Engine
 import Forwarding
 import Glibc
+import Reporting
 import Wire
-
-@testable import Reporting
 
 /// Whatever an engine says and writes, the control process takes no more than it has asked for, and reads all of it.
 enum EngineProperties {
