@@ -136,7 +136,9 @@ extension NetlinkSocket {
     ///
     /// - Throws: ENODEV where there is none; EEXIST where the name is taken; ERANGE where it is longer than 15 octets.
     public func renameLink(index: Int32, to name: String) throws(SystemError) {
-        try changeLink(index, "rename to \(name) the link") { (link) throws(NetlinkFailure) in try link.set(name: name) }
+        try changeLink(index, "rename to \(name) the link") { (link) throws(NetlinkFailure) in
+            try link.set(name: name)
+        }
     }
 
     /// Moves a device to another namespace, under another name there where `name` is given.

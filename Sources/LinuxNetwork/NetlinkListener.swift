@@ -37,6 +37,10 @@ final class NetlinkListener {
         }
     }
 
+    deinit {
+        for message in heard { nlmsg_free(message) }
+    }
+
     /// The socket's descriptor: readable when something has been told, and valid as long as this object lives.
     var descriptor: Int32 { handle.descriptor }
 
@@ -45,18 +49,16 @@ final class NetlinkListener {
         var hasHeard = false
         while true {
             let result = nl_recvmsgs(handle.pointer, callbacks.pointer)
-            let error = currentErrno()
-            if result < 0 && result != -NLE_NOMEM { return hasHeard }
-            hasHeard = true
+            // libnl has one number for two errors.
+            let isLost = result == -NLE_MSG_TRUNC || (result == -NLE_NOMEM && currentErrno() == ENOBUFS)
+            if !heard.isEmpty || isLost { hasHeard = true }
             for message in heard {
                 body(.message(NetlinkReply(message)))
                 nlmsg_free(message)
             }
             heard = []
-            if result < 0 {
-                guard error == ENOBUFS else { return hasHeard }
-                body(.lost)
-            }
+            if isLost { body(.lost) }
+            guard result >= 0 || isLost else { return hasHeard }
         }
     }
 }

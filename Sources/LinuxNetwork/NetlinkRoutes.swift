@@ -116,7 +116,8 @@ extension RouteObject {
     /// - Throws: ENOMEM.
     fileprivate static func of(_ route: Route) throws(NetlinkFailure) -> RouteObject {
         let object = try RouteObject()
-        rtnl_route_set_table(object.pointer, UInt32(route.kind == .local ? RT_TABLE_LOCAL.rawValue : RT_TABLE_MAIN.rawValue))
+        let table = route.kind == .local ? RT_TABLE_LOCAL : RT_TABLE_MAIN
+        rtnl_route_set_table(object.pointer, UInt32(table.rawValue))
         rtnl_route_set_protocol(object.pointer, UInt8(RTPROT_STATIC))
         try NetlinkFailure.check(rtnl_route_set_type(object.pointer, route.kind.rawValue))
         let scope =

@@ -11,7 +11,7 @@ public final class NetlinkSocket: @unchecked Sendable {
     /// The socket, which also answers SIOCETHTOOL for its namespace's devices.
     let descriptor: Int32
     /// How often a dump is asked for, before the changes that interrupt it are an error.
-    static let dumpAttempts = 32
+    private let dumpAttempts: Int
     // Guarded by `lock`.
     private let exchange: NetlinkExchange
     private var dumpsRepeated = 0
@@ -20,7 +20,16 @@ public final class NetlinkSocket: @unchecked Sendable {
     /// Opens a socket in the calling thread's network namespace.
     ///
     /// - Throws: The kernel's refusal of the socket; ENOMEM.
-    public init() throws(SystemError) {
+    public convenience init() throws(SystemError) {
+        try self.init(dumpAttempts: 32)
+    }
+
+    /// Opens a socket in the calling thread's network namespace.
+    ///
+    /// - Parameter dumpAttempts: How often a dump is asked for, before the changes that interrupt it are an error.
+    /// - Throws: The kernel's refusal of the socket; ENOMEM.
+    init(dumpAttempts: Int) throws(SystemError) {
+        self.dumpAttempts = dumpAttempts
         do throws(NetlinkFailure) {
             exchange = try NetlinkExchange()
         } catch {
@@ -72,7 +81,7 @@ public final class NetlinkSocket: @unchecked Sendable {
             var attempts = 1
             try exchange.run(message)
             while exchange.isInterrupted {
-                guard attempts < Self.dumpAttempts else { throw NetlinkFailure(errno: EINTR) }
+                guard attempts < dumpAttempts else { throw NetlinkFailure(errno: EINTR) }
                 attempts += 1
                 dumpsRepeated += 1
                 try exchange.run(message)
