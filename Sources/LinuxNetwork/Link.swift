@@ -64,7 +64,7 @@ extension LinkObject {
         link.isUp = flags & UInt32(IFF_UP) != 0
         link.hasCarrier = flags & (1 << 16) != 0
         link.isRunning = flags & UInt32(IFF_RUNNING) != 0
-        link.name = text(rtnl_link_get_name(pointer)) ?? ""
+        link.name = name ?? ""
         link.kind = text(rtnl_link_get_type(pointer))
         link.mac = NetlinkAddress.withOctets(of: rtnl_link_get_addr(pointer)) { octets in
             octets.count == 6 ? MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }) : nil
@@ -81,6 +81,9 @@ extension LinkObject {
         link.isPeerApart = rtnl_link_get_link_netnsid(pointer, &namespace) == 0
         return link
     }
+
+    /// The name that libnl has read.
+    var name: String? { text(rtnl_link_get_name(pointer)) }
 
     private func text(_ octets: UnsafePointer<CChar>?) -> String? { octets.map { String(cString: $0) } }
 }

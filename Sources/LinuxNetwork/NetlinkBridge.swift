@@ -34,6 +34,8 @@ public struct BridgePortSettings: Hashable, Sendable {
 /// Bridges, their ports and their static forwarding entries.
 extension NetlinkSocket {
     /// Makes a bridge without spanning tree, forwarding delay and multicast snooping. Returns its number.
+    ///
+    /// - Throws: EEXIST where the name is taken; EINVAL for a name that is empty or longer than 15 octets.
     @discardableResult
     public func createBridge(_ settings: LinkSettings) throws(SystemError) -> Int32 {
         let settings = try settings.checked()
@@ -59,6 +61,8 @@ extension NetlinkSocket {
     }
 
     /// Changes how the port numbered `index` of a bridge behaves.
+    ///
+    /// - Throws: ENODEV where there is no such device; EINVAL or EOPNOTSUPP where it is no port of a bridge.
     public func setBridgePort(index: Int32, _ settings: BridgePortSettings) throws(SystemError) {
         try request("set up the bridge port", "number \(index)") { () throws(NetlinkFailure) in
             let link = try LinkObject()
@@ -75,13 +79,14 @@ extension NetlinkSocket {
             let message = try link.changeRequest(index: index, family: AF_BRIDGE)
             // libnl chooses this type only where it has put a flag itself.
             message.set(type: Int(RTM_SETLINK))
-            let others = [
-                (IFLA_BRPORT_ISOLATED, settings.isolated), (IFLA_BRPORT_MCAST_FLOOD, settings.multicastFlood),
-                (IFLA_BRPORT_BCAST_FLOOD, settings.broadcastFlood), (Self.lockedAttribute, settings.locked),
-            ].filter { $0.1 != nil }
             // libnl knows none of these: they go beside the flags that it has put.
             try message.nest(Int(IFLA_PROTINFO), flags: NLA_F_NESTED) { () throws(NetlinkFailure) in
-                for (attribute, value) in others { try message.put(Int(attribute), UInt8(value == true ? 1 : 0)) }
+                for (attribute, value) in [
+                    (IFLA_BRPORT_ISOLATED, settings.isolated), (IFLA_BRPORT_MCAST_FLOOD, settings.multicastFlood),
+                    (IFLA_BRPORT_BCAST_FLOOD, settings.broadcastFlood), (Self.lockedAttribute, settings.locked),
+                ] {
+                    if let value { try message.put(Int(attribute), UInt8(value ? 1 : 0)) }
+                }
             }
             return message
         }
@@ -91,6 +96,8 @@ extension NetlinkSocket {
     private static let lockedAttribute = 39
 
     /// True where the port numbered `index` of a bridge is locked: false where the kernel is older and has ignored it.
+    ///
+    /// - Throws: ENODEV where there is no such device.
     public func isLockedPort(index: Int32) throws(SystemError) -> Bool {
         var isLocked = false
         try request(

@@ -31,8 +31,8 @@ extension NetlinkSocket {
             "list the counters of links", "",
             { () throws(NetlinkFailure) in try NetlinkMessage.dump(Int(RTM_GETLINK), ifinfomsg()) },
             reply: { (reply) throws(NetlinkFailure) in
-                guard let link = try reply.link(), let name = rtnl_link_get_name(link.pointer) else { return }
-                counters[String(cString: name)] = LinkCounters(link)
+                guard let link = try reply.link(), let name = link.name else { return }
+                counters[name] = LinkCounters(link)
             })
         return counters
     }
