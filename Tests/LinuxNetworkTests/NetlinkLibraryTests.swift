@@ -269,7 +269,7 @@ extension LinuxTests {
             // A message takes up to 4 KiB, a link 1 KiB, an address 64 octets: what each round leaves of a kind shows.
             let more = try residentOctets() - before
             print("memory after 3,000 rounds: \(more / 1024) KiB more")
-            #expect(more < 1 << 20)
+            #expect(more < 1 << 19)
         }
     }
 }
