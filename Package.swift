@@ -148,7 +148,8 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "HealthTests", dependencies: ["Health", "Wire", "Seeds"], swiftSettings: settings),
         .testTarget(
-            name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "CLinux", "Wire"], swiftSettings: unoptimised),
+            name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "CLinux", "CNetlink", "Wire"],
+            swiftSettings: unoptimised),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
         // Frames, and a worker over memory.
         .target(

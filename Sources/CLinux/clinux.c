@@ -19,22 +19,15 @@
 
 const char *clinux_strerror(int error, char *buffer, size_t size) { return strerror_r(error, buffer, size); }
 
-int clinux_route_socket(void) {
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    if (fd < 0) return -1;
-    int one = 1, size = 1 << 20;
-    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+int clinux_receive_buffer(int fd, int size) {
+    return setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0 ? -errno : 0;
+}
+
+void clinux_ask_extended_errors(int fd) {
+    int one = 1;
     setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof one);
     setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof one);
     setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &one, sizeof one);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-        int error = errno;
-        close(fd);
-        errno = error;
-        return -1;
-    }
-    return fd;
 }
 
 int clinux_tap_open(const char *name, int multi_queue) {

@@ -114,22 +114,6 @@ int clinux_epoll_wait(int fd, struct epoll_event *events, int count, int64_t mic
     return got < 0 ? -errno : (int)got;
 }
 
-int clinux_route_watch_socket(uint32_t groups) {
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-    if (fd < 0) return -errno;
-    int size = 1 << 20;
-    struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-        int error = errno;
-        close(fd);
-        return -error;
-    }
-    return fd;
-}
-
-int clinux_link_socket(void) { return clinux_route_watch_socket(1 /* RTMGRP_LINK */); }
-
 uint32_t clinux_netlink_port(int fd) {
     struct sockaddr_nl address;
     socklen_t size = sizeof address;

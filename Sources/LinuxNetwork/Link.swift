@@ -36,45 +36,56 @@ public struct Link: Hashable, Sendable {
     /// True where the other end is in another namespace.
     var isPeerApart = false
 
+    fileprivate init() {}
+
     /// True where frames pass: those that it is given to send, and those that arrive.
     public var carriesFrames: Bool { isUp && isRunning && hasQueues && portForwards }
 
-    init?(_ reply: NetlinkReply) {
-        guard reply.type == RTM_NEWLINK, let header = reply.familyHeader(ifinfomsg.self) else { return nil }
-        index = header.ifi_index
-        isUp = header.ifi_flags & UInt32(IFF_UP) != 0
-        hasCarrier = header.ifi_flags & (1 << 16) != 0
-        isRunning = header.ifi_flags & UInt32(IFF_RUNNING) != 0
-        var link = self
-        reply.forEachAttribute(after: ifinfomsg.self) { type, payload in
-            switch type {
-            case IFLA_IFNAME: link.name = payload.text
-            case IFLA_MTU: link.mtu = Int(payload.integer(UInt32.self))
-            case IFLA_TXQLEN: link.transmitQueueLength = Int(payload.integer(UInt32.self))
-            case IFLA_IFALIAS: link.alias = payload.text
-            case IFLA_QDISC: link.hasQueues = payload.text != "noop"
-            case IFLA_LINK_NETNSID: link.isPeerApart = true
-            case IFLA_MASTER: link.master = payload.integer(Int32.self)
-            case IFLA_LINK: link.peer = payload.integer(Int32.self)
-            case IFLA_ADDRESS where payload.count == 6:
-                link.mac = MACAddress(bits: payload.reduce(0) { $0 << 8 | UInt64($1) })
-            case IFLA_LINKINFO:
-                NetlinkReply.forEachAttribute(in: payload) { type, payload in
-                    switch type {
-                    case IFLA_INFO_KIND: link.kind = payload.text
-                    case IFLA_INFO_SLAVE_DATA:
-                        NetlinkReply.forEachAttribute(in: payload) { type, payload in
-                            guard type == IFLA_BRPORT_STATE else { return }
-                            link.portForwards = payload.integer(UInt8.self) == BR_STATE_FORWARDING
-                        }
-                    default: break
-                    }
-                }
-            default: break
-            }
+    /// The link that a message describes; nil for messages of other types.
+    ///
+    /// - Throws: EPROTO or EINVAL if libnl cannot read it; ENOMEM.
+    init?(_ reply: NetlinkReply) throws(NetlinkFailure) {
+        guard let read = try reply.link() else { return nil }
+        self = read.described
+        // libnl does not read what a bridge says about its port.
+        let path = [IFLA_LINKINFO, IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_STATE].map { Int32($0) }
+        if let state = reply.octet(at: path) {
+            portForwards = Int32(state) == Int32(BR_STATE_FORWARDING)
         }
-        self = link
     }
+}
+
+extension LinkObject {
+    /// What libnl has read of a link.
+    fileprivate var described: Link {
+        var link = Link()
+        let flags = rtnl_link_get_flags(pointer)
+        link.index = rtnl_link_get_ifindex(pointer)
+        link.isUp = flags & UInt32(IFF_UP) != 0
+        link.hasCarrier = flags & (1 << 16) != 0
+        link.isRunning = flags & UInt32(IFF_RUNNING) != 0
+        link.name = name ?? ""
+        link.kind = text(rtnl_link_get_type(pointer))
+        link.mac = NetlinkAddress.withOctets(of: rtnl_link_get_addr(pointer)) { octets in
+            octets.count == 6 ? MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }) : nil
+        }
+        link.mtu = Int(rtnl_link_get_mtu(pointer))
+        link.transmitQueueLength = Int(rtnl_link_get_txqlen(pointer))
+        link.hasQueues = text(rtnl_link_get_qdisc(pointer)) != "noop"
+        link.alias = text(rtnl_link_get_ifalias(pointer))
+        // Zero stands for none in both.
+        let master = rtnl_link_get_master(pointer), peer = rtnl_link_get_link(pointer)
+        link.master = master == 0 ? nil : master
+        link.peer = peer == 0 ? nil : peer
+        var namespace: Int32 = 0
+        link.isPeerApart = rtnl_link_get_link_netnsid(pointer, &namespace) == 0
+        return link
+    }
+
+    /// The name that libnl has read.
+    var name: String? { text(rtnl_link_get_name(pointer)) }
+
+    private func text(_ octets: UnsafePointer<CChar>?) -> String? { octets.map { String(cString: $0) } }
 }
 
 /// What one end of a veth pair, a bridge or a TAP is to be.

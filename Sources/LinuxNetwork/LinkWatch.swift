@@ -16,38 +16,22 @@ public enum LinkChange: Sendable {
 public final class LinkWatch: @unchecked Sendable {
     /// Readable when something has changed; valid as long as this object lives.
     public let descriptor: Int32
-    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 8)
+    private let listener: NetlinkListener
 
     /// Hears of what changes from now on.
+    ///
+    /// - Throws: The kernel's refusal of the socket; ENOMEM.
     public init(in namespace: NetworkNamespace) throws(SystemError) {
-        descriptor = try namespace.perform { () throws(SystemError) in
-            try SystemError.check(clinux_link_socket(), "watch the links of", namespace.name)
-        }
-    }
-
-    deinit {
-        close(descriptor)
-        buffer.deallocate()
+        listener = try namespace.listen([RTNLGRP_LINK], "watch the links of")
+        descriptor = listener.descriptor
     }
 
     /// Calls `body` with every change that has been told.
     public func drain(_ body: (LinkChange) -> Void) {
-        while true {
-            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
-            if count < 0 {
-                switch currentErrno() {
-                case EINTR: continue
-                case ENOBUFS:
-                    body(.lost)
-                    continue
-                default: return
-                }
-            }
-            var header = buffer.baseAddress!.assumingMemoryBound(to: nlmsghdr.self)
-            var left = Int32(count)
-            while nlmsg_ok(header, left) != 0 {
-                if let change = Self.change(NetlinkReply(header: header)) { body(change) }
-                header = nlmsg_next(header, &left)
+        _ = listener.drain { heard in
+            switch heard {
+            case .message(let reply): if let change = Self.change(reply) { body(change) }
+            case .lost: body(.lost)
             }
         }
     }
@@ -56,6 +40,11 @@ public final class LinkWatch: @unchecked Sendable {
     private static func change(_ reply: NetlinkReply) -> LinkChange? {
         guard let header = reply.familyHeader(ifinfomsg.self), header.ifi_family == UInt8(AF_UNSPEC) else { return nil }
         if reply.type == Int(RTM_DELLINK) { return .gone(header.ifi_index) }
-        return Link(reply).map { .present($0) }
+        do throws(NetlinkFailure) {
+            return try Link(reply).map { .present($0) }
+        } catch {
+            // What libnl cannot read has to be looked at.
+            return .lost
+        }
     }
 }

@@ -24,80 +24,92 @@ extension NetlinkSocket {
     /// Gives a link an address. An IPv6 address is usable at once: no duplicate address detection.
     ///
     /// - Parameter prefixRoute: Whether the kernel makes the route to the on-link prefix.
+    /// - Throws: EEXIST where the link has it; ENODEV where there is no such link.
     public func addAddress(_ address: LinkAddress, link: Int32, prefixRoute: Bool = true) throws(SystemError) {
-        let flags =
-            UInt32(address.address.family == .ipv6 ? IFA_F_NODAD : 0)
-            | UInt32(prefixRoute ? 0 : IFA_F_NOPREFIXROUTE)
-        try self.address(
-            Int(RTM_NEWADDR), NLM_F_CREATE | NLM_F_EXCL, address, link, flags, "add the address")
+        try request("add the address", "\(address) on link \(link)") { () throws(NetlinkFailure) in
+            let object = try AddressObject.of(address, link: link)
+            let flags =
+                UInt32(address.address.family == .ipv6 ? IFA_F_NODAD : 0)
+                | UInt32(prefixRoute ? 0 : IFA_F_NOPREFIXROUTE)
+            rtnl_addr_set_flags(object.pointer, flags)
+            return try NetlinkMessage { rtnl_addr_build_add_request(object.pointer, NLM_F_EXCL, $0) }
+        }
     }
 
     /// Takes an address from a link.
+    ///
+    /// - Throws: EADDRNOTAVAIL where the link has it not.
     public func deleteAddress(_ address: LinkAddress, link: Int32) throws(SystemError) {
-        try self.address(Int(RTM_DELADDR), 0, address, link, 0, "delete the address")
-    }
-
-    private func address(
-        _ type: Int, _ messageFlags: Int32, _ address: LinkAddress, _ link: Int32, _ flags: UInt32,
-        _ operation: String
-    ) throws(SystemError) {
-        let message = try NetlinkMessage(type, flags: messageFlags)
-        var header = ifaddrmsg()
-        header.ifa_family = address.address.family.number
-        header.ifa_prefixlen = UInt8(clamping: address.length)
-        header.ifa_index = UInt32(link)
-        header.ifa_scope = UInt8(
-            address.address.isLoopback
-                ? RT_SCOPE_HOST.rawValue
-                : address.address.isLinkLocal ? RT_SCOPE_LINK.rawValue : RT_SCOPE_UNIVERSE.rawValue)
-        message.header(header)
-        message.put(IFA_LOCAL, octets: address.address.octets)
-        message.put(IFA_ADDRESS, octets: address.address.octets)
-        if flags != 0 { message.put(IFA_FLAGS, flags) }
-        try request(message, operation, "\(address) on link \(link)")
+        try request("delete the address", "\(address) on link \(link)") { () throws(NetlinkFailure) in
+            let object = try AddressObject.of(address, link: link)
+            return try NetlinkMessage { rtnl_addr_build_delete_request(object.pointer, 0, $0) }
+        }
     }
 
     /// Every address of the namespace, with its link's number.
+    ///
+    /// - Throws: The kernel's refusal; EINTR if addresses come and go all the time.
     public func addresses() throws(SystemError) -> [(link: Int32, address: LinkAddress)] {
-        let message = try NetlinkMessage(Int(RTM_GETADDR), flags: NLM_F_DUMP)
-        message.header(ifaddrmsg())
         var found: [(link: Int32, address: LinkAddress)] = []
-        try request(message, "list the addresses", "") { reply in
-            guard reply.type == RTM_NEWADDR, let header = reply.familyHeader(ifaddrmsg.self) else { return }
-            var local: IPAddress?, address: IPAddress?
-            reply.forEachAttribute(after: ifaddrmsg.self) { type, payload in
-                if type == IFA_LOCAL { local = IPAddress(octets: payload) }
-                if type == IFA_ADDRESS { address = IPAddress(octets: payload) }
-            }
-            guard let address = local ?? address else { return }
-            found.append((Int32(header.ifa_index), LinkAddress(address, length: Int(header.ifa_prefixlen))))
-        }
+        try request(
+            "list the addresses", "",
+            { () throws(NetlinkFailure) in try NetlinkMessage.dump(Int(RTM_GETADDR), ifaddrmsg()) },
+            reply: { (reply) throws(NetlinkFailure) in
+                guard let object = try reply.address(), let address = IPAddress(rtnl_addr_get_local(object.pointer))
+                else { return }
+                let length = Int(rtnl_addr_get_prefixlen(object.pointer))
+                found.append((rtnl_addr_get_ifindex(object.pointer), LinkAddress(address, length: length)))
+            })
         return found
     }
 
     /// Writes a permanent neighbour: `address` is at `mac` on the link. One that is there is replaced.
+    ///
+    /// - Throws: ENODEV where there is no such link.
     public func addNeighbour(_ address: IPAddress, mac: MACAddress, link: Int32) throws(SystemError) {
-        let message = try NetlinkMessage(Int(RTM_NEWNEIGH), flags: NLM_F_CREATE | NLM_F_REPLACE)
-        message.header(Self.neighbourHeader(address, link, state: NUD_PERMANENT))
-        message.put(Int(NDA_DST), octets: address.octets)
-        message.put(Int(NDA_LLADDR), octets: mac.octets)
-        try request(message, "add the neighbour", "\(address) at \(mac) on link \(link)")
+        try request("add the neighbour", "\(address) at \(mac) on link \(link)") { () throws(NetlinkFailure) in
+            let neighbour = try NeighbourObject.of(address, link: link)
+            rtnl_neigh_set_state(neighbour.pointer, NUD_PERMANENT)
+            try neighbour.set(mac: mac)
+            return try neighbour.addRequest()
+        }
     }
 
     /// Takes back a neighbour.
+    ///
+    /// - Throws: ENOENT where there is none.
     public func deleteNeighbour(_ address: IPAddress, link: Int32) throws(SystemError) {
-        let message = try NetlinkMessage(Int(RTM_DELNEIGH))
-        message.header(Self.neighbourHeader(address, link, state: 0))
-        message.put(Int(NDA_DST), octets: address.octets)
-        try request(message, "delete the neighbour", "\(address) on link \(link)")
+        try request("delete the neighbour", "\(address) on link \(link)") { () throws(NetlinkFailure) in
+            try NeighbourObject.of(address, link: link).deleteRequest()
+        }
     }
+}
 
-    private static func neighbourHeader(_ address: IPAddress, _ link: Int32, state: Int32) -> ndmsg {
-        var header = ndmsg()
-        header.ndm_family = address.family.number
-        header.ndm_ifindex = link
-        header.ndm_state = UInt16(state)
-        return header
+extension AddressObject {
+    /// An address as a request names it.
+    ///
+    /// - Throws: ENOMEM.
+    fileprivate static func of(_ address: LinkAddress, link: Int32) throws(NetlinkFailure) -> AddressObject {
+        let object = try AddressObject()
+        rtnl_addr_set_ifindex(object.pointer, link)
+        let scope =
+            address.address.isLoopback
+            ? RT_SCOPE_HOST : address.address.isLinkLocal ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE
+        rtnl_addr_set_scope(object.pointer, Int32(scope.rawValue))
+        try NetlinkAddress(address.address, prefix: address.length).give { rtnl_addr_set_local(object.pointer, $0) }
+        return object
+    }
+}
+
+extension NeighbourObject {
+    /// A neighbour as a request names it.
+    ///
+    /// - Throws: ENOMEM.
+    fileprivate static func of(_ address: IPAddress, link: Int32) throws(NetlinkFailure) -> NeighbourObject {
+        let object = try NeighbourObject()
+        rtnl_neigh_set_ifindex(object.pointer, link)
+        try NetlinkAddress(address).give { rtnl_neigh_set_dst(object.pointer, $0) }
+        return object
     }
 }
 

@@ -58,90 +58,125 @@ extension NetlinkSocket {
     ///
     /// - Throws: EEXIST where the same is there; with the kernel's message where the gateway cannot be reached.
     public func addRoute(_ route: Route) throws(SystemError) {
-        try self.route(Int(RTM_NEWROUTE), NLM_F_CREATE | NLM_F_EXCL, route, "add the route")
+        try request("add the route", "\(route)") { () throws(NetlinkFailure) in
+            let object = try RouteObject.of(route)
+            return try NetlinkMessage { rtnl_route_build_add_request(object.pointer, NLM_F_EXCL, $0) }
+        }
     }
 
     /// Adds a route, in the place of one to the same destination.
+    ///
+    /// - Throws: The kernel's refusal, with its message where the gateway cannot be reached.
     public func replaceRoute(_ route: Route) throws(SystemError) {
-        try self.route(Int(RTM_NEWROUTE), NLM_F_CREATE | NLM_F_REPLACE, route, "replace the route")
+        try request("replace the route", "\(route)") { () throws(NetlinkFailure) in
+            let object = try RouteObject.of(route)
+            return try NetlinkMessage { rtnl_route_build_add_request(object.pointer, NLM_F_REPLACE, $0) }
+        }
     }
 
     /// Deletes a route.
+    ///
+    /// - Throws: ESRCH where there is none.
     public func deleteRoute(_ route: Route) throws(SystemError) {
-        try self.route(Int(RTM_DELROUTE), 0, route, "delete the route")
+        try request("delete the route", "\(route)") { () throws(NetlinkFailure) in
+            let object = try RouteObject.of(route)
+            // Any scope is meant.
+            if route.destination.family == .ipv4 {
+                rtnl_route_set_scope(object.pointer, UInt8(RT_SCOPE_NOWHERE.rawValue))
+            }
+            return try NetlinkMessage { rtnl_route_build_del_request(object.pointer, 0, $0) }
+        }
     }
 
-    private func route(
-        _ type: Int, _ flags: Int32, _ route: Route, _ operation: String
-    ) throws(SystemError) {
-        let message = try NetlinkMessage(type, flags: flags)
-        var header = rtmsg()
-        header.rtm_family = route.destination.family.number
-        header.rtm_dst_len = UInt8(route.destination.length)
-        header.rtm_table = UInt8(route.kind == .local ? RT_TABLE_LOCAL.rawValue : RT_TABLE_MAIN.rawValue)
-        header.rtm_protocol = UInt8(RTPROT_STATIC)
-        header.rtm_type = route.kind.rawValue
+    /// Every route of the main table, of both families.
+    ///
+    /// - Throws: The kernel's refusal; EINTR if routes come and go all the time.
+    public func routes() throws(SystemError) -> [Route] {
+        var routes: [Route] = []
+        for family in AddressFamily.allCases {
+            try request(
+                "list the routes", "",
+                { () throws(NetlinkFailure) in
+                    var header = rtmsg()
+                    header.rtm_family = family.number
+                    return try NetlinkMessage.dump(Int(RTM_GETROUTE), header)
+                },
+                reply: { (reply) throws(NetlinkFailure) in
+                    guard let route = try reply.route()?.described(family) else { return }
+                    routes.append(route)
+                })
+        }
+        return routes
+    }
+}
+
+extension RouteObject {
+    /// A route as a request names it.
+    ///
+    /// - Throws: ENOMEM.
+    fileprivate static func of(_ route: Route) throws(NetlinkFailure) -> RouteObject {
+        let object = try RouteObject()
+        let table = route.kind == .local ? RT_TABLE_LOCAL : RT_TABLE_MAIN
+        rtnl_route_set_table(object.pointer, UInt32(table.rawValue))
+        rtnl_route_set_protocol(object.pointer, UInt8(RTPROT_STATIC))
+        try NetlinkFailure.check(rtnl_route_set_type(object.pointer, route.kind.rawValue))
         let scope =
             switch route.kind {
             case .local: RT_SCOPE_HOST
             case .unicast where route.gateway == nil: RT_SCOPE_LINK
             default: RT_SCOPE_UNIVERSE
             }
-        header.rtm_scope = type == RTM_DELROUTE ? UInt8(RT_SCOPE_NOWHERE.rawValue) : UInt8(scope.rawValue)
-        if route.destination.family == .ipv6 { header.rtm_scope = 0 }
-        if route.gatewayIsOnLink { header.rtm_flags = UInt32(RTNH_F_ONLINK) }
-        message.header(header)
-        if route.destination.length > 0 {
-            message.put(Int(RTA_DST.rawValue), octets: route.destination.address.octets)
+        // IPv6 has no scopes.
+        rtnl_route_set_scope(object.pointer, route.destination.family == .ipv6 ? 0 : UInt8(scope.rawValue))
+        try NetlinkAddress(destination: route.destination).give { rtnl_route_set_dst(object.pointer, $0) }
+        if let metric = route.metric { rtnl_route_set_priority(object.pointer, metric) }
+        if let source = route.preferredSource {
+            try NetlinkAddress(source).give { rtnl_route_set_pref_src(object.pointer, $0) }
         }
-        if let gateway = route.gateway {
-            if gateway.family == route.destination.family {
-                message.put(Int(RTA_GATEWAY.rawValue), octets: gateway.octets)
-            } else {
-                // struct rtvia: the family in host order, then the address.
-                let family = UInt16(gateway.family.number)
-                let octets = withUnsafeBytes(of: family) { Array($0) } + gateway.octets
-                message.put(Int(RTA_VIA.rawValue), octets: octets)
-            }
+        if route.gateway != nil || route.link != nil || route.gatewayIsOnLink {
+            try NextHopObject.of(route).add(to: object)
         }
-        if let link = route.link { message.put(Int(RTA_OIF.rawValue), link) }
-        if let source = route.preferredSource { message.put(Int(RTA_PREFSRC.rawValue), octets: source.octets) }
-        if let metric = route.metric { message.put(Int(RTA_PRIORITY.rawValue), metric) }
-        try request(message, operation, "\(route)")
+        return object
     }
 
-    /// Every route of the main table, of both families.
-    public func routes() throws(SystemError) -> [Route] {
-        var routes: [Route] = []
-        for family in AddressFamily.allCases {
-            let message = try NetlinkMessage(Int(RTM_GETROUTE), flags: NLM_F_DUMP)
-            var header = rtmsg()
-            header.rtm_family = family.number
-            message.header(header)
-            try request(message, "list the routes", "") { reply in
-                guard reply.type == RTM_NEWROUTE, let header = reply.familyHeader(rtmsg.self),
-                    header.rtm_table == UInt8(RT_TABLE_MAIN.rawValue),
-                    let kind = Route.Kind(rawValue: header.rtm_type)
-                else { return }
-                var destination = IPAddress(family: family, high: 0, low: 0)
-                var route = Route(.everything(family), kind: kind)
-                reply.forEachAttribute(after: rtmsg.self) { type, payload in
-                    switch type {
-                    case Int(RTA_DST.rawValue): destination = IPAddress(octets: payload) ?? destination
-                    case Int(RTA_GATEWAY.rawValue): route.gateway = IPAddress(octets: payload)
-                    case Int(RTA_VIA.rawValue):
-                        route.gateway = IPAddress(octets: UnsafeRawBufferPointer(rebasing: payload.dropFirst(2)))
-                    case Int(RTA_OIF.rawValue): route.link = payload.integer(Int32.self)
-                    case Int(RTA_PREFSRC.rawValue): route.preferredSource = IPAddress(octets: payload)
-                    case Int(RTA_PRIORITY.rawValue): route.metric = payload.integer(UInt32.self)
-                    default: break
-                    }
-                }
-                route.destination = IPPrefix(destination, length: Int(header.rtm_dst_len))
-                route.gatewayIsOnLink = header.rtm_flags & UInt32(RTNH_F_ONLINK) != 0
-                routes.append(route)
-            }
+    /// The route as libnl has read it; nil for one of another table than the main one, or of a kind that is not told.
+    fileprivate func described(_ family: AddressFamily) -> Route? {
+        guard rtnl_route_get_table(pointer) == UInt32(RT_TABLE_MAIN.rawValue),
+            let kind = Route.Kind(rawValue: rtnl_route_get_type(pointer))
+        else { return nil }
+        var route = Route(.everything(family), kind: kind)
+        let destination = rtnl_route_get_dst(pointer)
+        if let address = IPAddress(destination) {
+            route.destination = IPPrefix(address, length: Int(nl_addr_get_prefixlen(destination)))
         }
-        return routes
+        route.preferredSource = IPAddress(rtnl_route_get_pref_src(pointer))
+        let metric = rtnl_route_get_priority(pointer)
+        route.metric = metric == 0 ? nil : metric
+        // Of several next hops none is the route's.
+        if rtnl_route_get_nnexthops(pointer) == 1, let hop = rtnl_route_nexthop_n(pointer, 0) {
+            let link = rtnl_route_nh_get_ifindex(hop)
+            route.link = link == 0 ? nil : link
+            route.gateway = IPAddress(rtnl_route_nh_get_gateway(hop)) ?? IPAddress(rtnl_route_nh_get_via(hop))
+        }
+        route.gatewayIsOnLink = rtnl_route_get_flags(pointer) & UInt32(RTNH_F_ONLINK) != 0
+        return route
+    }
+}
+
+extension NextHopObject {
+    /// The one next hop of a route.
+    ///
+    /// - Throws: ENOMEM.
+    fileprivate static func of(_ route: Route) throws(NetlinkFailure) -> NextHopObject {
+        let object = try NextHopObject()
+        if let link = route.link { rtnl_route_nh_set_ifindex(object.pointer, link) }
+        if route.gatewayIsOnLink { rtnl_route_nh_set_flags(object.pointer, UInt32(RTNH_F_ONLINK)) }
+        guard let gateway = route.gateway else { return object }
+        if gateway.family == route.destination.family {
+            try NetlinkAddress(gateway).give { rtnl_route_nh_set_gateway(object.pointer, $0) }
+        } else {
+            try NetlinkAddress(gateway).give { rtnl_route_nh_set_via(object.pointer, $0) }
+        }
+        return object
     }
 }

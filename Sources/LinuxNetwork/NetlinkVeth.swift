@@ -16,30 +16,28 @@ extension NetlinkSocket {
     /// then marked and switched on in one more each (a veth cannot be on before it has its peer).
     ///
     /// - Parameter farIndex: The number that the other end is to have, free in `namespace`; any where nil.
+    /// - Throws: EEXIST where a name or the number is taken; EINVAL for a name longer than 15 octets.
     public func createVeth(
         near: LinkSettings, far: LinkSettings, in namespace: NetworkNamespace, farIndex wanted: Int32? = nil
     ) throws(SystemError) -> VethPair {
         let near = try near.checked(), far = try far.checked()
-        let message = try NetlinkMessage(Int(RTM_NEWLINK), flags: NLM_F_CREATE | NLM_F_EXCL)
         // The kernel gives the other end the number asked for only where this end has one asked for, too.
         let nearIndex = try wanted == nil ? 0 : 1 + (links().map(\.index).max() ?? 0)
-        message.header(Self.header(index: nearIndex, up: false))
-        message.put(IFLA_IFNAME, near.name)
-        near.put(in: message)
-        try message.nest(IFLA_LINKINFO) { () throws(SystemError) in
-            message.put(IFLA_INFO_KIND, "veth")
-            try message.nest(IFLA_INFO_DATA) { () throws(SystemError) in
-                try message.nest(Int(VETH_INFO_PEER)) { () throws(SystemError) in
-                    message.header(Self.header(index: wanted ?? 0, up: false))
-                    message.put(IFLA_IFNAME, far.name)
-                    message.put(IFLA_NET_NS_FD, UInt32(namespace.descriptor))
-                    var settings = far
-                    settings.master = nil
-                    settings.put(in: message)
-                }
-            }
+        try request("create the veth pair", "\(near.name) and \(far.name) in \(namespace.name)") {
+            () throws(NetlinkFailure) in
+            let link = LinkObject(owning: try NetlinkFailure.check(allocated: rtnl_link_veth_alloc()))
+            rtnl_link_set_ifindex(link.pointer, nearIndex)
+            try link.set(name: near.name)
+            try link.set(near)
+            let peer = LinkObject(owning: try NetlinkFailure.check(allocated: rtnl_link_veth_get_peer(link.pointer)))
+            rtnl_link_set_ifindex(peer.pointer, wanted ?? 0)
+            rtnl_link_set_ns_fd(peer.pointer, namespace.descriptor)
+            try peer.set(name: far.name)
+            var settings = far
+            settings.master = nil
+            try peer.set(settings)
+            return try link.addRequest()
         }
-        try request(message, "create the veth pair", "\(near.name) and \(far.name) in \(namespace.name)")
         let made = try existingLink(named: near.name)
         guard let farIndex = made.peer else { throw SystemError("find the other end of", near.name, errno: ENODEV) }
         do throws(SystemError) {

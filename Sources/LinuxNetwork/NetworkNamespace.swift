@@ -47,6 +47,21 @@ public final class NetworkNamespace: Sendable {
         }
     }
 
+    /// A socket that hears what the kernel tells of this namespace.
+    ///
+    /// - Parameter operation: What is attempted, after "cannot".
+    func listen(
+        _ groups: [rtnetlink_groups], _ operation: String
+    ) throws(SystemError) -> NetlinkListener {
+        try perform { () throws(SystemError) in
+            do throws(NetlinkFailure) {
+                return try NetlinkListener(groups)
+            } catch {
+                throw SystemError(operation, name, errno: error.errno)
+            }
+        }
+    }
+
     /// The namespace called `name` under /run/netns.
     ///
     /// - Throws: ENOENT where there is none, EINVAL where the file is stale: no namespace is mounted on it.

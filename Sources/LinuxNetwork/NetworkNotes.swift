@@ -10,46 +10,30 @@ public final class NetworkNotes: @unchecked Sendable {
 
     /// Readable when something has changed; valid as long as this object lives.
     public let descriptor: Int32
-    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 8)
+    private let listener: NetlinkListener
     private var isLost = false
     private var told: [NetworkPicture.Difference: (port: Port, age: Int)] = [:]
     private var age = 0
 
-    /// RTMGRP_LINK, those of addresses and routes of both families, and RTNLGRP_IPV4_RULE (8) and RTNLGRP_IPV6_RULE (19).
-    private static let groups: UInt32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400 | 1 << 7 | 1 << 18
+    private static let groups = [
+        RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_IFADDR,
+        RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE,
+    ]
 
     /// Hears of what changes from now on.
+    ///
+    /// - Throws: The kernel's refusal of the socket; ENOMEM.
     public init(in namespace: NetworkNamespace) throws(SystemError) {
-        descriptor = try namespace.perform { () throws(SystemError) in
-            try SystemError.check(clinux_route_watch_socket(Self.groups), "watch the network of", namespace.name)
-        }
-    }
-
-    deinit {
-        close(descriptor)
-        buffer.deallocate()
+        listener = try namespace.listen(Self.groups, "watch the network of")
+        descriptor = listener.descriptor
     }
 
     /// Takes what has been told; true where anything has.
     public func hear() -> Bool {
-        var heard = false
-        while true {
-            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
-            if count < 0 {
-                switch currentErrno() {
-                case EINTR: continue
-                case ENOBUFS:
-                    (heard, isLost) = (true, true)
-                    continue
-                default: return heard
-                }
-            }
-            heard = true
-            var header = buffer.baseAddress!.assumingMemoryBound(to: nlmsghdr.self)
-            var left = Int32(count)
-            while nlmsg_ok(header, left) != 0 {
-                note(NetlinkReply(header: header))
-                header = nlmsg_next(header, &left)
+        listener.drain { heard in
+            switch heard {
+            case .message(let reply): note(reply)
+            case .lost: isLost = true
             }
         }
     }

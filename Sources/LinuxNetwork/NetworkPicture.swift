@@ -5,8 +5,8 @@ import Wire
 /// How the links, addresses, routes and rules of a namespace are at one moment, so that what changed since can be told
 /// and put back.
 ///
-/// Addresses, routes and rules are kept as the kernel wrote them, all tables and all attributes: what is put back is
-/// the same to the last octet. Routes that routing daemons write, and those that the kernel learns, are left out.
+/// Addresses, routes and rules are kept as the kernel wrote them, all tables and all attributes, not as libnl's objects,
+/// which know only a part of the attributes: what is put back is the same to the last octet. Routes that routing daemons write, and those that the kernel learns, are left out.
 public struct NetworkPicture: Sendable, Equatable {
     /// A device.
     struct Device: Sendable, Hashable {
@@ -45,27 +45,13 @@ extension NetlinkSocket {
         var records: Set<NetworkPicture.Record> = []
         for kind in NetworkPicture.Kind.allCases {
             for family in AddressFamily.allCases {
-                let message = try NetlinkMessage(kind.dump, flags: NLM_F_DUMP)
-                switch kind {
-                case .address:
-                    var header = ifaddrmsg()
-                    header.ifa_family = family.number
-                    message.header(header)
-                case .route:
-                    var header = rtmsg()
-                    header.rtm_family = family.number
-                    message.header(header)
-                case .rule:
-                    // struct fib_rule_hdr is laid out as rtmsg is.
-                    var header = rtmsg()
-                    header.rtm_family = family.number
-                    message.header(header)
-                }
                 do throws(SystemError) {
-                    try request(message, kind.listing, "") { reply in
-                        guard let octets = reply.lasting(kind) else { return }
-                        records.insert(NetworkPicture.Record(kind: kind, octets: octets))
-                    }
+                    try request(
+                        kind.listing, "", { () throws(NetlinkFailure) in try kind.dump(of: family) },
+                        reply: { reply in
+                            guard let octets = reply.lasting(kind) else { return }
+                            records.insert(NetworkPicture.Record(kind: kind, octets: octets))
+                        })
                 } catch {
                     // A kernel without policy routing has no rules.
                     guard kind == .rule, error.errno == EOPNOTSUPP || error.errno == EAFNOSUPPORT else { throw error }
@@ -122,15 +108,30 @@ extension NetworkPicture {
 }
 
 extension NetworkPicture.Kind {
-    var dump: Int {
+    private var listed: Int {
         switch self {
         case .address: Int(RTM_GETADDR)
         case .route: Int(RTM_GETROUTE)
         case .rule: Int(RTM_GETRULE)
         }
     }
-    var added: Int { dump - 2 }
-    var deleted: Int { dump - 1 }
+    var added: Int { listed - 2 }
+    var deleted: Int { listed - 1 }
+
+    /// The request for all of this kind and of a family.
+    fileprivate func dump(of family: AddressFamily) throws(NetlinkFailure) -> NetlinkMessage {
+        switch self {
+        case .address:
+            var header = ifaddrmsg()
+            header.ifa_family = family.number
+            return try .dump(listed, header)
+        case .route, .rule:
+            // struct fib_rule_hdr is laid out as rtmsg is.
+            var header = rtmsg()
+            header.rtm_family = family.number
+            return try .dump(listed, header)
+        }
+    }
 
     var listing: String {
         switch self {

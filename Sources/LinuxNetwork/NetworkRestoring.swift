@@ -99,12 +99,13 @@ extension NetlinkSocket {
     private func change(_ record: NetworkPicture.Record, isNew: Bool) throws(SystemError) {
         // Nothing that is there is replaced: it would be somebody else's.
         let flags = isNew ? NLM_F_CREATE | (record.kind == .route ? NLM_F_APPEND : NLM_F_EXCL) : 0
-        let message = try NetlinkMessage(isNew ? record.kind.added : record.kind.deleted, flags: flags)
-        record.octets.withUnsafeBytes {
-            _ = nlmsg_append(message.pointer, UnsafeMutableRawPointer(mutating: $0.baseAddress), $0.count, 4)
-        }
         do throws(SystemError) {
-            try request(message, isNew ? "put back the" : "take back the", "\(record)")
+            try request(isNew ? "put back the" : "take back the", "\(record)") { () throws(NetlinkFailure) in
+                let message = try NetlinkMessage(isNew ? record.kind.added : record.kind.deleted, flags: flags)
+                var octets = record.octets
+                try message.append(&octets, octets.count)
+                return message
+            }
         } catch {
             // What is so already is as it should be.
             guard error.errno != (isNew ? EEXIST : ESRCH), isNew || error.errno != EADDRNOTAVAIL else { return }

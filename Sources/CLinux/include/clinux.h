@@ -68,8 +68,11 @@ static inline int clinux_set_nonblocking(int fd) {
 static inline int clinux_open(const char *path, int flags, unsigned int mode) {
     return open(path, flags | O_CLOEXEC, mode);
 }
-/// A bound route netlink socket that asks for extended, capped acknowledgements and strict checks; -1 and errno.
-int clinux_route_socket(void);
+/// Gives a socket a receive buffer of `size` octets, beyond the machine's limit too (SO_RCVBUFFORCE). Returns 0 or -errno.
+int clinux_receive_buffer(int fd, int size);
+/// Asks of a netlink socket extended errors (NETLINK_EXT_ACK), which quote no more than a request's header (NETLINK_CAP_ACK),
+/// and strict checks of requests (NETLINK_GET_STRICT_CHK). An older kernel knows some of these.
+void clinux_ask_extended_errors(int fd);
 
 // MARK: - TUN/TAP (linux/if_tun.h)
 
@@ -232,9 +235,6 @@ int clinux_probe_send(int fd, const void *bytes, const struct clinux_probe_frame
 int clinux_probe_receive(int fd, void *bytes, size_t stride, struct clinux_probe_frame *frames, size_t count);
 /// epoll_pwait2 with a time in microseconds; for ever where it is negative. Returns how many events, or -errno.
 int clinux_epoll_wait(int fd, struct epoll_event *events, int count, int64_t microseconds);
-/// A nonblocking route netlink socket that hears of every change of a link (RTNLGRP_LINK) of the calling thread's network
-/// namespace. Returns the descriptor or -errno.
-int clinux_link_socket(void);
 /// Gives the calling thread another nice value. Returns 0 or -errno.
 int clinux_raise_own_thread(int nice);
 
@@ -472,9 +472,6 @@ int clinux_witness_receive(int listener, struct clinux_witnessed *witnessed);
 /// Lets the caller do it. 0 or -errno; ENOENT where it has ended.
 int clinux_witness_go_on(int listener, uint64_t id);
 
-/// A route netlink socket, non-blocking, that hears of changes: `groups` is a mask of RTMGRP_ values, bit n - 1 for group n.
-/// Returns the descriptor or -errno.
-int clinux_route_watch_socket(uint32_t groups);
 /// Another descriptor of what a process (a pidfd) has as `descriptor`, where that is a route netlink socket of the network
 /// namespace of the socket `other`; -errno where it is not, or that cannot be seen.
 int clinux_take_route_socket(int process, int descriptor, int other);
