@@ -1,0 +1,104 @@
+import Forwarding
+import Wire
+
+/// What an entry of the plan was made from.
+struct EntryOrigin: Sendable {
+    var position: SourcePosition
+    var label: String
+    var service: Int?
+    /// The node that the packets come from, -1 for customers.
+    var node = -1
+    /// The entry by hand.
+    var raw: RawEntry?
+}
+
+/// An entry, and what it was made from.
+struct MadeEntry: Sendable {
+    var entry: Entry
+    var origin: EntryOrigin
+}
+
+/// The fourth stage: the entries of the engine's table, those of services before those by hand.
+///
+/// It guarantees that each entry has a counter of its own, the one that it had in a running topology, and says what it
+/// was made from. Two of them may collide: the next stage says which.
+struct PlannedEntries: Sendable {
+    let served: ServedTopology
+    let entries: [Entry]
+    /// For each entry: what it was made from.
+    let origins: [EntryOrigin]
+
+    init(_ served: ServedTopology, _ diagnostics: Diagnostics) {
+        self.served = served
+        let step = EntryMaker(served: served, diagnostics: diagnostics)
+        let ofServices = served.services.flatMap { step.entries(of: $0) }
+        step.checkNames(ofServices)
+        let made = ofServices + served.file.entries.flatMap { step.entries(of: $0) }
+        origins = made.map(\.origin)
+        let counted = made.enumerated().map { number, made in
+            var entry = made.entry
+            entry.counter = number
+            return entry
+        }
+        entries = served.named.kept?.counting(counted, of: served.file) ?? counted
+    }
+
+    /// The targets whose system type the file gives itself.
+    var vouched: Set<TargetPlace> {
+        Set(
+            origins.enumerated().flatMap { entry, origin in
+                (origin.raw?.targets ?? []).enumerated().filter { $1.system != nil }.map { number, _ in
+                    TargetPlace(entry: entry, target: number)
+                }
+            })
+    }
+}
+
+/// What can be asked as soon as entries are known.
+protocol EntryStage: ServiceStage {
+    var planned: PlannedEntries { get }
+}
+
+extension PlannedEntries: EntryStage {
+    var planned: PlannedEntries { self }
+}
+
+extension EntryStage {
+    var served: ServedTopology { planned.served }
+    var entries: [Entry] { planned.entries }
+    /// For each entry: what it was made from.
+    var origins: [EntryOrigin] { planned.origins }
+}
+
+/// Makes the entries of services, and those by hand.
+struct EntryMaker: ServiceStage, Step {
+    let served: ServedTopology
+    let diagnostics: Diagnostics
+
+    /// One address and one service port of a service: what an entry is named by.
+    struct Flow {
+        var address: IPPrefix
+        var port: ServicePort
+    }
+
+    /// Entries of different services or applications must not have one name: checks could not tell them apart.
+    func checkNames(_ made: [MadeEntry]) {
+        var owners: [String: EntryOrigin] = [:]
+        for made in made {
+            let (entry, origin) = (made.entry, made.origin)
+            guard let owner = owners[entry.name] else {
+                owners[entry.name] = origin
+                continue
+            }
+            guard owner.service != origin.service || owner.node != origin.node else { continue }
+            diagnostics.error(
+                origin.position,
+                owner.service == origin.service
+                    ? "an application of \(origin.label) is called \(quoted("customers")), and its entries would be called "
+                        + "\(quoted(entry.name)) as those of the customers"
+                    : "entries of \(origin.label) and of \(owner.label) on line \(owner.position.line) would both be called "
+                        + quoted(entry.name),
+                mend: owner.service == origin.service ? "rename the application" : "rename one of the two services")
+        }
+    }
+}
