@@ -104,7 +104,7 @@ public struct TopologyFile: Sendable {
         ) -> TopologyError {
             TopologyError(problems: [
                 TopologyProblem(
-                    file: path, position: position, message: message, mend: mend,
+                    file: path, origin: .line(position), message: message, mend: mend,
                     sourceLine: "")
             ])
         }

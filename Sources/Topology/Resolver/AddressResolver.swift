@@ -4,7 +4,7 @@ import Wire
 /// The addresses that are taken, while they are.
 private struct AddressBook {
     /// Addresses are unique in the whole topology: one node must never be taken for another.
-    var owners: [IPAddress: (what: String, line: Int)] = [:]
+    var owners: [IPAddress: (what: String, origin: SourceOrigin)] = [:]
     /// For each link: the number of the host that is tried next.
     var nextFree: [IPPrefix: UInt64] = [:]
     /// For each node and leg: its addresses.
@@ -37,7 +37,7 @@ struct AddressResolver: NameStage, Step {
                 guard let written = raw.addresses, !written.isEmpty else { continue }
                 if node.transparent {
                     diagnostics.error(
-                        written[0].position, "\(quoted(node.name.value)) is transparent and has an address",
+                        written[0].origin, "\(quoted(node.name.value)) is transparent and has an address",
                         mend: "remove the address")
                     continue
                 }
@@ -73,8 +73,8 @@ struct AddressResolver: NameStage, Step {
             }
             let isNode = nodeIndex[owner.what].map { file.nodes[$0].kind != .customer } ?? false
             diagnostics.error(
-                address.position,
-                "the service address \(address.value) is that of \(owner.what) on line \(owner.line)",
+                address.origin,
+                "the service address \(address.value) is that of \(owner.what) \(owner.origin.place)",
                 mend: isNode && end != nodeIndex[owner.what]
                     ? "choose an address that nobody has, or end the sequence at \(quoted(owner.what))"
                     : "choose an address that nobody has")
@@ -87,12 +87,12 @@ struct AddressResolver: NameStage, Step {
     ) -> Bool {
         if let owner = book.owners[address.value.value.address] {
             diagnostics.error(
-                address.position,
-                "\(address.value.value.address) is already the address of \(owner.what) on line \(owner.line)",
+                address.origin,
+                "\(address.value.value.address) is already the address of \(owner.what) \(owner.origin.place)",
                 mend: "choose another address")
             return false
         }
-        book.owners[address.value.value.address] = (what, address.position.line)
+        book.owners[address.value.value.address] = (what, address.origin)
         return true
     }
 
@@ -102,10 +102,10 @@ struct AddressResolver: NameStage, Step {
             for (index, prefix) in node.prefixes.enumerated() {
                 if let fault = unusable(prefix.value) {
                     diagnostics.error(
-                        prefix.position, "\(quoted(node.name.value)) cannot send from \(prefix.value): it \(fault)",
+                        prefix.origin, "\(quoted(node.name.value)) cannot send from \(prefix.value): it \(fault)",
                         mend: "write a network of unicast addresses, or remove it")
                 } else if node.prefixes[..<index].contains(where: { $0.value == prefix.value }) {
-                    diagnostics.error(prefix.position, "the network \(prefix.value) is given twice", mend: "remove one")
+                    diagnostics.error(prefix.origin, "the network \(prefix.value) is given twice", mend: "remove one")
                 }
             }
         }
@@ -117,14 +117,14 @@ struct AddressResolver: NameStage, Step {
         guard value.address.isLinkLocal else { return }
         if value.address.family == .ipv6 {
             diagnostics.error(
-                address.position,
+                address.origin,
                 "the engine's address \(value) is link-local: nodes of that network could reach nothing beyond it",
                 mend:
                     "remove it (the engine has fe80::1 on every interface), or write a network such as \"2001:db8:1::1/64\""
             )
         } else {
             diagnostics.remark(
-                address.position,
+                address.origin,
                 "the engine's address \(value) is link-local: routers pass no packet from or to such addresses on (RFC 3927, 7)",
                 mend: "choose another network, such as 198.18.1.1/24")
         }
@@ -154,7 +154,7 @@ struct AddressResolver: NameStage, Step {
             return true
         }
         diagnostics.error(
-            address.position, "\(what) \(value) is \(reason)",
+            address.origin, "\(what) \(value) is \(reason)",
             mend: value.length < value.address.family.width
                 ? "choose a host's, such as \(value.prefix.address.advanced(by: 2))/\(value.length)"
                 : "choose the address of one host")
@@ -169,21 +169,21 @@ struct AddressResolver: NameStage, Step {
         if let link = links.first(where: { $0.prefix.contains(value.address) }) {
             if address.value.hasLength, value.length != link.length {
                 diagnostics.error(
-                    address.position,
+                    address.origin,
                     "\(value) has another prefix length than \(link), the engine's address on the interface",
                     mend: "write \(value.address)/\(link.length)")
                 return nil
             }
             let resolved = InterfaceAddress(value.address, length: link.length)
-            let written = Located(RawAddress(value: resolved, hasLength: true), address.position)
+            let written = Located(RawAddress(value: resolved, hasLength: true), address.origin)
             return isHost(written, "the address", length: true) ? resolved : nil
         }
         guard isHost(address, "the address", length: address.value.hasLength) else { return nil }
         guard links.isEmpty || value.address.isLinkLocal else {
             diagnostics.error(
-                address.position,
+                address.origin,
                 "\(value.address) is not in \(links.map { $0.prefix.description }.joined(separator: " or ")), "
-                    + "the network of interface \(quoted(raw.name.value)) on line \(raw.name.position.line)",
+                    + "the network of interface \(quoted(raw.name.value)) \(raw.name.origin.place)",
                 mend: "choose an address of that network, or leave `address` away and one is chosen")
             return nil
         }
@@ -202,7 +202,7 @@ struct AddressResolver: NameStage, Step {
                         !book.has(address.address.family, index, place),
                         links.first(where: { $0.address.family == address.address.family })?.prefix == address.prefix
                     else { continue }
-                    book.owners[address.address] = (node.name.value, node.name.position.line)
+                    book.owners[address.address] = (node.name.value, node.name.origin)
                     book.legs[index][place].append(address)
                 }
             }
@@ -235,12 +235,12 @@ struct AddressResolver: NameStage, Step {
             book.nextFree[link.prefix] = offset
             guard let found else {
                 diagnostics.error(
-                    legs[node][leg].position,
+                    legs[node][leg].origin,
                     "no address of \(link.prefix.address)/\(link.length) is left for \(quoted(file.nodes[node].name.value))",
                     mend: "give interface \(quoted(raw.name.value)) a shorter prefix")
                 continue
             }
-            book.owners[found] = (file.nodes[node].name.value, file.nodes[node].name.position.line)
+            book.owners[found] = (file.nodes[node].name.value, file.nodes[node].name.origin)
             book.legs[node][leg].append(InterfaceAddress(found, length: link.length))
         }
     }

@@ -11,7 +11,7 @@ struct ResolvedLeg: Sendable {
     var mac: MACAddress { placed.mac }
     var alias: MACAddress? { placed.alias }
     var device: String { placed.device }
-    var position: SourcePosition { placed.position }
+    var origin: SourceOrigin { placed.origin }
 
     func address(_ family: AddressFamily) -> IPAddress? {
         addresses.first { $0.address.family == family }?.address
@@ -20,8 +20,8 @@ struct ResolvedLeg: Sendable {
 
 /// The second stage: every leg with its addresses, those of the file and those that it leaves open.
 ///
-/// It guarantees that no two nodes have one address: the second one is told, and is not in it. A service address that is a
-/// node's own is told, unless the service ends at that node. It knows no service's chain: the next stage does.
+/// It guarantees that no two nodes have one address: the second one is told, and is not in it. A service address that
+/// is a node's own is told, unless the service ends at that node. It knows no service's chain: the next stage does.
 struct AddressedTopology: Sendable {
     let named: NamedTopology
     /// For each node: its legs, `in` first.

@@ -60,7 +60,7 @@ extension Remarker {
             }
             guard told, let other = others.first else { continue }
             diagnostics.remark(
-                raw.antiSpoofing?.position ?? file.interfaces[leg.interface].antiSpoofing?.position ?? place(node),
+                raw.antiSpoofing?.origin ?? file.interfaces[leg.interface].antiSpoofing?.origin ?? place(node),
                 "customer \(quoted(raw.name.value)) can pose as \(quoted(file.nodes[other].name.value)): `anti-spoofing` is "
                     + "off, and only the source address tells the two apart",
                 mend: "give \(quoted(raw.name.value)) an interface of its own, or remove `anti-spoofing: off`")
@@ -77,7 +77,7 @@ extension CheckResolver {
         else { return }
         let name = file.nodes[node].name.value
         diagnostics.remark(
-            source.position,
+            source.origin,
             "\(source.value) is no address of customer \(quoted(name)): the engine drops the packet as spoofed-source",
             mend: "write `anti-spoofing: off` at \(quoted(name)), or add the network behind it to its `prefixes`")
     }

@@ -12,7 +12,7 @@ extension CheckResolver {
         guard application(of: node) == nil else { return file.nodes[node].name.value }
         let names = applications.flatMap(\.members).prefix(6).map { quoted(file.nodes[$0].name.value) }
         diagnostics.error(
-            name.position, "\(quoted(name.value)) is no instance whose health is looked after",
+            name.origin, "\(quoted(name.value)) is no instance whose health is looked after",
             mend: names.isEmpty
                 ? "give an application `instances` or `health`" : "name one of them: \(names.joined(separator: ", "))")
         return nil
@@ -30,7 +30,7 @@ extension CheckResolver {
             isRestart ? file.nodes.indices.map { told($0) }.uniqued() : applications.map(\.raw.name.value)
         if let name = raw.application, !known.contains(name.value) {
             diagnostics.error(
-                name.position,
+                name.origin,
                 "there is no application \(quoted(name.value))" + (isRestart ? "" : " whose health is looked after"),
                 mend: Spelling.mend(for: name.value, among: known, kind: "such applications"))
             return nil
@@ -39,7 +39,7 @@ extension CheckResolver {
             let names = Array(Set(healthChecks.joined().map(\.name))).sorted()
             guard names.contains(name.value) else {
                 diagnostics.error(
-                    name.position, "there is no health check \(quoted(name.value))",
+                    name.origin, "there is no health check \(quoted(name.value))",
                     mend: Spelling.mend(for: name.value, among: names, kind: "health checks"))
                 return nil
             }
@@ -63,7 +63,7 @@ extension CheckResolver {
             return instance(name).map { FaultPlan(kind: kind, target: .node($0), duration: duration) }
         case .replace:
             diagnostics.error(
-                name.position, "only engines are replaced, and \(quoted(name.value)) is none",
+                name.origin, "only engines are replaced, and \(quoted(name.value)) is none",
                 mend: "write { restart: \(name.value) }, or { replace: engine }")
             return nil
         case .kill, .stop, .continue, .restart:
@@ -71,7 +71,7 @@ extension CheckResolver {
             guard file.nodes[index].process.run != nil else {
                 let interfaces = legs[index].map { file.interfaces[$0.interface].name.value }
                 diagnostics.error(
-                    name.position, "nothing runs in \(quoted(name.value)): the kernel does its job",
+                    name.origin, "nothing runs in \(quoted(name.value)): the kernel does its job",
                     mend: "take its device down: { link-down: \(name.value), interface: \(interfaces.first ?? "…") }")
                 return nil
             }
@@ -83,7 +83,7 @@ extension CheckResolver {
         _ kind: FaultPlan.Kind, _ name: Located<String>, _ number: Int, _ duration: Int?
     ) -> FaultPlan? {
         func refuse(_ message: String, _ mend: String) -> FaultPlan? {
-            diagnostics.error(name.position, message, mend: mend)
+            diagnostics.error(name.origin, message, mend: mend)
             return nil
         }
         guard (1...file.engines.count).contains(number) else {

@@ -13,11 +13,11 @@ struct CheckResolver: EntryStage, Step {
         let entryNames = Array(Set(entries.map(\.name))).sorted()
         return file.checks.map { check in
             CheckPlan(
-                name: check.name, line: check.position.line,
+                name: check.name, line: check.origin.lineNumber,
                 steps: check.steps.compactMap { step in
                     action(step.action, entryNames).map {
                         StepPlan(
-                            line: step.position.line, told: step.told, action: $0, within: step.within,
+                            line: step.origin.lineNumber, told: step.told, action: $0, within: step.within,
                             timeout: step.timeout)
                     }
                 }, listsSteps: check.listsSteps)
@@ -39,7 +39,7 @@ struct CheckResolver: EntryStage, Step {
         case .entry(let name, let packets, let bytes, let since):
             guard entryNames.contains(name.value) else {
                 diagnostics.error(
-                    name.position, "there is no entry \(quoted(name.value))",
+                    name.origin, "there is no entry \(quoted(name.value))",
                     mend: Spelling.mend(for: name.value, among: entryNames, kind: "entries"))
                 return nil
             }
@@ -48,7 +48,7 @@ struct CheckResolver: EntryStage, Step {
             return interface(name).map { .interface(index: $0, expectations, since) }
         case .drops(let reason, let frames, let since):
             if let mend = DropReasonNames.mend(for: reason.value) {
-                diagnostics.error(reason.position, "there is no drop reason \(quoted(reason.value))", mend: mend)
+                diagnostics.error(reason.origin, "there is no drop reason \(quoted(reason.value))", mend: mend)
                 return nil
             }
             return .drops(reason: reason.value, frames: frames, since)
@@ -80,7 +80,7 @@ struct CheckResolver: EntryStage, Step {
             guard let named = interface(interfaceName) else { return nil }
             guard let index = own.first(where: { isPart($0, of: named) }) else {
                 diagnostics.error(
-                    interfaceName.position,
+                    interfaceName.origin,
                     "\(quoted(raw.node.value)) is not on the interface \(quoted(interfaceName.value))",
                     mend: "it is on \(names.joined(separator: " and "))")
                 return nil
@@ -90,7 +90,7 @@ struct CheckResolver: EntryStage, Step {
         guard own.count == 1 else {
             guard !own.isEmpty else { return nil }
             diagnostics.error(
-                raw.node.position, "\(quoted(raw.node.value)) is on \(names.joined(separator: " and "))",
+                raw.node.origin, "\(quoted(raw.node.value)) is on \(names.joined(separator: " and "))",
                 mend: "say which: `interface: \(names[0])`")
             return nil
         }
@@ -107,7 +107,7 @@ struct CheckResolver: EntryStage, Step {
                     let own = found.flatMap { legs[$0] }.flatMap(\.addresses).map { IPPrefix(host: $0.address) }
                     if own.isEmpty, !found.isEmpty {
                         diagnostics.error(
-                            name.position, "\(quoted(name.value)) has no address of its own", mend: "write an address")
+                            name.origin, "\(quoted(name.value)) has no address of its own", mend: "write an address")
                     }
                     return own
                 }
@@ -128,14 +128,14 @@ struct CheckResolver: EntryStage, Step {
         guard let from, let transport = transport(raw, to.family) else { return nil }
         if let source = raw.source, source.value.family != to.family {
             diagnostics.error(
-                source.position, "the source \(source.value) and the destination \(to) are of two families",
+                source.origin, "the source \(source.value) and the destination \(to) are of two families",
                 mend: "write two addresses of one family")
             return nil
         }
         // What leaves a node by its default route leaves by its last device.
         guard let source = raw.source?.value ?? legs[from].reversed().compactMap({ $0.address(to.family) }).first else {
             diagnostics.error(
-                raw.from.position,
+                raw.from.origin,
                 "\(quoted(raw.from.value)) has no \(to.family == .ipv4 ? "IPv4" : "IPv6") address to send from",
                 mend: "give the packet a `source`")
             return nil
@@ -180,7 +180,7 @@ struct CheckResolver: EntryStage, Step {
         let service = raw.port.value.servicePort(family)
         let ports = raw.port.value.ports
         func refuse(_ message: String, _ mend: String) -> (number: UInt8, port: UInt16, length: Int)? {
-            diagnostics.error(raw.port.position, message, mend: mend)
+            diagnostics.error(raw.port.origin, message, mend: mend)
             return nil
         }
         guard let number = service.protocolNumber else {
@@ -208,7 +208,7 @@ struct CheckResolver: EntryStage, Step {
         let length = headers + (raw.payload?.utf8.count ?? 0)
         if let size = raw.size, size.value < length {
             diagnostics.error(
-                size.position, "a size of \(size.value) has no room for the packet's \(length) octets",
+                size.origin, "a size of \(size.value) has no room for the packet's \(length) octets",
                 mend: "write \(length) or more, or leave `size` away")
             return nil
         }
@@ -224,7 +224,7 @@ struct CheckResolver: EntryStage, Step {
             return
         }
         diagnostics.error(
-            raw.size?.position ?? raw.from.position,
+            raw.size?.origin ?? raw.from.origin,
             "the packet has \(length) octets, and the device of \(quoted(raw.from.value)) carries \(widest)",
             mend: raw.size == nil
                 ? "shorten `payload`, or raise the interface's `mtu`"

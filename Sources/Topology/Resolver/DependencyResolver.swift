@@ -28,7 +28,7 @@ struct DependencyResolver: NameStage, Step {
                         $0.value == file.nodes[target].name.value || $0.value == told(target)
                     }
                     diagnostics.error(
-                        where_?.position ?? file.nodes[node].name.position,
+                        where_?.origin ?? file.nodes[node].name.origin,
                         "the nodes wait for each other: \(circle.joined(separator: " → "))",
                         mend: "remove one of the `depends`")
                 }

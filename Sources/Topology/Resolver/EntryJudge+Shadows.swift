@@ -6,19 +6,19 @@ extension EntryJudge {
     /// Notes what an application or router sends as a customer, and the table takes for a part of another service.
     func findShadows() {
         let opened = entries.indices.compactMap { index in
-            entries[index].kind == .distribution && origins[index].service != nil
+            entries[index].kind == .distribution && bases[index].service != nil
                 ? place(index).map { (index: index, place: $0) } : nil
         }
         guard !opened.isEmpty else { return }
         let places = Set(opened.map(\.place))
         var passed: [Emission: [Int]] = [:]
-        for index in entries.indices where entries[index].kind == .sequencing && origins[index].service != nil {
+        for index in entries.indices where entries[index].kind == .sequencing && bases[index].service != nil {
             if let place = place(index), places.contains(place) { passed[place, default: []].append(index) }
         }
-        var told: Set<[SourcePosition]> = []
+        var told: Set<[SourceOrigin]> = []
         for (index, place) in opened {
             for other in passed[place] ?? [] where Self.shadows(entries[other], entries[index]) {
-                guard told.insert([origins[index].position, origins[other].position]).inserted else { continue }
+                guard told.insert([bases[index].origin, bases[other].origin]).inserted else { continue }
                 tellShadow(index, other)
             }
         }
@@ -45,7 +45,7 @@ extension EntryJudge {
     }
 
     private func tellShadow(_ index: Int, _ other: Int) {
-        let (opening, shadow) = (origins[index], origins[other])
+        let (opening, shadow) = (bases[index], bases[other])
         let node = legsOn[entries[index].receivedInterface].first {
             emission($0.node, .request).mac == entries[index].sourceMAC
         }
@@ -57,10 +57,10 @@ extension EntryJudge {
         let isAnswer = entries[other].direction == .response
         let isSingle = node.map { legs[$0.node].count == 1 } ?? false
         diagnostics.error(
-            opening.position,
+            opening.origin,
             "\(name) sends requests of \(opening.label) on interface \(interface), where it also sends "
-                + "\(isAnswer ? "its answers" : "what it passes on") of \(shadow.label) on line "
-                + "\(shadow.position.line), and nothing tells the two apart",
+                + "\(isAnswer ? "its answers" : "what it passes on") of \(shadow.label) "
+                + "\(shadow.origin.place), and nothing tells the two apart",
             mend: isSingle
                 ? "give it a second interface for its requests: attach: { in: …, out: … }"
                 : "give one of the two services another address, other ports or other customers")

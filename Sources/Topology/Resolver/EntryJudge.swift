@@ -27,10 +27,10 @@ struct EntryJudge: EntryStage, Step {
             if groups[key] == nil { order.append(key) }
             groups[key, default: []].append(index)
         }
-        var told: Set<[SourcePosition]> = []
+        var told: Set<[SourceOrigin]> = []
         for key in order {
             for (first, second) in ties(among: groups[key] ?? []) {
-                let positions = [origins[first].position, origins[second].position]
+                let positions = [bases[first].origin, bases[second].origin]
                 guard told.insert(positions).inserted else { continue }
                 tellTie(first, second)
             }
@@ -62,31 +62,31 @@ struct EntryJudge: EntryStage, Step {
     }
 
     private func tellTie(_ first: Int, _ second: Int) {
-        let (left, right) = (origins[first], origins[second])
+        let (left, right) = (bases[first], bases[second])
         let entry = entries[second]
         let interface = file.interfaces[entry.receivedInterface].name.value
         let port = describe(entry.servicePort)
-        let related = [(left.position, "\(left.label) is here")]
+        let related = [(left.origin, "\(left.label) is here")]
         let shown = "\(sample(second)): \(entries[first].name) and \(entry.name) take it alike"
         guard left.service != nil, right.service != nil else {
             diagnostics.error(
-                right.position,
-                "\(right.label) and \(left.label) on line \(left.position.line) match the same packets on interface "
+                right.origin,
+                "\(right.label) and \(left.label) \(left.origin.place) match the same packets on interface "
                     + "\(quoted(interface)) (\(port)), and neither is more specific",
                 mend: "give one of them another source, destination or service port", related: related, example: shown)
             return
         }
         if left.service == right.service {
             diagnostics.error(
-                right.position, "\(right.label) matches the same packets twice (\(entry.name), \(port))",
+                right.origin, "\(right.label) matches the same packets twice (\(entry.name), \(port))",
                 mend: "remove one of its overlapping addresses, ports or customers", example: shown)
             return
         }
         if entry.kind == .distribution {
             let address = entry.destination.map { "\($0)" } ?? "any address"
             diagnostics.error(
-                right.position,
-                "\(right.label) and \(left.label) on line \(left.position.line) have the same address \(address) and "
+                right.origin,
+                "\(right.label) and \(left.label) \(left.origin.place) have the same address \(address) and "
                     + "service port \(port) for the same customers on interface \(quoted(interface))",
                 mend: "give one of them another address, other ports, or other customers (`from`)", related: related,
                 example: shown)
@@ -94,10 +94,10 @@ struct EntryJudge: EntryStage, Step {
         }
         let node = right.node >= 0 ? told(right.node) : "an application"
         let what = entry.direction == .request ? "what it passes on" : "its answers"
-        let line = right.node >= 0 ? place(right.node).line : right.position.line
+        let where_ = (right.node >= 0 ? place(right.node) : right.origin).place
         diagnostics.error(
-            right.position,
-            "\(right.label) and \(left.label) on line \(left.position.line) share \(quoted(node)) on line \(line), and on "
+            right.origin,
+            "\(right.label) and \(left.label) \(left.origin.place) share \(quoted(node)) \(where_), and on "
                 + "interface \(quoted(interface)) nothing tells \(what) for the one from those for the other "
                 + "(\(entry.source.map { "source \($0), " } ?? "")\(port))",
             mend: entry.rewriteSource != nil

@@ -13,7 +13,7 @@ extension EntryMaker {
         case .prefix(let prefix): source = prefix
         case .mac(let mac): sourceMAC = mac
         case .node(let name):
-            guard let mac = emitter(Located(name, raw.source?.position ?? raw.position), on: received, raw) else {
+            guard let mac = emitter(Located(name, raw.source?.origin ?? raw.origin), on: received, raw) else {
                 return []
             }
             sourceMAC = mac
@@ -23,13 +23,13 @@ extension EntryMaker {
         case nil, .any, .mac: break
         case .prefix(let prefix): destinations = [prefix]
         case .node(let name):
-            let located = Located(name, raw.destination?.position ?? raw.position)
+            let located = Located(name, raw.destination?.origin ?? raw.origin)
             guard let node = single(located) else { return [] }
             destinations = legs[node].flatMap(\.addresses).map { IPPrefix(host: $0.address) }
                 .filter { source == nil || $0.family == source?.family }
             if destinations.isEmpty {
                 diagnostics.error(
-                    located.position, "\(quoted(name)) has no address that the source can send to",
+                    located.origin, "\(quoted(name)) has no address that the source can send to",
                     mend: "write an address or a prefix")
             }
         }
@@ -50,8 +50,8 @@ extension EntryMaker {
                 entry.isByHand = true
                 return MadeEntry(
                     entry: entry,
-                    origin: EntryOrigin(
-                        position: raw.position, label: "entry \(quoted(raw.name.value))", service: nil, raw: raw))
+                    basis: EntryBasis(
+                        origin: raw.origin, label: "entry \(quoted(raw.name.value))", service: nil, raw: raw))
             }
         }
         return made
@@ -62,7 +62,7 @@ extension EntryMaker {
         guard let node = single(name) else { return nil }
         guard let place = legs[node].firstIndex(where: { isPart($0.interface, of: interface) }) else {
             diagnostics.error(
-                name.position,
+                name.origin,
                 "\(quoted(name.value)) is not on interface \(quoted(file.interfaces[interface].name.value))",
                 mend: "name an interface that it is attached to in `received-interface`")
             return nil
@@ -84,7 +84,7 @@ extension EntryMaker {
             if let interface, !isPart(legs[node][0].interface, of: interface) {
                 guard legs[node].last?.interface == interface else {
                     diagnostics.error(
-                        raw.position,
+                        raw.origin,
                         "\(quoted(name.value)) is not on interface \(quoted(file.interfaces[interface].name.value))",
                         mend: "name an interface that it is attached to")
                     return nil
@@ -118,14 +118,14 @@ extension EntryMaker {
     ) -> Bool {
         if let source, let destination, source.family != destination.family {
             diagnostics.error(
-                raw.destination?.position ?? raw.position,
+                raw.destination?.origin ?? raw.origin,
                 "source and destination are of different address families", mend: "write two entries")
             return false
         }
         let family = source?.family ?? destination?.family
         if let rewrite = raw.rewriteSource, rewrite.value.family != family {
             diagnostics.error(
-                rewrite.position, "`rewrite-source` is not of the family of what the entry matches",
+                rewrite.origin, "`rewrite-source` is not of the family of what the entry matches",
                 mend: "give the entry a source or destination of the same family")
             return false
         }
@@ -133,13 +133,13 @@ extension EntryMaker {
             guard case .network(let address) = target.address else { continue }
             if address.family != family {
                 diagnostics.error(
-                    raw.targets[place].position, "the send address is not of the family of what the entry matches",
+                    raw.targets[place].origin, "the send address is not of the family of what the entry matches",
                     mend: "give the entry a source or destination of the same family")
                 return false
             }
             if destination?.isHost != true {
                 diagnostics.error(
-                    raw.targets[place].position,
+                    raw.targets[place].origin,
                     "a network send address rewrites the destination, and nothing could restore a destination that is "
                         + "not one address",
                     mend: "give the entry one address as its `destination`, or use a MAC send address")

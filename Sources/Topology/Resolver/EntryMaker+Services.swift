@@ -45,8 +45,8 @@ extension EntryMaker {
     private func made(_ service: ResolvedService, from node: Int, _ entry: Entry) -> MadeEntry {
         MadeEntry(
             entry: entry,
-            origin: EntryOrigin(
-                position: service.raw.name.position, label: "service \(quoted(service.raw.name.value))",
+            basis: EntryBasis(
+                origin: service.raw.name.origin, label: "service \(quoted(service.raw.name.value))",
                 service: service.index, node: node < 0 ? node : lead(node)))
     }
 

@@ -11,7 +11,7 @@ extension EntryStage {
 
     /// The entry as messages name it; of a service, which of its entries.
     func entryName(_ index: Int) -> String {
-        origins[index].service == nil ? origins[index].label : "\(origins[index].label) (\(entries[index].name))"
+        bases[index].service == nil ? bases[index].label : "\(bases[index].label) (\(entries[index].name))"
     }
 
     /// A packet that an entry matches, in words: the example of a mistake that no packet's way shows.

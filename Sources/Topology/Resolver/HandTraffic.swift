@@ -20,7 +20,7 @@ struct HandTrafficReader: EntryStage, Step {
 
     /// By node, what the entries by hand make it send.
     func read() -> [Int: HandTraffic] {
-        let byHand = entries.indices.filter { origins[$0].raw != nil }.map { entries[$0] }
+        let byHand = entries.indices.filter { bases[$0].raw != nil }.map { entries[$0] }
         guard !byHand.isEmpty else { return [:] }
         var traffic: [Int: HandTraffic] = [:]
         func note(_ node: Int, _ change: (inout HandTraffic) -> Void) {

@@ -11,18 +11,20 @@ struct HealthResolver: ServiceStage, Step {
         applications.map { application in
             var names: [String: Int] = [:]
             var plans: [HealthCheckPlan] = []
+            var origins: [SourceOrigin] = []
             for check in application.raw.health {
                 for (name, probe) in probes(check, of: application) {
                     names[name, default: 0] += 1
                     let number = names[name] ?? 1
+                    origins.append(check.origin)
                     plans.append(
                         HealthCheckPlan(
-                            name: number == 1 ? name : "\(name) \(number)", line: check.position.line, probe: probe,
+                            name: number == 1 ? name : "\(name) \(number)", line: check.origin.lineNumber, probe: probe,
                             interval: check.interval, fastInterval: check.fastInterval, timeout: check.timeout,
                             rise: check.rise, fall: check.fall))
                 }
             }
-            checkContradictions(application, plans)
+            checkContradictions(application, Array(zip(plans, origins)))
             return plans
         }
     }
@@ -56,7 +58,7 @@ struct HealthResolver: ServiceStage, Step {
         if case .echo = check.probe { isEcho = true }
         guard !application.raw.template.transparent else {
             diagnostics.error(
-                check.position,
+                check.origin,
                 "\(quoted(application.raw.name.value)) is transparent: it has no address that could answer",
                 mend: "write { heartbeat: true }, which it lets through")
             return []
@@ -84,7 +86,7 @@ struct HealthResolver: ServiceStage, Step {
                 ? "is passive: it passes nothing on"
                 : legs[node].count < 2 ? "has one interface" : "ends its services: it passes nothing on"
             diagnostics.error(
-                check.position, "\(name) \(why), and a heartbeat goes in on one side and comes out on the other",
+                check.origin, "\(name) \(why), and a heartbeat goes in on one side and comes out on the other",
                 mend: "write { neighbour: true }, { tcp: 80 } or { http: 80 } for what answers by itself")
             return nil
         }
@@ -92,7 +94,7 @@ struct HealthResolver: ServiceStage, Step {
         let least = source.family == .ipv4 ? 52 : 72
         if raw.size.value < least {
             diagnostics.error(
-                raw.size.position,
+                raw.size.origin,
                 "a heartbeat of \(raw.size.value) octets has no room for its headers and what tells it from other packets",
                 mend: "write \(least) or more")
         }
@@ -108,7 +110,7 @@ struct HealthResolver: ServiceStage, Step {
         let (near, far) = (legs[application.members[0]][0], legs[application.members[0]][1])
         if let source = raw.source, let destination = raw.destination, source.value.family != destination.value.family {
             diagnostics.error(
-                destination.position,
+                destination.origin,
                 "the source \(source.value) and the destination \(destination.value) are of two families",
                 mend: "write two addresses of one family")
             return nil
@@ -128,7 +130,7 @@ struct HealthResolver: ServiceStage, Step {
         let interface = file.interfaces[missing.interface].name.value
         let isFamily = families.count == 1 ? (families[0] == .ipv4 ? "IPv4 " : "IPv6 ") : ""
         diagnostics.error(
-            check.position,
+            check.origin,
             "the engine has no \(isFamily)address on interface \(quoted(interface)) for the heartbeat of "
                 + "\(quoted(application.raw.name.value)), or none of the family that it has on the other side",
             mend: "give the interface one, or write the heartbeat's `source` and `destination`")
@@ -158,7 +160,7 @@ struct HealthResolver: ServiceStage, Step {
         guard !application.raw.template.transparent else { return true }
         if source == destination {
             diagnostics.error(
-                (raw.destination ?? raw.source)?.position ?? check.position,
+                (raw.destination ?? raw.source)?.origin ?? check.origin,
                 "a heartbeat from \(source) to itself is passed on by nobody", mend: "write two addresses")
             return false
         }
@@ -167,7 +169,7 @@ struct HealthResolver: ServiceStage, Step {
             if let mine = [source, destination].first(where: own.contains) {
                 let written = [raw.source, raw.destination].compactMap { $0 }.first { $0.value == mine }
                 diagnostics.error(
-                    written?.position ?? check.position,
+                    written?.origin ?? check.origin,
                     "\(mine) is the address of \(quoted(file.nodes[node].name.value)) itself, which would keep the heartbeat",
                     mend: "leave it away, or write an address beyond it")
                 return false
@@ -176,7 +178,7 @@ struct HealthResolver: ServiceStage, Step {
                 continue
             }
             diagnostics.error(
-                check.position,
+                check.origin,
                 "\(quoted(file.nodes[node].name.value)) has no IPv4 address on interface "
                     + "\(quoted(file.interfaces[bare.interface].name.value)): it cannot pass an IPv4 heartbeat on there",
                 mend: "give it one, or write a `source` and a `destination` of IPv6")
@@ -186,9 +188,9 @@ struct HealthResolver: ServiceStage, Step {
     }
 
     /// The same packet cannot have to come out and have to stay in.
-    private func checkContradictions(_ application: ResolvedApplication, _ plans: [HealthCheckPlan]) {
-        let heartbeats = plans.compactMap { plan -> (line: Int, packet: HeartbeatPlan)? in
-            if case .heartbeat(let packet) = plan.probe { return (plan.line, packet) }
+    private func checkContradictions(_ application: ResolvedApplication, _ plans: [(HealthCheckPlan, SourceOrigin)]) {
+        let heartbeats = plans.compactMap { plan, origin -> (origin: SourceOrigin, packet: HeartbeatPlan)? in
+            if case .heartbeat(let packet) = plan.probe { return (origin, packet) }
             return nil
         }
         for (_, packet) in heartbeats where packet.isNegative {
@@ -201,8 +203,8 @@ struct HealthResolver: ServiceStage, Step {
                 })
             else { continue }
             diagnostics.error(
-                raw.position,
-                "the packet of this negative heartbeat is that of the heartbeat on line \(other.line): it cannot have to "
+                raw.origin,
+                "the packet of this negative heartbeat is that of the heartbeat \(other.origin.place): it cannot have to "
                     + "come out and have to stay in",
                 mend: "give it another protocol, port or address that the application blocks")
         }

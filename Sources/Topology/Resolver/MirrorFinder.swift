@@ -22,12 +22,12 @@ extension TopologyFile {
             let name = "\(home.name.value) of \(node.application ?? node.name.value)"
             if !file.interfaces.contains(where: { $0.name.value == name }) {
                 var own = home
-                own.name = Located(name, home.name.position)
+                own.name = Located(name, home.name.origin)
                 own.copiesEverything = nil
                 own.home = home.name.value
                 file.interfaces.append(own)
             }
-            file.nodes[index].inLeg?.interface = Located(name, leg.interface.position)
+            file.nodes[index].inLeg?.interface = Located(name, leg.interface.origin)
         }
         return file
     }
@@ -88,7 +88,7 @@ struct MirrorFinder: EntryStage, Step {
     }
 
     private func mirror(
-        _ received: Int, to send: Int, _ node: Int, _ position: SourcePosition, _ mirrors: inout [Mirror]
+        _ received: Int, to send: Int, _ node: Int, _ position: SourceOrigin, _ mirrors: inout [Mirror]
     ) {
         let added = Mirror(received: received, send: send)
         guard !mirrors.contains(added) else { return }
@@ -102,7 +102,7 @@ struct MirrorFinder: EntryStage, Step {
         let (from, to) = (file.interfaces[received], file.interfaces[send])
         if from.mtu.value > to.mtu.value {
             diagnostics.error(
-                to.mtu.position,
+                to.mtu.origin,
                 "\(quoted(told(node))) gets everything that arrives on \(quoted(from.name.value)), whose MTU is "
                     + "\(from.mtu.value), and the MTU of its own interface is \(to.mtu.value)",
                 mend: "write `mtu: \(from.mtu.value)` there")

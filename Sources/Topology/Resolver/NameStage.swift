@@ -45,8 +45,8 @@ extension NameStage {
     func told(_ node: Int) -> String { named.file.told(node) }
 
     /// Where what chains call a node is described.
-    func place(_ node: Int) -> SourcePosition {
-        application(of: node)?.raw.name.position ?? file.nodes[node].name.position
+    func place(_ node: Int) -> SourceOrigin {
+        application(of: node)?.raw.name.origin ?? file.nodes[node].name.origin
     }
 
     /// The names that services may list: applications and not their instances, without those of other kinds.
@@ -89,7 +89,7 @@ extension NameStage {
         for interface in file.interfaces {
             for link in interface.addresses.map(\.value.value)
             where link.prefix.contains(prefix) && link.length < prefix.family.width - 1 {
-                let what = "of interface \(quoted(interface.name.value)) on line \(interface.name.position.line)"
+                let what = "of interface \(quoted(interface.name.value)) \(interface.name.origin.place)"
                 if link.prefix.address == prefix.address { return "is the network itself \(what)" }
                 if prefix.family == .ipv4,
                     prefix.address.low == link.prefix.address.low + (1 << UInt64(32 - link.length)) - 1
@@ -115,7 +115,7 @@ extension NameStage where Self: Step {
         }
         guard let index = nodeIndex[name.value] else {
             diagnostics.error(
-                name.position, "there is no \(what) \(quoted(name.value))",
+                name.origin, "there is no \(what) \(quoted(name.value))",
                 mend: Spelling.mend(for: name.value, among: known(), kind: "\(what)s"))
             return nil
         }
@@ -123,8 +123,8 @@ extension NameStage where Self: Step {
             guard !named.nodes.shared.contains(name.value) else { return nil }
             let found = file.nodes[index]
             diagnostics.error(
-                name.position,
-                "\(quoted(name.value)) is the \(found.kind.rawValue) on line \(found.name.position.line), not \(what == "application" ? "an" : "a") \(what)",
+                name.origin,
+                "\(quoted(name.value)) is the \(found.kind.rawValue) \(found.name.origin.place), not \(what == "application" ? "an" : "a") \(what)",
                 mend: Spelling.mend(for: name.value, among: known(), kind: "\(what)s"))
             return nil
         }
@@ -143,7 +143,7 @@ extension NameStage where Self: Step {
             application != name.value, file.nodes[node].name.value == name.value
         else { return false }
         diagnostics.error(
-            name.position, "\(quoted(name.value)) is an instance of \(quoted(application))",
+            name.origin, "\(quoted(name.value)) is an instance of \(quoted(application))",
             mend: "write \(application): which instance gets a packet, the table decides")
         return true
     }
@@ -155,7 +155,7 @@ extension NameStage where Self: Step {
         guard members.count > 1, file.nodes[node].name.value != name.value else { return node }
         let names = members.prefix(6).map { quoted(file.nodes[$0].name.value) }
         diagnostics.error(
-            name.position, "\(quoted(name.value)) has \(members.count) instances, and one is asked for",
+            name.origin, "\(quoted(name.value)) has \(members.count) instances, and one is asked for",
             mend: "name one of them: \(names.joined(separator: ", "))\(members.count > 6 ? " and others" : "")")
         return nil
     }

@@ -43,7 +43,7 @@ struct NamedApplications: Sendable {
         }
         if groups > Self.maximumGroups {
             diagnostics.error(
-                file.applications.last?.name.position ?? file.name.position,
+                file.applications.last?.name.origin ?? file.name.origin,
                 "the applications need \(groups) groups of instances and the engine has room for \(Self.maximumGroups)",
                 mend: "give fewer applications instances or health checks of their own")
         }

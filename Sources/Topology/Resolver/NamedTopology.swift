@@ -5,7 +5,10 @@ import Wire
 ///
 /// It guarantees that every interface and node has a number, every leg that can be placed has its interface, its MAC
 /// address and its device, and every application has its instances. It knows no address of a node: the next stage does.
-struct NamedTopology: Sendable {
+///
+/// Like every stage it never changes. It is a class of constants, because it holds the whole file, and all later stages
+/// share it.
+final class NamedTopology: Sendable {
     /// The file, with an interface of its own for each passive application that gets copies of everything.
     let file: TopologyFile
     /// The name of the topology.
@@ -52,7 +55,7 @@ struct NamedInterfaces: Sendable {
                 let six = interface.addresses.first(where: { $0.value.value.address.family == .ipv6 })
             {
                 diagnostics.error(
-                    interface.mtu.position,
+                    interface.mtu.origin,
                     "an MTU of \(interface.mtu.value) cannot carry IPv6, and the interface has \(six.value.value)",
                     mend: "write 1280 or more")
             }
@@ -65,7 +68,7 @@ struct NamedInterfaces: Sendable {
     func find(_ name: Located<String>, in file: TopologyFile, _ diagnostics: Diagnostics) -> Int? {
         if let found = index[name.value] { return found }
         diagnostics.error(
-            name.position, "there is no interface \(quoted(name.value))",
+            name.origin, "there is no interface \(quoted(name.value))",
             mend: Spelling.mend(for: name.value, among: file.interfaces.map(\.name.value), kind: "interfaces"))
         return nil
     }
@@ -82,7 +85,7 @@ struct PlacedLeg: Sendable {
     let alias: MACAddress?
     let device: String
     /// Where the interface is named.
-    let position: SourcePosition
+    let origin: SourceOrigin
 }
 
 /// The nodes by name, and their legs.
@@ -122,7 +125,7 @@ struct NamedNodes: Sendable {
                         alias: node.transparent ? names.mac(parts + ["alias"]) : nil,
                         device: GeneratedNames.device(
                             file.interfaces[interface].home ?? raw.interface.value, besides: legs[index].map(\.device)),
-                        position: raw.interface.position))
+                        origin: raw.interface.origin))
             }
         }
         self.index = found
@@ -138,7 +141,7 @@ struct NamedNodes: Sendable {
         let node = file.nodes[index]
         if let out = node.outLeg, let inLeg = node.inLeg, out.interface.value == inLeg.interface.value {
             diagnostics.error(
-                out.interface.position, "`in` and `out` of \(quoted(file.told(index))) are the same interface",
+                out.interface.origin, "`in` and `out` of \(quoted(file.told(index))) are the same interface",
                 mend: "leave `out` away: the \(node.kind.rawValue) is one-armed then")
             return [(inLeg, "port")]
         }
@@ -195,9 +198,9 @@ extension TopologyFile {
 
     func tellSharedName(_ name: Located<String>, _ kind: String, _ other: Int, _ diagnostics: Diagnostics) {
         diagnostics.error(
-            name.position,
-            "the \(kind) \(quoted(name.value)) has the name of the \(word(other)) on line "
-                + "\(nodes[other].name.position.line)",
+            name.origin,
+            "the \(kind) \(quoted(name.value)) has the name of the \(word(other)) "
+                + "\(nodes[other].name.origin.place)",
             mend: "customers, applications and routers share their names: rename one")
     }
 }

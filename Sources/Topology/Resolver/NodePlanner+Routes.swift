@@ -14,7 +14,7 @@ extension NodePlanner {
         for route in raw.routes {
             guard let leg = own.firstIndex(where: { onLink($0, IPPrefix(host: route.gateway.value)) }) else {
                 diagnostics.error(
-                    route.gateway.position,
+                    route.gateway.origin,
                     "the next hop \(route.gateway.value) is on none of the networks of \(quoted(raw.name.value))",
                     mend: "name an address of the interface, such as the engine's")
                 continue
@@ -22,11 +22,11 @@ extension NodePlanner {
             let link = own[leg].addresses.first { $0.prefix.contains(IPPrefix(host: route.gateway.value)) }
             if own.contains(where: { $0.addresses.contains { $0.address == route.gateway.value } }) {
                 diagnostics.error(
-                    route.gateway.position, "the next hop \(route.gateway.value) is \(quoted(raw.name.value)) itself",
+                    route.gateway.origin, "the next hop \(route.gateway.value) is \(quoted(raw.name.value)) itself",
                     mend: "name another node's address, or the engine's")
             } else if let fault = unusableOnLinks(IPPrefix(host: route.gateway.value)), link != nil {
                 diagnostics.error(
-                    route.gateway.position, "the next hop \(route.gateway.value) \(fault)",
+                    route.gateway.origin, "the next hop \(route.gateway.value) \(fault)",
                     mend: "name an address of the interface, such as the engine's")
             }
             routes.removeAll { $0.destination == route.destination }
@@ -159,7 +159,7 @@ extension NodePlanner {
     private struct Onward {
         var prefix: IPPrefix
         /// The service, and where its address stands; nil for an entry by hand.
-        var service: (index: Int, position: SourcePosition)?
+        var service: (index: Int, origin: SourceOrigin)?
         /// True where the node is a customer of it: the engine answers for such an address on the far link, but for no
         /// prefix there, because other addresses of the link may be in it.
         var isOpened: Bool
@@ -179,7 +179,7 @@ extension NodePlanner {
                 for address in service.raw.addresses where address.value.family == family {
                     onward.append(
                         Onward(
-                            prefix: address.value, service: (service.index, address.position), isOpened: isOpened))
+                            prefix: address.value, service: (service.index, address.origin), isOpened: isOpened))
                 }
             }
         }
@@ -231,7 +231,7 @@ extension NodePlanner {
             }
             if let other = routes.first(where: { $0.destination == prefix }) {
                 // Entries by hand may have a `setup` beside them that tells the two apart.
-                if other.leg != place, item.service != nil { tellTwoSides(node, prefix, at: item.service?.position) }
+                if other.leg != place, item.service != nil { tellTwoSides(node, prefix, at: item.service?.origin) }
                 continue
             }
             let links = own.flatMap(\.addresses).filter { $0.prefix.contains(prefix) }
@@ -280,7 +280,7 @@ extension NodePlanner {
     }
 
     private func tell(
-        _ obstacle: Obstacle, _ prefix: IPPrefix, _ node: Int, _ service: (index: Int, position: SourcePosition)
+        _ obstacle: Obstacle, _ prefix: IPPrefix, _ node: Int, _ service: (index: Int, origin: SourceOrigin)
     ) {
         let raw = file.nodes[node]
         guard !raw.transparent, !raw.routes.contains(where: { $0.destination == prefix }) else { return }
@@ -288,26 +288,26 @@ extension NodePlanner {
         switch obstacle {
         case .link(let link):
             diagnostics.error(
-                service.position,
-                "the service address \(prefix) is the network that \(name) on line \(place(node).line) has on one of its "
+                service.origin,
+                "the service address \(prefix) is the network that \(name) \(place(node).place) has on one of its "
                     + "interfaces (\(link)): it would look there for what it has to pass on",
                 mend: "choose addresses outside of it, a part of it, or give the interface another network",
                 related: [(place(node), "\(name) is here")])
         case .holds(let address):
             diagnostics.error(
-                service.position,
-                "the service address \(prefix) holds \(address), by which \(name) on line \(place(node).line) and the "
+                service.origin,
+                "the service address \(prefix) holds \(address), by which \(name) \(place(node).place) and the "
                     + "engine reach each other",
                 mend: "choose addresses without it, or give the interface another network",
                 related: [(place(node), "\(name) is here")])
         }
     }
 
-    private func tellTwoSides(_ node: Int, _ prefix: IPPrefix, at position: SourcePosition? = nil) {
+    private func tellTwoSides(_ node: Int, _ prefix: IPPrefix, at position: SourceOrigin? = nil) {
         let raw = file.nodes[node]
         guard !raw.routes.contains(where: { $0.gateway.value.family == prefix.family }) else { return }
         diagnostics.error(
-            position ?? raw.name.position,
+            position ?? raw.name.origin,
             "\(prefix) lies on both sides of \(quoted(raw.name.value)): it cannot tell by the "
                 + "destination which way to pass a packet on",
             mend: prefix.length == 0
@@ -315,6 +315,6 @@ extension NodePlanner {
                     + "transparent, or write its `routes`"
                 : "choose a service address that is not a whole network of its customers, make the application "
                     + "transparent, or write its `routes`",
-            related: position == nil ? [] : [(raw.name.position, "\(quoted(raw.name.value)) is here")])
+            related: position == nil ? [] : [(raw.name.origin, "\(quoted(raw.name.value)) is here")])
     }
 }

@@ -2,8 +2,8 @@ import Forwarding
 import Wire
 
 /// What an entry of the plan was made from.
-struct EntryOrigin: Sendable {
-    var position: SourcePosition
+struct EntryBasis: Sendable {
+    var origin: SourceOrigin
     var label: String
     var service: Int?
     /// The node that the packets come from, -1 for customers.
@@ -15,7 +15,7 @@ struct EntryOrigin: Sendable {
 /// An entry, and what it was made from.
 struct MadeEntry: Sendable {
     var entry: Entry
-    var origin: EntryOrigin
+    var basis: EntryBasis
 }
 
 /// The fourth stage: the entries of the engine's table, those of services before those by hand.
@@ -26,7 +26,7 @@ struct PlannedEntries: Sendable {
     let served: ServedTopology
     let entries: [Entry]
     /// For each entry: what it was made from.
-    let origins: [EntryOrigin]
+    let bases: [EntryBasis]
 
     init(_ served: ServedTopology, _ diagnostics: Diagnostics) {
         self.served = served
@@ -34,7 +34,7 @@ struct PlannedEntries: Sendable {
         let ofServices = served.services.flatMap { step.entries(of: $0) }
         step.checkNames(ofServices)
         let made = ofServices + served.file.entries.flatMap { step.entries(of: $0) }
-        origins = made.map(\.origin)
+        bases = made.map(\.basis)
         let counted = made.enumerated().map { number, made in
             var entry = made.entry
             entry.counter = number
@@ -46,8 +46,8 @@ struct PlannedEntries: Sendable {
     /// The targets whose system type the file gives itself.
     var vouched: Set<TargetPlace> {
         Set(
-            origins.enumerated().flatMap { entry, origin in
-                (origin.raw?.targets ?? []).enumerated().filter { $1.system != nil }.map { number, _ in
+            bases.enumerated().flatMap { entry, basis in
+                (basis.raw?.targets ?? []).enumerated().filter { $1.system != nil }.map { number, _ in
                     TargetPlace(entry: entry, target: number)
                 }
             })
@@ -67,7 +67,7 @@ extension EntryStage {
     var served: ServedTopology { planned.served }
     var entries: [Entry] { planned.entries }
     /// For each entry: what it was made from.
-    var origins: [EntryOrigin] { planned.origins }
+    var bases: [EntryBasis] { planned.bases }
 }
 
 /// Makes the entries of services, and those by hand.
@@ -83,22 +83,22 @@ struct EntryMaker: ServiceStage, Step {
 
     /// Entries of different services or applications must not have one name: checks could not tell them apart.
     func checkNames(_ made: [MadeEntry]) {
-        var owners: [String: EntryOrigin] = [:]
+        var owners: [String: EntryBasis] = [:]
         for made in made {
-            let (entry, origin) = (made.entry, made.origin)
+            let (entry, basis) = (made.entry, made.basis)
             guard let owner = owners[entry.name] else {
-                owners[entry.name] = origin
+                owners[entry.name] = basis
                 continue
             }
-            guard owner.service != origin.service || owner.node != origin.node else { continue }
+            guard owner.service != basis.service || owner.node != basis.node else { continue }
             diagnostics.error(
-                origin.position,
-                owner.service == origin.service
-                    ? "an application of \(origin.label) is called \(quoted("customers")), and its entries would be called "
+                basis.origin,
+                owner.service == basis.service
+                    ? "an application of \(basis.label) is called \(quoted("customers")), and its entries would be called "
                         + "\(quoted(entry.name)) as those of the customers"
-                    : "entries of \(origin.label) and of \(owner.label) on line \(owner.position.line) would both be called "
+                    : "entries of \(basis.label) and of \(owner.label) \(owner.origin.place) would both be called "
                         + quoted(entry.name),
-                mend: owner.service == origin.service ? "rename the application" : "rename one of the two services")
+                mend: owner.service == basis.service ? "rename the application" : "rename one of the two services")
         }
     }
 }

@@ -32,7 +32,7 @@ public enum Planner {
         let diagnostics = Diagnostics(path: file.path, text: file.text)
         if let name, let (fault, mend) = NameForm.fault(of: name) {
             diagnostics.error(
-                file.name.position, "\(quoted(name)) cannot be the name of a topology: \(fault)", mend: mend)
+                file.name.origin, "\(quoted(name)) cannot be the name of a topology: \(fault)", mend: mend)
         }
         let changed = file.changed(by: changes, diagnostics)
         try diagnostics.throwIfAny()
@@ -45,7 +45,7 @@ public enum Planner {
             name: resolved.name, directory: directory ?? ".", interfaces: resolved.interfacePlans(),
             nodes: proved.routed.nodes, table: proved.table, checks: resolved.checks, engines: resolved.enginesPlan(),
             applications: resolved.applicationPlans())
-        plan.remarks = (file.remarks + diagnostics.remarks).sorted { $0.position < $1.position }
+        plan.remarks = (file.remarks + diagnostics.remarks).sorted { $0.origin < $1.origin }
         return (plan, proved)
     }
 }

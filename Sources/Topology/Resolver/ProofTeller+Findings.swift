@@ -16,13 +16,13 @@ extension ProofTeller {
         }
     }
 
-    private func nodePlace(_ node: Int?) -> [(SourcePosition, String)] {
+    private func nodePlace(_ node: Int?) -> [(SourceOrigin, String)] {
         guard let node else { return [] }
-        return [(file.nodes[node].name.position, "\(quoted(file.nodes[node].name.value)) is here")]
+        return [(file.nodes[node].name.origin, "\(quoted(file.nodes[node].name.value)) is here")]
     }
 
-    private func entryPlace(_ index: Int, _ label: String? = nil) -> (SourcePosition, String) {
-        (origins[index].position, label ?? "\(entryName(index)) is here")
+    private func entryPlace(_ index: Int, _ label: String? = nil) -> (SourceOrigin, String) {
+        (bases[index].origin, label ?? "\(entryName(index)) is here")
     }
 
     // MARK: Circles, breaks, answers
@@ -30,8 +30,8 @@ extension ProofTeller {
     private func tellLoop(_ entry: Int, _ circle: [Int], _ trace: ExampleTrace) {
         let around = circle.uniqued()
         // What was written last is what closed the circle, and entries by hand are what can be wrong in it.
-        let byHand = around.filter { origins[$0].service == nil }
-        let main = (byHand.isEmpty ? around : byHand).max { origins[$0].position < origins[$1].position } ?? entry
+        let byHand = around.filter { bases[$0].service == nil }
+        let main = (byHand.isEmpty ? around : byHand).max { bases[$0].origin < bases[$1].origin } ?? entry
         let nodes = trace.hops.suffix(circle.count).compactMap(\.emitter.node).uniqued()
         let names = nodes.map { nodeName($0) }
         let others = around.filter { $0 != main }
@@ -40,7 +40,7 @@ extension ProofTeller {
             ? "\(entryName(main)) sends what \(names.first ?? "a node") passes on back to it: packets run in a circle"
             : "\(entryName(main)) closes a circle: packets run between \(names.joined(separator: " and ")) for ever"
         diagnostics.finding(
-            origins[main].position, message,
+            bases[main].origin, message,
             mend: "send them to another node, or narrow what the entry matches by source, destination or service port",
             related: others.map { entryPlace($0, "\(entryName($0)) is a part of the circle") }
                 + nodes.flatMap { nodePlace($0) },
@@ -53,7 +53,7 @@ extension ProofTeller {
         let sender = trace.hops.last?.entry ?? entry
         let alternatives = alternatives(interface, trace.last?.mac)
         diagnostics.finding(
-            origins[sender].position,
+            bases[sender].origin,
             "\(nodeName(holder)) passes on what \(entryName(sender)) sends it, and no entry takes it on from interface "
                 + "\(interfaceName(interface))",
             mend: "add a sequencing entry with received-interface \(file.interfaces[interface].name.value), source "
@@ -63,7 +63,7 @@ extension ProofTeller {
     }
 
     /// Entries that take something else from the same place.
-    private func alternatives(_ interface: Int, _ mac: MACAddress?) -> [(SourcePosition, String)] {
+    private func alternatives(_ interface: Int, _ mac: MACAddress?) -> [(SourceOrigin, String)] {
         let near = entries.indices.lazy.filter { [self] in
             entries[$0].receivedInterface == interface
                 && (entries[$0].sourceMAC == nil || entries[$0].sourceMAC == mac)
@@ -126,20 +126,20 @@ extension ProofTeller {
         var shown = example(request)
         if !answer.hops.isEmpty || answer.last != nil { shown += "; its answer: " + way(answer) + tail }
         diagnostics.finding(
-            origins[main].position, message, mend: mend, related: related + nodePlace(end), example: shown)
+            bases[main].origin, message, mend: mend, related: related + nodePlace(end), example: shown)
     }
 
     private func tellConfusion(_ entry: Int, _ other: Int, _ trace: ExampleTrace) {
-        let (mine, theirs) = (origins[entry], origins[other])
-        let (first, second) = mine.position < theirs.position ? (mine, theirs) : (theirs, mine)
+        let (mine, theirs) = (bases[entry], bases[other])
+        let (first, second) = mine.origin < theirs.origin ? (mine, theirs) : (theirs, mine)
         let what = entries[other].direction == .request ? "requests" : "answers"
         diagnostics.finding(
-            second.position,
+            second.origin,
             "\(what) of \(mine.label) are taken for those of \(theirs.label) where they leave "
                 + "\(nodeName(trace.last?.node)) on interface \(interfaceName(entries[other].receivedInterface)): nothing "
                 + "tells them apart there",
             mend: "give one of the services another address or other ports, or an application on interfaces of its own",
-            related: [(first.position, "\(first.label) is here")] + nodePlace(trace.last?.node),
+            related: [(first.origin, "\(first.label) is here")] + nodePlace(trace.last?.node),
             example: example(trace) + " by \(entries[other].name)")
     }
 

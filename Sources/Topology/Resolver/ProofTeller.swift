@@ -14,7 +14,7 @@ struct ProofTeller: EntryStage, Step {
         do throws(TableError) {
             result = try Prover.prove(
                 ProofSubject(
-                    table: table, nodes: proofNodes(), owners: origins.map(\.service), vouched: planned.vouched))
+                    table: table, nodes: proofNodes(), owners: bases.map(\.service), vouched: planned.vouched))
         } catch {
             for problem in error.problems { tell(problem) }
             return []
@@ -43,7 +43,7 @@ struct ProofTeller: EntryStage, Step {
 
     /// What of the file's text several entries of the table stand for together.
     private struct DeadGroup: Hashable {
-        var position: SourcePosition
+        var origin: SourceOrigin
         var name: String
         var port: ServicePort
         var side: IPPrefix?
@@ -88,10 +88,10 @@ struct ProofTeller: EntryStage, Step {
         var port = entry.servicePort
         if port.protocolNumber == 58 { port = ServicePort(protocolNumber: 1) }
         // A service's customers are many, its addresses each count; of a node's addresses by hand, any.
-        let isService = origins[index].service != nil
+        let isService = bases[index].service != nil
         let side = entry.direction == .request ? entry.destination : entry.source
         return DeadGroup(
-            position: origins[index].position, name: entry.name, port: port, side: isService ? side : nil)
+            origin: bases[index].origin, name: entry.name, port: port, side: isService ? side : nil)
     }
 
     // MARK: What keeps a table from being compiled
@@ -109,19 +109,19 @@ struct ProofTeller: EntryStage, Step {
             references = []
         }
         if case .tie(let first, let second) = problem {
-            let (left, right) = (origins[first.index], origins[second.index])
+            let (left, right) = (bases[first.index], bases[second.index])
             diagnostics.finding(
-                right.position,
-                "\(right.label) and \(left.label) on line \(left.position.line) match the same packets on interface "
+                right.origin,
+                "\(right.label) and \(left.label) \(left.origin.place) match the same packets on interface "
                     + "\(quoted(file.interfaces[entries[second.index].receivedInterface].name.value)) where a request's "
                     + "port meets a response's, and neither is more specific",
                 mend: "give one of them another source, destination or service port",
-                related: [(left.position, "\(left.label) is here")],
+                related: [(left.origin, "\(left.label) is here")],
                 example: "\(sample(second.index)): \(first.name) and \(second.name) take it alike")
             return
         }
         diagnostics.finding(
-            references.first.map { origins[$0.index].position } ?? file.name.position, "\(problem)",
+            references.first.map { bases[$0.index].origin } ?? file.name.origin, "\(problem)",
             mend: "change what the entry matches or sends", related: [],
             example: references.first.map { sample($0.index) })
     }

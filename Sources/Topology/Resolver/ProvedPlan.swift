@@ -87,7 +87,7 @@ extension ResolvedTopology {
         var order: [ServiceKey] = []
         var members: [ServiceKey: PathGroups] = [:]
         for path in paths {
-            let key = origins[path.entry].service.map { ServiceKey.service($0) } ?? .entry(origins[path.entry].position)
+            let key = bases[path.entry].service.map { ServiceKey.service($0) } ?? .entry(bases[path.entry].origin)
             if members[key] == nil {
                 order.append(key)
                 members[key] = PathGroups()
@@ -97,23 +97,23 @@ extension ResolvedTopology {
         return order.sorted().map { key in
             let groups = members[key] ?? PathGroups()
             let entry = groups.firstEntry
-            let origin = origins[entry]
-            let name = origin.service.map { file.services[$0].name.value } ?? entries[entry].name
+            let basis = bases[entry]
+            let name = basis.service.map { file.services[$0].name.value } ?? entries[entry].name
             return ProvedService(
-                name: name, line: origin.position.line, isByHand: origin.service == nil, paths: groups.finished)
+                name: name, line: basis.origin.lineNumber, isByHand: basis.service == nil, paths: groups.finished)
         }
     }
 
     /// The entries by hand that are in no path: nothing the file's nodes send was followed through them.
     func unprovedEntries(_ paths: [ProvedPath]) -> [UnprovedEntry] {
-        let used = Set(paths.flatMap { path in (path.request + path.response).map { origins[$0.entry].position } })
-        var told: Set<SourcePosition> = []
-        return zip(entries, origins).compactMap { entry, origin in
-            guard origin.raw != nil, !used.contains(origin.position), told.insert(origin.position).inserted else {
+        let used = Set(paths.flatMap { path in (path.request + path.response).map { bases[$0.entry].origin } })
+        var told: Set<SourceOrigin> = []
+        return zip(entries, bases).compactMap { entry, basis in
+            guard basis.raw != nil, !used.contains(basis.origin), told.insert(basis.origin).inserted else {
                 return nil
             }
             return UnprovedEntry(
-                name: entry.name, line: origin.position.line,
+                name: entry.name, line: basis.origin.lineNumber,
                 reason: entry.kind == .distribution
                     ? "no node of the file has an address that it leads to"
                     : "no packet that a node of the file sends comes to it and to its end")
@@ -123,7 +123,7 @@ extension ResolvedTopology {
     /// Services in the order of the file, then entries by hand.
     private enum ServiceKey: Hashable, Comparable {
         case service(Int)
-        case entry(SourcePosition)
+        case entry(SourceOrigin)
     }
 
     /// Paths of one service while those alike are joined.

@@ -9,7 +9,7 @@ extension Remarker {
         for (number, service) in services.enumerated() {
             guard let other = services[..<number].first(where: { dividesFragments(service, $0) }) else { continue }
             diagnostics.remark(
-                datagrams(of: service).first?.position ?? service.raw.name.position,
+                datagrams(of: service).first?.origin ?? service.raw.name.origin,
                 "only the ports tell UDP to \(quoted(service.raw.name.value)) from UDP to "
                     + "\(quoted(other.raw.name.value)), and later fragments have none: they follow the first fragment of "
                     + "their datagram, and are dropped (fragment-undecided) where it does not come within a second",

@@ -19,7 +19,7 @@ extension Remarker {
                 guard sides.count == 2, sides.isSubset(of: crossed), !isCovered else { continue }
                 let names = sides.sorted().map { file.interfaces[$0].name.value }.joined(separator: " and ")
                 diagnostics.remark(
-                    service.raw.name.position,
+                    service.raw.name.origin,
                     "packets of \(quoted(service.raw.name.value)) are on \(names) and pass by \(quoted(told(node))), which "
                         + "stands between the two",
                     mend: "name it in the service's `sequence`, or give the service interfaces of its own")

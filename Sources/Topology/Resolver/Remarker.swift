@@ -63,7 +63,7 @@ struct Remarker: EntryStage, Step {
                 }
             }
         }
-        for index in entries.indices where origins[index].raw != nil {
+        for index in entries.indices where bases[index].raw != nil {
             let interfaces = [entries[index].receivedInterface] + entries[index].targets.map(\.interface)
             for (node, _) in interfaces.flatMap({ legsOn[$0] }) {
                 // Of an entry that names nobody, everybody there may be meant.
@@ -98,7 +98,7 @@ struct Remarker: EntryStage, Step {
             }
             guard !isNamed else { continue }
             diagnostics.remark(
-                interface.name.position, "no node is on interface \(quoted(interface.name.value))",
+                interface.name.origin, "no node is on interface \(quoted(interface.name.value))",
                 mend: "attach one, or remove the interface")
         }
     }
@@ -124,28 +124,28 @@ struct Remarker: EntryStage, Step {
                     let fault = unusable(prefix) ?? unusableOnLinks(prefix)
                 else { continue }
                 diagnostics.remark(
-                    end.position, "no host sends a packet \(word) \(prefix) by way of the engine: it \(fault)",
+                    end.origin, "no host sends a packet \(word) \(prefix) by way of the engine: it \(fault)",
                     mend: "write a unicast address or prefix, or remove the entry")
             }
         }
     }
 
     private func remarkOnRepeatedNames() {
-        var seen: [String: Int] = [:]
+        var seen: [String: SourceOrigin] = [:]
         for check in file.checks {
-            if let line = seen[check.name] {
+            if let other = seen[check.name] {
                 diagnostics.remark(
-                    check.position, "the check on line \(line) is called \(quoted(check.name)), too",
+                    check.origin, "the check \(other.place) is called \(quoted(check.name)), too",
                     mend: "rename one: reports and `--filter` tell checks by their names")
             } else {
-                seen[check.name] = check.position.line
+                seen[check.name] = check.origin
             }
         }
         let lists = file.services.map { ($0.from, "`from`") } + file.nodes.map { ($0.depends, "`depends`") }
         for (names, what) in lists {
             var seen: Set<String> = []
             for name in names where !seen.insert(name.value).inserted {
-                diagnostics.remark(name.position, "\(quoted(name.value)) is in \(what) twice", mend: "remove one")
+                diagnostics.remark(name.origin, "\(quoted(name.value)) is in \(what) twice", mend: "remove one")
             }
         }
     }

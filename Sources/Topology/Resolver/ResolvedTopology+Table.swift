@@ -57,8 +57,8 @@ extension ResolvedTopology {
         let behind = file.nodes.enumerated().flatMap { index, node in
             node.prefixes.flatMap { held($0.value, by: index) }
         }
-        let byHand = zip(entries, origins).flatMap { entry, origin -> [AddressHolder] in
-            guard origin.raw != nil, entry.direction == .request, let prefix = entry.destination, prefix.length > 0
+        let byHand = zip(entries, bases).flatMap { entry, basis -> [AddressHolder] in
+            guard basis.raw != nil, entry.direction == .request, let prefix = entry.destination, prefix.length > 0
             else { return [] }
             return entry.targets.compactMap { target in
                 guard target.system == .terminalApplication, case .mac(let mac) = target.address else { return nil }

@@ -81,15 +81,15 @@ extension ServiceResolver {
         where node.kind == .application && !openers.contains(index) && !followsMistakes {
             guard let prefix = node.prefixes.first else { continue }
             diagnostics.error(
-                prefix.position,
+                prefix.origin,
                 "\(quoted(told(index))) sends from \(prefix.value) as a customer, and is a customer of no service",
                 mend: "write a service with `from: \(told(index))`, or remove `prefixes`")
         }
         for service in services {
             for opener in service.openers {
                 let position =
-                    service.raw.from.first { $0.value == told(opener) }?.position
-                    ?? service.raw.name.position
+                    service.raw.from.first { $0.value == told(opener) }?.origin
+                    ?? service.raw.name.origin
                 for other in services where other.chain.last == lead(opener) {
                     let shared = service.raw.addresses.first { own in
                         other.raw.addresses.contains { $0.value.overlaps(own.value) }
@@ -103,15 +103,15 @@ extension ServiceResolver {
 
     private func checkOpener(
         _ opener: Int, of service: ResolvedService, endOf other: ResolvedService, _ address: IPPrefix,
-        _ position: SourcePosition
+        _ position: SourceOrigin
     ) {
         let raw = file.nodes[opener]
         let name = quoted(told(opener))
         if raw.kind == .application, raw.networkAddress == nil, address.isHost {
             diagnostics.error(
                 position,
-                "\(name) has the address \(address) itself, where service \(quoted(other.raw.name.value)) on line "
-                    + "\(other.raw.name.position.line) ends at it: what it sends there would never leave it",
+                "\(name) has the address \(address) itself, where service \(quoted(other.raw.name.value)) "
+                    + "\(other.raw.name.origin.place) ends at it: what it sends there would never leave it",
                 mend:
                     "give service \(quoted(service.raw.name.value)) another address, or add `send: network` to \(name)")
         } else if raw.kind == .router || !raw.prefixes.isEmpty,
@@ -120,8 +120,8 @@ extension ServiceResolver {
             diagnostics.error(
                 position,
                 "packets to \(address) would pass \(quoted(told(shared))) before and behind the "
-                    + "\(raw.kind.rawValue) \(name), for service \(quoted(other.raw.name.value)) on line "
-                    + "\(other.raw.name.position.line) and "
+                    + "\(raw.kind.rawValue) \(name), for service \(quoted(other.raw.name.value)) "
+                    + "\(other.raw.name.origin.place) and "
                     + "for \(quoted(service.raw.name.value)), and nothing in them tells which",
                 mend: "use another application for one of the two services")
         }

@@ -15,7 +15,7 @@ extension ServiceResolver {
             // Customers whose interface is not known are told elsewhere.
             if interfaces.isEmpty, !file.nodes.contains(where: { $0.kind == .customer }) {
                 diagnostics.error(
-                    raw.name.position, "service \(quoted(raw.name.value)) has no customers",
+                    raw.name.origin, "service \(quoted(raw.name.value)) has no customers",
                     mend: "add customers, or name an interface in `from`")
             }
             for interface in interfaces { add(interface, &scopes, &sides) }
@@ -30,9 +30,9 @@ extension ServiceResolver {
                 }
                 let found = file.nodes[node]
                 diagnostics.error(
-                    name.position,
-                    "\(quoted(name.value)) is an interface and also the \(found.kind.rawValue) on line "
-                        + "\(found.name.position.line)",
+                    name.origin,
+                    "\(quoted(name.value)) is an interface and also the \(found.kind.rawValue) "
+                        + "\(found.name.origin.place)",
                     mend: "rename one of the two, or list the customers by name")
             } else if let node = nodeIndex[name.value] {
                 guard !isInstance(name) else { continue }
@@ -41,7 +41,7 @@ extension ServiceResolver {
                 let known = file.nodes.indices.filter { !file.nodes[$0].passive && !file.nodes[$0].transparent }
                     .map { told($0) }.uniqued()
                 diagnostics.error(
-                    name.position,
+                    name.origin,
                     "there is no interface, customer, application or router \(quoted(name.value))",
                     mend: Spelling.mend(
                         for: name.value, among: known + file.interfaces.map(\.name.value), kind: "interfaces and nodes")
@@ -56,7 +56,7 @@ extension ServiceResolver {
             && !sides.contains(where: { $0.prefix.family == address.value.family })
         {
             diagnostics.error(
-                address.position,
+                address.origin,
                 "no customer of the service has an address of the family of \(address.value)",
                 mend: "give the customers' interface such an address, or remove this one")
         }
@@ -87,13 +87,13 @@ extension ServiceResolver {
                 }) {
                     let isAll = link.addresses.contains { $0.value.value.prefix == prefix.value }
                     diagnostics.error(
-                        prefix.position,
+                        prefix.origin,
                         "\(prefix.value) cannot lie behind \(name): it is \(isAll ? "" : "in ")the network of interface "
-                            + "\(quoted(link.name.value)) on line \(link.name.position.line)",
+                            + "\(quoted(link.name.value)) \(link.name.origin.place)",
                         mend: link.name.value == file.interfaces[leg.interface].name.value
                             ? "remove it: customers of an interface's own network need no `prefixes`"
                             : "write the network that is really behind it, or remove it",
-                        related: [(link.name.position, "the interface is here")])
+                        related: [(link.name.origin, "the interface is here")])
                     continue
                 }
                 let other = file.nodes[..<index].enumerated().lazy.flatMap { number, other in
@@ -106,14 +106,14 @@ extension ServiceResolver {
                 }
                 guard let (first, found) = other else { continue }
                 let shared = found.value.contains(prefix.value) ? prefix.value : found.value
-                let place = "behind \(quoted(file.nodes[first].name.value)) on line \(found.position.line)"
+                let place = "behind \(quoted(file.nodes[first].name.value)) \(found.origin.place)"
                 diagnostics.error(
-                    prefix.position,
+                    prefix.origin,
                     "\(prefix.value) lies behind \(name) and "
                         + (found.value == prefix.value ? place : "\(found.value) \(place)") + ": answers "
                         + (found.value == prefix.value ? "" : "to \(shared) ") + "could not be sent to both",
                     mend: "give each its own network, or make two services, one `from` each",
-                    related: [(found.position, "the other is here")])
+                    related: [(found.origin, "the other is here")])
             }
         }
     }
@@ -126,10 +126,10 @@ extension ServiceResolver {
     ) {
         let raw = file.nodes[node]
         guard let leg = legs[node].last else { return }
-        let what = "\(quoted(name.value)) on line \(place(node).line)"
+        let what = "\(quoted(name.value)) \(place(node).place)"
         if raw.passive || raw.transparent {
             diagnostics.error(
-                name.position,
+                name.origin,
                 "\(what) is "
                     + (raw.passive ? "passive: what it sends is dropped" : "transparent: it opens no connections"),
                 mend: "name a customer, a router, or an application with addresses of its own")
@@ -137,7 +137,7 @@ extension ServiceResolver {
         }
         if service.chain.contains(lead(node)) {
             diagnostics.error(
-                name.position,
+                name.origin,
                 "\(what) is a customer of service \(quoted(service.raw.name.value)) and in its sequence: "
                     + "its packets would come back to it",
                 mend: "end the sequence before it, or remove it from `from`")
@@ -152,7 +152,7 @@ extension ServiceResolver {
         }
         if leg.addresses.isEmpty {
             diagnostics.error(
-                name.position,
+                name.origin,
                 "\(what) has no address on interface \(quoted(file.interfaces[leg.interface].name.value)) to send from",
                 mend: "give it one, or the interface one")
         }
@@ -183,7 +183,7 @@ extension AddressStage where Self: Step {
         return file.nodes[node].prefixes.compactMap { prefix in
             guard let via = leg.address(prefix.value.family) else {
                 diagnostics.error(
-                    prefix.position,
+                    prefix.origin,
                     "\(quoted(file.nodes[node].name.value)) has no address of the family of \(prefix.value), the network "
                         + "behind it",
                     mend: "give it one in `address`")

@@ -13,16 +13,16 @@ struct ServiceResolver: AddressStage, Step {
             index: index, raw: raw, chain: [], passives: [], scopes: [], sides: [])
         checkAddresses(of: raw)
         var pending = passivesToDistribute(raw)
-        var seen: [Int: SourcePosition] = [:]
+        var seen: [Int: SourceOrigin] = [:]
         for name in raw.sequence {
             guard let node = listed(name) else { continue }
             if seen[node] != nil {
                 diagnostics.error(
-                    name.position, "\(quoted(name.value)) is in the sequence twice: its packets would run in a circle",
+                    name.origin, "\(quoted(name.value)) is in the sequence twice: its packets would run in a circle",
                     mend: "remove one; a packet passes an application once each way")
                 continue
             }
-            seen[node] = name.position
+            seen[node] = name.origin
             if file.nodes[node].passive {
                 if !pending.contains(node) { pending.append(node) }
                 continue
@@ -44,12 +44,12 @@ struct ServiceResolver: AddressStage, Step {
         for address in raw.addresses {
             guard let fault = unusable(address.value) ?? unusableOnLinks(address.value) else { continue }
             diagnostics.error(
-                address.position, "\(address.value) cannot be a service address: it \(fault)",
+                address.origin, "\(address.value) cannot be a service address: it \(fault)",
                 mend: "choose unicast addresses that customers can send to")
         }
         for (index, address) in raw.addresses.enumerated()
         where raw.addresses[..<index].contains(where: { $0.value == address.value }) {
-            diagnostics.error(address.position, "the address \(address.value) is given twice", mend: "remove one")
+            diagnostics.error(address.origin, "the address \(address.value) is given twice", mend: "remove one")
         }
         for port in raw.ports {
             let families = Set(raw.addresses.map(\.value.family)).sorted { $0.rawValue < $1.rawValue }
@@ -57,7 +57,7 @@ struct ServiceResolver: AddressStage, Step {
                 families.contains(where: { HeaderChain.isStepped(over: number, $0) })
             else { continue }
             diagnostics.error(
-                port.position,
+                port.origin,
                 "protocol \(number) is a header before the packet's own protocol: engines look behind it, and nothing "
                     + "would match the service port",
                 mend: "name the protocol behind it, such as tcp/80, or write `any`")
@@ -67,7 +67,7 @@ struct ServiceResolver: AddressStage, Step {
             earlier.value.servicePort(.ipv4).ties(with: port.value.servicePort(.ipv4))
         }) {
             diagnostics.error(
-                port.position, "the service port overlaps with one before it in the list",
+                port.origin, "the service port overlaps with one before it in the list",
                 mend: "join the two, or remove one")
         }
     }
@@ -81,10 +81,10 @@ struct ServiceResolver: AddressStage, Step {
         for name in raw.distribute {
             guard let node = listed(name) else { continue }
             if !seen.insert(name.value).inserted {
-                diagnostics.error(name.position, "\(quoted(name.value)) is in `distribute` twice", mend: "remove one")
+                diagnostics.error(name.origin, "\(quoted(name.value)) is in `distribute` twice", mend: "remove one")
             } else if !file.nodes[node].passive, let head, node != head, !followsMistakes, isSound {
                 diagnostics.error(
-                    name.position,
+                    name.origin,
                     "\(quoted(name.value)) would get a copy and later the packet itself: it is neither passive nor the "
                         + "head of the sequence, \(quoted(told(head)))",
                     mend: "remove it from `distribute`, or move it to the front of `sequence`")
@@ -96,13 +96,13 @@ struct ServiceResolver: AddressStage, Step {
         guard let last = raw.sequence.last, let lastNode = nodeIndex[last.value] else { return }
         if file.nodes[lastNode].passive {
             diagnostics.error(
-                last.position, "the sequence ends at \(quoted(last.value)), which is passive and answers nobody",
+                last.origin, "the sequence ends at \(quoted(last.value)), which is passive and answers nobody",
                 mend: "end it at a terminal application or a router; for copies, name it in `distribute`")
             return
         }
         if file.nodes[lastNode].transparent {
             diagnostics.error(
-                last.position, "the sequence ends at \(quoted(last.value)), which is transparent and answers nobody",
+                last.origin, "the sequence ends at \(quoted(last.value)), which is transparent and answers nobody",
                 mend: "end it at a terminal application or a router")
         }
         for name in raw.sequence.dropLast() {
@@ -110,12 +110,12 @@ struct ServiceResolver: AddressStage, Step {
             let node = file.nodes[index]
             if node.kind == .router {
                 diagnostics.error(
-                    name.position, "\(quoted(name.value)) is a router in the middle of a sequence",
+                    name.origin, "\(quoted(name.value)) is a router in the middle of a sequence",
                     mend: "end the sequence at it, and give what lies behind it a service with "
                         + "`from: \(name.value)`; or describe it as an application with `in` and `out`")
             } else if node.networkAddress != nil {
                 diagnostics.error(
-                    name.position,
+                    name.origin,
                     "\(quoted(name.value)) has a network send address in the middle of a sequence: what it sends on no "
                         + "longer has the service address",
                     mend: "end the sequence at it, and give what it sends on a service with `from: \(name.value)`; "
@@ -130,11 +130,11 @@ struct ServiceResolver: AddressStage, Step {
         guard node.kind == .application, !node.transparent else { return }
         if node.networkAddress != nil, let prefix = raw.addresses.first(where: { !$0.value.isHost }) {
             diagnostics.error(
-                last.position,
+                last.origin,
                 "the service address \(prefix.value) is a prefix, and \(quoted(last.value)) has a network send address: "
                     + "nothing could restore a destination that was not one address",
                 mend:
-                    "remove `send: network` from line \(place(lastNode).line), end the sequence at a router, or list "
+                    "remove `send: network` from \(place(lastNode)), end the sequence at a router, or list "
                     + "the addresses one by one")
         }
         guard node.networkAddress != nil, let leg = legs[lastNode].first else { return }
@@ -142,16 +142,16 @@ struct ServiceResolver: AddressStage, Step {
             let addresses = raw.addresses.filter { $0.value.family == family }
             if addresses.count > 1 {
                 diagnostics.error(
-                    addresses[1].position,
+                    addresses[1].origin,
                     "\(quoted(last.value)) has a network send address: its answers for \(addresses[0].value) and "
                         + "\(addresses[1].value) cannot be told apart",
-                    mend: "remove `send: network` from line \(place(lastNode).line), or make two services and "
+                    mend: "remove `send: network` from \(place(lastNode)), or make two services and "
                         + "applications of it")
             }
             if let address = addresses.first, leg.address(family) == nil {
                 diagnostics.error(
-                    address.position,
-                    "\(quoted(last.value)) on line \(place(lastNode).line) has a network send address and none of the "
+                    address.origin,
+                    "\(quoted(last.value)) \(place(lastNode).place) has a network send address and none of the "
                         + "family of \(address.value)",
                     mend: "give it, or its interface, an address of that family")
             }
@@ -165,8 +165,8 @@ struct ServiceResolver: AddressStage, Step {
             guard let address = service.raw.addresses.first(where: { !$0.value.isHost && prefixes.contains($0.value) })
             else { continue }
             diagnostics.error(
-                service.raw.sequence.first { $0.value == told(node) }?.position ?? place(node),
-                "\(quoted(told(node))) on line \(place(node).line) has one interface, and both the customers and the "
+                service.raw.sequence.first { $0.value == told(node) }?.origin ?? place(node),
+                "\(quoted(told(node))) \(place(node).place) has one interface, and both the customers and the "
                     + "service are \(address.value): nothing tells its requests from its responses",
                 mend: "give it a second interface: attach: { in: …, out: … }")
         }
@@ -197,8 +197,8 @@ struct ServiceResolver: AddressStage, Step {
                 let service = services.first(where: { $0.chain.last == application.members[0] })
             else { continue }
             diagnostics.error(
-                policy.position,
-                "service \(quoted(service.raw.name.value)) on line \(service.raw.name.position.line) ends at "
+                policy.origin,
+                "service \(quoted(service.raw.name.value)) \(service.raw.name.origin.place) ends at "
                     + "\(quoted(application.raw.name.value)): where it is left out, nobody is left who could answer",
                 mend: "write `when-down: drop`, and `answer: unreachable` or `reset` to tell the customers")
         }
@@ -214,16 +214,16 @@ struct ServiceResolver: AddressStage, Step {
                     let interface = file.interfaces[leg.interface]
                     if family == .ipv6, interface.mtu.value < 1280 {
                         diagnostics.error(
-                            interface.mtu.position,
+                            interface.mtu.origin,
                             "an MTU of \(interface.mtu.value) cannot carry IPv6, and service "
-                                + "\(quoted(service.raw.name.value)) on line \(service.raw.name.position.line) has "
+                                + "\(quoted(service.raw.name.value)) \(service.raw.name.origin.place) has "
                                 + "\(address.value)",
                             mend: "write 1280 or more")
                     }
                     let isRouted = !file.nodes[node].transparent && !file.nodes[node].passive
                     if family == .ipv4, isRouted, gateway(.ipv4, on: leg.interface) == nil {
                         diagnostics.error(
-                            interface.name.position,
+                            interface.name.origin,
                             "interface \(quoted(interface.name.value)) has no IPv4 address, and "
                                 + "\(quoted(told(node))) on it has to send packets of "
                                 + "\(address.value) to the engine",
