@@ -16,7 +16,7 @@ private struct AddressBook {
 }
 
 /// Checks the addresses of the file, and chooses those that it leaves open.
-struct AddressResolver: NameStage, Step {
+struct AddressResolver: NameStage, Diagnosing {
     let named: NamedTopology
     let diagnostics: Diagnostics
 

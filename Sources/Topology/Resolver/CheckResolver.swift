@@ -2,7 +2,7 @@ import Forwarding
 import Wire
 
 /// Finds what the steps of the checks name, and plans them.
-struct CheckResolver: EntryStage, Step {
+struct CheckResolver: EntryStage, Diagnosing {
     let planned: PlannedEntries
     /// For each application: what its health checks look at.
     let healthChecks: [[HealthCheckPlan]]

@@ -1,5 +1,5 @@
 /// Finds the nodes that others wait for; notes sysctls of devices that nodes do not have.
-struct DependencyResolver: NameStage, Step {
+struct DependencyResolver: NameStage, Diagnosing {
     let named: NamedTopology
     let diagnostics: Diagnostics
 

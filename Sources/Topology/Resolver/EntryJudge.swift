@@ -2,7 +2,7 @@ import Forwarding
 import Wire
 
 /// Notes entries that collide, and what the table takes for another service's.
-struct EntryJudge: EntryStage, Step {
+struct EntryJudge: EntryStage, Diagnosing {
     let planned: PlannedEntries
     let diagnostics: Diagnostics
 

@@ -14,7 +14,7 @@ struct HandTraffic: Sendable {
 
 /// Entries by hand say nothing of routes: what a node needs follows from who sends it requests, and from what the
 /// entries take from each of its legs.
-struct HandTrafficReader: EntryStage, Step {
+struct HandTrafficReader: EntryStage, Diagnosing {
     let planned: PlannedEntries
     let diagnostics: Diagnostics
 

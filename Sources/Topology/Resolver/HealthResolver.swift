@@ -2,7 +2,7 @@ import Forwarding
 import Wire
 
 /// What the health checks of applications look at, once their interfaces and places in the chains are known.
-struct HealthResolver: ServiceStage, Step {
+struct HealthResolver: ServiceStage, Diagnosing {
     let served: ServedTopology
     let diagnostics: Diagnostics
 

@@ -34,7 +34,7 @@ extension TopologyFile {
 }
 
 /// Finds what is copied as it arrives; notes what cannot be.
-struct MirrorFinder: EntryStage, Step {
+struct MirrorFinder: EntryStage, Diagnosing {
     let planned: PlannedEntries
     let diagnostics: Diagnostics
 

@@ -10,10 +10,10 @@ extension NamedTopology: NameStage {
     var named: NamedTopology { self }
 }
 
-/// A step from one stage to the next: it reads the stage, makes a part of the next one, and notes what is wrong.
+/// Reads a stage, makes a part of the next one, and notes what is wrong.
 ///
-/// A step is made and used by the initialiser of the stage that it makes a part of; nothing keeps it.
-protocol Step {
+/// The initialiser of a stage makes and uses such a value; nothing keeps it, so that no stage holds diagnostics.
+protocol Diagnosing {
     var diagnostics: Diagnostics { get }
 }
 
@@ -103,7 +103,7 @@ extension NameStage {
 }
 
 /// Names that are looked up for the file: those that stand for nothing are told.
-extension NameStage where Self: Step {
+extension NameStage where Self: Diagnosing {
     /// The index of an interface; an unknown one is told.
     func interface(_ name: Located<String>) -> Int? { named.interfaces.find(name, in: named.file, diagnostics) }
 

@@ -2,7 +2,7 @@ import Forwarding
 import Wire
 
 /// Plans every node with its devices, addresses, routes and process.
-struct NodePlanner: EntryStage, Step {
+struct NodePlanner: EntryStage, Diagnosing {
     let resolved: ResolvedTopology
     let diagnostics: Diagnostics
 

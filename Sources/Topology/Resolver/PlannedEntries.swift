@@ -30,10 +30,10 @@ struct PlannedEntries: Sendable {
 
     init(_ served: ServedTopology, _ diagnostics: Diagnostics) {
         self.served = served
-        let step = EntryMaker(served: served, diagnostics: diagnostics)
-        let ofServices = served.services.flatMap { step.entries(of: $0) }
-        step.checkNames(ofServices)
-        let made = ofServices + served.file.entries.flatMap { step.entries(of: $0) }
+        let maker = EntryMaker(served: served, diagnostics: diagnostics)
+        let ofServices = served.services.flatMap { maker.entries(of: $0) }
+        maker.checkNames(ofServices)
+        let made = ofServices + served.file.entries.flatMap { maker.entries(of: $0) }
         bases = made.map(\.basis)
         let counted = made.enumerated().map { number, made in
             var entry = made.entry
@@ -71,7 +71,7 @@ extension EntryStage {
 }
 
 /// Makes the entries of services, and those by hand.
-struct EntryMaker: ServiceStage, Step {
+struct EntryMaker: ServiceStage, Diagnosing {
     let served: ServedTopology
     let diagnostics: Diagnostics
 

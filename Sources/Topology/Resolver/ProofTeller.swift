@@ -2,7 +2,7 @@ import Forwarding
 import Wire
 
 /// Proves the table, and tells what the proof finds in the words of the file.
-struct ProofTeller: EntryStage, Step {
+struct ProofTeller: EntryStage, Diagnosing {
     let planned: PlannedEntries
     let diagnostics: Diagnostics
 

@@ -15,7 +15,7 @@ public struct ProvedPlan: Sendable {
 public struct UnprovedEntry: Sendable, Hashable {
     /// Its name.
     public var name: String
-    /// The line of the file.
+    /// The line of the file; 0 for a record.
     public var line: Int
     /// Why, for a person.
     public var reason: String
@@ -25,7 +25,7 @@ public struct UnprovedEntry: Sendable, Hashable {
 public struct ProvedService: Sendable, Hashable {
     /// Its name.
     public var name: String
-    /// The line of the file.
+    /// The line of the file; 0 for a record.
     public var line: Int
     /// True for an entry by hand.
     public var isByHand: Bool

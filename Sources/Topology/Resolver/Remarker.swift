@@ -2,7 +2,7 @@ import Forwarding
 import Wire
 
 /// What a file says that works and is hardly meant so.
-struct Remarker: EntryStage, Step {
+struct Remarker: EntryStage, Diagnosing {
     let planned: PlannedEntries
     /// For each node: those that it waits for.
     let dependencies: [[Int]]

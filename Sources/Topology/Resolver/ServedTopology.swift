@@ -62,14 +62,14 @@ struct ServedTopology: Sendable {
 
     init(_ addressed: AddressedTopology, _ diagnostics: Diagnostics) {
         self.addressed = addressed
-        let step = ServiceResolver(addressed: addressed, diagnostics: diagnostics)
-        let found = addressed.file.services.enumerated().compactMap { step.resolve($1, $0) }
-        step.checkOpeners(of: found)
-        openings = step.openings(of: found)
-        services = step.widened(found)
-        systems = step.systems(services)
-        step.checkPolicies(services)
-        for service in services { step.checkCarriage(of: service) }
+        let resolver = ServiceResolver(addressed: addressed, diagnostics: diagnostics)
+        let found = addressed.file.services.enumerated().compactMap { resolver.resolve($1, $0) }
+        resolver.checkOpeners(of: found)
+        openings = resolver.openings(of: found)
+        services = resolver.widened(found)
+        systems = resolver.systems(services)
+        resolver.checkPolicies(services)
+        for service in services { resolver.checkCarriage(of: service) }
     }
 }
 

@@ -165,7 +165,7 @@ extension ServiceResolver {
 }
 
 /// The customers of an interface, and what lies behind them.
-extension AddressStage where Self: Step {
+extension AddressStage where Self: Diagnosing {
     func add(_ interface: Int, _ scopes: inout [Scope], _ sides: inout [CustomerSide]) {
         scopes.append(Scope(interface: interface, source: nil))
         var links = file.interfaces[interface].addresses.map(\.value.value.prefix)

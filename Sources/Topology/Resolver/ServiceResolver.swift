@@ -2,7 +2,7 @@ import Forwarding
 import Wire
 
 /// Finds the applications and customers of services, and what each node is in their chains.
-struct ServiceResolver: AddressStage, Step {
+struct ServiceResolver: AddressStage, Diagnosing {
     let addressed: AddressedTopology
     let diagnostics: Diagnostics
 
