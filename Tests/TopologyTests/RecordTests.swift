@@ -59,10 +59,10 @@ struct RecordTests {
         let problem = try #require(try Self.problems(service).first)
         #expect(
             problem.summary.hasPrefix(
-                "t.yaml: service record 17: error: service \"mail\" and service \"shop\" on line 16 have the same address "
+                "t.yaml: service record 17: error: service \"mail\" and service \"shop\" on line 15 have the same address "
                     + "203.0.113.80"), "\(problem)")
-        #expect(problem.related.map(\.origin.lineNumber) == [16])
-        #expect(problem.description.contains("\nt.yaml:16:3: note: service \"shop\" is here\n"), "\(problem)")
+        #expect(problem.related.map(\.origin.lineNumber) == [15])
+        #expect(problem.description.contains("\nt.yaml:15:3: note: service \"shop\" is here\n"), "\(problem)")
     }
 
     @Test func aLineThatCollidesWithARecordNamesTheRecord() throws {
@@ -70,7 +70,7 @@ struct RecordTests {
         let problem = try #require(try Self.problems(service, first: true).first)
         #expect(
             problem.summary.hasPrefix(
-                "t.yaml:16:3: error: service \"shop\" and service \"mail\" in service record 17 have the same address "
+                "t.yaml:15:3: error: service \"shop\" and service \"mail\" in service record 17 have the same address "
                     + "203.0.113.80"), "\(problem)")
         #expect(
             problem.description.hasSuffix("\nt.yaml: service record 17: note: service \"mail\" is here"), "\(problem)")

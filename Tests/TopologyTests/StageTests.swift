@@ -26,7 +26,7 @@ struct StageTests {
         #expect(diagnostics.isEmpty && named.name == "other")
         let macs = named.interfaces.engineMACs + named.nodes.legs.joined().map(\.mac)
         #expect(Set(macs).count == 4 + 6, "\(macs)")
-        #expect(named.nodes.legs.map { $0.map(\.role) } == [["port"], ["port"], ["in"], ["in", "out"], ["port"]])
+        #expect(named.nodes.legs.map { $0.map(\.role) } == [["port"], ["port"], ["port"], ["in", "out"], ["port"]])
         // Two nodes share the first two interfaces; a TAP is the device of the only node on each other one.
         let bridged = named.fabric.attachments.map { attachment in
             if case .bridge = attachment { return true }
