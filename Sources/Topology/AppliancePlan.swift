@@ -205,7 +205,7 @@ public struct NodePlan: Sendable, Hashable {
     public var kind: NodeKind
     /// The application's type in the file ("firewall"), nil for customers and routers.
     public var type: String?
-    /// The line of the file that the node is described from, for messages.
+    /// The line of the file that the node is described from, for messages; 0 where that is a record.
     public var line: Int
     /// The network namespace, as `ip netns` shows it: `<topology>-<node>` where both are short
     /// plain names.

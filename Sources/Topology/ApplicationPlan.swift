@@ -27,7 +27,7 @@ public enum DownPolicy: String, Sendable, Codable, Hashable, CaseIterable {
 public struct ApplicationPlan: Sendable, Hashable {
     /// The name in the file.
     public var name: String
-    /// The line of the file that it is described from.
+    /// The line of the file that it is described from; 0 where that is a record.
     public var line: Int
     /// What it is, in the file's words.
     public var type: String?
@@ -102,7 +102,7 @@ public struct HealthCheckPlan: Sendable, Hashable {
     }
     /// What messages call it: `heartbeat`, `tcp 80`.
     public var name: String
-    /// The line of the file; the application's for one that stands for a default.
+    /// The line of the file, 0 for a record; the application's for one that stands for a default.
     public var line: Int
     /// What is looked at.
     public var probe: Probe

@@ -7,7 +7,7 @@ import Wire
 public struct CheckPlan: Sendable, Hashable {
     /// What it proves, in the file's words.
     public var name: String
-    /// The line of the file.
+    /// The line of the file; 0 for a record.
     public var line: Int
     /// What is done and looked at, in order; the first that does not hold ends the check.
     public var steps: [StepPlan]
@@ -56,7 +56,7 @@ public struct StepPlan: Sendable, Hashable {
         /// Something breaks, is mended again, or is done as an operator does it.
         case fault(FaultPlan)
     }
-    /// The line of the file.
+    /// The line of the file; 0 for a record.
     public var line: Int
     /// What it is in a few words, for messages: `on alice: curl http://…`.
     public var told: String

@@ -8,22 +8,22 @@ extension FileReader {
         guard fields.isMapping else { return nil }
         let name = nodes.text(fields["name"], "the name of a check")
         if fields["name"] == nil {
-            diagnostics.error(node.position, "the check has no name", mend: "add `name: …`, what it proves")
+            diagnostics.error(node.origin, "the check has no name", mend: "add `name: …`, what it proves")
         }
         guard let kind = nodes.kind(of: fields, Grammar.check) else {
             guard !hasStrayKeys(fields, Grammar.check) else { return nil }
             diagnostics.error(
-                fields.position, "a check must have one of \(Self.listed(Grammar.check.kinds))",
+                fields.origin, "a check must have one of \(Self.listed(Grammar.check.kinds))",
                 mend: "write { name: …, on: node, run: command }, for example")
             return nil
         }
         var check = RawCheck(
-            name: name?.value ?? kind, position: node.position, steps: [], listsSteps: kind == "steps")
+            name: name?.value ?? kind, origin: node.origin, steps: [], listsSteps: kind == "steps")
         if kind == "steps" {
             let steps = nodes.list(fields["steps"])
             if steps.isEmpty {
                 diagnostics.error(
-                    fields.position(of: "steps"), "the check has no step", mend: "write `- { on: node, run: command }`")
+                    fields.origin(of: "steps"), "the check has no step", mend: "write `- { on: node, run: command }`")
             }
             check.steps = steps.compactMap { step in
                 let fields = nodes.fields(step, "a step", Grammar.step)
@@ -31,7 +31,7 @@ extension FileReader {
                 guard let kind = nodes.kind(of: fields, Grammar.step) else {
                     guard !hasStrayKeys(fields, Grammar.step) else { return nil }
                     diagnostics.error(
-                        fields.position, "a step must have one of \(Self.listed(Grammar.step.kinds))",
+                        fields.origin, "a step must have one of \(Self.listed(Grammar.step.kinds))",
                         mend: "write { on: node, run: command }, for example")
                     return nil
                 }
@@ -64,12 +64,12 @@ extension FileReader {
             case .start(let name, _):
                 if !started.insert(name.value).inserted {
                     diagnostics.error(
-                        name.position, "\(quoted(name.value)) has been started before", mend: "give it another name")
+                        name.origin, "\(quoted(name.value)) has been started before", mend: "give it another name")
                 }
             case .finish(let name, _):
                 if started.remove(name.value) == nil {
                     diagnostics.error(
-                        name.position, "no step before this one starts \(quoted(name.value))",
+                        name.origin, "no step before this one starts \(quoted(name.value))",
                         mend: Spelling.nearest(to: name.value, among: Array(started)).map {
                             "did you mean \(quoted($0))?"
                         } ?? "add { start: \(name.value), on: node, run: command } before it")
@@ -79,7 +79,7 @@ extension FileReader {
             case .captured(let place, _, _, _):
                 if !captured.contains(place.node.value) {
                     diagnostics.error(
-                        place.node.position, "no step before this one captures on \(quoted(place.node.value))",
+                        place.node.origin, "no step before this one captures on \(quoted(place.node.value))",
                         mend: "add { capture: \(place.node.value) } before it")
                 }
             default: break
@@ -96,7 +96,7 @@ extension FileReader {
         let timeout = nodes.duration(fields["timeout"], "`timeout`")?.value ?? limit
         guard let action = action(fields, kind), diagnostics.count == before else { return nil }
         return RawStep(
-            position: fields.position, told: told(fields, kind), action: action, within: within, timeout: timeout)
+            origin: fields.origin, told: told(fields, kind), action: action, within: within, timeout: timeout)
     }
 
     /// The step in a few words.
@@ -165,7 +165,7 @@ extension FileReader {
         guard !hasStrayKeys(fields, Grammar.check, Grammar.step),
             ["expect", "packets", "bytes", "frames", "is"].allSatisfy({ fields[$0] == nil })
         else { return }
-        diagnostics.error(fields.position, "the check expects nothing of \(what)", mend: "add `\(key)`")
+        diagnostics.error(fields.origin, "the check expects nothing of \(what)", mend: "add `\(key)`")
     }
 
     private func place(_ node: Located<String>, _ fields: Fields) -> RawPlace {
@@ -175,11 +175,11 @@ extension FileReader {
     private func command(_ fields: Fields) -> RawCommand? {
         let node = nodes.text(fields["on"], "`on`")
         if fields["on"] == nil {
-            diagnostics.error(fields.position, "the command has no node to run in", mend: "add `on: node`")
+            diagnostics.error(fields.origin, "the command has no node to run in", mend: "add `on: node`")
         }
         guard let command = nodes.text(fields["run"], "`run`") else {
             if fields["run"] == nil {
-                diagnostics.error(fields.position, "the check runs nothing", mend: "add `run: command`")
+                diagnostics.error(fields.origin, "the check runs nothing", mend: "add `run: command`")
             }
             return nil
         }
@@ -191,7 +191,7 @@ extension FileReader {
         guard let file = nodes.text(node, "`file`") else { return nil }
         if file.value.hasPrefix("/") || file.value.split(separator: "/").contains("..") {
             diagnostics.error(
-                file.position, "\(quoted(file.value)) is not in the node's folder",
+                file.origin, "\(quoted(file.value)) is not in the node's folder",
                 mend: "name a file that the node writes below $TAPLINE_DIR")
         }
         return file.value
@@ -210,16 +210,16 @@ extension FileReader {
         guard packet.isMapping else { return nil }
         for key in ["from", "to"] where packet[key] == nil {
             diagnostics.error(
-                packet.position, "the packet has no `\(key)`",
+                packet.origin, "the packet has no `\(key)`",
                 mend: key == "from" ? "add `from: node`, who sends it" : "add `to: address`, where it goes")
         }
         if fields["reaches"] == nil {
             diagnostics.error(
-                fields.position, "the check does not say whom the packet reaches",
+                fields.origin, "the check does not say whom the packet reaches",
                 mend: "add `reaches: [[ids, firewall], web]`, or `reaches: []` for nobody")
         }
         let from = nodes.text(packet["from"], "`from`")
-        let port = nodes.port(packet["port"], "`port`", mayBeZero: true) ?? Located(.icmp, packet.position)
+        let port = nodes.port(packet["port"], "`port`", mayBeZero: true) ?? Located(.icmp, packet.origin)
         let sourcePort = nodes.integer(packet["source-port"], "`source-port`", in: 1...65535)
         let size = nodes.integer(packet["size"], "`size`", in: 20...65535)
         let hopLimit = nodes.integer(packet["ttl"], "`ttl`", in: 1...255)
@@ -230,7 +230,7 @@ extension FileReader {
         let answer = fields["answer"].map { stages($0, "`answer`") }
         guard let from, let to = host(packet["to"], "`to`") else { return nil }
         return RawPacket(
-            position: packet.position, from: from, source: source, to: to, port: port,
+            origin: packet.origin, from: from, source: source, to: to, port: port,
             sourcePort: sourcePort.map { UInt16($0.value) }, payload: payload?.value, size: size,
             hopLimit: UInt8(hopLimit?.value ?? 64), dontFragment: dontFragment?.value ?? false, reaches: reaches,
             answer: answer)
@@ -241,10 +241,10 @@ extension FileReader {
         guard let address = nodes.address(node, what) else { return nil }
         if address.value.hasLength {
             diagnostics.error(
-                address.position, "\(what) is a prefix, and one host is asked for",
+                address.origin, "\(what) is a prefix, and one host is asked for",
                 mend: "write \(address.value.value.address)")
         }
-        return Located(address.value.value.address, address.position)
+        return Located(address.value.value.address, address.origin)
     }
 
     private func stages(_ node: Node?, _ what: String) -> [[Located<String>]] {

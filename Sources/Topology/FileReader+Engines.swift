@@ -12,7 +12,7 @@ extension FileReader {
         guard let node = fields["engines"] else { return plan }
         if fields["engine"] != nil {
             diagnostics.error(
-                fields.position(of: "engine"), "the file has both `engine` and `engines`",
+                fields.origin(of: "engine"), "the file has both `engine` and `engines`",
                 mend: "write `engines: { count: 2, workers: 1 }` alone")
         }
         if case .scalar = node {
@@ -29,7 +29,7 @@ extension FileReader {
         if let workers, plan.count * plan.workers > Grammar.workers.upperBound {
             // As many queues as the kernel gives a TAP (MAX_TAP_QUEUES), of which each worker has its own.
             diagnostics.error(
-                workers.position,
+                workers.origin,
                 "\(plan.count) engines with \(plan.workers) workers each are more than \(Grammar.workers.upperBound)",
                 mend: "write `workers: \(Grammar.workers.upperBound / plan.count)` or fewer")
         }
@@ -37,7 +37,7 @@ extension FileReader {
         plan.sharing = sharing?.value ?? .queues
         if plan.sharing == .direction, let count, count.value != 2 {
             diagnostics.error(
-                count.position, "\(count.value) engines cannot share the load by direction: there are two",
+                count.origin, "\(count.value) engines cannot share the load by direction: there are two",
                 mend: "write `count: 2`, or `share: queues`")
         }
         return plan

@@ -29,7 +29,7 @@ extension FileReader {
         var isWhole = true
         for key in Grammar.entry.keys.filter(\.isRequired).map(\.name) where fields[key] == nil {
             guard fields.isMapping else { return nil }
-            diagnostics.error(node.position, "\(what) has no `\(key)`", mend: "add `\(key): …`")
+            diagnostics.error(node.origin, "\(what) has no `\(key)`", mend: "add `\(key): …`")
             isWhole = false
         }
         let name = nodes.text(fields["name"], "the name of \(what)", mayBeEmpty: true)
@@ -45,40 +45,40 @@ extension FileReader {
         guard isWhole, let name, let received else { return nil }
         if let destination, case .mac = destination.value {
             diagnostics.error(
-                destination.position, "a destination is a network address", mend: "write an address or a prefix")
+                destination.origin, "a destination is a network address", mend: "write an address or a prefix")
         }
         if kind == .distribution, let direction, direction.value == .response {
             diagnostics.error(
-                direction.position, "a distribution entry is for requests", mend: "write it as a sequencing entry")
+                direction.origin, "a distribution entry is for requests", mend: "write it as a sequencing entry")
         }
         if nodes.list(fields["to"]).isEmpty {
-            diagnostics.error(fields.position(of: "to"), "\(what) sends nothing", mend: "give `to` a target")
+            diagnostics.error(fields.origin(of: "to"), "\(what) sends nothing", mend: "give `to` a target")
         }
         return RawEntry(
-            name: name, kind: kind, position: node.position, received: received, source: source,
-            destination: destination, ports: ports.isEmpty ? [Located(.any, node.position)] : ports,
+            name: name, kind: kind, origin: node.origin, received: received, source: source,
+            destination: destination, ports: ports.isEmpty ? [Located(.any, node.origin)] : ports,
             direction: direction?.value == .response ? .response : .request,
             rewriteSource: rewrite?.map { $0.value.address }, targets: targets)
     }
 
     private func endpoint(_ node: Node?, _ what: String) -> Located<RawEndpoint>? {
         guard let written = nodes.text(node, what) else { return nil }
-        if written.value == "any" { return Located(.any, written.position) }
-        if let mac = MACAddress(written.value) { return Located(.mac(mac), written.position) }
-        guard NameForm.looksLikeAddress(written.value) else { return Located(.node(written.value), written.position) }
+        if written.value == "any" { return Located(.any, written.origin) }
+        if let mac = MACAddress(written.value) { return Located(.mac(mac), written.origin) }
+        guard NameForm.looksLikeAddress(written.value) else { return Located(.node(written.value), written.origin) }
         return nodes.prefix(node, what).map { $0.map { RawEndpoint.prefix($0) } }
     }
 
     private func target(_ node: Node) -> RawTarget? {
         if case .scalar = node {
             guard let name = nodes.text(node, "a target") else { return nil }
-            return RawTarget(position: node.position, interface: nil, address: .node(name), system: nil)
+            return RawTarget(origin: node.origin, interface: nil, address: .node(name), system: nil)
         }
         let fields = nodes.fields(node, "a target", Grammar.target)
         let kinds = Grammar.target.kinds.filter { fields[$0] != nil }
         guard kinds.count == 1 else {
             diagnostics.error(
-                node.position, "a target has \(kinds.isEmpty ? "no send address" : "several send addresses")",
+                node.origin, "a target has \(kinds.isEmpty ? "no send address" : "several send addresses")",
                 mend: "give it one of `application`, `mac`, `network` and `neighbour`")
             return nil
         }
@@ -89,7 +89,7 @@ extension FileReader {
             if system == nil {
                 let names = Self.systems.map(\.name)
                 diagnostics.error(
-                    written.position, "there is no destination system type \(quoted(written.value))",
+                    written.origin, "there is no destination system type \(quoted(written.value))",
                     mend: Spelling.mend(for: written.value, among: names, kind: "types"))
             }
         }
@@ -100,7 +100,7 @@ extension FileReader {
             guard let text = nodes.text(fields[kind], "`mac`") else { return nil }
             guard let mac = MACAddress(text.value), !mac.isMulticast, !mac.isZero else {
                 diagnostics.error(
-                    text.position, "\(quoted(text.value)) is not the MAC address of one station",
+                    text.origin, "\(quoted(text.value)) is not the MAC address of one station",
                     mend: "write six pairs of hexadecimal digits such as \"02:00:00:00:00:01\"")
                 return nil
             }
@@ -121,10 +121,10 @@ extension FileReader {
         }
         if interface == nil, kind != "application", kind != "node" {
             if fields["interface"] == nil {
-                diagnostics.error(node.position, "a target has no send interface", mend: "add `interface: …`")
+                diagnostics.error(node.origin, "a target has no send interface", mend: "add `interface: …`")
             }
             return nil
         }
-        return RawTarget(position: node.position, interface: interface, address: address, system: system)
+        return RawTarget(origin: node.origin, interface: interface, address: address, system: system)
     }
 }

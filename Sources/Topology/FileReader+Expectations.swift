@@ -20,7 +20,7 @@ extension FileReader {
             return number(node, "`status`", atMost: 255)
         }
         diagnostics.error(
-            node.position, "`status` is \(node.shape), and an exit status is at most 255",
+            node.origin, "`status` is \(node.shape), and an exit status is at most 255",
             mend: "write a number from 0 to 255, \"!= 0\" or any")
         return status
     }
@@ -39,7 +39,7 @@ extension FileReader {
     private func remarkOnNothing(_ node: Node?, _ what: String) {
         guard let node, node.sequence?.isEmpty ?? false || node.mapping?.isEmpty ?? false else { return }
         diagnostics.remark(
-            node.position, "\(what) is empty, and everything meets it", mend: "write what is expected, or remove it")
+            node.origin, "\(what) is empty, and everything meets it", mend: "write what is expected, or remove it")
     }
 
     private func textExpectation(_ fields: Fields) -> TextExpectation {
@@ -62,7 +62,7 @@ extension FileReader {
             return pattern.value
         } catch {
             diagnostics.error(
-                pattern.position, "\(quoted(pattern.value)) is not a regular expression",
+                pattern.origin, "\(quoted(pattern.value)) is not a regular expression",
                 mend: "check its brackets and backslashes; put it in single quotes")
             return nil
         }
@@ -74,12 +74,12 @@ extension FileReader {
         let fields = nodes.entries(node, "the expected JSON")
         if fields.isMapping, fields.pairs.isEmpty {
             diagnostics.error(
-                node.position, "nothing is expected of the JSON", mend: "write `{ \"$.status\": up }`, for example")
+                node.origin, "nothing is expected of the JSON", mend: "write `{ \"$.status\": up }`, for example")
         }
         return fields.pairs.flatMap { key, value -> [JSONExpectation] in
             guard let path = JSONPath(key.value) else {
                 diagnostics.error(
-                    key.position, "\(quoted(key.value)) is not a JSON path",
+                    key.origin, "\(quoted(key.value)) is not a JSON path",
                     mend: key.value.hasPrefix("$")
                         ? "write $.name, $.list[0], $.list[*].name, $['a name'] or $..name"
                         : "begin it with $, which is the document: \"$.\(key.value)\"")
@@ -138,17 +138,17 @@ extension FileReader {
         guard let written = nodes.text(node, what) else { return nil }
         guard let number = NumberExpectation(written.value) else {
             diagnostics.error(
-                written.position, "\(what) is \(quoted(written.value))",
+                written.origin, "\(what) is \(quoted(written.value))",
                 mend: "write a comparison with a whole number, such as \">= 1\" or 0")
             return nil
         }
         if number.isMetByNone(upTo: bound) {
             diagnostics.error(
-                written.position, "\(what) is \(quoted(written.value)), which no number is that can be counted",
+                written.origin, "\(what) is \(quoted(written.value)), which no number is that can be counted",
                 mend: "write a comparison that can hold, such as \">= 1\" or 0")
         } else if number.isMetByAll(upTo: bound) {
             diagnostics.remark(
-                written.position, "\(what) is \(quoted(written.value)), which every number is that can be counted",
+                written.origin, "\(what) is \(quoted(written.value)), which every number is that can be counted",
                 mend: "write a comparison that can fail, such as \">= 1\", or remove it")
         }
         return number

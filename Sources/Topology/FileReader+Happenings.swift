@@ -16,7 +16,7 @@ extension FileReader {
     func event(_ name: Located<String>, _ fields: Fields) -> RawStep.Action? {
         guard let kind = EventKind.general.first(where: { $0.rawValue == name.value }) else {
             diagnostics.error(
-                name.position, "there is no event \(quoted(name.value))",
+                name.origin, "there is no event \(quoted(name.value))",
                 mend: Spelling.mend(for: name.value, among: EventKind.general.map(\.rawValue), kind: "events"))
             return nil
         }

@@ -8,7 +8,7 @@ extension FileReader {
         guard fields.isMapping else { return nil }
         guard let kind = nodes.kind(of: fields, Grammar.health) else {
             diagnostics.error(
-                node.position,
+                node.origin,
                 "a health check of \(subject) must have one of "
                     + Grammar.health.kinds.map { "`\($0)`" }.joined(separator: ", "),
                 mend: "write { heartbeat: true }, { tcp: 80 } or { run: command }, for example")
@@ -24,7 +24,7 @@ extension FileReader {
             guard let flag = nodes.flag(fields[kind], "`\(kind)`") else { return nil }
             guard flag.value else {
                 diagnostics.error(
-                    flag.position, "a health check that is none", mend: "write `\(kind): true`, or remove it")
+                    flag.origin, "a health check that is none", mend: "write `\(kind): true`, or remove it")
                 return nil
             }
             return kind == "echo" ? .echo : .neighbour
@@ -72,22 +72,22 @@ extension FileReader {
     private func timed(_ probe: RawHealthCheck.Probe, _ usual: Timing, _ fields: Fields) -> RawHealthCheck {
         let interval =
             spaced(fields["interval"], "the interval", least: Grammar.shortestInterval)
-            ?? Located(usual.interval, fields.position)
+            ?? Located(usual.interval, fields.origin)
         let fast = spaced(fields["fast-interval"], "the fast interval", least: Grammar.shortestFastInterval)
         if let fast, fast.value > interval.value {
             diagnostics.error(
-                fast.position, "the fast interval is longer than the interval, \(interval.value)ms",
+                fast.origin, "the fast interval is longer than the interval, \(interval.value)ms",
                 mend: "write \(interval.value)ms or less")
         }
         let timeout = nodes.duration(fields["timeout"], "the timeout")
         if let timeout, timeout.value == 0 {
             diagnostics.error(
-                timeout.position, "a timeout of nothing fails every check", mend: "write 10ms or more")
+                timeout.origin, "a timeout of nothing fails every check", mend: "write 10ms or more")
         }
         let bounds = Self.packetTimeouts
         let packet = min(max(interval.value, bounds.lowerBound), bounds.upperBound)
         return RawHealthCheck(
-            position: fields.position, probe: probe, interval: interval.value,
+            origin: fields.origin, probe: probe, interval: interval.value,
             fastInterval: fast?.value ?? max(Grammar.shortestFastInterval, interval.value / 5),
             timeout: timeout?.value ?? usual.timeout ?? packet,
             rise: nodes.integer(fields["rise"], "`rise`", in: Grammar.counts)?.value ?? usual.rise,
@@ -99,7 +99,7 @@ extension FileReader {
         guard let duration = nodes.duration(node, what) else { return nil }
         guard duration.value >= least else {
             diagnostics.error(
-                duration.position, "\(what) is \(duration.value)ms",
+                duration.origin, "\(what) is \(duration.value)ms",
                 mend: "write \(least)ms or more")
             return nil
         }
@@ -118,7 +118,7 @@ extension FileReader {
         if case .scalar = node {
             guard let flag = nodes.flag(node, what) else { return nil }
             guard flag.value else {
-                diagnostics.error(flag.position, "a health check that is none", mend: "remove it")
+                diagnostics.error(flag.origin, "a health check that is none", mend: "remove it")
                 return nil
             }
         } else {
@@ -138,10 +138,10 @@ extension FileReader {
         } else if let fields {
             for key in ["source-port", "destination-port"] where fields[key] != nil {
                 diagnostics.error(
-                    fields.position(of: key), "an ICMP echo has no ports", mend: "remove it, or write `protocol: udp`")
+                    fields.origin(of: key), "an ICMP echo has no ports", mend: "remove it, or write `protocol: udp`")
             }
         }
-        let position = fields?.position ?? node.position
+        let position = fields?.origin ?? node.origin
         return RawHeartbeat(
             isNegative: isNegative, kind: kind, source: end(fields?["source"], "the source"),
             destination: end(fields?["destination"], "the destination"),
@@ -158,10 +158,10 @@ extension FileReader {
             !address.isLimitedBroadcast
         else {
             diagnostics.error(
-                written.position, "\(what) of a heartbeat cannot be \(address): nothing passes it on",
+                written.origin, "\(what) of a heartbeat cannot be \(address): nothing passes it on",
                 mend: "write an address that one host may have, or leave it away")
             return nil
         }
-        return Located(address, written.position)
+        return Located(address, written.origin)
     }
 }

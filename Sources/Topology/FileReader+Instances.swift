@@ -9,7 +9,7 @@ extension FileReader {
     func instances(of template: RawNode, _ fields: Fields) -> (nodes: [RawNode], application: RawApplication?) {
         var application = RawApplication(
             name: template.name, template: template,
-            instancesPosition: fields["instances"] == nil ? template.name.position : fields.position(of: "instances"))
+            instancesOrigin: fields["instances"] == nil ? template.name.origin : fields.origin(of: "instances"))
         application.template.application = template.name.value
         var made: [RawNode] = []
         func add(_ name: Located<String>, _ value: Node? = nil) {
@@ -42,7 +42,7 @@ extension FileReader {
             checkName(name, "instance", isNode: true)
             guard !names.contains(where: { $0.value == name.value }) else {
                 diagnostics.error(
-                    name.position, "\(quoted(name.value)) is in `instances` twice", mend: "rename one of the two")
+                    name.origin, "\(quoted(name.value)) is in `instances` twice", mend: "rename one of the two")
                 return
             }
             names.append(name)
@@ -55,25 +55,25 @@ extension FileReader {
         case .scalar(let scalar) where Int(scalar.string) != nil:
             let count = nodes.integer(node, "the number of instances", in: Grammar.instances)
             for number in 0..<(count?.value ?? 0) {
-                take(Located("\(application.value)-\(number + 1)", node.position), nil)
+                take(Located("\(application.value)-\(number + 1)", node.origin), nil)
             }
         default:
             for name in nodes.texts(node, "an instance") { take(name, nil) }
         }
         if names.isEmpty, diagnostics.count == before {
             diagnostics.error(
-                fields.position(of: "instances"), "\(fields.subject) has no instances",
+                fields.origin(of: "instances"), "\(fields.subject) has no instances",
                 mend: "write a number, such as `instances: 2`, or their names")
         }
         if names.count > 1, let own = names.first(where: { $0.value == application.value }) {
             diagnostics.error(
-                own.position,
+                own.origin,
                 "an instance of \(fields.subject) has the application's own name, and is not the only one",
                 mend: "rename it: what names the application would else mean it alone")
         }
         if names.count > Grammar.instances.upperBound {
             diagnostics.error(
-                names[Grammar.instances.upperBound].position,
+                names[Grammar.instances.upperBound].origin,
                 "this is instance \(names.count) and an application has room for \(Grammar.instances.upperBound)",
                 mend: "divide the work among several applications")
         }
@@ -89,7 +89,7 @@ extension FileReader {
         guard case .mapping = address else {
             if node.outLeg != nil {
                 diagnostics.error(
-                    fields.position(of: "address"), "\(fields.subject) has two sides, and `address` does not say which",
+                    fields.origin(of: "address"), "\(fields.subject) has two sides, and `address` does not say which",
                     mend: "write address: { in: …, out: … }")
             }
             node.inLeg?.addresses = addresses(address)
@@ -100,7 +100,7 @@ extension FileReader {
         guard let far = sides["out"] else { return }
         if node.outLeg == nil {
             diagnostics.error(
-                sides.position(of: "out"), "\(fields.subject) has one side, `in`", mend: "write its addresses there")
+                sides.origin(of: "out"), "\(fields.subject) has one side, `in`", mend: "write its addresses there")
         }
         node.outLeg?.addresses = addresses(far)
     }
@@ -139,14 +139,14 @@ extension FileReader {
             halfLife: halfLife?.value ?? usual.halfLife)
         if plan.reuse >= plan.suppress || plan.reuse < 1 {
             diagnostics.error(
-                (reuse ?? suppress)?.position ?? node.position,
+                (reuse ?? suppress)?.origin ?? node.origin,
                 "an instance may come back below \(plan.reuse), and is kept out above \(plan.suppress): it would never "
                     + "be calm enough",
                 mend: "write a `reuse` that is less than `suppress`")
         }
         if let halfLife, halfLife.value == 0 {
             diagnostics.error(
-                halfLife.position, "a half-life of nothing forgets every fall at once", mend: "write `damping: false`")
+                halfLife.origin, "a half-life of nothing forgets every fall at once", mend: "write `damping: false`")
         }
         return .on(plan)
     }
@@ -159,18 +159,18 @@ extension FileReader {
         let patience = nodes.duration(fields["for"], "`for`")
         if fields["rate"] == nil, fields["processor"] == nil {
             diagnostics.error(
-                fields.position, "`scale` does not say what is too much", mend: "add `rate: 10000` or `processor: 80%`")
+                fields.origin, "`scale` does not say what is too much", mend: "add `rate: 10000` or `processor: 80%`")
         }
         guard fields["most"] != nil else {
             diagnostics.error(
-                fields.position, "`scale` does not say how many instances there may be", mend: "add `most: 4`")
+                fields.origin, "`scale` does not say how many instances there may be", mend: "add `most: 4`")
             return nil
         }
         guard let most = nodes.integer(fields["most"], "`most`", in: Grammar.instances) else { return nil }
         return RawScale(
-            position: fields.position,
+            origin: fields.origin,
             plan: ScalePlan(
                 rate: rate?.value, processor: processor?.value, patience: patience?.value ?? 5_000, most: most.value),
-            mostPosition: most.position)
+            mostOrigin: most.origin)
     }
 }

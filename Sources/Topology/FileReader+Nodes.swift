@@ -26,18 +26,18 @@ extension FileReader {
         } else if fields["attach"] != nil {
             for key in ["interface", "address"] where fields[key] != nil {
                 diagnostics.error(
-                    fields.position(of: key), "\(subject) has `\(key)` beside `attach`",
+                    fields.origin(of: key), "\(subject) has `\(key)` beside `attach`",
                     mend: "write { interface: …, address: … } inside `attach`")
             }
             attach(&node, fields)
         } else {
-            let position = fields.position(of: "interface")
+            let position = fields.origin(of: "interface")
             if let interface = nodes.text(fields["interface"], "the interface of \(subject)") {
                 node.inLeg = RawLeg(
-                    interface: interface, addresses: fields["address"].map { addresses($0) }, position: position)
+                    interface: interface, addresses: fields["address"].map { addresses($0) }, origin: position)
             } else if fields["interface"] == nil, fields.isMapping {
                 diagnostics.error(
-                    name.position, "\(subject) is on no interface", mend: "add `interface: …`")
+                    name.origin, "\(subject) is on no interface", mend: "add `interface: …`")
             }
         }
         own(&node, fields)
@@ -67,35 +67,35 @@ extension FileReader {
         node.transparent = nodes.flag(fields["transparent"], "`transparent`")?.value ?? false
         node.activeResponses = nodes.flag(fields["active-responses"], "`active-responses`")
         if let mode: Located<SendMode> = nodes.choice(fields["send"], "`send`"), mode.value == .network {
-            node.networkAddress = mode.position
+            node.networkAddress = mode.origin
         }
         attach(&node, fields)
         let copies: Located<CopyMode>? = nodes.choice(fields["copies"], "`copies`")
         if let copies {
             if !node.passive {
                 diagnostics.error(
-                    copies.position, "\(fields.subject) is not passive, and gets packets, not copies",
+                    copies.origin, "\(fields.subject) is not passive, and gets packets, not copies",
                     mend: "remove `copies`, or add `passive: true`")
             } else if copies.value == .everything {
-                node.copiesEverything = copies.position
+                node.copiesEverything = copies.origin
             }
         }
         if node.passive, let out = node.outLeg {
             diagnostics.error(
-                out.interface.position, "\(fields.subject) is passive and has an interface to pass packets on",
+                out.interface.origin, "\(fields.subject) is passive and has an interface to pass packets on",
                 mend: "remove `out`, or `passive`")
             node.outLeg = nil
         }
         if node.transparent, node.outLeg == nil || node.passive {
             diagnostics.error(
-                fields.position(of: "transparent"),
+                fields.origin(of: "transparent"),
                 "\(fields.subject) is transparent and \(node.passive ? "passive" : "has no second interface")",
                 mend: node.passive ? "remove one of the two" : "add `out` to its `attach`")
             node.transparent = false
         }
         if let active = node.activeResponses, !node.passive {
             diagnostics.error(
-                fields.position(of: "active-responses"), "\(fields.subject) is not passive, so it may always answer",
+                fields.origin(of: "active-responses"), "\(fields.subject) is not passive, so it may always answer",
                 mend: active.value ? "remove `active-responses`, or add `passive: true`" : "remove `active-responses`")
         }
         if let position = node.networkAddress, node.passive || node.transparent {
@@ -112,7 +112,7 @@ extension FileReader {
         guard let attach = fields["attach"] else {
             guard fields.isMapping else { return }
             diagnostics.error(
-                node.name.position, "\(fields.subject) is attached to no interface",
+                node.name.origin, "\(fields.subject) is attached to no interface",
                 mend: "add `attach: { in: …, out: … }`")
             return
         }
@@ -125,23 +125,23 @@ extension FileReader {
         node.outLeg = sides["out"].flatMap { leg($0, "`out`") }
         if sides["in"] == nil, sides.isMapping {
             diagnostics.error(
-                sides.position, "\(fields.subject) has no interface for what comes in", mend: "add `in: …`")
+                sides.origin, "\(fields.subject) has no interface for what comes in", mend: "add `in: …`")
         }
     }
 
     private func leg(_ node: Node, _ what: String) -> RawLeg? {
         if case .scalar = node {
-            return nodes.text(node, what).map { RawLeg(interface: $0, addresses: nil, position: node.position) }
+            return nodes.text(node, what).map { RawLeg(interface: $0, addresses: nil, origin: node.origin) }
         }
         let fields = nodes.fields(node, what, Grammar.leg)
         guard let interface = nodes.text(fields["interface"], "the interface of \(what)") else {
             if fields["interface"] == nil {
-                diagnostics.error(node.position, "\(what) names no interface", mend: "add `interface: …`")
+                diagnostics.error(node.origin, "\(what) names no interface", mend: "add `interface: …`")
             }
             return nil
         }
         return RawLeg(
-            interface: interface, addresses: fields["address"].map { addresses($0) }, position: node.position)
+            interface: interface, addresses: fields["address"].map { addresses($0) }, origin: node.origin)
     }
 
     private func process(_ node: inout RawNode, _ fields: Fields) {
@@ -165,7 +165,7 @@ extension FileReader {
                 }
             if !isLegal || key.value.hasPrefix("TAPLINE_") {
                 diagnostics.error(
-                    key.position,
+                    key.origin,
                     isLegal
                         ? "\(quoted(key.value)) is one of Tapline's own variables"
                         : "\(quoted(key.value)) cannot be the name of a variable",
@@ -181,7 +181,7 @@ extension FileReader {
     private func command(_ written: Located<String>, _ what: String) -> String {
         if written.value.utf8.count > 131_071 {
             diagnostics.error(
-                written.position,
+                written.origin,
                 "\(what) has \(written.value.utf8.count) octets, and a program can be handed 131,071 at once",
                 mend: "put it into a script beside the file, and run that")
         }
@@ -192,7 +192,7 @@ extension FileReader {
         if case .scalar(let scalar) = node {
             if scalar.string == "started" { return .started }
             diagnostics.error(
-                node.position, "`ready` of \(subject) is \(node.shape)",
+                node.origin, "`ready` of \(subject) is \(node.shape)",
                 mend: Spelling.nearest(to: scalar.string, among: ["started"]).map { "did you mean \(quoted($0))?" }
                     ?? "write { run: command }, { tcp: 80 }, { http: 80 } or started")
             return .started
@@ -201,7 +201,7 @@ extension FileReader {
         guard let kind = nodes.kind(of: fields, Grammar.readiness) else {
             guard fields.isMapping else { return .started }
             diagnostics.error(
-                node.position, "`ready` must have one of `run`, `tcp` and `http`",
+                node.origin, "`ready` must have one of `run`, `tcp` and `http`",
                 mend: "write { run: command }, { tcp: 80 } or { http: 80, path: / }")
             return .started
         }
@@ -242,18 +242,18 @@ extension FileReader {
             let legal = key.value.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F } && !key.value.contains("..")
             if !key.value.hasPrefix("net.") || !legal || key.value.contains("/../") {
                 diagnostics.error(
-                    key.position, "\(quoted(key.value)) is not a sysctl of a network namespace",
+                    key.origin, "\(quoted(key.value)) is not a sysctl of a network namespace",
                     mend: "write one that begins with net., such as net.ipv4.ip_forward")
             } else if KernelSettings.isNobodys(key.value) {
                 diagnostics.error(
-                    key.position, "no kernel has a sysctl \(quoted(key.value)) in a network namespace",
+                    key.origin, "no kernel has a sysctl \(quoted(key.value)) in a network namespace",
                     mend: "write one that begins with net.ipv4., net.ipv6., net.core. or net.netfilter., for example")
             } else if value.allSatisfy(\.isWhitespace) {
                 diagnostics.error(
-                    key.position, "the sysctl \(quoted(key.value)) has no value", mend: "write one, or remove the key")
+                    key.origin, "the sysctl \(quoted(key.value)) has no value", mend: "write one, or remove the key")
             } else {
                 node.sysctls.append(SysctlPlan(key.value, value))
-                node.sysctlPlaces.append((key.value, key.position))
+                node.sysctlPlaces.append((key.value, key.origin))
             }
         }
         if let hosts = fields["hosts"] {
@@ -268,7 +268,7 @@ extension FileReader {
                 }
                 if key.value.isEmpty || key.value.unicodeScalars.contains(where: { $0.value <= 0x20 || $0 == "#" }) {
                     diagnostics.error(
-                        key.position, "\(quoted(key.value)) cannot be the name of a host", mend: "remove the blanks")
+                        key.origin, "\(quoted(key.value)) cannot be the name of a host", mend: "remove the blanks")
                 }
             }
         }
@@ -282,17 +282,17 @@ extension FileReader {
                 destination = nodes.prefix(route["to"], "the destination of a route")?.value
             }
             for key in ["to", "via"] where route[key] == nil && route.isMapping {
-                diagnostics.error(item.position, "a route has no `\(key)`", mend: "write { to: prefix, via: address }")
+                diagnostics.error(item.origin, "a route has no `\(key)`", mend: "write { to: prefix, via: address }")
             }
             if let destination, let via {
                 if destination.family != via.value.value.address.family {
                     diagnostics.error(
-                        via.position,
+                        via.origin,
                         "the route to \(destination) goes by way of \(via.value.value.address), of the other family",
                         mend: "name a next hop of the family of what the route leads to")
                 } else if node.routes.contains(where: { $0.destination == destination }) {
                     diagnostics.error(
-                        item.position, "there is a route to \(destination) already",
+                        item.origin, "there is a route to \(destination) already",
                         mend: "remove one: the node goes by one way")
                 } else {
                     node.routes.append(

@@ -8,60 +8,60 @@ extension FileReader {
         let name = quoted(application.name.value)
         let redundancy = application.resolvedRedundancy
         let isPassive = application.template.passive
-        func refuse(_ position: SourcePosition?, _ message: String, _ mend: String) {
+        func refuse(_ position: SourceOrigin?, _ message: String, _ mend: String) {
             guard let position else { return }
             diagnostics.error(position, message, mend: mend)
         }
         if redundancy == .copies, !isPassive {
             refuse(
-                application.redundancy?.position,
+                application.redundancy?.origin,
                 "\(name) is not passive: of a packet that several of its instances passed on there would be several",
                 "write `redundancy: balance` or `active-standby`, or add `passive: true`")
         }
         if redundancy == .copies {
-            for position in [application.hashing?.position, application.seed?.position] {
+            for position in [application.hashing?.origin, application.seed?.origin] {
                 refuse(
                     position, "every instance of \(name) gets every packet: nothing is chosen among them",
                     "remove it, or write `redundancy: balance`")
             }
             refuse(
-                application.minimum?.position, "every instance of \(name) gets every packet, however many there are",
+                application.minimum?.origin, "every instance of \(name) gets every packet, however many there are",
                 "remove `minimum`, or write `redundancy: balance`")
         }
         if let active = application.active {
             if redundancy != .activeStandby {
                 refuse(
-                    active.position,
+                    active.origin,
                     "all instances of \(name) are active: that is `redundancy: \(redundancy.rawValue)`",
                     "remove `active`, or write `redundancy: active-standby`")
             } else if active.value > count {
                 refuse(
-                    active.position, "\(active.value) of \(count) instances of \(name) cannot be active",
+                    active.origin, "\(active.value) of \(count) instances of \(name) cannot be active",
                     "write \(count) or less, or add instances")
             }
         }
         if let minimum = application.minimum, minimum.value > count {
             refuse(
-                minimum.position, "\(name) has \(count) instance\(count == 1 ? "" : "s"), and would always be down",
+                minimum.origin, "\(name) has \(count) instance\(count == 1 ? "" : "s"), and would always be down",
                 "write \(count) or less, or add instances")
         }
         for instance in application.instances {
             if redundancy != .activeStandby {
                 refuse(
-                    instance.priority?.position,
+                    instance.priority?.origin,
                     "all instances of \(name) are active: priorities choose among those of `active-standby`",
                     "remove `priority`, or write `redundancy: active-standby`")
             }
             if redundancy == .copies {
                 refuse(
-                    instance.weight?.position, "every instance of \(name) gets every packet, whatever its weight",
+                    instance.weight?.origin, "every instance of \(name) gets every packet, whatever its weight",
                     "remove `weight`, or write `redundancy: balance`")
             }
         }
         let weights = application.instances.map { $0.weight?.value ?? 1 }
         if weights.allSatisfy({ $0 == 0 }) {
             refuse(
-                application.instances.last?.weight?.position, "no instance of \(name) has a share of its flows",
+                application.instances.last?.weight?.origin, "no instance of \(name) has a share of its flows",
                 "give one of them a weight of 1 or more")
         }
         checkWhenDown(application, refuse)
@@ -69,48 +69,48 @@ extension FileReader {
     }
 
     private func checkWhenDown(
-        _ application: RawApplication, _ refuse: (SourcePosition?, String, String) -> Void
+        _ application: RawApplication, _ refuse: (SourceOrigin?, String, String) -> Void
     ) {
         let name = quoted(application.name.value)
         if application.template.passive {
             if let policy = application.whenDown, policy.value != .bypass {
                 refuse(
-                    policy.position, "\(name) is passive: packets never wait for it, its copy is left out",
+                    policy.origin, "\(name) is passive: packets never wait for it, its copy is left out",
                     "remove `when-down`")
             }
             refuse(
-                application.answer?.position, "\(name) is passive: no packet is dropped because it is down",
+                application.answer?.origin, "\(name) is passive: no packet is dropped because it is down",
                 "remove `answer`")
             return
         }
         switch application.whenDown?.value {
         case .bypass?, .skipRest?:
             refuse(
-                application.answer?.position, "nothing is dropped where \(name) is down: its packets go on without it",
+                application.answer?.origin, "nothing is dropped where \(name) is down: its packets go on without it",
                 "remove `answer`, or write `when-down: drop`")
         case .spare? where application.instances.count < 2:
             refuse(
-                application.whenDown?.position, "\(name) has one instance, and no spare",
+                application.whenDown?.origin, "\(name) has one instance, and no spare",
                 "add instances: `instances: 2`; or write `when-down: drop`")
         default: break
         }
     }
 
     private func checkScale(
-        _ application: RawApplication, _ redundancy: Redundancy, _ refuse: (SourcePosition?, String, String) -> Void
+        _ application: RawApplication, _ redundancy: Redundancy, _ refuse: (SourceOrigin?, String, String) -> Void
     ) {
         guard let scale = application.scale else { return }
         let name = quoted(application.name.value)
         if redundancy != .balance {
             refuse(
-                scale.position,
+                scale.origin,
                 "one more instance of \(name) would "
                     + (redundancy == .copies ? "get the same packets as the others" : "wait until another is down"),
                 "write `redundancy: balance`, or remove `scale`")
         }
         if scale.plan.most <= application.instances.count {
             refuse(
-                scale.mostPosition,
+                scale.mostOrigin,
                 "\(name) has \(application.instances.count) instances from the start: there is room for none more",
                 "write \(application.instances.count + 1) or more")
         }
@@ -122,19 +122,19 @@ extension FileReader {
         let name = quoted(application.name.value)
         for (side, path) in [("in", \RawNode.inLeg), ("out", \RawNode.outLeg)] {
             guard let written = application.template[keyPath: path]?.addresses?.first else { continue }
-            let sharing = made.filter { $0[keyPath: path]?.addresses?.first?.position == written.position }
+            let sharing = made.filter { $0[keyPath: path]?.addresses?.first?.origin == written.origin }
             guard sharing.count > 1 else { continue }
             let own = application.template.outLeg == nil ? "…" : "{ \(side): … }"
             diagnostics.error(
-                written.position, "\(name) has \(made.count) instances, and one address for them",
+                written.origin, "\(name) has \(made.count) instances, and one address for them",
                 mend: "remove the address, and one is chosen for each; or give each its own: "
                     + "`instances: { \(sharing[0].name.value): { address: \(own) } }`")
         }
         if let prefix = application.template.prefixes.first {
-            let sharing = made.filter { $0.prefixes.first?.position == prefix.position }
+            let sharing = made.filter { $0.prefixes.first?.origin == prefix.origin }
             if sharing.count > 1 {
                 diagnostics.error(
-                    prefix.position,
+                    prefix.origin,
                     "the instances of \(name) all send from \(prefix.value): nothing tells which one an answer is for",
                     mend: "give each instance `prefixes` of its own, or let them send from their own addresses")
             }

@@ -15,19 +15,19 @@ struct FileReader {
         guard let root = YAMLText.compose(text, diagnostics) else { return nil }
         guard root.mapping != nil else {
             diagnostics.error(
-                root.position, "the file must be a mapping, and is \(root.shape)", mend: "begin with `name: …`")
+                root.origin, "the file must be a mapping, and is \(root.shape)", mend: "begin with `name: …`")
             return nil
         }
         nodes.checkTags(root)
         let fields = nodes.fields(root, "the file", Grammar.file)
-        var name = Located("topology", root.position)
+        var name = Located("topology", root.origin)
         if let node = fields["name"] {
             if let written = nodes.text(node, "name", mayBeEmpty: true) {
                 name = written
                 checkName(written, "topology")
             }
         } else {
-            diagnostics.error(root.position, "the topology has no name", mend: "add `name: …`")
+            diagnostics.error(root.origin, "the topology has no name", mend: "add `name: …`")
         }
         var file = TopologyFile(path: path, text: text, name: name)
         if let node = fields["interfaces"] { file.interfaces = interfaces(node) }
@@ -53,16 +53,16 @@ struct FileReader {
         let sections: [(String, NodeKind)] = [
             ("customers", .customer), ("applications", .application), ("routers", .router),
         ]
-        var made: [(position: SourcePosition, nodes: [RawNode], application: RawApplication?)] = []
+        var made: [(origin: SourceOrigin, nodes: [RawNode], application: RawApplication?)] = []
         for (section, kind) in sections {
             guard let node = fields[section] else { continue }
             for (name, value) in nodes.entries(node, section).pairs {
                 checkName(name, kind.rawValue, isNode: true)
                 let read = self.node(name, value, kind)
-                made.append((name.position, read.nodes, read.application))
+                made.append((name.origin, read.nodes, read.application))
             }
         }
-        made.sort { $0.position < $1.position }
+        made.sort { $0.origin < $1.origin }
         file.nodes = made.flatMap(\.nodes)
         file.applications = made.compactMap(\.application)
     }
@@ -72,7 +72,7 @@ struct FileReader {
         guard let (fault, mend) = NameForm.fault(of: name.value, isNode: isNode) else { return }
         let article = kind.first.map { "aeiou".contains($0) } ?? false ? "an" : "a"
         diagnostics.error(
-            name.position, "\(quoted(name.value, seen: true)) cannot be the name of \(article) \(kind): \(fault)",
+            name.origin, "\(quoted(name.value, seen: true)) cannot be the name of \(article) \(kind): \(fault)",
             mend: mend)
     }
 
@@ -83,8 +83,8 @@ struct FileReader {
             let visible = NameForm.visible(name.value)
             if let other = seen[visible], other.value != name.value {
                 diagnostics.error(
-                    name.position,
-                    "\(quoted(name.value, seen: true)) looks the same as the name on line \(other.position.line), and is another",
+                    name.origin,
+                    "\(quoted(name.value, seen: true)) looks the same as the name \(other.origin.place), and is another",
                     mend: "remove the characters that are not seen, or rename one")
             } else {
                 seen[visible] = name
@@ -96,16 +96,16 @@ struct FileReader {
         let pairs = nodes.entries(node, "interfaces").pairs
         if pairs.count > 4096 {
             diagnostics.error(
-                pairs[4096].key.position, "this is interface \(pairs.count) and the engine has room for 4096",
+                pairs[4096].key.origin, "this is interface \(pairs.count) and the engine has room for 4096",
                 mend: "put several nodes on one interface")
         }
         return pairs.prefix(4096).map { name, value in
             checkName(name, "interface")
             let fields = nodes.fields(value, "interface \(quoted(name.value))", Grammar.interface)
             let mtu = nodes.integer(fields["mtu"], "the MTU", in: Grammar.mtus)
-            var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.position(of: "mtu")))
+            var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.origin(of: "mtu")))
             let mode: Located<CopyMode>? = nodes.choice(fields["copies"], "`copies`")
-            if let mode, mode.value == .everything { interface.copiesEverything = mode.position }
+            if let mode, mode.value == .everything { interface.copiesEverything = mode.origin }
             interface.antiSpoofing = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`")
             if let queue = nodes.integer(fields["queue"], "the queue", in: Grammar.queues) {
                 interface.queue = queue.value
@@ -117,7 +117,7 @@ struct FileReader {
                 } else {
                     let length = address.value.value.address.family == .ipv4 ? 24 : 64
                     diagnostics.error(
-                        address.position, "the engine's address \(address.value.value.address) has no prefix length",
+                        address.origin, "the engine's address \(address.value.value.address) has no prefix length",
                         mend: "write \(address.value.value.address)/\(length)")
                 }
             }
@@ -131,7 +131,7 @@ struct FileReader {
         var service = RawService(name: name)
         service.addresses = nodes.list(fields["address"]).compactMap { nodes.prefix($0, "the service address") }
         service.ports = nodes.list(fields["ports"]).compactMap { nodes.port($0, "the service port") }
-        if nodes.list(fields["ports"]).isEmpty { service.ports = [Located(.any, name.position)] }
+        if nodes.list(fields["ports"]).isEmpty { service.ports = [Located(.any, name.origin)] }
         nodes.refuseEmptyList(fields, "ports", "all ports")
         nodes.refuseEmptyList(fields, "from", "all customers")
         service.from = nodes.texts(fields["from"], "`from`")
@@ -140,11 +140,11 @@ struct FileReader {
         service.owner = nodes.text(fields["owner"], "the owner")?.value
         if nodes.list(fields["address"]).isEmpty, fields.isMapping {
             diagnostics.error(
-                name.position, "\(subject) has no address", mend: "add `address: …`, where its customers send")
+                name.origin, "\(subject) has no address", mend: "add `address: …`, where its customers send")
         }
         if nodes.list(fields["sequence"]).isEmpty, fields.isMapping {
             diagnostics.error(
-                name.position, "\(subject) has no sequence",
+                name.origin, "\(subject) has no sequence",
                 mend: "add `sequence: [ … ]`, ending at a terminal application or a router")
         }
         return service

@@ -5,7 +5,7 @@ import Yams
 /// A mapping of the file whose keys have been looked at.
 struct Fields {
     /// Where the mapping begins.
-    var position: SourcePosition
+    var origin: SourceOrigin
     /// What it describes, for messages: `customer "alice"`.
     var subject: String
     /// False where something else than a mapping stands there, which has been told.
@@ -16,15 +16,15 @@ struct Fields {
     subscript(key: String) -> Node? { pairs.first { $0.key.value == key }?.value }
 
     /// Where a key stands, else where the mapping begins.
-    func position(of key: String) -> SourcePosition {
-        pairs.first { $0.key.value == key }?.key.position ?? position
+    func origin(of key: String) -> SourceOrigin {
+        pairs.first { $0.key.value == key }?.key.origin ?? origin
     }
 }
 
 extension Node {
     /// Where the node begins.
-    var position: SourcePosition {
-        SourcePosition(line: max(1, mark?.line ?? 1), column: max(1, mark?.column ?? 1))
+    var origin: SourceOrigin {
+        .line(SourcePosition(line: max(1, mark?.line ?? 1), column: max(1, mark?.column ?? 1)))
     }
 
     /// True for an empty value, `~` and `null`.
@@ -54,7 +54,7 @@ struct NodeReader {
         let keys = grammar.keyNames
         for (key, _) in fields.pairs where !keys.contains(key.value) {
             diagnostics.error(
-                key.position, "\(subject) has no key \(quoted(key.value))",
+                key.origin, "\(subject) has no key \(quoted(key.value))",
                 mend: Spelling.nearest(to: key.value, among: keys).map { "did you mean \(quoted($0))?" }
                     ?? "its keys are \(keys.joined(separator: ", "))")
         }
@@ -71,7 +71,7 @@ struct NodeReader {
             else { continue }
             let others = (known.kinds ?? []).filter(grammar.kinds.contains)
             diagnostics.error(
-                key.position, "`\(key.value)` has no meaning beside `\(kind)`",
+                key.origin, "`\(key.value)` has no meaning beside `\(kind)`",
                 mend: "remove it"
                     + (others.isEmpty ? "" : "; it belongs to \(others.map { "`\($0)`" }.joined(separator: " and "))"))
         }
@@ -85,12 +85,12 @@ struct NodeReader {
 
     /// The pairs of a mapping whose keys are names; an empty value is an empty mapping. Merge keys are merged.
     func entries(_ node: Node, _ subject: String, depth: Int = 0) -> Fields {
-        var fields = Fields(position: node.position, subject: subject, pairs: [])
+        var fields = Fields(origin: node.origin, subject: subject, pairs: [])
         guard !node.isNothing else { return fields }
         guard case .mapping(let mapping) = node else {
             fields.isMapping = false
             diagnostics.error(
-                node.position, "\(subject) must be a mapping of keys to values, and is \(node.shape)",
+                node.origin, "\(subject) must be a mapping of keys to values, and is \(node.shape)",
                 mend: "write `{ key: value }`, or `key: value` lines below it")
             return fields
         }
@@ -98,7 +98,7 @@ struct NodeReader {
         for (key, value) in mapping {
             guard let scalar = key.scalar else {
                 diagnostics.error(
-                    key.position, "a key of \(subject) is \(key.shape)", mend: "a key is a text")
+                    key.origin, "a key of \(subject) is \(key.shape)", mend: "a key is a text")
                 continue
             }
             guard !YAMLText.isReplaced(scalar.string) else { continue }
@@ -106,7 +106,7 @@ struct NodeReader {
                 merged += value.sequence.map(Array.init) ?? [value]
                 continue
             }
-            fields.pairs.append((Located(scalar.string, key.position), value))
+            fields.pairs.append((Located(scalar.string, key.origin), value))
         }
         for source in merged where depth < 16 {
             let known = Set(fields.pairs.map(\.key.value))
@@ -129,30 +129,30 @@ struct NodeReader {
         guard let node else { return nil }
         guard case .scalar(let scalar) = node, !node.isNothing else {
             diagnostics.error(
-                node.position, "\(what) must be a text, and is \(node.shape)",
+                node.origin, "\(what) must be a text, and is \(node.shape)",
                 mend: node.mapping != nil
                     ? "put a text that holds \": \" or begins with \"{\" in quotes"
                     : node.isNothing ? "write a text, or remove the key" : "write one text, without brackets")
             return nil
         }
         guard !scalar.string.unicodeScalars.contains("\0") else {
-            diagnostics.error(node.position, "\(what) holds a zero octet", mend: "remove it")
+            diagnostics.error(node.origin, "\(what) holds a zero octet", mend: "remove it")
             return nil
         }
         guard mayBeEmpty || !scalar.string.allSatisfy(\.isWhitespace) else {
             diagnostics.error(
-                node.position, "\(what) is \(scalar.string.isEmpty ? "an empty text" : "blanks alone")",
+                node.origin, "\(what) is \(scalar.string.isEmpty ? "an empty text" : "blanks alone")",
                 mend: "write a text, or remove the key")
             return nil
         }
-        return Located(scalar.string, node.position)
+        return Located(scalar.string, node.origin)
     }
 
     /// Notes a list without elements where none would mean any.
     func refuseEmptyList(_ fields: Fields, _ key: String, _ meaning: String) {
         guard let node = fields[key], list(node).isEmpty else { return }
         diagnostics.error(
-            fields.position(of: key), "`\(key)` is empty: \(fields.subject) would be for \(meaning)",
+            fields.origin(of: key), "`\(key)` is empty: \(fields.subject) would be for \(meaning)",
             mend: "name some, or remove the key where \(meaning) are meant")
     }
 
@@ -180,10 +180,10 @@ struct NodeReader {
             default: nil
             }
         guard let value else {
-            diagnostics.error(node.position, "\(what) is \(node.shape)", mend: "write true or false")
+            diagnostics.error(node.origin, "\(what) is \(node.shape)", mend: "write true or false")
             return nil
         }
-        return Located(value, node.position)
+        return Located(value, node.origin)
     }
 
     /// A whole number in a range.
@@ -191,11 +191,11 @@ struct NodeReader {
         guard let node else { return nil }
         guard let scalar = node.scalar, let value = Int(scalar.string), range.contains(value) else {
             diagnostics.error(
-                node.position, "\(what) is \(node.shape)",
+                node.origin, "\(what) is \(node.shape)",
                 mend: "write a whole number from \(range.lowerBound) to \(range.upperBound)")
             return nil
         }
-        return Located(value, node.position)
+        return Located(value, node.origin)
     }
 
     /// One of a few words.
@@ -210,12 +210,12 @@ struct NodeReader {
         guard let value = known.first(where: { $0.word == node.scalar?.string })?.value else {
             let words = known.map(\.word)
             diagnostics.error(
-                node.position, "\(what) is \(node.shape)",
+                node.origin, "\(what) is \(node.shape)",
                 mend: Spelling.nearest(to: node.scalar?.string ?? "", among: words)
                     .map { "did you mean \(quoted($0))?" } ?? "write \(words.joined(separator: " or "))")
             return nil
         }
-        return Located(value, node.position)
+        return Located(value, node.origin)
     }
 
     /// A whole number in a range, with a percent sign or without.
@@ -226,21 +226,21 @@ struct NodeReader {
         while text.last == " " { text.removeLast() }
         guard let value = Int(text), range.contains(value) else {
             diagnostics.error(
-                node.position, "\(what) is \(node.shape)",
+                node.origin, "\(what) is \(node.shape)",
                 mend: "write a percentage from \(range.lowerBound)% to \(range.upperBound)%")
             return nil
         }
-        return Located(value, node.position)
+        return Located(value, node.origin)
     }
 
     /// A duration such as 500ms, 5s or 2m, in milliseconds; at most a day.
     func duration(_ node: Node?, _ what: String) -> Located<Int>? {
         guard let node else { return nil }
         guard let milliseconds = DurationText.milliseconds(node.scalar?.string ?? "") else {
-            diagnostics.error(node.position, "\(what) is \(node.shape)", mend: DurationText.mend)
+            diagnostics.error(node.origin, "\(what) is \(node.shape)", mend: DurationText.mend)
             return nil
         }
-        return Located(milliseconds, node.position)
+        return Located(milliseconds, node.origin)
     }
 
     /// An address with or without the length of its prefix.
@@ -248,20 +248,20 @@ struct NodeReader {
         guard let written = text(node, what) else { return nil }
         guard let value = InterfaceAddress(written.value) else {
             diagnostics.error(
-                written.position, "\(what): \(quoted(written.value)) is not an address",
+                written.origin, "\(what): \(quoted(written.value)) is not an address",
                 mend: "write an IPv4 or IPv6 address such as 192.0.2.10/24 or \"2001:db8::10/64\"")
             return nil
         }
         if value.address.isIPv4Mapped, value.length >= 96 {
             let four = IPAddress(ipv4: UInt32(value.address.low & 0xFFFF_FFFF))
             diagnostics.error(
-                written.position,
+                written.origin,
                 "\(what): \(quoted(written.value)) is an IPv4 address in the form of an IPv6 one (RFC 4291, 2.5.5.2), which "
                     + "no packet carries",
                 mend: "write \(four)\(value.length == 128 ? "" : "/\(value.length == 96 ? 24 : value.length - 96)")")
             return nil
         }
-        return Located(RawAddress(value: value, hasLength: written.value.contains("/")), written.position)
+        return Located(RawAddress(value: value, hasLength: written.value.contains("/")), written.origin)
     }
 
     /// A prefix, or one address, which is a prefix of its own.
@@ -270,11 +270,11 @@ struct NodeReader {
         let prefix = written.value.value.prefix
         guard prefix.address == written.value.value.address else {
             diagnostics.error(
-                written.position, "\(what): \(written.value.value) has bits set beyond its length",
+                written.origin, "\(what): \(written.value.value) has bits set beyond its length",
                 mend: "write \(prefix.address)/\(prefix.length)")
             return nil
         }
-        return Located(prefix, written.position)
+        return Located(prefix, written.origin)
     }
 
     /// Service ports such as `tcp/80`, `tcp/8000-8100`, `tcp`, `icmp` or `any`.
@@ -293,7 +293,7 @@ struct NodeReader {
                 if PortSpecification(candidate) != nil { meant = "did you mean \(quoted(candidate))?" }
             }
             diagnostics.error(
-                written.position, "\(what): \(quoted(written.value)) is not a service port",
+                written.origin, "\(what): \(quoted(written.value)) is not a service port",
                 mend: bare
                     ? "say which protocol: tcp/\(written.value) or udp/\(written.value)"
                     : meant
@@ -307,7 +307,7 @@ struct NodeReader {
         {
             let name = written.value.prefix { $0 != "/" }
             diagnostics.error(
-                written.position,
+                written.origin,
                 "\(what): \(quoted(written.value)) has port 0, at which nothing can listen (RFC 6335)",
                 mend: value.ports.upperBound == 0
                     ? "write the port, or \(name) for all of them"
@@ -315,7 +315,7 @@ struct NodeReader {
                         ? "write \(name) for all ports" : "begin with 1: \(name)/1-\(value.ports.upperBound)")
             return nil
         }
-        return Located(value, written.position)
+        return Located(value, written.origin)
     }
 }
 

@@ -10,7 +10,7 @@ struct RawApplication: Sendable {
     /// Its instances in the order of the file, those that were added while it ran after them.
     var instances: [RawInstance] = []
     /// Where the file tells how many there are, else where the application is named.
-    var instancesPosition: SourcePosition
+    var instancesOrigin: SourceOrigin
     var redundancy: Located<Redundancy>?
     var active: Located<Int>?
     var hashing: Located<FlowHashing>?
@@ -45,10 +45,10 @@ enum RawDamping: Sendable {
 
 /// When instances are added and removed, as the file has it.
 struct RawScale: Sendable {
-    var position: SourcePosition
+    var origin: SourceOrigin
     var plan: ScalePlan
     /// Where `most` stands.
-    var mostPosition: SourcePosition
+    var mostOrigin: SourceOrigin
 }
 
 /// The protocols of a heartbeat.
@@ -67,7 +67,7 @@ struct RawHealthCheck: Sendable {
         case command(String)
         case heartbeat(RawHeartbeat)
     }
-    var position: SourcePosition
+    var origin: SourceOrigin
     var probe: Probe
     /// In milliseconds, with the defaults of its kind.
     var interval: Int

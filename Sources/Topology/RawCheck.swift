@@ -4,7 +4,7 @@ import Wire
 /// A check as the file has it.
 struct RawCheck: Sendable {
     var name: String
-    var position: SourcePosition
+    var origin: SourceOrigin
     var steps: [RawStep]
     var listsSteps: Bool
 }
@@ -27,7 +27,7 @@ struct RawStep: Sendable {
         case event(RawEvent, CountingStart)
         case fault(FaultPlan.Kind, RawPlace, duration: Int?)
     }
-    var position: SourcePosition
+    var origin: SourceOrigin
     var told: String
     var action: Action
     var within: Int
@@ -74,7 +74,7 @@ struct RawFrameFilter: Sendable {
 
 /// A packet that a check sends, as the file has it.
 struct RawPacket: Sendable {
-    var position: SourcePosition
+    var origin: SourceOrigin
     var from: Located<String>
     var source: Located<IPAddress>?
     var to: Located<IPAddress>

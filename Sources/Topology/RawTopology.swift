@@ -83,7 +83,7 @@ struct RawInterface: Sendable {
     var addresses: [Located<RawAddress>] = []
     var mtu: Located<Int>
     /// `copies: everything`.
-    var copiesEverything: SourcePosition?
+    var copiesEverything: SourceOrigin?
     /// The name of the interface that the file has for it, where the planner made it of one.
     var home: String?
     /// `anti-spoofing`.
@@ -105,7 +105,7 @@ struct RawLeg: Sendable {
     var interface: Located<String>
     /// nil: the planner chooses them.
     var addresses: [Located<RawAddress>]?
-    var position: SourcePosition
+    var origin: SourceOrigin
 }
 
 /// When a process counts as ready, as the file has it.
@@ -120,11 +120,11 @@ struct RawNode: Sendable {
     var type: String?
     var passive = false
     /// `copies: everything`.
-    var copiesEverything: SourcePosition?
+    var copiesEverything: SourceOrigin?
     var transparent = false
     var activeResponses: Located<Bool>?
     /// Where the file asks for a network send address.
-    var networkAddress: SourcePosition?
+    var networkAddress: SourceOrigin?
     /// `in`, or the only one.
     var inLeg: RawLeg?
     var outLeg: RawLeg?
@@ -136,7 +136,7 @@ struct RawNode: Sendable {
     var routes: [RawRoute] = []
     var sysctls: [SysctlPlan] = []
     /// Where each sysctl stands.
-    var sysctlPlaces: [(name: String, position: SourcePosition)] = []
+    var sysctlPlaces: [(name: String, origin: SourceOrigin)] = []
     var hosts: [HostPlan] = []
     var process = ProcessPlan()
     var depends: [Located<String>] = []
@@ -177,7 +177,7 @@ struct RawTarget: Sendable {
         /// A node of the file: its leg on the interface, or its `in` leg.
         case node(Located<String>)
     }
-    var position: SourcePosition
+    var origin: SourceOrigin
     var interface: Located<String>?
     var address: Address
     var system: DestinationSystemType?
@@ -187,7 +187,7 @@ struct RawTarget: Sendable {
 struct RawEntry: Sendable {
     var name: Located<String>
     var kind: EntryKind
-    var position: SourcePosition
+    var origin: SourceOrigin
     var received: Located<String>
     var source: Located<RawEndpoint>?
     var destination: Located<RawEndpoint>?

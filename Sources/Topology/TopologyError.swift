@@ -1,37 +1,18 @@
-/// A place in a topology file: line and column, both counted from 1; columns count Unicode scalars.
-public struct SourcePosition: Hashable, Sendable, Comparable {
-    /// The line, from 1.
-    public var line: Int
-    /// The column, from 1, in Unicode scalars.
-    public var column: Int
-
-    /// Memberwise.
-    public init(line: Int, column: Int) {
-        self.line = line
-        self.column = column
-    }
-
-    /// In the order of the text.
-    public static func < (left: SourcePosition, right: SourcePosition) -> Bool {
-        (left.line, left.column) < (right.line, right.column)
-    }
-}
-
-/// A value of the file, and where it stands.
+/// A value of the topology, and where it stands.
 public struct Located<Value> {
     /// The value.
     public var value: Value
     /// Where it stands.
-    public var position: SourcePosition
+    public var origin: SourceOrigin
 
     /// Memberwise.
-    public init(_ value: Value, _ position: SourcePosition) {
+    public init(_ value: Value, _ origin: SourceOrigin) {
         self.value = value
-        self.position = position
+        self.origin = origin
     }
 
     func map<Other>(_ transform: (Value) -> Other) -> Located<Other> {
-        Located<Other>(transform(value), position)
+        Located<Other>(transform(value), origin)
     }
 }
 
@@ -39,18 +20,18 @@ extension Located: Sendable where Value: Sendable {}
 extension Located: Equatable where Value: Equatable {}
 extension Located: Hashable where Value: Hashable {}
 
-/// Another place in the file that a mistake has to do with.
+/// Another place that a mistake has to do with.
 public struct RelatedPlace: Hashable, Sendable {
     /// Where it is.
-    public var position: SourcePosition
+    public var origin: SourceOrigin
     /// What it has to do with the mistake.
     public var label: String
-    /// The line of the file.
+    /// The line of the file; empty for a record.
     public var sourceLine: String
 
     /// Memberwise.
-    public init(position: SourcePosition, label: String, sourceLine: String) {
-        self.position = position
+    public init(origin: SourceOrigin, label: String, sourceLine: String) {
+        self.origin = origin
         self.label = label
         self.sourceLine = sourceLine
     }
@@ -71,31 +52,31 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
     /// The file, as it was named on the command line.
     public var file: String
     /// Where the mistake is.
-    public var position: SourcePosition
+    public var origin: SourceOrigin
     /// What is wrong.
     public var message: String
     /// What would mend it, where that can be said.
     public var mend: String?
-    /// The line of the file that the mistake is on.
+    /// The line of the file that the mistake is on; empty for a record.
     public var sourceLine: String
     /// The other lines that it has to do with.
     public var related: [RelatedPlace]
     /// A packet that shows what would go wrong, and its way until it does.
     public var example: String?
 
-    /// The line, from 1.
-    public var line: Int { position.line }
-    /// The column, from 1.
-    public var column: Int { position.column }
+    /// The line, from 1; 0 for a record, which has none.
+    public var line: Int { origin.lineNumber }
+    /// The column, from 1; 0 for a record, which has none.
+    public var column: Int { origin.columnNumber }
 
     /// Memberwise.
     public init(
-        file: String, position: SourcePosition, message: String, mend: String?, sourceLine: String,
+        file: String, origin: SourceOrigin, message: String, mend: String?, sourceLine: String,
         related: [RelatedPlace] = [], example: String? = nil, severity: Severity = .error
     ) {
         self.severity = severity
         self.file = file
-        self.position = position
+        self.origin = origin
         self.message = message
         self.mend = mend
         self.sourceLine = sourceLine
@@ -103,14 +84,15 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
         self.example = example
     }
 
-    /// `file:line:column: error: message; mend`; of a remark `remark` in place of `error`.
+    /// `file:line:column: error: message; mend`; of a remark `remark` in place of `error`, of a record its name in place of
+    /// line and column.
     public var summary: String { told(severity.rawValue + ": ") }
 
     /// The summary without its second word, for what says itself which it is.
     public var note: String { told("") }
 
     private func told(_ word: String) -> String {
-        "\(file):\(line):\(column): \(word)\(message)" + (mend.map { "; \($0)" } ?? "")
+        "\(origin.head(in: file)): \(word)\(message)" + (mend.map { "; \($0)" } ?? "")
     }
 
     /// The summary, then the line itself with a caret under the column, as a compiler prints it; then the example, and
@@ -119,8 +101,8 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
         var text = summary + Self.shown(sourceLine, column)
         if let example { text += "\n    example: \(example)" }
         for place in related {
-            text += "\n\(file):\(place.position.line):\(place.position.column): note: \(place.label)"
-            text += Self.shown(place.sourceLine, place.position.column)
+            text += "\n\(place.origin.head(in: file)): note: \(place.label)"
+            text += Self.shown(place.sourceLine, place.origin.columnNumber)
         }
         return text
     }
@@ -151,7 +133,7 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Every mistake that was found in a topology file, in the order of the text.
+/// Every mistake that was found in a topology file, in the order of the text; those of records after them.
 public struct TopologyError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The mistakes, at least one.
     public var problems: [TopologyProblem]
@@ -176,7 +158,7 @@ final class Diagnostics {
     private var problems: [TopologyProblem] = []
     /// The remarks, in the order in which they were made.
     private(set) var remarks: [TopologyProblem] = []
-    private var positions: Set<SourcePosition> = []
+    private var origins: Set<SourceOrigin> = []
 
     init(path: String, text: String) {
         self.path = path
@@ -205,67 +187,67 @@ final class Diagnostics {
     /// Where something is missing at the end, YAML says that it is missing on the line after it: the place is moved back
     /// to where the text ends.
     func error(
-        _ position: SourcePosition, _ message: String, mend: String? = nil, related: [(SourcePosition, String)] = [],
+        _ origin: SourceOrigin, _ message: String, mend: String? = nil, related: [(SourceOrigin, String)] = [],
         example: String? = nil
     ) {
-        let position = inText(position)
-        guard positions.insert(position).inserted else { return }
-        problems.append(problem(position, message, mend, related, example))
+        let origin = inText(origin)
+        guard origins.insert(origin).inserted else { return }
+        problems.append(problem(origin, message, mend, related, example))
     }
 
     /// Notes what works and is hardly meant; the same at the same place is noted once.
     ///
     /// It changes no exit status: `validate`, `run`, `up` and `test` tell it, and `validate --strict` refuses the file.
     func remark(
-        _ position: SourcePosition, _ message: String, mend: String, related: [(SourcePosition, String)] = []
+        _ origin: SourceOrigin, _ message: String, mend: String, related: [(SourceOrigin, String)] = []
     ) {
-        let position = inText(position)
-        guard !remarks.contains(where: { $0.position == position && $0.message == message }) else { return }
-        remarks.append(problem(position, message, mend, related, nil, .remark))
+        let origin = inText(origin)
+        guard !remarks.contains(where: { $0.origin == origin && $0.message == message }) else { return }
+        remarks.append(problem(origin, message, mend, related, nil, .remark))
     }
 
     /// A place of the text: where something is missing behind its end, the end.
-    private func inText(_ position: SourcePosition) -> SourcePosition {
-        var position = position
+    private func inText(_ origin: SourceOrigin) -> SourceOrigin {
+        guard case .line(var position) = origin else { return origin }
         if position.line > lines.count || position.line == lines.count && lines.last?.isEmpty == true {
             let last = lines.lastIndex { !$0.isEmpty } ?? 0
             position = SourcePosition(line: last + 1, column: lines[last].unicodeScalars.count + 1)
         }
         position.column = min(position.column, lines[position.line - 1].unicodeScalars.count + 1)
-        return position
+        return .line(position)
     }
 
     /// Notes what a proof found. Several things may be wrong at one place; the same one is noted once.
     func finding(
-        _ position: SourcePosition, _ message: String, mend: String, related: [(SourcePosition, String)],
+        _ origin: SourceOrigin, _ message: String, mend: String, related: [(SourceOrigin, String)],
         example: String?
     ) {
-        positions.insert(position)
-        guard !problems.contains(where: { $0.position == position && $0.message == message }) else { return }
-        problems.append(problem(position, message, mend, related, example))
+        origins.insert(origin)
+        guard !problems.contains(where: { $0.origin == origin && $0.message == message }) else { return }
+        problems.append(problem(origin, message, mend, related, example))
     }
 
     private func problem(
-        _ position: SourcePosition, _ message: String, _ mend: String?, _ related: [(SourcePosition, String)],
+        _ origin: SourceOrigin, _ message: String, _ mend: String?, _ related: [(SourceOrigin, String)],
         _ example: String?, _ severity: Severity = .error
     ) -> TopologyProblem {
         var places: [RelatedPlace] = []
-        for (other, label) in related where other != position && !places.contains(where: { $0.position == other }) {
-            places.append(RelatedPlace(position: other, label: label, sourceLine: line(of: other)))
+        for (other, label) in related where other != origin && !places.contains(where: { $0.origin == other }) {
+            places.append(RelatedPlace(origin: other, label: label, sourceLine: line(of: other)))
         }
         return TopologyProblem(
-            file: path, position: position, message: message, mend: mend, sourceLine: line(of: position),
+            file: path, origin: origin, message: message, mend: mend, sourceLine: line(of: origin),
             related: places, example: example, severity: severity)
     }
 
-    private func line(of position: SourcePosition) -> String {
-        let index = position.line - 1
+    private func line(of origin: SourceOrigin) -> String {
+        let index = origin.lineNumber - 1
         return lines.indices.contains(index) ? String(lines[index].prefix(8192)) : ""
     }
 
     /// Throws what was found, in the order of the text; returns where nothing was.
     func throwIfAny() throws(TopologyError) {
         guard !problems.isEmpty else { return }
-        throw TopologyError(problems: problems.sorted { $0.position < $1.position })
+        throw TopologyError(problems: problems.sorted { $0.origin < $1.origin })
     }
 }

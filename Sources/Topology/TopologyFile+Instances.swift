@@ -28,7 +28,7 @@ extension TopologyFile {
     /// The file with instances added and removed. Names that stand for nothing are noted.
     func changed(by changes: InstanceChanges, _ diagnostics: Diagnostics) -> TopologyFile {
         var file = self
-        func note(_ message: String, _ mend: String) { diagnostics.error(name.position, message, mend: mend) }
+        func note(_ message: String, _ mend: String) { diagnostics.error(name.origin, message, mend: mend) }
         for name in changes.removed.sorted() {
             guard let node = file.nodes.firstIndex(where: { $0.name.value == name }),
                 let owner = file.nodes[node].application,
@@ -61,7 +61,7 @@ extension TopologyFile {
                     continue
                 }
                 var node = file.applications[application].template
-                node.name = Located(name, node.name.position)
+                node.name = Located(name, node.name.origin)
                 node.inLeg?.addresses = nil
                 node.outLeg?.addresses = nil
                 file.nodes.append(node)
@@ -70,7 +70,7 @@ extension TopologyFile {
         }
         for application in file.applications where application.instances.isEmpty {
             diagnostics.error(
-                application.name.position, "no instance of \(quoted(application.name.value)) would be left",
+                application.name.origin, "no instance of \(quoted(application.name.value)) would be left",
                 mend: "add one before the last one is removed")
         }
         return file

@@ -46,7 +46,7 @@ public struct TopologyFile: Sendable {
         let file = FileReader(diagnostics: diagnostics).read(text, path: path)
         if !diagnostics.isEmpty, let file {
             // The names of what could be read are looked at too, so that one pass tells everything.
-            PlanBuilder(file, name: nil, diagnostics).resolve()
+            TopologyResolver.resolve(file, diagnostics)
         }
         try diagnostics.throwIfAny()
         guard var file else { throw TopologyError(problems: []) }
@@ -104,7 +104,7 @@ public struct TopologyFile: Sendable {
         ) -> TopologyError {
             TopologyError(problems: [
                 TopologyProblem(
-                    file: path, position: position, message: message, mend: mend,
+                    file: path, origin: .line(position), message: message, mend: mend,
                     sourceLine: "")
             ])
         }

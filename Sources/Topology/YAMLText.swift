@@ -19,20 +19,21 @@ enum YAMLText {
     static func compose(_ text: String, _ diagnostics: Diagnostics) -> Node? {
         guard text.utf8.count <= maximumSize else {
             diagnostics.error(
-                SourcePosition(line: 1, column: 1), "the file is larger than 1 MiB",
+                .line(SourcePosition(line: 1, column: 1)), "the file is larger than 1 MiB",
                 mend: "split it into several topologies")
             return nil
         }
         guard expansion(of: text) <= maximumExpansion else {
             diagnostics.error(
-                SourcePosition(line: 1, column: 1), "the aliases of the file repeat too much of it",
+                .line(SourcePosition(line: 1, column: 1)), "the aliases of the file repeat too much of it",
                 mend: "write out what they stand for")
             return nil
         }
         if let own = text.unicodeScalars.firstIndex(where: { replaced.contains($0.value) }) {
             let index = text.unicodeScalars.distance(from: text.startIndex, to: own)
             diagnostics.error(
-                place(of: index, in: Array(text.unicodeScalars)), "this character has no meaning in any script",
+                .line(place(of: index, in: Array(text.unicodeScalars))),
+                "this character has no meaning in any script",
                 mend: "remove it")
             return nil
         }
@@ -41,7 +42,7 @@ enum YAMLText {
             do {
                 guard let root = try Yams.compose(yaml: text) else {
                     diagnostics.error(
-                        SourcePosition(line: 1, column: 1), "the file is empty", mend: "begin with `name: …`")
+                        .line(SourcePosition(line: 1, column: 1)), "the file is empty", mend: "begin with `name: …`")
                     return nil
                 }
                 return root
@@ -57,7 +58,8 @@ enum YAMLText {
                 guard let without = replaceIndicator(error, in: text) else { return nil }
                 text = without
             } catch {
-                diagnostics.error(SourcePosition(line: 1, column: 1), "the file cannot be read as YAML: \(error)")
+                diagnostics.error(
+                    .line(SourcePosition(line: 1, column: 1)), "the file cannot be read as YAML: \(error)")
                 return nil
             }
         }
@@ -82,7 +84,7 @@ enum YAMLText {
             let line = lines.indices.contains(position.line - 1) ? lines[position.line - 1] : ""
             let indentedByTab = line.prefix { $0 == " " || $0 == "\t" }.contains("\t")
             diagnostics.error(
-                position,
+                .line(position),
                 problem.contains("nesting level")
                     ? "this is nested too deep"
                     : problem.contains("another document")
@@ -104,13 +106,13 @@ enum YAMLText {
                 }
             }
             diagnostics.error(
-                position, "this is not YAML: \(problem)", mend: "remove the control character")
+                .line(position), "this is not YAML: \(problem)", mend: "remove the control character")
         case .duplicatedKeysInMapping(let keys, let context):
             diagnostics.error(
-                SourcePosition(line: max(1, context.mark.line), column: max(1, context.mark.column)),
+                .line(SourcePosition(line: max(1, context.mark.line), column: max(1, context.mark.column))),
                 "the key \(quoted(keys.first ?? "")) is given twice", mend: "remove one of the two")
         default:
-            diagnostics.error(SourcePosition(line: 1, column: 1), "the file cannot be read as YAML: \(error)")
+            diagnostics.error(.line(SourcePosition(line: 1, column: 1)), "the file cannot be read as YAML: \(error)")
         }
     }
 
@@ -129,7 +131,7 @@ enum YAMLText {
             // A file that is full of them is none that was written as text.
             if !isAllowed(scalar), diagnostics.count < 100 {
                 diagnostics.error(
-                    position, "this is not YAML: control characters are not allowed",
+                    .line(position), "this is not YAML: control characters are not allowed",
                     mend: "remove the control character")
             }
             result.append(isAllowed(scalar) ? scalar : "x")
@@ -259,7 +261,7 @@ enum YAMLText {
         else { return nil }
         let position = place(of: found, in: scalars)
         diagnostics.error(
-            position, "the key \(quoted(key)) is given twice; the first is on line \(first.line)",
+            .line(position), "the key \(quoted(key)) is given twice; the first is on line \(first.line)",
             mend: "remove one of the two")
         var changed = scalars
         for offset in found..<found + wanted.count { changed[offset] = substitute }

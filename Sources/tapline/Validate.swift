@@ -87,26 +87,42 @@ struct Validate: ParsableCommand {
 /// What `validate --json` prints.
 private struct ValidationReport: Encodable {
     struct Place: Encodable {
-        var line: Int
-        var column: Int
+        var line: Int?
+        var column: Int?
+        var record: Record?
         var label: String
     }
+    /// What stands in place of line and column where a problem is in a record.
+    struct Record: Encodable {
+        var kind: String
+        var id: String
+        var field: String?
+
+        init?(_ origin: SourceOrigin) {
+            guard case .record(let record) = origin else { return nil }
+            (kind, id, field) = (record.kind, record.id, record.field)
+        }
+    }
     struct Problem: Encodable {
-        var line: Int
-        var column: Int
+        var line: Int?
+        var column: Int?
+        var record: Record?
         var message: String
         var mend: String?
         var example: String?
         var related: [Place]
 
         init(_ problem: TopologyProblem) {
-            line = problem.line
-            column = problem.column
+            line = problem.origin.position?.line
+            column = problem.origin.position?.column
+            record = Record(problem.origin)
             message = problem.message
             mend = problem.mend
             example = problem.example
             related = problem.related.map {
-                Place(line: $0.position.line, column: $0.position.column, label: $0.label)
+                Place(
+                    line: $0.origin.position?.line, column: $0.origin.position?.column, record: Record($0.origin),
+                    label: $0.label)
             }
         }
     }

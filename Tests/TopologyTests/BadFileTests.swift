@@ -65,7 +65,7 @@ struct BadFile: Sendable, CustomTestStringConvertible {
         let found = mistakes("\(BadFile.folder)/hundred-mistakes.yaml")
         #expect(found.count == 100)
         #expect(Set(found.map(\.line)).count == 100)
-        #expect(found.map(\.position) == found.map(\.position).sorted())
+        #expect(found.map(\.origin) == found.map(\.origin).sorted())
         #expect(found.allSatisfy { $0.summary.split(separator: "\n").count == 1 && $0.mend != nil })
     }
 

@@ -233,7 +233,7 @@ private let refusals: [Refusal] = [
         #expect(problem.message.contains(refusal.message), "\(problem)")
         #expect(problem.mend?.contains(refusal.mend) == true, "\(problem)")
         #expect(problem.example?.contains(refusal.example) == true, "\(problem)")
-        #expect(problem.related.map(\.position.line) == refusal.related, "\(problem)")
+        #expect(problem.related.map(\.origin.lineNumber) == refusal.related, "\(problem)")
     }
 
     @Test func whatWorksIsProvedHopByHop() throws {

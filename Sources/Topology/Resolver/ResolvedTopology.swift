@@ -1,0 +1,71 @@
+import Forwarding
+
+/// The fifth stage: everything that a file says, with every name found.
+///
+/// It guarantees that no two entries of it collide and that every check can be run, if nothing was told while it was
+/// made. It has no routes and no proof: the next stages make them, and only of a file in which nothing is wrong so far.
+struct ResolvedTopology: Sendable {
+    let planned: PlannedEntries
+    /// For each node: those that it waits for.
+    let dependencies: [[Int]]
+    /// For each node that entries by hand name: what they make it send.
+    let handTraffic: [Int: HandTraffic]
+    /// What is copied as it arrives.
+    let mirrors: [Mirror]
+    /// For each application: what its health checks look at.
+    let healthChecks: [[HealthCheckPlan]]
+    let checks: [CheckPlan]
+
+    init(_ planned: PlannedEntries, dependencies: [[Int]], _ diagnostics: Diagnostics) {
+        self.planned = planned
+        self.dependencies = dependencies
+        handTraffic = HandTrafficReader(planned: planned, diagnostics: diagnostics).read()
+        mirrors = MirrorFinder(planned: planned, diagnostics: diagnostics).find()
+        let judge = EntryJudge(planned: planned, diagnostics: diagnostics)
+        judge.findTies()
+        judge.findShadows()
+        healthChecks = HealthResolver(served: planned.served, diagnostics: diagnostics).checks()
+        checks = CheckResolver(planned: planned, healthChecks: healthChecks, diagnostics: diagnostics).checks()
+    }
+}
+
+extension ResolvedTopology: EntryStage {}
+
+/// The sixth stage: every node with its devices, addresses, routes and process.
+///
+/// It guarantees that each node can send what the entries ask of it: no service address lies on both of its sides.
+struct RoutedTopology: Sendable {
+    let resolved: ResolvedTopology
+    let nodes: [NodePlan]
+
+    /// - Throws: everything that is wrong up to here, with the lines that collide.
+    init(_ resolved: ResolvedTopology, _ diagnostics: Diagnostics) throws(TopologyError) {
+        self.resolved = resolved
+        nodes = NodePlanner(resolved: resolved, diagnostics: diagnostics).nodePlans()
+        try diagnostics.throwIfAny()
+    }
+}
+
+/// The last stage: the table, proved.
+///
+/// It guarantees what a proof guarantees: no loop, no entry that can never match, a way back for every request.
+struct ProvedTopology: Sendable {
+    let routed: RoutedTopology
+    let table: ForwardingTable
+    /// The paths that were proved, in the order of the entries.
+    let paths: [ProvedPath]
+
+    /// - Throws: what the proof found, with an example packet each.
+    init(_ routed: RoutedTopology, _ diagnostics: Diagnostics) throws(TopologyError) {
+        self.routed = routed
+        table = routed.resolved.table()
+        paths = ProofTeller(planned: routed.resolved.planned, diagnostics: diagnostics).prove(table)
+        try diagnostics.throwIfAny()
+    }
+
+    /// Notes what the file says that works and is hardly meant so.
+    func remark(_ diagnostics: Diagnostics) {
+        let resolved = routed.resolved
+        Remarker(planned: resolved.planned, dependencies: resolved.dependencies, diagnostics: diagnostics).remark()
+    }
+}

@@ -1,0 +1,35 @@
+/// Runs the stages from a topology file to a proved topology: names, addresses, services, entries, findings.
+///
+/// A stage is an immutable value that is made from the stage before it, so that no step can be taken before what it
+/// needs is there. What is wrong with the file goes to the `Diagnostics` that are passed in; a stage keeps none of it.
+enum TopologyResolver {
+    /// Finds every name, chooses addresses, resolves the services and makes the entries; notes what is wrong.
+    ///
+    /// A file with mistakes is resolved as far as it goes, so that one pass tells all of them.
+    @discardableResult
+    static func resolve(
+        _ file: TopologyFile, name: String? = nil, keeping kept: KeptParts? = nil, _ diagnostics: Diagnostics
+    ) -> ResolvedTopology {
+        let named = NamedTopology(file, name: name, keeping: kept, diagnostics)
+        let addressed = AddressedTopology(named, diagnostics)
+        let waiting = DependencyResolver(named: named, diagnostics: diagnostics)
+        let dependencies = waiting.dependencies()
+        waiting.checkSysctls()
+        let served = ServedTopology(addressed, diagnostics)
+        let planned = PlannedEntries(served, diagnostics)
+        return ResolvedTopology(planned, dependencies: dependencies, diagnostics)
+    }
+
+    /// Resolves, routes and proves a file.
+    ///
+    /// - Throws: everything that is wrong with it. Routes are looked at once every name is found, and the table is
+    /// proved once
+    ///   every node has its routes.
+    static func prove(
+        _ file: TopologyFile, name: String?, keeping kept: KeptParts?, _ diagnostics: Diagnostics
+    ) throws(TopologyError) -> ProvedTopology {
+        let resolved = resolve(file, name: name, keeping: kept, diagnostics)
+        try diagnostics.throwIfAny()
+        return try ProvedTopology(RoutedTopology(resolved, diagnostics), diagnostics)
+    }
+}
