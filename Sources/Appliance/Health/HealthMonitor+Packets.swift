@@ -127,7 +127,7 @@ extension HealthMonitor {
 
     /// A frame to the prober: a neighbour's answer.
     private func sawAnswer(_ frame: RawSpan, _ instance: WatchedInstance, _ leg: Int) {
-        guard let ethernet = EthernetView(frame), ethernet.destination == prober else { return }
+        guard let ethernet = EthernetView(frame), ethernet.destinationAddress == prober else { return }
         var address: IPAddress?
         if ethernet.type == EtherType.arp {
             if let fields = try? ARPFields(frame), fields.operation == .reply { address = fields.senderAddress }

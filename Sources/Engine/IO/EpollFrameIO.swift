@@ -138,7 +138,8 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
             batch.frames[count] = ReceivedFrame(start: place, length: length)
             arena.keep(length)
             count &+= 1
-            if place.load(fromByteOffset: 1, as: UInt8.self) != VirtioNetHeader.gsoNone { segmented &+= length }
+            let type = place.load(fromByteOffset: VirtioNetHeader.gsoType.offset, as: UInt8.self)
+            if type != VirtioNetHeader.gsoNone { segmented &+= length }
         }
         batch.count = count
     }
