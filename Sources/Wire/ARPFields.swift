@@ -7,7 +7,7 @@ public struct ARPFields: Sendable, Equatable {
     }
 
     /// The octets of a frame: Ethernet header and packet, without padding.
-    public static let frameLength = EthernetView.length + ARPView.length
+    @inlinable public static var frameLength: Int { EthernetView.length + ARPView.length }
 
     /// The Ethernet destination.
     public var destinationMAC: MACAddress

@@ -16,23 +16,23 @@ public enum ARPPacket: FixedHeaderLayout {
     /// The packet's length in octets.
     public static let length = 28
     /// 1 for Ethernet.
-    public static let hardwareAddressSpace = HeaderField<UInt16>(0)
+    @inlinable public static var hardwareAddressSpace: HeaderField<UInt16> { HeaderField(0) }
     /// 0x0800 for IPv4.
-    public static let protocolAddressSpace = HeaderField<UInt16>(2)
+    @inlinable public static var protocolAddressSpace: HeaderField<UInt16> { HeaderField(2) }
     /// 6 for Ethernet.
-    public static let hardwareAddressLength = HeaderField<UInt8>(4)
+    @inlinable public static var hardwareAddressLength: HeaderField<UInt8> { HeaderField(4) }
     /// 4 for IPv4.
-    public static let protocolAddressLength = HeaderField<UInt8>(5)
+    @inlinable public static var protocolAddressLength: HeaderField<UInt8> { HeaderField(5) }
     /// 1 request, 2 reply.
-    public static let opcode = HeaderField<UInt16>(6)
+    @inlinable public static var opcode: HeaderField<UInt16> { HeaderField(6) }
     /// The sender's MAC address.
-    public static let senderHardwareAddress = HeaderField<MACAddress>(8)
+    @inlinable public static var senderHardwareAddress: HeaderField<MACAddress> { HeaderField(8) }
     /// The sender's IPv4 address.
-    public static let senderProtocolAddress = HeaderField<UInt32>(14)
+    @inlinable public static var senderProtocolAddress: HeaderField<UInt32> { HeaderField(14) }
     /// The target's MAC address.
-    public static let targetHardwareAddress = HeaderField<MACAddress>(18)
+    @inlinable public static var targetHardwareAddress: HeaderField<MACAddress> { HeaderField(18) }
     /// The target's IPv4 address.
-    public static let targetProtocolAddress = HeaderField<UInt32>(24)
+    @inlinable public static var targetProtocolAddress: HeaderField<UInt32> { HeaderField(24) }
 
     /// `hardwareAddressSpace` of Ethernet.
     static let ethernet: UInt16 = 1

@@ -21,11 +21,11 @@ public enum EthernetHeader: FixedHeaderLayout {
     /// The header's length in octets.
     public static let length = 14
     /// Who the frame goes to.
-    public static let destinationAddress = HeaderField<MACAddress>(0)
+    @inlinable public static var destinationAddress: HeaderField<MACAddress> { HeaderField(0) }
     /// Who sent it.
-    public static let sourceAddress = HeaderField<MACAddress>(6)
+    @inlinable public static var sourceAddress: HeaderField<MACAddress> { HeaderField(6) }
     /// The EtherType.
-    public static let type = HeaderField<UInt16>(12)
+    @inlinable public static var type: HeaderField<UInt16> { HeaderField(12) }
 }
 
 /// An Ethernet II header that is there.

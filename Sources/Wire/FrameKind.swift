@@ -58,7 +58,7 @@ public enum FrameKind: UInt8, Sendable {
     }
 
     /// The octets of IPv4 and UDP headers: the shortest packet of the plain kinds.
-    public static let leastLength = IPv4Header.minimumLength + UDPHeader.length
+    @inlinable public static var leastLength: Int { IPv4Header.minimumLength &+ UDPHeader.length }
 
     /// The family of a plain kind's addresses.
     @inlinable @inline(__always)

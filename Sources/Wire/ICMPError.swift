@@ -44,7 +44,7 @@ public struct ICMPError: Sendable, Equatable {
     public static func maximumLength(_ family: AddressFamily) -> Int { family == .ipv4 ? 576 : 1280 }
 
     /// The most octets of a whole frame, of either family.
-    public static let maximumFrameLength = EthernetView.length + 1280
+    @inlinable public static var maximumFrameLength: Int { EthernetView.length + 1280 }
 
     /// True for ICMPv6's packet too big.
     private var isPacketTooBig: Bool { family == .ipv6 && type == 2 }

@@ -9,18 +9,18 @@ public enum ICMPHeader: FixedHeaderLayout {
     /// The header's length in octets; an error's quote begins behind it.
     public static let length = 8
     /// The type.
-    public static let type = HeaderField<UInt8>(0)
+    @inlinable public static var type: HeaderField<UInt8> { HeaderField(0) }
     /// The code.
-    public static let code = HeaderField<UInt8>(1)
+    @inlinable public static var code: HeaderField<UInt8> { HeaderField(1) }
     /// The checksum.
-    public static let checksum = HeaderField<UInt16>(2)
+    @inlinable public static var checksum: HeaderField<UInt16> { HeaderField(2) }
     /// Echo request and reply: the identifier.
-    public static let identifier = HeaderField<UInt16>(4)
+    @inlinable public static var identifier: HeaderField<UInt16> { HeaderField(4) }
     /// Echo request and reply: the sequence number.
-    public static let sequenceNumber = HeaderField<UInt16>(6)
+    @inlinable public static var sequenceNumber: HeaderField<UInt16> { HeaderField(6) }
     /// Packet too big: the MTU (RFC 4443, section 3.2); fragmentation needed: the lower half is the next hop's MTU
     /// (RFC 1191, section 4). Other errors have zero here, or a pointer.
-    public static let mtu = HeaderField<UInt32>(4)
+    @inlinable public static var mtu: HeaderField<UInt32> { HeaderField(4) }
 }
 
 /// An ICMP or ICMPv6 header whose first eight octets are there.

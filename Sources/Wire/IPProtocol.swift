@@ -76,9 +76,9 @@ public enum PortHeader: FixedHeaderLayout {
     /// Both ports, in octets.
     public static let length = 4
     /// The source port.
-    public static let sourcePort = HeaderField<UInt16>(0)
+    @inlinable public static var sourcePort: HeaderField<UInt16> { HeaderField(0) }
     /// The destination port.
-    public static let destinationPort = HeaderField<UInt16>(2)
+    @inlinable public static var destinationPort: HeaderField<UInt16> { HeaderField(2) }
     /// The source port and the destination port behind it.
     static let ports = HeaderField<UInt32>(0)
 }
@@ -95,5 +95,5 @@ public enum DCCPHeader: HeaderLayout {
     /// The length of a header with short sequence numbers, in octets.
     public static let minimumLength = 12
     /// The checksum.
-    public static let checksum = HeaderField<UInt16>(6)
+    @inlinable public static var checksum: HeaderField<UInt16> { HeaderField(6) }
 }

@@ -19,30 +19,30 @@ public enum IPv4Header: HeaderLayout {
     /// The length of a header without options.
     public static let minimumLength = 20
     /// Version and header length (IHL, in units of four octets), four bits each.
-    public static let versionAndIHL = HeaderField<UInt8>(0)
+    @inlinable public static var versionAndIHL: HeaderField<UInt8> { HeaderField(0) }
     /// Type of service: DSCP and ECN.
-    public static let typeOfService = HeaderField<UInt8>(1)
+    @inlinable public static var typeOfService: HeaderField<UInt8> { HeaderField(1) }
     /// Header and data in octets.
-    public static let totalLength = HeaderField<UInt16>(2)
+    @inlinable public static var totalLength: HeaderField<UInt16> { HeaderField(2) }
     /// What fragments of one datagram share.
-    public static let identification = HeaderField<UInt16>(4)
+    @inlinable public static var identification: HeaderField<UInt16> { HeaderField(4) }
     /// Three flags, and the fragment offset in units of eight octets.
-    public static let flagsAndFragmentOffset = HeaderField<UInt16>(6)
+    @inlinable public static var flagsAndFragmentOffset: HeaderField<UInt16> { HeaderField(6) }
     /// Hops left.
-    public static let timeToLive = HeaderField<UInt8>(8)
+    @inlinable public static var timeToLive: HeaderField<UInt8> { HeaderField(8) }
     /// The upper-layer protocol.
-    public static let `protocol` = HeaderField<UInt8>(9)
+    @inlinable public static var `protocol`: HeaderField<UInt8> { HeaderField(9) }
     /// The checksum of the header alone.
-    public static let headerChecksum = HeaderField<UInt16>(10)
+    @inlinable public static var headerChecksum: HeaderField<UInt16> { HeaderField(10) }
     /// The source address.
-    public static let sourceAddress = HeaderField<UInt32>(12)
+    @inlinable public static var sourceAddress: HeaderField<UInt32> { HeaderField(12) }
     /// The destination address.
-    public static let destinationAddress = HeaderField<UInt32>(16)
+    @inlinable public static var destinationAddress: HeaderField<UInt32> { HeaderField(16) }
     /// The source address and the destination address behind it.
     static let addresses = HeaderField<UInt64>(12)
 
     /// `versionAndIHL` of a header without options.
-    @usableFromInline static let plainVersionAndIHL: UInt8 = 0x45
+    @inlinable static var plainVersionAndIHL: UInt8 { 0x45 }
 }
 
 /// An IPv4 header whose first twenty octets are there.

@@ -15,19 +15,19 @@ public enum IPv6Header: FixedHeaderLayout {
     /// The header's length in octets.
     public static let length = 40
     /// Version (4 bits), traffic class (8 bits) and flow label (20 bits).
-    public static let versionTrafficClassAndFlowLabel = HeaderField<UInt32>(0)
+    @inlinable public static var versionTrafficClassAndFlowLabel: HeaderField<UInt32> { HeaderField(0) }
     /// The octet that begins with the version.
-    @usableFromInline static let version = HeaderField<UInt8>(0)
+    @inlinable static var version: HeaderField<UInt8> { HeaderField(0) }
     /// The octets after the header.
-    public static let payloadLength = HeaderField<UInt16>(4)
+    @inlinable public static var payloadLength: HeaderField<UInt16> { HeaderField(4) }
     /// The first of the chain's next headers.
-    public static let nextHeader = HeaderField<UInt8>(6)
+    @inlinable public static var nextHeader: HeaderField<UInt8> { HeaderField(6) }
     /// Hops left.
-    public static let hopLimit = HeaderField<UInt8>(7)
+    @inlinable public static var hopLimit: HeaderField<UInt8> { HeaderField(7) }
     /// The source address.
-    public static let sourceAddress = HeaderField<IPAddress>(8)
+    @inlinable public static var sourceAddress: HeaderField<IPAddress> { HeaderField(8) }
     /// The destination address.
-    public static let destinationAddress = HeaderField<IPAddress>(24)
+    @inlinable public static var destinationAddress: HeaderField<IPAddress> { HeaderField(24) }
 }
 
 /// An IPv6 header whose forty octets are there.

@@ -71,7 +71,8 @@ public struct NeighbourMessage: Sendable, Equatable {
     }
 
     /// The octets of a solicitation's or advertisement's frame with one link-layer option.
-    public static let frameLength = EthernetView.length + IPv6View.length + Layout.length + Option.unit
+    /// 32 octets behind the IPv6 header: those before the options, and the option.
+    @inlinable public static var frameLength: Int { EthernetView.length + IPv6View.length + 32 }
 
     /// Solicitation, advertisement or redirect.
     public var kind: Kind

@@ -1,7 +1,9 @@
 /// The reset that answers a TCP segment whose destination takes it no more (RFC 9293, section 3.10.7.1).
 public enum TCPReset {
     /// The most octets of a frame with a reset, of either family.
-    public static let maximumFrameLength = EthernetView.length + IPv6View.length + TCPView.minimumLength
+    @inlinable public static var maximumFrameLength: Int {
+        EthernetView.length + IPv6View.length + TCPView.minimumLength
+    }
 
     /// Writes the reset that `segment` is answered with, as if from its destination.
     ///

@@ -17,23 +17,23 @@ public enum TCPHeader: HeaderLayout {
     /// The length of a header without options.
     public static let minimumLength = 20
     /// The source port.
-    public static let sourcePort = PortHeader.sourcePort
+    @inlinable public static var sourcePort: HeaderField<UInt16> { PortHeader.sourcePort }
     /// The destination port.
-    public static let destinationPort = PortHeader.destinationPort
+    @inlinable public static var destinationPort: HeaderField<UInt16> { PortHeader.destinationPort }
     /// The sequence number.
-    public static let sequenceNumber = HeaderField<UInt32>(4)
+    @inlinable public static var sequenceNumber: HeaderField<UInt32> { HeaderField(4) }
     /// The acknowledgment number.
-    public static let acknowledgmentNumber = HeaderField<UInt32>(8)
+    @inlinable public static var acknowledgmentNumber: HeaderField<UInt32> { HeaderField(8) }
     /// The data offset (the header's length in units of four octets) in the upper four bits; the others are reserved.
-    public static let dataOffset = HeaderField<UInt8>(12)
+    @inlinable public static var dataOffset: HeaderField<UInt8> { HeaderField(12) }
     /// CWR, ECE, URG, ACK, PSH, RST, SYN, FIN from bit 7 to bit 0.
-    public static let controlBits = HeaderField<UInt8>(13)
+    @inlinable public static var controlBits: HeaderField<UInt8> { HeaderField(13) }
     /// The window, not scaled.
-    public static let window = HeaderField<UInt16>(14)
+    @inlinable public static var window: HeaderField<UInt16> { HeaderField(14) }
     /// The checksum.
-    public static let checksum = HeaderField<UInt16>(16)
+    @inlinable public static var checksum: HeaderField<UInt16> { HeaderField(16) }
     /// The urgent pointer.
-    public static let urgentPointer = HeaderField<UInt16>(18)
+    @inlinable public static var urgentPointer: HeaderField<UInt16> { HeaderField(18) }
     /// Data offset, control bits and window in one.
     static let dataOffsetControlBitsAndWindow = HeaderField<UInt32>(12)
 

@@ -9,13 +9,13 @@ public enum UDPHeader: FixedHeaderLayout {
     /// The header's length in octets.
     public static let length = 8
     /// The source port.
-    public static let sourcePort = PortHeader.sourcePort
+    @inlinable public static var sourcePort: HeaderField<UInt16> { PortHeader.sourcePort }
     /// The destination port.
-    public static let destinationPort = PortHeader.destinationPort
+    @inlinable public static var destinationPort: HeaderField<UInt16> { PortHeader.destinationPort }
     /// Header and data in octets; for UDP-Lite the checksum coverage.
-    public static let datagramLength = HeaderField<UInt16>(4)
+    @inlinable public static var datagramLength: HeaderField<UInt16> { HeaderField(4) }
     /// The checksum; zero for none.
-    public static let checksum = HeaderField<UInt16>(6)
+    @inlinable public static var checksum: HeaderField<UInt16> { HeaderField(6) }
 }
 
 /// A UDP or UDP-Lite header whose eight octets are there.

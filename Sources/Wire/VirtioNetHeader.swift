@@ -14,17 +14,17 @@ public struct VirtioNetHeader: Sendable, Equatable {
     /// The header's length in octets.
     public static let length = 10
     /// `flags`.
-    public static let flags = HeaderField<UInt8>(0)
+    @inlinable public static var flags: HeaderField<UInt8> { HeaderField(0) }
     /// `gso_type`.
-    public static let gsoType = HeaderField<UInt8>(1)
+    @inlinable public static var gsoType: HeaderField<UInt8> { HeaderField(1) }
     /// `hdr_len`.
-    public static let headerLength = HeaderField<UInt16>(2)
+    @inlinable public static var headerLength: HeaderField<UInt16> { HeaderField(2) }
     /// `gso_size`.
-    public static let gsoSize = HeaderField<UInt16>(4)
+    @inlinable public static var gsoSize: HeaderField<UInt16> { HeaderField(4) }
     /// `csum_start`.
-    public static let checksumStart = HeaderField<UInt16>(6)
+    @inlinable public static var checksumStart: HeaderField<UInt16> { HeaderField(6) }
     /// `csum_offset`.
-    public static let checksumOffset = HeaderField<UInt16>(8)
+    @inlinable public static var checksumOffset: HeaderField<UInt16> { HeaderField(8) }
     /// Flag: the transport checksum is partial.
     public static let needsChecksum: UInt8 = 1
     /// Flag: the checksum has been validated.

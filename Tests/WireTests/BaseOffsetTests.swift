@@ -24,8 +24,8 @@ import Wire
             let quoted = TestFrames.packet(to, from, 17, TestFrames.segment(17, to, from))
             packets.append(TestFrames.error(from, to, quoting: quoted))
         }
-        packets.append(
-            TestFrames.ethernet(0x0800, TestFrames.ipv4(alice, shop, 17, [1, 2, 3, 4], options: [7, 3, 4, 0])))
+        let segment = TestFrames.segment(17, alice, shop)
+        packets.append(TestFrames.ethernet(0x0800, TestFrames.ipv4(alice, shop, 17, segment, options: [7, 3, 4, 0])))
         packets.append(TestFrames.ethernet(0x0800, TestFrames.ipv4(alice, shop, 17, [1, 2, 3, 4], fragmentWord: 5)))
         let fragment: [UInt8] = [17, 0, 0, 1, 0, 0, 0, 9] + TestFrames.segment(17, alice6, shop6, data: [1, 2, 3, 4])
         packets.append(TestFrames.ethernet(0x86DD, TestFrames.ipv6(alice6, shop6, 44, fragment.dropLast(4) + [])))
