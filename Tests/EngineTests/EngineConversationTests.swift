@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import Seeds
 import Testing
+import Wire
 
 @testable import Engine
 
@@ -11,7 +12,7 @@ import Testing
         .ready(
             EngineConfinement(
                 pid: 1, capabilities: 0, noNewPrivileges: true, seccompMode: 2, generation: generation,
-                startMicroseconds: 1))
+                startTime: .microseconds(1)))
     }
 
     @Test("what was asked is answered in its order, and once")
@@ -160,8 +161,8 @@ import Testing
             let table = NeighbourTable(memory: memory.baseAddress!)
             for entry in table.entries() { #expect(entry.tries <= 255 && entry.interface >= 0) }
             table.heal(table.unfinished())
-            table.forget { $0.updated > 1 << 63 }
-            #expect(table.entries().allSatisfy { $0.updated <= 1 << 63 })
+            table.forget { $0.updated.nanoseconds > 1 << 63 }
+            #expect(table.entries().allSatisfy { $0.updated.nanoseconds <= 1 << 63 })
             if round > 2 { #expect(table.entries().count > 100) }
             table.forget { _ in true }
             #expect(table.entries().isEmpty)

@@ -4,6 +4,7 @@ import Glibc
 import LinuxNetwork
 import Logging
 import Topology
+import Wire
 
 /// The packeting engines of a topology: starts them, divides the TAPs' queues among them, gives an engine's queues to
 /// the others the moment it ends or stands still, starts another in its place, and publishes tables to all.
@@ -260,7 +261,7 @@ final class EngineFleet: @unchecked Sendable {
     private func heard(_ process: EngineProcess, _ event: EngineEvent?) {
         switch event {
         case .ready(let confinement):
-            logger.info("engine process \(process.pid) is ready after \(confinement.startMicroseconds) us")
+            logger.info("engine process \(process.pid) is ready after \(confinement.startTime.wholeMicroseconds) us")
             if process === spare { spareTrouble = nil }
             bringUpToDate(process)
             if let seat = seats.firstIndex(where: { $0.process === process }) {
@@ -331,12 +332,10 @@ final class EngineFleet: @unchecked Sendable {
     /// What an engine that broke the protocol says of neighbours is worth no more than what it says of itself; and what
     /// any wrote that is heard of only in the future would never be asked for again.
     private func forgetNeighbours(of process: EngineProcess) {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        let now = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-        let hasBroken = process.hasBroken
         // Others may be writing: what they note now is a moment later than this one.
-        neighbours.forget { hasBroken || max($0.updated, $0.requested) > now + 1_000_000_000 }
+        let limit = MonotonicTime.now + .seconds(1)
+        let hasBroken = process.hasBroken
+        neighbours.forget { hasBroken || max($0.updated, $0.requested) > limit }
     }
 
     /// The process of a seat reads no more: its shares go to others before anything else happens.

@@ -12,7 +12,7 @@ struct Forwarder: ~Copyable {
     let neighbours: NeighbourTable
     let drains: DrainTable
     let worker: Int
-    /// The monotonic clock, read once per turn.
+    /// The monotonic clock in nanoseconds, read once per turn.
     var now: UInt64 = 0
     /// Frames that wait for a neighbour.
     var pending = PendingFrames()
@@ -102,7 +102,7 @@ struct Forwarder: ~Copyable {
         counters.note(
             DroppedFrame(
                 interface: interface, sourceMAC: fields.sourceMAC, source: seen.source, destination: seen.destination,
-                time: now),
+                time: MonotonicTime(nanoseconds: now)),
             for: reason)
     }
 
