@@ -88,7 +88,8 @@ let package = Package(
         .target(
             name: "EngineControl",
             dependencies: [
-                "Engine", "ControlAPI", "EventLoop", "Topology", "LinuxNetwork", "Forwarding", "CLinux", "Reporting",
+                "Engine", "ControlAPI", "EventLoop", "Topology", "LinuxNetwork", "Forwarding", "Wire", "CLinux",
+                "Reporting",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),

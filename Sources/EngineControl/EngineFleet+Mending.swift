@@ -2,18 +2,17 @@ import Engine
 import EventLoop
 import Glibc
 import Topology
+import Wire
 
 /// Putting right what an engine left behind, or changed, in what all of them share.
 extension EngineFleet {
     /// What an engine that broke the protocol says of neighbours is worth no more than what it says of itself; and what
     /// any wrote that is heard of only in the future would never be asked for again.
     func forgetNeighbours(of process: EngineProcess) {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        let now = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-        let hasBroken = process.hasBroken
         // Others may be writing: what they note now is a moment later than this one.
-        neighbours.forget { hasBroken || max($0.updated, $0.requested) > now + 1_000_000_000 }
+        let limit = MonotonicTime.now + .seconds(1)
+        let hasBroken = process.hasBroken
+        neighbours.forget { hasBroken || max($0.updated, $0.requested) > limit }
     }
 
     /// Sees to it that no queue makes its readers wait: an engine that has ended, or hangs, may have changed that for all.

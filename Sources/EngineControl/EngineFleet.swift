@@ -7,6 +7,7 @@ import LinuxNetwork
 import Logging
 import Reporting
 import Topology
+import Wire
 
 /// The packeting engines of a topology: starts them, divides the TAPs' queues among them, gives an engine's queues to
 /// the others the moment it ends or stands still, starts another in its place, and publishes tables to all.
@@ -258,7 +259,7 @@ package final class EngineFleet: @unchecked Sendable {
     private func heard(_ process: EngineProcess, _ event: EngineEvent?) {
         switch event {
         case .ready(let confinement):
-            logger.info("engine process \(process.pid) is ready after \(confinement.startMicroseconds) us")
+            logger.info("engine process \(process.pid) is ready after \(confinement.startTime.wholeMicroseconds) us")
             if process === spare { spareTrouble = nil }
             bringUpToDate(process)
             if let seat = seats.firstIndex(where: { $0.process === process }) {

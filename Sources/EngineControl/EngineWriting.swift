@@ -24,9 +24,9 @@ package struct EngineWriting: Hashable, Sendable {
 }
 
 extension EngineTuning {
-    /// How long a worker looks for more frames before it sleeps, where latency is to be low, in microseconds: about as
-    /// long as it takes to wake a processor that sleeps.
-    private static let spin: UInt32 = 50
+    /// How long a worker looks for more frames before it sleeps, where latency is to be low: about as long as it takes to
+    /// wake a processor that sleeps.
+    private static let shortSpin = Duration.microseconds(50)
 
     /// What the file says of how frames are moved, and whether the devices let datagrams be joined.
     init(_ plan: EnginesPlan, joinsUDP: Bool) {
@@ -39,7 +39,7 @@ extension EngineTuning {
             case .plain: .plain
             }
         coalesces = plan.coalesces
-        spinMicroseconds = plan.latency == .low ? Self.spin : 0
+        spin = plan.latency == .low ? Self.shortSpin : .zero
     }
 }
 

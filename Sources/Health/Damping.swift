@@ -1,3 +1,5 @@
+import Wire
+
 /// What keeps an instance that comes and goes out for a while: route flap damping (RFC 2439), with its words.
 ///
 /// Each fall earns a penalty, which halves in every half-life. Where a fall lifts it above `suppress`, the instance is
@@ -11,43 +13,44 @@ public struct Damping: Sendable {
 
     private let suppress: Double
     private let reuse: Double
+    /// In nanoseconds.
     private let halfLife: Double
     private let ceiling: Double
     private var figure = 0.0
-    private var figuredAt = 0
+    private var figuredAt = MonotonicTime(nanoseconds: 0)
     /// True while it keeps the instance out.
     public private(set) var isSuppressing = false
 
     /// - Parameters:
     ///   - suppress: The penalty above which it keeps the instance out.
     ///   - reuse: The penalty at which it lets it in again; no more than `suppress`.
-    ///   - halfLife: In microseconds.
-    public init(suppress: Int, reuse: Int, halfLife: Int) {
+    ///   - halfLife: In which the penalty halves; at least a microsecond.
+    public init(suppress: Int, reuse: Int, halfLife: Duration) {
         self.suppress = Double(max(1, suppress))
         self.reuse = Double(max(1, min(reuse, suppress)))
-        self.halfLife = Double(max(1, halfLife))
+        self.halfLife = Double(max(1_000, halfLife.wholeNanoseconds))
         ceiling = self.reuse * Double(1 << Self.longest)
     }
 
     /// The penalty at a time.
-    public func penalty(at now: Int) -> Double {
-        figure * Self.halved(Double(max(0, now - figuredAt)) / halfLife)
+    public func penalty(at now: MonotonicTime) -> Double {
+        figure * Self.halved(Double(now.nanoseconds - min(now, figuredAt).nanoseconds) / halfLife)
     }
 
     /// The instance has gone down.
-    public mutating func fell(at now: Int) {
+    public mutating func fell(at now: MonotonicTime) {
         figure = min(max(ceiling, suppress), penalty(at: now) + Self.penalty)
         figuredAt = now
         if figure > suppress { isSuppressing = true }
     }
 
     /// Lets the instance in where its penalty has come down far enough.
-    public mutating func advance(to now: Int) {
+    public mutating func advance(to now: MonotonicTime) {
         if isSuppressing, penalty(at: now) <= reuse { isSuppressing = false }
     }
 
     /// The time at which `advance` lets it in, unless it falls again; nil where it is not kept out.
-    public var reuseTime: Int? {
+    public var reuseTime: MonotonicTime? {
         guard isSuppressing else { return nil }
         var low = 0.0, high = 1.0
         while figure * Self.halved(high) > reuse { high *= 2 }
@@ -56,7 +59,8 @@ public struct Damping: Sendable {
             let middle = (low + high) / 2
             if figure * Self.halved(middle) > reuse { low = middle } else { high = middle }
         }
-        return figuredAt + Int((high * halfLife).rounded(.up)) + 1
+        // A microsecond more than the halving by square roots can be wrong by.
+        return figuredAt + .nanoseconds(Int64((high * halfLife).rounded(.up)) + 1_000)
     }
 
     /// Two to the power of minus `halfLives`, which are not negative: whole ones by halving, the rest by square roots.

@@ -1,8 +1,9 @@
+import Wire
+
 /// What the process, the links, the checks and the past of one instance say together.
 ///
 /// It may take packets where its process is ready, every link is up, every check has passed, and damping does not keep
-/// it out. The end of its process and the loss of a link count at once; afterwards its checks must rise anew. Times are
-/// microseconds on a clock that never steps back.
+/// it out. The end of its process and the loss of a link count at once; afterwards its checks must rise anew.
 public struct InstanceCondition: Sendable {
     /// What its process does.
     public enum Process: Sendable, Hashable {
@@ -39,7 +40,7 @@ public struct InstanceCondition: Sendable {
     /// What keeps it out.
     public private(set) var cause: Cause
     /// When it became or ceased to be healthy.
-    public private(set) var since: Int
+    public private(set) var since: MonotonicTime
     /// True where it would be healthy, and is kept out because it came and went too often.
     public var isSuppressed: Bool { cause == .suppressed }
     /// True where it may take packets.
@@ -54,7 +55,7 @@ public struct InstanceCondition: Sendable {
     ///   - process: What its process does.
     ///   - legs: How many links it has; each counts as up until told otherwise.
     ///   - checks: How each check is made.
-    public init(process: Process, legs: Int, checks: [CheckTiming], damping: Damping?, at now: Int) {
+    public init(process: Process, legs: Int, checks: [CheckTiming], damping: Damping?, at now: MonotonicTime) {
         self.process = process
         self.checks = checks.map { CheckState($0, due: now) }
         links = Array(repeating: nil, count: legs)
@@ -65,33 +66,33 @@ public struct InstanceCondition: Sendable {
     }
 
     /// When it has to be looked at next, by itself; nil: when something has happened.
-    public var reuseTime: Int? { damping?.reuseTime }
+    public var reuseTime: MonotonicTime? { damping?.reuseTime }
 
     // MARK: - What happens
 
     /// The process has been started.
-    public mutating func processBegan(at now: Int) {
+    public mutating func processBegan(at now: MonotonicTime) {
         guard process != .unwatched else { return }
         process = .starting
         mistrust(at: now)
     }
 
     /// The process has ended; how, as the end of a sentence.
-    public mutating func processEnded(_ told: String, at now: Int) {
+    public mutating func processEnded(_ told: String, at now: MonotonicTime) {
         guard process != .unwatched else { return }
         process = .ended(told)
         mistrust(at: now)
     }
 
     /// The process is ready.
-    public mutating func processReady(at now: Int) {
+    public mutating func processReady(at now: MonotonicTime) {
         guard process != .unwatched, process != .ready else { return }
         process = .ready
         watchOrRest(at: now)
     }
 
     /// The link of a leg is up, or down for a reason.
-    public mutating func link(leg: Int, isDown: String?, at now: Int) {
+    public mutating func link(leg: Int, isDown: String?, at now: MonotonicTime) {
         guard links.indices.contains(leg), links[leg] != isDown else { return }
         let isLoss = links[leg] == nil
         links[leg] = isDown
@@ -100,34 +101,36 @@ public struct InstanceCondition: Sendable {
 
     /// See `CheckState.nextTime`. What is asked for at every probe is asked for in place: a copy of a check's state counts
     /// references.
-    public func nextTime(_ check: Int) -> Int? { checks[check].nextTime }
+    public func nextTime(_ check: Int) -> MonotonicTime? { checks[check].nextTime }
 
     /// See `CheckState.began`.
-    public func began(_ check: Int, _ number: UInt64) -> Int? { checks[check].began(number) }
+    public func began(_ check: Int, _ number: UInt64) -> MonotonicTime? { checks[check].began(number) }
 
     /// True where a check looks at anything now.
     public func isLooking(_ check: Int) -> Bool { checks[check].isLooking }
 
     /// Begins a check where it is time; see `CheckState.begin`.
-    public mutating func begin(_ check: Int, at now: Int) -> UInt64? { checks[check].begin(at: now) }
+    public mutating func begin(_ check: Int, at now: MonotonicTime) -> UInt64? { checks[check].begin(at: now) }
 
     /// See `CheckState.overdue`.
-    public mutating func overdue(_ check: Int, at now: Int, lateness: Int) -> UInt64? {
+    public mutating func overdue(_ check: Int, at now: MonotonicTime, lateness: Duration) -> UInt64? {
         checks[check].overdue(at: now, lateness: lateness)
     }
 
     /// The result of a check; see `CheckState.conclude`.
-    public mutating func conclude(_ check: Int, _ number: UInt64, passed: Bool, at now: Int) -> CheckState.Turn? {
+    public mutating func conclude(_ check: Int, _ number: UInt64, passed: Bool, at now: MonotonicTime) -> CheckState
+        .Turn?
+    {
         checks[check].conclude(number, passed: passed, at: now)
     }
 
-    private mutating func mistrust(at now: Int) {
+    private mutating func mistrust(at now: MonotonicTime) {
         for index in checks.indices { checks[index].mistrust(at: now) }
         watchOrRest(at: now)
     }
 
     /// Checks are made only where there is something that could answer.
-    private mutating func watchOrRest(at now: Int) {
+    private mutating func watchOrRest(at now: MonotonicTime) {
         let isThere = (process == .unwatched || process == .ready) && links.allSatisfy { $0 == nil }
         for index in checks.indices {
             if isThere { checks[index].resume(at: now) } else { checks[index].pause() }
@@ -139,7 +142,7 @@ public struct InstanceCondition: Sendable {
     /// Draws the conclusion from all that has happened.
     ///
     /// - Returns: True where `cause` changed.
-    public mutating func settle(at now: Int) -> Bool {
+    public mutating func settle(at now: MonotonicTime) -> Bool {
         let sound = soundness
         if wasSound, sound != .healthy { damping?.fell(at: now) }
         wasSound = sound == .healthy

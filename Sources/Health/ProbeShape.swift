@@ -44,7 +44,9 @@ public struct ProbeShape: Sendable, Hashable {
     }
 
     /// The least octets of a packet: its headers and the trailer.
-    public static func smallest(_ family: AddressFamily) -> Int { networkLength(family) + 8 + ProbeTrailer.length }
+    public static func smallest(_ family: AddressFamily) -> Int {
+        networkLength(family) + UDPView.length + ProbeTrailer.length
+    }
 
     private static func networkLength(_ family: AddressFamily) -> Int {
         family == .ipv4 ? IPv4View.minimumLength : IPv6View.length
@@ -72,14 +74,15 @@ public struct ProbeShape: Sendable, Hashable {
         trailer.write(&frame, before: end)
         switch kind {
         case .echo:
-            frame.store((family == .ipv4 ? 8 : 128) as UInt8, at: start)
-            frame.store(UInt16(truncatingIfNeeded: trailer.probe ^ trailer.number), at: start + 4)
-            frame.store(UInt16(truncatingIfNeeded: trailer.number), at: start + 6)
+            frame.store(ICMPView.echoRequest(family), to: ICMPHeader.type, at: start)
+            let identifier = UInt16(truncatingIfNeeded: trailer.probe ^ trailer.number)
+            frame.store(identifier, to: ICMPHeader.identifier, at: start)
+            frame.store(UInt16(truncatingIfNeeded: trailer.number), to: ICMPHeader.sequenceNumber, at: start)
             ICMPView.writeChecksum(
                 &frame, at: start, length: end - start, source: source, destination: destination, family: family)
         case .udp(let sourcePort, let destinationPort):
-            frame.store(sourcePort, at: start)
-            frame.store(destinationPort, at: start + 2)
+            frame.store(sourcePort, to: UDPHeader.sourcePort, at: start)
+            frame.store(destinationPort, to: UDPHeader.destinationPort, at: start)
             Self.writeUDPEnd(&frame, at: start, end: end, source, destination)
         }
         return end
@@ -122,11 +125,11 @@ public struct ProbeShape: Sendable, Hashable {
     private static func writeUDPEnd(
         _ frame: inout MutableRawSpan, at start: Int, end: Int, _ source: IPAddress, _ destination: IPAddress
     ) {
-        frame.store(UInt16(truncatingIfNeeded: end - start), at: start + 4)
+        frame.store(UInt16(truncatingIfNeeded: end - start), to: UDPHeader.datagramLength, at: start)
         let sum = InternetChecksum.pseudoHeader(
             source: source, destination: destination, protocolNumber: IPProtocol.udp, length: end - start)
-        frame.store(InternetChecksum.fold(sum), at: start + UDPView.checksumOffset)
-        InternetChecksum.complete(&frame, start: start, offset: UDPView.checksumOffset, end: end)
+        frame.store(InternetChecksum.fold(sum), to: UDPHeader.checksum, at: start)
+        InternetChecksum.complete(&frame, start: start, offset: UDPHeader.checksum.offset, end: end)
     }
 
     /// Writes what answers a probe, as it came out: to where it says it is from, whatever was translated on its way.
@@ -162,8 +165,8 @@ public struct ProbeShape: Sendable, Hashable {
         Self.clear(&frame, start..<end)
         EthernetView.write(&frame, destination: destinationMAC, source: sourceMAC, type: fields.etherType)
         writeNetworkHeader(&frame, back.source, back.destination, length: length, trailer)
-        frame.store(fields.flow.destinationPort, at: start)
-        frame.store(fields.flow.sourcePort, at: start + 2)
+        frame.store(fields.flow.destinationPort, to: UDPHeader.sourcePort, at: start)
+        frame.store(fields.flow.sourcePort, to: UDPHeader.destinationPort, at: start)
         trailer.write(&frame, before: end)
         Self.writeUDPEnd(&frame, at: start, end: end, back.source, back.destination)
         return end

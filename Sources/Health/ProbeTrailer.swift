@@ -14,6 +14,12 @@ import Wire
 public struct ProbeTrailer: Sendable, Hashable {
     /// Its length in octets.
     public static let length = 24
+    private enum Field {
+        static let probe = HeaderField<UInt64>(0)
+        /// The number times two; the lowest bit is set in an answer.
+        static let number = HeaderField<UInt64>(8)
+        static let token = HeaderField<UInt64>(16)
+    }
 
     /// Which check of which instance it is of.
     public var probe: UInt64
@@ -35,23 +41,24 @@ public struct ProbeTrailer: Sendable, Hashable {
     /// Reads the last octets of a frame; nil where they do not end in `token`.
     public init?(_ frame: RawSpan, token: UInt64) {
         let start = frame.byteCount - Self.length
-        guard start >= 0, Self.word(frame, start + 16) == token else { return nil }
-        probe = Self.word(frame, start)
-        let word = Self.word(frame, start + 8)
+        guard start >= 0, Self.word(frame, start, Field.token) == token else { return nil }
+        probe = Self.word(frame, start, Field.probe)
+        let word = Self.word(frame, start, Field.number)
         number = word >> 1
         isAnswer = word & 1 == 1
         self.token = token
     }
 
-    private static func word(_ frame: RawSpan, _ offset: Int) -> UInt64 {
-        UInt64(bigEndian: frame.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
+    private static func word(_ frame: RawSpan, _ start: Int, _ field: HeaderField<UInt64>) -> UInt64 {
+        UInt64(bigEndian: frame.unsafeLoadUnaligned(fromByteOffset: start + field.offset, as: UInt64.self))
     }
 
     /// Writes it before `end`, where there must be room (checked).
     func write(_ frame: inout MutableRawSpan, before end: Int) {
-        frame.store(probe, at: end - Self.length)
-        frame.store(number << 1 | (isAnswer ? 1 : 0), at: end - Self.length + 8)
-        frame.store(token, at: end - Self.length + 16)
+        let start = end - Self.length
+        frame.store(probe, to: Field.probe, at: start)
+        frame.store(number << 1 | (isAnswer ? 1 : 0), to: Field.number, at: start)
+        frame.store(token, to: Field.token, at: start)
     }
 }
 

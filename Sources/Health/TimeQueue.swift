@@ -1,20 +1,22 @@
+import Wire
+
 /// Things to be looked at, each at a time of its own: the earliest first, and of equal times in any order.
 ///
 /// A binary heap. What is put in a second time stays in it twice: whoever takes it out asks the thing itself whether it
 /// is time.
 public struct TimeQueue: Sendable {
-    private var heap: [(time: Int, item: Int)] = []
+    private var heap: [(time: MonotonicTime, item: Int)] = []
 
     /// An empty queue.
     public init() {}
 
     /// The earliest in it.
-    public var first: (time: Int, item: Int)? { heap.first }
+    public var first: (time: MonotonicTime, item: Int)? { heap.first }
     /// How many are in it.
     public var count: Int { heap.count }
 
     /// Puts an item in.
-    public mutating func insert(_ item: Int, at time: Int) {
+    public mutating func insert(_ item: Int, at time: MonotonicTime) {
         heap.append((time, item))
         var child = heap.count - 1
         while child > 0 {

@@ -7,11 +7,11 @@ import Wire
 /// Probes that are frames: they go in at the fabric's end of a leg, and are heard where they come out, before any
 /// bridge and any engine has them.
 extension HealthMonitor {
-    /// Between two announcements of the engine's addresses, in microseconds: less than a kernel takes to doubt a
-    /// neighbour (half of its 30 s).
-    private static let announcementPause = 10_000_000
+    /// Between two announcements of the engine's addresses: less than a kernel takes to doubt a neighbour (half of its
+    /// 30 s).
+    private static let announcementPause = Duration.seconds(10)
     /// Between two where probes fail.
-    private static let shortestPause = 20_000
+    private static let shortestPause = Duration.milliseconds(20)
 
     /// The packet of a check that has one.
     func shape(of plan: HealthCheckPlan, _ instance: WatchedInstance) -> ProbeShape? {
@@ -127,7 +127,7 @@ extension HealthMonitor {
 
     /// A frame to the prober: a neighbour's answer.
     private func sawAnswer(_ frame: RawSpan, _ instance: WatchedInstance, _ leg: Int) {
-        guard let ethernet = EthernetView(frame), ethernet.destination == prober else { return }
+        guard let ethernet = EthernetView(frame), ethernet.destinationAddress == prober else { return }
         var address: IPAddress?
         if ethernet.type == EtherType.arp {
             if let fields = try? ARPFields(frame), fields.operation == .reply { address = fields.senderAddress }
@@ -151,7 +151,7 @@ extension HealthMonitor {
     // MARK: - The engine's addresses
 
     /// When an instance is to be told again where the engine is; nil where no probe needs it.
-    func nextAnnouncement(to instance: WatchedInstance) -> Int? {
+    func nextAnnouncement(to instance: WatchedInstance) -> MonotonicTime? {
         guard instance.checks.contains(where: { $0.shape != nil && instance.condition.isLooking($0.index) }),
             !instance.isTransparent,
             instance.legs.contains(where: { $0.device != nil })
@@ -160,14 +160,14 @@ extension HealthMonitor {
         return instance.isIntroduced ? instance.announced + Self.announcementPause : instance.announced
     }
 
-    func announceIfDue(to instance: WatchedInstance, at now: Int) {
+    func announceIfDue(to instance: WatchedInstance, at now: MonotonicTime) {
         guard let next = nextAnnouncement(to: instance), next <= now else { return }
         announce(to: instance, at: now, asking: !instance.isIntroduced)
         instance.isIntroduced = true
     }
 
     /// The same at once, where a probe failed: it may have been for want of it.
-    func announceAgain(to instance: WatchedInstance, at now: Int) {
+    func announceAgain(to instance: WatchedInstance, at now: MonotonicTime) {
         guard nextAnnouncement(to: instance) != nil, now - instance.announced > Self.shortestPause else { return }
         announce(to: instance, at: now, asking: false)
     }
@@ -177,7 +177,7 @@ extension HealthMonitor {
     ///
     /// - Parameter asking: As the engine itself when it looks for the node: so a node learns what it had not asked for
     /// yet.
-    private func announce(to instance: WatchedInstance, at now: Int, asking: Bool) {
+    private func announce(to instance: WatchedInstance, at now: MonotonicTime, asking: Bool) {
         instance.announced = now
         for (leg, planned) in zip(instance.legs, instance.node.legs) {
             guard let device = leg.device else { continue }

@@ -2,6 +2,7 @@ import ControlAPI
 import EventLoop
 import Health
 import Topology
+import Wire
 
 /// What follows from what was seen: verdicts, and whom they are told.
 extension HealthMonitor {
@@ -33,7 +34,7 @@ extension HealthMonitor {
             if !instance.checks.isEmpty, !instance.condition.isLooking(0) {
                 // What has been away, or was started anew, may have forgotten its neighbours.
                 instance.isIntroduced = false
-                instance.announced = 0
+                instance.announced = MonotonicTime(nanoseconds: 0)
             }
             for check in instance.checks { touch(check) }
             enqueue(instance)

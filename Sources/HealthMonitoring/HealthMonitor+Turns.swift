@@ -9,8 +9,8 @@ import Wire
 
 /// One turn of the thread: wait, take in what has come, judge what is over, begin what is due, tell.
 extension HealthMonitor {
-    /// Later than this counts as late, in microseconds: it is what other threads of a machine that is not busy take.
-    private static let tolerance = 3_000
+    /// Later than this counts as late: it is what other threads of a machine that is not busy take.
+    private static let tolerance = Duration.milliseconds(3)
     /// The most turns that are taken at once over what comes in while it is answered.
     private static let rounds = 8
     private static let mostEvents = 128
@@ -18,9 +18,9 @@ extension HealthMonitor {
     /// Waits for the next event, and does all that follows from it.
     func turn() {
         let planned = guarded { nextTime() }
-        let wait = planned.map { max(0, $0 - HealthClock.now) } ?? -1
+        let wait = planned.map { Self.microseconds(until: $0) } ?? -1
         withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.mostEvents) { events in
-            var count = clinux_epoll_wait(epoll, events.baseAddress, Int32(Self.mostEvents), Int64(wait))
+            var count = clinux_epoll_wait(epoll, events.baseAddress, Int32(Self.mostEvents), wait)
             guarded {
                 // Everything that is there by now is looked at before any time is judged to be over by now.
                 let now = HealthClock.now
@@ -33,7 +33,7 @@ extension HealthMonitor {
                     count = clinux_epoll_wait(epoll, events.baseAddress, Int32(Self.mostEvents), 0)
                 }
                 drainPackets()
-                let lateness = planned.map { now - $0 > Self.tolerance ? now - $0 : 0 } ?? 0
+                let lateness = planned.map { now - $0 > Self.tolerance ? now - $0 : .zero } ?? .zero
                 handleDue(until: now, lateness: lateness)
                 // A kernel's answer is there as soon as the probe is sent: most are over within the turn.
                 packets?.flush()
@@ -45,8 +45,13 @@ extension HealthMonitor {
         tell()
     }
 
+    /// What is left until a time, in microseconds, rounded up: a wait that ends before the time would be in vain.
+    private static func microseconds(until time: MonotonicTime) -> Int64 {
+        max(0, (time - HealthClock.now + .nanoseconds(999)).wholeMicroseconds)
+    }
+
     /// The time of the first in the queue that still stands.
-    private func nextTime() -> Int? {
+    private func nextTime() -> MonotonicTime? {
         while let first = queue.first {
             if queuedAt(first.item) == first.time { return first.time }
             queue.removeFirst()
@@ -54,7 +59,7 @@ extension HealthMonitor {
         return nil
     }
 
-    private func queuedAt(_ slot: Int) -> Int? {
+    private func queuedAt(_ slot: Int) -> MonotonicTime? {
         switch slots[slot] {
         case .check(let check): check.queuedAt
         case .instance(let instance): instance.queuedAt
@@ -90,7 +95,7 @@ extension HealthMonitor {
         }
     }
 
-    private func handleDue(until now: Int, lateness: Int) {
+    private func handleDue(until now: MonotonicTime, lateness: Duration) {
         while let first = queue.first, first.time <= now {
             queue.removeFirst()
             guard queuedAt(first.item) == first.time, let watched = slots[first.item] else { continue }
@@ -111,7 +116,7 @@ extension HealthMonitor {
     // MARK: - Checks
 
     /// Fails what is over, or passes it, where nothing was to be seen.
-    private func judge(_ check: WatchedCheck, at now: Int, lateness: Int) {
+    private func judge(_ check: WatchedCheck, at now: MonotonicTime, lateness: Duration) {
         while let number = check.instance.condition.overdue(check.index, at: now, lateness: lateness) {
             if case .heartbeat(let heartbeat) = check.plan.probe, heartbeat.isNegative {
                 conclude(check, number, nil, seen: "it did not come out, as it must not")
@@ -123,7 +128,7 @@ extension HealthMonitor {
         }
     }
 
-    private func begin(_ check: WatchedCheck, at now: Int) {
+    private func begin(_ check: WatchedCheck, at now: MonotonicTime) {
         guard let number = check.instance.condition.begin(check.index, at: now) else { return }
         switch check.plan.probe {
         case .heartbeat(let heartbeat): sendHeartbeat(check, heartbeat, number)
@@ -170,7 +175,7 @@ extension HealthMonitor {
         if failure != nil, let path { check.lastPath = path }
         check.last = seen()
         if let failure { check.lastFailure = failure }
-        check.microseconds = began.map { now - $0 } ?? check.microseconds
+        check.took = began.map { now - $0 } ?? check.took
         touch(check)
         switch turn {
         case .turned:
@@ -204,7 +209,7 @@ extension HealthMonitor {
             process: node.process.run == nil && node.process.setup.isEmpty ? .unwatched : .starting, legs: legs.count,
             checks: application.health.enumerated().map { timing($1, instances.count + $0) },
             damping: application.damping.map {
-                Damping(suppress: $0.suppress, reuse: $0.reuse, halfLife: $0.halfLife * 1_000)
+                Damping(suppress: $0.suppress, reuse: $0.reuse, halfLife: .milliseconds($0.halfLife))
             }, at: now)
         let instance = WatchedInstance(
             application, node: node, slot: freeSlot(), legs: legs, condition: condition)
@@ -228,16 +233,16 @@ extension HealthMonitor {
     }
 
     private func timing(_ plan: HealthCheckPlan, _ place: Int) -> CheckTiming {
-        let interval = plan.interval * 1_000
+        let interval = Duration.milliseconds(plan.interval)
         // Eight places in the interval, neighbours far from each other: those that share one share a wake-up.
-        let phase = place &* 5 % 8 * (interval / 8)
+        let phase = interval / 8 * (place &* 5 % 8)
         let most =
             switch plan.probe {
             case .heartbeat, .echo: 8
             case .neighbour, .tcp, .http, .command: 1
             }
         return CheckTiming(
-            interval: interval, fastInterval: plan.fastInterval * 1_000, timeout: plan.timeout * 1_000,
+            interval: interval, fastInterval: .milliseconds(plan.fastInterval), timeout: .milliseconds(plan.timeout),
             rise: plan.rise, fall: plan.fall, phase: phase, mostAtOnce: most)
     }
 

@@ -263,7 +263,7 @@ package final class HealthMonitor: @unchecked Sendable {
         return try body()
     }
 
-    private func act(on node: String, _ body: (WatchedInstance, Int) -> Void) {
+    private func act(on node: String, _ body: (WatchedInstance, MonotonicTime) -> Void) {
         act {
             guard let instance = instances[node] else { return }
             body(instance, HealthClock.now)

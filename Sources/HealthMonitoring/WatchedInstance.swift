@@ -4,17 +4,23 @@ import Health
 import Topology
 import Wire
 
-/// The two clocks that health is told by, in microseconds.
+/// The two clocks that health is told by.
 enum HealthClock {
     /// It never steps back.
-    static var now: Int { read(CLOCK_MONOTONIC) }
-    /// Since 1970.
-    static var wall: Int { read(CLOCK_REALTIME) }
+    static var now: MonotonicTime {
+        let time = read(CLOCK_MONOTONIC)
+        return MonotonicTime(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
+    }
+    /// Microseconds since 1970.
+    static var wall: Int {
+        let time = read(CLOCK_REALTIME)
+        return time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
+    }
 
-    private static func read(_ clock: clockid_t) -> Int {
-        var now = timespec()
-        clock_gettime(clock, &now)
-        return now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
+    private static func read(_ clock: clockid_t) -> timespec {
+        var time = timespec()
+        clock_gettime(clock, &time)
+        return time
     }
 }
 
@@ -52,7 +58,7 @@ final class WatchedCheck {
     /// The packet of a heartbeat or an echo.
     let shape: ProbeShape?
     /// The time at which the queue has it.
-    var queuedAt: Int?
+    var queuedAt: MonotonicTime?
     /// Set while it waits to be looked at again in this turn of the loop.
     var isTouched = false
 
@@ -60,7 +66,8 @@ final class WatchedCheck {
     var last: String?
     /// Why it failed last: what made it fail, whatever a probe of the same moment saw.
     var lastFailure: String?
-    var microseconds: Int?
+    /// How long the last probe took.
+    var took: Duration?
     /// The heartbeats under way, by their numbers.
     var paths: [UInt64: HeartbeatPath] = [:]
     /// How far the last heartbeat that failed had come.
@@ -100,14 +107,14 @@ final class WatchedInstance {
     var legs: [WatchedLeg]
     var checks: [WatchedCheck] = []
     /// The time at which the queue has it.
-    var queuedAt: Int?
+    var queuedAt: MonotonicTime?
     var isTouched = false
     /// What was told last.
     var told: (isHealthy: Bool, isSuppressed: Bool) = (false, false)
     /// When `told.isHealthy` changed last, since 1970.
     var since = HealthClock.wall
     /// When the engine's addresses were announced to it last.
-    var announced = 0
+    var announced = MonotonicTime(nanoseconds: 0)
     /// False where it may not have heard of them.
     var isIntroduced = false
 
@@ -130,7 +137,8 @@ final class WatchedInstance {
             checks: checks.map { check in
                 InstanceHealth.Check(
                     name: check.plan.name, isPassed: check.state.verdict == .passed, made: check.state.made,
-                    failed: check.state.failed, last: check.last, microseconds: check.microseconds)
+                    failed: check.state.failed, last: check.last,
+                    microseconds: check.took.map { Int($0.wholeMicroseconds) })
             })
     }
 

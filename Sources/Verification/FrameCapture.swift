@@ -196,7 +196,7 @@ enum FrameText {
             guard let head = NetworkHead(frame) else {
                 guard let ethernet = EthernetView(frame) else { return "\(length) octets" }
                 let type = ethernet.type == EtherType.arp ? "ARP" : "type 0x" + String(ethernet.type, radix: 16)
-                return "\(ethernet.source) → \(ethernet.destination) \(type), \(length) octets"
+                return "\(ethernet.sourceAddress) → \(ethernet.destinationAddress) \(type), \(length) octets"
             }
             var source = "\(head.source)", destination = "\(head.destination)"
             let start = head.transportOffset
@@ -214,7 +214,7 @@ enum FrameText {
         case IPProtocol.tcp:
             guard let header = TCPView(frame, at: head.transportOffset) else { return "TCP" }
             let names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG"]
-            let flags = names.indices.filter { header.flags & 1 << UInt8($0) != 0 }.map { names[$0] }
+            let flags = names.indices.filter { header.controlBits & 1 << UInt8($0) != 0 }.map { names[$0] }
             return "TCP " + flags.joined(separator: " ")
         case IPProtocol.udp: return "UDP"
         case IPProtocol.icmp, IPProtocol.icmpv6:

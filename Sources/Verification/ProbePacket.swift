@@ -93,7 +93,7 @@ struct ProbePacket {
                     &packet, at: 0, source: source, destination: destination, protocolNumber: protocolNumber,
                     totalLength: length, timeToLive: hopLimit,
                     identification: UInt16.random(in: 1...UInt16.max),
-                    fragmentWord: dontFragment ? IPv4View.dontFragmentBit : 0)
+                    flagsAndFragmentOffset: dontFragment ? IPv4View.dontFragmentBit : 0)
             } else {
                 IPv6View.write(
                     &packet, at: 0, source: source, destination: destination, nextHeader: protocolNumber,
@@ -121,7 +121,7 @@ struct ProbePacket {
                 packet.store(InternetChecksum.fold(sum), at: network + offset)
                 InternetChecksum.complete(&packet, start: network, offset: offset, end: length)
             } else if protocolNumber == IPProtocol.icmp {
-                InternetChecksum.complete(&packet, start: network, offset: ICMPView.checksumOffset, end: length)
+                InternetChecksum.complete(&packet, start: network, offset: ICMPHeader.checksum.offset, end: length)
             }
         }
         self.octets = octets
@@ -186,7 +186,7 @@ struct ProbePacket {
         switch protocolNumber {
         case IPProtocol.tcp:
             guard let header = TCPView(frame, at: start) else { return nil }
-            let flags = header.flags & 0x17
+            let flags = header.controlBits & 0x17
             if flags == 0x02 { return header.sequenceNumber == number ? .packet : nil }
             guard acknowledgements.contains(header.acknowledgmentNumber), flags & 0x10 != 0 else { return nil }
             return flags & 0x02 != 0 ? .answer("SYN and ACK") : flags & 0x04 != 0 ? .answer("RST") : nil
@@ -248,10 +248,10 @@ struct ProbePacket {
         let addresses: (IPAddress, IPAddress)
         if family == .ipv4 {
             guard let header = IPv4View(frame, at: offset) else { return nil }
-            addresses = (header.source, header.destination)
+            addresses = (header.sourceAddress, header.destinationAddress)
         } else {
             guard let header = IPv6View(frame, at: offset) else { return nil }
-            addresses = (header.source, header.destination)
+            addresses = (header.sourceAddress, header.destinationAddress)
         }
         return ProbeEnds(
             source: addresses.0, destination: addresses.1, sourcePort: ports.0, destinationPort: ports.1)
@@ -279,15 +279,15 @@ struct NetworkHead {
                 header.fragment != .later
             else { return nil }
             family = .ipv4
-            source = header.source
-            destination = header.destination
-            protocolNumber = header.protocolNumber
+            source = header.sourceAddress
+            destination = header.destinationAddress
+            protocolNumber = header.protocol
             transportOffset = EthernetView.length + header.headerLength
         case EtherType.ipv6:
             guard let header = IPv6View(frame, at: EthernetView.length), header.version == 6 else { return nil }
             family = .ipv6
-            source = header.source
-            destination = header.destination
+            source = header.sourceAddress
+            destination = header.destinationAddress
             protocolNumber = header.nextHeader
             transportOffset = EthernetView.length + IPv6View.length
         default: return nil

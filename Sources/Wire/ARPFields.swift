@@ -7,7 +7,7 @@ public struct ARPFields: Sendable, Equatable {
     }
 
     /// The octets of a frame: Ethernet header and packet, without padding.
-    public static let frameLength = EthernetView.length + ARPView.length
+    @inlinable public static var frameLength: Int { EthernetView.length + ARPView.length }
 
     /// The Ethernet destination.
     public var destinationMAC: MACAddress
@@ -53,20 +53,20 @@ public struct ARPFields: Sendable, Equatable {
     public init(_ frame: RawSpan) throws(MalformedReason) {
         guard let ethernet = EthernetView(frame) else { throw .truncatedEthernet }
         guard let packet = ARPView(frame, at: EthernetView.length) else { throw .truncatedARP }
-        guard ethernet.type == EtherType.arp, packet.hardwareType == 1, packet.protocolType == EtherType.ipv4,
-            packet.hardwareLength == 6, packet.protocolLength == 4,
-            let operation = Operation(rawValue: packet.operation),
-            !packet.senderMAC.isMulticast, !packet.senderMAC.isZero,
-            !packet.senderAddress.isMulticast, !packet.senderAddress.isLimitedBroadcast,
-            !packet.senderAddress.isLoopback
+        guard ethernet.type == EtherType.arp, packet.hardwareAddressSpace == ARPPacket.ethernet,
+            packet.protocolAddressSpace == EtherType.ipv4, packet.hardwareAddressLength == 6,
+            packet.protocolAddressLength == 4, let operation = Operation(rawValue: packet.opcode),
+            !packet.senderHardwareAddress.isMulticast, !packet.senderHardwareAddress.isZero,
+            !packet.senderProtocolAddress.isMulticast, !packet.senderProtocolAddress.isLimitedBroadcast,
+            !packet.senderProtocolAddress.isLoopback
         else { throw .badARP }
-        destinationMAC = ethernet.destination
-        sourceMAC = ethernet.source
+        destinationMAC = ethernet.destinationAddress
+        sourceMAC = ethernet.sourceAddress
         self.operation = operation
-        senderMAC = packet.senderMAC
-        senderAddress = packet.senderAddress
-        targetMAC = packet.targetMAC
-        targetAddress = packet.targetAddress
+        senderMAC = packet.senderHardwareAddress
+        senderAddress = packet.senderProtocolAddress
+        targetMAC = packet.targetHardwareAddress
+        targetAddress = packet.targetProtocolAddress
     }
 
     /// Writes the frame.
@@ -76,14 +76,15 @@ public struct ARPFields: Sendable, Equatable {
         guard frame.byteCount >= Self.frameLength else { return 0 }
         EthernetView.write(&frame, destination: destinationMAC, source: sourceMAC, type: EtherType.arp)
         let packet = EthernetView.length
-        frame.store(1 as UInt16, at: packet)
-        frame.store(EtherType.ipv4, at: packet + 2)
-        frame.store(0x0604 as UInt16, at: packet + 4)
-        frame.store(operation.rawValue, at: packet + ARPView.operationOffset)
-        frame.store(senderMAC, at: packet + ARPView.senderMACOffset)
-        frame.store(senderAddress.ipv4Bits, at: packet + ARPView.senderAddressOffset)
-        frame.store(targetMAC, at: packet + ARPView.targetMACOffset)
-        frame.store(targetAddress.ipv4Bits, at: packet + ARPView.targetAddressOffset)
+        frame.store(ARPPacket.ethernet, to: ARPPacket.hardwareAddressSpace, at: packet)
+        frame.store(EtherType.ipv4, to: ARPPacket.protocolAddressSpace, at: packet)
+        frame.store(6, to: ARPPacket.hardwareAddressLength, at: packet)
+        frame.store(4, to: ARPPacket.protocolAddressLength, at: packet)
+        frame.store(operation.rawValue, to: ARPPacket.opcode, at: packet)
+        frame.store(senderMAC, to: ARPPacket.senderHardwareAddress, at: packet)
+        frame.store(senderAddress.ipv4Bits, to: ARPPacket.senderProtocolAddress, at: packet)
+        frame.store(targetMAC, to: ARPPacket.targetHardwareAddress, at: packet)
+        frame.store(targetAddress.ipv4Bits, to: ARPPacket.targetProtocolAddress, at: packet)
         return Self.frameLength
     }
 }

@@ -1,59 +1,63 @@
-/// An ARP packet for IPv4 over Ethernet (RFC 826) whose 28 octets are there.
+/// An ARP packet for IPv4 over Ethernet (RFC 826).
 ///
 ///      0                   1                   2                   3
 ///      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
 ///     +-------------------------------+-------------------------------+
-///     |         hardware type         |         protocol type         |
+///     |    hardware address space     |    protocol address space     |
 ///     +---------------+---------------+-------------------------------+
-///     |  hw length    | proto length  |           operation           |
+///     |  hw addr len  | prot addr len |            opcode             |
 ///     +---------------+---------------+-------------------------------+
 ///     |                  sender hardware address (6)                  |
 ///     |                  sender protocol address (4)                  |
 ///     |                  target hardware address (6)                  |
 ///     |                  target protocol address (4)                  |
 ///     +---------------------------------------------------------------+
-public struct ARPView: ~Escapable {
+public enum ARPPacket: FixedHeaderLayout {
     /// The packet's length in octets.
     public static let length = 28
-    /// Offset of the operation.
-    public static let operationOffset = 6
-    /// Offset of the sender's MAC address.
-    public static let senderMACOffset = 8
-    /// Offset of the sender's network address.
-    public static let senderAddressOffset = 14
-    /// Offset of the target's MAC address.
-    public static let targetMACOffset = 18
-    /// Offset of the target's network address.
-    public static let targetAddressOffset = 24
-
-    @usableFromInline let bytes: RawSpan
-    @usableFromInline let offset: Int
-
-    /// Nil where fewer than 28 octets follow `offset`.
-    @inlinable
-    @_lifetime(copy bytes)
-    public init?(_ bytes: RawSpan, at offset: Int) {
-        guard offset >= 0, offset <= bytes.byteCount &- Self.length else { return nil }
-        self.bytes = bytes
-        self.offset = offset
-    }
-
     /// 1 for Ethernet.
-    @inlinable public var hardwareType: UInt16 { bytes.uncheckedUInt16(at: offset) }
+    @inlinable public static var hardwareAddressSpace: HeaderField<UInt16> { HeaderField(0) }
     /// 0x0800 for IPv4.
-    @inlinable public var protocolType: UInt16 { bytes.uncheckedUInt16(at: offset &+ 2) }
+    @inlinable public static var protocolAddressSpace: HeaderField<UInt16> { HeaderField(2) }
     /// 6 for Ethernet.
-    @inlinable public var hardwareLength: UInt8 { bytes.uncheckedUInt8(at: offset &+ 4) }
+    @inlinable public static var hardwareAddressLength: HeaderField<UInt8> { HeaderField(4) }
     /// 4 for IPv4.
-    @inlinable public var protocolLength: UInt8 { bytes.uncheckedUInt8(at: offset &+ 5) }
+    @inlinable public static var protocolAddressLength: HeaderField<UInt8> { HeaderField(5) }
     /// 1 request, 2 reply.
-    @inlinable public var operation: UInt16 { bytes.uncheckedUInt16(at: offset &+ Self.operationOffset) }
-    /// Who speaks.
-    @inlinable public var senderMAC: MACAddress { bytes.uncheckedMAC(at: offset &+ Self.senderMACOffset) }
-    /// The address of who speaks.
-    @inlinable public var senderAddress: IPAddress { bytes.uncheckedIPv4(at: offset &+ Self.senderAddressOffset) }
-    /// Who is spoken to, zero in a request.
-    @inlinable public var targetMAC: MACAddress { bytes.uncheckedMAC(at: offset &+ Self.targetMACOffset) }
-    /// The address asked for, or of who is spoken to.
-    @inlinable public var targetAddress: IPAddress { bytes.uncheckedIPv4(at: offset &+ Self.targetAddressOffset) }
+    @inlinable public static var opcode: HeaderField<UInt16> { HeaderField(6) }
+    /// The sender's MAC address.
+    @inlinable public static var senderHardwareAddress: HeaderField<MACAddress> { HeaderField(8) }
+    /// The sender's IPv4 address.
+    @inlinable public static var senderProtocolAddress: HeaderField<UInt32> { HeaderField(14) }
+    /// The target's MAC address.
+    @inlinable public static var targetHardwareAddress: HeaderField<MACAddress> { HeaderField(18) }
+    /// The target's IPv4 address.
+    @inlinable public static var targetProtocolAddress: HeaderField<UInt32> { HeaderField(24) }
+
+    /// `hardwareAddressSpace` of Ethernet.
+    static let ethernet: UInt16 = 1
+}
+
+/// An ARP packet for IPv4 over Ethernet whose 28 octets are there.
+public typealias ARPView = HeaderView<ARPPacket>
+
+extension HeaderView where Header == ARPPacket {
+    /// 1 for Ethernet.
+    @inlinable public var hardwareAddressSpace: UInt16 { self[Header.hardwareAddressSpace] }
+    /// 0x0800 for IPv4.
+    @inlinable public var protocolAddressSpace: UInt16 { self[Header.protocolAddressSpace] }
+    /// 6 for Ethernet.
+    @inlinable public var hardwareAddressLength: UInt8 { self[Header.hardwareAddressLength] }
+    /// 4 for IPv4.
+    @inlinable public var protocolAddressLength: UInt8 { self[Header.protocolAddressLength] }
+    /// 1 request, 2 reply.
+    @inlinable public var opcode: UInt16 { self[Header.opcode] }
+    /// The sender's MAC address.
+    @inlinable public var senderHardwareAddress: MACAddress { self[Header.senderHardwareAddress] }
+    /// The sender's network address.
+    @inlinable public var senderProtocolAddress: IPAddress { IPAddress(ipv4: self[Header.senderProtocolAddress]) }
+    /// The target's MAC address; zero in a request.
+    @inlinable public var targetHardwareAddress: MACAddress { self[Header.targetHardwareAddress] }
+    /// The address that is asked for, or the target's.
+    @inlinable public var targetProtocolAddress: IPAddress { IPAddress(ipv4: self[Header.targetProtocolAddress]) }
 }

@@ -9,27 +9,37 @@ struct AuthenticationHeaders {
     private(set) var offset: Int
     private(set) var failure = IPv6ExtensionHeaders.Failure.none
 
-    /// The protocol number.
-    static let protocolNumber: UInt8 = 51
+    /// The fields that the walk reads.
+    enum Field {
+        /// The octets that every authentication header has.
+        static let minimumLength = 8
+        static let nextHeader = HeaderField<UInt8>(0)
+        /// In units of four octets, without the first two units.
+        static let payloadLength = HeaderField<UInt8>(1)
+
+        /// The header's length in octets, by its payload length.
+        @inline(__always)
+        static func length(_ payloadLength: UInt8) -> Int { (Int(payloadLength) &+ 2) << 2 }
+    }
 
     /// Walks from `start` to no further than `end`, which is within `bytes`.
     init(_ bytes: RawSpan, start: Int, end: Int) {
-        nextHeader = Self.protocolNumber
+        nextHeader = IPProtocol.authentication
         offset = start
         walk(bytes, start: start, end: end)
     }
 
     private mutating func walk(_ bytes: RawSpan, start: Int, end: Int) {
         var count = 0
-        while nextHeader == Self.protocolNumber {
-            guard end &- offset >= 8 else { return failure = .truncated }
-            let length = (Int(bytes.uncheckedUInt8(at: offset &+ 1)) &+ 2) << 2
+        while nextHeader == IPProtocol.authentication {
+            guard end &- offset >= Field.minimumLength else { return failure = .truncated }
+            let length = Field.length(bytes.unchecked(Field.payloadLength, at: offset))
             count += 1
             guard count <= IPv6ExtensionHeaders.maximumCount,
                 offset &- start &+ length <= IPv6ExtensionHeaders.maximumLength
             else { return failure = .tooLong }
             guard length <= end &- offset else { return failure = .truncated }
-            nextHeader = bytes.uncheckedUInt8(at: offset)
+            nextHeader = bytes.unchecked(Field.nextHeader, at: offset)
             offset &+= length
         }
     }

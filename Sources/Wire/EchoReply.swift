@@ -31,7 +31,7 @@ public enum EchoReply {
                 &frame, at: network, source: fields.flow.destination, destination: fields.flow.source,
                 protocolNumber: IPProtocol.icmp, totalLength: IPv4View.minimumLength + length, timeToLive: hopLimit,
                 typeOfService: header.typeOfService, identification: header.identification,
-                fragmentWord: header.fragmentWord & IPv4View.dontFragmentBit)
+                flagsAndFragmentOffset: header.flagsAndFragmentOffset & IPv4View.dontFragmentBit)
         case .ipv6:
             guard let header = IPv6View(request, at: fields.networkOffset) else { return 0 }
             IPv6View.write(
@@ -40,7 +40,7 @@ public enum EchoReply {
                 trafficClass: header.trafficClass)
         }
         frame.copy(request, fields.transportOffset..<fields.end, to: start)
-        frame.store((fields.family == .ipv4 ? 0 : 129) as UInt8, at: start)
+        frame.store(ICMPView.echoReply(fields.family), to: ICMPHeader.type, at: start)
         ICMPView.writeChecksum(
             &frame, at: start, length: length, source: fields.flow.destination, destination: fields.flow.source,
             family: fields.family)

@@ -8,47 +8,42 @@ public enum EtherType {
     public static let ipv6: UInt16 = 0x86DD
 }
 
-/// An Ethernet II header (IEEE 802.3) whose fourteen octets are there.
+/// An Ethernet II header (IEEE 802.3).
 ///
 ///     +-----------------------------------------------+
-///     |           destination (6 octets)              |
+///     |        destination address (6 octets)         |
 ///     +-----------------------------------------------+
-///     |             source (6 octets)                 |
+///     |           source address (6 octets)           |
 ///     +---------------+-------------------------------+
-///     | EtherType (2) |  payload …
+///     |    type (2)   |  payload …
 ///     +---------------+
-public struct EthernetView: ~Escapable {
+public enum EthernetHeader: FixedHeaderLayout {
     /// The header's length in octets.
     public static let length = 14
-    /// Offset of the destination.
-    public static let destinationOffset = 0
-    /// Offset of the source.
-    public static let sourceOffset = 6
-    /// Offset of the EtherType.
-    public static let typeOffset = 12
-
-    @usableFromInline let bytes: RawSpan
-
-    /// Nil where `bytes` is shorter than the header.
-    @inlinable
-    @_lifetime(copy bytes)
-    public init?(_ bytes: RawSpan) {
-        guard bytes.byteCount >= Self.length else { return nil }
-        self.bytes = bytes
-    }
-
-    /// The destination.
-    @inlinable public var destination: MACAddress { bytes.uncheckedMAC(at: Self.destinationOffset) }
-    /// The source.
-    @inlinable public var source: MACAddress { bytes.uncheckedMAC(at: Self.sourceOffset) }
+    /// Who the frame goes to.
+    @inlinable public static var destinationAddress: HeaderField<MACAddress> { HeaderField(0) }
+    /// Who sent it.
+    @inlinable public static var sourceAddress: HeaderField<MACAddress> { HeaderField(6) }
     /// The EtherType.
-    @inlinable public var type: UInt16 { bytes.uncheckedUInt16(at: Self.typeOffset) }
+    @inlinable public static var type: HeaderField<UInt16> { HeaderField(12) }
+}
 
-    /// Writes destination and source over the first twelve octets of `frame`, which must be there (checked).
+/// An Ethernet II header that is there.
+public typealias EthernetView = HeaderView<EthernetHeader>
+
+extension HeaderView where Header == EthernetHeader {
+    /// Who the frame goes to.
+    @inlinable public var destinationAddress: MACAddress { self[Header.destinationAddress] }
+    /// Who sent it.
+    @inlinable public var sourceAddress: MACAddress { self[Header.sourceAddress] }
+    /// The EtherType.
+    @inlinable public var type: UInt16 { self[Header.type] }
+
+    /// Writes both addresses over the first twelve octets of `frame`, which must be there (checked).
     @inlinable
     public static func rewrite(_ frame: inout MutableRawSpan, destination: MACAddress, source: MACAddress) {
-        frame.store(destination, at: destinationOffset)
-        frame.store(source, at: sourceOffset)
+        frame.store(destination, to: Header.destinationAddress, at: 0)
+        frame.store(source, to: Header.sourceAddress, at: 0)
     }
 
     /// Writes a whole header to the first fourteen octets of `frame`, which must be there (checked).
@@ -57,6 +52,30 @@ public struct EthernetView: ~Escapable {
         _ frame: inout MutableRawSpan, destination: MACAddress, source: MACAddress, type: UInt16
     ) {
         rewrite(&frame, destination: destination, source: source)
-        frame.store(type, at: typeOffset)
+        frame.store(type, to: Header.type, at: 0)
     }
+}
+
+/// Both Ethernet addresses of a frame as they lie there: for comparing with those of another frame.
+public struct EthernetAddresses: Sendable, Equatable {
+    /// The destination, and the first two octets of the source, in the machine's order.
+    @usableFromInline let first: UInt64
+    /// The last four octets of the source, in the machine's order.
+    @usableFromInline let rest: UInt32
+
+    /// Two zero addresses.
+    @inlinable @inline(__always)
+    public init() { (first, rest) = (0, 0) }
+
+    /// - Parameter frame: An Ethernet header, which must be there (not checked).
+    @inlinable @inline(__always)
+    public init(of frame: UnsafeRawPointer) {
+        first = frame.raw(EthernetHeader.destinationAddress.offset)
+        rest = frame.raw(EthernetHeader.destinationAddress.offset &+ 8)
+    }
+
+    /// The destination.
+    public var destination: MACAddress { MACAddress(bits: first.bigEndian >> 16) }
+    /// The source.
+    public var source: MACAddress { MACAddress(bits: first.bigEndian << 32 | UInt64(rest.bigEndian)) }
 }

@@ -44,6 +44,9 @@ public struct FlowJoiner: ~Copyable {
         /// What all of them are.
         public let kind: FrameKind
         fileprivate var state = State.unknown
+        @usableFromInline let networkStart: UInt16
+        /// Where the network header begins in all of them, from the Ethernet header on.
+        @inlinable public var networkOffset: Int { Int(networkStart) }
         /// The index of the first run of this flow, an earlier one; -1: this is the first.
         public let twin: Int32
         /// How many frames.
@@ -60,6 +63,19 @@ public struct FlowJoiner: ~Copyable {
         public fileprivate(set) var payload: Int32 = 0
         fileprivate var identification: UInt16 = 0
         fileprivate var sequence: UInt32 = 0
+
+        fileprivate init(
+            start: UnsafeMutableRawPointer, length: Int, kind: FrameKind, at networkOffset: Int, twin: Int32,
+            first: Int32
+        ) {
+            self.start = start
+            self.length = length
+            self.kind = kind
+            networkStart = UInt16(truncatingIfNeeded: networkOffset)
+            self.twin = twin
+            self.first = first
+            last = first
+        }
 
         /// Octets of the frames as they came, from the Ethernet header on.
         @inlinable
@@ -134,7 +150,8 @@ public struct FlowJoiner: ~Copyable {
     public func part(of run: borrowing Run, from frame: Int32) -> Run {
         let first = links[Int(frame)]
         var part = Run(
-            start: first.start, length: Int(first.length), kind: run.kind, twin: -1, first: frame, last: frame)
+            start: first.start, length: Int(first.length), kind: run.kind, at: run.networkOffset, twin: -1, first: frame
+        )
         part.headers = run.headers
         part.segment = run.segment
         let headers = VirtioNetHeader.length &+ Int(run.headers)
@@ -147,30 +164,46 @@ public struct FlowJoiner: ~Copyable {
         return part
     }
 
-    /// Puts the next frame of the batch into a run. It must stay where it is, and as it is, until the batch ends.
+    /// Puts the next frame of the batch, whose packet stands right behind the Ethernet header, into a run. It must stay
+    /// where it is, and as it is, until the batch ends.
     ///
     /// - Parameters:
     ///   - start: The frame's `virtio_net_hdr`.
     ///   - length: The octets that are there, the `virtio_net_hdr` among them.
     public mutating func add(_ start: UnsafeMutableRawPointer, _ length: Int) {
+        add(start, length, FrameKind(start, length), at: EthernetView.length)
+    }
+
+    /// Puts the next frame of the batch into a run. It must stay where it is, and as it is, until the batch ends.
+    ///
+    /// - Parameters:
+    ///   - start: The frame's `virtio_net_hdr`.
+    ///   - length: The octets that are there, the `virtio_net_hdr` among them.
+    ///   - kind: What its packet is.
+    ///   - networkOffset: Where the packet begins, from the Ethernet header on; less than 65,536. A tag or a stack of labels
+    ///     before it belongs to the flow.
+    @inline(__always)
+    public mutating func add(
+        _ start: UnsafeMutableRawPointer, _ length: Int, _ kind: FrameKind, at networkOffset: Int
+    ) {
         precondition(frames < capacity)
         let frame = Int32(truncatingIfNeeded: frames)
         (links + frames).initialize(to: Link(start: start, length: Int32(truncatingIfNeeded: length), next: -1))
         frames &+= 1
-        let kind = FrameKind(start, length)
         guard kind != .other else {
             epoch &+= 1
-            append(start, length, .other, twin: -1, frame)
+            append(start, length, .other, at: networkOffset, twin: -1, frame)
             return
         }
         let octets = UnsafeRawPointer(start) + VirtioNetHeader.length
-        let slot = table + Self.slot(octets, kind)
+        let slot = table + Self.slot(octets + networkOffset, kind)
         var twin: Int32 = -1
         if slot.pointee >> 16 == epoch {
             let index = Int(slot.pointee & 0xFFFF)
             let run = runs + index
-            if run.pointee.kind == kind,
-                JoinableSegment.areOfOneFlow(UnsafeRawPointer(run.pointee.start) + VirtioNetHeader.length, octets, kind)
+            if run.pointee.kind == kind, run.pointee.networkOffset == networkOffset,
+                JoinableSegment.areOfOneFlow(
+                    UnsafeRawPointer(run.pointee.start) + VirtioNetHeader.length, octets, kind, at: networkOffset)
             {
                 if join(start, length, frame, to: run) {
                     if index != count &- 1 { isInterleaved = true }
@@ -180,30 +213,31 @@ public struct FlowJoiner: ~Copyable {
             }
         }
         slot.pointee = epoch << 16 | UInt64(truncatingIfNeeded: count)
-        append(start, length, kind, twin: twin, frame)
+        append(start, length, kind, at: networkOffset, twin: twin, frame)
     }
 
     @inline(__always)
     private mutating func append(
-        _ start: UnsafeMutableRawPointer, _ length: Int, _ kind: FrameKind, twin: Int32, _ frame: Int32
+        _ start: UnsafeMutableRawPointer, _ length: Int, _ kind: FrameKind, at networkOffset: Int, twin: Int32,
+        _ frame: Int32
     ) {
         (runs + count).initialize(
-            to: Run(start: start, length: length, kind: kind, twin: twin, first: frame, last: frame))
+            to: Run(start: start, length: length, kind: kind, at: networkOffset, twin: twin, first: frame))
         count &+= 1
     }
 
     /// The same for both flows of a conversation, so that a frame of one takes the place of the other one's run.
     @inline(__always)
-    private static func slot(_ frame: UnsafeRawPointer, _ kind: FrameKind) -> Int {
-        let (from, to, ports): (UInt64, UInt64, UInt32)
+    private static func slot(_ network: UnsafeRawPointer, _ kind: FrameKind) -> Int {
+        let (from, to): (UInt64, UInt64)
         if kind.family == .ipv4 {
-            (from, to) = (UInt64(frame.raw(26, UInt32.self)), UInt64(frame.raw(30, UInt32.self)))
-            ports = frame.raw(34, UInt32.self)
+            from = UInt64(network.raw(IPv4Header.sourceAddress))
+            to = UInt64(network.raw(IPv4Header.destinationAddress))
         } else {
-            from = frame.raw(22, UInt64.self) ^ frame.raw(30, UInt64.self) &* 0xD6E8_FEB8_6659_FD93
-            to = frame.raw(38, UInt64.self) ^ frame.raw(46, UInt64.self) &* 0xD6E8_FEB8_6659_FD93
-            ports = frame.raw(54, UInt32.self)
+            from = halves(network, IPv6Header.sourceAddress)
+            to = halves(network, IPv6Header.destinationAddress)
         }
+        let ports = (network + kind.networkLength).raw(PortHeader.ports)
         // Sums and differences know no direction.
         let (sum, difference) = (from &+ to, from ^ to)
         let (low, high) = (ports & 0xFFFF, ports >> 16)
@@ -213,6 +247,12 @@ public struct FlowJoiner: ~Copyable {
         return Int(truncatingIfNeeded: hash >> (64 - slotBits))
     }
 
+    /// Both halves of an IPv6 address in one word.
+    @inline(__always)
+    private static func halves(_ network: UnsafeRawPointer, _ field: HeaderField<IPAddress>) -> UInt64 {
+        network.raw(field.high) ^ network.raw(field.low) &* 0xD6E8_FEB8_6659_FD93
+    }
+
     /// Joins a frame to a run of its flow, where that is open and the frame is its next segment.
     private mutating func join(
         _ start: UnsafeMutableRawPointer, _ length: Int, _ frame: Int32, to run: UnsafeMutablePointer<Run>
@@ -220,14 +260,17 @@ public struct FlowJoiner: ~Copyable {
         let kind = run.pointee.kind
         guard kind.isTCP ? joining.tcp : joining.udp, run.pointee.state != .closed else { return false }
         if run.pointee.state == .unknown, !open(run) { return false }
-        guard let next = JoinableSegment(start, length, kind), next.headers == Int(run.pointee.headers),
+        let networkOffset = run.pointee.networkOffset
+        let network = VirtioNetHeader.length &+ networkOffset
+        guard let next = JoinableSegment(start, length, kind, at: networkOffset),
+            next.headers == Int(run.pointee.headers),
             next.identification == run.pointee.identification, next.sequence == run.pointee.sequence,
             next.payload <= Int(run.pointee.segment), run.pointee.count < Self.mostSegments,
-            next.headers &- EthernetView.length &+ Int(run.pointee.payload) &+ next.payload <= Self.mostOctets,
+            next.headers &- networkOffset &+ Int(run.pointee.payload) &+ next.payload <= Self.mostOctets,
             JoinableSegment.agree(
-                UnsafeRawPointer(run.pointee.start) + VirtioNetHeader.length,
-                UnsafeRawPointer(start) + VirtioNetHeader.length, kind, headers: next.headers),
-            JoinableSegment.checksumsHold(start, length, kind), !isHeartbeat(start, length)
+                UnsafeRawPointer(run.pointee.start) + network, UnsafeRawPointer(start) + network, kind,
+                headers: next.headers &- networkOffset),
+            JoinableSegment.checksumsHold(start, length, kind, at: networkOffset), !isHeartbeat(start, length)
         else { return false }
         links[Int(run.pointee.last)].next = frame
         run.pointee.last = frame
@@ -241,9 +284,10 @@ public struct FlowJoiner: ~Copyable {
     /// Finds out whether the first frame of a run may be joined to.
     private func open(_ run: UnsafeMutablePointer<Run>) -> Bool {
         let (start, length, kind) = (run.pointee.start, run.pointee.length, run.pointee.kind)
+        let networkOffset = run.pointee.networkOffset
         run.pointee.state = .closed
-        guard let first = JoinableSegment(start, length, kind), !first.isLast,
-            JoinableSegment.checksumsHold(start, length, kind), !isHeartbeat(start, length)
+        guard let first = JoinableSegment(start, length, kind, at: networkOffset), !first.isLast,
+            JoinableSegment.checksumsHold(start, length, kind, at: networkOffset), !isHeartbeat(start, length)
         else { return false }
         run.pointee.state = .open
         run.pointee.headers = Int32(truncatingIfNeeded: first.headers)

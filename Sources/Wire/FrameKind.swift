@@ -2,7 +2,7 @@
 ///
 /// The plain kinds are whole TCP segments and UDP datagrams straight behind an IPv4 header without options or an IPv6
 /// header without extension headers. That their fixed headers are there is known; of what they say, nothing has been
-/// checked.
+/// checked. A kind says nothing of what stands before the network header: all lengths count from there.
 public enum FrameKind: UInt8, Sendable {
     /// Anything else.
     case other
@@ -11,38 +11,54 @@ public enum FrameKind: UInt8, Sendable {
     case udp6
     case tcp6
 
+    /// What a frame is whose packet stands right behind the Ethernet header.
+    ///
     /// - Parameters:
     ///   - start: The frame's `virtio_net_hdr`.
     ///   - length: The octets that are there, the `virtio_net_hdr` among them.
     @inlinable @inline(__always)
     public init(_ start: UnsafeRawPointer, _ length: Int) {
-        self = .other
+        let available = length &- VirtioNetHeader.length &- EthernetHeader.length
+        guard available >= Self.leastLength else {
+            self = .other
+            return
+        }
         let frame = start + VirtioNetHeader.length
-        let available = length &- VirtioNetHeader.length
-        guard available >= Self.leastLength else { return }
-        let type = frame.big16(EthernetView.typeOffset)
-        let first = frame.octet(EthernetView.length)
-        if type == EtherType.ipv4, first == 0x45 {
+        self.init(
+            packet: frame + EthernetHeader.length, available, etherType: frame.big(EthernetHeader.type))
+    }
+
+    /// What a packet is, wherever in a frame it begins.
+    ///
+    /// - Parameters:
+    ///   - packet: The network header.
+    ///   - available: The octets that are there; at least `leastLength` (not checked).
+    ///   - etherType: What the headers before it say that the packet is.
+    @inlinable @inline(__always)
+    public init(packet: UnsafeRawPointer, _ available: Int, etherType: UInt16) {
+        self = .other
+        if etherType == EtherType.ipv4, packet.big(IPv4Header.versionAndIHL) == IPv4Header.plainVersionAndIHL {
             // Neither "more fragments" nor an offset.
-            guard frame.big16(20) & (IPv4View.moreFragmentsBit | IPv4View.fragmentOffsetMask) == 0 else { return }
-            let number = frame.octet(23)
+            let place = packet.big(IPv4Header.flagsAndFragmentOffset)
+            guard place & (IPv4View.moreFragmentsBit | IPv4View.fragmentOffsetMask) == 0 else { return }
+            let number = packet.big(IPv4Header.protocol)
             if number == IPProtocol.udp {
                 self = .udp4
-            } else if number == IPProtocol.tcp, available >= 54 {
+            } else if number == IPProtocol.tcp, available >= IPv4Header.minimumLength &+ TCPHeader.minimumLength {
                 self = .tcp4
             }
-        } else if type == EtherType.ipv6, first >> 4 == 6 {
-            let number = frame.octet(20)
-            if number == IPProtocol.udp, available >= 62 {
+        } else if etherType == EtherType.ipv6, packet.big(IPv6Header.version) >> 4 == 6 {
+            let number = packet.big(IPv6Header.nextHeader)
+            if number == IPProtocol.udp, available >= IPv6Header.length &+ UDPHeader.length {
                 self = .udp6
-            } else if number == IPProtocol.tcp, available >= 74 {
+            } else if number == IPProtocol.tcp, available >= IPv6Header.length &+ TCPHeader.minimumLength {
                 self = .tcp6
             }
         }
     }
 
-    /// Ethernet, IPv4 and UDP: the shortest of the plain kinds.
-    @usableFromInline static let leastLength = 42
+    /// The octets of IPv4 and UDP headers: the shortest packet of the plain kinds.
+    @inlinable public static var leastLength: Int { IPv4Header.minimumLength &+ UDPHeader.length }
 
     /// The family of a plain kind's addresses.
     @inlinable @inline(__always)
@@ -56,17 +72,17 @@ public enum FrameKind: UInt8, Sendable {
     @inlinable @inline(__always)
     public var protocolNumber: UInt8 { isTCP ? IPProtocol.tcp : IPProtocol.udp }
 
-    /// Where a plain kind's TCP or UDP header begins, from the Ethernet header on.
+    /// The octets of a plain kind's network header, behind which its TCP or UDP header begins.
     @inlinable @inline(__always)
-    public var transportOffset: Int { family == .ipv6 ? 54 : 34 }
+    public var networkLength: Int { family == .ipv6 ? IPv6Header.length : IPv4Header.minimumLength }
 
     /// Where a plain kind's transport checksum stands, from its TCP or UDP header on.
     @inlinable @inline(__always)
-    public var checksumOffset: Int { isTCP ? TCPView.checksumOffset : UDPView.checksumOffset }
+    public var checksumOffset: Int { isTCP ? TCPHeader.checksum.offset : UDPHeader.checksum.offset }
 
-    /// The octets of a plain kind's headers that a rewrite of addresses may edit, from the Ethernet header on.
+    /// The octets of a plain kind's headers that a rewrite of addresses may edit, from the network header on.
     @inlinable @inline(__always)
     public var headerLength: Int {
-        transportOffset &+ (isTCP ? TCPView.minimumLength : UDPView.length)
+        networkLength &+ (isTCP ? TCPHeader.minimumLength : UDPHeader.length)
     }
 }

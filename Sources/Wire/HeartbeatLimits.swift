@@ -10,6 +10,7 @@ public enum HeartbeatLimits {
     ///   - length: Its octets, all of them there (not checked).
     @inlinable @inline(__always)
     public static func ends(_ frame: UnsafeRawPointer, _ length: Int, with token: UInt64) -> Bool {
-        length <= maximumFrame && length >= 8 && token != 0 && frame.big64(length &- 8) == token
+        length <= maximumFrame && length >= MemoryLayout<UInt64>.size && token != 0
+            && frame.big(HeaderField<UInt64>(length &- MemoryLayout<UInt64>.size)) == token
     }
 }

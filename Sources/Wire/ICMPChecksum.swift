@@ -1,4 +1,4 @@
-extension ICMPView {
+extension HeaderView where Header == ICMPHeader {
     /// Computes the checksum of the message at `offset` anew; ICMPv6 covers a pseudo-header too (RFC 4443, section 2.3).
     ///
     /// - Parameter length: The message's octets, which must lie in `frame` (checked).
@@ -11,9 +11,9 @@ extension ICMPView {
             ? 0
             : InternetChecksum.pseudoHeader(
                 source: source, destination: destination, protocolNumber: IPProtocol.icmpv6, length: length)
-        frame.store(0 as UInt16, at: offset + checksumOffset)
+        frame.store(0, to: Header.checksum, at: offset)
         let sum = InternetChecksum.sum(frame.bytes, offset..<offset + length, adding: pseudo)
-        frame.store(~sum, at: offset + checksumOffset)
+        frame.store(~sum, to: Header.checksum, at: offset)
     }
 }
 

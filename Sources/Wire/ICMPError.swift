@@ -44,7 +44,7 @@ public struct ICMPError: Sendable, Equatable {
     public static func maximumLength(_ family: AddressFamily) -> Int { family == .ipv4 ? 576 : 1280 }
 
     /// The most octets of a whole frame, of either family.
-    public static let maximumFrameLength = EthernetView.length + 1280
+    @inlinable public static var maximumFrameLength: Int { EthernetView.length + 1280 }
 
     /// True for ICMPv6's packet too big.
     private var isPacketTooBig: Bool { family == .ipv6 && type == 2 }
@@ -101,9 +101,9 @@ public struct ICMPError: Sendable, Equatable {
                 &frame, at: network, source: source, destination: fields.flow.source,
                 nextHeader: IPProtocol.icmpv6, payloadLength: length, hopLimit: hopLimit)
         }
-        frame.store(type, at: start)
-        frame.store(code, at: start + 1)
-        frame.store(word, at: start + 4)
+        frame.store(type, to: ICMPHeader.type, at: start)
+        frame.store(code, to: ICMPHeader.code, at: start)
+        frame.store(word, to: ICMPHeader.mtu, at: start)
         frame.copy(packet, fields.networkOffset..<fields.networkOffset + quoted, to: quote)
         ICMPView.writeChecksum(
             &frame, at: start, length: length, source: source, destination: fields.flow.source, family: family)

@@ -6,6 +6,8 @@
 /// A transport checksum that is partial must be completed before (`InternetChecksum.complete`), since it covers the
 /// whole datagram. A packet that is a fragment itself is fragmented further.
 public struct IPv4Fragmentation: Sendable {
+    /// Fragments other than the last have a multiple of this many octets.
+    private static let unit = 8
     private let networkOffset: Int
     private let headerEnd: Int
     private let end: Int
@@ -23,13 +25,13 @@ public struct IPv4Fragmentation: Sendable {
     public init?(_ frame: RawSpan, _ fields: PacketFields, mtu: Int) {
         guard fields.family == .ipv4, !fields.dontFragment, fields.packetLength > mtu, fields.end <= frame.byteCount,
             let header = IPv4View(frame, at: fields.networkOffset),
-            mtu >= header.headerLength + 8
+            mtu >= header.headerLength + Self.unit
         else { return nil }
         networkOffset = fields.networkOffset
         headerEnd = fields.networkOffset + header.headerLength
         end = fields.end
         self.mtu = mtu
-        base = header.dataOffset
+        base = header.fragmentOffset
         moreFragments = header.moreFragments
         next = headerEnd
     }
@@ -39,8 +41,8 @@ public struct IPv4Fragmentation: Sendable {
     /// The first carries all options, the others those that say so (the copied flag), padded to a multiple of four.
     ///
     /// - Parameters:
-    ///   - frame: The same octets as were given to the initializer; the Ethernet header is taken from it.
-    ///   - buffer: At least 14 octets and the MTU.
+    ///   - frame: The same octets as were given to the initializer; what stands before the packet is taken from it.
+    ///   - buffer: At least the octets before the packet and the MTU.
     /// - Returns: The fragment's length with its Ethernet header; nil after the last, and where `buffer` is too small.
     public mutating func next(of frame: RawSpan, into buffer: inout MutableRawSpan) -> Int? {
         guard next < end, end <= frame.byteCount, buffer.byteCount >= networkOffset + mtu else { return nil }
@@ -62,14 +64,15 @@ public struct IPv4Fragmentation: Sendable {
         }
         let headerLength = dataStart - networkOffset
         let isLast = headerLength + end - next <= mtu
-        let length = isLast ? end - next : (mtu - headerLength) & ~7
-        let place = (base + next - headerEnd) >> 3
+        let length = isLast ? end - next : (mtu - headerLength) & ~(Self.unit - 1)
+        let place = (base + next - headerEnd) / Self.unit
         let more = !isLast || moreFragments
-        buffer.store(0x40 | UInt8(headerLength >> 2), at: networkOffset)
-        buffer.store(UInt16(headerLength + length), at: networkOffset + IPv4View.totalLengthOffset)
+        buffer.store(0x40 | UInt8(headerLength >> 2), to: IPv4Header.versionAndIHL, at: networkOffset)
+        buffer.store(UInt16(headerLength + length), to: IPv4Header.totalLength, at: networkOffset)
         buffer.store(
-            UInt16(place) | (more ? IPv4View.moreFragmentsBit : 0), at: networkOffset + IPv4View.fragmentOffset)
-        IPv4View.writeChecksum(&buffer, at: networkOffset, headerLength: headerLength)
+            UInt16(place) | (more ? IPv4View.moreFragmentsBit : 0), to: IPv4Header.flagsAndFragmentOffset,
+            at: networkOffset)
+        IPv4View.writeHeaderChecksum(&buffer, at: networkOffset, headerLength: headerLength)
         buffer.copy(frame, next..<next + length, to: dataStart)
         next += length
         return dataStart + length

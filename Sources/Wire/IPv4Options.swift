@@ -4,6 +4,16 @@
 ///
 /// The type's most significant bit says that fragments copy the option.
 public struct IPv4Options: ~Escapable {
+    /// The fields of an option.
+    enum Field {
+        /// The octets of type and length.
+        static let minimumLength = 2
+        static let type = HeaderField<UInt8>(0)
+        static let length = HeaderField<UInt8>(1)
+        /// Of a source route: where the next address stands in it, counted from 1 at the type.
+        static let pointer = HeaderField<UInt8>(2)
+    }
+
     /// One option.
     public struct Option: Sendable, Equatable {
         /// The option's type, with the copied flag.
@@ -15,8 +25,14 @@ public struct IPv4Options: ~Escapable {
 
         /// True where every fragment carries the option.
         public var isCopied: Bool { type & 0x80 != 0 }
+
+        static let endOfList: UInt8 = 0
+        static let noOperation: UInt8 = 1
+        private static let looseSourceRoute: UInt8 = 131
+        private static let strictSourceRoute: UInt8 = 137
+
         /// Loose (131) or strict (137) source and record route.
-        public var isSourceRoute: Bool { type == 131 || type == 137 }
+        public var isSourceRoute: Bool { type == Self.looseSourceRoute || type == Self.strictSourceRoute }
     }
 
     let bytes: RawSpan
@@ -36,18 +52,18 @@ public struct IPv4Options: ~Escapable {
     /// The next option; nil at the end of the list, and where the list cannot be read any further.
     public mutating func next() -> Option? {
         while offset < end {
-            let type = bytes.uncheckedUInt8(at: offset)
-            if type == 0 { break }
-            if type == 1 {
+            let type = bytes.unchecked(Field.type, at: offset)
+            if type == Option.endOfList { break }
+            if type == Option.noOperation {
                 offset += 1
                 continue
             }
-            guard end - offset >= 2 else {
+            guard end - offset >= Field.minimumLength else {
                 isMalformed = true
                 break
             }
-            let length = Int(bytes.uncheckedUInt8(at: offset + 1))
-            guard length >= 2, length <= end - offset else {
+            let length = Int(bytes.unchecked(Field.length, at: offset))
+            guard length >= Field.minimumLength, length <= end - offset else {
                 isMalformed = true
                 break
             }

@@ -31,6 +31,38 @@ struct IPv6ExtensionHeaders {
         case sourceRouted
     }
 
+    /// The fields that the walk reads, of whatever header has them.
+    private enum Field {
+        /// The octets that every extension header has.
+        static let minimumLength = 8
+        static let nextHeader = HeaderField<UInt8>(0)
+        /// In units of eight octets, without the first unit.
+        static let headerExtensionLength = HeaderField<UInt8>(1)
+        // The routing header's.
+        static let routingType = HeaderField<UInt8>(2)
+        static let segmentsLeft = HeaderField<UInt8>(3)
+        // The fragment header's, whose length is fixed.
+        static let fragmentOffsetAndM = HeaderField<UInt16>(2)
+        static let identification = HeaderField<UInt32>(4)
+        /// In `fragmentOffsetAndM`: the offset in octets, as its unit of eight is shifted by three bits.
+        static let fragmentOffsetMask: UInt16 = 0xFFF8
+        /// In `fragmentOffsetAndM`: more fragments follow.
+        static let moreFragmentsBit: UInt16 = 1
+        // Hop-by-hop and destination options begin with these two octets, behind which the options stand.
+        static let firstOption = 2
+    }
+
+    /// The fields of an option of destination options.
+    private enum Option {
+        static let type = HeaderField<UInt8>(0)
+        static let dataLength = HeaderField<UInt8>(1)
+        /// The octets of type and length.
+        static let minimumLength = 2
+        /// One octet of padding, which has no length.
+        static let pad1: UInt8 = 0
+        static let homeAddress: UInt8 = 0xC9
+    }
+
     /// The number of the header at `offset`.
     private(set) var nextHeader: UInt8
     /// The offset after the headers walked.
@@ -52,7 +84,9 @@ struct IPv6ExtensionHeaders {
     @inline(__always)
     static func isExtension(_ number: UInt8) -> Bool {
         switch number {
-        case 0, 43, 44, 51, 60, 135, 139, 140: true
+        case IPProtocol.hopByHopOptions, IPProtocol.routing, IPProtocol.fragment, IPProtocol.authentication,
+            IPProtocol.destinationOptions, IPProtocol.mobility, IPProtocol.hostIdentity, IPProtocol.shim6:
+            true
         default: false
         }
     }
@@ -69,15 +103,14 @@ struct IPv6ExtensionHeaders {
     private func hasHomeAddress(_ bytes: RawSpan, _ range: Range<Int>) -> Bool {
         var place = range.lowerBound
         while place < range.upperBound {
-            let type = bytes.uncheckedUInt8(at: place)
-            if type == 0xC9 { return true }
-            // One octet of padding has no length.
-            if type == 0 {
+            let type = bytes.unchecked(Option.type, at: place)
+            if type == Option.homeAddress { return true }
+            if type == Option.pad1 {
                 place &+= 1
                 continue
             }
-            guard place &+ 1 < range.upperBound else { return false }
-            place &+= 2 &+ Int(bytes.uncheckedUInt8(at: place &+ 1))
+            guard place &+ Option.minimumLength <= range.upperBound else { return false }
+            place &+= Option.minimumLength &+ Int(bytes.unchecked(Option.dataLength, at: place))
         }
         return false
     }
@@ -86,40 +119,39 @@ struct IPv6ExtensionHeaders {
         var count = 0
         var hasFragmentHeader = false
         while Self.isExtension(nextHeader) {
-            guard end &- offset >= 8 else { return failure = .truncated }
+            guard end &- offset >= Field.minimumLength else { return failure = .truncated }
             let number = nextHeader
-            let word = Int(bytes.uncheckedUInt8(at: offset &+ 1))
+            let said = bytes.unchecked(Field.headerExtensionLength, at: offset)
             let length =
                 switch number {
-                case 44: 8
-                case 51: (word &+ 2) << 2
-                default: (word &+ 1) << 3
+                case IPProtocol.fragment: Field.minimumLength
+                case IPProtocol.authentication: AuthenticationHeaders.Field.length(said)
+                default: (Int(said) &+ 1) << 3
                 }
             count += 1
             guard count <= Self.maximumCount, offset &- start &+ length <= Self.maximumLength else {
                 return failure = .tooLong
             }
             guard length <= end &- offset else { return failure = .truncated }
-            nextHeader = bytes.uncheckedUInt8(at: offset)
+            nextHeader = bytes.unchecked(Field.nextHeader, at: offset)
             switch number {
-            case 0 where count > 1:
+            case IPProtocol.hopByHopOptions where count > 1:
                 return failure = .misplaced
-            case 43 where bytes.uncheckedUInt8(at: offset &+ 3) != 0:
-                guard bytes.uncheckedUInt8(at: offset &+ 2) != 0 else { return failure = .sourceRouted }
+            case IPProtocol.routing where bytes.unchecked(Field.segmentsLeft, at: offset) != 0:
+                guard bytes.unchecked(Field.routingType, at: offset) != 0 else { return failure = .sourceRouted }
                 bindings.insert(.routed)
-            case 51:
+            case IPProtocol.authentication:
                 bindings.insert(.authenticated)
-            case 60 where hasHomeAddress(bytes, offset &+ 2..<offset &+ length):
+            case IPProtocol.destinationOptions
+            where hasHomeAddress(bytes, offset &+ Field.firstOption..<offset &+ length):
                 bindings.insert(.away)
-            case 44:
+            case IPProtocol.fragment:
                 guard !hasFragmentHeader else { return failure = .misplaced }
                 hasFragmentHeader = true
-                let place = bytes.uncheckedUInt16(at: offset &+ 2)
-                fragmentOffset = Int(place & 0xFFF8)
-                identification =
-                    UInt32(bytes.uncheckedUInt16(at: offset &+ 4)) << 16
-                    | UInt32(bytes.uncheckedUInt16(at: offset &+ 6))
-                moreFragments = place & 1 != 0
+                let place = bytes.unchecked(Field.fragmentOffsetAndM, at: offset)
+                fragmentOffset = Int(place & Field.fragmentOffsetMask)
+                identification = bytes.unchecked(Field.identification, at: offset)
+                moreFragments = place & Field.moreFragmentsBit != 0
                 fragment = fragmentOffset != 0 ? .later : moreFragments ? .first : .whole
                 fragmentProtocol = nextHeader
                 if fragment == .later {
@@ -144,7 +176,7 @@ public enum HeaderChain {
 
     /// True for the protocol numbers of headers that engines look behind.
     public static func isStepped(over number: UInt8, _ family: AddressFamily) -> Bool {
-        family == .ipv6 ? IPv6ExtensionHeaders.isExtension(number) : number == AuthenticationHeaders.protocolNumber
+        family == .ipv6 ? IPv6ExtensionHeaders.isExtension(number) : number == IPProtocol.authentication
     }
 
     /// Why an engine would drop a packet for its headers; nil where it would not.

@@ -25,101 +25,130 @@ struct JoinableSegment {
     ///   - start: The frame's `virtio_net_hdr`.
     ///   - length: The octets that are there, the `virtio_net_hdr` among them.
     ///   - kind: What `FrameKind` found it to be; not `other`.
+    ///   - networkOffset: Where the network header begins, from the Ethernet header on.
     @inline(__always)
-    init?(_ start: UnsafeRawPointer, _ length: Int, _ kind: FrameKind) {
-        guard start.octet(1) == VirtioNetHeader.gsoNone else { return nil }
-        let frame = start + VirtioNetHeader.length
-        let available = length &- VirtioNetHeader.length
-        let transport = kind.transportOffset
+    init?(_ start: UnsafeRawPointer, _ length: Int, _ kind: FrameKind, at networkOffset: Int) {
+        guard start.raw(VirtioNetHeader.gsoType) == VirtioNetHeader.gsoNone else { return nil }
+        let network = start + (VirtioNetHeader.length &+ networkOffset)
+        let available = length &- VirtioNetHeader.length &- networkOffset
         if kind.family == .ipv4 {
-            guard Int(frame.big16(16)) &+ EthernetView.length == available else { return nil }
-            identification = frame.big16(18)
+            guard Int(network.big(IPv4Header.totalLength)) == available else { return nil }
+            identification = network.big(IPv4Header.identification)
         } else {
-            guard Int(frame.big16(18)) &+ EthernetView.length &+ IPv6View.length == available else { return nil }
+            guard Int(network.big(IPv6Header.payloadLength)) &+ IPv6View.length == available else { return nil }
             identification = 0
         }
+        let transport = network + kind.networkLength
+        let transportLength: Int
         if kind.isTCP {
-            let flags = frame.octet(transport &+ 13)
-            headers = transport &+ Int(frame.octet(transport &+ 12) >> 4) << 2
-            guard flags & ~Self.allowed == 0, headers >= transport &+ TCPView.minimumLength else { return nil }
-            sequence = frame.big32(transport &+ 4)
-            isLast = flags & (TCPView.psh | TCPView.fin) != 0
+            let bits = transport.big(TCPHeader.controlBits)
+            transportLength = TCPHeader.length(transport.big(TCPHeader.dataOffset))
+            guard bits & ~Self.allowed == 0, transportLength >= TCPView.minimumLength else { return nil }
+            sequence = transport.big(TCPHeader.sequenceNumber)
+            isLast = bits & (TCPView.psh | TCPView.fin) != 0
         } else {
-            headers = transport &+ UDPView.length
-            guard Int(frame.big16(transport &+ 4)) &+ transport == available else { return nil }
+            transportLength = UDPView.length
+            guard Int(transport.big(UDPHeader.datagramLength)) &+ kind.networkLength == available else { return nil }
             sequence = 0
             isLast = false
         }
-        payload = available &- headers
+        headers = networkOffset &+ kind.networkLength &+ transportLength
+        payload = available &- kind.networkLength &- transportLength
         guard payload > 0 else { return nil }
     }
 
     /// True where the IPv4 header's checksum is right, and the transport's is right or, where the `virtio_net_hdr` says
     /// so, will be. A superframe's are made anew, and one that was wrong must not be mended.
+    ///
+    /// - Parameters: As for the initializer.
     @inline(__always)
-    static func checksumsHold(_ start: UnsafeRawPointer, _ length: Int, _ kind: FrameKind) -> Bool {
-        let frame = start + VirtioNetHeader.length
-        let available = length &- VirtioNetHeader.length
-        let transport = kind.transportOffset
+    static func checksumsHold(
+        _ start: UnsafeRawPointer, _ length: Int, _ kind: FrameKind, at networkOffset: Int
+    ) -> Bool {
+        let network = start + (VirtioNetHeader.length &+ networkOffset)
+        let available = length &- VirtioNetHeader.length &- networkOffset
         // Of a checksum's two zeros segmentation writes one: the other one is kept apart, here and below.
-        if kind.family == .ipv4, PlainSums.ipv4Header(frame) != 0xFFFF || frame.big16(24) == 0xFFFF { return false }
-        let field = frame.big16(transport &+ kind.checksumOffset)
-        let flags = start.octet(0)
-        let pseudo = PlainSums.pseudoHeader(frame, kind, available &- transport)
-        if flags & VirtioNetHeader.needsChecksum != 0 {
-            return Int(start.raw(6, UInt16.self)) == transport
-                && Int(start.raw(8, UInt16.self)) == kind.checksumOffset
-                && Int(start.raw(2, UInt16.self)) <= available && field == InternetChecksum.fold(pseudo)
+        if kind.family == .ipv4,
+            PlainSums.ipv4Header(network) != 0xFFFF || network.big(IPv4Header.headerChecksum) == 0xFFFF
+        {
+            return false
         }
-        guard Int(start.raw(2, UInt16.self)) <= available else { return false }
+        let field = (network + kind.networkLength).big(HeaderField<UInt16>(kind.checksumOffset))
+        let flags = start.raw(VirtioNetHeader.flags)
+        let pseudo = PlainSums.pseudoHeader(network, kind, available &- kind.networkLength)
+        guard Int(start.raw(VirtioNetHeader.headerLength)) <= networkOffset &+ available else { return false }
+        if flags & VirtioNetHeader.needsChecksum != 0 {
+            return Int(start.raw(VirtioNetHeader.checksumStart)) == networkOffset &+ kind.networkLength
+                && Int(start.raw(VirtioNetHeader.checksumOffset)) == kind.checksumOffset
+                && field == InternetChecksum.fold(pseudo)
+        }
         // UDP's zero is no checksum.
         guard field != (kind.isTCP ? 0xFFFF : 0) else { return false }
         if flags & VirtioNetHeader.dataValid != 0 { return true }
-        let octets = UnsafeRawBufferPointer(start: frame, count: available)
-        return InternetChecksum.sum(octets.bytes, transport..<available, adding: pseudo) == 0xFFFF
+        let octets = UnsafeRawBufferPointer(start: network, count: available)
+        return InternetChecksum.sum(octets.bytes, kind.networkLength..<available, adding: pseudo) == 0xFFFF
     }
 
-    /// True where two frames of one flow differ in nothing but what segmentation makes anew.
+    /// True where two packets of one flow differ in nothing but what segmentation makes anew.
+    ///
+    /// - Parameters:
+    ///   - first: The network header of one.
+    ///   - second: The network header of the other.
+    ///   - headers: The octets of all headers of the second, from its network header on.
     @inline(__always)
     static func agree(_ first: UnsafeRawPointer, _ second: UnsafeRawPointer, _ kind: FrameKind, headers: Int) -> Bool {
-        let transport = kind.transportOffset
         if kind.family == .ipv4 {
-            // Type of service; flags; time to live.
-            guard first.raw(14, UInt16.self) == second.raw(14), first.raw(20, UInt16.self) == second.raw(20),
-                first.octet(22) == second.octet(22)
+            // Version, header length and type of service in one.
+            guard
+                first.raw(IPv4Header.versionAndIHL.offset, UInt16.self) == second.raw(IPv4Header.versionAndIHL.offset),
+                first.raw(IPv4Header.flagsAndFragmentOffset) == second.raw(IPv4Header.flagsAndFragmentOffset),
+                first.raw(IPv4Header.timeToLive) == second.raw(IPv4Header.timeToLive)
             else { return false }
         } else {
-            // Traffic class and flow label; hop limit.
-            guard first.raw(14, UInt32.self) == second.raw(14), first.octet(21) == second.octet(21) else {
-                return false
-            }
+            let word = IPv6Header.versionTrafficClassAndFlowLabel
+            guard first.raw(word) == second.raw(word), first.raw(IPv6Header.hopLimit) == second.raw(IPv6Header.hopLimit)
+            else { return false }
         }
         guard kind.isTCP else { return true }
+        let (first, second) = (first + kind.networkLength, second + kind.networkLength)
         let ends = UInt32(TCPView.psh | TCPView.fin) << 16
-        // Acknowledgment number; header length, flags and window; urgent pointer.
-        guard first.raw(transport &+ 8, UInt32.self) == second.raw(transport &+ 8),
-            (first.big32(transport &+ 12) ^ second.big32(transport &+ 12)) & ~ends == 0,
-            first.raw(transport &+ 18, UInt16.self) == second.raw(transport &+ 18)
+        let word = TCPHeader.dataOffsetControlBitsAndWindow
+        guard first.raw(TCPHeader.acknowledgmentNumber) == second.raw(TCPHeader.acknowledgmentNumber),
+            (first.big(word) ^ second.big(word)) & ~ends == 0,
+            first.raw(TCPHeader.urgentPointer) == second.raw(TCPHeader.urgentPointer)
         else { return false }
-        var option = transport &+ TCPView.minimumLength
-        while option < headers {
+        var option = TCPView.minimumLength
+        while option < headers &- kind.networkLength {
             guard first.raw(option, UInt32.self) == second.raw(option) else { return false }
             option &+= 4
         }
         return true
     }
 
-    /// True where two frames of one kind are of one flow: Ethernet addresses, network addresses and ports.
+    /// True where two frames of one kind are of one flow: Ethernet addresses, what stands between them and the packet,
+    /// network addresses and ports.
+    ///
+    /// - Parameters:
+    ///   - first: The Ethernet header of one.
+    ///   - second: The Ethernet header of the other.
+    ///   - networkOffset: Where the network header begins in both.
     @inline(__always)
-    static func areOfOneFlow(_ first: UnsafeRawPointer, _ second: UnsafeRawPointer, _ kind: FrameKind) -> Bool {
-        guard first.raw(0, UInt64.self) == second.raw(0), first.raw(8, UInt32.self) == second.raw(8) else {
-            return false
+    static func areOfOneFlow(
+        _ first: UnsafeRawPointer, _ second: UnsafeRawPointer, _ kind: FrameKind, at networkOffset: Int
+    ) -> Bool {
+        guard EthernetAddresses(of: first) == EthernetAddresses(of: second) else { return false }
+        if networkOffset > EthernetView.length {
+            for offset in EthernetHeader.type.offset..<networkOffset
+            where first.raw(offset, UInt8.self) != second.raw(offset) {
+                return false
+            }
         }
-        if kind.family == .ipv4 {
-            return first.raw(26, UInt64.self) == second.raw(26) && first.raw(34, UInt32.self) == second.raw(34)
-        }
-        return first.raw(22, UInt64.self) == second.raw(22) && first.raw(30, UInt64.self) == second.raw(30)
-            && first.raw(38, UInt64.self) == second.raw(38) && first.raw(46, UInt64.self) == second.raw(46)
-            && first.raw(54, UInt32.self) == second.raw(54)
+        let (first, second) = (first + networkOffset, second + networkOffset)
+        let ports = HeaderField<UInt32>(kind.networkLength &+ PortHeader.ports.offset)
+        guard first.raw(ports) == second.raw(ports) else { return false }
+        if kind.family == .ipv4 { return first.raw(IPv4Header.addresses) == second.raw(IPv4Header.addresses) }
+        let (from, to) = (IPv6Header.sourceAddress, IPv6Header.destinationAddress)
+        return first.raw(from.high) == second.raw(from.high) && first.raw(from.low) == second.raw(from.low)
+            && first.raw(to.high) == second.raw(to.high) && first.raw(to.low) == second.raw(to.low)
     }
 }

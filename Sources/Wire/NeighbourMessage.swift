@@ -25,16 +25,16 @@ public struct NeighbourMessage: Sendable, Equatable {
             switch self {
             case .routerSolicitation: 8
             case .routerAdvertisement: 16
-            case .neighbourSolicitation, .neighbourAdvertisement: 24
+            case .neighbourSolicitation, .neighbourAdvertisement: Layout.length
             case .redirect: 40
             }
         }
 
-        /// The option whose link-layer address matters: source (1) or target (2).
+        /// The option whose link-layer address matters: source or target.
         var linkLayerOption: UInt8 {
             switch self {
-            case .routerSolicitation, .routerAdvertisement, .neighbourSolicitation: 1
-            case .neighbourAdvertisement, .redirect: 2
+            case .routerSolicitation, .routerAdvertisement, .neighbourSolicitation: Option.sourceLinkLayerAddress
+            case .neighbourAdvertisement, .redirect: Option.targetLinkLayerAddress
             }
         }
 
@@ -47,8 +47,32 @@ public struct NeighbourMessage: Sendable, Equatable {
         }
     }
 
+    /// The fields of neighbour solicitations and advertisements; those of a redirect's target stand there, too.
+    private enum Layout: FixedHeaderLayout {
+        static let length = 24
+        /// R, S and O in the three most significant bits.
+        static let flags = HeaderField<UInt32>(4)
+        static let targetAddress = HeaderField<IPAddress>(8)
+        static let routerFlag: UInt32 = 0x8000_0000
+        static let solicitedFlag: UInt32 = 0x4000_0000
+        static let overrideFlag: UInt32 = 0x2000_0000
+    }
+
+    /// The fields of an option (RFC 4861, section 4.6), and of one with a link-layer address.
+    private enum Option {
+        static let type = HeaderField<UInt8>(0)
+        /// In units of eight octets.
+        static let length = HeaderField<UInt8>(1)
+        static let linkLayerAddress = HeaderField<MACAddress>(2)
+        /// Octets of `length`'s unit, and so of the shortest option.
+        static let unit = 8
+        static let sourceLinkLayerAddress: UInt8 = 1
+        static let targetLinkLayerAddress: UInt8 = 2
+    }
+
     /// The octets of a solicitation's or advertisement's frame with one link-layer option.
-    public static let frameLength = EthernetView.length + IPv6View.length + 32
+    /// 32 octets behind the IPv6 header: those before the options, and the option.
+    @inlinable public static var frameLength: Int { EthernetView.length + IPv6View.length + 32 }
 
     /// Solicitation, advertisement or redirect.
     public var kind: Kind
@@ -108,7 +132,7 @@ public struct NeighbourMessage: Sendable, Equatable {
     public init(_ frame: RawSpan, _ fields: PacketFields, checksum: ChecksumState = .full) throws(MalformedReason) {
         let start = fields.transportOffset
         guard fields.family == .ipv6, fields.message == .neighbourDiscovery, fields.fragment == .whole,
-            start == EthernetView.length + IPv6View.length, fields.end <= frame.byteCount,
+            start == fields.networkOffset + IPv6View.length, fields.end <= frame.byteCount,
             fields.hopLimit == 255, fields.icmpCode == 0,
             let kind = Kind(rawValue: fields.icmpType), fields.end - start >= kind.minimumLength,
             checksum == .partial || fields.controlChecksumIsValid(frame)
@@ -118,12 +142,12 @@ public struct NeighbourMessage: Sendable, Equatable {
         sourceMAC = fields.sourceMAC
         source = fields.flow.source
         destination = fields.flow.destination
-        target = kind.hasTarget ? frame.uncheckedIPv6(at: start + 8) : IPAddress(ipv6High: 0, low: 0)
+        target = kind.hasTarget ? frame.unchecked(Layout.targetAddress, at: start) : IPAddress(ipv6High: 0, low: 0)
         if kind == .neighbourAdvertisement {
-            let flags = frame.uncheckedUInt8(at: start + 4)
-            isRouter = flags & 0x80 != 0
-            isSolicited = flags & 0x40 != 0
-            isOverriding = flags & 0x20 != 0
+            let flags = frame.unchecked(Layout.flags, at: start)
+            isRouter = flags & Layout.routerFlag != 0
+            isSolicited = flags & Layout.solicitedFlag != 0
+            isOverriding = flags & Layout.overrideFlag != 0
         }
         try readOptions(frame, start + kind.minimumLength..<fields.end)
         guard isPlausible else { throw .badNeighbourMessage }
@@ -133,12 +157,12 @@ public struct NeighbourMessage: Sendable, Equatable {
     private mutating func readOptions(_ frame: RawSpan, _ range: Range<Int>) throws(MalformedReason) {
         var offset = range.lowerBound
         while offset < range.upperBound {
-            guard range.upperBound - offset >= 8 else { throw .badNeighbourMessage }
-            let length = Int(frame.uncheckedUInt8(at: offset + 1)) * 8
+            guard range.upperBound - offset >= Option.unit else { throw .badNeighbourMessage }
+            let length = Int(frame.unchecked(Option.length, at: offset)) * Option.unit
             guard length > 0, length <= range.upperBound - offset else { throw .badNeighbourMessage }
-            if frame.uncheckedUInt8(at: offset) == kind.linkLayerOption {
-                guard length == 8 else { throw .badNeighbourMessage }
-                linkLayerAddress = frame.uncheckedMAC(at: offset + 2)
+            if frame.unchecked(Option.type, at: offset) == kind.linkLayerOption {
+                guard length == Option.unit else { throw .badNeighbourMessage }
+                linkLayerAddress = frame.unchecked(Option.linkLayerAddress, at: offset)
             }
             offset += length
         }
@@ -172,7 +196,7 @@ public struct NeighbourMessage: Sendable, Equatable {
     ///
     /// - Returns: The frame's length; 0 for other kinds, and where `frame` has no room for it.
     public func write(into frame: inout MutableRawSpan) -> Int {
-        let length = 24 + (linkLayerAddress == nil ? 0 : 8)
+        let length = Layout.length + (linkLayerAddress == nil ? 0 : Option.unit)
         let start = EthernetView.length + IPv6View.length
         guard kind == .neighbourSolicitation || kind == .neighbourAdvertisement, frame.byteCount >= start + length
         else { return 0 }
@@ -180,14 +204,16 @@ public struct NeighbourMessage: Sendable, Equatable {
         IPv6View.write(
             &frame, at: EthernetView.length, source: source, destination: destination,
             nextHeader: IPProtocol.icmpv6, payloadLength: length, hopLimit: 255)
-        frame.store(UInt32(kind.rawValue) << 24, at: start)
-        let flags: UInt32 = (isRouter ? 0x8000_0000 : 0) | (isSolicited ? 0x4000_0000 : 0)
-        frame.store(flags | (isOverriding ? 0x2000_0000 : 0), at: start + 4)
-        frame.store(target, at: start + 8)
+        frame.store(kind.rawValue, to: ICMPHeader.type, at: start)
+        frame.store(0, to: ICMPHeader.code, at: start)
+        let flags = (isRouter ? Layout.routerFlag : 0) | (isSolicited ? Layout.solicitedFlag : 0)
+        frame.store(flags | (isOverriding ? Layout.overrideFlag : 0), to: Layout.flags, at: start)
+        frame.store(target, to: Layout.targetAddress, at: start)
         if let linkLayerAddress {
-            frame.store(kind.linkLayerOption, at: start + 24)
-            frame.store(1 as UInt8, at: start + 25)
-            frame.store(linkLayerAddress, at: start + 26)
+            let option = start + Layout.length
+            frame.store(kind.linkLayerOption, to: Option.type, at: option)
+            frame.store(1, to: Option.length, at: option)
+            frame.store(linkLayerAddress, to: Option.linkLayerAddress, at: option)
         }
         ICMPView.writeChecksum(
             &frame, at: start, length: length, source: source, destination: destination, family: .ipv6)

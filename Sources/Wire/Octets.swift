@@ -1,50 +1,29 @@
-// Big-endian integers and addresses at octet offsets: the only file of this room that reads without a bounds check.
+// Integers and addresses in the fields of headers: the only file of this room that reads without a bounds check.
 
 extension RawSpan {
-    /// The octet at `offset`. The caller has checked that it is there; a debug build checks again.
+    /// The integer in a field of the header at `header`. The caller has checked that it is there; a debug build checks
+    /// again.
     @inlinable @inline(__always)
-    func uncheckedUInt8(at offset: Int) -> UInt8 {
-        assert(offset >= 0 && offset < byteCount)
-        return unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt8.self)
+    func unchecked<Value: FixedWidthInteger & BitwiseCopyable>(
+        _ field: HeaderField<Value>, at header: Int
+    ) -> Value {
+        let offset = header &+ field.offset
+        assert(offset >= 0 && offset + MemoryLayout<Value>.size <= byteCount)
+        return Value(bigEndian: unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: Value.self))
     }
 
-    /// The big-endian 16-bit integer at `offset`. The caller has checked that it is there.
+    /// The MAC address in a field of the header at `header`. The caller has checked that it is there.
     @inlinable @inline(__always)
-    func uncheckedUInt16(at offset: Int) -> UInt16 {
-        assert(offset >= 0 && offset + 2 <= byteCount)
-        return UInt16(bigEndian: unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt16.self))
+    func unchecked(_ field: HeaderField<MACAddress>, at header: Int) -> MACAddress {
+        let high = unchecked(HeaderField<UInt32>(field.offset), at: header)
+        let low = unchecked(HeaderField<UInt16>(field.offset &+ 4), at: header)
+        return MACAddress(bits: UInt64(high) << 16 | UInt64(low))
     }
 
-    /// The big-endian 32-bit integer at `offset`. The caller has checked that it is there.
+    /// The IPv6 address in a field of the header at `header`. The caller has checked that it is there.
     @inlinable @inline(__always)
-    func uncheckedUInt32(at offset: Int) -> UInt32 {
-        assert(offset >= 0 && offset + 4 <= byteCount)
-        return UInt32(bigEndian: unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt32.self))
-    }
-
-    /// The big-endian 64-bit integer at `offset`. The caller has checked that it is there.
-    @inlinable @inline(__always)
-    func uncheckedUInt64(at offset: Int) -> UInt64 {
-        assert(offset >= 0 && offset + 8 <= byteCount)
-        return UInt64(bigEndian: unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self))
-    }
-
-    /// The six octets at `offset`. The caller has checked that they are there.
-    @inlinable @inline(__always)
-    func uncheckedMAC(at offset: Int) -> MACAddress {
-        MACAddress(bits: UInt64(uncheckedUInt32(at: offset)) << 16 | UInt64(uncheckedUInt16(at: offset &+ 4)))
-    }
-
-    /// The four octets at `offset`. The caller has checked that they are there.
-    @inlinable @inline(__always)
-    func uncheckedIPv4(at offset: Int) -> IPAddress {
-        IPAddress(ipv4: uncheckedUInt32(at: offset))
-    }
-
-    /// The sixteen octets at `offset`. The caller has checked that they are there.
-    @inlinable @inline(__always)
-    func uncheckedIPv6(at offset: Int) -> IPAddress {
-        IPAddress(ipv6High: uncheckedUInt64(at: offset), low: uncheckedUInt64(at: offset &+ 8))
+    func unchecked(_ field: HeaderField<IPAddress>, at header: Int) -> IPAddress {
+        IPAddress(ipv6High: unchecked(field.high, at: header), low: unchecked(field.low, at: header))
     }
 
     /// The big-endian 16-bit integer at `offset`, which must be in bounds (checked).
@@ -110,6 +89,29 @@ extension MutableRawSpan {
         }
     }
 
+    /// Stores an integer in a field of the header at `header`. The field must be in bounds (checked).
+    @inlinable @inline(__always)
+    @_lifetime(self: copy self)
+    public mutating func store<Value: FixedWidthInteger & BitwiseCopyable>(
+        _ value: Value, to field: HeaderField<Value>, at header: Int
+    ) {
+        storeBytes(of: value.bigEndian, toByteOffset: header &+ field.offset, as: Value.self)
+    }
+
+    /// Stores a MAC address in a field of the header at `header`. The field must be in bounds (checked).
+    @inlinable @inline(__always)
+    @_lifetime(self: copy self)
+    public mutating func store(_ value: MACAddress, to field: HeaderField<MACAddress>, at header: Int) {
+        store(value, at: header &+ field.offset)
+    }
+
+    /// Stores an IPv6 address in a field of the header at `header`. The field must be in bounds (checked).
+    @inlinable @inline(__always)
+    @_lifetime(self: copy self)
+    public mutating func store(_ value: IPAddress, to field: HeaderField<IPAddress>, at header: Int) {
+        store(value, at: header &+ field.offset)
+    }
+
     /// Copies the octets `range` of `source` to `offset`; both must be in bounds (checked).
     @_lifetime(self: copy self)
     mutating func copy(_ source: RawSpan, _ range: Range<Int>, to offset: Int) {
@@ -124,27 +126,23 @@ extension MutableRawSpan {
     }
 }
 
-// The same of frames by their address, where a length was checked for many of them at once.
+// The same of headers by their address, where a length was checked for many of them at once.
 
 extension UnsafeRawPointer {
-    /// The octet at `offset`. The caller has checked that it is there.
+    /// The big-endian integer in a field of the header that begins here. The caller has checked that it is there.
     @inlinable @inline(__always)
-    func octet(_ offset: Int) -> UInt8 { load(fromByteOffset: offset, as: UInt8.self) }
+    func big<Value: FixedWidthInteger & BitwiseCopyable>(_ field: HeaderField<Value>) -> Value {
+        Value(bigEndian: loadUnaligned(fromByteOffset: field.offset, as: Value.self))
+    }
 
-    /// The big-endian 16-bit integer at `offset`. The caller has checked that it is there.
+    /// The same in the machine's order: for comparing, and for what is in that order (`VirtioNetHeader`).
     @inlinable @inline(__always)
-    func big16(_ offset: Int) -> UInt16 { UInt16(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt16.self)) }
+    func raw<Value: FixedWidthInteger & BitwiseCopyable>(_ field: HeaderField<Value>) -> Value {
+        loadUnaligned(fromByteOffset: field.offset, as: Value.self)
+    }
 
-    /// The big-endian 32-bit integer at `offset`. The caller has checked that it is there.
-    @inlinable @inline(__always)
-    func big32(_ offset: Int) -> UInt32 { UInt32(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt32.self)) }
-
-    /// The big-endian 64-bit integer at `offset`. The caller has checked that it is there.
-    @inlinable @inline(__always)
-    func big64(_ offset: Int) -> UInt64 { UInt64(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
-
-    /// Two, four or eight octets at `offset` in the machine's order: for comparing. The caller has checked that they
-    /// are there.
+    /// One to eight octets at `offset` in the machine's order: for comparing and for sums. The caller has checked that
+    /// they are there.
     @inlinable @inline(__always)
     func raw<Word: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, _: Word.Type = Word.self) -> Word {
         loadUnaligned(fromByteOffset: offset, as: Word.self)
@@ -152,16 +150,15 @@ extension UnsafeRawPointer {
 }
 
 extension UnsafeMutableRawPointer {
-    /// Stores a big-endian integer at `offset`. The caller has checked that it fits.
+    /// Stores a big-endian integer in a field of the header that begins here. The caller has checked that it fits.
     @inlinable @inline(__always)
-    func storeBig<Word: FixedWidthInteger & BitwiseCopyable>(_ value: Word, _ offset: Int) {
-        storeBytes(of: value.bigEndian, toByteOffset: offset, as: Word.self)
+    func storeBig<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, to field: HeaderField<Value>) {
+        storeBytes(of: value.bigEndian, toByteOffset: field.offset, as: Value.self)
     }
 
-    /// Stores the six octets of a MAC address at `offset`. The caller has checked that they fit.
+    /// The same in the machine's order.
     @inlinable @inline(__always)
-    func storeMAC(_ value: MACAddress, _ offset: Int) {
-        storeBig(UInt32(truncatingIfNeeded: value.bits >> 16), offset)
-        storeBig(UInt16(truncatingIfNeeded: value.bits), offset &+ 4)
+    func storeRaw<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, to field: HeaderField<Value>) {
+        storeBytes(of: value, toByteOffset: field.offset, as: Value.self)
     }
 }

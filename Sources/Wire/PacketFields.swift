@@ -52,8 +52,8 @@ public struct FlowFields: Sendable, Hashable {
     /// True for what a host's kernel says to groups by itself: IGMP (RFC 3376), and ICMPv6 to all routers (ff02::2, router
     /// solicitations of RFC 4861) or to all MLDv2 routers (ff02::16, reports of RFC 3810).
     public var isHousekeeping: Bool {
-        if destination.family == .ipv4 { return protocolNumber == 2 && destination.isMulticast }
-        return protocolNumber == 58 && destination.high == 0xFF02 << 48
+        if destination.family == .ipv4 { return protocolNumber == IPProtocol.igmp && destination.isMulticast }
+        return protocolNumber == IPProtocol.icmpv6 && destination.high == 0xFF02 << 48
             && (destination.low == 2 || destination.low == 0x16)
     }
 
@@ -95,7 +95,7 @@ public struct PacketFields: Sendable {
     public var dontFragment = false
     /// TTL or hop limit, as received.
     public var hopLimit: UInt8 = 0
-    /// Where the network header begins: 14.
+    /// Where the network header begins: 14 right behind an Ethernet header.
     public var networkOffset = EthernetView.length
     /// Where the upper-layer header begins; for a later fragment, where its data begins.
     public var transportOffset = 0

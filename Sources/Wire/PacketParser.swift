@@ -10,10 +10,28 @@ extension PacketFields {
         message = .none
         bindings = []
         guard let ethernet = EthernetView(frame) else { return .malformed(.truncatedEthernet) }
-        destinationMAC = ethernet.destination
-        sourceMAC = ethernet.source
-        etherType = ethernet.type
-        guard !sourceMAC.isMulticast, !sourceMAC.isZero else { return .malformed(.badSourceMAC) }
+        destinationMAC = ethernet.destinationAddress
+        sourceMAC = ethernet.sourceAddress
+        guard !sourceMAC.isMulticast, !sourceMAC.isZero else {
+            etherType = ethernet.type
+            return .malformed(.badSourceMAC)
+        }
+        return parsePacket(frame, etherType: ethernet.type, at: EthernetView.length)
+    }
+
+    /// Reads the network packet in `frame` into this value, and leaves the Ethernet addresses as they are.
+    ///
+    /// A tag or a stack of labels may stand before the packet: all other offsets follow from the packet's.
+    ///
+    /// - Parameters:
+    ///   - etherType: What the packet is.
+    ///   - offset: Where it begins.
+    public mutating func parsePacket(_ frame: RawSpan, etherType: UInt16, at offset: Int) -> ParseVerdict {
+        hasQuoted = false
+        message = .none
+        bindings = []
+        self.etherType = etherType
+        networkOffset = offset
         switch etherType {
         case EtherType.ipv4: return parseIPv4(frame)
         case EtherType.ipv6: return parseIPv6(frame)
@@ -24,41 +42,40 @@ extension PacketFields {
 
     @inline(__always)
     private mutating func parseIPv4(_ frame: RawSpan) -> ParseVerdict {
-        networkOffset = EthernetView.length
-        guard let header = IPv4View(frame, at: EthernetView.length) else { return .malformed(.truncatedIPv4) }
+        guard let header = IPv4View(frame, at: networkOffset) else { return .malformed(.truncatedIPv4) }
         guard header.version == 4 else { return .malformed(.badIPv4Version) }
         let headerLength = header.headerLength
         let totalLength = header.totalLength
         guard headerLength >= IPv4View.minimumLength else { return .malformed(.badIPv4HeaderLength) }
-        guard totalLength <= frame.byteCount &- EthernetView.length else { return .malformed(.badIPv4TotalLength) }
+        guard totalLength <= frame.byteCount &- networkOffset else { return .malformed(.badIPv4TotalLength) }
         guard headerLength <= totalLength else {
             return .malformed(totalLength < IPv4View.minimumLength ? .badIPv4TotalLength : .badIPv4HeaderLength)
         }
-        guard header.checksumIsValid else { return .malformed(.badIPv4HeaderChecksum) }
+        guard header.headerChecksumIsValid else { return .malformed(.badIPv4HeaderChecksum) }
         family = .ipv4
-        transportOffset = EthernetView.length &+ headerLength
-        end = EthernetView.length &+ totalLength
+        transportOffset = networkOffset &+ headerLength
+        end = networkOffset &+ totalLength
         hopLimit = header.timeToLive
         dontFragment = header.dontFragment
         fragment = header.fragment
-        transportProtocol = header.protocolNumber
-        flow.source = header.source
-        flow.destination = header.destination
-        flow.protocolNumber = header.protocolNumber
+        transportProtocol = header.protocol
+        flow.source = header.sourceAddress
+        flow.destination = header.destinationAddress
+        flow.protocolNumber = header.protocol
         if let reason = addressFault() { return .malformed(reason) }
         if headerLength > IPv4View.minimumLength,
-            let reason = Self.optionsFault(frame, EthernetView.length &+ IPv4View.minimumLength..<transportOffset)
+            let reason = Self.optionsFault(frame, networkOffset &+ IPv4View.minimumLength..<transportOffset)
         {
             return .malformed(reason)
         }
         if fragment != .whole { identification = UInt32(header.identification) }
         if fragment != .whole,
             let reason = fragmentFault(
-                offset: header.dataOffset, more: header.moreFragments, limit: 65_535 - headerLength)
+                offset: header.fragmentOffset, more: header.moreFragments, limit: 65_535 - headerLength)
         {
             return .malformed(reason)
         }
-        if transportProtocol == AuthenticationHeaders.protocolNumber, let reason = parseAuthentication(frame) {
+        if transportProtocol == IPProtocol.authentication, let reason = parseAuthentication(frame) {
             return .malformed(reason)
         }
         return parseTransport(frame)
@@ -83,17 +100,16 @@ extension PacketFields {
 
     @inline(__always)
     private mutating func parseIPv6(_ frame: RawSpan) -> ParseVerdict {
-        networkOffset = EthernetView.length
-        guard let header = IPv6View(frame, at: EthernetView.length) else { return .malformed(.truncatedIPv6) }
+        guard let header = IPv6View(frame, at: networkOffset) else { return .malformed(.truncatedIPv6) }
         guard header.version == 6 else { return .malformed(.badIPv6Version) }
-        let start = EthernetView.length &+ IPv6View.length
+        let start = networkOffset &+ IPv6View.length
         guard header.payloadLength <= frame.byteCount &- start else { return .malformed(.badIPv6PayloadLength) }
         family = .ipv6
         end = start &+ header.payloadLength
         hopLimit = header.hopLimit
         dontFragment = true
-        flow.source = header.source
-        flow.destination = header.destination
+        flow.source = header.sourceAddress
+        flow.destination = header.destinationAddress
         if let reason = addressFault() { return .malformed(reason) }
         let chain = IPv6ExtensionHeaders(frame, first: header.nextHeader, start: start, end: end)
         switch chain.failure {
@@ -131,8 +147,9 @@ extension PacketFields {
         var options = IPv4Options(frame, range)
         while let option = options.next() {
             guard option.isSourceRoute else { continue }
-            guard option.length >= 3 else { return .badIPv4Options }
-            if Int(frame.uncheckedUInt8(at: option.offset + 2)) <= option.length { return .sourceRouted }
+            guard option.length > IPv4Options.Field.pointer.offset else { return .badIPv4Options }
+            let pointer = Int(frame.unchecked(IPv4Options.Field.pointer, at: option.offset))
+            if pointer <= option.length { return .sourceRouted }
         }
         return options.isMalformed ? .badIPv4Options : nil
     }
@@ -146,7 +163,9 @@ extension PacketFields {
         // eight, as are those of the extension headers behind it: `length` is right modulo eight.
         if more, length % 8 != 0 || length == 0 { return .badFragment }
         if fragment == .later, length == 0 || offset + length > limit { return .badFragment }
-        if fragment == .later, flow.protocolNumber == IPProtocol.tcp, offset < 20 { return .badFragment }
+        if fragment == .later, flow.protocolNumber == IPProtocol.tcp, offset < TCPView.minimumLength {
+            return .badFragment
+        }
         return nil
     }
 
@@ -183,8 +202,8 @@ extension PacketFields {
             break
         }
         if IPProtocol.hasPorts(transportProtocol) {
-            let source = frame.uncheckedUInt16(at: transportOffset)
-            let destination = frame.uncheckedUInt16(at: transportOffset &+ 2)
+            let source = frame.unchecked(PortHeader.sourcePort, at: transportOffset)
+            let destination = frame.unchecked(PortHeader.destinationPort, at: transportOffset)
             if fragment == .whole {
                 flow.hasPorts = true
                 flow.sourcePort = source

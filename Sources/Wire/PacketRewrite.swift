@@ -27,11 +27,11 @@ extension PacketFields {
         var message = ChecksumChange()
         if hasQuoted {
             message = rewriteQuoted(
-                &header, at: family == .ipv4 ? IPv4View.sourceOffset : IPv6View.sourceOffset,
+                &header, at: family == .ipv4 ? IPv4Header.sourceAddress.offset : IPv6Header.sourceAddress.offset,
                 from: quoted.source, to: address)
         }
         rewriteOuter(
-            &header, at: family == .ipv4 ? IPv4View.destinationOffset : IPv6View.destinationOffset,
+            &header, at: family == .ipv4 ? IPv4Header.destinationAddress.offset : IPv6Header.destinationAddress.offset,
             from: flow.destination, to: address, message, checksum)
         return true
     }
@@ -60,12 +60,13 @@ extension PacketFields {
         var source = address
         if hasQuoted {
             message = rewriteQuoted(
-                &header, at: family == .ipv4 ? IPv4View.destinationOffset : IPv6View.destinationOffset,
+                &header,
+                at: family == .ipv4 ? IPv4Header.destinationAddress.offset : IPv6Header.destinationAddress.offset,
                 from: quoted.destination, to: address)
             if flow.source != quoted.destination { source = flow.source }
         }
         rewriteOuter(
-            &header, at: family == .ipv4 ? IPv4View.sourceOffset : IPv6View.sourceOffset,
+            &header, at: family == .ipv4 ? IPv4Header.sourceAddress.offset : IPv6Header.sourceAddress.offset,
             from: flow.source, to: source, message, checksum)
         return true
     }
@@ -78,7 +79,7 @@ extension PacketFields {
         let change = ChecksumChange(from: old, to: new)
         header.store(new, at: networkOffset &+ offset)
         if family == .ipv4 {
-            let field = networkOffset &+ IPv4View.checksumOffset
+            let field = networkOffset &+ IPv4Header.headerChecksum.offset
             header.store(change.applied(to: header.uint16(at: field), .full), at: field)
         }
         guard fragment != .later else { return }
@@ -88,7 +89,7 @@ extension PacketFields {
             if checksum == .full { total.add(message) }
             Self.update(&header, transportOffset &+ place, transportProtocol, total, checksum)
         } else if hasQuoted, checksum == .full {
-            let field = transportOffset &+ ICMPView.checksumOffset
+            let field = transportOffset &+ ICMPHeader.checksum.offset
             header.store(message.applied(to: header.uint16(at: field), .full), at: field)
         }
     }
@@ -106,7 +107,7 @@ extension PacketFields {
         var message = change
         header.store(new, at: quotedNetworkOffset &+ offset)
         if family == .ipv4 {
-            let field = quotedNetworkOffset &+ IPv4View.checksumOffset
+            let field = quotedNetworkOffset &+ IPv4Header.headerChecksum.offset
             let before = header.uint16(at: field)
             let after = change.applied(to: before, .full)
             header.store(after, at: field)

@@ -11,9 +11,15 @@ public struct PlainPacket {
     public private(set) var checksum = ChecksumState.full
     /// The octets of the network packet, header included.
     public private(set) var packetLength = 0
+    /// Where the network header begins, from the Ethernet header on.
+    public private(set) var networkOffset = EthernetView.length
 
     /// Nothing.
     public init() {}
+
+    /// The octets of the headers that a rewrite of addresses may edit, from the Ethernet header on.
+    @inlinable @inline(__always)
+    public var headerLength: Int { networkOffset &+ kind.headerLength }
 
     /// Reads a frame that is one packet, not to be segmented.
     ///
@@ -21,62 +27,78 @@ public struct PlainPacket {
     ///   - start: The frame's `virtio_net_hdr`.
     ///   - length: The octets that are there, the `virtio_net_hdr` among them.
     ///   - kind: What `FrameKind` found it to be; not `other`.
+    ///   - networkOffset: Where the network header begins, from the Ethernet header on.
     /// - Returns: False where it is not plain, or not a packet.
-    public mutating func read(_ start: UnsafeRawPointer, _ length: Int, _ kind: FrameKind) -> Bool {
+    public mutating func read(
+        _ start: UnsafeRawPointer, _ length: Int, _ kind: FrameKind, at networkOffset: Int
+    ) -> Bool {
         let frame = start + VirtioNetHeader.length
-        let available = length &- VirtioNetHeader.length
-        // The least significant bit of the first octet: a group. A zero source is nobody's.
-        let source = frame.big64(4) & 0xFFFF_FFFF_FFFF
-        guard source & 0x0100_0000_0000 == 0, source != 0 else { return false }
-        var end = EthernetView.length
+        let network = frame + networkOffset
+        let available = length &- VirtioNetHeader.length &- networkOffset
+        // Eight octets that end with the source. Of those the address takes six.
+        let source = MACAddress(bits: frame.big(HeaderField<UInt64>(EthernetHeader.sourceAddress.offset &- 2)))
+        guard !source.isMulticast, !source.isZero else { return false }
+        let end: Int
         if kind.family == .ipv4 {
-            end &+= Int(frame.big16(16))
-            guard frame.octet(22) != 0, PlainSums.ipv4Header(frame) == 0xFFFF else { return false }
-            let (from, to) = (frame.big32(26), frame.big32(30))
+            end = Int(network.big(IPv4Header.totalLength))
+            guard network.big(IPv4Header.timeToLive) != 0, PlainSums.ipv4Header(network) == 0xFFFF else { return false }
+            let (from, to) = (network.big(IPv4Header.sourceAddress), network.big(IPv4Header.destinationAddress))
             // Multicast, broadcast or loopback: seldom, and looked at with care elsewhere.
             guard from >> 28 < 0xE, from >> 24 != 127, to >> 24 != 127, to != 0 else { return false }
             flow.source = IPAddress(ipv4: from)
             flow.destination = IPAddress(ipv4: to)
         } else {
-            end &+= IPv6View.length &+ Int(frame.big16(18))
-            let (high, low) = (frame.big64(22), frame.big64(30))
-            let (toHigh, toLow) = (frame.big64(38), frame.big64(46))
-            guard frame.octet(21) != 0, high >> 56 != 0xFF, high | low >> 1 != 0, toHigh | toLow >> 1 != 0 else {
-                return false
-            }
+            end = IPv6View.length &+ Int(network.big(IPv6Header.payloadLength))
+            let (high, low) = (network.big(IPv6Header.sourceAddress.high), network.big(IPv6Header.sourceAddress.low))
+            let toHigh = network.big(IPv6Header.destinationAddress.high)
+            let toLow = network.big(IPv6Header.destinationAddress.low)
+            guard network.big(IPv6Header.hopLimit) != 0, high >> 56 != 0xFF, high | low >> 1 != 0,
+                toHigh | toLow >> 1 != 0
+            else { return false }
             flow.source = IPAddress(ipv6High: high, low: low)
             flow.destination = IPAddress(ipv6High: toHigh, low: toLow)
         }
-        let transport = kind.transportOffset
+        let transport = network + kind.networkLength
         guard end <= available, end >= kind.headerLength else { return false }
         if kind.isTCP {
-            let headerLength = Int(frame.octet(transport &+ 12) >> 4) << 2
-            guard headerLength >= TCPView.minimumLength, transport &+ headerLength <= end else { return false }
+            let headerLength = TCPHeader.length(transport.big(TCPHeader.dataOffset))
+            guard headerLength >= TCPView.minimumLength, kind.networkLength &+ headerLength <= end else { return false }
         } else {
-            let datagram = Int(frame.big16(transport &+ 4))
-            guard datagram >= UDPView.length, transport &+ datagram <= end else { return false }
+            let datagram = Int(transport.big(UDPHeader.datagramLength))
+            guard datagram >= UDPView.length, kind.networkLength &+ datagram <= end else { return false }
         }
-        guard readOffload(start, available, transport) else { return false }
+        guard readOffload(start, networkOffset &+ available, networkOffset, networkOffset &+ kind.networkLength) else {
+            return false
+        }
         self.kind = kind
-        packetLength = end &- EthernetView.length
+        self.networkOffset = networkOffset
+        packetLength = end
         flow.protocolNumber = kind.protocolNumber
         flow.hasPorts = true
-        flow.sourcePort = frame.big16(transport)
-        flow.destinationPort = frame.big16(transport &+ 2)
+        flow.sourcePort = transport.big(PortHeader.sourcePort)
+        flow.destinationPort = transport.big(PortHeader.destinationPort)
         return true
     }
 
     /// False where the `virtio_net_hdr` lies, or asks for more than a checksum.
+    ///
+    /// - Parameters:
+    ///   - available: The octets of the frame that are there.
+    ///   - network: Where the network header begins, from the Ethernet header on.
+    ///   - transport: Where the TCP or UDP header begins, from the Ethernet header on.
     @inline(__always)
-    private mutating func readOffload(_ start: UnsafeRawPointer, _ available: Int, _ transport: Int) -> Bool {
+    private mutating func readOffload(
+        _ start: UnsafeRawPointer, _ available: Int, _ network: Int, _ transport: Int
+    ) -> Bool {
         checksum = .full
+        // All ten octets are zero where nothing is asked for.
         if start.raw(0, UInt64.self) == 0, start.raw(8, UInt16.self) == 0 { return true }
-        guard start.octet(1) == VirtioNetHeader.gsoNone, Int(start.raw(2, UInt16.self)) <= available else {
-            return false
-        }
-        guard start.octet(0) & VirtioNetHeader.needsChecksum != 0 else { return true }
-        let from = Int(start.raw(6, UInt16.self))
-        guard from >= EthernetView.length, from &+ Int(start.raw(8, UInt16.self)) &+ 2 <= available else {
+        guard start.raw(VirtioNetHeader.gsoType) == VirtioNetHeader.gsoNone,
+            Int(start.raw(VirtioNetHeader.headerLength)) <= available
+        else { return false }
+        guard start.raw(VirtioNetHeader.flags) & VirtioNetHeader.needsChecksum != 0 else { return true }
+        let from = Int(start.raw(VirtioNetHeader.checksumStart))
+        guard from >= network, from &+ Int(start.raw(VirtioNetHeader.checksumOffset)) &+ 2 <= available else {
             return false
         }
         if from == transport { checksum = .partial }
@@ -91,59 +113,64 @@ public struct PlainPacket {
     public static func address(
         _ start: UnsafeMutableRawPointer, to destination: MACAddress, from source: MACAddress
     ) {
-        let flags = start.load(as: UInt8.self) & VirtioNetHeader.needsChecksum
-        start.storeBytes(of: flags, as: UInt8.self)
+        let flags = UnsafeRawPointer(start).raw(VirtioNetHeader.flags) & VirtioNetHeader.needsChecksum
+        start.storeRaw(flags, to: VirtioNetHeader.flags)
         let frame = start + VirtioNetHeader.length
-        frame.storeBig(destination.bits << 16 | source.bits >> 32, 0)
-        frame.storeBig(UInt32(truncatingIfNeeded: source.bits), 8)
+        // Both addresses in two writes: the destination with the beginning of the source, and the source's end.
+        let first = HeaderField<UInt64>(EthernetHeader.destinationAddress.offset)
+        frame.storeBig(destination.bits << 16 | source.bits >> 32, to: first)
+        frame.storeBig(UInt32(truncatingIfNeeded: source.bits), to: HeaderField<UInt32>(first.offset &+ 8))
     }
 
     /// Rewrites the destination, as `PacketFields.rewriteDestination` does.
     ///
     /// - Parameters:
     ///   - address: An address of the packet's family (not checked).
-    ///   - start: The `virtio_net_hdr` and the `headerLength` octets of the packet's kind (not checked).
+    ///   - start: The `virtio_net_hdr` and the `headerLength` octets of the packet (not checked).
     ///   - checksum: What the transport checksum field there holds.
     public func rewriteDestination(
         to address: IPAddress, in start: UnsafeMutableRawPointer, checksum: ChecksumState
     ) {
         rewrite(
-            start + VirtioNetHeader.length, kind.family == .ipv4 ? 30 : 38, from: flow.destination, to: address,
+            start, IPv4Header.destinationAddress, IPv6Header.destinationAddress, from: flow.destination, to: address,
             checksum)
     }
 
     /// Rewrites the source, as `PacketFields.rewriteSource` does. Parameters as for the destination.
     public func rewriteSource(to address: IPAddress, in start: UnsafeMutableRawPointer, checksum: ChecksumState) {
-        rewrite(
-            start + VirtioNetHeader.length, kind.family == .ipv4 ? 26 : 22, from: flow.source, to: address, checksum)
+        rewrite(start, IPv4Header.sourceAddress, IPv6Header.sourceAddress, from: flow.source, to: address, checksum)
     }
 
+    /// Writes an address to the field of the packet's family, and updates the checksums.
     @inline(__always)
     private func rewrite(
-        _ frame: UnsafeMutableRawPointer, _ offset: Int, from old: IPAddress, to new: IPAddress,
-        _ checksum: ChecksumState
+        _ start: UnsafeMutableRawPointer, _ ipv4: HeaderField<UInt32>, _ ipv6: HeaderField<IPAddress>,
+        from old: IPAddress, to new: IPAddress, _ checksum: ChecksumState
     ) {
+        let network = start + (VirtioNetHeader.length &+ networkOffset)
         let change = ChecksumChange(from: old, to: new)
         if kind.family == .ipv4 {
-            frame.storeBig(new.ipv4Bits, offset)
-            frame.storeBig(change.applied(to: UnsafeRawPointer(frame).big16(24), .full), 24)
+            network.storeBig(new.ipv4Bits, to: ipv4)
+            let before = UnsafeRawPointer(network).big(IPv4Header.headerChecksum)
+            network.storeBig(change.applied(to: before, .full), to: IPv4Header.headerChecksum)
         } else {
-            frame.storeBig(new.high, offset)
-            frame.storeBig(new.low, offset &+ 8)
+            network.storeBig(new.high, to: ipv6.high)
+            network.storeBig(new.low, to: ipv6.low)
         }
-        let field = kind.transportOffset &+ kind.checksumOffset
-        let before = UnsafeRawPointer(frame).big16(field)
-        frame.storeBig(change.applied(toTransport: before, kind.protocolNumber, checksum), field)
+        let field = HeaderField<UInt16>(kind.networkLength &+ kind.checksumOffset)
+        let before = UnsafeRawPointer(network).big(field)
+        network.storeBig(change.applied(toTransport: before, kind.protocolNumber, checksum), to: field)
     }
 }
 
-/// Sums of frames whose length was checked before.
+/// Sums of packets of the plain kinds, by their network header.
 enum PlainSums {
     /// The folded sum of an IPv4 header without options: 0xFFFF where it is right.
     @inline(__always)
-    static func ipv4Header(_ frame: UnsafeRawPointer) -> UInt16 {
-        // Summed as the machine reads them: only the result has a byte order (RFC 1071, section 2).
-        let words: (UInt64, UInt64, UInt32) = (frame.raw(14), frame.raw(22), frame.raw(30))
+    static func ipv4Header(_ network: UnsafeRawPointer) -> UInt16 {
+        // All twenty octets, whatever they are, summed as the machine reads them: only the result has a byte order
+        // (RFC 1071, section 2).
+        let words: (UInt64, UInt64, UInt32) = (network.raw(0), network.raw(8), network.raw(16))
         let sum = (words.0 & 0xFFFF_FFFF) &+ (words.0 >> 32) &+ (words.1 & 0xFFFF_FFFF) &+ (words.1 >> 32)
         return UInt16(bigEndian: InternetChecksum.fold(sum &+ UInt64(words.2)))
     }
@@ -152,12 +179,16 @@ enum PlainSums {
     ///
     /// - Parameter length: The octets from the TCP or UDP header on.
     @inline(__always)
-    static func pseudoHeader(_ frame: UnsafeRawPointer, _ kind: FrameKind, _ length: Int) -> UInt64 {
+    static func pseudoHeader(_ network: UnsafeRawPointer, _ kind: FrameKind, _ length: Int) -> UInt64 {
         var sum = UInt64(kind.protocolNumber) &+ UInt64(truncatingIfNeeded: length)
         if kind.family == .ipv4 {
-            return sum &+ UInt64(frame.big32(26)) &+ UInt64(frame.big32(30))
+            return sum &+ UInt64(network.big(IPv4Header.sourceAddress))
+                &+ UInt64(network.big(IPv4Header.destinationAddress))
         }
-        for offset in stride(from: 22, to: 54, by: 4) { sum &+= UInt64(frame.big32(offset)) }
+        // The destination follows the source, and ends the header.
+        for word in stride(from: IPv6Header.sourceAddress.offset, to: IPv6Header.length, by: 4) {
+            sum &+= UInt64(network.big(HeaderField<UInt32>(word)))
+        }
         return sum
     }
 }

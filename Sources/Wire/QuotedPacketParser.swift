@@ -13,10 +13,10 @@ extension PacketFields {
         quoted.sourcePort = 0
         quoted.destinationPort = 0
         let available = quotedEnd &- quotedTransportOffset
-        if quotedFragment == .whole, available >= 4, IPProtocol.hasPorts(quotedTransportProtocol) {
+        if quotedFragment == .whole, available >= PortHeader.length, IPProtocol.hasPorts(quotedTransportProtocol) {
             quoted.hasPorts = true
-            quoted.sourcePort = frame.uncheckedUInt16(at: quotedTransportOffset)
-            quoted.destinationPort = frame.uncheckedUInt16(at: quotedTransportOffset &+ 2)
+            quoted.sourcePort = frame.unchecked(PortHeader.sourcePort, at: quotedTransportOffset)
+            quoted.destinationPort = frame.unchecked(PortHeader.destinationPort, at: quotedTransportOffset)
         }
         headerLength = quotedTransportOffset
         if let checksum = quotedChecksumOffset { headerLength = checksum &+ 2 }
@@ -43,13 +43,13 @@ extension PacketFields {
         else { return .badQuotedPacket }
         quotedTransportOffset = quotedNetworkOffset &+ header.headerLength
         quotedEnd = min(end, quotedNetworkOffset &+ header.totalLength)
-        quotedTransportProtocol = header.protocolNumber
+        quotedTransportProtocol = header.protocol
         quotedFragment = header.fragment
-        quoted.source = header.source
-        quoted.destination = header.destination
-        quoted.protocolNumber = header.protocolNumber
+        quoted.source = header.sourceAddress
+        quoted.destination = header.destinationAddress
+        quoted.protocolNumber = header.protocol
         quotedBindings = []
-        if quotedTransportProtocol == AuthenticationHeaders.protocolNumber {
+        if quotedTransportProtocol == IPProtocol.authentication {
             quotedBindings = .authenticated
             let chain = AuthenticationHeaders(frame, start: quotedTransportOffset, end: quotedEnd)
             // Cut off inside of them it is a packet of their own protocol, without ports.
@@ -78,8 +78,8 @@ extension PacketFields {
         quotedTransportProtocol = chain.nextHeader
         quotedFragment = chain.fragment
         quotedBindings = chain.bindings
-        quoted.source = header.source
-        quoted.destination = header.destination
+        quoted.source = header.sourceAddress
+        quoted.destination = header.destinationAddress
         quoted.protocolNumber = quotedFragment == .whole ? chain.nextHeader : chain.fragmentProtocol
         return nil
     }

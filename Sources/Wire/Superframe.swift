@@ -28,7 +28,8 @@ extension FlowJoiner {
             frame = link.next
         }
         writeOffload(run, target)
-        writeLengths(run, target + VirtioNetHeader.length, last: last + VirtioNetHeader.length)
+        let network = VirtioNetHeader.length &+ run.networkOffset
+        writeLengths(run, target + network, last: last + network)
     }
 
     @inline(__always)
@@ -39,34 +40,40 @@ extension FlowJoiner {
             case .tcp6: VirtioNetHeader.gsoTCPv6
             case .udp4, .udp6, .other: VirtioNetHeader.gsoUDPL4
             }
-        target.storeBytes(of: VirtioNetHeader.needsChecksum, toByteOffset: 0, as: UInt8.self)
-        target.storeBytes(of: type, toByteOffset: 1, as: UInt8.self)
-        target.storeBytes(of: UInt16(truncatingIfNeeded: run.headers), toByteOffset: 2, as: UInt16.self)
-        target.storeBytes(of: UInt16(truncatingIfNeeded: run.segment), toByteOffset: 4, as: UInt16.self)
-        target.storeBytes(
-            of: UInt16(truncatingIfNeeded: run.kind.transportOffset), toByteOffset: 6, as: UInt16.self)
-        target.storeBytes(of: UInt16(truncatingIfNeeded: run.kind.checksumOffset), toByteOffset: 8, as: UInt16.self)
+        let transport = run.networkOffset &+ run.kind.networkLength
+        target.storeRaw(VirtioNetHeader.needsChecksum, to: VirtioNetHeader.flags)
+        target.storeRaw(type, to: VirtioNetHeader.gsoType)
+        target.storeRaw(UInt16(truncatingIfNeeded: run.headers), to: VirtioNetHeader.headerLength)
+        target.storeRaw(UInt16(truncatingIfNeeded: run.segment), to: VirtioNetHeader.gsoSize)
+        target.storeRaw(UInt16(truncatingIfNeeded: transport), to: VirtioNetHeader.checksumStart)
+        target.storeRaw(UInt16(truncatingIfNeeded: run.kind.checksumOffset), to: VirtioNetHeader.checksumOffset)
     }
 
     /// The lengths, what the last segment's flags say, and the checksums: the IPv4 header's in full, the transport's as
     /// the sum of its pseudo-header, which segmentation completes for every segment.
+    ///
+    /// - Parameters:
+    ///   - network: The superframe's network header.
+    ///   - last: The last frame's network header.
     @inline(__always)
-    private func writeLengths(_ run: borrowing Run, _ frame: UnsafeMutableRawPointer, last: UnsafeRawPointer) {
-        let transport = run.kind.transportOffset
-        let total = Int(run.headers) &+ Int(run.payload)
+    private func writeLengths(_ run: borrowing Run, _ network: UnsafeMutableRawPointer, last: UnsafeRawPointer) {
+        let total = Int(run.headers) &+ Int(run.payload) &- run.networkOffset
         if run.kind.family == .ipv4 {
-            frame.storeBig(UInt16(truncatingIfNeeded: total &- EthernetView.length), 16)
-            frame.storeBig(0 as UInt16, 24)
-            frame.storeBig(~PlainSums.ipv4Header(frame), 24)
+            network.storeBig(UInt16(truncatingIfNeeded: total), to: IPv4Header.totalLength)
+            network.storeBig(0, to: IPv4Header.headerChecksum)
+            network.storeBig(~PlainSums.ipv4Header(network), to: IPv4Header.headerChecksum)
         } else {
-            frame.storeBig(UInt16(truncatingIfNeeded: total &- EthernetView.length &- IPv6View.length), 18)
+            network.storeBig(UInt16(truncatingIfNeeded: total &- IPv6View.length), to: IPv6Header.payloadLength)
         }
+        let transport = network + run.kind.networkLength
+        let length = total &- run.kind.networkLength
         if run.kind.isTCP {
-            frame.storeBytes(of: last.octet(transport &+ 13), toByteOffset: transport &+ 13, as: UInt8.self)
+            let bits = (last + run.kind.networkLength).raw(TCPHeader.controlBits)
+            transport.storeRaw(bits, to: TCPHeader.controlBits)
         } else {
-            frame.storeBig(UInt16(truncatingIfNeeded: total &- transport), transport &+ 4)
+            transport.storeBig(UInt16(truncatingIfNeeded: length), to: UDPHeader.datagramLength)
         }
-        let pseudo = PlainSums.pseudoHeader(frame, run.kind, total &- transport)
-        frame.storeBig(InternetChecksum.fold(pseudo), transport &+ run.kind.checksumOffset)
+        let pseudo = PlainSums.pseudoHeader(network, run.kind, length)
+        transport.storeBig(InternetChecksum.fold(pseudo), to: HeaderField<UInt16>(run.kind.checksumOffset))
     }
 }

@@ -13,6 +13,18 @@
 public struct VirtioNetHeader: Sendable, Equatable {
     /// The header's length in octets.
     public static let length = 10
+    /// `flags`.
+    @inlinable public static var flags: HeaderField<UInt8> { HeaderField(0) }
+    /// `gso_type`.
+    @inlinable public static var gsoType: HeaderField<UInt8> { HeaderField(1) }
+    /// `hdr_len`.
+    @inlinable public static var headerLength: HeaderField<UInt16> { HeaderField(2) }
+    /// `gso_size`.
+    @inlinable public static var gsoSize: HeaderField<UInt16> { HeaderField(4) }
+    /// `csum_start`.
+    @inlinable public static var checksumStart: HeaderField<UInt16> { HeaderField(6) }
+    /// `csum_offset`.
+    @inlinable public static var checksumOffset: HeaderField<UInt16> { HeaderField(8) }
     /// Flag: the transport checksum is partial.
     public static let needsChecksum: UInt8 = 1
     /// Flag: the checksum has been validated.
@@ -51,23 +63,23 @@ public struct VirtioNetHeader: Sendable, Equatable {
     @inlinable
     public init?(_ bytes: RawSpan) {
         guard bytes.byteCount >= Self.length else { return nil }
-        flags = bytes.unsafeLoadUnaligned(fromByteOffset: 0, as: UInt8.self)
-        gsoType = bytes.unsafeLoadUnaligned(fromByteOffset: 1, as: UInt8.self)
-        headerLength = bytes.unsafeLoadUnaligned(fromByteOffset: 2, as: UInt16.self)
-        gsoSize = bytes.unsafeLoadUnaligned(fromByteOffset: 4, as: UInt16.self)
-        checksumStart = bytes.unsafeLoadUnaligned(fromByteOffset: 6, as: UInt16.self)
-        checksumOffset = bytes.unsafeLoadUnaligned(fromByteOffset: 8, as: UInt16.self)
+        flags = bytes.unsafeLoadUnaligned(fromByteOffset: Self.flags.offset, as: UInt8.self)
+        gsoType = bytes.unsafeLoadUnaligned(fromByteOffset: Self.gsoType.offset, as: UInt8.self)
+        headerLength = bytes.unsafeLoadUnaligned(fromByteOffset: Self.headerLength.offset, as: UInt16.self)
+        gsoSize = bytes.unsafeLoadUnaligned(fromByteOffset: Self.gsoSize.offset, as: UInt16.self)
+        checksumStart = bytes.unsafeLoadUnaligned(fromByteOffset: Self.checksumStart.offset, as: UInt16.self)
+        checksumOffset = bytes.unsafeLoadUnaligned(fromByteOffset: Self.checksumOffset.offset, as: UInt16.self)
     }
 
     /// Writes the header to the first ten octets of `bytes`, which must be there (checked).
     @inlinable
     public func write(into bytes: inout MutableRawSpan) {
-        bytes.storeBytes(of: flags, toByteOffset: 0, as: UInt8.self)
-        bytes.storeBytes(of: gsoType, toByteOffset: 1, as: UInt8.self)
-        bytes.storeBytes(of: headerLength, toByteOffset: 2, as: UInt16.self)
-        bytes.storeBytes(of: gsoSize, toByteOffset: 4, as: UInt16.self)
-        bytes.storeBytes(of: checksumStart, toByteOffset: 6, as: UInt16.self)
-        bytes.storeBytes(of: checksumOffset, toByteOffset: 8, as: UInt16.self)
+        bytes.storeBytes(of: flags, toByteOffset: Self.flags.offset, as: UInt8.self)
+        bytes.storeBytes(of: gsoType, toByteOffset: Self.gsoType.offset, as: UInt8.self)
+        bytes.storeBytes(of: headerLength, toByteOffset: Self.headerLength.offset, as: UInt16.self)
+        bytes.storeBytes(of: gsoSize, toByteOffset: Self.gsoSize.offset, as: UInt16.self)
+        bytes.storeBytes(of: checksumStart, toByteOffset: Self.checksumStart.offset, as: UInt16.self)
+        bytes.storeBytes(of: checksumOffset, toByteOffset: Self.checksumOffset.offset, as: UInt16.self)
     }
 
     /// True where the frame is to be segmented.

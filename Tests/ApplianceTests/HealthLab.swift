@@ -21,10 +21,10 @@ final class HealthLab: @unchecked Sendable {
     let loop: EventLoop
     let monitor: HealthMonitor
     private let interruption: Interruption
+    typealias Change = (node: String, health: InstanceHealth, at: MonotonicTime)
     private let inits = Guarded<[String: Pidfd]>([:])
     private let programs = Guarded<[Pidfd]>([])
-    private let told = Guarded<(changes: [(node: String, health: InstanceHealth, at: Int)], events: [ApplianceEvent])>(
-        ([], []))
+    private let told = Guarded<(changes: [Change], events: [ApplianceEvent])>(([], []))
 
     /// - Parameters:
     ///   - text: A topology file; NAME in it becomes a name of its own.
@@ -133,7 +133,7 @@ final class HealthLab: @unchecked Sendable {
     // MARK: - Seeing
 
     var events: [ApplianceEvent] { told.withLock { $0.events } }
-    var changes: [(node: String, health: InstanceHealth, at: Int)] { told.withLock { $0.changes } }
+    var changes: [Change] { told.withLock { $0.changes } }
 
     func health(_ node: String) -> InstanceHealth? { monitor.picture()[node] }
 

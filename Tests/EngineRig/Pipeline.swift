@@ -52,7 +52,7 @@ package final class Pipeline {
     /// Turns until there is no input left.
     @discardableResult
     package func turn(after seconds: Double = 0) -> [MemoryFrameIO.Frame] {
-        worker.io.time += UInt64(seconds * 1e9)
+        worker.io.time += .nanoseconds(Int64(seconds * 1e9))
         repeat { worker.turn(wait: false) } while !worker.io.input.isEmpty
         return worker.io.takeOutput()
     }

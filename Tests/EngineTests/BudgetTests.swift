@@ -94,7 +94,7 @@ import Wire
             guard number % 1_000 == 999 else { continue }
             pipeline.turn()
             // In the same moment, and before any limit has recovered.
-            defer { pipeline.worker.io.time += 25_000_000 }
+            defer { pipeline.worker.io.time += .nanoseconds(25_000_000) }
             for asked in Cause.allCases {
                 let bob = asked.frame(
                     from: Self.bob, "192.0.2.20", "2001:db8:2::20", to: Self.four.engine[0], "192.0.2.1")
@@ -150,7 +150,7 @@ import Wire
             for part in 0..<10 {
                 let first = (second * 10 + part) * 400 + 1
                 look(for: first...first + 399, pipeline, from: Self.four.firewallIn)
-                pipeline.worker.io.time += 100_000_000
+                pipeline.worker.io.time += .nanoseconds(100_000_000)
             }
             // Another application's answer to a customer that has to be looked for, which is there.
             let customer = "2001:db8:2:0:2::\(second + 1)"
@@ -187,7 +187,7 @@ import Wire
                         + Self.solicitation(source, "fe80::1", from: F.mac(0x5000_0000 + UInt64(number)))))
             if number % 500 == 499 {
                 pipeline.turn()
-                pipeline.worker.io.time += 100_000_000
+                pipeline.worker.io.time += .nanoseconds(100_000_000)
             }
         }
         #expect(pipeline.neighbours.entries().contains { $0.address == F.address("198.18.4.80") })

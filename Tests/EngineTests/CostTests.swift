@@ -38,7 +38,7 @@
             for round in 0..<12 {
                 if round == 2 { allocations_begin() }
                 for _ in 0..<20 { _ = pairs[0].put(frame) }
-                for turn in 0..<io.wait(milliseconds: 0) {
+                for turn in 0..<io.wait(.zero) {
                     io.receive(turn, into: &batch)
                     moved &+= batch.count
                 }

@@ -3,6 +3,7 @@ import Glibc
 import Reporting
 import Seeds
 import Testing
+import Wire
 
 @testable import Engine
 
@@ -12,7 +13,7 @@ import Testing
         .ready(
             EngineConfinement(
                 pid: 1, capabilities: 0, noNewPrivileges: true, seccompMode: 2, generation: generation,
-                startMicroseconds: 1))
+                startTime: .microseconds(1)))
     }
 
     @Test("what was asked is answered in its order, and once")
@@ -161,8 +162,8 @@ import Testing
             let table = NeighbourTable(memory: memory.baseAddress!)
             for entry in table.entries() { #expect(entry.tries <= 255 && entry.interface >= 0) }
             table.heal(table.unfinished())
-            table.forget { $0.updated > 1 << 63 }
-            #expect(table.entries().allSatisfy { $0.updated <= 1 << 63 })
+            table.forget { $0.updated.nanoseconds > 1 << 63 }
+            #expect(table.entries().allSatisfy { $0.updated.nanoseconds <= 1 << 63 })
             if round > 2 { #expect(table.entries().count > 100) }
             table.forget { _ in true }
             #expect(table.entries().isEmpty)

@@ -97,7 +97,8 @@ import Wire
         #expect(status["Gid"] == String(repeating: "\(user)", count: 4))
         #expect(status["Groups"] == "")
         #expect(status["NStgid"] == "\(engine.process.pid)1")
-        print("engine: ready after \(engine.confinement.startMicroseconds) us, VmRSS \(status["VmRSS"] ?? "?")")
+        print(
+            "engine: ready after \(engine.confinement.startTime.wholeMicroseconds) us, VmRSS \(status["VmRSS"] ?? "?")")
 
         let server = try echo(bench)
         defer { shutdown(server, Int32(SHUT_RDWR)) }

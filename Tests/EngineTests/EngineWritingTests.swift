@@ -9,17 +9,17 @@ import Wire
 
 /// Real engines on real TAPs, by ring and one by one, and what they do where the kernel refuses or a device goes.
 @Suite(.serialized, .enabled(if: geteuid() == 0, "needs root")) struct EngineWritingTests {
-    private static func tuning(_ writing: EngineTuning.Writing, spin: UInt32 = 0) -> EngineTuning {
+    private static func tuning(_ writing: EngineTuning.Writing, spin: Duration = .zero) -> EngineTuning {
         var tuning = EngineTuning()
         tuning.writing = writing
-        tuning.spinMicroseconds = spin
+        tuning.spin = spin
         return tuning
     }
 
     @Test func framesAreWrittenAsTheTuningSays() throws {
         for (tuning, way) in [
             (EngineTuning(), EngineTuning.Writing.ring), (Self.tuning(.ring), .ring), (Self.tuning(.plain), .plain),
-            (Self.tuning(.automatic, spin: 50), .ring),
+            (Self.tuning(.automatic, spin: .microseconds(50)), .ring),
         ] {
             let bench = try EngineBench()
             let engine = try bench.start(tuning: tuning)

@@ -232,7 +232,7 @@ import Wire
         var batch = FrameBatch()
         var received: [[UInt8]] = []
         var batches = 0
-        while io.wait(milliseconds: 0) == 1 {
+        while io.wait(.zero) == 1 {
             io.receive(0, into: &batch)
             batches += 1
             var octets = 0
@@ -266,7 +266,7 @@ import Wire
             frame[1] = kind
             for _ in 0..<20 { #expect(pair.put(frame)) }
             var counts: [Int] = []
-            while io.wait(milliseconds: 0) == 1, counts.count < 20 {
+            while io.wait(.zero) == 1, counts.count < 20 {
                 io.receive(0, into: &batch)
                 counts.append(batch.count)
             }
@@ -308,7 +308,7 @@ import Wire
         for _ in 0..<FrameBatch.capacity + 50 { #expect(pairs[0].put([1])) }
         for pair in pairs.dropFirst() { #expect(pair.put([2])) }
         var batch = FrameBatch()
-        let ready = io.wait(milliseconds: 0)
+        let ready = io.wait(.zero)
         #expect(ready == 3)
         var counts = [0, 0, 0]
         for turn in 0..<ready {
@@ -333,7 +333,7 @@ import Wire
         var read: [Int: Int] = [:]
         var closed = 0
         for _ in 0..<3 {
-            let ready = io.wait(milliseconds: 0)
+            let ready = io.wait(.zero)
             for turn in 0..<ready {
                 io.receive(turn, into: &batch)
                 read[batch.interface, default: 0] += batch.count
@@ -344,7 +344,7 @@ import Wire
         // At its end it is a queue that is gone, and is looked at no more.
         #expect(closed == 1)
         #expect(pair.put([9]))
-        #expect(io.wait(milliseconds: 0) == 1)
+        #expect(io.wait(.zero) == 1)
         io.receive(0, into: &batch)
         #expect(batch.interface == 1)
         #expect(batch.count == 1)
@@ -356,22 +356,22 @@ import Wire
         let wake = eventfd(0, Int32(EFD_NONBLOCK))
         defer { close(wake) }
         var tuning = EngineTuning()
-        tuning.spinMicroseconds = 500
+        tuning.spin = .microseconds(500)
         var io = try EpollFrameIO(queues: [pair.queue], columns: 1, wake: wake, tuning: tuning)
         io.begin()
         io.takeQueues { _ in true }
         var batch = FrameBatch()
         for _ in 0..<3 {
             #expect(pair.put([1]))
-            #expect(io.wait(milliseconds: 1_000) == 1)
+            #expect(io.wait(WaitLimit(.seconds(1))) == 1)
             io.receive(0, into: &batch)
             #expect(batch.count == 1)
             // Nothing more comes: it gives up looking, and sleeping too.
-            #expect(io.wait(milliseconds: 1) == 0)
+            #expect(io.wait(WaitLimit(.milliseconds(1))) == 0)
         }
         // Whoever wakes it ends its sleep.
         var one: UInt64 = 1
         #expect(write(wake, &one, 8) == 8)
-        #expect(io.wait(milliseconds: -1) == 0)
+        #expect(io.wait(.unlimited) == 0)
     }
 }

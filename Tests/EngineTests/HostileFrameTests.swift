@@ -97,7 +97,7 @@ import Wire
             var bytes = offload + frame
             for _ in 0..<(next() % 6) { bytes[Int(next() % UInt64(min(bytes.count, 150)))] = UInt8(next() & 0xFF) }
             if next() % 8 == 0 { bytes.removeLast(Int(next() % UInt64(bytes.count))) }
-            if next() % 64 == 0 { pipeline.worker.io.time += 500_000_000 }
+            if next() % 64 == 0 { pipeline.worker.io.time += .nanoseconds(500_000_000) }
             pipeline.worker.io.input.append(.init(interface: interface, bytes: bytes))
             let out = pipeline.turn()
             guard out.allSatisfy(isSound) else {

@@ -133,7 +133,7 @@ import Wire
         #expect(pipeline.send(F.arp(1, from: F.mac(0x66), "192.0.2.20", to: .broadcast, "192.0.2.1"), on: 0).isEmpty)
         #expect(pipeline.allDrops == "neighbour-conflict:1")
         // After half a minute the neighbour itself is asked while packets go on.
-        pipeline.worker.io.time += 31_000_000_000
+        pipeline.worker.io.time += .nanoseconds(31_000_000_000)
         let later = pipeline.send(F.frame(response, from: four.firewallIn, to: four.engine[1]), on: 1)
         #expect(later.map(\.interface) == [0, 0, 1])
         #expect(Array(later[0].bytes[10..<16]) == bob.octets)

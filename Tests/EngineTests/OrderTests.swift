@@ -170,7 +170,8 @@ import Wire
         pipeline.send(response("w1", to: "192.0.2.20"), on: 1)
         pipeline.send(response("w2", to: "192.0.2.20"), on: 1)
         let lesson = pipeline.neighbours.learn(
-            F.address("192.0.2.20"), on: 0, mac: bob, for: 0, evenUnasked: false, now: pipeline.worker.io.time)
+            F.address("192.0.2.20"), on: 0, mac: bob, for: 0, evenUnasked: false,
+            now: pipeline.worker.io.time.nanoseconds)
         #expect(lesson == .learned)
         pipeline.worker.io.input = ["w3", "w4"].map {
             .init(interface: 1, bytes: [UInt8](repeating: 0, count: 10) + response($0, to: "192.0.2.20"))

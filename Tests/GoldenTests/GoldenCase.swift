@@ -102,7 +102,7 @@ private final class MemoryEngine {
 
     /// What goes out when a frame has come in at a time in nanoseconds.
     func send(_ frame: MemoryFrameIO.Frame, at time: UInt64) -> [MemoryFrameIO.Frame] {
-        worker.io.time = max(worker.io.time, time)
+        worker.io.time = max(worker.io.time, MonotonicTime(nanoseconds: time))
         worker.io.input = [frame]
         worker.turn(wait: false)
         return worker.io.takeOutput()

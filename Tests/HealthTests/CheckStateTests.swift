@@ -1,5 +1,6 @@
 import Seeds
 import Testing
+import Wire
 
 @testable import Health
 
@@ -7,7 +8,7 @@ import Testing
     private let timing = CheckTiming(interval: 100, fastInterval: 20, timeout: 50, rise: 2, fall: 3)
 
     /// Makes one that begins at its due time and takes `took`.
-    private func run(_ check: inout CheckState, passed: Bool, took: Int = 1) -> CheckState.Turn? {
+    private func run(_ check: inout CheckState, passed: Bool, took: Duration = 1) -> CheckState.Turn? {
         let now = check.due
         guard let number = check.begin(at: now) else { return nil }
         return check.conclude(number, passed: passed, at: now + took)
@@ -110,15 +111,17 @@ import Testing
         var numbers = SeededGenerator(seed: seed)
         for round in 0..<2_000 {
             let timing = CheckTiming(
-                interval: .random(in: 10...1_000, using: &numbers), fastInterval: .random(in: 1...500, using: &numbers),
-                timeout: .random(in: 1...1_500, using: &numbers), rise: .random(in: 1...4, using: &numbers),
-                fall: .random(in: 1...4, using: &numbers), phase: .random(in: 0...999, using: &numbers),
+                interval: .microseconds(Int.random(in: 10...1_000, using: &numbers)),
+                fastInterval: .microseconds(Int.random(in: 1...500, using: &numbers)),
+                timeout: .microseconds(Int.random(in: 1...1_500, using: &numbers)),
+                rise: .random(in: 1...4, using: &numbers), fall: .random(in: 1...4, using: &numbers),
+                phase: .microseconds(Int.random(in: 0...999, using: &numbers)),
                 mostAtOnce: .random(in: 1...4, using: &numbers))
             var check = CheckState(timing, due: 0)
             var results: [Bool] = []
             var expected = CheckState.Verdict.undecided
-            var now = 0
-            var begins: [Int] = []
+            var now: MonotonicTime = 0
+            var begins: [MonotonicTime] = []
             for _ in 0..<60 {
                 guard let next = check.nextTime else {
                     Issue.record("nothing is to come, seed \(seed), round \(round)")
@@ -137,7 +140,7 @@ import Testing
                 }
                 #expect(check.running.count <= timing.mostAtOnce)
                 guard let outcome else { continue }
-                now += .random(in: 0...3, using: &numbers)
+                now += .microseconds(Int.random(in: 0...3, using: &numbers))
                 let before = expected
                 let turn = check.conclude(outcome.number, passed: outcome.passed, at: now)
                 results.append(outcome.passed)

@@ -1,5 +1,6 @@
 import Seeds
 import Testing
+import Wire
 
 @testable import Health
 
@@ -14,7 +15,9 @@ import Testing
     }
 
     /// Makes every check once; returns the time afterwards.
-    private func pass(_ instance: inout InstanceCondition, _ passed: Bool = true, at now: Int) -> Int {
+    private func pass(_ instance: inout InstanceCondition, _ passed: Bool = true, at now: MonotonicTime)
+        -> MonotonicTime
+    {
         var now = now
         for index in instance.checks.indices {
             now = max(now, instance.checks[index].nextTime ?? now)
@@ -25,7 +28,7 @@ import Testing
         return now
     }
 
-    private func settle(_ instance: inout InstanceCondition, at now: Int) -> Bool { instance.settle(at: now) }
+    private func settle(_ instance: inout InstanceCondition, at now: MonotonicTime) -> Bool { instance.settle(at: now) }
 
     @Test func withNothingToLookAtItIsHealthyAtOnce() {
         var instance = instance(checks: 0)
@@ -82,7 +85,7 @@ import Testing
     @Test func whatFlapsIsKeptOutUntilItIsCalm() {
         var instance = instance(checks: 0, damping: Damping(suppress: 3_500, reuse: 1_000, halfLife: 8_000_000))
         _ = instance.settle(at: 0)
-        var now = 0
+        var now: MonotonicTime = 0
         for fall in 1...4 {
             now += 100_000
             instance.link(leg: 0, isDown: "is gone", at: now)
@@ -94,8 +97,8 @@ import Testing
         }
         let reuse = instance.reuseTime!
         // The penalty is a little less than 4,000: two half-lives, less what has passed.
-        #expect((15_000_000...16_000_000).contains(reuse - now))
-        #expect(!settle(&instance, at: reuse - 10_000) && !instance.isHealthy)
+        #expect(((15_000_000 as Duration)...16_000_000).contains(reuse - now))
+        #expect(!settle(&instance, at: reuse + -10_000) && !instance.isHealthy)
         #expect(settle(&instance, at: reuse) && instance.isHealthy && instance.reuseTime == nil)
     }
 
@@ -119,10 +122,10 @@ import Testing
             let halfLife = Int.random(in: 1_000...10_000_000, using: &numbers)
             let reuse = Int.random(in: 100...2_000, using: &numbers)
             let suppress = reuse + Int.random(in: 0...4_000, using: &numbers)
-            var damping = Damping(suppress: suppress, reuse: reuse, halfLife: halfLife)
-            var now = 0
+            var damping = Damping(suppress: suppress, reuse: reuse, halfLife: .microseconds(halfLife))
+            var now: MonotonicTime = 0
             for _ in 0..<Int.random(in: 1...40, using: &numbers) {
-                now += .random(in: 0...halfLife, using: &numbers)
+                now += .microseconds(Int.random(in: 0...halfLife, using: &numbers))
                 damping.advance(to: now)
                 damping.fell(at: now)
             }
@@ -130,8 +133,8 @@ import Testing
                 #expect(damping.penalty(at: now) <= Double(suppress), "seed \(seed)")
                 continue
             }
-            #expect(reuseTime - now <= max(Damping.longest, 6) * halfLife + 2, "seed \(seed)")
-            damping.advance(to: reuseTime - halfLife / 500 - 2)
+            #expect(reuseTime - now <= .microseconds(max(Damping.longest, 6) * halfLife + 2), "seed \(seed)")
+            damping.advance(to: reuseTime + .microseconds(-(halfLife / 500 + 2)))
             #expect(damping.isSuppressing, "seed \(seed)")
             damping.advance(to: reuseTime)
             #expect(!damping.isSuppressing, "seed \(seed)")
@@ -142,10 +145,10 @@ import Testing
         let seed = Seed.drawn()
         var numbers = SeededGenerator(seed: seed)
         var queue = TimeQueue()
-        var plain: [Int] = []
+        var plain: [MonotonicTime] = []
         for step in 0..<5_000 {
             if Bool.random(using: &numbers) || plain.isEmpty {
-                let time = Int.random(in: 0...500, using: &numbers)
+                let time = MonotonicTime(nanoseconds: .random(in: 0...500, using: &numbers))
                 queue.insert(step, at: time)
                 plain.append(time)
             } else {

@@ -24,7 +24,7 @@ public func measureHealth() throws {
             var octets = 0
             for round in 0..<15 {
                 group.members[0].availability = round % 2 == 0 ? .down : .up
-                let start = monotonicNanoseconds()
+                let start = MonotonicTime.now.nanoseconds
                 _ = compiled.setGroups([group])
                 if kind == "groups alone" {
                     let mapped = try Mapped(compiled.groupBytes(generation: UInt64(round + 2), of: 1))
@@ -35,7 +35,7 @@ public func measureHealth() throws {
                     _ = try Snapshot(validating: mapped.bytes)
                     octets = mapped.bytes.count
                 }
-                times.append(Double(monotonicNanoseconds() - start) / 1e3)
+                times.append(Double(MonotonicTime.now.nanoseconds - start) / 1e3)
             }
             times.sort()
             print(

@@ -1,5 +1,6 @@
 import Engine
 import EngineRig
+import Wire
 
 /// Prints what one frame costs from its parsing to its writes, by kind: the least of several rounds, all kinds in turn in
 /// each, so that what else the machine does falls on all alike.
@@ -15,9 +16,9 @@ func measureProcessing(_ words: String?) throws {
         for (index, kind) in kinds.enumerated() {
             var worker = kind.worker(pipelines[index])
             worker.replay(turns: 100)
-            let start = monotonicNanoseconds()
+            let start = MonotonicTime.now.nanoseconds
             worker.replay(turns: turns)
-            best[index] = min(best[index], monotonicNanoseconds() - start)
+            best[index] = min(best[index], MonotonicTime.now.nanoseconds - start)
         }
     }
     withExtendedLifetime(pipelines) {}

@@ -33,12 +33,12 @@ public func measurePublish() throws {
         var published: [Double] = []
         for _ in 0..<15 {
             worker.beginRound()
-            let start = monotonicNanoseconds()
+            let start = MonotonicTime.now.nanoseconds
             if publishes {
                 number += 1
                 let next = try publication(descriptors[number % 2], counters(layout), layout, rests: rests)
                 worker.handOver(next, rests: rests)
-                published.append(Double(monotonicNanoseconds() - start) / 1e6)
+                published.append(Double(MonotonicTime.now.nanoseconds - start) / 1e6)
             } else {
                 usleep(60_000)
             }
@@ -158,14 +158,14 @@ private final class PacedWorker: @unchecked Sendable {
             io: ReplayFrameIO(interface: 0, frames: Self.frames), table: current.table, neighbours: neighbours,
             worker: 0)
         var noted = Round()
-        var last = monotonicNanoseconds()
+        var last = MonotonicTime.now.nanoseconds
         while !isEnding.load(ordering: .relaxed) {
             let number = rounds.load(ordering: .acquiring)
             if number != ended.load(ordering: .relaxed) {
                 if number % 2 == 0 { round = noted }
                 noted = Round()
                 ended.store(number, ordering: .releasing)
-                last = monotonicNanoseconds()
+                last = MonotonicTime.now.nanoseconds
             }
             let address = next.load(ordering: .acquiring)
             if let pointer = UnsafeRawPointer(bitPattern: address) {
@@ -173,7 +173,7 @@ private final class PacedWorker: @unchecked Sendable {
                 next.store(0, ordering: .releasing)
             }
             worker.replay(turns: 1)
-            let now = monotonicNanoseconds()
+            let now = MonotonicTime.now.nanoseconds
             noted.turns += 1
             noted.total += now - last
             noted.longest = max(noted.longest, now - last)

@@ -210,7 +210,7 @@ import Wire
     /// What the IPv4 header of a frame says of its place in the datagram.
     func place(_ frame: [UInt8]) -> (offset: Int?, more: Bool?, identification: UInt16?) {
         let view = IPv4View(frame.span.bytes, at: 14)
-        return (view?.dataOffset, view?.moreFragments, view?.identification)
+        return (view?.fragmentOffset, view?.moreFragments, view?.identification)
     }
 
     /// The fragments of `frame`, each with its Ethernet header.

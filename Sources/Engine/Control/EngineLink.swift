@@ -26,8 +26,8 @@ public struct EngineConfinement: Sendable, Hashable {
     public var seccompMode: Int
     /// The generation of its first table.
     public var generation: UInt64
-    /// From the start of `main` to this message, in microseconds.
-    public var startMicroseconds: UInt64
+    /// From the start of `main` to this message.
+    public var startTime: Duration
 }
 
 /// The control process's end of the control protocol. It owns its end of the socket.
@@ -217,7 +217,7 @@ public struct EngineLink: ~Copyable, Sendable {
                 EngineConfinement(
                     pid: Int32(truncatingIfNeeded: fields[0]), capabilities: fields[1],
                     noNewPrivileges: fields[2] == 1, seccompMode: Int(truncatingIfNeeded: fields[3]),
-                    generation: fields[4], startMicroseconds: fields[5]))
+                    generation: fields[4], startTime: .microseconds(Int64(clamping: fields[5]))))
         case .applied: return .applied(generation: fields[0])
         case .refused: return .refused(generation: fields[0], reason: message.text)
         case .assigned: return .assigned(fields[0])

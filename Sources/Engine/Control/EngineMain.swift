@@ -1,5 +1,6 @@
 import CLinux
 import Forwarding
+import Wire
 
 /// The packeting engine's process: takes what the control process hands it, gives up every privilege, and forwards.
 ///
@@ -8,7 +9,7 @@ import Forwarding
 /// thread, and the one before is unmapped when the last worker has moved on.
 public struct EngineMain: ~Copyable {
     let socket: ControlSocket
-    let started = monotonicNanoseconds()
+    let started = MonotonicTime.now
     /// Its own number, in its PID namespace.
     let pid = getpid()
     var crew: WorkerCrew

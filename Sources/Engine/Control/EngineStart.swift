@@ -1,5 +1,6 @@
 import CLinux
 import Forwarding
+import Wire
 
 /// What the first message says.
 struct EngineHello {
@@ -95,7 +96,7 @@ extension EngineMain {
                 .ready,
                 [
                     UInt64(pid), report.capabilities, report.noNewPrivileges ? 1 : 0, UInt64(report.seccompMode),
-                    published.snapshot.generation, (monotonicNanoseconds() - started) / 1_000,
+                    published.snapshot.generation, UInt64(max(0, (MonotonicTime.now - started).wholeMicroseconds)),
                 ]))
     }
 

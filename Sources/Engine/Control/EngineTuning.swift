@@ -1,3 +1,5 @@
+import Wire
+
 /// How an engine moves frames, as the file has it.
 public struct EngineTuning: Sendable, Hashable {
     /// How a batch of frames is written.
@@ -16,8 +18,8 @@ public struct EngineTuning: Sendable, Hashable {
     public var coalesces = true
     /// Whether UDP datagrams may be joined, too: only where the kernel took UDP segmentation for every device.
     public var joinsUDP = true
-    /// How long a worker looks for more frames before it sleeps, in microseconds; 0: not at all.
-    public var spinMicroseconds: UInt32 = 0
+    /// How long a worker looks for more frames before it sleeps; zero: not at all. The engine takes whole microseconds.
+    public var spin = Duration.zero
     /// Octets of segmented frames after which a batch ends. The engine sets it by its machine; the protocol does not carry it.
     var segmentedOctets = CacheSize.usual
 
@@ -27,7 +29,7 @@ public struct EngineTuning: Sendable, Hashable {
     /// As the control protocol carries it.
     var word: UInt64 {
         UInt64(writing.rawValue) | (coalesces ? 1 << 8 : 0) | (joinsUDP ? 1 << 9 : 0)
-            | UInt64(spinMicroseconds) << 32
+            | UInt64(UInt32(clamping: spin.wholeMicroseconds)) << 32
     }
 
     /// Reads what `word` wrote; an unknown way of writing is `automatic`.
@@ -35,6 +37,6 @@ public struct EngineTuning: Sendable, Hashable {
         writing = Writing(rawValue: UInt8(truncatingIfNeeded: word)) ?? .automatic
         coalesces = word >> 8 & 1 != 0
         joinsUDP = word >> 9 & 1 != 0
-        spinMicroseconds = UInt32(truncatingIfNeeded: word >> 32)
+        spin = .microseconds(Int64(word >> 32))
     }
 }

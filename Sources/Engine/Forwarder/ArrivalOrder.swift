@@ -93,7 +93,9 @@ extension Forwarder {
         let count = Int(part.count)
         arrivals.skip(count &- 1)
         // It was plain before, and is as it was: where it has other copies, those have headers of their own.
-        guard plain.read(part.start, part.length, part.kind), let plan = passivePlan(Int(decided[run])) else {
+        guard plain.read(part.start, part.length, part.kind, at: part.networkOffset),
+            let plan = passivePlan(Int(decided[run]))
+        else {
             counters.countDrop(.sendFailed, count)
             return
         }

@@ -56,7 +56,7 @@ extension Forwarder {
         let octets = UnsafeRawBufferPointer(
             start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
         guard let segment = TCPView(octets.bytes, at: fields.transportOffset) else { return .goesOn }
-        return segment.flags & (TCPView.syn | TCPView.ack) == TCPView.syn ? .opens : .goesOn
+        return segment.controlBits & (TCPView.syn | TCPView.ack) == TCPView.syn ? .opens : .goesOn
     }
 
     /// One copy to one place.

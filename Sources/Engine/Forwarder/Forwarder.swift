@@ -12,7 +12,7 @@ struct Forwarder: ~Copyable {
     let neighbours: NeighbourTable
     let drains: DrainTable
     let worker: Int
-    /// The monotonic clock, read once per turn.
+    /// The monotonic clock in nanoseconds, read once per turn.
     var now: UInt64 = 0
     /// Frames that wait for a neighbour.
     var pending = PendingFrames()
@@ -102,7 +102,7 @@ struct Forwarder: ~Copyable {
         counters.note(
             DroppedFrame(
                 interface: interface, sourceMAC: fields.sourceMAC, source: seen.source, destination: seen.destination,
-                time: now),
+                time: MonotonicTime(nanoseconds: now)),
             for: reason)
     }
 
@@ -240,14 +240,15 @@ struct Forwarder: ~Copyable {
         switch type {
         case VirtioNetHeader.gsoTCPv4, VirtioNetHeader.gsoTCPv6:
             guard fields.family == (type == VirtioNetHeader.gsoTCPv4 ? .ipv4 : .ipv6),
-                fields.transportProtocol == IPProtocol.tcp, offload.checksumOffset == 16,
+                fields.transportProtocol == IPProtocol.tcp, Int(offload.checksumOffset) == TCPHeader.checksum.offset,
                 let header = TCPView(frame, at: fields.transportOffset)
             else { return false }
             upper = header.headerLength
         case VirtioNetHeader.gsoUDPL4:
-            guard offload.gsoType == type, fields.transportProtocol == IPProtocol.udp, offload.checksumOffset == 6
+            guard offload.gsoType == type, fields.transportProtocol == IPProtocol.udp,
+                Int(offload.checksumOffset) == UDPHeader.checksum.offset
             else { return false }
-            upper = 8
+            upper = UDPView.length
         default:
             return false
         }

@@ -34,7 +34,7 @@ extension Forwarder {
         let run = joiner.runs + index
         let (start, length, kind) = (run.pointee.start, run.pointee.length, run.pointee.kind)
         guard kind != .other, !isHeartbeat(start, length), areStationsPlain(start, on: interface),
-            plain.read(start, length, kind), isGenuine(plain.flow.source)
+            plain.read(start, length, kind, at: run.pointee.networkOffset), isGenuine(plain.flow.source)
         else { return false }
         let entry: Int
         let twin = run.pointee.twin
@@ -73,21 +73,19 @@ extension Forwarder {
     /// True where the frame is from one other station to the engine; then `stations` says who sent it.
     @inline(__always)
     private mutating func areStationsPlain(_ start: UnsafeRawPointer, on interface: Int) -> Bool {
-        let first = start.loadUnaligned(fromByteOffset: Self.frameOffset, as: UInt64.self)
-        let rest = start.loadUnaligned(fromByteOffset: Self.frameOffset &+ 8, as: UInt32.self)
-        if stations.isValid, stations.first == first, stations.rest == rest { return true }
-        return lookUpStations(first, rest, on: interface)
+        let addresses = EthernetAddresses(of: start + Self.frameOffset)
+        if stations.isValid, stations.addresses == addresses { return true }
+        return lookUpStations(addresses, on: interface)
     }
 
     @inline(never)
-    private mutating func lookUpStations(_ first: UInt64, _ rest: UInt32, on interface: Int) -> Bool {
-        let destination = MACAddress(bits: first.bigEndian >> 16)
-        let source = MACAddress(bits: first.bigEndian << 32 | UInt64(rest.bigEndian))
+    private mutating func lookUpStations(_ addresses: EthernetAddresses, on interface: Int) -> Bool {
+        let (destination, source) = (addresses.destination, addresses.source)
         guard !destination.isMulticast, table.isOwnMAC(destination, on: interface),
             !table.isOwnMAC(source, on: interface)
         else { return false }
         stations = Stations(
-            isValid: true, first: first, rest: rest, sender: table.sender(of: source, on: interface))
+            isValid: true, addresses: addresses, sender: table.sender(of: source, on: interface))
         return true
     }
 
@@ -131,7 +129,7 @@ extension Forwarder {
             let copy = copies + index
             guard wanted.contains(copy) else { continue }
             let rewrites = plan.pointee.rewritesSource || copy.pointee.rewrites
-            let leading = Self.frameOffset &+ (rewrites ? plain.kind.headerLength : EthernetView.length)
+            let leading = Self.frameOffset &+ (rewrites ? plain.headerLength : EthernetView.length)
             let header = writes.nextHeader
             if rewrites {
                 header.copyMemory(from: start, byteCount: leading)
@@ -197,9 +195,7 @@ extension Forwarder {
 /// The Ethernet addresses of a frame that is from one other station to the engine, and who that is.
 struct Stations {
     var isValid = false
-    /// The first eight and the last four octets of the addresses, in the machine's order.
-    var first: UInt64 = 0
-    var rest: UInt32 = 0
+    var addresses = EthernetAddresses()
     var sender: Sender
     /// A source address that this sender was found to have.
     var genuine: IPAddress?

@@ -31,16 +31,16 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     /// True while frames that were read wait for a neighbour, or for the first fragment of their datagram.
     var hasWaitingFrames: Bool { forwarder.pending.waiting | forwarder.held.waiting != 0 }
 
-    /// Milliseconds that a turn may wait: not long while frames wait.
+    /// How long a turn may wait: not long while frames wait.
     @inline(__always)
-    private var patience: Int32 { hasWaitingFrames ? 10 : -1 }
+    private var patience: WaitLimit { hasWaitingFrames ? .short : .unlimited }
 
     /// Waits for frames and forwards one batch of every interface that has some.
     ///
     /// - Parameter wait: False: returns at once where there are none.
     public mutating func turn(wait: Bool = true) {
-        let ready = io.wait(milliseconds: wait ? patience : 0)
-        forwarder.now = io.now()
+        let ready = io.wait(wait ? patience : .zero)
+        forwarder.now = io.now().nanoseconds
         forwarder.counters.countTurn()
         for turn in 0..<ready {
             io.receive(turn, into: &batch)

@@ -19,6 +19,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
     private var watch: QueueWatch
     private var arena: FrameArena
     private var ring: WriteRing?
+    /// How long it looks for more frames before it sleeps, in nanoseconds.
     private let spin: UInt64
     /// Octets of segmented frames after which a batch ends.
     private let segmentedOctets: Int
@@ -30,8 +31,8 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
     public private(set) var writing: EngineTuning.Writing
     /// The errno that io_uring was refused or has failed with; 0 where it was not.
     public private(set) var ringFailure: Int32
-    /// The longest that it looks for more frames before it sleeps, in microseconds.
-    static let longestSpin: UInt32 = 10_000
+    /// The longest that it looks for more frames before it sleeps.
+    static let longestSpin = Duration.milliseconds(10)
 
     /// Reads no queue yet.
     ///
@@ -58,7 +59,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         self.queues = all
         self.columns = columns
         segmentedOctets = tuning.segmentedOctets
-        spin = UInt64(min(tuning.spinMicroseconds, Self.longestSpin)) * 1_000
+        spin = UInt64(max(0, min(tuning.spin, Self.longestSpin).wholeNanoseconds))
     }
 
     /// - Returns: nil where there is to be none, or `failure` tells why there can be none.
@@ -86,22 +87,22 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
     /// - Parameter isWanted: Whether the queue of this place in the initializer's order is to be read.
     public mutating func takeQueues(where isWanted: (Int) -> Bool) { watch.take(where: isWanted) }
 
-    /// The monotonic clock in nanoseconds.
-    public func now() -> UInt64 { monotonicNanoseconds() }
+    /// The monotonic clock.
+    public func now() -> MonotonicTime { .now }
 
     /// Waits with `epoll_wait`; after a turn that had frames it looks for more for a while before it sleeps, where it is
     /// told to.
-    public mutating func wait(milliseconds: Int32) -> Int {
+    public mutating func wait(_ limit: WaitLimit) -> Int {
         var ready = 0
-        if spin > 0, isBusy, milliseconds != 0 {
-            let end = monotonicNanoseconds() &+ spin
+        if spin > 0, isBusy, limit.milliseconds != 0 {
+            let end = MonotonicTime.now.nanoseconds &+ spin
             repeat {
                 ready = watch.wait(milliseconds: 0)
                 // Who is to answer may want this very processor.
                 if ready == 0 { sched_yield() }
-            } while ready == 0 && monotonicNanoseconds() < end
+            } while ready == 0 && MonotonicTime.now.nanoseconds < end
         }
-        if ready == 0 { ready = watch.wait(milliseconds: milliseconds) }
+        if ready == 0 { ready = watch.wait(milliseconds: limit.milliseconds) }
         isBusy = ready > 0
         return ready
     }
@@ -138,7 +139,8 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
             batch.frames[count] = ReceivedFrame(start: place, length: length)
             arena.keep(length)
             count &+= 1
-            if place.load(fromByteOffset: 1, as: UInt8.self) != VirtioNetHeader.gsoNone { segmented &+= length }
+            let type = place.load(fromByteOffset: VirtioNetHeader.gsoType.offset, as: UInt8.self)
+            if type != VirtioNetHeader.gsoNone { segmented &+= length }
         }
         batch.count = count
     }
@@ -198,9 +200,11 @@ struct QueueNumbers: ~Copyable {
     deinit { buffer.deallocate() }
 }
 
-/// The monotonic clock in nanoseconds (a vDSO call).
-public func monotonicNanoseconds() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+extension MonotonicTime {
+    /// What CLOCK_MONOTONIC says (a vDSO call).
+    public static var now: MonotonicTime {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return MonotonicTime(nanoseconds: UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec))
+    }
 }

@@ -154,15 +154,34 @@ public struct WriteList: ~Copyable {
     }
 }
 
+/// How long a `FrameIO` may wait for frames.
+public struct WaitLimit: Sendable, Hashable {
+    /// As epoll takes it; -1: without end.
+    let milliseconds: Int32
+
+    /// Until there is something to do.
+    public static let unlimited = WaitLimit(milliseconds: -1)
+    /// Not at all.
+    public static let zero = WaitLimit(milliseconds: 0)
+    /// A worker's turn while frames wait for a neighbour.
+    static let short = WaitLimit(milliseconds: 10)
+
+    private init(milliseconds: Int32) { self.milliseconds = milliseconds }
+
+    /// - Parameter duration: At least zero; it is cut to whole milliseconds.
+    public init(_ duration: Duration) {
+        milliseconds = Int32(clamping: max(0, duration.wholeNanoseconds) / 1_000_000)
+    }
+}
+
 /// What moves frames between the worker and queues of the interfaces.
 public protocol FrameIO: ~Copyable {
-    /// The monotonic clock in nanoseconds, read once per turn.
-    func now() -> UInt64
+    /// The monotonic clock, read once per turn.
+    func now() -> MonotonicTime
     /// Waits until an interface has frames, someone wakes the worker, or the time is over.
     ///
-    /// - Parameter milliseconds: -1: without end.
     /// - Returns: How many queues have frames.
-    mutating func wait(milliseconds: Int32) -> Int
+    mutating func wait(_ limit: WaitLimit) -> Int
     /// Reads a burst from the `turn`-th of the queues that the last `wait` found, without blocking. The frames of
     /// the batch before are gone.
     mutating func receive(_ turn: Int, into batch: inout FrameBatch)

@@ -1,3 +1,5 @@
+import Wire
+
 /// Frames from and to memory: the whole forwarding path without an operating system. For tests and measurements.
 public struct MemoryFrameIO: FrameIO, ~Copyable {
     /// A frame behind its `virtio_net_hdr`, on an interface.
@@ -15,7 +17,7 @@ public struct MemoryFrameIO: FrameIO, ~Copyable {
     }
 
     /// What the clock says.
-    public var time: UInt64 = 1_000_000_000
+    public var time = MonotonicTime(nanoseconds: 1_000_000_000)
     /// What is yet to be received, in order.
     public var input: [Frame] = []
     /// What was sent, in order.
@@ -37,10 +39,10 @@ public struct MemoryFrameIO: FrameIO, ~Copyable {
     deinit { arena.deallocate() }
 
     /// `time`.
-    public func now() -> UInt64 { time }
+    public func now() -> MonotonicTime { time }
 
     /// 1 as long as there is input.
-    public mutating func wait(milliseconds: Int32) -> Int { input.isEmpty ? 0 : 1 }
+    public mutating func wait(_ limit: WaitLimit) -> Int { input.isEmpty ? 0 : 1 }
 
     /// The frames up to the first from another interface, one behind another as a device's are.
     public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {

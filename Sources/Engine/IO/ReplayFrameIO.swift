@@ -1,3 +1,5 @@
+import Wire
+
 /// The same batch over and over, and writes that go nowhere: what forwarding itself costs.
 ///
 /// Frames lie packed, as a device's do. What forwarding may have edited of each is put back before it comes again.
@@ -37,10 +39,10 @@ public struct ReplayFrameIO: FrameIO, ~Copyable {
     }
 
     /// The monotonic clock.
-    public func now() -> UInt64 { monotonicNanoseconds() }
+    public func now() -> MonotonicTime { .now }
 
     /// Always one interface.
-    public mutating func wait(milliseconds: Int32) -> Int { 1 }
+    public mutating func wait(_ limit: WaitLimit) -> Int { 1 }
 
     /// The batch, as it was.
     public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {

@@ -1,5 +1,6 @@
 import Forwarding
 import Synchronization
+import Wire
 
 /// The counters that one worker writes. Only its worker may call what mutates.
 ///
@@ -185,7 +186,7 @@ public struct CounterReader: ~Copyable {
             for worker in 0..<region.layout.workers {
                 let place = region.memory + region.layout.block(worker) + CounterLayout.lastsOffset
                 guard let found = DroppedFrame(reading: place + Int(reason.rawValue) * DroppedFrame.size),
-                    found.time >= last?.time ?? 0
+                    found.time >= last?.time ?? MonotonicTime(nanoseconds: 0)
                 else { continue }
                 last = found
             }

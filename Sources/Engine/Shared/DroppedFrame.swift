@@ -18,12 +18,12 @@ public struct DroppedFrame: Sendable, Hashable {
     public var source: IPAddress?
     /// The packet's destination; of ARP and neighbour discovery the address that is asked for or told of.
     public var destination: IPAddress?
-    /// When it was noted: nanoseconds of the monotonic clock.
-    public var time: UInt64
+    /// When it was noted, by CLOCK_MONOTONIC.
+    public var time: MonotonicTime
 
     /// Memberwise.
     public init(
-        interface: Int, sourceMAC: MACAddress, source: IPAddress?, destination: IPAddress?, time: UInt64
+        interface: Int, sourceMAC: MACAddress, source: IPAddress?, destination: IPAddress?, time: MonotonicTime
     ) {
         self.interface = interface
         self.sourceMAC = sourceMAC
@@ -53,7 +53,7 @@ public struct DroppedFrame: Sendable, Hashable {
         atomicMemoryFence(ordering: .releasing)
         let families =
             UInt64(source?.family.rawValue ?? 0) << 48 | UInt64(destination?.family.rawValue ?? 0) << 56
-        Self.word(place, 1).pointee.store(time, ordering: .relaxed)
+        Self.word(place, 1).pointee.store(time.nanoseconds, ordering: .relaxed)
         Self.word(place, 2).pointee.store(UInt64(truncatingIfNeeded: interface), ordering: .relaxed)
         Self.word(place, 3).pointee.store(sourceMAC.bits | families, ordering: .relaxed)
         Self.word(place, 4).pointee.store(source?.high ?? 0, ordering: .relaxed)
@@ -81,7 +81,7 @@ public struct DroppedFrame: Sendable, Hashable {
             self.init(
                 interface: Int(words[1] & 0xFFFF), sourceMAC: MACAddress(bits: words[2] & 0xFFFF_FFFF_FFFF),
                 source: address(words[2] >> 48, words[3], words[4]),
-                destination: address(words[2] >> 56, words[5], words[6]), time: words[0])
+                destination: address(words[2] >> 56, words[5], words[6]), time: MonotonicTime(nanoseconds: words[0]))
             return
         }
         return nil

@@ -1,38 +1,6 @@
 import Synchronization
 import Wire
 
-/// What is known of a neighbour.
-public enum NeighbourState: UInt8, Sendable, Hashable, CaseIterable {
-    /// The slot is free.
-    case empty
-    /// Asked for, not answered.
-    case incomplete
-    /// Answered; older than `NeighbourTable.reachableTime` it is asked again while it is used.
-    case resolved
-    /// Not answered: for `NeighbourTable.failedTime` nobody asks again.
-    case failed
-}
-
-/// One neighbour, as read from the table.
-public struct NeighbourEntry: Sendable, Hashable {
-    /// The index of the interface that it is on.
-    public var interface: Int
-    /// Its network address.
-    public var address: IPAddress
-    /// Its MAC address; zero unless it was resolved.
-    public var mac: MACAddress
-    /// What is known of it.
-    public var state: NeighbourState
-    /// When the state was last confirmed, in nanoseconds of the monotonic clock.
-    public var updated: UInt64
-    /// When it was last asked for.
-    public var requested: UInt64
-    /// Requests since the last answer.
-    public var tries: Int
-    /// Whose packet or message made it known: the sender's interface<<48, and its MAC address where the table names it.
-    public var owner: UInt64
-}
-
 /// The neighbours that the file does not name, in shared memory: it survives the engine, and several workers share it.
 ///
 ///     0     header (64 octets): magic, version, slots, lessons (UInt64 each)
@@ -50,13 +18,18 @@ public struct NeighbourTable: @unchecked Sendable {
     /// Octets of its memory.
     public static let size = 64 + slots * 64
     /// How long an answer is believed without asking again: 30 s (RFC 4861, REACHABLE_TIME).
-    public static let reachableTime: UInt64 = 30_000_000_000
+    public static let reachableTime = Duration.seconds(30)
     /// The time between two requests: 1 s (RFC 4861, RETRANS_TIMER).
-    public static let retryTime: UInt64 = 1_000_000_000
+    public static let retryTime = Duration.seconds(1)
     /// The requests before a neighbour counts as unreachable.
     public static let maximumTries = 3
     /// How long a failed neighbour is not asked for again: 1 s.
-    public static let failedTime: UInt64 = 1_000_000_000
+    public static let failedTime = Duration.seconds(1)
+
+    // The same in nanoseconds, as packets are judged by them.
+    private static let reachable: UInt64 = 30_000_000_000
+    private static let retry: UInt64 = 1_000_000_000
+    private static let failure: UInt64 = 1_000_000_000
 
     static let magic: UInt64 = 0x6269_6E2D_6C70_6174  // "tapl-nib"
     static let version: UInt64 = 1
@@ -161,7 +134,8 @@ public struct NeighbourTable: @unchecked Sendable {
             return NeighbourEntry(
                 interface: Int(UInt32(truncatingIfNeeded: tag)),
                 address: IPAddress(family: family, high: high, low: low),
-                mac: MACAddress(bits: word), state: state, updated: updated, requested: requested,
+                mac: MACAddress(bits: word), state: state, updated: MonotonicTime(nanoseconds: updated),
+                requested: MonotonicTime(nanoseconds: requested),
                 tries: Int(word >> 56), owner: owner)
         }
         return nil
@@ -183,8 +157,8 @@ public struct NeighbourTable: @unchecked Sendable {
         store(
             place + 32,
             entry.mac.bits | UInt64(entry.state.rawValue) << 48 | UInt64(UInt8(clamping: entry.tries)) << 56)
-        store(place + 40, entry.updated)
-        store(place + 48, entry.requested)
+        store(place + 40, entry.updated.nanoseconds)
+        store(place + 48, entry.requested.nanoseconds)
         store(place + 56, entry.owner)
         if sequence.pointee.compareExchange(
             expected: before &+ 1, desired: before &+ 2, ordering: .acquiringAndReleasing
@@ -227,8 +201,8 @@ public struct NeighbourTable: @unchecked Sendable {
             guard load(place) & 1 == 0 else { continue }
             guard let entry = entry(at: place) else { return place }
             owners[way] = entry.owner
-            let age = now &- min(now, max(entry.updated, entry.requested))
-            let limit = entry.state == .resolved ? Self.reachableTime : Self.retryTime &* 4
+            let age = now &- min(now, max(entry.updated, entry.requested).nanoseconds)
+            let limit = entry.state == .resolved ? Self.reachable : Self.retry &* 4
             if age > limit, age > bestAge {
                 best = place
                 bestAge = age
@@ -251,7 +225,7 @@ public struct NeighbourTable: @unchecked Sendable {
             return nil
         }
         var best: Int?
-        var bestUpdated = UInt64.max
+        var bestUpdated = MonotonicTime(nanoseconds: .max)
         var bestIsResolved = true
         for way in 0..<Self.ways where counts[way] == most && (most > own || owners[way] == owner) {
             let place = 64 &+ (first &+ way) &* 64
@@ -288,7 +262,8 @@ public struct NeighbourTable: @unchecked Sendable {
     /// The MAC address of a neighbour that `resolve` would call resolved; nothing is noted.
     func known(_ address: IPAddress, on interface: Int, now: UInt64) -> MACAddress? {
         guard let (_, found) = find(interface, address), found.state == .resolved,
-            now &- min(now, found.updated) < Self.reachableTime || now &- min(now, found.requested) < Self.retryTime
+            now &- min(now, found.updated.nanoseconds) < Self.reachable
+                || now &- min(now, found.requested.nanoseconds) < Self.retry
         else { return nil }
         return found.mac
     }
@@ -307,43 +282,46 @@ public struct NeighbourTable: @unchecked Sendable {
             let tag = Self.tag(interface, address)
             guard let place = self.place(forNew: address, tag: tag, for: owner, now: now) else { return .full }
             let entry = NeighbourEntry(
-                interface: interface, address: address, mac: MACAddress(bits: 0), state: .incomplete, updated: now,
-                requested: now, tries: 1, owner: owner)
+                interface: interface, address: address, mac: MACAddress(bits: 0), state: .incomplete,
+                updated: MonotonicTime(nanoseconds: now),
+                requested: MonotonicTime(nanoseconds: now), tries: 1, owner: owner)
             return write(entry, at: place) ? .wait(ask: true) : .full
         }
         var entry = found
         switch found.state {
         case .resolved:
-            guard now &- min(now, found.updated) >= Self.reachableTime else { return .resolved(found.mac) }
-            guard now &- min(now, found.requested) >= Self.retryTime, mayAsk() else { return .resolved(found.mac) }
+            guard now &- min(now, found.updated.nanoseconds) >= Self.reachable else { return .resolved(found.mac) }
+            guard now &- min(now, found.requested.nanoseconds) >= Self.retry, mayAsk() else {
+                return .resolved(found.mac)
+            }
             if found.tries >= Self.maximumTries {
                 entry.state = .incomplete
                 entry.mac = MACAddress(bits: 0)
                 entry.tries = 1
-                entry.requested = now
+                entry.requested = MonotonicTime(nanoseconds: now)
                 _ = write(entry, at: place)
                 return .wait(ask: true)
             }
             entry.tries += 1
-            entry.requested = now
+            entry.requested = MonotonicTime(nanoseconds: now)
             return write(entry, at: place) ? .stale(found.mac) : .resolved(found.mac)
         case .incomplete:
-            guard now &- min(now, found.requested) >= Self.retryTime else { return .wait(ask: false) }
+            guard now &- min(now, found.requested.nanoseconds) >= Self.retry else { return .wait(ask: false) }
             if found.tries >= Self.maximumTries {
                 entry.state = .failed
-                entry.updated = now
+                entry.updated = MonotonicTime(nanoseconds: now)
                 _ = write(entry, at: place)
                 return .failed
             }
             guard mayAsk() else { return .wait(ask: false) }
             entry.tries += 1
-            entry.requested = now
+            entry.requested = MonotonicTime(nanoseconds: now)
             return .wait(ask: write(entry, at: place))
         case .failed, .empty:
-            guard now &- min(now, found.updated) >= Self.failedTime, mayAsk() else { return .failed }
+            guard now &- min(now, found.updated.nanoseconds) >= Self.failure, mayAsk() else { return .failed }
             entry.state = .incomplete
             entry.tries = 1
-            entry.requested = now
+            entry.requested = MonotonicTime(nanoseconds: now)
             return .wait(ask: write(entry, at: place))
         }
     }
@@ -374,7 +352,8 @@ public struct NeighbourTable: @unchecked Sendable {
             let tag = Self.tag(interface, address)
             guard let place = self.place(forNew: address, tag: tag, for: owner, now: now) else { return .unasked }
             let entry = NeighbourEntry(
-                interface: interface, address: address, mac: mac, state: .resolved, updated: now, requested: 0,
+                interface: interface, address: address, mac: mac, state: .resolved,
+                updated: MonotonicTime(nanoseconds: now), requested: MonotonicTime(nanoseconds: 0),
                 tries: 0, owner: owner)
             return learn(entry, at: place)
         }
@@ -383,13 +362,13 @@ public struct NeighbourTable: @unchecked Sendable {
         case .resolved:
             if found.mac != mac {
                 // A neighbour that was heard of lately keeps its address; one that is being asked for may have moved.
-                guard now &- min(now, found.updated) >= Self.reachableTime else { return .conflict }
+                guard now &- min(now, found.updated.nanoseconds) >= Self.reachable else { return .conflict }
                 guard evenUnasked || found.tries > 0 else { return .unasked }
             } else if !evenUnasked, found.tries == 0 {
                 return .unasked
             }
             entry.mac = mac
-            entry.updated = now
+            entry.updated = MonotonicTime(nanoseconds: now)
             entry.tries = 0
             _ = write(entry, at: place)
             return .confirmed
@@ -397,7 +376,7 @@ public struct NeighbourTable: @unchecked Sendable {
             if found.state != .incomplete, !evenUnasked { return .unasked }
             entry.mac = mac
             entry.state = .resolved
-            entry.updated = now
+            entry.updated = MonotonicTime(nanoseconds: now)
             entry.tries = 0
             return learn(entry, at: place)
         }

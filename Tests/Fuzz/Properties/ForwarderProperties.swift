@@ -68,7 +68,7 @@ private final class ForwarderRig {
         var all: [MemoryFrameIO.Frame] = []
         var packets = 0
         for input in frames {
-            fuzzed.worker.io.time += input.pause
+            fuzzed.worker.io.time += .nanoseconds(input.pause)
             // The slot that the frame comes to lie in is full of something else; what is too short is dropped.
             fuzzed.worker.io.input = [
                 .init(

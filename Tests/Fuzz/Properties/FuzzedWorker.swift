@@ -64,7 +64,7 @@ final class FuzzedWorker {
 
     /// Begins anew: nothing waits, no neighbour is known, messages may be sent again.
     func restart() {
-        worker.io.time += 100_000_000_000
+        worker.io.time += .nanoseconds(100_000_000_000)
         settle()
         neighbourMemory.bytes.initializeMemory(as: UInt8.self, repeating: 0)
         neighbours.initialize()
@@ -74,7 +74,7 @@ final class FuzzedWorker {
     @discardableResult
     func settle() -> [MemoryFrameIO.Frame] {
         for _ in 0..<5 {
-            worker.io.time += 1_100_000_000
+            worker.io.time += .nanoseconds(1_100_000_000)
             worker.turn(wait: false)
         }
         return worker.io.takeOutput()

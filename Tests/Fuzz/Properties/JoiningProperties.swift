@@ -64,7 +64,7 @@ public final class JoiningProperties {
     private func run(_ fuzzed: FuzzedWorker, _ batches: [[MemoryFrameIO.Frame]]) -> [MemoryFrameIO.Frame] {
         fuzzed.restart()
         for batch in batches {
-            fuzzed.worker.io.time += 200_000_000
+            fuzzed.worker.io.time += .nanoseconds(200_000_000)
             fuzzed.worker.io.input = batch
             while !fuzzed.worker.io.input.isEmpty { fuzzed.worker.turn(wait: false) }
         }
