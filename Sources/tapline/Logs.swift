@@ -5,9 +5,9 @@ import Glibc
 /// `tapline logs`.
 struct Logs: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show what the nodes' setup and run commands have written.",
+        abstract: "Show the output of the nodes' setup and run commands.",
         discussion: """
-            Without a node, the lines of all nodes are shown. Those of several stand behind the names of their nodes.
+            Without a node, the lines of all nodes are shown. If several nodes are shown, each line begins with its node's name.
 
             EXAMPLE
               sudo tapline logs four-interface firewall
@@ -20,7 +20,7 @@ struct Logs: ParsableCommand {
     @Argument(help: "Only these nodes.", completion: nodeNames)
     var nodes: [String] = []
 
-    @Flag(name: [.customShort("f"), .long], help: "Go on as more is written, until the topology is gone.")
+    @Flag(name: [.customShort("f"), .long], help: "Follow new output until the topology is gone.")
     var follow = false
 
     func run() throws {

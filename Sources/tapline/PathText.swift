@@ -40,7 +40,7 @@ struct PathText {
 
     /// The first few of a list, and how many more there are.
     private static func list(_ words: [String]) -> String {
-        guard words.count > 6 else { return words.isEmpty ? "somebody" : words.joined(separator: ", ") }
+        guard words.count > 6 else { return words.isEmpty ? "anyone" : words.joined(separator: ", ") }
         return words.prefix(5).joined(separator: ", ") + " and \(words.count - 5) more"
     }
 }

@@ -8,9 +8,9 @@ struct Status: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show applications, nodes, interfaces, the engine, and drops by reason.",
         discussion: """
-            Without a name, every topology is listed. With --json the keys are stable: version, name, state (starting,
-            up, stopping, dead, hung), run, file, pid, since (seconds since 1970), engine, engines, applications, interfaces,
-            nodes, drops, housekeeping, problems, remarks.
+            Without a name, all topologies are listed. With --json the keys are stable: version, name, state (starting, up,
+            stopping, dead, hung), run, file, pid, since (seconds since 1970), engine, engines, applications, interfaces, nodes,
+            drops, housekeeping, problems, remarks.
 
             EXAMPLE
               sudo tapline status four-interface
@@ -42,7 +42,7 @@ struct Status: ParsableCommand {
     private func list(_ reports: [StatusReport]) -> String {
         guard !reports.isEmpty else {
             return geteuid() == 0
-                ? "no topology is up" : "no topology of this user is up; those of root are seen with sudo"
+                ? "no topology is up" : "no topology of this user is up; use sudo to see those of root"
         }
         var table = TextTable(["NAME", "STATE", "NODES", "ENGINE", "FILE"])
         for report in reports {
@@ -155,7 +155,7 @@ struct Status: ParsableCommand {
         if let frames = report.housekeeping, frames > 0 {
             let told = Plural.told(frames, "frame")
             lines += Terminal.wrapped(
-                "besides, \(told) of the nodes' kernels' housekeeping (router solicitations, MLD, IGMP, address detection)"
+                "not counted above: \(told) that the nodes' kernels sent for housekeeping (router solicitations, MLD, IGMP, address detection)"
             )
         }
         return lines.joined(separator: "\n")

@@ -56,7 +56,7 @@ struct Tapline: ParsableCommand {
         else { return nil }
         let names = command.configuration.subcommands.map { $0._commandName }
         guard !names.contains(words[2]) else { return nil }
-        return "'\(words[1])' has no command '\(words[2])'; 'tapline help \(words[1])' shows all of it"
+        return "'\(words[1])' has no command '\(words[2])'; 'tapline help \(words[1])' explains it"
     }
 
     /// What other programs of this kind call a command, and what it is here.
@@ -69,12 +69,12 @@ struct Tapline: ParsableCommand {
         ["shell", "sh", "bash", "attach", "enter", "connect", "console", "ssh", "login"]:
             "'tapline exec NAME NODE' opens a shell in a node, and 'tapline exec NAME NODE CMD' runs a command",
         ["restart", "redeploy", "update", "reconfigure"]:
-            "'tapline apply NAME' changes what runs to what its file says now",
+            "'tapline apply NAME' changes a running topology to what its file says now",
         ["new", "generate"]: "'tapline init NAME' writes a small topology file",
-        ["check", "lint", "plan", "config"]: "'tapline validate FILE' reads a file and shows what comes of it",
+        ["check", "lint", "plan", "config"]: "'tapline validate FILE' reads a file and shows the path of every packet",
         ["clean", "cleanup"]: "'tapline prune' takes away what dead topologies have left",
         ["draw", "plot"]: "'tapline graph FILE' draws a topology",
-        ["log"]: "'tapline logs NAME' shows what the nodes have written",
+        ["log"]: "'tapline logs NAME' shows the output of the nodes",
     ]
 
     private static func unknown(_ word: String) -> String? {
@@ -89,6 +89,6 @@ struct Tapline: ParsableCommand {
         let begun = shown.filter { $0.hasPrefix(word) }
         if begun.count == 1 { return "\(told); did you mean '\(begun[0])'?" }
         if let nearest = Spelling.nearest(to: word, among: shown) { return "\(told); did you mean '\(nearest)'?" }
-        return "\(told); 'tapline --help' shows all there are"
+        return "\(told); 'tapline --help' lists all commands"
     }
 }

@@ -146,7 +146,7 @@ final class ProgressDisplay: Sendable {
         let checks = Plural.told(passed + failed, "check")
         let came =
             passed + failed == 0
-            ? "no checks; it came up and was taken away"
+            ? "no checks; the topology came up and was taken away"
             : failed == 0 ? "\(checks) passed" : "\(passed) of \(checks) passed, \(failed) failed"
         let time = TestDisplay.seconds(TestDisplay.now() - begun)
         Terminal.out(Terminal.coloured("\(plan.name): \(came), in \(time)", failed == 0 ? 32 : 31))
@@ -194,7 +194,7 @@ extension ReadyReport {
         if let node {
             commands.add(["  tapline exec \(name) \(ShellWord.quoted(node.name))", "a shell in \(node.name)"])
         }
-        commands.add(["  tapline status \(name)", "how it is"])
+        commands.add(["  tapline status \(name)", "its state"])
         commands.add(["  tapline down \(name)", "take it away"])
         return (table.lines + ["next:"] + commands.lines).filter { !$0.isEmpty }
     }

@@ -33,7 +33,7 @@ struct FirstStepsTests {
             #expect(last.wholeMatch(of: #/\S+: 2 checks passed, in \d+\.\d s/#) != nil, "\(ran.output)")
             try "mine".write(toFile: path, atomically: true, encoding: .utf8)
             let again = try tapline("init \(name)", in: folder)
-            #expect(again.status == 5 && again.errors.contains("is there already"), "\(again)")
+            #expect(again.status == 5 && again.errors.contains("exists already"), "\(again)")
             #expect(try String(contentsOfFile: path, encoding: .utf8) == "mine")
             #expect(try tapline("init a/b.yaml", in: folder).status == 64)
         }

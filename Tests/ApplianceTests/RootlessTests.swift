@@ -45,7 +45,7 @@ struct RootlessTests {
             #expect(done.output.contains("\"event\":\"table-published\""))
             #expect(done.output.contains("status 5: drain\n"))
             #expect(done.output.contains("\"name\" : \"other\""))
-            #expect(done.output.hasSuffix("no topology of this user is up; those of root are seen with sudo\n"))
+            #expect(done.output.hasSuffix("no topology of this user is up; use sudo to see those of root\n"))
         }
     }
 
