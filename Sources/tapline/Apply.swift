@@ -59,7 +59,7 @@ struct Apply: ParsableCommand {
         }
     }
 
-    /// Which topology is meant, and which file where one was given.
+    /// The topology's name, and the file if one was given.
     private func target() throws(ApplianceError) -> (name: String, file: String?) {
         guard file == nil, name.looksLikeTopologyFile, try !StateDirectory(name: name).exists else {
             return (name, file)
@@ -69,7 +69,7 @@ struct Apply: ParsableCommand {
 }
 
 extension ChangeReport {
-    /// Prints it.
+    /// Prints the changes.
     func show(_ name: String, isTrial: Bool) {
         guard !changes.isEmpty else {
             Terminal.out("\(name): nothing differs")

@@ -2,7 +2,7 @@ import Appliance
 import ArgumentParser
 import Forwarding
 
-/// Shows what the sharing of flows among instances does, by counting.
+/// Counts how flows are shared among instances.
 struct Balance: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Count how flows are shared among instances, and how many move when an instance goes.",
@@ -78,7 +78,7 @@ struct Balance: ParsableCommand {
     }
 }
 
-/// A part as percent, with three digits behind the point.
+/// A part as percent, with three decimal places.
 private func percent(_ part: Double) -> String {
     let thousandths = Int((part * 100_000).rounded())
     let digits = String(thousandths % 1000)

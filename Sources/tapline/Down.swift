@@ -36,7 +36,7 @@ struct Down: ParsableCommand {
                 do throws(ApplianceError) {
                     for occupant in try result.get() { Terminal.error("note: \(occupant.sentence)") }
                 } catch {
-                    // With --all, one that is not there any more is as it should be.
+                    // With --all, a topology that has gone meanwhile is no error.
                     if all, error.status == .name { continue }
                     if let failure {
                         Terminal.error(Terminal.coloured("tapline:", 31, on: 2) + " \(failure)")

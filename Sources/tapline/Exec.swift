@@ -25,7 +25,7 @@ struct Exec: ParsableCommand {
     @Argument(parsing: .postTerminator, help: "The command and its arguments. (default: a shell)")
     var command: [String] = []
 
-    /// The shell of the one who asks, where it is there.
+    /// Your shell, if it is installed.
     private var shell: String {
         let own = getenv("SHELL").map { String(cString: $0) } ?? ""
         return own.hasPrefix("/") && access(own, X_OK) == 0 ? own : "sh"

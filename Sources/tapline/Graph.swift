@@ -36,7 +36,7 @@ struct Graph: ParsableCommand {
         }
     }
 
-    /// What a picture's name may end in that no format here goes with.
+    /// Endings of pictures in formats that are not supported here.
     private static let others = ["png", "jpg", "jpeg", "gif", "webp", "bmp", "tif", "tiff", "pdf", "ps", "eps", "html"]
 
     private func refuseOtherFormats() throws(ApplianceError) {
@@ -52,10 +52,10 @@ struct Graph: ParsableCommand {
                 : "end the name in .svg, .dot or .mmd, or give --format")
     }
 
-    /// What the names of the formats' files end in; text files are Mermaid.
+    /// Endings of the formats' file names. Text files are Mermaid.
     private static let suffixes = ["svg", "dot", "gv", "mmd", "mermaid", "md", "txt"]
 
-    /// The format that goes with the output's name.
+    /// The format that the output's name asks for.
     private var guessed: Diagram.Format {
         let name = (output ?? "").lowercased()
         if name.hasSuffix(".svg") { return .svg }

@@ -27,7 +27,7 @@ struct Init: ParsableCommand {
 
     func run() throws {
         try reporting { () throws(ApplianceError) in
-            // What no topology may be called is refused before a file has that name.
+            // Refuse a name that no topology may have before a file gets it.
             _ = try StateDirectory(name: name)
             let path = "\(name).yaml"
             let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
@@ -55,7 +55,7 @@ struct Init: ParsableCommand {
         }
     }
 
-    /// A name as YAML takes it for a text, whatever it looks like.
+    /// A name as YAML reads it as text, even if it looks like a number.
     private static func quoted(_ name: String) -> String {
         let isPlain = name.allSatisfy { $0.isASCII && ($0.isLetter || $0 == "-") } && name.first?.isLetter == true
         let words = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"]

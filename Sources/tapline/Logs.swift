@@ -49,7 +49,7 @@ struct Logs: ParsableCommand {
     }
 }
 
-/// Shows a growing file's lines, from its beginning.
+/// Shows the lines of a growing file, from its beginning.
 private struct LogReader {
     let path: String
     let prefix: String
@@ -65,7 +65,7 @@ private struct LogReader {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
-        // A log that has become shorter was started over.
+        // A log that has become shorter has started over.
         if lseek(descriptor, 0, SEEK_END) < offset { offset = 0 }
         lseek(descriptor, offset, SEEK_SET)
         var buffer = [UInt8](repeating: 0, count: 65536)

@@ -8,7 +8,7 @@ struct ManualPage {
         let title = Self.escaped(name.uppercased())
         lines.append(".TH \(title) 1 \(Machine.releaseDay) \"Tapline \(Machine.version)\" \"Tapline\"")
         section("NAME")
-        // Up to the full stop: whatis(1) shows one phrase.
+        // Up to the full stop, because whatis(1) shows one phrase.
         let phrase = abstract.hasSuffix(".") ? String(abstract.dropLast()) : abstract
         lines.append("\(Self.escaped(name)) \\- \(Self.escaped(phrase.prefix(1).lowercased() + phrase.dropFirst()))")
     }
@@ -99,9 +99,9 @@ struct ManualPage {
 
     // MARK: - Text
 
-    /// What stands below one heading of a command's help.
+    /// The text below one heading of a command's help.
     private struct Part {
-        /// The heading; nil for what stands before the first.
+        /// The heading. nil for the text before the first one.
         var title: String?
         var lines: [String] = []
 
@@ -133,7 +133,7 @@ struct ManualPage {
         lines += [".TP", term, Self.escaped(text)]
     }
 
-    /// Paragraphs; what is indented is a list of terms where each line has a wide gap in it, else an example.
+    /// Paragraphs. Indented lines with a wide gap are a list of terms, all others an example.
     private mutating func text(_ text: [String]) {
         var index = 0
         while index < text.count {
@@ -178,7 +178,7 @@ struct ManualPage {
         return (words[0], String(words[1].drop { $0 == " " }))
     }
 
-    /// Text that roff takes for nothing but text.
+    /// Text with all characters escaped that mean something to roff.
     private static func escaped(_ text: String) -> String {
         var escaped = ""
         for character in text {

@@ -46,7 +46,7 @@ struct Run: ParsableCommand {
         if !held { throw ArgumentParser.ExitCode(1) }
     }
 
-    /// As one of the files of `tapline test`, which shows what happens.
+    /// Runs the file as `tapline test` does, which shows the progress.
     private func told() throws {
         let tell = DetachedStart.teller(proving: true)
         var held = false

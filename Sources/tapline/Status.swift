@@ -69,7 +69,7 @@ struct Status: ParsableCommand {
         return [""] + table.lines
     }
 
-    /// A state in red where something is down, and in yellow where it will pass.
+    /// A state: red if something is down, yellow if it will pass.
     private static func state(_ state: String, _ rest: String = "", good: Set<String>, passing: Set<String>) -> String {
         good.contains(state) ? state + rest : Terminal.coloured(state + rest, passing.contains(state) ? 33 : 31)
     }

@@ -5,7 +5,7 @@ import Topology
 struct StatusApplications {
     let report: StatusReport
 
-    /// Application by application: how it is and why, its instances, and what their checks have seen.
+    /// For each application: its state and why, its instances, and what their checks have seen.
     var lines: [String] { report.applications.flatMap { [""] + lines($0) } }
 
     private func lines(_ application: StatusReport.Application) -> [String] {

@@ -34,8 +34,8 @@ struct Tapline: ParsableCommand {
             DoctorCommand.self, PruneCommand.self, Manual.self,
         ])
 
-    /// As the argument parser has it, but for a first word that is no command, also after `help`: that gets a sentence
-    /// of its own. What stands behind the node of `exec` is the node's command, whatever it looks like.
+    /// Parses and runs the command as the argument parser does. A first word that is no command, also after `help`,
+    /// gets a message of its own. All words after the node of `exec` belong to the node's command.
     static func main() {
         var words = Array(CommandLine.arguments.dropFirst())
         let isHelp = words.first == "help"
@@ -49,7 +49,7 @@ struct Tapline: ParsableCommand {
         main(words)
     }
 
-    /// What is wrong with `help COMMAND WORD`.
+    /// The mistake in `help COMMAND WORD`.
     private static func unknownBelow(_ words: [String]) -> String? {
         guard words.count > 2, words[0] == "help", !words[2].hasPrefix("-"),
             let command = configuration.subcommands.first(where: { $0._commandName == words[1] })
@@ -59,7 +59,7 @@ struct Tapline: ParsableCommand {
         return "'\(words[1])' has no command '\(words[2])'; 'tapline help \(words[1])' explains it"
     }
 
-    /// What other programs of this kind call a command, and what it is here.
+    /// Commands of other programs of this kind, and the same command here.
     private static let foreign: [[String]: String] = [
         ["ps", "ls", "list", "show", "stat", "stats", "top", "inspect", "info"]:
             "'tapline status' lists all topologies, and 'tapline status NAME' shows one",

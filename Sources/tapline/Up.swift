@@ -47,7 +47,7 @@ struct Up: ParsableCommand {
         }
     }
 
-    /// In the background: the one who started this shows what happens.
+    /// Starts the control process in the background, and shows its progress.
     private func detached() throws {
         let tell = DetachedStart.teller()
         do throws(ApplianceError) {
