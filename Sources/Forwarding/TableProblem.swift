@@ -73,34 +73,34 @@ extension TableProblem: CustomStringConvertible {
         case .mixedFamilies(let entry):
             "\(entry) has a source of one address family and a destination of the other"
         case .rewriteAcrossFamilies(let entry, let address):
-            "\(entry) rewrites to \(address), and not all that it matches is of that address family: "
+            "\(entry) rewrites to \(address), but also matches packets of the other address family: "
                 + "give it a source or destination of the same family"
         case .rewriteOfPrefix(let entry, let address):
-            "\(entry) rewrites a whole prefix of destinations to \(address), and nothing could restore them on the way "
+            "\(entry) rewrites a whole prefix of destinations to \(address), but nothing can restore them on the way "
                 + "back: use a MAC send address, or one destination"
         case .portsWithoutProtocol(let entry):
-            "\(entry) has service ports and no protocol with ports (TCP, UDP, SCTP, DCCP, UDP-Lite)"
+            "\(entry) has service ports, but no protocol with ports (TCP, UDP, SCTP, DCCP, UDP-Lite)"
         case .counter(let entry, let counter):
-            "\(entry) has counter \(counter), which another entry has or no entry can have"
+            "\(entry) has counter \(counter), which another entry has or which is out of range"
         case .macAddress(let mac, let place):
-            "\(place): \(mac) is not the MAC address of one station"
+            "\(place): \(mac) is not a MAC address that one station can have"
         case .address(let address, let place):
             "\(place): \(address) is not an address that one host can have"
         case .tooManyInterfaces(let count):
-            "\(count) interfaces are more than \(Layout.maximumInterfaces)"
+            "\(count) interfaces: the limit is \(Layout.maximumInterfaces)"
         case .mtu(let interface, let mtu):
-            "interface \(interface): an MTU of \(mtu) is not in 576…65521 (1280…65521 with IPv6 addresses)"
+            "interface \(interface): an MTU of \(mtu) is outside 576 to 65521 (1280 to 65521 with IPv6 addresses)"
         case .interface(let interface, let place):
             "\(place) names interface #\(interface), which does not exist"
         case .neighbourTwice(let interface, let address):
             "interface \(interface): neighbour \(address) has two MAC addresses"
         case .tooManyGroups(let count):
-            "\(count) applications with instances are more than \(Layout.maximumGroups)"
+            "\(count) applications with instances: the limit is \(Layout.maximumGroups)"
         case .group(let name, let reason): "the instances of \(name): \(reason)"
         case .entryGroup(let entry, let group):
             "\(entry) chooses from group #\(group), which does not exist or has another number of instances"
         case .tooManyChoices(let entry):
-            "\(entry) leads through too many applications that can be left out, or makes more than "
+            "\(entry) passes too many applications that can be bypassed, or makes more than "
                 + "\(Layout.maximumCopies) copies"
         case .sourceTwice(let interface, let mac, let nodes):
             "interface \(interface): \(nodes.joined(separator: " and ")) both have the MAC address \(mac)"

@@ -117,13 +117,13 @@ struct TableChecks {
         for group in table.groups {
             let members = group.members
             if !(1...Layout.maximumMembers).contains(members.count) {
-                problems.append(.group(group.name, "there are \(members.count), and 1…4096 can be"))
+                problems.append(.group(group.name, "it has \(members.count), but must have 1 to 4096"))
             }
             if Set(members.map(\.name)).count != members.count {
-                problems.append(.group(group.name, "two have one name"))
+                problems.append(.group(group.name, "two of them have the same name"))
             }
             for member in members where !(0...1_000).contains(member.weight) {
-                problems.append(.group(group.name, "a weight of \(member.weight) is not in 0…1000"))
+                problems.append(.group(group.name, "a weight of \(member.weight) is outside 0 to 1000"))
             }
         }
     }

@@ -25,9 +25,9 @@ extension SnapshotError: CustomStringConvertible {
         case .notASnapshot: "the bytes are not a table snapshot"
         case .version(let found, let supported):
             "the table snapshot has layout version \(found), and this engine reads \(supported)"
-        case .section(let section): "section \(section) of the table snapshot does not fit in it"
+        case .section(let section): "section \(section) of the table snapshot does not fit into it"
         case .otherTable(let found, let expected):
-            "the groups belong to table \(found), and the one that is mapped is \(expected)"
+            "the groups belong to table \(found), but the mapped table is \(expected)"
         case .record(let section, let index):
             "record \(index) in section \(section) of the table snapshot points nowhere"
         }
