@@ -1,6 +1,6 @@
-/// Why a frame, or one copy of it, went nowhere. Each reason has one counter in every worker's block, at its raw value.
+/// Why a frame, or one copy of it, was dropped. Each reason has one counter in every worker's block, at its raw value.
 public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
-    // What came in makes no sense.
+    // The frame makes no sense.
     case badOffloadHeader
     case truncatedFrame
     case truncatedNetworkHeader
@@ -16,7 +16,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case unsupportedEthertype
     case looped
 
-    // It makes sense, and is not for the engine to forward.
+    // The frame makes sense, but the engine must not forward it.
     case notForUs
     case passiveEmission
     case toTheEngine
@@ -25,14 +25,14 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case neighbourNotOurs
     case spoofedSource
 
-    // Nothing in the table says where it goes.
+    // No entry of the table says where it goes.
     case noService
     case portNotServed
     case noSequencingEntry
     case removedNode
     case multicastNotServed
 
-    // The table says where it goes, and it does not get there.
+    // The table says where it goes, but it cannot get there.
     case applicationDown
     case fragmentUndecided
     case neighbourUnresolved
@@ -45,22 +45,22 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case sendFailed
     case interfaceGone
 
-    // What the engine itself would have sent.
+    // Frames that the engine itself would have sent.
     case errorRateLimited
     case errorForbidden
     case answerRateLimited
 
-    // What every kernel says by itself when a device comes up, counted apart: nothing is lost with it.
+    // Frames that every kernel sends by itself when a device comes up. They are counted apart, because nothing is lost.
     case housekeeping
 
     /// The number of reasons: the counters that a worker's block has for them.
     @inlinable
     public static var count: Int { Int(DropReason.housekeeping.rawValue) + 1 }
 
-    /// The stable name that listings, checks and metrics know the reason by.
+    /// The stable name of the reason, for listings, checks and metrics.
     public var name: String { declaration.name }
 
-    /// What happened, for a person.
+    /// What happened, as one sentence for a person.
     public var sentence: String { declaration.sentence }
 
     private var declaration: (name: String, sentence: String) {

@@ -1,6 +1,6 @@
 import Wire
 
-/// An entry that a problem speaks of.
+/// An entry that a problem names.
 public struct EntryReference: Sendable, Hashable, CustomStringConvertible {
     /// Its index in the table's entries.
     public let index: Int
@@ -13,13 +13,13 @@ public struct EntryReference: Sendable, Hashable, CustomStringConvertible {
         self.name = name
     }
 
-    /// The name, and the index from 0 that tells apart entries that share it.
+    /// The name, and the index from 0 that distinguishes entries with the same name.
     public var description: String { "\(name) (#\(index))" }
 }
 
-/// One reason why a table is not compiled.
+/// One reason why a table cannot be compiled.
 public enum TableProblem: Sendable, Hashable {
-    /// Both match the same packets, and neither is more specific.
+    /// Both entries match the same packets, and neither is more specific.
     case tie(EntryReference, EntryReference)
     /// An entry that sends nothing.
     case noTargets(EntryReference)
@@ -29,11 +29,12 @@ public enum TableProblem: Sendable, Hashable {
     case mixedFamilies(EntryReference)
     /// A rewritten address is not of the family of the packets that the entry matches, or the entry matches both.
     case rewriteAcrossFamilies(EntryReference, IPAddress)
-    /// The destination is rewritten, and was not one address: on the way back nothing tells which to restore.
+    /// The destination is rewritten, but is not a single address. On the way back nothing tells which address to
+    /// restore.
     case rewriteOfPrefix(EntryReference, IPAddress)
-    /// Ports are given, and the protocol is not, or has none.
+    /// Ports are given without a protocol, or for a protocol without ports.
     case portsWithoutProtocol(EntryReference)
-    /// The index of a counter is negative, above 2^24, or that of another entry.
+    /// The index of a counter is negative, above 2^24, or used by another entry.
     case counter(EntryReference, Int)
     /// A MAC address that no single station can have.
     case macAddress(MACAddress, place: String)
@@ -51,16 +52,16 @@ public enum TableProblem: Sendable, Hashable {
     case tooManyGroups(Int)
     /// A group without instances, with more than 4,096, with two of one name, or with a weight outside of 0…1,000.
     case group(String, String)
-    /// An entry names a group that the table does not have, or not one target for each of its members.
+    /// An entry names a group that the table does not have, or has not one target for each of its members.
     case entryGroup(EntryReference, group: Int)
-    /// An entry's choices hold each other too deep, or one packet could have too many copies.
+    /// An entry's choices are nested too deep, or one packet could have too many copies.
     case tooManyChoices(EntryReference)
-    /// Two nodes with one MAC address on an interface, or a node with the engine's.
+    /// Two nodes have one MAC address on an interface, or a node has the engine's.
     case sourceTwice(interface: String, MACAddress, nodes: [String])
 }
 
 extension TableProblem: CustomStringConvertible {
-    /// What is wrong, and the mend, for a person.
+    /// What is wrong, and what to do, for a person.
     public var description: String {
         switch self {
         case .tie(let first, let second):
@@ -108,12 +109,12 @@ extension TableProblem: CustomStringConvertible {
     }
 }
 
-/// All that is wrong with a table, in the order of its entries.
+/// All problems of a table, in the order of its entries.
 public struct TableError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// At least one.
+    /// The problems, at least one.
     public let problems: [TableProblem]
 
-    /// - Parameter problems: At least one.
+    /// - Parameter problems: At least one problem.
     public init(problems: [TableProblem]) {
         self.problems = problems
     }

@@ -1,6 +1,6 @@
 import Wire
 
-/// What a table must hold before it is compiled, ties aside.
+/// The rules that a table must keep before it is compiled, except for ties.
 struct TableChecks {
     private(set) var problems: [TableProblem] = []
     private let table: ForwardingTable
@@ -15,7 +15,7 @@ struct TableChecks {
 
     private func name(of interface: Int) -> String { table.interfaces[interface].name }
 
-    /// Where an address stands; its text is only made where there is a problem.
+    /// Where an address is. Its text is only made if there is a problem.
     private enum Place {
         case entry(Int)
         case interface(Int)
@@ -128,9 +128,9 @@ struct TableChecks {
         }
     }
 
-    /// Checks hops and what they choose between.
+    /// Checks hops and the hops that they choose between.
     ///
-    /// - Returns: How deep choices hold each other, and the most copies that are made.
+    /// - Returns: The depth of nested choices, and the largest number of copies.
     private mutating func check(_ hops: [Hop], _ entry: Entry, _ index: Int) -> (depth: Int, copies: Int) {
         var (depth, copies) = (0, 0)
         for hop in hops {
@@ -160,7 +160,7 @@ struct TableChecks {
     }
 
     private mutating func checkEntries() {
-        // A bit for each counter that is taken.
+        // One bit for each counter that is in use.
         var counters = [UInt64](repeating: 0, count: 1 << 18)
         let entries = table.entries
         for (index, entry) in entries.enumerated() {
