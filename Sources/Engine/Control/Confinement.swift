@@ -47,7 +47,7 @@ struct Confinement: ~Copyable {
         var count = 0
         let calls = clinux_engine_calls(writesByRing ? 1 : 0, &count)
         let result = clinux_confine(calls, count)
-        guard result >= 0 else { throw EngineError("give up every system call that it does not need", errno: -result) }
+        guard result >= 0 else { throw EngineError("give up the system calls that it does not need", errno: -result) }
     }
 
     /// What `/proc/self/status` says of the process by now.

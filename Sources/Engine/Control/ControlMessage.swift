@@ -24,9 +24,9 @@
 //     ready        pid, effective capabilities, no_new_privs, seccomp mode, generation, microseconds since its start.
 //                  It reads nothing yet.
 //     applied      generation: every worker decides by it, and the table and counters before are unmapped
-//     refused      generation; text: why. What was in force stays in force.
-//     assigned     number: every worker reads its part of the shares, and what it read of others it has sent on
-//     pong         number: every worker has gone round since the ping
+//     refused      generation; text: why. The table in force stays.
+//     assigned     number: every worker reads its part of the shares, and has sent on all frames of others
+//     pong         number: every worker has completed a turn since the ping
 
 /// One message, either way.
 public struct ControlMessage: Sendable, Hashable {

@@ -15,7 +15,7 @@ struct ControlSocket {
                 sent = CLinux.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
             } while sent < 0 && clinux_errno() == EINTR
             guard sent >= 0 else {
-                throw EngineError("send to the control socket's other end", errno: clinux_errno())
+                throw EngineError("send a control message", errno: clinux_errno())
             }
             return
         }
@@ -25,7 +25,7 @@ struct ControlSocket {
                     descriptor, bytes.baseAddress, bytes.count, descriptors.baseAddress, descriptors.count)
             }
         }
-        guard result >= 0 else { throw EngineError("send to the control socket's other end", errno: -result) }
+        guard result >= 0 else { throw EngineError("send a control message", errno: -result) }
     }
 
     /// Waits for one message; nil at the end. The descriptors become the caller's.
@@ -43,13 +43,13 @@ struct ControlSocket {
                 clinux_receive_fds(descriptor, bytes.baseAddress, bytes.count, descriptors.baseAddress, &count)
             }
         }
-        guard result >= 0 else { throw EngineError("receive from the control socket", errno: Int32(-result)) }
+        guard result >= 0 else { throw EngineError("receive a control message", errno: Int32(-result)) }
         guard result > 0 else { return nil }
         descriptors.removeLast(room - count)
         let message = bytes.withUnsafeBytes { ControlMessage(UnsafeRawBufferPointer(rebasing: $0[..<result])) }
         guard let message else {
             for descriptor in descriptors { close(descriptor) }
-            throw EngineError("read a control message", because: "it is of another version, or none")
+            throw EngineError("read a control message", because: "it is not of this version")
         }
         return (message, descriptors)
     }

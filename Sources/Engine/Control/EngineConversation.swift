@@ -40,17 +40,17 @@ public struct EngineConversation: Sendable {
     ///
     /// - Throws: Where it was not asked for that, or for something else before.
     public mutating func accept(_ event: EngineEvent) throws(ProtocolBreach) {
-        guard !isOver else { throw ProtocolBreach("went on after it had refused its first table") }
+        guard !isOver else { throw ProtocolBreach("sent another message after it had refused its first table") }
         switch event {
         case .ready(let told):
-            guard !isReady else { throw ProtocolBreach("said twice that it is ready") }
+            guard !isReady else { throw ProtocolBreach("said 'ready' twice") }
             guard told.generation == first else {
-                throw ProtocolBreach("is ready with table \(told.generation), and was started with \(first)")
+                throw ProtocolBreach("is ready with table \(told.generation), but was started with \(first)")
             }
             isReady = true
         case .refused(let generation, _) where !isReady:
             guard generation == first else {
-                throw ProtocolBreach("refused table \(generation), and was started with \(first)")
+                throw ProtocolBreach("refused table \(generation), but was started with \(first)")
             }
             isOver = true
         case .applied(let generation): try take(generation, from: \.tables, "took table")
@@ -65,9 +65,9 @@ public struct EngineConversation: Sendable {
     ) throws(ProtocolBreach) {
         guard isReady else { throw ProtocolBreach("\(what) \(number) before it was ready") }
         guard let next = self[keyPath: asked].first else {
-            throw ProtocolBreach("\(what) \(number), which nobody had handed to it")
+            throw ProtocolBreach("\(what) \(number), which it never got")
         }
-        guard next == number else { throw ProtocolBreach("\(what) \(number), where \(next) was next") }
+        guard next == number else { throw ProtocolBreach("\(what) \(number), but \(next) was next") }
         self[keyPath: asked].removeFirst()
     }
 }

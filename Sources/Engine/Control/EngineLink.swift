@@ -79,7 +79,7 @@ public struct EngineLink: ~Copyable, Sendable {
         let queues = resources.queues.flatMap { $0 }
         let shares = resources.shares.flatMap { $0 }
         guard shares.count == queues.count, shares.allSatisfy({ (0..<ShareSet.capacity).contains($0) }) else {
-            throw EngineError("hand over the queues", because: "not every one of them belongs to a share")
+            throw EngineError("hand over the queues", because: "some queue belongs to no queue set")
         }
         try Self.mend(queues + [resources.counters, resources.neighbours, resources.table])
         try socket.send(
@@ -201,7 +201,7 @@ public struct EngineLink: ~Copyable, Sendable {
             case EAGAIN: return .nothing
             case ECONNRESET: return .end
             case EMSGSIZE:
-                throw EngineError("read a control message", because: "it is too long, or brings descriptors")
+                throw EngineError("read a control message", because: "it is too long, or has descriptors with it")
             default: throw error
             }
         }
@@ -223,7 +223,7 @@ public struct EngineLink: ~Copyable, Sendable {
         case .assigned: return .assigned(fields[0])
         case .pong: return .alive(fields[0])
         case .hello, .queues, .table, .assign, .ping, .stop:
-            throw EngineError("read a control message", because: "an engine does not send it")
+            throw EngineError("read a control message", because: "an engine does not send such messages")
         }
     }
 }

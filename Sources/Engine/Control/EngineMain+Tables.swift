@@ -53,7 +53,7 @@ extension EngineMain {
         guard snapshot.interfaceCount == interfaces else {
             throw EngineError(
                 "take the table",
-                because: "it has \(snapshot.interfaceCount) interfaces, and the engine \(interfaces)")
+                because: "it has \(snapshot.interfaceCount) interfaces, but the engine \(interfaces)")
         }
         let (isTable, isCounters) = (arrival.table != nil, arrival.counters != nil)
         if let table = arrival.table.take() { _ = table.leak() }

@@ -40,7 +40,7 @@ public struct EngineMain: ~Copyable {
     /// Runs until the control process says stop or goes away.
     public mutating func run() throws(EngineError) {
         guard let (hello, descriptors) = try socket.receive(), hello.kind == .hello, descriptors.count == 3 else {
-            throw EngineError("start", because: "the first message was not hello")
+            throw EngineError("start", because: "the first message was not 'hello'")
         }
         do throws(EngineError) {
             try begin(EngineHello(hello), descriptors)
@@ -110,7 +110,7 @@ public struct EngineMain: ~Copyable {
     ) throws(EngineError) -> CounterLayout {
         guard let layout = CounterLayout(reading: counters.base, size: counters.size),
             firstBlock >= 0, firstBlock <= layout.workers - workers
-        else { throw EngineError("take the counters", because: "their layout is of another version, or too small") }
+        else { throw EngineError("take the counters", because: "their layout is too small or of another version") }
         return layout
     }
 }

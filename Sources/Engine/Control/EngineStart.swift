@@ -76,7 +76,7 @@ extension EngineMain {
         guard published.snapshot.interfaceCount == hello.interfaces else {
             throw EngineError(
                 "take the table",
-                because: "it has \(published.snapshot.interfaceCount) interfaces, and the engine \(hello.interfaces)")
+                because: "it has \(published.snapshot.interfaceCount) interfaces, but the engine \(hello.interfaces)")
         }
         interfaces = hello.interfaces
         hire(hello, queues.shares, ports, published, neighbours)
@@ -128,7 +128,7 @@ extension EngineMain {
             guard let (message, more) = try socket.receive(), message.kind == .queues, !more.isEmpty,
                 message.payload.count == more.count, message.fields[0] == UInt64(descriptors.count),
                 descriptors.count + more.count <= expected
-            else { throw EngineError("start", because: "the queues did not come as hello said") }
+            else { throw EngineError("start", because: "the number of queues differs from 'hello'") }
             descriptors += more
             shares += message.payload
         }

@@ -191,7 +191,7 @@ public struct PublishedTable: @unchecked Sendable {
         guard snapshot.counterCount <= layout.entries, snapshot.interfaceCount <= layout.interfaces else {
             throw EngineError(
                 "take the table",
-                because: "it counts \(snapshot.counterCount) entries on \(snapshot.interfaceCount) interfaces, and the "
+                because: "it counts \(snapshot.counterCount) entries on \(snapshot.interfaceCount) interfaces, but the "
                     + "counters have room for \(layout.entries) on \(layout.interfaces)")
         }
         self.snapshot = snapshot

@@ -44,7 +44,7 @@ public struct RingRefusal: Sendable, Hashable {
             case (EPERM, 1?): "kernel.io_uring_disabled is 1, and kernel.io_uring_group is \(group ?? -1)"
             case (EPERM, _), (EACCES, _): "a seccomp filter or a security module forbids it"
             case (ENOSYS, _): "the kernel is built without it, or a seccomp filter hides it"
-            case (EINVAL, _): "the kernel is older than 5.10, from which on a ring can be confined"
+            case (EINVAL, _): "the kernel is older than 5.10, and cannot confine a ring"
             default: nil
             }
         return EngineError.text(of: errno) + (setting.map { " (\($0))" } ?? "")
@@ -55,7 +55,7 @@ public struct RingRefusal: Sendable, Hashable {
         switch (errno, disabled) {
         case (EPERM, 1?), (EPERM, 2?): "sysctl -w kernel.io_uring_disabled=0"
         case (EPERM, _), (EACCES, _): "let the container's seccomp profile allow io_uring_setup, _enter and _register"
-        case (ENOSYS, _), (EINVAL, _): "run a kernel of at least 5.10 that has it"
+        case (ENOSYS, _), (EINVAL, _): "use a kernel of version 5.10 or later with io_uring"
         case (ENOMEM, _): "raise the limit of locked memory (ulimit -l), or the control group's of memory"
         case (EMFILE, _), (ENFILE, _): "raise the limit of open files (ulimit -n)"
         default: nil
