@@ -2,14 +2,16 @@ import CLinux
 
 /// One end of the control protocol's socket.
 struct ControlSocket {
-    /// The descriptor; whoever made the socket closes it.
+    /// The descriptor. The owner of the socket closes it.
     let descriptor: Int32
 
-    /// Sends one message with its descriptors, at most `CLINUX_MAX_FDS`, which stay the caller's.
+    /// Sends one message with its descriptors, at most `CLINUX_MAX_FDS`. The caller still owns them.
+    ///
+    /// - Throws: `EngineError` with the errno of the send.
     func send(_ message: ControlMessage, descriptors: [Int32] = []) throws(EngineError) {
         let bytes = message.bytes
         if descriptors.isEmpty {
-            // The one way to send that is left to an engine: it takes no descriptors.
+            // The engine's filter permits only this way to send, which takes no descriptors.
             var sent: Int
             repeat {
                 sent = CLinux.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
@@ -28,10 +30,11 @@ struct ControlSocket {
         guard result >= 0 else { throw EngineError("send a control message", errno: -result) }
     }
 
-    /// Waits for one message; nil at the end. The descriptors become the caller's.
+    /// Waits for one message; nil at the end. The caller owns the descriptors.
     ///
-    /// - Parameter room: How many descriptors may come with it. A message with more is refused, and none of them is
-    ///   opened here.
+    /// - Parameter room: The largest number of descriptors. A message with more is refused, and none of them is opened
+    ///   here.
+    /// - Throws: `EngineError` with the errno of the receive, or if the message is of another version.
     func receive(
         descriptors room: Int = Int(CLINUX_MAX_FDS)
     ) throws(EngineError) -> (message: ControlMessage, descriptors: [Int32])? {
