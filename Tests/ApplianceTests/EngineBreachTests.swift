@@ -20,7 +20,8 @@ struct EngineBreachTests {
         ("say 10 18446744073709551615", "took assignment 18446744073709551615, which it never got"),
         ("say 11 0", "answered question 0, but"), ("say 3 1", "an engine does not send such messages"),
         ("say 6 0", "an engine does not send such messages"), ("say 4711 0", "it is not of this version"),
-        ("descriptors", "it is too long, or has descriptors with it"), ("long", "it is too long, or has descriptors with it"),
+        ("descriptors", "it is too long, or has descriptors with it"),
+        ("long", "it is too long, or has descriptors with it"),
         ("short", "it is not of this version"), ("random", "it is not of this version"),
     ]
 
