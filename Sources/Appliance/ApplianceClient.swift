@@ -70,8 +70,8 @@ public struct ApplianceClient: Sendable {
     private var unknown: ApplianceError {
         let mend =
             geteuid() == 0
-            ? "'tapline status' lists all there are"
-            : "'tapline status' lists this user's; those of root are seen with sudo"
+            ? "'tapline status' lists all topologies"
+            : "'tapline status' lists this user's topologies; use sudo to see those of root"
         return ApplianceError(.name, "there is no topology '\(directory.name)'", mend: mend)
     }
 
@@ -97,13 +97,13 @@ public struct ApplianceClient: Sendable {
             if directory.readState()?.phase == .up {
                 return ApplianceError(
                     .failed, "the control process of '\(directory.name)' ended the connection without an answer",
-                    mend: "try again; \(directory.logPath) may tell why")
+                    mend: "try again; \(directory.logPath) may say why")
             }
-            return ApplianceError(.failed, "'\(directory.name)' is being built or taken away", mend: "try again")
+            return ApplianceError(.failed, "'\(directory.name)' is just starting or ending", mend: "try again")
         }
         return ApplianceError(
             .failed, "the control process of '\(directory.name)' is gone",
-            mend: "'tapline down \(directory.name)' takes away what it left")
+            mend: "'tapline down \(directory.name)' takes away what is left")
     }
 
     /// How everything is; of a dead one, what its state tells.
@@ -223,8 +223,8 @@ public struct ApplianceClient: Sendable {
         if !isDone, directory.readState()?.phase == .up, TopologyLock.isHeld(directory) {
             throw ApplianceError(
                 .failed,
-                "the control process of '\(directory.name)' closed the connection: events were not read for long, "
-                    + "and others wanted them", mend: "follow them again; the log has why: \(directory.logPath)")
+                "the control process of '\(directory.name)' closed the connection, because events were not read for long "
+                    + "and other listeners were waiting", mend: "run it again; the log says why: \(directory.logPath)")
         }
     }
 

@@ -88,7 +88,7 @@ struct CheckRunner {
             report.expected = place + failure.finding.expected.joined(separator: "; ")
             report.came = failure.finding.came
         } else {
-            report.expected = "that its commands leave the nodes as they were"
+            report.expected = "that its commands do not change the nodes"
         }
         report.came += aftermath
         report.evidence = failure == nil ? session.evidence() : evidence

@@ -97,7 +97,7 @@ enum CommandRun {
             guard poll(&waiting, nfds_t(waiting.count), Int32(clamping: wait)) >= 0 || errno == EINTR else { break }
             if open, waiting[2].revents != 0, let output { open = take(output, &outcome, bounds.output) }
             if outcome.truncated, bounds.endsBeyondOutput {
-                outcome.endedFor = "it printed more than \(bounds.output >> 20) MiB"
+                outcome.endedFor = "its output exceeded \(bounds.output >> 20) MiB"
                 break
             }
             if outcome.truncated, bounds.pausesBeyondOutput, waiting.count > 2, waiting[2].revents != 0 { usleep(1000) }

@@ -23,7 +23,7 @@ extension ControlProcess {
         let there = Set(namesInFolder("/run/netns"))
         guard let taken = wanted.first(where: there.contains) else { return }
         throw ApplianceError(
-            .name, "a network namespace called \(taken) is there, and Tapline did not make it",
+            .name, "a network namespace called \(taken) exists, and Tapline did not make it",
             mend: "choose another name with --name, or delete it with 'ip netns delete \(taken)'")
     }
 }

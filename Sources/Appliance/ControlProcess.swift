@@ -217,7 +217,7 @@ public final class ControlProcess: @unchecked Sendable {
     private func comeUpAndProve(
         _ enginePath: String, _ purpose: Purpose, _ started: Int
     ) throws(ApplianceError) -> Bool {
-        _ = try gate.enter("it is coming up, or its checks are being proved,")
+        _ = try gate.enter("it is starting, or its checks are running,")
         defer { gate.leave() }
         try comeUp(enginePath)
         progress(
@@ -250,7 +250,7 @@ public final class ControlProcess: @unchecked Sendable {
     private func nameTaken() -> ApplianceError {
         let process = directory.readState()?.control.map { " (process \($0.pid))" } ?? ""
         return ApplianceError(
-            .name, "the topology '\(plan.name)' is there already\(process)",
+            .name, "the topology '\(plan.name)' exists already\(process)",
             mend: "take it away with 'tapline down \(plan.name)', or choose another name with --name")
     }
 
@@ -261,7 +261,7 @@ public final class ControlProcess: @unchecked Sendable {
         for name in namesInFolder(directory.path) { removeTree("\(directory.path)/\(name)") }
         try directory.create()
         if let leftover {
-            progress(.note("took away what run \(leftover.run) of '\(plan.name)' had left"))
+            progress(.note("took away what run \(leftover.run) of '\(plan.name)' had left behind"))
         }
     }
 
@@ -376,7 +376,7 @@ public final class ControlProcess: @unchecked Sendable {
         }
         let last = state.withLock { $0 }
         let left = try Teardown(directory: directory).takeAway(last)
-        for name in left.foreign { logger.warning("left alone: \(name) does not bear this topology's mark") }
+        for name in left.foreign { logger.warning("left alone: \(name) does not have this topology's mark") }
         for occupant in left.occupants { progress(.note(occupant.sentence)) }
         loop.sync { [self] in
             server?.close()

@@ -38,8 +38,8 @@ extension ControlServer {
         guard makeRoomForStream() else {
             return refuse(
                 ApplianceError(
-                    .failed, "\(bounds.streams) others follow the events already",
-                    mend: "end one of them: ss -xp shows which processes have \(path) open"), to: connection)
+                    .failed, "\(bounds.streams) others already follow the events",
+                    mend: "close one of them: ss -xp shows which processes have \(path) open"), to: connection)
         }
         connection.phase = .streaming(more)
         flush(connection)
@@ -50,13 +50,13 @@ extension ControlServer {
         let others = connections.values.count { $0.phase == .asking || $0.phase == .quiet && $0.left > 0 } - 1
         guard others < bounds.asking else {
             throw ApplianceError(
-                .failed, "\(others) other requests are being worked on, or their answers not read yet",
-                mend: "try again when one of them is done")
+                .failed, "\(others) other requests are under way, or their answers are not read yet",
+                mend: "try again when one of them has ended")
         }
         guard connections.values.reduce(0, { $0 + $1.left }) < bounds.held else {
             throw ApplianceError(
                 .failed, "\(bounds.held >> 20) MiB of answers wait for programs that do not read them",
-                mend: "try again in \(seconds(bounds.stall)): then those are closed")
+                mend: "try again in \(seconds(bounds.stall)), when those connections are closed")
         }
     }
 
@@ -67,7 +67,7 @@ extension ControlServer {
         let now = monotonicMilliseconds()
         guard let idlest = streams.filter({ $0.stalled(for: bounds.stall, at: now) }).min(by: { $0.marked < $1.marked })
         else { return false }
-        sendAway(idlest, "did not read the events that they follow", nil)
+        sendAway(idlest, "did not read their events", nil)
         return true
     }
 

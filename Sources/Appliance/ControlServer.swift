@@ -122,7 +122,7 @@ final class ControlServer {
             .failed,
             "the control socket is not safe: \(path) belongs to the user of number \(info.st_uid), with the mode "
                 + "\(String(info.st_mode & 0o7777, radix: 8)) instead of \(String(mode, radix: 8))",
-            mend: "look who else writes to \(path)")
+            mend: "find out which program changes \(path)")
     }
 
     /// Closes everything and takes the socket away. On the loop's thread.
@@ -156,8 +156,8 @@ final class ControlServer {
                     connection, "were neither root nor the topology's user",
                     ApplianceError(
                         .machine,
-                        "this control process hears root and its own user alone, and not the user of number \(uid)",
-                        mend: "use sudo, or be the user who started the topology"))
+                        "this control process only answers root and its own user, not the user with number \(uid)",
+                        mend: "use sudo, or run the command as the user who started the topology"))
                 continue
             }
             guard peer?.livesBelow == false else {
@@ -165,7 +165,7 @@ final class ControlServer {
                     connection, "were in a PID namespace of their own",
                     ApplianceError(
                         .machine,
-                        "this control process does not hear processes of nodes, nor of other PID namespaces below its own",
+                        "this control process does not answer processes in nodes or in other PID namespaces",
                         mend: "run the command on the machine, beside the control process"))
                 continue
             }
@@ -200,12 +200,12 @@ final class ControlServer {
 
     private func sendAwayForOthers(_ connection: ControlConnection) {
         sendAway(
-            connection, "asked for nothing while others wanted their places",
+            connection, "sent no request while others were waiting",
             ApplianceError(
                 .failed,
-                "\(bounds.quiet) others are connected to the control process and ask for nothing, so this "
-                    + "connection was closed for another",
-                mend: "try again; \(path) is open in the processes that are in the way: ss -xp"))
+                "\(bounds.quiet) other connections to the control process send no request, so this "
+                    + "connection was closed in favour of another",
+                mend: "try again; \(path) is open in the processes that block it: ss -xp"))
     }
 
     /// Tells a connection why, as far as it takes that at once, and closes it.

@@ -43,14 +43,14 @@ final class NamespaceMembers {
                     if creating { continue }
                     return nil
                 }
-                throw .system("cannot open \(path)", errno: errno, mend: "take it away, or set XDG_RUNTIME_DIR")
+                throw .system("cannot open \(path)", errno: errno, mend: "remove it, or set XDG_RUNTIME_DIR")
             }
             let members = NamespaceMembers(path: path, descriptor: descriptor)
             var mine = stat()
             guard fstat(descriptor, &mine) == 0, mine.st_uid == geteuid(), mine.st_mode & 0o077 == 0 else {
                 throw ApplianceError(
-                    .machine, "\(path) is another user's, or others may write to it",
-                    mend: "take it away, or set XDG_RUNTIME_DIR to a folder of your own")
+                    .machine, "\(path) belongs to another user, or others may write to it",
+                    mend: "remove it, or set XDG_RUNTIME_DIR to a folder of your own")
             }
             while flock(descriptor, LOCK_EX) != 0 {
                 guard errno == EINTR else { throw .system("cannot lock \(path)", errno: errno) }

@@ -219,7 +219,7 @@ final class NodeRuntime: @unchecked Sendable {
         } catch {
             throw ApplianceError(
                 .failed, "\(place): \(error)",
-                mend: access(folder, X_OK) == 0 ? nil : "the folder \(folder) must be there")
+                mend: access(folder, X_OK) == 0 ? nil : "the folder \(folder) must exist")
         }
     }
 
@@ -272,7 +272,7 @@ final class NodeRuntime: @unchecked Sendable {
         if end == .exited(127), lines.contains(where: { $0.contains("not found") }) {
             let program = command.split(separator: " ").first { $0 != "exec" && !$0.contains("=") } ?? "program"
             return ApplianceError(
-                .machine, "\(place): a program is missing: \(command)",
+                .machine, "\(place): a program is not installed: \(command)",
                 mend: "install \(program), or correct the command", details: lines)
         }
         return ApplianceError(.failed, "\(place): \(what): \(command)", mend: mend(lines), details: lines)
@@ -320,7 +320,7 @@ final class NodeRuntime: @unchecked Sendable {
             self.restarts += 1
             self.process = child
             self.startedAt = monotonicMilliseconds()
-            self.restarted?(self, "a check had it started again")
+            self.restarted?(self, "a check restarted it")
         }
         try waitUntilReady(child, entrance, node, interruption)
         loop.sync {

@@ -43,7 +43,7 @@ struct PacketTrail {
             if let index = left.firstIndex(of: sighting.node) {
                 left.remove(at: index)
             } else if stages.joined().contains(sighting.node) {
-                told.append("\(sighting.node) saw it once more, on \(sighting.interface)")
+                told.append("\(sighting.node) saw it again, on \(sighting.interface)")
             } else {
                 told.append("\(sighting.node) saw it on \(sighting.interface), and should not have")
             }
@@ -79,7 +79,7 @@ struct PacketTrail {
             text += sighting.interface == last ? ", \(sighting.node)" : " → (\(sighting.interface)) \(sighting.node)"
             last = sighting.interface
         }
-        return sightings.isEmpty ? "\(origin) → nobody" : text
+        return sightings.isEmpty ? "\(origin) → no node" : text
     }
 
     /// `ids and firewall, then web`

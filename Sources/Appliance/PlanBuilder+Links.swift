@@ -36,7 +36,7 @@ extension PlanBuilder {
                 try interruption.check()
                 guard monotonicMilliseconds() < deadline else {
                     throw ApplianceError(
-                        .machine, "\(place): the kernel has not seen the link of \(idle.name) come up within 30 s",
+                        .machine, "\(place): the link of \(idle.name) did not come up within 30 s",
                         mend: "try again when the machine is less busy")
                 }
                 interruption.sleep(milliseconds: 1)

@@ -97,7 +97,7 @@ public enum Prune {
                 guard error.errno == EINVAL else { continue }
                 survey.unfinished.append(name)
                 survey.strange.append(
-                    "/run/netns/\(name) is no namespace, and no topology's state names it; "
+                    "/run/netns/\(name) is not a namespace, and no topology's state names it; "
                         + "'ip netns delete \(name)' takes it away")
             }
         }

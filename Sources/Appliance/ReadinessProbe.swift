@@ -14,7 +14,7 @@ struct ReadinessProbe {
     var told: String {
         switch plan {
         case .started: "it was not started"
-        case .command(let command): "this did not succeed: \(command)"
+        case .command(let command): "this failed: \(command)"
         case .tcp(let address, let port): "no TCP connection to \(address) port \(port)"
         case .http(let address, let port, let path, _, let status):
             "no answer with status \(status) for \(path) from \(address) port \(port)"

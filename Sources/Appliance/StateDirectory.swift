@@ -133,7 +133,7 @@ public struct StateDirectory: Sendable, Hashable {
     /// - Throws: Where no topology can have the name.
     public init(name: String) throws(ApplianceError) {
         guard !name.isEmpty, name.unicodeScalars.allSatisfy({ $0.value >= 32 && $0.value != 127 })
-        else { throw ApplianceError(.usage, "'\(name)' cannot be a topology's name", mend: "see tapline status") }
+        else { throw ApplianceError(.usage, "'\(name)' is not a valid name of a topology", mend: "see tapline status") }
         self.name = name
     }
 

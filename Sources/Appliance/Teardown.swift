@@ -99,7 +99,7 @@ public struct MarkedNamespace: Hashable, Sendable {
                 return MarkedNamespace(name: entry.name, topology: read.topology, run: read.run)
             }
         } catch {
-            throw .wrapping(error, "cannot look for what Tapline has made")
+            throw .wrapping(error, "cannot list what Tapline has made")
         }
     }
 }

@@ -201,7 +201,7 @@ public final class TestRun: Sendable {
             report.outcome = .couldNotRun
             report.status = .failed
             report.error = ApplianceError(
-                .failed, "its process \(end?.told ?? "went on") before all its checks had been looked at",
+                .failed, "its process \(end?.told ?? "went on") before all its checks were done",
                 details: report.errorOutput)
             return
         }

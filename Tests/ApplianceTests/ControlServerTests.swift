@@ -138,7 +138,7 @@ struct ControlServerTests {
         for follower in followers { #expect(try follower.answer(EventsRequest.self)?.first?.reason == "first") }
         let fifth = try bench.connect()
         fifth.ask("events", ",\"follow\":true")
-        #expect(try fifth.error()?.message == "4 others follow the events already")
+        #expect(try fifth.error()?.message == "4 others already follow the events")
         // More than a socket holds, three of them read it.
         let halt = Box(false)
         for _ in 0..<3000 {
@@ -181,7 +181,7 @@ struct ControlServerTests {
         late.ask("apply")
         #expect(
             try late.error()?.message
-                == "4 other requests are being worked on, or their answers not read yet")
+                == "4 other requests are under way, or their answers are not read yet")
         bench.loop.sync { for reply in bench.kept.value.prefix(2) { reply(Self.nothing) } }
         // Eight more, each with a hundred long answers to make, and a flood of connections.
         let greedy = try (0..<8).map { _ in try bench.connect() }

@@ -84,7 +84,7 @@ import Wire
 
         try lab.run(in: "fw", "nft flush ruleset")
         try lab.becomes("fw", healthy: false)
-        #expect(lab.health("fw")?.reason == "negative: must not pass, and came out at inspected")
+        #expect(lab.health("fw")?.reason == "negative: must not pass, but came out at inspected")
         #expect(lab.check("fw", "heartbeat")?.isPassed == true && lab.check("fw", "heartbeat 6")?.isPassed == true)
 
         try load(Self.rules, in: lab)
@@ -98,7 +98,7 @@ import Wire
             lab.check("fw", "heartbeat")?.isPassed == false && lab.check("fw", "heartbeat 6")?.isPassed == false
         }
         #expect(lab.check("fw", "negative")?.isPassed == true)
-        #expect(lab.check("fw", "heartbeat")?.last == "went in at inspection and did not come out at inspected")
+        #expect(lab.check("fw", "heartbeat")?.last == "went in at inspection but did not come out at inspected")
 
         try load(Self.rules, in: lab)
         try lab.becomes("fw", healthy: true)
@@ -151,7 +151,7 @@ import Wire
         try lab.monitor.start()
         try lab.eventually("it has been tried") { (lab.check("fw", "negative")?.failed ?? 0) > 1 }
         let error = try #require(lab.monitor.explainFailures().first)
-        #expect(error.message.hasSuffix("must not pass, and came out at inspected"), "\(error)")
+        #expect(error.message.hasSuffix("must not pass, but came out at inspected"), "\(error)")
     }
 
     /// Masquerading changes source, ports and identifiers.
@@ -210,7 +210,7 @@ import Wire
         try lab.becomes("bump", healthy: true)
         try forwarder.signal(SIGSTOP)
         try lab.becomes("bump", healthy: false)
-        #expect(lab.health("bump")?.reason == "heartbeat: went in at outside and did not come out at inside")
+        #expect(lab.health("bump")?.reason == "heartbeat: went in at outside but did not come out at inside")
         try forwarder.signal(SIGCONT)
         try lab.becomes("bump", healthy: true)
     }

@@ -283,7 +283,7 @@ import Testing
             #expect(failed.status == 2)
             #expect(failed.output.contains("node broken (line"), "\(failed.output)")
             #expect(failed.output.contains("out of order") && failed.output.contains("setup ended with status 3"))
-            #expect(failed.output.contains("all is as it was"))
+            #expect(failed.output.contains("the former state is restored"))
             #expect(try lives(lab) == before)
             #expect(try namespaces(lab) == names)
             #expect(!FileManager.default.fileExists(atPath: lab.directory(of: "broken")))
@@ -293,7 +293,7 @@ import Testing
                 lab, topology().replacingOccurrences(of: "setup: \"nft", with: "setup: \"exit 4; nft"))
             #expect(failed.status == 2)
             #expect(
-                failed.output.contains("node firewall") && failed.output.contains("all is as it was"),
+                failed.output.contains("node firewall") && failed.output.contains("the former state is restored"),
                 "\(failed.output)")
             try apply(lab, topology())
             #expect(try lab.exec("firewall", "nft list ruleset").output == rules)
@@ -304,7 +304,7 @@ import Testing
                 topology(
                     applications: Self.helper.replacingOccurrences(of: "exec sleep 10000", with: "exec nothing-such")))
             #expect(failed.status == 4, "\(failed.output)")
-            #expect(failed.output.contains("a program is missing"))
+            #expect(failed.output.contains("a program is not installed"))
             let after = try lives(lab)
             #expect(after["web"] == before["web"] && after["alice"] == before["alice"])
             #expect(after["helper"]?.pid != nil)
@@ -349,11 +349,11 @@ import Testing
             let (before, names) = (try lives(lab), try namespaces(lab))
             let applying = try slowApply(lab)
             let other = try lab.tapline("apply", lab.name)
-            #expect(other.status == 2 && other.output.contains("another change is being made just now"))
+            #expect(other.status == 2 && other.output.contains("another change is under way just now"))
             kill(applying.process.processIdentifier, SIGINT)
             let finished = applying.finish()
             #expect(finished.status == 2, "\(finished.output)")
-            #expect(finished.output.contains("cancelled; all is as it was"), "\(finished.output)")
+            #expect(finished.output.contains("cancelled; the former state is restored"), "\(finished.output)")
             #expect(try lives(lab) == before)
             #expect(try namespaces(lab) == names)
         }

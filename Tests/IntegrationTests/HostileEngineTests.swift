@@ -250,8 +250,8 @@ import Testing
     @Test func anEngineThatIsNotConfinedGetsNoQueue() throws {
         try Self.with { scene in
             for (mode, lack) in [
-                ("unfiltered", "it has no filter of system calls"), ("unisolated", "it has capabilities"),
-                ("unlimited", "it may write files"), ("one-thread", "it has no filter of system calls"),
+                ("unfiltered", "it has no system call filter"), ("unisolated", "it has capabilities"),
+                ("unlimited", "it may write files"), ("one-thread", "it has no system call filter"),
             ] {
                 let attack = Attack(name: "kill", mode: mode)
                 let place = scene.log.utf8.count

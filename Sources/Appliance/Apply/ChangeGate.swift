@@ -12,7 +12,7 @@ final class ChangeGate: Sendable {
     private let state = Mutex(State())
 
     /// What is said to those who come while something goes on.
-    static let mend = "try again when that is done"
+    static let mend = "try again when that has ended"
 
     /// Enters.
     ///

@@ -77,7 +77,7 @@ final class TopologyChange {
     private func takeBack(after error: ApplianceError) -> ApplianceError {
         // All of it goes in a moment: nothing need be put back.
         if control.interruption.isRaised { return control.interruption.reason ?? error }
-        tell(.step("putting back what was"))
+        tell(.step("restoring the former state"))
         var error = error
         do throws(ApplianceError) { interruption = try control.gate.turnBack() } catch {
             return error
@@ -90,7 +90,7 @@ final class TopologyChange {
         }
         // Nodes that have been put back are others than those that were looked after.
         note("the health checks") { try watch(old) }
-        error.message += notes.isEmpty ? "; all is as it was" : "; not all could be put back"
+        error.message += notes.isEmpty ? "; the former state is restored" : "; not everything could be restored"
         error.details += notes
         return error
     }
@@ -213,7 +213,7 @@ final class TopologyChange {
     private func awaitLeavers() {
         let isNodes = time.isAsked && !removed.isEmpty
         guard time.linger > 0, lingering != nil || isNodes else { return }
-        let what = removed.isEmpty ? "what is in the chains" : removed.map(\.name).joined(separator: ", ")
+        let what = removed.isEmpty ? "packets in the chains" : removed.map(\.name).joined(separator: ", ")
         tell(.step("draining \(what)"))
         interruption.sleep(milliseconds: time.linger)
         guard lingering != nil else { return }

@@ -103,7 +103,7 @@ extension ControlRequest {
         // The version goes first: another one may have other commands.
         let version = try Self.decode(ControlVersion.self, data)
         try version.check(
-            "what asks", mend: "use the tapline that the topology was started by, or take it down and up again")
+            "what asks", mend: "use the tapline that started the topology, or take the topology down and up again")
         self = try Self.decode(ControlRequest.self, data)
         try command.check()
     }
@@ -113,7 +113,7 @@ extension ControlRequest {
             return try JSONDecoder().decode(type, from: data)
         } catch {
             throw ApplianceError(
-                .usage, "the request is not understood: \(ControlText.told(error))",
+                .usage, "the request is invalid: \(ControlText.told(error))",
                 mend: "one line of JSON is one request; are both ends the same version?")
         }
     }

@@ -20,7 +20,7 @@ package enum JSONLine {
         do {
             return try JSONDecoder().decode(type, from: Data(line))
         } catch {
-            throw ApplianceError(.failed, "a message could not be understood", mend: "are both ends the same version?")
+            throw ApplianceError(.failed, "a message is invalid", mend: "are both ends the same version?")
         }
     }
 }

@@ -93,7 +93,7 @@ final class EngineErrors {
         guard file >= 0, written < Self.bound else { return }
         var text = Array("engine process \(pid) says: ".utf8) + line + [UInt8(ascii: "\n")]
         written += text.count
-        if written >= Self.bound { text += Array("engine process \(pid): what else it says is not kept\n".utf8) }
+        if written >= Self.bound { text += Array("engine process \(pid): its further output is not kept\n".utf8) }
         writeAll(file, text)
     }
 }

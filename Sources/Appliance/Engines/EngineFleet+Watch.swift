@@ -22,7 +22,7 @@ extension EngineFleet {
             lookAtWriting(of: process)
             process.look()
             if process.unansweredLooks >= Self.patience, !isStarved(process) {
-                condemn(process, "did not go round for \(seconds(process.unansweredLooks * Self.lookInterval))")
+                condemn(process, "made no progress for \(seconds(process.unansweredLooks * Self.lookInterval))")
             }
         }
         loop.after(milliseconds: Self.lookInterval) { [weak self] in self?.watch() }

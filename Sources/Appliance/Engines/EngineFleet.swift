@@ -159,7 +159,7 @@ final class EngineFleet: @unchecked Sendable {
         mendedBefore += mendQueues()
         let taken = Set(living.map(\.lane))
         guard let lane = (0..<resources.counterLayout.workers / plan.workers).first(where: { !taken.contains($0) })
-        else { throw EngineError("start an engine", because: "those before have not ended yet") }
+        else { throw EngineError("start an engine", because: "earlier ones have not ended yet") }
         var handed = resources
         // Other groups than the table's own follow before it reads.
         handed.table = published.table.memory.descriptor

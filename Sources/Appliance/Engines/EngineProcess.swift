@@ -137,7 +137,7 @@ final class EngineProcess {
             case .end, nil: event = nil
             }
         } catch {
-            let why = (error as? ProtocolBreach).map { "\($0)" } ?? "sent no message that an engine sends: \(error)"
+            let why = (error as? ProtocolBreach).map { "\($0)" } ?? "sent an invalid message: \(error)"
             complaint = why
             hasBroken = true
             if let descriptor = link?.descriptor { loop.unwatch(descriptor) }

@@ -107,7 +107,7 @@ extension HealthMonitor {
         switch check.paths[number]?.saw(seen.kind, leg: leg, out: out) {
         case nil, .some(.none): break
         case .answer: answer(check, frame, number, leg)
-        case .decided(passed: true): conclude(check, number, nil, seen: "it came through, and so did its answer")
+        case .decided(passed: true): conclude(check, number, nil, seen: "it passed, and so did its answer")
         case .decided(passed: false):
             guard let path = check.paths[number] else { return }
             let told = told(path, check)

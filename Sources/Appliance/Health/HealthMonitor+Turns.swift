@@ -113,7 +113,7 @@ extension HealthMonitor {
     private func judge(_ check: WatchedCheck, at now: Int, lateness: Int) {
         while let number = check.instance.condition.overdue(check.index, at: now, lateness: lateness) {
             if case .heartbeat(let heartbeat) = check.plan.probe, heartbeat.isNegative {
-                conclude(check, number, nil, seen: "it did not come out, as it must not")
+                conclude(check, number, nil, seen: "it did not come out, as expected")
                 continue
             }
             let reason = overdueReason(check, number)
@@ -146,7 +146,7 @@ extension HealthMonitor {
                 + "within \(time)"
         case .neighbour(let leg, let address):
             return
-                "nobody on \(check.instance.legs[leg].name) answers for "
+                "no host on \(check.instance.legs[leg].name) answers for "
                 + "\(address ?? check.instance.legs[leg].probed) within \(time)"
         case .tcp, .http:
             return "\(check.connection?.told ?? "no connection") within \(time)"

@@ -194,7 +194,7 @@ final class HealthMonitor: @unchecked Sendable {
         application: ApplicationPlan, instance: InstancePlan, node: NodePlan? = nil, namespace: NetworkNamespace? = nil
     ) throws(ApplianceError) {
         guard let node = node ?? plan.nodes.first(where: { $0.name == instance.node }) else {
-            throw ApplianceError(.failed, "there is no node '\(instance.node)' to look after", mend: nil)
+            throw ApplianceError(.failed, "there is no node '\(instance.node)' to watch", mend: nil)
         }
         act {
             if let namespace { namespaces[node.name] = namespace }
