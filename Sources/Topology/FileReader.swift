@@ -15,7 +15,7 @@ struct FileReader {
         guard let root = YAMLText.compose(text, diagnostics) else { return nil }
         guard root.mapping != nil else {
             diagnostics.error(
-                root.position, "the file must be a mapping, and is \(root.shape)", mend: "begin with `name: …`")
+                root.position, "the file must be a mapping, but is \(root.shape)", mend: "begin with `name: …`")
             return nil
         }
         nodes.checkTags(root)
@@ -85,7 +85,7 @@ struct FileReader {
                 diagnostics.error(
                     name.position,
                     "\(quoted(name.value, seen: true)) looks the same as the name on line \(other.position.line), and is another",
-                    mend: "remove the characters that are not seen, or rename one")
+                    mend: "remove the invisible characters, or rename one")
             } else {
                 seen[visible] = name
             }
@@ -140,7 +140,7 @@ struct FileReader {
         service.owner = nodes.text(fields["owner"], "the owner")?.value
         if nodes.list(fields["address"]).isEmpty, fields.isMapping {
             diagnostics.error(
-                name.position, "\(subject) has no address", mend: "add `address: …`, where its customers send")
+                name.position, "\(subject) has no address", mend: "add `address: …`: where its customers send")
         }
         if nodes.list(fields["sequence"]).isEmpty, fields.isMapping {
             diagnostics.error(

@@ -18,7 +18,7 @@ extension PlanBuilder {
                 guard let written = raw.addresses, !written.isEmpty else { continue }
                 if node.transparent {
                     diagnostics.error(
-                        written[0].position, "\(quoted(node.name.value)) is transparent and has an address",
+                        written[0].position, "\(quoted(node.name.value)) is transparent, but has an address",
                         mend: "remove the address")
                     continue
                 }
@@ -56,8 +56,8 @@ extension PlanBuilder {
                 address.position,
                 "the service address \(address.value) is that of \(owner.what) on line \(owner.line)",
                 mend: isNode && end != nodeIndex[owner.what]
-                    ? "choose an address that nobody has, or end the sequence at \(quoted(owner.what))"
-                    : "choose an address that nobody has")
+                    ? "choose an unused address, or end the sequence at \(quoted(owner.what))"
+                    : "choose an unused address")
         }
     }
 
@@ -98,14 +98,14 @@ extension PlanBuilder {
         if value.address.family == .ipv6 {
             diagnostics.error(
                 address.position,
-                "the engine's address \(value) is link-local: nodes of that network could reach nothing beyond it",
+                "the engine's address \(value) is link-local: nodes of that network could not reach other networks",
                 mend:
                     "remove it (the engine has fe80::1 on every interface), or write a network such as \"2001:db8:1::1/64\""
             )
         } else {
             diagnostics.remark(
                 address.position,
-                "the engine's address \(value) is link-local: routers pass no packet from or to such addresses on (RFC 3927, 7)",
+                "the engine's address \(value) is link-local: routers do not forward packets of such addresses (RFC 3927, 7)",
                 mend: "choose another network, such as 198.18.1.1/24")
         }
     }
@@ -123,7 +123,7 @@ extension PlanBuilder {
         if address.family == .ipv4, prefix.length >= 4, address.low >> 28 == 0xF {
             return "is in the reserved range 240.0.0.0/4, which hosts refuse"
         }
-        if address.isLinkLocal, prefix.length > 9 { return "is link-local: it is on every link, and on each another's" }
+        if address.isLinkLocal, prefix.length > 9 { return "is link-local: it is on every link, so it is not unique" }
         return nil
     }
 
@@ -172,7 +172,7 @@ extension PlanBuilder {
         diagnostics.error(
             address.position, "\(what) \(value) is \(reason)",
             mend: value.length < value.address.family.width
-                ? "choose a host's, such as \(value.prefix.address.advanced(by: 2))/\(value.length)"
+                ? "choose a host address, such as \(value.prefix.address.advanced(by: 2))/\(value.length)"
                 : "choose the address of one host")
         return false
     }
@@ -200,7 +200,7 @@ extension PlanBuilder {
                 address.position,
                 "\(value.address) is not in \(links.map { $0.prefix.description }.joined(separator: " or ")), "
                     + "the network of interface \(quoted(raw.name.value)) on line \(raw.name.position.line)",
-                mend: "choose an address of that network, or leave `address` away and one is chosen")
+                mend: "choose an address of that network, or omit `address` to get one")
             return nil
         }
         return value

@@ -90,7 +90,7 @@ extension PlanBuilder {
             guard let prefix = node.prefixes.first else { continue }
             diagnostics.error(
                 prefix.position,
-                "\(quoted(told(index))) sends from \(prefix.value) as a customer, and is a customer of no service",
+                "\(quoted(told(index))) sends from \(prefix.value) as a customer, but is a customer of no service",
                 mend: "write a service with `from: \(told(index))`, or remove `prefixes`")
         }
         for service in services {
@@ -119,7 +119,7 @@ extension PlanBuilder {
             diagnostics.error(
                 position,
                 "\(name) has the address \(address) itself, where service \(quoted(other.raw.name.value)) on line "
-                    + "\(other.raw.name.position.line) ends at it: what it sends there would never leave it",
+                    + "\(other.raw.name.position.line) ends at it: its packets for that address would never leave it",
                 mend:
                     "give service \(quoted(service.raw.name.value)) another address, or add `send: network` to \(name)")
         } else if raw.kind == .router || !raw.prefixes.isEmpty,
@@ -130,7 +130,7 @@ extension PlanBuilder {
                 "packets to \(address) would pass \(quoted(told(shared))) before and behind the "
                     + "\(raw.kind.rawValue) \(name), for service \(quoted(other.raw.name.value)) on line "
                     + "\(other.raw.name.position.line) and "
-                    + "for \(quoted(service.raw.name.value)), and nothing in them tells which",
+                    + "for \(quoted(service.raw.name.value)), and their contents do not show which",
                 mend: "use another application for one of the two services")
         }
     }
@@ -218,8 +218,8 @@ extension PlanBuilder {
         diagnostics.error(
             opening.position,
             "\(name) sends requests of \(opening.label) on interface \(interface), where it also sends "
-                + "\(isAnswer ? "its answers" : "what it passes on") of \(shadow.label) on line "
-                + "\(shadow.position.line), and nothing tells the two apart",
+                + "\(isAnswer ? "its answers" : "its passed packets") of \(shadow.label) on line "
+                + "\(shadow.position.line), and nothing distinguishes the two",
             mend: isSingle
                 ? "give it a second interface for its requests: attach: { in: …, out: … }"
                 : "give one of the two services another address, other ports or other customers")

@@ -38,7 +38,7 @@ extension PlanBuilder {
         if groups > Self.maximumGroups {
             diagnostics.error(
                 file.applications.last?.name.position ?? file.name.position,
-                "the applications need \(groups) groups of instances and the engine has room for \(Self.maximumGroups)",
+                "the applications need \(groups) groups of instances, but the engine has room for \(Self.maximumGroups)",
                 mend: "give fewer applications instances or health checks of their own")
         }
     }
@@ -108,7 +108,7 @@ extension PlanBuilder {
         guard members.count > 1, file.nodes[node].name.value != name.value else { return node }
         let names = members.prefix(6).map { quoted(file.nodes[$0].name.value) }
         diagnostics.error(
-            name.position, "\(quoted(name.value)) has \(members.count) instances, and one is asked for",
+            name.position, "\(quoted(name.value)) has \(members.count) instances, but one is needed",
             mend: "name one of them: \(names.joined(separator: ", "))\(members.count > 6 ? " and others" : "")")
         return nil
     }

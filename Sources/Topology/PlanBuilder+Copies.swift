@@ -59,7 +59,7 @@ extension PlanBuilder {
                     position,
                     "\(quoted(told(index))) gets copies of nothing: no service or entry names it, and it is alone on "
                         + "its interface",
-                    mend: "name it in the `distribute` of a service, or attach it to the interface that it is to see")
+                    mend: "name it in the `distribute` of a service, or attach it to the interface that it should see")
             }
         }
         for interface in file.interfaces.indices {
@@ -89,7 +89,7 @@ extension PlanBuilder {
         if let application = application(of: node), application.members.count > 1, !application.isCopied {
             diagnostics.error(
                 position,
-                "the instances of \(quoted(told(node))) share its copies, and what arrives can only go to all of them",
+                "the instances of \(quoted(told(node))) share its copies, but frames that arrive can only go to all of them",
                 mend: "write `redundancy: copies`, or remove `copies: everything`")
         }
         let (from, to) = (file.interfaces[received], file.interfaces[send])

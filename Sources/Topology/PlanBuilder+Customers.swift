@@ -92,7 +92,7 @@ extension PlanBuilder {
                             + "\(quoted(link.name.value)) on line \(link.name.position.line)",
                         mend: link.name.value == file.interfaces[leg.interface].name.value
                             ? "remove it: customers of an interface's own network need no `prefixes`"
-                            : "write the network that is really behind it, or remove it",
+                            : "write the network that is behind it, or remove it",
                         related: [(link.name.position, "the interface is here")])
                     continue
                 }
@@ -131,7 +131,7 @@ extension PlanBuilder {
             diagnostics.error(
                 name.position,
                 "\(what) is "
-                    + (raw.passive ? "passive: what it sends is dropped" : "transparent: it opens no connections"),
+                    + (raw.passive ? "passive: its packets are dropped" : "transparent: it opens no connections"),
                 mend: "name a customer, a router, or an application with addresses of its own")
             return
         }

@@ -13,7 +13,7 @@ extension PlanBuilder {
             diagnostics.error(
                 policy.position,
                 "service \(quoted(service.raw.name.value)) on line \(service.raw.name.position.line) ends at "
-                    + "\(quoted(application.raw.name.value)): where it is left out, nobody is left who could answer",
+                    + "\(quoted(application.raw.name.value)): if it is bypassed, no node can answer",
                 mend: "write `when-down: drop`, and `answer: unreachable` or `reset` to tell the customers")
         }
     }
@@ -70,7 +70,7 @@ extension PlanBuilder {
             diagnostics.error(
                 check.position,
                 "\(quoted(application.raw.name.value)) is transparent: it has no address that could answer",
-                mend: "write { heartbeat: true }, which it lets through")
+                mend: "write { heartbeat: true }, which passes it")
             return []
         }
         return legs[application.members[0]].enumerated().map { place, leg in
@@ -93,11 +93,11 @@ extension PlanBuilder {
             guard file.nodes[node].outLeg == nil || legs[node].count == 2 else { return nil }
             let why =
                 application.raw.template.passive
-                ? "is passive: it passes nothing on"
-                : legs[node].count < 2 ? "has one interface" : "ends its services: it passes nothing on"
+                ? "is passive: it passes no packets on"
+                : legs[node].count < 2 ? "has one interface" : "ends its services: it passes no packets on"
             diagnostics.error(
                 check.position, "\(name) \(why), and a heartbeat goes in on one side and comes out on the other",
-                mend: "write { neighbour: true }, { tcp: 80 } or { http: 80 } for what answers by itself")
+                mend: "write { neighbour: true }, { tcp: 80 } or { http: 80 } for an application that answers itself")
             return nil
         }
         guard let (source, destination) = ends(raw, check, of: application) else { return nil }
@@ -105,7 +105,7 @@ extension PlanBuilder {
         if raw.size.value < least {
             diagnostics.error(
                 raw.size.position,
-                "a heartbeat of \(raw.size.value) octets has no room for its headers and what tells it from other packets",
+                "a heartbeat of \(raw.size.value) octets is too small for its headers and its identification",
                 mend: "write \(least) or more")
         }
         return HeartbeatPlan(
@@ -171,7 +171,7 @@ extension PlanBuilder {
         if source == destination {
             diagnostics.error(
                 (raw.destination ?? raw.source)?.position ?? check.position,
-                "a heartbeat from \(source) to itself is passed on by nobody", mend: "write two addresses")
+                "a heartbeat from \(source) to itself passes no node", mend: "write two addresses")
             return false
         }
         for node in application.members {
@@ -180,8 +180,8 @@ extension PlanBuilder {
                 let written = [raw.source, raw.destination].compactMap { $0 }.first { $0.value == mine }
                 diagnostics.error(
                     written?.position ?? check.position,
-                    "\(mine) is the address of \(quoted(file.nodes[node].name.value)) itself, which would keep the heartbeat",
-                    mend: "leave it away, or write an address beyond it")
+                    "\(mine) is the address of \(quoted(file.nodes[node].name.value)) itself, so it would keep the heartbeat",
+                    mend: "omit it, or write an address behind it")
                 return false
             }
             guard source.family == .ipv4, let bare = legs[node].first(where: { $0.address(.ipv4) == nil }) else {

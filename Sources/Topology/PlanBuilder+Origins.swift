@@ -56,7 +56,7 @@ extension PlanBuilder {
             diagnostics.remark(
                 raw.antiSpoofing?.position ?? file.interfaces[leg.interface].antiSpoofing?.position ?? place(node),
                 "customer \(quoted(raw.name.value)) can pose as \(quoted(file.nodes[other].name.value)): `anti-spoofing` is "
-                    + "off, and only the source address tells the two apart",
+                    + "off, and only the source address distinguishes the two",
                 mend: "give \(quoted(raw.name.value)) an interface of its own, or remove `anti-spoofing: off`")
         }
     }
@@ -70,7 +70,7 @@ extension PlanBuilder {
         let name = file.nodes[node].name.value
         diagnostics.remark(
             source.position,
-            "\(source.value) is no address of customer \(quoted(name)): the engine drops the packet as spoofed-source",
+            "\(source.value) is not an address of customer \(quoted(name)): the engine drops the packet as spoofed-source",
             mend: "write `anti-spoofing: off` at \(quoted(name)), or add the network behind it to its `prefixes`")
     }
 }

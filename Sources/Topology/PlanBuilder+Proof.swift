@@ -113,7 +113,7 @@ extension PlanBuilder {
                     + "port meets a response's, and neither is more specific",
                 mend: "give one of them another source, destination or service port",
                 related: [(left.position, "\(left.label) is here")],
-                example: "\(sample(second.index)): \(first.name) and \(second.name) take it alike")
+                example: "\(sample(second.index)): \(first.name) and \(second.name) both take it")
             return
         }
         diagnostics.finding(

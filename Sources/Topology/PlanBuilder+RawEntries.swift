@@ -125,7 +125,7 @@ extension PlanBuilder {
         let family = source?.family ?? destination?.family
         if let rewrite = raw.rewriteSource, rewrite.value.family != family {
             diagnostics.error(
-                rewrite.position, "`rewrite-source` is not of the family of what the entry matches",
+                rewrite.position, "`rewrite-source` is not of the family of the entry's packets",
                 mend: "give the entry a source or destination of the same family")
             return false
         }
@@ -133,7 +133,7 @@ extension PlanBuilder {
             guard case .network(let address) = target.address else { continue }
             if address.family != family {
                 diagnostics.error(
-                    raw.targets[place].position, "the send address is not of the family of what the entry matches",
+                    raw.targets[place].position, "the send address is not of the family of the entry's packets",
                     mend: "give the entry a source or destination of the same family")
                 return false
             }

@@ -28,7 +28,7 @@ extension PlanBuilder {
             switch node.kind {
             case .customer:
                 diagnostics.remark(
-                    position, "customer \(quoted(name)) can reach nothing: no service and no entry takes its packets",
+                    position, "customer \(quoted(name)) has no service: no service and no entry takes its packets",
                     mend: "name it, or its interface, in the `from` of a service, or remove it")
             case .application, .router:
                 diagnostics.remark(
@@ -108,8 +108,8 @@ extension PlanBuilder {
             guard told.insert(self.told(index)).inserted else { continue }
             diagnostics.remark(
                 place(index),
-                "\(quoted(self.told(index))) is transparent and has neither `run` nor `setup`: nothing in it passes frames on",
-                mend: "name the program that does in `run`, or make a bridge of its two devices in `setup`")
+                "\(quoted(self.told(index))) is transparent and has neither `run` nor `setup`, so it passes no frames on",
+                mend: "name the program in `run`, or make a bridge of its two devices in `setup`")
         }
     }
 
@@ -153,7 +153,7 @@ extension PlanBuilder {
             let devices = legs[index].map(\.device)
             for (name, position) in node.sysctlPlaces where KernelSettings.isOfUnknownDevice(name, devices: devices) {
                 diagnostics.error(
-                    position, "\(quoted(name)) is of a device that the node does not have when its sysctls are set",
+                    position, "\(quoted(name)) is of a device that the node does not have yet when its sysctls are set",
                     mend:
                         "its devices are \((devices + ["lo"]).joined(separator: ", ")); for others write sysctl -w in `setup`"
                 )

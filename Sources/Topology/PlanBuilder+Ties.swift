@@ -75,7 +75,7 @@ extension PlanBuilder {
         let interface = file.interfaces[entry.receivedInterface].name.value
         let port = describe(entry.servicePort)
         let related = [(left.position, "\(left.label) is here")]
-        let shown = "\(sample(second)): \(entries[first].name) and \(entry.name) take it alike"
+        let shown = "\(sample(second)): \(entries[first].name) and \(entry.name) both take it"
         guard left.service != nil, right.service != nil else {
             diagnostics.error(
                 right.position,
@@ -101,7 +101,7 @@ extension PlanBuilder {
             return
         }
         let node = right.node >= 0 ? told(right.node) : "an application"
-        let what = entry.direction == .request ? "what it passes on" : "its answers"
+        let what = entry.direction == .request ? "its passed packets" : "its answers"
         let line = right.node >= 0 ? place(right.node).line : right.position.line
         diagnostics.error(
             right.position,

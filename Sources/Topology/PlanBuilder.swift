@@ -177,7 +177,7 @@ final class PlanBuilder {
             if let out = node.outLeg, let inLeg = node.inLeg, out.interface.value == inLeg.interface.value {
                 diagnostics.error(
                     out.interface.position, "`in` and `out` of \(quoted(told(index))) are the same interface",
-                    mend: "leave `out` away: the \(node.kind.rawValue) is one-armed then")
+                    mend: "omit `out`: the \(node.kind.rawValue) is one-armed then")
                 addLeg(inLeg, role: "port", to: index)
                 continue
             }

@@ -120,7 +120,8 @@ struct DoctorTests {
         let missing = EngineInspection(pid: getpid(), user: 1, grant: .whole).missing()
         for lack in [
             "it has no system call filter", "it may gain privileges by a program", "it has capabilities (CapEff)",
-            "it runs as another user (Uid)", "its PID namespace has other processes", "it may write files", "it sees files",
+            "it runs as another user (Uid)", "its PID namespace has other processes", "it may write files",
+            "it sees files",
             "it is in this process's net namespace",
         ] { #expect(missing.contains(lack), "\(missing)") }
     }

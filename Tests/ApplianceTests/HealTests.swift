@@ -133,7 +133,7 @@ struct HealTests {
         let status = try CommandLineRun.run("status", topology.name)
         #expect(status.status == 0)
         #expect(status.output.contains("the namespace \(topology.name)-alice still exists, but its name was deleted"))
-        #expect(status.output.contains("the name of the namespace \(topology.name)-web now belongs to another namespace"))
+        #expect(status.output.contains("of the namespace \(topology.name)-web now belongs to another namespace"))
         #expect(try topology.echo())
         #expect(try CommandLineRun.run("down", topology.name).status == 0)
         #expect(taker.isThere)

@@ -194,13 +194,13 @@ import Testing
             // Other checks touch nothing.
             let second = "  - { name: two, on: alice, run: 'true' }"
             let checks = try apply(lab, topology(applications: both, services: more, checks: second))
-            #expect(checks.filter { $0.contains(": other ones") || $0.hasPrefix("node") } == ["checks: other ones"])
+            #expect(checks.filter { $0.contains(": other ones") || $0.hasPrefix("node") } == ["checks: different ones"])
 
             // One node's environment: that node alone starts again.
             let blue = both.replacingOccurrences(of: "red", with: "blue")
             let there = try lives(lab)
             let lines = try apply(lab, topology(applications: blue, services: more, checks: second))
-            #expect(lines.contains("node helper is started again: its environment (COLOUR)"))
+            #expect(lines.contains("node helper is restarted: its environment (COLOUR)"))
             let changed = try lives(lab)
             #expect(changed["helper"]?.pid != there["helper"]?.pid)
             #expect(changed["helper"]?.namespace == there["helper"]?.namespace)
@@ -246,13 +246,13 @@ import Testing
             let life = try lives(lab)
             var changed = try apply(
                 lab, topology(customers: more.customers, services: more.services, web: more.web))
-            #expect(changed.contains { $0.hasPrefix("node web changes while it runs: the service addresses it has") })
+            #expect(changed.contains { $0.hasPrefix("node web changes while it runs: its service addresses") })
             #expect(watcher.finish().status == 0)
             for (name, life) in life { #expect(try lives(lab)[name] == life, "\(name)") }
             changed = try apply(
                 lab, topology(customers: more.customers, services: more.services, web: more.web, mtu: 1400))
             #expect(changed.contains("interface servers changes: its MTU is 1400"))
-            #expect(changed.contains("node web is started again: its environment (TAPLINE_IN_MTU)"))
+            #expect(changed.contains("node web is restarted: its environment (TAPLINE_IN_MTU)"))
             for address in ["203.0.113.80", "203.0.113.81", "2001:db8:cb::80", "2001:db8:cb::81"] {
                 for customer in ["alice", "carol"] {
                     let finished = try lab.exec(customer, "python3 -c \"\(Self.once(address))\"")

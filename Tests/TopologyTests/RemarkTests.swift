@@ -46,7 +46,7 @@ import Wire
             "a firewall that a service passes by", "services:",
             "  late: { attach: inspected }\nservices:\n"
                 + "  other: { address: 203.0.113.81, distribute: ids, sequence: [late] }",
-            "16:3", "packets of \"other\" are on inspection and inspected and pass by \"fw\""),
+            "16:3", "packets of \"other\" are on inspection and inspected and bypass \"fw\""),
         Case(
             "two checks of one name", "services:",
             "checks:\n  - { name: same, drops: no-service, frames: 0 }\n  - { name: same, drops: no-service, frames: 0 }\nservices:",
@@ -93,7 +93,7 @@ import Wire
             "a packet from an address that its sender cannot have", "services:",
             "checks:\n  - { name: c, packet: { from: alice, to: 203.0.113.80, port: tcp/80, source: 192.0.2.99 }, reaches: ids }\nservices:",
             "15:79",
-            "192.0.2.99 is no address of customer \"alice\": the engine drops the packet as spoofed-source"),
+            "192.0.2.99 is not an address of customer \"alice\": the engine drops the packet as spoofed-source"),
         Case(
             "a sysctl of the whole machine", "attach: servers }",
             "attach: servers, sysctls: { net.core.netdev_max_backlog: 9 } }", "13:56",
