@@ -84,7 +84,7 @@ struct FileReader {
             if let other = seen[visible], other.value != name.value {
                 diagnostics.error(
                     name.position,
-                    "\(quoted(name.value, seen: true)) looks the same as the name on line \(other.position.line), and is another",
+                    "\(quoted(name.value, seen: true)) looks like the name on line \(other.position.line), but is a different one",
                     mend: "remove the invisible characters, or rename one")
             } else {
                 seen[visible] = name

@@ -84,7 +84,7 @@ extension Grammar {
             KeyGrammar(
                 "queue", .integer(queues),
                 "How many frames from its nodes may wait for a worker of the engine, \(usualQueue) by default; the kernel "
-                    + "drops those that come while as many wait."),
+                    + "drops further frames."),
         ])
 
     /// Of an interface and of a passive application.
@@ -92,7 +92,7 @@ extension Grammar {
         KeyGrammar(
             "copies", .choice(CopyMode.allCases.map(\.rawValue)),
             "\(what): services: passive applications get copies of what services forward; everything: of all frames, as "
-                + "they arrived and before any judgement.")
+                + "they arrive, before any check.")
     }
 
     static let service = MappingGrammar(

@@ -92,7 +92,7 @@ enum KernelSettings {
         let folder = path(Array(parts.dropLast()))
         let near = parts.last.flatMap { Spelling.nearest(to: $0, among: names(in: folder)) }
         return (
-            "this machine's kernel has no sysctl \(quoted(name)), and `up` fails where there is none",
+            "this machine's kernel has no sysctl \(quoted(name)); without it, `up` fails",
             near.map { "did you mean \(quoted((parts.dropLast() + [$0]).joined(separator: ".")))?" }
                 ?? "load its module on the machine that will run the file, or remove it"
         )

@@ -57,7 +57,7 @@ extension PlanBuilder {
             } else if !followsMistakes {
                 diagnostics.error(
                     position,
-                    "\(quoted(told(index))) gets copies of nothing: no service or entry names it, and it is alone on "
+                    "\(quoted(told(index))) gets no copies: no service or entry names it, and it is alone on "
                         + "its interface",
                     mend: "name it in the `distribute` of a service, or attach it to the interface that it should see")
             }

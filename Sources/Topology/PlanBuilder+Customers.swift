@@ -111,7 +111,7 @@ extension PlanBuilder {
                     prefix.position,
                     "\(prefix.value) lies behind \(name) and "
                         + (found.value == prefix.value ? place : "\(found.value) \(place)") + ": answers "
-                        + (found.value == prefix.value ? "" : "to \(shared) ") + "could not be sent to both",
+                        + (found.value == prefix.value ? "" : "to \(shared) ") + "could only go to one",
                     mend: "give each its own network, or make two services, one `from` each",
                     related: [(found.position, "the other is here")])
             }

@@ -214,8 +214,8 @@ extension PlanBuilder {
             else { continue }
             diagnostics.error(
                 raw.position,
-                "the packet of this negative heartbeat is that of the heartbeat on line \(other.line): it cannot have to "
-                    + "come out and have to stay in",
+                "the packet of this negative heartbeat is that of the heartbeat on line \(other.line): it cannot both "
+                    + "pass and not pass",
                 mend: "give it another protocol, port or address that the application blocks")
         }
     }

@@ -140,8 +140,8 @@ extension PlanBuilder {
             if destination?.isHost != true {
                 diagnostics.error(
                     raw.targets[place].position,
-                    "a network send address rewrites the destination, and nothing could restore a destination that is "
-                        + "not one address",
+                    "a network send address rewrites the destination, and a destination can only be restored if it is "
+                        + "one address",
                     mend: "give the entry one address as its `destination`, or use a MAC send address")
                 return false
             }

@@ -54,7 +54,7 @@ extension PlanBuilder {
             else { continue }
             diagnostics.error(
                 port.position,
-                "protocol \(number) is a header before the packet's own protocol: engines look behind it, and nothing "
+                "protocol \(number) is a header before the packet's own protocol: engines look behind it, so no packet "
                     + "would match the service port",
                 mend: "name the protocol behind it, such as tcp/80, or write `any`")
         }
