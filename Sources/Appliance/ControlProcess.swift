@@ -72,6 +72,8 @@ public final class ControlProcess: @unchecked Sendable {
     /// - Parameters:
     ///   - file: The topology file's absolute path.
     ///   - progress: Takes what is told, from any thread.
+    /// - Throws: `ApplianceError` if the limit of open files is too low, or the control loop or the signals cannot be
+    ///   set up.
     public init(plan: AppliancePlan, file: String, progress: @escaping ProgressSink) throws(ApplianceError) {
         try Machine.requireFiles(for: plan)
         self.plan = plan

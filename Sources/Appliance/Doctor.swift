@@ -38,6 +38,7 @@ public struct Doctor: Sendable {
     /// Looks at all of it.
     ///
     /// - Parameter file: A topology file; the programs that its commands name are looked for, too.
+    /// - Throws: `ApplianceError` if the file has mistakes.
     public func examine(file: String? = nil) throws(ApplianceError) -> Report {
         let plan: AppliancePlan? = if let file { try PlanReader.plan(file) } else { nil }
         var findings = [kernel()] + privileges() + [tun()]

@@ -97,6 +97,8 @@ public enum Machine {
     }
 
     /// The engine: TAPLINE_ENGINE, or `tapline-engine` beside this program.
+    ///
+    /// - Throws: `ApplianceError` if the program is not there.
     public static func enginePath() throws(ApplianceError) -> String {
         let path: String
         if let given = getenv("TAPLINE_ENGINE") {
@@ -113,6 +115,8 @@ public enum Machine {
     }
 
     /// This program's own path, as it was before this process entered other mounts.
+    ///
+    /// - Throws: `ApplianceError` if /proc is not mounted.
     public static func ownPath() throws(ApplianceError) -> String {
         guard !startedAs.isEmpty else {
             throw ApplianceError(.machine, "this program's own path cannot be found", mend: "mount /proc")

@@ -6,6 +6,7 @@ public enum PlanReader {
     /// The plan of the file at `path`.
     ///
     /// - Parameter name: A name in place of the file's.
+    /// - Throws: `ApplianceError` with all mistakes of the file.
     public static func plan(_ path: String, name: String? = nil) throws(ApplianceError) -> AppliancePlan {
         try plan(try file(path), name: name, keeping: nil)
     }
@@ -39,6 +40,7 @@ public enum PlanReader {
     /// - Parameters:
     ///   - isBrief: Whether a mistake is told in one line, without the line of the file.
     ///   - isStrict: Whether a file with remarks is refused.
+    /// - Throws: `ApplianceError` with all mistakes of the file; if remarks are mistakes, with these, too.
     public static func prove(
         _ path: String, brief isBrief: Bool = false, strict isStrict: Bool = false
     ) throws(ApplianceError) -> ProvedPlan {

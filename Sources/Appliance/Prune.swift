@@ -37,6 +37,7 @@ public enum Prune {
     /// - Parameters:
     ///   - names: Only topologies of these names; all where empty.
     ///   - dryRun: Only look.
+    /// - Throws: `ApplianceError` without the privileges, or if a name is invalid.
     public static func perform(names: [String] = [], dryRun: Bool = false) throws(ApplianceError) -> Report {
         try Machine.requireRoot()
         for name in names { _ = try StateDirectory(name: name) }

@@ -27,6 +27,8 @@ public struct ReportFile: Sendable {
     }
 
     /// Writes it all.
+    ///
+    /// - Throws: `ApplianceError` with the errno of the write.
     public func write(_ text: String) throws(ApplianceError) {
         guard replaces else {
             let descriptor = open(path, O_WRONLY | O_CLOEXEC)

@@ -181,6 +181,8 @@ public struct StateDirectory: Sendable, Hashable {
     public var exists: Bool { access(path, F_OK) == 0 }
 
     /// Makes the folder where it is not there. Where it cannot be made whole, nothing of it stays.
+    ///
+    /// - Throws: `ApplianceError` with the errno of `mkdir`.
     public func create() throws(ApplianceError) {
         var attempts = 0
         var folders = [Self.root, path, "\(path)/nodes"][...]
@@ -201,6 +203,8 @@ public struct StateDirectory: Sendable, Hashable {
     }
 
     /// Makes one node's folder.
+    ///
+    /// - Throws: `ApplianceError` with the errno of `mkdir`.
     public func createNode(_ node: String) throws(ApplianceError) {
         if mkdir(nodePath(node), 0o755) != 0, errno != EEXIST {
             throw .storage("cannot make \(nodePath(node))", errno: errno)
@@ -230,6 +234,8 @@ public struct StateDirectory: Sendable, Hashable {
     }
 
     /// Writes the state so that after a crash at any moment the file holds the old or the new one, whole.
+    ///
+    /// - Throws: `ApplianceError` with the errno of the write.
     public func write(_ state: ApplianceState) throws(ApplianceError) {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]

@@ -92,6 +92,8 @@ public struct MarkedNamespace: Hashable, Sendable {
     public var run: String
 
     /// Every one of the machine, in the order of the names.
+    ///
+    /// - Throws: `ApplianceError` if /run/netns cannot be read.
     public static func all() throws(ApplianceError) -> [MarkedNamespace] {
         do throws(SystemError) {
             return try NetworkNamespace.list().compactMap { entry in

@@ -50,6 +50,7 @@ public final class TestRun: Sendable {
     /// From here on the three signals that ask this process to end make every topology be taken away first.
     ///
     /// - Parameter sink: Called from several threads.
+    /// - Throws: `ApplianceError` if the signals cannot be taken, or a thread cannot be started.
     public func perform(_ sink: @escaping @Sendable (Event) -> Void) throws(ApplianceError) -> [TestFileReport] {
         try takeSignals()
         let reports = Mutex<[Int: TestFileReport]>([:])

@@ -19,6 +19,8 @@ public enum Planner {
     }
 
     /// The plan of `file`, with the paths that its table was proved by.
+    ///
+    /// - Throws: `TopologyError` with all mistakes of the file.
     public static func prove(_ file: TopologyFile, name: String? = nil) throws(TopologyError) -> ProvedPlan {
         let made = try make(file, name: name, keeping: nil, changes: InstanceChanges())
         return ProvedPlan(

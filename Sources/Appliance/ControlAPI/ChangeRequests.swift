@@ -18,6 +18,7 @@ package struct ApplyRequest: ControlCommand {
 
     package var request: ControlRequest { .apply(self) }
 
+    /// - Throws: `ApplianceError` if the value is out of its range.
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .file: try RequestCheck.check(file, key)
@@ -43,6 +44,7 @@ package struct AddRequest: ControlCommand {
 
     package var request: ControlRequest { .add(self) }
 
+    /// - Throws: `ApplianceError` if the value is out of its range.
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .application: try RequestCheck.check(application, key)
@@ -67,6 +69,7 @@ package struct RemoveRequest: ControlCommand {
 
     package var request: ControlRequest { .remove(self) }
 
+    /// - Throws: `ApplianceError` if the value is out of its range.
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .instance: try RequestCheck.check(instance, key)
@@ -105,6 +108,7 @@ package struct ReloadRequest: ControlCommand {
 
     package var request: ControlRequest { .reload(self) }
 
+    /// - Throws: `ApplianceError` if the value is out of its range.
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .file: try RequestCheck.check(file, key)

@@ -80,11 +80,13 @@ package enum ControlRequest: Sendable {
 extension ControlRequest: Codable {
     private enum Key: CodingKey { case command }
 
+    /// - Throws: `DecodingError` or `ApplianceError` if it is not such a request.
     package init(from decoder: any Decoder) throws {
         let name = try decoder.container(keyedBy: Key.self).decode(Name.self, forKey: .command)
         self = try name.command.init(from: decoder).request
     }
 
+    /// - Throws: `EncodingError` if the request cannot be written as JSON.
     package func encode(to encoder: any Encoder) throws {
         try ControlVersion().encode(to: encoder)
         let (name, command) = parts

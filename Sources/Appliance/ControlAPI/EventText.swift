@@ -22,6 +22,8 @@ extension ApplianceEvent {
     }
 
     /// One line of JSON without a newline: its keys as they are, and `at`, the time as people read it.
+    ///
+    /// - Throws: `ApplianceError` if the event cannot be written as JSON.
     public func jsonLine() throws(ApplianceError) -> String {
         struct Line: Encodable {
             var event: ApplianceEvent

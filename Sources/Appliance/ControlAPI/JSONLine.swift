@@ -3,6 +3,8 @@ import FoundationEssentials
 /// Values as one line of JSON, and back.
 package enum JSONLine {
     /// The value, and a newline.
+    ///
+    /// - Throws: `ApplianceError` if the value cannot be written as JSON.
     package static func encode(_ value: some Encodable) throws(ApplianceError) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -14,6 +16,8 @@ package enum JSONLine {
     }
 
     /// The value of one line.
+    ///
+    /// - Throws: `ApplianceError` if the line is not such a value.
     package static func decode<Value: Decodable>(
         _ type: Value.Type, _ line: some Sequence<UInt8>
     ) throws(ApplianceError) -> Value {
@@ -26,6 +30,8 @@ package enum JSONLine {
 }
 
 /// A value as people and programs read it from `--json`: sorted keys, one per line.
+///
+/// - Throws: `ApplianceError` if the value cannot be written as JSON.
 public func prettyJSON(_ value: some Encodable) throws(ApplianceError) -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
