@@ -92,7 +92,7 @@ public struct ApplianceClient: Sendable {
         _ = try control.ask(EventsRequest(count: 0), timeout: ControlClient.promptness)
     }
 
-    /// What is said where nobody listens.
+    /// The error if no control process listens.
     private func unreachable() -> ApplianceError {
         guard directory.exists else { return unknown }
         if TopologyLock.isHeld(directory) {

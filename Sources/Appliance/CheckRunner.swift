@@ -52,8 +52,8 @@ struct StepOutcome {
 
 /// Runs the checks of a file, one after another, in the calling thread.
 ///
-/// Whatever a check does, the next one starts from the same picture: what it started is ended, what its faults broke
-/// and what its commands changed is put back.
+/// Every check starts from the same state. After each check, its processes are ended, and everything that its faults
+/// and commands changed is restored.
 struct CheckRunner {
     let sources: CheckSources
 

@@ -146,7 +146,7 @@ extension CheckSession {
             witnessed: { watch.follow($0, mayAlter: plan.alters) },
             sweep: {
                 Self.sweep([mark], initProcess)
-                // Only now does nobody write any more.
+                // From here on, no process writes any more.
                 folder.removeWhatWasTooMuch()
             })
         return (bounds, entered)

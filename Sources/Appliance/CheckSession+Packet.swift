@@ -5,7 +5,8 @@ import Topology
 import Wire
 
 extension CheckSession {
-    /// How long is waited for those who should not see a packet, once everybody who should has, in milliseconds.
+    /// How long to wait for nodes that should not see a packet, after all nodes that should have seen it, in
+    /// milliseconds.
     private static let settling = 80
 
     /// Sends a packet and looks where it and its answer go.

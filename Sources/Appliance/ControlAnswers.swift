@@ -51,7 +51,7 @@ extension ControlProcess {
         }
     }
 
-    /// Shares are found by dealing slots out, which is done where nobody waits for it.
+    /// Dealing slots out takes time, so it is done on a thread that no request waits for.
     private func answerStatus(_ reply: ControlReply<StatusReport>) {
         let report = status()
         guard let states = applications?.states, !states.applications.isEmpty else { return reply(report) }

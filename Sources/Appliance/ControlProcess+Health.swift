@@ -13,7 +13,7 @@ extension ControlProcess {
         var before: InstanceHealth?
     }
 
-    /// What is said of instances becomes the table from here on, and events go to whoever listens.
+    /// From here on, health changes the table, and listeners get events.
     func watchApplications() {
         let events = events
         loop.sync { [unowned self] in

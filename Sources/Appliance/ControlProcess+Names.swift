@@ -10,7 +10,7 @@ extension ControlProcess {
             if other.folder != directory.folder { taken.formUnion(other.readState()?.namespaces ?? []) }
         }
         for name in Set(namesInFolder("/run/netns")).intersection(names) {
-            // What cannot be asked is refused as somebody else's.
+            // A namespace that cannot be examined counts as foreign.
             guard let mark = (try? NetworkNamespace.mark(of: name)) ?? nil, ApplianceState.reading(mark: mark) != nil
             else { continue }
             taken.insert(name)

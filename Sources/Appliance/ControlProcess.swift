@@ -47,8 +47,8 @@ public final class ControlProcess: @unchecked Sendable {
     var logger = Logger(label: "tapline") { _ in SwiftLogNoOpLogHandler() }
     let publisher: TablePublisher
     let events = EventLog()
-    /// What this run's health checks' packets end in: nobody outside can know it, and no two runs take each other's for
-    /// their own.
+    /// The last octets of this run's health check packets. No other program can know them, and no two runs have the
+    /// same.
     let heartbeatToken = UInt64.random(in: 1...UInt64.max)
     var applications: ApplicationControl?
     var monitor: HealthMonitor?
@@ -122,8 +122,8 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// Ends as soon as nobody reads the pipe any more whose writing end `descriptor` is: a test that is gone, however it
-    /// ended, leaves nothing up.
+    /// Ends as soon as the read end of the pipe with the writing end `descriptor` is closed. So a test that has ended,
+    /// in any way, leaves nothing up.
     public func endWithReader(of descriptor: Int32) {
         let interruption = interruption
         follower.withLock { $0 = descriptor }
@@ -154,7 +154,7 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// From here on it stays up whoever goes.
+    /// From here on it stays up, whichever caller ends.
     private func outlive() {
         guard let descriptor = follower.withLock({ $0 }) else { return }
         loop.sync { [loop] in loop.unwatch(descriptor) }
@@ -359,7 +359,7 @@ public final class ControlProcess: @unchecked Sendable {
     /// Ends everything and takes everything away.
     private func takeAway() throws(ApplianceError) {
         progress(.step("taking '\(name)' away"))
-        // A change that goes on leaves first; what it has made until then is among what is taken away.
+        // A change under way leaves first. Everything that it has made is taken away, too.
         gate.close()
         logger.info("down")
         // A state that cannot be written is no reason to leave anything behind.

@@ -1,6 +1,6 @@
 import Glibc
 
-/// How the control socket's server answers, and what it does with those who do not take their answers.
+/// How the server of the control socket answers, and how it treats connections that do not read their answers.
 extension ControlServer {
     // MARK: - Answering
 
@@ -60,7 +60,7 @@ extension ControlServer {
         }
     }
 
-    /// True where there is a place for one stream more; one that nobody reads goes for it.
+    /// True if there is room for one more stream. A stream that is not read gives its place up.
     private func makeRoomForStream() -> Bool {
         let streams = connections.values.filter(\.isStream)
         guard streams.count >= bounds.streams else { return true }

@@ -188,7 +188,8 @@ final class ControlServer {
 
     private var quiet: [ControlConnection] { connections.values.filter { $0.phase == .quiet && $0.left == 0 } }
 
-    /// Where all places for those who have not asked are taken, the oldest goes, unless it has asked by now.
+    /// If all places for connections without a request are taken, the oldest connection goes, unless it has sent one by
+    /// now.
     private func makeRoom() {
         while true {
             let quiet = quiet
@@ -274,7 +275,7 @@ final class ControlServer {
             let request = try ControlRequest(line: line)
             connection.phase = .queued
             connection.next = .success(request)
-            // Taking the topology away waits for nobody's turn.
+            // A request to take the topology away goes before all others.
             queue.insert(connection, at: request.name == .stop ? 0 : queue.count)
         } catch {
             connection.phase = .queued

@@ -41,8 +41,8 @@ struct SocketPeer: Sendable, Hashable {
     /// user is root.
     var isTrusted: Bool { uid == 0 || uid == geteuid() }
 
-    /// True where it lives in a PID namespace below this process's own, as all that runs in a node does: a node that has
-    /// found a way to the socket, by whatever it mounts, is not heard there.
+    /// True if the process lives in a PID namespace below this process's own, like all processes in nodes. Such a
+    /// process is not answered, whatever way to the socket it has found.
     var livesBelow: Bool {
         // From outside of this process's PID namespace no process has a number in it.
         guard pid > 0 else { return false }
@@ -104,7 +104,7 @@ struct ControlClient {
         }
     }
 
-    /// Nothing is asked of a socket that somebody else has put there.
+    /// No request is sent to a socket that another user has made.
     private func requireOwnSocket() throws(ApplianceError) {
         var info = stat()
         guard lstat(directory.socketPath, &info) == 0, info.st_uid != 0, info.st_uid != geteuid() else { return }

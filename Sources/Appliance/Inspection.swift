@@ -1,8 +1,8 @@
 import LinuxNetwork
 import Topology
 
-/// Looks whether what was made is still there: other hands on the machine delete namespaces, and delete, rename and move
-/// devices, and switch them off.
+/// Checks whether everything that was made still exists. Other programs delete namespaces, and delete, rename, move and
+/// switch off devices.
 struct Inspection {
     let plan: AppliancePlan
     let built: BuiltTopology

@@ -1,11 +1,11 @@
 import CLinux
 import Glibc
 
-/// The processes that live in an ordinary user's namespaces, by which later commands find the way in: one file for each,
-/// called by its number, with its start time in it.
+/// The processes in an ordinary user's namespaces, through which later commands enter. Each has one file, named after
+/// its number, with its start time in it.
 ///
-/// They are in the folder `tapline` of the user's runtime directory (XDG_RUNTIME_DIR or /run/user/UID), or in
-/// /tmp/tapline-UID, which nobody else can read. The folder goes with the last of them.
+/// The files are in the folder `tapline` of the user's runtime directory (XDG_RUNTIME_DIR or /run/user/UID), or in
+/// /tmp/tapline-UID, which no other user can read. The folder is removed with the last of them.
 final class NamespaceMembers {
     private static let variable = "TAPLINE_MEMBERS"
 
@@ -120,7 +120,7 @@ final class NamespaceMembers {
         members.removeIfEmpty()
     }
 
-    /// Takes the folder away where nobody lives in the namespaces any more.
+    /// Removes the folder if no process lives in the namespaces any more.
     func removeIfEmpty() {
         if living.isEmpty { rmdir(path) }
     }

@@ -23,7 +23,7 @@ final class NodeRuntime: @unchecked Sendable {
         case failed
     }
 
-    /// Changed by one change of the topology at a time, while nobody else works in the node.
+    /// Only one change of the topology at a time changes it, and nothing else works in the node meanwhile.
     var plan: NodePlan
     let directory: StateDirectory
     /// Where its commands start.

@@ -60,7 +60,8 @@ struct PacketTrail {
         return told
     }
 
-    /// Those who came in the time of a stage and belong to a later one, each with somebody who should have come before.
+    /// The nodes that saw the packet in the time of a stage but belong to a later one, each with a node that should
+    /// have seen it before.
     private func early(_ came: [String], _ stage: [String], _ index: Int) -> [(String, String)] {
         var awaited = stage
         let others = came.filter { node in

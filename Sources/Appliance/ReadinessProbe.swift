@@ -43,7 +43,7 @@ struct ReadinessProbe {
         }
     }
 
-    /// A connected socket of the node's, nonblocking; nil where nobody listens.
+    /// A connected socket of the node's, nonblocking; nil if no program listens.
     private func connected(_ address: IPAddress, _ port: UInt16, _ timeout: Int) -> Int32? {
         let family = address.family == .ipv4 ? AF_INET : AF_INET6
         let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)

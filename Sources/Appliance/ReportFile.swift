@@ -10,7 +10,7 @@ public struct ReportFile: Sendable {
 
     /// - Throws: Where it could not be written: before long work, not after it.
     public init(path: String) throws(ApplianceError) {
-        // Through a link, what it leads to is replaced.
+        // If the path is a link, the target of the link is replaced.
         let target = PlanReader.absolute(path)
         self.path = target
         var info = stat()

@@ -258,10 +258,10 @@ public struct StateDirectory: Sendable, Hashable {
     }
 }
 
-/// The lock of one topology's folder: whoever holds it may build and take away under that name.
+/// The lock of one topology's folder. Its holder may build and take away under that name.
 ///
-/// It is a flock(2) on the folder itself, so that it needs no room on a full disk and nothing is left of it. The kernel
-/// lets it go when the process ends, in whatever way.
+/// It is a flock(2) on the folder itself, so it needs no room on a full disk and leaves nothing. The kernel releases it
+/// when the process ends, in any way.
 final class TopologyLock: @unchecked Sendable {
     private let descriptor: Int32
 

@@ -1,10 +1,10 @@
 import Glibc
 import LinuxNetwork
 
-/// Takes away what a topology has made, by its state and its marks; what carries no mark of that topology stays.
+/// Takes away what a topology has made, by its state and its marks. Everything without a mark of that topology stays.
 ///
-/// It needs neither the topology file nor the process that made it, and can be repeated. Only whoever holds the
-/// topology's lock may call it.
+/// It needs neither the topology file nor the process that made it, and can be repeated. The caller must hold the
+/// topology's lock.
 struct Teardown {
     let directory: StateDirectory
 
@@ -12,7 +12,7 @@ struct Teardown {
     struct Report {
         /// Namespaces that bear the topology's name and not its mark.
         var foreign: [String] = []
-        /// Processes that somebody else started in the topology's namespaces.
+        /// Processes in the topology's namespaces that Tapline did not start.
         var occupants: [Occupant] = []
     }
 
@@ -40,12 +40,12 @@ struct Teardown {
                 case .gone: break
                 }
             } catch {
-                // What bears neither the name nor the mark is somebody else's, whatever is wrong with it.
+                // A namespace without the name and the mark is foreign, whatever is wrong with it.
                 guard intended.contains(name) || name.hasPrefix("\(directory.folder)-") else { continue }
                 failure = failure ?? ApplianceError(.failed, "cannot take away the namespace \(name): \(error)")
             }
         }
-        // Where somebody else deleted the last name, or we were ended before we made the first.
+        // Another program deleted the last name, or we were ended before we made the first.
         do throws(SystemError) { try NetworkNamespace.tidyDirectory() } catch {
             failure = failure ?? ApplianceError(.failed, "cannot tidy /run/netns: \(error)")
         }

@@ -138,7 +138,7 @@ public final class TestRun: Sendable {
         var ends: [Int32] = [-1, -1]
         guard pipe2(&ends, O_CLOEXEC) == 0 else { throw .system("cannot make a pipe", errno: errno) }
         defer { close(ends[0]) }
-        // What a program says when it dies: kept in memory, so that nobody need read it meanwhile.
+        // The error output of a program, kept in memory, so that no thread has to read it meanwhile.
         let errors = clinux_memfd("errors", 0)
         defer { if errors >= 0 { close(errors) } }
         let child = try start(files[index], progress: ends[1], errors: errors)

@@ -108,8 +108,8 @@ extension FileReader {
 
     // MARK: - Heartbeats
 
-    /// BFD's echo port (RFC 5881), and the first that a sender may use; of what must not pass, the port for discarding
-    /// (RFC 863), which nobody lets through on purpose.
+    /// BFD's echo port (RFC 5881), and the first port that a sender may use. For packets that must not pass, the
+    /// discard port (RFC 863), which no firewall permits on purpose.
     private static let ports = (source: UInt16(49_152), echo: UInt16(3_785), discard: UInt16(9))
 
     private func heartbeat(_ node: Node, isNegative: Bool) -> RawHeartbeat? {

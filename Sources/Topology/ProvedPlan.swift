@@ -65,8 +65,8 @@ public struct PathHop: Sendable, Hashable {
 
 /// One copy of a hop.
 public struct PathCopy: Sendable, Hashable {
-    /// The nodes that it may reach: the customers, one other, or an application whose instances share its work; none where
-    /// the file names nobody there.
+    /// The nodes that it may reach: the customers, one other node, or an application whose instances share its work;
+    /// empty if the file names no node there.
     public var to: [String]
     /// Where it reaches one of several instances: all of them.
     public var oneOf: [String]

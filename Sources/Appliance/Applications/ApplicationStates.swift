@@ -12,7 +12,7 @@ struct ApplicationStates: Sendable {
     private(set) var fileGroups: [InstanceGroup] = []
     /// The instances by their nodes' names.
     private(set) var instances: [String: InstanceState] = [:]
-    /// The other nodes, and what they are: for what is said to somebody who takes one for an instance.
+    /// The other nodes and their kinds, for messages to a caller that takes one for an instance.
     var otherNodes: [String: String] = [:]
     /// The instances that may get packets.
     private var present: Set<String> = []
@@ -208,7 +208,7 @@ struct ApplicationStates: Sendable {
             return ["\(application.name) is up: \(up)"]
         }
         guard !isDown(application) else { return ["\(application.name) is down: \(whyDown(application))"] }
-        // A drain shows what it leads to only when it is over.
+        // A drain shows its effect only when it is over.
         var later = self
         for (node, state) in instances where state.drain != nil { later.instances[node]?.drain?.isOver = true }
         guard instances.values.contains(where: { $0.application == application.name && $0.drain?.isOver == false }),

@@ -39,7 +39,7 @@ extension ControlProcess {
         return loop.sync { self.plan }
     }
 
-    /// Runs `body` while nobody else changes anything.
+    /// Runs `body` while no other change is under way.
     func changing<Value>(
         _ what: String, _ body: (Interruption) throws(ApplianceError) -> Value
     ) throws(ApplianceError) -> Value {

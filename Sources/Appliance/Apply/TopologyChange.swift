@@ -139,7 +139,7 @@ final class TopologyChange {
         return !new.nodes.contains { node in node.name == owner || node.legs.contains { $0.interface == interface } }
     }
 
-    /// An interface that has got a bridge keeps it, also where the change fails later: nobody notices.
+    /// An interface that has got a bridge keeps it, even if the change fails later. That makes no difference.
     private func bridge(_ interface: Int) throws(ApplianceError) {
         guard case .direct(let owner) = old.interfaces[interface].attachment,
             var node = old.nodes.first(where: { $0.name == owner }),
@@ -208,8 +208,8 @@ final class TopologyChange {
         return try control.publishAndWait(new, leaving: lingering, interruption)
     }
 
-    /// Waits until removed nodes and services have had their time: what comes out of the nodes meanwhile is forwarded.
-    /// Then nothing of them is in the table any more.
+    /// Waits until removed nodes and services have had their time. Packets that come out of the nodes meanwhile are
+    /// forwarded. After that, the table has no entries of them.
     private func awaitLeavers() {
         let isNodes = time.isAsked && !removed.isEmpty
         guard time.linger > 0, lingering != nil || isNodes else { return }

@@ -39,7 +39,7 @@ extension ApplianceEvent {
         return String(decoding: try JSONLine.encode(Line(event: self)).dropLast(), as: UTF8.self)
     }
 
-    /// One line for people: when, what, of whom, why.
+    /// One line for people: when, what, which subject, why.
     public var text: String {
         var about = [instance ?? application, check].compactMap { $0 }
         if instance != nil, let application, application != instance { about[0] += " (\(application))" }

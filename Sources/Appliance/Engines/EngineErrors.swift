@@ -1,10 +1,10 @@
 import Glibc
 
-/// What one engine writes to its standard error: a line or two where it cannot start, and as much as it likes where it has
-/// become somebody else's. It goes through a pipe into the topology's log, bounded in rate and in all, so that it fills
-/// neither the disk nor this process's time.
+/// The standard error of one engine: a line or two if it cannot start, and any amount if an attacker controls it. A
+/// pipe carries it into the topology's log, limited in rate and in total. So it fills neither the disk nor this
+/// process's time.
 ///
-/// On the loop's thread. Beyond its rate an engine is not read: it waits, and one that waits goes round no more.
+/// On the loop's thread. An engine that writes faster is not read. It waits, and so makes no progress.
 final class EngineErrors {
     /// Octets that one engine's lines may take up in the log.
     static let bound = 32 << 10
@@ -68,7 +68,7 @@ final class EngineErrors {
         }
     }
 
-    /// The engine has ended: what it said last is of use.
+    /// The engine has ended, and its last output is useful.
     func close() {
         guard !isClosed else { return }
         isClosed = true

@@ -31,7 +31,7 @@ final class EngineFleet: @unchecked Sendable {
     private static let politePause = 2
     /// How long an engine may take to end when it was asked to: frames that wait for a neighbour wait for up to 4 s.
     static let stopTimeout = 8_000
-    /// The same for one that a signal had stopped: what it has read is of use for a short time only.
+    /// The same for an engine that a signal had stopped. Its frames are useful for a short time only.
     private static let resumeTimeout = 500
 
     let loop: EventLoop
@@ -73,7 +73,7 @@ final class EngineFleet: @unchecked Sendable {
     private(set) var hasStopped = false
     /// What was mended of queues before a process was started, until the end of one tells it.
     private var mendedBefore = ""
-    /// True while nobody is to read a queue, and who waits until nobody does.
+    /// True while no engine may read a queue, and the callers that wait for that.
     var isPaused = false
     /// See `isPaused`.
     var paused: (() -> Void)?
@@ -218,7 +218,7 @@ final class EngineFleet: @unchecked Sendable {
         }
     }
 
-    /// A single engine has nobody who could read in its place.
+    /// No other engine can read in place of a single one.
     func launchSpare() {
         guard !hasStopped, firstReady == nil, seats.count == 1, spare == nil, seats[0].process?.phase == .ready else {
             return
@@ -328,8 +328,8 @@ final class EngineFleet: @unchecked Sendable {
         continueReplacement(after: process, process.complaint ?? end.told)
     }
 
-    /// What an engine that broke the protocol says of neighbours is worth no more than what it says of itself; and what
-    /// any wrote that is heard of only in the future would never be asked for again.
+    /// The notes about neighbours of an engine that broke the protocol are not trusted. Notes with times in the future,
+    /// of any engine, would never be asked for again.
     private func forgetNeighbours(of process: EngineProcess) {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
@@ -380,7 +380,7 @@ final class EngineFleet: @unchecked Sendable {
         launchLater(number, seats[number].pace.ended(now: monotonicMilliseconds(), started: process.started))
     }
 
-    /// An engine has said what it was not asked for: whoever speaks from it now, it is ended and another takes its place.
+    /// The engine has sent a message that it was not asked for. It is ended, and another takes its place.
     private func broke(_ process: EngineProcess, _ why: String) {
         guard !hasStopped else { return }
         let told = "broke the protocol: it \(why)"

@@ -6,11 +6,11 @@ import LinuxNetwork
 import Topology
 import Wire
 
-/// One turn of the thread: wait, take in what has come, judge what is over, begin what is due, tell.
+/// One turn of the thread: wait, read arrived frames, judge overdue probes, begin due probes, report.
 extension HealthMonitor {
     /// Later than this counts as late, in microseconds: it is what other threads of a machine that is not busy take.
     private static let tolerance = 3_000
-    /// The most turns that are taken at once over what comes in while it is answered.
+    /// The largest number of consecutive turns for frames that arrive meanwhile.
     private static let rounds = 8
     private static let mostEvents = 128
 

@@ -28,7 +28,8 @@ final class HealthMonitor: @unchecked Sendable {
     let token: UInt64
     let entrance: Entrance
     let events: EventSink
-    /// The Ethernet source of what no node is to answer to the engine: nobody else's, and no bridge knows it.
+    /// The Ethernet source of frames that no node may answer to the engine. No other device has it, and no bridge knows
+    /// it.
     let prober: MACAddress
     /// Raised at the end: commands under way are ended.
     let interruption: Interruption

@@ -27,7 +27,7 @@ public struct NodeChange: Sendable, Hashable {
         }
         let written = Set(new.sysctls.map(\.name))
         for sysctl in old.sysctls where !written.contains(sysctl.name) {
-            // What the kernel had in its place nobody knows any more.
+            // The kernel's former value is unknown.
             rebuild.append("its sysctl \(sysctl.name), which is gone")
         }
         compareProcesses(old.process, new.process, isElsewhere)
