@@ -84,7 +84,7 @@ private let refusals: [Refusal] = [
                         - { name: back, received-interface: inside, source: other, destination: 203.0.113.99, to: { application: fw, interface: far } }
 
                     """), "20:7",
-        "entry \"back\" closes a loop: packets run between \"fw\" and \"other\" for ever", mend: "narrow",
+        "entry \"back\" closes a loop: packets run between \"fw\" and \"other\" for ever", mend: "match less",
         example: "from fw (", related: [19, 12, 13]),
     Refusal(
         "an entry behind a wider one of the other table", swap: "  sequencing:\n",
@@ -193,7 +193,7 @@ private let refusals: [Refusal] = [
     Refusal(
         "customers looked for on another interface", swap: "{ interface: outside, neighbour: true }",
         for: "{ interface: inside, neighbour: true }", "20:139",
-        "sends to whoever has 192.0.2.0/24 on interface \"inside\", which has no such network",
+        "sends to the host with 192.0.2.0/24 on interface \"inside\", which has no such network",
         mend: "`neighbour: ADDRESS`",
         example: "to 192.0.2.10 tcp/80 as its source port"),
     Refusal(

@@ -35,7 +35,7 @@ import Wire
             "no packet reaches application \"idle\""),
         Case(
             "a customer without a service", "distribute: [ids, fw]", "from: alice\n    distribute: [ids, fw]", "9:3",
-            "customer \"bob\" can reach nothing"),
+            "customer \"bob\" has no service"),
         Case(
             "an empty interface", "customers:\n  alice", "  spare: {}\ncustomers:\n  alice", "7:3",
             "no node is on interface \"spare\""),
@@ -76,7 +76,7 @@ import Wire
         Case(
             "a counter that is at least 0", "services:",
             "checks:\n  - { name: c, drops: no-service, frames: \">= 0\" }\nservices:",
-            "15:43", "which every number is that can be counted"),
+            "15:43", "which every count satisfies"),
         Case(
             "nothing expected, as a list", "services:",
             "checks:\n  - { name: c, on: alice, run: ls, expect: [] }\nservices:",
@@ -192,7 +192,7 @@ import Wire
     func aTagThatContradictsIsRefused(_ swap: String, _ other: String, _ tag: String) throws {
         let found = problems(picture.replacing(swap, with: other))
         #expect(found.count == 1, "\(found.map(\.summary))")
-        #expect(found.first?.message.hasPrefix("the tag \(tag) stands before ") == true, "\(found.map(\.summary))")
+        #expect(found.first?.message.hasPrefix("the tag \(tag) precedes ") == true, "\(found.map(\.summary))")
         #expect(found.first?.mend != nil)
     }
 
