@@ -153,7 +153,7 @@ extension ControlServer {
     private func lookAfter(at now: Int) {
         for connection in Array(connections.values) {
             if connection.stalled(for: connection.isStream ? bounds.streamStall : bounds.stall, at: now) {
-                let what = connection.isStream ? "the events that they follow" : "their answers"
+                let what = connection.isStream ? "their events" : "their answers"
                 sendAway(connection, "did not read \(what)", nil)
             } else if connection.phase == .quiet, connection.left == 0,
                 now - connection.since >= (connection.hasAsked ? bounds.nextLine : bounds.firstLine)

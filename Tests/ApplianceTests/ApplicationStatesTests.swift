@@ -299,7 +299,7 @@ struct ApplicationStatesTests {
         #expect(report[0].instances.map(\.state) == ["active", "standby"])
         #expect(report[0].instances.map(\.share) == [1, 0])
         #expect(abs(report[1].instances[0].share - 0.75) < 0.02)
-        #expect(report[2].state == "down" && report[2].reason?.contains("not been ready yet") == true)
+        #expect(report[2].state == "down" && report[2].reason?.contains("never been ready") == true)
         _ = try states.perform(.drain(milliseconds: 4000), on: "fw-a", at: Self.moment(1000))
         _ = states.hear(Self.health(false, "flaps", suppressed: true), of: "web-1", at: Self.moment(0))
         _ = try states.perform(.takeOut, on: "fw-b", at: Self.moment(1000))

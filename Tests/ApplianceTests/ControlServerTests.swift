@@ -82,8 +82,8 @@ struct ControlServerTests {
         #expect(try ninth.hearsCancel())
         let told = try #require(try idle[0].error())
         #expect(
-            told.message == "8 others are connected to the control process and ask for nothing, so this connection was "
-                + "closed for another")
+            told.message == "8 other connections to the control process send no request, so this connection was "
+                + "closed in favour of another")
         #expect(idle[0].line() == nil)
         // Who has sent what is read only now is no idle one.
         idle[1].ask("cancel")
@@ -160,7 +160,7 @@ struct ControlServerTests {
         }
         halt.value = true
         try CommandLineRun.eventually("the log tells") {
-            bench.reported.contains { $0.contains("did not read the events") }
+            bench.reported.contains { $0.contains("did not read their events") }
         }
     }
 
@@ -336,7 +336,7 @@ struct ControlServerTests {
             except ConnectionResetError: print("rest", None)' \(bench.folder.path)/s
             """)
         #expect(
-            result.output.contains("hears root and its own user alone, and not the user of number 65534"), "\(result)")
+            result.output.contains("only answers root and its own user, not the user with number 65534"), "\(result)")
         #expect(result.output.contains("rest b''") || result.output.contains("rest None"), "\(result)")
         #expect(bench.requests().isEmpty)
         let own = try bench.connect()

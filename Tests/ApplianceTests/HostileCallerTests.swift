@@ -69,9 +69,9 @@ struct HostileCallerTests {
             "\(CommandLineRun.tapline) exec \(topology.name) alice -- sh -c "
                 + "'while umount -l /run 2>/dev/null; do :; done; python3 \(file) \(path)'")
         #expect(
-            inside.output.contains("no way") || inside.output.contains("does not hear processes of nodes"), "\(inside)")
+            inside.output.contains("no way") || inside.output.contains("does not answer processes in nodes"), "\(inside)")
         let below = try CommandLineRun.shell("unshare --pid --fork python3 \(file) \(path)")
-        #expect(below.output.contains("does not hear processes of nodes"), "\(below)")
+        #expect(below.output.contains("does not answer processes in nodes"), "\(below)")
         let beside = try CommandLineRun.run("status", topology.name)
         #expect(beside.status == 0 && !isDying(pid), "\(beside)")
         #expect(try CommandLineRun.run("down", topology.name).status == 0)
