@@ -69,7 +69,8 @@ struct HostileCallerTests {
             "\(CommandLineRun.tapline) exec \(topology.name) alice -- sh -c "
                 + "'while umount -l /run 2>/dev/null; do :; done; python3 \(file) \(path)'")
         #expect(
-            inside.output.contains("no way") || inside.output.contains("does not answer processes in nodes"), "\(inside)")
+            inside.output.contains("no way") || inside.output.contains("does not answer processes in nodes"),
+            "\(inside)")
         let below = try CommandLineRun.shell("unshare --pid --fork python3 \(file) \(path)")
         #expect(below.output.contains("does not answer processes in nodes"), "\(below)")
         let beside = try CommandLineRun.run("status", topology.name)
