@@ -240,7 +240,7 @@ import Wire
         }
         try lab.run(in: "fabric", "ip link set \(lab.leg("fw", 0).fabricDevice ?? "") nomaster")
         try lab.becomes("fw", healthy: false)
-        #expect(lab.health("fw")?.reason.contains("free of its bridge") == true)
+        #expect(lab.health("fw")?.reason.contains("is not on its bridge") == true)
         try lab.run(in: "fw", "ip link delete \(lab.leg("fw", 1).device)")
         try lab.eventually("it is gone") {
             lab.monitor.guarded { lab.monitor.instances["fw"]!.legs[1].device == nil }
@@ -287,7 +287,7 @@ import Wire
         }
         try lab.eventually("it is kept out") { lab.changes.contains { $0.health.isSuppressed } }
         let kept = try #require(lab.changes.first { $0.health.isSuppressed })
-        #expect(kept.health.reason.contains("came and went too often") && !kept.health.isHealthy)
+        #expect(kept.health.reason.contains("went up and down too often") && !kept.health.isHealthy)
         #expect(kept.health.checks.filter { !$0.isPassed }.isEmpty)
         try lab.becomes("fw", healthy: true)
     }

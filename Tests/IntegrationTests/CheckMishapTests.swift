@@ -11,7 +11,7 @@ import Testing
             (
                 "hangs",
                 #"on: alice, run: "sleep 7001 & setsid sleep 7002 & env -i setsid sh -c 'sleep 7003 & sleep 7004 &'; trap '' TERM INT; sleep 7005; sleep 7006", timeout: 700ms"#,
-                ["that it ends within 700 ms", "ended with all that it had started"]
+                ["that it ends within 700 ms", "ended with all processes that it had started"]
             ),
             ("stops itself", #"on: alice, run: kill -STOP $$, timeout: 500ms"#, ["that it ends within 500 ms"]),
             ("prints a gigabyte", #"on: alice, run: head -c 1000000000 /dev/zero"#, ["its output exceeded 16 MiB"]),

@@ -112,7 +112,7 @@ import Testing
         try with { lab in
             #expect(try answering(lab) == "web-1 web-2 web-3")
             let out = try lab.tapline("take-out", lab.name, "web-2")
-            #expect(out.status == 0 && out.output.contains("until it is put back"), "\(out.output)")
+            #expect(out.status == 0 && out.output.contains("until 'put-back'"), "\(out.output)")
             #expect(try answering(lab) == "web-1 web-3")
             #expect(try instances(lab, "web")["web-2"]?["state"] as? String == "taken-out")
             #expect(try lab.tapline("weight", lab.name, "web-1", "0").status == 0)
