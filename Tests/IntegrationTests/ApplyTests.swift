@@ -194,7 +194,8 @@ import Testing
             // Other checks touch nothing.
             let second = "  - { name: two, on: alice, run: 'true' }"
             let checks = try apply(lab, topology(applications: both, services: more, checks: second))
-            #expect(checks.filter { $0.contains(": different ones") || $0.hasPrefix("node") } == ["checks: different ones"])
+            #expect(
+                checks.filter { $0.contains(": different ones") || $0.hasPrefix("node") } == ["checks: different ones"])
 
             // One node's environment: that node alone starts again.
             let blue = both.replacingOccurrences(of: "red", with: "blue")
