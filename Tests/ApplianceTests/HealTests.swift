@@ -140,7 +140,7 @@ struct HealTests {
         #expect(try topology.remains() == "namespace \(taker.name)")
         let refused = try CommandLineRun.run("up", "-d", topology.file)
         #expect(refused.status == 5)
-        #expect(refused.errors.contains("tapline: a network namespace called \(taker.name) is there"))
+        #expect(refused.errors.contains("tapline: a network namespace called \(taker.name) exists"))
         try taker.delete()
         #expect(try CommandLineRun.run("up", "-d", topology.file).status == 0)
         #expect(try CommandLineRun.run("down", topology.name).status == 0)

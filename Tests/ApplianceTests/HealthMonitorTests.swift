@@ -139,7 +139,7 @@ import Wire
         let error = try #require(lab.monitor.explainFailures().first)
         #expect(
             error.message.contains(
-                "(UDP from 2001:db8:12::1 port 7 to 2001:db8:13::1 port 4789, 120 octets) went in at inspection and did "
+                "(UDP from 2001:db8:12::1 port 7 to 2001:db8:13::1 port 4789, 120 octets) went in at inspection but did "
                     + "not come out at inspected; an ICMP error came out at inspection: prohibited"), "\(error)")
         #expect(error.mend?.contains("udp dport 4789 accept") == true)
     }

@@ -129,7 +129,7 @@ import Testing
                 "unshare -m sh -c 'mount --bind \(plain) /dev/net/tun && exec \(CommandLineRun.tapline) run \(file) --name \(name)'"
             )
             #expect(told.status == 4)
-            #expect(told.errors.contains("/dev/net/tun is a plain file and not the device"), "\(told.errors)")
+            #expect(told.errors.contains("/dev/net/tun is a plain file and not the TUN device"), "\(told.errors)")
             #expect(told.errors.contains("mknod /dev/net/tun c 10 200"), "\(told.errors)")
             #expect(!FileManager.default.fileExists(atPath: "/run/tapline/\(name)"))
         }
