@@ -73,7 +73,7 @@ private final class LogFile: Sendable {
             if leftOut > 0 {
                 bytes =
                     Array(
-                        "(\(Plural.told(leftOut, "line")) that came too fast \(leftOut == 1 ? "is" : "are") left out)\n"
+                        "(\(Plural.told(leftOut, "line")) left out: too many at once)\n"
                             .utf8) + bytes
             }
             var info = stat()
@@ -81,7 +81,7 @@ private final class LogFile: Sendable {
             if fstat(descriptor, &info) == 0, Int(info.st_size) + bytes.count > Self.bound {
                 ftruncate(descriptor, 0)
                 writeAll(
-                    descriptor, Array("(the log had grown to \(Self.bound >> 20) MiB and was started over)\n".utf8))
+                    descriptor, Array("(the log had reached \(Self.bound >> 20) MiB and was started over)\n".utf8))
             }
             writeAll(descriptor, bytes)
         }

@@ -29,7 +29,7 @@ final class ApplicationControl {
         self.loop = loop
         self.tell = tell
         publisher.published = { [weak self] in self?.published($0, $1, $2) }
-        publish(cause: "nothing has been heard of any instance yet") { _ in }
+        publish(cause: "no instance has reported yet") { _ in }
     }
 
     /// The nodes that are no instances, and what they are.
@@ -128,7 +128,7 @@ final class ApplicationControl {
             guard let self else { return }
             self.isRetrying = false
             if !self.publisher.table.groups.starts(with: self.states.groups) {
-                self.publish(cause: "tried again") { _ in }
+                self.publish(cause: "another try") { _ in }
             }
         }
     }
@@ -144,7 +144,7 @@ final class ApplicationControl {
         timer = loop.after(milliseconds: max(0, end - monotonicMilliseconds())) { [weak self] in
             guard let self else { return }
             self.endTimes()
-            self.publish(cause: "the time of one that drains or joins is over") { _ in }
+            self.publish(cause: "the time of a draining or joining instance is over") { _ in }
         }
     }
 

@@ -58,7 +58,7 @@ extension ControlProcess {
         }
     }
 
-    /// Shares are found by dealing slots out, which is done where nobody waits for it.
+    /// Dealing slots out takes time, so it is done on a thread that no request waits for.
     private func answerStatus(_ reply: ControlReply<StatusReport>) {
         let report = status()
         guard let states = applications?.states, !states.applications.isEmpty else { return reply(report) }
@@ -110,7 +110,7 @@ extension ControlProcess {
         report.remarks = remarks()
         if let trouble = fleet?.spareTrouble {
             report.problems.append(
-                "the engine has no spare that could take its place at once: \(trouble); see \(directory.logPath)")
+                "the engine has no spare that can replace it at once: \(trouble); see \(directory.logPath)")
         }
         return report
     }
@@ -121,11 +121,11 @@ extension ControlProcess {
         if let crowd = Machine.crowd(of: plan.engines) { remarks.append(crowd) }
         if let closed = fleet?.closedQueues, closed > 0 {
             remarks.append(
-                "engines have found \(closed) queue\(closed == 1 ? "" : "s") closed, because other hands deleted a device: "
-                    + "'tapline down \(plan.name)' and 'tapline up' make it anew")
+                "engines have found \(closed) queue\(closed == 1 ? "" : "s") closed, because something deleted a device: "
+                    + "'tapline down \(plan.name)' and 'tapline up' repair that")
         }
         if plan.engines.writing == .ring, let why = fleet?.status.lazy.compactMap({ $0.writing?.why }).first {
-            remarks.append("the file asks for `io: io_uring`, and frames are written one by one: \(why)")
+            remarks.append("the file asks for `io: io_uring`, but frames are written one by one: \(why)")
         }
         if let refusal = built?.taps.lazy.compactMap(\.steeringRefusal).first {
             remarks.append(
@@ -178,7 +178,7 @@ extension ControlProcess {
                 done(.success(()))
             } catch { done(.failure(error)) }
         case (.drain, nil), (.undrain, nil):
-            done(.failure(ApplianceError(.failed, "engines are drained one by one", mend: "name its number")))
+            done(.failure(ApplianceError(.failed, "only one engine can be drained at a time", mend: "name its number")))
         }
     }
 

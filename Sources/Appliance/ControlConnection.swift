@@ -139,6 +139,6 @@ final class ControlConnection {
         if left == 0 { (output, sent) = ([], 0) }
     }
 
-    /// True where it leaves alone what it is to read.
+    /// True if the other end does not read its answers.
     func stalled(for time: Int, at now: Int) -> Bool { left > 0 && now - marked >= time }
 }

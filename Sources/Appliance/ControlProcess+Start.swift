@@ -91,7 +91,7 @@ extension ControlProcess {
             guard !level.isEmpty else {
                 throw ApplianceError(
                     .file, "these nodes depend on each other: \(pending.sorted().joined(separator: ", "))",
-                    mend: "take one 'depends' away")
+                    mend: "remove one 'depends'")
             }
             progress(.step("waiting for \(level.map(\.plan.name).joined(separator: ", "))"))
             let interruption = interruption

@@ -52,8 +52,8 @@ public final class ControlProcess: @unchecked Sendable {
     let publisher: TablePublisher
     let events = EventLog()
     private(set) var applications: ApplicationControl?
-    /// What this run's health checks' packets end in: nobody outside can know it, and no two runs take each other's for
-    /// their own.
+    /// The last octets of this run's health check packets. No other program can know them, and no two runs have the
+    /// same.
     let heartbeatToken = UInt64.random(in: 1...UInt64.max)
     /// Looks after the instances. On the loop's thread.
     private(set) lazy var watch = InstanceWatch(
@@ -88,6 +88,8 @@ public final class ControlProcess: @unchecked Sendable {
     /// - Parameters:
     ///   - file: The topology file's absolute path.
     ///   - progress: Takes what is told, from any thread.
+    /// - Throws: `ApplianceError` if the limit of open files is too low, or the control loop or the signals cannot be
+    ///   set up.
     public init(plan: AppliancePlan, file: String, progress: @escaping ProgressSink) throws(ApplianceError) {
         try Machine.requireFiles(for: plan)
         name = plan.name
@@ -126,8 +128,8 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// Ends as soon as nobody reads the pipe any more whose writing end `descriptor` is: a test that is gone, however it
-    /// ended, leaves nothing up.
+    /// Ends as soon as the read end of the pipe with the writing end `descriptor` is closed. So a test that has ended,
+    /// in any way, leaves nothing up.
     public func endWithReader(of descriptor: Int32) {
         let interruption = interruption
         follower.withLock { $0 = descriptor }
@@ -158,7 +160,7 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// From here on it stays up whoever goes.
+    /// From here on it stays up, whichever caller ends.
     private func outlive() {
         guard let descriptor = follower.withLock({ $0 }) else { return }
         loop.sync { [loop] in loop.unwatch(descriptor) }
@@ -215,7 +217,7 @@ public final class ControlProcess: @unchecked Sendable {
     private func comeUpAndProve(
         _ enginePath: String, _ purpose: Purpose, _ started: Int
     ) throws(ApplianceError) -> Bool {
-        _ = try gate.enter("it is coming up, or its checks are being proved,")
+        _ = try gate.enter("it is starting, or its checks are running,")
         defer { gate.leave() }
         try comeUp(enginePath)
         progress(
@@ -248,7 +250,7 @@ public final class ControlProcess: @unchecked Sendable {
     private func nameTaken() -> ApplianceError {
         let process = directory.readState()?.control.map { " (process \($0.pid))" } ?? ""
         return ApplianceError(
-            .name, "the topology '\(plan.name)' is there already\(process)",
+            .name, "the topology '\(plan.name)' exists already\(process)",
             mend: "take it away with 'tapline down \(plan.name)', or choose another name with --name")
     }
 
@@ -259,7 +261,7 @@ public final class ControlProcess: @unchecked Sendable {
         for name in namesInFolder(directory.path) { removeTree("\(directory.path)/\(name)") }
         try directory.create()
         if let leftover {
-            progress(.note("took away what run \(leftover.run) of '\(plan.name)' had left"))
+            progress(.note("took away what run \(leftover.run) of '\(plan.name)' had left behind"))
         }
     }
 
@@ -349,7 +351,7 @@ public final class ControlProcess: @unchecked Sendable {
     /// Ends everything and takes everything away.
     private func takeAway() throws(ApplianceError) {
         progress(.step("taking '\(name)' away"))
-        // A change that goes on leaves first; what it has made until then is among what is taken away.
+        // A change under way leaves first. Everything that it has made is taken away, too.
         gate.close()
         logger.info("down")
         // A state that cannot be written is no reason to leave anything behind.
@@ -365,7 +367,7 @@ public final class ControlProcess: @unchecked Sendable {
             topology.clear()
         }
         let left = try Teardown(directory: directory).takeAway(record.current)
-        for name in left.foreign { logger.warning("left alone: \(name) does not bear this topology's mark") }
+        for name in left.foreign { logger.warning("left alone: \(name) does not have this topology's mark") }
         for occupant in left.occupants { progress(.note(occupant.sentence)) }
         loop.sync { [self] in
             server?.close()

@@ -3,7 +3,7 @@ import EventLoop
 import Glibc
 import Reporting
 
-/// How the control socket's server answers, and what it does with those who do not take their answers.
+/// How the server of the control socket answers, and how it treats connections that do not read their answers.
 extension ControlServer {
     // MARK: - Answering
 
@@ -41,8 +41,8 @@ extension ControlServer {
         guard makeRoomForStream() else {
             return refuse(
                 ApplianceError(
-                    .failed, "\(bounds.streams) others follow the events already",
-                    mend: "end one of them: ss -xp shows which processes have \(path) open"), to: connection)
+                    .failed, "\(bounds.streams) others already follow the events",
+                    mend: "close one of them: ss -xp shows which processes have \(path) open"), to: connection)
         }
         connection.phase = .streaming(more)
         flush(connection)
@@ -53,24 +53,24 @@ extension ControlServer {
         let others = connections.values.count { $0.phase == .asking || $0.phase == .quiet && $0.left > 0 } - 1
         guard others < bounds.asking else {
             throw ApplianceError(
-                .failed, "\(others) other requests are being worked on, or their answers not read yet",
-                mend: "try again when one of them is done")
+                .failed, "\(others) other requests are under way, or their answers are not read yet",
+                mend: "try again when one of them has ended")
         }
         guard connections.values.reduce(0, { $0 + $1.left }) < bounds.held else {
             throw ApplianceError(
                 .failed, "\(bounds.held >> 20) MiB of answers wait for programs that do not read them",
-                mend: "try again in \(seconds(bounds.stall)): then those are closed")
+                mend: "try again in \(seconds(bounds.stall)), when those connections are closed")
         }
     }
 
-    /// True where there is a place for one stream more; one that nobody reads goes for it.
+    /// True if there is room for one more stream. A stream that is not read gives its place up.
     private func makeRoomForStream() -> Bool {
         let streams = connections.values.filter(\.isStream)
         guard streams.count >= bounds.streams else { return true }
         let now = monotonicMilliseconds()
         guard let idlest = streams.filter({ $0.stalled(for: bounds.stall, at: now) }).min(by: { $0.marked < $1.marked })
         else { return false }
-        sendAway(idlest, "did not read the events that they follow", nil)
+        sendAway(idlest, "did not read their events", nil)
         return true
     }
 
@@ -156,7 +156,7 @@ extension ControlServer {
     private func lookAfter(at now: Int) {
         for connection in Array(connections.values) {
             if connection.stalled(for: connection.isStream ? bounds.streamStall : bounds.stall, at: now) {
-                let what = connection.isStream ? "the events that they follow" : "their answers"
+                let what = connection.isStream ? "their events" : "their answers"
                 sendAway(connection, "did not read \(what)", nil)
             } else if connection.phase == .quiet, connection.left == 0,
                 now - connection.since >= (connection.hasAsked ? bounds.nextLine : bounds.firstLine)

@@ -125,7 +125,7 @@ final class ControlServer {
             .failed,
             "the control socket is not safe: \(path) belongs to the user of number \(info.st_uid), with the mode "
                 + "\(String(info.st_mode & 0o7777, radix: 8)) instead of \(String(mode, radix: 8))",
-            mend: "look who else writes to \(path)")
+            mend: "find out which program changes \(path)")
     }
 
     /// Closes everything and takes the socket away. On the loop's thread.
@@ -159,8 +159,8 @@ final class ControlServer {
                     connection, "were neither root nor the topology's user",
                     ApplianceError(
                         .machine,
-                        "this control process hears root and its own user alone, and not the user of number \(uid)",
-                        mend: "use sudo, or be the user who started the topology"))
+                        "this control process only answers root and its own user, not the user with number \(uid)",
+                        mend: "use sudo, or run the command as the user who started the topology"))
                 continue
             }
             guard peer?.livesBelow == false else {
@@ -168,7 +168,7 @@ final class ControlServer {
                     connection, "were in a PID namespace of their own",
                     ApplianceError(
                         .machine,
-                        "this control process does not hear processes of nodes, nor of other PID namespaces below its own",
+                        "this control process does not answer processes in nodes or in other PID namespaces",
                         mend: "run the command on the machine, beside the control process"))
                 continue
             }
@@ -191,7 +191,8 @@ final class ControlServer {
 
     private var quiet: [ControlConnection] { connections.values.filter { $0.phase == .quiet && $0.left == 0 } }
 
-    /// Where all places for those who have not asked are taken, the oldest goes, unless it has asked by now.
+    /// If all places for connections without a request are taken, the oldest connection goes, unless it has sent one by
+    /// now.
     private func makeRoom() {
         while true {
             let quiet = quiet
@@ -203,12 +204,12 @@ final class ControlServer {
 
     private func sendAwayForOthers(_ connection: ControlConnection) {
         sendAway(
-            connection, "asked for nothing while others wanted their places",
+            connection, "sent no request while others were waiting",
             ApplianceError(
                 .failed,
-                "\(bounds.quiet) others are connected to the control process and ask for nothing, so this "
-                    + "connection was closed for another",
-                mend: "try again; \(path) is open in the processes that are in the way: ss -xp"))
+                "\(bounds.quiet) other connections to the control process send no request, so this "
+                    + "connection was closed in favour of another",
+                mend: "try again; \(path) is open in the processes that block it: ss -xp"))
     }
 
     /// Tells a connection why, as far as it takes that at once, and closes it.
@@ -277,7 +278,7 @@ final class ControlServer {
             let request = try ControlRequest(line: line)
             connection.phase = .queued
             connection.next = .success(request)
-            // Taking the topology away waits for nobody's turn.
+            // A request to take the topology away goes before all others.
             queue.insert(connection, at: request.name == .stop ? 0 : queue.count)
         } catch {
             connection.phase = .queued

@@ -6,11 +6,11 @@ import Glibc
 import LinuxNetwork
 import Reporting
 
-/// `up -d`: this program once more, in a session of its own, as the control process; this one shows what it tells and
-/// waits until all is up, or until all has been taken away again.
+/// `up -d`: starts this program again as the control process, in a session of its own. This process shows its progress,
+/// and waits until the topology is up, or until all of it has been taken away again.
 ///
-/// The two are joined by a pair of sockets. The control process stays up only when this one has confirmed that it has
-/// heard so; where this one ends before that, however it ends, everything is taken away.
+/// A pair of sockets connects the two. The control process stays only after this process has confirmed that the
+/// topology is up. If this process ends before that, in any way, everything is taken away.
 public struct DetachedStart {
     /// The descriptor that the control process tells its progress on.
     public static let progressDescriptor: Int32 = 3

@@ -25,21 +25,21 @@ extension Doctor {
         }
         return [
             Finding(
-                "user namespaces", .ok, "this user can make them, and a node's namespaces, mounts and device in them")
+                "user namespaces", .ok, "this user can make them, with a node's namespaces, mounts and device")
         ]
     }
 
     func appArmor() -> Finding {
         let parameter = text("\(places.sys)/module/apparmor/parameters/enabled")
-        guard parameter == "Y" else { return Finding("AppArmor", .ok, "it is not in force") }
+        guard parameter == "Y" else { return Finding("AppArmor", .ok, "it is not active") }
         let restricted = number("kernel/apparmor_restrict_unprivileged_userns") == 1
         guard restricted, !isRoot else {
             return Finding(
                 "AppArmor", .ok,
-                restricted ? "in force; it keeps ordinary users, not root, from user namespaces" : "in force")
+                restricted ? "active; only root may use user namespaces" : "active")
         }
         return Finding(
-            "AppArmor", .warn, "it keeps ordinary users from privileges in user namespaces",
+            "AppArmor", .warn, "it denies ordinary users privileges in user namespaces",
             mend: "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or run it with sudo")
     }
 
@@ -60,11 +60,11 @@ extension Doctor {
         var findings = Self.least.compactMap { entry -> Finding? in
             guard let value = number(entry.name.replacing(".", with: "/")), value < entry.least else { return nil }
             return Finding(
-                entry.name, .warn, "\(value) \(entry.what) are few for twenty topologies at once",
+                entry.name, .warn, "\(value) \(entry.what) are too few for twenty topologies at once",
                 mend: "sysctl -w \(entry.name)=\(entry.least)")
         }
         if findings.isEmpty {
-            findings.append(Finding("sysctls", .ok, "they leave room for twenty topologies at once"))
+            findings.append(Finding("sysctls", .ok, "the limits suffice for twenty topologies at once"))
         }
         var limit = rlimit()
         if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
@@ -108,7 +108,7 @@ extension Doctor {
         var info = statvfs()
         guard statvfs(folder, &info) == 0 else {
             return Finding(
-                folder, needed ? .fail : .warn, "it cannot be looked at: \(errorText(errno))",
+                folder, needed ? .fail : .warn, "it cannot be read: \(errorText(errno))",
                 mend: needed ? "mount it" : "make it, or let TMPDIR name another folder")
         }
         let free = Int(info.f_bavail) * Int(info.f_frsize)
@@ -121,21 +121,21 @@ extension Doctor {
         if free >= Self.room.enough { return Finding(folder, .ok, mebibytes) }
         return Finding(
             folder, needed && free < Self.room.least ? .fail : .warn, "only \(mebibytes)",
-            mend: "delete what is not needed, or mount it larger")
+            mend: "delete what is not needed, or mount a larger file system")
     }
 
     // MARK: - What was left
 
     func leftovers() -> Finding {
         guard isRoot else {
-            return Finding("leftovers", .ok, "root alone can look for what dead topologies have left")
+            return Finding("leftovers", .ok, "only root can search for leftovers of dead topologies")
         }
         do throws(ApplianceError) {
             let names = try Prune.perform(dryRun: true).taken.map(\.name)
-            guard !names.isEmpty else { return Finding("leftovers", .ok, "no dead topology has left anything") }
+            guard !names.isEmpty else { return Finding("leftovers", .ok, "dead topologies have left nothing") }
             let shown = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? " and others" : "")
             return Finding(
-                "leftovers", .warn, "dead topologies have left something: \(shown)", mend: "tapline prune")
+                "leftovers", .warn, "dead topologies have leftovers: \(shown)", mend: "tapline prune")
         } catch {
             return Finding("leftovers", .warn, "\(error)", mend: "tapline prune --dry-run")
         }

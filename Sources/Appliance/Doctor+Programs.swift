@@ -48,17 +48,17 @@ extension Doctor {
         var findings: [Finding] = []
         if find("sh", nil) == nil {
             findings.append(
-                Finding("sh", .fail, "there is no sh, which runs every command of a file", mend: "install dash or bash")
+                Finding("sh", .fail, "there is no sh, but commands of a file need it", mend: "install dash or bash")
             )
         }
         guard let plan else {
             let optional = ["ip", "nft"].filter { find($0, nil) == nil }
             findings.append(
                 optional.isEmpty
-                    ? Finding("programs", .ok, "sh, ip and nft are there; name a FILE to look for those that it names")
+                    ? Finding("programs", .ok, "sh, ip and nft are there; give a FILE to check its programs, too")
                     : Finding(
                         "programs", .warn,
-                        "many topologies run programs that are not there: "
+                        "many topologies need programs that are not installed: "
                             + optional.joined(separator: ", "), mend: "install iproute2 and nftables"))
             return findings
         }
@@ -68,7 +68,7 @@ extension Doctor {
         }
         let missing = sought.filter { find($0.key, plan.directory) == nil }.sorted { $0.key < $1.key }
         findings += missing.map { program, place in
-            Finding("programs", .fail, "\(place) runs '\(program)', and it is not there", mend: "install \(program)")
+            Finding("programs", .fail, "\(place) runs '\(program)', which is not installed", mend: "install \(program)")
         }
         if missing.isEmpty {
             let names = sought.keys.sorted().joined(separator: ", ")

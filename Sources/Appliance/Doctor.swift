@@ -42,6 +42,7 @@ public struct Doctor: Sendable {
     /// Looks at all of it.
     ///
     /// - Parameter file: A topology file; the programs that its commands name are looked for, too.
+    /// - Throws: `ApplianceError` if the file has mistakes.
     public func examine(file: String? = nil) throws(ApplianceError) -> Report {
         let plan: AppliancePlan? = if let file { try PlanReader.plan(file) } else { nil }
         var findings = [kernel()] + privileges() + [tun()]
@@ -66,7 +67,7 @@ public struct Doctor: Sendable {
         guard numbers.count == 2, !numbers.lexicographicallyPrecedes(Self.oldestKernel) else {
             return Finding(
                 "kernel", .fail, "Linux \(release) lacks calls that Tapline makes",
-                mend: "run a kernel of at least \(oldest)")
+                mend: "use a kernel of version \(oldest)")
         }
         return Finding("kernel", .ok, "Linux \(release)")
     }
@@ -81,17 +82,17 @@ public struct Doctor: Sendable {
             return [
                 Finding(
                     "user", .warn,
-                    "this user is not root, so all is made in a user namespace, and what root has left "
-                        + "or brought up is not seen",
-                    mend: "run it with sudo to see that")
+                    "this user is not root, so everything is made in a user namespace, and topologies "
+                        + "of root are not visible",
+                    mend: "use sudo to see them")
             ]
         }
         let line = (text("\(places.proc)/self/status") ?? "").split(separator: "\n").first { $0.hasPrefix("CapEff:") }
         guard let mask = line.flatMap({ UInt64($0.dropFirst(7).drop { $0 == "\t" || $0 == " " }, radix: 16) }) else {
-            return [Finding("user", .warn, "it cannot be seen which capabilities root has here", mend: "mount /proc")]
+            return [Finding("user", .warn, "the capabilities of root cannot be read", mend: "mount /proc")]
         }
         let missing = Self.capabilities.filter { mask & (1 << $0.bit) == 0 }.map(\.name)
-        guard !missing.isEmpty else { return [Finding("user", .ok, "root with every capability that is needed")] }
+        guard !missing.isEmpty else { return [Finding("user", .ok, "root, with all required capabilities")] }
         let isFatal = missing.contains("NET_ADMIN") || missing.contains("SYS_ADMIN")
         return [
             Finding(
@@ -105,7 +106,7 @@ public struct Doctor: Sendable {
     func tun() -> Finding {
         guard access(places.tun, F_OK) == 0 else {
             return Finding(
-                "\(places.tun)", .fail, "it is missing, and interfaces are made of it",
+                "\(places.tun)", .fail, "it is missing, but interfaces need it",
                 mend: "modprobe tun, or give the container the device with --device /dev/net/tun")
         }
         guard access(places.tun, R_OK | W_OK) == 0 else {
@@ -113,7 +114,7 @@ public struct Doctor: Sendable {
                 "\(places.tun)", .fail, "this user cannot open it: \(errorText(errno))",
                 mend: "chmod 0666 \(places.tun), or run it with sudo")
         }
-        return Finding("\(places.tun)", .ok, "it is there and can be opened")
+        return Finding("\(places.tun)", .ok, "it can be opened")
     }
 
     /// Makes one of everything in a namespace that is gone again at once.
@@ -123,21 +124,21 @@ public struct Doctor: Sendable {
             step.refusal.map { refusal in
                 Finding(
                     step.what, .fail, "the kernel refuses: \(refusal)",
-                    mend: "load the modules tun, bridge and veth, or run a kernel that has them")
+                    mend: "load the modules tun, bridge and veth, or use a kernel that has them")
             } ?? Finding(step.what, .ok, "made and taken away again")
         }
         if probe.offloads == .withoutUDP {
             findings.append(
                 Finding(
-                    "offload", .warn, "the kernel hands TAPs no segmented UDP, so bulk UDP is slower",
-                    mend: "run a kernel of at least 6.2"))
+                    "offload", .warn, "the kernel gives TAPs no segmented UDP, so bulk UDP is slower",
+                    mend: "use a kernel of version 6.2 or later"))
         }
         if !probe.locksPorts, !findings.contains(where: { $0.level == .fail }) {
             findings.append(
                 Finding(
                     "anti-spoofing", .warn,
-                    "the kernel locks no port of a bridge to a MAC address, so nodes on one interface can use each other's",
-                    mend: "run a kernel of at least 5.16, or give each customer an interface of its own"))
+                    "the kernel cannot lock a bridge port to a MAC address, so nodes on one interface can use each other's addresses",
+                    mend: "use a kernel of version 5.16 or later, or give each customer an interface of its own"))
         }
         return findings
     }
@@ -146,8 +147,8 @@ public struct Doctor: Sendable {
         let actions = text("\(places.proc)/sys/kernel/seccomp/actions_avail") ?? ""
         guard actions.contains("kill_process") else {
             return Finding(
-                "seccomp", .fail, "the kernel has no seccomp filters, which the packeting engine is confined by",
-                mend: "run a kernel with CONFIG_SECCOMP_FILTER")
+                "seccomp", .fail, "the kernel has no seccomp filters, but they confine the packeting engine",
+                mend: "use a kernel with CONFIG_SECCOMP_FILTER")
         }
         return Finding("seccomp", .ok, "the packeting engine can be confined")
     }
@@ -168,7 +169,7 @@ public struct Doctor: Sendable {
     func isolation(_ grant: EngineInspection.Grant?) -> Finding {
         guard let grant else {
             return Finding(
-                "engine isolation", .warn, "it could not be tried what the kernel grants the packeting engine",
+                "engine isolation", .warn, "the isolation of the packeting engine could not be tested",
                 mend: "mount /proc")
         }
         guard !grant.missing.isEmpty else {
@@ -178,16 +179,16 @@ public struct Doctor: Sendable {
         let needsUser = !grant.has(CLINUX_APART_USER) || !grant.has(CLINUX_APART_GROUPS)
         return Finding(
             "engine isolation", .warn,
-            "the kernel does not grant the packeting engine: \(grant.missing.joined(separator: ", "))",
+            "the kernel denies the packeting engine: \(grant.missing.joined(separator: ", "))",
             mend: !isRoot && needsUser
                 ? "give this user lines in /etc/subuid and /etc/subgid, and install uidmap"
-                : "run a kernel with all namespaces, and leave root its capabilities")
+                : "use a kernel with all namespaces, and do not take capabilities from root")
     }
 
     /// - Parameter refusal: What making a ring was refused with.
     func ring(refusal: RingRefusal?) -> Finding {
         guard let refusal else {
-            return Finding("io_uring", .ok, "the packeting engine can write whole batches of frames by it")
+            return Finding("io_uring", .ok, "the packeting engine can write whole batches of frames with it")
         }
         return Finding(
             "io_uring", .warn, "the packeting engine writes frames one by one, which is slower: \(refusal.told)",
@@ -198,9 +199,9 @@ public struct Doctor: Sendable {
         guard access("\(places.proc)/sys/net/ipv6", F_OK) == 0 else {
             return Finding(
                 "IPv6", .warn, "the kernel was started without IPv6, so topologies with IPv6 addresses do not come up",
-                mend: "take ipv6.disable=1 from the kernel's command line")
+                mend: "remove ipv6.disable=1 from the kernel's command line")
         }
-        return Finding("IPv6", .ok, "it is there")
+        return Finding("IPv6", .ok, "it is enabled")
     }
 
     // MARK: - Reading

@@ -7,6 +7,7 @@ public enum PlanReader {
     /// The plan of the file at `path`.
     ///
     /// - Parameter name: A name in place of the file's.
+    /// - Throws: `ApplianceError` with all mistakes of the file.
     public static func plan(_ path: String, name: String? = nil) throws(ApplianceError) -> AppliancePlan {
         try plan(try file(path), name: name, keeping: nil)
     }
@@ -40,6 +41,7 @@ public enum PlanReader {
     /// - Parameters:
     ///   - isBrief: Whether a mistake is told in one line, without the line of the file.
     ///   - isStrict: Whether a file with remarks is refused.
+    /// - Throws: `ApplianceError` with all mistakes of the file; if remarks are mistakes, with these, too.
     public static func prove(
         _ path: String, brief isBrief: Bool = false, strict isStrict: Bool = false
     ) throws(ApplianceError) -> ProvedPlan {
@@ -48,7 +50,7 @@ public enum PlanReader {
         guard isStrict, !remarks.isEmpty else { return proved }
         throw ApplianceError(
             .file, "\(path) has \(remarks.count == 1 ? "a remark" : "\(remarks.count) remarks")",
-            mend: "mend \(remarks.count == 1 ? "it" : "them"), or leave --strict away",
+            mend: "mend \(remarks.count == 1 ? "it" : "them"), or omit --strict",
             details: lines(remarks, brief: isBrief))
     }
 
@@ -65,7 +67,7 @@ public enum PlanReader {
         if access(path, R_OK) != 0, errno == EACCES {
             throw ApplianceError(
                 .machine, "\(path) cannot be read by this user",
-                mend: "allow it with chmod, for the folders on the way to it too, or run it with sudo")
+                mend: "permit it with chmod, also for its parent folders, or use sudo")
         }
         return try telling(path, isBrief) { () throws(TopologyError) in try make(try TopologyFile.read(path)) }
     }

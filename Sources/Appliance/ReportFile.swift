@@ -12,7 +12,7 @@ public struct ReportFile: Sendable {
 
     /// - Throws: Where it could not be written: before long work, not after it.
     public init(path: String) throws(ApplianceError) {
-        // Through a link, what it leads to is replaced.
+        // If the path is a link, the target of the link is replaced.
         let target = PlanReader.absolute(path)
         self.path = target
         var info = stat()
@@ -20,15 +20,17 @@ public struct ReportFile: Sendable {
         replaces = !exists || info.st_mode & S_IFMT == S_IFREG
         folder = target.lastIndex(of: "/").map { $0 == target.startIndex ? "/" : String(target[..<$0]) } ?? "."
         if exists, info.st_mode & S_IFMT == S_IFDIR {
-            throw ApplianceError(.usage, "\(path) is a folder, and a report is a file", mend: "name a file in it")
+            throw ApplianceError(.usage, "\(path) is a folder, but a report is a file", mend: "name a file in it")
         }
         guard access(replaces ? folder : target, W_OK) == 0 else {
             throw ApplianceError(
-                .usage, "\(path) cannot be written: \(errorText(errno))", mend: "make the folder, or choose another")
+                .usage, "\(path) cannot be written: \(errorText(errno))", mend: "create the folder, or choose another")
         }
     }
 
     /// Writes it all.
+    ///
+    /// - Throws: `ApplianceError` with the errno of the write.
     public func write(_ text: String) throws(ApplianceError) {
         guard replaces else {
             let descriptor = open(path, O_WRONLY | O_CLOEXEC)

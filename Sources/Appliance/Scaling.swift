@@ -74,7 +74,7 @@ final class Scaling: @unchecked Sendable {
 
     private func perform(_ step: ScaleDecision.Step, _ application: ApplicationPlan) {
         do throws(ApplianceError) {
-            try control.changing("an instance is being added or removed by the rule of '\(application.name)'") {
+            try control.changing("an instance is being added or removed by the scaling rule of '\(application.name)'") {
                 [self] (interruption) throws(ApplianceError) in
                 let before = Set(application.instances.map(\.node))
                 switch step {
@@ -97,7 +97,7 @@ final class Scaling: @unchecked Sendable {
             pauses[application.name] = monotonicMilliseconds() + Self.pause
             control.logger.warning("scaling \(application.name): \(error)")
             control.happened(
-                ApplianceEvent(.scaled, application: application.name, reason: "nothing was changed: \(error)"))
+                ApplianceEvent(.scaled, application: application.name, reason: "no change: \(error)"))
         }
     }
 

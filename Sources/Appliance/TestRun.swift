@@ -56,6 +56,7 @@ public final class TestRun: Sendable {
     /// From here on the three signals that ask this process to end make every topology be taken away first.
     ///
     /// - Parameter sink: Called from several threads.
+    /// - Throws: `ApplianceError` if the signals cannot be taken, or a thread cannot be started.
     public func perform(_ sink: @escaping @Sendable (Event) -> Void) throws(ApplianceError) -> [TestFileReport] {
         try takeSignals()
         let reports = Mutex<[Int: TestFileReport]>([:])
@@ -139,7 +140,7 @@ public final class TestRun: Sendable {
         var ends: [Int32] = [-1, -1]
         guard pipe2(&ends, O_CLOEXEC) == 0 else { throw .system("cannot make a pipe", errno: errno) }
         defer { close(ends[0]) }
-        // What a program says when it dies: kept in memory, so that nobody need read it meanwhile.
+        // The error output of a program, kept in memory, so that no thread has to read it meanwhile.
         let errors = clinux_memfd("errors", 0)
         defer { if errors >= 0 { close(errors) } }
         let child = try start(files[index], progress: ends[1], errors: errors)
@@ -203,7 +204,7 @@ public final class TestRun: Sendable {
             report.outcome = .couldNotRun
             report.status = .failed
             report.error = ApplianceError(
-                .failed, "its process \(end?.told ?? "went on") before all its checks had been looked at",
+                .failed, "its process \(end?.told ?? "went on") before all its checks were done",
                 details: report.errorOutput)
             return
         }

@@ -24,6 +24,8 @@ public struct ApplianceClient: Sendable {
 
     /// Every topology that has state here, all asked at once: one that does not answer is told as such, and costs the
     /// others no more than its time.
+    ///
+    /// - Throws: `ApplianceError` if a control process refuses this user, or a thread cannot be started.
     public static func all() throws(ApplianceError) -> [StatusReport] {
         let names = StateDirectory.allNames()
         let reports = Mutex<[Int: StatusReport]>([:])
@@ -73,8 +75,8 @@ public struct ApplianceClient: Sendable {
     private var unknown: ApplianceError {
         let mend =
             geteuid() == 0
-            ? "'tapline status' lists all there are"
-            : "'tapline status' lists this user's; those of root are seen with sudo"
+            ? "'tapline status' lists all topologies"
+            : "'tapline status' lists this user's topologies; use sudo to see those of root"
         return ApplianceError(.name, "there is no topology '\(directory.name)'", mend: mend)
     }
 
@@ -93,23 +95,25 @@ public struct ApplianceClient: Sendable {
         _ = try control.ask(EventsRequest(count: 0), timeout: ControlClient.promptness)
     }
 
-    /// What is said where nobody listens.
+    /// The error if no control process listens.
     private func unreachable() -> ApplianceError {
         guard directory.exists else { return unknown }
         if TopologyLock.isHeld(directory) {
             if directory.readState()?.phase == .up {
                 return ApplianceError(
                     .failed, "the control process of '\(directory.name)' ended the connection without an answer",
-                    mend: "try again; \(directory.logPath) may tell why")
+                    mend: "try again; \(directory.logPath) may say why")
             }
-            return ApplianceError(.failed, "'\(directory.name)' is being built or taken away", mend: "try again")
+            return ApplianceError(.failed, "'\(directory.name)' is just starting or ending", mend: "try again")
         }
         return ApplianceError(
             .failed, "the control process of '\(directory.name)' is gone",
-            mend: "'tapline down \(directory.name)' takes away what it left")
+            mend: "'tapline down \(directory.name)' takes away what is left")
     }
 
     /// How everything is; of a dead one, what its state tells.
+    ///
+    /// - Throws: `ApplianceError` if there is no such topology, or its control process does not answer.
     public func status() throws(ApplianceError) -> StatusReport {
         guard directory.exists else { throw unknown }
         if let report = try control.ask(StatusRequest(), timeout: ControlClient.promptness) { return report }
@@ -122,11 +126,16 @@ public struct ApplianceClient: Sendable {
     }
 
     /// The entries with their counters.
+    ///
+    /// - Throws: `ApplianceError` if the topology is not up, or its control process does not answer.
     public func tables() throws(ApplianceError) -> TableListing {
         try asked(TablesRequest())
     }
 
     /// Reads the file (or another one) again and publishes its table.
+    ///
+    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the file has
+    ///   mistakes or changes more than the table.
     public func reload(file: String?) throws(ApplianceError) -> ReloadReport {
         try asked(ReloadRequest(file: file))
     }
@@ -144,6 +153,8 @@ public struct ApplianceClient: Sendable {
     ///   - file: Its path; nil for that of `up`, or of the last `apply`.
     ///   - isTrial: True where it is only to be told what would be done.
     ///   - drain: How long what is removed keeps what it has, in milliseconds; nil: as long as is usual.
+    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the change
+    ///   is refused or fails.
     public func apply(
         file: String?, isTrial: Bool, drain: Int?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
@@ -153,6 +164,8 @@ public struct ApplianceClient: Sendable {
     /// Adds an instance to an application; as `apply`.
     ///
     /// - Parameter instance: Its name; the application's with the next number where nil.
+    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the change
+    ///   is refused or fails.
     public func add(
         _ application: String, _ instance: String?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
@@ -160,6 +173,9 @@ public struct ApplianceClient: Sendable {
     }
 
     /// Removes an instance of an application; as `apply`.
+    ///
+    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the change
+    ///   is refused or fails.
     public func remove(
         _ instance: String, drain: Int?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
@@ -193,6 +209,9 @@ public struct ApplianceClient: Sendable {
     // MARK: - Instances and events
 
     /// Has something done to an instance, and returns when the engines decide by it.
+    ///
+    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if it refuses
+    ///   the operation.
     public func operate(
         _ operation: InstanceOperation, on instance: String
     ) throws(ApplianceError) -> OperationReport {
@@ -204,11 +223,14 @@ public struct ApplianceClient: Sendable {
     /// - Parameters:
     ///   - since: Not those of before this time, in microseconds since 1970.
     ///   - count: At most so many of the last.
+    /// - Throws: `ApplianceError` if the topology is not up, or its control process does not answer.
     public func events(since: Int? = nil, count: Int? = nil) throws(ApplianceError) -> [ApplianceEvent] {
         try asked(EventsRequest(since: since, count: count))
     }
 
     /// Gives what happened and what happens from now on to `take`, until that returns false or the topology is gone.
+    ///
+    /// - Throws: `ApplianceError` if the topology is not up, or its control process ends the connection.
     public func followEvents(
         since: Int? = nil, count: Int? = nil, _ take: ([ApplianceEvent]) -> Bool
     ) throws(ApplianceError) {
@@ -223,8 +245,8 @@ public struct ApplianceClient: Sendable {
         if !isDone, directory.readState()?.phase == .up, TopologyLock.isHeld(directory) {
             throw ApplianceError(
                 .failed,
-                "the control process of '\(directory.name)' closed the connection: events were not read for long, "
-                    + "and others wanted them", mend: "follow them again; the log has why: \(directory.logPath)")
+                "the control process of '\(directory.name)' closed the connection, because events were not read for long "
+                    + "and other listeners were waiting", mend: "run it again; the log says why: \(directory.logPath)")
         }
     }
 
@@ -233,6 +255,8 @@ public struct ApplianceClient: Sendable {
     /// Replaces, drains or undrains a packeting engine, and returns when that is done.
     ///
     /// - Parameter number: From 1; nil: all of them, one by one, for `replace` alone.
+    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if it refuses
+    ///   the operation.
     public func operate(_ operation: EngineOperation, engine number: Int?) throws(ApplianceError) {
         // Each may have to wait for neighbours that do not answer.
         _ = try asked(EngineRequest(operation, engine: number), timeout: Self.operationPatience)
@@ -246,6 +270,8 @@ public struct ApplianceClient: Sendable {
     /// Takes the topology away: its control process does it; where that is gone, or does not end, this process does.
     ///
     /// - Returns: Processes that live on in its namespaces, because somebody else started them there.
+    /// - Throws: `ApplianceError` without the privileges, if there is no such topology, or if a part of it cannot be
+    ///   taken away.
     @discardableResult
     public func down() throws(ApplianceError) -> [Occupant] {
         try Machine.requireRoot()
@@ -302,6 +328,8 @@ public struct ApplianceClient: Sendable {
     // MARK: - Nodes
 
     /// The names of the nodes, as far as their folders tell.
+    ///
+    /// - Throws: `ApplianceError` if there is no such topology.
     public func loggedNodes() throws(ApplianceError) -> [String] {
         guard directory.exists else { throw unknown }
         guard let nodes = directory.readState()?.nodes else { return namesInFolder("\(directory.path)/nodes") }
@@ -309,6 +337,8 @@ public struct ApplianceClient: Sendable {
     }
 
     /// Runs a command in a node with this process's terminal, and returns its status as a shell tells it.
+    ///
+    /// - Throws: `ApplianceError` without the privileges, if the topology is not up, or if it has no such node.
     public func execute(_ words: [String], in node: String) throws(ApplianceError) -> Int32 {
         try Machine.requireRoot()
         let entrance = try asked(NodeRequest(node: node))

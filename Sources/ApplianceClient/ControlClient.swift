@@ -57,7 +57,7 @@ package struct ControlClient {
         }
     }
 
-    /// Nothing is asked of a socket that somebody else has put there.
+    /// No request is sent to a socket that another user has made.
     private func requireOwnSocket() throws(ApplianceError) {
         var info = stat()
         guard lstat(directory.socketPath, &info) == 0, info.st_uid != 0, info.st_uid != geteuid() else { return }
@@ -66,8 +66,8 @@ package struct ControlClient {
 
     private func foreign(_ who: String) -> ApplianceError {
         ApplianceError(
-            .failed, "\(who) \(directory.socketPath), and not root or you: it is not asked",
-            mend: "look who may write to \(directory.path); 'tapline down \(directory.name)' takes the topology away")
+            .failed, "\(who) \(directory.socketPath), not root or you, so no request was sent",
+            mend: "check who may write to \(directory.path); 'tapline down \(directory.name)' takes the topology away")
     }
 
     /// The answer of one line.
@@ -76,7 +76,7 @@ package struct ControlClient {
     ) throws(ApplianceError) -> ControlAnswer<Command.Answer> {
         try JSONLine.decode(ControlVersion.self, line).check(
             "the control process of '\(directory.name)'",
-            mend: "use the tapline that the topology was started by, or take it down and up again")
+            mend: "use the tapline that started the topology, or take the topology down and up again")
         return try JSONLine.decode(ControlAnswer<Command.Answer>.self, line)
     }
 

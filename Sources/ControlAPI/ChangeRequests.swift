@@ -20,6 +20,7 @@ package struct ApplyRequest: ControlCommand {
 
     package var request: ControlRequest { .apply(self) }
 
+    /// - Throws: `ApplianceError` if the value is out of its range.
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .file: try RequestCheck.check(file, key)
@@ -45,6 +46,7 @@ package struct AddRequest: ControlCommand {
 
     package var request: ControlRequest { .add(self) }
 
+    /// - Throws: `ApplianceError` if the value is out of its range.
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .application: try RequestCheck.check(application, key)
@@ -69,6 +71,7 @@ package struct RemoveRequest: ControlCommand {
 
     package var request: ControlRequest { .remove(self) }
 
+    /// - Throws: `ApplianceError` if the value is out of its range.
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .instance: try RequestCheck.check(instance, key)
@@ -107,6 +110,7 @@ package struct ReloadRequest: ControlCommand {
 
     package var request: ControlRequest { .reload(self) }
 
+    /// - Throws: `ApplianceError` if the value is out of its range.
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .file: try RequestCheck.check(file, key)

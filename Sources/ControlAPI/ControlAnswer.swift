@@ -14,6 +14,7 @@ package enum ControlAnswer<Answer: Codable & Sendable>: Sendable {
 extension ControlAnswer: Codable {
     private enum Key: CodingKey { case progress, answer, error }
 
+    /// - Throws: `DecodingError` if it is not such an answer.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: Key.self)
         if let error = try container.decodeIfPresent(ApplianceError.self, forKey: .error) {
@@ -25,6 +26,7 @@ extension ControlAnswer: Codable {
         }
     }
 
+    /// - Throws: `EncodingError` if the answer cannot be written as JSON.
     package func encode(to encoder: any Encoder) throws {
         try ControlVersion().encode(to: encoder)
         var container = encoder.container(keyedBy: Key.self)

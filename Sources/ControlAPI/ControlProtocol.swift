@@ -58,7 +58,7 @@ package struct ControlVersion: Codable, Sendable {
         let name = release.map { "tapline \(ControlText.shown($0, most: 32)) (protocol \(version))" }
         throw ApplianceError(
             .failed,
-            "\(other) is \(name ?? "of protocol version \(version)"), and this is tapline \(Release.version) "
+            "\(other) is \(name ?? "of protocol version \(version)"), but this is tapline \(Release.version) "
                 + "(protocol \(ControlProtocol.version))", mend: mend)
     }
 }

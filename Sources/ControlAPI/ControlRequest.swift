@@ -81,11 +81,13 @@ package enum ControlRequest: Sendable {
 extension ControlRequest: Codable {
     private enum Key: CodingKey { case command }
 
+    /// - Throws: `DecodingError` or `ApplianceError` if it is not such a request.
     package init(from decoder: any Decoder) throws {
         let name = try decoder.container(keyedBy: Key.self).decode(Name.self, forKey: .command)
         self = try name.command.init(from: decoder).request
     }
 
+    /// - Throws: `EncodingError` if the request cannot be written as JSON.
     package func encode(to encoder: any Encoder) throws {
         try ControlVersion().encode(to: encoder)
         let (name, command) = parts
@@ -104,7 +106,7 @@ extension ControlRequest {
         // The version goes first: another one may have other commands.
         let version = try Self.decode(ControlVersion.self, data)
         try version.check(
-            "what asks", mend: "use the tapline that the topology was started by, or take it down and up again")
+            "what asks", mend: "use the tapline that started the topology, or take the topology down and up again")
         self = try Self.decode(ControlRequest.self, data)
         try command.check()
     }
@@ -114,7 +116,7 @@ extension ControlRequest {
             return try JSONDecoder().decode(type, from: data)
         } catch {
             throw ApplianceError(
-                .usage, "the request is not understood: \(ControlText.told(error))",
+                .usage, "the request is invalid: \(ControlText.told(error))",
                 mend: "one line of JSON is one request; are both ends the same version?")
         }
     }

@@ -16,6 +16,7 @@ package struct EngineRequest: ControlCommand {
 
     package var request: ControlRequest { .engine(self) }
 
+    /// - Throws: `ApplianceError` if the value is out of its range.
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .operation: break

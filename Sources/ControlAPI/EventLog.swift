@@ -1,12 +1,11 @@
 import Reporting
 import Synchronization
 
-/// The last events of a topology, for whoever asks and for as many listeners as there are.
+/// The last events of a topology, for any number of listeners.
 ///
-/// Bounded, whatever happens and however slowly somebody reads: a listener is a place in the log and holds nothing. One
-/// that has fallen so far behind that its place is gone is told how many events it has lost. It is kept in memory alone:
-/// the folder in /run would not outlive the topology either, and a full disk must not hold anything up. Used from any
-/// thread.
+/// It is bounded, however slowly a listener reads: a listener is a place in the log and holds nothing. A listener whose
+/// place is gone learns how many events it has lost. The log is kept in memory only. The folder in /run would not
+/// outlive the topology either, and a full disk must not delay anything. Any thread may use it.
 package final class EventLog: Sendable {
     /// How many events are kept.
     package static let capacity = 4096
@@ -18,7 +17,7 @@ package final class EventLog: Sendable {
         var ring: [ApplianceEvent] = []
         /// The number of the next event.
         var next = 0
-        /// True where it has been told that there are events which nobody has read yet.
+        /// True if a listener has been notified and has not read yet.
         var isTold = false
 
         var oldest: Int { next - ring.count }
@@ -31,8 +30,7 @@ package final class EventLog: Sendable {
     /// An empty log.
     package init() {}
 
-    /// Calls `heard` when there is something to read, and again only after somebody has read; on the thread that the
-    /// event comes from.
+    /// Calls `heard` when there is an event to read, and again only after a read, on the thread of the event.
     package func listen(_ heard: @escaping @Sendable () -> Void) { listener.withLock { $0 = heard } }
 
     /// Takes an event.

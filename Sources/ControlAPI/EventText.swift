@@ -22,6 +22,8 @@ extension ApplianceEvent {
     }
 
     /// One line of JSON without a newline: its keys as they are, and `at`, the time as people read it.
+    ///
+    /// - Throws: `ApplianceError` if the event cannot be written as JSON.
     public func jsonLine() throws(ApplianceError) -> String {
         struct Line: Encodable {
             var event: ApplianceEvent
@@ -37,7 +39,7 @@ extension ApplianceEvent {
         return String(decoding: try JSONLine.encode(Line(event: self)).dropLast(), as: UTF8.self)
     }
 
-    /// One line for people: when, what, of whom, why.
+    /// One line for people: when, what, which subject, why.
     public var text: String {
         var about = [instance ?? application, check].compactMap { $0 }
         if instance != nil, let application, application != instance { about[0] += " (\(application))" }

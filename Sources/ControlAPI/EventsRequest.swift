@@ -20,6 +20,7 @@ package struct EventsRequest: ControlCommand {
 
     package var request: ControlRequest { .events(self) }
 
+    /// - Throws: `ApplianceError` if the value is out of its range.
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .since: try RequestCheck.check(since, key, RequestRange.since, "microseconds since 1970")

@@ -15,6 +15,7 @@ package struct InstanceRequest: ControlCommand {
 
     package var request: ControlRequest { .operate(self) }
 
+    /// - Throws: `ApplianceError` if the value is out of its range.
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .instance: try RequestCheck.check(instance, key)

@@ -11,6 +11,7 @@ package struct NodeRequest: ControlCommand {
 
     package var request: ControlRequest { .node(self) }
 
+    /// - Throws: `ApplianceError` if the value is out of its range.
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .node: try RequestCheck.check(node, key)

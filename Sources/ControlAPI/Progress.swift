@@ -10,7 +10,7 @@ public enum Progress: Codable, Sendable {
     case check(CheckReport)
     /// All is up.
     case ready(ReadyReport)
-    /// Every check has ended, and it all stays up until somebody takes it away.
+    /// Every check has ended, and the topology stays up until it is taken away.
     case kept
     /// It ends with this error, and everything has been taken away.
     case failed(ApplianceError)

@@ -52,7 +52,7 @@ package enum ControlText {
 
     /// What is wrong with a line of JSON, without its own words.
     package static func told(_ error: any Error) -> String {
-        guard let error = error as? DecodingError else { return "it is no JSON" }
+        guard let error = error as? DecodingError else { return "it is not JSON" }
         func place(_ context: DecodingError.Context, _ last: (any CodingKey)? = nil) -> String {
             let keys = (context.codingPath + (last.map { [$0] } ?? [])).map(\.stringValue)
             return keys.isEmpty ? "it" : "'\(shown(keys.joined(separator: "."), most: 100))'"
@@ -62,8 +62,8 @@ package enum ControlText {
         case .valueNotFound(_, let context): "\(place(context)) is null"
         case .typeMismatch(let type, let context): "\(place(context)) is not of the type \(type)"
         case .dataCorrupted(let context):
-            context.codingPath.isEmpty ? "it is no JSON" : "\(place(context)) is none of its values"
-        @unknown default: "it is no JSON"
+            context.codingPath.isEmpty ? "it is not JSON" : "\(place(context)) is not one of its values"
+        @unknown default: "it is not JSON"
         }
     }
 }

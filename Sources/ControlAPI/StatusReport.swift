@@ -297,7 +297,7 @@ public struct StatusReport: Codable, Sendable {
         interfaces = []
         nodes = []
         drops = []
-        problems = ["its state cannot be read; 'tapline down \(name)' takes away what bears its mark"]
+        problems = ["its state cannot be read; 'tapline down \(name)' takes away everything with its mark"]
     }
 
     /// Memberwise.

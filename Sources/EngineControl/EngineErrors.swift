@@ -2,11 +2,11 @@ import EventLoop
 import Glibc
 import Reporting
 
-/// What one engine writes to its standard error: a line or two where it cannot start, and as much as it likes where it has
-/// become somebody else's. It goes through a pipe into the topology's log, bounded in rate and in all, so that it fills
-/// neither the disk nor this process's time.
+/// The standard error of one engine: a line or two if it cannot start, and any amount if an attacker controls it. A
+/// pipe carries it into the topology's log, limited in rate and in total. So it fills neither the disk nor this
+/// process's time.
 ///
-/// On the loop's thread. Beyond its rate an engine is not read: it waits, and one that waits goes round no more.
+/// On the loop's thread. An engine that writes faster is not read. It waits, and so makes no progress.
 final class EngineErrors {
     /// Octets that one engine's lines may take up in the log.
     static let bound = 32 << 10
@@ -70,7 +70,7 @@ final class EngineErrors {
         }
     }
 
-    /// The engine has ended: what it said last is of use.
+    /// The engine has ended, and its last output is useful.
     func close() {
         guard !isClosed else { return }
         isClosed = true
@@ -95,7 +95,7 @@ final class EngineErrors {
         guard file >= 0, written < Self.bound else { return }
         var text = Array("engine process \(pid) says: ".utf8) + line + [UInt8(ascii: "\n")]
         written += text.count
-        if written >= Self.bound { text += Array("engine process \(pid): what else it says is not kept\n".utf8) }
+        if written >= Self.bound { text += Array("engine process \(pid): its further output is not kept\n".utf8) }
         writeAll(file, text)
     }
 }

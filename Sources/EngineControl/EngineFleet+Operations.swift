@@ -40,12 +40,12 @@ extension EngineFleet {
             if let number { wanted = [try seat(of: number)] }
             if let replacement {
                 throw ApplianceError(
-                    .failed, "engine \(replacement.seat + 1) is being replaced", mend: "try again when that is done")
+                    .failed, "engine \(replacement.seat + 1) is being replaced", mend: "try again when that has ended")
             }
             if let missing = wanted.first(where: { seats[$0].process?.phase != .ready }) {
                 throw ApplianceError(
-                    .failed, "engine \(missing + 1) does not run just now",
-                    mend: "it is started anew by itself: try again when 'tapline status' shows it running")
+                    .failed, "engine \(missing + 1) is not running now",
+                    mend: "it is restarted automatically; try again when 'tapline status' shows it running")
             }
             replacement = Replacement(waiting: wanted, done: done)
         } catch {
@@ -73,7 +73,7 @@ extension EngineFleet {
             seats[seat].successor = try spawn()
         } catch {
             finishReplacement(
-                .failure(ApplianceError(.failed, "engine \(seat + 1) could not be started anew: \(error)")))
+                .failure(ApplianceError(.failed, "engine \(seat + 1) could not be restarted: \(error)")))
         }
     }
 
@@ -94,7 +94,7 @@ extension EngineFleet {
 
     private func replaced(_ seat: Int) {
         let pid = seats[seat].process.map { ": process \($0.pid)" } ?? ""
-        events(ApplianceEvent(.engineReplaced, engine: seat + 1, reason: "the program was started anew\(pid)"))
+        events(ApplianceEvent(.engineReplaced, engine: seat + 1, reason: "the program was restarted\(pid)"))
         replaceNext()
     }
 
@@ -108,14 +108,14 @@ extension EngineFleet {
                 .failure(
                     ApplianceError(
                         .failed, "the new engine \(seat + 1) did not start: \(why)",
-                        mend: seats[seat].process == nil ? nil : "the one before goes on as it was")))
+                        mend: seats[seat].process == nil ? nil : "the former one continues")))
             launchMissing(seat)
         } else if process === replacement.old {
             replaced(seat)
         } else if process === replacement.fresh {
             // The others read in its place, and another is started; the old one has been told to go.
             finishReplacement(
-                .failure(ApplianceError(.failed, "the new engine \(seat + 1) ended as soon as it read: \(why)")))
+                .failure(ApplianceError(.failed, "the new engine \(seat + 1) ended with its first reads: \(why)")))
         }
     }
 
@@ -141,7 +141,7 @@ extension EngineFleet {
                 })
             else {
                 throw ApplianceError(
-                    .failed, "no other engine could read the queues of engine \(number)",
+                    .failed, "no other engine can read the queues of engine \(number)",
                     mend: seats.count == 1
                         ? "replace it instead: that loses no packet" : "undrain another one first")
             }

@@ -20,11 +20,11 @@ extension EngineFleet {
         hand()
     }
 
-    /// Tells every process what it is to read, as far as the moment has come.
+    /// Tells every process which shares to read, as far as that is possible now.
     ///
-    /// A share is first taken from the one that had it. The one that gets it is told when the other says that it has sent
-    /// on what it had read: so frames of one flow keep their order while their share changes hands, and wait in the queues
-    /// for that moment. One that stands still is not waited for, nor is one that has ended.
+    /// A share is first taken from its former reader. The new reader gets it when the former one says that it has sent
+    /// on all frames that it had read. So frames of one flow keep their order, and wait in the queues for that moment.
+    /// A process that hangs or has ended is not waited for.
     func hand() {
         for process in living where process.phase == .ready {
             let seat = seats.firstIndex { $0.process === process }
@@ -46,8 +46,8 @@ extension EngineFleet {
         for drain in done { drain.done(.success(())) }
     }
 
-    /// Lets nobody read a queue until `resume()`: frames wait in the queues meanwhile. `done` is called when all that was
-    /// read has been sent on.
+    /// Lets no engine read a queue until `resume()`. Frames wait in the queues meanwhile. `done` is called when all
+    /// frames that were read have been sent on.
     package func pause(_ done: @escaping () -> Void) {
         loop.preconditionCurrent()
         isPaused = true

@@ -15,16 +15,16 @@ extension EngineFleet {
     /// The part of the time that its threads waited for a processor, in nanoseconds a look, from which on that is why.
     private static let busyDelay: UInt64 = 25_000_000
 
-    /// Asks every engine again and again whether it goes round.
+    /// Asks every engine regularly whether it makes progress.
     ///
-    /// Looks are counted, not time: while this process itself does not run, nobody is given up.
+    /// Looks are counted, not time. So no engine is given up while this process itself does not run.
     func watch() {
         guard !hasStopped else { return }
         for process in living where process.phase == .ready {
             lookAtWriting(of: process)
             process.look()
             if process.unansweredLooks >= Self.patience, !isStarved(process) {
-                condemn(process, "did not go round for \(seconds(process.unansweredLooks * Self.lookInterval))")
+                condemn(process, "made no progress for \(seconds(process.unansweredLooks * Self.lookInterval))")
             }
         }
         loop.after(milliseconds: Self.lookInterval) { [weak self] in self?.watch() }

@@ -35,7 +35,7 @@ package final class EngineFleet: @unchecked Sendable {
     private static let politePause = 2
     /// How long an engine may take to end when it was asked to: frames that wait for a neighbour wait for up to 4 s.
     static let stopTimeout = 8_000
-    /// The same for one that a signal had stopped: what it has read is of use for a short time only.
+    /// The same for an engine that a signal had stopped. Its frames are useful for a short time only.
     private static let resumeTimeout = 500
 
     let loop: EventLoop
@@ -77,7 +77,7 @@ package final class EngineFleet: @unchecked Sendable {
     private(set) var hasStopped = false
     /// What was mended of queues before a process was started, until the end of one tells it.
     private var mendedBefore = ""
-    /// True while nobody is to read a queue, and who waits until nobody does.
+    /// True while no engine may read a queue, and the callers that wait for that.
     var isPaused = false
     /// See `isPaused`.
     var paused: (() -> Void)?
@@ -163,7 +163,7 @@ package final class EngineFleet: @unchecked Sendable {
         mendedBefore += mendQueues()
         let taken = Set(living.map(\.lane))
         guard let lane = (0..<resources.counterLayout.workers / plan.workers).first(where: { !taken.contains($0) })
-        else { throw EngineError("start an engine", because: "those before have not ended yet") }
+        else { throw EngineError("start an engine", because: "earlier ones have not ended yet") }
         var handed = resources
         // Other groups than the table's own follow before it reads.
         handed.table = published.table.memory.descriptor
@@ -217,7 +217,7 @@ package final class EngineFleet: @unchecked Sendable {
         }
     }
 
-    /// A single engine has nobody who could read in its place.
+    /// No other engine can read in place of a single one.
     func launchSpare() {
         guard !hasStopped, firstReady == nil, seats.count == 1, spare == nil, seats[0].process?.phase == .ready else {
             return
@@ -368,7 +368,7 @@ package final class EngineFleet: @unchecked Sendable {
         launchLater(number, seats[number].pace.ended(now: monotonicMilliseconds(), started: process.started))
     }
 
-    /// An engine has said what it was not asked for: whoever speaks from it now, it is ended and another takes its place.
+    /// The engine has sent a message that it was not asked for. It is ended, and another takes its place.
     private func broke(_ process: EngineProcess, _ why: String) {
         guard !hasStopped else { return }
         let told = "broke the protocol: it \(why)"

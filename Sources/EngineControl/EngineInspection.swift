@@ -72,7 +72,7 @@ package struct EngineInspection {
 
     private func lacks(of status: [String: String]) -> [String] {
         var missing: [String] = []
-        if status["Seccomp"] != "2" { missing.append("it has no filter of system calls") }
+        if status["Seccomp"] != "2" { missing.append("it has no system call filter") }
         if status["NoNewPrivs"] != "1" { missing.append("it may gain privileges by a program") }
         let sets = ["CapInh", "CapPrm", "CapEff", "CapAmb"] + (grant.has(CLINUX_APART_BOUNDING) ? ["CapBnd"] : [])
         for set in sets where UInt64(status[set] ?? "", radix: 16) != 0 {
@@ -82,7 +82,7 @@ package struct EngineInspection {
             for kind in ["Uid", "Gid"] {
                 let numbers = (status[kind] ?? "").split(whereSeparator: \.isWhitespace)
                 if numbers.count != 4 || !numbers.allSatisfy({ $0 == "\(user)" }) {
-                    missing.append("it is another's user (\(kind))")
+                    missing.append("it runs as another user (\(kind))")
                 }
             }
         }
@@ -90,7 +90,7 @@ package struct EngineInspection {
         if grant.has(CLINUX_APART_PROCESSES) {
             // The number of its process in each PID namespace, from this process's on.
             let numbers = (status["NStgid"] ?? "").split(whereSeparator: \.isWhitespace)
-            if numbers.count < 2 || numbers.last != "1" { missing.append("it is in a PID namespace with others") }
+            if numbers.count < 2 || numbers.last != "1" { missing.append("its PID namespace has other processes") }
         }
         return missing
     }

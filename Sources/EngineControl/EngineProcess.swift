@@ -10,7 +10,7 @@ package final class EngineProcess {
     /// How far it has come.
     enum Phase {
         case starting
-        /// It reads what it is assigned.
+        /// It reads its shares.
         case ready
         /// It is not to read anything any more, and ends, or is ended.
         case leaving
@@ -21,7 +21,8 @@ package final class EngineProcess {
     struct Handlers {
         /// It has said something; nil: it says nothing any more.
         var said: (EngineProcess, EngineEvent?) -> Void
-        /// It has said what it was not asked for, and is heard no more; why, as the end of a sentence about it.
+        /// It has broken the protocol, and its messages are ignored. The text says why, as the end of a sentence about
+        /// it.
         var broke: (EngineProcess, String) -> Void
         /// It has ended.
         var ended: (EngineProcess, ProcessExit) -> Void
@@ -51,7 +52,7 @@ package final class EngineProcess {
     var table: UInt64
     /// Which of the counters' memories it was handed, counted as they followed one another.
     var counters: Int
-    /// True once it has said what it was not asked for: what it has written is not to be trusted either.
+    /// True if it has broken the protocol. Then its shared memory is not trusted either.
     var hasBroken = false
     /// Why it refused its first table, or was found wanting.
     var complaint: String?
@@ -103,7 +104,7 @@ package final class EngineProcess {
             var command = Command(path, arguments: ["tapline-engine"], diesWithParent: true)
             command.descriptors = [EngineLink.engineDescriptor: ends.engine, 2: errors.descriptor]
             command.ownsProcesses = true
-            // Until it has a share it is one that nobody would miss.
+            // Until it has a share, it is the first to end if memory runs out.
             command.memoryScore = MemoryRank.spareEngine.score
             process = try ProcessLauncher.spawn(command)
         } catch {
@@ -112,7 +113,7 @@ package final class EngineProcess {
         }
         errors.begin(pid: process.pid)
         user = EngineIdentity.user(of: process.pid)
-        // An engine that ended already shows by its pidfd; what was sent to it is lost with it.
+        // The pidfd shows that the engine has ended. Messages to it are lost.
         do throws(EngineError) { try link.start(resources, user: user, spareMebibytes: Self.spareMebibytes) } catch {
             complaint = "\(error)"
         }
@@ -138,7 +139,7 @@ package final class EngineProcess {
             case .end, nil: event = nil
             }
         } catch {
-            let why = (error as? ProtocolBreach).map { "\($0)" } ?? "sent no message that an engine sends: \(error)"
+            let why = (error as? ProtocolBreach).map { "\($0)" } ?? "sent an invalid message: \(error)"
             complaint = why
             hasBroken = true
             if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
@@ -196,7 +197,7 @@ package final class EngineProcess {
         if clinux_address_space(pid, 0, &limit) == 0 { spareRoom = limit }
     }
 
-    /// Gives it leave to map what it is about to be handed beside what it has.
+    /// Raises its limit, so that it can map the next memories beside the present ones.
     private func makeRoom(for octets: Int) {
         guard let spareRoom, octets > tablesSize else { return }
         tablesSize = octets

@@ -29,7 +29,7 @@ package final class TablePublisher {
     private(set) var isPublishing = false
     /// Why the table is published that is on its way, for a person; nil where none is.
     package private(set) var reason: String?
-    /// Called when a table has been published: what it was before and is now, and why.
+    /// Called when a table has been published, with the table before, the table now, and the cause.
     package var published: ((_ before: ForwardingTable, _ now: ForwardingTable, _ reason: String) -> Void)?
     private var waiting: [Change] = []
     private var quiet: [() -> Void] = []
@@ -81,14 +81,14 @@ package final class TablePublisher {
     private func publishNext() {
         // Whoever is told that a change is done may well ask for another.
         while !isPublishing, let first = waiting.first {
-            // A table of its own is judged alone: what is wrong with it is nobody else's failure.
+            // A table of its own is judged alone. If it is wrong, no other request fails.
             let count = first.groupsOnly ? waiting.prefix { $0.groupsOnly }.count : 1
             let batch = Array(waiting.prefix(count))
             waiting.removeFirst(count)
             let before = table
             var fresh = table
             for change in batch { change.apply(&fresh) }
-            // A table of its own is published even where it is the same: somebody has asked for it.
+            // A table of its own is published even if it is the same, because a caller has asked for it.
             guard let send, !first.groupsOnly || fresh.groups != before.groups else {
                 table = fresh
                 for change in batch { change.done(.success(())) }

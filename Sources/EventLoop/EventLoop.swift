@@ -34,6 +34,8 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     /// Makes the loop and starts its thread.
+    ///
+    /// - Throws: `ApplianceError` with the errno if epoll or a pipe cannot be made.
     public init() throws(ApplianceError) {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw .system("cannot make a pipe", errno: errno) }

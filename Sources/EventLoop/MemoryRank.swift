@@ -13,8 +13,8 @@ package enum MemoryRank: Int32, CaseIterable {
     /// The most that the kernel takes (proc(5), oom_score_adj).
     private static let most: Int32 = 1000
 
-    /// The score of a process of this rank. The control process keeps what it was started with: to lower that is a
-    /// privilege, which an ordinary user lacks. Where there is little room above it, ranks lie closer together.
+    /// The score of a process of this rank. The control process keeps the score that it was started with, because
+    /// lowering it needs a privilege. If there is little room above it, ranks are closer together.
     package var score: Int32 { Self.score(rawValue, above: Self.own) }
 
     package static func score(_ rank: Int32, above own: Int32) -> Int32 {

@@ -1,8 +1,8 @@
 import LinuxNetwork
 import Topology
 
-/// Looks whether what was made is still there: other hands on the machine delete namespaces, and delete, rename and move
-/// devices, and switch them off.
+/// Checks whether everything that was made still exists. Other programs delete namespaces, and delete, rename, move and
+/// switch off devices.
 package struct Inspection {
     package let plan: AppliancePlan
     package let built: BuiltTopology
@@ -20,12 +20,12 @@ package struct Inspection {
 
     /// What down and up would mend.
     private func lost(_ what: String) -> String {
-        "\(what); 'tapline down \(plan.name)' and 'up' make it anew"
+        "\(what); 'tapline down \(plan.name)' and 'up' repair that"
     }
 
     /// A device that is there, and carries nothing.
     private func switchedOff(_ what: String, _ device: String, _ namespace: NetworkNamespace) -> String {
-        "\(what) is switched off and carries nothing; 'ip -n \(namespace.name) link set \(device) up' switches it on"
+        "\(what) is switched off and carries no frames; 'ip -n \(namespace.name) link set \(device) up' switches it on"
     }
 
     private func names() -> [String] {
@@ -35,8 +35,8 @@ package struct Inspection {
             if there == namespace.identity { return nil }
             return lost(
                 there == nil
-                    ? "the namespace \(namespace.name) has been deleted, though it lives on without a name"
-                    : "the name of the namespace \(namespace.name) is another's by now")
+                    ? "the namespace \(namespace.name) still exists, but its name was deleted"
+                    : "the name of the namespace \(namespace.name) now belongs to another namespace")
         }
     }
 
@@ -50,7 +50,7 @@ package struct Inspection {
                 if link.name != tap.name { return lost("\(what) has been renamed to \(link.name)") }
                 return link.isUp ? nil : switchedOff(what, tap.name, namespace)
             } catch {
-                return lost("\(what) cannot be looked at: \(error)")
+                return lost("\(what) cannot be read: \(error)")
             }
         }
     }
@@ -80,7 +80,7 @@ package struct Inspection {
             }
             return link.isUp ? nil : switchedOff(what, device, namespace)
         } catch {
-            return lost("\(what) cannot be looked at: \(error)")
+            return lost("\(what) cannot be read: \(error)")
         }
     }
 }

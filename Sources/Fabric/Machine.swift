@@ -14,7 +14,7 @@ public enum Machine {
         try requireRoot(.making)
         guard access("/dev/net/tun", F_OK) == 0 else {
             throw ApplianceError(
-                .machine, "the machine has no /dev/net/tun, which interfaces are made of",
+                .machine, "the machine has no /dev/net/tun, but interfaces need it",
                 mend: "modprobe tun, or give the container the device /dev/net/tun")
         }
         if let fault = deviceFault(of: "/dev/net/tun") {
@@ -42,7 +42,7 @@ public enum Machine {
             default: "no device"
             }
         return (
-            "\(path) is \(what) and not the device that interfaces are made of",
+            "\(path) is \(what) and not the TUN device that interfaces need",
             "remove it and make the device: mknod \(path) c 10 200, or give the container the device with --device \(path)"
         )
     }
@@ -64,7 +64,7 @@ public enum Machine {
             28 + plan.interfaces.count * plan.engines.count * plan.engines.workers + plan.nodes.count * 3 + programs * 4
         guard Int(limit.rlim_cur) < needed else { return }
         throw ApplianceError(
-            .machine, "this process may open \(limit.rlim_cur) files, and '\(plan.name)' needs about \(needed)",
+            .machine, "this process may open \(limit.rlim_cur) files, but '\(plan.name)' needs about \(needed)",
             mend: "raise the limit of open files: ulimit -Hn 65536 as root, or LimitNOFILE= in the unit")
     }
 
@@ -97,6 +97,8 @@ public enum Machine {
     }
 
     /// The engine: TAPLINE_ENGINE, or `tapline-engine` beside this program.
+    ///
+    /// - Throws: `ApplianceError` if the program is not there.
     public static func enginePath() throws(ApplianceError) -> String {
         let path: String
         if let given = getenv("TAPLINE_ENGINE") {
@@ -113,6 +115,8 @@ public enum Machine {
     }
 
     /// This program's own path, as it was before this process entered other mounts.
+    ///
+    /// - Throws: `ApplianceError` if /proc is not mounted.
     public static func ownPath() throws(ApplianceError) -> String {
         guard !startedAs.isEmpty else {
             throw ApplianceError(.machine, "this program's own path cannot be found", mend: "mount /proc")

@@ -3,11 +3,11 @@ import EventLoop
 import Glibc
 import Reporting
 
-/// The processes that live in an ordinary user's namespaces, by which later commands find the way in: one file for each,
-/// called by its number, with its start time in it.
+/// The processes in an ordinary user's namespaces, through which later commands enter. Each has one file, named after
+/// its number, with its start time in it.
 ///
-/// They are in the folder `tapline` of the user's runtime directory (XDG_RUNTIME_DIR or /run/user/UID), or in
-/// /tmp/tapline-UID, which nobody else can read. The folder goes with the last of them.
+/// The files are in the folder `tapline` of the user's runtime directory (XDG_RUNTIME_DIR or /run/user/UID), or in
+/// /tmp/tapline-UID, which no other user can read. The folder is removed with the last of them.
 final class NamespaceMembers {
     private static let variable = "TAPLINE_MEMBERS"
 
@@ -45,14 +45,14 @@ final class NamespaceMembers {
                     if creating { continue }
                     return nil
                 }
-                throw .system("cannot open \(path)", errno: errno, mend: "take it away, or set XDG_RUNTIME_DIR")
+                throw .system("cannot open \(path)", errno: errno, mend: "remove it, or set XDG_RUNTIME_DIR")
             }
             let members = NamespaceMembers(path: path, descriptor: descriptor)
             var mine = stat()
             guard fstat(descriptor, &mine) == 0, mine.st_uid == geteuid(), mine.st_mode & 0o077 == 0 else {
                 throw ApplianceError(
-                    .machine, "\(path) is another user's, or others may write to it",
-                    mend: "take it away, or set XDG_RUNTIME_DIR to a folder of your own")
+                    .machine, "\(path) belongs to another user, or others may write to it",
+                    mend: "remove it, or set XDG_RUNTIME_DIR to a folder of your own")
             }
             while flock(descriptor, LOCK_EX) != 0 {
                 guard errno == EINTR else { throw .system("cannot lock \(path)", errno: errno) }
@@ -122,7 +122,7 @@ final class NamespaceMembers {
         members.removeIfEmpty()
     }
 
-    /// Takes the folder away where nobody lives in the namespaces any more.
+    /// Removes the folder if no process lives in the namespaces any more.
     func removeIfEmpty() {
         if living.isEmpty { rmdir(path) }
     }

@@ -10,9 +10,9 @@ extension NetworkBuilder {
 
     /// Waits until the devices of these nodes, and their ports of the bridges, carry frames.
     ///
-    /// A device that has been switched on loses what it is given, and a port what arrives, until a thread of the kernel
-    /// has seen the carrier (`linkwatch`): at once on an idle machine, later on a busy one. Whoever sends before loses the
-    /// question for its neighbour, and with it a second.
+    /// A device that was switched on loses frames until a thread of the kernel has seen the carrier (`linkwatch`): at
+    /// once on an idle machine, later on a busy one. A node that sends before loses its question for its neighbour, and
+    /// with it a second.
     package func awaitLinks(of nodes: [NodePlan], in built: BuiltTopology) throws(ApplianceError) {
         var (places, fabricDevices): ([(node: String, namespace: NetworkNamespace, devices: Set<String>)], Set<String>)
         (places, fabricDevices) = ([], [])
@@ -38,7 +38,7 @@ extension NetworkBuilder {
                 try interruption.check()
                 guard monotonicMilliseconds() < deadline else {
                     throw ApplianceError(
-                        .machine, "\(place): the kernel has not seen the link of \(idle.name) come up within 30 s",
+                        .machine, "\(place): the link of \(idle.name) did not come up within 30 s",
                         mend: "try again when the machine is less busy")
                 }
                 interruption.sleep(milliseconds: 1)

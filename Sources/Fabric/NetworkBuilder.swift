@@ -126,10 +126,10 @@ package struct NetworkBuilder: Sendable {
         case _ where error.operation == "write the sysctl" && UserNamespace.isEntered:
             ApplianceError(
                 .machine, "\(place): \(error)",
-                mend: "if its name and value are right, only root may write it: take it out, or run it with sudo")
+                mend: "if its name and value are right, only root may write it: remove it, or use sudo")
         case EPERM where error.operation == "write the sysctl" && geteuid() == 0,
             EACCES where error.operation == "write the sysctl" && geteuid() == 0:
-            ApplianceError(.failed, "\(place): \(error)", mend: "the kernel lets nobody write it here: remove it")
+            ApplianceError(.failed, "\(place): \(error)", mend: "it cannot be written here: remove it")
         case EPERM, EACCES:
             ApplianceError(.machine, "\(place): \(error)", mend: "run it as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN")
         case ENOENT where error.description.contains("/dev/net/tun"), ENODEV where error.description.contains("tun"):
@@ -137,7 +137,7 @@ package struct NetworkBuilder: Sendable {
         case E2BIG where error.operation == TapDevice.openingQueue:
             ApplianceError(
                 .machine, "\(place): the kernel gives a TAP no more queues: \(error)",
-                mend: "write fewer `workers`, or fewer engines")
+                mend: "use fewer `workers`, or fewer engines")
         case EMFILE, ENFILE:
             ApplianceError(.machine, "\(place): \(error)", mend: "raise the limit of open files: ulimit -n")
         default: ApplianceError(.failed, "\(place): \(error)")

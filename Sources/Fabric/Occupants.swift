@@ -25,7 +25,7 @@ public struct Occupant: Hashable, Sendable {
 package struct Occupants {
     private let namespaces: [NetworkNamespace]
 
-    /// Opens the namespaces that are to be looked for; those that are gone have nobody in them.
+    /// Opens the namespaces to look for. Namespaces that are gone have no processes.
     package init(of names: [String]) {
         namespaces = names.compactMap { try? NetworkNamespace.open($0) }
     }

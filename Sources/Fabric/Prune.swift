@@ -52,6 +52,7 @@ public enum Prune {
     /// - Parameters:
     ///   - names: Only topologies of these names; all where empty.
     ///   - dryRun: Only look.
+    /// - Throws: `ApplianceError` without the privileges, or if a name is invalid.
     public static func perform(names: [String] = [], dryRun: Bool = false) throws(ApplianceError) -> Report {
         try Machine.requireRoot()
         for name in names { _ = try StateDirectory(name: name) }
@@ -108,26 +109,27 @@ public enum Prune {
                 else { continue }
                 survey.marked[topology, default: []].append(name)
             } catch {
-                // Gone meanwhile, or not to be looked into: nobody's mark has been seen on it.
+                // It is gone meanwhile, or cannot be examined: no mark has been seen on it.
                 guard error.errno == EINVAL else { continue }
                 survey.unfinished.append(name)
                 survey.strange.append(
-                    "/run/netns/\(name) is no namespace, and no topology's state names it; "
+                    "/run/netns/\(name) is not a namespace, and no topology's state names it; "
                         + "'ip netns delete \(name)' takes it away")
             }
         }
         return survey
     }
 
-    /// A control process holds the lock as long as it lives. Where its folder has been taken away under it, its
-    /// TAPs tell: a TAP is there as long as somebody holds a queue of it.
+    /// A control process holds the lock as long as it lives. If its folder was removed, its TAPs show it: a TAP exists
+    /// as long as a process holds a queue of it.
     private static func isLive(_ directory: StateDirectory, _ namespaces: [String]) -> Bool {
         if access(directory.path, F_OK) == 0 { return TopologyLock.isHeld(directory) }
         return namespaces.contains { name in
             do throws(SystemError) {
                 return try NetworkNamespace.open(name).netlink.links().contains { $0.kind == "tun" }
             } catch {
-                // Gone meanwhile: then somebody is at work on it. Anything else is no leave to take it away either.
+                // It is gone meanwhile, so another process works on it. Any other error is no permission to take it
+                // away either.
                 return true
             }
         }
@@ -155,7 +157,7 @@ public enum Prune {
 
     // MARK: - Taking
 
-    /// Takes it away; false where somebody has begun to use the name meanwhile.
+    /// Takes it away. False if another process has begun to use the name meanwhile.
     private static func take(_ leftover: Leftover, _ directory: StateDirectory) throws(ApplianceError) -> Bool {
         try directory.create()
         guard let lock = try TopologyLock.take(directory) else { return false }

@@ -15,7 +15,7 @@ extension StateDirectory {
             if other.folder != folder { taken.formUnion(other.readState()?.namespaces ?? []) }
         }
         for name in Set(namesInFolder("/run/netns")).intersection(names) {
-            // What cannot be asked is refused as somebody else's.
+            // A namespace that cannot be examined counts as foreign.
             guard let mark = (try? NetworkNamespace.mark(of: name)) ?? nil, ApplianceState.reading(mark: mark) != nil
             else { continue }
             taken.insert(name)
@@ -30,7 +30,7 @@ extension StateDirectory {
         let there = Set(namesInFolder("/run/netns"))
         guard let taken = wanted.first(where: there.contains) else { return }
         throw ApplianceError(
-            .name, "a network namespace called \(taken) is there, and Tapline did not make it",
+            .name, "a network namespace called \(taken) exists, and Tapline did not make it",
             mend: "choose another name with --name, or delete it with 'ip netns delete \(taken)'")
     }
 }

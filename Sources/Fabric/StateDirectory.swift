@@ -114,7 +114,7 @@ public struct StateDirectory: Sendable, Hashable {
     /// - Throws: Where no topology can have the name.
     public init(name: String) throws(ApplianceError) {
         guard !name.isEmpty, name.unicodeScalars.allSatisfy({ $0.value >= 32 && $0.value != 127 })
-        else { throw ApplianceError(.usage, "'\(name)' cannot be a topology's name", mend: "see tapline status") }
+        else { throw ApplianceError(.usage, "'\(name)' is not a valid name of a topology", mend: "see tapline status") }
         self.name = name
     }
 
@@ -162,6 +162,8 @@ public struct StateDirectory: Sendable, Hashable {
     public var exists: Bool { access(path, F_OK) == 0 }
 
     /// Makes the folder where it is not there. Where it cannot be made whole, nothing of it stays.
+    ///
+    /// - Throws: `ApplianceError` with the errno of `mkdir`.
     public func create() throws(ApplianceError) {
         var attempts = 0
         var folders = [Self.root, path, "\(path)/nodes"][...]
@@ -182,6 +184,8 @@ public struct StateDirectory: Sendable, Hashable {
     }
 
     /// Makes one node's folder.
+    ///
+    /// - Throws: `ApplianceError` with the errno of `mkdir`.
     public func createNode(_ node: String) throws(ApplianceError) {
         if mkdir(nodePath(node), 0o755) != 0, errno != EEXIST {
             throw .storage("cannot make \(nodePath(node))", errno: errno)
@@ -211,6 +215,8 @@ public struct StateDirectory: Sendable, Hashable {
     }
 
     /// Writes the state so that after a crash at any moment the file holds the old or the new one, whole.
+    ///
+    /// - Throws: `ApplianceError` with the errno of the write.
     public func write(_ state: ApplianceState) throws(ApplianceError) {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
@@ -233,10 +239,10 @@ public struct StateDirectory: Sendable, Hashable {
     }
 }
 
-/// The lock of one topology's folder: whoever holds it may build and take away under that name.
+/// The lock of one topology's folder. Its holder may build and take away under that name.
 ///
-/// It is a flock(2) on the folder itself, so that it needs no room on a full disk and nothing is left of it. The kernel
-/// lets it go when the process ends, in whatever way.
+/// It is a flock(2) on the folder itself, so it needs no room on a full disk and leaves nothing. The kernel releases it
+/// when the process ends, in any way.
 package final class TopologyLock: @unchecked Sendable {
     private let descriptor: Int32
 

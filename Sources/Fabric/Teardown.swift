@@ -3,10 +3,10 @@ import Glibc
 import LinuxNetwork
 import Reporting
 
-/// Takes away what a topology has made, by its state and its marks; what carries no mark of that topology stays.
+/// Takes away what a topology has made, by its state and its marks. Everything without a mark of that topology stays.
 ///
-/// It needs neither the topology file nor the process that made it, and can be repeated. Only whoever holds the
-/// topology's lock may call it.
+/// It needs neither the topology file nor the process that made it, and can be repeated. The caller must hold the
+/// topology's lock.
 package struct Teardown {
     package let directory: StateDirectory
 
@@ -19,7 +19,7 @@ package struct Teardown {
     package struct Report {
         /// Namespaces that bear the topology's name and not its mark.
         package var foreign: [String] = []
-        /// Processes that somebody else started in the topology's namespaces.
+        /// Processes in the topology's namespaces that Tapline did not start.
         package var occupants: [Occupant] = []
 
         /// Memberwise.
@@ -53,12 +53,12 @@ package struct Teardown {
                 case .gone: break
                 }
             } catch {
-                // What bears neither the name nor the mark is somebody else's, whatever is wrong with it.
+                // A namespace without the name and the mark is foreign, whatever is wrong with it.
                 guard intended.contains(name) || name.hasPrefix("\(directory.folder)-") else { continue }
                 failure = failure ?? ApplianceError(.failed, "cannot take away the namespace \(name): \(error)")
             }
         }
-        // Where somebody else deleted the last name, or we were ended before we made the first.
+        // Another program deleted the last name, or we were ended before we made the first.
         do throws(SystemError) { try NetworkNamespace.tidyDirectory() } catch {
             failure = failure ?? ApplianceError(.failed, "cannot tidy /run/netns: \(error)")
         }
@@ -105,6 +105,8 @@ public struct MarkedNamespace: Hashable, Sendable {
     public var run: String
 
     /// Every one of the machine, in the order of the names.
+    ///
+    /// - Throws: `ApplianceError` if /run/netns cannot be read.
     public static func all() throws(ApplianceError) -> [MarkedNamespace] {
         do throws(SystemError) {
             return try NetworkNamespace.list().compactMap { entry in
@@ -112,7 +114,7 @@ public struct MarkedNamespace: Hashable, Sendable {
                 return MarkedNamespace(name: entry.name, topology: read.topology, run: read.run)
             }
         } catch {
-            throw .wrapping(error, "cannot look for what Tapline has made")
+            throw .wrapping(error, "cannot list what Tapline has made")
         }
     }
 }

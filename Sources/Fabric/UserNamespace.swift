@@ -66,7 +66,7 @@ public enum UserNamespace {
         return hasPrograms && subordinate("/etc/subuid", user).count > 0 && subordinate("/etc/subgid", user).count > 0
     }
 
-    /// Root of a user namespace that somebody else made, where /run is the machine's.
+    /// Root of a user namespace that Tapline did not make, where /run is the machine's.
     private static var isForeign: Bool { isEntered && access("/run", W_OK) != 0 }
 
     // MARK: - Entering

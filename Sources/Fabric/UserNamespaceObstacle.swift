@@ -45,7 +45,7 @@ package struct UserNamespaceObstacle {
         switch self.errno {
         case EACCES where !isOpenToAll:
             (
-                "/dev/net/tun cannot be opened, because its mode keeps this user out",
+                "/dev/net/tun cannot be opened, because its mode excludes this user",
                 "allow it with 'chmod 0666 /dev/net/tun' (for good, with the udev rule KERNEL==\"tun\", MODE=\"0666\")"
             )
         case EACCES, EPERM:
@@ -56,8 +56,8 @@ package struct UserNamespaceObstacle {
             )
         default:
             (
-                "there is no /dev/net/tun, which interfaces are made of (\(errorText(self.errno)))",
-                "make it with 'modprobe tun', or give the container the device"
+                "there is no /dev/net/tun, but interfaces need it (\(errorText(self.errno)))",
+                "create it with 'modprobe tun', or give the container the device"
             )
         }
     }
@@ -80,7 +80,7 @@ package struct UserNamespaceObstacle {
         }
         if errno == ENOSPC || errno == EUSERS {
             return (
-                "no more namespaces can be made: all that the sysctls user.max_user_namespaces, max_net_namespaces and "
+                "no more namespaces can be made: all namespaces that the sysctls user.max_user_namespaces, max_net_namespaces and "
                     + "max_mnt_namespaces allow are in use, or they are nested too deep",
                 "raise them with 'sysctl -w'"
             )
@@ -93,7 +93,7 @@ package struct UserNamespaceObstacle {
         }
         if let restricted = setting("kernel.apparmor_restrict_unprivileged_userns"), restricted != 0 {
             return (
-                "user namespaces have no rights: the sysctl kernel.apparmor_restrict_unprivileged_userns is \(restricted)",
+                "user namespaces have no privileges: the sysctl kernel.apparmor_restrict_unprivileged_userns is \(restricted)",
                 "allow it with 'sysctl -w kernel.apparmor_restrict_unprivileged_userns=0'"
             )
         }

@@ -1,16 +1,17 @@
 import Wire
 
-/// The ICMP error that a dropped packet's sender is owed, if any.
+/// The ICMP error that the sender of a dropped packet gets, if any.
 public enum ErrorAnswer: UInt8, Sendable, Hashable {
     /// Nothing is sent.
     case none
-    /// IPv4 type 3 code 0, IPv6 type 1 code 0: nobody serves the destination.
+    /// IPv4 type 3 code 0, IPv6 type 1 code 0: no service has the destination.
     case networkUnreachable
-    /// IPv4 type 3 code 3, IPv6 type 1 code 4: the destination is a service address, the port is not served.
+    /// IPv4 type 3 code 3, IPv6 type 1 code 4: the destination is a service address, but the service does not have the
+    /// port.
     case portUnreachable
 }
 
-/// What the table says about one packet: the same for the same packet and the same table, always.
+/// What the table says about one packet. The same packet and the same table always give the same decision.
 public enum Decision: Sendable, Hashable {
     /// The index of the entry that matches, in the order of the `ForwardingTable`.
     case forward(entry: Int)
@@ -18,19 +19,19 @@ public enum Decision: Sendable, Hashable {
     case drop(DropReason, answer: ErrorAnswer)
 }
 
-/// Who a frame comes from, as far as its received interface and Ethernet source tell.
+/// The sender of a frame, as its received interface and Ethernet source tell.
 public struct Sender: Sendable, Hashable {
-    /// The node's system type; nil where the file does not name the node.
+    /// The node's system type; nil if the file does not name the node.
     public let system: DestinationSystemType?
     /// True for a passive application whose active responses the file allows.
     public let mayEmit: Bool
-    /// True for a node that has been taken away.
+    /// True for a node that has been removed.
     public let isRemoved: Bool
     /// The scope of the sequencing entries that name this Ethernet source; 0 for none.
     @usableFromInline let sequencing: UInt32
     /// The scope of the distribution entries that name this Ethernet source; 0 for none.
     @usableFromInline let distribution: UInt32
-    /// Where the prefixes stand that it may send from: `Layout.anySource`, `Layout.noSource`, or first | count<<32.
+    /// The prefixes that it may send from: `Layout.anySource`, `Layout.noSource`, or first | count<<32.
     @usableFromInline let origins: UInt64
 
     @inlinable
@@ -52,38 +53,38 @@ public struct Sender: Sendable, Hashable {
             system: nil, mayEmit: false, isRemoved: false, sequencing: 0, distribution: 0, origins: Layout.anySource)
     }
 
-    /// The same on an interface whose nodes are all named.
+    /// A node that the file does not name, on an interface whose nodes are all named.
     @inlinable static var stranger: Sender {
         Sender(
             system: nil, mayEmit: false, isRemoved: false, sequencing: 0, distribution: 0, origins: Layout.noSource)
     }
 
-    /// True where it may send from any address.
+    /// True if it may send from any address.
     @inlinable @inline(__always)
     public var maySendFromAnywhere: Bool { origins == Layout.anySource }
 
-    /// True where it may send nothing at all: the table names every node of the interface, and it is none of them.
+    /// True if it may send nothing at all: the table names all nodes of the interface, and this is none of them.
     @inlinable
     public var isStranger: Bool { origins == Layout.noSource }
 
-    /// True where what it emits is dropped before any lookup.
+    /// True if its packets are dropped before any lookup.
     @inlinable
     public var isSilenced: Bool { system == .passiveApplication && !mayEmit }
 
-    /// True where ICMP errors about its packets may be sent to it: passive applications get none.
+    /// True if it may get ICMP errors about its packets. Passive applications get none.
     @inlinable
     public var mayBeAnswered: Bool { system != .passiveApplication }
 }
 
 /// An entry as the engine executes it.
 public struct EntryRecord: Sendable, Hashable {
-    /// The indices of its copies, for `Snapshot.hop(_:)`; empty where all are mirrored.
+    /// The indices of its copies, for `Snapshot.hop(_:)`. Empty if all copies are mirrored.
     public let targets: Range<Int>
-    /// The network address that the packet's source is rewritten to; it is of the packet's family.
+    /// The network address that the packet's source is rewritten to, of the packet's family.
     public let rewriteSource: IPAddress?
     /// The index of its counters.
     public let counter: Int
-    /// Which side the service is on.
+    /// Whether it is for requests or for responses.
     public let direction: ChainDirection
     /// Which table it is in.
     public let kind: EntryKind
@@ -106,7 +107,7 @@ public struct TargetRecord: Sendable, Hashable {
     public let interface: Int
     /// The send address.
     public let address: SendAddress
-    /// The Ethernet source to send with: the target's own, or else the send interface's MAC address.
+    /// The Ethernet source to send with: the target's own, else the send interface's MAC address.
     public let sourceMAC: MACAddress
     /// What the send address leads to.
     public let system: DestinationSystemType

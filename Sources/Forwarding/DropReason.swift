@@ -1,6 +1,6 @@
-/// Why a frame, or one copy of it, went nowhere. Each reason has one counter in every worker's block, at its raw value.
+/// Why a frame, or one copy of it, was dropped. Each reason has one counter in every worker's block, at its raw value.
 public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
-    // What came in makes no sense.
+    // The frame makes no sense.
     case badOffloadHeader
     case truncatedFrame
     case truncatedNetworkHeader
@@ -16,7 +16,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case unsupportedEthertype
     case looped
 
-    // It makes sense, and is not for the engine to forward.
+    // The frame makes sense, but the engine must not forward it.
     case notForUs
     case passiveEmission
     case toTheEngine
@@ -25,14 +25,14 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case neighbourNotOurs
     case spoofedSource
 
-    // Nothing in the table says where it goes.
+    // No entry of the table says where it goes.
     case noService
     case portNotServed
     case noSequencingEntry
     case removedNode
     case multicastNotServed
 
-    // The table says where it goes, and it does not get there.
+    // The table says where it goes, but it cannot get there.
     case applicationDown
     case fragmentUndecided
     case neighbourUnresolved
@@ -45,22 +45,22 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
     case sendFailed
     case interfaceGone
 
-    // What the engine itself would have sent.
+    // Frames that the engine itself would have sent.
     case errorRateLimited
     case errorForbidden
     case answerRateLimited
 
-    // What every kernel says by itself when a device comes up, counted apart: nothing is lost with it.
+    // Frames that every kernel sends by itself when a device comes up. They are counted apart, because nothing is lost.
     case housekeeping
 
     /// The number of reasons: the counters that a worker's block has for them.
     @inlinable
     public static var count: Int { Int(DropReason.housekeeping.rawValue) + 1 }
 
-    /// The stable name that listings, checks and metrics know the reason by.
+    /// The stable name of the reason, for listings, checks and metrics.
     public var name: String { declaration.name }
 
-    /// What happened, for a person.
+    /// What happened, as one sentence for a person.
     public var sentence: String { declaration.sentence }
 
     private var declaration: (name: String, sentence: String) {
@@ -70,14 +70,14 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .truncatedFrame:
             ("truncated-frame", "The frame is too short for its Ethernet header, or too long for a buffer.")
         case .truncatedNetworkHeader:
-            ("truncated-network-header", "The frame ends inside of its IP, ARP or extension header.")
+            ("truncated-network-header", "The frame ends inside its IP, ARP or extension header.")
         case .badNetworkHeader:
             (
                 "bad-network-header",
-                "The IP header is impossible: its version, length, options or order, a source route (IPv4, or IPv6's type 0), or a hop limit of zero."
+                "The IP header is invalid: its version, length, options or order, a source route (IPv4, or IPv6's type 0), or a hop limit of zero."
             )
         case .lyingLength:
-            ("lying-length", "The packet says that it is longer than its frame.")
+            ("lying-length", "The packet's length field exceeds its frame.")
         case .badHeaderChecksum:
             ("bad-header-checksum", "The IPv4 header checksum is wrong.")
         case .headerChainTooLong:
@@ -88,16 +88,16 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .badFragment:
             ("bad-fragment", "The fragment ends beyond 65,535 octets, or is empty, or its length is no multiple of 8.")
         case .truncatedUpperHeader:
-            ("truncated-upper-header", "The packet ends inside of its TCP, UDP or ICMP header.")
+            ("truncated-upper-header", "The packet ends inside its TCP, UDP or ICMP header.")
         case .badSourceAddress:
-            ("bad-source-address", "The Ethernet or IP source is one that nobody can have: a group, zero or loopback.")
+            ("bad-source-address", "No host can have the Ethernet or IP source: a group, zero or loopback address.")
         case .badDestinationAddress:
             (
                 "bad-destination-address",
-                "The IP destination is one that no packet between hosts has: loopback, or none at all."
+                "No packet between hosts has this IP destination: it is a loopback address or zero."
             )
         case .badQuote:
-            ("bad-quote", "The ICMP error quotes too little of a packet to tell which flow it speaks of.")
+            ("bad-quote", "The ICMP error quotes too little of a packet to identify its flow.")
         case .unsupportedEthertype:
             ("unsupported-ethertype", "The frame carries neither ARP nor IPv4 nor IPv6.")
         case .looped:
@@ -109,7 +109,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .toTheEngine:
             (
                 "to-the-engine",
-                "The packet is for one of the engine's own addresses, which answer echo and nothing else."
+                "The packet is for one of the engine's own addresses, which only answer echo."
             )
         case .badNeighbourMessage:
             ("bad-neighbour-message", "The ARP or neighbour discovery message breaks the rules of its protocol.")
@@ -119,37 +119,37 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
                 "An ARP or neighbour discovery message claims the address of the engine, a service or a named node."
             )
         case .neighbourNotOurs:
-            ("neighbour-not-ours", "An ARP or neighbour discovery message asks for, or tells of, somebody else.")
+            ("neighbour-not-ours", "An ARP or neighbour discovery message is about another host.")
         case .spoofedSource:
             (
                 "spoofed-source",
-                "The sender's place cannot have the source: the MAC address is no node's of the interface, or the address is "
+                "The sender may not use this source: no node of the interface has the MAC address, or the address is "
                     + "neither the customer's own nor in its `prefixes`. `anti-spoofing: off` at the customer or at the "
                     + "interface lets it pass."
             )
         case .noService:
-            ("no-service", "Nobody serves the packet's destination for the interface that it came in on.")
+            ("no-service", "No service on the received interface has the packet's destination.")
         case .portNotServed:
-            ("port-not-served", "The destination is a service address, and the service has no such port.")
+            ("port-not-served", "The destination is a service address, but the service does not have the port.")
         case .noSequencingEntry:
-            ("no-sequencing-entry", "An application or router sent a packet that no sequencing entry takes further.")
+            ("no-sequencing-entry", "An application or router sent a packet that no sequencing entry matches.")
         case .removedNode:
             (
                 "removed-node",
-                "A node that has been taken out of the topology sent it, after the time that its removal was given."
+                "A removed node sent it after the time for its removal was over."
             )
         case .multicastNotServed:
-            ("multicast-not-served", "The destination is a multicast or broadcast address that no entry serves.")
+            ("multicast-not-served", "The destination is a multicast or broadcast address that no entry matches.")
         case .applicationDown:
             (
                 "application-down",
-                "Too few instances of the application that is next are left, and the file says to drop."
+                "The next application has too few instances left, and the file says to drop."
             )
         case .fragmentUndecided:
             (
                 "fragment-undecided",
-                "By their ports, packets to this address go to different applications, and the first fragment, which has "
-                    + "them, did not come."
+                "The ports decide where packets to this address go. Only the first fragment has them, and it did not "
+                    + "come."
             )
         case .neighbourUnresolved:
             ("neighbour-unresolved", "The next hop did not answer ARP or neighbour discovery.")
@@ -160,12 +160,12 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .tooBig:
             ("too-big", "The packet is larger than the send interface's MTU and may not be fragmented.")
         case .copyTooBig:
-            ("copy-too-big", "A copy for a passive application is larger than the send interface's MTU.")
+            ("copy-too-big", "The copy for a passive application is larger than the send interface's MTU.")
         case .rewriteImpossible:
             (
                 "rewrite-impossible",
-                "The packet cannot carry a rewritten address: an authentication, routing or home address header binds it "
-                    + "to the one that it has, or its headers do not say what to change."
+                "The packet's address cannot be rewritten: an authentication, routing or home address header binds it "
+                    + "to its present address, or its headers do not say what to change."
             )
         case .tapFull:
             ("tap-full", "The send interface's queue was full.")
@@ -174,19 +174,19 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
         case .interfaceGone:
             ("interface-gone", "The send interface is down or gone.")
         case .errorRateLimited:
-            ("error-rate-limited", "An ICMP error was due and not sent, because its receiver got too many just before.")
+            ("error-rate-limited", "An ICMP error was not sent, because its receiver got too many just before.")
         case .errorForbidden:
-            ("error-forbidden", "An ICMP error was due and not sent, because of what it would have answered.")
+            ("error-forbidden", "An ICMP error was not sent, because the standard forbids an error about this packet.")
         case .answerRateLimited:
             (
                 "answer-rate-limited",
-                "An echo or neighbour message of the engine's own was not sent: the sender that it was for had caused too "
+                "The engine did not send an echo answer or a neighbour message, because its receiver had caused too "
                     + "many just before."
             )
         case .housekeeping:
             (
                 "housekeeping",
-                "A node's kernel asked for routers, told of its groups, or looked whether an address is free, as every "
+                "A node's kernel asked for routers, announced its groups, or checked whether an address is free, as every "
                     + "kernel does by itself: nothing is lost."
             )
         }

@@ -1,6 +1,6 @@
 import Wire
 
-/// An entry that a problem speaks of.
+/// An entry that a problem names.
 public struct EntryReference: Sendable, Hashable, CustomStringConvertible {
     /// Its index in the table's entries.
     public let index: Int
@@ -13,13 +13,13 @@ public struct EntryReference: Sendable, Hashable, CustomStringConvertible {
         self.name = name
     }
 
-    /// The name, and the index from 0 that tells apart entries that share it.
+    /// The name, and the index from 0 that distinguishes entries with the same name.
     public var description: String { "\(name) (#\(index))" }
 }
 
-/// One reason why a table is not compiled.
+/// One reason why a table cannot be compiled.
 public enum TableProblem: Sendable, Hashable {
-    /// Both match the same packets, and neither is more specific.
+    /// Both entries match the same packets, and neither is more specific.
     case tie(EntryReference, EntryReference)
     /// An entry that sends nothing.
     case noTargets(EntryReference)
@@ -29,11 +29,12 @@ public enum TableProblem: Sendable, Hashable {
     case mixedFamilies(EntryReference)
     /// A rewritten address is not of the family of the packets that the entry matches, or the entry matches both.
     case rewriteAcrossFamilies(EntryReference, IPAddress)
-    /// The destination is rewritten, and was not one address: on the way back nothing tells which to restore.
+    /// The destination is rewritten, but is not a single address. On the way back nothing tells which address to
+    /// restore.
     case rewriteOfPrefix(EntryReference, IPAddress)
-    /// Ports are given, and the protocol is not, or has none.
+    /// Ports are given without a protocol, or for a protocol without ports.
     case portsWithoutProtocol(EntryReference)
-    /// The index of a counter is negative, above 2^24, or that of another entry.
+    /// The index of a counter is negative, above 2^24, or used by another entry.
     case counter(EntryReference, Int)
     /// A MAC address that no single station can have.
     case macAddress(MACAddress, place: String)
@@ -51,16 +52,16 @@ public enum TableProblem: Sendable, Hashable {
     case tooManyGroups(Int)
     /// A group without instances, with more than 4,096, with two of one name, or with a weight outside of 0…1,000.
     case group(String, String)
-    /// An entry names a group that the table does not have, or not one target for each of its members.
+    /// An entry names a group that the table does not have, or has not one target for each of its members.
     case entryGroup(EntryReference, group: Int)
-    /// An entry's choices hold each other too deep, or one packet could have too many copies.
+    /// An entry's choices are nested too deep, or one packet could have too many copies.
     case tooManyChoices(EntryReference)
-    /// Two nodes with one MAC address on an interface, or a node with the engine's.
+    /// Two nodes have one MAC address on an interface, or a node has the engine's.
     case sourceTwice(interface: String, MACAddress, nodes: [String])
 }
 
 extension TableProblem: CustomStringConvertible {
-    /// What is wrong, and the mend, for a person.
+    /// What is wrong, and what to do, for a person.
     public var description: String {
         switch self {
         case .tie(let first, let second):
@@ -73,34 +74,34 @@ extension TableProblem: CustomStringConvertible {
         case .mixedFamilies(let entry):
             "\(entry) has a source of one address family and a destination of the other"
         case .rewriteAcrossFamilies(let entry, let address):
-            "\(entry) rewrites to \(address), and not all that it matches is of that address family: "
+            "\(entry) rewrites to \(address), but also matches packets of the other address family: "
                 + "give it a source or destination of the same family"
         case .rewriteOfPrefix(let entry, let address):
-            "\(entry) rewrites a whole prefix of destinations to \(address), and nothing could restore them on the way "
+            "\(entry) rewrites a whole prefix of destinations to \(address), but nothing can restore them on the way "
                 + "back: use a MAC send address, or one destination"
         case .portsWithoutProtocol(let entry):
-            "\(entry) has service ports and no protocol with ports (TCP, UDP, SCTP, DCCP, UDP-Lite)"
+            "\(entry) has service ports, but no protocol with ports (TCP, UDP, SCTP, DCCP, UDP-Lite)"
         case .counter(let entry, let counter):
-            "\(entry) has counter \(counter), which another entry has or no entry can have"
+            "\(entry) has counter \(counter), which another entry has or which is out of range"
         case .macAddress(let mac, let place):
-            "\(place): \(mac) is not the MAC address of one station"
+            "\(place): \(mac) is not a MAC address that one station can have"
         case .address(let address, let place):
             "\(place): \(address) is not an address that one host can have"
         case .tooManyInterfaces(let count):
-            "\(count) interfaces are more than \(Layout.maximumInterfaces)"
+            "\(count) interfaces: the limit is \(Layout.maximumInterfaces)"
         case .mtu(let interface, let mtu):
-            "interface \(interface): an MTU of \(mtu) is not in 576…65521 (1280…65521 with IPv6 addresses)"
+            "interface \(interface): an MTU of \(mtu) is outside 576 to 65521 (1280 to 65521 with IPv6 addresses)"
         case .interface(let interface, let place):
             "\(place) names interface #\(interface), which does not exist"
         case .neighbourTwice(let interface, let address):
             "interface \(interface): neighbour \(address) has two MAC addresses"
         case .tooManyGroups(let count):
-            "\(count) applications with instances are more than \(Layout.maximumGroups)"
+            "\(count) applications with instances: the limit is \(Layout.maximumGroups)"
         case .group(let name, let reason): "the instances of \(name): \(reason)"
         case .entryGroup(let entry, let group):
             "\(entry) chooses from group #\(group), which does not exist or has another number of instances"
         case .tooManyChoices(let entry):
-            "\(entry) leads through too many applications that can be left out, or makes more than "
+            "\(entry) passes too many applications that can be bypassed, or makes more than "
                 + "\(Layout.maximumCopies) copies"
         case .sourceTwice(let interface, let mac, let nodes):
             "interface \(interface): \(nodes.joined(separator: " and ")) both have the MAC address \(mac)"
@@ -108,12 +109,12 @@ extension TableProblem: CustomStringConvertible {
     }
 }
 
-/// All that is wrong with a table, in the order of its entries.
+/// All problems of a table, in the order of its entries.
 public struct TableError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// At least one.
+    /// The problems, at least one.
     public let problems: [TableProblem]
 
-    /// - Parameter problems: At least one.
+    /// - Parameter problems: At least one problem.
     public init(problems: [TableProblem]) {
         self.problems = problems
     }

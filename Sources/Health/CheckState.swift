@@ -1,26 +1,27 @@
 import Wire
 
-/// How often a check is made, how long it waits, and when it is believed.
+/// The times and thresholds of a check.
 public struct CheckTiming: Sendable, Hashable {
-    /// From the beginning of one to the beginning of the next.
+    /// The time from the beginning of one probe to the beginning of the next.
     public var interval: Duration
-    /// The same while it is in doubt.
+    /// The same time while the check is in doubt.
     public var fastInterval: Duration
     /// How long an answer may take.
     public var timeout: Duration
-    /// Successes in a row that make what failed count as passed.
+    /// The successes in a row after which a failed check counts as passed.
     public var rise: Int
-    /// Failures in a row that make what passed count as failed.
+    /// The failures in a row after which a passed check counts as failed.
     public var fall: Int
-    /// Where in its interval a check that is at rest is made, 0..<interval: many checks of one interval are so spread.
+    /// The place of a probe in its interval while the check is not in doubt, 0..<interval. It spreads many checks of
+    /// one interval.
     public var phase: Duration
-    /// How many may be under way at once. More than one where each answer tells which of them it answers.
+    /// The largest number of probes at once. It may be more than one if each answer names its probe.
     public var mostAtOnce: Int
 
     /// The least of all times here.
     private static let least = Duration.microseconds(1)
 
-    /// Memberwise; whatever is less than it can be becomes the least.
+    /// Memberwise. Values below their minimum become the minimum.
     public init(
         interval: Duration, fastInterval: Duration, timeout: Duration, rise: Int, fall: Int, phase: Duration = .zero,
         mostAtOnce: Int = 1
@@ -35,108 +36,108 @@ public struct CheckTiming: Sendable, Hashable {
     }
 }
 
-/// One check of one instance: when it is to be made, and what its results mean.
+/// One check of one instance: when the next probe is due, and what the results mean.
 ///
 /// Times go in, verdicts come out; there is no clock here.
 /// A verdict changes only after `rise` successes or `fall` failures in a row against it; the very first success counts
 /// at once, so that an instance that has just begun is not kept waiting.
 public struct CheckState: Sendable {
-    /// What the results so far mean.
+    /// The meaning of the results so far.
     public enum Verdict: Sendable, Hashable {
-        /// Neither a success nor enough failures yet.
+        /// There was no success yet, and there were not enough failures.
         case undecided
         case passed
         case failed
     }
 
-    /// What a result changed.
+    /// The change that a result caused.
     public enum Turn: Sendable, Hashable {
         /// Nothing.
         case none
-        /// It is the first in a row that contradicts the verdict, or that leaves the check undecided.
+        /// The result is the first in a row that contradicts the verdict, or it leaves the check undecided.
         case doubted
-        /// The verdict.
+        /// The verdict changed.
         case turned
     }
 
-    /// One that is under way.
+    /// A probe under way.
     public struct Running: Sendable, Hashable {
         /// Its number, counted from 1.
         public var number: UInt64
-        /// When it began.
+        /// When it began, in microseconds.
         public var began: MonotonicTime
-        /// When it has failed, unless it is answered before.
+        /// When it counts as failed unless an answer comes before, in microseconds.
         public var deadline: MonotonicTime
-        /// True where the deadline has been moved because whoever judges was late.
+        /// True if the deadline was moved because the judging thread was late.
         fileprivate var isExtended = false
     }
 
-    /// How it is made.
+    /// The times and thresholds.
     public let timing: CheckTiming
-    /// What the results so far mean.
+    /// The meaning of the results so far.
     public private(set) var verdict = Verdict.undecided
-    /// Results in a row that contradict the verdict.
+    /// The number of results in a row that contradict the verdict.
     public private(set) var streak = 0
-    /// How many have had a result.
+    /// The number of probes with a result.
     public private(set) var made = 0
-    /// How many of these failed.
+    /// The number of failed probes.
     public private(set) var failed = 0
-    /// True where one has ever passed.
+    /// True if a probe has ever passed.
     public private(set) var hasPassed = false
-    /// When the next one is to begin.
+    /// When the next probe is due, in microseconds.
     public private(set) var due: MonotonicTime
-    /// Those under way, the oldest first.
+    /// The probes under way, the oldest first.
     public private(set) var running: [Running] = []
-    /// False while it makes no sense to look: `nextTime` is nil then.
+    /// False while probes make no sense. Then `nextTime` is nil.
     public private(set) var isLooking = true
 
     private var number: UInt64 = 0
     private var lastBegan: MonotonicTime
 
-    /// A check that is first made at `due`.
+    /// A check whose first probe is due at `due`, in microseconds.
     public init(_ timing: CheckTiming, due: MonotonicTime) {
         self.timing = timing
         self.due = due
         lastBegan = due
     }
 
-    /// True while the verdict is not settled: then it is made more often.
+    /// True while the verdict is not settled. Then probes are more frequent.
     public var isInDoubt: Bool { verdict == .undecided || streak > 0 }
 
-    /// When it has to be looked at next; nil: when something has happened.
+    /// When the check needs attention next, in microseconds; nil if only an event can change it.
     public var nextTime: MonotonicTime? {
         guard isLooking else { return nil }
-        // Of those under way, mostly one or none: nothing is made for them.
+        // Mostly one probe or none is under way, so no collection is made.
         var next = running.count < timing.mostAtOnce ? due : MonotonicTime(nanoseconds: .max)
         for index in running.indices { next = min(next, running[index].deadline) }
         return next
     }
 
-    /// When the one under way with a number began; nil where that one is not under way.
+    /// When the probe with this number began, in microseconds; nil if it is not under way.
     public func began(_ number: UInt64) -> MonotonicTime? {
         for index in running.indices where running[index].number == number { return running[index].began }
         return nil
     }
 
-    /// Begins one where it is time.
+    /// Begins a probe if it is due.
     ///
-    /// - Returns: The number of it; nil where it is not time, or where enough are under way.
+    /// - Returns: The number of the probe; nil if none is due, or if enough are under way.
     public mutating func begin(at now: MonotonicTime) -> UInt64? {
         guard isLooking, now >= due, running.count < timing.mostAtOnce else { return nil }
         number += 1
         running.append(Running(number: number, began: now, deadline: now + timing.timeout))
-        // The rhythm is kept where one is late, but none is made up for.
+        // The rhythm stays after a late probe, but missed probes are not made up for.
         due = isInDoubt ? now + timing.fastInterval : max(due + timing.interval, now + timing.interval / 2)
         lastBegan = now
         return number
     }
 
-    /// The number of the oldest one whose time is over; its result is to be told next.
+    /// The number of the oldest probe whose time is over. Call `conclude` for it next.
     ///
     /// - Parameters:
-    ///   - now: A time up to which everything that has come in has been looked at.
-    ///   - lateness: How late whoever judges was. What passed meanwhile is granted to every one under way, once and no
-    ///     more than its timeout, for what answers may have been as late.
+    ///   - now: A time up to which all arrived frames have been read, in microseconds.
+    ///   - lateness: How late the judging thread was, in microseconds. Every probe under way gets this time in
+    ///     addition, once and at most its timeout, because answers may have been read as late.
     public mutating func overdue(at now: MonotonicTime, lateness: Duration = .zero) -> UInt64? {
         for index in running.indices where running[index].deadline <= now {
             if lateness > .zero, !running[index].isExtended {
@@ -149,9 +150,9 @@ public struct CheckState: Sendable {
         return nil
     }
 
-    /// The result of one that is under way; of any other (it was judged before) it changes nothing.
+    /// Takes the result of a probe. If the probe is not under way (it was judged before), nothing changes.
     ///
-    /// - Returns: What it changed; nil where that one is not under way.
+    /// - Returns: The change; nil if the probe is not under way.
     public mutating func conclude(_ number: UInt64, passed: Bool, at now: MonotonicTime) -> Turn? {
         guard let index = running.firstIndex(where: { $0.number == number }) else { return nil }
         running.remove(at: index)
@@ -187,12 +188,12 @@ public struct CheckState: Sendable {
         return .turned
     }
 
-    /// The next one sooner than it was to be.
+    /// Makes the next probe earlier.
     private mutating func hurry(at now: MonotonicTime) {
         due = min(due, max(now, lastBegan + timing.fastInterval))
     }
 
-    /// The next one at the check's own place in its interval, at least half of it away.
+    /// Puts the next probe at the check's own place in its interval, at least half an interval away.
     private mutating func rest(at now: MonotonicTime) {
         let earliest = now + timing.interval / 2
         let interval = UInt64(timing.interval.wholeNanoseconds)
@@ -200,10 +201,10 @@ public struct CheckState: Sendable {
         due = since == 0 ? earliest : earliest + .nanoseconds(Int64(interval - since))
     }
 
-    // MARK: - What happens beside it
+    // MARK: - Other events
 
-    /// What was known holds no longer (its process ended, a link went): it counts as failed until it has risen. Of
-    /// those under way nobody asks any more.
+    /// The last verdict is no longer valid, because the process ended or a link went down. The check counts as failed
+    /// until it has risen. The probes under way are forgotten.
     public mutating func mistrust(at now: MonotonicTime) {
         running = []
         verdict = verdict == .undecided ? .undecided : .failed
@@ -212,13 +213,13 @@ public struct CheckState: Sendable {
         lastBegan = now
     }
 
-    /// There is nothing to look at for a while. Those under way are forgotten.
+    /// Stops probing for a while. The probes under way are forgotten.
     public mutating func pause() {
         running = []
         isLooking = false
     }
 
-    /// There is again something to look at, from now on.
+    /// Starts probing again, from now on.
     public mutating func resume(at now: MonotonicTime) {
         guard !isLooking else { return }
         isLooking = true

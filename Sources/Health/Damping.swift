@@ -1,14 +1,15 @@
 import Wire
 
-/// What keeps an instance that comes and goes out for a while: route flap damping (RFC 2439), with its words.
+/// Keeps an instance out for a while that goes up and down too often: route flap damping (RFC 2439), with the RFC's
+/// words.
 ///
-/// Each fall earns a penalty, which halves in every half-life. Where a fall lifts it above `suppress`, the instance is
-/// suppressed until the penalty has come down to `reuse`.
+/// Each fall adds a penalty, which halves in every half-life. If a fall lifts it above `suppress`, the instance is
+/// suppressed until the penalty has decayed to `reuse`.
 public struct Damping: Sendable {
-    /// What a fall earns.
+    /// The penalty of one fall.
     public static let penalty = 1_000.0
-    /// The penalty is no more than what comes down to `reuse` in so many half-lives, so that no flapping, however
-    /// wild, keeps an instance out for longer than that once it is calm (RFC 2439, section 4.2: the ceiling).
+    /// The ceiling of the penalty, in half-lives until it has decayed to `reuse` (RFC 2439, section 4.2). So no
+    /// flapping keeps a calm instance out for longer.
     public static let longest = 4
 
     private let suppress: Double
@@ -18,12 +19,12 @@ public struct Damping: Sendable {
     private let ceiling: Double
     private var figure = 0.0
     private var figuredAt = MonotonicTime(nanoseconds: 0)
-    /// True while it keeps the instance out.
+    /// True while the instance is suppressed.
     public private(set) var isSuppressing = false
 
     /// - Parameters:
-    ///   - suppress: The penalty above which it keeps the instance out.
-    ///   - reuse: The penalty at which it lets it in again; no more than `suppress`.
+    ///   - suppress: The penalty above which the instance is suppressed.
+    ///   - reuse: The penalty at which it is accepted again, at most `suppress`.
     ///   - halfLife: In which the penalty halves; at least a microsecond.
     public init(suppress: Int, reuse: Int, halfLife: Duration) {
         self.suppress = Double(max(1, suppress))
@@ -32,7 +33,7 @@ public struct Damping: Sendable {
         ceiling = self.reuse * Double(1 << Self.longest)
     }
 
-    /// The penalty at a time.
+    /// The penalty at a time, in microseconds.
     public func penalty(at now: MonotonicTime) -> Double {
         figure * Self.halved(Double(now.nanoseconds - min(now, figuredAt).nanoseconds) / halfLife)
     }
@@ -44,17 +45,17 @@ public struct Damping: Sendable {
         if figure > suppress { isSuppressing = true }
     }
 
-    /// Lets the instance in where its penalty has come down far enough.
+    /// Accepts the instance if its penalty has decayed far enough.
     public mutating func advance(to now: MonotonicTime) {
         if isSuppressing, penalty(at: now) <= reuse { isSuppressing = false }
     }
 
-    /// The time at which `advance` lets it in, unless it falls again; nil where it is not kept out.
+    /// When `advance` accepts the instance, unless it falls again, in microseconds; nil if it is not suppressed.
     public var reuseTime: MonotonicTime? {
         guard isSuppressing else { return nil }
         var low = 0.0, high = 1.0
         while figure * Self.halved(high) > reuse { high *= 2 }
-        // To a part of a half-life that no clock shows.
+        // To a fraction of a half-life that no clock shows.
         for _ in 0..<40 {
             let middle = (low + high) / 2
             if figure * Self.halved(middle) > reuse { low = middle } else { high = middle }
@@ -63,7 +64,8 @@ public struct Damping: Sendable {
         return figuredAt + .nanoseconds(Int64((high * halfLife).rounded(.up)) + 1_000)
     }
 
-    /// Two to the power of minus `halfLives`, which are not negative: whole ones by halving, the rest by square roots.
+    /// Two to the power of minus `halfLives`, which must not be negative: whole ones by halving, the rest by square
+    /// roots.
     static func halved(_ halfLives: Double) -> Double {
         guard halfLives < 1_000 else { return 0 }
         var rest = halfLives

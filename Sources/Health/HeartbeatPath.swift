@@ -1,55 +1,57 @@
-/// How far one heartbeat has come: in at the `in` leg, out at the `out` leg, its answer in there, and out again.
+/// The path of one heartbeat: it enters by the `in` leg and comes out of the `out` leg. Its answer enters there, and
+/// comes out of the `in` leg.
 ///
-/// Frames go in, the verdict comes out. It has passed when the answer has come out; a negative one when its time is
-/// over and it has not come out.
+/// Frames go in, the verdict comes out. A heartbeat has passed when its answer has come out. A negative one has passed
+/// when its time is over and it has not come out.
 public struct HeartbeatPath: Sendable, Hashable {
-    /// Where it was seen last.
+    /// The last place where it was seen.
     public enum Stage: Sendable, Hashable {
-        /// It went in, and has not come out.
+        /// It was sent, and has not come out.
         case sent
-        /// It came out, and nothing could be made of it: a checksum is wrong, or part of it is missing.
+        /// It came out damaged: a checksum is wrong, or a part is missing.
         case broken
-        /// It came out, its answer went in, and has not come out.
+        /// It came out, its answer was sent, and the answer has not come out.
         case answered
         /// Its answer came out.
         case returned
     }
 
-    /// What else was seen of it.
+    /// Unusual observations.
     public enum Oddity: Sendable, Hashable {
-        /// It came out where it went in.
+        /// It came out of the leg that it entered by.
         case turnedBack
-        /// The answer came out where it went in.
+        /// The answer came out of the leg that it entered by.
         case answerTurnedBack
-        /// An ICMP error came out of the leg: who sent it refused the packet.
+        /// An ICMP error came out of the leg: its sender refused the packet.
         case refused(leg: Int, SeenProbe.Kind)
     }
 
-    /// What is to be done about a frame.
+    /// What to do about a frame.
     public enum Step: Sendable, Hashable {
         /// Nothing.
         case none
-        /// Send the answer to it in at the `out` leg.
+        /// Send the answer by the `out` leg.
         case answer
         /// It has passed (a heartbeat) or failed (a negative one).
         case decided(passed: Bool)
     }
 
-    /// True where it must not come out.
+    /// True if it must not come out.
     public let isNegative: Bool
-    /// Where it was seen last.
+    /// The last place where it was seen.
     public private(set) var stage = Stage.sent
-    /// What else was seen of it.
+    /// An unusual observation, if there was one.
     public private(set) var oddity: Oddity?
 
-    /// One that has just gone in.
+    /// A heartbeat that was just sent.
     public init(isNegative: Bool) { self.isNegative = isNegative }
 
-    /// A frame of it came out of a leg.
+    /// Takes a frame of the heartbeat that came out of a leg.
     ///
     /// - Parameters:
-    ///   - leg: Which one, of which 0 is the `in` leg.
-    ///   - out: The `out` leg; 0 where an instance has one leg for both.
+    ///   - kind: The kind of the frame.
+    ///   - leg: The index of the leg; 0 is the `in` leg.
+    ///   - out: The index of the `out` leg; 0 if an instance has one leg for both.
     public mutating func saw(_ kind: SeenProbe.Kind, leg: Int, out: Int) -> Step {
         switch (kind, leg) {
         case (.request, out):
@@ -59,7 +61,7 @@ public struct HeartbeatPath: Sendable, Hashable {
             }
             return stage == .sent ? .answer : .none
         case (.answer, 0):
-            // A node may also answer by itself what was to go through it: that is no way through.
+            // A node may answer a packet itself that should have passed through it. That does not count as a path.
             guard stage == .answered, !isNegative else { return .none }
             stage = .returned
             return .decided(passed: true)
@@ -70,6 +72,6 @@ public struct HeartbeatPath: Sendable, Hashable {
         return .none
     }
 
-    /// The answer went in at the `out` leg, or could not be made.
+    /// The answer was sent by the `out` leg, or could not be made.
     public mutating func answered(_ isSent: Bool) { stage = isSent ? .answered : .broken }
 }

@@ -1,60 +1,62 @@
 import Wire
 
-/// What the process, the links, the checks and the past of one instance say together.
+/// The health of one instance, from its process, its links, its checks and its past.
 ///
 /// It may take packets where its process is ready, every link is up, every check has passed, and damping does not keep
 /// it out. The end of its process and the loss of a link count at once; afterwards its checks must rise anew.
 public struct InstanceCondition: Sendable {
-    /// What its process does.
+    /// The state of its process.
     public enum Process: Sendable, Hashable {
-        /// There is none to watch.
+        /// There is no process to watch.
         case unwatched
-        /// It has been started, and has not been said to be ready.
+        /// It has been started, and is not ready yet.
         case starting
         case ready
-        /// It is gone; how, as the end of a sentence.
+        /// It has ended. The text says how, as the end of a sentence.
         case ended(String)
     }
 
-    /// The first thing that keeps it out, or that nothing does.
+    /// The first obstacle to health, or that there is none.
     public enum Cause: Sendable, Hashable {
         case healthy
         case processStarting
         case processEnded(String)
-        /// The link of this leg is down; why, as the end of a sentence.
+        /// The link of this leg is down. The text says why, as the end of a sentence.
         case link(leg: Int, String)
         /// This check has failed.
         case check(Int)
         /// This check has not passed yet.
         case undecided(Int)
-        /// It would be healthy, and came and went too often.
+        /// It would be healthy, but went up and down too often.
         case suppressed
     }
 
     /// Its checks, in their order.
     public private(set) var checks: [CheckState]
-    /// What its process does.
+    /// The state of its process.
     public private(set) var process: Process
-    /// For each leg, why its link is down; nil where it is up.
+    /// For each leg, why its link is down; nil if it is up.
     public private(set) var links: [String?]
-    /// What keeps it out.
+    /// The present obstacle.
     public private(set) var cause: Cause
-    /// When it became or ceased to be healthy.
+    /// When it became healthy or unhealthy, in microseconds.
     public private(set) var since: MonotonicTime
-    /// True where it would be healthy, and is kept out because it came and went too often.
+    /// True if it would be healthy, but went up and down too often.
     public var isSuppressed: Bool { cause == .suppressed }
-    /// True where it may take packets.
+    /// True if it may take packets.
     public var isHealthy: Bool { cause == .healthy }
 
     private var damping: Damping?
     private var wasSound = false
 
-    /// One that is not healthy yet.
+    /// An instance that is not healthy yet.
     ///
     /// - Parameters:
-    ///   - process: What its process does.
-    ///   - legs: How many links it has; each counts as up until told otherwise.
-    ///   - checks: How each check is made.
+    ///   - process: The state of its process.
+    ///   - legs: The number of its links. Each counts as up until an event says otherwise.
+    ///   - checks: The times and thresholds of each check.
+    ///   - damping: The damping, if there is one.
+    ///   - now: In microseconds.
     public init(process: Process, legs: Int, checks: [CheckTiming], damping: Damping?, at now: MonotonicTime) {
         self.process = process
         self.checks = checks.map { CheckState($0, due: now) }
@@ -65,10 +67,10 @@ public struct InstanceCondition: Sendable {
         watchOrRest(at: now)
     }
 
-    /// When it has to be looked at next, by itself; nil: when something has happened.
+    /// When it needs attention next by itself, in microseconds; nil if only an event can change it.
     public var reuseTime: MonotonicTime? { damping?.reuseTime }
 
-    // MARK: - What happens
+    // MARK: - Events
 
     /// The process has been started.
     public mutating func processBegan(at now: MonotonicTime) {
@@ -77,7 +79,7 @@ public struct InstanceCondition: Sendable {
         mistrust(at: now)
     }
 
-    /// The process has ended; how, as the end of a sentence.
+    /// The process has ended. The text says how, as the end of a sentence.
     public mutating func processEnded(_ told: String, at now: MonotonicTime) {
         guard process != .unwatched else { return }
         process = .ended(told)
@@ -99,17 +101,17 @@ public struct InstanceCondition: Sendable {
         if isLoss { mistrust(at: now) } else { watchOrRest(at: now) }
     }
 
-    /// See `CheckState.nextTime`. What is asked for at every probe is asked for in place: a copy of a check's state counts
-    /// references.
+    /// See `CheckState.nextTime`. Values that every probe needs are read in place, because a copy of a check's state
+    /// counts references.
     public func nextTime(_ check: Int) -> MonotonicTime? { checks[check].nextTime }
 
     /// See `CheckState.began`.
     public func began(_ check: Int, _ number: UInt64) -> MonotonicTime? { checks[check].began(number) }
 
-    /// True where a check looks at anything now.
+    /// True if a check makes probes now.
     public func isLooking(_ check: Int) -> Bool { checks[check].isLooking }
 
-    /// Begins a check where it is time; see `CheckState.begin`.
+    /// Begins a probe if it is due; see `CheckState.begin`.
     public mutating func begin(_ check: Int, at now: MonotonicTime) -> UInt64? { checks[check].begin(at: now) }
 
     /// See `CheckState.overdue`.
@@ -117,7 +119,7 @@ public struct InstanceCondition: Sendable {
         checks[check].overdue(at: now, lateness: lateness)
     }
 
-    /// The result of a check; see `CheckState.conclude`.
+    /// Takes the result of a probe; see `CheckState.conclude`.
     public mutating func conclude(_ check: Int, _ number: UInt64, passed: Bool, at now: MonotonicTime) -> CheckState
         .Turn?
     {
@@ -129,7 +131,7 @@ public struct InstanceCondition: Sendable {
         watchOrRest(at: now)
     }
 
-    /// Checks are made only where there is something that could answer.
+    /// Checks make probes only if there is something that could answer.
     private mutating func watchOrRest(at now: MonotonicTime) {
         let isThere = (process == .unwatched || process == .ready) && links.allSatisfy { $0 == nil }
         for index in checks.indices {
@@ -137,11 +139,11 @@ public struct InstanceCondition: Sendable {
         }
     }
 
-    // MARK: - What follows
+    // MARK: - Conclusions
 
-    /// Draws the conclusion from all that has happened.
+    /// Draws the conclusion from all events so far.
     ///
-    /// - Returns: True where `cause` changed.
+    /// - Returns: True if `cause` changed.
     public mutating func settle(at now: MonotonicTime) -> Bool {
         let sound = soundness
         if wasSound, sound != .healthy { damping?.fell(at: now) }
@@ -154,7 +156,7 @@ public struct InstanceCondition: Sendable {
         return true
     }
 
-    /// Its cause, the past aside.
+    /// Its cause without damping.
     private var soundness: Cause {
         switch process {
         case .starting: return .processStarting

@@ -1,19 +1,19 @@
 import Wire
 
-/// A packet that is sent through, or to, an instance: an ICMP echo request or a UDP datagram that ends in a
-/// `ProbeTrailer`, with the checksums right, padded with zeros to a size.
+/// A probe: an ICMP echo request or a UDP datagram that goes through an instance, or to it. It ends in a
+/// `ProbeTrailer`, has correct checksums, and is padded with zeros to a size.
 public struct ProbeShape: Sendable, Hashable {
     /// The upper-layer protocol.
     public enum Kind: Sendable, Hashable {
-        /// Echo request; the answer is the reply.
+        /// An echo request. The answer is the reply.
         case echo
-        /// A datagram; the answer is one with the ports exchanged.
+        /// A datagram. The answer has the ports exchanged.
         case udp(source: UInt16, destination: UInt16)
     }
 
-    /// The most that a frame may have, so that the filters that look for probes can pass over all longer ones.
+    /// The longest frame, in octets. So filters that look for probes can skip all longer frames.
     public static let longestFrame = 256
-    /// The most octets of a packet.
+    /// The longest packet, in octets.
     public static let longestPacket = longestFrame - EthernetView.length
 
     /// The upper-layer protocol.
@@ -22,15 +22,16 @@ public struct ProbeShape: Sendable, Hashable {
     public var source: IPAddress
     /// The packet's destination, of the same family.
     public var destination: IPAddress
-    /// Octets of the network-layer packet.
+    /// The size of the network-layer packet, in octets.
     public var size: Int
     /// IPv4's time to live, IPv6's hop limit.
     public var hopLimit: UInt8
     /// IPv4's type of service, IPv6's traffic class.
     public var trafficClass: UInt8
 
-    /// - Parameter size: What is too small for headers and trailer, or larger than `longestPacket`, becomes the nearest
-    ///   that is not.
+    /// - Parameters:
+    ///   - size: In octets. A size that is too small for headers and trailer, or larger than `longestPacket`, becomes
+    ///     the nearest possible one.
     public init(
         kind: Kind = .echo, source: IPAddress, destination: IPAddress, size: Int = 84, hopLimit: UInt8 = 64,
         trafficClass: UInt8 = 0
@@ -43,7 +44,7 @@ public struct ProbeShape: Sendable, Hashable {
         self.trafficClass = trafficClass
     }
 
-    /// The least octets of a packet: its headers and the trailer.
+    /// The size of the smallest packet, in octets: its headers and the trailer.
     public static func smallest(_ family: AddressFamily) -> Int {
         networkLength(family) + UDPView.length + ProbeTrailer.length
     }
@@ -54,10 +55,10 @@ public struct ProbeShape: Sendable, Hashable {
 
     /// Writes the frame of one probe.
     ///
-    /// Each has an echo identifier and sequence number of its own, so that a firewall which keeps state meets a new
-    /// flow each time: what it would do with a customer's is what is looked for.
+    /// Each probe has an echo identifier and sequence number of its own. So a stateful firewall sees a new flow each
+    /// time, and treats it like a new flow of a customer.
     ///
-    /// - Returns: Its length; 0 where `frame` has no room for it.
+    /// - Returns: The length of the frame in octets; 0 if `frame` has no room for it.
     public func write(
         into frame: inout MutableRawSpan, to destinationMAC: MACAddress, from sourceMAC: MACAddress,
         _ trailer: ProbeTrailer
@@ -132,9 +133,11 @@ public struct ProbeShape: Sendable, Hashable {
         InternetChecksum.complete(&frame, start: start, offset: UDPHeader.checksum.offset, end: end)
     }
 
-    /// Writes what answers a probe, as it came out: to where it says it is from, whatever was translated on its way.
+    /// Writes the answer to a probe, as the probe came out. It goes to the probe's source, whatever was translated on
+    /// its way.
     ///
-    /// - Returns: Its length; 0 where `request` is no whole probe with the right checksum, or `frame` has no room.
+    /// - Returns: The length in octets; 0 if `request` is no whole probe with the right checksum, or `frame` has no
+    ///   room.
     public func writeAnswer(
         into frame: inout MutableRawSpan, to request: RawSpan, destinationMAC: MACAddress, sourceMAC: MACAddress,
         token: UInt64
@@ -172,7 +175,7 @@ public struct ProbeShape: Sendable, Hashable {
         return end
     }
 
-    /// True where the datagram's checksum is right, or absent.
+    /// True if the datagram's checksum is right, or absent.
     private static func isWhole(_ frame: RawSpan, _ fields: PacketFields) -> Bool {
         guard let header = UDPView(frame, at: fields.transportOffset),
             header.length == fields.end - fields.transportOffset

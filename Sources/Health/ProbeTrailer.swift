@@ -21,13 +21,13 @@ public struct ProbeTrailer: Sendable, Hashable {
         static let token = HeaderField<UInt64>(16)
     }
 
-    /// Which check of which instance it is of.
+    /// Identifies the check and the instance.
     public var probe: UInt64
-    /// Which of its probes.
+    /// The number of the probe.
     public var number: UInt64
-    /// True in what is sent back.
+    /// True for an answer.
     public var isAnswer: Bool
-    /// What all probes of the run end with.
+    /// The last octets of all probes of the run.
     public var token: UInt64
 
     /// Memberwise.
@@ -38,7 +38,7 @@ public struct ProbeTrailer: Sendable, Hashable {
         self.token = token
     }
 
-    /// Reads the last octets of a frame; nil where they do not end in `token`.
+    /// Reads the last octets of a frame; nil if they do not end in `token`.
     public init?(_ frame: RawSpan, token: UInt64) {
         let start = frame.byteCount - Self.length
         guard start >= 0, Self.word(frame, start, Field.token) == token else { return nil }
@@ -53,7 +53,7 @@ public struct ProbeTrailer: Sendable, Hashable {
         UInt64(bigEndian: frame.unsafeLoadUnaligned(fromByteOffset: start + field.offset, as: UInt64.self))
     }
 
-    /// Writes it before `end`, where there must be room (checked).
+    /// Writes it before `end`. There must be room (checked).
     func write(_ frame: inout MutableRawSpan, before end: Int) {
         let start = end - Self.length
         frame.store(probe, to: Field.probe, at: start)
@@ -62,21 +62,21 @@ public struct ProbeTrailer: Sendable, Hashable {
     }
 }
 
-/// What a frame that ends in a topology's token is.
+/// A frame that ends in a topology's token.
 public struct SeenProbe: Sendable, Hashable {
-    /// What it is besides.
+    /// The kind of the frame.
     public enum Kind: Sendable, Hashable {
-        /// A probe on its way there: an echo request, or a datagram that is no answer.
+        /// A probe on its way there: an echo request, or a datagram that is not marked as an answer.
         case request
-        /// What answers one: an echo reply, or a datagram that says so.
+        /// An answer: an echo reply, or a datagram that is marked as one.
         case answer
-        /// An ICMP error that quotes one to its end: whoever sent it refused the packet.
+        /// An ICMP error that quotes a whole probe: its sender refused the packet.
         case refusal(type: UInt8, code: UInt8, family: AddressFamily)
     }
 
-    /// What it ends with.
+    /// Its trailer.
     public var trailer: ProbeTrailer
-    /// What it is.
+    /// Its kind.
     public var kind: Kind
 
     init(trailer: ProbeTrailer, kind: Kind) {
@@ -84,7 +84,7 @@ public struct SeenProbe: Sendable, Hashable {
         self.kind = kind
     }
 
-    /// Reads a frame; nil where it does not end in the token, or is no packet that anybody could have sent on purpose.
+    /// Reads a frame; nil if it does not end in the token, or is no well-formed probe.
     public init?(_ frame: RawSpan, token: UInt64) {
         guard let trailer = ProbeTrailer(frame, token: token) else { return nil }
         var fields = PacketFields()

@@ -1,21 +1,21 @@
 import Wire
 
-/// Things to be looked at, each at a time of its own: the earliest first, and of equal times in any order.
+/// Items, each with a time: the earliest comes first, items of equal times come in any order.
 ///
-/// A binary heap. What is put in a second time stays in it twice: whoever takes it out asks the thing itself whether it
-/// is time.
+/// A binary heap. An item that is inserted twice is in it twice. After you have removed an item, ask the item itself
+/// whether it is due.
 public struct TimeQueue: Sendable {
     private var heap: [(time: MonotonicTime, item: Int)] = []
 
     /// An empty queue.
     public init() {}
 
-    /// The earliest in it.
+    /// The earliest item.
     public var first: (time: MonotonicTime, item: Int)? { heap.first }
-    /// How many are in it.
+    /// The number of items.
     public var count: Int { heap.count }
 
-    /// Puts an item in.
+    /// Inserts an item.
     public mutating func insert(_ item: Int, at time: MonotonicTime) {
         heap.append((time, item))
         var child = heap.count - 1
@@ -27,7 +27,7 @@ public struct TimeQueue: Sendable {
         }
     }
 
-    /// Takes the earliest out; nothing where it is empty.
+    /// Removes the earliest item. Does nothing if the queue is empty.
     public mutating func removeFirst() {
         guard let last = heap.popLast(), !heap.isEmpty else { return }
         heap[0] = last

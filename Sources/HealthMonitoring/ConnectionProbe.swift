@@ -59,7 +59,7 @@ final class ConnectionProbe {
 
     /// How far it has come, as the beginning of a sentence that ends in a time.
     var told: String {
-        isConnected ? answer.isEmpty ? "connected, and no answer" : "the answer was not whole" : "no connection"
+        isConnected ? answer.isEmpty ? "connected, but no answer" : "the answer was incomplete" : "no connection"
     }
 
     /// Goes on as far as it can without waiting.
@@ -74,7 +74,7 @@ final class ConnectionProbe {
             let sent = Array(request.utf8).withUnsafeBytes {
                 send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
-            guard sent == request.utf8.count else { return .failed("connected, and could ask nothing") }
+            guard sent == request.utf8.count else { return .failed("connected, but the request could not be sent") }
         }
         return read()
     }
@@ -89,7 +89,7 @@ final class ConnectionProbe {
     }
 
     private func read() -> Outcome {
-        guard case .http(_, _, _, _, let status, let body) = probe else { return .failed("nothing was asked") }
+        guard case .http(_, _, _, _, let status, let body) = probe else { return .failed("no request was sent") }
         while answer.count < Self.bound {
             guard let bytes = readOnce(descriptor, limit: 16 << 10) else {
                 if errno == EAGAIN { return .open }

@@ -13,7 +13,7 @@ extension HealthMonitor {
     /// Begins a command, unless the one of the last time is still there.
     func run(_ command: String, _ check: WatchedCheck, _ number: UInt64) {
         guard check.command == nil else {
-            let reason = "the command of an earlier time has not ended yet"
+            let reason = "the command's earlier run has not ended yet"
             conclude(check, number, reason, seen: reason)
             return
         }

@@ -51,9 +51,9 @@ extension HealthMonitor {
             "\(instance.node.name) (line \(instance.node.line)): its health check '\(check.plan.name)' "
             + "(line \(check.plan.line)) never passed"
         guard check.state.made > 0 else {
-            return ApplianceError(.failed, "\(subject): it was never made, for \(waitingReason(instance))")
+            return ApplianceError(.failed, "\(subject): it was never made, because \(waitingReason(instance))")
         }
-        let last = check.last ?? "nothing was seen"
+        let last = check.last ?? "no result was seen"
         guard case .heartbeat(let heartbeat) = check.plan.probe else {
             return ApplianceError(.failed, "\(subject): \(last)", mend: mend(check))
         }
@@ -92,11 +92,11 @@ extension HealthMonitor {
         var text =
             switch path.stage {
             case _ where path.isNegative && path.stage != .sent:
-                "must not pass, and came out at \(last)"
-            case .sent: "went in at \(first) and did not come out at \(last)"
-            case .broken: "came out at \(last) broken: its checksum is wrong, or part of it is missing"
+                "must not pass, but came out at \(last)"
+            case .sent: "went in at \(first) but did not come out at \(last)"
+            case .broken: "came out at \(last) damaged: its checksum is wrong, or a part is missing"
             case .answered: "came out at \(last); its answer went in there and did not come out at \(first)"
-            case .returned: "came through, and so did its answer"
+            case .returned: "passed, and so did its answer"
             }
         switch path.oddity {
         case nil: break
@@ -120,8 +120,8 @@ extension HealthMonitor {
         let icmp = plan.source.family == .ipv4 ? "icmp" : "icmpv6"
         switch (path.stage, path.oddity) {
         case (.sent, .turnedBack):
-            return "\(name) sends it back where it came from: give it a route to \(plan.destination) by "
-                + "\(instance.legs.last?.name ?? "its other leg"), or write another destination"
+            return "\(name) sends it back to its sender: give it a route to \(plan.destination) by "
+                + "\(instance.legs.last?.name ?? "its other leg"), or choose another destination"
         case (.broken, _):
             return "whatever \(name) rewrites, it must complete the checksums"
         case (.answered, _), (.returned, _):
@@ -130,14 +130,14 @@ extension HealthMonitor {
                 case .icmp: "\(icmp) type echo-reply accept"
                 case .udp(let source, let destination): "udp sport \(destination) udp dport \(source) accept"
                 }
-            return "\(name) drops the answer: let it pass with a rule like `ct state established accept` or `\(rule)`"
+            return "\(name) drops the answer: permit it with a rule like `ct state established accept` or `\(rule)`"
         case (.sent, _):
             let rule =
                 switch plan.kind {
                 case .icmp: "\(icmp) type echo-request"
                 case .udp(_, let destination): "udp dport \(destination)"
                 }
-            return "\(name) drops it: let it pass with a rule like `\(family) saddr \(plan.source) "
+            return "\(name) drops it: permit it with a rule like `\(family) saddr \(plan.source) "
                 + "\(family) daddr \(plan.destination) \(rule) accept`, "
                 + "or shape the heartbeat so that its rules let it pass"
         }

@@ -50,7 +50,7 @@ extension HealthMonitor {
         }
         let why: String? =
             if !link.isUp { "is switched off (\(link.name))" } else if link.master == nil {
-                "is free of its bridge (\(link.name))"
+                "is not on its bridge (\(link.name))"
             } else if !link.hasCarrier { "is down: its other end, in the node, is switched off" } else { nil }
         change(instance, leg, why)
     }

@@ -72,8 +72,8 @@ extension HealthMonitor {
         check.instance.legs.indices.contains(leg) ? check.instance.legs[leg].device : nil
     }
 
-    /// ARP: a probe (RFC 5227), which nobody learns anything from. IPv6: from the prober's link-local address, for the
-    /// answer to one from :: goes to all, and the engine with them.
+    /// ARP: a probe (RFC 5227), from which no host learns anything. IPv6: from the prober's link-local address, because
+    /// an answer to a question from :: goes to all, including the engine.
     func askNeighbour(_ check: WatchedCheck, _ leg: Int, _ address: IPAddress, _ number: UInt64) {
         guard let device = device(of: check, leg) else { return }
         packets?.queue(on: device) { frame in
@@ -103,11 +103,11 @@ extension HealthMonitor {
             return
         }
         let out = instance.legs.count - 1
-        // Of one that is over nobody asks any more.
+        // A probe whose time is over is ignored.
         switch check.paths[number]?.saw(seen.kind, leg: leg, out: out) {
         case nil, .some(.none): break
         case .answer: answer(check, frame, number, leg)
-        case .decided(passed: true): conclude(check, number, nil, seen: "it came through, and so did its answer")
+        case .decided(passed: true): conclude(check, number, nil, seen: "it passed, and so did its answer")
         case .decided(passed: false):
             guard let path = check.paths[number] else { return }
             let told = told(path, check)

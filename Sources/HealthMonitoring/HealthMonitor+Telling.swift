@@ -4,7 +4,7 @@ import Health
 import Topology
 import Wire
 
-/// What follows from what was seen: verdicts, and whom they are told.
+/// Draws conclusions from the results: verdicts, and the messages about them.
 extension HealthMonitor {
     /// Puts down what is to be told of a check.
     func note(_ kind: ApplianceEvent.Kind, _ check: WatchedCheck, _ reason: String) {

@@ -7,11 +7,11 @@ import Reporting
 import Topology
 import Wire
 
-/// One turn of the thread: wait, take in what has come, judge what is over, begin what is due, tell.
+/// One turn of the thread: wait, read arrived frames, judge overdue probes, begin due probes, report.
 extension HealthMonitor {
     /// Later than this counts as late: it is what other threads of a machine that is not busy take.
     private static let tolerance = Duration.milliseconds(3)
-    /// The most turns that are taken at once over what comes in while it is answered.
+    /// The largest number of consecutive turns for frames that arrive meanwhile.
     private static let rounds = 8
     private static let mostEvents = 128
 
@@ -119,7 +119,7 @@ extension HealthMonitor {
     private func judge(_ check: WatchedCheck, at now: MonotonicTime, lateness: Duration) {
         while let number = check.instance.condition.overdue(check.index, at: now, lateness: lateness) {
             if case .heartbeat(let heartbeat) = check.plan.probe, heartbeat.isNegative {
-                conclude(check, number, nil, seen: "it did not come out, as it must not")
+                conclude(check, number, nil, seen: "it did not come out, as expected")
                 continue
             }
             let reason = overdueReason(check, number)
@@ -152,7 +152,7 @@ extension HealthMonitor {
                 + "within \(time)"
         case .neighbour(let leg, let address):
             return
-                "nobody on \(check.instance.legs[leg].name) answers for "
+                "no host on \(check.instance.legs[leg].name) answers for "
                 + "\(address ?? check.instance.legs[leg].probed) within \(time)"
         case .tcp, .http:
             return "\(check.connection?.told ?? "no connection") within \(time)"

@@ -33,7 +33,8 @@ package final class HealthMonitor: @unchecked Sendable {
     let token: UInt64
     let entrance: Entrance
     let events: EventSink
-    /// The Ethernet source of what no node is to answer to the engine: nobody else's, and no bridge knows it.
+    /// The Ethernet source of frames that no node may answer to the engine. No other device has it, and no bridge knows
+    /// it.
     let prober: MACAddress
     /// Raised at the end: commands under way are ended.
     let interruption: Interruption
@@ -199,7 +200,7 @@ package final class HealthMonitor: @unchecked Sendable {
         application: ApplicationPlan, instance: InstancePlan, node: NodePlan? = nil, namespace: NetworkNamespace? = nil
     ) throws(ApplianceError) {
         guard let node = node ?? plan.nodes.first(where: { $0.name == instance.node }) else {
-            throw ApplianceError(.failed, "there is no node '\(instance.node)' to look after", mend: nil)
+            throw ApplianceError(.failed, "there is no node '\(instance.node)' to watch", mend: nil)
         }
         act {
             if let namespace { namespaces[node.name] = namespace }

@@ -145,14 +145,14 @@ final class WatchedInstance {
     /// Why it may or may not take packets.
     private var reason: String {
         switch condition.cause {
-        case .healthy: checks.isEmpty ? "nothing is wrong with it" : "all its checks pass"
+        case .healthy: checks.isEmpty ? "there is no problem" : "all its checks pass"
         case .processStarting: "its application is starting"
         case .processEnded(let told): "its application \(told)"
         case .link(let leg, let why): "its link to \(legs[leg].name) \(why)"
         case .check(let index):
             "\(checks[index].plan.name): \(checks[index].lastFailure ?? checks[index].last ?? "failed")"
         case .undecided(let index): "\(checks[index].plan.name) has not passed yet"
-        case .suppressed: "it came and went too often, and is kept out until it has been calm"
+        case .suppressed: "it went up and down too often, and gets no packets until it is stable"
         }
     }
 }

@@ -33,8 +33,8 @@ package struct CommandBounds: Sendable {
     package var output = 1 << 20
     /// True where it is ended when it prints more.
     var endsBeyondOutput = false
-    /// True where it is made to pause when it prints more: what it goes on printing is thrown away at some megabytes in a
-    /// tenth of a second, and costs nobody a processor.
+    /// True if the command is paused when it prints more. Further output is discarded at some megabytes in a tenth of a
+    /// second, so it costs no processor.
     var pausesBeyondOutput = false
     /// Its resource limits, which all that it starts inherits.
     package var limits: [Int32: UInt64] = [:]
@@ -123,14 +123,14 @@ package enum CommandRun {
             guard poll(&waiting, nfds_t(waiting.count), Int32(clamping: wait)) >= 0 || errno == EINTR else { break }
             if open, waiting[2].revents != 0, let output { open = take(output, &outcome, bounds.output) }
             if outcome.truncated, bounds.endsBeyondOutput {
-                outcome.endedFor = "it printed more than \(bounds.output >> 20) MiB"
+                outcome.endedFor = "its output exceeded \(bounds.output >> 20) MiB"
                 break
             }
             if outcome.truncated, bounds.pausesBeyondOutput, waiting.count > 2, waiting[2].revents != 0 { usleep(1000) }
             guard waiting[0].revents != 0, let end = try? child.statusIfEnded() else { continue }
             outcome.end = end
-            // What the command left in the background may hold the pipe open: its own end counts, and what it has
-            // printed until then, which is no more than a pipe holds.
+            // Background processes of the command may hold the pipe open. Only the command's own end counts, with its
+            // output until then, which is at most what a pipe holds.
             var turns = 17
             while open, turns > 0, let output, pollOne(output, POLLIN, milliseconds: 0) {
                 open = take(output, &outcome, bounds.output)

@@ -45,7 +45,7 @@ extension NodeRuntime {
             startedAt = monotonicMilliseconds()
             state = .starting
             watch(child)
-            restarted?(self, "it \(lastEnd ?? "ended"), and was started again")
+            restarted?(self, "it \(lastEnd ?? "ended"), and was restarted")
             return child
         }
         guard let child, let interruption else { return }
@@ -68,7 +68,7 @@ extension NodeRuntime {
             if !isTold, monotonicMilliseconds() - begun > plan.process.readyTimeout {
                 isTold = true
                 loop.submit { [self] in
-                    log?.note("started again, not ready within \(seconds(plan.process.readyTimeout)): \(probe.told)")
+                    log?.note("restarted, but not ready within \(seconds(plan.process.readyTimeout)): \(probe.told)")
                 }
             }
             interruption.sleep(milliseconds: wait)
@@ -101,13 +101,13 @@ extension NodeRuntime {
         let count = left.count == 1 ? "a process" : "\(left.count) processes"
         guard ProcessMark.end(marks, in: node.pid) else {
             throw ApplianceError(
-                .failed, "\(count) of the run before cannot be ended: \(names)",
-                mend: "see what holds them with 'ps', or take the topology down")
+                .failed, "\(count) of the earlier run cannot be ended: \(names)",
+                mend: "find out with 'ps' what blocks them, or take the topology down")
         }
         runs.withLock { $0.subtract(marks) }
         loop.submit { [self] in
             log?.note(
-                "\(plan.name): \(count) of the run before lived on, and \(left.count == 1 ? "was" : "were") ended: \(names)"
+                "\(plan.name): \(count) of the earlier run still ran, and \(left.count == 1 ? "was" : "were") ended: \(names)"
             )
         }
     }

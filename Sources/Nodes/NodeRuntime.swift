@@ -27,7 +27,7 @@ package final class NodeRuntime: @unchecked Sendable {
         case failed
     }
 
-    /// Changed by one change of the topology at a time, while nobody else works in the node.
+    /// Only one change of the topology at a time changes it, and nothing else works in the node meanwhile.
     package internal(set) var plan: NodePlan
     let directory: StateDirectory
     /// Where its commands start.
@@ -191,7 +191,7 @@ package final class NodeRuntime: @unchecked Sendable {
         } catch {
             throw ApplianceError(
                 .failed, "\(place): \(error)",
-                mend: access(folder, X_OK) == 0 ? nil : "the folder \(folder) must be there")
+                mend: access(folder, X_OK) == 0 ? nil : "the folder \(folder) must exist")
         }
     }
 
@@ -244,7 +244,7 @@ package final class NodeRuntime: @unchecked Sendable {
         if end == .exited(127), lines.contains(where: { $0.contains("not found") }) {
             let program = command.split(separator: " ").first { $0 != "exec" && !$0.contains("=") } ?? "program"
             return ApplianceError(
-                .machine, "\(place): a program is missing: \(command)",
+                .machine, "\(place): a program is not installed: \(command)",
                 mend: "install \(program), or correct the command", details: lines)
         }
         return ApplianceError(.failed, "\(place): \(what): \(command)", mend: mend(lines), details: lines)
@@ -292,7 +292,7 @@ package final class NodeRuntime: @unchecked Sendable {
             self.restarts += 1
             self.process = child
             self.startedAt = monotonicMilliseconds()
-            self.restarted?(self, "a check had it started again")
+            self.restarted?(self, "a check restarted it")
         }
         try waitUntilReady(child, entrance, node, interruption)
         loop.sync {

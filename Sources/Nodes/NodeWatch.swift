@@ -35,7 +35,7 @@ package final class NodeWatch: @unchecked Sendable {
         var running = [true: 0, false: 0]
         /// True where a running command has opened a setting of the network, or none could have been heard.
         var maySet = false
-        /// True where there was nobody but the check's in the node at the last look; known where `maySet`.
+        /// True if only the check's processes were in the node at the last look. Known if `maySet`.
         var wasAlone = false
         /// True where a process of the check has sent a signal to one that is none.
         var hasSignalled = false
@@ -184,7 +184,7 @@ package final class NodeWatch: @unchecked Sendable {
     /// True where a process of the check has sent a signal to one that is not the check's, or none could have been heard.
     package var hasSignalled: Bool { state.withLock { $0.hasSignalled } }
 
-    /// Notes that signals may have been sent which nobody has heard.
+    /// Notes that signals may have been sent which were not heard.
     package func mayHaveSignalled() { state.withLock { $0.hasSignalled = true } }
 
     /// Takes back what the check has changed.
@@ -258,7 +258,7 @@ package final class NodeWatch: @unchecked Sendable {
             requests: requests + ours.map { ($0, .leave) }, ports: ports, isUnderWay: isUnderWay, rest: rest)
     }
 
-    /// True where nobody but the check's commands is in the node.
+    /// True if only the check's commands are in the node.
     private func isAlone() -> Bool {
         guard let initPid = node.currentInitPid else { return false }
         let own = marks.withLock { $0 }

@@ -72,7 +72,7 @@ final class OutputLog {
     private func append(_ bytes: [UInt8]) {
         if size + bytes.count > Self.bound {
             ftruncate(file, 0)
-            let notice = Array("tapline: the log had grown to \(Self.bound >> 20) MiB and was started over\n".utf8)
+            let notice = Array("tapline: the log had reached \(Self.bound >> 20) MiB and was started over\n".utf8)
             writeAll(file, notice)
             size = notice.count
         }

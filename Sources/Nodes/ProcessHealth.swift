@@ -11,10 +11,10 @@ extension NodeRuntime {
             switch state {
             case .idle: "nothing runs in it"
             case .ready: "it is ready"
-            case .waiting: "it waits for what it depends on"
+            case .waiting: "it waits for its dependencies"
             case .setup: "it is being set up"
-            case .starting: restarts > 0 ? "\(end), and is being started again" : "it is being started"
-            case .restarting: "\(end), and is to be started again"
+            case .starting: restarts > 0 ? "\(end), and is being restarted" : "it is being started"
+            case .restarting: "\(end), and will be restarted"
             case .ended, .failed: end
             }
         return InstanceHealth(

@@ -17,7 +17,7 @@ struct ReadinessProbe {
     var told: String {
         switch plan {
         case .started: "it was not started"
-        case .command(let command): "this did not succeed: \(command)"
+        case .command(let command): "this failed: \(command)"
         case .tcp(let address, let port): "no TCP connection to \(address) port \(port)"
         case .http(let address, let port, let path, _, let status):
             "no answer with status \(status) for \(path) from \(address) port \(port)"
@@ -46,7 +46,7 @@ struct ReadinessProbe {
         }
     }
 
-    /// A connected socket of the node's, nonblocking; nil where nobody listens.
+    /// A connected socket of the node's, nonblocking; nil if no program listens.
     private func connected(_ address: IPAddress, _ port: UInt16, _ timeout: Int) -> Int32? {
         let family = address.family == .ipv4 ? AF_INET : AF_INET6
         let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)

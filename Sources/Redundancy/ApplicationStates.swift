@@ -14,7 +14,7 @@ package struct ApplicationStates: Sendable {
     private(set) var fileGroups: [InstanceGroup] = []
     /// The instances by their nodes' names.
     package private(set) var instances: [String: InstanceState] = [:]
-    /// The other nodes, and what they are: for what is said to somebody who takes one for an instance.
+    /// The other nodes and their kinds, for messages to a caller that takes one for an instance.
     package var otherNodes: [String: String] = [:]
     /// The instances that may get packets.
     private var present: Set<String> = []
@@ -45,7 +45,7 @@ package struct ApplicationStates: Sendable {
                     ?? InstanceState(
                         application: application.name,
                         health: InstanceHealth(
-                            isHealthy: false, reason: "it has not been ready yet", since: now.microseconds,
+                            isHealthy: false, reason: "it has never been ready", since: now.microseconds,
                             isSuppressed: false, checks: []))
                 kept[instance.node]?.application = application.name
             }
@@ -113,7 +113,7 @@ package struct ApplicationStates: Sendable {
         }
         if before.health.isHealthy != health.isHealthy {
             var reason = health.reason
-            if health.isHealthy, let word = instances[node]?.reasonDown { reason += "; \(word), and gets nothing" }
+            if health.isHealthy, let word = instances[node]?.reasonDown { reason += "; \(word), and gets no packets" }
             tell(health.isHealthy ? .instanceUp : .instanceDown, reason)
         }
         if health.isSuppressed, !before.health.isSuppressed { tell(.instanceSuppressed, health.reason) }
@@ -133,7 +133,7 @@ package struct ApplicationStates: Sendable {
             events.append(
                 ApplianceEvent(
                     .instanceDrained, application: state.application, instance: node,
-                    reason: "its \(seconds(drain.time)) are over; it gets nothing until it is undrained"))
+                    reason: "its \(seconds(drain.time)) are over; it gets no packets until 'undrain'"))
         }
         return events + judge(at: now)
     }
@@ -151,21 +151,21 @@ package struct ApplicationStates: Sendable {
         case .drain(let given):
             guard before.takenOut == nil else {
                 throw ApplianceError(
-                    .failed, "\(node) is taken out: there is nothing to drain", mend: "put it back first")
+                    .failed, "\(node) is taken out, so it cannot be drained", mend: "put it back first")
             }
             let time = given ?? application.drainTime
             instances[node]?.drain = InstanceState.Drain(began: now, time: time)
             outcome = (
-                .instanceDraining, "no new connections where another can take them; nothing after \(seconds(time))"
+                .instanceDraining, "no new connections if another can take them; nothing after \(seconds(time))"
             )
         case .undrain:
             guard before.drain != nil else { return ([], ["\(node) was not drained"] + rest(of: node)) }
             instances[node]?.drain = nil
             outcome = (.instanceUndrained, "it gets its share again")
         case .takeOut:
-            guard before.takenOut == nil else { return ([], ["\(node) was taken out before"] + rest(of: node)) }
+            guard before.takenOut == nil else { return ([], ["\(node) is taken out already"] + rest(of: node)) }
             instances[node]?.takenOut = now.microseconds
-            outcome = (.instanceTakenOut, "it gets nothing until it is put back")
+            outcome = (.instanceTakenOut, "it gets no packets until 'put-back'")
         case .putBack:
             guard before.takenOut != nil else { return ([], ["\(node) was not taken out"] + rest(of: node)) }
             instances[node]?.takenOut = nil
@@ -173,14 +173,14 @@ package struct ApplicationStates: Sendable {
         case .weigh(let weight):
             if let weight, !RequestRange.weight.contains(weight) {
                 throw ApplianceError(
-                    .usage, "a weight is 0…\(RequestRange.weight.upperBound), and not \(weight)")
+                    .usage, "a weight must be 0…\(RequestRange.weight.upperBound), not \(weight)")
             }
             instances[node]?.weight = weight
             let share = weight ?? fileWeight(of: node)
             outcome = (.instanceWeighed, "weight \(share)" + (weight == nil ? ", as in the file" : ""))
             if share == 0 { told.append("it gets no share, unless no other of \(application.name) has one") }
             if application.redundancy == .activeStandby {
-                told.append("weights matter once \(application.name) is balanced: its redundancy is active-standby")
+                told.append("weights only apply if \(application.name) is balanced; it is active-standby")
             }
         }
         guard let outcome else { return ([], told) }
@@ -198,7 +198,7 @@ package struct ApplicationStates: Sendable {
         if state.takenOut != nil { return ["it is taken out: 'put-back' ends that"] }
         if state.drain?.isOver == true { return ["it is drained: 'undrain' ends that"] }
         guard !state.health.isHealthy else { return [] }
-        return ["it gets nothing before it is healthy: \(state.health.reason)"]
+        return ["it gets no packets until it is healthy: \(state.health.reason)"]
     }
 
     /// What an operation means for the application as a whole.
@@ -210,7 +210,7 @@ package struct ApplicationStates: Sendable {
             return ["\(application.name) is up: \(up)"]
         }
         guard !isDown(application) else { return ["\(application.name) is down: \(whyDown(application))"] }
-        // A drain shows what it leads to only when it is over.
+        // A drain shows its effect only when it is over.
         var later = self
         for (node, state) in instances where state.drain != nil { later.instances[node]?.drain?.isOver = true }
         guard instances.values.contains(where: { $0.application == application.name && $0.drain?.isOver == false }),
@@ -281,7 +281,7 @@ package struct ApplicationStates: Sendable {
             application.instances.compactMap { instance in
                 fileGroups.indices.contains(instance.group) ? fileGroups[instance.group].minimum : nil
             }.max() ?? 1
-        var parts = ["\(counted(application)) up" + (needed > 1 ? ", and it needs \(needed)" : "")]
+        var parts = ["\(counted(application)) up" + (needed > 1 ? ", but it needs \(needed)" : "")]
         let shown = 4
         let gone = application.instances.compactMap { instance in
             instances[instance.node]?.reasonDown.map { "\(instance.node): \($0)" }
@@ -307,18 +307,18 @@ package struct ApplicationStates: Sendable {
         if let application = applications.first(where: { $0.name == name }) {
             let own = application.instances.map(\.node).joined(separator: ", ")
             return ApplianceError(
-                .name, "\(name) is an application, and this is done to one of its instances", mend: "they are: \(own)")
+                .name, "\(name) is an application; name one of its instances", mend: "they are: \(own)")
         }
         if let kind = otherNodes[name] {
             return ApplianceError(
-                .name, "\(name) is \(kind), and not an instance that others could stand in for",
+                .name, "\(name) is \(kind), not an instance that others can replace",
                 mend: names.isEmpty
                     ? "give an application 'instances' or 'health' in the file"
                     : "the instances are: \(Self.listed(names))")
         }
         guard !names.isEmpty else {
             return ApplianceError(
-                .name, "no application of this topology has instances that could be chosen from",
+                .name, "no application of this topology has several instances",
                 mend: "give one 'instances' or 'health' in the file")
         }
         if let nearest = Spelling.nearest(to: name, among: names) {
@@ -338,8 +338,8 @@ extension ApplicationPlan {
     var toldWhenDown: String {
         switch whenDown {
         case .drop, .spare: "its packets are dropped"
-        case .bypass: redundancy == .copies ? "no copies are made for it" : "its packets go on past it"
-        case .skipRest: "its packets go to the end of the chain, past it and all that comes after it"
+        case .bypass: redundancy == .copies ? "no copies are made for it" : "packets bypass it"
+        case .skipRest: "packets go straight to the end of the chain"
         }
     }
 }

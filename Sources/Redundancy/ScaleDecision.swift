@@ -1,11 +1,11 @@
 import Topology
 
-/// Decides when an application needs one instance more, and when it can do with one less: a pure function of what it is
-/// shown, with the time as a value.
+/// Decides when an application needs one more instance, and when one less is enough. It is a pure function of the
+/// measured load, with the time as a value.
 ///
-/// One more is needed when the instances' mean load has been above a limit for the file's patience. The one that came
-/// last goes when the others could have carried all of the load at 60 % of the limit for six times that long: an
-/// instance that goes must not be missed at once. Only what came by this rule goes by it.
+/// One more is needed when the mean load of the instances has been above a limit for the file's time. The last added
+/// instance is removed when the others could have carried all of the load, at 60 % of the limit, for six times that
+/// long. So the others can do without it at once. Only instances that were added by this rule are removed by it.
 package struct ScaleDecision: Sendable {
     /// What one instance did since the last look.
     package struct Load: Sendable, Hashable {

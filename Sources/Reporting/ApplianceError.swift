@@ -51,7 +51,7 @@ public struct ApplianceError: Error, Sendable, Codable, Equatable {
     }
 
     /// What `up` and `run` end with where a signal or `tapline down` stops them halfway.
-    public static let interrupted = ApplianceError(.failed, "interrupted; what was made so far has been taken away")
+    public static let interrupted = ApplianceError(.failed, "interrupted; everything made so far was taken away")
 }
 
 extension ApplianceError: CustomStringConvertible {

@@ -1,6 +1,6 @@
-/// Texts that somebody else wrote, made fit for a terminal, a log and a line of JSON.
+/// Texts of other programs, made safe for a terminal, a log and a line of JSON.
 public enum HarmlessText {
-    /// True for what neither moves a cursor, ends a line, nor turns or hides the text that follows.
+    /// True for a character that does not move a cursor, end a line, or turn or hide the following text.
     public static func isHarmless(_ scalar: Unicode.Scalar) -> Bool {
         if scalar.isASCII { return (0x20..<0x7F).contains(scalar.value) }
         return switch scalar.properties.generalCategory {
@@ -9,9 +9,10 @@ public enum HarmlessText {
         }
     }
 
-    /// The text of octets: what is no UTF-8, or could do harm, is shown as U+FFFD.
+    /// The octets as text. Invalid UTF-8 and harmful characters become U+FFFD.
     ///
-    /// - Parameter most: Octets; what is longer is cut.
+    /// - Parameters:
+    ///   - most: The largest number of octets. Longer text is cut.
     public static func reading(_ bytes: some Collection<UInt8>, most: Int) -> String {
         var shown = String.UnicodeScalarView()
         for scalar in String(decoding: bytes.prefix(most), as: UTF8.self).unicodeScalars {

@@ -1,5 +1,4 @@
-/// The release that both programs belong to: a control process and an engine of different releases may not understand
-/// each other.
+/// The release of both programs. A control process and an engine of different releases may not understand each other.
 public enum Release {
     /// As `--version` prints it.
     public static let version = "0.1.0"

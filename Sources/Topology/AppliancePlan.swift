@@ -102,7 +102,7 @@ public struct LegPlan: Sendable, Hashable {
     public var addresses: [InterfaceAddress]
     /// False: the node gets plain frames of its MTU with full checksums, and sends such.
     public var offload: Bool
-    /// True: the bridge must deliver every frame to it, whomever the frame is addressed to.
+    /// True: the bridge must deliver every frame to it, whatever the frame's destination is.
     public var takesEverything: Bool
     /// True: the bridge takes frames from it alone that have `mac` or one of `deliverToo` as their source.
     public var isLocked: Bool

@@ -37,7 +37,7 @@ extension TextExpectation {
             let lines = text.split(separator: 10).prefix(2)
             let hint = lines.count == 2 && (try? JSONReader.read(lines[0])) != nil
             return [
-                "output that is JSON, and it has \(error)"
+                "output that is JSON, but it has \(error)"
                     + (hint ? " (each line is a document of its own: use `json-line`)" : "")
             ]
         }

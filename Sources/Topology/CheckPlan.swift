@@ -136,7 +136,7 @@ public enum InterfaceCounter: String, Sendable, Hashable, CaseIterable {
     case sentDrops = "sent-drops"
 }
 
-/// A packet that a check sends, and whom it and its answer must reach.
+/// A packet that a check sends, and the nodes that it and its answer must reach.
 public struct PacketPlan: Sendable, Hashable {
     /// The node that sends it.
     public var from: String
@@ -148,7 +148,7 @@ public struct PacketPlan: Sendable, Hashable {
     public var protocolNumber: UInt8
     /// The destination port; 0 where the protocol has none.
     public var port: UInt16
-    /// The source port; nil: one that nobody uses.
+    /// The source port; nil for an unused one.
     public var sourcePort: UInt16?
     /// What it carries; nil: what tells it from all others.
     public var payload: [UInt8]?
@@ -158,7 +158,7 @@ public struct PacketPlan: Sendable, Hashable {
     public var hopLimit: UInt8
     /// IPv4's DF flag.
     public var dontFragment: Bool
-    /// Whom it reaches: stage after stage, within a stage in any order, and nobody else.
+    /// The nodes that it reaches, and no others: stage by stage, within a stage in any order.
     public var reaches: [[String]]
     /// Whom the answer to it reaches, in the same way; nil where it does not matter.
     public var answer: [[String]]?

@@ -25,7 +25,7 @@ public struct FaultPlan: Sendable, Hashable {
         /// Another engine takes the place of one, and no packet is lost.
         case replace
     }
-    /// To whom it happens.
+    /// The target of the fault.
     public enum Target: Sendable, Hashable {
         /// A packeting engine, by its number from 1.
         case engine(Int)
@@ -34,7 +34,7 @@ public struct FaultPlan: Sendable, Hashable {
     }
     /// What happens.
     public var kind: Kind
-    /// To whom it happens.
+    /// The target of the fault.
     public var target: Target
     /// The index of the interface whose device it is, for `linkDown` and `linkUp`.
     public var interface: Int?

@@ -8,7 +8,7 @@ extension FileReader {
         guard fields.isMapping else { return nil }
         let name = nodes.text(fields["name"], "the name of a check")
         if fields["name"] == nil {
-            diagnostics.error(node.origin, "the check has no name", mend: "add `name: …`, what it proves")
+            diagnostics.error(node.origin, "the check has no name", mend: "add `name: …`: what the check proves")
         }
         guard let kind = nodes.kind(of: fields, Grammar.check) else {
             guard !hasStrayKeys(fields, Grammar.check) else { return nil }
@@ -64,7 +64,7 @@ extension FileReader {
             case .start(let name, _):
                 if !started.insert(name.value).inserted {
                     diagnostics.error(
-                        name.origin, "\(quoted(name.value)) has been started before", mend: "give it another name")
+                        name.origin, "\(quoted(name.value)) was started before", mend: "give it another name")
                 }
             case .finish(let name, _):
                 if started.remove(name.value) == nil {
@@ -165,7 +165,7 @@ extension FileReader {
         guard !hasStrayKeys(fields, Grammar.check, Grammar.step),
             ["expect", "packets", "bytes", "frames", "is"].allSatisfy({ fields[$0] == nil })
         else { return }
-        diagnostics.error(fields.origin, "the check expects nothing of \(what)", mend: "add `\(key)`")
+        diagnostics.error(fields.origin, "the check expects nothing from \(what)", mend: "add `\(key)`")
     }
 
     private func place(_ node: Located<String>, _ fields: Fields) -> RawPlace {
@@ -175,7 +175,7 @@ extension FileReader {
     private func command(_ fields: Fields) -> RawCommand? {
         let node = nodes.text(fields["on"], "`on`")
         if fields["on"] == nil {
-            diagnostics.error(fields.origin, "the command has no node to run in", mend: "add `on: node`")
+            diagnostics.error(fields.origin, "the command has no node", mend: "add `on: node`")
         }
         guard let command = nodes.text(fields["run"], "`run`") else {
             if fields["run"] == nil {
@@ -211,12 +211,12 @@ extension FileReader {
         for key in ["from", "to"] where packet[key] == nil {
             diagnostics.error(
                 packet.origin, "the packet has no `\(key)`",
-                mend: key == "from" ? "add `from: node`, who sends it" : "add `to: address`, where it goes")
+                mend: key == "from" ? "add `from: node`, its sender" : "add `to: address`, its destination")
         }
         if fields["reaches"] == nil {
             diagnostics.error(
-                fields.origin, "the check does not say whom the packet reaches",
-                mend: "add `reaches: [[ids, firewall], web]`, or `reaches: []` for nobody")
+                fields.origin, "the check does not say which nodes the packet reaches",
+                mend: "add `reaches: [[ids, firewall], web]`, or `reaches: []` for none")
         }
         let from = nodes.text(packet["from"], "`from`")
         let port = nodes.port(packet["port"], "`port`", mayBeZero: true) ?? Located(.icmp, packet.origin)
@@ -241,7 +241,7 @@ extension FileReader {
         guard let address = nodes.address(node, what) else { return nil }
         if address.value.hasLength {
             diagnostics.error(
-                address.origin, "\(what) is a prefix, and one host is asked for",
+                address.origin, "\(what) is a prefix, but one host is needed",
                 mend: "write \(address.value.value.address)")
         }
         return Located(address.value.value.address, address.origin)

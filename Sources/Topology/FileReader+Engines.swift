@@ -30,14 +30,14 @@ extension FileReader {
             // As many queues as the kernel gives a TAP (MAX_TAP_QUEUES), of which each worker has its own.
             diagnostics.error(
                 workers.origin,
-                "\(plan.count) engines with \(plan.workers) workers each are more than \(Grammar.workers.upperBound)",
+                "\(plan.count) engines with \(plan.workers) workers each exceed the limit of \(Grammar.workers.upperBound)",
                 mend: "write `workers: \(Grammar.workers.upperBound / plan.count)` or fewer")
         }
         let sharing: Located<EnginesPlan.Sharing>? = nodes.choice(engines["share"], "`share`")
         plan.sharing = sharing?.value ?? .queues
         if plan.sharing == .direction, let count, count.value != 2 {
             diagnostics.error(
-                count.origin, "\(count.value) engines cannot share the load by direction: there are two",
+                count.origin, "\(count.value) engines cannot share the load by direction: there are only two",
                 mend: "write `count: 2`, or `share: queues`")
         }
         return plan

@@ -39,7 +39,7 @@ extension FileReader {
     private func remarkOnNothing(_ node: Node?, _ what: String) {
         guard let node, node.sequence?.isEmpty ?? false || node.mapping?.isEmpty ?? false else { return }
         diagnostics.remark(
-            node.origin, "\(what) is empty, and everything meets it", mend: "write what is expected, or remove it")
+            node.origin, "\(what) is empty, so everything matches", mend: "write what is expected, or remove it")
     }
 
     private func textExpectation(_ fields: Fields) -> TextExpectation {
@@ -74,7 +74,7 @@ extension FileReader {
         let fields = nodes.entries(node, "the expected JSON")
         if fields.isMapping, fields.pairs.isEmpty {
             diagnostics.error(
-                node.origin, "nothing is expected of the JSON", mend: "write `{ \"$.status\": up }`, for example")
+                node.origin, "the JSON has no expectation", mend: "write `{ \"$.status\": up }`, for example")
         }
         return fields.pairs.flatMap { key, value -> [JSONExpectation] in
             guard let path = JSONPath(key.value) else {
@@ -82,7 +82,7 @@ extension FileReader {
                     key.origin, "\(quoted(key.value)) is not a JSON path",
                     mend: key.value.hasPrefix("$")
                         ? "write $.name, $.list[0], $.list[*].name, $['a name'] or $..name"
-                        : "begin it with $, which is the document: \"$.\(key.value)\"")
+                        : "begin it with $, the document: \"$.\(key.value)\"")
                 return []
             }
             return demands(value).map { JSONExpectation(path: path, demand: $0) }
@@ -144,11 +144,11 @@ extension FileReader {
         }
         if number.isMetByNone(upTo: bound) {
             diagnostics.error(
-                written.origin, "\(what) is \(quoted(written.value)), which no number is that can be counted",
+                written.origin, "\(what) is \(quoted(written.value)), which no count can satisfy",
                 mend: "write a comparison that can hold, such as \">= 1\" or 0")
         } else if number.isMetByAll(upTo: bound) {
             diagnostics.remark(
-                written.origin, "\(what) is \(quoted(written.value)), which every number is that can be counted",
+                written.origin, "\(what) is \(quoted(written.value)), which every count satisfies",
                 mend: "write a comparison that can fail, such as \">= 1\", or remove it")
         }
         return number

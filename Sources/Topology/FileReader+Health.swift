@@ -24,7 +24,7 @@ extension FileReader {
             guard let flag = nodes.flag(fields[kind], "`\(kind)`") else { return nil }
             guard flag.value else {
                 diagnostics.error(
-                    flag.origin, "a health check that is none", mend: "write `\(kind): true`, or remove it")
+                    flag.origin, "a health check with the value false", mend: "write `\(kind): true`, or remove it")
                 return nil
             }
             return kind == "echo" ? .echo : .neighbour
@@ -82,7 +82,7 @@ extension FileReader {
         let timeout = nodes.duration(fields["timeout"], "the timeout")
         if let timeout, timeout.value == 0 {
             diagnostics.error(
-                timeout.origin, "a timeout of nothing fails every check", mend: "write 10ms or more")
+                timeout.origin, "a timeout of zero fails every check", mend: "write 10ms or more")
         }
         let bounds = Self.packetTimeouts
         let packet = min(max(interval.value, bounds.lowerBound), bounds.upperBound)
@@ -108,8 +108,8 @@ extension FileReader {
 
     // MARK: - Heartbeats
 
-    /// BFD's echo port (RFC 5881), and the first that a sender may use; of what must not pass, the port for discarding
-    /// (RFC 863), which nobody lets through on purpose.
+    /// BFD's echo port (RFC 5881), and the first port that a sender may use. For packets that must not pass, the
+    /// discard port (RFC 863), which no firewall permits on purpose.
     private static let ports = (source: UInt16(49_152), echo: UInt16(3_785), discard: UInt16(9))
 
     private func heartbeat(_ node: Node, isNegative: Bool) -> RawHeartbeat? {
@@ -118,7 +118,7 @@ extension FileReader {
         if case .scalar = node {
             guard let flag = nodes.flag(node, what) else { return nil }
             guard flag.value else {
-                diagnostics.error(flag.origin, "a health check that is none", mend: "remove it")
+                diagnostics.error(flag.origin, "a health check with the value false", mend: "remove it")
                 return nil
             }
         } else {
@@ -158,8 +158,8 @@ extension FileReader {
             !address.isLimitedBroadcast
         else {
             diagnostics.error(
-                written.origin, "\(what) of a heartbeat cannot be \(address): nothing passes it on",
-                mend: "write an address that one host may have, or leave it away")
+                written.origin, "\(what) of a heartbeat cannot be \(address): no node passes it on",
+                mend: "write an address that one host may have, or omit it")
             return nil
         }
         return Located(address, written.origin)

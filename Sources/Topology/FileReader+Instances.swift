@@ -69,7 +69,7 @@ extension FileReader {
             diagnostics.error(
                 own.origin,
                 "an instance of \(fields.subject) has the application's own name, and is not the only one",
-                mend: "rename it: what names the application would else mean it alone")
+                mend: "rename it, so that the application's name means all instances")
         }
         if names.count > Grammar.instances.upperBound {
             diagnostics.error(
@@ -140,13 +140,13 @@ extension FileReader {
         if plan.reuse >= plan.suppress || plan.reuse < 1 {
             diagnostics.error(
                 (reuse ?? suppress)?.origin ?? node.origin,
-                "an instance may come back below \(plan.reuse), and is kept out above \(plan.suppress): it would never "
+                "an instance may return below \(plan.reuse), and is kept out above \(plan.suppress): it would never "
                     + "be calm enough",
                 mend: "write a `reuse` that is less than `suppress`")
         }
         if let halfLife, halfLife.value == 0 {
             diagnostics.error(
-                halfLife.origin, "a half-life of nothing forgets every fall at once", mend: "write `damping: false`")
+                halfLife.origin, "a half-life of zero forgets every fall at once", mend: "write `damping: false`")
         }
         return .on(plan)
     }
@@ -159,11 +159,11 @@ extension FileReader {
         let patience = nodes.duration(fields["for"], "`for`")
         if fields["rate"] == nil, fields["processor"] == nil {
             diagnostics.error(
-                fields.origin, "`scale` does not say what is too much", mend: "add `rate: 10000` or `processor: 80%`")
+                fields.origin, "`scale` has no load limit", mend: "add `rate: 10000` or `processor: 80%`")
         }
         guard fields["most"] != nil else {
             diagnostics.error(
-                fields.origin, "`scale` does not say how many instances there may be", mend: "add `most: 4`")
+                fields.origin, "`scale` has no limit of instances", mend: "add `most: 4`")
             return nil
         }
         guard let most = nodes.integer(fields["most"], "`most`", in: Grammar.instances) else { return nil }

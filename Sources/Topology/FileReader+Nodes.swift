@@ -74,7 +74,7 @@ extension FileReader {
         if let copies {
             if !node.passive {
                 diagnostics.error(
-                    copies.origin, "\(fields.subject) is not passive, and gets packets, not copies",
+                    copies.origin, "\(fields.subject) is not passive, so it gets packets, not copies",
                     mend: "remove `copies`, or add `passive: true`")
             } else if copies.value == .everything {
                 node.copiesEverything = copies.origin
@@ -82,7 +82,7 @@ extension FileReader {
         }
         if node.passive, let out = node.outLeg {
             diagnostics.error(
-                out.interface.origin, "\(fields.subject) is passive and has an interface to pass packets on",
+                out.interface.origin, "\(fields.subject) is passive, but has an interface to pass packets on",
                 mend: "remove `out`, or `passive`")
             node.outLeg = nil
         }
@@ -125,7 +125,7 @@ extension FileReader {
         node.outLeg = sides["out"].flatMap { leg($0, "`out`") }
         if sides["in"] == nil, sides.isMapping {
             diagnostics.error(
-                sides.origin, "\(fields.subject) has no interface for what comes in", mend: "add `in: …`")
+                sides.origin, "\(fields.subject) has no interface for requests", mend: "add `in: …`")
         }
     }
 
@@ -182,8 +182,8 @@ extension FileReader {
         if written.value.utf8.count > 131_071 {
             diagnostics.error(
                 written.origin,
-                "\(what) has \(written.value.utf8.count) octets, and a program can be handed 131,071 at once",
-                mend: "put it into a script beside the file, and run that")
+                "\(what) has \(written.value.utf8.count) octets, but a program can get at most 131,071 at once",
+                mend: "put it into a script next to the file, and run that")
         }
         return written.value
     }
@@ -243,7 +243,7 @@ extension FileReader {
             if !key.value.hasPrefix("net.") || !legal || key.value.contains("/../") {
                 diagnostics.error(
                     key.origin, "\(quoted(key.value)) is not a sysctl of a network namespace",
-                    mend: "write one that begins with net., such as net.ipv4.ip_forward")
+                    mend: "write one that starts with net., such as net.ipv4.ip_forward")
             } else if KernelSettings.isNobodys(key.value) {
                 diagnostics.error(
                     key.origin, "no kernel has a sysctl \(quoted(key.value)) in a network namespace",
@@ -289,11 +289,11 @@ extension FileReader {
                     diagnostics.error(
                         via.origin,
                         "the route to \(destination) goes by way of \(via.value.value.address), of the other family",
-                        mend: "name a next hop of the family of what the route leads to")
+                        mend: "name a next hop of the destination's family")
                 } else if node.routes.contains(where: { $0.destination == destination }) {
                     diagnostics.error(
                         item.origin, "there is a route to \(destination) already",
-                        mend: "remove one: the node goes by one way")
+                        mend: "remove one: the node uses only one")
                 } else {
                     node.routes.append(
                         RawRoute(destination: destination, gateway: via.map { $0.value.address }))

@@ -15,24 +15,24 @@ extension FileReader {
         if redundancy == .copies, !isPassive {
             refuse(
                 application.redundancy?.origin,
-                "\(name) is not passive: of a packet that several of its instances passed on there would be several",
+                "\(name) is not passive: if several instances passed on a packet, there would be several packets",
                 "write `redundancy: balance` or `active-standby`, or add `passive: true`")
         }
         if redundancy == .copies {
             for position in [application.hashing?.origin, application.seed?.origin] {
                 refuse(
-                    position, "every instance of \(name) gets every packet: nothing is chosen among them",
+                    position, "every instance of \(name) gets every packet, so none is chosen",
                     "remove it, or write `redundancy: balance`")
             }
             refuse(
-                application.minimum?.origin, "every instance of \(name) gets every packet, however many there are",
+                application.minimum?.origin, "every instance of \(name) gets every packet, so there is no minimum",
                 "remove `minimum`, or write `redundancy: balance`")
         }
         if let active = application.active {
             if redundancy != .activeStandby {
                 refuse(
                     active.origin,
-                    "all instances of \(name) are active: that is `redundancy: \(redundancy.rawValue)`",
+                    "all instances of \(name) are active, as in `redundancy: \(redundancy.rawValue)`",
                     "remove `active`, or write `redundancy: active-standby`")
             } else if active.value > count {
                 refuse(
@@ -42,19 +42,19 @@ extension FileReader {
         }
         if let minimum = application.minimum, minimum.value > count {
             refuse(
-                minimum.origin, "\(name) has \(count) instance\(count == 1 ? "" : "s"), and would always be down",
+                minimum.origin, "\(name) has \(count) instance\(count == 1 ? "" : "s"), so it would always be down",
                 "write \(count) or less, or add instances")
         }
         for instance in application.instances {
             if redundancy != .activeStandby {
                 refuse(
                     instance.priority?.origin,
-                    "all instances of \(name) are active: priorities choose among those of `active-standby`",
+                    "all instances of \(name) are active: priorities only matter for `active-standby`",
                     "remove `priority`, or write `redundancy: active-standby`")
             }
             if redundancy == .copies {
                 refuse(
-                    instance.weight?.origin, "every instance of \(name) gets every packet, whatever its weight",
+                    instance.weight?.origin, "every instance of \(name) gets every packet, so weights do not matter",
                     "remove `weight`, or write `redundancy: balance`")
             }
         }
@@ -75,7 +75,7 @@ extension FileReader {
         if application.template.passive {
             if let policy = application.whenDown, policy.value != .bypass {
                 refuse(
-                    policy.origin, "\(name) is passive: packets never wait for it, its copy is left out",
+                    policy.origin, "\(name) is passive: packets never wait for it; its copy is omitted",
                     "remove `when-down`")
             }
             refuse(
@@ -86,11 +86,11 @@ extension FileReader {
         switch application.whenDown?.value {
         case .bypass?, .skipRest?:
             refuse(
-                application.answer?.origin, "nothing is dropped where \(name) is down: its packets go on without it",
+                application.answer?.origin, "if \(name) is down, its packets are not dropped but bypass it",
                 "remove `answer`, or write `when-down: drop`")
         case .spare? where application.instances.count < 2:
             refuse(
-                application.whenDown?.origin, "\(name) has one instance, and no spare",
+                application.whenDown?.origin, "\(name) has one instance, but no spare",
                 "add instances: `instances: 2`; or write `when-down: drop`")
         default: break
         }
@@ -111,7 +111,7 @@ extension FileReader {
         if scale.plan.most <= application.instances.count {
             refuse(
                 scale.mostOrigin,
-                "\(name) has \(application.instances.count) instances from the start: there is room for none more",
+                "\(name) has \(application.instances.count) instances from the start, so none can be added",
                 "write \(application.instances.count + 1) or more")
         }
     }
@@ -126,8 +126,8 @@ extension FileReader {
             guard sharing.count > 1 else { continue }
             let own = application.template.outLeg == nil ? "…" : "{ \(side): … }"
             diagnostics.error(
-                written.origin, "\(name) has \(made.count) instances, and one address for them",
-                mend: "remove the address, and one is chosen for each; or give each its own: "
+                written.origin, "\(name) has \(made.count) instances, but only one address",
+                mend: "remove the address, so that each gets one; or give each its own: "
                     + "`instances: { \(sharing[0].name.value): { address: \(own) } }`")
         }
         if let prefix = application.template.prefixes.first {
@@ -135,7 +135,7 @@ extension FileReader {
             if sharing.count > 1 {
                 diagnostics.error(
                     prefix.origin,
-                    "the instances of \(name) all send from \(prefix.value): nothing tells which one an answer is for",
+                    "the instances of \(name) all send from \(prefix.value): an answer cannot be assigned to one of them",
                     mend: "give each instance `prefixes` of its own, or let them send from their own addresses")
             }
         }

@@ -15,7 +15,7 @@ struct FileReader {
         guard let root = YAMLText.compose(text, diagnostics) else { return nil }
         guard root.mapping != nil else {
             diagnostics.error(
-                root.origin, "the file must be a mapping, and is \(root.shape)", mend: "begin with `name: …`")
+                root.origin, "the file must be a mapping, but is \(root.shape)", mend: "begin with `name: …`")
             return nil
         }
         nodes.checkTags(root)
@@ -84,8 +84,8 @@ struct FileReader {
             if let other = seen[visible], other.value != name.value {
                 diagnostics.error(
                     name.origin,
-                    "\(quoted(name.value, seen: true)) looks the same as the name \(other.origin.place), and is another",
-                    mend: "remove the characters that are not seen, or rename one")
+                    "\(quoted(name.value, seen: true)) looks like the name \(other.origin.place), but is a different one",
+                    mend: "remove the invisible characters, or rename one")
             } else {
                 seen[visible] = name
             }
@@ -140,7 +140,7 @@ struct FileReader {
         service.owner = nodes.text(fields["owner"], "the owner")?.value
         if nodes.list(fields["address"]).isEmpty, fields.isMapping {
             diagnostics.error(
-                name.origin, "\(subject) has no address", mend: "add `address: …`, where its customers send")
+                name.origin, "\(subject) has no address", mend: "add `address: …`: where its customers send")
         }
         if nodes.list(fields["sequence"]).isEmpty, fields.isMapping {
             diagnostics.error(

@@ -11,7 +11,7 @@ extension Grammar {
     /// The file itself.
     static let file = MappingGrammar(
         "file",
-        "A topology: interfaces, the nodes on them, the services that run through them, and what is to be proven.",
+        "A topology: interfaces, the nodes on them, the services that run through them, and the checks.",
         [
             KeyGrammar("name", .text, "The topology's name; the command line can give another.", required: true),
             KeyGrammar("interfaces", .named(.mapping(interface)), "The engine's interfaces, by name."),
@@ -21,8 +21,8 @@ extension Grammar {
                 "The network applications: jobs done by programs, by name."),
             KeyGrammar("routers", .named(.mapping(router)), "The nodes that end services for prefixes, by name."),
             KeyGrammar("services", .named(.mapping(service)), "The services, by name."),
-            KeyGrammar("entries", .mapping(entries), "Distribution and sequencing entries by hand."),
-            KeyGrammar("checks", .oneOrMany(.mapping(check)), "What `tapline run` proves, in this order."),
+            KeyGrammar("entries", .mapping(entries), "Distribution and sequencing entries that you write yourself."),
+            KeyGrammar("checks", .oneOrMany(.mapping(check)), "The checks of `tapline run`, in this order."),
             KeyGrammar("engine", .mapping(engine), "How the packeting engine runs."),
             KeyGrammar(
                 "engines", .oneOf([.integer(engineCounts), .mapping(engines)]),
@@ -45,11 +45,11 @@ extension Grammar {
                 + "io_uring where the kernel allows it."),
         KeyGrammar(
             "coalescing", .flag,
-            "Whether frames of one flow that are found together travel on as one, and arrive as they were sent; on by "
+            "Whether frames of one flow in a batch are coalesced (GRO) on their way, and arrive as they were sent; on by "
                 + "default."),
         KeyGrammar(
             "latency", .choice(EnginesPlan.Latency.allCases.map(\.rawValue)),
-            "normal, the default: a worker with nothing to do sleeps; low: it looks for more frames for 50 µs first."),
+            "normal, the default: an idle worker sleeps; low: it polls for more frames for 50 µs first."),
     ]
 
     /// The packeting engines of a topology.
@@ -58,7 +58,7 @@ extension Grammar {
     static let engines = MappingGrammar(
         "engines", "Several packeting engines, each a process of its own.",
         [
-            KeyGrammar("count", .integer(engineCounts), "How many; 2 by default."),
+            KeyGrammar("count", .integer(engineCounts), "Their number; 2 by default."),
             KeyGrammar(
                 "workers", .integer(workers),
                 "The workers of each, each with a queue of every interface of its engine; 1 by default."),
@@ -75,7 +75,7 @@ extension Grammar {
                 "The engine's addresses on the interface, each with its prefix length. It has fe80::1 everywhere."),
             KeyGrammar(
                 "mtu", .integer(mtus),
-                "The largest packet in octets, 1500 by default; at least 1280 where IPv6 passes."),
+                "The largest packet in octets, 1500 by default; at least 1280 for IPv6."),
             copies("Of what arrives here"),
             KeyGrammar(
                 "anti-spoofing", .flag,
@@ -84,7 +84,7 @@ extension Grammar {
             KeyGrammar(
                 "queue", .integer(queues),
                 "How many frames from its nodes may wait for a worker of the engine, \(usualQueue) by default; the kernel "
-                    + "drops those that come while as many wait."),
+                    + "drops further frames."),
         ])
 
     /// Of an interface and of a passive application.
@@ -92,7 +92,7 @@ extension Grammar {
         KeyGrammar(
             "copies", .choice(CopyMode.allCases.map(\.rawValue)),
             "\(what): services: passive applications get copies of what services forward; everything: of all frames, as "
-                + "they arrived and before any judgement.")
+                + "they arrive, before any check.")
     }
 
     static let service = MappingGrammar(
@@ -112,7 +112,7 @@ extension Grammar {
             KeyGrammar(
                 "sequence", .oneOrMany(.name),
                 "The applications in order, ending at a terminal application or a router.", required: true),
-            KeyGrammar("owner", .text, "Whom the service belongs to."),
+            KeyGrammar("owner", .text, "The owner of the service."),
         ])
 
     static let entries = MappingGrammar(
@@ -120,16 +120,16 @@ extension Grammar {
         [
             KeyGrammar(
                 "distribution", .oneOrMany(.mapping(entry)),
-                "Distribution entries: what comes from customers, and the copies that are sent."),
+                "Distribution entries: packets from customers, and the copies that are sent."),
             KeyGrammar(
                 "sequencing", .oneOrMany(.mapping(entry)),
-                "Sequencing entries: what comes from applications, and the next hop."),
+                "Sequencing entries: packets from applications, and the next hop."),
         ])
 
     static let entry = MappingGrammar(
         "entry", "One entry: which packets it matches, and where it sends them.",
         [
-            KeyGrammar("name", .text, "What listings and checks call it.", required: true),
+            KeyGrammar("name", .text, "Its name in listings and checks.", required: true),
             KeyGrammar("received-interface", .name, "The interface that the packets come in on.", required: true),
             KeyGrammar(
                 "source", .text, "An address, a prefix, a node (its MAC address), a MAC address in quotes, or any."),
@@ -156,9 +156,9 @@ extension Grammar {
             KeyGrammar("network", .address, "A network address, which the packet's destination becomes."),
             KeyGrammar(
                 "neighbour", .oneOf([.just(true), .address]),
-                "true: whoever has the packet's destination; an address: by way of it."),
+                "true: the owner of the packet's destination; an address: the next hop."),
             KeyGrammar(
                 "system", .choice(FileReader.systems.map(\.name)),
-                "What the send address leads to, where the file does not say it."),
+                "The kind of receiver, if the file does not name it."),
         ])
 }

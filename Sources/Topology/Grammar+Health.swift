@@ -6,7 +6,7 @@ extension Grammar {
     static let shortestFastInterval = 2
 
     static let health = MappingGrammar(
-        "health", "One way to look whether an instance is healthy.",
+        "health", "One way to check whether an instance is healthy.",
         kinds: ["neighbour", "echo", "tcp", "http", "run", "heartbeat", "negative-heartbeat"],
         [
             KeyGrammar("neighbour", .just(true), "It answers ARP or neighbour discovery on each of its interfaces."),
@@ -16,20 +16,20 @@ extension Grammar {
             KeyGrammar("run", .text, "A shell command that succeeds inside the node."),
             KeyGrammar(
                 "heartbeat", .oneOf([.just(true), .mapping(heartbeat)]),
-                "A packet that it lets through from `in` to `out`, and the answer back."),
+                "A packet that must pass from `in` to `out`, and its answer back."),
             KeyGrammar(
                 "negative-heartbeat", .oneOf([.just(true), .mapping(heartbeat)]),
-                "A packet that it must not let through from `in` to `out`."),
+                "A packet that must not pass from `in` to `out`."),
             KeyGrammar(
                 "address", .address, "The address that is asked; 127.0.0.1 by default.", beside: ["tcp", "http"]),
             KeyGrammar("path", .text, "The path that is asked for; / by default.", beside: ["http"]),
             KeyGrammar("host", .text, "The host that is asked for; the address by default.", beside: ["http"]),
-            KeyGrammar("status", .integer(100...599), "The status that is answered; 200 by default.", beside: ["http"]),
-            KeyGrammar("body", .text, "A text that the answer's body contains.", beside: ["http"]),
-            KeyGrammar("interval", .duration, "The time between two, 10ms or more.", beside: everyCheck),
+            KeyGrammar("status", .integer(100...599), "The expected status; 200 by default.", beside: ["http"]),
+            KeyGrammar("body", .text, "A text that the answer's body must contain.", beside: ["http"]),
+            KeyGrammar("interval", .duration, "The time between two probes, 10ms or more.", beside: everyCheck),
             KeyGrammar(
                 "fast-interval", .duration,
-                "The time between two while in doubt; a fifth of the interval by default, 10ms or more.",
+                "The time between two probes while the result is in doubt; a fifth of the interval by default, 10ms or more.",
                 beside: everyCheck),
             KeyGrammar("timeout", .duration, "How long an answer may take.", beside: everyCheck),
             KeyGrammar("rise", .integer(counts), "Successes in a row that make it up.", beside: everyCheck),
@@ -49,8 +49,8 @@ extension Grammar {
                 "protocol", .choice(HeartbeatProtocol.allCases.map(\.rawValue)), "icmp: an echo request; or udp."),
             KeyGrammar("source", .address, "Its source; the engine's address on the `in` interface by default."),
             KeyGrammar("destination", .address, "Its destination; the engine's on the `out` interface by default."),
-            KeyGrammar("source-port", .integer(1...65535), "Of udp: its source port; 49152 by default."),
-            KeyGrammar("destination-port", .integer(1...65535), "Of udp: its destination port; 3785 by default."),
+            KeyGrammar("source-port", .integer(1...65535), "For udp: its source port; 49152 by default."),
+            KeyGrammar("destination-port", .integer(1...65535), "For udp: its destination port; 3785 by default."),
             KeyGrammar("size", .integer(heartbeatSizes), "Octets with the IP header; 84 by default."),
             KeyGrammar("hop-limit", .integer(2...255), "IPv4's time to live, IPv6's hop limit; 64 by default."),
             KeyGrammar(

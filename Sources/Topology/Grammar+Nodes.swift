@@ -6,12 +6,12 @@ extension Grammar {
         ] + everyNode)
 
     static let router = MappingGrammar(
-        "router", "A node that ends services for prefixes, and answers for what lies behind it.",
+        "router", "A node that ends services for prefixes, and answers for the networks behind it.",
         kinds: ["interface", "attach"],
         [
             KeyGrammar("interface", .name, "The interface that it is on, with customers and servers on it."),
             KeyGrammar(
-                "address", .oneOrMany(.address), "Its addresses; the first free ones where left away.",
+                "address", .oneOrMany(.address), "Its addresses; the first free ones by default.",
                 beside: ["interface"]),
             KeyGrammar(
                 "attach", .oneOf([.name, .mapping(attachment)]),
@@ -30,18 +30,18 @@ extension Grammar {
         "leg", "A place on an interface, with addresses.",
         [
             KeyGrammar("interface", .name, "The interface.", required: true),
-            KeyGrammar("address", .oneOrMany(.address), "Its addresses there; the first free ones where left away."),
+            KeyGrammar("address", .oneOrMany(.address), "Its addresses there; the first free ones by default."),
         ])
 
     private static let onOneInterface = [
         KeyGrammar("interface", .name, "The interface that it is on.", required: true),
-        KeyGrammar("address", .oneOrMany(.address), "Its addresses; the first free ones where left away."),
+        KeyGrammar("address", .oneOrMany(.address), "Its addresses; the first free ones by default."),
     ]
 
     /// What every node may have.
     static let everyNode = [
         KeyGrammar("setup", .oneOrMany(.text), "Shell commands that must succeed, in order, before `run`."),
-        KeyGrammar("run", .text, "The shell command that is the application; begin it with exec."),
+        KeyGrammar("run", .text, "The shell command of the application; begin it with exec."),
         KeyGrammar(
             "ready", .oneOf([.choice(["started"]), .mapping(readiness)]), "When it counts as ready; started by default."
         ),
@@ -53,19 +53,19 @@ extension Grammar {
         KeyGrammar("environment", .named(.text), "Variables for its commands; not TAPLINE_…."),
         KeyGrammar(
             "offload", .flag,
-            "Whether it gets and sends segments larger than its MTU and unfinished checksums, as a virtual machine does."
+            "Whether it exchanges segments larger than its MTU and partial checksums, like a virtual machine."
         ),
         KeyGrammar(
             "anti-spoofing", .flag,
             "off: it may send from MAC addresses and network addresses that are not its own; on by default, or as its "
                 + "interface has it."),
         KeyGrammar("sysctls", .named(.text), "Settings of its network namespace: net.ipv4.tcp_ecn: 1."),
-        KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes beside those that Tapline gives it."),
+        KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes besides those that Tapline adds."),
         KeyGrammar("hosts", .named(.oneOrMany(.address)), "Names for its hosts file, each with its addresses."),
     ]
 
     static let readiness = MappingGrammar(
-        "readiness", "What tells that an application is ready.", kinds: ["run", "tcp", "http"],
+        "readiness", "How to find out that an application is ready.", kinds: ["run", "tcp", "http"],
         [
             KeyGrammar("run", .text, "A shell command that succeeds inside the node."),
             KeyGrammar("tcp", .integer(1...65535), "A port that takes TCP connections."),
@@ -74,7 +74,7 @@ extension Grammar {
                 "address", .address, "The address that is asked; 127.0.0.1 by default.", beside: ["tcp", "http"]),
             KeyGrammar("path", .text, "The path that is asked for; / by default.", beside: ["http"]),
             KeyGrammar("host", .text, "The host that is asked for; the address by default.", beside: ["http"]),
-            KeyGrammar("status", .integer(100...599), "The status that is answered; 200 by default.", beside: ["http"]),
+            KeyGrammar("status", .integer(100...599), "The expected status; 200 by default.", beside: ["http"]),
         ])
 
     static let route = MappingGrammar(

@@ -114,7 +114,7 @@ public struct JSONProblem: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String { "\(what) at octet \(offset)" }
 }
 
-/// Reads JSON documents, whoever wrote them: nothing in one can exhaust the stack, and what is no JSON is told where.
+/// Reads JSON documents of any origin. No document can exhaust the stack, and an error says where the text is not JSON.
 struct JSONReader {
     /// Lists and objects inside each other, at most.
     private static let depthBound = 128

@@ -78,7 +78,7 @@ enum KernelSettings {
         }
         if wholeMachine.contains(parts.dropFirst().joined(separator: ".")) {
             return (
-                "\(quoted(name)) is a setting of the whole machine: a network namespace has none of its own, and `up` fails",
+                "\(quoted(name)) is a setting of the whole machine, not of a network namespace, so `up` fails",
                 "set it on the machine with sysctl -w, and remove it here"
             )
         }
@@ -86,15 +86,15 @@ enum KernelSettings {
             var status = stat()
             guard stat(path(parts), &status) == 0, status.st_mode & 0o222 == 0 else { return nil }
             return (
-                "\(quoted(name)) can only be read: the kernel tells by it, and takes no value", "remove it"
+                "\(quoted(name)) can only be read", "remove it"
             )
         }
         let folder = path(Array(parts.dropLast()))
         let near = parts.last.flatMap { Spelling.nearest(to: $0, among: names(in: folder)) }
         return (
-            "this machine's kernel has no sysctl \(quoted(name)), and `up` fails where there is none",
+            "this machine's kernel has no sysctl \(quoted(name)); without it, `up` fails",
             near.map { "did you mean \(quoted((parts.dropLast() + [$0]).joined(separator: ".")))?" }
-                ?? "load the module that has it where it is to run, or remove it"
+                ?? "load its module on the machine that will run the file, or remove it"
         )
     }
 

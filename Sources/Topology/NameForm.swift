@@ -9,20 +9,20 @@ enum NameForm {
             return ("it is empty", "write a name")
         }
         if let control = scalars.first(where: isControl) {
-            return ("it holds the control character \(code(control))", "remove it")
+            return ("it contains the control character \(code(control))", "remove it")
         }
         if let turn = scalars.first(where: turnsText) {
             return (
-                "it holds \(code(turn)), which changes the order in which what follows is shown",
+                "it contains \(code(turn)), which changes the order of the following characters",
                 "remove that character"
             )
         }
         if first.properties.isWhitespace || last.properties.isWhitespace {
             return ("it begins or ends with a blank", "remove the blank")
         }
-        if visible(text).isEmpty { return ("nothing of it can be seen", "write a name that can be read") }
+        if visible(text).isEmpty { return ("it has no visible character", "write a name with visible characters") }
         if isNode, text == "any" || InterfaceAddress(text) != nil || MACAddress(text) != nil {
-            return ("entries take it for an address", "choose a name that is no address")
+            return ("entries would read it as an address", "choose a name that is no address")
         }
         return nil
     }

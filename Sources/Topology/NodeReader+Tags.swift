@@ -26,7 +26,7 @@ extension NodeReader {
         let core = "tag:yaml.org,2002:"
         let word = tag.hasPrefix(core) ? "!!\(tag.dropFirst(core.count))" : tag
         guard let mend = isKey ? Self.objection(word, key: node) : Self.objection(word, node) else { return }
-        diagnostics.error(node.origin, "the tag \(word) stands before \(node.shape)", mend: mend)
+        diagnostics.error(node.origin, "the tag \(word) precedes \(node.shape)", mend: mend)
     }
 
     /// What would mend a tag before a key; nil where the two agree.

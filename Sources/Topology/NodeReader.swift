@@ -90,7 +90,7 @@ struct NodeReader {
         guard case .mapping(let mapping) = node else {
             fields.isMapping = false
             diagnostics.error(
-                node.origin, "\(subject) must be a mapping of keys to values, and is \(node.shape)",
+                node.origin, "\(subject) must be a mapping of keys to values, but is \(node.shape)",
                 mend: "write `{ key: value }`, or `key: value` lines below it")
             return fields
         }
@@ -129,14 +129,14 @@ struct NodeReader {
         guard let node else { return nil }
         guard case .scalar(let scalar) = node, !node.isNothing else {
             diagnostics.error(
-                node.origin, "\(what) must be a text, and is \(node.shape)",
+                node.origin, "\(what) must be a text, but is \(node.shape)",
                 mend: node.mapping != nil
-                    ? "put a text that holds \": \" or begins with \"{\" in quotes"
+                    ? "put a text with \": \" or begins with \"{\" in quotes"
                     : node.isNothing ? "write a text, or remove the key" : "write one text, without brackets")
             return nil
         }
         guard !scalar.string.unicodeScalars.contains("\0") else {
-            diagnostics.error(node.origin, "\(what) holds a zero octet", mend: "remove it")
+            diagnostics.error(node.origin, "\(what) contains a zero octet", mend: "remove it")
             return nil
         }
         guard mayBeEmpty || !scalar.string.allSatisfy(\.isWhitespace) else {
@@ -153,7 +153,7 @@ struct NodeReader {
         guard let node = fields[key], list(node).isEmpty else { return }
         diagnostics.error(
             fields.origin(of: key), "`\(key)` is empty: \(fields.subject) would be for \(meaning)",
-            mend: "name some, or remove the key where \(meaning) are meant")
+            mend: "name some, or remove the key if \(meaning) are meant")
     }
 
     /// The texts of a list, or one text.
@@ -295,7 +295,7 @@ struct NodeReader {
             diagnostics.error(
                 written.origin, "\(what): \(quoted(written.value)) is not a service port",
                 mend: bare
-                    ? "say which protocol: tcp/\(written.value) or udp/\(written.value)"
+                    ? "name the protocol: tcp/\(written.value) or udp/\(written.value)"
                     : meant
                         ?? "write tcp/80, udp/5000-5100, tcp, icmp, any, or the number of a protocol such as protocol/47"
             )
@@ -308,7 +308,7 @@ struct NodeReader {
             let name = written.value.prefix { $0 != "/" }
             diagnostics.error(
                 written.origin,
-                "\(what): \(quoted(written.value)) has port 0, at which nothing can listen (RFC 6335)",
+                "\(what): \(quoted(written.value)) has port 0, on which no program can listen (RFC 6335)",
                 mend: value.ports.upperBound == 0
                     ? "write the port, or \(name) for all of them"
                     : value.ports.upperBound == 65_535

@@ -41,7 +41,8 @@ public struct RelatedPlace: Hashable, Sendable {
 public enum Severity: String, Hashable, Sendable {
     /// The file is refused.
     case error
-    /// The file does what it says, and that is rarely what was meant: told, and refused by `validate --strict` alone.
+    /// The file does what it says, but that is rarely what was meant. It is shown, and only `validate --strict` refuses
+    /// it.
     case remark
 }
 

@@ -82,15 +82,15 @@ public struct TopologyFile: Sendable {
         if isWide { return ("UTF-16 text", "save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 FILE") }
         let zeros = octets.prefix(4096).count { $0 == 0 }
         // One stray zero octet in a text is told where it stands.
-        return zeros > 8 ? ("binary", "name a topology file, which is text") : nil
+        return zeros > 8 ? ("binary", "name a topology file, which is a text file") : nil
     }
 
     /// What would let a file be read.
     private static func mend(_ code: Int32) -> String? {
         switch code {
         case ENOENT, ENOTDIR: "check the path"
-        case EACCES, EPERM: "allow it with chmod, for the folders on the way to it too, or run it with sudo"
-        case ELOOP: "the links on the way to it run in a circle: name the file itself"
+        case EACCES, EPERM: "permit it with chmod, also for its parent folders, or use sudo"
+        case ELOOP: "the links on the way to it run in a loop: name the file itself"
         case ENAMETOOLONG: "the path is too long: name the file from its own folder"
         case EMFILE, ENFILE: "raise the limit of open files: ulimit -n"
         case ENXIO, ENODEV: "write the topology into a file"
@@ -123,10 +123,10 @@ public struct TopologyFile: Sendable {
                     "this is a folder", "name the file in it: \(path)\(path.hasSuffix("/") ? "" : "/")topology.yaml")
             case S_IFIFO:
                 guard path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/") || path == "/dev/stdin" else {
-                    throw failure("this is a pipe that has a name, and not a file", "write the topology into a file")
+                    throw failure("this is a named pipe, not a file", "write the topology into a file")
                 }
                 _ = fcntl(descriptor, F_SETFL, O_RDONLY)
-            case S_IFBLK, S_IFSOCK: throw failure("this is no file", "write the topology into a file")
+            case S_IFBLK, S_IFSOCK: throw failure("this is not a file", "write the topology into a file")
             default: break
             }
         }
@@ -142,7 +142,7 @@ public struct TopologyFile: Sendable {
             }
             octets += buffer[..<count]
         }
-        if let (kind, mend) = otherKind(octets) { throw failure("the file is \(kind), and not UTF-8 text", mend) }
+        if let (kind, mend) = otherKind(octets) { throw failure("the file is \(kind), not UTF-8 text", mend) }
         guard let text = String(validating: octets, as: UTF8.self) else {
             throw failure("the file is not UTF-8 text", "save it as UTF-8", at: firstInvalid(octets))
         }

@@ -25,8 +25,8 @@ enum YAMLText {
         }
         guard expansion(of: text) <= maximumExpansion else {
             diagnostics.error(
-                .line(SourcePosition(line: 1, column: 1)), "the aliases of the file repeat too much of it",
-                mend: "write out what they stand for")
+                .line(SourcePosition(line: 1, column: 1)), "the aliases of the file expand to too much text",
+                mend: "write the text instead of the aliases")
             return nil
         }
         if let own = text.unicodeScalars.firstIndex(where: { replaced.contains($0.value) }) {
@@ -77,7 +77,7 @@ enum YAMLText {
                     // Found out later than where it is.
                     position = SourcePosition(line: begin.line, column: max(1, begin.column))
                 } else if begin.line != mark.line, !problem.contains("document") {
-                    message += ", for what begins on line \(begin.line)"
+                    message += ", in the part that begins on line \(begin.line)"
                 }
             }
             let lines = Diagnostics.lines(of: text)
@@ -86,9 +86,9 @@ enum YAMLText {
             diagnostics.error(
                 .line(position),
                 problem.contains("nesting level")
-                    ? "this is nested too deep"
+                    ? "the nesting is too deep"
                     : problem.contains("another document")
-                        ? "the file holds more than one document" : "this is not YAML: \(message)",
+                        ? "the file has more than one document" : "this is not YAML: \(message)",
                 mend: indentedByTab
                     ? "indent with spaces, not with tabs"
                     : problem.contains("alias")
@@ -165,7 +165,7 @@ enum YAMLText {
 
     private static func hint(_ problem: String) -> String? {
         if problem.contains("mapping values are not allowed") {
-            return "put a text that holds \": \" in quotes, or check the indentation"
+            return "put a text with \": \" in quotes, or check the indentation"
         }
         if problem.contains("expected ':'") { return "write `key: value`, or join the line to the one before it" }
         if problem.contains("nesting level") { return "remove brackets: no topology needs so many" }
@@ -175,12 +175,12 @@ enum YAMLText {
         if problem.contains("did not find expected ',' or") { return "close the bracket, or put the text in quotes" }
         if problem.contains("did not find expected key") { return "check the indentation and the quotes" }
         if problem.contains("did not find expected node content") {
-            return "close the bracket, or write what belongs there"
+            return "close the bracket, or write the missing value"
         }
         if problem.contains("unexpected end of stream") { return "close the quotes" }
         if problem.contains("another document") { return "remove the second `---`" }
         return hints.first { problem.contains($0.part) }?.mend
-            ?? "check the line, or put what is special in it in quotes"
+            ?? "check the line, or put special characters in quotes"
     }
 
     /// What mends the rarer mistakes, by a part of what libyaml says.
@@ -202,7 +202,7 @@ enum YAMLText {
         ("digit or '.'", "write %YAML 1.2, or remove the line"),
         (
             "did not find expected '-' indicator",
-            "begin each element of the list with `- `, or indent the line as what it belongs to"
+            "begin each element of the list with `- `, or indent the line like its list"
         ),
         ("block sequence entries are not allowed", "begin the list on a line of its own, below its key"),
         ("block collections are not allowed", "write the list or mapping in brackets, or on lines below its key"),

@@ -80,8 +80,8 @@ struct StepOutcome {
 
 /// Runs the checks of a file, one after another, in the calling thread.
 ///
-/// Whatever a check does, the next one starts from the same picture: what it started is ended, what its faults broke
-/// and what its commands changed is put back.
+/// Every check starts from the same state. After each check, its processes are ended, and everything that its faults
+/// and commands changed is restored.
 package struct CheckRunner {
     package let sources: CheckSources
 
@@ -121,7 +121,7 @@ package struct CheckRunner {
             report.expected = place + failure.finding.expected.joined(separator: "; ")
             report.came = failure.finding.came
         } else {
-            report.expected = "that its commands leave the nodes as they were"
+            report.expected = "that its commands do not change the nodes"
         }
         report.came += aftermath
         report.evidence = failure == nil ? session.evidence() : evidence

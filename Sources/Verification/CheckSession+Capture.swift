@@ -25,7 +25,7 @@ extension CheckSession {
         _ place: CapturePlace, _ filter: FrameFilter, _ frames: NumberExpectation?, _ bytes: NumberExpectation?
     ) -> StepOutcome {
         guard let capture = captures[place] else {
-            return StepOutcome(holds: false, expected: ["a capture of \(place.node)"], came: ["none was begun"])
+            return StepOutcome(holds: false, expected: ["a capture of \(place.node)"], came: ["none was started"])
         }
         capture.flush()
         let counted = capture.count(filter)
@@ -38,7 +38,7 @@ extension CheckSession {
         if counted.lost > 0, !isCertain || !unmet.isEmpty {
             if unmet.isEmpty { unmet.append("a whole capture") }
             came.append(
-                "\(Plural.told(counted.lost, "frame")) \(counted.lost == 1 ? "was" : "were") not captured: more came than it holds"
+                "\(Plural.told(counted.lost, "frame")) \(counted.lost == 1 ? "was" : "were") not captured, because the capture was full"
             )
         }
         return StepOutcome(unmet: unmet, came: came)

@@ -55,7 +55,7 @@ extension CheckSession {
             if !changes.isEmpty {
                 finding.holds = false
                 finding.isFinal = true
-                finding.expected.append("that the command leaves its node as it was")
+                finding.expected.append("that the command does not change its node")
                 finding.came = changes.map { "it changed \(plan.node): \($0)" } + finding.came
                 toldOf.insert(plan.node)
             }
@@ -144,14 +144,14 @@ extension CheckSession {
                     // Only the kernel ends such a crowd at once: with the node's init. The next step starts another.
                     watch.mayHaveSignalled()
                     try? initProcess.signal(SIGKILL)
-                    return "it had started more than \(Self.processBound) processes"
+                    return "it started more than \(Self.processBound) processes"
                 }
                 return folder.complaint()
             },
             witnessed: { watch.follow($0, mayAlter: plan.alters) },
             sweep: {
                 Self.sweep([mark], initProcess)
-                // Only now does nobody write any more.
+                // From here on, no process writes any more.
                 folder.removeWhatWasTooMuch()
             })
         return (bounds, entered)
@@ -172,8 +172,8 @@ extension CheckSession {
         var unmet: [String] = []
         var came: [String] = []
         if let reason = outcome.endedFor {
-            unmet.append("that it stays within its bounds")
-            came.append("\(reason), and was ended with all that it had started")
+            unmet.append("that it stays within its limits")
+            came.append("\(reason), so it was ended with all processes that it had started")
         } else if let end = outcome.end {
             if let status = expectation.status, !status.holds(for: UInt64(end.code)) {
                 unmet.append(status.comparison == .equal ? "status \(status.value)" : "a status \(status.told)")
@@ -183,7 +183,7 @@ extension CheckSession {
             }
         } else {
             unmet.append("that it ends within \(seconds(timeout))")
-            came.append("it was ended with all that it had started")
+            came.append("it was ended with all processes that it had started")
         }
         if outcome.endedFor == nil { unmet += expectation.output.unmet(by: outcome.output) }
         return StepOutcome(unmet: unmet, came: came + shownLines(outcome.output))
@@ -222,7 +222,7 @@ private struct NodeGlance {
             processes.allSatisfy({ processStartTime($0.pid) != $0.started })
         {
             let names = Set(processes.map(\.name)).sorted().joined(separator: ", ")
-            told.append("every process that ran in it has ended: \(names)")
+            told.append("all processes in it have ended: \(names)")
         }
         return told
     }
@@ -255,8 +255,8 @@ private final class FolderWatch: @unchecked Sendable {
         guard size > growthBound || (free < freeBound && size > 0) else { return nil }
         wasTooMuch.withLock { $0 = true }
         return free < freeBound
-            ? "it had filled the disk of its node's folder (what it wrote there was removed)"
-            : "it had written more than \(growthBound >> 20) MiB into its node's folder (which were removed)"
+            ? "it filled the disk of its node's folder (its files there were removed)"
+            : "it wrote more than \(growthBound >> 20) MiB into its node's folder (its files there were removed)"
     }
 
     /// Removes what the command wrote, where it had to be ended for that.

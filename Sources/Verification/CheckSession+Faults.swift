@@ -204,7 +204,7 @@ extension CheckSession {
         // An application that was told to end takes its time: what a command did to it may show only now.
         for name in kept.subtracting(toldOf).subtracting(faults.processNodes).sorted()
         where nodeStates[name] == .ready && applications[name]?.hasEnded == true && hasSignalled(name) {
-            told.append("a command changed \(name): its application has ended")
+            told.append("a command harmed \(name): its application has ended")
         }
         for target in faults.stopped.keys { resume(target) }
         for number in faults.drained { try? sources.operateEngine(.undrain, number) }
@@ -212,7 +212,7 @@ extension CheckSession {
         for (name, watch) in watches { told += putBackNetwork(name, watch) }
         for node in sources.plan.nodes { told += putBackApplication(node.name) }
         if faults.engines || !enginesRun, !waitForEngines(Self.patience) {
-            told.append("after the check not every engine forwards")
+            told.append("after the check, some engine does not forward")
         }
         return told + putBackInstances()
     }

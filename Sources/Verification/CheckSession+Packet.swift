@@ -9,7 +9,8 @@ import Topology
 import Wire
 
 extension CheckSession {
-    /// How long is waited for those who should not see a packet, once everybody who should has, in milliseconds.
+    /// How long to wait for nodes that should not see a packet, after all nodes that should have seen it, in
+    /// milliseconds.
     private static let settling = 80
 
     /// Sends a packet and looks where it and its answer go.
@@ -44,21 +45,21 @@ extension CheckSession {
         var expected: [String] = []
         var came = ["the packet: \(trail.told)"]
         if !faults.isEmpty {
-            expected.append("that the packet reaches \(PacketTrail.told(plan.reaches)), and nobody else")
+            expected.append("that the packet reaches \(PacketTrail.told(plan.reaches)), and no other node")
         }
         if let stages = plan.answer {
             let answer = watch.answerTrail(plan, stages)
             came.append("the answer\(watch.answerName.map { " (\($0))" } ?? ""): \(answer.told)")
             let wrong = answer.faults.map { "the answer: \($0)" }
             if !wrong.isEmpty {
-                expected.append("that the answer reaches \(PacketTrail.told(stages)), and nobody else")
+                expected.append("that the answer reaches \(PacketTrail.told(stages)), and no other node")
             }
             faults += wrong
         } else if let answer = watch.answerName {
             came.append("the answer (\(answer)): \(watch.answerTrail(plan, []).told)")
         }
-        if !watch.wasSent { faults.append("\(plan.from) did not let it out on any device") }
-        if watch.losses > 0 { faults.append("\(Plural.told(watch.losses, "frame")) could not be looked at") }
+        if !watch.wasSent { faults.append("\(plan.from) did not send it on any device") }
+        if watch.losses > 0 { faults.append("\(Plural.told(watch.losses, "frame")) could not be watched") }
         let drops = sources.counters().toldDrops(since: before, of: sources.plan).map { "dropped meanwhile: \($0)" }
         return StepOutcome(unmet: expected.isEmpty ? faults : expected, came: faults + came + drops)
     }

@@ -43,7 +43,7 @@ struct PacketTrail {
             if let index = left.firstIndex(of: sighting.node) {
                 left.remove(at: index)
             } else if stages.joined().contains(sighting.node) {
-                told.append("\(sighting.node) saw it once more, on \(sighting.interface)")
+                told.append("\(sighting.node) saw it again, on \(sighting.interface)")
             } else {
                 told.append("\(sighting.node) saw it on \(sighting.interface), and should not have")
             }
@@ -60,7 +60,8 @@ struct PacketTrail {
         return told
     }
 
-    /// Those who came in the time of a stage and belong to a later one, each with somebody who should have come before.
+    /// The nodes that saw the packet in the time of a stage but belong to a later one, each with a node that should
+    /// have seen it before.
     private func early(_ came: [String], _ stage: [String], _ index: Int) -> [(String, String)] {
         var awaited = stage
         let others = came.filter { node in
@@ -79,7 +80,7 @@ struct PacketTrail {
             text += sighting.interface == last ? ", \(sighting.node)" : " → (\(sighting.interface)) \(sighting.node)"
             last = sighting.interface
         }
-        return sightings.isEmpty ? "\(origin) → nobody" : text
+        return sightings.isEmpty ? "\(origin) → no node" : text
     }
 
     /// `ids and firewall, then web`

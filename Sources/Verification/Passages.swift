@@ -51,7 +51,7 @@ struct Passages {
             let outOf = passage.outOf.reduce(0) { $0 &+ packets($1) }
             guard into > 0 || outOf > 0 else { return nil }
             let begun = "\(into == 0 ? "no packets" : Plural.told(into, "packet")) went into \(passage.application)"
-            if passage.system == .passiveApplication, outOf == 0 { return "\(begun), which keeps what it gets" }
+            if passage.system == .passiveApplication, outOf == 0 { return "\(begun), which keeps all packets" }
             return "\(begun), \(outOf == 0 ? "none" : "\(outOf)") came out"
         }
     }

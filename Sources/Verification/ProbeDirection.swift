@@ -14,12 +14,13 @@ struct ProbeEnds: Hashable {
     }
 }
 
-/// Tells a probe from an answer that carries the same, as an echo service's does, frame by frame in the order of their
-/// times.
+/// Distinguishes a probe from an answer with the same payload, such as that of an echo service, frame by frame in the
+/// order of their times.
 ///
-/// What goes back between ends between which the probe was seen is an answer, so it is told behind whoever rewrites
-/// addresses or ports, too, or sends it on by a connection of their own: the probe was seen there first. Where a frame's
-/// ends are new, the sender's port tells, then the service's port, then the sender's address.
+/// A frame in the opposite direction, between ends where the probe was seen before, is an answer. This also works
+/// behind an application that rewrites addresses or ports, or that opens a connection of its own, because the probe was
+/// seen there first. If a frame's ends are new, the sender's port decides, then the service's port, then the sender's
+/// address.
 struct ProbeDirection {
     private let sent: ProbeEnds
     private var forward: Set<ProbeEnds>

@@ -1,4 +1,4 @@
-// The packeting engine. It is started by the control process with one end of a control socket at descriptor 3.
+// The packeting engine. The control process starts it with one end of a control socket at descriptor 3.
 import CLinux
 import Engine
 import Reporting
@@ -14,7 +14,7 @@ if CommandLine.arguments.dropFirst() == ["--version"] {
     exit(line.withUnsafeBytes { write(1, $0.baseAddress, $0.count) } == line.count ? 0 : 2)
 }
 
-// Nothing that was inherited by mistake is open while frames are read.
+// Close every descriptor that was inherited by mistake before frames are read.
 close_range(UInt32(EngineLink.engineDescriptor) + 1, .max, 0)
 do throws(EngineError) {
     var engine = try EngineMain(descriptor: EngineLink.engineDescriptor)

@@ -9,8 +9,8 @@ struct Add: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Add an instance to an application of a running topology.",
         discussion: """
-            It is built as the application's others are, and takes its share once it is ready and healthy. It stays
-            until 'remove' or 'down', also where the file is applied again.
+            The new instance is built like the application's other instances. It gets its share once it is ready and healthy.
+            It stays until 'remove' or 'down'; 'apply' leaves it in place.
 
             EXAMPLE
               sudo tapline add balance web

@@ -11,16 +11,16 @@ struct Apply: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Change a running topology to what a file says now.",
         discussion: """
-            Only the difference is touched: nodes that are the same in both keep their processes, their connections
-            and their namespaces, entries that are the same keep their counters. Where something fails, all is put
-            back as it was; Ctrl-C puts it back, too.
+            Only the difference changes. Nodes that are the same in both files keep their processes, their connections and their
+            namespaces. Entries that are the same keep their counters. If a step fails, or you press Ctrl-C, the topology goes
+            back to what it was.
 
-            What commands read from files beside the topology file is not looked at: a node whose ruleset or
-            configuration alone has changed is the same.
+            Files that commands read are not compared. If only a ruleset or a configuration file has changed, the node counts as
+            unchanged.
 
-            To what is removed nothing new is sent. What it still holds, and what is in the chains of a removed
-            service, is forwarded for one second, or the time of --drain; then it is gone. What comes later is counted
-            as 'removed-node' or 'no-sequencing-entry'.
+            Removed nodes get no new packets. Packets that they still hold, and packets in the chains of removed services, are
+            forwarded for one second, or for the time of --drain. Then the nodes are removed. Later packets are counted as
+            'removed-node' or 'no-sequencing-entry'.
 
             EXAMPLE
               sudo tapline apply four-interface --dry-run
@@ -29,17 +29,17 @@ struct Apply: ParsableCommand {
             """.paragraphs)
 
     @Argument(
-        help: "The topology's name, or a file alone: then the file names the topology.", completion: topologyNames)
+        help: "The topology's name, or a file that names the topology.", completion: topologyNames)
     var name: String
 
     @Argument(
-        help: "Another file than that of 'up' or of the last 'apply'.", completion: .file(extensions: ["yaml", "yml"]))
+        help: "The file. (default: that of 'up' or 'apply')", completion: .file(extensions: ["yaml", "yml"]))
     var file: String?
 
-    @Flag(help: "Show what would be changed, and change nothing.")
+    @Flag(help: "Show what would change, and change nothing.")
     var dryRun = false
 
-    @Option(help: "How long what is removed keeps what it has. (1s where it is not given; 0s: no time)")
+    @Option(help: "How long removed nodes keep their connections. (default: 1s; 0s: no time)")
     var drain: String?
 
     func validate() throws {
@@ -63,7 +63,7 @@ struct Apply: ParsableCommand {
         }
     }
 
-    /// Which topology is meant, and which file where one was given.
+    /// The topology's name, and the file if one was given.
     private func target() throws(ApplianceError) -> (name: String, file: String?) {
         guard file == nil, name.looksLikeTopologyFile, try !StateDirectory(name: name).exists else {
             return (name, file)
@@ -73,7 +73,7 @@ struct Apply: ParsableCommand {
 }
 
 extension ChangeReport {
-    /// Prints it.
+    /// Prints the changes.
     func show(_ name: String, isTrial: Bool) {
         guard !changes.isEmpty else {
             Terminal.out("\(name): nothing differs")

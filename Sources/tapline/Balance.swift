@@ -3,18 +3,18 @@ import ArgumentParser
 import ControlAPI
 import Forwarding
 
-/// Shows what the sharing of flows among instances does, by counting.
+/// Counts how flows are shared among instances.
 struct Balance: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Count how flows are shared among instances, and how many move when one goes.",
+        abstract: "Count how flows are shared among instances, and how many move when an instance goes.",
         discussion: """
-            For groups of several sizes, flows of random addresses and ports are put to their instances before and after \
-            an instance is lost, another one is lost too, one is added, and one gets twice its weight. 'Moved' counts \
-            the flows of the instance that the change is about; 'others' those that changed between two instances that \
-            it is not about. Needs no root and touches nothing.
+            Flows of random addresses and ports are assigned to groups of several sizes. They are counted before and after each
+            change: an instance is lost, a second one is lost, one is added, one gets twice its weight. 'Moved' counts the flows
+            of the instance that changed. 'Others' counts flows that moved between two other instances. Needs no root and changes
+            nothing.
             """.paragraphs)
 
-    @Option(help: "How many flows are counted.")
+    @Option(help: "The number of flows.")
     var flows = 100_000
 
     @Option(help: "The seed of the flows and of the instances' slots.")
@@ -22,7 +22,7 @@ struct Balance: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "One group with these weights, separated by commas, instead of 2 to 256 instances of equal and of mixed ones.",
+            "One group with these weights, separated by commas. (default: 2 to 256 instances, equal and mixed weights)",
             valueName: "weights"))
     var weights: String?
 
@@ -74,12 +74,12 @@ struct Balance: ParsableCommand {
         print(Row.heading)
         for row in rows { print(row.line) }
         print(
-            "the most that moved between instances that a change was not about: \(percent(rows.map(\.worst).max() ?? 0))"
+            "most flows moved between two other instances: \(percent(rows.map(\.worst).max() ?? 0))"
         )
     }
 }
 
-/// A part as percent, with three digits behind the point.
+/// A part as percent, with three decimal places.
 private func percent(_ part: Double) -> String {
     let thousandths = Int((part * 100_000).rounded())
     let digits = String(thousandths % 1000)

@@ -5,9 +5,9 @@ import ControlAPI
 import Fabric
 import Reporting
 
-// What a shell offers at the tab key. Where nothing can be found out (without root, say), it offers nothing.
+// What a shell offers at the tab key. It offers nothing if nothing can be found out, for instance without root.
 
-/// The names of the topologies that are there.
+/// The names of all topologies on this machine.
 let topologyNames = CompletionKind.custom { _, _, _ in StateDirectory.allNames() }
 
 /// The nodes of the topology that the command line names.

@@ -8,17 +8,17 @@ import Topology
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Look at what topologies need of this machine, and say how to mend what is missing.",
+        abstract: "Check whether topologies can run on this machine, and say how to install or enable what is missing.",
         discussion: """
-            The kernel and its devices, capabilities, AppArmor, user namespaces, limits, room on disk, the packeting
-            engine, programs, and what dead topologies have left. With a file, also the programs that its commands name.
-            Nothing is changed. Works without root, and then says what would need it.
+            Checks the kernel and its devices, capabilities, AppArmor, user namespaces, limits, room on disk, the packeting
+            engine, programs, and what dead topologies have left. With a file, it also checks the programs that the file's
+            commands name. It changes nothing. Without root it runs too, and lists what needs root.
 
-            With --json the keys are stable: version, usable, findings, each with subject, level (ok, warn, fail),
-            message, mend.
+            With --json the keys are stable: version, usable, findings, each with subject, level (ok, warn, fail), message,
+            mend.
 
             EXIT STATUS
-              0   topologies can run here; warnings are told
+              0   topologies can run here; warnings are shown
               3   the topology file is wrong
               4   the machine lacks something
 

@@ -7,10 +7,10 @@ import Reporting
 /// `tapline down`.
 struct Down: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Take topologies away, also after a crash, also without their files.",
+        abstract: "Take topologies away, even after a crash and without their files.",
         discussion: """
-            Only what bears Tapline's mark for that name is taken away. Of several, all go at once, whatever comes of one.
-            A topology file, or its folder, stands for the name that is in it.
+            Only what bears Tapline's mark for that name is taken away. Several topologies go at the same time, and a failure of
+            one does not stop the others. You can give a topology's file or folder in place of its name.
 
             EXAMPLE
               sudo tapline down four-interface
@@ -39,7 +39,7 @@ struct Down: ParsableCommand {
                 do throws(ApplianceError) {
                     for occupant in try result.get() { Terminal.error("note: \(occupant.sentence)") }
                 } catch {
-                    // With --all, one that is not there any more is as it should be.
+                    // With --all, a topology that has gone meanwhile is no error.
                     if all, error.status == .name { continue }
                     if let failure {
                         Terminal.error(Terminal.coloured("tapline:", 31, on: 2) + " \(failure)")

@@ -7,11 +7,11 @@ import Topology
 /// `tapline drain`.
 struct Drain: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Give an instance nothing new, and after a time nothing at all.",
+        abstract: "Send an instance no new connections, and after a time no packets at all.",
         discussion: """
-            New TCP connections go to the instances that take over, where there are any; all else stays until the time
-            is over (the file's 'drain', 30s by default). Then the instance gets nothing until 'undrain'. Ends when the
-            engines decide by it.
+            New TCP connections go to the instances that take over, if there are any. All other packets stay with the instance
+            until the time is over (the file's 'drain', 30s by default). Then it gets no packets until 'undrain'. The command ends
+            when the engines decide by the change.
 
             EXAMPLE
               sudo tapline drain failover fw-a --for 10s
@@ -19,7 +19,7 @@ struct Drain: ParsableCommand {
 
     @OptionGroup var word: InstanceWord
 
-    @Option(name: .customLong("for"), help: "How long it keeps what it has.")
+    @Option(name: .customLong("for"), help: "How long it keeps its connections.")
     var time: String?
 
     func validate() throws {

@@ -11,10 +11,10 @@ struct EngineCommand: ParsableCommand {
         commandName: "engine",
         abstract: "Replace, drain or undrain packeting engines while they forward.",
         discussion: """
-            Nothing that is in flight is lost by any of these.
+            No packet in flight is lost.
 
-              replace   start the program anew and give it the engine's place: an upgrade, once the program file has
-                        been replaced. Without a number all engines, one by one.
+              replace   start the program anew in the engine's place: an upgrade, once the program file has been replaced. Without
+                        a number, all engines are replaced, one by one
               drain     have the other engines read its queues, until 'undrain'
               undrain   have it read its own queues again
 

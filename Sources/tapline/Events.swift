@@ -10,12 +10,12 @@ import Topology
 /// `tapline events`.
 struct Events: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show what happened: checks, instances, applications, tables, engines, flows that moved.",
+        abstract: "Show events: checks, instances, applications, tables, engines, flows that moved.",
         discussion: """
-            One line of text for each event on a terminal, and one line of JSON elsewhere. Its keys are stable: time
-            (microseconds since 1970), at (the same as text), event, and as they apply application, instance, check,
-            engine, generation, share (0 to 1), count, reason. The last 4096 events are kept, as long as the topology
-            is up. Who does not read fast enough is told by an event 'events-lost' how many were not shown.
+            On a terminal, each event is one line of text; elsewhere it is one line of JSON. Its keys are stable: time
+            (microseconds since 1970), at (the same as text), event, and as they apply application, instance, check, engine,
+            generation, share (0 to 1), count, reason. The last 4096 events are kept while the topology is up. A listener that
+            reads too slowly gets the event 'events-lost', with the number of events that it missed.
 
             EXAMPLE
               sudo tapline events failover -f
@@ -25,19 +25,19 @@ struct Events: ParsableCommand {
     @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String
 
-    @Flag(name: [.customShort("f"), .long], help: "Go on as more happens, until the topology is gone.")
+    @Flag(name: [.customShort("f"), .long], help: "Follow new events until the topology is gone.")
     var follow = false
 
-    @Option(help: "Only those since then: 30s or 5m ago, or the 'time' or 'at' of an event.")
+    @Option(help: "Only events since then: 30s or 5m ago, or the 'time' or 'at' of an event.")
     var since: String?
 
-    @Option(help: "At most so many of the last.")
+    @Option(help: "Only the last COUNT events.")
     var count: Int?
 
-    @Flag(help: "Print lines of JSON, also on a terminal.")
+    @Flag(help: "Print lines of JSON, even on a terminal.")
     var json = false
 
-    @Flag(help: "Print text, wherever it goes.")
+    @Flag(help: "Print text, even into a file or a pipe.")
     var text = false
 
     func validate() throws {

@@ -9,9 +9,9 @@ struct Exec: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run a command in a node, or open a shell there.",
         discussion: """
-            It gets this terminal, and its status becomes this command's: 128 and the number of a signal that ended it.
-            Without a command, your shell (SHELL, else sh) is started there. All that stands behind the node belongs to
-            the command, options too; a -- before it is allowed.
+            The command gets this terminal, and its exit status becomes this command's. If a signal ends it, the status is 128
+            plus the signal's number. Without a command, your shell (SHELL, else sh) is started in the node. All words after the
+            node belong to the command, options too. A -- before the command is allowed.
 
             EXAMPLE
               sudo tapline exec four-interface alice
@@ -24,10 +24,10 @@ struct Exec: ParsableCommand {
     @Argument(help: "The node's name.", completion: nodeNames)
     var node: String
 
-    @Argument(parsing: .postTerminator, help: "The command and its arguments; none: a shell.")
+    @Argument(parsing: .postTerminator, help: "The command and its arguments. (default: a shell)")
     var command: [String] = []
 
-    /// The shell of the one who asks, where it is there.
+    /// Your shell, if it is installed.
     private var shell: String {
         let own = getenv("SHELL").map { String(cString: $0) } ?? ""
         return own.hasPrefix("/") && access(own, X_OK) == 0 ? own : "sh"

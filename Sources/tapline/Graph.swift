@@ -11,8 +11,8 @@ struct Graph: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Draw a topology file: nodes, interfaces, and each service's request and response path.",
         discussion: """
-            Works without root. What is drawn are the paths that were proved, as 'tapline validate' lists them. Mermaid
-            is what README files on many hosts show as a picture; DOT is for Graphviz; SVG is the picture itself.
+            Works without root. The picture shows the proved paths, as 'tapline validate' lists them. Many hosts show Mermaid in
+            README files as a picture. DOT is for Graphviz. SVG is the picture itself.
 
             EXAMPLE
               tapline graph Topologies/four-interface/topology.yaml --format svg -o four-interface.svg
@@ -21,10 +21,10 @@ struct Graph: ParsableCommand {
     @Argument(help: "The topology file.", completion: .file(extensions: ["yaml", "yml"]))
     var file: String
 
-    @Option(help: "mermaid, dot or svg; by default what the output's name ends in, else mermaid.")
+    @Option(help: "mermaid, dot or svg; by default the ending of the output's name decides, else mermaid.")
     var format: Diagram.Format?
 
-    @Option(name: [.customShort("o"), .long], help: "Write to this file in place of standard output.")
+    @Option(name: [.customShort("o"), .long], help: "Write to this file instead of standard output.")
     var output: String?
 
     func run() throws {
@@ -37,7 +37,7 @@ struct Graph: ParsableCommand {
         }
     }
 
-    /// What a picture's name may end in that no format here goes with.
+    /// Endings of pictures in formats that are not supported here.
     private static let others = ["png", "jpg", "jpeg", "gif", "webp", "bmp", "tif", "tiff", "pdf", "ps", "eps", "html"]
 
     private func refuseOtherFormats() throws(ApplianceError) {
@@ -47,16 +47,16 @@ struct Graph: ParsableCommand {
         guard isPicture || format == nil && !Self.suffixes.contains(suffix) else { return }
         let vector = ShellWord.quoted(output[..<dot] + ".svg")
         throw ApplianceError(
-            .usage, "\(output) cannot be written: mermaid, dot and svg are the formats that there are",
+            .usage, "\(output) cannot be written: the formats are mermaid, dot and svg",
             mend: isPicture
-                ? "write -o \(vector), and turn it into what you need with a program such as rsvg-convert"
+                ? "write with -o \(vector), and convert that file with a program such as rsvg-convert"
                 : "end the name in .svg, .dot or .mmd, or give --format")
     }
 
-    /// What the names of the formats' files end in; text files are Mermaid.
+    /// Endings of the formats' file names. Text files are Mermaid.
     private static let suffixes = ["svg", "dot", "gv", "mmd", "mermaid", "md", "txt"]
 
-    /// The format that goes with the output's name.
+    /// The format that the output's name asks for.
     private var guessed: Diagram.Format {
         let name = (output ?? "").lowercased()
         if name.hasSuffix(".svg") { return .svg }

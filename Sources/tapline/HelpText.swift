@@ -1,6 +1,6 @@
 extension String {
-    /// A help text whose paragraphs are one line each, so that they are wrapped once, at the terminal's width. Headings
-    /// and what is indented stay as they are; a paragraph ends at an empty line.
+    /// A help text with each paragraph in one line, so that the terminal's width alone decides where lines break.
+    /// Headings and indented lines stay as they are. A paragraph ends at an empty line.
     var paragraphs: String {
         var lines: [String] = []
         var isOpen = false

@@ -8,10 +8,10 @@ import Topology
 /// `tapline init`.
 struct Init: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Write a small topology file with comments, to begin with.",
+        abstract: "Write a small topology file with comments, as a start.",
         discussion: """
-            The file is called after the topology, NAME.yaml, in the folder where you are. It runs as it is: two customers, a
-            firewall and a web server, which need no program but the kernel. A file that is there already stays as it is.
+            The file is called NAME.yaml, after the topology, and is written into the current folder. It runs as it is. It has two
+            customers, a firewall and a web server, which need only the kernel. An existing file is not changed.
 
             EXAMPLE
               tapline init first
@@ -29,14 +29,14 @@ struct Init: ParsableCommand {
 
     func run() throws {
         try reporting { () throws(ApplianceError) in
-            // What no topology may be called is refused before a file has that name.
+            // Refuse a name that no topology may have before a file gets it.
             _ = try StateDirectory(name: name)
             let path = "\(name).yaml"
             let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
             guard descriptor >= 0 else {
                 if errno == EEXIST {
                     throw ApplianceError(
-                        .name, "\(path) is there already",
+                        .name, "\(path) exists already",
                         mend: "give another name, as in: tapline init \(ShellWord.quoted(name + "-2"))")
                 }
                 throw ApplianceError(
@@ -52,12 +52,12 @@ struct Init: ParsableCommand {
             var commands = TextTable([])
             commands.add(["  sudo tapline run \(file)", "bring it up, prove its checks, take it away"])
             commands.add(["  sudo tapline up \(file) -d", "bring it up and leave it up"])
-            commands.add(["  tapline validate \(file)", "the way of every packet"])
+            commands.add(["  tapline validate \(file)", "show the path of every packet"])
             for line in commands.lines where !line.isEmpty { Terminal.out(line) }
         }
     }
 
-    /// A name as YAML takes it for a text, whatever it looks like.
+    /// A name as YAML reads it as text, even if it looks like a number.
     private static func quoted(_ name: String) -> String {
         let isPlain = name.allSatisfy { $0.isASCII && ($0.isLetter || $0 == "-") } && name.first?.isLetter == true
         let words = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"]

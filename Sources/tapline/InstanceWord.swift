@@ -5,7 +5,7 @@ import ControlAPI
 import Fabric
 import Reporting
 
-/// What the commands that are about one instance have in common.
+/// What all commands for one instance have in common.
 struct InstanceWord: ParsableArguments {
     @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String
@@ -13,7 +13,7 @@ struct InstanceWord: ParsableArguments {
     @Argument(help: "The instance: a node.", completion: instanceNames)
     var instance: String
 
-    /// Has it done, and says what was done and what follows.
+    /// Has the control process do it, and prints what was done and what follows.
     func perform(_ operation: InstanceOperation) throws {
         try reporting { () throws(ApplianceError) in
             try Machine.requireRoot()

@@ -9,9 +9,9 @@ import Reporting
 /// `tapline logs`.
 struct Logs: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show what the nodes' setup and run commands have written.",
+        abstract: "Show the output of the nodes' setup and run commands.",
         discussion: """
-            Without a node, the lines of all nodes are shown. Those of several stand behind the names of their nodes.
+            Without a node, the lines of all nodes are shown. If several nodes are shown, each line begins with its node's name.
 
             EXAMPLE
               sudo tapline logs four-interface firewall
@@ -24,7 +24,7 @@ struct Logs: ParsableCommand {
     @Argument(help: "Only these nodes.", completion: nodeNames)
     var nodes: [String] = []
 
-    @Flag(name: [.customShort("f"), .long], help: "Go on as more is written, until the topology is gone.")
+    @Flag(name: [.customShort("f"), .long], help: "Follow new output until the topology is gone.")
     var follow = false
 
     func run() throws {
@@ -53,7 +53,7 @@ struct Logs: ParsableCommand {
     }
 }
 
-/// Shows a growing file's lines, from its beginning.
+/// Shows the lines of a growing file, from its beginning.
 private struct LogReader {
     let path: String
     let prefix: String
@@ -69,7 +69,7 @@ private struct LogReader {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
-        // A log that has become shorter was started over.
+        // A log that has become shorter has started over.
         if lseek(descriptor, 0, SEEK_END) < offset { offset = 0 }
         lseek(descriptor, offset, SEEK_SET)
         var buffer = [UInt8](repeating: 0, count: 65536)

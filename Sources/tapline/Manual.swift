@@ -3,7 +3,7 @@ import ArgumentParser
 import FoundationEssentials
 import Reporting
 
-/// `tapline generate-manual`: what `Scripts/install` installs as manual pages, out of the commands' own help.
+/// `tapline generate-manual`: writes the manual pages that `Scripts/install` installs, from the commands' own help.
 struct Manual: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "generate-manual", abstract: "Write the manual pages into a folder.", shouldDisplay: false)
@@ -27,7 +27,7 @@ struct Manual: ParsableCommand {
     }
 }
 
-/// A command's help, as the argument parser tells it to programs; only what manual pages show.
+/// A command's help as the argument parser gives it to programs. Only the parts that manual pages show.
 struct CommandHelp: Decodable {
     struct Dump: Decodable {
         var command: CommandHelp

@@ -9,7 +9,7 @@ struct ManualPage {
         let title = Self.escaped(name.uppercased())
         lines.append(".TH \(title) 1 \(Machine.releaseDay) \"Tapline \(Machine.version)\" \"Tapline\"")
         section("NAME")
-        // Up to the full stop: whatis(1) shows one phrase.
+        // Up to the full stop, because whatis(1) shows one phrase.
         let phrase = abstract.hasSuffix(".") ? String(abstract.dropLast()) : abstract
         lines.append("\(Self.escaped(name)) \\- \(Self.escaped(phrase.prefix(1).lowercased() + phrase.dropFirst()))")
     }
@@ -27,18 +27,18 @@ struct ManualPage {
         }
         for part in parts where part.title != nil && part.title != "EXAMPLE" { page.body(part, as: part.title ?? "") }
         page.section("ENVIRONMENT")
-        page.item("\\fBNO_COLOR\\fR", "Set to anything, it keeps all output without colours.")
-        page.item("\\fBTERM\\fR", "Where it is dumb, nothing is coloured and no line is written over.")
-        page.item("\\fBTAPLINE_ENGINE\\fR", "The packeting engine to use in place of the one beside tapline.")
+        page.item("\\fBNO_COLOR\\fR", "If it is set, no output is coloured.")
+        page.item("\\fBTERM\\fR", "If it is dumb, nothing is coloured and no line is overwritten.")
+        page.item("\\fBTAPLINE_ENGINE\\fR", "The packeting engine to use instead of the one beside tapline.")
         page.item(
-            "\\fBPATH\\fR, \\fBHOME\\fR, \\fBLANG\\fR", "Are handed on to the commands of a topology file.")
+            "\\fBPATH\\fR, \\fBHOME\\fR, \\fBLANG\\fR", "The commands of a topology file get them.")
         page.item(
             "\\fBTAPLINE_TOPOLOGY\\fR, \\fBTAPLINE_NODE\\fR, \\fBTAPLINE_DIR\\fR",
-            "What a node's commands know: the topology's name, the node's, and the folder that is the node's own.")
+            "A node's commands get them: the topology's name, the node's name, and the node's own folder.")
         page.section("FILES")
         page.item("\\fI/run/tapline/NAME\\fR", "The state of a topology that is up, its log, and its nodes' folders.")
-        page.item("\\fI/run/netns/NAME\\-NODE\\fR", "A node's network namespace, as ip\\-netns(8) shows it.")
-        page.item("\\fI/dev/net/tun\\fR", "What interfaces are made of.")
+        page.item("\\fI/run/netns/NAME\\-NODE\\fR", "The network namespace of a node, as ip\\-netns(8) shows it.")
+        page.item("\\fI/dev/net/tun\\fR", "The device that interfaces are made with.")
         page.body(parts.first { $0.title == "EXAMPLE" }, as: "EXAMPLES")
         page.section("SEE ALSO")
         let others = commands.map { "\\fBtapline\\-\(escaped($0.commandName))\\fR(1)" } + ["\\fBip\\-netns\\fR(8)"]
@@ -65,7 +65,7 @@ struct ManualPage {
         for part in parts where part.title != nil && part.title != "EXAMPLE" { page.body(part, as: part.title ?? "") }
         if !parts.contains(where: { $0.title == "EXIT STATUS" }) {
             page.section("EXIT STATUS")
-            page.paragraph("As all commands': see tapline(1).")
+            page.paragraph("The same for all commands: see tapline(1).")
         }
         page.body(parts.first { $0.title == "EXAMPLE" }, as: "EXAMPLES")
         page.section("SEE ALSO")
@@ -100,9 +100,9 @@ struct ManualPage {
 
     // MARK: - Text
 
-    /// What stands below one heading of a command's help.
+    /// The text below one heading of a command's help.
     private struct Part {
-        /// The heading; nil for what stands before the first.
+        /// The heading. nil for the text before the first one.
         var title: String?
         var lines: [String] = []
 
@@ -134,7 +134,7 @@ struct ManualPage {
         lines += [".TP", term, Self.escaped(text)]
     }
 
-    /// Paragraphs; what is indented is a list of terms where each line has a wide gap in it, else an example.
+    /// Paragraphs. Indented lines with a wide gap are a list of terms, all others an example.
     private mutating func text(_ text: [String]) {
         var index = 0
         while index < text.count {
@@ -179,7 +179,7 @@ struct ManualPage {
         return (words[0], String(words[1].drop { $0 == " " }))
     }
 
-    /// Text that roff takes for nothing but text.
+    /// Text with all characters escaped that mean something to roff.
     private static func escaped(_ text: String) -> String {
         var escaped = ""
         for character in text {

@@ -19,7 +19,7 @@ struct PathText {
         }
     }
 
-    /// Who sends it, the interface it comes in on, where its copies go.
+    /// The sender, the received interface, and where the copies go.
     private static func row(_ hop: PathHop, _ title: String) -> [String] {
         let onward = hop.copies.filter { !$0.isPassive }.map { copy in
             let rewritten = copy.rewriteDestination.map { " as \($0)" } ?? ""
@@ -30,7 +30,7 @@ struct PathText {
         return [title, list(hop.from), hop.receivedInterface, "→", (onward + copies).joined(separator: "; ") + source]
     }
 
-    /// Where a copy goes: of instances to one, whichever.
+    /// Where a copy goes. If it goes to one of several instances, all of them are named.
     private static func place(_ copy: PathCopy) -> String {
         let instances = copy.oneOf.isEmpty ? "" : " (one of \(copy.oneOf.count))"
         return "\(list(copy.to))\(instances) on \(copy.sendInterface)"
@@ -38,9 +38,9 @@ struct PathText {
 
     private static func condition(_ copy: PathCopy) -> String { copy.condition.map { " while \($0)" } ?? "" }
 
-    /// The first few of a list, and how many more there are.
+    /// The first few of a list, and the number of the others.
     private static func list(_ words: [String]) -> String {
-        guard words.count > 6 else { return words.isEmpty ? "somebody" : words.joined(separator: ", ") }
+        guard words.count > 6 else { return words.isEmpty ? "anyone" : words.joined(separator: ", ") }
         return words.prefix(5).joined(separator: ", ") + " and \(words.count - 5) more"
     }
 }

@@ -1,9 +1,9 @@
 import Glibc
 
-/// Text for locales that have ASCII alone, as LC_ALL=C asks for.
+/// Text for locales that only have ASCII, as LC_ALL=C asks for.
 enum PlainText {
-    /// True where the locale says that nothing but ASCII can be shown (POSIX.1-2017, 8.2: the first of LC_ALL, LC_CTYPE
-    /// and LANG that is set and not empty decides). Where none is, nothing is said, and text stays UTF-8.
+    /// True if the locale can only show ASCII. The first of LC_ALL, LC_CTYPE and LANG that is set and not empty decides
+    /// (POSIX.1-2017, 8.2). If none is set, text stays UTF-8.
     static let isWanted: Bool = {
         for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
             guard let value = getenv(name).map({ String(cString: $0).lowercased() }), !value.isEmpty else { continue }
@@ -17,14 +17,14 @@ enum PlainText {
         "‘": "'", "’": "'", "“": "\"", "”": "\"", "\u{A0}": " ",
     ]
 
-    /// The text as it is to be shown; where only ASCII may be, other characters are spelt, or written as `\u{fc}`.
+    /// The text to show. If only ASCII may be shown, other characters are spelt out or written as `\u{fc}`.
     static func shown(_ text: String) -> String { isWanted ? ascii(text) : text }
 
     static func ascii(_ text: String) -> String {
         mapped(text) { spelt[$0] ?? "\\u{\(String($0.value, radix: 16))}" }
     }
 
-    /// JSON with every other character escaped (RFC 8259, 7): those beyond 16 bits as surrogates.
+    /// JSON with every other character escaped (RFC 8259, 7). Characters beyond 16 bits become surrogates.
     static func json(_ text: String) -> String {
         mapped(text) { scalar in
             Array(String(scalar).utf16).map { unit in

@@ -8,28 +8,29 @@ import Reporting
 struct PruneCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prune",
-        abstract: "Take away what topologies have left whose control processes are gone.",
+        abstract: "Take away what dead topologies have left.",
         discussion: """
-            Found by state and marks: dead topologies, marked namespaces without state, state without a topology,
-            namespaces that were never finished. What is up, and what Tapline did not make, is not touched.
+            A topology is dead if its control process is gone. State and marks show what is left: dead topologies, marked
+            namespaces without state, state without a topology, unfinished namespaces. Running topologies, and what Tapline did not
+            make, are not touched.
 
-            With --json the keys are stable: version, dryRun, taken (name, namespaces, processes, state), live,
-            leftAlone, failures (status, message, mend, details).
+            With --json the keys are stable: version, dryRun, taken (name, namespaces, processes, state), live, leftAlone,
+            failures (status, message, mend, details).
 
             EXIT STATUS
               0   nothing is left
               2   something could not be taken away
-              5   a topology that was named is up: 'tapline down' takes it away
+              5   a named topology is up: 'tapline down' takes it away
 
             EXAMPLE
               sudo tapline prune --dry-run
               sudo tapline prune
             """.paragraphs)
 
-    @Argument(help: "Only what these topologies have left. (default: all)", completion: topologyNames)
+    @Argument(help: "The names of dead topologies. (default: all)", completion: topologyNames)
     var names: [String] = []
 
-    @Flag(help: "Only say what would be taken away.")
+    @Flag(help: "Show what would be taken away, and change nothing.")
     var dryRun = false
 
     @Flag(help: "Print JSON.")
@@ -51,7 +52,7 @@ struct PruneCommand: ParsableCommand {
     }
 
     private func text(_ report: Prune.Report) -> String {
-        guard !report.taken.isEmpty else { return "nothing is left that could be taken away" }
+        guard !report.taken.isEmpty else { return "dead topologies have left nothing" }
         return report.taken.map { leftover in
             let namespaces = leftover.namespaces.count, processes = leftover.processes.count
             var parts: [String] = []

@@ -7,7 +7,7 @@ struct PutBack: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Give an instance its share again after 'take-out'.",
         discussion: """
-            One that is not healthy gets its share when it is.
+            An instance that is not healthy gets its share when it is healthy again.
 
             EXAMPLE
               sudo tapline put-back failover fw-a

@@ -9,10 +9,10 @@ import Topology
 /// `tapline reload`.
 struct Reload: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Read the topology file again and publish its table while traffic flows.",
+        abstract: "Read the topology file again, and publish its table while traffic flows.",
         discussion: """
-            Refused where more than the table differs. Entries that stay keep their counters. Packets that are in the
-            chains of removed entries are forwarded for one second more.
+            If more than the table differs, the command is refused. Entries that stay keep their counters. Packets that are in the
+            chains of removed entries are forwarded for one more second.
 
             EXAMPLE
               sudo tapline reload four-interface
@@ -21,7 +21,7 @@ struct Reload: ParsableCommand {
     @Argument(help: "The topology's name.", completion: topologyNames)
     var name: String
 
-    @Argument(help: "Another file than that of 'up'.", completion: .file(extensions: ["yaml", "yml"]))
+    @Argument(help: "The file. (default: that of 'up')", completion: .file(extensions: ["yaml", "yml"]))
     var file: String?
 
     func run() throws {

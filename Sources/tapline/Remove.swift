@@ -10,9 +10,9 @@ struct Remove: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Remove an instance of an application of a running topology.",
         discussion: """
-            Its packets go to the others first, and what it still holds is forwarded for one second; then its processes
-            are ended, and its namespace goes. With --drain it keeps the connections that it has for that time, and gets
-            no new ones; with --drain 0s it goes at once.
+            New packets go to the other instances first. Packets that the instance still holds are forwarded for one second. Then
+            its processes are ended, and its namespace is removed. With --drain, it keeps its connections for that time and gets no
+            new ones. With --drain 0s, it goes at once.
 
             EXAMPLE
               sudo tapline remove balance web-3 --drain 30s
@@ -24,7 +24,7 @@ struct Remove: ParsableCommand {
     @Argument(help: "The instance: a node.", completion: nodeNames)
     var instance: String
 
-    @Option(help: "How long it keeps what it has.")
+    @Option(help: "How long it keeps its connections.")
     var drain: String?
 
     func validate() throws {

@@ -8,10 +8,10 @@ import Topology
 /// `tapline run`.
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Bring a topology up, prove its checks, take it away.",
+        abstract: "Bring a topology up, run its checks, and take it away.",
         discussion: """
-            The exit status is the checks': 0 where all held, 1 where one did not. The last line is a summary. Of a
-            folder, its topology.yaml is run, else the one of the only folder in it that has one.
+            The exit status is 0 if all checks held, and 1 if one did not. The last line is a summary. For a folder, its
+            topology.yaml runs, or that of its only subfolder with one.
 
             EXAMPLE
               sudo tapline run Topologies/four-interface/topology.yaml
@@ -20,7 +20,7 @@ struct Run: ParsableCommand {
     @Argument(help: "The topology file, or its folder.", completion: .file(extensions: ["yaml", "yml"]))
     var file: String
 
-    @Option(help: "A name in place of the file's.")
+    @Option(help: "The topology's name. (default: the file's)")
     var name: String?
 
     @Flag(help: .hidden)
@@ -49,7 +49,7 @@ struct Run: ParsableCommand {
         if !held { throw ArgumentParser.ExitCode(1) }
     }
 
-    /// As one of the files of `tapline test`, which shows what happens.
+    /// Runs the file as `tapline test` does, which shows the progress.
     private func told() throws {
         let tell = DetachedStart.teller(proving: true)
         var held = false

@@ -1,6 +1,6 @@
-/// Words as a shell takes them.
+/// Words as a shell reads them.
 enum ShellWord {
-    /// The word as it is, or in single quotes where a shell would read something else than the word.
+    /// The word as it is, or in single quotes if a shell would read it differently.
     static func quoted(_ word: String) -> String {
         let isPlain =
             !word.isEmpty

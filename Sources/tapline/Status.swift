@@ -12,9 +12,9 @@ struct Status: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show applications, nodes, interfaces, the engine, and drops by reason.",
         discussion: """
-            Without a name, every topology is listed. With --json the keys are stable: version, name, state (starting,
-            up, stopping, dead, hung), run, file, pid, since (seconds since 1970), engine, engines, applications, interfaces,
-            nodes, drops, housekeeping, problems, remarks.
+            Without a name, all topologies are listed. With --json the keys are stable: version, name, state (starting, up,
+            stopping, dead, hung), run, file, pid, since (seconds since 1970), engine, engines, applications, interfaces, nodes,
+            drops, housekeeping, problems, remarks.
 
             EXAMPLE
               sudo tapline status four-interface
@@ -46,7 +46,7 @@ struct Status: ParsableCommand {
     private func list(_ reports: [StatusReport]) -> String {
         guard !reports.isEmpty else {
             return geteuid() == 0
-                ? "no topology is up" : "no topology of this user is up; those of root are seen with sudo"
+                ? "no topology is up" : "no topology of this user is up; use sudo to see those of root"
         }
         var table = TextTable(["NAME", "STATE", "NODES", "ENGINE", "FILE"])
         for report in reports {
@@ -73,7 +73,7 @@ struct Status: ParsableCommand {
         return [""] + table.lines
     }
 
-    /// A state in red where something is down, and in yellow where it will pass.
+    /// A state: red if something is down, yellow if it will pass.
     private static func state(_ state: String, _ rest: String = "", good: Set<String>, passing: Set<String>) -> String {
         good.contains(state) ? state + rest : Terminal.coloured(state + rest, passing.contains(state) ? 33 : 31)
     }
@@ -159,7 +159,7 @@ struct Status: ParsableCommand {
         if let frames = report.housekeeping, frames > 0 {
             let told = Plural.told(frames, "frame")
             lines += Terminal.wrapped(
-                "besides, \(told) of the nodes' kernels' housekeeping (router solicitations, MLD, IGMP, address detection)"
+                "not counted above: \(told) that the nodes' kernels sent for housekeeping (router solicitations, MLD, IGMP, address detection)"
             )
         }
         return lines.joined(separator: "\n")

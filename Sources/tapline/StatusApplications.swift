@@ -6,7 +6,7 @@ import Topology
 struct StatusApplications {
     let report: StatusReport
 
-    /// Application by application: how it is and why, its instances, and what their checks have seen.
+    /// For each application: its state and why, its instances, and what their checks have seen.
     var lines: [String] { report.applications.flatMap { [""] + lines($0) } }
 
     private func lines(_ application: StatusReport.Application) -> [String] {
@@ -53,7 +53,7 @@ struct StatusApplications {
 
     private func why(_ instance: StatusReport.Instance) -> String {
         var parts = [instance.reason]
-        if let left = instance.joinLeft { parts.insert("only what begins for \((left + 999) / 1000) s more", at: 0) }
+        if let left = instance.joinLeft { parts.insert("new flows only, \((left + 999) / 1000) s left", at: 0) }
         if let left = instance.drainLeft { parts.insert("drains for \((left + 999) / 1000) s more", at: 0) }
         if instance.weight != instance.fileWeight { parts.append("weight \(instance.fileWeight) in the file") }
         return parts.joined(separator: "; ")

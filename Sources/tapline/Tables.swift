@@ -10,12 +10,12 @@ import Topology
 /// `tapline tables`.
 struct Tables: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show the distribution and the sequencing entries, with their packets and bytes.",
+        abstract: "Show the distribution and sequencing entries, with their packets and bytes.",
         discussion: """
-            One line for each copy that an entry sends. Of a file, the entries it would have are shown; that works
-            without root. With --json the keys are stable: version, name, distribution, sequencing; of each entry name,
-            direction, receivedInterface, sourceMAC, sourceNode, source, destination, servicePort, rewriteSource, copies,
-            packets, bytes.
+            Each copy that an entry sends has one line. For a file, the command shows the entries that the file would have; that
+            works without root. With --json the keys are stable: version, name, distribution, sequencing; of each entry name,
+            direction, receivedInterface, sourceMAC, sourceNode, source, destination, servicePort, rewriteSource, copies, packets,
+            bytes.
 
             EXAMPLE
               sudo tapline tables four-interface

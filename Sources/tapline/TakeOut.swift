@@ -5,9 +5,10 @@ import ControlAPI
 /// `tapline take-out`.
 struct TakeOut: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Give an instance nothing, at once, until 'put-back'.",
+        abstract: "Send an instance no packets, from now on until 'put-back'.",
         discussion: """
-            It runs on, and its health is looked at; its flows go to the others. Ends when the engines decide by it.
+            The instance keeps running, and its health is still checked. Its flows go to the other instances. The command ends when
+            the engines decide by the change.
 
             EXAMPLE
               sudo tapline take-out failover fw-a

@@ -36,8 +36,8 @@ struct Tapline: ParsableCommand {
             DoctorCommand.self, PruneCommand.self, Manual.self,
         ])
 
-    /// As the argument parser has it, but for a first word that is no command, also after `help`: that gets a sentence
-    /// of its own. What stands behind the node of `exec` is the node's command, whatever it looks like.
+    /// Parses and runs the command as the argument parser does. A first word that is no command, also after `help`,
+    /// gets a message of its own. All words after the node of `exec` belong to the node's command.
     static func main() {
         var words = Array(CommandLine.arguments.dropFirst())
         let isHelp = words.first == "help"
@@ -51,17 +51,17 @@ struct Tapline: ParsableCommand {
         main(words)
     }
 
-    /// What is wrong with `help COMMAND WORD`.
+    /// The mistake in `help COMMAND WORD`.
     private static func unknownBelow(_ words: [String]) -> String? {
         guard words.count > 2, words[0] == "help", !words[2].hasPrefix("-"),
             let command = configuration.subcommands.first(where: { $0._commandName == words[1] })
         else { return nil }
         let names = command.configuration.subcommands.map { $0._commandName }
         guard !names.contains(words[2]) else { return nil }
-        return "'\(words[1])' has no command '\(words[2])'; 'tapline help \(words[1])' shows all of it"
+        return "'\(words[1])' has no command '\(words[2])'; 'tapline help \(words[1])' explains it"
     }
 
-    /// What other programs of this kind call a command, and what it is here.
+    /// Commands of other programs of this kind, and the same command here.
     private static let foreign: [[String]: String] = [
         ["ps", "ls", "list", "show", "stat", "stats", "top", "inspect", "info"]:
             "'tapline status' lists all topologies, and 'tapline status NAME' shows one",
@@ -71,12 +71,12 @@ struct Tapline: ParsableCommand {
         ["shell", "sh", "bash", "attach", "enter", "connect", "console", "ssh", "login"]:
             "'tapline exec NAME NODE' opens a shell in a node, and 'tapline exec NAME NODE CMD' runs a command",
         ["restart", "redeploy", "update", "reconfigure"]:
-            "'tapline apply NAME' changes what runs to what its file says now",
+            "'tapline apply NAME' changes a running topology to what its file says now",
         ["new", "generate"]: "'tapline init NAME' writes a small topology file",
-        ["check", "lint", "plan", "config"]: "'tapline validate FILE' reads a file and shows what comes of it",
+        ["check", "lint", "plan", "config"]: "'tapline validate FILE' reads a file and shows the path of every packet",
         ["clean", "cleanup"]: "'tapline prune' takes away what dead topologies have left",
         ["draw", "plot"]: "'tapline graph FILE' draws a topology",
-        ["log"]: "'tapline logs NAME' shows what the nodes have written",
+        ["log"]: "'tapline logs NAME' shows the output of the nodes",
     ]
 
     private static func unknown(_ word: String) -> String? {
@@ -91,6 +91,6 @@ struct Tapline: ParsableCommand {
         let begun = shown.filter { $0.hasPrefix(word) }
         if begun.count == 1 { return "\(told); did you mean '\(begun[0])'?" }
         if let nearest = Spelling.nearest(to: word, among: shown) { return "\(told); did you mean '\(nearest)'?" }
-        return "\(told); 'tapline --help' shows all there are"
+        return "\(told); 'tapline --help' lists all commands"
     }
 }

@@ -8,48 +8,48 @@ import Synchronization
 import Topology
 import Verification
 
-/// What is written for people: colours only on a terminal and never with NO_COLOR, one updating line only there too.
+/// Output for people. Colours and the updating line appear only on a terminal. With NO_COLOR there are no colours.
 enum Terminal {
-    /// True where the descriptor is a terminal that takes colours.
+    /// True if the descriptor is a terminal that shows colours.
     static func hasColour(_ descriptor: Int32) -> Bool {
         if let refused = getenv("NO_COLOR"), refused.pointee != 0 { return false }
         return moves(descriptor)
     }
 
-    /// True where a line can be written over.
+    /// True if a line can be overwritten.
     static var updates: Bool { moves(2) }
 
     private static func moves(_ descriptor: Int32) -> Bool {
         isatty(descriptor) == 1 && getenv("TERM").map { String(cString: $0) != "dumb" } ?? false
     }
 
-    /// The width of the terminal that standard error is, in columns.
+    /// The width of the terminal at standard error, in columns.
     static var columns: Int {
         var size = winsize()
         guard ioctl(2, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
         return Int(size.ws_col)
     }
 
-    /// The width that output for people has to fit, in columns: of the terminal that standard output is, else what
-    /// COLUMNS says. nil where there is neither: programs read lines, and each row stays one.
+    /// The width that output for people has to fit, in columns: that of the terminal at standard output, else COLUMNS.
+    /// nil if there is neither. Then programs read the lines, and each row stays one line.
     static var width: Int? {
         var size = winsize()
         if isatty(1) == 1, ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 { return max(20, Int(size.ws_col)) }
         return getenv("COLUMNS").flatMap { Int(String(cString: $0)) }.map { max(20, $0) }
     }
 
-    /// The text in a colour of ECMA-48's, where there are colours.
+    /// The text in a colour (an SGR code of ECMA-48), if there are colours.
     static func coloured(_ text: String, _ code: Int, on descriptor: Int32 = 1) -> String {
         hasColour(descriptor) ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
     }
 
-    /// The line broken at blanks where it is wider than the output; what follows is indented.
+    /// The line, broken at blanks if it is wider than the output. All lines but the first are indented.
     static func wrapped(_ line: String, indent: Int = 2) -> [String] {
         guard let width else { return [line] }
         return TextColumn.wrapped(line, to: width, indent: indent)
     }
 
-    /// A text behind its head; its lines begin below each other, at `indent`, where the output has room for that.
+    /// A text behind its head. If the output has room, its lines begin below each other, at column `indent`.
     static func paragraph(_ head: String, _ text: String, indent: Int) -> [String] {
         guard let width, TextColumn.width(head) + 2 + TextColumn.width(text) > width else {
             return ["\(head)  \(text)"]
@@ -72,17 +72,17 @@ enum Terminal {
         write(PlainText.shown(text) + end, 1)
     }
 
-    /// Writes data to standard output as they are, whatever the locale: what a node has written, a picture.
+    /// Writes data to standard output unchanged, in every locale: output of a node, a picture.
     static func data(_ text: String, end: String = "\n") {
         write(text + end, 1)
     }
 
-    /// Writes JSON to standard output; where only ASCII may be printed, other characters are escaped (RFC 8259, 7).
+    /// Writes JSON to standard output. If only ASCII may be printed, other characters are escaped (RFC 8259, 7).
     static func json(_ text: String) {
         write((PlainText.isWanted ? PlainText.json(text) : text) + "\n", 1)
     }
 
-    /// Writes to a descriptor, as it is.
+    /// Writes to a descriptor, unchanged.
     static func write(_ text: String, _ descriptor: Int32) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
@@ -94,7 +94,7 @@ enum Terminal {
     }
 }
 
-/// Runs a command's work: an error becomes one sentence on standard error and the exit status that goes with it.
+/// Runs a command's work. An error becomes one sentence on standard error and its exit status.
 func reporting(_ body: () throws(ApplianceError) -> Void) throws {
     do throws(ApplianceError) {
         try body()
@@ -105,12 +105,12 @@ func reporting(_ body: () throws(ApplianceError) -> Void) throws {
     }
 }
 
-/// One line at the bottom of a terminal that is written over again and again. It needs no control sequence but the
-/// carriage return, so it is there with NO_COLOR, too. Not to be used by two threads at once.
+/// One line at the bottom of a terminal that is overwritten again and again. It needs no control sequence but the
+/// carriage return, so it appears with NO_COLOR, too. Two threads must not use it at once.
 struct UpdatingLine {
     private var shown = 0
 
-    /// Shows the text, cut to the terminal's width, in place of what was shown.
+    /// Shows the text, cut to the terminal's width, and overwrites the text before.
     mutating func show(_ text: String) {
         let cut = String(PlainText.shown(text).prefix(max(1, Terminal.columns - 1)))
         let padding = String(repeating: " ", count: max(0, shown - cut.count))
@@ -118,7 +118,7 @@ struct UpdatingLine {
         shown = cut.count
     }
 
-    /// Takes it away.
+    /// Clears the line.
     mutating func clear() {
         guard shown > 0 else { return }
         Terminal.error("\r" + String(repeating: " ", count: shown) + "\r", end: "")
@@ -126,7 +126,7 @@ struct UpdatingLine {
     }
 }
 
-/// Shows what a command tells while it works.
+/// Shows the progress of a command.
 final class ProgressDisplay: Sendable {
     private let line = Mutex(UpdatingLine())
     private let showsReady: Bool
@@ -135,27 +135,27 @@ final class ProgressDisplay: Sendable {
     private let begun = TestDisplay.now()
 
     /// - Parameters:
-    ///   - showsReady: Whether to say that all is up.
-    ///   - showsPlaces: Whether to say then what has which address, and which commands are next.
+    ///   - showsReady: Whether to say when all is up.
+    ///   - showsPlaces: Whether to list the addresses and the next commands then.
     init(showsReady: Bool, showsPlaces: Bool = false) {
         self.showsReady = showsReady
         self.showsPlaces = showsPlaces
     }
 
-    /// Says how many checks held, and how long all of it took.
+    /// Prints how many checks held, and how long all of it took.
     func summarize(_ plan: AppliancePlan) {
         clear()
         let (passed, failed) = ended.withLock { $0 }
         let checks = Plural.told(passed + failed, "check")
         let came =
             passed + failed == 0
-            ? "no checks; it came up and was taken away"
+            ? "no checks; the topology came up and was taken away"
             : failed == 0 ? "\(checks) passed" : "\(passed) of \(checks) passed, \(failed) failed"
         let time = TestDisplay.seconds(TestDisplay.now() - begun)
         Terminal.out(Terminal.coloured("\(plan.name): \(came), in \(time)", failed == 0 ? 32 : 31))
     }
 
-    /// Takes what is told.
+    /// Shows one step of the progress.
     func take(_ told: Progress) {
         switch told {
         case .step(let text):
@@ -180,12 +180,12 @@ final class ProgressDisplay: Sendable {
         }
     }
 
-    /// Takes the updating line away.
+    /// Clears the updating line.
     func clear() { line.withLock { $0.clear() } }
 }
 
 extension ReadyReport {
-    /// What has which address, and the three commands that are next.
+    /// The addresses, and the three next commands.
     var next: [String] {
         var table = TextTable([])
         for place in places ?? [] {
@@ -197,19 +197,19 @@ extension ReadyReport {
         if let node {
             commands.add(["  tapline exec \(name) \(ShellWord.quoted(node.name))", "a shell in \(node.name)"])
         }
-        commands.add(["  tapline status \(name)", "how it is"])
+        commands.add(["  tapline status \(name)", "its state"])
         commands.add(["  tapline down \(name)", "take it away"])
         return (table.lines + ["next:"] + commands.lines).filter { !$0.isEmpty }
     }
 
-    /// What is up, and how long it took.
+    /// What is up, and how long the start took.
     var told: String {
         "\(Plural.nodes(nodes)) on \(Plural.interfaces(interfaces)), \(Plural.entries(entries)), in \(milliseconds) ms"
     }
 }
 
 extension CheckReport {
-    /// How the check ended; what explains it where it did not hold.
+    /// How the check ended. If it did not hold, also the evidence.
     func lines(on descriptor: Int32) -> [String] {
         let isTerminal = isatty(descriptor) == 1
         let sign =

@@ -8,25 +8,26 @@ import Verification
 /// `tapline test`.
 struct Test: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Run several topology files side by side and prove their checks.",
+        abstract: "Run several topology files side by side, and run their checks.",
         discussion: """
-            Each file is brought up under a name of its own, proven, and taken away; the same file may come twice. Of a
-            folder its topology.yaml is run, else those of the folders in it. Files with mistakes are told first, all
-            of them; the others run nevertheless. Ctrl-C takes everything away, and the reports tell how far it came.
+            Each file is brought up under a name of its own, checked, and taken away. You may give the same file twice. For a
+            folder, its topology.yaml runs, or those of its subfolders. Mistakes in files are shown first, all of them. The other
+            files run nevertheless. Ctrl-C takes everything away, and the reports show how far each file came.
 
-            With --json the keys are stable: version, status, milliseconds, and files, each with label, file, topology,
-            outcome (passed, failed, could not run, bad file, interrupted), status, started, milliseconds, checks
-            (name, line, passed, milliseconds, expected, came, evidence), notReached, error, notes, errorOutput, kept,
-            nodes. What is told while it runs then goes to standard error.
+            With --json the keys are stable: version, status, milliseconds, and files, each with label, file, topology, outcome
+            (passed, failed, could not run, bad file, interrupted), status, started, milliseconds, checks (name, line, passed,
+            milliseconds, expected, came, evidence), notReached, error, notes, errorOutput, kept, nodes. Progress then goes to
+            standard error.
 
             EXIT STATUS
               0   every check of every file held
               3   a file is wrong
               2   a topology could not be run, or the test was interrupted
-              4   the machine lacks what none of the files, or one of them, can do without
+              4   the machine lacks something that a file needs
               1   a check did not hold
               64  the command line is wrong
-            Of several, the one that stands first here; where files could not be run for different reasons, it is 2.
+
+            If several apply, the first in this list counts. If files could not be run for different reasons, it is 2.
 
             EXAMPLE
               sudo tapline test Topologies
@@ -35,7 +36,7 @@ struct Test: ParsableCommand {
             """.paragraphs)
 
     @Argument(
-        help: "Topology files, or folders that have them.", completion: .file(extensions: ["yaml", "yml"]))
+        help: "Topology files, or folders with topology files.", completion: .file(extensions: ["yaml", "yml"]))
     var files: [String]
 
     @Option(
@@ -47,12 +48,12 @@ struct Test: ParsableCommand {
         help: ArgumentHelp("Write JUnit XML to a file; - for standard output.", valueName: "out"), completion: .file())
     var junit: String?
 
-    @Flag(help: "Leave every topology up that came up, and say how to enter it and how to take it away.")
+    @Flag(help: "Leave the topologies up, and show how to enter them and how to take them away.")
     var keep = false
 
     @Option(
         help: ArgumentHelp(
-            "Only files whose path or name contains this, and of other files only the checks whose names do.",
+            "Only files with this text in their path or name. Of other files, only checks with it in their name.",
             valueName: "text"))
     var filter: String?
 
@@ -77,7 +78,7 @@ struct Test: ParsableCommand {
         guard !files.isEmpty else {
             throw ApplianceError(
                 .usage, "no file and no check has '\(filter ?? "")' in its name",
-                mend: "'tapline validate FILE' reads a file, and its checks stand in it")
+                mend: "'tapline validate FILE' reads a file, and lists its checks")
         }
         let run = TestRun(
             files: files, jobs: jobs ?? TestRun.processors, keep: keep, filter: filter)

@@ -6,12 +6,12 @@ import Synchronization
 import Topology
 import Verification
 
-/// Shows what a test tells: each check as it ends, behind the name of its topology, and what comes together in one
-/// piece however many topologies run at once.
+/// Shows the progress of a test. Each check is shown as it ends, behind the name of its topology. Lines of one topology
+/// stay together, however many topologies run at once.
 final class TestDisplay: Sendable {
     private struct State {
         var line = UpdatingLine()
-        /// What each running topology does just now.
+        /// What each running topology is doing.
         var doing: [Int: String] = [:]
         var done = 0
         var checks = 0
@@ -24,24 +24,24 @@ final class TestDisplay: Sendable {
     private let begun = TestDisplay.now()
     private let state = Mutex(State())
 
-    /// - Parameter descriptor: Where the checks are told; the updating line is on standard error.
+    /// - Parameter descriptor: Where the checks are shown. The updating line is on standard error.
     init(_ files: [TestFile], on descriptor: Int32) {
         self.files = files
         self.descriptor = descriptor
         width = min(32, files.filter { $0.mistake == nil }.map(\.label.count).max() ?? 0)
     }
 
-    /// Milliseconds since it was made.
+    /// Milliseconds since this display was made.
     var elapsed: Int { Self.now() - begun }
 
-    /// Milliseconds of a clock that only goes forward.
+    /// Milliseconds of the monotonic clock.
     static func now() -> Int {
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)
         return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
     }
 
-    /// Every mistake of every file that has some, and the remarks on the others.
+    /// Shows every mistake of every file, and the remarks on the other files.
     func tellMistakes() {
         for file in files {
             for remark in file.remarks { Terminal.error("note: \(remark)") }
@@ -51,7 +51,7 @@ final class TestDisplay: Sendable {
         }
     }
 
-    /// Takes what is told; from any thread.
+    /// Shows one event. Any thread may call it.
     func take(_ event: TestRun.Event) {
         state.withLock { state in
             switch event {
@@ -79,7 +79,7 @@ final class TestDisplay: Sendable {
         }
     }
 
-    /// Writes lines of one topology in one piece.
+    /// Writes the lines of one topology in one piece.
     private func tell(_ lines: [String], _ index: Int, _ state: inout State) {
         if Terminal.updates { state.line.clear() }
         let label = files[index].label
@@ -95,7 +95,7 @@ final class TestDisplay: Sendable {
             "\(state.done) of \(total) done, \(Plural.told(state.checks, "check"))\(failures); \(doing.joined(separator: "; "))"
     }
 
-    /// The table of all files, what is still up, and one sentence.
+    /// Shows the table of all files, the topologies that are still up, and one sentence.
     func finish(_ report: TestReport) {
         state.withLock { $0.line.clear() }
         var table = TextTable(["TOPOLOGY", "RESULT", "CHECKS", "FAILED", "TIME", "FILE"], rightAligned: [2, 3, 4])

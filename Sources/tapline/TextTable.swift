@@ -2,15 +2,15 @@ import Topology
 
 /// Columns of text, each as wide as its widest cell.
 ///
-/// Where the output has a width, the table fits it: columns of words become narrower and their cells break at blanks,
-/// and where that is not enough, each row turns to a block with a line for each of its cells.
+/// If the output has a width, the table fits it. Columns of words become narrower, and their cells break at blanks. If
+/// that is not enough, each row becomes a block with one line for each cell.
 struct TextTable {
     private let header: [String]
     private var rows: [[String]] = []
     private let rightAligned: Set<Int>
-    /// Without a width to fit, a cell that is wider moves its own row alone; in columns of a terminal.
+    /// The widest cell, in columns of a terminal, if there is no width to fit. A wider one shifts only its own row.
     private static let widest = 64
-    /// A column of words does not become narrower than this, in columns of a terminal.
+    /// The least width of a column of words, in columns of a terminal.
     private static let narrowest = 16
     private static let gap = 2
 
@@ -26,7 +26,7 @@ struct TextTable {
 
     /// The lines.
     ///
-    /// - Parameter width: In columns of a terminal; nil: as wide as they are.
+    /// - Parameter width: In columns of a terminal. nil: as wide as the cells.
     func lines(fitting width: Int?) -> [String] {
         let all = [header] + rows
         let columns = all.map(\.count).max() ?? 0
@@ -54,7 +54,7 @@ struct TextTable {
         return line
     }
 
-    /// The columns' widths where all fit; nil where they cannot.
+    /// The columns' widths if all fit. nil if they cannot.
     private func narrowed(_ natural: [Int], _ all: [[String]], to width: Int) -> [Int]? {
         let least = natural.indices.map { column -> Int in
             guard !rightAligned.contains(column) else { return natural[column] }
@@ -79,8 +79,8 @@ struct TextTable {
         }
     }
 
-    /// Row by row: its first cell as a title, and below it the other cells behind the names of their columns. A row
-    /// without a first cell goes on with the one before it.
+    /// Row by row: the first cell is a title. Below it come the other cells, each behind the name of its column. A row
+    /// without a first cell continues the row before it.
     private func blocks(_ width: Int) -> [String] {
         let names = header.map { $0.trimmingBlanks.lowercased() }
         var lines: [String] = []
@@ -101,7 +101,7 @@ struct TextTable {
 
 /// Text as a terminal shows it.
 enum TextColumn {
-    /// The columns that a text takes; colours take none.
+    /// The columns that a text takes. Colours take none.
     static func width(_ text: String) -> Int {
         guard text.contains("\u{1B}") else { return TextWidth.columns(text) }
         return TextWidth.columns(text.replacing(#/\x{1B}\[[0-9;]*m/#, with: ""))
@@ -110,11 +110,11 @@ enum TextColumn {
     /// The columns of the longest word.
     static func longestWord(_ text: String) -> Int { text.split(separator: " ").map { width(String($0)) }.max() ?? 0 }
 
-    /// The text broken at blanks, and a word without any that is wider than a whole line where the line ends.
+    /// The text broken at blanks. A word that is wider than a whole line is broken where the line ends.
     ///
     /// - Parameters:
-    ///   - columns: The most that a line takes.
-    ///   - indent: The blanks before each line but the first.
+    ///   - columns: The width of a line.
+    ///   - indent: The number of blanks before each line but the first.
     static func wrapped(_ text: String, to columns: Int, indent: Int) -> [String] {
         guard width(text) > columns else { return [text] }
         let blanks = String(repeating: " ", count: min(indent, columns / 2))

@@ -7,7 +7,7 @@ struct Undrain: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Give an instance its share again after 'drain'.",
         discussion: """
-            One that is not healthy gets its share when it is.
+            An instance that is not healthy gets its share when it is healthy again.
 
             EXAMPLE
               sudo tapline undrain failover fw-a

@@ -10,8 +10,8 @@ struct Up: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Bring a topology up, and keep it up.",
         discussion: """
-            In the foreground, Ctrl-C takes it away. With -d it stays up in the background until 'tapline down'. Of a
-            folder, its topology.yaml is brought up, else the one of the only folder in it that has one.
+            In the foreground, Ctrl-C takes it away. With -d it stays up in the background until 'tapline down'. For a folder, its
+            topology.yaml is brought up, or that of its only subfolder with one.
 
             EXAMPLE
               sudo tapline up Topologies/four-interface/topology.yaml -d
@@ -25,7 +25,7 @@ struct Up: ParsableCommand {
     @Flag(name: [.customShort("d"), .long], help: "Stay up in the background.")
     var detach = false
 
-    @Option(help: "A name in place of the file's.")
+    @Option(help: "The topology's name. (default: the file's)")
     var name: String?
 
     @Flag(help: .hidden)
@@ -50,7 +50,7 @@ struct Up: ParsableCommand {
         }
     }
 
-    /// In the background: the one who started this shows what happens.
+    /// Starts the control process in the background, and shows its progress.
     private func detached() throws {
         let tell = DetachedStart.teller()
         do throws(ApplianceError) {

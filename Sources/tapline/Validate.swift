@@ -8,21 +8,20 @@ import Topology
 /// `tapline validate`.
 struct Validate: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Tell every mistake of a topology file, or the paths that its packets are proved to take.",
+        abstract: "Show every mistake of a topology file, or the proved paths of its packets.",
         discussion: """
-            Works without root. Each service's request and response are followed hop by hop; paths that differ in the
-            customer, address or port alone are one. What cannot work is refused with the lines that collide, a packet
-            that shows it, and the mend.
+            Works without root. The requests and responses of each service are followed hop by hop. Paths that differ only in the
+            customer, address or port are shown as one. If a path cannot work, the file is refused. The message names the lines
+            that collide, a packet as an example, and how to correct the file.
 
-            A remark is about what works and is hardly meant: an application that nothing uses, an empty list that means
-            everything. It goes to standard error and changes no exit status; with --strict it is a mistake.
+            A remark is about something that works but is probably not meant: an application that nothing uses, an empty list that
+            means everything. Remarks go to standard error and do not change the exit status. With --strict a remark is a mistake.
 
-            With --json the keys are stable: version, file, valid; problems, each with line, column, message, mend,
-            example, and related (line, column, label); remarks, each with the same keys; services, each with name, line,
-            isEntry, and paths (customers, destinations, servicePorts, request, response, and silence where there is
-            none); of each hop from, receivedInterface, entry, rewriteSource, copies (to, sendInterface,
-            rewriteDestination, isPassive); unproved, the entries by hand that no packet was followed through, each with
-            name, line, reason.
+            With --json the keys are stable: version, file, valid; problems, each with line, column, message, mend, example, and
+            related (line, column, label); remarks, each with the same keys; services, each with name, line, isEntry, and paths
+            (customers, destinations, servicePorts, request, response, and silence where there is none); of each hop from,
+            receivedInterface, entry, rewriteSource, copies (to, sendInterface, rewriteDestination, isPassive); unproved, the
+            entries by hand that no packet was followed through, each with name, line, reason.
 
             EXAMPLE
               tapline validate Topologies/four-interface/topology.yaml
@@ -31,10 +30,10 @@ struct Validate: ParsableCommand {
     @Argument(help: "The topology file.", completion: .file(extensions: ["yaml", "yml"]))
     var file: String
 
-    @Flag(help: "Tell each mistake in one line, without the line of the file that it is on.")
+    @Flag(help: "Show each mistake in one line, without the line of the file.")
     var brief = false
 
-    @Flag(help: "Refuse a file with remarks, too.")
+    @Flag(help: "Refuse files with remarks, too.")
     var strict = false
 
     @Flag(help: "Print JSON.")
@@ -55,7 +54,7 @@ struct Validate: ParsableCommand {
                 for entry in proved.unproved {
                     Terminal.out(
                         Terminal.coloured("entry \(entry.name)", 1)
-                            + ": nothing of it could be proved: \(entry.reason) (line \(entry.line))")
+                            + ": it could not be proved: \(entry.reason) (line \(entry.line))")
                 }
             }
         }

@@ -5,10 +5,10 @@ import ControlAPI
 /// `tapline weight`.
 struct Weight: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Change an instance's share beside the others'.",
+        abstract: "Change an instance's share of the flows.",
         discussion: """
-            0 to 1000; 0 is no share, unless no other instance has one. Without a number, the file's weight holds again.
-            Ends when the engines decide by it.
+            0 means no share, unless all other instances have 0 as well. Without a number, the file's weight applies again. The
+            command ends when the engines decide by the change.
 
             EXAMPLE
               sudo tapline weight balance web-1 3

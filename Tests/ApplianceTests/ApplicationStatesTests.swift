@@ -124,15 +124,15 @@ struct ApplicationStatesTests {
         var states = Self.states(minimum: 2)
         let events = states.hear(Self.health(false, "tcp 80 failed"), of: "web-2", at: Self.moment(0))
         #expect(kinds(events) == [.instanceDown, .applicationDown])
-        #expect(events[1].reason?.hasPrefix("1 of its 2 instances is up, and it needs 2; web-2: tcp 80 failed") == true)
+        #expect(events[1].reason?.hasPrefix("1 of its 2 instances is up, but it needs 2; web-2: tcp 80 failed") == true)
     }
 
     @Test(
         "what becomes of the packets is told, whatever the policy",
         arguments: [
             (DownPolicy.drop, "its packets are dropped"), (.spare, "its packets are dropped"),
-            (.bypass, "its packets go on past it"),
-            (.skipRest, "its packets go to the end of the chain, past it and all that comes after it"),
+            (.bypass, "packets bypass it"),
+            (.skipRest, "packets go straight to the end of the chain"),
         ])
     func policies(_ policy: DownPolicy, _ told: String) {
         var states = Self.states(whenDown: policy)
@@ -171,7 +171,7 @@ struct ApplicationStatesTests {
         var states = Self.states()
         let (events, told) = try states.perform(.drain(milliseconds: nil), on: "fw-a", at: Self.moment(0))
         #expect(kinds(events) == [.instanceDraining])
-        #expect(told == ["fw-a: no new connections where another can take them; nothing after 5 s"])
+        #expect(told == ["fw-a: no new connections if another can take them; nothing after 5 s"])
         #expect(availabilities(states, 0) == [.draining, .up])
         #expect(states.nextEnd == Self.moment(5000).milliseconds)
         #expect(states.endTimes(at: Self.moment(4999)).isEmpty)
@@ -186,7 +186,7 @@ struct ApplicationStatesTests {
             states.hear(Self.health(false, "no"), of: "fw-a", at: Self.moment(0))
             + states.hear(Self.health(true), of: "fw-a", at: Self.moment(0))
         #expect(kinds(back) == [.instanceDown, .instanceUp])
-        #expect(back[1].reason?.hasSuffix("it is drained, and gets nothing") == true)
+        #expect(back[1].reason?.hasSuffix("it is drained, and gets no packets") == true)
         #expect(availabilities(states, 0) == [.down, .up])
         #expect(kinds(try states.perform(.undrain, on: "fw-a", at: Self.moment(9500)).events) == [.instanceUndrained])
         #expect(availabilities(states, 0) == [.up, .up])
@@ -220,7 +220,7 @@ struct ApplicationStatesTests {
         #expect(kinds(try states.perform(.takeOut, on: "web-1", at: Self.moment(0)).events) == [.instanceTakenOut])
         #expect(availabilities(states, 1) == [.down, .up])
         let again = try states.perform(.takeOut, on: "web-1", at: Self.moment(1))
-        #expect(again.events.isEmpty && again.told[0] == "web-1 was taken out before")
+        #expect(again.events.isEmpty && again.told[0] == "web-1 is taken out already")
         let (events, told) = try states.perform(.takeOut, on: "web-2", at: Self.moment(2))
         #expect(kinds(events) == [.instanceTakenOut, .applicationDown])
         #expect(told.count == 2)
@@ -231,7 +231,7 @@ struct ApplicationStatesTests {
         _ = states.hear(Self.health(false, "tcp 80 failed"), of: "web-1", at: Self.moment(0))
         let back = try states.perform(.putBack, on: "web-1", at: Self.moment(4))
         #expect(kinds(back.events) == [.instancePutBack])
-        #expect(back.told.contains("it gets nothing before it is healthy: tcp 80 failed"))
+        #expect(back.told.contains("it gets no packets until it is healthy: tcp 80 failed"))
         #expect(availabilities(states, 1) == [.down, .down])
         #expect(
             kinds(states.hear(Self.health(true), of: "web-1", at: Self.moment(0))) == [.instanceUp, .applicationUp])
@@ -302,7 +302,7 @@ struct ApplicationStatesTests {
         #expect(report[0].instances.map(\.state) == ["active", "standby"])
         #expect(report[0].instances.map(\.share) == [1, 0])
         #expect(abs(report[1].instances[0].share - 0.75) < 0.02)
-        #expect(report[2].state == "down" && report[2].reason?.contains("not been ready yet") == true)
+        #expect(report[2].state == "down" && report[2].reason?.contains("never been ready") == true)
         _ = try states.perform(.drain(milliseconds: 4000), on: "fw-a", at: Self.moment(1000))
         _ = states.hear(Self.health(false, "flaps", suppressed: true), of: "web-1", at: Self.moment(0))
         _ = try states.perform(.takeOut, on: "fw-b", at: Self.moment(1000))

@@ -176,8 +176,8 @@ struct ControlRequestTests {
                 "\"operate\",\"instance\":\"a\",\"operation\":{\"weigh\":{\"_0\":1001}}",
                 "'operation' is 0 to 1000, and not 1001"
             ), ("\"node\",\"node\":\"\"", "'node' is a text of 1 to 4096 octets without a zero, and has 0"),
-            ("\"node\"", "the request is not understood: 'node' is missing"),
-            ("\"engine\"", "the request is not understood: 'operation' is missing"),
+            ("\"node\"", "the request is invalid: 'node' is missing"),
+            ("\"engine\"", "the request is invalid: 'operation' is missing"),
         ]
         for (fields, sentence) in refused {
             let line = Array("{\"version\":2,\"command\":\(fields)}".utf8)
@@ -191,7 +191,7 @@ struct ControlRequestTests {
         let line = Array(#"{"version":7,"release":"9.9\u001b","command":"teleport","node":5}"#.utf8)
         let error = #expect(throws: ApplianceError.self) { _ = try ControlRequest(line: line) }
         #expect(
-            error?.message.contains("tapline 9.9\u{FFFD} (protocol 7), and this is tapline 0.1.0 (protocol 2)") == true,
+            error?.message.contains("tapline 9.9\u{FFFD} (protocol 7), but this is tapline 0.1.0 (protocol 2)") == true,
             "\(String(describing: error))")
     }
 

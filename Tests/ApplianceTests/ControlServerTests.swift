@@ -85,8 +85,8 @@ struct ControlServerTests {
         #expect(try ninth.hearsCancel())
         let told = try #require(try idle[0].error())
         #expect(
-            told.message == "8 others are connected to the control process and ask for nothing, so this connection was "
-                + "closed for another")
+            told.message == "8 other connections to the control process send no request, so this connection was "
+                + "closed in favour of another")
         #expect(idle[0].line() == nil)
         // Who has sent what is read only now is no idle one.
         idle[1].ask("cancel")
@@ -141,7 +141,7 @@ struct ControlServerTests {
         for follower in followers { #expect(try follower.answer(EventsRequest.self)?.first?.reason == "first") }
         let fifth = try bench.connect()
         fifth.ask("events", ",\"follow\":true")
-        #expect(try fifth.error()?.message == "4 others follow the events already")
+        #expect(try fifth.error()?.message == "4 others already follow the events")
         // More than a socket holds, three of them read it.
         let halt = Box(false)
         for _ in 0..<3000 {
@@ -163,7 +163,7 @@ struct ControlServerTests {
         }
         halt.value = true
         try CommandLineRun.eventually("the log tells") {
-            bench.reported.contains { $0.contains("did not read the events") }
+            bench.reported.contains { $0.contains("did not read their events") }
         }
     }
 
@@ -184,7 +184,7 @@ struct ControlServerTests {
         late.ask("apply")
         #expect(
             try late.error()?.message
-                == "4 other requests are being worked on, or their answers not read yet")
+                == "4 other requests are under way, or their answers are not read yet")
         bench.loop.sync { for reply in bench.kept.value.prefix(2) { reply(Self.nothing) } }
         // Eight more, each with a hundred long answers to make, and a flood of connections.
         let greedy = try (0..<8).map { _ in try bench.connect() }
@@ -339,7 +339,7 @@ struct ControlServerTests {
             except ConnectionResetError: print("rest", None)' \(bench.folder.path)/s
             """)
         #expect(
-            result.output.contains("hears root and its own user alone, and not the user of number 65534"), "\(result)")
+            result.output.contains("only answers root and its own user, not the user with number 65534"), "\(result)")
         #expect(result.output.contains("rest b''") || result.output.contains("rest None"), "\(result)")
         #expect(bench.requests().isEmpty)
         let own = try bench.connect()

@@ -122,8 +122,9 @@ struct DoctorTests {
         // This process is nothing of all that.
         let missing = EngineInspection(pid: getpid(), user: 1, grant: .whole).missing()
         for lack in [
-            "it has no filter of system calls", "it may gain privileges by a program", "it has capabilities (CapEff)",
-            "it is another's user (Uid)", "it is in a PID namespace with others", "it may write files", "it sees files",
+            "it has no system call filter", "it may gain privileges by a program", "it has capabilities (CapEff)",
+            "it runs as another user (Uid)", "its PID namespace has other processes", "it may write files",
+            "it sees files",
             "it is in this process's net namespace",
         ] { #expect(missing.contains(lack), "\(missing)") }
     }

@@ -19,14 +19,15 @@ struct EngineBreachTests {
     typealias Bench = EngineFleetTests.Bench
 
     static let breaches = [
-        ("again 1", "said twice that it is ready"), ("again 100000", "said twice that it is ready"),
-        ("say 8 77", "took table 77, which nobody had handed to it"),
-        ("say 9 77 \u{1B}[2Jno", "refused table 77, which nobody had handed to it"),
-        ("say 10 18446744073709551615", "took assignment 18446744073709551615, which nobody had handed to it"),
-        ("say 11 0", "answered question 0, where"), ("say 3 1", "an engine does not send it"),
-        ("say 6 0", "an engine does not send it"), ("say 4711 0", "it is of another version, or none"),
-        ("descriptors", "it is too long, or brings descriptors"), ("long", "it is too long, or brings descriptors"),
-        ("short", "it is of another version, or none"), ("random", "it is of another version, or none"),
+        ("again 1", "said 'ready' twice"), ("again 100000", "said 'ready' twice"),
+        ("say 8 77", "took table 77, which it never got"),
+        ("say 9 77 \u{1B}[2Jno", "refused table 77, which it never got"),
+        ("say 10 18446744073709551615", "took assignment 18446744073709551615, which it never got"),
+        ("say 11 0", "answered question 0, but"), ("say 3 1", "an engine does not send such messages"),
+        ("say 6 0", "an engine does not send such messages"), ("say 4711 0", "it is not of this version"),
+        ("descriptors", "it is too long, or has descriptors with it"),
+        ("long", "it is too long, or has descriptors with it"),
+        ("short", "it is not of this version"), ("random", "it is not of this version"),
     ]
 
     @Test("an engine that breaks the protocol is ended and replaced, and that is told once", arguments: breaches)
@@ -90,7 +91,7 @@ struct EngineBreachTests {
             seen += bench.told(&place)
         }
         #expect(
-            seen.contains { $0.event == .engineStopped && $0.reason?.contains("said twice that it is ready") == true })
+            seen.contains { $0.event == .engineStopped && $0.reason?.contains("said 'ready' twice") == true })
         #expect(try bench.status()[0].shares == [0])
         #expect(spare != nil && pid != nil)
     }

@@ -225,7 +225,7 @@ import Wire
             return now.map(\.shares) == [[0], [1]] && now[0].pid != before[0].pid
         }
         let after = try bench.status()
-        #expect(after[0].lastEnd?.contains("did not go round") == true)
+        #expect(after[0].lastEnd?.contains("made no progress") == true)
         #expect(after.map(\.starts).first.map { $0 >= 2 } == true)
         #expect(after[1].pid == before[1].pid)
     }

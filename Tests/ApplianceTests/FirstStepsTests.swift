@@ -33,7 +33,7 @@ struct FirstStepsTests {
             #expect(last.wholeMatch(of: #/\S+: 2 checks passed, in \d+\.\d s/#) != nil, "\(ran.output)")
             try "mine".write(toFile: path, atomically: true, encoding: .utf8)
             let again = try tapline("init \(name)", in: folder)
-            #expect(again.status == 5 && again.errors.contains("is there already"), "\(again)")
+            #expect(again.status == 5 && again.errors.contains("exists already"), "\(again)")
             #expect(try String(contentsOfFile: path, encoding: .utf8) == "mine")
             #expect(try tapline("init a/b.yaml", in: folder).status == 64)
         }
@@ -177,7 +177,7 @@ struct FirstStepsTests {
             let status = try CommandLineRun.json("status", name, "--json")
             #expect((status["drops"] as? [[String: Any]])?.isEmpty == true, "\(status["drops"] ?? "")")
             let told = try CommandLineRun.run("status", name).output
-            #expect(told.contains("nothing was dropped\n") && told.contains("kernels' housekeeping"), "\(told)")
+            #expect(told.contains("nothing was dropped\n") && told.contains("kernels sent for housekeeping"), "\(told)")
         }
     }
 

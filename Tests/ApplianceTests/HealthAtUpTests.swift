@@ -37,7 +37,7 @@ import Testing
         #expect(
             result.errors.contains(
                 "never passed: the packet (ICMP echo request from 198.18.2.1 to 198.18.3.1, 84 octets) went in at inspection "
-                    + "and did not come out at inspected"), "\(result.errors)")
+                    + "but did not come out at inspected"), "\(result.errors)")
         #expect(result.errors.contains("icmp type echo-request accept"), "\(result.errors)")
     }
 
@@ -47,7 +47,7 @@ import Testing
         let result = try CommandLineRun.run("up", scratch.file, "-d")
         defer { _ = try? CommandLineRun.run("down", scratch.name) }
         #expect(result.status == 2, "\(result.output)\(result.errors)")
-        #expect(result.errors.contains("must not pass, and came out at inspected"), "\(result.errors)")
+        #expect(result.errors.contains("must not pass, but came out at inspected"), "\(result.errors)")
     }
 
     /// With an engine that runs: no heartbeat reaches it as traffic, and none reaches the server.

@@ -87,7 +87,7 @@ import Wire
 
         try lab.run(in: "fw", "nft flush ruleset")
         try lab.becomes("fw", healthy: false)
-        #expect(lab.health("fw")?.reason == "negative: must not pass, and came out at inspected")
+        #expect(lab.health("fw")?.reason == "negative: must not pass, but came out at inspected")
         #expect(lab.check("fw", "heartbeat")?.isPassed == true && lab.check("fw", "heartbeat 6")?.isPassed == true)
 
         try load(Self.rules, in: lab)
@@ -101,7 +101,7 @@ import Wire
             lab.check("fw", "heartbeat")?.isPassed == false && lab.check("fw", "heartbeat 6")?.isPassed == false
         }
         #expect(lab.check("fw", "negative")?.isPassed == true)
-        #expect(lab.check("fw", "heartbeat")?.last == "went in at inspection and did not come out at inspected")
+        #expect(lab.check("fw", "heartbeat")?.last == "went in at inspection but did not come out at inspected")
 
         try load(Self.rules, in: lab)
         try lab.becomes("fw", healthy: true)
@@ -142,7 +142,7 @@ import Wire
         let error = try #require(lab.monitor.explainFailures().first)
         #expect(
             error.message.contains(
-                "(UDP from 2001:db8:12::1 port 7 to 2001:db8:13::1 port 4789, 120 octets) went in at inspection and did "
+                "(UDP from 2001:db8:12::1 port 7 to 2001:db8:13::1 port 4789, 120 octets) went in at inspection but did "
                     + "not come out at inspected; an ICMP error came out at inspection: prohibited"), "\(error)")
         #expect(error.mend?.contains("udp dport 4789 accept") == true)
     }
@@ -154,7 +154,7 @@ import Wire
         try lab.monitor.start()
         try lab.eventually("it has been tried") { (lab.check("fw", "negative")?.failed ?? 0) > 1 }
         let error = try #require(lab.monitor.explainFailures().first)
-        #expect(error.message.hasSuffix("must not pass, and came out at inspected"), "\(error)")
+        #expect(error.message.hasSuffix("must not pass, but came out at inspected"), "\(error)")
     }
 
     /// Masquerading changes source, ports and identifiers.
@@ -213,7 +213,7 @@ import Wire
         try lab.becomes("bump", healthy: true)
         try forwarder.signal(SIGSTOP)
         try lab.becomes("bump", healthy: false)
-        #expect(lab.health("bump")?.reason == "heartbeat: went in at outside and did not come out at inside")
+        #expect(lab.health("bump")?.reason == "heartbeat: went in at outside but did not come out at inside")
         try forwarder.signal(SIGCONT)
         try lab.becomes("bump", healthy: true)
     }
@@ -243,7 +243,7 @@ import Wire
         }
         try lab.run(in: "fabric", "ip link set \(lab.leg("fw", 0).fabricDevice ?? "") nomaster")
         try lab.becomes("fw", healthy: false)
-        #expect(lab.health("fw")?.reason.contains("free of its bridge") == true)
+        #expect(lab.health("fw")?.reason.contains("is not on its bridge") == true)
         try lab.run(in: "fw", "ip link delete \(lab.leg("fw", 1).device)")
         try lab.eventually("it is gone") {
             lab.monitor.guarded { lab.monitor.instances["fw"]!.legs[1].device == nil }
@@ -290,7 +290,7 @@ import Wire
         }
         try lab.eventually("it is kept out") { lab.changes.contains { $0.health.isSuppressed } }
         let kept = try #require(lab.changes.first { $0.health.isSuppressed })
-        #expect(kept.health.reason.contains("came and went too often") && !kept.health.isHealthy)
+        #expect(kept.health.reason.contains("went up and down too often") && !kept.health.isHealthy)
         #expect(kept.health.checks.filter { !$0.isPassed }.isEmpty)
         try lab.becomes("fw", healthy: true)
     }

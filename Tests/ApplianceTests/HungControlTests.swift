@@ -83,7 +83,7 @@ struct HungControlTests {
             let lines = listed.output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
             #expect(lines.first { $0[0] == topology.name }?[1] == "up", "\(listed)")
             #expect(lines.first { $0[0] == name }?[1] == "hung", "\(listed)")
-            #expect(listed.errors.contains("a message could not be understood"), "\(listed)")
+            #expect(listed.errors.contains("a message is invalid"), "\(listed)")
         }
     }
 }

@@ -91,7 +91,7 @@ struct LifecycleTests {
         }
         let taken = try CommandLineRun.run("up", topology.file)
         #expect(taken.status == 5)
-        #expect(taken.errors.contains("is there already"))
+        #expect(taken.errors.contains("exists already"))
         #expect(try CommandLineRun.run("down", other).status == 0)
         #expect(try CommandLineRun.run("exec", topology.name, "alice", "--", "python3", "client.py", "0.1").status == 0)
         #expect(try CommandLineRun.run("down", topology.name).status == 0)
@@ -120,6 +120,6 @@ struct LifecycleTests {
         try topology.write(web: ScratchTopology.answering + "\n    restart: always")
         let refused = try CommandLineRun.run("reload", topology.name)
         #expect(refused.status == 3)
-        #expect(refused.errors.contains("more than the table differs: node web"))
+        #expect(refused.errors.contains("the table is not the only difference: node web"))
     }
 }

@@ -98,7 +98,7 @@ struct RefusalTests {
         let told = try CommandLineRun.run(command, "no-such-topology")
         #expect(told.status == 5)
         #expect(
-            told.errors == "tapline: there is no topology 'no-such-topology'; 'tapline status' lists all there are\n")
+            told.errors == "tapline: there is no topology 'no-such-topology'; 'tapline status' lists all topologies\n")
     }
 
     @Test("a name that is none", .enabled(if: isRoot), arguments: ["", "a\nb", "\u{7F}"])

@@ -75,10 +75,10 @@ import Testing
                 to: URL(fileURLWithPath: binary))
             for (path, message) in [
                 (folder, "this is a folder; name the file in it: \(folder)/topology.yaml"),
-                (pipe, "this is a pipe that has a name, and not a file; write the topology into a file"),
-                (wide, "the file is UTF-16 or UTF-32 text, and not UTF-8 text; save it as UTF-8"),
-                (bare, "the file is UTF-16 text, and not UTF-8 text; save it as UTF-8"),
-                (binary, "the file is binary, and not UTF-8 text; name a topology file"),
+                (pipe, "this is a named pipe, not a file; write the topology into a file"),
+                (wide, "the file is UTF-16 or UTF-32 text, not UTF-8 text; save it as UTF-8"),
+                (bare, "the file is UTF-16 text, not UTF-8 text; save it as UTF-8"),
+                (binary, "the file is binary, not UTF-8 text; name a topology file"),
                 (try write("", "\(folder)/empty.yaml"), "the file is empty; begin with `name: …`"),
                 (
                     try write(String(repeating: "# much\n", count: 200_000), "\(folder)/big.yaml"),
@@ -129,7 +129,7 @@ import Testing
                 "unshare -m sh -c 'mount --bind \(plain) /dev/net/tun && exec \(CommandLineRun.tapline) run \(file) --name \(name)'"
             )
             #expect(told.status == 4)
-            #expect(told.errors.contains("/dev/net/tun is a plain file and not the device"), "\(told.errors)")
+            #expect(told.errors.contains("/dev/net/tun is a plain file and not the TUN device"), "\(told.errors)")
             #expect(told.errors.contains("mknod /dev/net/tun c 10 200"), "\(told.errors)")
             #expect(!FileManager.default.fileExists(atPath: "/run/tapline/\(name)"))
         }

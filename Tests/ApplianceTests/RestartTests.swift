@@ -41,10 +41,10 @@ struct RestartTests {
         let restarts = events.split(separator: "\n").filter { $0.contains(" application-restarted web: ") }
         #expect(
             restarts.count == 1
-                && restarts[0].hasSuffix("was ended by signal 9 (Killed), and was started again") == true,
+                && restarts[0].hasSuffix("was ended by signal 9 (Killed), and was restarted") == true,
             "\(events)")
         let told = try CommandLineRun.run("logs", topology.name, "web").output
-        #expect(told.contains("of the run before lived on, and was ended: python3"), "\(told)")
+        #expect(told.contains("of the earlier run still ran, and was ended: python3"), "\(told)")
         #expect(
             try CommandLineRun.run("exec", topology.name, "alice", "--", "python3", "client.py", "0.1").status == 0)
     }

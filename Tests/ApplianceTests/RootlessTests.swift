@@ -48,7 +48,7 @@ struct RootlessTests {
             #expect(done.output.contains("\"event\":\"table-published\""))
             #expect(done.output.contains("status 5: drain\n"))
             #expect(done.output.contains("\"name\" : \"other\""))
-            #expect(done.output.hasSuffix("no topology of this user is up; those of root are seen with sudo\n"))
+            #expect(done.output.hasSuffix("no topology of this user is up; use sudo to see those of root\n"))
         }
     }
 
@@ -154,7 +154,7 @@ struct RootlessTests {
                 #expect(alone.output.contains(line), "\(alone.output)\(alone.errors)")
             }
             #expect(alone.output.contains("Uid: \(user.number) \(user.number)"), "\(alone.output)")
-            #expect(alone.output.contains("does not grant the packeting engine: a user of its own"), "\(alone.output)")
+            #expect(alone.output.contains("denies the packeting engine: a user of its own"), "\(alone.output)")
             // 1 there is 1000000 here, and the engine's number there is from 0x8000 on.
             let several = try user.run(look, before: user.subordinates)
             let numbers = several.output.split(separator: "\n").first { $0.hasPrefix("Uid: ") }?.split(separator: " ")
@@ -184,7 +184,7 @@ struct RootlessTests {
     @Test("what the machine forbids is one sentence with the setting that would allow it")
     func refused() throws {
         try withUser { user in
-            try expectRefused(user, tunMode: "0600", "its mode keeps this user out", "chmod 0666 /dev/net/tun")
+            try expectRefused(user, tunMode: "0600", "its mode excludes this user", "chmod 0666 /dev/net/tun")
             try expectRefused(user, before: "rm /dev/net/tun", "there is no /dev/net/tun", "modprobe tun")
             try expectRefused(user, before: "mount -o remount,nodev /dev/net", "mounted nodev")
             try expectRefused(
@@ -221,7 +221,7 @@ struct RootlessTests {
         defer { user.remove() }
         try FileManager.default.createDirectory(atPath: user.members, withIntermediateDirectories: false)
         chmod(user.members, 0o777)
-        try expectRefused(user, "exec $T run nothing.yaml", "\(user.members) is another user's", "XDG_RUNTIME_DIR")
+        try expectRefused(user, "exec $T run nothing.yaml", "belongs to another user", "XDG_RUNTIME_DIR")
     }
 
     @Test(

@@ -193,7 +193,7 @@ import Wire
         twice.groups[0].members[0].weight = 1_001
         #expect(
             twice.problems == [
-                .group("fw", "two have one name"), .group("fw", "a weight of 1001 is not in 0…1000"),
+                .group("fw", "two of them have the same name"), .group("fw", "a weight of 1001 is outside 0 to 1000"),
             ])
         var deep = table(group(1))
         for _ in 0..<70 {

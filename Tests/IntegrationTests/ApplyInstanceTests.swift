@@ -131,9 +131,9 @@ import Testing
         try Lab.with(topology("[only]"), files: Self.files) { lab in
             for (words, status, text) in [
                 (["add", lab.name, "wbe"], 5, "there is no application 'wbe' with instances"),
-                (["add", lab.name, "web", "alice"], 5, "there is a node 'alice'"),
+                (["add", lab.name, "web", "alice"], 5, "already has a node 'alice'"),
                 (["remove", lab.name, "ony"], 5, "there is no instance 'ony' in '\(lab.name)'; did you mean 'only'?"),
-                (["remove", lab.name, "alice"], 5, "the node 'alice' is no instance of an application"),
+                (["remove", lab.name, "alice"], 5, "the node 'alice' is not an instance of an application"),
                 (["remove", lab.name, "only"], 2, "'only' is the last instance of 'web'"),
                 (["remove", lab.name, "only", "--drain", "soon"], 64, "write a duration"),
             ] as [([String], Int32, String)] {
@@ -155,7 +155,7 @@ import Testing
             let added = try lab.tapline("add", lab.name, "web")
             #expect(added.status == 2)
             #expect(added.output.contains("web-3") && added.output.contains("never passed"), "\(added.output)")
-            #expect(added.output.contains("all is as it was"), "\(added.output)")
+            #expect(added.output.contains("the former state is restored"), "\(added.output)")
             #expect(try namespaces(lab) == ["alice", "fabric", "web-1", "web-2"])
             #expect(try pids(lab) == before)
             #expect(try answering(lab) == "web-1 web-2")

@@ -161,13 +161,14 @@ import Testing
             // Other checks touch nothing.
             let second = "  - { name: two, on: alice, run: 'true' }"
             let checks = try apply(lab, topology(applications: both, services: more, checks: second))
-            #expect(checks.filter { $0.contains(": other ones") || $0.hasPrefix("node") } == ["checks: other ones"])
+            #expect(
+                checks.filter { $0.contains(": different ones") || $0.hasPrefix("node") } == ["checks: different ones"])
 
             // One node's environment: that node alone starts again.
             let blue = both.replacingOccurrences(of: "red", with: "blue")
             let there = try lives(lab)
             let lines = try apply(lab, topology(applications: blue, services: more, checks: second))
-            #expect(lines.contains("node helper is started again: its environment (COLOUR)"))
+            #expect(lines.contains("node helper is restarted: its environment (COLOUR)"))
             let changed = try lives(lab)
             #expect(changed["helper"]?.pid != there["helper"]?.pid)
             #expect(changed["helper"]?.namespace == there["helper"]?.namespace)
@@ -213,13 +214,13 @@ import Testing
             let life = try lives(lab)
             var changed = try apply(
                 lab, topology(customers: more.customers, services: more.services, web: more.web))
-            #expect(changed.contains { $0.hasPrefix("node web changes while it runs: the service addresses it has") })
+            #expect(changed.contains { $0.hasPrefix("node web changes while it runs: its service addresses") })
             #expect(watcher.finish().status == 0)
             for (name, life) in life { #expect(try lives(lab)[name] == life, "\(name)") }
             changed = try apply(
                 lab, topology(customers: more.customers, services: more.services, web: more.web, mtu: 1400))
             #expect(changed.contains("interface servers changes: its MTU is 1400"))
-            #expect(changed.contains("node web is started again: its environment (TAPLINE_IN_MTU)"))
+            #expect(changed.contains("node web is restarted: its environment (TAPLINE_IN_MTU)"))
             for address in ["203.0.113.80", "203.0.113.81", "2001:db8:cb::80", "2001:db8:cb::81"] {
                 for customer in ["alice", "carol"] {
                     let finished = try lab.exec(customer, "python3 -c \"\(Self.once(address))\"")
@@ -250,7 +251,7 @@ import Testing
             #expect(failed.status == 2)
             #expect(failed.output.contains("node broken (line"), "\(failed.output)")
             #expect(failed.output.contains("out of order") && failed.output.contains("setup ended with status 3"))
-            #expect(failed.output.contains("all is as it was"))
+            #expect(failed.output.contains("the former state is restored"))
             #expect(try lives(lab) == before)
             #expect(try namespaces(lab) == names)
             #expect(!FileManager.default.fileExists(atPath: lab.directory(of: "broken")))
@@ -260,7 +261,7 @@ import Testing
                 lab, topology().replacingOccurrences(of: "setup: \"nft", with: "setup: \"exit 4; nft"))
             #expect(failed.status == 2)
             #expect(
-                failed.output.contains("node firewall") && failed.output.contains("all is as it was"),
+                failed.output.contains("node firewall") && failed.output.contains("the former state is restored"),
                 "\(failed.output)")
             try apply(lab, topology())
             #expect(try lab.exec("firewall", "nft list ruleset").output == rules)
@@ -271,7 +272,7 @@ import Testing
                 topology(
                     applications: Self.helper.replacingOccurrences(of: "exec sleep 10000", with: "exec nothing-such")))
             #expect(failed.status == 4, "\(failed.output)")
-            #expect(failed.output.contains("a program is missing"))
+            #expect(failed.output.contains("a program is not installed"))
             let after = try lives(lab)
             #expect(after["web"] == before["web"] && after["alice"] == before["alice"])
             #expect(after["helper"]?.pid != nil)
@@ -316,11 +317,11 @@ import Testing
             let (before, names) = (try lives(lab), try namespaces(lab))
             let applying = try slowApply(lab)
             let other = try lab.tapline("apply", lab.name)
-            #expect(other.status == 2 && other.output.contains("another change is being made just now"))
+            #expect(other.status == 2 && other.output.contains("another change is under way just now"))
             kill(applying.process.processIdentifier, SIGINT)
             let finished = applying.finish()
             #expect(finished.status == 2, "\(finished.output)")
-            #expect(finished.output.contains("cancelled; all is as it was"), "\(finished.output)")
+            #expect(finished.output.contains("cancelled; the former state is restored"), "\(finished.output)")
             #expect(try lives(lab) == before)
             #expect(try namespaces(lab) == names)
         }

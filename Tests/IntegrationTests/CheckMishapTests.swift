@@ -11,11 +11,11 @@ import Testing
             (
                 "hangs",
                 #"on: alice, run: "sleep 7001 & setsid sleep 7002 & env -i setsid sh -c 'sleep 7003 & sleep 7004 &'; trap '' TERM INT; sleep 7005; sleep 7006", timeout: 700ms"#,
-                ["that it ends within 700 ms", "ended with all that it had started"]
+                ["that it ends within 700 ms", "ended with all processes that it had started"]
             ),
             ("stops itself", #"on: alice, run: kill -STOP $$, timeout: 500ms"#, ["that it ends within 500 ms"]),
-            ("prints a gigabyte", #"on: alice, run: head -c 1000000000 /dev/zero"#, ["it printed more than 16 MiB"]),
-            ("prints for ever", #"on: alice, run: yes gone"#, ["it printed more than 16 MiB", "gone"]),
+            ("prints a gigabyte", #"on: alice, run: head -c 1000000000 /dev/zero"#, ["its output exceeded 16 MiB"]),
+            ("prints for ever", #"on: alice, run: yes gone"#, ["its output exceeded 16 MiB", "gone"]),
             ("kills everybody", #"on: web, run: kill -9 -1"#, ["it changed web: its application has ended"]),
             ("kills the application", #"on: fragile, run: pkill -9 sleep"#, ["fragile: its application has ended"]),
             ("kills and holds its tongue", #"on: web, run: "(sleep 0.1; kill -9 -1) & wait; true""#, ["has ended"]),

@@ -112,7 +112,7 @@ import Testing
         try with { lab in
             #expect(try answering(lab) == "web-1 web-2 web-3")
             let out = try lab.tapline("take-out", lab.name, "web-2")
-            #expect(out.status == 0 && out.output.contains("until it is put back"), "\(out.output)")
+            #expect(out.status == 0 && out.output.contains("until 'put-back'"), "\(out.output)")
             #expect(try answering(lab) == "web-1 web-3")
             #expect(try instances(lab, "web")["web-2"]?["state"] as? String == "taken-out")
             #expect(try lab.tapline("weight", lab.name, "web-1", "0").status == 0)
@@ -197,7 +197,7 @@ import Testing
             // An operator's word about one that is down waits for its health.
             #expect(try lab.tapline("take-out", lab.name, "web-1").status == 0)
             let back = try lab.tapline("put-back", lab.name, "web-1")
-            #expect(back.output.contains("it gets nothing before it is healthy"), "\(back.output)")
+            #expect(back.output.contains("it gets no packets until it is healthy"), "\(back.output)")
             #expect(try answering(lab) == "web-2 web-3")
             try lab.exec("web-1", "rm \(held)")
             try eventually("web-1 is back") { try instances(lab, "web")["web-1"]?["state"] as? String == "active" }

@@ -145,7 +145,7 @@ import Testing
                     let engine = try Self.engines(lab)[0]
                     return engine["starts"] as? Int == 4 && engine["queues"] as? [Int] == [0]
                 }
-                #expect((try Self.engines(lab)[0]["lastEnd"] as? String)?.contains("did not go round") == true)
+                #expect((try Self.engines(lab)[0]["lastEnd"] as? String)?.contains("made no progress") == true)
             }
             #expect(client.status == 0, "a TCP connection did not survive: \(client.output)")
         }

@@ -79,7 +79,7 @@ import Topology
         #expect(problems(topology(on: "taps", mtu: 1400)).contains { $0.message.contains("whose MTU is 1500") })
         #expect(
             problems(topology(on: "taps", distribute: "firewall")).contains {
-                $0.message.contains("gets copies of nothing")
+                $0.message.contains("gets no copies")
             })
         #expect(
             problems(topology(ids: "", interface: "copies: everything", on: "taps", distribute: "firewall")).contains {

@@ -63,7 +63,7 @@ import Wire
                     + "sequence: [firewall, web] }"))
         #expect(
             lines == [
-                "node web changes while it runs: the service addresses it has, its routes",
+                "node web changes while it runs: its service addresses, its routes",
                 "table: entries: 8 new, 8 as before",
             ])
     }
@@ -80,17 +80,17 @@ import Wire
         let environment = "environment: { COLOUR: red }"
         #expect(
             try lines(text(), text(web: "run: exec web, \(environment)"))
-                == ["node web is started again: its environment (COLOUR)"])
+                == ["node web is restarted: its environment (COLOUR)"])
         #expect(
             try lines(text(), text(firewall: "setup: [nft -f a], \(environment)"))
-                == ["node firewall is built anew: its environment (COLOUR)"].withBridges)
-        #expect(try lines(text(), text(web: "run: exec other")) == ["node web is started again: its run"])
+                == ["node firewall is rebuilt: its environment (COLOUR)"].withBridges)
+        #expect(try lines(text(), text(web: "run: exec other")) == ["node web is restarted: its run"])
         #expect(
             try lines(text(), text(firewall: "setup: [nft -f b]"))
-                == ["node firewall is built anew: its setup"].withBridges)
+                == ["node firewall is rebuilt: its setup"].withBridges)
         #expect(
             try lines(text(), text(web: "run: exec web, restart: never, ready: { tcp: 80 }"))
-                == ["node web changes while it runs: when it is ready, its restart"])
+                == ["node web changes while it runs: its readiness, its restart"])
         #expect(
             try lines(text(), text(web: "run: exec web, hosts: { shop: 203.0.113.80 }"))
                 == ["node web changes while it runs: its hosts"])
@@ -98,7 +98,7 @@ import Wire
             try lines(text(web: "run: exec web, sysctls: { net.core.somaxconn: 10 }"), text())
                 == [
                     "interface servers gets a bridge",
-                    "node web is built anew: its sysctl net.core.somaxconn, which is gone",
+                    "node web is rebuilt: its sysctl net.core.somaxconn, which is gone",
                 ])
         #expect(
             try lines(text(), text(web: "run: exec web, sysctls: { net.core.somaxconn: 10 }"))
@@ -154,7 +154,7 @@ import Wire
         let lines = try lines(text(), text(mtu: 1400))
         #expect(lines.contains("interface servers changes: its MTU is 1400"))
         // What runs there was told the MTU.
-        #expect(lines.contains("node web is started again: its environment (TAPLINE_IN_MTU)"))
+        #expect(lines.contains("node web is restarted: its environment (TAPLINE_IN_MTU)"))
         #expect(!lines.contains { $0.contains("alice") })
     }
 
@@ -180,7 +180,7 @@ import Wire
         #expect(try lines(text(), text(checks: check)) == ["checks: 1 in place of 0"])
         #expect(
             try lines(text(checks: check), text(checks: "  - { name: two, on: alice, run: true }"))
-                == ["checks: other ones"])
+                == ["checks: different ones"])
     }
 
     @Test("what is added comes first, then what is changed, then the table, and what goes comes last")

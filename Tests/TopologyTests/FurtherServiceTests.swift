@@ -258,7 +258,7 @@ extension AppliancePlan {
         .replacing("address: 0.0.0.0/0, ports: tcp/80, from: gate", with: "address: 203.0.113.7, from: gate")
         #expect(
             complaint(unused).contains(
-                "\"tproxy\" sends from 192.0.2.0/24 as a customer, and is a customer of no service"),
+                "\"tproxy\" sends from 192.0.2.0/24 as a customer, but is a customer of no service"),
             "\(complaint(unused))")
     }
 
@@ -266,7 +266,7 @@ extension AppliancePlan {
         let text = Self.proxy.replacing("web:   {", with: "ids: { passive: true, attach: outside }\n  web:   {")
             .replacing("from: proxy", with: "from: ids")
         #expect(
-            complaint(text).contains("\"ids\" on line 11 is passive: what it sends is dropped"), "\(complaint(text))")
+            complaint(text).contains("\"ids\" on line 11 is passive: its packets are dropped"), "\(complaint(text))")
         let both = Self.proxy.replacing("  servers:   {", with: "  proxy: { address: 198.18.9.1/24 }\n  servers:   {")
         #expect(
             complaint(both).contains("\"proxy\" is an interface and also the application on line 11"),
@@ -301,7 +301,7 @@ extension AppliancePlan {
             .replacing("web: {", with: "other: { attach: servers }\n  web: {")
         #expect(
             complaint(other).contains(
-                "is that of web on line 14; choose an address that nobody has, or end the sequence at \"web\""),
+                "is that of web on line 14; choose an unused address, or end the sequence at \"web\""),
             "\(complaint(other))")
     }
 

@@ -63,7 +63,7 @@ import Topology
     ])
     func whatIsNoDocumentIsTold(_ text: String) throws {
         let unmet = try unmet("$", .exists(true), of: text)
-        #expect(unmet.count == 1 && unmet[0].contains("output that is JSON, and it has"), "\(unmet)")
+        #expect(unmet.count == 1 && unmet[0].contains("output that is JSON, but it has"), "\(unmet)")
     }
 
     @Test func linesAreLookedAtOneByOne() throws {

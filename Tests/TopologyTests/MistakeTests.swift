@@ -41,7 +41,7 @@ private let mistakes: [Mistake] = [
     Mistake(
         "a transparent end",
         picture.replacing("type: firewall,", with: "transparent: true,").replacing("[fw, web]", with: "[fw]"), 19, 16,
-        "which is transparent and answers nobody"),
+        "which is transparent and never answers"),
     Mistake(
         "two addresses rewritten",
         "name: a\ninterfaces: { i: { address: 192.0.2.1/24 } }\ncustomers: { c: { interface: i } }\napplications: { web: { attach: i, send: network } }\nservices:\n  s: { address: [203.0.113.1, 203.0.113.2], sequence: web }\n",

@@ -70,7 +70,7 @@ private let refusals: [Refusal] = [
     Refusal(
         "a packet sent back", swap: "service-port: tcp/80, to: web }",
         for: "service-port: tcp/80, to: { application: fw, interface: near } }", "18:7",
-        "entry \"to-web\" sends what \"fw\" passes on back to it: packets run in a circle", mend: "another node",
+        "entry \"to-web\" sends what \"fw\" passes on back to it: packets run in a loop", mend: "another node",
         example: "from alice (192.0.2.10) on interface outside to 203.0.113.80 tcp/80: outside → fw → far → fw → …",
         related: [12]),
     Refusal(
@@ -84,14 +84,14 @@ private let refusals: [Refusal] = [
                         - { name: back, received-interface: inside, source: other, destination: 203.0.113.99, to: { application: fw, interface: far } }
 
                     """), "20:7",
-        "entry \"back\" closes a circle: packets run between \"fw\" and \"other\" for ever", mend: "narrow",
+        "entry \"back\" closes a loop: packets run between \"fw\" and \"other\" for ever", mend: "match less",
         example: "from fw (", related: [19, 12, 13]),
     Refusal(
         "an entry behind a wider one of the other table", swap: "  sequencing:\n",
         for:
             "  sequencing:\n    - { name: all, received-interface: outside, destination: 203.0.113.80, service-port: tcp/80, to: fw }\n",
         "16:7",
-        "entry \"in\" can never match: entry \"all\" on line 18 takes all that it matches, and sequencing entries go first",
+        "entry \"in\" can never match: entry \"all\" on line 18 takes all packets that it matches, and sequencing entries go first",
         mend: "narrow the other", example: "on interface outside to 203.0.113.80 tcp/80: decided by all", related: [18]),
     Refusal(
         "an entry that two narrower ones cover", swap: "  sequencing:\n",
@@ -109,7 +109,7 @@ private let refusals: [Refusal] = [
         byHand.replacing("customers:\n", with: "  empty:   { address: 198.18.9.1/24 }\ncustomers:\n")
             .replacing("received-interface: outside, d", with: "received-interface: empty, d"), "17:39",
         "entry \"in\" can never match: no node is on interface \"empty\"", mend: "attach a node to it",
-        example: "on interface empty to 203.0.113.80 tcp/80: nobody there sends it", related: [7]),
+        example: "on interface empty to 203.0.113.80 tcp/80: no node there sends it", related: [7]),
     Refusal(
         "a service from an interface without nodes",
         picture.replacing("customers:\n  alice", with: "  empty: { address: 198.18.9.1/24 }\ncustomers:\n  alice")
@@ -120,34 +120,34 @@ private let refusals: [Refusal] = [
     Refusal(
         "an entry for nobody's MAC address", swap: "  sequencing:\n",
         for: "  sequencing:\n    - { name: x, received-interface: inside, source: \"02:00:00:00:00:77\", to: web }\n",
-        "18:54", "nobody on interface \"inside\" has the MAC address 02:00:00:00:00:77", mend: "the name of a node",
-        example: "nobody there sends it"),
+        "18:54", "no node on interface \"inside\" has the MAC address 02:00:00:00:00:77", mend: "the name of a node",
+        example: "no node there sends it"),
     Refusal(
         "an entry for a passive application", swap: "  sequencing:\n",
         for:
             "  sequencing:\n    - { name: reset, received-interface: near, source: ids, destination: 192.0.2.0/24, to: { interface: outside, neighbour: true } }\n",
-        "18:56", "\"ids\" is passive, and what it sends is dropped before any entry is looked at",
+        "18:56", "\"ids\" is passive, so its packets are dropped before any entry is read",
         mend: "active-responses: true", example: "from ids (192.0.2.10) on interface near", related: [11]),
     Refusal(
         "an entry for customers of another place", swap: "outside, destination",
         for: "outside, source: 198.18.4.0/24, destination", "16:56",
-        "nobody on interface \"outside\" sends from 198.18.4.0/24, which is \"web\"'s elsewhere", mend: "`prefixes`",
+        "no node on interface \"outside\" sends from 198.18.4.0/24, which is \"web\"'s elsewhere", mend: "`prefixes`",
         example: "from 198.18.4.1 on interface outside to 203.0.113.80 tcp/80", related: [13]),
     Refusal(
         "an entry of a family that nobody there has", swap: "  sequencing:\n",
         for:
             "    - { name: six, received-interface: outside, destination: \"2001:db8::80\", to: ids }\n  sequencing:\n",
-        "17:62", "nobody on interface \"outside\" has an IPv6 address to send from", mend: "address of that family",
+        "17:62", "no node on interface \"outside\" has an IPv6 address to send from", mend: "address of that family",
         example: "to 2001:db8::80", related: [3]),
     Refusal(
         "an entry for the engine itself", swap: "  sequencing:\n",
         for: "    - { name: own, received-interface: outside, destination: 192.0.2.1, to: ids }\n  sequencing:\n",
         "17:62",
-        "192.0.2.1 is the engine's own address", mend: "a service address that nobody has",
+        "192.0.2.1 is the engine's own address", mend: "an unused service address",
         example: "to 192.0.2.1 any port: the engine answers it"),
     Refusal(
         "a request that breaks off", swap: line("to-web"), for: "", "16:7",
-        "\"fw\" passes on what entry \"in\" sends it, and no entry takes it on from interface \"far\"",
+        "\"fw\" passes on what entry \"in\" sends it, but no entry takes it from interface \"far\"",
         mend: "received-interface far, source fw and destination 203.0.113.80",
         example: "tcp/80: outside → fw → no entry", related: [12]),
     Refusal(
@@ -157,7 +157,7 @@ private let refusals: [Refusal] = [
         example: "outside → fw → far → web; its answer: web → inside → no entry", related: [13]),
     Refusal(
         "an answer that breaks off", swap: line("home"), for: "", "19:7",
-        "\"fw\" passes the answers to \"alice\" on, and no entry takes them from interface \"near\"",
+        "\"fw\" passes the answers to \"alice\" on, but no entry takes them from interface \"near\"",
         mend: "received-interface near, source fw", example: "its answer: inside → fw → no entry",
         related: [16, 12, 13]),
     Refusal(
@@ -177,23 +177,23 @@ private let refusals: [Refusal] = [
     Refusal(
         "a MAC address that nobody has", swap: "service-port: tcp/80, to: web }",
         for: "service-port: tcp/80, to: { interface: inside, mac: \"02:00:00:00:00:01\" } }", "18:113",
-        "sends to 02:00:00:00:00:01 on interface \"inside\", and nobody there has it", mend: "`system`",
-        example: "on interface far to 203.0.113.80 tcp/80: sent to interface inside, and nobody takes it"),
+        "sends to 02:00:00:00:00:01 on interface \"inside\", but no node there has it", mend: "`system`",
+        example: "on interface far to 203.0.113.80 tcp/80: sent to interface inside, but no node takes it"),
     Refusal(
         "a network address of another interface", swap: "service-port: tcp/80, to: web }",
         for: "service-port: tcp/80, to: { interface: near, network: 198.18.4.2 } }", "18:113",
         "sends to 198.18.4.2 on interface \"near\", which has no such network; it is \"web\"'s elsewhere",
-        mend: "name the interface that 198.18.4.2 is on", example: "sent to interface near, and nobody takes it",
+        mend: "name the interface that 198.18.4.2 is on", example: "sent to interface near, but no node takes it",
         related: [13]),
     Refusal(
         "a next hop that nobody has", swap: "{ interface: outside, neighbour: true }",
         for: "{ interface: outside, neighbour: 192.0.2.99 }", "20:139",
-        "sends to 192.0.2.99 on interface \"outside\", and nobody there has it", mend: "the address of a node there",
+        "sends to 192.0.2.99 on interface \"outside\", but no node there has it", mend: "the address of a node there",
         example: "sent to interface outside"),
     Refusal(
         "customers looked for on another interface", swap: "{ interface: outside, neighbour: true }",
         for: "{ interface: inside, neighbour: true }", "20:139",
-        "sends to whoever has 192.0.2.0/24 on interface \"inside\", which has no such network",
+        "sends to the host with 192.0.2.0/24 on interface \"inside\", which has no such network",
         mend: "`neighbour: ADDRESS`",
         example: "to 192.0.2.10 tcp/80 as its source port"),
     Refusal(

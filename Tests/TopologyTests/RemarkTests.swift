@@ -35,7 +35,7 @@ import Wire
             "no packet reaches application \"idle\""),
         Case(
             "a customer without a service", "distribute: [ids, fw]", "from: alice\n    distribute: [ids, fw]", "9:3",
-            "customer \"bob\" can reach nothing"),
+            "customer \"bob\" has no service"),
         Case(
             "an empty interface", "customers:\n  alice", "  spare: {}\ncustomers:\n  alice", "7:3",
             "no node is on interface \"spare\""),
@@ -46,7 +46,7 @@ import Wire
             "a firewall that a service passes by", "services:",
             "  late: { attach: inspected }\nservices:\n"
                 + "  other: { address: 203.0.113.81, distribute: ids, sequence: [late] }",
-            "16:3", "packets of \"other\" are on inspection and inspected and pass by \"fw\""),
+            "16:3", "packets of \"other\" are on inspection and inspected and bypass \"fw\""),
         Case(
             "two checks of one name", "services:",
             "checks:\n  - { name: same, drops: no-service, frames: 0 }\n  - { name: same, drops: no-service, frames: 0 }\nservices:",
@@ -76,7 +76,7 @@ import Wire
         Case(
             "a counter that is at least 0", "services:",
             "checks:\n  - { name: c, drops: no-service, frames: \">= 0\" }\nservices:",
-            "15:43", "which every number is that can be counted"),
+            "15:43", "which every count satisfies"),
         Case(
             "nothing expected, as a list", "services:",
             "checks:\n  - { name: c, on: alice, run: ls, expect: [] }\nservices:",
@@ -93,7 +93,7 @@ import Wire
             "a packet from an address that its sender cannot have", "services:",
             "checks:\n  - { name: c, packet: { from: alice, to: 203.0.113.80, port: tcp/80, source: 192.0.2.99 }, reaches: ids }\nservices:",
             "15:79",
-            "192.0.2.99 is no address of customer \"alice\": the engine drops the packet as spoofed-source"),
+            "192.0.2.99 is not an address of customer \"alice\": the engine drops the packet as spoofed-source"),
         Case(
             "a sysctl of the whole machine", "attach: servers }",
             "attach: servers, sysctls: { net.core.netdev_max_backlog: 9 } }", "13:56",
@@ -192,7 +192,7 @@ import Wire
     func aTagThatContradictsIsRefused(_ swap: String, _ other: String, _ tag: String) throws {
         let found = problems(picture.replacing(swap, with: other))
         #expect(found.count == 1, "\(found.map(\.summary))")
-        #expect(found.first?.message.hasPrefix("the tag \(tag) stands before ") == true, "\(found.map(\.summary))")
+        #expect(found.first?.message.hasPrefix("the tag \(tag) precedes ") == true, "\(found.map(\.summary))")
         #expect(found.first?.mend != nil)
     }
 

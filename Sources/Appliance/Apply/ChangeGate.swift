@@ -7,14 +7,14 @@ import Synchronization
 /// What looks at the nodes for long, such as the file's checks, goes through it as well: nothing changes under it.
 final class ChangeGate: Sendable {
     private struct State {
-        /// What goes on, for messages, and by what it is stopped.
+        /// The change under way: its words for messages, and its cancellation.
         var current: (what: String, interruption: Interruption, left: RaisedFlag)?
         var isClosed = false
     }
     private let state = Mutex(State())
 
-    /// What is said to those who come while something goes on.
-    static let mend = "try again when that is done"
+    /// The hint for callers that come while a change is under way.
+    static let mend = "try again when that has ended"
 
     /// Enters.
     ///
@@ -35,7 +35,8 @@ final class ChangeGate: Sendable {
         return interruption
     }
 
-    /// For putting back what has been done until now: what is returned is raised only where all is taken away.
+    /// For restoring the state before the change. The returned interruption is only raised if the topology is taken
+    /// away.
     func turnBack() throws(ApplianceError) -> Interruption {
         let interruption = try Interruption()
         let isClosed = state.withLock { state in
@@ -62,7 +63,7 @@ final class ChangeGate: Sendable {
         return interruption != nil
     }
 
-    /// Stops what goes on, waits until it has left, and lets nobody in any more.
+    /// Stops the change under way, waits until it has left, and admits no other.
     func close() {
         let current = state.withLock { state in
             state.isClosed = true

@@ -17,7 +17,7 @@ extension ControlProcess {
     func apply(
         _ path: String, isTrial: Bool, drain: Int?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
+        try changing("another change is under way") { [self] (interruption) throws(ApplianceError) in
             let current = try running()
             let fresh = try plan(of: path, keeping: current)
             let report = try change(current, to: fresh, isTrial: isTrial, drain: drain, interruption, tell)
@@ -44,7 +44,7 @@ extension ControlProcess {
         return loop.sync { self.plan }
     }
 
-    /// Runs `body` while nobody else changes anything.
+    /// Runs `body` while no other change is under way.
     func changing<Value>(
         _ what: String, _ body: (Interruption) throws(ApplianceError) -> Value
     ) throws(ApplianceError) -> Value {
@@ -66,7 +66,7 @@ extension ControlProcess {
             let refusals = change.difference.refusals
             throw ApplianceError(
                 .file,
-                "more differs than can be changed while '\(name)' is up: "
+                "some differences cannot be applied while '\(name)' is up: "
                     + refusals.map(\.what).joined(separator: "; "),
                 mend: refusals[0].mend)
         }
@@ -190,14 +190,14 @@ extension ControlProcess {
 extension ControlProcess {
     /// Publishes a file's table, where nothing but the table and the checks differs.
     func reload(_ path: String) throws(ApplianceError) -> ReloadReport {
-        try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
+        try changing("another change is under way") { [self] (interruption) throws(ApplianceError) in
             let current = try running()
             let fresh = try plan(of: path, keeping: current).adopting(current)
             let beside = PlanDifference(from: current, to: fresh).beside(current)
             guard beside.isEmpty else {
                 throw ApplianceError(
-                    .file, "more than the table differs: \(beside.joined(separator: "; "))",
-                    mend: "'tapline apply \(name)' changes all of it")
+                    .file, "the table is not the only difference: \(beside.joined(separator: "; "))",
+                    mend: "'tapline apply \(name)' applies all changes")
             }
             var report = try change(current, to: fresh, isTrial: false, drain: nil, interruption) { _ in }
             // Who asks for it gets it, also where it is the same: engines that were in doubt are not afterwards.

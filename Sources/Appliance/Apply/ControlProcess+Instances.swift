@@ -11,7 +11,7 @@ extension ControlProcess {
     func add(
         _ application: String, _ instance: String?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
+        try changing("another change is under way") { [self] (interruption) throws(ApplianceError) in
             try add(application, instance, interruption, tell)
         }
     }
@@ -32,7 +32,7 @@ extension ControlProcess {
         guard let source = current.source else { throw ApplianceError(.failed, "'\(name)' has no file") }
         let fresh = instance ?? source.nextInstance(of: application, besides: current.nodes.map(\.name))
         if current.nodes.contains(where: { $0.name == fresh }) {
-            throw ApplianceError(.name, "there is a node '\(fresh)' in '\(name)' already", mend: "choose another name")
+            throw ApplianceError(.name, "'\(name)' already has a node '\(fresh)'", mend: "choose another name")
         }
         let changes = current.changes.adding(fresh, to: application)
         return try change(current, by: changes, drain: nil, interruption, tell)
@@ -45,7 +45,7 @@ extension ControlProcess {
     func remove(
         _ instance: String, drain: Int?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        try changing("another change is being made") { [self] (interruption) throws(ApplianceError) in
+        try changing("another change is under way") { [self] (interruption) throws(ApplianceError) in
             try remove(instance, drain: drain, interruption, tell)
         }
     }
@@ -61,16 +61,16 @@ extension ControlProcess {
             throw ApplianceError(
                 .name,
                 isNode
-                    ? "the node '\(instance)' is no instance of an application"
+                    ? "the node '\(instance)' is not an instance of an application"
                     : "there is no instance '\(instance)' in '\(name)'",
                 mend: isNode
-                    ? "take it out of the file, and 'tapline apply \(name)'"
+                    ? "remove it from the file, and 'tapline apply \(name)'"
                     : Self.mend(instance, names))
         }
         guard owner.instances.count > 1 else {
             throw ApplianceError(
                 .failed, "'\(instance)' is the last instance of '\(owner.name)'",
-                mend: "take the application out of the file, and 'tapline apply \(name)'")
+                mend: "remove the application from the file, and 'tapline apply \(name)'")
         }
         return try change(current, by: current.changes.removing(instance), drain: drain, interruption, tell)
     }

@@ -1,7 +1,7 @@
 /// How long what is removed from a running topology has to end.
 struct RemovalTime {
-    /// What a removal waits for where nobody says anything, in milliseconds: applications that hold packets seldom hold
-    /// them longer, and a person hardly notices it.
+    /// How long a removal waits by default, in milliseconds. Applications seldom hold packets for longer, and you
+    /// hardly notice the wait.
     static let usual = 1_000
 
     /// How long instances keep what they have, and get nothing new, before the table is another.

@@ -41,7 +41,7 @@ extension TopologyChange {
             guard !level.isEmpty else {
                 throw ApplianceError(
                     .file, "these nodes depend on each other: \(pending.sorted().joined(separator: ", "))",
-                    mend: "take one 'depends' away")
+                    mend: "remove one 'depends'")
             }
             // What fails among the new ones fails before anything that runs is touched.
             if level.contains(where: { $0.how == .add }) { level.removeAll { $0.how != .add } }

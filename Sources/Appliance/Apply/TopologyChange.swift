@@ -83,7 +83,7 @@ final class TopologyChange {
     private func takeBack(after error: ApplianceError) -> ApplianceError {
         // All of it goes in a moment: nothing need be put back.
         if control.interruption.isRaised { return control.interruption.reason ?? error }
-        tell(.step("putting back what was"))
+        tell(.step("restoring the former state"))
         var error = error
         do throws(ApplianceError) { interruption = try control.gate.turnBack() } catch {
             return error
@@ -96,7 +96,7 @@ final class TopologyChange {
         }
         // Nodes that have been put back are others than those that were looked after.
         note("the health checks") { try watch(old) }
-        error.message += notes.isEmpty ? "; all is as it was" : "; not all could be put back"
+        error.message += notes.isEmpty ? "; the former state is restored" : "; not everything could be restored"
         error.details += notes
         return error
     }
@@ -146,7 +146,7 @@ final class TopologyChange {
         return !new.nodes.contains { node in node.name == owner || node.legs.contains { $0.interface == interface } }
     }
 
-    /// An interface that has got a bridge keeps it, also where the change fails later: nobody notices.
+    /// An interface that has got a bridge keeps it, even if the change fails later. That makes no difference.
     private func bridge(_ interface: Int) throws(ApplianceError) {
         guard case .direct(let owner) = old.interfaces[interface].attachment,
             var node = old.nodes.first(where: { $0.name == owner }),
@@ -213,12 +213,12 @@ final class TopologyChange {
         return try control.publishAndWait(new, leaving: lingering, interruption)
     }
 
-    /// Waits until removed nodes and services have had their time: what comes out of the nodes meanwhile is forwarded.
-    /// Then nothing of them is in the table any more.
+    /// Waits until removed nodes and services have had their time. Packets that come out of the nodes meanwhile are
+    /// forwarded. After that, the table has no entries of them.
     private func awaitLeavers() {
         let isNodes = time.isAsked && !removed.isEmpty
         guard time.linger > 0, lingering != nil || isNodes else { return }
-        let what = removed.isEmpty ? "what is in the chains" : removed.map(\.name).joined(separator: ", ")
+        let what = removed.isEmpty ? "packets in the chains" : removed.map(\.name).joined(separator: ", ")
         tell(.step("draining \(what)"))
         interruption.sleep(milliseconds: time.linger)
         guard lingering != nil else { return }

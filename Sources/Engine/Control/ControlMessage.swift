@@ -26,13 +26,13 @@ import Reporting
 //     ready        pid, effective capabilities, no_new_privs, seccomp mode, generation, microseconds since its start.
 //                  It reads nothing yet.
 //     applied      generation: every worker decides by it, and the table and counters before are unmapped
-//     refused      generation; text: why. What was in force stays in force.
-//     assigned     number: every worker reads its part of the shares, and what it read of others it has sent on
-//     pong         number: every worker has gone round since the ping
+//     refused      generation; text: why. The table in force stays.
+//     assigned     number: every worker reads its part of the shares, and has sent on all frames of others
+//     pong         number: every worker has completed a turn since the ping
 
-/// One message, either way.
+/// One message, in either direction.
 public struct ControlMessage: Sendable, Hashable {
-    /// What it says.
+    /// The type of the message.
     public enum Kind: UInt16, Sendable {
         case hello = 1
         case queues
@@ -47,18 +47,18 @@ public struct ControlMessage: Sendable, Hashable {
         case pong
     }
 
-    /// Of this protocol: both ends refuse any other.
+    /// The version of this protocol. Both ends refuse any other.
     public static let version: UInt16 = 5
-    /// Octets of every message.
+    /// The size of every message, in octets.
     static let length = 512
     static let magic: UInt32 = 0x4C50_4154
     static let payloadCapacity = 438
 
-    /// What it says.
+    /// The type of the message.
     var kind: Kind
-    /// Its fields, in the order above.
+    /// The fields, in the order above.
     var fields: [UInt64]
-    /// Text for a person, or shares.
+    /// Text for a person, or one octet for each queue set.
     var payload: [UInt8]
 
     init(_ kind: Kind, _ fields: [UInt64] = [], payload: [UInt8] = []) {
@@ -71,7 +71,7 @@ public struct ControlMessage: Sendable, Hashable {
         self.init(kind, fields, payload: Array(text.utf8.prefix(Self.payloadCapacity)))
     }
 
-    /// The payload as text that can be shown anywhere.
+    /// The payload as text that is safe to show.
     var text: String { HarmlessText.reading(payload, most: Self.payloadCapacity) }
 
     /// The datagram.
@@ -91,7 +91,7 @@ public struct ControlMessage: Sendable, Hashable {
         return bytes
     }
 
-    /// Reads a datagram; nil where it is none of this protocol and version.
+    /// Reads a datagram; nil if it is not of this protocol and version.
     init?(_ bytes: UnsafeRawBufferPointer) {
         guard bytes.count == Self.length, bytes.loadUnaligned(as: UInt32.self) == Self.magic,
             bytes.loadUnaligned(fromByteOffset: 4, as: UInt16.self) == Self.version,

@@ -1,21 +1,21 @@
-/// An engine has said what it was not asked for.
+/// An engine has broken the control protocol: it has sent a message that the control process did not ask for.
 public struct ProtocolBreach: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What it said, as the end of a sentence whose subject is the engine.
+    /// What the engine did, as the end of a sentence whose subject is the engine.
     public let description: String
 
     init(_ description: String) { self.description = description }
 }
 
-/// What one engine was asked and has not answered: it may say that, in that order, and nothing else.
+/// The requests that one engine has not answered. The engine may send these answers, in that order, and nothing else.
 ///
-/// So an engine can make the control process do no more than that has asked for, however fast it talks. A value without
-/// an operating system.
+/// So an engine can cause no more work than the control process has asked for, however fast it sends. The value needs
+/// no operating system.
 public struct EngineConversation: Sendable {
     /// The generation of its first table.
     private let first: UInt64
-    /// True once it has said `ready`.
+    /// True after it has said `ready`.
     public private(set) var isReady = false
-    /// True once it has refused its first table: then it ends, and has nothing more to say.
+    /// True after it has refused its first table. Then it ends, and may send nothing more.
     private var isOver = false
     private var tables: [UInt64] = []
     private var assignments: [UInt64] = []
@@ -24,33 +24,33 @@ public struct EngineConversation: Sendable {
     /// - Parameter first: The generation of the table that it is started with.
     public init(first: UInt64) { self.first = first }
 
-    /// It is handed a table, or groups, of this generation.
+    /// Notes that the engine got a table, or groups, of this generation.
     public mutating func hand(_ generation: UInt64) { tables.append(generation) }
 
-    /// It is told what to read, by an assignment of this number.
+    /// Notes that the engine got an assignment of this number.
     public mutating func assign(_ number: UInt64) { assignments.append(number) }
 
-    /// It is asked whether it goes round.
+    /// Notes that the engine got a ping of this number.
     public mutating func ping(_ number: UInt64) { pings.append(number) }
 
-    /// True where it owes an answer of any kind.
+    /// True if the engine owes an answer of any kind.
     public var owesAnswer: Bool { !(tables.isEmpty && assignments.isEmpty && pings.isEmpty) }
 
-    /// Takes what it says.
+    /// Takes one event from the engine.
     ///
-    /// - Throws: Where it was not asked for that, or for something else before.
+    /// - Throws: `ProtocolBreach` if this answer is not the next that it owes.
     public mutating func accept(_ event: EngineEvent) throws(ProtocolBreach) {
-        guard !isOver else { throw ProtocolBreach("went on after it had refused its first table") }
+        guard !isOver else { throw ProtocolBreach("sent another message after it had refused its first table") }
         switch event {
         case .ready(let told):
-            guard !isReady else { throw ProtocolBreach("said twice that it is ready") }
+            guard !isReady else { throw ProtocolBreach("said 'ready' twice") }
             guard told.generation == first else {
-                throw ProtocolBreach("is ready with table \(told.generation), and was started with \(first)")
+                throw ProtocolBreach("is ready with table \(told.generation), but was started with \(first)")
             }
             isReady = true
         case .refused(let generation, _) where !isReady:
             guard generation == first else {
-                throw ProtocolBreach("refused table \(generation), and was started with \(first)")
+                throw ProtocolBreach("refused table \(generation), but was started with \(first)")
             }
             isOver = true
         case .applied(let generation): try take(generation, from: \.tables, "took table")
@@ -65,9 +65,9 @@ public struct EngineConversation: Sendable {
     ) throws(ProtocolBreach) {
         guard isReady else { throw ProtocolBreach("\(what) \(number) before it was ready") }
         guard let next = self[keyPath: asked].first else {
-            throw ProtocolBreach("\(what) \(number), which nobody had handed to it")
+            throw ProtocolBreach("\(what) \(number), which it never got")
         }
-        guard next == number else { throw ProtocolBreach("\(what) \(number), where \(next) was next") }
+        guard next == number else { throw ProtocolBreach("\(what) \(number), but \(next) was next") }
         self[keyPath: asked].removeFirst()
     }
 }

@@ -1,34 +1,34 @@
 import CLinux
 
-/// What the engine, or its control side, could not do.
+/// An action that failed, in the engine or on its control side.
 public struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What was attempted: "map the table".
+    /// The action, for example "map the table".
     public let attempt: String
-    /// The kernel's error; 0 where it was not the kernel's.
+    /// The kernel's errno; 0 if the kernel did not refuse it.
     public let errno: Int32
-    /// Why, where it was not the kernel's.
+    /// The reason, if the kernel did not refuse it.
     public let reason: String
 
-    /// The kernel refused.
+    /// An action that the kernel refused.
     public init(_ attempt: String, errno: Int32) {
         self.attempt = attempt
         self.errno = errno
         reason = ""
     }
 
-    /// We refused.
+    /// An action that Tapline itself refused.
     public init(_ attempt: String, because reason: String) {
         self.attempt = attempt
         errno = 0
         self.reason = reason
     }
 
-    /// One sentence.
+    /// The error as one sentence.
     public var description: String {
         "cannot \(attempt): " + (errno == 0 ? reason : Self.text(of: errno))
     }
 
-    /// The kernel's words for an errno.
+    /// The kernel's text for an errno.
     static func text(of errno: Int32) -> String {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
             guard let text = clinux_strerror(errno, buffer.baseAddress!, 256) else { return "error \(errno)" }

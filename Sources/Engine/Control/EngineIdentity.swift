@@ -1,18 +1,20 @@
 import CLinux
 
-/// The user and group that an engine runs as: a number that no other process has.
+/// The user and group that an engine runs as. No other process has this number.
 public enum EngineIdentity {
-    /// Users that systemd's list of numbers (UIDS-GIDS) leaves unused, as every distribution's accounts do.
+    /// The first of the users that systemd's list of numbers (UIDS-GIDS) leaves unused. Distributions leave them
+    /// unused, too.
     static let first: UInt32 = 0x7000_0000
-    /// The same where so few are mapped, in a user namespace or a container: numbers behind those of services.
+    /// The first number if few are mapped, in a user namespace or a container. It comes after the numbers of services.
     static let firstOfFew: UInt32 = 0x8000
     static let fewCount: UInt32 = 0x4000
 
-    /// The number for a process; 0 where there is none but the caller's own: a user namespace with one user.
+    /// The number for a process; 0 if there is none but the caller's own, as in a user namespace with one user.
     ///
     /// - Parameters:
-    ///   - pid: The process, as the caller's PID namespace counts: no other has that number, so none has the user.
-    ///   - proc: Where the maps of the caller's user namespace are.
+    ///   - pid: The process number in the caller's PID namespace. No other process has that number, so none has the
+    ///     user.
+    ///   - proc: The mount point of /proc, with the maps of the caller's user namespace.
     public static func user(of pid: Int32, proc: String = "/proc") -> UInt32 {
         let maps = ["uid_map", "gid_map"].map { ranges("\(proc)/self/\($0)") }
         let number = UInt32(clamping: pid)
@@ -23,7 +25,7 @@ public enum EngineIdentity {
         return 0
     }
 
-    /// The numbers that are mapped, as user_namespaces(7) writes them: first inside, first outside, count.
+    /// The mapped numbers, as user_namespaces(7) writes them: first inside, first outside, count.
     private static func ranges(_ path: String) -> [Range<UInt64>] {
         let descriptor = clinux_open(path, O_RDONLY, 0)
         guard descriptor >= 0 else { return [] }

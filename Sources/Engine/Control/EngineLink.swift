@@ -1,20 +1,21 @@
 import CLinux
 
-/// What an engine tells its control process.
+/// A message of an engine to its control process.
 public enum EngineEvent: Sendable, Hashable {
-    /// It holds its first table, confined, and reads what it is assigned from now on.
+    /// The engine is confined and has its first table. From now on it reads what it is assigned.
     case ready(EngineConfinement)
-    /// Every worker decides by the table of this generation, and what it replaced is out of use.
+    /// Every worker decides by the table of this generation. The table before it is out of use.
     case applied(generation: UInt64)
-    /// It does not take this table, and goes on with the one that it has. At its start: it ends.
+    /// The engine refuses this table, and keeps the one that it has. It ends if this is its first table.
     case refused(generation: UInt64, reason: String)
-    /// It reads the shares of the assignment of this number and no others, and what it read of others it has sent on.
+    /// The engine reads exactly the queue sets of the assignment of this number. It has sent on all frames of other
+    /// sets.
     case assigned(UInt64)
-    /// Every worker has gone round since the ping of this number.
+    /// Every worker has completed a turn since the ping of this number.
     case alive(UInt64)
 }
 
-/// What an engine says of itself once it is ready: as `/proc/self/status` showed it just before the first frame.
+/// The confinement that an engine reports when it is ready, from `/proc/self/status` just before the first frame.
 public struct EngineConfinement: Sendable, Hashable {
     /// Its process, in its own PID namespace.
     public var pid: Int32
@@ -32,9 +33,9 @@ public struct EngineConfinement: Sendable, Hashable {
 
 /// The control process's end of the control protocol. It owns its end of the socket.
 public struct EngineLink: ~Copyable, Sendable {
-    /// The socket, for polling: readable means `receive` does not block.
+    /// The socket, for polling. If it is readable, `receive` does not block.
     public let descriptor: Int32
-    /// The descriptor number that an engine finds its own end at.
+    /// The number of the descriptor where an engine finds its own end.
     public static let engineDescriptor: Int32 = 3
 
     private var socket: ControlSocket { ControlSocket(descriptor: descriptor) }
@@ -46,8 +47,10 @@ public struct EngineLink: ~Copyable, Sendable {
 
     deinit { close(descriptor) }
 
-    /// A socket pair, both close-on-exec: the control process's end, which never blocks, and the engine's, which `exec`
-    /// places at `engineDescriptor`, and which the control process then closes.
+    /// Makes a socket pair; both ends are close-on-exec. The control process's end never blocks. `exec` places the
+    /// engine's end at `engineDescriptor`. The control process then closes that end.
+    ///
+    /// - Throws: `EngineError` with the errno of `socketpair` or `fcntl`.
     public static func makePair() throws(EngineError) -> (control: Int32, engine: Int32) {
         var pair: (Int32, Int32) = (-1, -1)
         let result = withUnsafeMutableBytes(of: &pair) {
@@ -56,7 +59,7 @@ public struct EngineLink: ~Copyable, Sendable {
                 $0.assumingMemoryBound(to: Int32.self).baseAddress!)
         }
         guard result == 0 else { throw EngineError("make a control socket", errno: clinux_errno()) }
-        // An engine that stands still does not read: nobody may wait for it.
+        // An engine that hangs does not read, and must not block the control process.
         let set = clinux_set_nonblocking(pair.0)
         guard set >= 0 else {
             close(pair.0)
@@ -66,20 +69,22 @@ public struct EngineLink: ~Copyable, Sendable {
         return (pair.0, pair.1)
     }
 
-    /// Hands an engine all that it needs. It answers `ready` or `refused`.
+    /// Gives an engine all that it needs. It answers `ready` or `refused`.
     ///
-    /// An engine before it may have had the same queues and changed their flags: they are what they must be from here on.
+    /// An earlier engine may have had the same queues and changed their flags. So the flags are set here again.
     ///
     /// - Parameters:
-    ///   - user: The user and group that it is to become (`EngineIdentity`); 0: it stays what it is.
-    ///   - spareMebibytes: Address space that it may use beyond what it holds and twice its table and counters, in MiB.
-    /// - Throws: As every message does: EAGAIN where the engine has long read nothing, EPIPE where it has ended.
+    ///   - resources: The queues and memories of the engine.
+    ///   - user: The user and group that it becomes (`EngineIdentity`); 0 leaves them as they are.
+    ///   - spareMebibytes: The address space, in MiB, beyond what it holds and twice its table and counters.
+    /// - Throws: `EngineError`, as for every message: EAGAIN if the engine has not read for long, EPIPE if it has
+    ///   ended.
     public func start(_ resources: EngineResources, user: UInt32 = 0, spareMebibytes: UInt32 = 64) throws(EngineError) {
         let columns = resources.queues.first?.count ?? 0
         let queues = resources.queues.flatMap { $0 }
         let shares = resources.shares.flatMap { $0 }
         guard shares.count == queues.count, shares.allSatisfy({ (0..<ShareSet.capacity).contains($0) }) else {
-            throw EngineError("hand over the queues", because: "not every one of them belongs to a share")
+            throw EngineError("hand over the queues", because: "some queue belongs to no queue set")
         }
         try Self.mend(queues + [resources.counters, resources.neighbours, resources.table])
         try socket.send(
@@ -101,10 +106,10 @@ public struct EngineLink: ~Copyable, Sendable {
         }
     }
 
-    /// Sees to it that nobody who reads these descriptors waits, and that nobody is signalled by them. Their flags are shared by
-    /// all who hold them.
+    /// Makes these descriptors non-blocking and removes signals from them. All holders of a descriptor share its flags.
     ///
-    /// - Returns: The places of those on which somebody had changed that.
+    /// - Returns: The places of descriptors whose flags somebody had changed.
+    /// - Throws: `EngineError` with the errno of `fcntl`.
     @discardableResult
     public static func mend(_ descriptors: [Int32]) throws(EngineError) -> [Int] {
         var mended: [Int] = []
@@ -118,9 +123,9 @@ public struct EngineLink: ~Copyable, Sendable {
 
     /// Sealed memory that an engine maps.
     public struct Memory: Sendable {
-        /// The caller's; the engine gets a copy.
+        /// The descriptor. The caller owns it; the engine gets a copy.
         public var descriptor: Int32
-        /// Its octets.
+        /// The size, in octets.
         public var size: Int
 
         /// Memberwise.
@@ -130,12 +135,13 @@ public struct EngineLink: ~Copyable, Sendable {
         }
     }
 
-    /// Publishes another table, other groups for a table, or both; and larger counters with a table that has more entries
-    /// than they hold. The engine answers `applied` or `refused`.
+    /// Publishes another table, other groups for a table, or both. A table with more entries than the counters hold
+    /// comes with larger counters. The engine answers `applied` or `refused`.
     ///
     /// - Parameters:
-    ///   - table: nil: the one that the engine holds.
-    ///   - groups: nil: the table's own.
+    ///   - table: nil keeps the engine's table.
+    ///   - groups: nil means the table's own groups.
+    /// - Throws: `EngineError`, as `start(_:user:spareMebibytes:)` does.
     public func publish(
         table: Memory?, groups: Memory? = nil, generation: UInt64,
         counters: (descriptor: Int32, layout: CounterLayout)? = nil
@@ -148,33 +154,42 @@ public struct EngineLink: ~Copyable, Sendable {
             descriptors: [table, larger, groups].compactMap { $0?.descriptor })
     }
 
-    /// Tells the engine which shares to read from now on. It answers `assigned` with the same number when what it read
-    /// of the others is sent on.
+    /// Tells the engine which queue sets to read from now on. It answers `assigned` with the same number when it has
+    /// sent on all frames of the other sets.
+    ///
+    /// - Throws: `EngineError`, as `start(_:user:spareMebibytes:)` does.
     public func assign(_ shares: ShareSet, number: UInt64) throws(EngineError) {
         try socket.send(ControlMessage(.assign, [number], payload: shares.shares.map { UInt8($0) }))
     }
 
-    /// Asks whether the engine goes round. It answers `alive` with the same number when every worker has.
+    /// Asks whether the engine makes progress. It answers `alive` with the same number when every worker has completed
+    /// a turn.
+    ///
+    /// - Throws: `EngineError`, as `start(_:user:spareMebibytes:)` does.
     public func ping(_ number: UInt64) throws(EngineError) {
         try socket.send(ControlMessage(.ping, [number]))
     }
 
-    /// Asks the engine to end when all that it has read is sent on.
+    /// Asks the engine to end when it has sent on all frames that it has read.
+    ///
+    /// - Throws: `EngineError`, as `start(_:user:spareMebibytes:)` does.
     public func stop() throws(EngineError) {
         try socket.send(ControlMessage(.stop))
     }
 
-    /// What there is to hear.
+    /// The result of a look at the socket.
     public enum Hearing: Sendable, Hashable {
-        /// Nothing just now.
+        /// There is no message now.
         case nothing
-        /// The engine has said this.
+        /// A message of the engine.
         case event(EngineEvent)
-        /// It says nothing any more: it has ended, has closed its end, or has sent an empty message.
+        /// There will be no more messages: the engine has ended, has closed its end, or has sent an empty message.
         case end
     }
 
-    /// Waits for what the engine says next; nil once it has ended.
+    /// Waits for the next message of the engine; nil after it has ended.
+    ///
+    /// - Throws: `EngineError` if the message is not one that an engine sends, or with the errno of the receive.
     public func receive() throws(EngineError) -> EngineEvent? {
         while true {
             switch try receiveNow() {
@@ -187,10 +202,10 @@ public struct EngineLink: ~Copyable, Sendable {
         }
     }
 
-    /// Takes what the engine has said, and waits for nothing.
+    /// Takes the next message of the engine without waiting.
     ///
-    /// - Throws: Where it is no message that an engine sends. Descriptors are none of its business: a message that
-    ///   brings some is refused, and they are not opened here.
+    /// - Throws: `EngineError` if the message is not one that an engine sends. An engine never sends descriptors. A
+    ///   message with descriptors is refused, and they are not opened here.
     public func receiveNow() throws(EngineError) -> Hearing {
         let message: ControlMessage
         do throws(EngineError) {
@@ -201,14 +216,14 @@ public struct EngineLink: ~Copyable, Sendable {
             case EAGAIN: return .nothing
             case ECONNRESET: return .end
             case EMSGSIZE:
-                throw EngineError("read a control message", because: "it is too long, or brings descriptors")
+                throw EngineError("read a control message", because: "it is too long, or has descriptors with it")
             default: throw error
             }
         }
         return .event(try Self.event(message))
     }
 
-    /// What a message of an engine's says.
+    /// The event in a message of an engine.
     static func event(_ message: ControlMessage) throws(EngineError) -> EngineEvent {
         let fields = message.fields
         switch message.kind {
@@ -223,7 +238,7 @@ public struct EngineLink: ~Copyable, Sendable {
         case .assigned: return .assigned(fields[0])
         case .pong: return .alive(fields[0])
         case .hello, .queues, .table, .assign, .ping, .stop:
-            throw EngineError("read a control message", because: "an engine does not send it")
+            throw EngineError("read a control message", because: "an engine does not send such messages")
         }
     }
 }

@@ -3,13 +3,13 @@ import Forwarding
 
 /// Tables that come while the workers forward.
 extension EngineMain {
-    /// What a message brought, mapped and checked; the caller keeps it by `leak`, or it is unmapped.
+    /// The mapped and checked contents of a message. The caller keeps them by `leak`, else they are unmapped.
     struct Arrival: ~Copyable {
         var table: SharedMapping?
         var counters: SharedMapping?
         var groups: SharedMapping?
 
-        /// Maps what the fields of a message say that there is.
+        /// Maps the memories that the fields of a message name.
         init(_ message: ControlMessage, _ descriptors: [Int32]) throws(EngineError) {
             func size(_ field: Int) -> Int { Int(truncatingIfNeeded: message.fields[field]) }
             var left = descriptors[...]
@@ -30,7 +30,7 @@ extension EngineMain {
         }
     }
 
-    /// Takes a table, other groups for the one in force, or both, and unmaps what is no longer used.
+    /// Takes a table, other groups for the present one, or both, and unmaps memory that is no longer used.
     mutating func take(_ message: ControlMessage, _ descriptors: [Int32]) throws(EngineError) {
         guard let before = mapping, let old = order?.table else { return }
         var arrival = try Arrival(message, descriptors)
@@ -53,7 +53,7 @@ extension EngineMain {
         guard snapshot.interfaceCount == interfaces else {
             throw EngineError(
                 "take the table",
-                because: "it has \(snapshot.interfaceCount) interfaces, and the engine \(interfaces)")
+                because: "it has \(snapshot.interfaceCount) interfaces, but the engine \(interfaces)")
         }
         let (isTable, isCounters) = (arrival.table != nil, arrival.counters != nil)
         if let table = arrival.table.take() { _ = table.leak() }
@@ -73,7 +73,7 @@ extension EngineMain {
         return try PublishedTable(snapshot: snapshot, counters: counters, layout: layout)
     }
 
-    /// The one check of a table, or of groups for one that has been checked.
+    /// The only check of a table, or of groups for a checked table.
     private static func check(
         _ bytes: UnsafeRawBufferPointer, of table: Snapshot? = nil
     ) throws(EngineError) -> Snapshot {

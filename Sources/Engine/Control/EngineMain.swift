@@ -2,15 +2,15 @@ import CLinux
 import Forwarding
 import Wire
 
-/// The packeting engine's process: takes what the control process hands it, gives up every privilege, and forwards.
+/// The packeting engine's process. It takes resources from the control process, gives up every privilege, and forwards.
 ///
-/// The main thread speaks with the control process; each worker is a thread that reads the queues of the shares that
-/// are its own. Tables and shares change between two turns of a worker: a table is mapped and checked by the main
-/// thread, and the one before is unmapped when the last worker has moved on.
+/// The main thread talks to the control process. Each worker is a thread, which reads the queues of its own queue sets.
+/// Tables and queue sets change between two turns of a worker. The main thread maps and checks a table. It unmaps the
+/// one before when the last worker has moved on.
 public struct EngineMain: ~Copyable {
     let socket: ControlSocket
     let started = MonotonicTime.now
-    /// Its own number, in its PID namespace.
+    /// The process number, in its own PID namespace.
     let pid = getpid()
     var crew: WorkerCrew
     /// What the workers do now; nil before the start.
@@ -18,13 +18,13 @@ public struct EngineMain: ~Copyable {
     var mapping: Mapping?
     var interfaces = 0
 
-    /// What is mapped for the table in force.
+    /// The memory that is mapped for the table in force.
     struct Mapping {
         var table: UnsafeMutableRawPointer
         var tableSize: Int
         /// The table with its own groups.
         var own: Snapshot
-        /// Other groups than its own, and their octets; 0 where there are none.
+        /// Other groups than the table's own, and their octets; 0 if there are none.
         var groups: UnsafeMutableRawPointer?
         var groupsSize = 0
         var counters: UnsafeMutableRawPointer
@@ -33,15 +33,19 @@ public struct EngineMain: ~Copyable {
     }
 
     /// An engine whose end of the control socket is `descriptor`.
+    ///
+    /// - Throws: `EngineError` if an event descriptor cannot be made.
     public init(descriptor: Int32) throws(EngineError) {
         socket = ControlSocket(descriptor: descriptor)
         crew = try WorkerCrew()
     }
 
     /// Runs until the control process says stop or goes away.
+    ///
+    /// - Throws: `EngineError` if the start fails or a control message cannot be read.
     public mutating func run() throws(EngineError) {
         guard let (hello, descriptors) = try socket.receive(), hello.kind == .hello, descriptors.count == 3 else {
-            throw EngineError("start", because: "the first message was not hello")
+            throw EngineError("start", because: "the first message was not 'hello'")
         }
         do throws(EngineError) {
             try begin(EngineHello(hello), descriptors)
@@ -68,7 +72,7 @@ public struct EngineMain: ~Copyable {
         finish()
     }
 
-    /// Changes what the workers do, and returns once all of them do it.
+    /// Changes what the workers do. Returns when all of them do it.
     mutating func obey(_ change: (inout WorkerOrder) -> Void) {
         guard var changed = order else { return }
         change(&changed)
@@ -76,7 +80,7 @@ public struct EngineMain: ~Copyable {
         order = changed
     }
 
-    /// Ends the workers when all that they have read is sent on.
+    /// Ends the workers when they have sent on all frames that they have read.
     private mutating func finish() {
         obey { $0.shares = ShareSet() }
         crew.end()
@@ -96,7 +100,7 @@ public struct EngineMain: ~Copyable {
         try socket.send(ControlMessage(.applied, [generation]))
     }
 
-    /// A table that could still be written to could not be trusted after its check.
+    /// Checks that a memory is sealed against writes. Otherwise it could change after the check.
     static func checkSealed(_ descriptor: Int32) throws(EngineError) {
         let seals = clinux_memfd_seals(descriptor)
         let needed = F_SEAL_WRITE | F_SEAL_SHRINK
@@ -105,13 +109,13 @@ public struct EngineMain: ~Copyable {
         }
     }
 
-    /// The layout of counters that have a block for each worker.
+    /// The layout of counters with a block for each worker.
     static func layout(
         of counters: borrowing SharedMapping, from firstBlock: Int, workers: Int
     ) throws(EngineError) -> CounterLayout {
         guard let layout = CounterLayout(reading: counters.base, size: counters.size),
             firstBlock >= 0, firstBlock <= layout.workers - workers
-        else { throw EngineError("take the counters", because: "their layout is of another version, or too small") }
+        else { throw EngineError("take the counters", because: "their layout is too small or of another version") }
         return layout
     }
 }

@@ -1,26 +1,27 @@
-/// All that an engine is handed at its start. The descriptors stay the caller's: the engine gets copies, so that it can
-/// die and another can be started on the same ones.
+/// Everything that an engine gets at its start. The caller still owns the descriptors, and the engine gets copies. So
+/// an engine can die, and another can be started with the same ones.
 public struct EngineResources: Sendable {
-    /// The TAP queues: for each interface as many as for every other, non-blocking. An engine gets all of them, whether
-    /// it is to read them or not, so that it can take over any.
+    /// The TAP queues, non-blocking, the same number for each interface. An engine gets all of them, so that it can
+    /// take over any.
     public var queues: [[Int32]]
-    /// For each queue the share that it belongs to: less than `ShareSet.capacity`.
+    /// For each queue, its queue set: less than `ShareSet.capacity`.
     public var shares: [[Int]]
-    /// The engine's workers. A share is read by the worker whose index is the share's modulo their number.
+    /// The number of workers. The worker that reads a queue set has the set's index modulo the number of workers.
     public var workers: Int
-    /// Counters' memory and its layout.
+    /// The memory of the counters.
     public var counters: Int32
-    /// See `counters`.
+    /// The layout of the counters.
     public var counterLayout: CounterLayout
-    /// The block of the first worker in the counters; the other workers' follow. No other living engine's may be there.
+    /// The block of the first worker in the counters. The other workers' blocks follow. No other living engine may use
+    /// them.
     public var firstBlock: Int
-    /// The neighbour table's memory.
+    /// The memory of the neighbour table.
     public var neighbours: Int32
-    /// The first table's memory, sealed, its octets and generation.
+    /// The memory of the first table, sealed.
     public var table: Int32
-    /// See `table`.
+    /// The size of the table, in octets.
     public var tableSize: Int
-    /// See `table`.
+    /// The generation of the table.
     public var generation: UInt64
     /// How it moves frames.
     public var tuning: EngineTuning

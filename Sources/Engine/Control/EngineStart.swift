@@ -2,23 +2,23 @@ import CLinux
 import Forwarding
 import Wire
 
-/// What the first message says.
+/// The contents of the first message.
 struct EngineHello {
-    /// How many interfaces there are, and how many queues each has.
+    /// The number of interfaces.
     var interfaces: Int
-    /// See `interfaces`.
+    /// The number of queues of each interface.
     var columns: Int
     var workers: Int
-    /// Octets of the table and of the counters.
+    /// The size of the table, in octets.
     var tableSize: Int
-    /// See `tableSize`.
+    /// The size of the counters, in octets.
     var countersSize: Int
     /// The block of the first worker in the counters.
     var firstBlock: Int
     var tuning: EngineTuning
-    /// The user and group that the engine becomes; 0: it stays what it is.
+    /// The user and group that the engine becomes; 0 leaves them as they are.
     var user: UInt32
-    /// Address space beyond what the engine holds and twice its table and counters, in octets.
+    /// The address space beyond what the engine holds and twice its table and counters, in octets.
     var spareRoom: Int
 
     init(_ message: ControlMessage) throws(EngineError) {
@@ -45,18 +45,18 @@ struct EngineHello {
 }
 
 extension EngineMain {
-    /// Everything from hello to ready.
+    /// Does everything from `hello` to `ready`.
     mutating func begin(_ hello: EngineHello, _ descriptors: [Int32]) throws(EngineError) {
         let queues = try receiveQueues(hello.interfaces * hello.columns)
         var hello = hello
         hello.tuning.segmentedOctets = CacheSize.burst()
         let ports = try Self.makePorts(hello, queues.descriptors)
         let confinement = Confinement()
-        // Checking a large table takes tens of milliseconds of a processor, and a worker that wakes there should not wait for
-        // the end of an ordinary turn, some 3 ms. Where the kernel will not, that is all that is lost.
+        // Checking a large table takes tens of milliseconds of a processor. A worker that wakes on that processor must
+        // not wait for the end of a normal scheduler slice, some 3 ms. If the kernel refuses, only that time is lost.
         _ = clinux_take_short_slices(100_000)
         let isOwnUser = try confinement.isolate(user: hello.user)
-        // From here on the process has nothing of the machine but these descriptors.
+        // From here on, these descriptors are all that the process has of the machine.
         let counters = try SharedMapping(mapping: descriptors[0], size: hello.countersSize, writable: true)
         let neighbourMemory = try SharedMapping(
             mapping: descriptors[1], size: NeighbourTable.memorySize, writable: true)
@@ -77,14 +77,14 @@ extension EngineMain {
         guard published.snapshot.interfaceCount == hello.interfaces else {
             throw EngineError(
                 "take the table",
-                because: "it has \(published.snapshot.interfaceCount) interfaces, and the engine \(hello.interfaces)")
+                because: "it has \(published.snapshot.interfaceCount) interfaces, but the engine \(hello.interfaces)")
         }
         interfaces = hello.interfaces
         hire(hello, queues.shares, ports, published, neighbours)
         try crew.start()
         try confinement.enter(
             writesByRing: crew.writesByRing, room: hello.spareRoom + 2 * (hello.tableSize + hello.countersSize),
-            // Where the kernel writes for a ring later, it has a thread for that.
+            // If the kernel writes for a ring later, it uses a thread of its own.
             threads: isOwnUser ? 1 + 2 * hello.workers : nil)
         let report = confinement.report()
         _ = consume confinement
@@ -100,15 +100,15 @@ extension EngineMain {
                 ]))
     }
 
-    /// What a worker reads and writes by.
+    /// The parts that a worker reads and writes with.
     private struct Port: ~Copyable {
         var io: EpollFrameIO
         /// The eventfd that ends its wait.
         let wake: Int32
     }
 
-    /// Makes a port for each worker, while the process has its privileges: where kernel.io_uring_disabled is 1, a ring is
-    /// root's to make.
+    /// Makes a port for each worker while the process has its privileges. If kernel.io_uring_disabled is 1, only root
+    /// may make a ring.
     private static func makePorts(
         _ hello: EngineHello, _ queues: [Int32]
     ) throws(EngineError) -> UnsafeMutablePointer<Port> {
@@ -129,19 +129,19 @@ extension EngineMain {
             guard let (message, more) = try socket.receive(), message.kind == .queues, !more.isEmpty,
                 message.payload.count == more.count, message.fields[0] == UInt64(descriptors.count),
                 descriptors.count + more.count <= expected
-            else { throw EngineError("start", because: "the queues did not come as hello said") }
+            else { throw EngineError("start", because: "the number of queues differs from 'hello'") }
             descriptors += more
             shares += message.payload
         }
         return (descriptors, shares)
     }
 
-    /// Makes the workers, each of which knows every queue and reads none yet. The ports are theirs from then on.
+    /// Makes the workers. Each has all queues and reads none yet. The workers own the ports from then on.
     private mutating func hire(
         _ hello: EngineHello, _ queueShares: [UInt8], _ ports: UnsafeMutablePointer<Port>, _ table: PublishedTable,
         _ neighbours: NeighbourTable
     ) {
-        // As long as the process lives.
+        // For the lifetime of the process.
         let shares = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: queueShares.count)
         _ = shares.initialize(from: queueShares)
         for index in 0..<hello.workers {

@@ -1,31 +1,31 @@
 import CLinux
 import Synchronization
 
-/// What all workers are to do from their next turn on. It does not change once it was given.
+/// What all workers do from their next turn on. An order does not change after it was given.
 struct WorkerOrder {
     /// The table to decide by.
     var table: PublishedTable
-    /// The shares to read; each worker takes those that are its own.
+    /// The queue sets to read. Each worker takes its own.
     var shares: ShareSet
 }
 
-/// What a worker's thread and the main thread share.
+/// The state that a worker's thread and the main thread share.
 struct WorkerSeat: ~Copyable {
-    /// Which queues are whose.
+    /// The owner of each queue.
     struct Queues {
-        /// The share of each queue, in the order of the worker's `EpollFrameIO`.
+        /// The queue set of each queue, in the order of the worker's `EpollFrameIO`.
         var shares: UnsafeBufferPointer<UInt8>
-        /// This worker's index, and how many there are.
+        /// This worker's index.
         var worker: Int
-        /// See `worker`.
+        /// The number of workers.
         var workers: Int
     }
 
     fileprivate var worker: Worker<EpollFrameIO>
     fileprivate let queues: Queues
-    /// The newest order: the main thread's to write.
+    /// The newest order. Only the main thread writes it.
     fileprivate let next = Atomic<UnsafeMutablePointer<WorkerOrder>?>(nil)
-    /// The order obeyed: the worker's to write.
+    /// The order that the worker obeys. Only the worker writes it.
     fileprivate let taken = Atomic<UnsafeMutablePointer<WorkerOrder>?>(nil)
     fileprivate let isEnding = Atomic<Bool>(false)
     fileprivate let wake: Int32
@@ -33,7 +33,7 @@ struct WorkerSeat: ~Copyable {
 
     /// - Parameters:
     ///   - wake: The eventfd that ends the worker's wait.
-    ///   - moved: The eventfd that tells the main thread of an order that was taken.
+    ///   - moved: The eventfd that signals the main thread that an order was taken.
     init(worker: consuming Worker<EpollFrameIO>, queues: Queues, wake: Int32, moved: Int32) {
         self.worker = worker
         self.queues = queues
@@ -47,7 +47,7 @@ struct WorkerCrew: ~Copyable {
     private var seats: [UnsafeMutablePointer<WorkerSeat>] = []
     private var threads: [pthread_t] = []
     private var current: UnsafeMutablePointer<WorkerOrder>?
-    /// Rung by every worker that has taken an order.
+    /// Signalled by every worker that has taken an order.
     let moved: Int32
 
     var count: Int { seats.count }
@@ -57,7 +57,7 @@ struct WorkerCrew: ~Copyable {
         guard moved >= 0 else { throw EngineError("make an event descriptor", errno: clinux_errno()) }
     }
 
-    /// Whether a worker has a ring to write by.
+    /// Whether a worker has a ring to write with.
     var writesByRing: Bool { seats.contains { $0.pointee.worker.io.writing == .ring } }
 
     /// Adds a worker, before the threads start.
@@ -67,8 +67,10 @@ struct WorkerCrew: ~Copyable {
         seats.append(place)
     }
 
-    /// Starts a thread for each worker, and returns when each has all that it needs of the kernel and waits for its first
-    /// order.
+    /// Starts a thread for each worker. Returns when each has all kernel resources that it needs, and waits for its
+    /// first order.
+    ///
+    /// - Throws: `EngineError` with the errno of `pthread_create`.
     mutating func start() throws(EngineError) {
         var allowed = cpu_set_t()
         let many = seats.count > 1 && sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &allowed) == 0
@@ -78,7 +80,8 @@ struct WorkerCrew: ~Copyable {
             pthread_attr_init(&attributes)
             defer { pthread_attr_destroy(&attributes) }
             pthread_attr_setstacksize(&attributes, 256 * 1_024)
-            // Several workers get a processor each. A single one is left to the scheduler, which knows what else runs.
+            // If there are several workers, each is pinned to a processor. The scheduler places a single one, because
+            // it knows the other load.
             if many, let processor = Self.processor(index, of: &allowed) {
                 var set = cpu_set_t()
                 withUnsafeMutableBytes(of: &set) { $0[processor / 8] |= 1 << UInt8(processor % 8) }
@@ -102,8 +105,8 @@ struct WorkerCrew: ~Copyable {
         }
     }
 
-    /// Gives an order to every worker, and returns once all have taken it: each has ended the turn that it was in, and
-    /// so has sent on what it had read.
+    /// Gives an order to every worker. Returns when all have taken it: each has ended its turn, and so has sent on all
+    /// frames that it had read.
     mutating func obey(_ order: WorkerOrder) {
         let place = UnsafeMutablePointer<WorkerOrder>.allocate(capacity: 1)
         place.initialize(to: order)
@@ -120,7 +123,7 @@ struct WorkerCrew: ~Copyable {
         current = place
     }
 
-    /// Ends every worker once nothing that it has read waits any more.
+    /// Ends every worker when no frame that it has read is waiting.
     mutating func end() {
         for seat in seats {
             seat.pointee.isEnding.store(true, ordering: .releasing)
@@ -136,7 +139,7 @@ private func ring(_ descriptor: Int32) {
     _ = write(descriptor, &one, 8)
 }
 
-/// How often an event descriptor was rung since it was last asked; it waits where it was not.
+/// How often an event descriptor was signalled since the last call. Waits if it was not.
 private func take(_ descriptor: Int32) -> Int {
     var count: UInt64 = 0
     return read(descriptor, &count, 8) == 8 ? Int(truncatingIfNeeded: count) : 0
@@ -144,12 +147,12 @@ private func take(_ descriptor: Int32) -> Int {
 
 private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let seat = context?.assumingMemoryBound(to: WorkerSeat.self) else { return nil }
-    // What the main thread opens later is no worker's business. Where the kernel will not, reads cost a little more.
+    // Workers need no descriptors that the main thread opens later. If the kernel refuses, reads cost a little more.
     _ = clinux_own_descriptors()
     seat.pointee.worker.io.begin()
     var noted = seat.pointee.worker.noteWriting()
     ring(seat.pointee.moved)
-    // Until the process is confined there is nothing to do.
+    // Before the process is confined there is nothing to do.
     while seat.pointee.next.load(ordering: .acquiring) == nil {
         var entry = pollfd(fd: seat.pointee.wake, events: Int16(POLLIN), revents: 0)
         _ = poll(&entry, 1, -1)
@@ -160,7 +163,7 @@ private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawP
             take(next, seat)
         }
         if noted != seat.pointee.worker.io.writing { noted = seat.pointee.worker.noteWriting() }
-        // Frames that wait for a neighbour do so for some seconds at most.
+        // Frames wait for a neighbour for some seconds at most.
         if seat.pointee.isEnding.load(ordering: .acquiring), !seat.pointee.worker.hasWaitingFrames { return nil }
         seat.pointee.worker.turn()
     }
@@ -168,7 +171,7 @@ private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawP
 
 private func take(_ order: UnsafeMutablePointer<WorkerOrder>, _ seat: UnsafeMutablePointer<WorkerSeat>) {
     seat.pointee.worker.take(order.pointee.table)
-    // The table's counters may be new ones.
+    // The table may have new counters.
     _ = seat.pointee.worker.noteWriting()
     let queues = seat.pointee.queues
     let shares = order.pointee.shares

@@ -1,13 +1,14 @@
 import Forwarding
 import Wire
 
-// What the engine says itself: echo replies and ICMP errors.
+// Frames that the engine itself sends: echo replies and ICMP errors.
 
 extension Forwarder {
     /// Adds a frame that the engine composes, of at most `capacity` octets, to the writes.
     ///
-    /// - Parameter write: Writes the frame into its argument and returns its length; 0: there is none.
-    /// - Returns: False where there is no room, or no frame.
+    /// - Parameters:
+    ///   - write: Writes the frame into its argument and returns its length in octets; 0 if there is no frame.
+    /// - Returns: False if there is no room, or no frame.
     @inline(__always)
     mutating func compose(
         _ capacity: Int, to interface: Int, into writes: inout WriteList,
@@ -28,11 +29,11 @@ extension Forwarder {
         return true
     }
 
-    /// Answers an echo request to one of the engine's own addresses; these answer nothing else.
+    /// Answers an echo request to one of the engine's own addresses. They answer nothing else.
     mutating func answerEcho(
         _ frame: RawSpan, from interface: Int, into writes: inout WriteList
     ) -> DropReason? {
-        // What is routed further by its own header is not for the engine to process.
+        // A packet whose own header routes it further is not for the engine.
         guard fields.message == .echoRequest, fields.fragment == .whole, !fields.destinationMAC.isMulticast,
             fields.bindings.isEmpty
         else { return .toTheEngine }
@@ -48,7 +49,7 @@ extension Forwarder {
         return sent ? nil : .toTheEngine
     }
 
-    /// Tells the sender of a frame that its application takes no more, as the file has it.
+    /// Tells the sender of a frame that its application is down, as the file says.
     mutating func tell(
         _ answer: DownAnswer, about frame: ReceivedFrame, to interface: Int, _ sender: Sender,
         into writes: inout WriteList
@@ -80,14 +81,15 @@ extension Forwarder {
         sendError(.hostUnreachable(fields.family), about: frame, to: interface, sender, into: &writes)
     }
 
-    /// True where the sender of the frame at hand may be told once more what became of a packet.
+    /// True if the sender of the frame at hand may get one more message about a packet.
     private func mayTell(on interface: Int) -> Bool {
         budgets.take(.errors, account(on: interface), fields.flow.source, now: now)
     }
 
-    /// Sends an ICMP error about a frame back to where it came from, unless a rule or the rate forbids it.
+    /// Sends an ICMP error about a frame back to its sender, unless a rule or the rate forbids it.
     ///
-    /// - Parameter source: Whom it comes from; the engine's own address where it is left out.
+    /// - Parameters:
+    ///   - source: The source of the error. Without it, the engine's own address.
     mutating func sendError(
         _ error: ICMPError, about frame: ReceivedFrame, to interface: Int, _ sender: Sender,
         from source: IPAddress? = nil, into writes: inout WriteList
@@ -105,7 +107,7 @@ extension Forwarder {
         let octets = UnsafeRawBufferPointer(
             start: frame.start + Self.frameOffset, count: frame.length &- Self.frameOffset)
         let fields = self.fields
-        // The error comes from the address that the frame was sent to; a group is nobody's.
+        // The source is the address that the frame was sent to, unless that is a group.
         let own = fields.destinationMAC.isMulticast ? table.interface(interface).mac : fields.destinationMAC
         let sent = compose(ICMPError.maximumFrameLength, to: interface, into: &writes) { span in
             error.write(into: &span, about: octets.bytes, fields, from: source, sourceMAC: own)

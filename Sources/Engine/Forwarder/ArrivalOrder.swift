@@ -1,16 +1,16 @@
 import Forwarding
 import Wire
 
-// Passive applications see a conversation as it was: what a detector makes of an answer depends on the question before it.
-// So where the runs of a batch are interleaved, their copies leave frame by frame in the order in which frames came, while
-// all other copies leave run by run.
+// Passive applications get frames in the order of arrival, because a detector judges an answer by the question before
+// it. So if the runs of a batch are interleaved, their copies leave frame by frame in that order. All other copies
+// leave run by run.
 
-/// Which copies of a packet are to be made.
+/// The copies of a packet that are made.
 enum WantedCopies {
     case all
-    /// Those for passive applications.
+    /// The copies for passive applications.
     case passive
-    /// All but those.
+    /// All other copies.
     case others
 
     @inline(__always)
@@ -23,15 +23,15 @@ enum WantedCopies {
     }
 }
 
-/// What is still to be done for frames of the batch at hand, in the order in which they came. In memory that is allocated
+/// The work that is still to be done for frames of the batch at hand, in the order of arrival. Its memory is allocated
 /// once.
 struct ArrivalOrder: ~Copyable {
-    /// For each frame the run of which it is owed something; -1: nothing.
+    /// For each frame, the run whose copies are still due; -1 if none are.
     private let runs: UnsafeMutablePointer<Int32>
     private let capacity: Int
-    /// The first frame whose turn has not come.
+    /// The first frame that is not done.
     private var next: Int32 = 0
-    /// How many frames are owed something.
+    /// The number of frames with copies due.
     private var owed = 0
 
     init(capacity: Int) {
@@ -42,14 +42,14 @@ struct ArrivalOrder: ~Copyable {
 
     deinit { runs.deallocate() }
 
-    /// A batch begins.
+    /// Begins a batch.
     mutating func removeAll() {
         runs.update(repeating: -1, count: capacity)
         next = 0
         owed = 0
     }
 
-    /// Notes that something is to be done for every frame of a run.
+    /// Notes that copies are due for every frame of a run.
     @inline(__always)
     mutating func owe(_ run: Int, of joiner: borrowing FlowJoiner) {
         var frame = joiner.runs[run].first
@@ -60,7 +60,7 @@ struct ArrivalOrder: ~Copyable {
         }
     }
 
-    /// The next frame before `limit` that is owed something, and its run; nil where there is none.
+    /// The next frame before `limit` with copies due, and its run; nil if there is none.
     @inline(__always)
     mutating func take(before limit: Int32) -> (frame: Int32, run: Int32)? {
         guard owed > 0 else {
@@ -77,7 +77,7 @@ struct ArrivalOrder: ~Copyable {
         return nil
     }
 
-    /// Passes over frames that were done together with the one that `take` gave last.
+    /// Skips frames that were done together with the last result of `take`.
     @inline(__always)
     mutating func skip(_ frames: Int) {
         next &+= Int32(truncatingIfNeeded: frames)
@@ -86,13 +86,13 @@ struct ArrivalOrder: ~Copyable {
 }
 
 extension Forwarder {
-    /// Makes the copies for passive applications of a frame whose run has gone, and of those of the run that came right
-    /// behind it.
+    /// Makes the copies for passive applications of a frame whose run has gone, and of the frames of the run that came
+    /// directly behind it.
     mutating func sendPassive(_ frame: Int32, of run: Int, into writes: inout WriteList) {
         let part = joiner.part(of: joiner.runs[run], from: frame)
         let count = Int(part.count)
         arrivals.skip(count &- 1)
-        // It was plain before, and is as it was: where it has other copies, those have headers of their own.
+        // The frame was plain before, and is unchanged: its other copies have headers of their own.
         guard plain.read(part.start, part.length, part.kind, at: part.networkOffset),
             let plan = passivePlan(Int(decided[run]))
         else {

@@ -1,17 +1,17 @@
 import Forwarding
 import Wire
 
-/// At whose expense the engine does what is limited: a node that the table names by its interface and MAC address, or all
-/// other senders on an interface together, because whoever is not named can have as many MAC addresses as it likes.
+/// The sender that a limit applies to: a node that the table names by interface and MAC address. All other senders on
+/// an interface have one account together, because an unnamed sender can invent any number of MAC addresses.
 struct Account: Equatable {
-    /// Its place among the accounts of `Budgets`, less than `Budgets.accounts`; of one table.
+    /// The place among the accounts of `Budgets`, less than `Budgets.accounts`. It belongs to one table.
     var place: Int
-    /// The interface<<48 and the MAC address, which is 0 for those that the table does not name: the same in every worker
-    /// and engine, and for every table of a topology.
+    /// interface<<48 and the MAC address, which is 0 for senders that the table does not name. It is the same in every
+    /// worker and engine, and for every table of a topology.
     var tag: UInt64
 }
 
-/// How often what happens may happen (the virtual scheduling form of ITU-T I.371's GCRA).
+/// A rate limit (the virtual scheduling form of ITU-T I.371's GCRA).
 struct Rate {
     private let interval: UInt64
     private let tolerance: UInt64
@@ -24,21 +24,21 @@ struct Rate {
         tolerance = interval * (max(1, burst) - 1)
     }
 
-    /// True where one more may happen at `now` (nanoseconds of the monotonic clock) while the next is due at `due`.
+    /// True if one more event may happen at `now` (nanoseconds of the monotonic clock), when the next is due at `due`.
     @inline(__always)
     func allows(_ due: UInt64, now: UInt64) -> Bool { due <= now &+ tolerance }
 
-    /// When the one after that is due.
+    /// The time when the event after that is due, in nanoseconds of the monotonic clock.
     @inline(__always)
     func next(_ due: UInt64, now: UInt64) -> UInt64 { max(due, now) &+ interval }
 }
 
-/// What the engine may send of its own, in memory that is allocated once: whoever makes it send too much uses up only
-/// their own share.
+/// Limits for the frames that the engine itself sends. Its memory is allocated once. A sender that causes too many only
+/// uses up its own limits.
 ///
-/// Every account has limits of its own, and within it every source address has half of them: of the hosts behind one
-/// router, one that floods leaves the others as much. A host that invents source addresses uses up its account and no
-/// other. Source addresses share places where a hash with a secret of the worker says so, which nobody outside can tell.
+/// Every account has limits of its own. Within an account, every source address has half of them. So if one host behind
+/// a router floods, the others keep as much. A host that invents source addresses only uses up its own account. A hash
+/// with a secret of the worker chooses which source addresses share a place, so an attacker cannot predict it.
 struct Budgets: ~Copyable {
     enum Kind: Int, CaseIterable {
         /// ICMP errors (RFC 1812, section 4.3.2.8).
@@ -49,13 +49,13 @@ struct Budgets: ~Copyable {
         case requests
     }
 
-    /// The accounts of nodes that the table names. Where it names more, some share one.
+    /// The accounts of nodes that the table names. If it names more, some nodes share an account.
     static let named = 4_096
-    /// All accounts: those, and one for each of at most 4,096 interfaces.
+    /// All accounts: the named ones, and one for each of at most 4,096 interfaces.
     static let accounts = named + 4_096
     private static let sources = 4_096
 
-    /// For each kind the accounts' next due times, then the source addresses'.
+    /// For each kind, the next due times of the accounts, then of the source addresses.
     private let due: UnsafeMutablePointer<UInt64>
     private let secret: UInt64
 
@@ -68,7 +68,7 @@ struct Budgets: ~Copyable {
 
     deinit { due.deallocate() }
 
-    /// What one source address may cause.
+    /// The limit of one source address.
     @inline(__always)
     private static func rate(_ kind: Kind) -> Rate {
         switch kind {
@@ -77,7 +77,7 @@ struct Budgets: ~Copyable {
         }
     }
 
-    /// What an account may cause.
+    /// The limit of an account.
     @inline(__always)
     private static func total(_ kind: Kind) -> Rate {
         switch kind {
@@ -96,14 +96,14 @@ struct Budgets: ~Copyable {
         return (first + account.place, first + Self.accounts + place)
     }
 
-    /// True where an account may cause one more for a source address at `now`.
+    /// True if an account may send one more for a source address at `now`.
     func allows(_ kind: Kind, _ account: Account, _ source: IPAddress, now: UInt64) -> Bool {
         let due = places(kind, account, source)
         return Self.total(kind).allows(due.account.pointee, now: now)
             && Self.rate(kind).allows(due.source.pointee, now: now)
     }
 
-    /// The same, and counts it.
+    /// Like `allows`, and counts it.
     func take(_ kind: Kind, _ account: Account, _ source: IPAddress, now: UInt64) -> Bool {
         let due = places(kind, account, source)
         let (total, rate) = (Self.total(kind), Self.rate(kind))
@@ -115,18 +115,18 @@ struct Budgets: ~Copyable {
         return true
     }
 
-    /// The account of a node that stands at a place of the table's MAC addresses; nil: it does not stand there.
+    /// The account of a node at a place of the table's MAC addresses; nil if the table does not name it.
     func account(_ station: Int?, _ mac: MACAddress, on interface: Int) -> Account {
         let side = UInt64(truncatingIfNeeded: interface) << 48
         guard let station else { return Account(place: Self.named &+ interface & 4_095, tag: side) }
         let tag = side | mac.bits
-        // The places of tables that fit are used as they are: no two nodes share one.
+        // If the table's places fit, they are used as they are, so no two nodes share one.
         let place = station < Self.named ? station : Int(truncatingIfNeeded: keyedHash(tag, 0, 0, secret) & 4_095)
         return Account(place: place, tag: tag)
     }
 }
 
-/// A hash that nobody can predict who does not know `secret`.
+/// A hash that cannot be predicted without knowing `secret`.
 @inline(__always)
 func keyedHash(_ first: UInt64, _ second: UInt64, _ third: UInt64, _ secret: UInt64) -> UInt64 {
     func fold(_ value: UInt64, _ key: UInt64) -> UInt64 {
@@ -136,7 +136,8 @@ func keyedHash(_ first: UInt64, _ second: UInt64, _ third: UInt64, _ secret: UIn
     return fold(fold(fold(first, secret) ^ second, secret >> 7 | secret << 57) ^ third, secret >> 19 | secret << 45)
 }
 
-/// How many of a bounded number of places each account has, so that where all are taken the one with the most gives way.
+/// The number of places that each account has, of a bounded number. If all places are taken, the account with the most
+/// gives one up.
 struct Holdings: ~Copyable {
     private let counts: UnsafeMutablePointer<UInt8>
 
@@ -157,7 +158,7 @@ struct Holdings: ~Copyable {
 }
 
 extension Forwarder {
-    /// At whose expense an answer to the frame at hand is.
+    /// The account that an answer to the frame at hand counts for.
     @inline(__always)
     func account(on interface: Int) -> Account { account(of: fields.sourceMAC, on: interface) }
 

@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-// The copies of a packet: where each goes, what is rewritten in it, and what stands in its way.
+// The copies of a packet: where each goes, what is rewritten in it, and why it may be dropped.
 
 extension Forwarder {
     /// Sends a copy to every target of an entry.
@@ -12,7 +12,7 @@ extension Forwarder {
         copy(frame, entry, to: entry.targets, from: interface, sender, &errorSent, into: &writes)
     }
 
-    /// Sends a copy by every one of some hops.
+    /// Sends a copy for each of the hops.
     private mutating func copy(
         _ frame: ReceivedFrame, _ entry: EntryRecord, to hops: Range<Int>, from interface: Int, _ sender: Sender,
         _ errorSent: inout Bool, into writes: inout WriteList
@@ -38,7 +38,7 @@ extension Forwarder {
 
     /// The instance that a packet goes to.
     private func member(_ choice: InstanceChoice, of frame: ReceivedFrame, _ entry: EntryRecord) -> Int {
-        // The flow as it is outside of an application whose address it has just lost.
+        // The flow outside the application whose address it has just lost.
         var flow = fields.lookupFlow
         if let source = entry.rewriteSource { flow.source = source }
         switch table.decide(choice, flow) {
@@ -48,7 +48,7 @@ extension Forwarder {
         }
     }
 
-    /// What a packet tells of whether its flow begins: TCP does by SYN without ACK (RFC 9293, section 3.5).
+    /// Whether a packet begins a flow. In TCP, SYN without ACK does (RFC 9293, section 3.5).
     private func beginning(_ frame: ReceivedFrame) -> DrainTable.Beginning {
         guard fields.transportProtocol == IPProtocol.tcp, fields.fragment == .whole, !fields.hasQuoted else {
             return fields.lookupFlow.protocolNumber == IPProtocol.tcp ? .goesOn : .unknown
@@ -115,7 +115,7 @@ extension Forwarder {
         }
     }
 
-    /// The network address that the copy's frame goes to; nil where a MAC address is given.
+    /// The network address that the copy's frame goes to; nil if a MAC address is given.
     @inline(__always)
     private func nextHop(_ target: TargetRecord) -> IPAddress? {
         switch target.address {
@@ -125,7 +125,7 @@ extension Forwarder {
         }
     }
 
-    /// Keeps the frame until its neighbour answers: once, even where several copies go there.
+    /// Keeps the frame until its neighbour answers. It is kept once, even if several copies go there.
     private mutating func wait(
         _ frame: ReceivedFrame, for hop: IPAddress, on interface: Int, from receivedInterface: Int
     ) {
@@ -153,7 +153,7 @@ extension Forwarder {
         let slot = writes.nextHeader
         let length = Self.frameOffset &+ leading
         slot.copyMemory(from: frame.start, byteCount: length)
-        // DATA_VALID speaks of the way in; only NEEDS_CSUM is a request.
+        // DATA_VALID is about the received frame. Only NEEDS_CSUM is a request.
         slot.storeBytes(of: offload.flags & VirtioNetHeader.needsChecksum, as: UInt8.self)
         let header = UnsafeMutableRawBufferPointer(start: slot + Self.frameOffset, count: leading)
         guard edit(header, entry, target, to: destination) else {
@@ -166,7 +166,7 @@ extension Forwarder {
             bodyLength: frame.length &- length, packets: packets, octets: frame.length &- Self.frameOffset)
     }
 
-    /// Writes the Ethernet addresses, and the network addresses where they are rewritten.
+    /// Writes the Ethernet addresses, and the network addresses if they are rewritten.
     @inline(__always)
     private func edit(
         _ header: UnsafeMutableRawBufferPointer, _ entry: EntryRecord, _ target: TargetRecord,
@@ -185,7 +185,8 @@ extension Forwarder {
         return true
     }
 
-    /// An IPv4 packet that may be fragmented and is larger than the send interface's MTU: a slow path, with copies.
+    /// Fragments an IPv4 packet that is larger than the send interface's MTU and may be fragmented. This is a slow
+    /// path, with copies.
     private mutating func fragment(
         _ frame: ReceivedFrame, _ entry: EntryRecord, _ target: TargetRecord, to destination: MACAddress, mtu: Int,
         into writes: inout WriteList
@@ -201,7 +202,7 @@ extension Forwarder {
             return
         }
         if offload.flags & VirtioNetHeader.needsChecksum != 0 {
-            // Fragments carry full checksums: nobody could complete one over several frames.
+            // Fragments have full checksums, because nothing could complete a checksum over several frames.
             var span = whole.mutableBytes
             guard
                 InternetChecksum.complete(

@@ -1,44 +1,45 @@
 import Forwarding
 import Wire
 
-/// One copy of a plain packet, with all that the table says about it.
+/// One copy of a plain packet, with everything that the table says about it.
 struct PlainCopy {
     /// The send interface.
     var interface: Int
-    /// The Ethernet addresses to send with.
+    /// The Ethernet destination to send with.
     var destination: MACAddress
     var source: MACAddress
-    /// The network address that the packet's destination is rewritten to, where `rewrites`; of the packet's family.
+    /// The network address that the packet's destination is rewritten to, if `rewrites` is set. It is of the packet's
+    /// family.
     var address: IPAddress
     var rewrites: Bool
-    /// Whether it is for a passive application, which gets everything in the order in which it came.
+    /// Whether it is for a passive application, which gets all frames in the order of arrival.
     var isPassive: Bool
 }
 
-/// Where the copies of a plain packet go, of which nothing stands in the way.
+/// The copies of a plain packet. None of them needs an error, waiting or an answer.
 struct CopyPlan {
-    /// The most copies; an entry with more is not plain.
+    /// The largest number of copies. An entry with more is not plain.
     static let mostCopies = 8
 
-    /// The entry it is of; -1: none.
+    /// The index of the entry; -1 if there is none.
     var entry = -1
     /// The entry's counter.
     var counter = 0
-    /// How many copies.
+    /// The number of copies.
     var count = 0
-    /// How many of them are for passive applications.
+    /// The number of copies for passive applications.
     var passive = 0
-    /// The longest network packet that every copy's interface takes.
+    /// The longest network packet that all copies' interfaces take, in octets.
     var mtu = 0
-    /// What the source is rewritten to, where `rewritesSource`.
+    /// The address that the source is rewritten to, if `rewritesSource` is set.
     var source = IPAddress(ipv4: 0)
     var rewritesSource = false
-    /// The family of the addresses that are rewritten to; nil where none is.
+    /// The family of the rewritten addresses; nil if none is rewritten.
     var family: AddressFamily?
 }
 
-/// The plans of the entries that were used last, each with its copies: what does not differ between the packets of an
-/// entry is looked up once. In memory that is allocated once.
+/// The plans of the entries that were used last, each with its copies. So everything that is the same for all packets
+/// of an entry is looked up once. Its memory is allocated once.
 struct CopyPlans: ~Copyable {
     private static let capacity = 32
     private let plans: UnsafeMutablePointer<CopyPlan>
@@ -61,7 +62,7 @@ struct CopyPlans: ~Copyable {
         copies.deallocate()
     }
 
-    /// Where the plan of an entry is, if it is there.
+    /// The place of the plan of an entry, if it is there.
     @inline(__always)
     func place(of entry: Int) -> UnsafeMutablePointer<CopyPlan> { plans + entry & (Self.capacity &- 1) }
 
@@ -71,32 +72,32 @@ struct CopyPlans: ~Copyable {
         copies + (place - plans) &* CopyPlan.mostCopies
     }
 
-    /// Forgets all: the table is another one.
+    /// Forgets all plans, because the table has changed.
     mutating func removeAll() {
         for index in 0..<Self.capacity { plans[index].entry = -1 }
     }
 }
 
 extension Forwarder {
-    /// What planning an entry's copies found.
+    /// The result of planning an entry's copies.
     private enum Planning {
-        /// The same for every packet of the entry.
+        /// The plan is the same for every packet of the entry.
         case lasting
-        /// For this packet.
+        /// The plan is for this packet only.
         case passing
-        /// Something stands in the way, or may: what the packet says must be looked at.
+        /// Something prevents the fast path, or may. The packet must be looked at.
         case notPlain
     }
 
-    /// The plan of an entry for the packet at hand; nil where not every copy can simply go.
+    /// The plan of an entry for the packet at hand; nil if a copy cannot take the fast path.
     @inline(__always)
     mutating func plan(_ entry: Int) -> UnsafeMutablePointer<CopyPlan>? {
         let place = plans.place(of: entry)
         return place.pointee.entry == entry || makePlan(entry, at: place) ? place : nil
     }
 
-    /// The plan of an entry that had one, for another frame of the same flow, when only the copies for passive applications
-    /// are still to be made: what stands in the way of the others does not matter any more.
+    /// The plan of an entry that had one, for another frame of the same flow. Only the copies for passive applications
+    /// are still to be made, so obstacles of the others do not matter.
     mutating func passivePlan(_ entry: Int) -> UnsafeMutablePointer<CopyPlan>? {
         let place = plans.place(of: entry)
         return place.pointee.entry == entry || makePlan(entry, at: place, onlyPassive: true) ? place : nil
@@ -116,7 +117,7 @@ extension Forwarder {
             plan.family = source.family
         }
         let found = add(entry.targets, of: entry, onlyPassive, to: &plan, plans.copies(of: place))
-        // One for this packet alone is used and forgotten.
+        // A plan for this packet alone is used once.
         plan.entry = found == .lasting && !onlyPassive ? index : -1
         place.pointee = plan
         return found != .notPlain && plan.count > 0
@@ -135,7 +136,7 @@ extension Forwarder {
             case .instance(let choice):
                 var flow = plain.flow
                 if let source = entry.rewriteSource { flow.source = source }
-                // A slot that changes hands has to see whether the flow begins.
+                // For a slot that changes hands, it matters whether the flow begins.
                 guard case .member(let member) = table.decide(choice, flow) else { return .notPlain }
                 let added = add(table.target(choice, member: member), onlyPassive, to: &plan, copies)
                 one = added == .lasting ? .passing : added
@@ -182,7 +183,7 @@ extension Forwarder {
         return lasting ? .lasting : .passing
     }
 
-    /// The MAC address of a neighbour that nobody needs to ask for, and whether it is so as long as the table is.
+    /// The MAC address of a neighbour that is known, and whether it stays known as long as the table does.
     private func known(_ hop: IPAddress, on interface: Int) -> (mac: MACAddress, lasting: Bool)? {
         if let mac = table.staticNeighbour(hop, on: interface) { return (mac, true) }
         guard !hop.isMulticast, !hop.isLimitedBroadcast, table.isOnLink(hop, on: interface),

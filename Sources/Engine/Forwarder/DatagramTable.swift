@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// Which fragments are of one datagram (RFC 791, section 2.3; RFC 8200, section 4.5), at one place of its way: a firewall
+/// Identifies the fragments of one datagram (RFC 791, section 2.3; RFC 8200, section 4.5) at one interface. A firewall
 /// may give the same datagram other ports.
 struct DatagramKey: Equatable {
     var source: IPAddress
@@ -22,27 +22,28 @@ struct DatagramKey: Equatable {
     }
 }
 
-/// The ports of datagrams that came in fragments, as the first one of each told: what the others are decided by where
-/// services of one address lead to different applications by port. It is state of datagrams, not of flows, and a worker's
-/// own.
+/// The ports of fragmented datagrams, from the first fragment of each. The other fragments are decided by them if
+/// services of one address lead to different applications by port. This is state of datagrams, not of flows, and
+/// belongs to one worker.
 ///
-/// Its memory is bounded. A source address has one set of places, with those whose hash is the same; a secret of the worker
-/// is in it, so nobody can choose whom to share with. Where a set is full, the oldest of the sender that has the most of it
-/// gives way: a flood of first fragments takes away only its own sender's.
+/// Its memory is bounded. A source address has one set of places, which it shares with the addresses of the same hash.
+/// A secret of the worker is part of the hash, so an attacker cannot choose whom to share with. If a set is full, the
+/// sender with the most records in it loses its oldest one. So a flood of first fragments only takes away its own
+/// sender's.
 struct DatagramTable: ~Copyable {
-    /// How long a record holds, in nanoseconds: no receiver waits longer for the rest of a datagram (RFC 1122, section
-    /// 3.3.2, says 60 s to 120 s; Linux waits 30 s).
+    /// How long a record is valid, in nanoseconds. No receiver waits longer for the rest of a datagram (RFC 1122,
+    /// section 3.3.2, says 60 s to 120 s; Linux waits 30 s).
     static let lifetime: UInt64 = 30_000_000_000
     private static let sets = 256
     private static let ways = 8
 
     private struct Record {
         var key: DatagramKey
-        /// Whose it is: `Account.tag`.
+        /// The owner: `Account.tag`.
         var owner: UInt64
         var sourcePort: UInt16
         var destinationPort: UInt16
-        /// When it was noted; 0: there is none.
+        /// When it was noted, in nanoseconds of the monotonic clock; 0 if there is none.
         var time: UInt64
     }
     private let records: UnsafeMutablePointer<Record>
@@ -58,16 +59,17 @@ struct DatagramTable: ~Copyable {
 
     deinit { records.deallocate() }
 
-    /// The first of the places that a datagram's record may have.
+    /// The first of the places for a datagram's record.
     private func set(of key: DatagramKey) -> UnsafeMutablePointer<Record> {
         let station = key.station.bits &+ UInt64(truncatingIfNeeded: key.interface) << 48
         let hash = keyedHash(station, key.source.high, key.source.low, secret)
         return records + Int(truncatingIfNeeded: hash & UInt64(Self.sets &- 1)) &* Self.ways
     }
 
-    /// Notes the ports that a datagram's first fragment has.
+    /// Notes the ports of a datagram's first fragment.
     ///
-    /// - Parameter owner: Whose it is: `Account.tag`.
+    /// - Parameters:
+    ///   - owner: `Account.tag` of the sender.
     func note(_ key: DatagramKey, for owner: UInt64, sourcePort: UInt16, destinationPort: UInt16, now: UInt64) {
         let set = set(of: key)
         let record = Record(
@@ -83,8 +85,8 @@ struct DatagramTable: ~Copyable {
         set[place ?? surplus(in: set, for: owner)] = record
     }
 
-    /// The record of a full set that gives way: the oldest of the sender that has the most of it; of several such the one
-    /// that asks.
+    /// The record of a full set that is replaced: the oldest of the sender with the most records. If several have the
+    /// most, the asking sender's.
     private func surplus(in set: UnsafeMutablePointer<Record>, for owner: UInt64) -> Int {
         func isLess(_ first: (count: Int, isOwn: Bool, age: UInt64), _ second: (count: Int, isOwn: Bool, age: UInt64))
             -> Bool
@@ -115,14 +117,14 @@ struct DatagramTable: ~Copyable {
     }
 }
 
-/// Later fragments that came before the first of their datagram: a bounded number, for a short time, in memory that is
-/// allocated once. Where all places are taken, the sender that has the most gives one up to one that has fewer.
+/// Later fragments that came before the first of their datagram: a bounded number, for a short time. Its memory is
+/// allocated once. If all places are taken, the sender with the most gives one up to a sender with fewer.
 struct HeldFragments: ~Copyable {
-    /// The most fragments.
+    /// The largest number of fragments.
     static let capacity = 64
-    /// The most of one sender.
+    /// The largest number of one sender.
     static let most = 16
-    /// The most octets of one, with its `virtio_net_hdr`.
+    /// The largest size of one, in octets, including its `virtio_net_hdr`.
     static let size = 2_048
     /// How long they are held, in nanoseconds.
     static let patience: UInt64 = 1_000_000_000
@@ -130,7 +132,7 @@ struct HeldFragments: ~Copyable {
     enum State: UInt8 {
         case free
         case waiting
-        /// Among the writes that are yet to be sent.
+        /// It is among the writes that are not sent yet.
         case leaving
     }
 
@@ -138,14 +140,14 @@ struct HeldFragments: ~Copyable {
         var state = State.free
         var length = 0
         var key = DatagramKey(PacketFields(), on: 0)
-        /// Whose it is.
+        /// The sender's account.
         var account = Account(place: 0, tag: 0)
         var time: UInt64 = 0
-        /// In which order they came.
+        /// The number of the fragment in the order of arrival.
         var number: UInt64 = 0
     }
 
-    /// How many wait.
+    /// The number of waiting fragments.
     private(set) var waiting = 0
     private var leaving = 0
     private var count: UInt64 = 0
@@ -169,10 +171,10 @@ struct HeldFragments: ~Copyable {
         ReceivedFrame(start: memory + index * Self.size, length: slots[index].length)
     }
 
-    /// What `keep` did.
+    /// The result of `keep`.
     enum Keeping {
         case kept
-        /// It is kept, and a fragment of another sender that had more is dropped.
+        /// It is kept, and a fragment of a sender with more fragments is dropped.
         case replaced
         /// There is no room for it.
         case refused
@@ -213,7 +215,7 @@ struct HeldFragments: ~Copyable {
         return keeping
     }
 
-    /// The slot of the fragment that came next after the one with `number`.
+    /// The slot of the next fragment after the one with `number`.
     func next(after number: UInt64) -> Int? {
         var found: Int?
         for index in 0..<Self.capacity where slots[index].state == .waiting && slots[index].number > number {
@@ -222,7 +224,7 @@ struct HeldFragments: ~Copyable {
         return found
     }
 
-    /// The fragment waits no longer; its memory is kept until `releaseLeaving`.
+    /// The fragment waits no longer. Its memory stays valid until `releaseLeaving`.
     mutating func leave(_ index: Int) {
         slots[index].state = .leaving
         holdings.remove(slots[index].account)
@@ -230,7 +232,7 @@ struct HeldFragments: ~Copyable {
         leaving &+= 1
     }
 
-    /// The writes have been sent: what they took from here is free again.
+    /// The writes have been sent, so the memory that they used here is free again.
     mutating func releaseLeaving() {
         guard leaving > 0 else { return }
         for index in 0..<Self.capacity where slots[index].state == .leaving { slots[index].state = .free }

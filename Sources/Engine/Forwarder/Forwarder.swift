@@ -1,10 +1,10 @@
 import Forwarding
 import Wire
 
-/// One frame in, its copies out: the rules of forwarding, for one worker. It knows no operating system; all that it has
-/// besides the table is the frames that wait and, for each sender, how many messages of its own it may send.
+/// The rules of forwarding for one worker: one frame in, its copies out. It knows no operating system. Besides the
+/// table, its only state is the frames that wait, and the limits of each sender.
 struct Forwarder: ~Copyable {
-    /// Where a frame starts behind its `virtio_net_hdr`.
+    /// The offset of a frame behind its `virtio_net_hdr`, in octets.
     static let frameOffset = VirtioNetHeader.length
 
     var table: Snapshot
@@ -12,45 +12,45 @@ struct Forwarder: ~Copyable {
     let neighbours: NeighbourTable
     let drains: DrainTable
     let worker: Int
-    /// The monotonic clock in nanoseconds, read once per turn.
+    /// The monotonic clock in nanoseconds, read once a turn.
     var now: UInt64 = 0
     /// Frames that wait for a neighbour.
     var pending = PendingFrames()
-    /// The ports of datagrams that came in fragments, where these decide.
+    /// The ports of fragmented datagrams, if ports decide.
     let datagrams = DatagramTable()
     /// Fragments that wait for the first one of their datagram.
     var held = HeldFragments()
-    /// What `NeighbourTable.lessons` was when all of them were last looked at.
+    /// The value of `NeighbourTable.lessons` at the last look at all waiting frames.
     var lessonsSeen: UInt64 = 0
 
-    // What the frame at hand is; kept here so that nothing is passed around by value.
+    // The parts of the frame at hand. They are stored here, so that nothing is passed around by value.
     var fields = PacketFields()
     var offload = VirtioNetHeader()
-    /// Packets that the frame stands for: its segments, where it is a GSO frame.
+    /// The packets of the frame: its segments if it is a GSO frame.
     var packets = 1
-    /// Octets of the longest packet that the receiver's kernel makes of the frame.
+    /// The size of the longest packet that the receiver's kernel makes of the frame, in octets.
     var packetLength = 0
-    /// Counts the frames, so that one that is kept is known again.
+    /// Counts the frames, so that a frame that is kept is recognized.
     var frameNumber: UInt64 = 0
-    /// What could be read of the frame, for the record of the last one dropped.
+    /// The readable parts of the frame, for the record of the last one dropped.
     var seen = Seen()
-    /// Only the copies for this neighbour are made: the frame waited for it.
+    /// If the frame waited for a neighbour, only the copies for this neighbour are made.
     var only: (interface: Int, address: IPAddress)?
 
-    // The short way's own; see PlainForwarding.swift.
+    // State of the fast path; see PlainForwarding.swift.
     var joiner: FlowJoiner
     var plans = CopyPlans()
     var plain = PlainPacket()
     var stations = Stations(sender: Sender.unknown)
     var prefixes = PrefixMemory()
-    /// A destination that was found not to be the engine's own.
+    /// A destination that is known not to be the engine's own.
     var foreign = IPAddress(ipv4: 0)
     var received = ReceivedSum()
-    /// For each run of the batch the entry that it went by; -1: it went the long way.
+    /// For each run of the batch, its entry; -1 if it did not take the fast path.
     let decided: UnsafeMutablePointer<Int32>
     var arrivals = ArrivalOrder(capacity: FrameBatch.capacity)
 
-    /// What the engine may send of its own, by who makes it.
+    /// The limits of the engine's own frames, by the sender that causes them.
     let budgets = Budgets()
 
     init(table: PublishedTable, neighbours: NeighbourTable, worker: Int, tuning: EngineTuning) {
@@ -106,7 +106,7 @@ struct Forwarder: ~Copyable {
             for: reason)
     }
 
-    /// - Returns: Why the whole frame goes nowhere; nil where it was answered, or at least one copy was tried.
+    /// - Returns: Why the whole frame is dropped; nil if it was answered, or at least one copy was tried.
     private mutating func handle(
         _ frame: ReceivedFrame, from interface: Int, into writes: inout WriteList
     ) -> DropReason? {
@@ -140,8 +140,8 @@ struct Forwarder: ~Copyable {
         }
     }
 
-    /// True for the health checks' own packets, which end in a secret that no node learns but the watched ones. They are
-    /// small, so of others only small ones are looked at.
+    /// True for the health checks' own packets. They end in a secret that only the watched nodes learn. They are small,
+    /// so only small frames are looked at.
     @inline(__always)
     func isHeartbeat(_ start: UnsafeRawPointer, _ length: Int) -> Bool {
         HeartbeatLimits.ends(start + Self.frameOffset, length &- Self.frameOffset, with: table.heartbeatToken)
@@ -158,7 +158,7 @@ struct Forwarder: ~Copyable {
         if fields.destinationMAC.isMulticast, !fields.flow.destination.isMulticast,
             !fields.flow.destination.isLimitedBroadcast
         {
-            // RFC 1122, section 3.3.6: nobody forwards a unicast packet out of a broadcast frame.
+            // RFC 1122, section 3.3.6: a unicast packet in a broadcast frame is never forwarded.
             return .notForUs
         }
         if table.isOwnAddress(fields.flow.destination) {
@@ -185,7 +185,7 @@ struct Forwarder: ~Copyable {
         }
     }
 
-    /// Makes the copies of a frame that waited for a neighbour: those for that neighbour alone.
+    /// Makes the copies of a frame that waited for a neighbour: only the copies for that neighbour.
     mutating func forwardAgain(_ index: Int, into writes: inout WriteList) {
         let slot = pending.slots[index].place
         let frame = pending.frame(index)
@@ -193,7 +193,7 @@ struct Forwarder: ~Copyable {
         only = (slot.interface, slot.address)
         defer { only = nil }
         let sender = table.sender(of: fields.sourceMAC, on: slot.receivedInterface)
-        // Decided again: the table may be another one by now.
+        // It is decided again, because the table may have changed.
         guard case .forward(let entry)? = decide(from: sender, on: slot.receivedInterface) else {
             counters.countDrop(.neighbourUnresolved, packets)
             return
@@ -214,10 +214,9 @@ struct Forwarder: ~Copyable {
 
     // MARK: - The offload header
 
-    /// True where the `virtio_net_hdr` fits the packet; then `packets` and `packetLength` are right.
+    /// True if the `virtio_net_hdr` fits the packet. Then `packets` and `packetLength` are right.
     ///
-    /// The kernel refuses to take headers that lie, but it hands some over: a packet socket with PACKET_VNET_HDR in a
-    /// node sends what it likes.
+    /// The kernel refuses some false headers, but not all: a packet socket with PACKET_VNET_HDR in a node can send any.
     private mutating func checkOffload(_ frame: RawSpan) -> Bool {
         packets = 1
         packetLength = fields.packetLength
@@ -281,9 +280,9 @@ struct Forwarder: ~Copyable {
     }
 }
 
-/// What could be read of a frame.
+/// The readable parts of a frame.
 struct Seen {
-    /// The Ethernet header.
+    /// True if the Ethernet header could be read.
     var station = false
     /// The packet's source, or the address that a neighbour message's sender claims.
     var source: IPAddress?

@@ -1,13 +1,13 @@
 import Forwarding
 import Wire
 
-// Fragments to an address whose services lead to different applications by port: the first fragment of a datagram has the
-// ports, and says for the others where they go. All other fragments are decided by their addresses alone.
+// Fragments to an address whose services lead to different applications by port. The first fragment of a datagram has
+// the ports, and decides for the others. All other fragments are decided by their addresses alone.
 
 extension Forwarder {
     /// What the table says about the packet at hand, which is from `sender`.
     ///
-    /// - Returns: nil where it is a fragment of which nothing can be said before the first one comes.
+    /// - Returns: nil for a fragment that cannot be decided before the first one comes.
     mutating func decide(from sender: Sender, on interface: Int) -> Decision? {
         guard fields.fragment != .whole, IPProtocol.hasPorts(fields.flow.protocolNumber) else {
             return table.decide(fields.lookupFlow, from: sender, receivedInterface: interface)
@@ -34,7 +34,7 @@ extension Forwarder {
 
     /// Keeps a fragment until the first one of its datagram comes.
     ///
-    /// - Returns: Why it is dropped; nil where it waits.
+    /// - Returns: Why it is dropped; nil if it waits.
     mutating func hold(_ frame: ReceivedFrame, on interface: Int) -> DropReason? {
         switch held.keep(frame, DatagramKey(fields, on: interface), for: account(on: interface), now: now) {
         case .kept: return nil
@@ -45,8 +45,8 @@ extension Forwarder {
         }
     }
 
-    /// Forwards the fragments whose first one has come meanwhile, in the order in which they came, and drops those that
-    /// have waited long enough.
+    /// Forwards the fragments whose first one has come, in the order of arrival, and drops fragments that have waited
+    /// too long.
     mutating func retryHeld(into writes: inout WriteList) {
         var number: UInt64 = 0
         while let index = held.next(after: number) {

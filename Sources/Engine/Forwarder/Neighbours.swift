@@ -1,17 +1,17 @@
 import Forwarding
 import Wire
 
-// Who is where: answering ARP and neighbour discovery, learning from the answers, and asking.
+// Answers ARP and neighbour discovery, learns from answers, and asks for neighbours.
 
 extension Forwarder {
-    /// What a copy for a neighbour is to do.
+    /// What happens to a copy for a neighbour.
     enum Reachability {
         case found(MACAddress)
         case waits
         case unreachable(DropReason)
     }
 
-    /// Looks up the neighbour of a copy, and asks for it where that is due.
+    /// Looks up the neighbour of a copy, and asks for it if that is due.
     mutating func resolve(
         _ hop: IPAddress, for target: TargetRecord, of frame: ReceivedFrame, from interface: Int,
         into writes: inout WriteList
@@ -23,7 +23,7 @@ extension Forwarder {
                     ? .ipv6Multicast(for: hop) : MACAddress(bits: 0x0100_5E00_0000 | (hop.low & 0x7F_FFFF)))
         }
         if hop.isLimitedBroadcast { return .found(.broadcast) }
-        // Only who is on the link can answer, and the engine does not ask for itself.
+        // Only a host on the link can answer, and the engine does not ask for itself.
         guard table.isOnLink(hop, on: target.interface), !table.isOwnAddress(hop) else {
             return .unreachable(.neighbourUnresolved)
         }
@@ -33,7 +33,7 @@ extension Forwarder {
             hop, on: target.interface, for: account.tag, now: now,
             mayAsk: budgets.allows(.requests, account, source, now: now))
         switch found {
-        // Another worker has heard of it this very moment, and frames that came before still wait: this one goes behind them.
+        // Another worker has just learnt it, and earlier frames still wait. This frame goes behind them.
         case .resolved where only == nil && pending.wait(for: hop, on: target.interface): return .waits
         case .resolved(let mac): return .found(mac)
         case .stale(let mac):
@@ -48,14 +48,15 @@ extension Forwarder {
         }
     }
 
-    /// True where a neighbour that frames wait for may have answered since `retryPending` last looked: then they go first.
+    /// True if a neighbour of waiting frames may have answered since `retryPending` last looked. Then these frames go
+    /// first.
     @inline(__always)
     var mayHaveAnswered: Bool { pending.waiting > 0 && neighbours.lessons != lessonsSeen }
 
-    /// Looks after the frames that wait, in the order in which they came: forwards those whose neighbour has answered, asks
-    /// again, gives up.
+    /// Looks after the waiting frames in the order of arrival. It forwards frames whose neighbour has answered, asks
+    /// again, and gives up.
     ///
-    /// - Returns: False where the writes have to be sent before the rest is looked at.
+    /// - Returns: False if the writes have to be sent before the rest.
     mutating func retryPending(into writes: inout WriteList) -> Bool {
         let lessons = neighbours.lessons
         var place = 0
@@ -84,7 +85,7 @@ extension Forwarder {
         return true
     }
 
-    /// The neighbour did not answer: the sender is told, unless all that waited were copies for passive applications.
+    /// The neighbour did not answer. The sender gets an error, unless all waiting copies were for passive applications.
     private mutating func giveUp(_ index: Int, into writes: inout WriteList) {
         let slot = pending.slots[index].place
         let frame = pending.frame(index)
@@ -101,8 +102,9 @@ extension Forwarder {
     /// Sends an ARP request or a neighbour solicitation.
     ///
     /// - Parameters:
-    ///   - mac: The neighbour, where it is only asked whether it is still there; nil: everyone is asked.
-    ///   - account: At whose expense, and `cause`: the source of the packet that is for the neighbour.
+    ///   - mac: The neighbour that is asked whether it is still there; nil asks all.
+    ///   - account: The account that the request counts for.
+    ///   - cause: The source of the packet that is for the neighbour.
     private mutating func ask(
         for address: IPAddress, on interface: Int, at mac: MACAddress?, _ account: Account, _ cause: IPAddress,
         into writes: inout WriteList
@@ -113,7 +115,7 @@ extension Forwarder {
         if let found = source, !table.isOwnAddress(found, on: interface) { source = nil }
         switch address.family {
         case .ipv4:
-            // Without an address of its own the engine asks as a probe does (RFC 5227).
+            // Without an address of its own, the engine asks as a probe does (RFC 5227).
             var request = ARPFields(requestFor: address, from: own, source ?? IPAddress(ipv4: 0))
             if let mac { request.destinationMAC = mac }
             _ = compose(ARPFields.frameLength, to: interface, into: &writes) { request.write(into: &$0) }
@@ -178,7 +180,7 @@ extension Forwarder {
         case .neighbourSolicitation:
             if let reason = lie(message.source, at: mac, sender, on: interface) { return reason }
             guard answers(for: message.target, to: message.source, mac, on: interface) else {
-                // Without a source it asks whether an address is free (RFC 4862, 5.4).
+                // Without a source, the node asks whether an address is free (RFC 4862, 5.4).
                 return message.source.isUnspecified ? .housekeeping : .neighbourNotOurs
             }
             if message.linkLayerAddress != nil, let reason = note(message.source, at: mac, on: interface) {
@@ -200,16 +202,16 @@ extension Forwarder {
         }
     }
 
-    // MARK: - Whom to believe
+    // MARK: - Which claims are true
 
-    /// True where the engine answers the question of a node: for what is its own or claimed, and for what the node would
-    /// send by an entry by hand.
+    /// True if the engine answers the question of a node: for addresses that are its own or claimed, and for packets
+    /// that an entry by hand would take from the node.
     private func answers(
         for target: IPAddress, to source: IPAddress, _ mac: MACAddress, on interface: Int
     ) -> Bool {
         let isProbe = source.isUnspecified || source == target
-        // A node that probes for its own address (RFC 5227; RFC 4862, section 5.4) or announces it takes an answer for a
-        // conflict, and gives the address up.
+        // A node that probes for its own address (RFC 5227; RFC 4862, section 5.4) or announces it takes an answer for
+        // a conflict, and gives the address up.
         if isProbe, table.mayAnnounce(target, from: mac, on: interface) { return false }
         if table.answersNeighbour(for: target, on: interface) { return true }
         guard !isProbe, !table.isOwnAddress(target), !table.mayAnnounce(target, from: mac, on: interface) else {
@@ -219,20 +221,20 @@ extension Forwarder {
         return table.answersForEntries(target, to: source, sender, on: interface)
     }
 
-    /// Why a claim to an address cannot be true: it is the engine's, a service's, a named neighbour's, or none that the
-    /// sender can have. Without an address a node may ask whether one is free (RFC 5227).
+    /// Why a claim to an address is false: the address is the engine's, a service's, a named neighbour's, or one that
+    /// the sender cannot have. A node without an address may ask whether one is free (RFC 5227).
     private func lie(_ address: IPAddress, at mac: MACAddress, _ sender: Sender, on interface: Int) -> DropReason? {
         if sender.isStranger { return .spoofedSource }
         if address.isUnspecified { return nil }
         if table.isOwnAddress(address) { return .neighbourConflict }
-        // A server has the service address for its own, on the link where it is claimed, too.
+        // A server has the service address as its own, even on the link where it is claimed.
         if table.mayAnnounce(address, from: mac, on: interface) { return nil }
         if table.contradictsClaim(address, on: interface) { return .neighbourConflict }
         if !mayHave(address, sender, on: interface) { return .spoofedSource }
         return table.staticNeighbour(address, on: interface) == nil ? nil : .neighbourConflict
     }
 
-    /// Notes who sent a request to the engine: the answer is about to go there, and packets will.
+    /// Notes the sender of a request to the engine, because the answer and later packets go there.
     private func note(_ address: IPAddress, at mac: MACAddress, on interface: Int) -> DropReason? {
         guard !address.isUnspecified, table.isOnLink(address, on: interface),
             table.staticNeighbour(address, on: interface) == nil,
@@ -243,7 +245,7 @@ extension Forwarder {
         return lesson == .conflict ? .neighbourConflict : nil
     }
 
-    /// Takes an answer, if it was asked for.
+    /// Takes an answer if the engine has asked for it.
     private func believe(_ address: IPAddress, at mac: MACAddress, on interface: Int) -> DropReason? {
         if table.staticNeighbour(address, on: interface) == mac { return nil }
         guard table.isOnLink(address, on: interface) else { return .neighbourNotOurs }

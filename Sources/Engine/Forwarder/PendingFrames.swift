@@ -1,39 +1,40 @@
 import Wire
 
-/// Frames that wait for a neighbour to answer: a bounded number, in memory that is allocated once.
+/// Frames that wait for a neighbour's answer: a bounded number. Its memory is allocated once.
 ///
-/// Where all places are taken, the sender that has the most gives one up to a sender that has fewer: whoever sends to many
-/// neighbours that do not answer costs the others none of their places.
+/// If all places are taken, the sender with the most gives one up to a sender with fewer. So a sender to many silent
+/// neighbours costs the others no place.
 ///
-/// A frame waits as it was received. When its neighbour answers it is forwarded as if it came then, to that neighbour
-/// alone; when the neighbour does not answer, the error quotes what its sender sent.
+/// A frame waits as it was received. When its neighbour answers, it is forwarded to that neighbour alone, as if it came
+/// then. If the neighbour does not answer, the error quotes the frame as its sender sent it.
 struct PendingFrames: ~Copyable {
-    /// Frames of up to `smallSize` octets.
+    /// The number of frames of up to `smallSize` octets.
     static let smallFrames = 128
     static let smallSize = 2_048
-    /// Larger frames.
+    /// The number of larger frames.
     static let largeFrames = 4
-    /// Frames of one sender that may wait for one neighbour, so that one that is away does not cost others their places.
+    /// The largest number of frames of one sender that wait for one neighbour. So one missing neighbour does not cost
+    /// others their places.
     static let framesPerNeighbour = 16
     static let capacity = smallFrames + largeFrames
 
     enum State: UInt8 {
         case free
         case waiting
-        /// Among the writes that are yet to be sent.
+        /// It is among the writes that are not sent yet.
         case leaving
     }
 
-    /// What is to be known of a frame that waits.
+    /// The properties of a waiting frame.
     struct Place {
         var receivedInterface = 0
-        /// Whose it is.
+        /// The sender's account.
         var account = Account(place: 0, tag: 0)
         /// The packet's source.
         var source = IPAddress(ipv4: 0)
-        /// Which of the worker's frames it is.
+        /// The number of the frame among the worker's frames.
         var number: UInt64 = 0
-        /// The packets that it stands for.
+        /// The number of its packets.
         var packets = 0
         /// The neighbour: its interface and address.
         var interface = 0
@@ -46,12 +47,12 @@ struct PendingFrames: ~Copyable {
         var place = Place()
     }
 
-    /// How many wait.
+    /// The number of waiting frames.
     private(set) var waiting = 0
     private var leaving = 0
-    /// The slots of the frames that wait, in the order in which they came: the first `waiting` are in use.
+    /// The slots of the waiting frames, in the order of arrival. The first `waiting` are in use.
     let order: UnsafeMutablePointer<UInt8>
-    /// How many of those that wait each sender has.
+    /// The number of waiting frames of each sender.
     private let holdings = Holdings()
     let slots: UnsafeMutablePointer<Slot>
     private let memory: UnsafeMutableRawPointer
@@ -82,8 +83,8 @@ struct PendingFrames: ~Copyable {
 
     /// Keeps a copy of a frame, once for each neighbour.
     ///
-    /// - Returns: How many packets are lost by it: its own where there is no room for it, those of another sender's frame
-    ///   that gave its place up, or none.
+    /// - Returns: How many packets are lost: its own if there is no room, those of the frame of another sender that
+    ///   gave up its place, or none.
     mutating func keep(_ frame: ReceivedFrame, _ kept: Place) -> Int {
         guard frame.length <= frameSlotSize else { return kept.packets }
         let places = frame.length <= Self.smallSize ? 0..<Self.smallFrames : Self.smallFrames..<Self.capacity
@@ -116,8 +117,8 @@ struct PendingFrames: ~Copyable {
         return lost
     }
 
-    /// The place in `order` of the frame that gives its slot up: the oldest of the sender with the most frames, where that
-    /// has more than the one that asks.
+    /// The place in `order` of the frame that gives its slot up: the oldest of the sender with the most frames. nil if
+    /// that sender has no more than the asking one.
     private func victim(in places: Range<Int>, for account: Account) -> Int? {
         var found: Int?
         var most = holdings[account]
@@ -130,7 +131,7 @@ struct PendingFrames: ~Copyable {
         return found
     }
 
-    /// True where frames wait for a neighbour.
+    /// True if frames wait for a neighbour.
     func wait(for address: IPAddress, on interface: Int) -> Bool {
         for place in 0..<waiting {
             let slot = slots + Int(order[place])
@@ -139,9 +140,10 @@ struct PendingFrames: ~Copyable {
         return false
     }
 
-    /// The frame waits no longer; its memory is kept until `releaseLeaving`.
+    /// The frame waits no longer. Its memory stays valid until `releaseLeaving`.
     ///
-    /// - Parameter place: Its place in `order`; those behind it move up.
+    /// - Parameters:
+    ///   - place: Its place in `order`. The frames behind it move up.
     mutating func leave(_ place: Int) {
         slots[Int(order[place])].state = .leaving
         remove(place)
@@ -154,7 +156,7 @@ struct PendingFrames: ~Copyable {
         for later in place..<waiting { order[later] = order[later &+ 1] }
     }
 
-    /// The writes have been sent: what they took from here is free again.
+    /// The writes have been sent, so the memory that they used here is free again.
     mutating func releaseLeaving() {
         guard leaving > 0 else { return }
         for index in 0..<Self.capacity where slots[index].state == .leaving { slots[index].state = .free }

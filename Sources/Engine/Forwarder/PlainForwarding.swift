@@ -1,8 +1,8 @@
 import Forwarding
 import Wire
 
-// The short way of what nearly all frames are: plain packets of which every copy can simply go. Whatever else a frame is
-// or meets goes the long way, `forward(_:from:into:)`, which says what becomes of it.
+// The fast path, which nearly all frames take: plain packets whose copies need no error, no waiting and no answer. All
+// other frames take the slow path, `forward(_:from:into:)`.
 
 extension Forwarder {
     /// Takes a batch: finds the runs in it.
@@ -16,7 +16,7 @@ extension Forwarder {
         if joiner.isInterleaved { arrivals.removeAll() }
     }
 
-    /// Counts what the runs of a batch brought.
+    /// Counts the packets and octets of a batch's runs.
     mutating func end(from interface: Int) {
         guard received.packets > 0 else { return }
         counters.countReceived(interface, packets: received.packets, bytes: received.octets)
@@ -24,10 +24,10 @@ extension Forwarder {
         received = ReceivedSum()
     }
 
-    /// Forwards a run of the batch as one. Where runs are interleaved, the copies for passive applications are only noted:
-    /// they are made frame by frame, each when it is its turn (ArrivalOrder.swift).
+    /// Forwards a run of the batch as one. If runs are interleaved, the copies for passive applications are only noted.
+    /// They are made frame by frame, each in its turn (ArrivalOrder.swift).
     ///
-    /// - Returns: False where nothing was done: its frames are to be forwarded one by one.
+    /// - Returns: False if nothing was done. Then its frames have to be forwarded one by one.
     @inline(__always)
     mutating func forwardRun(_ index: Int, from interface: Int, into writes: inout WriteList) -> Bool {
         decided[index] = -1
@@ -70,7 +70,7 @@ extension Forwarder {
         return true
     }
 
-    /// True where the frame is from one other station to the engine; then `stations` says who sent it.
+    /// True if the frame is from one other station to the engine. Then `stations` says which station sent it.
     @inline(__always)
     private mutating func areStationsPlain(_ start: UnsafeRawPointer, on interface: Int) -> Bool {
         let addresses = EthernetAddresses(of: start + Self.frameOffset)
@@ -89,7 +89,7 @@ extension Forwarder {
         return true
     }
 
-    /// True where the sender of the frame may send from an address.
+    /// True if the sender of the frame may send from an address.
     @inline(__always)
     private mutating func isGenuine(_ source: IPAddress) -> Bool {
         stations.sender.maySendFromAnywhere || stations.genuine == source || lookUpGenuine(source)
@@ -102,7 +102,7 @@ extension Forwarder {
         return true
     }
 
-    /// True where an address is not one of the engine's own, which answer.
+    /// True if an address is not one of the engine's own, which answer.
     @inline(__always)
     private mutating func isForeign(_ address: IPAddress) -> Bool {
         if foreign == address { return true }
@@ -111,7 +111,7 @@ extension Forwarder {
         return true
     }
 
-    /// One frame: with one copy it is edited where it is, else each copy gets headers of its own.
+    /// Sends one frame. With one copy it is edited in place, else each copy gets headers of its own.
     @inline(__always)
     mutating func sendFrame(
         _ start: UnsafeMutableRawPointer, _ length: Int, _ plan: UnsafeMutablePointer<CopyPlan>,
@@ -134,7 +134,7 @@ extension Forwarder {
             if rewrites {
                 header.copyMemory(from: start, byteCount: leading)
             } else {
-                // A constant number of octets is a few instructions.
+                // For a constant number of octets this compiles to a few instructions.
                 header.copyMemory(from: start, byteCount: Self.frameOffset &+ EthernetView.length)
             }
             edit(header, plan, copy, plain.checksum)
@@ -144,9 +144,10 @@ extension Forwarder {
         }
     }
 
-    /// One frame for all of a run: the payload is put together once, and each copy but the last has headers of its own.
+    /// Sends one frame for a whole run. The payload is put together once, and each copy but the last has headers of its
+    /// own.
     ///
-    /// - Returns: False where there is no room for it.
+    /// - Returns: False if there is no room for it.
     mutating func sendSuperframe(
         _ run: borrowing FlowJoiner.Run, _ plan: UnsafeMutablePointer<CopyPlan>,
         _ copies: UnsafeMutablePointer<PlainCopy>, _ octets: Int, _ wanted: WantedCopies, into writes: inout WriteList
@@ -176,7 +177,7 @@ extension Forwarder {
         return true
     }
 
-    /// Writes what differs in a copy.
+    /// Writes the headers that differ in a copy.
     @inline(__always)
     private func edit(
         _ start: UnsafeMutableRawPointer, _ plan: UnsafeMutablePointer<CopyPlan>,
@@ -192,16 +193,16 @@ extension Forwarder {
     }
 }
 
-/// The Ethernet addresses of a frame that is from one other station to the engine, and who that is.
+/// The Ethernet addresses of a frame from one other station to the engine, and the node behind the source.
 struct Stations {
     var isValid = false
     var addresses = EthernetAddresses()
     var sender: Sender
-    /// A source address that this sender was found to have.
+    /// A source address that this sender may have.
     var genuine: IPAddress?
 }
 
-/// What the runs of a batch have brought so far.
+/// The sums over the runs of a batch so far.
 struct ReceivedSum {
     var packets = 0
     var octets = 0

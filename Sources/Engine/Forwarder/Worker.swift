@@ -2,12 +2,12 @@ import CLinux
 import Forwarding
 import Wire
 
-/// One worker: queues of the interfaces, and the loop that breathes between them. A batch in, a batch out; the table
-/// changes only between batches.
+/// One worker: queues of the interfaces, and the loop over them. It reads a batch, writes a batch, and changes the
+/// table only between batches.
 public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     /// Where frames come from and go to.
     public var io: IO
-    /// What becomes of them.
+    /// The forwarding rules.
     var forwarder: Forwarder
     private var batch = FrameBatch()
     private var writes = WriteList()
@@ -16,7 +16,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     ///
     /// - Parameters:
     ///   - worker: The index of its block in the counters.
-    ///   - tuning: Whether it joins frames.
+    ///   - tuning: Whether it coalesces frames.
     public init(
         io: consuming IO, table: PublishedTable, neighbours: NeighbourTable, worker: Int,
         tuning: EngineTuning = EngineTuning()
@@ -28,16 +28,17 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     /// Decides by this table from the next turn on.
     public mutating func take(_ table: PublishedTable) { forwarder.take(table) }
 
-    /// True while frames that were read wait for a neighbour, or for the first fragment of their datagram.
+    /// True while frames wait for a neighbour, or for the first fragment of their datagram.
     var hasWaitingFrames: Bool { forwarder.pending.waiting | forwarder.held.waiting != 0 }
 
-    /// How long a turn may wait: not long while frames wait.
+    /// How long a turn may wait, in milliseconds. It is short while frames wait.
     @inline(__always)
     private var patience: WaitLimit { hasWaitingFrames ? .short : .unlimited }
 
     /// Waits for frames and forwards one batch of every interface that has some.
     ///
-    /// - Parameter wait: False: returns at once where there are none.
+    /// - Parameters:
+    ///   - wait: False returns at once if there are no frames.
     public mutating func turn(wait: Bool = true) {
         let ready = io.wait(wait ? patience : .zero)
         forwarder.now = io.now().nanoseconds
@@ -65,7 +66,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         flush()
     }
 
-    /// Forwards the batch run by run, and the frames of a run that does not go as one, one by one.
+    /// Forwards the batch run by run. If a run cannot go as one, its frames go one by one.
     private mutating func forwardBatch() {
         let interface = batch.interface
         let mirrors = forwarder.table.mirrors(of: interface)
@@ -88,7 +89,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         forwarder.end(from: interface)
     }
 
-    /// Sends copies of the whole batch, as it arrived: what is edited later is edited where it was read.
+    /// Sends copies of the whole batch as it arrived, because frames are edited in place later.
     @inline(never)
     private mutating func mirrorBatch(_ mirrors: Range<Int>) {
         for frame in 0..<batch.count {
@@ -98,9 +99,8 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         flush()
     }
 
-    /// The same where frames of several conversations came in turn: a run that goes as one does so when the turn of its
-    /// first frame has come; its copies for passive applications, and the frames of a run that does not go as one, wait for
-    /// the turn of each frame.
+    /// Forwards a batch whose conversations are interleaved. A run that can go as one goes in the turn of its first
+    /// frame. Its copies for passive applications, and the frames of other runs, go in the turn of each frame.
     private mutating func forwardInterleaved(_ interface: Int) {
         for run in 0..<forwarder.joiner.count {
             forwardOwed(before: forwarder.joiner.runs[run].first, interface)
@@ -122,7 +122,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         }
     }
 
-    /// Sees to it that the copies of one more frame fit, and that frames which waited for a neighbour go before it.
+    /// Makes room for the copies of one more frame. Frames that waited for a neighbour go before it.
     @inline(__always)
     private mutating func makeRoom() {
         if !writes.isComfortable { flush() }
@@ -132,7 +132,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     private mutating func flush() {
         guard writes.count > 0 else { return }
         io.send(writes)
-        // Most writes of a batch go out of one interface, or of few in turn.
+        // Most writes of a batch leave on one interface, or on a few in turn.
         var (interface, packets, octets) = (writes.writes.pointee.interface, 0, 0)
         for index in 0..<writes.count {
             let write = writes.writes + index
@@ -158,7 +158,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     private static func reason(_ errno: Int32) -> DropReason {
         switch errno {
         case EAGAIN, ENOBUFS, ENOMEM: .tapFull
-        // EIO: the device is down. EBADFD: its queue is detached or the device deleted.
+        // EIO: the device is down. EBADFD: its queue is detached, or the device is deleted.
         case EIO, EBADFD, ENODEV, ENXIO, ENETDOWN: .interfaceGone
         default: .sendFailed
         }
@@ -168,30 +168,30 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
 extension Worker where IO == EpollFrameIO {
     /// Writes into the counters how frames are written now.
     ///
-    /// - Returns: What it wrote.
+    /// - Returns: The way that it noted.
     func noteWriting() -> EngineTuning.Writing {
         forwarder.counters.noteWriting(io.writing, failure: io.ringFailure)
         return io.writing
     }
 }
 
-/// A table in force, with the counters that have room for its entries.
+/// A table in force, with counters that have room for its entries.
 public struct PublishedTable: @unchecked Sendable {
     /// The table.
     public let snapshot: Snapshot
-    /// Counters' memory.
+    /// The memory of the counters.
     public let counters: UnsafeMutableRawPointer
     /// Its layout.
     public let layout: CounterLayout
 
-    /// - Throws: Where the counters have no room for the table's entries or interfaces.
+    /// - Throws: `EngineError` if the counters have no room for the table's entries or interfaces.
     public init(
         snapshot: Snapshot, counters: UnsafeMutableRawPointer, layout: CounterLayout
     ) throws(EngineError) {
         guard snapshot.counterCount <= layout.entries, snapshot.interfaceCount <= layout.interfaces else {
             throw EngineError(
                 "take the table",
-                because: "it counts \(snapshot.counterCount) entries on \(snapshot.interfaceCount) interfaces, and the "
+                because: "it counts \(snapshot.counterCount) entries on \(snapshot.interfaceCount) interfaces, but the "
                     + "counters have room for \(layout.entries) on \(layout.interfaces)")
         }
         self.snapshot = snapshot

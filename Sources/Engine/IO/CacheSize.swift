@@ -1,23 +1,23 @@
 import CLinux
 
-/// How much a processor keeps close to itself.
+/// The cache sizes of this machine's processors.
 enum CacheSize {
-    /// What is believed where the machine does not tell.
+    /// The size that is assumed if the machine does not tell, in octets.
     static let usual = 512 << 10
 
-    /// Octets of superframes in one burst: what fits the level-2 cache, and no more than about eight of them. Beside the
-    /// buffer that they are read into, the kernel's pages that they come from and go to want room there, and a burst of more
-    /// gained nothing where the cache was larger.
+    /// The octets of superframes in one burst: as many as fit into the level-2 cache, but no more than about eight
+    /// superframes. The read buffer and the kernel's pages need room in the cache, too. With a larger cache, a longer
+    /// burst gained nothing.
     static func burst(sys: String = "/sys") -> Int { min(levelTwo(sys: sys), 512 << 10) }
 
-    /// What is not believed: a machine that says less or more tells of something else.
+    /// Sizes outside this range are ignored, in octets.
     private static let credible = 64 << 10...64 << 20
-    /// The processors that are asked.
+    /// The largest number of processors that are asked.
     private static let mostProcessors = 64
 
-    /// Octets of the smallest level-2 cache of the machine's processors, which may differ.
+    /// The size of the smallest level-2 cache of the machine's processors, in octets.
     ///
-    /// - Parameter sys: Where the kernel tells of them (Documentation/ABI/testing/sysfs-devices-system-cpu).
+    /// - Parameter sys: The mount point of sysfs (Documentation/ABI/testing/sysfs-devices-system-cpu).
     static func levelTwo(sys: String = "/sys") -> Int {
         var smallest: Int?
         for processor in 0..<mostProcessors {
@@ -35,7 +35,7 @@ enum CacheSize {
         return credible.contains(told) ? told : usual
     }
 
-    /// `512K`, `2M` or plain octets.
+    /// Reads `512K`, `2M` or a number of octets.
     private static func octets(_ text: String) -> Int? {
         switch text.last {
         case "K": Int(text.dropLast()).map { $0 << 10 }
@@ -44,7 +44,7 @@ enum CacheSize {
         }
     }
 
-    /// The first line of a small file; nil where there is none.
+    /// The first line of a small file; nil if there is none.
     private static func text(_ path: String) -> String? {
         let descriptor = clinux_open(path, O_RDONLY, 0)
         guard descriptor >= 0 else { return nil }

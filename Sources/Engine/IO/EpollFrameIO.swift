@@ -1,18 +1,18 @@
 import CLinux
 import Wire
 
-/// TAP queues: a burst of `read` when epoll says so, then all writes of the burst in one submission to io_uring, or, where
-/// the kernel allows none, one by one.
+/// TAP queues. When epoll reports frames, a burst of `read` follows. Then all writes of the burst go out in one
+/// submission to io_uring, or one by one if the kernel permits no ring.
 ///
-/// Every write that is a system call of its own runs the receiver's stack and lets the receiver that it woke have the
-/// processor; in one submission they do not.
+/// A write that is a system call of its own runs the receiver's network stack, and the woken receiver may take the
+/// processor. In one submission this does not happen.
 ///
-/// Level-triggered: what a burst leaves is found by the next `wait`, after every other queue had its turn, so that no
-/// interface starves another.
+/// Epoll is level-triggered. Frames that a burst leaves are found by the next `wait`, after every other queue had its
+/// turn, so no interface starves another.
 ///
-/// It knows every queue of every interface and reads those that it is told to. A frame goes out of the same column of
-/// queues that it came in by: the kernel learns from that to hand all of a flow to one column, whoever reads it, so a
-/// column that goes from one engine to another takes its flows with it.
+/// It has every queue of every interface, and reads the ones that it is told to. A frame leaves by the queue index that
+/// it came in by. The kernel learns from that to give all frames of a flow to one queue index, whichever engine reads
+/// it. So a queue set that goes from one engine to another takes its flows with it.
 public struct EpollFrameIO: FrameIO, ~Copyable {
     private let columns: Int
     private let queues: QueueNumbers
@@ -21,27 +21,28 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
     private var ring: WriteRing?
     /// How long it looks for more frames before it sleeps, in nanoseconds.
     private let spin: UInt64
-    /// Octets of segmented frames after which a batch ends.
+    /// A batch ends after so many octets of segmented frames.
     private let segmentedOctets: Int
-    /// Whether the last turn found frames.
+    /// Whether the last turn had frames.
     private var isBusy = false
-    /// The column of the frames at hand.
+    /// The queue index of the frames at hand.
     private var column = 0
     /// How frames are written: `ring` or `plain`.
     public private(set) var writing: EngineTuning.Writing
-    /// The errno that io_uring was refused or has failed with; 0 where it was not.
+    /// The errno of the refusal or failure of io_uring; 0 if there was none.
     public private(set) var ringFailure: Int32
-    /// The longest that it looks for more frames before it sleeps.
+    /// The longest time to poll before sleeping.
     static let longestSpin = Duration.milliseconds(10)
 
     /// Reads no queue yet.
     ///
     /// - Parameters:
-    ///   - queues: Every queue of interface 0, then every one of interface 1 …: non-blocking. They stay the caller's to
-    ///     close.
-    ///   - columns: The queues of each interface; at least 1.
-    ///   - wake: An eventfd, non-blocking, that ends a `wait`.
-    /// - Throws: Where `tuning` insists on io_uring and the kernel refuses it, among others.
+    ///   - queues: Every queue of interface 0, then every one of interface 1 …, all non-blocking. The caller closes
+    ///     them.
+    ///   - columns: The number of queues of each interface, at least 1.
+    ///   - wake: A non-blocking eventfd that ends a `wait`.
+    /// - Throws: `EngineError` if an epoll descriptor cannot be made, or if `tuning` insists on io_uring and the kernel
+    ///   refuses it.
     public init(
         queues: [Int32], columns: Int, wake: Int32, tuning: EngineTuning = EngineTuning()
     ) throws(EngineError) {
@@ -62,7 +63,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         spin = UInt64(max(0, min(tuning.spin, Self.longestSpin).wholeNanoseconds))
     }
 
-    /// - Returns: nil where there is to be none, or `failure` tells why there can be none.
+    /// - Returns: nil if no ring is wanted, or if there can be none. `failure` tells why.
     private static func makeRing(
         _ queues: UnsafeMutableBufferPointer<Int32>, _ writing: EngineTuning.Writing, _ failure: inout Int32
     ) throws(EngineError) -> WriteRing? {
@@ -76,29 +77,28 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         }
     }
 
-    /// Makes the calling thread the one that waits, receives and sends. To be called once, before any of these.
+    /// Makes the calling thread the one that waits, receives and sends. Call it once, before these.
     public mutating func begin() {
         let failure = ring?.enable() ?? 0
         if failure != 0 { giveUpRing(failure) }
     }
 
-    /// Reads these queues from the next `wait` on, and no other.
+    /// Reads exactly these queues from the next `wait` on.
     ///
-    /// - Parameter isWanted: Whether the queue of this place in the initializer's order is to be read.
+    /// - Parameter isWanted: Whether the queue at this place in the initializer's order is read.
     public mutating func takeQueues(where isWanted: (Int) -> Bool) { watch.take(where: isWanted) }
 
     /// The monotonic clock.
     public func now() -> MonotonicTime { .now }
 
-    /// Waits with `epoll_wait`; after a turn that had frames it looks for more for a while before it sleeps, where it is
-    /// told to.
+    /// Waits with `epoll_wait`. After a turn with frames, it first polls for a while if the tuning says so.
     public mutating func wait(_ limit: WaitLimit) -> Int {
         var ready = 0
         if spin > 0, isBusy, limit.milliseconds != 0 {
             let end = MonotonicTime.now.nanoseconds &+ spin
             repeat {
                 ready = watch.wait(milliseconds: 0)
-                // Who is to answer may want this very processor.
+                // The process that answers may need this very processor.
                 if ready == 0 { sched_yield() }
             } while ready == 0 && MonotonicTime.now.nanoseconds < end
         }
@@ -107,8 +107,8 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         return ready
     }
 
-    /// Reads until the queue is empty, the batch is full, or its memory is. Frames that are superframes already end it
-    /// sooner: nothing can be joined to them, and what is written is to be still in the cache.
+    /// Reads until the queue is empty, the batch is full, or its memory is. If the frames are superframes already, the
+    /// batch ends sooner: they cannot be coalesced, and they should still be in the cache when they are written.
     public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {
         let index = watch.ready(turn)
         let queue = queues.buffer[index]
@@ -125,7 +125,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
                 let failure = length == 0 ? EBADFD : clinux_errno()
                 if failure == EINTR { continue }
                 if failure != EAGAIN {
-                    // Watching it on would spin for ever.
+                    // A queue that is gone would report events for ever.
                     watch.forget(index)
                     batch.closed = true
                 }
@@ -145,8 +145,8 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         batch.count = count
     }
 
-    /// One submission for all of them. What a ring that fails has left is written one by one, and so is everything
-    /// from then on.
+    /// Sends all writes in one submission. If the ring fails, the rest is written one by one, and so are all later
+    /// writes.
     public mutating func send(_ list: borrowing WriteList) {
         var done = 0
         if let (sent, failure) = ring?.send(list, columns: columns, column: column) {
@@ -159,7 +159,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         for index in done..<list.count { write(list.writes + index) }
     }
 
-    /// One `write` or `writev`.
+    /// Does one `write` or `writev`.
     private func write(_ write: UnsafeMutablePointer<FrameWrite>) {
         let queue = queues.buffer[write.pointee.interface &* columns &+ column]
         var vector = (
@@ -179,7 +179,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         write.pointee.failure = sent < 0 ? clinux_errno() : 0
     }
 
-    /// On its own, so that a look at the machine code finds what is given back here and nowhere else.
+    /// A function of its own, so that a check of the machine code finds the release of memory here and nowhere else.
     @inline(never)
     private mutating func giveUpRing(_ failure: Int32) {
         ring = nil

@@ -1,9 +1,9 @@
 import CLinux
 
-/// Memory that the frames of one batch are read into, one behind another, so that small frames stay in the caches nearest
-/// to the processor and a batch is bounded in octets, too.
+/// Memory that the frames of one batch are read into, one behind another. So small frames stay in the nearest caches,
+/// and a batch is bounded in octets, too.
 struct FrameArena: ~Copyable {
-    /// Octets that a batch may fill before it ends; one more frame fits behind them.
+    /// The octets that a batch may fill before it ends. One more frame fits behind them.
     static let comfortableSize = 2 << 20
     /// Frames start at multiples of a cache line.
     private static let alignment = 64
@@ -12,7 +12,7 @@ struct FrameArena: ~Copyable {
     private let size: Int
     private var used = 0
 
-    /// As much as there is memory for, and at least room for one frame.
+    /// Maps as much memory as there is, and at least room for one frame.
     init() throws(EngineError) {
         var wanted = Self.comfortableSize
         while true {
@@ -34,11 +34,11 @@ struct FrameArena: ~Copyable {
     @inline(__always)
     mutating func removeAll() { used = 0 }
 
-    /// Where the next frame goes, `frameSlotSize` octets; nil where they are not left.
+    /// The place of the next frame, of `frameSlotSize` octets; nil if there is no room.
     @inline(__always)
     var next: UnsafeMutableRawPointer? { used &+ frameSlotSize <= size ? base + used : nil }
 
-    /// Keeps the first `length` octets of what `next` gave.
+    /// Keeps the first `length` octets of the last `next`.
     @inline(__always)
     mutating func keep(_ length: Int) {
         used = (used &+ length &+ (Self.alignment &- 1)) & ~(Self.alignment &- 1)

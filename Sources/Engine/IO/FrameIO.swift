@@ -3,14 +3,15 @@ import Wire
 // The seam between forwarding and the operating system: a batch of frames in, a batch of writes out. Everything above it
 // (`Forwarder`, `Worker`) is specialised for one backend at compile time; each backend is a file of its own.
 
-/// Octets of one slot: a `virtio_net_hdr`, link headers, and the longest packet that offloading makes, rounded to pages.
+/// The octets of one slot: a `virtio_net_hdr`, link headers, and the longest packet that offloading makes, rounded up
+/// to pages.
 public let frameSlotSize = 65_536 + 4_096
 
 /// One frame as it was read.
 public struct ReceivedFrame {
-    /// Where its `virtio_net_hdr` starts; valid until the next `receive`.
+    /// The start of its `virtio_net_hdr`, valid until the next `receive`.
     public var start: UnsafeMutableRawPointer
-    /// Octets read, the `virtio_net_hdr` among them.
+    /// The octets that were read, including the `virtio_net_hdr`.
     public var length: Int
 
     /// Memberwise.
@@ -21,20 +22,20 @@ public struct ReceivedFrame {
     }
 }
 
-/// The frames that one `receive` brought, all from one interface. Its memory is allocated once.
+/// The frames of one `receive`, all from one interface. Its memory is allocated once.
 ///
-/// Until the next `receive` they are the engine's: it may change them where they are, and write them out from there.
+/// Until the next `receive` they belong to the engine. It may edit them in place, and write them from there.
 public struct FrameBatch: ~Copyable {
-    /// The most frames that a backend puts into one batch: half of what a TAP's ring holds. More would find more frames of
-    /// one flow together where many flows take turns, and let other interfaces wait longer while one is flooded.
+    /// The largest number of frames in one batch: half of a TAP's ring. With more, flows that take turns would have
+    /// longer runs, but other interfaces would wait longer while one is flooded.
     public static let capacity = 512
     /// The interface that they came from.
     public var interface = 0
-    /// How many there are.
+    /// The number of frames.
     public var count = 0
-    /// Frames that did not fit their slot, and so are not among them.
+    /// The number of frames that did not fit their slot. They are not in the batch.
     public var truncated = 0
-    /// True where the queue turned out to be gone (its device was deleted, or the queue detached).
+    /// True if the queue is gone: its device was deleted, or the queue was detached.
     public var closed = false
     /// The frames: `capacity` of them, the first `count` in use.
     public let frames: UnsafeMutablePointer<ReceivedFrame>
@@ -47,38 +48,39 @@ public struct FrameBatch: ~Copyable {
     deinit { frames.deallocate() }
 }
 
-/// One write: a header of its own, then a stretch of a received frame.
+/// One write: a header of its own, then a part of a received frame.
 public struct FrameWrite {
     /// The interface that it goes out of.
     public var interface: Int
     /// The `virtio_net_hdr` and the leading headers.
     public var header: UnsafeMutableRawPointer
-    /// Octets at `header`.
+    /// The octets at `header`.
     public var headerLength: Int
     /// The rest of the frame, in the buffer that it was read into.
     public var body: UnsafeRawPointer
-    /// Octets at `body`; may be 0.
+    /// The octets at `body`; may be 0.
     public var bodyLength: Int
-    /// Packets that it stands for: the segments of a GSO frame.
+    /// The number of packets: the segments of a GSO frame.
     public var packets: Int
-    /// What it counts for: the octets of the frames that it was received as, from the Ethernet header on.
+    /// The octets that it counts for: those of the received frames, from the Ethernet header on.
     public var octets: Int
-    /// Set by the backend: 0, or the errno that it failed with.
+    /// Set by the backend: 0, or the errno of the failure.
     public var failure: Int32
 }
 
-/// The writes that one `send` takes out. Its memory is allocated once.
+/// The writes of one `send`. Its memory is allocated once.
 public struct WriteList: ~Copyable {
-    /// The most writes in one list; one frame may need a good hundred of them (the fragments of a 64 KiB datagram).
+    /// The largest number of writes in one list. One frame may need a good hundred of them (the fragments of a 64 KiB
+    /// datagram).
     public static let capacity = 1_024
-    /// Octets for the header of one write: the `virtio_net_hdr` and all that a rewrite edits.
+    /// The octets for the header of one write: the `virtio_net_hdr`, and everything that a rewrite edits.
     public static let headerCapacity = 576
-    /// Octets for frames that the engine composes itself: answers, errors, fragments, superframes.
+    /// The octets for frames that the engine composes itself: answers, errors, fragments, superframes.
     static let scratchCapacity = 768 * 1_024
-    /// What one frame may need: two copies of it, and the headers of its fragments.
+    /// The octets that one frame may need: two copies of it, and the headers of its fragments.
     static let comfortableScratch = 160 * 1_024
 
-    /// How many there are.
+    /// The number of writes.
     public private(set) var count = 0
     /// The writes: `capacity` of them, the first `count` in use.
     public let writes: UnsafeMutablePointer<FrameWrite>
@@ -100,24 +102,25 @@ public struct WriteList: ~Copyable {
         scratch.deallocate()
     }
 
-    /// True where any one frame's copies fit; false: send first.
+    /// True if the copies of any one frame fit. If not, send first.
     @inline(__always)
     var isComfortable: Bool {
         count <= Self.capacity - 256 && scratchUsed <= Self.scratchCapacity - Self.comfortableScratch
     }
 
-    /// True where one more write fits.
+    /// True if one more write fits.
     @inline(__always)
     var hasRoom: Bool { count < Self.capacity }
 
-    /// Where the next write's header goes: `headerCapacity` octets. The caller has looked at `hasRoom`.
+    /// The place of the next write's header, of `headerCapacity` octets. The caller has checked `hasRoom`.
     @inline(__always)
     var nextHeader: UnsafeMutableRawPointer { headers + headersUsed }
 
-    /// Adds a write whose header lies at `nextHeader`, which takes its place, in composed memory, or where a frame was
-    /// received.
+    /// Adds a write. Its header is at `nextHeader` (which it then occupies), in composed memory, or in a received
+    /// frame.
     ///
-    /// - Parameter octets: What it counts for; nil: the frame that is written.
+    /// - Parameters:
+    ///   - octets: The octets that it counts for; nil for those of the written frame.
     @inline(__always)
     mutating func add(
         interface: Int, header: UnsafeMutableRawPointer, headerLength: Int, body: UnsafeRawPointer, bodyLength: Int,
@@ -130,17 +133,17 @@ public struct WriteList: ~Copyable {
                 packets: packets, octets: octets ?? headerLength &+ bodyLength &- VirtioNetHeader.length,
                 failure: 0))
         count &+= 1
-        // Short headers lie close to one another.
+        // Short headers are close together.
         if header == nextHeader { headersUsed &+= (headerLength &+ 63) & ~63 }
     }
 
-    /// `length` octets for a composed frame, until the list is sent; nil where none are left.
+    /// `length` octets for a composed frame, until the list is sent; nil if there is no room.
     mutating func compose(_ length: Int) -> UnsafeMutableRawBufferPointer? {
         guard hasRoom, length <= Self.scratchCapacity - scratchUsed else { return nil }
         return UnsafeMutableRawBufferPointer(start: scratch + scratchUsed, count: length)
     }
 
-    /// Keeps the first `length` octets of what `compose` gave.
+    /// Keeps the first `length` octets of the last `compose`.
     mutating func keepComposed(_ length: Int) {
         scratchUsed += (length + 63) & ~63
     }
@@ -174,17 +177,17 @@ public struct WaitLimit: Sendable, Hashable {
     }
 }
 
-/// What moves frames between the worker and queues of the interfaces.
+/// Moves frames between the worker and the queues of the interfaces.
 public protocol FrameIO: ~Copyable {
     /// The monotonic clock, read once per turn.
     func now() -> MonotonicTime
-    /// Waits until an interface has frames, someone wakes the worker, or the time is over.
+    /// Waits until an interface has frames, the worker is woken, or the time is over.
     ///
     /// - Returns: How many queues have frames.
     mutating func wait(_ limit: WaitLimit) -> Int
     /// Reads a burst from the `turn`-th of the queues that the last `wait` found, without blocking. The frames of
     /// the batch before are gone.
     mutating func receive(_ turn: Int, into batch: inout FrameBatch)
-    /// Takes all writes out in their order, without blocking, and notes each one's failure.
+    /// Sends all writes in order, without blocking, and notes the failure of each.
     mutating func send(_ list: borrowing WriteList)
 }

@@ -1,8 +1,8 @@
 import Wire
 
-/// Frames from and to memory: the whole forwarding path without an operating system. For tests and measurements.
+/// Frames from memory and to memory: the whole forwarding path without an operating system. For tests and measurements.
 public struct MemoryFrameIO: FrameIO, ~Copyable {
-    /// A frame behind its `virtio_net_hdr`, on an interface.
+    /// A frame with its `virtio_net_hdr`, on an interface.
     public struct Frame: Sendable, Hashable {
         /// The index of the interface.
         public var interface: Int
@@ -16,22 +16,22 @@ public struct MemoryFrameIO: FrameIO, ~Copyable {
         }
     }
 
-    /// What the clock says.
+    /// The time of the clock, in nanoseconds.
     public var time = MonotonicTime(nanoseconds: 1_000_000_000)
-    /// What is yet to be received, in order.
+    /// The frames that are still to be received, in order.
     public var input: [Frame] = []
-    /// What was sent, in order.
+    /// The frames that were sent, in order.
     public private(set) var output: [Frame] = []
     /// The errno that writes to an interface fail with.
     public var failures: [Int: Int32] = [:]
-    /// False: writes are counted, not kept.
+    /// False counts writes and does not keep them.
     public var keepsOutput = true
-    /// Writes so far.
+    /// The number of writes so far.
     public private(set) var sent = 0
     private let arena: UnsafeMutableRawPointer
     private static let arenaSize = 2 * 1_024 * 1_024
 
-    /// Nothing to receive.
+    /// Has nothing to receive.
     public init() {
         arena = .allocate(byteCount: Self.arenaSize, alignment: 4_096)
     }
@@ -41,10 +41,10 @@ public struct MemoryFrameIO: FrameIO, ~Copyable {
     /// `time`.
     public func now() -> MonotonicTime { time }
 
-    /// 1 as long as there is input.
+    /// 1 while there is input.
     public mutating func wait(_ limit: WaitLimit) -> Int { input.isEmpty ? 0 : 1 }
 
-    /// The frames up to the first from another interface, one behind another as a device's are.
+    /// The frames up to the first from another interface, one behind another as in a device's batch.
     public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {
         batch.interface = input.first?.interface ?? 0
         batch.count = 0
@@ -88,7 +88,7 @@ public struct MemoryFrameIO: FrameIO, ~Copyable {
         }
     }
 
-    /// Takes out what was sent.
+    /// Removes and returns the sent frames.
     public mutating func takeOutput() -> [Frame] {
         defer { output = [] }
         return output

@@ -1,14 +1,14 @@
 import CLinux
 
-/// Waits until queues have frames: by epoll, level-triggered, and by poll for queues that epoll does not take (the limit
-/// of watches, `fs.epoll.max_user_watches`, is one of all processes of a user together).
+/// Waits until queues have frames: with epoll, level-triggered, and with poll for queues that epoll does not take. (The
+/// limit `fs.epoll.max_user_watches` applies to all processes of a user together.)
 struct QueueWatch: ~Copyable {
     private let epoll: Int32
     private let wake: Int32
     private let queues: UnsafeMutableBufferPointer<Int32>
     private let watched: UnsafeMutableBufferPointer<Bool>
     private let events: UnsafeMutableBufferPointer<epoll_event>
-    /// The epoll descriptor, then the queues that it does not take.
+    /// The epoll descriptor, then the queues that epoll does not take.
     private let polled: UnsafeMutableBufferPointer<pollfd>
     private var polledCount = 1
     private static let wakeTag = UInt64.max
@@ -16,8 +16,10 @@ struct QueueWatch: ~Copyable {
     /// Watches no queue yet.
     ///
     /// - Parameters:
-    ///   - queues: All that may be watched; the caller's, and valid as long as this.
-    ///   - wake: An eventfd, non-blocking, that ends a `wait`.
+    ///   - queues: All queues that may be watched. The caller owns them, and keeps them valid as long as this value
+    ///     lives.
+    ///   - wake: A non-blocking eventfd that ends a `wait`.
+    /// - Throws: `EngineError` with the errno of epoll.
     init(queues: UnsafeMutableBufferPointer<Int32>, wake: Int32) throws(EngineError) {
         let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard epoll >= 0 else { throw EngineError("make an epoll descriptor", errno: clinux_errno()) }
@@ -56,7 +58,7 @@ struct QueueWatch: ~Copyable {
         return epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 ? 0 : clinux_errno()
     }
 
-    /// Watches these queues from the next `wait` on, and no other.
+    /// Watches exactly these queues from the next `wait` on.
     mutating func take(where isWanted: (Int) -> Bool) {
         for index in 0..<queues.count {
             let wanted = isWanted(index)
@@ -76,22 +78,22 @@ struct QueueWatch: ~Copyable {
         polledCount += 1
     }
 
-    /// Watches the queue no more, until it is taken anew after having been let go.
+    /// Stops watching the queue, until it is released and taken again.
     mutating func forget(_ index: Int) {
         for place in 1..<polledCount where polled[place].fd == queues[index] {
             polledCount -= 1
             polled[place] = polled[polledCount]
             return
         }
-        // One whose device is gone is watched no more already.
+        // epoll has removed a queue whose device is gone.
         var event = epoll_event()
         _ = epoll_ctl(epoll, EPOLL_CTL_DEL, queues[index], &event)
     }
 
-    /// Waits until a queue has frames, someone wakes it, or the time is over.
+    /// Waits until a queue has frames, the worker is woken, or the time is over.
     ///
-    /// - Parameter milliseconds: -1: without end.
-    /// - Returns: How many queues have frames, for `ready`.
+    /// - Parameter milliseconds: The longest wait; -1 for no limit.
+    /// - Returns: The number of queues with frames, for `ready`.
     mutating func wait(milliseconds: Int32) -> Int {
         var timeout = milliseconds
         if polledCount > 1 {
@@ -118,7 +120,7 @@ struct QueueWatch: ~Copyable {
         return ready
     }
 
-    /// The `turn`-th of the queues that the last `wait` found.
+    /// Number `turn` of the queues that the last `wait` found.
     @inline(__always)
     func ready(_ turn: Int) -> Int { Int(truncatingIfNeeded: events[turn].data.u64) }
 }

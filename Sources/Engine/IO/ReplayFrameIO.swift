@@ -1,16 +1,17 @@
 import Wire
 
-/// The same batch over and over, and writes that go nowhere: what forwarding itself costs.
+/// The same batch again and again, and writes that go nowhere. It measures the cost of forwarding alone.
 ///
-/// Frames lie packed, as a device's do. What forwarding may have edited of each is put back before it comes again.
+/// Frames are packed like those of a device. Parts that forwarding may have edited are restored before a frame comes
+/// again.
 public struct ReplayFrameIO: FrameIO, ~Copyable {
     private let interface: Int
     private let frames: UnsafeMutableBufferPointer<ReceivedFrame>
     private let memory: UnsafeMutableRawPointer
     private let original: UnsafeMutableRawPointer
-    /// Writes so far.
+    /// The number of writes so far.
     public private(set) var sent = 0
-    /// Octets at a frame's beginning that forwarding edits at most: a `virtio_net_hdr`, Ethernet, IPv6 and TCP.
+    /// The octets at a frame's beginning that forwarding may edit: a `virtio_net_hdr`, Ethernet, IPv6 and TCP.
     private static let edited = 96
 
     /// - Parameter frames: At most `FrameBatch.capacity`, each behind its `virtio_net_hdr`.
@@ -44,7 +45,7 @@ public struct ReplayFrameIO: FrameIO, ~Copyable {
     /// Always one interface.
     public mutating func wait(_ limit: WaitLimit) -> Int { 1 }
 
-    /// The batch, as it was.
+    /// The batch in its first state.
     public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {
         batch.interface = interface
         batch.truncated = 0
@@ -62,7 +63,7 @@ public struct ReplayFrameIO: FrameIO, ~Copyable {
         }
     }
 
-    /// Counts.
+    /// Counts the writes.
     public mutating func send(_ list: borrowing WriteList) { sent &+= list.count }
 }
 

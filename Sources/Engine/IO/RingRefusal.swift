@@ -1,22 +1,22 @@
 import CLinux
 
-/// Why the kernel refuses io_uring, or lets it go on no more, with the setting behind it and the mend where there is one.
+/// Why the kernel refuses io_uring, or a ring has failed, with the setting behind it and what to do.
 public struct RingRefusal: Sendable, Hashable {
-    /// What the call failed with.
+    /// The errno of the call.
     public let errno: Int32
-    /// The sysctls kernel.io_uring_disabled and kernel.io_uring_group; nil where the kernel has none (before 6.6).
+    /// The sysctl kernel.io_uring_disabled; nil if the kernel has none (before 6.6).
     let disabled: Int?
-    /// See `disabled`.
+    /// The sysctl kernel.io_uring_group; nil if the kernel has none (before 6.6).
     let group: Int?
 
-    /// - Parameter proc: Where the sysctls are looked for.
+    /// - Parameter proc: The mount point of /proc, with the sysctls.
     public init(errno: Int32, proc: String = "/proc") {
         self.errno = errno
         disabled = Self.number("\(proc)/sys/kernel/io_uring_disabled")
         group = Self.number("\(proc)/sys/kernel/io_uring_group")
     }
 
-    /// What making a ring as the engine's is refused with here; nil where it is not.
+    /// The refusal of a ring like the engine's on this machine; nil if it is permitted.
     public static func tried() -> RingRefusal? {
         var null = clinux_open("/dev/null", O_WRONLY, 0)
         guard null >= 0 else { return nil }
@@ -31,12 +31,12 @@ public struct RingRefusal: Sendable, Hashable {
         }
     }
 
-    /// What an engine says that insists on it.
+    /// The error of an engine that must write with io_uring.
     var error: EngineError {
         EngineError("write by io_uring", because: "\(told): \(mend.map { "\($0), or" } ?? "") let it write one by one")
     }
 
-    /// The kernel's word, and the setting behind it.
+    /// The kernel's text, and the setting behind it.
     public var told: String {
         let setting: String? =
             switch (errno, disabled) {
@@ -44,25 +44,25 @@ public struct RingRefusal: Sendable, Hashable {
             case (EPERM, 1?): "kernel.io_uring_disabled is 1, and kernel.io_uring_group is \(group ?? -1)"
             case (EPERM, _), (EACCES, _): "a seccomp filter or a security module forbids it"
             case (ENOSYS, _): "the kernel is built without it, or a seccomp filter hides it"
-            case (EINVAL, _): "the kernel is older than 5.10, from which on a ring can be confined"
+            case (EINVAL, _): "the kernel is older than 5.10, and cannot confine a ring"
             default: nil
             }
         return EngineError.text(of: errno) + (setting.map { " (\($0))" } ?? "")
     }
 
-    /// What would allow it; nil where nobody knows.
+    /// What to do; nil if that is unknown.
     public var mend: String? {
         switch (errno, disabled) {
         case (EPERM, 1?), (EPERM, 2?): "sysctl -w kernel.io_uring_disabled=0"
         case (EPERM, _), (EACCES, _): "let the container's seccomp profile allow io_uring_setup, _enter and _register"
-        case (ENOSYS, _), (EINVAL, _): "run a kernel of at least 5.10 that has it"
+        case (ENOSYS, _), (EINVAL, _): "use a kernel of version 5.10 or later with io_uring"
         case (ENOMEM, _): "raise the limit of locked memory (ulimit -l), or the control group's of memory"
         case (EMFILE, _), (ENFILE, _): "raise the limit of open files (ulimit -n)"
         default: nil
         }
     }
 
-    /// The number in a small file; nil where there is none.
+    /// The number in a small file; nil if there is none.
     private static func number(_ path: String) -> Int? {
         let descriptor = clinux_open(path, O_RDONLY, 0)
         guard descriptor >= 0 else { return nil }

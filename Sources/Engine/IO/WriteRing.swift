@@ -1,28 +1,28 @@
 import CLinux
 
-/// A batch of writes in one system call, by io_uring.
+/// Writes a batch with one system call, by io_uring.
 ///
-/// It is made before the engine is confined and can do nothing but write to the queues that it was made with. The thread
-/// that enables it is its only user. Writes are taken in their order, and as the queues do not block, each is done before
-/// the next one is taken.
+/// It is made before the engine is confined, and can only write to the queues that it was made with. Only the thread
+/// that enables it uses it. Writes are done in order. Queues do not block, so each write is done before the next one
+/// begins.
 struct WriteRing: ~Copyable {
-    /// Writes in one submission. Small enough that its entries stay in the first-level cache.
+    /// The writes in one submission. So few that their entries stay in the first-level cache.
     private static let capacity = 256
-    /// A write that the kernel has taken and not yet told the end of.
+    /// A write that the kernel has taken, and whose result is unknown.
     private static let unknown = Int32.min
-    /// Submissions in a row that brought nothing forward, after which the ring is given up.
+    /// The ring is given up after so many submissions in a row without progress.
     private static let patience = 1_000
 
     private var ring: clinux_uring
-    /// Whether a write of the last batch was refused because its queue knows only writes that may wait. Such writes
-    /// were not made; later ones may wait.
+    /// Whether a write of the last batch was refused because its queue only knows writes that may wait. Such writes
+    /// were not done. Later ones may wait.
     private(set) var hasRefusedToHurry = false
-    /// Two for each entry.
+    /// Two vectors for each entry.
     private let vectors: UnsafeMutablePointer<iovec>
 
     /// A ring that writes to these queues, each named by its place among them.
     ///
-    /// - Throws: What the kernel refuses it with.
+    /// - Throws: `EngineError` with the errno of the kernel's refusal.
     init(queues: UnsafeMutableBufferPointer<Int32>) throws(EngineError) {
         var ring = clinux_uring()
         let result = clinux_uring_open(&ring, UInt32(Self.capacity), queues.baseAddress, queues.count)
@@ -43,13 +43,13 @@ struct WriteRing: ~Copyable {
     /// - Returns: 0 or an errno.
     mutating func enable() -> Int32 { -clinux_uring_enable(&ring) }
 
-    /// Takes writes out and notes what became of each.
+    /// Sends writes and notes the result of each.
     ///
     /// - Parameters:
-    ///   - columns: The queues of each interface.
-    ///   - column: Which of them the writes go to.
-    /// - Returns: How many of the writes are done with, and 0; fewer than all, and an errno where the ring can go on no
-    ///   more. The rest was not tried.
+    ///   - columns: The number of queues of each interface.
+    ///   - column: The queue index that the writes go to.
+    /// - Returns: The number of finished writes, and 0. If the ring has failed: fewer than all, and an errno. The rest
+    ///   was not tried.
     mutating func send(_ list: borrowing WriteList, columns: Int, column: Int) -> (done: Int, failure: Int32) {
         var done = 0
         hasRefusedToHurry = false
@@ -100,7 +100,7 @@ struct WriteRing: ~Copyable {
         hasRefusedToHurry = true
     }
 
-    /// Hands over what was published and waits for all of it.
+    /// Submits the published entries and waits for all of them.
     ///
     /// - Returns: 0 or an errno.
     private mutating func submit(_ count: Int, _ list: borrowing WriteList) -> Int32 {
@@ -120,7 +120,7 @@ struct WriteRing: ~Copyable {
             if missing == 0 { return 0 }
             switch 0 &- result {
             case 0, EINTR, EAGAIN, EBUSY:
-                // Out of memory for a moment, or interrupted.
+                // The kernel was out of memory for a moment, or interrupted.
                 fruitless = missing < before ? 0 : fruitless &+ 1
                 if fruitless > Self.patience { return result == 0 ? ETIME : 0 &- result }
             default:

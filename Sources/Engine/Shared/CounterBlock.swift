@@ -2,9 +2,9 @@ import Forwarding
 import Synchronization
 import Wire
 
-/// The counters that one worker writes. Only its worker may call what mutates.
+/// The counters that one worker writes. Only its worker may call mutating functions.
 ///
-/// A count is a relaxed load, an addition and a relaxed store: there is one writer, and a reader sees whole values.
+/// A count is a relaxed load, an addition and a relaxed store. There is one writer, and readers see whole values.
 public struct CounterBlock: @unchecked Sendable {
     let base: UnsafeMutableRawPointer
     let interfacesBase: UnsafeMutableRawPointer
@@ -12,7 +12,7 @@ public struct CounterBlock: @unchecked Sendable {
     let interfaces: Int
     let entries: Int
 
-    /// The block of `worker` in counters' memory of this layout.
+    /// The block of `worker` in a counters' memory of this layout.
     public init(memory: UnsafeMutableRawPointer, layout: CounterLayout, worker: Int) {
         precondition(worker >= 0 && worker < layout.workers)
         base = memory + layout.block(worker)
@@ -42,7 +42,7 @@ public struct CounterBlock: @unchecked Sendable {
     @inline(__always)
     func countHeartbeat() { Self.add(base + 16, 1) }
 
-    /// Notes how frames are written from now on, and why not by io_uring where that was refused or failed.
+    /// Notes how frames are written from now on, and the errno if io_uring was refused or has failed.
     func noteWriting(_ way: EngineTuning.Writing, failure: Int32) {
         base.advanced(by: 32).assumingMemoryBound(to: Atomic<UInt64>.self)
             .pointee.store(UInt64(UInt32(bitPattern: failure)), ordering: .relaxed)
@@ -60,7 +60,7 @@ public struct CounterBlock: @unchecked Sendable {
         Self.add(base + CounterLayout.dropsOffset + Int(reason.rawValue) &* 8, UInt64(truncatingIfNeeded: packets))
     }
 
-    /// True where a frame dropped for `reason` is yet to be noted in the turn that began at `now`.
+    /// True if a frame dropped for `reason` was not yet noted in the turn that began at `now`.
     @inline(__always)
     func isUnnoted(_ reason: DropReason, at now: UInt64) -> Bool {
         DroppedFrame.time(at: base + CounterLayout.lastsOffset + Int(reason.rawValue) &* DroppedFrame.size) != now
@@ -96,8 +96,7 @@ public struct CounterBlock: @unchecked Sendable {
             interfacesBase + interface &* CounterLayout.interfaceSize + 40, UInt64(truncatingIfNeeded: packets))
     }
 
-    /// An entry whose counter has no place here is not counted: the table was checked against the layout when it was
-    /// taken, so there is none.
+    /// Counts for an entry. Every entry has a place here: the table was checked against the layout when it was taken.
     @inline(__always)
     func countEntry(_ counter: Int, packets: Int, bytes: Int) {
         guard UInt(bitPattern: counter) < UInt(bitPattern: entries) else { return }
@@ -109,10 +108,10 @@ public struct CounterBlock: @unchecked Sendable {
 
 /// Packets and bytes.
 public struct TrafficCount: Sendable, Hashable {
-    /// Packets; a GSO frame counts as the packets that it is cut into.
+    /// The number of packets. A GSO frame counts as the packets that it is cut into.
     public var packets: UInt64
-    /// Octets of the frames from the Ethernet header on, as they were read: a GSO frame's as that one, those of frames
-    /// that the engine joined as one by one.
+    /// The octets of the frames from the Ethernet header on, as they were read. A GSO frame counts as one frame. Frames
+    /// that the engine coalesced count one by one.
     public var bytes: UInt64
 
     /// Memberwise.
@@ -122,7 +121,7 @@ public struct TrafficCount: Sendable, Hashable {
     }
 }
 
-/// What an interface has carried, summed over workers.
+/// The traffic of an interface, summed over workers.
 public struct InterfaceCount: Sendable, Hashable {
     /// From the nodes.
     public var received: TrafficCount
@@ -134,8 +133,8 @@ public struct InterfaceCount: Sendable, Hashable {
     public var sentDrops: UInt64
 }
 
-/// Reads counters of engines, living or dead: the sums over workers, and over the memories that followed one another
-/// as tables grew.
+/// Reads counters of engines, living or dead. It sums over workers, and over the memories that replaced one another as
+/// tables grew.
 public struct CounterReader: ~Copyable {
     private var regions: [CounterRegion] = []
 
@@ -147,7 +146,7 @@ public struct CounterReader: ~Copyable {
     /// Reads nothing yet.
     public init() {}
 
-    /// Adds a memory of this layout to what is summed. It must stay mapped as long as the reader is used.
+    /// Adds a memory of this layout to the sum. It must stay mapped as long as the reader is used.
     public mutating func add(memory: UnsafeRawPointer, layout: CounterLayout) {
         regions.append(CounterRegion(memory: memory, layout: layout))
     }
@@ -169,17 +168,17 @@ public struct CounterReader: ~Copyable {
         return total
     }
 
-    /// Frames dropped for a reason.
+    /// The number of frames dropped for a reason.
     public func drops(_ reason: DropReason) -> UInt64 {
         sum { _ in CounterLayout.dropsOffset + Int(reason.rawValue) * 8 }
     }
 
-    /// Frames dropped by reason, those that never happened left out.
+    /// The number of frames dropped for each reason, without reasons of 0 frames.
     public func drops() -> [(reason: DropReason, frames: UInt64)] {
         DropReason.allCases.map { ($0, drops($0)) }.filter { $0.1 > 0 }
     }
 
-    /// The last frame that was dropped for a reason, where it could be read.
+    /// The last frame that was dropped for a reason, if it could be read.
     public func lastDrop(_ reason: DropReason) -> DroppedFrame? {
         var last: DroppedFrame?
         for region in regions {
@@ -199,7 +198,7 @@ public struct CounterReader: ~Copyable {
         TrafficCount(packets: entry(counter, 0), bytes: entry(counter, 8))
     }
 
-    /// What an interface has carried.
+    /// The traffic of an interface.
     public func interface(_ index: Int) -> InterfaceCount {
         InterfaceCount(
             received: TrafficCount(packets: interface(index, 0), bytes: interface(index, 8)),
@@ -208,7 +207,7 @@ public struct CounterReader: ~Copyable {
             sentDrops: interface(index, 40))
     }
 
-    /// Packets that the workers with these blocks have received, on all interfaces.
+    /// The number of packets that the workers with these blocks have received, on all interfaces.
     public func received(blocks: Range<Int>) -> UInt64 {
         let interfaces = regions.map(\.layout.interfaces).max() ?? 0
         return (0..<interfaces).reduce(0) { total, index in
@@ -233,26 +232,26 @@ public struct CounterReader: ~Copyable {
         }
     }
 
-    /// The generation in each block of the newest memory: that which its worker decides by, or decided by last; 0
-    /// where there has been none.
+    /// For each block of the newest memory, the generation that its worker decides by, or decided by last; 0 if it had
+    /// no worker.
     public func generations() -> [UInt64] {
         guard let region = regions.last else { return [] }
         return (0..<region.layout.workers).map { Self.load(region.memory + region.layout.block($0)) }
     }
 
-    /// Health checks' own packets that came in.
+    /// The number of health checks' own packets that came in.
     public func heartbeats() -> UInt64 { sum { _ in 16 } }
 
-    /// Frames that were joined to others before them.
+    /// The number of frames that were coalesced with frames before them.
     public func joined() -> UInt64 { sum { _ in 40 } }
 
-    /// Queues that turned out to be gone while they were read: their device was deleted, or they were detached.
+    /// The number of queues that were gone when they were read: their device was deleted, or they were detached.
     public func closedQueues() -> UInt64 { sum { _ in 48 } }
 
-    /// How the worker with this block writes frames, and the errno that io_uring was refused or failed with, 0 where it
-    /// was not; nil where no worker has been there.
+    /// How the worker with this block writes frames, and the errno if io_uring was refused or has failed, else 0; nil
+    /// if the block had no worker.
     public func writing(block: Int) -> (way: EngineTuning.Writing, failure: Int32)? {
-        // It is noted when it changes: a memory that came later has nothing of it until then.
+        // It is noted when it changes, so a newer memory does not have it until then.
         for region in regions.reversed() where (0..<region.layout.workers).contains(block) {
             let base = region.memory + region.layout.block(block)
             guard let way = EngineTuning.Writing(rawValue: UInt8(truncatingIfNeeded: Self.load(base + 24))),
@@ -263,6 +262,6 @@ public struct CounterReader: ~Copyable {
         return nil
     }
 
-    /// How often all workers went round.
+    /// The number of turns of all workers.
     public func turns() -> UInt64 { sum { _ in 8 } }
 }

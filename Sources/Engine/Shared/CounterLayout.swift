@@ -16,18 +16,19 @@ import Forwarding
 /// machine's byte order, loaded and stored whole. The reader takes the layout from what it asked for, never from the
 /// memory: the process that writes it reads hostile bytes.
 public struct CounterLayout: Sendable, Hashable {
-    /// Blocks: one for each worker of each engine that may live at the same time.
+    /// The number of blocks: one for each worker of each engine that may live at the same time.
     public let workers: Int
-    /// The most blocks.
+    /// The largest number of blocks.
     public static let mostWorkers = 4_096
-    /// Interfaces in each block.
+    /// The number of interfaces in each block.
     public let interfaces: Int
-    /// Entries in each block: the largest `Entry.counter` of any table used with it, and one.
+    /// The number of entries in each block: one more than the largest `Entry.counter` of any table that is used with
+    /// it.
     public let entries: Int
 
     /// The first eight octets, "tapl-cnt".
     public static let magic: UInt64 = 0x746E_632D_6C70_6174
-    /// Of this layout.
+    /// The version of this layout.
     public static let version: UInt64 = 3
     static let pageSize = 4_096
     static let interfaceSize = 64
@@ -46,10 +47,10 @@ public struct CounterLayout: Sendable, Hashable {
     var entriesOffset: Int { interfacesOffset + interfaces * Self.interfaceSize }
     var stride: Int { (entriesOffset + entries * Self.entrySize + Self.pageSize - 1) & ~(Self.pageSize - 1) }
 
-    /// Octets of the whole memory.
+    /// The size of the whole memory, in octets.
     public var size: Int { Self.pageSize + workers * stride }
 
-    /// Where the block of a worker starts.
+    /// The offset of a worker's block, in octets.
     func block(_ worker: Int) -> Int { Self.pageSize + worker * stride }
 
     /// Writes the header into fresh, zeroed memory of `size` octets.
@@ -64,10 +65,10 @@ public struct CounterLayout: Sendable, Hashable {
         header[6] = UInt64(stride)
     }
 
-    /// The layout that the header tells, where it is of this version and `size` octets suffice for it.
+    /// The layout in the header; nil if it is not of this version, or needs more than `size` octets.
     public init?(reading memory: UnsafeRawPointer, size: Int) {
         guard size >= Self.pageSize else { return nil }
-        // Each is read once: another engine may write there meanwhile.
+        // Each is read once, because another engine may write there meanwhile.
         let header = (0..<7).map { CounterReader.load(memory + $0 * 8) }
         guard header[0] == Self.magic, header[1] == Self.version,
             header[3] == UInt64(DropReason.count),

@@ -2,21 +2,22 @@ import Forwarding
 import Synchronization
 import Wire
 
-/// Which frame was the last to be dropped for a reason, as far as it could be read: what a person needs to find who
-/// sends it.
+/// The last frame that was dropped for a reason, as far as it could be read. You need it to find the sender.
 ///
-/// A worker notes at most one frame for each reason in each of its turns, so that a flood costs one comparison a frame.
+/// A worker notes at most one frame for each reason in each of its turns, so a flood costs one comparison a frame.
 ///
-///     0 sequence, odd while it is written | 8 time | 16 interface | 24 Ethernet source, 48 bits; source's family << 48;
-///     destination's family << 56, each 0 where the address is not known | 32 source, high; low | 48 destination
+/// ```
+/// 0 sequence, odd while it is written | 8 time | 16 interface | 24 Ethernet source, 48 bits; source's family << 48;
+/// destination's family << 56, each 0 if the address is not known | 32 source, high; low | 48 destination
+/// ```
 public struct DroppedFrame: Sendable, Hashable {
     /// The index of the interface that it came in on.
     public var interface: Int
     /// Its Ethernet source.
     public var sourceMAC: MACAddress
-    /// The packet's source; of ARP and neighbour discovery the address that its sender claims.
+    /// The packet's source. For ARP and neighbour discovery, the address that the sender claims.
     public var source: IPAddress?
-    /// The packet's destination; of ARP and neighbour discovery the address that is asked for or told of.
+    /// The packet's destination. For ARP and neighbour discovery, the address that the message is about.
     public var destination: IPAddress?
     /// When it was noted, by CLOCK_MONOTONIC.
     public var time: MonotonicTime
@@ -32,21 +33,21 @@ public struct DroppedFrame: Sendable, Hashable {
         self.time = time
     }
 
-    /// Octets of a record.
+    /// The size of a record, in octets.
     static let size = 64
 
-    /// A record's words; only whole words are read and written.
+    /// The words of a record. Only whole words are read and written.
     private static func word(_ place: UnsafeMutableRawPointer, _ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
         (place + index &* 8).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
-    /// When the frame of a record was noted; 0: there is none.
+    /// When the frame of a record was noted, in nanoseconds of the monotonic clock; 0 if there is none.
     @inline(__always)
     static func time(at place: UnsafeMutableRawPointer) -> UInt64 {
         word(place, 1).pointee.load(ordering: .relaxed)
     }
 
-    /// Writes the record, of which there is one writer.
+    /// Writes the record. It has only one writer.
     func write(at place: UnsafeMutableRawPointer) {
         let sequence = Self.word(place, 0).pointee.load(ordering: .relaxed)
         Self.word(place, 0).pointee.store(sequence | 1, ordering: .relaxed)
@@ -63,8 +64,8 @@ public struct DroppedFrame: Sendable, Hashable {
         Self.word(place, 0).pointee.store((sequence | 1) &+ 1, ordering: .releasing)
     }
 
-    /// Reads a record that its worker may be writing; nil where there is none, or it changed again and again. What is
-    /// read need not be true: the process that writes it reads hostile bytes.
+    /// Reads a record that its worker may be writing; nil if there is none, or if it changed again and again. The
+    /// values may be false, because the process that writes them reads hostile bytes.
     init?(reading place: UnsafeRawPointer) {
         let place = UnsafeMutableRawPointer(mutating: place)
         for _ in 0..<16 {

@@ -1,9 +1,9 @@
 import Synchronization
 
-/// What the control process does to the table: engines write to it, and end halfway, or are not what they were.
+/// What the control process does to the table. Engines write to it, and may end halfway or become hostile.
 extension NeighbourTable {
-    /// The slots that are being written to, and the sequence of each: what two looks some time apart agree on has been
-    /// left halfway by a writer that is no more.
+    /// The slots that are being written, and the sequence of each. If two calls some time apart return the same, a dead
+    /// writer has left the slot halfway.
     public func unfinished() -> [Int: UInt64] {
         var found: [Int: UInt64] = [:]
         for slot in 0..<Self.slots {
@@ -13,15 +13,15 @@ extension NeighbourTable {
         return found
     }
 
-    /// Frees the slots that are as `unfinished` found them some time ago. Other writers may be at work.
+    /// Frees the slots that still are as `unfinished` found them some time ago. Other writers may be active.
     public func heal(_ unfinished: [Int: UInt64]) {
         for (slot, sequence) in unfinished where (0..<Self.slots).contains(slot) {
             free(64 + slot * 64, from: sequence)
         }
     }
 
-    /// Forgets the neighbours of which `isForgotten` is true; engines ask anew for those whom they need. Slots that are being
-    /// written to are left. Other writers may be at work.
+    /// Forgets the neighbours for which `isForgotten` is true. Engines ask again for those that they need. Slots that
+    /// are being written stay as they are. Other writers may be active.
     public func forget(where isForgotten: (NeighbourEntry) -> Bool) {
         for slot in 0..<Self.slots {
             let place = 64 + slot * 64

@@ -3,27 +3,31 @@ import Wire
 
 /// The neighbours that the file does not name, in shared memory: it survives the engine, and several workers share it.
 ///
-///     0     header (64 octets): magic, version, slots, lessons (UInt64 each)
-///     64    slots of 64 octets: sequence, tag, high, low, mac | state<<48 | tries<<56, updated, requested, owner
+/// ```
+/// 0     header (64 octets): magic, version, slots, lessons (UInt64 each)
+/// 64    slots of 64 octets: sequence, tag, high, low, mac | state<<48 | tries<<56, updated, requested, owner
+/// ```
 ///
-/// A neighbour lives in one of the eight slots of the set that its address hashes to, so that no lookup and no insertion
-/// ever takes longer, whatever frames ask for. Where a set is full, the sender that brought the most of it gives up one of
-/// its own: nobody can fill the table for others. A writer makes a slot's sequence odd, writes, and makes it even again; a
-/// reader that sees an odd or a changed sequence takes the slot for empty and asks again with the next packet. Where a
-/// writer was killed halfway the slot stays odd until somebody heals it; a writer that finds its slot healed although it
-/// lives empties it, for another may have written there meanwhile.
+/// A neighbour is in one of the eight slots of the set that its address hashes to. So lookups and insertions never take
+/// longer, whatever frames ask for. If a set is full, the sender that brought the most of it gives up one slot, so no
+/// sender can fill the table for others.
+///
+/// A writer makes a slot's sequence odd, writes, and makes it even again. A reader that sees an odd or a changed
+/// sequence takes the slot for empty, and asks again with the next packet. If a writer was killed halfway, the slot
+/// stays odd until it is healed. A living writer that finds its slot healed empties it, because another one may have
+/// written there meanwhile.
 public struct NeighbourTable: @unchecked Sendable {
     /// The number of neighbours that fit.
     public static let slots = 4_096
-    /// Octets of its memory.
+    /// The size of the table, in octets.
     public static let size = 64 + slots * 64
-    /// How long an answer is believed without asking again: 30 s (RFC 4861, REACHABLE_TIME).
+    /// How long an answer is valid without asking again, in nanoseconds: 30 s (RFC 4861, REACHABLE_TIME).
     public static let reachableTime = Duration.seconds(30)
-    /// The time between two requests: 1 s (RFC 4861, RETRANS_TIMER).
+    /// The time between two requests, in nanoseconds: 1 s (RFC 4861, RETRANS_TIMER).
     public static let retryTime = Duration.seconds(1)
-    /// The requests before a neighbour counts as unreachable.
+    /// The number of requests before a neighbour counts as unreachable.
     public static let maximumTries = 3
-    /// How long a failed neighbour is not asked for again: 1 s.
+    /// How long a failed neighbour is not asked for again, in nanoseconds: 1 s.
     public static let failedTime = Duration.seconds(1)
 
     // The same in nanoseconds, as packets are judged by them.
@@ -37,7 +41,7 @@ public struct NeighbourTable: @unchecked Sendable {
     static let sets = slots / ways
 
     let base: UnsafeMutableRawPointer
-    /// Octets of the whole memory: the table, and what engines note of instances that drain.
+    /// The size of the whole memory, in octets: the table, and the notes of engines about slots that change hands.
     public static let memorySize = size + DrainTable.size
 
     /// The table in memory of `memorySize` octets, which stay mapped. Zeroed memory is an empty table.
@@ -52,13 +56,13 @@ public struct NeighbourTable: @unchecked Sendable {
         store(16, UInt64(Self.slots))
     }
 
-    /// True where the header is of this version.
+    /// True if the header is of this version.
     public var isValid: Bool {
         load(0) == Self.magic && load(8) == Self.version && load(16) == UInt64(Self.slots)
     }
 
-    /// How many times a neighbour was learnt that was not known before; it only rises. Whoever keeps frames for neighbours
-    /// tells by it whether one of them may have answered, to any worker of any engine.
+    /// How many new neighbours were learnt so far; it only rises. A worker that holds frames for neighbours sees by it
+    /// whether one of them may have answered, to any worker of any engine.
     @inline(__always)
     var lessons: UInt64 {
         (base + Self.lessonsOffset).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .acquiring)
@@ -74,10 +78,10 @@ public struct NeighbourTable: @unchecked Sendable {
         return .learned
     }
 
-    /// Empties a slot whose sequence is that odd one, and makes it even.
+    /// Empties a slot whose sequence is this odd one, and makes it even.
     func free(_ place: Int, from odd: UInt64) {
         let sequence = (base + place).assumingMemoryBound(to: Atomic<UInt64>.self)
-        // Another odd one: from here on the slot is ours, whoever left it.
+        // Another odd value: from here on this writer owns the slot.
         guard
             sequence.pointee.compareExchange(
                 expected: odd, desired: odd &+ 2, ordering: .acquiringAndReleasing
@@ -141,7 +145,7 @@ public struct NeighbourTable: @unchecked Sendable {
         return nil
     }
 
-    /// Writes a slot, unless another writer is at it.
+    /// Writes a slot, unless another writer is active there.
     private func write(_ entry: NeighbourEntry, at place: Int) -> Bool {
         let sequence = (base + place).assumingMemoryBound(to: Atomic<UInt64>.self)
         let before = sequence.pointee.load(ordering: .relaxed)
@@ -189,8 +193,8 @@ public struct NeighbourTable: @unchecked Sendable {
         return nil
     }
 
-    /// A slot of the set for a new neighbour: a free one, that of the neighbour that is missed least, or one of the sender
-    /// that has brought the most of the set; nil where all are in use and nobody has more than their share.
+    /// A slot of the set for a new neighbour: a free one, the one that is needed least, or one of the sender that has
+    /// the most in the set. nil if all are in use, and no sender has more than its part.
     private func place(forNew address: IPAddress, tag: UInt64, for owner: UInt64, now: UInt64) -> Int? {
         let first = Self.firstSlot(tag, address)
         var best: Int?
@@ -211,8 +215,8 @@ public struct NeighbourTable: @unchecked Sendable {
         return best ?? surplus(in: first, owners, for: owner)
     }
 
-    /// The slot that the sender with the most of a full set gives up: its oldest without an answer, or else its oldest
-    /// where the one that asks has fewer by two at least.
+    /// The slot that the sender with the most of a full set gives up: its oldest without an answer. If all have
+    /// answered, its oldest, provided that the asking sender has at least two fewer.
     private func surplus(in first: Int, _ owners: SIMD8<UInt64>, for owner: UInt64) -> Int? {
         var counts = SIMD8<UInt8>(repeating: 0)
         var own: UInt8 = 0
@@ -241,25 +245,25 @@ public struct NeighbourTable: @unchecked Sendable {
         return best
     }
 
-    // MARK: - What the workers ask
+    // MARK: - Lookups of the workers
 
-    /// What a packet for a neighbour is to do.
+    /// What happens to a packet for a neighbour.
     enum Resolution: Equatable {
         /// Send it there.
         case resolved(MACAddress)
-        /// Send it there, and ask that very neighbour whether it still has the address.
+        /// Send it there, and ask this neighbour whether it still has the address.
         case stale(MACAddress)
-        /// Wait; and ask all, where `ask`.
+        /// The packet waits. If `ask` is set, ask all.
         case wait(ask: Bool)
         /// It does not answer.
         case failed
-        /// There is no room to remember that it was asked.
+        /// There is no room for the request.
         case full
-        /// It would have to be asked, and whoever wants to know may not.
+        /// A request would be due, but the sender may cause no more of them.
         case limited
     }
 
-    /// The MAC address of a neighbour that `resolve` would call resolved; nothing is noted.
+    /// The MAC address of a neighbour that `resolve` would return as resolved. Notes nothing.
     func known(_ address: IPAddress, on interface: Int, now: UInt64) -> MACAddress? {
         guard let (_, found) = find(interface, address), found.state == .resolved,
             now &- min(now, found.updated.nanoseconds) < Self.reachable
@@ -268,11 +272,11 @@ public struct NeighbourTable: @unchecked Sendable {
         return found.mac
     }
 
-    /// Looks a neighbour up, and notes the request where the answer says to make one.
+    /// Looks a neighbour up. If the result says to ask, the request is noted.
     ///
     /// - Parameters:
-    ///   - owner: Whose packet is for it; see `NeighbourEntry.owner`.
-    ///   - mayAsk: Whether a request may be made at that sender's expense; asked only where one is due.
+    ///   - owner: The sender of the packet; see `NeighbourEntry.owner`.
+    ///   - mayAsk: Whether that sender may cause a request. It is only called if a request is due.
     @inline(__always)
     func resolve(
         _ address: IPAddress, on interface: Int, for owner: UInt64, now: UInt64, mayAsk: @autoclosure () -> Bool
@@ -326,24 +330,24 @@ public struct NeighbourTable: @unchecked Sendable {
         }
     }
 
-    /// What became of what a frame claims.
+    /// The result of a frame's claim.
     enum Lesson: Equatable {
-        /// It is now known, and was not before.
+        /// It is known now, and was not before.
         case learned
         /// It was known.
         case confirmed
-        /// Nobody asked.
+        /// It was not asked for.
         case unasked
-        /// Someone else has the address, and was heard of lately.
+        /// Another host has the address, and was heard of lately.
         case conflict
     }
 
-    /// Takes a neighbour's word for its address: an answer to a request of ours, or a request to us.
+    /// Learns a neighbour's address from an answer to a request of the engine, or from a request to the engine.
     ///
     /// - Parameters:
-    ///   - owner: Whose message it is; see `NeighbourEntry.owner`.
-    ///   - evenUnasked: False for answers: only those that were asked for are believed. True for requests to the engine,
-    ///     whose sender is about to get its answer: that neighbour is noted without having been asked for.
+    ///   - owner: The sender of the message; see `NeighbourEntry.owner`.
+    ///   - evenUnasked: False for answers: only requested ones are believed. True for requests to the engine: their
+    ///     sender is about to get an answer, so it is noted without a request.
     func learn(
         _ address: IPAddress, on interface: Int, mac: MACAddress, for owner: UInt64, evenUnasked: Bool, now: UInt64
     ) -> Lesson {
@@ -361,7 +365,7 @@ public struct NeighbourTable: @unchecked Sendable {
         switch found.state {
         case .resolved:
             if found.mac != mac {
-                // A neighbour that was heard of lately keeps its address; one that is being asked for may have moved.
+                // A neighbour that was heard of lately keeps its address. One that is being asked for may have moved.
                 guard now &- min(now, found.updated.nanoseconds) >= Self.reachable else { return .conflict }
                 guard evenUnasked || found.tries > 0 else { return .unasked }
             } else if !evenUnasked, found.tries == 0 {
@@ -382,7 +386,7 @@ public struct NeighbourTable: @unchecked Sendable {
         }
     }
 
-    /// Every neighbour that the table holds, for listings.
+    /// All neighbours in the table, for listings.
     public func entries() -> [NeighbourEntry] {
         (0..<Self.slots).compactMap { entry(at: 64 + $0 * 64) }
     }

@@ -1,15 +1,16 @@
-/// A set of shares: of the queues that go from one engine to another as a whole. At most `capacity` of them, in a value
-/// that costs no allocation.
+/// A set of shares. A share is the queues that go from one engine to another as a whole. There are at most `capacity`,
+/// and the value needs no allocation.
 public struct ShareSet: Sendable, Hashable {
-    /// Shares count from 0 to one less than this; as many queues as the kernel gives a TAP (MAX_TAP_QUEUES).
+    /// Shares are numbered from 0 to one less than this: as many as the queues that the kernel gives a TAP
+    /// (MAX_TAP_QUEUES).
     public static let capacity = 256
 
     private var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
-    /// None.
+    /// The empty set.
     public init() {}
 
-    /// Those of a sequence; what is no share is left out.
+    /// The shares of a sequence. Numbers that are no shares are ignored.
     public init(_ shares: some Sequence<Int>) {
         for share in shares { insert(share) }
     }
@@ -33,30 +34,30 @@ public struct ShareSet: Sendable, Hashable {
         }
     }
 
-    /// True where the share is in the set.
+    /// True if the share is in the set.
     public func contains(_ share: Int) -> Bool {
         share >= 0 && share < Self.capacity && self[word: share / 64] & 1 << UInt64(share % 64) != 0
     }
 
-    /// Puts a share in.
+    /// Adds a share.
     public mutating func insert(_ share: Int) {
         guard share >= 0, share < Self.capacity else { return }
         self[word: share / 64] |= 1 << UInt64(share % 64)
     }
 
-    /// Takes a share out.
+    /// Removes a share.
     public mutating func remove(_ share: Int) {
         guard share >= 0, share < Self.capacity else { return }
         self[word: share / 64] &= ~(1 << UInt64(share % 64))
     }
 
-    /// True where no share is in it.
+    /// True if there is no share in it.
     public var isEmpty: Bool { words.0 | words.1 | words.2 | words.3 == 0 }
 
     /// The shares in their order.
     public var shares: [Int] { (0..<Self.capacity).filter(contains) }
 
-    /// True where both hold the same shares.
+    /// True if both hold the same shares.
     public static func == (first: ShareSet, second: ShareSet) -> Bool { first.words == second.words }
 
     /// Adds the shares to a hash.

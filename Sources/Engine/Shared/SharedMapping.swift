@@ -1,17 +1,19 @@
 import CLinux
 
-/// A mapping of shared memory, unmapped when its owner goes. The descriptor that it was mapped from stays the caller's.
+/// A mapping of shared memory. It is unmapped at the end of the value's life. The caller still owns the descriptor.
 public struct SharedMapping: ~Copyable, @unchecked Sendable {
-    /// Where it is mapped.
+    /// The address of the mapping.
     public let base: UnsafeMutableRawPointer
-    /// Its octets.
+    /// The size, in octets.
     public let size: Int
 
     /// Maps `size` octets of a memfd.
+    ///
+    /// - Throws: `EngineError` if the memory is smaller, or with the errno of `fstat` or `mmap`.
     public init(mapping descriptor: Int32, size: Int, writable: Bool) throws(EngineError) {
         let actual = clinux_file_size(descriptor)
         guard actual >= 0 else { throw EngineError("look at shared memory", errno: Int32(-actual)) }
-        // Reading beyond the end of the file would be a SIGBUS.
+        // Reading beyond the end of the file would cause a SIGBUS.
         guard size > 0, Int(actual) >= size else {
             throw EngineError("map shared memory", because: "it has \(actual) octets instead of \(size)")
         }
@@ -25,18 +27,18 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
 
     deinit { munmap(base, size) }
 
-    /// Gives up ownership: the mapping stays until the process ends.
+    /// Gives up ownership. The mapping stays until the process ends.
     public consuming func leak() -> UnsafeMutableRawPointer {
         let base = self.base
         discard self
         return base
     }
 
-    /// Lets others have the processor, where there are any that want it: a worker that shares it with a thread at long work
-    /// would else stand still until the scheduler's next tick, for milliseconds.
+    /// Gives the processor to other threads that want it. Otherwise a worker on the same processor would stand still
+    /// until the scheduler's next tick, for milliseconds.
     public static func rest() { sched_yield() }
 
-    /// Unmaps memory that was leaked, in pieces between which it rests.
+    /// Unmaps leaked memory in pieces, and rests between them.
     public static func unmap(_ base: UnsafeMutableRawPointer, size: Int) {
         let piece = 2 << 20
         for start in stride(from: 0, to: size, by: piece) {
@@ -45,7 +47,9 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
         }
     }
 
-    /// Makes counters' memory: zeroed, with its header, sealed against resizing. The descriptor is the caller's.
+    /// Makes the memory of counters: zeroed, with its header, sealed against resizing. The caller owns the descriptor.
+    ///
+    /// - Throws: `EngineError` with the errno of the kernel's refusal.
     public static func makeCounters(_ layout: CounterLayout) throws(EngineError) -> Int32 {
         try make("tapline-counters", size: layout.size) { descriptor throws(EngineError) in
             let memory = try SharedMapping(mapping: descriptor, size: layout.size, writable: true)
@@ -54,14 +58,18 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
         }
     }
 
-    /// Writes the header of counters' memory anew, which engines can write to, and leaves what they have counted.
+    /// Writes the header of the counters' memory again, because engines can write to it. The counts stay.
+    ///
+    /// - Throws: `EngineError` if the memory cannot be mapped.
     public static func renewCounters(_ descriptor: Int32, _ layout: CounterLayout) throws(EngineError) {
         let memory = try SharedMapping(mapping: descriptor, size: CounterLayout.pageSize, writable: true)
         layout.initialize(memory.base)
         _ = consume memory
     }
 
-    /// Makes an empty neighbour table's memory. The descriptor is the caller's.
+    /// Makes the memory of an empty neighbour table. The caller owns the descriptor.
+    ///
+    /// - Throws: `EngineError` with the errno of the kernel's refusal.
     public static func makeNeighbours() throws(EngineError) -> Int32 {
         try make("tapline-neighbours", size: NeighbourTable.memorySize) { descriptor throws(EngineError) in
             let memory = try SharedMapping(mapping: descriptor, size: NeighbourTable.memorySize, writable: true)
@@ -70,10 +78,12 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
         }
     }
 
-    /// Makes a compiled table's memory, sealed against writes. The descriptor is the caller's.
+    /// Makes the memory of a compiled table, sealed against writes. The caller owns the descriptor.
     ///
-    /// It is written to and never mapped here: a memory that some process has mapped for writing cannot be sealed, and a
-    /// child that is being started has mapped for a moment whatever its parent has.
+    /// The bytes are written with `write` and not through a mapping. A memory with a writable mapping cannot be sealed,
+    /// and a child that is being started has its parent's mappings for a moment.
+    ///
+    /// - Throws: `EngineError` with the errno of the kernel's refusal.
     public static func makeTable(_ bytes: UnsafeRawBufferPointer) throws(EngineError) -> Int32 {
         try make("tapline-table", size: bytes.count, readOnly: true) { descriptor throws(EngineError) in
             var done = 0

@@ -1,26 +1,26 @@
 import Wire
 
-/// How flows are shared among instances, and how many change theirs when one goes, one comes back, one is added or
-/// weighs more: counted over flows, not computed.
+/// How flows are shared among instances, and how many flows move when an instance is lost, comes back, is added or gets
+/// more weight. The numbers are counted over flows, not computed.
 public struct BalanceMeasurement: Sendable, Hashable {
     /// What happened to the group.
     public enum Change: String, Sendable, Hashable, CaseIterable {
-        /// One instance is down.
+        /// One instance goes down.
         case lost
-        /// A second one is down, too.
+        /// A second instance goes down.
         case lostAnother = "lost another"
-        /// One instance more.
+        /// One instance is added.
         case added
-        /// One instance has twice its weight.
+        /// One instance gets twice its weight.
         case weighed
     }
     /// What one change moved.
     public struct Movement: Sendable, Hashable {
         /// What happened.
         public var change: Change
-        /// The part of all flows, 0…1, that went to or came from the instance that the change is about.
+        /// The part of all flows, 0…1, that moved to or from the instance that changed.
         public var concerned: Double
-        /// The part of all flows, 0…1, that changed between two others: nobody's loss should cost them.
+        /// The part of all flows, 0…1, that moved between two other instances. It should be 0.
         public var others: Double
     }
 
@@ -28,9 +28,9 @@ public struct BalanceMeasurement: Sendable, Hashable {
     public var instances: Int
     /// How many flows were counted.
     public var flows: Int
-    /// The largest and the smallest number of flows of an instance, as a part of what its weight promises.
+    /// The largest number of flows of an instance, as a part of what its weight promises.
     public var most: Double
-    /// See `most`.
+    /// The smallest number of flows of an instance, as a part of what its weight promises.
     public var least: Double
     /// What each change moved.
     public var movements: [Movement]
@@ -39,7 +39,8 @@ public struct BalanceMeasurement: Sendable, Hashable {
     ///
     /// - Parameters:
     ///   - weights: One for each instance, 1…1,000; at least two.
-    ///   - seed: The group's, and the flows'.
+    ///   - flows: The number of flows.
+    ///   - seed: The seed of the group and of the flows.
     public init(weights: [Int], flows: Int, seed: UInt64) {
         let group = Self.group(weights, seed)
         let packets = Self.flows(flows, seed)
@@ -72,7 +73,7 @@ public struct BalanceMeasurement: Sendable, Hashable {
         movements.append(Self.movement(.weighed, victim, before, Self.owners(of: packets, in: heavier)))
     }
 
-    /// A group of as many instances as there are weights.
+    /// A group with one instance for each weight.
     public static func group(_ weights: [Int], _ seed: UInt64) -> InstanceGroup {
         InstanceGroup(
             name: "measured", hashing: .ports, seed: seed,

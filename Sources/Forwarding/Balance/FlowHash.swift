@@ -1,9 +1,9 @@
 import Wire
 
 extension FlowFields {
-    /// The slot that a flow falls into: the same for both of its directions.
+    /// The slot of a flow: the same for both of its directions.
     ///
-    /// Of a packet without ports (fragments, ICMP, protocols that have none) the addresses and the protocol decide.
+    /// For packets without ports (fragments, ICMP, protocols without ports), the addresses and the protocol decide.
     @inlinable
     func slot(_ hashing: FlowHashing, seed: UInt64) -> Int {
         var (near, far): (UInt64, UInt64) = (0, 0)
@@ -16,7 +16,7 @@ extension FlowFields {
         if hasPorts, counts { (near, far) = (UInt64(sourcePort), UInt64(destinationPort)) }
         let one = Layout.hash(high: source.high, low: source.low, tag: near)
         let other = Layout.hash(high: destination.high, low: destination.low, tag: far)
-        // A sum does not tell which end was first.
+        // A sum is the same whichever end comes first.
         let hash = Layout.mix((one &+ other) ^ (seed &+ UInt64(protocolNumber) &* 0x9E37_79B9_7F4A_7C15))
         return Int(truncatingIfNeeded: hash >> 48)
     }

@@ -1,30 +1,31 @@
-/// Which member of a group has each of the 65,536 slots that flows fall into: the same for the same members, seed and
-/// weights, in every engine and after every restart.
+/// The member that each of the 65,536 slots belongs to. The same members, seed and weights give the same table, in
+/// every engine and after every restart.
 ///
-/// Every member claims slots one after another, in an order that its name and the group's seed alone decide, a member of
-/// twice the weight twice as often; a slot belongs to whoever claims it first. So it is rendezvous hashing (Thaler and
-/// Ravishankar, 1998), whose highest score per slot is found by dealing the slots out, in time that does not grow with
-/// the number of members. As in rendezvous hashing, and unlike in Maglev's table (Eisenbud and others, 2016), whose
-/// members move on to the next free slot when one is taken, a member that goes leaves every other's slots alone, and one
-/// that comes takes only those that become its own. The price is evenness: shares scatter around their weights as those
-/// of as many random flows would.
+/// Every member claims slots one after another, in an order that depends only on its name and the group's seed. A
+/// member of twice the weight claims twice as often. A slot belongs to the first member that claims it. This is
+/// rendezvous hashing (Thaler and Ravishankar, 1998): dealing the slots out finds the highest score of each slot, in a
+/// time that does not grow with the number of members.
+///
+/// As in rendezvous hashing, a member that goes changes no other member's slots, and a new member only takes the slots
+/// that become its own. In Maglev's table (Eisenbud and others, 2016) members take the next free slot instead, so
+/// others' slots change. The price is evenness: shares scatter around the weights like those of as many random flows.
 public struct SlotTable: Sendable, Hashable {
     /// The number of slots.
     public static let count = 65_536
-    /// Whose a slot is that nobody has.
+    /// The owner of a slot without a member.
     public static let nobody: UInt16 = .max
 
     /// The member of each slot.
     public let owners: [UInt16]
 
-    /// One that takes part: what it is known by, how much it takes, and whose the slots become.
+    /// One participant: its key, its weight, and the member that its slots belong to.
     struct Claimant {
         var key: UInt64
         var weight: Int
         var owner: UInt16
     }
 
-    /// Deals the slots out to claimants, whose order only decides between claims of one slot at one time.
+    /// Deals the slots out to claimants. Their order only decides between two claims of one slot at the same time.
     init(_ claimants: [Claimant]) {
         let claimants = claimants.filter { $0.weight > 0 }
         guard claimants.count > 1 else {
@@ -50,7 +51,7 @@ public struct SlotTable: Sendable, Hashable {
         _ schedule: UnsafeBufferPointer<UInt16>, _ keys: UnsafeBufferPointer<UInt64>, _ names: [UInt16],
         into owners: UnsafeMutableBufferPointer<UInt16>
     ) {
-        // Each draw is good for four claims of 16 bits.
+        // Each draw serves four claims of 16 bits.
         withUnsafeTemporaryAllocation(of: (made: UInt64, draw: UInt64).self, capacity: keys.count) { claims in
             claims.initialize(repeating: (0, 0))
             var left = count
@@ -71,14 +72,14 @@ public struct SlotTable: Sendable, Hashable {
         }
     }
 
-    /// The claimants in the order of their claims within one unit of time, in which one of weight w claims at 1/w, 2/w …
-    /// w/w. When one comes or goes, the others' order stays.
+    /// The order of the claims within one unit of time. A claimant of weight w claims at 1/w, 2/w … w/w. If a claimant
+    /// comes or goes, the order of the others stays.
     static func schedule(_ weights: [Int]) -> [UInt16] {
         let divisor = weights.reduce(0) { greatestCommonDivisor($0, $1) }
         let weights = weights.map { $0 / Swift.max(1, divisor) }
         if weights.allSatisfy({ $0 == 1 }) { return (0..<weights.count).map { UInt16($0) } }
         let total = weights.reduce(0, +)
-        // Sorted by time into as many drawers as there are claims, and then within each.
+        // Sorted by time into as many drawers as there are claims, and then within each drawer.
         var drawers = [[(claimant: Int, claim: Int)]](repeating: [], count: total)
         for (claimant, weight) in weights.enumerated() {
             for claim in 1...Swift.max(1, weight) where claim <= weight {
@@ -101,7 +102,7 @@ public struct SlotTable: Sendable, Hashable {
         second == 0 ? first : greatestCommonDivisor(second, first % second)
     }
 
-    /// The one member that has every slot, where there is one.
+    /// The member that has every slot, if there is one.
     var sole: UInt16? { owners.allSatisfy { $0 == owners[0] } ? owners[0] : nil }
 
     /// The part of all slots that each of `members` members has, 0…1.
@@ -113,14 +114,15 @@ public struct SlotTable: Sendable, Hashable {
 }
 
 extension InstanceGroup {
-    /// Who has which slot: all that are not down take part, but for those that have just come, unless there are no others.
+    /// The member of each slot. All members take part that are not down. Members that have just come take part only if
+    /// there are no others.
     public func slots() -> SlotTable {
         let areOld = members.contains { $0.availability == .up || $0.availability == .draining }
         return slots { $0 != .down && !(areOld && $0 == .joining) }
     }
 
-    /// Who gets what begins from now on: those that have just come too, and those that drain no more. nil where nothing
-    /// changes hands, or nobody would be left.
+    /// The member that gets the new flows of each slot. Members that have just come take part, draining ones do not.
+    /// nil if no slot changes hands, or if no member would be left.
     public func slotsForNew() -> SlotTable? {
         guard isChangingHands, members.contains(where: { $0.availability == .up || $0.availability == .joining })
         else { return nil }
@@ -128,7 +130,7 @@ extension InstanceGroup {
         return new == slots() ? nil : new
     }
 
-    /// True while somebody drains or joins.
+    /// True while a member drains or has just come.
     public var isChangingHands: Bool {
         members.contains { $0.availability == .draining || $0.availability == .joining }
     }
@@ -147,7 +149,7 @@ extension InstanceGroup {
     private func slots(_ takesPart: (Availability) -> Bool) -> SlotTable {
         let present = members.indices.filter { takesPart(members[$0].availability) }
         guard let active else {
-            // Weights of zero mean no share, unless nobody has one.
+            // A weight of zero means no share, unless all members have zero.
             let weighed = present.contains { members[$0].weight > 0 }
             return SlotTable(
                 present.map { index in
@@ -164,8 +166,8 @@ extension InstanceGroup {
             })
     }
 
-    /// Who sits where: the slots are dealt out to seats, so that a spare takes over exactly what the member had whose
-    /// seat it takes.
+    /// The member in each seat. Slots are dealt out to seats, so that a spare takes over exactly the slots of the
+    /// member that it replaces.
     private func seats(_ active: Int, _ present: [Int]) -> [Int?] {
         let ranked = members.indices.sorted {
             (-members[$0].priority, $0) < (-members[$1].priority, $1)
@@ -175,7 +177,7 @@ extension InstanceGroup {
         return homes.map { present.contains($0) ? $0 : spares.next() }
     }
 
-    /// What a member is known by, whatever its place in the file.
+    /// The key of a member. Its place in the file does not matter.
     private static func key(_ name: String, _ seed: UInt64) -> UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325 ^ Layout.mix(seed)
         for octet in name.utf8 { hash = (hash ^ UInt64(octet)) &* 0x0000_0100_0000_01B3 }

@@ -1,5 +1,5 @@
-/// A table, checked and compiled, whose groups can change without compiling the rest again: what is up and down of an
-/// application's instances reaches the engines in the time that copying takes.
+/// A checked and compiled table. Its groups can change without compiling the rest again. So a change of an instance's
+/// state reaches the engines in the time that copying takes.
 public struct CompiledTable: Sendable {
     private var image: SnapshotImage
     /// One more than the highest index of a counter.
@@ -7,15 +7,16 @@ public struct CompiledTable: Sendable {
     /// The groups as they are in the bytes.
     public private(set) var groups: [InstanceGroup]
 
-    /// - Throws: All that is wrong with the table at once.
+    /// - Throws: `TableError` with all problems of the table.
     public init(_ table: ForwardingTable) throws(TableError) {
         image = try TableCompiler.image(of: table)
         groups = table.groups
     }
 
-    /// Takes other availabilities, weights and priorities of the same groups with the same members.
+    /// Sets other availabilities, weights and priorities of the same groups with the same members.
     ///
-    /// - Returns: False where they are others, and nothing was changed: the table is to be compiled anew.
+    /// - Returns: False if the groups or members differ. Then nothing was changed, and you have to compile the table
+    ///   anew.
     public mutating func setGroups(_ changed: [InstanceGroup]) -> Bool {
         let isSame =
             changed.count == groups.count
@@ -26,7 +27,7 @@ public struct CompiledTable: Sendable {
         return true
     }
 
-    /// The bytes that engines read through a `Snapshot`: the same for the same table and generation.
+    /// The bytes that engines read through a `Snapshot`. The same table and generation give the same bytes.
     ///
     /// - Parameter generation: The number that the table is published under.
     public func bytes(generation: UInt64) -> [UInt8] {
@@ -35,18 +36,18 @@ public struct CompiledTable: Sendable {
         return image.bytes
     }
 
-    /// The groups alone, which engines read beside a table that they hold.
+    /// The bytes of the groups alone. Engines read them beside a table that they already have.
     ///
     /// - Parameters:
-    ///   - generation: The number that they are published under.
-    ///   - table: The number that this table was published under, with whatever groups.
+    ///   - generation: The number that the groups are published under.
+    ///   - table: The number that this table was published under, with any groups.
     public func groupBytes(generation: UInt64, of table: UInt64) -> [UInt8] {
         image.groupBytes(generation: generation, of: table)
     }
 }
 
 extension SnapshotImage {
-    /// Replaces the groups, and deals out the slots of those that are not as they were.
+    /// Replaces the groups, and deals out the slots of groups that have changed.
     mutating func setGroups(_ groups: [InstanceGroup]) {
         self[.instanceGroups] = []
         self[.instanceSlots] = []
@@ -67,7 +68,7 @@ extension SnapshotImage {
         dealtGroups = dealt
     }
 
-    /// Adds a table of slots, unless one member has them all.
+    /// Adds a table of slots, unless one member has all slots.
     private mutating func add(_ slots: DealtSlots) -> (first: UInt32, sole: UInt32) {
         switch slots {
         case .sole(let member): return (Layout.none, member == SlotTable.nobody ? Layout.none : UInt32(member))
@@ -81,7 +82,7 @@ extension SnapshotImage {
 
 /// The slots of one table as a snapshot has them.
 enum DealtSlots: Sendable {
-    /// One member has all.
+    /// One member has all slots.
     case sole(UInt16)
     /// Four members in each word.
     case words([UInt64])
@@ -98,7 +99,7 @@ enum DealtSlots: Sendable {
     }
 }
 
-/// The slots of a group: as they are, and for what is new where they change hands.
+/// The slots of a group: for existing flows, and for new flows if slots change hands.
 struct GroupSlots: Sendable {
     let now: DealtSlots
     let new: DealtSlots?

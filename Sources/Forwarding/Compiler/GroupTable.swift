@@ -1,13 +1,13 @@
 import Wire
 
-/// The entries of a table by scope (table, received interface, Ethernet source), source prefix and destination prefix,
-/// and each group's service ports flattened into disjoint intervals.
+/// The entries of a table, ordered by scope (table, received interface, Ethernet source), source prefix and destination
+/// prefix. The service ports of each group are flattened into disjoint intervals.
 struct GroupTable {
-    /// What a scope stands for.
+    /// The parts of a scope.
     struct ScopeKey: Hashable {
         var kind: EntryKind
         var interface: Int
-        /// nil for entries that any Ethernet source matches.
+        /// nil for entries that match any Ethernet source.
         var mac: MACAddress?
 
         /// interface | has a MAC address | MAC address | kind, from the upper bits down.
@@ -17,16 +17,16 @@ struct GroupTable {
         }
     }
 
-    /// What each scope stands for, from scope 1 on; those of one interface and Ethernet source follow each other.
+    /// The parts of each scope, from scope 1 on. The scopes of one interface and Ethernet source follow each other.
     private(set) var scopes: [ScopeKey] = []
-    /// The records of the scopes; the scope 0 has nothing in it.
+    /// The records of the scopes. Scope 0 is empty.
     private(set) var scopeWords: [UInt64] = []
     /// The length masks that scopes refer to.
     private(set) var masks: [UInt64] = []
-    /// The records of the prefixes of each side, with the groups that stand there.
+    /// The records of the prefixes of each side, with the groups that are stored there.
     private(set) var sourceWords: [UInt64]
     private(set) var destinationWords: [UInt64]
-    /// The groups that stand nowhere else.
+    /// The groups that are stored nowhere else.
     private(set) var slots = HashSlots(entries: 0, shape: .placed, empty: [0, 0, 0, 0])
     private(set) var groups: [UInt64] = []
     private(set) var intervals: [UInt64] = []
@@ -104,7 +104,7 @@ struct GroupTable {
         }
     }
 
-    /// The records of prefixes that no group stands at yet.
+    /// The records of prefixes, before any group is stored there.
     private static func records(of set: PrefixSet) -> [UInt64] {
         var words: [UInt64] = []
         words.reserveCapacity(set.parents.count * 4)
@@ -115,8 +115,9 @@ struct GroupTable {
         return words
     }
 
-    /// Gives each group its place: one without prefixes its scope's record, others that of their destination or else of
-    /// their source where none stands there yet, and the rest the hash table. Called once, for a table without problems.
+    /// Stores each group in its place. A group without prefixes goes into its scope's record. Other groups go into the
+    /// record of their destination, or of their source, if it is free. All remaining groups go into the hash table.
+    /// Call it once, for a table without problems.
     mutating func place() {
         var rest: [Group] = []
         for group in made {
@@ -138,7 +139,7 @@ struct GroupTable {
             sourceWords[Int(group.source) * 4] |= Layout.hasSlots
             destinationWords[Int(group.destination) * 4] |= Layout.hasSlots
             let hash = Layout.groupHash(scope: group.scope, source: group.source, destination: group.destination)
-            // Every group is new: no two have the same key.
+            // No two groups have the same key, so every group is new.
             let (word, _) = slots.slot(hash: hash) { _ in false }
             slots[word] = UInt64(low: group.scope, high: group.source)
             slots[word + 1] = UInt64(group.destination)
@@ -221,14 +222,15 @@ struct GroupTable {
         return (Layout.groupIsMany, UInt64(groups.count / 4 - 1))
     }
 
-    /// Appends the disjoint intervals of entries of one direction, the narrowest entry of each; the range of words.
+    /// Appends the disjoint intervals of entries of one direction, with the narrowest entry of each. Returns the range
+    /// of words.
     private mutating func flatten(_ members: [Int], _ entries: [Entry]) -> Range<Int> {
         let start = intervals.count
         let sorted = members.sorted { left, right in
             let (a, b) = (entries[left].servicePort.interval, entries[right].servicePort.interval)
             return (a.lowerBound, b.upperBound, left) < (b.lowerBound, a.upperBound, right)
         }
-        // Of two that overlap one contains the other, or they tie; so those open at a place are nested.
+        // If two overlap, one contains the other, or they tie. So the entries that are open at a place are nested.
         var open: [Int] = []
         var cursor: UInt32 = 0
         for member in sorted {
@@ -249,7 +251,7 @@ struct GroupTable {
         return start..<intervals.count
     }
 
-    /// Appends what is left of the open entries that end before `limit`; where the next piece starts.
+    /// Appends the rest of the open entries that end before `limit`. Returns where the next piece starts.
     private mutating func close(
         _ open: inout [Int], before limit: UInt32, from start: UInt32, _ entries: [Entry]
     ) -> UInt32 {
@@ -268,7 +270,8 @@ struct GroupTable {
         intervals.append(UInt64(low: UInt32(entry), high: entries[entry].servicePort.rank))
     }
 
-    /// A request and a response of one group that are equally narrow both match a packet that has a port of each.
+    /// Finds ties between a request and a response of one group: equally narrow entries that both match a packet with a
+    /// port of each.
     private mutating func findCrossTies(_ members: [Int], _ entries: [Entry]) {
         struct Width: Hashable {
             var protocolNumber: UInt8?
@@ -287,7 +290,8 @@ struct GroupTable {
         }
     }
 
-    /// Appends the entry of each protocol for packets without ports; the entry of every other protocol, or none.
+    /// Appends the entry of each protocol for packets without ports. Returns the entry for every other protocol, or
+    /// none.
     private mutating func addFragments(_ members: [Int], _ entries: [Entry]) -> UInt32 {
         var other = Layout.none
         var chosen: [UInt8: Int] = [:]
@@ -313,7 +317,7 @@ struct GroupTable {
             if member != known { compare(member, number, with: known) }
         }
         for (number, member) in chosen.sorted(by: { $0.key < $1.key }) {
-            // The entry of every protocol takes the ports that those of this protocol leave.
+            // The entry for every protocol takes the ports that the entries of this protocol leave.
             if other != Layout.none, !covered.contains(number) {
                 covered.insert(number)
                 compare(Int(other), number, with: member)
@@ -335,10 +339,10 @@ extension ServicePort {
         return (upper | UInt32(ports.lowerBound))...(upper | UInt32(ports.upperBound))
     }
 
-    /// How wide it is: 0 for one port; the lesser of two wins.
+    /// The width of the interval: 0 for one port. The smaller one wins.
     var rank: UInt32 { interval.upperBound - interval.lowerBound }
 
-    /// True where packets without ports go by this one rather than by `other` of the same protocol.
+    /// True if packets without ports match this one rather than `other` of the same protocol.
     func precedes(_ other: ServicePort) -> Bool {
         let (any, otherAny) = (ports == 0...65535, other.ports == 0...65535)
         if any != otherAny { return any }
@@ -347,7 +351,7 @@ extension ServicePort {
 }
 
 extension [Entry] {
-    /// How a problem speaks of the entry at `index`.
+    /// How messages name the entry at `index`.
     func reference(_ index: Int) -> EntryReference {
         EntryReference(index: index, name: self[index].name)
     }

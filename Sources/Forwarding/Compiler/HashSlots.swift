@@ -1,10 +1,10 @@
-/// The words of an open-addressing hash table under construction, of slots of `width` words each.
+/// The words of an open-addressing hash table under construction. Each slot has `width` words.
 struct HashSlots {
-    /// How many slots there are for a number of keys, and at which slot a search starts.
+    /// The number of slots for a number of keys, and the slot where a search starts.
     enum Shape {
         /// A power of two, at most half full; a search starts at the lower bits of the hash.
         case masked
-        /// As many as there are keys and two thirds more; a search starts where `Layout.place` says.
+        /// Five thirds of the number of keys. A search starts where `Layout.place` says.
         case placed
     }
 
@@ -16,10 +16,10 @@ struct HashSlots {
     private let emptyField: Int
 
     /// - Parameters:
-    ///   - entries: The number of keys that will be inserted, at most.
-    ///   - shape: How many slots it has.
-    ///   - empty: The words of an unused slot; as many as every slot has.
-    ///   - emptyField: The word by which an unused slot is told.
+    ///   - entries: The largest number of keys that will be inserted.
+    ///   - shape: The number of slots.
+    ///   - empty: The words of an unused slot, as many as every slot has.
+    ///   - emptyField: The index of the word that marks an unused slot.
     init(entries: Int, shape: Shape, empty: [UInt64], emptyField: Int = 0) {
         width = empty.count
         self.shape = shape
@@ -61,7 +61,7 @@ struct HashSlots {
 }
 
 extension UInt64 {
-    /// One word of two halves.
+    /// One word of two halves, of 32 bits each.
     @inlinable
     init(low: UInt32, high: UInt32) {
         self = UInt64(low) | UInt64(high) << 32

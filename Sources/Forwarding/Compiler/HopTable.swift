@@ -2,28 +2,29 @@ import Wire
 
 /// The words of the entries and of their targets under construction.
 ///
-/// An entry's hops stand beside each other; what they choose between stands behind them, so that reading onward ends.
-/// What is the same for several entries stands once: their hops, and the targets of a group's members.
+/// An entry's hops are next to each other. The hops that they choose between come behind them, so that reading onward
+/// always ends. Parts that several entries share are stored once: their hops, and the targets of a group's members.
 struct HopTable {
     private(set) var targets = SharedRecords(width: 4)
     /// The IPv6 addresses that sources are rewritten to.
     private(set) var rewrites = SharedRecords(width: 2)
     private let table: ForwardingTable
-    /// The hops that choices are among.
+    /// The hops that are stored already.
     private var known: [[Hop]: UInt64] = [:]
 
     init(_ table: ForwardingTable) {
         self.table = table
     }
 
-    /// The words of all entries; adds to `targets` and `rewrites`.
+    /// The words of all entries. Adds to `targets` and `rewrites`.
     mutating func entries() -> [UInt64] {
         var words: [UInt64] = []
         words.reserveCapacity(table.entries.count * 2)
         let entries = table.entries
         var last: (hops: [Hop], range: UInt64)?
         for index in entries.indices {
-            // Entries that were made together often have one list of hops, which is told without looking into it.
+            // Entries that were made together often share one list of hops. Comparing the storage finds that without
+            // reading the list.
             let range: UInt64
             if let last, last.hops == entries[index].hops {
                 range = last.range
@@ -46,9 +47,9 @@ struct HopTable {
         return words
     }
 
-    /// Adds the hops of an entry, or finds the same ones.
+    /// Adds the hops of an entry, or finds the same hops.
     ///
-    /// - Returns: The first one's index, and their number in the high half.
+    /// - Returns: The index of the first hop, with the number of hops in the upper half.
     private mutating func share(_ hops: [Hop]) -> UInt64 {
         var run: [UInt64] = []
         run.reserveCapacity(hops.count * 4)
@@ -64,7 +65,7 @@ struct HopTable {
         return UInt64(low: targets.share(run), high: hops.count)
     }
 
-    /// Adds hops beside each other, then what they choose between, as `share(_:)` does.
+    /// Adds hops next to each other, then the hops that they choose between. Returns the same as `share(_:)`.
     private mutating func add(_ hops: [Hop]) -> UInt64 {
         let first = targets.count
         for hop in hops {

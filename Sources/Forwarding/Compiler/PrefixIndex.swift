@@ -4,7 +4,7 @@ import Wire
 struct PrefixIndex {
     /// The populated lengths above zero, ascending.
     private(set) var lengths: [UInt8] = []
-    /// The identifier of the prefix of length zero; 0 where there is none.
+    /// The identifier of the prefix of length zero; 0 if there is none.
     private(set) var fallback: UInt32 = 0
     /// The slots of the family's section.
     private(set) var words: [UInt64] = []
@@ -25,7 +25,7 @@ struct PrefixIndex {
         if populated[0] { fallback = UInt32(identifiers.lowerBound) }
         lengths = (1...128).filter { populated[$0] }.map { UInt8($0) }
         guard !lengths.isEmpty else { return }
-        // Markers are counted first, so that the table has the size that it needs.
+        // Markers are counted first, so that the table gets the right size.
         let reader = self
         var keys = identifiers.count
         reader.forEachMarker { _, _, _ in keys += 1 }
@@ -37,14 +37,14 @@ struct PrefixIndex {
         reader.forEachMarker { address, length, best in insert(address, length: length, best: best) }
     }
 
-    /// Calls `body` with every marker, its length and the best match so far there: a marker stands at every length at
-    /// which the binary search for a prefix has to turn to longer ones, unless a prefix does.
+    /// Calls `body` with every marker, its length and its best match. A marker is needed at every length at which the
+    /// binary search for a prefix has to turn to longer ones, unless a prefix is there already.
     ///
-    /// The best match so far is among the prefixes around the prefix, since those around the marker are around it too.
+    /// The best match is the longest prefix around the marker. It is one of the prefixes around the prefix.
     private func forEachMarker(_ body: (IPAddress, Int, UInt32) -> Void) {
         var turns = [[Int]](repeating: [], count: 129)
         for length in lengths { turns[Int(length)] = self.turns(to: Int(length)) }
-        // Identifiers are in the order of addresses, so those that have a marker in common follow each other.
+        // Identifiers are in the order of addresses, so prefixes with a common marker follow each other.
         var latest = [IPAddress?](repeating: nil, count: 129)
         for identifier in identifiers {
             let prefix = set[UInt32(identifier)]
@@ -82,7 +82,8 @@ struct PrefixIndex {
             places = (keys * 5 / 3 + 1 + Layout.bucket - 1) / Layout.bucket
             words = Array(repeating: 0, count: places * Layout.bucket)
         } else {
-            // Fuller than others: its slots are the largest, and a million entries shall take less than 100 octets each.
+            // This table is fuller than others, because its slots are the largest and a million entries must take less
+            // than 100 octets each.
             places = keys * 10 / 7 + 1
             words = Array(repeating: UInt64(Layout.emptyLength), count: places * 3)
         }
@@ -118,7 +119,7 @@ struct PrefixIndex {
 }
 
 extension Array {
-    /// The index of the first element for which `isSecond` is true, where it is for all behind it.
+    /// The index of the first element for which `isSecond` is true. It must be true for all elements behind that one.
     fileprivate func partitionPoint(_ isSecond: (Element) -> Bool) -> Int {
         var (low, high) = (0, count)
         while low < high {

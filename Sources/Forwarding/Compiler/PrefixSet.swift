@@ -1,12 +1,12 @@
 import Wire
 
-/// Prefixes of both families, numbered from 1 so that a prefix comes after every one that encloses it. 0 is any.
+/// Prefixes of both families, numbered from 1. A prefix comes after every prefix that encloses it. 0 stands for any.
 struct PrefixSet {
     /// The prefix with identifier `index + 1`.
     private(set) var prefixes: [IPPrefix] = []
-    /// For each identifier the identifier of the next shorter prefix around it; 0 for none.
+    /// For each identifier, the identifier of the next shorter prefix around it; 0 for none.
     private(set) var parents: [UInt32] = [0]
-    /// For each of the given places the identifier of its prefix; 0 where it has none.
+    /// For each given place, the identifier of its prefix; 0 for none.
     private(set) var identifiers: [UInt32]
 
     /// - Parameter given: The prefix at each place, in any order, with repetitions.
@@ -23,7 +23,7 @@ struct PrefixSet {
         orderSix.sort { UInt64(given[$0]!.length) }
         orderSix.sort { given[$0]!.address.low }
         orderSix.sort { given[$0]!.address.high }
-        // In this order the prefixes around one are those still open when it comes.
+        // In this order, the prefixes around a prefix are those that are still open when it comes.
         var open: [UInt32] = []
         for place in orderFour.indices + orderSix.indices {
             let prefix = given[Int(place)]!

@@ -1,10 +1,10 @@
-/// An order of many things by several integer keys, the least significant first, each sorted stably in passes that do not
-/// compare: a million things take a few milliseconds for each 11 bits in which their keys differ.
+/// An order of many things by several integer keys, the least significant first. Each sort is stable and does not
+/// compare. A million things take a few milliseconds for each 11 bits in which their keys differ.
 struct RadixOrder {
     /// The indices of the things, in the order so far.
     private(set) var indices: [UInt32]
 
-    /// `indices` as they are given, sorted by nothing.
+    /// `indices` in the given order.
     init(_ indices: [UInt32]) {
         self.indices = indices
     }
@@ -15,7 +15,7 @@ struct RadixOrder {
     mutating func sort(by key: (Int) -> UInt64) {
         guard indices.count > 1 else { return }
         var keys = indices.map { key(Int($0)) }
-        // Comparing costs less than counting where there is little to sort.
+        // For a few things, comparing costs less than counting.
         if indices.count < 4_096 {
             let order = keys.indices.sorted { (keys[$0], $0) < (keys[$1], $1) }
             indices = order.map { indices[$0] }

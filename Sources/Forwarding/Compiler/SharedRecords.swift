@@ -1,8 +1,8 @@
-/// Records of a section under construction, of which equal runs stand once.
+/// Records of a section under construction. Equal runs are stored once.
 struct SharedRecords {
     /// The words of all records.
     private(set) var words: [UInt64] = []
-    /// The octets of a record, in words.
+    /// The size of a record, in words of 8 octets.
     let width: Int
     /// A hash table: one more than the first record of a run.
     private var slots = [UInt32](repeating: 0, count: 16)
@@ -21,12 +21,12 @@ struct SharedRecords {
         set { words[word] = newValue }
     }
 
-    /// Adds a record that stands for itself, and may be changed.
+    /// Adds a record that is not shared and may be changed.
     mutating func append(_ record: [UInt64]) {
         words += record
     }
 
-    /// The first record of a run of these words: one that stands there already, or a new one. It must not be changed.
+    /// The index of the first record of a run of these words: an existing run, or a new one. Do not change it.
     mutating func share(_ run: [UInt64]) -> Int {
         if (runs + 1) * 2 > slots.count { grow() }
         var index = Int(truncatingIfNeeded: Self.hash(run)) & (slots.count - 1)

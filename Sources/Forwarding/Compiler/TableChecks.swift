@@ -1,6 +1,6 @@
 import Wire
 
-/// What a table must hold before it is compiled, ties aside.
+/// The rules that a table must keep before it is compiled, except for ties.
 struct TableChecks {
     private(set) var problems: [TableProblem] = []
     private let table: ForwardingTable
@@ -15,7 +15,7 @@ struct TableChecks {
 
     private func name(of interface: Int) -> String { table.interfaces[interface].name }
 
-    /// Where an address stands; its text is only made where there is a problem.
+    /// Where an address is. Its text is only made if there is a problem.
     private enum Place {
         case entry(Int)
         case interface(Int)
@@ -117,20 +117,20 @@ struct TableChecks {
         for group in table.groups {
             let members = group.members
             if !(1...Layout.maximumMembers).contains(members.count) {
-                problems.append(.group(group.name, "there are \(members.count), and 1…4096 can be"))
+                problems.append(.group(group.name, "it has \(members.count), but must have 1 to 4096"))
             }
             if Set(members.map(\.name)).count != members.count {
-                problems.append(.group(group.name, "two have one name"))
+                problems.append(.group(group.name, "two of them have the same name"))
             }
             for member in members where !(0...1_000).contains(member.weight) {
-                problems.append(.group(group.name, "a weight of \(member.weight) is not in 0…1000"))
+                problems.append(.group(group.name, "a weight of \(member.weight) is outside 0 to 1000"))
             }
         }
     }
 
-    /// Checks hops and what they choose between.
+    /// Checks hops and the hops that they choose between.
     ///
-    /// - Returns: How deep choices hold each other, and the most copies that are made.
+    /// - Returns: The depth of nested choices, and the largest number of copies.
     private mutating func check(_ hops: [Hop], _ entry: Entry, _ index: Int) -> (depth: Int, copies: Int) {
         var (depth, copies) = (0, 0)
         for hop in hops {
@@ -160,7 +160,7 @@ struct TableChecks {
     }
 
     private mutating func checkEntries() {
-        // A bit for each counter that is taken.
+        // One bit for each counter that is in use.
         var counters = [UInt64](repeating: 0, count: 1 << 18)
         let entries = table.entries
         for (index, entry) in entries.enumerated() {

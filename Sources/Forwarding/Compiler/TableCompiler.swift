@@ -1,13 +1,13 @@
 import Wire
 
-/// Compiles a table into the one flat, position-independent run of bytes that engines read through a `Snapshot`.
+/// Compiles a table into one flat, position-independent run of bytes that engines read through a `Snapshot`.
 public enum TableCompiler {
-    /// The bytes of a table's snapshot: the same for the same table and generation.
+    /// The bytes of a table's snapshot. The same table and generation give the same bytes.
     ///
     /// - Parameters:
-    ///   - table: What the engine is to decide by.
+    ///   - table: The table that the engine decides by.
     ///   - generation: The number that the table is published under.
-    /// - Throws: All that is wrong with the table at once, ties among its entries too.
+    /// - Throws: `TableError` with all problems of the table, including ties among its entries.
     public static func compile(_ table: ForwardingTable, generation: UInt64) throws(TableError) -> [UInt8] {
         try CompiledTable(table).bytes(generation: generation)
     }
@@ -46,7 +46,7 @@ public enum TableCompiler {
 
     /// The interfaces, their addresses, and the table of MAC addresses.
     private static func addInterfaces(_ table: ForwardingTable, _ groups: GroupTable, to image: inout SnapshotImage) {
-        // The scopes of each interface's entries that any Ethernet source matches.
+        // The scopes of each interface's entries that match any Ethernet source.
         var open = [(sequencing: UInt32, distribution: UInt32)](repeating: (0, 0), count: table.interfaces.count)
         for (place, key) in groups.scopes.enumerated() where key.mac == nil {
             switch key.kind {
@@ -77,7 +77,7 @@ public enum TableCompiler {
         image[.macs] = macSlots(table, groups, &image[.origins]).words
     }
 
-    /// The prefixes without those that lie in others, IPv4 first, in ascending order.
+    /// The prefixes that lie in no other one, IPv4 first, in ascending order.
     private static func disjoint(_ prefixes: [IPPrefix]) -> [IPPrefix] {
         let sorted = prefixes.sorted {
             ($0.family.rawValue, $0.address, $0.length) < ($1.family.rawValue, $1.address, $1.length)
@@ -88,7 +88,7 @@ public enum TableCompiler {
         }
     }
 
-    /// The table of (interface, MAC address): the engine's own, the known sources, and those that only entries name.
+    /// The table of (interface, MAC address): the engine's own, the known sources, and sources that only entries name.
     private static func macSlots(
         _ table: ForwardingTable, _ groups: GroupTable, _ origins: inout [UInt64]
     ) -> HashSlots {
@@ -214,7 +214,7 @@ public enum TableCompiler {
 }
 
 extension ForwardingTable {
-    /// The table with the copies left out that passive applications get as mirrors anyway.
+    /// The table without the copies that passive applications get as mirrors anyway.
     var withoutMirroredCopies: ForwardingTable {
         guard !mirrors.isEmpty else { return self }
         let mirrored = Set(mirrors)

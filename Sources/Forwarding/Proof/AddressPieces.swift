@@ -1,18 +1,18 @@
 import Wire
 
-/// The pieces that prefixes cut the addresses into: two addresses of one piece lie in exactly the same prefixes.
+/// The pieces that prefixes cut the address space into. Two addresses of one piece lie in exactly the same prefixes.
 struct AddressPieces {
-    /// In the order of first address, then length, each once.
+    /// In the order of first address, then length, without repetitions.
     private let prefixes: [IPPrefix]
     private let set: Set<IPPrefix>
     private let lengths: [AddressFamily: [Int]]
-    /// Addresses that no packet may have here: the engine's own.
+    /// Addresses that no packet may have here: the engine's own addresses.
     private let excluded: Set<IPAddress>
     private var cache: [IPPrefix: [IPAddress]] = [:]
 
     /// - Parameters:
-    ///   - prefixes: Everything that tells addresses apart.
-    ///   - excluded: Addresses that stand for no piece.
+    ///   - prefixes: All prefixes that distinguish addresses.
+    ///   - excluded: Addresses that represent no piece.
     init(_ prefixes: some Sequence<IPPrefix>, excluding excluded: Set<IPAddress>) {
         set = Set(prefixes).union(excluded.map { IPPrefix(host: $0) })
         self.prefixes = set.sorted { ($0.address, $0.length) < ($1.address, $1.length) }
@@ -27,7 +27,7 @@ struct AddressPieces {
         (lengths[address.family] ?? []).lazy.map { IPPrefix(address, length: $0) }.filter { set.contains($0) }
     }
 
-    /// One address of every piece of `prefix`: first of what lies in no narrower prefix, where anything does.
+    /// One address of every piece of `prefix`. The piece outside all narrower prefixes comes first, if there is one.
     mutating func representatives(in prefix: IPPrefix) -> [IPAddress] {
         if prefix.isHost { return excluded.contains(prefix.address) ? [] : [prefix.address] }
         if let known = cache[prefix] { return known }
@@ -36,7 +36,7 @@ struct AddressPieces {
         return found
     }
 
-    /// True where the address stands for the part of `prefix` that lies in no narrower one.
+    /// True if the address represents the part of `prefix` that lies in no narrower one.
     func isRemainder(_ address: IPAddress, of prefix: IPPrefix) -> Bool {
         (around(address).first?.length ?? 0) <= prefix.length
     }
@@ -79,7 +79,7 @@ struct AddressPieces {
         return low
     }
 
-    /// An address that reads better in an example than the first of a wide prefix: one for documentation.
+    /// An address for documentation in a wide prefix, which reads better in an example than the first address.
     private func preferred(_ prefix: IPPrefix) -> IPAddress? {
         guard prefix.length <= 8 else { return nil }
         let candidates =
@@ -92,10 +92,10 @@ struct AddressPieces {
         }
     }
 
-    /// A prefix while its nested ones are passed over, in order.
+    /// A prefix while its nested ones are skipped, in order.
     private struct Piece {
         let prefix: IPPrefix
-        /// The first address that no nested prefix passed so far holds; nil once all are held.
+        /// The first address outside all nested prefixes so far; nil if there is none left.
         private var cursor: UInt128?
         private(set) var representative: IPAddress?
 
@@ -116,7 +116,7 @@ struct AddressPieces {
         /// An address after all nested prefixes.
         var last: IPAddress? { cursor.map { host(from: $0, upTo: prefix.last) } }
 
-        /// The first address looks like a network's; the one after it reads better.
+        /// The first address looks like a network's. The address after it reads better.
         private func host(from first: UInt128, upTo last: UInt128) -> IPAddress {
             IPAddress(number: first < last && first == prefix.address.number ? first + 1 : first, prefix.family)
         }

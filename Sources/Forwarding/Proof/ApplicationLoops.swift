@@ -1,17 +1,17 @@
 import Wire
 
-/// Finds circles that no customer's packet need enter: what an application says of its own accord may run in them.
+/// Finds loops that no customer's packet enters. Packets that an application sends on its own may run in them.
 ///
-/// Which packets might come back to where they were is read off the entries by their overlaps; a packet of each such
-/// class is then followed for real. Entries of services have no such circles, so the search starts at those by hand.
+/// The overlaps of the entries show which packets might come back to where they were. Then one packet of each such
+/// class is followed for real. Entries of services have no such loops, so the search starts at entries by hand.
 extension Proof {
-    /// What packets may be at a place; nil stands for any.
+    /// The packets at a place; nil stands for any.
     private struct Box: Hashable {
         var source: IPPrefix?
         var destination: IPPrefix?
         var number: UInt8?
 
-        /// What of the box an entry matches, ports aside.
+        /// The part of the box that an entry matches, ports aside.
         func narrowed(to entry: Entry) -> Box? {
             guard let source = Self.meet(source, entry.source),
                 let destination = Self.meet(destination, entry.destination)
@@ -36,7 +36,7 @@ extension Proof {
     private struct Place: Hashable {
         var emitter: Emitter
         var box: Box
-        /// What the box was at the start, as far as is known: a rewrite ends that.
+        /// The box at the start, as far as it is known. A rewrite ends that.
         var start: Box
         var isRewritten: Bool
     }
@@ -64,8 +64,8 @@ extension Proof {
         }
     }
 
-    /// The emitters that packets might come back to, each with those that it has in a circle with it; what entries match
-    /// is not looked at.
+    /// The emitters that packets might come back to, each with the others in a loop with it. The entries' matches are
+    /// not looked at.
     private func circles() -> [Emitter: Set<Emitter>] {
         var next: [Emitter: Set<Emitter>] = [:]
         for (index, entry) in world.table.entries.enumerated() {
@@ -90,7 +90,8 @@ extension Proof {
         return circles
     }
 
-    /// True where an entry may take on what its emitter passes on, not only what that says itself.
+    /// True if an entry may take packets that its emitter passes on, and not only packets that the emitter sends
+    /// itself.
     private func takesOn(_ index: Int, _ emitter: Emitter) -> Bool {
         guard let node = emitter.node else { return false }
         switch world.nodes[node].system {
@@ -156,7 +157,7 @@ extension Proof {
                 next.box.destination = IPPrefix(host: address)
                 next.isRewritten = true
             case .neighbour(let via):
-                // Of a prefix, any host may be meant: those that keep what is for themselves pass nothing on.
+                // A prefix may mean any of its hosts. Hosts that keep their own packets pass nothing on.
                 guard let hop = via else { return nil }
                 leg = world.stations.leg(hop, on: target.interface)
             }
@@ -174,7 +175,7 @@ extension Proof {
         }
     }
 
-    /// Follows a packet of every class in a box, until one runs in a circle.
+    /// Follows a packet of every class in a box, until one runs in a loop.
     private mutating func confirm(_ index: Int, _ emitter: Emitter, _ box: Box) -> Bool {
         let entry = world.table.entries[index]
         let families = (box.source ?? box.destination).map { [$0.family] } ?? AddressFamily.allCases

@@ -2,7 +2,7 @@ import Wire
 
 /// Finds the entries that can never match.
 extension Proof {
-    /// Somebody who may send what an entry matches; nil for `sources` where it may send from any address.
+    /// A node that may send what an entry matches. `sources` is nil if it may send from any address.
     private struct Sender {
         var emitter: Emitter
         var sources: [IPPrefix]?
@@ -66,8 +66,8 @@ extension Proof {
         world.table.interfaces[interface].addresses.map(\.prefix)
     }
 
-    /// Those who may send on an interface: each whose MAC address some entry names, and of the others one who may use
-    /// any address and one for all customers.
+    /// The possible senders on an interface: each sender whose MAC address an entry names. Of the others, one that may
+    /// use any address, and one for all customers.
     private func anySenders(on interface: Int) -> [Sender] {
         let named = Set(world.table.entries.filter { $0.receivedInterface == interface }.compactMap(\.sourceMAC))
         var senders: [Sender] = []
@@ -95,7 +95,8 @@ extension Proof {
 
     /// Looks for one packet that the entry decides.
     ///
-    /// - Returns: nil where there is one, else why there is none, and a packet that the entry would have matched.
+    /// - Returns: nil if there is one. Else the reason why there is none, and a packet that the entry would have
+    ///   matched.
     private mutating func whyDead(
         _ index: Int, _ entry: Entry, _ senders: [Sender]
     ) -> (DeadReason, example: FlowFields?)? {
@@ -128,7 +129,7 @@ extension Proof {
         return (.family(family ?? .ipv4), nil)
     }
 
-    /// True where a sequencing entry takes all that a distribution entry matches: then no packet need be tried.
+    /// True if a sequencing entry takes all packets that a distribution entry matches. Then no packet has to be tried.
     private func covers(_ winner: Int, _ entry: Entry) -> Bool {
         let other = world.table.entries[winner]
         guard other.kind == .sequencing, entry.kind == .distribution,
@@ -141,7 +142,7 @@ extension Proof {
         return holds(other.source, entry.source) && holds(other.destination, entry.destination)
     }
 
-    /// Who has an address in a prefix, on any interface.
+    /// The node with an address in a prefix, on any interface.
     private func owner(of prefix: IPPrefix) -> Int? {
         if prefix.isHost { return world.stations.owner(of: prefix.address) }
         return world.nodes.firstIndex { node in
@@ -163,7 +164,7 @@ extension Proof {
         {
             allowed.append(linkLocal)
         }
-        // A host without an address yet sends from none.
+        // A host that has no address yet sends from the unspecified one.
         if let source = entry.source, source.isHost, source.address.isUnspecified { return [source] }
         return allowed.compactMap { prefix in
             guard families.contains(prefix.family) else { return nil }

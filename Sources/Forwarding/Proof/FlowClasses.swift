@@ -2,7 +2,7 @@ import Wire
 
 /// The pieces that ranges of ports cut all ports into.
 struct PortPieces {
-    /// Where a piece begins, in order; the first is 0.
+    /// The first port of each piece, in order; the first is 0.
     private(set) var starts: [Int] = [0]
 
     mutating func cut(_ range: ClosedRange<UInt16>) {
@@ -26,7 +26,8 @@ struct PortPieces {
         return low
     }
 
-    /// One port of each piece within a range: `preferred` for its piece and that piece first, else the piece's lowest.
+    /// One port of each piece within a range: first `preferred` for its own piece, then the lowest port of each other
+    /// piece.
     func representatives(in range: ClosedRange<UInt16>, preferring preferred: UInt16) -> [UInt16] {
         let first = place(of: Int(range.lowerBound))
         let end = place(of: Int(range.upperBound))
@@ -41,25 +42,26 @@ struct PortPieces {
     }
 }
 
-/// How a table tells apart the packets between two addresses.
+/// How a table distinguishes packets between two addresses.
 struct FlowClasses {
-    /// Of one protocol.
+    /// The ports of one protocol.
     struct Ports {
-        /// By the source port of the packets and the destination port of their answers.
+        /// The source port of the packets, and the destination port of their answers.
         var source = PortPieces()
-        /// By the destination port of the packets and the source port of their answers.
+        /// The destination port of the packets, and the source port of their answers.
         var destination = PortPieces()
     }
-    /// By protocol: those that entries name.
+    /// The ports by protocol, for protocols that entries name.
     var protocols: [UInt8: Ports] = [:]
 
-    /// A protocol that no entry names, and so stands for all such.
+    /// A protocol that no entry names. It represents all such protocols.
     var otherProtocol: UInt8 {
         [6, 17, 1, 253, 254].first { protocols[$0] == nil } ?? (0...252).first { protocols[$0] == nil } ?? 255
     }
 }
 
-/// Finds how a table tells apart the packets between two addresses, wherever they or their answers turn up in it.
+/// Finds how a table distinguishes the packets between two addresses, at every place of the packets and of their
+/// answers.
 struct FlowClassIndex {
     private struct Pair: Hashable {
         var source: IPPrefix?
@@ -102,12 +104,12 @@ struct FlowClassIndex {
         }
     }
 
-    /// What tells apart packets from `source` to `destination`, here or anywhere on their way.
+    /// The classes of packets from `source` to `destination`, here or anywhere on their path.
     mutating func classes(from source: IPAddress, to destination: IPAddress) -> FlowClasses {
         let start = Addresses(source: source, destination: destination)
         if let known = cache[start] { return known }
         var classes = FlowClasses()
-        // Requests and their answers, with every address that a rewrite may put in.
+        // Requests and their answers, with every address that a rewrite may set.
         var pending: [(Addresses, isAnswer: Bool)] = [
             (start, false), (Addresses(source: destination, destination: source), true),
         ]
@@ -125,7 +127,7 @@ struct FlowClassIndex {
                         if case .network(let network) = target.address { to = network }
                         guard from.family == to.family else { continue }
                         add(Addresses(source: from, destination: to), isAnswer)
-                        // Whoever is reached by a request may answer it.
+                        // Every node that gets a request may answer it.
                         if !isAnswer { add(Addresses(source: to, destination: from), true) }
                     }
                 }
@@ -143,7 +145,7 @@ struct FlowClassIndex {
         }
     }
 
-    /// The service port is the destination's of a request; of an answer, the two ports have changed places.
+    /// The service port is the destination port of a request. In an answer, the two ports have changed places.
     private func cut(_ key: Key, _ isAnswer: Bool, _ classes: inout FlowClasses) {
         guard let number = key.port.protocolNumber else { return }
         if (key.direction == .request) != isAnswer {
@@ -157,7 +159,7 @@ struct FlowClassIndex {
 extension FlowClasses {
     /// One flow of every class that a service port covers.
     ///
-    /// - Parameter direction: On which side the service port is.
+    /// - Parameter direction: The side of the service port.
     func flows(
         from source: IPAddress, to destination: IPAddress, _ port: ServicePort, _ direction: ChainDirection
     ) -> [FlowFields] {
@@ -169,7 +171,7 @@ extension FlowClasses {
             flow.protocolNumber = number
             guard ServicePort(protocolNumber: number).protocolHasPorts else { return [flow] }
             let pieces = protocols[number] ?? Ports()
-            // On the way of a request the client's port is any; one from the dynamic range is what it mostly is.
+            // In a request the client's port may be any. A port of the dynamic range is the usual one.
             let service: (pieces: PortPieces, other: PortPieces) =
                 direction == .request ? (pieces.destination, pieces.source) : (pieces.source, pieces.destination)
             var flows: [FlowFields] = []

@@ -1,17 +1,17 @@
 import Wire
 
-/// Customers from whom the table takes packets alike: one stands for all.
+/// Customers whose packets the table treats alike. One represents all.
 struct Origin {
-    /// The nodes, the one that stands for all first.
+    /// The nodes. The first one represents all.
     var members: [Int]
     var emitter: Emitter
-    /// The source of its packets.
+    /// The source address of its packets.
     var address: IPAddress
-    /// True for an address of its own, false for one that stands for many.
+    /// True for an address of its own, false for one that represents many.
     var isOwn = true
 }
 
-/// Who can send requests to the engine, and from which addresses.
+/// The nodes that can send requests to the engine, and their addresses.
 struct Origins {
     /// On each interface: its customers.
     private var customers: [[Origin]]
@@ -21,7 +21,7 @@ struct Origins {
     /// The addresses of up to two customers of each kind.
     private(set) var examples: [IPAddress] = []
 
-    /// - Parameter told: What the entries tell sources and destinations apart by.
+    /// - Parameter told: The pieces that entries distinguish sources and destinations by.
     init(_ world: ProofWorld, told: AddressPieces) {
         self.world = world
         var pieces = told
@@ -65,7 +65,7 @@ struct Origins {
         }
     }
 
-    /// The nodes that some entry sends to by name: to the table they are not like others.
+    /// The nodes that some entry names as a target. To the table, they are not like others.
     private static func singledOut(_ world: ProofWorld) -> Set<Int> {
         var found: Set<Int> = []
         for entry in world.table.entries {
@@ -82,12 +82,12 @@ struct Origins {
         return found
     }
 
-    /// True where customers are on the interface.
+    /// True if customers are on the interface.
     func hasCustomers(on interface: Int) -> Bool { !customers[interface].isEmpty }
 
-    /// Those whose packets an entry may match.
+    /// The senders of packets that an entry may match.
     ///
-    /// Applications and routers count where the entry names them, or where there is nobody else.
+    /// Applications and routers count if the entry names them, or if there are no others.
     func matching(_ entry: Entry, _ pieces: inout AddressPieces) -> [Origin] {
         let interface = entry.receivedInterface
         let family = (entry.source ?? entry.destination)?.family
@@ -117,7 +117,7 @@ struct Origins {
                 addresses = pieces.representatives(in: source).filter { world.stations.owner(of: $0) == nil }
             }
             if node.system == .router, entry.source == nil {
-                // Behind a router lies everything.
+                // Every address may lie behind a router.
                 let families = family.map { [$0] } ?? AddressFamily.allCases
                 addresses += families.compactMap { pieces.representatives(in: .everything($0)).first }
             }

@@ -1,29 +1,29 @@
 import Wire
 
-/// Follows one packet through the table and the nodes, every copy of it, until each is kept, answered or lost.
+/// Follows every copy of one packet through the table and the nodes, until each copy is kept, answered or lost.
 struct PacketWalk {
     /// Where a copy ends.
     struct End {
-        /// Who has it; the emitter of what is said to it.
+        /// The node that has it, which also emits the answer.
         var holder: Emitter
         var flow: FlowFields
         var trace: [ProvedHop]
     }
-    /// Where a packet is passed on, and no entry takes it.
+    /// A place where a packet is passed on and no entry takes it.
     struct Break {
         var emitter: Emitter
         var flow: FlowFields
         var reason: DropReason
         var trace: [ProvedHop]
     }
-    /// Where a packet comes to a place where it was before.
+    /// A place that a packet comes to for the second time.
     struct Loop {
         var circle: [Int]
         var trace: [ProvedHop]
         var last: Emitter
         var flow: FlowFields
     }
-    /// Where nobody is who could take a copy.
+    /// A copy that no node could take.
     struct Loss {
         var interface: Int
         var address: IPAddress?
@@ -45,9 +45,9 @@ struct PacketWalk {
     private let world: ProofWorld
     private var path: [State] = []
     private var trace: [ProvedHop] = []
-    /// What was followed to its end: first as a packet that must arrive, second as one that nobody misses.
+    /// The states that were followed to the end: packets that must arrive, and packets that may be lost.
     private var done: (required: Set<State>, optional: Set<State>) = ([], [])
-    /// Where copies have ended: of instances that pass packets to the same ones, one shows it.
+    /// Where copies have ended. If several instances pass packets to the same nodes, one of them is followed.
     private var ended: Set<State> = []
 
     private let isAnswer: Bool
@@ -57,9 +57,9 @@ struct PacketWalk {
         self.isAnswer = isAnswer
     }
 
-    /// What becomes of a packet that `emitter` sends to the engine.
+    /// Follows a packet that `emitter` sends to the engine.
     ///
-    /// - Parameter isAnswer: True for an answer on its way back to who asked.
+    /// - Parameter isAnswer: True for an answer on its way back to the sender of the request.
     static func follow(
         _ flow: FlowFields, from emitter: Emitter, in world: ProofWorld, isAnswer: Bool = false
     ) -> PacketWalk {
@@ -68,7 +68,7 @@ struct PacketWalk {
         return walk
     }
 
-    /// - Parameter required: False for what a passive application may say, and nobody misses.
+    /// - Parameter required: False for packets of a passive application, which may be lost.
     private mutating func emit(_ state: State, required: Bool) {
         if let start = path.firstIndex(of: state) {
             loops.append(

@@ -4,8 +4,8 @@ import Wire
 public struct ProofLeg: Hashable, Sendable {
     /// The index of the interface that it is on.
     public var interface: Int
-    /// The MAC address that frames reach it by, and come from it with; for a transparent application the engine's
-    /// address on its other side.
+    /// The MAC address of its frames, in both directions. For a transparent application, it is the engine's address on
+    /// the application's other side.
     public var mac: MACAddress
     /// The addresses that the engine knows it by.
     public var addresses: [IPAddress]
@@ -18,22 +18,22 @@ public struct ProofLeg: Hashable, Sendable {
     }
 }
 
-/// What a node does with packets, as far as a proof has to know.
+/// What a node does with packets, as far as a proof needs it.
 public struct ProofNode: Hashable, Sendable {
     /// Its name in the topology.
     public var name: String
-    /// What it is: passive applications keep what they get, inline ones pass it on by their other leg (or the only
-    /// one), all others answer.
+    /// Its type. Passive applications keep packets. Inline applications pass them on by their other leg, or by their
+    /// only one. All other nodes answer.
     public var system: DestinationSystemType
-    /// True for a bump in the wire, which can tell nobody that a packet is too big.
+    /// True for a bump in the wire, which cannot send an error about a packet that is too big.
     public var isTransparent: Bool
     /// True for a passive application whose active responses the file allows.
     public var mayEmit: Bool
-    /// Its legs, the one that requests enter by first.
+    /// Its legs. The first is the one that requests enter by.
     public var legs: [ProofLeg]
     /// The networks behind a customer.
     public var prefixes: [IPPrefix]
-    /// The service addresses that it has beside those of its legs.
+    /// The service addresses that it has, besides the addresses of its legs.
     public var served: [IPAddress]
 
     /// Memberwise.
@@ -50,7 +50,7 @@ public struct ProofNode: Hashable, Sendable {
         self.served = served
     }
 
-    /// True where nothing that it emits is forwarded.
+    /// True if none of its packets is forwarded.
     var isSilenced: Bool { system == .passiveApplication && !mayEmit }
 }
 
@@ -68,15 +68,16 @@ public struct TargetPlace: Hashable, Sendable {
     }
 }
 
-/// A table, and the nodes around it: what a proof is about.
+/// The subject of a proof: a table, and the nodes around it.
 public struct ProofSubject: Sendable {
-    /// What the engine is to decide by.
+    /// The table that the engine will decide by.
     public var table: ForwardingTable
     /// Every node.
     public var nodes: [ProofNode]
-    /// For each entry, which service it was made for; nil for entries by hand. Empty: all are by hand.
+    /// For each entry, the index of the service that it was made for; nil for entries by hand. Empty if all entries are
+    /// by hand.
     public var owners: [Int?]
-    /// The targets whose system type the file gives itself: it vouches for what is there.
+    /// The targets whose system type is given in the file. The file vouches for them.
     public var vouched: Set<TargetPlace>
 
     /// Memberwise.

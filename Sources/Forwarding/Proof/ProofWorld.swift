@@ -1,28 +1,28 @@
 import Wire
 
-/// The table as the engine reads it, and the nodes as the file describes them: what a packet meets.
+/// The surroundings of a packet: the table as the engine reads it, and the nodes as the file describes them.
 final class ProofWorld {
-    /// What becomes of a copy where it arrives.
+    /// What happens to a copy at its receiver.
     enum Fate {
         /// A passive application keeps it.
         case kept
-        /// A passive application keeps it, and may send the like.
+        /// A passive application keeps it, and may send a packet like it.
         case echoed
         /// It goes on, unchanged.
         case passedOn
-        /// It is for the one who has it.
+        /// It is for the receiver itself.
         case ended
-        /// Nobody is there.
+        /// No node is there.
         case nobody
     }
     struct Arrival {
         var fate: Fate
-        /// Who has the copy; nil where nobody is there.
+        /// The node that has the copy; nil if no node is there.
         var holder: Emitter?
-        /// Who emits it next.
+        /// The next sender.
         var next: Emitter?
         var flow: FlowFields
-        /// The network address that it was sent to, where that was not found.
+        /// The network address that it was sent to, if no node has that address.
         var hop: IPAddress?
     }
 
@@ -33,7 +33,7 @@ final class ProofWorld {
     private let owners: [Int?]
     private let buffer: SnapshotBuffer
     private let snapshot: Snapshot
-    /// For each interface: the only node on it that may emit anything, where there is only one.
+    /// For each interface, the only node on it that may send, if there is only one.
     private let soleEmitters: [Int?]
 
     init(_ subject: ProofSubject, _ buffer: SnapshotBuffer) {
@@ -54,23 +54,23 @@ final class ProofWorld {
     /// The service that an entry was made for.
     func owner(of entry: Int) -> Int? { owners.indices.contains(entry) ? owners[entry] : nil }
 
-    /// True where the engine drops what a node sends from addresses that are not its own.
+    /// True if the engine drops what a node sends from addresses that are not its own.
     func isJudged(_ emitter: Emitter) -> Bool {
         !snapshot.sender(of: emitter.mac, on: emitter.interface).maySendFromAnywhere
     }
 
     func isOwnAddress(_ address: IPAddress) -> Bool { snapshot.isOwnAddress(address) }
 
-    /// What the engine does with a packet: nothing but the snapshot decides, as in the engine itself.
+    /// What the engine does with a packet. Only the snapshot decides, as in the engine itself.
     func decide(_ flow: FlowFields, from emitter: Emitter) -> Decision {
-        // The engine takes what is for its own addresses before it looks at any entry.
+        // The engine takes packets for its own addresses before it looks at any entry.
         if snapshot.isOwnAddress(flow.destination) { return .drop(.noService, answer: .none) }
         return snapshot.decide(flow, sourceMAC: emitter.mac, receivedInterface: emitter.interface)
     }
 
-    /// Where a copy arrives, and what becomes of it.
+    /// Where a copy arrives, and what happens to it.
     ///
-    /// - Parameter isAnswer: True on the way back, where nobody answers but passes on, if anything.
+    /// - Parameter isAnswer: True on the way back, where nodes pass packets on but do not answer.
     func arrival(of flow: FlowFields, by entry: Int, _ index: Int, isAnswer: Bool) -> Arrival {
         let target = table.entries[entry].targets[index]
         var flow = flow
@@ -91,7 +91,7 @@ final class ProofWorld {
         let isVouched = vouched.contains(TargetPlace(entry: entry, target: index))
         guard let leg else {
             guard isVouched else { return Arrival(fate: .nobody, flow: flow, hop: hop) }
-            // A station that only the entry knows: what comes from it is known by its MAC address alone.
+            // A station that only the entry names. Only its MAC address identifies its packets.
             let holder = Emitter(node: nil, interface: target.interface, mac: stranger ?? MACAddress(bits: 0))
             let isPassive = target.system == .passiveApplication
             return Arrival(fate: isPassive ? .kept : .ended, holder: holder, flow: flow)
@@ -117,17 +117,17 @@ final class ProofWorld {
         return Arrival(fate: fate, holder: holder, next: fate == .passedOn || fate == .echoed ? far : nil, flow: flow)
     }
 
-    /// True where an application that no service has in mid-sequence passes packets on by entries written by hand: one
-    /// takes this packet from it.
+    /// True if an entry by hand takes this packet from an application that no service has in mid-sequence, and the
+    /// application passes it on.
     ///
-    /// An entry that takes all that an application says may be meant for its answers alone; so a request is only taken
-    /// for passed on where the entry is for requests and names their destination.
+    /// An entry that takes all packets of an application may be meant for its answers alone. So a request only counts
+    /// as passed on if the entry is for requests and names their destination.
     private func takesOn(_ flow: FlowFields, from emitter: Emitter, _ isAnswer: Bool) -> Bool {
         guard case .forward(let index) = decide(flow, from: emitter) else { return false }
         return passesOn(by: index, emitter, isAnswer)
     }
 
-    /// True where an entry may be what takes packets on from an application that no service has in mid-sequence.
+    /// True if an entry may take packets from an application that no service has in mid-sequence.
     func passesOn(by index: Int, _ emitter: Emitter, _ isAnswer: Bool) -> Bool {
         let entry = table.entries[index]
         guard entry.kind == .sequencing, owner(of: index) == nil,

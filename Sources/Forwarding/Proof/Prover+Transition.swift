@@ -1,12 +1,13 @@
 import Wire
 
 extension Prover {
-    /// The entries, from one on, that packets may run in a circle by. What nodes are is read off the table's sources.
+    /// The entries, from `first` on, that packets may run in a loop by. The table's sources tell what the nodes are.
     ///
-    /// Every node but a customer passes on what an entry takes from it: a node of two tables may do what either says.
+    /// Every node but a customer passes on the packets that an entry takes from it. A node of two tables may do what
+    /// either table says.
     ///
-    /// - Parameter first: The index of the first entry that a circle is looked for from; none runs by those before alone.
-    /// - Throws: What keeps the table from being compiled.
+    /// - Parameter first: The index of the first entry to look at. The entries before it make no loop among themselves.
+    /// - Throws: `TableError` if the table cannot be compiled.
     static func circles(in table: ForwardingTable, beyond first: Int) throws(TableError) -> Set<Int> {
         let owners = table.entries.indices.map { $0 < first ? Optional(0) : nil }
         let subject = ProofSubject(table: table, nodes: table.proofNodes, owners: owners)
@@ -28,7 +29,7 @@ extension Prover {
 }
 
 extension ForwardingTable {
-    /// The nodes as the table knows them, the legs of each in the order of the sources.
+    /// The nodes as the table knows them. The legs of each are in the order of the sources.
     fileprivate var proofNodes: [ProofNode] {
         var addresses: [LingeringEntries.Leg: [IPAddress]] = [:]
         for neighbour in neighbours {

@@ -1,22 +1,27 @@
 import Wire
 
-/// Proves a table before it is loaded: no loop, no entry that can never match, an answer for every request, no answer
-/// that is taken for another service's, no send target where nobody is, no packet lost for its size in silence.
+/// Proves a table before it is loaded:
+///
+/// - No packet runs in a loop.
+/// - Every entry can match.
+/// - Every request has an answer, which is not taken for another service's.
+/// - Every send target exists.
+/// - No packet is lost for its size without an error.
 public enum Prover {
     /// What a proof found.
     public struct Result: Sendable {
-        /// All that stands in the way of loading the table, at most one of a kind for each entry and place.
+        /// All problems that prevent the table from being loaded, at most one of a kind for each entry and place.
         public var findings: [ProofFinding] = []
-        /// The paths that hold, in the order of the table's entries.
+        /// The proved paths, in the order of the table's entries.
         public var paths: [ProvedPath] = []
     }
 
     /// Proves a table.
     ///
-    /// One packet is followed for each class of packets that the table can tell apart; which classes there are is read
-    /// off the entries, and every decision is the snapshot's own.
+    /// One packet is followed for each class of packets that the table can distinguish. The entries tell which classes
+    /// there are. Every decision is the snapshot's own.
     ///
-    /// - Throws: What keeps the table from being compiled.
+    /// - Throws: `TableError` if the table cannot be compiled.
     public static func prove(_ subject: ProofSubject) throws(TableError) -> Result {
         let bytes = try TableCompiler.compile(subject.table, generation: 1)
         let buffer: SnapshotBuffer
@@ -37,7 +42,7 @@ public enum Prover {
 
 /// The state of one proof.
 struct Proof {
-    /// What makes two findings one.
+    /// Two findings with the same key are one.
     enum FindingKey: Hashable {
         case loop(Set<Int>)
         case brokenOff(entry: Int, Emitter)
@@ -48,11 +53,11 @@ struct Proof {
     let world: ProofWorld
     var findings: [ProofFinding] = []
     var paths: [ProvedPath] = []
-    /// The pieces that everything that is told apart cuts the addresses into.
+    /// The pieces that all distinguishing prefixes cut the address space into.
     var pieces: AddressPieces
     var classes: FlowClassIndex
     let origins: Origins
-    /// The nodes that some entry says to be something else than the file has them for.
+    /// The nodes whose system type in some entry differs from the file's type.
     let vouchedNodes: Set<Int>
     private var seen: Set<FindingKey> = []
 
@@ -83,10 +88,10 @@ struct Proof {
         let engine = Set(world.table.interfaces.flatMap { $0.addresses.map(\.address) } + [TableInterface.linkLocal])
         let toldPieces = AddressPieces(told, excluding: engine)
         origins = Origins(world, told: toldPieces)
-        // Who gets what is sent to whoever has the destination: of customers that are alike, two show it.
+        // Entries that send to the owner of the destination. Of customers that are alike, two are enough as examples.
         var all = told.union(origins.examples.map { IPPrefix(host: $0) })
         for interface in askedOn {
-            // The destination itself says who gets the packet there.
+            // The destination itself decides which node gets the packet there.
             all.formUnion(world.table.interfaces[interface].addresses.map(\.prefix))
             for leg in world.stations.on[interface] {
                 all.formUnion(world.nodes[leg.node].legs[leg.leg].addresses.map { IPPrefix(host: $0) })
@@ -107,7 +112,7 @@ struct Proof {
                 let everywhere = entry.destination ?? .everything(origin.address.family)
                 guard everywhere.family == origin.address.family else { continue }
                 for destination in pieces.representatives(in: everywhere) {
-                    // Nobody asks itself; but where an address stands for several, one of them may ask another.
+                    // No node asks itself. But if an address represents several nodes, one of them may ask another.
                     if origin.isOwn, destination == origin.address { continue }
                     follow(index, entry, origin, destination, pieces.isRemainder(destination, of: everywhere))
                 }
@@ -131,7 +136,7 @@ struct Proof {
 
     /// Follows one request and its answers.
     ///
-    /// - Returns: The path, where all of it holds.
+    /// - Returns: The path if all of it holds.
     private mutating func follow(_ flow: FlowFields, _ index: Int, _ origin: Origin, _ isWhole: Bool) -> ProvedPath? {
         let walk = PacketWalk.follow(flow, from: origin.emitter, in: world)
         var holds = check(walk, index, flow)
@@ -147,21 +152,21 @@ struct Proof {
                 for hop in hops where !response.contains(hop) { response.append(hop) }
             }
         }
-        // Where nobody has the destination, there is nothing to show.
+        // If no node has the destination, there is nothing to follow.
         guard holds, walk.losses.isEmpty || !walk.ends.isEmpty else { return nil }
         return ProvedPath(
             entry: index, customers: origin.members, flow: flow, isWholeDestination: isWhole, request: walk.hops,
             response: response, silence: response.isEmpty ? silence(walk, index, flow) : nil)
     }
 
-    /// Why a packet that was followed has no answer that was.
+    /// Why a packet that was followed has no answer.
     private func silence(_ walk: PacketWalk, _ index: Int, _ flow: FlowFields) -> AnswerSilence {
         if walk.ends.isEmpty { return .passiveAlone }
         if world.table.entries[index].direction == .response { return .isAnswer }
         return flow.destination.isMulticast || flow.destination.isLimitedBroadcast ? .group : .unknownEnd
     }
 
-    /// Notes loops, breaks and confusions of a walk; true where there are none.
+    /// Notes loops, breaks and confusions of a walk. True if there are none.
     private mutating func check(_ walk: PacketWalk, _ index: Int, _ flow: FlowFields) -> Bool {
         for loop in walk.loops { noteLoop(loop, index) }
         for place in walk.breaks {
@@ -182,8 +187,8 @@ struct Proof {
                 ExampleTrace(hops: loop.trace, last: loop.last, flow: loop.flow)))
     }
 
-    /// True where an entry made for another service than the first one's decides the packet, fragments aside: those
-    /// follow the lowest port.
+    /// True if an entry of another service than the first one's decides the packet. Fragments do not count: they follow
+    /// the lowest port.
     private mutating func confusions(_ hops: [ProvedHop], of index: Int, _ flow: FlowFields) -> Bool {
         guard let own = world.owner(of: index) else { return false }
         if !flow.hasPorts, ServicePort(protocolNumber: flow.protocolNumber).protocolHasPorts { return false }
@@ -196,13 +201,13 @@ struct Proof {
         return false
     }
 
-    /// Follows the answer of a request's end.
+    /// Follows the answer of the node that a request ends at.
     ///
-    /// - Returns: Its hops, none where nothing has to come back; nil where it does not reach who asked.
+    /// - Returns: Its hops, empty if no answer has to come back; nil if it does not reach the sender of the request.
     private mutating func answer(
         to flow: FlowFields, at end: PacketWalk.End, _ index: Int, _ origin: Origin
     ) -> [ProvedHop]? {
-        // A station that is known by its network address alone: which entries know its answers cannot be said.
+        // Only its network address identifies this station, so it is unknown which entries match its answers.
         if end.holder.node == nil, end.holder.mac.isZero { return [] }
         let back = end.flow.reversed
         let walk = PacketWalk.follow(back, from: end.holder, in: world, isAnswer: true)
@@ -231,7 +236,7 @@ struct Proof {
             answer = ExampleTrace(hops: found.trace, last: found.holder, flow: found.flow)
             failure = found.holder.node.map { .wrongNode($0) } ?? .nobody(interface: found.holder.interface, nil)
         } else {
-            // Only copies to passive applications: the answer ends with the last of its hops.
+            // All copies go to passive applications, so the answer ends with its last hop.
             failure = .nobody(interface: walk.hops.last?.copies.first?.interface ?? end.holder.interface, nil)
         }
         let place = answer.last ?? answer.hops.last?.emitter ?? end.holder

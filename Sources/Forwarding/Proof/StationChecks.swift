@@ -48,8 +48,8 @@ struct StationChecks {
     }
 }
 
-/// Finds where packets are lost for their size and nobody is told. A smaller MTU further on is no such place: the engine
-/// tells the sender, as a router does.
+/// Finds places where packets are lost for their size and the sender gets no error. A smaller MTU further on is no such
+/// place, because the engine sends the error, as a router does.
 struct MTUChecks {
     private(set) var findings: [ProofFinding] = []
     private let world: ProofWorld
@@ -74,7 +74,8 @@ struct MTUChecks {
         func mtu(_ number: Int) -> Int { world.table.interfaces[entry.targets[number].interface].mtu }
         let passive = entry.targets.map { isPassive($0) }
         let onward = entry.targets.indices.filter { !passive[$0] }
-        // The sender of what is too big for the way onward is told, and sends smaller packets from then on.
+        // The sender of a packet that is too big for the next link gets an error, and sends smaller packets from then
+        // on.
         let packets = min(received, onward.map(mtu).min() ?? received)
         for number in entry.targets.indices where passive[number] && mtu(number) < packets {
             let target = entry.targets[number]
@@ -85,7 +86,7 @@ struct MTUChecks {
         }
         let families = (entry.source ?? entry.destination).map { [$0.family] } ?? AddressFamily.allCases
         for number in onward where mtu(number) < received {
-            // Entries for both families are only looked at for those that anybody on the way has.
+            // Entries for both families are only checked for families that a node on the path has.
             for family in families where !engineFamilies.contains(family) && (families.count == 1) {
                 findings.append(.mtu(.mute(TargetPlace(entry: index, target: number), family)))
             }

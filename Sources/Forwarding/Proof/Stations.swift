@@ -1,6 +1,6 @@
 import Wire
 
-/// Who is where: the nodes' legs by MAC and network address.
+/// Finds the nodes' legs by MAC and network address.
 struct Stations {
     struct Leg: Hashable {
         var node: Int
@@ -19,9 +19,9 @@ struct Stations {
     private var byAddress: [Key<IPAddress>: Leg] = [:]
     private var ownersOfMAC: [MACAddress: Leg] = [:]
     private var ownersOfAddress: [IPAddress: Leg] = [:]
-    /// MAC addresses that entries send to by hand, and vouch for.
+    /// MAC addresses that entries by hand send to, and vouch for.
     private(set) var vouchedMACs: [[MACAddress]]
-    /// For each node: its own addresses, and those that it serves.
+    /// For each node, its own addresses and the addresses that it serves.
     private let own: [Set<IPAddress>]
 
     init(_ subject: ProofSubject) {
@@ -52,10 +52,10 @@ struct Stations {
 
     func leg(_ address: IPAddress, on interface: Int) -> Leg? { byAddress[Key(interface: interface, address: address)] }
 
-    /// Who has a MAC address, on whichever interface.
+    /// The emitter with a MAC address, on any interface.
     func owner(of mac: MACAddress) -> Emitter? { ownersOfMAC[mac].map { emitter($0) } }
 
-    /// The node that has an address, on whichever interface.
+    /// The node with an address, on any interface.
     func owner(of address: IPAddress) -> Int? { ownersOfAddress[address]?.node }
 
     func has(_ node: Int, _ address: IPAddress) -> Bool { own[node].contains(address) }
@@ -65,13 +65,13 @@ struct Stations {
         return Emitter(node: leg.node, interface: found.interface, mac: found.mac)
     }
 
-    /// True where the engine has the address in a network of the interface.
+    /// True if the address lies in a network that the engine has on the interface.
     func isOnLink(_ address: IPAddress, _ interface: Int) -> Bool {
         address.family == .ipv6 && address.high == TableInterface.linkLocal.high
             || table.interfaces[interface].addresses.contains { $0.prefix.contains(address) }
     }
 
-    /// True where some packet of the prefix can be for a host on the interface.
+    /// True if some address of the prefix may be that of a host on the interface.
     func isOnLink(_ prefix: IPPrefix, _ interface: Int) -> Bool {
         prefix.family == .ipv6 && prefix.overlaps(IPPrefix(TableInterface.linkLocal, length: 64))
             || prefix.address.isMulticast

@@ -1,7 +1,7 @@
 import Wire
 
-/// The prefixes that the addresses of the packet before were found in: packets that come together are often from the
-/// same hosts, or for the same service. It is of one snapshot.
+/// The prefixes of the addresses of the packet before. Packets that come together are often from the same hosts, or for
+/// the same service. The memory belongs to one snapshot.
 public struct PrefixMemory {
     @usableFromInline var isFilled = false
     @usableFromInline var source = IPAddress(ipv4: 0)
@@ -15,9 +15,10 @@ public struct PrefixMemory {
 }
 
 extension Snapshot {
-    /// What the table says about a packet whose sender was looked up before: the same as without the memory.
+    /// What the table says about a packet whose sender is known already. The result is the same as without the memory.
     ///
-    /// - Parameter memory: New, or from this snapshot's last decision.
+    /// - Parameters:
+    ///   - memory: A new one, or the one from this snapshot's last decision.
     @inlinable @inline(__always)
     public func decide(
         _ flow: FlowFields, from sender: Sender, receivedInterface: Int, remembering memory: inout PrefixMemory

@@ -1,9 +1,9 @@
 import Wire
 
-/// A compiled table as the engine reads it: a view of bytes that were checked once, in full, when it was made.
-/// No method allocates, and none reads outside of those bytes, whatever the packet.
+/// A compiled table as the engine reads it: a view of bytes that were checked once, in full, when it was made. No
+/// method allocates. None reads outside those bytes, whatever the packet is.
 ///
-/// The caller keeps the bytes mapped and unchanged for as long as any copy of the snapshot is in use.
+/// The caller keeps the bytes mapped and unchanged as long as any copy of the snapshot is in use.
 public struct Snapshot: @unchecked Sendable {
     @usableFromInline let bytes: UnsafeRawBufferPointer
     /// The number that the table was published under.
@@ -43,21 +43,22 @@ public struct Snapshot: @unchecked Sendable {
     @usableFromInline let entries: Int
     @usableFromInline let rewrites: Int
     @usableFromInline let targets: Int
-    /// What `instanceGroups` and `instanceSlots` count from: `bytes`, or the groups' own memory.
+    /// The base of `instanceGroups` and `instanceSlots`: `bytes`, or the groups' own memory.
     @usableFromInline let groupBytes: UnsafeRawBufferPointer
     @usableFromInline let instanceGroups: Int
     @usableFromInline let instanceSlots: Int
     @usableFromInline let origins: Int
-    /// The last eight octets (big-endian) of the health checks' own packets; 0: there are none.
+    /// The last eight octets (big-endian) of the health checks' own packets; 0 if there are none.
     public let heartbeatToken: UInt64
     /// The number of groups of instances.
     public let groupCount: Int
 
-    /// Checks every offset, count and index of `bytes`, in time that grows with their number.
+    /// Checks every offset, count and index of `bytes`. The time grows with their number.
     ///
     /// - Parameters:
-    ///   - bytes: What `TableCompiler.compile` made, at an address that is a multiple of 8.
-    ///   - resting: Called every some ten thousand records, so that who has other work for the processor gets to it.
+    ///   - bytes: The output of `TableCompiler.compile`, at an address that is a multiple of 8.
+    ///   - resting: Called after every ten thousand records or so, so that other work gets the processor.
+    /// - Throws: `SnapshotError`: the first rule that the bytes break.
     public init(
         validating bytes: UnsafeRawBufferPointer, resting: @escaping () -> Void = {}
     ) throws(SnapshotError) {
@@ -107,7 +108,7 @@ public struct Snapshot: @unchecked Sendable {
         bytes.load(fromByteOffset: offset, as: UInt64.self)
     }
 
-    /// As `word`, of the groups.
+    /// Like `word`, but in the memory of the groups.
     @inlinable @inline(__always)
     func groupWord(_ offset: Int) -> UInt64 {
         groupBytes.load(fromByteOffset: offset, as: UInt64.self)
@@ -143,7 +144,7 @@ public struct Snapshot: @unchecked Sendable {
             kind: tail >> 25 & 1 == 0 ? .sequencing : .distribution)
     }
 
-    /// The copy at `index`, which `hop` told to be one place.
+    /// The copy at `index`, for which `hop` returned `target`.
     @inlinable
     public func target(_ index: Int) -> TargetRecord {
         let record = targets &+ index &* 32
@@ -164,7 +165,7 @@ public struct Snapshot: @unchecked Sendable {
             system: DestinationSystemType(rawValue: UInt8(truncatingIfNeeded: head >> 40)) ?? .router)
     }
 
-    /// The places of the interfaces that everything that arrives on an interface goes to, for `mirror(_:)`.
+    /// The range of places for `mirror(_:)`: the interfaces that get every frame that arrives on an interface.
     @inlinable @inline(__always)
     public func mirrors(of interface: Int) -> Range<Int> {
         let word = word(interfaces &+ interface &* 32 &+ 24)
@@ -172,7 +173,7 @@ public struct Snapshot: @unchecked Sendable {
         return Range(uncheckedBounds: (first, first &+ Int(truncatingIfNeeded: word >> 32 & 0xFFF)))
     }
 
-    /// The interface at a place that `mirrors(of:)` told.
+    /// The interface at a place that `mirrors(of:)` returned.
     @inlinable
     public func mirror(_ place: Int) -> Int {
         Int(truncatingIfNeeded: word(mirrors &+ place &* 8))

@@ -1,12 +1,12 @@
 import Wire
 
-/// Counts the buckets, slots and records that a lookup looks at, or does nothing.
+/// Counts the buckets, slots and records that a lookup reads, or does nothing.
 @usableFromInline
 protocol ProbeMeter {
     mutating func probe()
 }
 
-/// Costs nothing: what forwarding uses.
+/// Costs nothing. Forwarding uses this one.
 @usableFromInline
 struct NoMeter: ProbeMeter {
     @inlinable init() {}
@@ -25,8 +25,8 @@ extension Snapshot {
     /// What the table says about a packet.
     ///
     /// - Parameters:
-    ///   - flow: The packet's own flow, or the reverse of the one that it quotes where it is an ICMP error. Where
-    ///     `hasPorts` is false (fragments, quotes cut short, protocols without ports) addresses and protocol decide.
+    ///   - flow: The packet's own flow. For an ICMP error, the reverse of the flow that it quotes. If `hasPorts` is
+    ///     false (fragments, short quotes, protocols without ports), addresses and protocol decide.
     ///   - sourceMAC: The frame's Ethernet source.
     ///   - receivedInterface: The index of the interface that the frame came in on.
     @inlinable
@@ -34,15 +34,15 @@ extension Snapshot {
         decide(flow, from: sender(of: sourceMAC, on: receivedInterface), receivedInterface: receivedInterface)
     }
 
-    /// What the table says about a packet whose sender was looked up before.
+    /// What the table says about a packet whose sender is known already.
     @inlinable
     public func decide(_ flow: FlowFields, from sender: Sender, receivedInterface: Int) -> Decision {
         var meter = NoMeter()
         return decide(flow, from: sender, receivedInterface: receivedInterface, meter: &meter)
     }
 
-    /// The number of buckets, slots and records that `decide` reads for a packet, about as many as cache lines: what a
-    /// lookup costs, whatever the machine.
+    /// The number of buckets, slots and records that `decide` reads for a packet, which is about the number of cache
+    /// lines. It is the cost of a lookup on any machine.
     public func probes(for flow: FlowFields, sourceMAC: MACAddress, receivedInterface: Int) -> Int {
         var meter = CountingMeter()
         let sender = sender(of: sourceMAC, on: receivedInterface, meter: &meter)
@@ -54,13 +54,13 @@ extension Snapshot {
     func decide<Meter: ProbeMeter>(
         _ flow: FlowFields, from sender: Sender, receivedInterface: Int, meter: inout Meter
     ) -> Decision {
-        // A flow's two addresses are of one family.
+        // Both addresses of a flow are of one family.
         let source = longestPrefix(.source4, .source6, flow.source, meter: &meter)
         let destination = longestPrefix(.destination4, .destination6, flow.destination, meter: &meter)
         return decide(flow, source, destination, from: sender, receivedInterface: receivedInterface, meter: &meter)
     }
 
-    /// What the table says about a packet whose addresses' longest prefixes are known.
+    /// What the table says about a packet if the longest prefixes of its addresses are known.
     @inlinable @inline(__always)
     func decide<Meter: ProbeMeter>(
         _ flow: FlowFields, _ source: UInt32, _ destination: UInt32, from sender: Sender, receivedInterface: Int,
@@ -102,7 +102,7 @@ extension Snapshot {
         }
     }
 
-    /// Who a frame from `mac` on `interface` comes from.
+    /// The sender of a frame from `mac` on `interface`.
     @inlinable
     public func sender(of mac: MACAddress, on interface: Int) -> Sender {
         var meter = NoMeter()
@@ -124,19 +124,19 @@ extension Snapshot {
             origins: flags & Layout.flagBound == 0 ? Layout.anySource : flags >> 16 & 0xFF_FFFF | (flags >> 40) << 32)
     }
 
-    /// True where the table names every node of an interface.
+    /// True if the table names every node of an interface.
     @inlinable
     func namesAll(_ interface: Int) -> Bool {
         interface >= 0 && interface < interfaceCount
             && word(interfaces &+ interface &* 32 &+ 8) & Layout.interfaceIsNamed != 0
     }
 
-    /// True where a sender may send from an address: it may from any, or the address lies in one of its prefixes.
+    /// True if a sender may send from an address: it may send from any, or the address lies in one of its prefixes.
     @inlinable
     public func maySend(_ sender: Sender, from address: IPAddress) -> Bool {
         if sender.origins == Layout.anySource { return true }
         if sender.origins == Layout.noSource { return false }
-        // The last prefix that does not begin behind the address.
+        // The last prefix that begins at the address or before it.
         var first = Int(Self.lowHalf(sender.origins))
         var end = first &+ Int(Self.highHalf(sender.origins))
         while first < end {
@@ -165,8 +165,8 @@ extension Snapshot {
         )
     }
 
-    /// Where a node that the table names by its MAC address on an interface stands among all of them: a number of its own,
-    /// less than the number of places; nil for others.
+    /// The place of a node that the table names by its MAC address on an interface. Each such node has its own number,
+    /// less than the number of places. nil for other nodes.
     public func stationPlace(of mac: MACAddress, on interface: Int) -> Int? {
         var meter = NoMeter()
         let slot = macSlot(interface: interface, bits: mac.bits, meter: &meter)

@@ -1,19 +1,19 @@
 import Wire
 
-/// What the table says about a fragment, whose ports are in the first fragment of its datagram alone.
+/// What the table says about a fragment. Only the first fragment of a datagram has ports.
 public enum FragmentDecision: Sendable, Hashable {
-    /// Whatever its ports are, they make no difference: the same for all fragments of its datagram.
+    /// The ports make no difference. The decision is the same for all fragments of the datagram.
     case alike(Decision)
-    /// Its ports decide: entries for its addresses lead to different places.
+    /// The ports decide: entries for its addresses lead to different places.
     case byPorts
 }
 
 extension Snapshot {
-    /// How looking on through the groups of entries that a fragment may match goes on.
+    /// How the search goes on through the groups of entries that a fragment may match.
     private enum Course {
         /// A datagram with other ports may match a less specific entry.
         case on
-        /// A datagram with any ports has found its entry.
+        /// The datagram has found its entry, whatever its ports are.
         case covered
         /// Ports make a difference.
         case byPorts
@@ -21,7 +21,8 @@ extension Snapshot {
 
     /// What the table says about a fragment, from its addresses and protocol.
     ///
-    /// - Parameter flow: Without ports, of a protocol that has them.
+    /// - Parameters:
+    ///   - flow: A flow without ports, of a protocol that has them.
     public func decideFragment(
         _ flow: FlowFields, from sender: Sender, receivedInterface: Int
     ) -> FragmentDecision {
@@ -42,7 +43,7 @@ extension Snapshot {
         return .alike(decision)
     }
 
-    /// Goes through the groups of a scope as `match` does, and compares what they say.
+    /// Goes through the groups of a scope as `match` does, and compares their decisions.
     private func compare(
         _ scope: UInt32, _ source: UInt32, _ destination: UInt32, _ flow: FlowFields, with entry: UInt32
     ) -> Course {
@@ -54,7 +55,7 @@ extension Snapshot {
         return course
     }
 
-    /// Compares what one group says.
+    /// Compares the decisions of one group.
     private func compare(_ group: Int, _ flow: FlowFields, with entry: UInt32) -> Course {
         let head = word(group)
         let number = UInt64(flow.protocolNumber)
@@ -86,7 +87,7 @@ extension Snapshot {
         return sendsAlike(other, entry) ? .covered : .byPorts
     }
 
-    /// True where two entries send packets to the same places, rewritten alike: equal hops stand in a table once.
+    /// True if two entries send packets to the same places, with the same rewrites. A table stores equal hops once.
     private func sendsAlike(_ left: UInt32, _ right: UInt32) -> Bool {
         if left == right { return true }
         let (a, b) = (entries &+ Int(left) &* 16, entries &+ Int(right) &* 16)

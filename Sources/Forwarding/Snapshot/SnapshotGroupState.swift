@@ -1,7 +1,7 @@
 import Wire
 
-/// The groups of a table in memory of their own: who is up and down can change without anything else being copied, mapped
-/// or checked again.
+/// The groups of a table in memory of their own. So instances can go up and down without copying, mapping or checking
+/// anything else again.
 ///
 /// ```
 /// header        magic, version, generation, size, generation of the table that they belong to, groups, records of
@@ -10,13 +10,13 @@ import Wire
 /// slots         as the section `instanceSlots`, at the next multiple of 64
 /// ```
 extension Snapshot {
-    /// A table with other groups than its own. It reads both memories: the caller keeps both mapped and unchanged.
+    /// A table with other groups than its own. It reads both memories, so the caller keeps both mapped and unchanged.
     ///
     /// - Parameters:
-    ///   - table: As it was checked, with its own groups. It is not checked again.
-    ///   - groups: What `CompiledTable.groupBytes` made, at an address that is a multiple of 8.
-    ///   - resting: As in `init(validating:resting:)`.
-    /// - Throws: Where they are no groups of this table.
+    ///   - table: A checked table with its own groups. It is not checked again.
+    ///   - groups: The output of `CompiledTable.groupBytes`, at an address that is a multiple of 8.
+    ///   - resting: See `init(validating:resting:)`.
+    /// - Throws: `SnapshotError` if they are not groups of this table.
     public init(
         _ table: Snapshot, groups: UnsafeRawBufferPointer, resting: @escaping () -> Void = {}
     ) throws(SnapshotError) {
@@ -63,8 +63,8 @@ extension Snapshot {
 }
 
 extension SnapshotValidation {
-    /// The one check of groups in memory of their own: the rules of a table's own ones, and that they are those of `table`,
-    /// whose hops rely on the number of members.
+    /// The only check of groups in memory of their own. It applies the rules for a table's own groups. It also checks
+    /// that they belong to `table`, because the table's hops rely on the number of members.
     static func checkGroups(
         _ bytes: UnsafeRawBufferPointer, of table: Snapshot, resting: @escaping () -> Void
     ) throws(SnapshotError) -> CheckedLayout {

@@ -1,7 +1,8 @@
 import Wire
 
 extension Snapshot {
-    /// The entry of one scope that matches, most specific source before most specific destination before port.
+    /// The matching entry of one scope: the most specific source counts first, then the most specific destination, then
+    /// the port.
     @inlinable
     func match<Meter: ProbeMeter>(
         _ scope: UInt32, _ longestSource: UInt32, _ longestDestination: UInt32, _ flow: FlowFields,
@@ -23,7 +24,7 @@ extension Snapshot {
                     let destinationHead = word(destinationRecord)
                     meter.probe()
                     if hasLength(lengths &+ 24, destinationHead) {
-                        // Where the one group stands that the two make in this scope, if there is one.
+                        // The place of the group that both prefixes make in this scope, if there is one.
                         var group = -1
                         if source | destination == 0 {
                             group = record &+ 16
@@ -48,7 +49,7 @@ extension Snapshot {
         }
     }
 
-    /// True where a mask has the length that the first word of a prefix's record says.
+    /// True if a mask has the length in the first word of a prefix's record.
     @inlinable @inline(__always)
     func hasLength(_ mask: Int, _ head: UInt64) -> Bool {
         let length = head >> 32 & 0xFF
@@ -87,7 +88,7 @@ extension Snapshot {
                 let port = head & Layout.groupIsResponse == 0 ? flow.destinationPort : flow.sourcePort
                 isMatch = (protocolNumber << 16 | UInt64(port)) &- first <= last &- first
             } else {
-                // Packets without ports go by their protocol, whatever the entry's ports.
+                // Packets without ports match by their protocol, whatever the entry's ports are.
                 isMatch = protocolNumber &- first >> 16 <= last >> 16 &- first >> 16
             }
             return isMatch ? Self.lowHalf(word(group &+ 8)) : Layout.none
@@ -105,7 +106,7 @@ extension Snapshot {
             let upper = UInt32(flow.protocolNumber) << 16
             let request = interval(word(record), upper | UInt32(flow.destinationPort), meter: &meter)
             let response = interval(word(record &+ 8), upper | UInt32(flow.sourcePort), meter: &meter)
-            // The rank is in the upper half: the narrower of the two is the lesser, and no match is the greatest.
+            // The rank is in the upper half: the narrower of the two is smaller, and no match is the largest.
             return Self.lowHalf(min(request, response))
         }
         let range = word(record &+ 16)
@@ -122,7 +123,7 @@ extension Snapshot {
         return Self.lowHalf(word(record &+ 24))
     }
 
-    /// entry | rank<<32 of the interval that `key` lies in; all ones for none.
+    /// entry | rank<<32 of the interval that contains `key`; all ones if there is none.
     @inlinable @inline(__always)
     func interval<Meter: ProbeMeter>(_ range: UInt64, _ key: UInt32, meter: inout Meter) -> UInt64 {
         var low = Int(Self.lowHalf(range))

@@ -6,7 +6,7 @@ public enum HopRecord: Sendable {
     case target(TargetRecord)
     /// To an instance of a group.
     case instance(InstanceChoice)
-    /// To these hops: what a group's state decides has been decided.
+    /// To these hops. The group's state has decided already.
     case hops(Range<Int>)
 }
 
@@ -28,12 +28,12 @@ public struct InstanceChoice: Sendable {
 public enum InstanceDecision: Sendable, Hashable {
     /// The member that it goes to.
     case member(Int)
-    /// The slot changes hands: its member keeps what it has, and the other one gets what begins.
+    /// The slot changes hands: `member` keeps its existing flows, and `new` gets the new ones.
     case changes(slot: Int, member: Int, new: Int)
 }
 
 extension Snapshot {
-    /// The hop at `index`, one of an `EntryRecord`'s `targets` or of a hop's own.
+    /// The hop at `index`, which is one of an `EntryRecord`'s `targets` or of a hop's own.
     @inlinable @inline(__always)
     public func hop(_ index: Int) -> HopRecord {
         let record = targets &+ index &* 32
@@ -50,8 +50,8 @@ extension Snapshot {
         return .hops(Range(uncheckedBounds: (first, first &+ Int(Self.highHalf(range)))))
     }
 
-    /// What the sender of a packet is told where the hop at `index` is to an instance and its group is down; nil where
-    /// that is no drop.
+    /// The answer to the sender if the hop at `index` goes to an instance and its group is down; nil if that is no
+    /// drop.
     @inlinable
     public func downAnswer(_ index: Int) -> DownAnswer? {
         let head = word(targets &+ index &* 32)
@@ -59,9 +59,10 @@ extension Snapshot {
         return DownAnswer(rawValue: UInt8(truncatingIfNeeded: head >> 40))
     }
 
-    /// Which instance a packet goes to.
+    /// The instance that a packet goes to.
     ///
-    /// - Parameter flow: Its addresses as they are outside of the application that they are hashed for; either direction.
+    /// - Parameters:
+    ///   - flow: The addresses outside the application that they are hashed for, in either direction.
     @inlinable
     public func decide(_ choice: InstanceChoice, _ flow: FlowFields) -> InstanceDecision {
         let record = instanceGroups &+ choice.group &* 32
@@ -92,8 +93,8 @@ extension Snapshot {
         target(choice.first &+ member)
     }
 
-    /// Whether a copy by the hops at `hops` may go to somebody on `interface` who is to be told what became of it: anyone
-    /// but a passive application, whatever is up or down.
+    /// Whether a copy by the hops at `hops` may go to a node on `interface` that may get errors: any node but a passive
+    /// application, whatever is up or down.
     public func reach(_ hops: Range<Int>, _ interface: Int) -> Bool {
         for index in hops {
             let record = targets &+ index &* 32

@@ -5,9 +5,9 @@ struct SnapshotImage: Sendable {
     var generation: UInt64 = 0
     var counterCount = 0
     var heartbeatToken: UInt64 = 0
-    /// For each family the first address of the engine's that is not link-local, by its place among the addresses.
+    /// For each family, the engine's first address that is not link-local, by its place among the addresses.
     var fallback: [AddressFamily: UInt32] = [:]
-    /// The slots that are in the image, by their groups.
+    /// The slots in the image, by their groups.
     var dealtGroups: [InstanceGroup: GroupSlots] = [:]
     private var sections = [[UInt64]](repeating: [], count: Section.allCases.count)
 
@@ -34,7 +34,7 @@ struct SnapshotImage: Sendable {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(size)
         for words in [preamble] + sections {
-            // The host is little-endian, as every machine that TAP devices' offload headers are read on here.
+            // The host is little-endian, like every machine that this code reads the offload headers of TAP devices on.
             words.withUnsafeBytes { bytes.append(contentsOf: $0) }
             for _ in bytes.count..<align(bytes.count) { bytes.append(0) }
         }
@@ -42,13 +42,15 @@ struct SnapshotImage: Sendable {
     }
 }
 
-/// A snapshot together with memory of its own, for those who hold a table outside of shared memory.
+/// A snapshot with memory of its own, for tables outside shared memory.
 public final class SnapshotBuffer: @unchecked Sendable {
     private let memory: UnsafeMutableRawBufferPointer
-    /// Valid for as long as this object is.
+    /// Valid as long as this object lives.
     public let snapshot: Snapshot
 
-    /// Copies and checks what `TableCompiler.compile` made.
+    /// Copies and checks the output of `TableCompiler.compile`.
+    ///
+    /// - Throws: `SnapshotError`: the first rule that the bytes break.
     public init(copying bytes: [UInt8]) throws(SnapshotError) {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: Layout.line)
         memory.copyBytes(from: bytes)

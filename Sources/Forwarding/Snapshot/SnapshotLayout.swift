@@ -1,12 +1,12 @@
-/// The sections of a snapshot, in the order of its section table. All integers are little-endian; every section
-/// starts at a multiple of 8 octets from the snapshot's first, and the compiler places each at a multiple of 64, so that
-/// no record of 8, 16, 32 or 64 octets lies in two cache lines.
+/// The sections of a snapshot, in the order of its section table. All integers are little-endian. Every section starts
+/// at a multiple of 8 octets from the snapshot's first. The compiler places each at a multiple of 64, so that no record
+/// of 8, 16, 32 or 64 octets lies in two cache lines.
 ///
-/// A *group* is the entries of one scope, source prefix and destination prefix, which the service port tells apart. It is
-/// two words wherever it stands:
+/// A *group* is the entries of one scope, source prefix and destination prefix, which the service port distinguishes.
+/// It is two words at every place:
 /// ```
-/// first | last<<24 (of protocol<<16 | port) | flags<<48; entry          where it is one entry
-/// flags<<48; record of `groups`                                         where it is several
+/// first | last<<24 (of protocol<<16 | port) | flags<<48; entry          if it is one entry
+/// flags<<48; record of `groups`                                         if it is several
 /// ```
 ///
 /// ```
@@ -19,7 +19,7 @@ enum Section: Int, CaseIterable, Sendable {
     /// mac; mtu | whether all its nodes are named<<31 | firstAddress<<32; addresses | sequencing scope<<32; distribution scope |
     /// its mirrors<<32 | the first of them<<44.
     case interfaces
-    /// high; low; family | length<<8: the engine's own addresses, those of one interface beside each other.
+    /// high; low; family | length<<8: the engine's own addresses. Those of one interface are next to each other.
     case addresses
     /// Hash table of (interface, MAC address): key; sequencing | distribution<<32 scope; flags | system<<8 | the first of the
     /// prefixes that it may send from<<16 | how many they are<<40. Its slots need not be a power of two.
@@ -28,30 +28,30 @@ enum Section: Int, CaseIterable, Sendable {
     case addressSlots
     /// masks | flags<<32; 0; the group of any source and any destination.
     case scopes
-    /// Which prefix lengths a scope's entries have: 2 families x (source, destination) x 3 words. Scopes share these.
+    /// The prefix lengths of a scope's entries: 2 families x (source, destination) x 3 words. Scopes share these.
     case masks
-    /// One longest-prefix index each: slots' start; slots, or for IPv4 buckets of eight of them; lengths | default<<32;
-    /// the populated lengths, an octet each.
+    /// One longest-prefix index each: start of the slots; slots, or buckets of eight slots for IPv4; lengths |
+    /// default<<32; the populated lengths, an octet each.
     case prefixIndexes
     /// Hash tables of the IPv4 longest-prefix indexes: address | length<<32 | best<<38. A search starts at a bucket of
     /// eight slots, which is a cache line.
     case prefixSlots4
     /// Hash tables of the IPv6 longest-prefix indexes: high; low; length | best<<32.
     case prefixSlots6
-    /// parent | length<<32 | flags<<40; scope | prefix of the other side<<32 of the group that stands here, scope 0 where
-    /// none does; the group. By prefix identifier; 0 stands for any.
+    /// parent | length<<32 | flags<<40; scope | prefix of the other side<<32 of the group that is stored here (scope 0
+    /// if there is none); the group. By prefix identifier; 0 stands for any.
     case sourcePrefixes
     case destinationPrefixes
     /// parent | length<<32 by prefix identifier.
     case claimedPrefixes
     /// Hash set of (interface + 1)<<32 | claimed prefix.
     case claims
-    /// Hash set of (interface, MAC address); claimed prefix: who may announce the addresses of a prefix.
+    /// Hash set of (interface, MAC address); claimed prefix: the nodes that may announce the addresses of a prefix.
     case holders
-    /// The interface that everything is sent to as it arrives; those of one received interface beside each other.
+    /// The interface that gets every frame as it arrives. Those of one received interface are next to each other.
     case mirrors
-    /// Hash table of the groups that stand nowhere else: scope | source<<32; destination; the group. Its slots need not be
-    /// a power of two.
+    /// Hash table of the groups that are stored nowhere else: scope | source<<32; destination; the group. The number of
+    /// slots need not be a power of two.
     case groupSlots
     /// Groups of several entries: requests | count<<32; responses | count<<32; fragments | count<<32; any-protocol entry.
     case groups
@@ -59,23 +59,27 @@ enum Section: Int, CaseIterable, Sendable {
     case intervals
     /// flags | protocol<<8 | entry<<32: ascending within a group.
     case fragments
-    /// firstTarget | targets<<32; counter | flags<<24 | family<<28 | the IPv4 address that the source is rewritten to, or
-    /// the place of the IPv6 one<<32.
+    /// firstTarget | targets<<32; counter | flags<<24 | family<<28 | the IPv4 address that the source is rewritten to,
+    /// or the place of the IPv6 one<<32.
     case entries
     /// high; low: IPv6 addresses that sources are rewritten to.
     case rewrites
     /// interface | kind<<32 | system<<40 | family<<48; source MAC; high; low (of the address, or the MAC in low).
-    /// Of a choice between instances: group | kind<<32 | answer<<40; first of the members' targets | count<<32; first of
-    /// the hops while it is down | count<<32; 0. Of two ways: group | kind<<32; first | count<<32 of the hops while it is
-    /// up, and while it is down; 0. What a record refers to by way of hops stands behind it.
+    ///
+    /// A choice between instances: group | kind<<32 | answer<<40; first of the members' targets | count<<32; first of
+    /// the hops while it is down | count<<32; 0.
+    ///
+    /// A choice of two hops: group | kind<<32; first | count<<32 of the hops while it is up, and while it is down; 0.
+    ///
+    /// A record only refers to hops behind it.
     case targets
     /// members | flags<<32 (hashing<<8); seed; first slot record | first slot record for what is new<<32; the one member
     /// that has all slots | the one for what is new<<32.
     case instanceGroups
-    /// Four members of 16 bits for four slots that follow each other; a table has 16,384 of these.
+    /// Four members of 16 bits for four consecutive slots. A table has 16,384 of these.
     case instanceSlots
-    /// high; low; family | length<<8: the prefixes that nodes may send from; those of one node beside each other, disjoint
-    /// and ascending, IPv4 first.
+    /// high; low; family | length<<8: the prefixes that nodes may send from. Those of one node are next to each other,
+    /// disjoint and ascending, IPv4 first.
     case origins
 
     /// The octets of one record.
@@ -99,7 +103,7 @@ enum Section: Int, CaseIterable, Sendable {
 enum Layout {
     /// "TAPLINE" and a zero octet.
     @usableFromInline static let magic: UInt64 = 0x0045_4E49_4C50_4154
-    /// Raised with every change of the layout: a snapshot of another version is refused.
+    /// Rises with every change of the layout. A snapshot of another version is refused.
     @usableFromInline static let version: UInt32 = 5
     /// "TAPGRPS" and a zero octet: the groups of a table, in memory of their own.
     static let groupsMagic: UInt64 = 0x0053_5052_4750_4154
@@ -115,14 +119,14 @@ enum Layout {
     @usableFromInline static let emptyLength: UInt32 = .max
     /// The key of an unused slot in the table of MAC addresses.
     @usableFromInline static let emptyMAC: UInt64 = .max
-    /// The bit of a scope's length mask that stands for any: one beyond the longest prefix.
+    /// The bit of a scope's length mask that stands for any prefix: one beyond the longest prefix.
     @usableFromInline static let anyBit: UInt32 = 129
-    /// The most interfaces that a table has.
+    /// The largest number of interfaces of a table.
     @usableFromInline static let maximumInterfaces = 4096
 
     /// Where the populated lengths start in a record of `prefixIndexes`.
     @usableFromInline static let lengthsOffset = 24
-    /// The most distinct prefix lengths above zero.
+    /// The largest number of distinct prefix lengths above zero.
     @usableFromInline static let maximumLengths = 128
 
     /// Slots of a bucket in the longest-prefix indexes for IPv4.
@@ -135,11 +139,11 @@ enum Layout {
     @usableFromInline static let groupIsResponse: UInt64 = 1 << 49
     @usableFromInline static let groupIsMany: UInt64 = 1 << 50
 
-    /// Bit of the second word of an entry: a person wrote it, and the engine answers ARP for what it forwards.
+    /// Bit of the second word of an entry: the entry is by hand, and the engine answers ARP for what it forwards.
     @usableFromInline static let entryIsByHand: UInt64 = 4 << 24
 
     // Bits of a record of `fragments`.
-    /// By the ports the entries of the protocol lead to different places.
+    /// The entries of the protocol lead to different places for different ports.
     @usableFromInline static let fragmentDiffers: UInt64 = 1
     /// The entries of the protocol take every port.
     @usableFromInline static let fragmentIsCovered: UInt64 = 2
@@ -152,13 +156,13 @@ enum Layout {
     @usableFromInline static let flagKnown: UInt64 = 2
     @usableFromInline static let flagMayEmit: UInt64 = 4
     @usableFromInline static let flagRemoved: UInt64 = 8
-    /// It may send from certain prefixes alone.
+    /// It may only send from certain prefixes.
     @usableFromInline static let flagBound: UInt64 = 16
 
-    /// Bit of the second word of an interface: whoever the table does not name there is no node.
+    /// Bit of the second word of an interface: a sender that the table does not name there is no node.
     @usableFromInline static let interfaceIsNamed: UInt64 = 1 << 31
 
-    // What a `Sender` has in `origins` besides.
+    // Further values of `origins` of a `Sender`.
     @usableFromInline static let anySource: UInt64 = .max
     @usableFromInline static let noSource: UInt64 = .max - 1
 
@@ -166,26 +170,26 @@ enum Layout {
     @usableFromInline static let kindMAC: UInt8 = 1
     @usableFromInline static let kindNetwork: UInt8 = 2
     @usableFromInline static let kindNeighbour: UInt8 = 3
-    /// Not a send address: a choice between the instances of a group, and between two ways.
+    /// Not a send address: a choice between the instances of a group, or between two hops.
     @usableFromInline static let kindInstance: UInt8 = 4
     @usableFromInline static let kindWhether: UInt8 = 5
-    /// Of a choice whose group is down: its hops, instead of a `DownAnswer`.
+    /// For a choice whose group is down: its hops, instead of a `DownAnswer`.
     @usableFromInline static let answerHops: UInt8 = .max
-    /// How deep choices may hold each other.
+    /// The largest depth of nested choices.
     static let maximumDepth = 64
-    /// The most copies of one packet.
+    /// The largest number of copies of one packet.
     static let maximumCopies = 4_096
 
     // Bits of an instance group's flags.
     @usableFromInline static let groupDown: UInt32 = 1
     @usableFromInline static let groupDrains: UInt32 = 2
-    /// The most groups and members.
+    /// The largest number of groups, and of members.
     static let maximumGroups = 1_024
     static let maximumMembers = 4_096
     /// Slot records of one table.
     @usableFromInline static let slotRecords = 16_384
 
-    /// What the shares of instances are dealt out by: it never changes, so that flows keep their instances.
+    /// The hash that deals slots out. It never changes, so that flows keep their instances.
     @inlinable @inline(__always)
     static func mix(_ value: UInt64) -> UInt64 {
         var mixed = value
@@ -224,7 +228,7 @@ enum Layout {
         spread(spread(key) ^ UInt64(prefix))
     }
 
-    /// Which of `count` (below 2^32) places a hash belongs to.
+    /// The place, of `count` (below 2^32), that a hash belongs to.
     @inlinable @inline(__always)
     static func place(_ hash: UInt64, of count: UInt64) -> Int {
         Int(truncatingIfNeeded: ((hash >> 32) &* count) >> 32)
@@ -246,9 +250,9 @@ enum Layout {
 enum AddressRole: UInt8 {
     /// The value is the neighbour's MAC address.
     case neighbour = 1
-    /// One of the engine's, on whichever interface; the value is the first interface that has it.
+    /// An address of the engine, on any interface. The value is the first interface that has it.
     case own = 2
-    /// One of the engine's on the slot's interface.
+    /// An address of the engine on the slot's interface.
     case ownOnInterface = 3
 }
 
@@ -257,6 +261,6 @@ enum AddressRole: UInt8 {
 enum PrefixIndexKind: Int, CaseIterable {
     case source4, source6, destination4, destination6, claimed4, claimed6
 
-    /// True where it is of IPv4 addresses.
+    /// True for IPv4 addresses.
     var isFour: Bool { self == .source4 || self == .destination4 || self == .claimed4 }
 }

@@ -6,14 +6,14 @@ enum Claim: Sendable {
     case none
     /// The address itself.
     case host
-    /// A prefix that it lies in.
+    /// A prefix that contains the address.
     case prefix
-    /// 0.0.0.0/0 or ::/0, which claims no address in particular.
+    /// 0.0.0.0/0 or ::/0, which claim no particular address.
     case everything
 }
 
 extension Snapshot {
-    /// True where a frame to `mac` on `interface` is for the engine: its own MAC address there, or an alias of it.
+    /// True if a frame to `mac` on `interface` is for the engine: its own MAC address there, or an alias of it.
     @inlinable
     public func isOwnMAC(_ mac: MACAddress, on interface: Int) -> Bool {
         guard interface >= 0, interface < interfaceCount else { return false }
@@ -23,13 +23,13 @@ extension Snapshot {
         return slot >= 0 && word(slot &+ 16) & Layout.flagOwn != 0
     }
 
-    /// True where `address` is one of the engine's own, on whichever interface: it answers echo for these.
+    /// True if `address` is one of the engine's own, on any interface. The engine answers echo for these.
     @inlinable
     public func isOwnAddress(_ address: IPAddress) -> Bool {
         address == TableInterface.linkLocal || addressValue(.own, address, interface: 0) != nil
     }
 
-    /// True where `address` is one of the engine's own on `interface`.
+    /// True if `address` is one of the engine's own on `interface`.
     @inlinable
     public func isOwnAddress(_ address: IPAddress, on interface: Int) -> Bool {
         address == TableInterface.linkLocal || addressValue(.ownOnInterface, address, interface: interface) != nil
@@ -41,7 +41,7 @@ extension Snapshot {
         addressValue(.neighbour, address, interface: interface).map { MACAddress(bits: $0) }
     }
 
-    /// True where `address` lies in one of the link prefixes of `interface`, fe80::/64 among them.
+    /// True if `address` lies in one of the link prefixes of `interface`, fe80::/64 among them.
     @inlinable
     public func isOnLink(_ address: IPAddress, on interface: Int) -> Bool {
         if address.family == .ipv6, address.high == TableInterface.linkLocal.high { return true }
@@ -50,9 +50,9 @@ extension Snapshot {
         return false
     }
 
-    /// True where the engine answers ARP and neighbour discovery for `address` on `interface`: its own addresses
-    /// there, and the service addresses that are claimed there. Of a claimed prefix, the addresses in the
-    /// interface's own link prefixes and those of named neighbours stay with whoever has them.
+    /// True if the engine answers ARP and neighbour discovery for `address` on `interface`. It answers for its own
+    /// addresses there, and for the service addresses that are claimed there. In a claimed prefix, it does not answer
+    /// for addresses in the interface's own link prefixes, nor for those of named neighbours.
     public func answersNeighbour(for address: IPAddress, on interface: Int) -> Bool {
         if address.isUnspecified || address.isMulticast || address.isLimitedBroadcast || address.isLoopback {
             return false
@@ -66,7 +66,7 @@ extension Snapshot {
         }
     }
 
-    /// True where `address` lies in a service address that is claimed on `interface`.
+    /// True if `address` lies in a service address that is claimed on `interface`.
     public func isClaimed(_ address: IPAddress, on interface: Int) -> Bool {
         switch claim(of: address, on: interface) {
         case .none: false
@@ -74,8 +74,8 @@ extension Snapshot {
         }
     }
 
-    /// True where the node with `mac` on `interface` may say that `address` is its own: it is a named neighbour of this
-    /// address, or the address lies in a prefix that it holds.
+    /// True if the node with `mac` on `interface` may announce `address`: it is a named neighbour with this address, or
+    /// it holds a prefix that contains the address.
     public func mayAnnounce(_ address: IPAddress, from mac: MACAddress, on interface: Int) -> Bool {
         if staticNeighbour(address, on: interface) == mac { return true }
         let key = Layout.macKey(interface: interface, bits: mac.bits)
@@ -88,8 +88,9 @@ extension Snapshot {
         return false
     }
 
-    /// True where a claim to `address` on `interface` by a node that may not announce it contradicts what the engine
-    /// answers there: the address is a service's or lies in a service's prefix. 0.0.0.0/0 and ::/0 name no address.
+    /// True if a node's claim to `address` on `interface` contradicts the engine's own answers there. That is so if the
+    /// address is a service address or lies in one, and the node may not announce it. 0.0.0.0/0 and ::/0 name no
+    /// address.
     public func contradictsClaim(_ address: IPAddress, on interface: Int) -> Bool {
         switch claim(of: address, on: interface) {
         case .none, .everything: false
@@ -98,9 +99,12 @@ extension Snapshot {
         }
     }
 
-    /// The source of an ICMP error about a packet from `source` that came in on `interface`: of the engine's addresses
-    /// there the first on the source's link, or else the first; where it has none there, any of the engine's that is
-    /// not link-local. For link-local IPv6 sources it is fe80::1.
+    /// The source of an ICMP error about a packet from `source` that came in on `interface`:
+    ///
+    /// - for link-local IPv6 sources, fe80::1;
+    /// - else the engine's first address there on the link of `source`;
+    /// - else the engine's first address there;
+    /// - else any address of the engine that is not link-local.
     public func ownSource(on interface: Int, towards source: IPAddress) -> IPAddress? {
         guard interface >= 0, interface < interfaceCount else { return nil }
         if source.family == .ipv6, source.isLinkLocal { return TableInterface.linkLocal }
@@ -117,7 +121,7 @@ extension Snapshot {
         return fallback == Layout.none ? nil : ownAddress(Int(fallback))
     }
 
-    // MARK: What the above stand on
+    // MARK: What the functions above use
 
     @inlinable
     func addressRange(of interface: Int) -> Range<Int> {
@@ -154,7 +158,7 @@ extension Snapshot {
         }
     }
 
-    /// The longest claim on `interface` that `address` lies in.
+    /// The longest claim on `interface` that contains `address`.
     @usableFromInline
     func claim(of address: IPAddress, on interface: Int) -> Claim {
         var meter = NoMeter()

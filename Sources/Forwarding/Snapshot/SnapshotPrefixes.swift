@@ -1,9 +1,10 @@
 import Wire
 
-/// Longest-prefix search: binary search on the populated lengths (Waldvogel and others, "Scalable High Speed IP Routing
-/// Lookups", 1997). A slot at a length says that prefixes of that length or longer may match, and which one matches so far.
+/// Longest-prefix search by binary search on the populated lengths (Waldvogel and others, "Scalable High Speed IP
+/// Routing Lookups", 1997). A slot at a length says that prefixes of that length or longer may match, and which prefix
+/// is the best match so far.
 extension Snapshot {
-    /// The identifier of the longest prefix that `address` lies in, of the index of its family; 0 for none.
+    /// The identifier of the longest prefix that contains `address`, in the index of its family; 0 if there is none.
     @inlinable @inline(__always)
     func longestPrefix<Meter: ProbeMeter>(
         _ four: PrefixIndexKind, _ six: PrefixIndexKind, _ address: IPAddress, meter: inout Meter

@@ -11,7 +11,7 @@ extension SnapshotValidation {
             guard (1...Layout.maximumMembers).contains(members),
                 FlowHashing(rawValue: UInt8(truncatingIfNeeded: flags >> 8)) != nil, flags >> 16 == 0, flags & 0xFF < 4
             else { return false }
-            // Nobody is asked for the instances of a group that is down.
+            // The instances of a group that is down are never read.
             if flags & Int(Layout.groupDown) != 0 { return true }
             return isSlotTable(now, else: sole, members) && isSlotTable(new, else: soleNew, members)
         }
@@ -26,12 +26,13 @@ extension SnapshotValidation {
         }
     }
 
-    /// Reading onward from a hop ends, and makes a bounded number of copies: what it refers to stands behind it.
+    /// Checks that reading onward from a hop ends, and makes a bounded number of copies. A hop only refers to hops
+    /// behind it.
     func checkTargets() throws(SnapshotError) {
         let count = layout.count(.targets)
         var depths = [UInt8](repeating: 0, count: count)
         var copies = [UInt16](repeating: 1, count: count)
-        /// The depth and the copies of hops behind `index`; nil where they are no such.
+        /// The depth and the copies of the hops behind `index`; nil if they are invalid.
         func behind(_ index: Int, _ range: (low: Int, high: Int)) -> (depth: Int, copies: Int)? {
             guard range.high > 0 else { return (0, 0) }
             guard range.low > index, self.range(range, fits: .targets) else { return nil }

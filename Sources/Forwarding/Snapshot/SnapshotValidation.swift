@@ -1,18 +1,18 @@
 /// Why bytes are not a snapshot that this engine can use.
 public enum SnapshotError: Error, Sendable, Hashable {
-    /// Fewer bytes than the header says, or than a header has.
+    /// There are fewer bytes than the header says, or than a header has.
     case tooShort
     /// The first byte is not at a multiple of 8.
     case misaligned
-    /// It does not start as a snapshot does.
+    /// The bytes do not start as a snapshot does.
     case notASnapshot
     /// Another version of the layout than `supported`.
     case version(found: UInt32, supported: UInt32)
-    /// A section does not lie inside of the bytes, or has a size that it cannot have.
+    /// A section is not inside the bytes, or has an impossible size.
     case section(Int)
-    /// Groups that belong to the table of another generation.
+    /// The groups belong to the table of another generation.
     case otherTable(found: UInt64, expected: UInt64)
-    /// A record says something that would lead outside of the bytes or round in a circle.
+    /// A record points outside the bytes or into a loop.
     case record(section: Int, index: Int)
 }
 
@@ -25,16 +25,16 @@ extension SnapshotError: CustomStringConvertible {
         case .notASnapshot: "the bytes are not a table snapshot"
         case .version(let found, let supported):
             "the table snapshot has layout version \(found), and this engine reads \(supported)"
-        case .section(let section): "section \(section) of the table snapshot does not fit in it"
+        case .section(let section): "section \(section) of the table snapshot does not fit into it"
         case .otherTable(let found, let expected):
-            "the groups belong to table \(found), and the one that is mapped is \(expected)"
+            "the groups belong to table \(found), but the mapped table is \(expected)"
         case .record(let section, let index):
             "record \(index) in section \(section) of the table snapshot points nowhere"
         }
     }
 }
 
-/// Where the sections of a snapshot are.
+/// The places of the sections of a snapshot.
 struct CheckedLayout {
     var generation: UInt64 = 0
     var counterCount = 0
@@ -47,7 +47,7 @@ struct CheckedLayout {
     func mask(_ section: Section) -> UInt64 { UInt64(count(section) - 1) }
 }
 
-/// The one check of a snapshot. Each rule is what some unchecked read relies on.
+/// The only check of a snapshot. Unchecked reads rely on each of these rules.
 struct SnapshotValidation {
     let bytes: UnsafeRawBufferPointer
     let resting: () -> Void
@@ -94,13 +94,14 @@ struct SnapshotValidation {
         }
     }
 
-    /// Rests every so many records.
+    /// Rests after every few thousand records.
     @inline(__always)
     func rest(after index: Int) {
         if index & 0x1FFF == 0x1FFF { resting() }
     }
 
-    /// A hash table has a slot that is empty, where every search ends; where it is a masked one, a power of two of slots.
+    /// Checks that a hash table has an empty slot, where every search ends. A masked one must have a power of two of
+    /// slots.
     private func requireHashTable(
         _ section: Section, isMasked: Bool = false, start: Int = 0, count: Int, isEmpty: (Int) -> Bool
     ) throws(SnapshotError) {
@@ -204,14 +205,14 @@ struct SnapshotValidation {
         try all(.groupSlots) { isGroup(.groupSlots, $0) }
     }
 
-    /// True where the prefixes that the flags of a MAC address lead to are there.
+    /// True if the prefixes exist that the flags of a MAC address refer to.
     private func isOrigins(_ flags: UInt64) -> Bool {
         let (first, count) = (Int(flags >> 16 & 0xFF_FFFF), Int(flags >> 40))
         return flags & Layout.flagBound == 0
             ? first == 0 && count == 0 : range((first, count), fits: .origins)
     }
 
-    /// True where the group in the third and fourth word of a record leads to an entry or to a group of several.
+    /// True if the group in the third and fourth word of a record leads to an entry, or to a group of several entries.
     private func isGroup(_ section: Section, _ index: Int) -> Bool {
         let head = word(section, index, 2)
         let place = halves(section, index, 3).low
@@ -232,7 +233,7 @@ struct SnapshotValidation {
                 let (parent, high) = halves(section, index, 0)
                 let length = high & 0xFF
                 guard hasGroups ? isGroup(section, index) : high == length else { return false }
-                // The first record stands for any. A chain to it ends, because lengths fall along it.
+                // The first record stands for any prefix. A chain to it ends, because lengths decrease along it.
                 if index == 0 { return parent == 0 && length == Int(Layout.anyBit) }
                 return length <= 128 && parent < index
                     && (parent == 0 || halves(section, parent, 0).high & 0xFF < length)
@@ -260,7 +261,7 @@ struct SnapshotValidation {
         guard start <= slots, places <= (slots - start) / bucket, lengths <= Layout.maximumLengths,
             fallback < layout.count(prefixes)
         else { throw .record(section: Section.prefixIndexes.rawValue, index: kind.rawValue) }
-        // Without lengths no slot is looked at.
+        // Without lengths, no slot is read.
         guard lengths > 0 else { return }
         var previous = 0
         for index in 0..<lengths {
@@ -290,7 +291,7 @@ struct SnapshotValidation {
 
     private func checkGroups() throws(SnapshotError) {
         let entries = layout.count(.entries)
-        // Groups stand in the order of their intervals and fragments, so that one pass sees every record once.
+        // Groups are in the order of their intervals and fragments, so that one pass reads every record once.
         var (interval, fragment) = (0, 0)
         for index in 0..<layout.count(.groups) {
             rest(after: index)
@@ -313,7 +314,7 @@ struct SnapshotValidation {
         try all(.fragments) { halves(.fragments, $0, 0).high < entries }
     }
 
-    /// True where every record of a range starts after the one before it ends.
+    /// True if every record of a range starts after the one before it ends.
     private func isAscending(_ section: Section, _ range: (low: Int, high: Int)) -> Bool {
         guard range.high > 1 else { return true }
         return (range.low + 1..<range.low + range.high).allSatisfy { index in

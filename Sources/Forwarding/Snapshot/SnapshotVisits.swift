@@ -1,13 +1,13 @@
 import Wire
 
 extension Snapshot {
-    /// Visits the groups of a scope that packets between two addresses may match, in the order in which `match` does, until
-    /// `goesOn` returns false. Not for every packet: it looks at each pair of prefixes.
+    /// Visits the groups of a scope that packets between two addresses may match, in the order of `match`, until
+    /// `goesOn` returns false. It looks at each pair of prefixes, so it is too slow for every packet.
     ///
     /// - Parameters:
     ///   - longestSource: The longest prefix of the source.
     ///   - longestDestination: The longest prefix of the destination.
-    ///   - goesOn: Is given the offset of a group's two words.
+    ///   - goesOn: Gets the offset of a group's two words.
     @inline(__always)
     func visitGroups(
         _ scope: UInt32, _ longestSource: UInt32, _ longestDestination: UInt32, _ goesOn: (Int) -> Bool
@@ -51,13 +51,13 @@ extension Snapshot {
         }
     }
 
-    /// True where the engine answers for `target` to a node that asks for it on `interface`, though nobody claims it
-    /// there: an entry by hand takes what the node would send to it, so that no other station of the link has a use for
+    /// True if the engine answers for `target` to a node that asks for it on `interface`, although nobody claims it
+    /// there. An entry by hand takes the packets that the node would send to it, so no other station of the link needs
     /// the question (proxy ARP, RFC 1027).
     ///
     /// - Parameters:
-    ///   - asker: The address that the node asks with: never `target`, nor an unspecified one.
-    ///   - sender: Who it is.
+    ///   - asker: The address that the node asks with. It is neither `target` nor an unspecified one.
+    ///   - sender: The node that asks.
     public func answersForEntries(
         _ target: IPAddress, to asker: IPAddress, _ sender: Sender, on interface: Int
     ) -> Bool {

@@ -4,13 +4,13 @@ import Wire
 public struct ServicePort: Hashable, Sendable {
     /// The upper-layer protocol; nil matches every one.
     public let protocolNumber: UInt8?
-    /// The ports (host integers); 0…65535 for protocols without ports and for any port.
+    /// The ports (host integers). 0…65535 means any port, or a protocol without ports.
     public let ports: ClosedRange<UInt16>
 
     /// Every protocol, every port.
     public static let any = ServicePort(protocolNumber: nil, ports: 0...65535)
 
-    /// Ports of one protocol; all of them where `ports` is left out.
+    /// Ports of one protocol. Without `ports`, all of them.
     public init(protocolNumber: UInt8?, ports: ClosedRange<UInt16> = 0...65535) {
         self.protocolNumber = protocolNumber
         self.ports = ports
@@ -29,11 +29,11 @@ public enum DestinationSystemType: UInt8, Sendable, Hashable, CaseIterable {
 
 /// Where a copy of a packet goes.
 public enum SendAddress: Hashable, Sendable {
-    /// Steer: the frame goes to this MAC address, the packet inside is not touched.
+    /// Steer: the frame goes to this MAC address, and the packet inside is not touched.
     case mac(MACAddress)
     /// Rewrite: the packet's destination becomes this address, and the frame goes to the neighbour that has it.
     case network(IPAddress)
-    /// The frame goes to the neighbour that has the packet's own destination, or to `via` where that is given.
+    /// The frame goes to the neighbour that has the packet's own destination, or to `via` if it is given.
     case neighbour(via: IPAddress?)
 }
 
@@ -43,10 +43,10 @@ public struct SendTarget: Hashable, Sendable {
     public var interface: Int
     /// The send address.
     public var address: SendAddress
-    /// The Ethernet source where it is not the send interface's own MAC address: behind a transparent application
-    /// it is what tells the application's frames from those of another.
+    /// The Ethernet source, if it is not the send interface's own MAC address. Behind a transparent application, it
+    /// distinguishes the application's frames from those of another.
     public var sourceMAC: MACAddress?
-    /// What the send address leads to. A copy to a passive application never gives rise to an ICMP error.
+    /// What the send address leads to. A copy to a passive application never causes an ICMP error.
     public var system: DestinationSystemType
 
     /// Memberwise.
@@ -60,7 +60,7 @@ public struct SendTarget: Hashable, Sendable {
     }
 }
 
-/// Which way a packet runs through its chain.
+/// The direction of a packet in its chain.
 public enum ChainDirection: UInt8, Sendable, Hashable {
     /// From the customer: the destination is the service's side.
     case request
@@ -70,20 +70,20 @@ public enum ChainDirection: UInt8, Sendable, Hashable {
 
 /// The two tables: sequencing entries are tried first.
 public enum EntryKind: UInt8, Sendable, Hashable {
-    /// For what comes from a customer.
+    /// For packets from a customer.
     case distribution
-    /// For what comes from an application or a router of the chain.
+    /// For packets from an application or a router of the chain.
     case sequencing
 }
 
 /// One entry of the distribution or the sequencing table, as a person would write it.
 public struct Entry: Hashable, Sendable {
-    /// What listings, counters and checks call it, for example `shop.request.firewall`. Several entries may share
-    /// a name (one for each family, address or port); their counters are then added.
+    /// The name in listings, counters and checks, for example `shop.request.firewall`. Several entries may share a name
+    /// (one for each family, address or port). Listings add their counters.
     public var name: String
     /// Which table it is in.
     public var kind: EntryKind
-    /// Which side the service is on, and so which port is the service port.
+    /// Which side the service is on. This tells which port is the service port.
     public var direction: ChainDirection
     /// The index of the received interface in the table's interfaces.
     public var receivedInterface: Int
@@ -95,15 +95,16 @@ public struct Entry: Hashable, Sendable {
     public var destination: IPPrefix?
     /// The service port.
     public var servicePort: ServicePort
-    /// The network address that the packet's source is rewritten to, on the way out of an application with a
-    /// network send address.
+    /// The network address that the packet's source is rewritten to, when it comes out of an application with a network
+    /// send address.
     public var rewriteSource: IPAddress?
-    /// True where a person wrote it: the engine then answers ARP and neighbour discovery for what it forwards, to those
-    /// whose packets it takes. What a service's entries are for is claimed.
+    /// True for an entry by hand. The engine answers ARP and neighbour discovery for what the entry forwards, to the
+    /// nodes whose packets it takes. For a service's entries, the service addresses are claimed instead.
     public var isByHand = false
-    /// Where it sends copies, at least one.
+    /// The hops, at least one. Each gets a copy.
     public var hops: [Hop]
-    /// The index of its counters in every worker's counter block; unique in the table, and kept from table to table.
+    /// The index of its counters in every worker's counter block. It is unique in the table, and stays the same from
+    /// table to table.
     public var counter: Int
 
     /// Memberwise, with one copy for each target.
@@ -137,7 +138,7 @@ public struct Entry: Hashable, Sendable {
         self.counter = counter
     }
 
-    /// Every target that a packet may go to, in the order of the hops; setting it makes a hop of each.
+    /// Every target that a packet may go to, in the order of the hops. Setting it makes a hop of each target.
     public var targets: [SendTarget] {
         get { hops.flatMap(\.targets) }
         set { hops = newValue.map { .target($0) } }

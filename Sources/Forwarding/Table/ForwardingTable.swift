@@ -6,15 +6,15 @@ public struct TableInterface: Hashable, Sendable {
     public var name: String
     /// The engine's MAC address on it.
     public var mac: MACAddress
-    /// MAC addresses beside `mac` that frames for the engine may carry: the far ends of transparent applications.
+    /// MAC addresses besides `mac` that frames for the engine may carry: the far ends of transparent applications.
     public var aliases: [MACAddress]
-    /// The largest network-layer packet in octets.
+    /// The largest network-layer packet, in octets.
     public var mtu: Int
     /// The engine's own addresses, each with the prefix of the link. The engine answers ARP, neighbour discovery and
-    /// echo for them, and is the source of the ICMP errors that it sends on this interface. On every interface the
-    /// engine has fe80::1/64 beside these.
+    /// echo for them. They are the sources of the ICMP errors that it sends on this interface. On every interface the
+    /// engine also has fe80::1/64.
     public var addresses: [InterfaceAddress]
-    /// True where the table's sources are all the nodes there: what comes from another MAC address is dropped.
+    /// True if the table's sources include all nodes there. Frames from any other MAC address are dropped.
     public var namesAll: Bool
 
     /// Memberwise.
@@ -34,7 +34,7 @@ public struct TableInterface: Hashable, Sendable {
     public static let linkLocal = IPAddress(ipv6High: 0xFE80_0000_0000_0000, low: 1)
 }
 
-/// A neighbour that the file names: resolved from the start, and no frame can change it.
+/// A neighbour that the file names. It is resolved from the start, and no frame can change it.
 public struct StaticNeighbour: Hashable, Sendable {
     /// The index of the interface it is on.
     public var interface: Int
@@ -51,7 +51,7 @@ public struct StaticNeighbour: Hashable, Sendable {
     }
 }
 
-/// A leg of an application, router or customer: who a frame comes from, by received interface and Ethernet source.
+/// A leg of an application, router or customer. Received interface and Ethernet source identify it.
 public struct KnownSource: Hashable, Sendable {
     /// The index of the interface the leg is on.
     public var interface: Int
@@ -59,13 +59,13 @@ public struct KnownSource: Hashable, Sendable {
     public var mac: MACAddress
     /// The name of the node.
     public var node: String
-    /// What it is. What a passive application emits is dropped unless `mayEmit`.
+    /// Its type. Packets of a passive application are dropped unless `mayEmit` is set.
     public var system: DestinationSystemType
-    /// True where the file allows a passive application's active responses.
+    /// True if the file allows a passive application's active responses.
     public var mayEmit: Bool
-    /// True where the node has been taken away: what still comes from it is counted as that.
+    /// True if the node has been removed. Packets that still come from it have a counter of their own.
     public var isRemoved: Bool
-    /// The addresses that it may send from, link-local IPv6 ones aside; nil: any.
+    /// The prefixes that it may send from, besides link-local IPv6 addresses; nil for any.
     public var origins: [IPPrefix]?
 
     /// Memberwise.
@@ -83,7 +83,7 @@ public struct KnownSource: Hashable, Sendable {
     }
 }
 
-/// An address or prefix that customers on `interface` send to: the engine answers ARP and neighbour discovery for it.
+/// An address or prefix that customers on `interface` send to. The engine answers ARP and neighbour discovery for it.
 public struct ClaimedAddress: Hashable, Sendable {
     /// The index of the interface it is claimed on.
     public var interface: Int
@@ -97,16 +97,16 @@ public struct ClaimedAddress: Hashable, Sendable {
     }
 }
 
-/// A node that may announce an address or prefix as its own: the end of a service, or who has a network behind it.
+/// A node that may announce an address or prefix as its own: the end of a service, or a node with a network behind it.
 ///
-/// Such a node sends ARP and neighbour discovery with the address as sender; where the address is claimed on the same
-/// interface, that is no conflict with the engine, which answers for it to everybody else.
+/// Such a node sends ARP and neighbour discovery with the address as sender. If the address is claimed on the same
+/// interface, that is no conflict with the engine, which answers all other nodes for it.
 public struct AddressHolder: Hashable, Sendable {
     /// The index of the interface that the node is on.
     public var interface: Int
     /// The node's MAC address there.
     public var mac: MACAddress
-    /// What it may announce.
+    /// The prefix that it may announce.
     public var prefix: IPPrefix
 
     /// Memberwise.
@@ -117,12 +117,12 @@ public struct AddressHolder: Hashable, Sendable {
     }
 }
 
-/// Everything that arrives on one interface goes to another one, as it arrived and before it is looked at: for passive
-/// applications that see what is dropped, too.
+/// A copy of every frame that arrives on one interface goes to another one, unchanged and before any check. So passive
+/// applications also see frames that are dropped.
 public struct Mirror: Hashable, Sendable {
     /// The index of the interface whose frames are copied.
     public var received: Int
-    /// The index of the interface that they go to, on which only passive applications are.
+    /// The index of the interface that the copies go to. Only passive applications may be on it.
     public var send: Int
 
     /// Memberwise.
@@ -132,10 +132,10 @@ public struct Mirror: Hashable, Sendable {
     }
 }
 
-/// All that a packeting engine decides by: the distribution and the sequencing entries, and what they stand on.
+/// Everything that a packeting engine decides by: the distribution and sequencing entries, and all that they refer to.
 /// `Snapshot` is its compiled form.
 public struct ForwardingTable: Hashable, Sendable {
-    /// The interfaces; every other index counts into them. At most 4,096.
+    /// The interfaces, at most 4,096. Every other interface index refers to this list.
     public var interfaces: [TableInterface]
     /// Both tables' entries in the order of the file.
     public var entries: [Entry]
@@ -143,16 +143,17 @@ public struct ForwardingTable: Hashable, Sendable {
     public var neighbours: [StaticNeighbour]
     /// The legs of the nodes that the file names.
     public var sources: [KnownSource]
-    /// The service addresses, where customers may ask for them.
+    /// The service addresses, on the interfaces where customers may ask for them.
     public var claimed: [ClaimedAddress]
-    /// The nodes that may announce addresses beside those by which they are neighbours.
+    /// The nodes that may announce other addresses than those that make them neighbours.
     public var holders: [AddressHolder]
-    /// What is copied as it arrives. Entries send no further copies of that to passive applications on the same interface.
+    /// The interfaces whose frames are copied as they arrive. Entries send no further copies of these frames to passive
+    /// applications on the same interface.
     public var mirrors: [Mirror]
-    /// The groups of instances that hops choose from, with what is up and down of them. At most 1,024.
+    /// The groups of instances that hops choose from, with the state of their members. At most 1,024.
     public var groups: [InstanceGroup]
-    /// The last eight octets (big-endian) of the health checks' own packets, which the engine takes out wherever they
-    /// come in; 0: there are none.
+    /// The last eight octets (big-endian) of the health checks' own packets; 0 if there are none. The engine takes
+    /// these packets out on every interface.
     public var heartbeatToken: UInt64
 
     /// Memberwise.

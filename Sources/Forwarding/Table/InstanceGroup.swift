@@ -1,11 +1,12 @@
-/// What of a packet decides which instance of a group gets it. Whatever is chosen, both directions of a flow agree.
+/// The parts of a packet that decide which instance of a group gets it. Both directions of a flow always agree.
 public enum FlowHashing: UInt8, Sendable, Hashable, CaseIterable {
-    /// The two addresses and the protocol: every fragment goes where its datagram's others go, and all that two hosts
-    /// say to each other meets one instance.
+    /// The two addresses and the protocol. All fragments of a datagram meet the same instance, and so do all packets
+    /// between two hosts.
     case addresses
-    /// The ports too, of protocols that do not leave fragmenting to IP (TCP, SCTP, DCCP); of others as `addresses`.
+    /// Also the ports, for protocols that do not leave fragmenting to IP (TCP, SCTP, DCCP). For others the same as
+    /// `addresses`.
     case sessions
-    /// The ports too, wherever a packet has them; what comes in fragments goes by its addresses.
+    /// Also the ports, if a packet has them. Fragments go by their addresses.
     case ports
 }
 
@@ -13,21 +14,23 @@ public enum FlowHashing: UInt8, Sendable, Hashable, CaseIterable {
 public enum Availability: UInt8, Sendable, Hashable {
     /// It takes its share.
     case up
-    /// It has just come, or come back: it gets new TCP connections, and what the others have is left to them.
+    /// It has just come, or come back. It gets new TCP connections, and the others keep their existing flows.
     case joining
-    /// It keeps what it has, and gets no new TCP connections where another instance can take them.
+    /// It keeps its existing flows. It gets no new TCP connections if another instance can take them.
     case draining
-    /// It gets nothing.
+    /// It gets no packets.
     case down
 }
 
 /// One instance of a group.
 public struct GroupMember: Hashable, Sendable {
-    /// The instance's node; with the group's seed it decides which flows are its own, whoever else is there.
+    /// The instance's node. With the group's seed, it decides which flows belong to the instance, whatever the other
+    /// members are.
     public var name: String
-    /// Its share of the flows beside the others' weights: 0…1,000.
+    /// Its share of the flows relative to the others' weights: 0…1,000.
     public var weight: Int
-    /// Where only some are active: the higher ones are. Between equals the order of the file decides.
+    /// If only some instances are active, those with the highest priority are. Between equals, the order of the file
+    /// decides.
     public var priority: Int
     /// Whether it takes packets.
     public var availability: Availability
@@ -41,17 +44,17 @@ public struct GroupMember: Hashable, Sendable {
     }
 }
 
-/// Instances of one application, of which each packet meets one.
+/// The instances of one application. Each packet meets one of them.
 public struct InstanceGroup: Hashable, Sendable {
     /// The application.
     public var name: String
-    /// What of a packet decides.
+    /// The parts of a packet that decide.
     public var hashing: FlowHashing
-    /// Groups of different seeds share the same flows differently.
+    /// Groups of different seeds distribute the same flows differently.
     public var seed: UInt64
-    /// How many are active at once, the others being spares; nil: all.
+    /// How many instances are active at once; the others are spares. nil for all.
     public var active: Int?
-    /// Fewer that are not down than these, and the group is down; at least 1.
+    /// The least number of members that must not be down, at least 1. With fewer, the group is down.
     public var minimum: Int
     /// The instances; at most 4,096.
     public var members: [GroupMember]
@@ -69,23 +72,23 @@ public struct InstanceGroup: Hashable, Sendable {
         self.members = members
     }
 
-    /// True where too few instances are left.
+    /// True if too few instances are left.
     public var isDown: Bool {
         members.count { $0.availability != .down } < max(1, minimum)
     }
 }
 
-/// What the sender of a packet is told where an application that is down takes no more.
+/// What the sender of a packet gets if an application is down.
 public enum DownAnswer: UInt8, Sendable, Hashable, CaseIterable {
-    /// Nothing.
+    /// No answer.
     case silence
     /// ICMP: the host cannot be reached (IPv4 type 3 code 1, IPv6 type 1 code 3).
     case unreachable
-    /// To a TCP segment a reset, to all else as `unreachable`.
+    /// A reset for a TCP segment, for all else the same as `unreachable`.
     case reset
 }
 
-/// Where an entry sends: a copy each.
+/// Where an entry sends its copies, one for each hop.
 public indirect enum Hop: Hashable, Sendable {
     /// To one place.
     case target(SendTarget)
@@ -94,16 +97,16 @@ public indirect enum Hop: Hashable, Sendable {
     /// - Parameters:
     ///   - group: The index of the group in the table.
     ///   - targets: One for each member, in their order.
-    ///   - otherwise: What happens where the group is down.
+    ///   - otherwise: What happens if the group is down.
     case instance(group: Int, targets: [SendTarget], otherwise: Otherwise)
-    /// One way while a group is not down, and another while it is.
+    /// One list of hops while a group is up, and another while it is down.
     case whether(group: Int, up: [Hop], down: [Hop])
 
     /// What happens to a copy for a group that is down.
     public enum Otherwise: Hashable, Sendable {
-        /// It is dropped, and its sender told so or not.
+        /// The copy is dropped, and its sender may get an answer.
         case drop(DownAnswer)
-        /// It goes elsewhere; nowhere where the list is empty, which is no drop.
+        /// The copy goes to these hops. If the list is empty it goes nowhere, which is no drop.
         case hops([Hop])
     }
 

@@ -1,30 +1,31 @@
 import Wire
 
-/// The entries of a table that stay beside its successor for a while: they take on what nodes still hold of flows that
-/// the successor does not know.
+/// The entries of a table that stay beside its successor for a while. They forward packets that nodes still hold, of
+/// flows that the successor does not know.
 ///
-/// A firewall that holds frames, and is taken out of a chain, emits them after the change; a service that is removed has
-/// packets in mid-chain. What lingers is
+/// A firewall that holds frames and leaves a chain emits them after the change. A removed service has packets in
+/// mid-chain. The lingering entries are
 ///
-/// - every entry for what a node emits that the successor does not have;
-/// - of nodes that stay, the sequencing entries that share no packet with any entry of the successor for that node.
+/// - all entries for the packets of nodes that the successor does not have;
+/// - for nodes that stay, the sequencing entries that share no packet with any entry of the successor for that node.
 ///
-/// So nothing that the successor decides is decided otherwise, and nothing new comes to what is removed: the successor's
-/// entries send nothing there, and those that linger are reached from nodes alone, not from customers.
+/// So every packet that the successor decides is decided as the successor says. Nothing new reaches a removed node: the
+/// successor's entries send nothing there, and customers' packets never match a lingering entry.
 ///
-/// They make no circle. Among removed nodes alone, a packet runs by the table before, which has none; what has left them
-/// runs by the successor, which sends nothing back. Where nodes that stay have lingering entries too, `Prover.circles(in:)`
-/// follows packets of every class through both; entries of a circle do not linger.
+/// Lingering entries make no loop. Among removed nodes, a packet runs by the table before, which has no loop. After it
+/// has left them it runs by the successor, which sends nothing back. If nodes that stay have lingering entries, too,
+/// `Prover.circles(in:)` follows packets of every class through both. Entries of a loop do not linger.
 public struct LingeringEntries: Sendable {
-    /// More of them are not followed: then only those of removed nodes linger.
+    /// The largest number of entries whose packets are followed. If there are more, only the entries of removed nodes
+    /// linger.
     static let most = 4_096
 
-    /// In the order of the table before, with the groups of that one.
+    /// In the order of the table before, and with its groups.
     public private(set) var entries: [Entry] = []
 
     /// - Parameters:
-    ///   - before: The table that is in force.
-    ///   - after: The one that comes next.
+    ///   - before: The table in force.
+    ///   - after: The next table.
     public init(from before: ForwardingTable, to after: ForwardingTable) {
         // Interfaces are counted by their order.
         guard before.interfaces.map(\.name) == after.interfaces.map(\.name) else { return }
@@ -56,7 +57,7 @@ public struct LingeringEntries: Sendable {
         removeCircles(before, after)
     }
 
-    /// Follows packets, and gives up what is part of a circle until there is none.
+    /// Follows packets, and removes entries of loops until there is no loop.
     private mutating func removeCircles(_ before: ForwardingTable, _ after: ForwardingTable) {
         while !entries.isEmpty {
             guard let circles = try? Prover.circles(in: after.with(self, from: before), beyond: after.entries.count)
@@ -82,9 +83,12 @@ public struct LingeringEntries: Sendable {
 }
 
 extension ForwardingTable {
-    /// This table with what lingers of the one before: its entries behind the own ones, and what these stand on.
+    /// This table with the lingering entries of the table before. They come after its own entries, with all that they
+    /// refer to.
     ///
-    /// - Parameter before: With the groups as they are by now; those that this table has not stand behind the own ones.
+    /// - Parameters:
+    ///   - before: The table before, with the present state of its groups. Groups that this table does not have come
+    ///     after its own.
     public func with(_ lingering: LingeringEntries, from before: ForwardingTable) -> ForwardingTable {
         guard !lingering.entries.isEmpty else { return self }
         var table = self
@@ -100,7 +104,7 @@ extension ForwardingTable {
             }
             table.entries.append(entry)
         }
-        // Free places, until they are given those of the table before.
+        // Free places, until they get the groups of the table before.
         var next = (entries.map(\.counter).max() ?? -1) + 1
         for index in entries.count..<table.entries.count {
             table.entries[index].counter = next
@@ -109,8 +113,8 @@ extension ForwardingTable {
         return table
     }
 
-    /// This table after the nodes of `before` that it has not are gone: what still comes from them is dropped for a reason
-    /// of its own, instead of being taken for a stranger's.
+    /// This table after the removal of nodes that only `before` has. Packets that still come from them are dropped with
+    /// a reason of their own, and not as those of a stranger.
     public func with(leaversOf before: ForwardingTable) -> ForwardingTable {
         var table = self
         let known = Set(sources.map { LingeringEntries.Leg($0.interface, $0.mac) })
@@ -136,7 +140,7 @@ extension ForwardingTable {
         }
     }
 
-    /// Frames through a transparent application carry the engine's address on its other side.
+    /// Frames that pass a transparent application carry the engine's address on its other side.
     private mutating func addAliases(of before: ForwardingTable) {
         for index in interfaces.indices where before.interfaces.indices.contains(index) {
             let own = interfaces[index].aliases
@@ -144,7 +148,8 @@ extension ForwardingTable {
         }
     }
 
-    /// The index of the group that stands for one of `before`: the own one with the same members, else a copy of it.
+    /// The index of the group that corresponds to a group of `before`: the own group with the same members, else a
+    /// copy.
     private mutating func place(
         ofGroup group: Int, of before: ForwardingTable, _ places: inout [Int: Int], own: Int
     ) -> Int {
@@ -160,7 +165,7 @@ extension ForwardingTable {
 }
 
 extension Hop {
-    /// The same with other indices of groups.
+    /// The same hop with other group indices.
     fileprivate func renumbered(_ place: (Int) -> Int) -> Hop {
         switch self {
         case .target: self

@@ -1,16 +1,16 @@
 import Wire
 
-/// A table's entries, to be asked whether any of them takes packets that an entry of another table takes.
+/// A table's entries, in an order that shows quickly whether any of them shares packets with an entry of another table.
 struct SuccessorEntries {
     private struct Scope: Hashable {
         var interface: Int
-        /// nil for entries that any Ethernet source matches.
+        /// nil for entries that match any Ethernet source.
         var mac: MACAddress?
     }
     /// The entries of one scope: by their destination, and in the order of the destinations.
     private struct Members {
         var byDestination: [IPPrefix?: [Int]] = [:]
-        /// Destinations in use, sorted: those inside a prefix follow one another.
+        /// The destinations in use, sorted. Destinations inside a prefix follow one another.
         var sorted: [IPPrefix] = []
         var lengths: Set<Int> = []
     }
@@ -32,7 +32,7 @@ struct SuccessorEntries {
         }
     }
 
-    /// True where some packet from the entry's node may be taken by it and by one of these.
+    /// True if some packet from the entry's node matches both the entry and one of these.
     func share(_ entry: Entry) -> Bool {
         for mac in [entry.sourceMAC, nil] {
             guard let members = scopes[Scope(interface: entry.receivedInterface, mac: mac)] else { continue }
@@ -62,13 +62,13 @@ struct SuccessorEntries {
         return false
     }
 
-    /// By family, then address, then length: a prefix stands before all that it holds.
+    /// By family, then address, then length: a prefix comes before all prefixes inside it.
     private static func precedes(_ left: IPPrefix, _ right: IPPrefix) -> Bool {
         (left.family.rawValue, left.address.high, left.address.low, left.length)
             < (right.family.rawValue, right.address.high, right.address.low, right.length)
     }
 
-    /// True where some packet matches both, whoever sends it.
+    /// True if some packet matches both, whatever its sender is.
     private func overlap(_ left: Entry, _ right: Entry) -> Bool {
         func meet(_ left: IPPrefix?, _ right: IPPrefix?) -> Bool {
             guard let left, let right else { return true }
@@ -77,7 +77,7 @@ struct SuccessorEntries {
         guard meet(left.source, right.source), meet(left.destination, right.destination) else { return false }
         let (own, other) = (left.servicePort, right.servicePort)
         if let own = own.protocolNumber, let other = other.protocolNumber, own != other { return false }
-        // Two that look at different ports may both match a packet.
+        // Two entries for ports of different sides may both match a packet.
         return left.direction != right.direction || own.ports.overlaps(other.ports)
     }
 }

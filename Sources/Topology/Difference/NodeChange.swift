@@ -27,7 +27,7 @@ public struct NodeChange: Sendable, Hashable {
         }
         let written = Set(new.sysctls.map(\.name))
         for sysctl in old.sysctls where !written.contains(sysctl.name) {
-            // What the kernel had in its place nobody knows any more.
+            // The kernel's former value is unknown.
             rebuild.append("its sysctl \(sysctl.name), which is gone")
         }
         compareProcesses(old.process, new.process, isElsewhere)
@@ -47,16 +47,16 @@ public struct NodeChange: Sendable, Hashable {
         if new.setup.isEmpty {
             if new.run == nil { inPlace += given } else { restart += given }
         }
-        if old.ready != new.ready || old.readyTimeout != new.readyTimeout { inPlace.append("when it is ready") }
+        if old.ready != new.ready || old.readyTimeout != new.readyTimeout { inPlace.append("its readiness") }
         if old.restart != new.restart { inPlace.append("its restart") }
         if old.depends != new.depends { inPlace.append("its depends") }
     }
 
     private mutating func compareNetworks(_ old: NodePlan, _ new: NodePlan) {
         if old.legs.map(\.addresses) != new.legs.map(\.addresses) { inPlace.append("its addresses") }
-        if old.legs.map(\.deliverToo) != new.legs.map(\.deliverToo) { inPlace.append("what is delivered to it") }
+        if old.legs.map(\.deliverToo) != new.legs.map(\.deliverToo) { inPlace.append("its delivered addresses") }
         if old.legs.map(\.isLocked) != new.legs.map(\.isLocked) { inPlace.append("its anti-spoofing") }
-        if old.loopback != new.loopback || old.local != new.local { inPlace.append("the service addresses it has") }
+        if old.loopback != new.loopback || old.local != new.local { inPlace.append("its service addresses") }
         if old.routes != new.routes { inPlace.append("its routes") }
         let before = Set(old.sysctls)
         if new.sysctls.contains(where: { !before.contains($0) }) { inPlace.append("its sysctls") }

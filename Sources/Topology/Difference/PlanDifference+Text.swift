@@ -15,14 +15,14 @@ extension PlanDifference.Action {
         case .reshape(let interface, let what):
             "interface \(plan.interfaces[interface].name) changes: \(what.joined(separator: ", "))"
         case .add(let node): "node \(node) is added"
-        case .rebuild(let node, let because): "node \(node) is built anew: \(because.joined(separator: ", "))"
-        case .restart(let node, let because): "node \(node) is started again: \(because.joined(separator: ", "))"
+        case .rebuild(let node, let because): "node \(node) is rebuilt: \(because.joined(separator: ", "))"
+        case .restart(let node, let because): "node \(node) is restarted: \(because.joined(separator: ", "))"
         case .alter(let node, let what): "node \(node) changes while it runs: \(what.joined(separator: ", "))"
         case .publish(let change): "table: \(change.told)"
         case .remove(let node): "node \(node) is removed"
         case .application(let name, let what): "application \(name): \(what.joined(separator: ", "))"
         case .checks(let before, let after):
-            before == after ? "checks: other ones" : "checks: \(after) in place of \(before)"
+            before == after ? "checks: different ones" : "checks: \(after) in place of \(before)"
         }
     }
 }

@@ -61,7 +61,7 @@ public struct PlanDifference: Sendable, Hashable {
     public init(from old: AppliancePlan, to new: AppliancePlan) {
         compareInterfaces(old, new)
         if old.engines != new.engines {
-            refuse("the engines differ", "write them as they were", old.name)
+            refuse("the engines differ", "write the engines as before", old.name)
         }
         guard refusals.isEmpty else { return }
         var interfaces: [Action] = []
@@ -100,10 +100,10 @@ public struct PlanDifference: Sendable, Hashable {
         guard before != after else { return }
         // Engines hold a queue of every TAP from their start, and know the interfaces by their order.
         for name in after where !before.contains(name) {
-            refuse("the interface \(name) is new", "attach nodes to the interfaces that there are", old.name)
+            refuse("the interface \(name) is new", "attach nodes to the existing interfaces", old.name)
         }
         for name in before where !after.contains(name) {
-            refuse("the interface \(name) is gone", "leave it in the file, with no node on it", old.name)
+            refuse("the interface \(name) is gone", "keep it in the file, without nodes", old.name)
         }
         if refusals.isEmpty {
             refuse("the interfaces are in another order", "write \(before.joined(separator: ", "))", old.name)
@@ -151,14 +151,14 @@ public struct PlanDifference: Sendable, Hashable {
         var actions: [Action] = []
         for application in new.applications {
             guard let known = before[application.name] else {
-                actions.append(.application(name: application.name, what: ["it is looked after now"]))
+                actions.append(.application(name: application.name, what: ["its health is watched now"]))
                 continue
             }
             let what = application.differences(from: known)
             if !what.isEmpty { actions.append(.application(name: application.name, what: what)) }
         }
         for application in old.applications where !after.contains(application.name) {
-            actions.append(.application(name: application.name, what: ["it is no longer looked after"]))
+            actions.append(.application(name: application.name, what: ["its health is no longer watched"]))
         }
         return actions
     }
@@ -194,14 +194,14 @@ extension ApplicationPlan {
         var what: [String] = []
         let (now, then) = (Set(instances.map(\.node)), Set(other.instances.map(\.node)))
         let (more, less) = (now.subtracting(then).sorted(), then.subtracting(now).sorted())
-        if !more.isEmpty { what.append("instances more: \(more.joined(separator: ", "))") }
-        if !less.isEmpty { what.append("instances less: \(less.joined(separator: ", "))") }
+        if !more.isEmpty { what.append("more instances: \(more.joined(separator: ", "))") }
+        if !less.isEmpty { what.append("fewer instances: \(less.joined(separator: ", "))") }
         if redundancy != other.redundancy { what.append("its redundancy is \(redundancy.rawValue)") }
         if health.map(\.lineless) != other.health.map(\.lineless) { what.append("its health checks") }
         if damping != other.damping { what.append("its damping") }
         if whenDown != other.whenDown { what.append("when it is down: \(whenDown.rawValue)") }
         if drainTime != other.drainTime { what.append("its drain time") }
-        if scale != other.scale { what.append("when it scales") }
+        if scale != other.scale { what.append("its scaling") }
         return what
     }
 }

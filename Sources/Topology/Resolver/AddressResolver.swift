@@ -37,7 +37,7 @@ struct AddressResolver: NameStage, Diagnosing {
                 guard let written = raw.addresses, !written.isEmpty else { continue }
                 if node.transparent {
                     diagnostics.error(
-                        written[0].origin, "\(quoted(node.name.value)) is transparent and has an address",
+                        written[0].origin, "\(quoted(node.name.value)) is transparent, but has an address",
                         mend: "remove the address")
                     continue
                 }
@@ -76,8 +76,8 @@ struct AddressResolver: NameStage, Diagnosing {
                 address.origin,
                 "the service address \(address.value) is that of \(owner.what) \(owner.origin.place)",
                 mend: isNode && end != nodeIndex[owner.what]
-                    ? "choose an address that nobody has, or end the sequence at \(quoted(owner.what))"
-                    : "choose an address that nobody has")
+                    ? "choose an unused address, or end the sequence at \(quoted(owner.what))"
+                    : "choose an unused address")
         }
     }
 
@@ -118,14 +118,14 @@ struct AddressResolver: NameStage, Diagnosing {
         if value.address.family == .ipv6 {
             diagnostics.error(
                 address.origin,
-                "the engine's address \(value) is link-local: nodes of that network could reach nothing beyond it",
+                "the engine's address \(value) is link-local: nodes of that network could not reach other networks",
                 mend:
                     "remove it (the engine has fe80::1 on every interface), or write a network such as \"2001:db8:1::1/64\""
             )
         } else {
             diagnostics.remark(
                 address.origin,
-                "the engine's address \(value) is link-local: routers pass no packet from or to such addresses on (RFC 3927, 7)",
+                "the engine's address \(value) is link-local: routers do not forward packets of such addresses (RFC 3927, 7)",
                 mend: "choose another network, such as 198.18.1.1/24")
         }
     }
@@ -156,7 +156,7 @@ struct AddressResolver: NameStage, Diagnosing {
         diagnostics.error(
             address.origin, "\(what) \(value) is \(reason)",
             mend: value.length < value.address.family.width
-                ? "choose a host's, such as \(value.prefix.address.advanced(by: 2))/\(value.length)"
+                ? "choose a host address, such as \(value.prefix.address.advanced(by: 2))/\(value.length)"
                 : "choose the address of one host")
         return false
     }
@@ -184,7 +184,7 @@ struct AddressResolver: NameStage, Diagnosing {
                 address.origin,
                 "\(value.address) is not in \(links.map { $0.prefix.description }.joined(separator: " or ")), "
                     + "the network of interface \(quoted(raw.name.value)) \(raw.name.origin.place)",
-                mend: "choose an address of that network, or leave `address` away and one is chosen")
+                mend: "choose an address of that network, or omit `address` to get one")
             return nil
         }
         return value

@@ -62,7 +62,7 @@ extension Remarker {
             diagnostics.remark(
                 raw.antiSpoofing?.origin ?? file.interfaces[leg.interface].antiSpoofing?.origin ?? place(node),
                 "customer \(quoted(raw.name.value)) can pose as \(quoted(file.nodes[other].name.value)): `anti-spoofing` is "
-                    + "off, and only the source address tells the two apart",
+                    + "off, and only the source address distinguishes the two",
                 mend: "give \(quoted(raw.name.value)) an interface of its own, or remove `anti-spoofing: off`")
         }
     }
@@ -78,7 +78,7 @@ extension CheckResolver {
         let name = file.nodes[node].name.value
         diagnostics.remark(
             source.origin,
-            "\(source.value) is no address of customer \(quoted(name)): the engine drops the packet as spoofed-source",
+            "\(source.value) is not an address of customer \(quoted(name)): the engine drops the packet as spoofed-source",
             mend: "write `anti-spoofing: off` at \(quoted(name)), or add the network behind it to its `prefixes`")
     }
 }

@@ -13,7 +13,7 @@ extension CheckResolver {
         guard application(of: node) == nil else { return file.nodes[node].name.value }
         let names = applications.flatMap(\.members).prefix(6).map { quoted(file.nodes[$0].name.value) }
         diagnostics.error(
-            name.origin, "\(quoted(name.value)) is no instance whose health is looked after",
+            name.origin, "\(quoted(name.value)) is not an instance whose health is watched",
             mend: names.isEmpty
                 ? "give an application `instances` or `health`" : "name one of them: \(names.joined(separator: ", "))")
         return nil
@@ -32,7 +32,7 @@ extension CheckResolver {
         if let name = raw.application, !known.contains(name.value) {
             diagnostics.error(
                 name.origin,
-                "there is no application \(quoted(name.value))" + (isRestart ? "" : " whose health is looked after"),
+                "there is no application \(quoted(name.value))" + (isRestart ? "" : " whose health is watched"),
                 mend: Spelling.mend(for: name.value, among: known, kind: "such applications"))
             return nil
         }
@@ -72,7 +72,7 @@ extension CheckResolver {
             guard file.nodes[index].process.run != nil else {
                 let interfaces = legs[index].map { file.interfaces[$0.interface].name.value }
                 diagnostics.error(
-                    name.origin, "nothing runs in \(quoted(name.value)): the kernel does its job",
+                    name.origin, "no program runs in \(quoted(name.value)): the kernel does its job",
                     mend: "take its device down: { link-down: \(name.value), interface: \(interfaces.first ?? "…") }")
                 return nil
             }
@@ -91,17 +91,17 @@ extension CheckResolver {
             return refuse(
                 "there is no engine \(number)",
                 file.engines.count == 1
-                    ? "there is one: write `engine`" : "there are \(file.engines.count), numbered from 1")
+                    ? "there is only one: write `engine`" : "there are \(file.engines.count), numbered from 1")
         }
         switch kind {
         case .linkDown, .linkUp:
-            return refuse("the engine has no device of its own", "name a node, whose device it is")
+            return refuse("the engine has no own device", "name the node of the device")
         case .takeOut, .putBack:
             return refuse("an engine is drained, not taken out", "write `drain` and `undrain`")
         case .drain where file.engines.count == 1:
             return refuse("the only engine cannot be drained", "write `engines: 2` at the top of the file")
         case .drain where duration != nil:
-            return refuse("an engine drains at once", "leave `for` away")
+            return refuse("an engine drains at once", "omit `for`")
         default: return FaultPlan(kind: kind, target: .engine(number))
         }
     }

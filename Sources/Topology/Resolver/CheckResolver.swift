@@ -91,7 +91,7 @@ struct CheckResolver: EntryStage, Diagnosing {
             guard !own.isEmpty else { return nil }
             diagnostics.error(
                 raw.node.origin, "\(quoted(raw.node.value)) is on \(names.joined(separator: " and "))",
-                mend: "say which: `interface: \(names[0])`")
+                mend: "name one: `interface:  \(names[0])`")
             return nil
         }
         return CapturePlace(node: name, interface: own[0])
@@ -196,12 +196,12 @@ struct CheckResolver: EntryStage, Diagnosing {
             guard !IPProtocol.hasPorts(number) else {
                 return refuse(
                     "a check can send TCP, UDP, ICMP and protocols without ports",
-                    "run a program that speaks it: { on: \(raw.from.value), run: command }")
+                    "run a program with that protocol: { on: \(raw.from.value), run: command }")
             }
         }
         if let fault = HeaderChain.fault(of: Array((raw.payload ?? "").utf8), first: number, family) {
             return refuse(
-                "protocol \(number) is a header that engines look behind, and \(fault)",
+                "protocol \(number) is a header that engines look behind, but \(fault)",
                 "give the packet a `payload` that is such headers, at most \(HeaderChain.maximumCount) of together at "
                     + "most \(HeaderChain.maximumLength) octets, and what they announce")
         }
@@ -209,7 +209,7 @@ struct CheckResolver: EntryStage, Diagnosing {
         if let size = raw.size, size.value < length {
             diagnostics.error(
                 size.origin, "a size of \(size.value) has no room for the packet's \(length) octets",
-                mend: "write \(length) or more, or leave `size` away")
+                mend: "write \(length) or more, or omit `size`")
             return nil
         }
         guard length <= 65_535 else {

@@ -67,7 +67,7 @@ struct EntryJudge: EntryStage, Diagnosing {
         let interface = file.interfaces[entry.receivedInterface].name.value
         let port = describe(entry.servicePort)
         let related = [(left.origin, "\(left.label) is here")]
-        let shown = "\(sample(second)): \(entries[first].name) and \(entry.name) take it alike"
+        let shown = "\(sample(second)): \(entries[first].name) and \(entry.name) both take it"
         guard left.service != nil, right.service != nil else {
             diagnostics.error(
                 right.origin,
@@ -93,7 +93,7 @@ struct EntryJudge: EntryStage, Diagnosing {
             return
         }
         let node = right.node >= 0 ? told(right.node) : "an application"
-        let what = entry.direction == .request ? "what it passes on" : "its answers"
+        let what = entry.direction == .request ? "its passed packets" : "its answers"
         let where_ = (right.node >= 0 ? place(right.node) : right.origin).place
         diagnostics.error(
             right.origin,

@@ -125,7 +125,7 @@ extension EntryMaker {
         let family = source?.family ?? destination?.family
         if let rewrite = raw.rewriteSource, rewrite.value.family != family {
             diagnostics.error(
-                rewrite.origin, "`rewrite-source` is not of the family of what the entry matches",
+                rewrite.origin, "`rewrite-source` is not of the family of the entry's packets",
                 mend: "give the entry a source or destination of the same family")
             return false
         }
@@ -133,15 +133,15 @@ extension EntryMaker {
             guard case .network(let address) = target.address else { continue }
             if address.family != family {
                 diagnostics.error(
-                    raw.targets[place].origin, "the send address is not of the family of what the entry matches",
+                    raw.targets[place].origin, "the send address is not of the family of the entry's packets",
                     mend: "give the entry a source or destination of the same family")
                 return false
             }
             if destination?.isHost != true {
                 diagnostics.error(
                     raw.targets[place].origin,
-                    "a network send address rewrites the destination, and nothing could restore a destination that is "
-                        + "not one address",
+                    "a network send address rewrites the destination, and a destination can only be restored if it is "
+                        + "one address",
                     mend: "give the entry one address as its `destination`, or use a MAC send address")
                 return false
             }

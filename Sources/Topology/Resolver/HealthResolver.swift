@@ -60,7 +60,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
             diagnostics.error(
                 check.origin,
                 "\(quoted(application.raw.name.value)) is transparent: it has no address that could answer",
-                mend: "write { heartbeat: true }, which it lets through")
+                mend: "write { heartbeat: true }, which passes it")
             return []
         }
         return legs[application.members[0]].enumerated().map { place, leg in
@@ -83,11 +83,11 @@ struct HealthResolver: ServiceStage, Diagnosing {
             guard file.nodes[node].outLeg == nil || legs[node].count == 2 else { return nil }
             let why =
                 application.raw.template.passive
-                ? "is passive: it passes nothing on"
-                : legs[node].count < 2 ? "has one interface" : "ends its services: it passes nothing on"
+                ? "is passive: it passes no packets on"
+                : legs[node].count < 2 ? "has one interface" : "ends its services: it passes no packets on"
             diagnostics.error(
                 check.origin, "\(name) \(why), and a heartbeat goes in on one side and comes out on the other",
-                mend: "write { neighbour: true }, { tcp: 80 } or { http: 80 } for what answers by itself")
+                mend: "write { neighbour: true }, { tcp: 80 } or { http: 80 } for an application that answers itself")
             return nil
         }
         guard let (source, destination) = ends(raw, check, of: application) else { return nil }
@@ -95,7 +95,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
         if raw.size.value < least {
             diagnostics.error(
                 raw.size.origin,
-                "a heartbeat of \(raw.size.value) octets has no room for its headers and what tells it from other packets",
+                "a heartbeat of \(raw.size.value) octets is too small for its headers and its identification",
                 mend: "write \(least) or more")
         }
         return HeartbeatPlan(
@@ -161,7 +161,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
         if source == destination {
             diagnostics.error(
                 (raw.destination ?? raw.source)?.origin ?? check.origin,
-                "a heartbeat from \(source) to itself is passed on by nobody", mend: "write two addresses")
+                "a heartbeat from \(source) to itself passes no node", mend: "write two addresses")
             return false
         }
         for node in application.members {
@@ -170,8 +170,8 @@ struct HealthResolver: ServiceStage, Diagnosing {
                 let written = [raw.source, raw.destination].compactMap { $0 }.first { $0.value == mine }
                 diagnostics.error(
                     written?.origin ?? check.origin,
-                    "\(mine) is the address of \(quoted(file.nodes[node].name.value)) itself, which would keep the heartbeat",
-                    mend: "leave it away, or write an address beyond it")
+                    "\(mine) is the address of \(quoted(file.nodes[node].name.value)) itself, so it would keep the heartbeat",
+                    mend: "omit it, or write an address behind it")
                 return false
             }
             guard source.family == .ipv4, let bare = legs[node].first(where: { $0.address(.ipv4) == nil }) else {
@@ -204,8 +204,8 @@ struct HealthResolver: ServiceStage, Diagnosing {
             else { continue }
             diagnostics.error(
                 raw.origin,
-                "the packet of this negative heartbeat is that of the heartbeat \(other.origin.place): it cannot have to "
-                    + "come out and have to stay in",
+                "the packet of this negative heartbeat is that of the heartbeat \(other.origin.place): it cannot both "
+                    + "pass and not pass",
                 mend: "give it another protocol, port or address that the application blocks")
         }
     }

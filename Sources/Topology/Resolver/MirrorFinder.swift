@@ -62,9 +62,9 @@ struct MirrorFinder: EntryStage, Diagnosing {
             } else if !followsMistakes {
                 diagnostics.error(
                     position,
-                    "\(quoted(told(index))) gets copies of nothing: no service or entry names it, and it is alone on "
+                    "\(quoted(told(index))) gets no copies: no service or entry names it, and it is alone on "
                         + "its interface",
-                    mend: "name it in the `distribute` of a service, or attach it to the interface that it is to see")
+                    mend: "name it in the `distribute` of a service, or attach it to the interface that it should see")
             }
         }
         for interface in file.interfaces.indices {
@@ -96,7 +96,7 @@ struct MirrorFinder: EntryStage, Diagnosing {
         if let application = application(of: node), application.members.count > 1, !application.isCopied {
             diagnostics.error(
                 position,
-                "the instances of \(quoted(told(node))) share its copies, and what arrives can only go to all of them",
+                "the instances of \(quoted(told(node))) share its copies, but frames that arrive can only go to all of them",
                 mend: "write `redundancy: copies`, or remove `copies: everything`")
         }
         let (from, to) = (file.interfaces[received], file.interfaces[send])

@@ -290,7 +290,7 @@ extension NodePlanner {
             diagnostics.error(
                 service.origin,
                 "the service address \(prefix) is the network that \(name) \(place(node).place) has on one of its "
-                    + "interfaces (\(link)): it would look there for what it has to pass on",
+                    + "interfaces (\(link)): it would look there for the receivers of these packets",
                 mend: "choose addresses outside of it, a part of it, or give the interface another network",
                 related: [(place(node), "\(name) is here")])
         case .holds(let address):

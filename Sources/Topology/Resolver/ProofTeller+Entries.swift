@@ -11,7 +11,7 @@ extension ProofTeller {
         var position = basis.origin
         var related: [(SourceOrigin, String)] = []
         var shown: String?
-        var fate = "nobody there sends it"
+        var fate = "no node there sends it"
         let why: String
         let mend: String
         switch reason {
@@ -19,8 +19,8 @@ extension ProofTeller {
             let names = winners.map { "\(entryName($0)) \(bases[$0].origin.place)" }.uniqued()
             why =
                 names.count == 1
-                ? "\(names[0]) takes all that it matches, and \(precedence(winners[0], over: index))"
-                : "\(names.joined(separator: " and ")) take all that it matches, and are more specific"
+                ? "\(names[0]) takes all packets that it matches, and \(precedence(winners[0], over: index))"
+                : "\(names.joined(separator: " and ")) take all packets that it matches, and are more specific"
             mend = "remove it, or narrow \(names.count == 1 ? "the other" : "the others")"
             related = winners.map { (bases[$0].origin, "\(entryName($0)) is here") }
             if let flow {
@@ -40,42 +40,42 @@ extension ProofTeller {
             if let owner, let node = owner.node {
                 why =
                     "\(mac) is the MAC address of \(nodeName(node)) on interface \(interfaceName(owner.interface)), and "
-                    + "nobody on \(interface) has it"
+                    + "no node on \(interface) has it"
                 mend = "name the interface of \(nodeName(node)) as the received interface, or another source"
                 related = [(file.nodes[node].name.origin, "\(nodeName(node)) is here")]
             } else {
-                why = "nobody on interface \(interface) has the MAC address \(mac)"
+                why = "no node on interface \(interface) has the MAC address \(mac)"
                 mend = "write the name of a node as the source"
             }
         case .silencedSource(let node):
             position = sourcePosition
-            fate = "dropped before any entry is looked at"
-            why = "\(nodeName(node)) is passive, and what it sends is dropped before any entry is looked at"
+            fate = "dropped before any entry is read"
+            why = "\(nodeName(node)) is passive, so its packets are dropped before any entry is read"
             mend = "allow its active responses (`active-responses: true`), or name another source"
             related = [(file.nodes[node].name.origin, "\(nodeName(node)) is here")]
         case .silencedInterface:
             position = basis.raw?.received.origin ?? basis.origin
-            fate = "dropped before any entry is looked at"
-            why = "all nodes on interface \(interface) are passive, and what they send is dropped"
+            fate = "dropped before any entry is read"
+            why = "all nodes on interface \(interface) are passive, so their packets are dropped"
             mend = "name another received interface, or allow active responses"
         case .sourceElsewhere(let node):
             position = sourcePosition
             let source = entry.source.map { "\($0)" } ?? "its source"
             why =
-                "nobody on interface \(interface) sends from \(source)"
+                "no node on interface \(interface) sends from \(source)"
                 + (node.map { ", which is \(nodeName($0))'s elsewhere" } ?? "")
             mend = "correct the source or the received interface, or give a customer there the network in `prefixes`"
             related = node.map { [(file.nodes[$0].name.origin, "\(nodeName($0)) is here")] } ?? []
         case .family(let family):
             position = basis.raw?.destination?.origin ?? basis.origin
-            why = "nobody on interface \(interface) has an \(family == .ipv4 ? "IPv4" : "IPv6") address to send from"
+            why = "no node on interface \(interface) has an \(family == .ipv4 ? "IPv4" : "IPv6") address to send from"
             mend = "give the interface an address of that family, or remove the entry"
             related = [(file.interfaces[entry.receivedInterface].name.origin, "the interface is here")]
         case .ownAddress(let address):
             position = basis.raw?.destination?.origin ?? basis.origin
             fate = "the engine answers it"
-            why = "\(address) is the engine's own address, and the engine answers for it itself"
-            mend = "choose a service address that nobody has"
+            why = "\(address) is the engine's own address, so the engine itself answers for it"
+            mend = "choose an unused service address"
         }
         let what = basis.service == nil ? "entry \(quoted(entry.name))" : entryName(index)
         diagnostics.finding(
@@ -93,7 +93,7 @@ extension ProofTeller {
     private func precedence(_ winner: Int, over index: Int) -> String {
         let (first, second) = (entries[winner], entries[index])
         if first.kind != second.kind { return "sequencing entries go first" }
-        if (first.sourceMAC == nil) != (second.sourceMAC == nil) { return "names the node that sends" }
+        if (first.sourceMAC == nil) != (second.sourceMAC == nil) { return "names the sending node" }
         if first.source != second.source { return "names its source more exactly" }
         if first.destination != second.destination { return "names its destination more exactly" }
         return "has the narrower service port"
@@ -117,7 +117,7 @@ extension ProofTeller {
         let mend: String
         switch reason {
         case .noNode:
-            why = "interface \(interface), and no node is there"
+            why = "interface \(interface), but no node is there"
             mend = "attach a node to it, or name another send interface"
             related.append((file.interfaces[target.interface].name.origin, "the interface is here"))
         case .unknownMAC(let mac, let owner):
@@ -129,17 +129,17 @@ extension ProofTeller {
                     "write { application: \(name), interface: \(file.interfaces[owner.interface].name.value) }"
                 point(node)
             } else {
-                why = "\(mac) on interface \(interface), and nobody there has it"
-                mend = "write the name of a node, or say with `system` what is there"
+                why = "\(mac) on interface \(interface), but no node there has it"
+                mend = "write the name of a node, or describe the receiver with `system`"
             }
         case .ownMAC(let mac):
             why = "\(mac) on interface \(interface), which is the engine's own MAC address"
             mend = "write the name of a node"
         case .unknownAddress(let address, let owner):
             why =
-                "\(address) on interface \(interface), and nobody there has it"
+                "\(address) on interface \(interface), but no node there has it"
                 + (owner.map { "; it is \(nodeName($0))'s elsewhere" } ?? "")
-            mend = "write the address of a node there, or say with `system` what has it"
+            mend = "write the address of a node there, or describe the receiver with `system`"
             point(owner)
         case .offLink(let address, let owner):
             why =
@@ -148,13 +148,13 @@ extension ProofTeller {
             mend = "name the interface that \(address) is on, or an address of this one"
             point(owner)
         case .destinationOffLink(let prefix):
-            why = "whoever has \(prefix) on interface \(interface), which has no such network"
-            mend = "name the interface that they are on, or the next hop: `neighbour: ADDRESS`"
+            why = "the host with \(prefix) on interface \(interface), which has no such network"
+            mend = "name the interface of these hosts, or the next hop: `neighbour: ADDRESS`"
         }
         diagnostics.finding(
             position ?? basis.origin, "\(entryName(place.entry)) sends to \(why)", mend: mend, related: related,
             example:
-                "\(sample(place.entry)): sent to interface \(file.interfaces[target.interface].name.value), and nobody "
+                "\(sample(place.entry)): sent to interface \(file.interfaces[target.interface].name.value), but no node "
                 + "takes it")
     }
 
@@ -169,7 +169,7 @@ extension ProofTeller {
                 file.nodes[node].name.origin,
                 "\(nodeName(node)) is transparent, and its interfaces \(quoted(places[0].name.value)) and "
                     + "\(quoted(places[places.count - 1].name.value)) have MTUs of \(mtus[0]) and \(mtus[mtus.count - 1]): "
-                    + "larger packets are lost in it, and it can tell nobody",
+                    + "larger packets are lost in it without an error",
                 mend: "give both interfaces the same `mtu`",
                 related: places.map { ($0.mtu.origin, "interface \(quoted($0.name.value)): MTU \($0.mtu.value)") },
                 example: "a packet of \(mtus.max() ?? 0) octets is sent to \(file.nodes[node].name.value) on the wider "
@@ -181,7 +181,7 @@ extension ProofTeller {
             diagnostics.finding(
                 interface.mtu.origin,
                 "\(nodeName(node)) gets copies of packets of up to \(packets) octets, and its interface "
-                    + "\(quoted(interface.name.value)) carries \(interface.mtu.value): larger ones pass it unseen",
+                    + "\(quoted(interface.name.value)) carries \(interface.mtu.value): it does not see larger ones",
                 mend: "write `mtu: \(packets)` for interface \(quoted(interface.name.value))",
                 related: [
                     (
@@ -201,14 +201,14 @@ extension ProofTeller {
             diagnostics.finding(
                 interface.mtu.origin,
                 "packets of up to \(received.mtu.value) octets are sent to interface \(quoted(interface.name.value)), which "
-                    + "carries \(interface.mtu.value), and the engine has no \(name) address to tell their senders from",
+                    + "carries \(interface.mtu.value), and the engine has no \(name) address to send their senders errors from",
                 mend: "give an interface an \(name) address, or both the same `mtu`",
                 related: [
                     (received.mtu.origin, "the packets come from interface \(quoted(received.name.value))"),
                     (bases[place.entry].origin, "\(entryName(place.entry)) sends them on"),
                 ],
                 example: "a packet of \(received.mtu.value) octets on interface \(received.name.value): dropped at "
-                    + "\(interface.name.value), and its sender never learns why")
+                    + "\(interface.name.value), and its sender gets no error")
         }
     }
 }

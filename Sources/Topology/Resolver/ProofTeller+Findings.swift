@@ -37,12 +37,12 @@ extension ProofTeller {
         let others = around.filter { $0 != main }
         let message =
             others.isEmpty
-            ? "\(entryName(main)) sends what \(names.first ?? "a node") passes on back to it: packets run in a circle"
-            : "\(entryName(main)) closes a circle: packets run between \(names.joined(separator: " and ")) for ever"
+            ? "\(entryName(main)) sends what \(names.first ?? "a node") passes on back to it: packets run in a loop"
+            : "\(entryName(main)) closes a loop: packets run between \(names.joined(separator: " and ")) for ever"
         diagnostics.finding(
             bases[main].origin, message,
-            mend: "send them to another node, or narrow what the entry matches by source, destination or service port",
-            related: others.map { entryPlace($0, "\(entryName($0)) is a part of the circle") }
+            mend: "send them to another node, or let the entry match less: by source, destination or service port",
+            related: others.map { entryPlace($0, "\(entryName($0)) is a part of the loop") }
                 + nodes.flatMap { nodePlace($0) },
             example: example(trace) + " → …")
     }
@@ -54,11 +54,11 @@ extension ProofTeller {
         let alternatives = alternatives(interface, trace.last?.mac)
         diagnostics.finding(
             bases[sender].origin,
-            "\(nodeName(holder)) passes on what \(entryName(sender)) sends it, and no entry takes it on from interface "
+            "\(nodeName(holder)) passes on what \(entryName(sender)) sends it, but no entry takes it from interface "
                 + "\(interfaceName(interface))",
             mend: "add a sequencing entry with received-interface \(file.interfaces[interface].name.value), source "
                 + "\(holder.map { file.nodes[$0].name.value } ?? "any") and destination \(trace.flow.destination); or say "
-                + "`system: terminal-application` where the packets end there",
+                + "`system: terminal-application` if the packets end there",
             related: alternatives + nodePlace(holder), example: example(trace) + " → no entry")
     }
 
@@ -99,7 +99,7 @@ extension ProofTeller {
             message =
                 last == nil
                 ? "no entry takes the answers of \(nodeName(end)) from interface \(quoted(name)) back to \(asker)"
-                : "\(nodeName(holder)) passes the answers to \(asker) on, and no entry takes them from interface "
+                : "\(nodeName(holder)) passes the answers to \(asker) on, but no entry takes them from interface "
                     + "\(quoted(name))"
             mend =
                 "add a sequencing entry with received-interface \(name), source "
@@ -109,7 +109,7 @@ extension ProofTeller {
             tail = " → no entry"
         case .wrongNode(let node):
             message = "the answers to \(asker) are sent to \(nodeName(node)), which did not ask"
-            mend = "send them back the way the request came, at last to { interface: …, neighbour: true }"
+            mend = "send them back on the request's path, at last to { interface: …, neighbour: true }"
             related += nodePlace(node)
         case .wrongAddress(let expected, let found):
             message = "\(asker) asks \(expected) and is answered from \(found)"
@@ -117,11 +117,11 @@ extension ProofTeller {
         case .nobody(let interface, let address):
             message =
                 "the answers to \(asker) are sent to interface \(interfaceName(interface)), where "
-                + (address.map { "nobody has \($0)" } ?? "nobody passes them on")
+                + (address.map { "no node has \($0)" } ?? "no node passes them on")
             mend = "send them to the interface that the request came from, or to the next node on the way back"
         case .loop:
-            message = "the answers to \(asker) run in a circle"
-            mend = "send them back the way the request came"
+            message = "the answers to \(asker) run in a loop"
+            mend = "send them back on the request's path"
         }
         var shown = example(request)
         if !answer.hops.isEmpty || answer.last != nil { shown += "; its answer: " + way(answer) + tail }
@@ -150,7 +150,7 @@ extension ProofTeller {
         let flow = trace.firstFlow
         let emitter = trace.hops.first?.emitter ?? trace.last
         let direction = trace.hops.first.map { entries[$0.entry].direction } ?? .request
-        return "from \(emitter?.node.map { file.nodes[$0].name.value } ?? "somebody") (\(flow.source)) on interface "
+        return "from \(emitter?.node.map { file.nodes[$0].name.value } ?? "unknown") (\(flow.source)) on interface "
             + "\(emitter.map { file.interfaces[$0.interface].name.value } ?? "?") to \(flow.destination) "
             + "\(port(flow, direction)): \(way(trace))"
     }

@@ -117,7 +117,7 @@ struct ProofTeller: EntryStage, Diagnosing {
                     + "port meets a response's, and neither is more specific",
                 mend: "give one of them another source, destination or service port",
                 related: [(left.origin, "\(left.label) is here")],
-                example: "\(sample(second.index)): \(first.name) and \(second.name) take it alike")
+                example: "\(sample(second.index)): \(first.name) and \(second.name) both take it")
             return
         }
         diagnostics.finding(

@@ -115,7 +115,7 @@ extension ResolvedTopology {
             return UnprovedEntry(
                 name: entry.name, line: basis.origin.lineNumber,
                 reason: entry.kind == .distribution
-                    ? "no node of the file has an address that it leads to"
+                    ? "it leads to no node of the file"
                     : "no packet that a node of the file sends comes to it and to its end")
         }
     }
@@ -256,11 +256,11 @@ extension AnswerSilence {
     /// For a person.
     var sentence: String {
         switch self {
-        case .passiveAlone: "no answer: passive applications alone get it"
+        case .passiveAlone: "no answer: only passive applications get it"
         case .isAnswer: "answers to it are not followed: its entry is for responses"
         case .group: "answers to it are not followed: it is for a group"
         case .unknownEnd:
-            "answers to it are not followed: nobody of the file is known by the address that it is sent to"
+            "answers to it are not followed: no node of the file has its destination"
         }
     }
 }

@@ -33,7 +33,7 @@ struct Remarker: EntryStage, Diagnosing {
             switch node.kind {
             case .customer:
                 diagnostics.remark(
-                    position, "customer \(quoted(name)) can reach nothing: no service and no entry takes its packets",
+                    position, "customer \(quoted(name)) has no service: no service and no entry takes its packets",
                     mend: "name it, or its interface, in the `from` of a service, or remove it")
             case .application, .router:
                 diagnostics.remark(
@@ -111,8 +111,8 @@ struct Remarker: EntryStage, Diagnosing {
             guard told.insert(self.told(index)).inserted else { continue }
             diagnostics.remark(
                 place(index),
-                "\(quoted(self.told(index))) is transparent and has neither `run` nor `setup`: nothing in it passes frames on",
-                mend: "name the program that does in `run`, or make a bridge of its two devices in `setup`")
+                "\(quoted(self.told(index))) is transparent and has neither `run` nor `setup`, so it passes no frames on",
+                mend: "name the program in `run`, or make a bridge of its two devices in `setup`")
         }
     }
 

@@ -82,7 +82,7 @@ extension ServiceResolver {
             guard let prefix = node.prefixes.first else { continue }
             diagnostics.error(
                 prefix.origin,
-                "\(quoted(told(index))) sends from \(prefix.value) as a customer, and is a customer of no service",
+                "\(quoted(told(index))) sends from \(prefix.value) as a customer, but is a customer of no service",
                 mend: "write a service with `from: \(told(index))`, or remove `prefixes`")
         }
         for service in services {
@@ -111,7 +111,7 @@ extension ServiceResolver {
             diagnostics.error(
                 position,
                 "\(name) has the address \(address) itself, where service \(quoted(other.raw.name.value)) "
-                    + "\(other.raw.name.origin.place) ends at it: what it sends there would never leave it",
+                    + "\(other.raw.name.origin.place) ends at it: its packets for that address would never leave it",
                 mend:
                     "give service \(quoted(service.raw.name.value)) another address, or add `send: network` to \(name)")
         } else if raw.kind == .router || !raw.prefixes.isEmpty,
@@ -122,7 +122,7 @@ extension ServiceResolver {
                 "packets to \(address) would pass \(quoted(told(shared))) before and behind the "
                     + "\(raw.kind.rawValue) \(name), for service \(quoted(other.raw.name.value)) "
                     + "\(other.raw.name.origin.place) and "
-                    + "for \(quoted(service.raw.name.value)), and nothing in them tells which",
+                    + "for \(quoted(service.raw.name.value)), and their contents do not show which",
                 mend: "use another application for one of the two services")
         }
     }

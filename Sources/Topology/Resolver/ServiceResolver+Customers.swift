@@ -92,7 +92,7 @@ extension ServiceResolver {
                             + "\(quoted(link.name.value)) \(link.name.origin.place)",
                         mend: link.name.value == file.interfaces[leg.interface].name.value
                             ? "remove it: customers of an interface's own network need no `prefixes`"
-                            : "write the network that is really behind it, or remove it",
+                            : "write the network that is behind it, or remove it",
                         related: [(link.name.origin, "the interface is here")])
                     continue
                 }
@@ -111,7 +111,7 @@ extension ServiceResolver {
                     prefix.origin,
                     "\(prefix.value) lies behind \(name) and "
                         + (found.value == prefix.value ? place : "\(found.value) \(place)") + ": answers "
-                        + (found.value == prefix.value ? "" : "to \(shared) ") + "could not be sent to both",
+                        + (found.value == prefix.value ? "" : "to \(shared) ") + "could only go to one",
                     mend: "give each its own network, or make two services, one `from` each",
                     related: [(found.origin, "the other is here")])
             }
@@ -131,7 +131,7 @@ extension ServiceResolver {
             diagnostics.error(
                 name.origin,
                 "\(what) is "
-                    + (raw.passive ? "passive: what it sends is dropped" : "transparent: it opens no connections"),
+                    + (raw.passive ? "passive: its packets are dropped" : "transparent: it opens no connections"),
                 mend: "name a customer, a router, or an application with addresses of its own")
             return
         }

@@ -18,7 +18,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
             guard let node = listed(name) else { continue }
             if seen[node] != nil {
                 diagnostics.error(
-                    name.origin, "\(quoted(name.value)) is in the sequence twice: its packets would run in a circle",
+                    name.origin, "\(quoted(name.value)) is in the sequence twice: its packets would run in a loop",
                     mend: "remove one; a packet passes an application once each way")
                 continue
             }
@@ -58,7 +58,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
             else { continue }
             diagnostics.error(
                 port.origin,
-                "protocol \(number) is a header before the packet's own protocol: engines look behind it, and nothing "
+                "protocol \(number) is a header before the packet's own protocol: engines look behind it, so no packet "
                     + "would match the service port",
                 mend: "name the protocol behind it, such as tcp/80, or write `any`")
         }
@@ -68,7 +68,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
         }) {
             diagnostics.error(
                 port.origin, "the service port overlaps with one before it in the list",
-                mend: "join the two, or remove one")
+                mend: "combine the two, or remove one")
         }
     }
 
@@ -85,7 +85,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
             } else if !file.nodes[node].passive, let head, node != head, !followsMistakes, isSound {
                 diagnostics.error(
                     name.origin,
-                    "\(quoted(name.value)) would get a copy and later the packet itself: it is neither passive nor the "
+                    "\(quoted(name.value)) would get a copy, and later the packet itself: it is neither passive nor the "
                         + "head of the sequence, \(quoted(told(head)))",
                     mend: "remove it from `distribute`, or move it to the front of `sequence`")
             }
@@ -96,13 +96,13 @@ struct ServiceResolver: AddressStage, Diagnosing {
         guard let last = raw.sequence.last, let lastNode = nodeIndex[last.value] else { return }
         if file.nodes[lastNode].passive {
             diagnostics.error(
-                last.origin, "the sequence ends at \(quoted(last.value)), which is passive and answers nobody",
+                last.origin, "the sequence ends at \(quoted(last.value)), which is passive and never answers",
                 mend: "end it at a terminal application or a router; for copies, name it in `distribute`")
             return
         }
         if file.nodes[lastNode].transparent {
             diagnostics.error(
-                last.origin, "the sequence ends at \(quoted(last.value)), which is transparent and answers nobody",
+                last.origin, "the sequence ends at \(quoted(last.value)), which is transparent and never answers",
                 mend: "end it at a terminal application or a router")
         }
         for name in raw.sequence.dropLast() {
@@ -111,14 +111,14 @@ struct ServiceResolver: AddressStage, Diagnosing {
             if node.kind == .router {
                 diagnostics.error(
                     name.origin, "\(quoted(name.value)) is a router in the middle of a sequence",
-                    mend: "end the sequence at it, and give what lies behind it a service with "
+                    mend: "end the sequence at it, and give the networks behind it a service with "
                         + "`from: \(name.value)`; or describe it as an application with `in` and `out`")
             } else if node.networkAddress != nil {
                 diagnostics.error(
                     name.origin,
                     "\(quoted(name.value)) has a network send address in the middle of a sequence: what it sends on no "
                         + "longer has the service address",
-                    mend: "end the sequence at it, and give what it sends on a service with `from: \(name.value)`; "
+                    mend: "end the sequence at it, and give its further packets a service with `from: \(name.value)`; "
                         + "or remove `send: network`")
             }
         }
@@ -132,7 +132,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
             diagnostics.error(
                 last.origin,
                 "the service address \(prefix.value) is a prefix, and \(quoted(last.value)) has a network send address: "
-                    + "nothing could restore a destination that was not one address",
+                    + "a destination that was not one address could not be restored",
                 mend:
                     "remove `send: network` from \(place(lastNode)), end the sequence at a router, or list "
                     + "the addresses one by one")
@@ -167,7 +167,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
             diagnostics.error(
                 service.raw.sequence.first { $0.value == told(node) }?.origin ?? place(node),
                 "\(quoted(told(node))) \(place(node).place) has one interface, and both the customers and the "
-                    + "service are \(address.value): nothing tells its requests from its responses",
+                    + "service are \(address.value): nothing distinguishes its requests from its responses",
                 mend: "give it a second interface: attach: { in: …, out: … }")
         }
     }
@@ -225,7 +225,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
                         diagnostics.error(
                             interface.name.origin,
                             "interface \(quoted(interface.name.value)) has no IPv4 address, and "
-                                + "\(quoted(told(node))) on it has to send packets of "
+                                + "\(quoted(told(node))) on it must send packets of "
                                 + "\(address.value) to the engine",
                             mend: "add `address: …`, or make the application transparent")
                     }
