@@ -2,7 +2,7 @@ import ControlAPI
 import EventLoop
 import Reporting
 
-/// Takes the lines that answer one request, on the loop's thread: nil where one could not be written, and whether it is
+/// Takes the lines that answer one request, on the loop's thread: nil if one could not be written, and whether it is
 /// the last.
 struct AnswerLines {
     let take: (_ line: [UInt8]?, _ isLast: Bool) -> Void

@@ -12,7 +12,7 @@ import Verification
 extension ControlProcess {
     /// Runs the checks of the file, one after another, in the calling thread, which is not the loop's.
     ///
-    /// - Returns: True where all of them hold.
+    /// - Returns: True if all of them hold.
     func prove() throws(ApplianceError) -> Bool {
         let runner = CheckRunner(
             sources: CheckSources(

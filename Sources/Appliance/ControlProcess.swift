@@ -319,7 +319,7 @@ public final class ControlProcess: @unchecked Sendable {
         logger.info("up")
     }
 
-    /// What is said of instances becomes the table from here on, and events go to whoever listens.
+    /// From here on, health changes the table, and listeners get events.
     private func watchApplications() {
         let events = events
         loop.sync { [unowned self] in

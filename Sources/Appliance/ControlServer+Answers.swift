@@ -84,7 +84,7 @@ extension ControlServer {
         respond(try? JSONLine.encode(ControlAnswer<Done>.error(error)), isLast: true, to: connection)
     }
 
-    /// - Parameter line: nil where the answer could not be written as one.
+    /// - Parameter line: nil if the answer could not be written as one.
     private func respond(_ line: [UInt8]?, isLast: Bool, to connection: ControlConnection) {
         loop.preconditionCurrent()
         guard connection.isOpen, connection.phase == .asking else { return }

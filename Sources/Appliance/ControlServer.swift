@@ -71,7 +71,7 @@ final class ControlServer {
     /// Listens at `path`. On the loop's thread.
     ///
     /// - Parameters:
-    ///   - stream: What a request is answered with again and again, by `pump`; nil where `answer` answers it.
+    ///   - stream: What a request is answered with again and again, by `pump`; nil if `answer` answers it.
     ///   - answer: Answers a request, now or later; what is progress goes before the answer.
     ///   - report: Takes what is to be logged: a line now and then.
     init(

@@ -86,7 +86,7 @@ extension Doctor {
         return findings
     }
 
-    /// pids.max of this process's control group (cgroup v2); nil where there is no limit.
+    /// pids.max of this process's control group (cgroup v2); nil if there is no limit.
     private func processLimit() -> Int? {
         let line = (text("\(places.proc)/self/cgroup") ?? "").split(separator: "\n").first { $0.hasPrefix("0::") }
         return line.flatMap { text("\(places.sys)/fs/cgroup\($0.dropFirst(3))/pids.max") }.flatMap { Int($0) }

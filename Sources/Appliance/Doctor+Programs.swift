@@ -25,7 +25,7 @@ extension Doctor {
         return Finding("engine", .ok, "\(path), version \(Machine.version)")
     }
 
-    /// The first line that a program prints, within two seconds; nil where it prints none.
+    /// The first line that a program prints, within two seconds; nil if it prints none.
     private static func firstLine(of path: String, _ argument: String) -> String? {
         do {
             var ends: [Int32] = [-1, -1]
@@ -100,7 +100,7 @@ extension Doctor {
         return commands
     }
 
-    /// Where a program is, as a node's shell finds it; nil where it is not.
+    /// Where a program is, as a node's shell finds it; nil if it is not.
     private func find(_ program: String, _ directory: String?) -> String? {
         if program.contains("/") {
             let path = program.hasPrefix("/") ? program : "\(directory ?? ".")/\(program)"

@@ -206,7 +206,7 @@ public struct Doctor: Sendable {
 
     // MARK: - Reading
 
-    /// A small file's text without the line end; nil where it cannot be read.
+    /// A small file's text without the line end; nil if it cannot be read.
     func text(_ path: String) -> String? {
         guard let bytes = readFile(path, limit: 1 << 20) else { return nil }
         var text = Substring(String(decoding: bytes, as: UTF8.self))
@@ -214,7 +214,7 @@ public struct Doctor: Sendable {
         return String(text)
     }
 
-    /// The number in a file of /proc/sys; nil where it is not there.
+    /// The number in a file of /proc/sys; nil if it is not there.
     func number(_ path: String) -> Int? { text("\(places.proc)/sys/\(path)").flatMap { Int($0) } }
 }
 
@@ -235,7 +235,7 @@ extension Doctor {
         public var level: Level
         /// What was found, as one sentence without a full stop.
         public var message: String
-        /// What would mend it; nil where nothing is to be mended.
+        /// What would mend it; nil if nothing is to be mended.
         public var mend: String?
 
         /// Memberwise.

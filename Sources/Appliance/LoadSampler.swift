@@ -21,7 +21,7 @@ struct LoadSampler {
     struct Subject {
         var node: NodePlan
         var namespace: NetworkNamespace
-        /// The process number of its init; nil where nothing runs in it.
+        /// The process number of its init; nil if nothing runs in it.
         var initProcess: Int32?
     }
 

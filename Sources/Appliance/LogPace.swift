@@ -13,7 +13,7 @@ struct LogPace {
 
     /// Whether a line is written that comes at `now`, in milliseconds of a clock that never steps back.
     ///
-    /// - Returns: nil where it is left out; else how many lines before it were.
+    /// - Returns: nil if it is left out; else how many lines before it were.
     mutating func take(at now: Int) -> Int? {
         // A thousandth of a line for each millisecond and line a second.
         let passed = min(max(0, now - (last ?? now)), Self.burst * 1000 / Self.rate)

@@ -4,7 +4,7 @@ import Topology
 import Wire
 
 extension TableListing {
-    /// - Parameter counts: Packets and bytes by counter index; nil where no engine counts.
+    /// - Parameter counts: Packets and bytes by counter index; nil if no engine counts.
     public init(
         name: String, table: ForwardingTable, counts: ((Int) -> (packets: UInt64, bytes: UInt64))? = nil
     ) {

@@ -88,7 +88,7 @@ public enum TestFiles {
         }
     }
 
-    /// True where all of the file's checks are wanted.
+    /// True if all of the file's checks are wanted.
     static func isWhole(_ file: TestFile, _ filter: String) -> Bool {
         file.mistake != nil || file.path.contains(filter) || file.label.contains(filter)
     }

@@ -151,7 +151,7 @@ public struct ApplianceClient: Sendable {
     ///
     /// - Parameters:
     ///   - file: Its path; nil for that of `up`, or of the last `apply`.
-    ///   - isTrial: True where it is only to be told what would be done.
+    ///   - isTrial: True if it is only to be told what would be done.
     ///   - drain: How long what is removed keeps what it has, in milliseconds; nil: as long as is usual.
     /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the change
     ///   is refused or fails.

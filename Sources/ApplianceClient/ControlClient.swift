@@ -19,7 +19,7 @@ package struct ControlClient {
     /// The longest answer, in octets: what says more is none.
     private static let longestAnswer = 1 << 30
 
-    /// A connection on which `request` has been sent; nil where nobody listens.
+    /// A connection on which `request` has been sent; nil if nobody listens.
     ///
     /// - Parameter deadline: Until when one that takes no more connections is tried again, in monotonic milliseconds.
     private func sent(_ request: some ControlCommand, deadline: Int) throws(ApplianceError) -> Int32? {
@@ -90,7 +90,7 @@ package struct ControlClient {
 
     /// Asks for events and gives each handful to `take`, until that returns false or the control process ends.
     ///
-    /// - Returns: False where nobody listens.
+    /// - Returns: False if nobody listens.
     package func follow(
         _ request: EventsRequest, _ take: (EventsRequest.Answer) -> Bool
     ) throws(ApplianceError) -> Bool {
@@ -115,7 +115,7 @@ package struct ControlClient {
         }
     }
 
-    /// Sends `request` and waits for its answer; nil where nobody listens.
+    /// Sends `request` and waits for its answer; nil if nobody listens.
     ///
     /// - Parameters:
     ///   - timeout: In milliseconds, since what was told last.

@@ -7,7 +7,7 @@ package struct ApplyRequest: ControlCommand {
 
     /// The file's absolute path; nil: that of `up`, or of the last `apply`.
     package var file: String?
-    /// True where it is only to be told what would be done; nil: false.
+    /// True if it is only to be told what would be done; nil: false.
     package var isTrial: Bool?
     /// How long what is removed keeps what it has, in milliseconds; nil: as long as is usual.
     package var drain: Int?
@@ -92,7 +92,7 @@ package struct CancelRequest: ControlCommand {
 
 /// What became of the wish to cancel.
 package struct CancelReport: Codable, Sendable {
-    /// True where there was a change to take back.
+    /// True if there was a change to take back.
     package var isUnderWay: Bool
 
     package init(isUnderWay: Bool) { self.isUnderWay = isUnderWay }

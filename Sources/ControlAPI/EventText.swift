@@ -58,7 +58,7 @@ extension ApplianceEvent {
 
     /// The time that a person gives: a duration before now, or the `time` or the `at` of an event.
     ///
-    /// - Returns: Microseconds since 1970; nil where it is none of these.
+    /// - Returns: Microseconds since 1970; nil if it is none of these.
     public static func time(_ text: String) -> Int? {
         if let milliseconds = DurationText.milliseconds(text) { return wallClockMicroseconds() - milliseconds * 1000 }
         if let time = Int(text), time >= 0 { return time }

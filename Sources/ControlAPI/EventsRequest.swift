@@ -9,7 +9,7 @@ package struct EventsRequest: ControlCommand {
     package var since: Int?
     /// At most so many of the last.
     package var count: Int?
-    /// True where future events are asked for too, an answer for each handful; nil: false.
+    /// True if future events are asked for too, an answer for each handful; nil: false.
     package var follow: Bool?
 
     package init(since: Int? = nil, count: Int? = nil, follow: Bool = false) {

@@ -4,7 +4,7 @@ public struct InstanceHealth: Codable, Sendable, Hashable {
     public struct Check: Codable, Sendable, Hashable {
         /// What the file calls it.
         public var name: String
-        /// True where it counts as passed.
+        /// True if it counts as passed.
         public var isPassed: Bool
         /// How often it was made, and how often it failed.
         public var made: Int
@@ -27,13 +27,13 @@ public struct InstanceHealth: Codable, Sendable, Hashable {
             self.microseconds = microseconds
         }
     }
-    /// True where it may take packets.
+    /// True if it may take packets.
     public var isHealthy: Bool
     /// Why it may or may not, for a person.
     public var reason: String
     /// Microseconds since 1970, when `isHealthy` changed last.
     public var since: Int
-    /// True where it would be healthy, and is kept out because it came and went too often.
+    /// True if it would be healthy, but went up and down too often.
     public var isSuppressed: Bool
     /// Its checks in the order of the file.
     public var checks: [Check]

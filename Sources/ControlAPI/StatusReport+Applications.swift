@@ -15,7 +15,7 @@ extension StatusReport {
         public var reason: String?
         /// Fewer instances that are not down than these, and it is down.
         public var minimum: Int
-        /// How many are active at once, the others being spares; nil: all.
+        /// How many instances are active at once; the others are spares. nil for all.
         public var active: Int?
         /// Its instances in the order of the file.
         public var instances: [Instance]

@@ -41,7 +41,7 @@ public struct StatusReport: Codable, Sendable {
         public var writesBecause: String?
         /// Whether frames of one flow that are found together are joined.
         public var coalescing: Bool
-        /// Frames that were joined to others before them.
+        /// The number of frames that were coalesced with frames before them.
         public var joined: UInt64
         /// Queues of devices that were deleted under an engine, which reads them no longer.
         public var closedQueues: UInt64
@@ -212,7 +212,7 @@ public struct StatusReport: Codable, Sendable {
     public struct Drop: Codable, Sendable {
         /// The reason's stable name.
         public var reason: String
-        /// What happened, for a person.
+        /// What happened, as one sentence for a person.
         public var sentence: String
         /// How many.
         public var frames: UInt64
@@ -230,15 +230,15 @@ public struct StatusReport: Codable, Sendable {
 
     /// A frame that was dropped: who sent it, and what it was about.
     public struct Dropped: Codable, Sendable, Hashable {
-        /// The node that it came from; nil where no node has its Ethernet source.
+        /// The node that it came from; nil if no node has its Ethernet source.
         public var node: String?
         /// Its Ethernet source.
         public var mac: String
         /// The interface that it came in on.
         public var interface: String
-        /// The packet's source; of ARP and neighbour discovery the address that its sender claims.
+        /// The packet's source. For ARP and neighbour discovery, the address that the sender claims.
         public var source: String?
-        /// The packet's destination; of ARP and neighbour discovery the address that is asked for or told of.
+        /// The packet's destination. For ARP and neighbour discovery, the address that the message is about.
         public var destination: String?
 
         /// Memberwise.
@@ -267,7 +267,7 @@ public struct StatusReport: Codable, Sendable {
     public var pid: Int32?
     /// Seconds since 1970.
     public var since: Int
-    /// The packeting engine; nil where there is none.
+    /// The packeting engine; nil if there is none.
     public var engine: Engine?
     /// Each of the packeting engines.
     public var engines: [NumberedEngine] = []

@@ -63,9 +63,9 @@ public struct TableListing: Codable, Sendable {
         public var rewriteSource: String?
         /// What it sends, at least one.
         public var copies: [Copy]
-        /// nil where no engine counts: the table of a file.
+        /// nil if no engine counts: the table of a file.
         public var packets: UInt64?
-        /// Octets of the frames that it matched; nil where no engine counts.
+        /// Octets of the frames that it matched; nil if no engine counts.
         public var bytes: UInt64?
 
         /// Memberwise.

@@ -60,7 +60,7 @@ package struct CounterPicture: Sendable {
             }
     }
 
-    /// What has been counted of an interface; nil where there is none.
+    /// What has been counted of an interface; nil if there is none.
     package func value(of counter: InterfaceCounter, interface index: Int) -> UInt64? {
         guard interfaces.indices.contains(index) else { return nil }
         let count = interfaces[index]

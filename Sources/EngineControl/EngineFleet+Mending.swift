@@ -6,8 +6,8 @@ import Wire
 
 /// Putting right what an engine left behind, or changed, in what all of them share.
 extension EngineFleet {
-    /// What an engine that broke the protocol says of neighbours is worth no more than what it says of itself; and what
-    /// any wrote that is heard of only in the future would never be asked for again.
+    /// The notes about neighbours of an engine that broke the protocol are not trusted. Notes with times in the future,
+    /// of any engine, would never be asked for again.
     func forgetNeighbours(of process: EngineProcess) {
         // Others may be writing: what they note now is a moment later than this one.
         let limit = MonotonicTime.now + .seconds(1)

@@ -63,7 +63,7 @@ extension EngineFleet {
         hand()
     }
 
-    /// True where another process reads a share, or may have frames of it that it has not sent on.
+    /// True if another process reads a share, or may have frames of it that it has not sent on.
     private func isHeld(_ share: Int, besides process: EngineProcess) -> Bool {
         living.contains {
             $0 !== process && $0.phase == .ready && ($0.assigned.contains(share) || $0.confirmed.contains(share))
@@ -105,7 +105,7 @@ extension EngineFleet {
         }
     }
 
-    /// True where every queue is read.
+    /// True if every queue is read.
     var isForwarding: Bool {
         division.owners.indices.allSatisfy { share in
             guard let reader = reader(of: share) else { return false }

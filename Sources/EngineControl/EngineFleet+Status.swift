@@ -65,10 +65,10 @@ extension EngineFleet {
         return (count.packets, count.bytes)
     }
 
-    /// What an interface has carried.
+    /// The traffic of an interface.
     package func interface(_ index: Int) -> InterfaceCount { reader.interface(index) }
 
-    /// How often all workers went round.
+    /// The number of turns of all workers.
     package var turns: UInt64 { reader.turns() }
 
     /// Frames that were joined to others before them.
@@ -77,10 +77,10 @@ extension EngineFleet {
     /// Queues that turned out to be gone while they were read.
     package var closedQueues: UInt64 { reader.closedQueues() }
 
-    /// Frames dropped for a reason.
+    /// The number of frames dropped for a reason.
     package func drops(_ reason: DropReason) -> UInt64 { reader.drops(reason) }
 
-    /// The last frame that was dropped for a reason, where it could be read.
+    /// The last frame that was dropped for a reason, if it could be read.
     package func lastDrop(_ reason: DropReason) -> DroppedFrame? { reader.lastDrop(reason) }
 
     /// The blocks of the counters that a process writes to.

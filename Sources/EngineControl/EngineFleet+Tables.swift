@@ -74,7 +74,7 @@ extension EngineFleet {
 
     /// Publishes a table that is compiled already, as `publish(_:_:)` does.
     ///
-    /// - Parameter groupsOnly: True where it is `compiled` with other groups: then nothing else is copied.
+    /// - Parameter groupsOnly: True if it is `compiled` with other groups: then nothing else is copied.
     package func publish(
         _ fresh: CompiledTable, groupsOnly: Bool = false, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {

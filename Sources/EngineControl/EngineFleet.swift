@@ -65,7 +65,7 @@ package final class EngineFleet: @unchecked Sendable {
 
     var seats: [Seat]
     var spare: EngineProcess?
-    /// Why a single engine has no spare; nil where it has one, or is about to.
+    /// Why a single engine has no spare; nil if it has one, or is about to.
     package private(set) var spareTrouble: String?
     /// Every process that has not ended.
     private(set) var living: [EngineProcess] = []

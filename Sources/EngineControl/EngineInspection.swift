@@ -123,7 +123,7 @@ package struct EngineInspection {
         }
     }
 
-    /// What it has mounted, as place and kind of file system; nil where that cannot be seen.
+    /// What it has mounted, as place and kind of file system; nil if that cannot be seen.
     private func mounts() -> [[Substring]]? {
         guard let bytes = readFile("\(proc)/\(pid)/mountinfo") else { return nil }
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { line in

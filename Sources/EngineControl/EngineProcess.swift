@@ -78,9 +78,9 @@ package final class EngineProcess {
     private var answeredPings: UInt64 = 0
 
     var pid: Int32 { process.pid }
-    /// True where it said that it is ready, and was found wanting.
+    /// True if it said that it is ready, and was found wanting.
     private(set) var isUnconfined = false
-    /// True where it has no share and will not read a frame more.
+    /// True if it has no share and will not read a frame more.
     var isIdle: Bool { assigned.isEmpty && confirmed.isEmpty && assignments.isEmpty }
 
     /// Starts the program at `path`, and hands it the resources. It says `ready`, or ends.
@@ -279,7 +279,7 @@ package final class EngineProcess {
     }
 
     /// How long its threads have waited for a processor, summed, in nanoseconds (the second number of each
-    /// /proc/PID/task/TID/schedstat); nil where the kernel does not tell.
+    /// /proc/PID/task/TID/schedstat); nil if the kernel does not tell.
     func processorDelay() -> UInt64? {
         let tasks = "/proc/\(pid)/task"
         var total: UInt64?

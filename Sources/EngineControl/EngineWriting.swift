@@ -8,15 +8,15 @@ import Topology
 package struct EngineWriting: Hashable, Sendable {
     /// `ring` or `plain`; `plain` where one of the workers does.
     var way: EngineTuning.Writing
-    /// The errno that io_uring was refused or failed with; 0 where it was not.
+    /// The errno that io_uring was refused or failed with; 0 if it was not.
     package var failure: Int32 = 0
-    /// True where the engine wrote by io_uring before.
+    /// True if the engine wrote by io_uring before.
     var hasFailedLater = false
 
     /// The file's word for it.
     package var name: String { (way == .ring ? EnginesPlan.Writing.ring : .plain).rawValue }
 
-    /// Why frames are written one by one, as the end of a sentence; nil where that, or the other, was asked for.
+    /// Why frames are written one by one, as the end of a sentence; nil if that, or the other, was asked for.
     package var why: String? {
         guard failure != 0 else { return nil }
         return "io_uring \(hasFailedLater ? "failed" : "was refused"): \(RingRefusal(errno: failure).told)"

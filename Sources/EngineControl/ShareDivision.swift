@@ -35,7 +35,7 @@ struct ShareDivision: Equatable {
         static func < (first: Fitness, second: Fitness) -> Bool { first.rawValue < second.rawValue }
     }
 
-    /// The index of the engine that reads each share; nil where none can.
+    /// The index of the engine that reads each share; nil if none can.
     let owners: [Int?]
 
     init(workers: Int, fitness: [Fitness]) {

@@ -8,7 +8,7 @@ import Reporting
 package final class TablePublisher {
     /// Hands a table to the engines; `done` when all decide by it.
     ///
-    /// - Parameter groupsOnly: True where nothing but availabilities and weights in its groups differs from the one
+    /// - Parameter groupsOnly: True if nothing but availabilities and weights in its groups differs from the one
     ///   before.
     package typealias Send = (
         _ table: ForwardingTable, _ groupsOnly: Bool, _ done: @escaping (Result<Void, ApplianceError>) -> Void
@@ -27,7 +27,7 @@ package final class TablePublisher {
     package private(set) var table: ForwardingTable
     /// True while a table is on its way.
     private(set) var isPublishing = false
-    /// Why the table is published that is on its way, for a person; nil where none is.
+    /// Why the table is published that is on its way, for a person; nil if none is.
     package private(set) var reason: String?
     /// Called when a table has been published, with the table before, the table now, and the cause.
     package var published: ((_ before: ForwardingTable, _ now: ForwardingTable, _ reason: String) -> Void)?
@@ -56,7 +56,7 @@ package final class TablePublisher {
     /// Changes the table as soon as that can be.
     ///
     /// - Parameters:
-    ///   - groupsOnly: True where `apply` changes the groups' members alone.
+    ///   - groupsOnly: True if `apply` changes the groups' members alone.
     ///   - cause: Why, for a person.
     ///   - apply: Changes the table; called once, when its turn has come.
     ///   - done: Called when the engines decide by it, or when it could not be published.

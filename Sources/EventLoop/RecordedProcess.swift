@@ -7,7 +7,7 @@ public struct RecordedProcess: Codable, Sendable, Hashable {
     /// What it is, for messages.
     public var what: String
 
-    /// The process `pid` as it is now; nil where there is none.
+    /// The process `pid` as it is now; nil if there is none.
     public init?(pid: Int32, what: String) {
         guard let started = processStartTime(pid) else { return nil }
         self.pid = pid

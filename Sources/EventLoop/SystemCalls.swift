@@ -94,7 +94,7 @@ package func removeTree(_ path: String) {
 }
 
 /// What a process is known by after it has ended and its number may be another's: its start time in clock ticks
-/// since boot (field 22 of /proc/PID/stat); nil where there is no such process.
+/// since boot (field 22 of /proc/PID/stat); nil if there is no such process.
 package func processStartTime(_ pid: Int32) -> UInt64? {
     guard let bytes = readFile("/proc/\(pid)/stat", limit: 4096) else { return nil }
     let text = String(decoding: bytes, as: UTF8.self)

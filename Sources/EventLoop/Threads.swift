@@ -68,7 +68,7 @@ package final class RaisedFlag: @unchecked Sendable {
     private static let longest = 1 << 40
 }
 
-/// Starts a thread that nobody joins.
+/// Starts a detached thread.
 package func startThread(_ body: @escaping @Sendable () -> Void) throws(ApplianceError) {
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)

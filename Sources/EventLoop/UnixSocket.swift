@@ -27,7 +27,7 @@ package struct SocketPeer: Sendable, Hashable {
     package var pid: Int32
     package var uid: UInt32
 
-    /// nil where the kernel does not tell.
+    /// nil if the kernel does not tell.
     package init?(_ descriptor: Int32) {
         // struct ucred: pid, uid, gid.
         var credentials: [UInt32] = [0, 0, 0]
@@ -41,8 +41,8 @@ package struct SocketPeer: Sendable, Hashable {
     /// user is root.
     package var isTrusted: Bool { uid == 0 || uid == geteuid() }
 
-    /// True where it lives in a PID namespace below this process's own, as all that runs in a node does: a node that has
-    /// found a way to the socket, by whatever it mounts, is not heard there.
+    /// True if the process lives in a PID namespace below this process's own, like all processes in nodes. Such a
+    /// process is not answered, whatever way to the socket it has found.
     package var livesBelow: Bool {
         // From outside of this process's PID namespace no process has a number in it.
         guard pid > 0 else { return false }

@@ -27,7 +27,7 @@ public enum Machine {
         raiseFileLimit()
     }
 
-    /// What keeps a file from being the device that TAPs are made with; nil where it is that one.
+    /// What keeps a file from being the device that TAPs are made with; nil if it is that one.
     static func deviceFault(of path: String) -> (message: String, mend: String)? {
         var info = stat()
         guard stat(path, &info) == 0 else { return nil }
@@ -76,7 +76,7 @@ public enum Machine {
         _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
-    /// What it means that engines have more workers than the machine has processors for this program; nil where they
+    /// What it means that engines have more workers than the machine has processors for this program; nil if they
     /// have not.
     package static func crowd(of engines: EnginesPlan) -> String? {
         let (workers, processors) = (engines.count * engines.workers, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))

@@ -23,12 +23,12 @@ final class NamespaceMembers {
 
     // MARK: - The folder
 
-    /// The user's folder, locked; nil where there is none and none is to be made.
+    /// The user's folder, locked; nil if there is none and none is to be made.
     static func open(creating: Bool) throws(ApplianceError) -> NamespaceMembers? {
         try open(folder, creating: creating)
     }
 
-    /// The folder of the process that started this one inside, locked; nil where there is none.
+    /// The folder of the process that started this one inside, locked; nil if there is none.
     static func inherited() throws(ApplianceError) -> NamespaceMembers? {
         guard let inherited = getenv(variable) else { return nil }
         return try open(String(cString: inherited), creating: false)

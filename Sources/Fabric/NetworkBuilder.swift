@@ -11,9 +11,9 @@ import Wire
 package struct BuiltTopology: Sendable {
     /// By the nodes' names.
     package var namespaces: [String: NetworkNamespace]
-    /// Where the bridges are; nil where there is none.
+    /// Where the bridges are; nil if there is none.
     package var fabric: NetworkNamespace?
-    /// The bridges' numbers in the fabric, in the order of the interfaces; nil where the TAP is a node's own device.
+    /// The bridges' numbers in the fabric, in the order of the interfaces; nil if the TAP is a node's own device.
     var bridges: [Int32?]
     /// The TAPs, in the order of the interfaces.
     package var taps: [TapDevice]
@@ -21,7 +21,7 @@ package struct BuiltTopology: Sendable {
     /// The queues as the engine takes them: for each interface one for each worker.
     package var queues: [[Int32]] { taps.map(\.queues) }
 
-    /// True where the kernel took UDP segmentation for every TAP (Linux 6.2), so that datagrams may be joined.
+    /// True if the kernel took UDP segmentation for every TAP (Linux 6.2), so that datagrams may be joined.
     package var segmentsUDP: Bool { taps.allSatisfy { $0.offloads.isSuperset(of: [.udp4, .udp6]) } }
 }
 
@@ -160,7 +160,7 @@ package struct NetworkBuilder: Sendable {
         return made.withLock { $0 }
     }
 
-    /// True where the sysctl can be written only when the node has its devices: `net.ipv6.conf.DEVICE.…`. A device may be
+    /// True if the sysctl can be written only when the node has its devices: `net.ipv6.conf.DEVICE.…`. A device may be
     /// called `net` or `conf` itself, so the place decides.
     func concernsDevice(_ sysctl: SysctlPlan, of node: NodePlan) -> Bool {
         let parts = sysctl.name.split { $0 == "." || $0 == "/" }

@@ -15,14 +15,14 @@ public enum Prune {
         public var namespaces: [String]
         /// Processes of its nodes that live on, in the host's numbers.
         public var processes: [Int32]
-        /// Its folder of state; nil where that is gone.
+        /// Its folder of state; nil if that is gone.
         public var state: String?
     }
     /// What was found, and what came of it. The keys are stable.
     public struct Report: Codable, Sendable {
         /// The version of this format.
         public var version = 1
-        /// True where it was only looked for.
+        /// True if it was only looked for.
         public var dryRun: Bool
         /// What was taken away, or would be.
         public var taken: [Leftover] = []
@@ -194,7 +194,7 @@ public enum Prune {
 }
 
 extension ApplianceState {
-    /// The topology that a mark names; nil where it is none of Tapline's.
+    /// The topology that a mark names; nil if it is none of Tapline's.
     package static func topology(ofMark mark: String) -> String? {
         guard let named = reading(mark: mark)?.topology else { return nil }
         // Where a mark had no room for the whole name, the state tells it.

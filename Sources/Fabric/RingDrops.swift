@@ -11,7 +11,7 @@ extension BuiltTopology {
     }
 
     /// For each interface the frames from its nodes that found its TAP's ring full, because the engine read too slowly,
-    /// or not at all; the kernel has dropped them. 0 where the device is gone, and its counters with it.
+    /// or not at all; the kernel has dropped them. 0 if the device is gone, and its counters with it.
     ///
     /// A TAP's ring has room for as many frames in each of its queues as its transmit queue length says.
     package func ringDrops(_ plan: AppliancePlan) -> [UInt64] {

@@ -32,7 +32,7 @@ public struct ApplianceState: Codable, Sendable, Equatable {
     public var nodes: [String]?
     /// The processes started so far: engines and the nodes' init processes.
     public var processes: [RecordedProcess]
-    /// Which start of the machine the processes belong to; nil where it could not be told.
+    /// Which start of the machine the processes belong to; nil if it could not be told.
     public var boot: String?
 
     /// Memberwise.
@@ -52,7 +52,7 @@ public struct ApplianceState: Codable, Sendable, Equatable {
     /// The format that is written and understood.
     static let currentVersion = 1
 
-    /// What is equal until the machine starts anew; nil where /proc does not tell.
+    /// What is equal until the machine starts anew; nil if /proc does not tell.
     static var currentBoot: String? {
         readFile("/proc/sys/kernel/random/boot_id", limit: 64).map {
             String(decoding: $0.prefix { $0 != 10 }, as: UTF8.self)
@@ -158,7 +158,7 @@ public struct StateDirectory: Sendable, Hashable {
         for file in [hostsPath(node), resolverPath(node)] { unlink(file) }
     }
 
-    /// True where the folder is there.
+    /// True if the folder is there.
     public var exists: Bool { access(path, F_OK) == 0 }
 
     /// Makes the folder where it is not there. Where it cannot be made whole, nothing of it stays.
@@ -198,7 +198,7 @@ public struct StateDirectory: Sendable, Hashable {
         rmdir(Self.root)
     }
 
-    /// The state as it was last written; nil where there is none, or where it is cut off, garbage, or of another
+    /// The state as it was last written; nil if there is none, or where it is cut off, garbage, or of another
     /// version. What a topology has made is then known by its marks alone.
     ///
     /// No process of before the machine's last start is in it: its number may be anybody's by now.
@@ -252,7 +252,7 @@ package final class TopologyLock: @unchecked Sendable {
         Glibc.open(directory.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
     }
 
-    /// The lock, or nil where another process holds it. The folder must be there.
+    /// The lock, or nil if another process holds it. The folder must be there.
     package static func take(_ directory: StateDirectory) throws(ApplianceError) -> TopologyLock? {
         while true {
             let descriptor = open(directory)
@@ -281,7 +281,7 @@ package final class TopologyLock: @unchecked Sendable {
         }
     }
 
-    /// True where some process holds the lock.
+    /// True if some process holds the lock.
     package static func isHeld(_ directory: StateDirectory) -> Bool {
         let descriptor = open(directory)
         guard descriptor >= 0 else { return false }

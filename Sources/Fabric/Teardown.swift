@@ -31,7 +31,7 @@ package struct Teardown {
 
     /// Ends the processes of `state`, and deletes every namespace that is marked as this topology's.
     ///
-    /// - Parameter state: What was intended; nil where that cannot be read: then every namespace of the machine is
+    /// - Parameter state: What was intended; nil if that cannot be read: then every namespace of the machine is
     ///   asked for its mark.
     @discardableResult
     package func takeAway(_ state: ApplianceState?) throws(ApplianceError) -> Report {

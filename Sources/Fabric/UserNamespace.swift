@@ -43,7 +43,7 @@ public enum UserNamespace {
         try members.join()
     }
 
-    /// True where this process is root in a user namespace, and not of the machine.
+    /// True if this process is root in a user namespace, and not of the machine.
     public static var isEntered: Bool {
         guard let map = readFile("/proc/self/uid_map", limit: 4096) else { return false }
         return String(decoding: map, as: UTF8.self).split(whereSeparator: \.isWhitespace) != ["0", "0", "4294967295"]
@@ -56,7 +56,7 @@ public enum UserNamespace {
         return lines.count > 1 || lines.first?.split(separator: " ").last != "1"
     }
 
-    /// True where the user namespace that this user's topologies get has other users than root.
+    /// True if the user namespace that this user's topologies get has other users than root.
     package static var hasSubordinates: Bool {
         let user = geteuid()
         let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
@@ -141,7 +141,7 @@ public enum UserNamespace {
 
     // MARK: - What forbids it
 
-    /// What keeps this user from having a topology without root, with what would allow it; nil where nothing does.
+    /// What keeps this user from having a topology without root, with what would allow it; nil if nothing does.
     ///
     /// It is tried in a child that leaves nothing. For root itself, what root may and others may not is not seen.
     public static func obstacle() -> ApplianceError? {

@@ -104,7 +104,7 @@ package struct UserNamespaceObstacle {
         )
     }
 
-    /// A sysctl's number; nil where there is none of that name.
+    /// A sysctl's number; nil if there is none of that name.
     private func setting(_ name: String) -> Int? {
         let path = name.split(separator: ".").joined(separator: "/")
         return readFile("\(settings)/\(path)", limit: 64).flatMap {

@@ -125,7 +125,7 @@ public struct TargetRecord: Sendable, Hashable {
 public struct InterfaceRecord: Sendable, Hashable {
     /// The engine's MAC address on it.
     public let mac: MACAddress
-    /// The largest network-layer packet in octets.
+    /// The largest network-layer packet, in octets.
     public let mtu: Int
 
     @inlinable

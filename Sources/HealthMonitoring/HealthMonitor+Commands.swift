@@ -32,7 +32,7 @@ extension HealthMonitor {
         }
     }
 
-    /// Why the command failed; nil where it exited with status 0.
+    /// Why the command failed; nil if it exited with status 0.
     private static func outcome(
         of command: String, in node: String, _ entrance: Entrance, _ timeout: Int, _ interruption: Interruption
     ) -> String? {

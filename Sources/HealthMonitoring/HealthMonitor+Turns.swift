@@ -163,7 +163,7 @@ extension HealthMonitor {
     /// Puts down the result of one probe.
     ///
     /// - Parameters:
-    ///   - failure: Why it failed; nil where it passed.
+    ///   - failure: Why it failed; nil if it passed.
     ///   - seen: What it saw.
     func conclude(_ check: WatchedCheck, _ number: UInt64, _ failure: String?, seen: @autoclosure () -> String) {
         let now = HealthClock.now

@@ -62,7 +62,7 @@ package final class HealthMonitor: @unchecked Sendable {
     var serial: UInt64 = 0
     private var isStopping = false
     private var thread: RaisedFlag?
-    /// True where the thread has entered a node's namespace.
+    /// True if the thread has entered a node's namespace.
     var isAway = false
 
     /// What a slot of the queue stands for.
@@ -241,7 +241,7 @@ package final class HealthMonitor: @unchecked Sendable {
     /// It is ready.
     package func processReady(_ node: String) { act(on: node) { $0.condition.processReady(at: $1) } }
 
-    /// True where nothing speaks against an instance but that one of its checks has neither passed nor failed yet.
+    /// True if nothing speaks against an instance but that one of its checks has neither passed nor failed yet.
     package func isUndecided(_ node: String) -> Bool {
         guarded {
             guard let cause = instances[node]?.condition.cause else { return false }
@@ -253,7 +253,7 @@ package final class HealthMonitor: @unchecked Sendable {
     /// The health of every instance, by its node.
     func picture() -> [String: InstanceHealth] { guarded { instances.mapValues(\.health) } }
 
-    /// The health of one instance; nil where it is not looked after.
+    /// The health of one instance; nil if it is not looked after.
     package func health(of node: String) -> InstanceHealth? { guarded { instances[node]?.health } }
 
     // MARK: - Taking turns

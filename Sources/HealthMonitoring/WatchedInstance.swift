@@ -28,7 +28,7 @@ enum HealthClock {
 struct WatchedLeg {
     /// The interface's name, for a person.
     let name: String
-    /// The end of its veth in the fabric; nil where there is none, and nothing can be seen.
+    /// The end of its veth in the fabric; nil if there is none, and nothing can be seen.
     let fabricDevice: String?
     /// The number of that end now; nil while there is none.
     var device: Int32?
@@ -37,7 +37,7 @@ struct WatchedLeg {
     let addresses: [InterfaceAddress]
     /// The Ethernet destination and source of frames that the engine sends in here.
     let inward: (destination: MACAddress, source: MACAddress)
-    /// What the node takes for its next hops here, which are the engine's; none where it is transparent.
+    /// What the node takes for its next hops here, which are the engine's; none if it is transparent.
     let engine: [IPAddress]
 
     /// The address that it is asked by where the file names none: `NodePlan.probedAddress`.
@@ -115,7 +115,7 @@ final class WatchedInstance {
     var since = HealthClock.wall
     /// When the engine's addresses were announced to it last.
     var announced = MonotonicTime(nanoseconds: 0)
-    /// False where it may not have heard of them.
+    /// False if it may not have heard of them.
     var isIntroduced = false
 
     init(_ application: ApplicationPlan, node: NodePlan, slot: Int, legs: [WatchedLeg], condition: InstanceCondition) {

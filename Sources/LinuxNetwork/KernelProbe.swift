@@ -7,7 +7,7 @@ public struct KernelProbe: Sendable {
     public struct Step: Sendable {
         /// What it is: "TAP devices with several queues".
         public var what: String
-        /// What the kernel refused; nil where it works.
+        /// What the kernel refused; nil if it works.
         public var refusal: SystemError?
     }
     /// What was tried, in this order. Where a namespace cannot be made, nothing else is tried.

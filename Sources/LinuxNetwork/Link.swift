@@ -33,12 +33,12 @@ public struct Link: Hashable, Sendable {
     public var master: Int32?
     /// The other end's number, for a veth: in the other end's namespace.
     public var peer: Int32?
-    /// True where the other end is in another namespace.
+    /// True if the other end is in another namespace.
     var isPeerApart = false
 
     fileprivate init() {}
 
-    /// True where frames pass: those that it is given to send, and those that arrive.
+    /// True if frames pass: those that it is given to send, and those that arrive.
     public var carriesFrames: Bool { isUp && isRunning && hasQueues && portForwards }
 
     /// The link that a message describes; nil for messages of other types.

@@ -109,7 +109,7 @@ enum NamespaceDirectory {
         if source == sourceWhereDirectoryWasMade { rmdir(directory) }
     }
 
-    /// What is mounted on the directory, as /proc/self/mountinfo names it (proc(5)); nil where nothing is.
+    /// What is mounted on the directory, as /proc/self/mountinfo names it (proc(5)); nil if nothing is.
     private static func mountSource() throws(SystemError) -> String? {
         var source: String?
         for line in try File.read("/proc/self/mountinfo").split(separator: "\n") {

@@ -62,7 +62,7 @@ extension NetworkNamespace {
         try NamespaceDirectory.tidy()
     }
 
-    /// The mark (the alias of its lo) of the namespace called `name`; nil where it has none.
+    /// The mark (the alias of its lo) of the namespace called `name`; nil if it has none.
     public static func mark(of name: String) throws(SystemError) -> String? {
         try open(name).mark
     }

@@ -95,7 +95,7 @@ extension NetlinkSocket {
     /// IFLA_BRPORT_LOCKED of linux/if_link.h, which older headers lack.
     private static let lockedAttribute = 39
 
-    /// True where the port numbered `index` of a bridge is locked: false where the kernel is older and has ignored it.
+    /// True if the port numbered `index` of a bridge is locked: false where the kernel is older and has ignored it.
     ///
     /// - Throws: ENODEV where there is no such device.
     public func isLockedPort(index: Int32) throws(SystemError) -> Bool {

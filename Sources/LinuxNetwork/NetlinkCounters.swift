@@ -37,7 +37,7 @@ extension NetlinkSocket {
         return counters
     }
 
-    /// The counters of the device numbered `index`, or nil where there is none.
+    /// The counters of the device numbered `index`, or nil if there is none.
     ///
     /// - Throws: The kernel's refusal.
     public func counters(index: Int32) throws(SystemError) -> LinkCounters? {

@@ -44,7 +44,7 @@ final class NetlinkListener {
     /// The socket's descriptor: readable when something has been told, and valid as long as this object lives.
     var descriptor: Int32 { handle.descriptor }
 
-    /// Calls `body` with all that has been told. True where there was anything.
+    /// Calls `body` with all that has been told. True if there was anything.
     func drain(_ body: (Notification) -> Void) -> Bool {
         var hasHeard = false
         while true {

@@ -195,7 +195,7 @@ struct NetlinkReply {
         }
     }
 
-    /// The payload of an integer of one octet that lies in nested attributes of a link; nil where it is not there.
+    /// The payload of an integer of one octet that lies in nested attributes of a link; nil if it is not there.
     ///
     /// - Parameter path: The types, from the outside in.
     func octet(at path: [Int32]) -> UInt8? {

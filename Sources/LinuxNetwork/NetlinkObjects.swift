@@ -59,7 +59,7 @@ struct NetlinkAddress: ~Copyable {
 }
 
 extension IPAddress {
-    /// An address that libnl has read; nil where it is none of IPv4 or IPv6.
+    /// An address that libnl has read; nil if it is none of IPv4 or IPv6.
     init?(_ address: OpaquePointer?) {
         guard let read = NetlinkAddress.withOctets(of: address, { IPAddress(octets: $0) }) else { return nil }
         self = read

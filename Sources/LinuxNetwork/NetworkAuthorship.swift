@@ -14,7 +14,7 @@ public struct NetworkClaims {
     public var requests: [(what: NetworkRequest, author: NetworkAuthor)]
     /// The numbers of its netlink sockets, all of them held.
     public var ports: [NetworkNotes.Port: NetworkAuthor]
-    /// True where one of its requests may not have come to its end: what it does may be seen before it is told.
+    /// True if one of its requests may not have come to its end: what it does may be seen before it is told.
     public var isUnderWay: Bool
     /// Whose that is for which nobody is named and nobody was seen to ask.
     public var rest: NetworkAuthor

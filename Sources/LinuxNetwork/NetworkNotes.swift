@@ -56,10 +56,10 @@ public final class NetworkNotes: @unchecked Sendable {
         }
     }
 
-    /// True where more has changed than the kernel could tell.
+    /// True if more has changed than the kernel could tell.
     public var hasLost: Bool { isLost }
 
-    /// Whose request a difference was, as far as was heard; 0 where nobody is named, nil where nothing was told of it.
+    /// Whose request a difference was, as far as was heard; 0 if nobody is named, nil if nothing was told of it.
     func port(of difference: NetworkPicture.Difference) -> Port? { told[difference]?.port }
 
     /// What was told since it was settled last.

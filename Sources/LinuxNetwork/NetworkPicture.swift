@@ -150,7 +150,7 @@ extension NetlinkReply {
     /// Of an address's flags those that somebody has given it: whether it is in use yet shows the kernel's pace.
     private static let lastingFlags = UInt32(IFA_F_SECONDARY) | UInt32(IFA_F_NODAD) | UInt32(IFA_F_HOMEADDRESS)
 
-    /// The message behind its netlink header, without what counts and ages; nil where it is not of the picture.
+    /// The message behind its netlink header, without what counts and ages; nil if it is not of the picture.
     func lasting(_ kind: NetworkPicture.Kind) -> [UInt8]? {
         guard type == kind.added || type == kind.deleted else { return nil }
         var head: [UInt8]

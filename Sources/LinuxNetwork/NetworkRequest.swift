@@ -13,7 +13,7 @@ public struct NetworkRequest: Sendable {
 
     private enum Subject { case link, address, route, other }
 
-    /// False where it only asks.
+    /// False if it only asks.
     public private(set) var changes = true
     private var subject = Subject.other
     private var deletes = false
@@ -149,12 +149,12 @@ public struct NetworkRequest: Sendable {
 
     // MARK: - What it asks for
 
-    /// True where it is about this device.
+    /// True if it is about this device.
     func concerns(_ device: NetworkPicture.Device) -> Bool {
         index != 0 ? index == device.index : name != nil && name == device.name
     }
 
-    /// True where it asks that the device have what it has here.
+    /// True if it asks that the device have what it has here.
     func asks(for field: Field, of device: NetworkPicture.Device, before: NetworkPicture.Device) -> Bool {
         guard subject == .link, !deletes, concerns(before) else { return false }
         switch field {
@@ -168,17 +168,17 @@ public struct NetworkRequest: Sendable {
         }
     }
 
-    /// True where it asks for a device of this name, which was not there.
+    /// True if it asks for a device of this name, which was not there.
     func makes(_ device: NetworkPicture.Device) -> Bool {
         subject == .link && !deletes && index == 0 && (name == device.name || peerName == device.name)
     }
 
-    /// True where it takes this device away.
+    /// True if it takes this device away.
     func takesAway(_ device: NetworkPicture.Device) -> Bool {
         subject == .link && (deletes || leavesNamespace) && concerns(device)
     }
 
-    /// True where it asks for this record, one of those for which the kernel names nobody.
+    /// True if it asks for this record, one of those for which the kernel names nobody.
     func makes(_ record: NetworkPicture.Record, on device: NetworkPicture.Device) -> Bool {
         if subject == .route { return !deletes && leads(record) }
         guard concerns(device) else { return false }
@@ -186,7 +186,7 @@ public struct NetworkRequest: Sendable {
         return !deletes && names(record)
     }
 
-    /// True where a record that was on a device is gone by it: named, or with the state that it asked for and the device
+    /// True if a record that was on a device is gone by it: named, or with the state that it asked for and the device
     /// has.
     func removes(
         _ record: NetworkPicture.Record, of device: NetworkPicture.Device, now: NetworkPicture.Device?
@@ -208,7 +208,7 @@ public struct NetworkRequest: Sendable {
         }
     }
 
-    /// True where a record is a route of IPv4 to the destination.
+    /// True if a record is a route of IPv4 to the destination.
     private func leads(_ record: NetworkPicture.Record) -> Bool {
         record.kind == .route && record.family == UInt8(AF_INET) && record.ownAddress ?? [0, 0, 0, 0] == address
     }

@@ -115,7 +115,7 @@ extension NetlinkSocket {
 }
 
 extension NetworkPicture {
-    /// True where a record can be put back into this picture: it is not there, nor another in its place, and its device is.
+    /// True if a record can be put back into this picture: it is not there, nor another in its place, and its device is.
     fileprivate func hasRoom(for record: Record, wanted: NetworkPicture, _ except: Set<Int32>) -> Bool {
         if records.contains(record) { return false }
         if let device = record.device, except.contains(device) || byIndex[device] == nil { return false }

@@ -45,7 +45,7 @@ public struct OwnedDescriptors: ~Copyable, Sendable {
         for number in numbers { close(number) }
     }
 
-    /// How many there are.
+    /// The number of frames.
     public var count: Int { numbers.count }
 
     /// The number of one of them.

@@ -9,9 +9,9 @@ public struct SeenFrame {
     public let length: Int
     /// Nanoseconds since 1970, by the kernel's clock as the device handed it over.
     public let nanoseconds: UInt64
-    /// True where it left the namespace by the device.
+    /// True if it left the namespace by the device.
     public let isOutgoing: Bool
-    /// True where its transport checksum is to be finished by whoever sends it out.
+    /// True if its transport checksum is to be finished by whoever sends it out.
     public let hasPartialChecksum: Bool
 }
 

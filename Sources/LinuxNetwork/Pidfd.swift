@@ -46,7 +46,7 @@ public final class Pidfd: Sendable {
         close(descriptor)
     }
 
-    /// A descriptor of the process's that is a route netlink socket of the namespace that `notes` are of; nil where it is
+    /// A descriptor of the process's that is a route netlink socket of the namespace that `notes` are of; nil if it is
     /// something else, or cannot be looked at.
     public func routeSocket(_ descriptor: Int32, of notes: NetworkNotes) -> RouteSocket? {
         let held = clinux_take_route_socket(self.descriptor, descriptor, notes.descriptor)

@@ -47,7 +47,7 @@ public final class ProbeSocket: @unchecked Sendable {
     /// Puts a frame in the queue; where that is full, it is sent first.
     ///
     /// - Parameter write: Writes the frame into the room that it is given, and returns its length; 0: there is none.
-    /// - Returns: False where there is none.
+    /// - Returns: False if there is none.
     @discardableResult
     public func queue(on device: Int32, _ write: (inout MutableRawSpan) -> Int) -> Bool {
         queue(on: device, answering: RawSpan()) { room, _ in write(&room) }

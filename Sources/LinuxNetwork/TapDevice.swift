@@ -39,7 +39,7 @@ public final class TapDevice: Sendable {
     /// What the kernel took of the offloads asked for.
     public let offloads: TapOffloads
     /// Why frames are not divided among the queues by their outermost addresses, both directions of a flow alike, but by the
-    /// kernel's own rule, which looks into tunnels; nil where they are, or there is one queue.
+    /// kernel's own rule, which looks into tunnels; nil if they are, or there is one queue.
     public let steeringRefusal: SystemError?
     /// The queues' descriptors, nonblocking, valid as long as this object lives.
     public var queues: [Int32] { owned.numbers }
@@ -115,7 +115,7 @@ public final class TapDevice: Sendable {
 
     /// Has the program of `clinux_steering_load` divide frames among the queues. The device keeps it.
     ///
-    /// - Returns: Why it does not; nil where it does.
+    /// - Returns: Why it does not; nil if it does.
     private static func steer(_ queue: Int32) -> SystemError? {
         let program = clinux_steering_load()
         guard program >= 0 else {

@@ -36,7 +36,7 @@ public final class Witness: Sendable {
         close(listener)
     }
 
-    /// Starts a program as `ProcessLauncher.spawn` does, and its witness; nil where there is none.
+    /// Starts a program as `ProcessLauncher.spawn` does, and its witness; nil if there is none.
     public static func spawn(
         _ command: Command, node: Pidfd? = nil
     ) throws(SystemError) -> (program: Pidfd, witness: Witness?) {
@@ -58,7 +58,7 @@ public final class Witness: Sendable {
     ///   - others: Descriptors that end the waiting, too, when they are readable.
     ///   - milliseconds: The longest time; for ever where negative.
     ///   - body: Gets the act and who does it.
-    /// - Returns: False where nothing of the command lives any more.
+    /// - Returns: False if nothing of the command lives any more.
     public func hear(
         or others: [Int32], milliseconds: Int32, _ body: (Act, Actor) -> Void
     ) -> Bool {

@@ -6,7 +6,7 @@ import Reporting
 
 /// How one run of a command ended.
 package struct CommandOutcome: Sendable {
-    /// nil where it was ended because its time was over, or because of an interruption.
+    /// nil if it was ended because its time was over, or because of an interruption.
     package var end: ProcessExit?
     /// Standard output and error together, at most the bound.
     package var output: [UInt8] = []
@@ -31,7 +31,7 @@ package struct CommandOutcome: Sendable {
 package struct CommandBounds: Sendable {
     /// The most that is kept of what it prints, in octets.
     package var output = 1 << 20
-    /// True where it is ended when it prints more.
+    /// True if it is ended when it prints more.
     var endsBeyondOutput = false
     /// True if the command is paused when it prints more. Further output is discarded at some megabytes in a tenth of a
     /// second, so it costs no processor.
@@ -40,7 +40,7 @@ package struct CommandBounds: Sendable {
     package var limits: [Int32: UInt64] = [:]
     /// Asked from time to time: a reason to end it now.
     package var watch: @Sendable () -> String? = { nil }
-    /// Takes what hears of its acts, when it has been started; nil where there is none. It is not heard where this is nil.
+    /// Takes what hears of its acts, when it has been started; nil if there is none. It is not heard where this is nil.
     var witnessed: (@Sendable (Witness?) -> Void)?
     /// Ends what it has started and what left its process group, too.
     package var sweep: @Sendable () -> Void = {}
@@ -96,7 +96,7 @@ package enum CommandRun {
 
     /// Waits for `child`; when its time is over, or `interruption` is raised, ends its whole process group.
     ///
-    /// - Parameter output: The reading end of a pipe that it prints into, or nil where that goes elsewhere.
+    /// - Parameter output: The reading end of a pipe that it prints into, or nil if that goes elsewhere.
     package static func finish(
         _ child: Pidfd, output: Int32?, timeout: Int, interruption: Interruption,
         bounds: CommandBounds = CommandBounds()

@@ -47,7 +47,7 @@ package struct ProcessMark: Sendable, Hashable {
     /// To be given to the command.
     package var limits: [Int32: UInt64] { [ResourceLimit.locks: number] }
 
-    /// True where a process carries one of the marks and has not ended.
+    /// True if a process carries one of the marks and has not ended.
     package static func isCarried(_ marks: Set<ProcessMark>, by pid: Int32) -> Bool {
         guard processStartTime(pid) != nil else { return false }
         return isCarried(marks, below: "/proc/\(pid)")
@@ -65,7 +65,7 @@ package struct ProcessMark: Sendable, Hashable {
 
     /// Ends every process of a node that carries one of the marks.
     ///
-    /// - Returns: False where new ones came faster than they could be ended.
+    /// - Returns: False if new ones came faster than they could be ended.
     package static func end(_ marks: Set<ProcessMark>, in node: Int32) -> Bool {
         guard !marks.isEmpty else { return true }
         let deadline = monotonicMilliseconds() + 2000
@@ -81,7 +81,7 @@ package struct ProcessMark: Sendable, Hashable {
     }
 }
 
-/// True where a process has been killed and has not ended yet: it is a zombie, or about to be one.
+/// True if a process has been killed and has not ended yet: it is a zombie, or about to be one.
 package func isDying(_ pid: Int32) -> Bool {
     guard let bytes = readFile("/proc/\(pid)/status", limit: 8192) else { return true }
     let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")

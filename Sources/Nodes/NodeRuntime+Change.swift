@@ -78,6 +78,6 @@ extension NodeRuntime {
 }
 
 extension ProcessPlan {
-    /// True where nothing is to run in the node.
+    /// True if nothing is to run in the node.
     var isNothing: Bool { setup.isEmpty && run == nil }
 }

@@ -33,11 +33,11 @@ package final class NodeWatch: @unchecked Sendable {
         var sockets: [Held] = []
         /// How many commands of the check run in the node: those that may alter it, and those that may not.
         var running = [true: 0, false: 0]
-        /// True where a running command has opened a setting of the network, or none could have been heard.
+        /// True if a running command has opened a setting of the network, or none could have been heard.
         var maySet = false
         /// True if only the check's processes were in the node at the last look. Known if `maySet`.
         var wasAlone = false
-        /// True where a process of the check has sent a signal to one that is none.
+        /// True if a process of the check has sent a signal to one that is none.
         var hasSignalled = false
     }
 
@@ -46,7 +46,7 @@ package final class NodeWatch: @unchecked Sendable {
         var process: Pidfd
         /// The number of its system call.
         var call: Int32
-        /// True where its command may alter the node.
+        /// True if its command may alter the node.
         var mayAlter: Bool
         var what: [NetworkRequest]
     }
@@ -112,7 +112,7 @@ package final class NodeWatch: @unchecked Sendable {
     /// In milliseconds: how soon it is seen that a request has come to its end.
     private static let pause: Int32 = 5
 
-    /// True where a request is under way.
+    /// True if a request is under way.
     private var isWatchful: Bool { state.withLock { !$0.requests.isEmpty } }
 
     /// One of the check's processes is about to do something, and waits for that.
@@ -181,7 +181,7 @@ package final class NodeWatch: @unchecked Sendable {
         return state.withLock { $0.tolerated.changes(to: $0.seen) }
     }
 
-    /// True where a process of the check has sent a signal to one that is not the check's, or none could have been heard.
+    /// True if a process of the check has sent a signal to one that is not the check's, or none could have been heard.
     package var hasSignalled: Bool { state.withLock { $0.hasSignalled } }
 
     /// Notes that signals may have been sent which were not heard.
@@ -211,7 +211,7 @@ package final class NodeWatch: @unchecked Sendable {
         }
     }
 
-    /// True where a request is under way no more.
+    /// True if a request is under way no more.
     private static func hasEnded(_ request: Request, thread: Int32) -> Bool {
         guard !request.process.hasEnded, let bytes = readFile("/proc/\(thread)/syscall", limit: 256) else {
             return true
@@ -265,7 +265,7 @@ package final class NodeWatch: @unchecked Sendable {
         return NodeProcesses.all(of: initPid).allSatisfy { ProcessMark.isCarried(own, by: $0) || isDying($0) }
     }
 
-    /// True where a signal's target is the check's own, as the node counts.
+    /// True if a signal's target is the check's own, as the node counts.
     private func isOwn(_ target: Int32) -> Bool {
         // Each command leads a group of its own, which 0 means, and no group of anybody else's is among the check's.
         if target == 0 { return true }

@@ -24,7 +24,7 @@ struct ReadinessProbe {
         }
     }
 
-    /// True where it is ready now.
+    /// True if it is ready now.
     func holds(timeout: Int, _ interruption: Interruption) throws(ApplianceError) -> Bool {
         switch plan {
         case .started:

@@ -81,7 +81,7 @@ package struct ApplicationStates: Sendable {
         return applications.first { $0.name == name }
     }
 
-    /// True where too few of an application's instances are left. Of one whose instances each get a copy, when the
+    /// True if too few of an application's instances are left. Of one whose instances each get a copy, when the
     /// last of them is gone.
     package func isDown(_ application: ApplicationPlan) -> Bool {
         Self.isDown(application, groups)

@@ -21,7 +21,7 @@ package struct Moment: Sendable, Hashable {
 package struct InstanceState: Sendable, Hashable {
     /// It is to end what it has, and to get nothing new.
     package struct Drain: Sendable, Hashable {
-        /// When it began.
+        /// When it began, in microseconds.
         package var began: Moment
         /// How long it keeps what does not tell its beginning, in milliseconds.
         package var time: Int
@@ -47,11 +47,11 @@ package struct InstanceState: Sendable, Hashable {
     package var application: String
     /// What its process, links and checks say.
     package var health: InstanceHealth
-    /// When an operator took it out, in microseconds since 1970; nil where none has.
+    /// When an operator took it out, in microseconds since 1970; nil if none has.
     package var takenOut: Int?
-    /// What an operator has asked for; nil where it does not drain.
+    /// What an operator has asked for; nil if it does not drain.
     package var drain: Drain?
-    /// Set while it gets what begins, and nothing that others have; nil where it has its whole share, or none.
+    /// Set while it gets what begins, and nothing that others have; nil if it has its whole share, or none.
     package var join: Join?
     /// Its weight in an operator's word; nil: the file's.
     package var weight: Int?
@@ -63,7 +63,7 @@ package struct InstanceState: Sendable, Hashable {
         return join == nil ? .up : .joining
     }
 
-    /// Why it gets nothing, as the end of a sentence; nil where it may get packets.
+    /// Why it gets nothing, as the end of a sentence; nil if it may get packets.
     var reasonDown: String? {
         if takenOut != nil { return "it is taken out" }
         if drain?.isOver == true { return "it is drained" }

@@ -91,7 +91,7 @@ package struct ScaleDecision: Sendable {
     /// A number of any size as a whole one, for people.
     private static func whole(_ number: Double) -> Int { Int(min(max(number, 0), 1e15).rounded()) }
 
-    /// What is above its limit where all of the load is shared by so many; nil where nothing is.
+    /// What is above its limit where all of the load is shared by so many; nil if nothing is.
     private func reason(_ loads: [Load], over instances: Double, above part: Double) -> String? {
         let rate = loads.map(\.rate).reduce(0, +) / instances
         if let limit = plan.rate, rate > Double(limit) * part {

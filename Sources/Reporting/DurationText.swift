@@ -5,7 +5,7 @@ public enum DurationText {
     /// What is said of a text that is none.
     public static let mend = "write a duration such as 500ms, 5s or 2m; at most 24h"
 
-    /// Milliseconds; nil where the text is no duration, or a longer one than a day.
+    /// Milliseconds; nil if the text is no duration, or a longer one than a day.
     public static func milliseconds(_ text: some StringProtocol) -> Int? {
         let digits = text.prefix { ("0"..."9").contains($0) || $0 == "." }
         let unit: Double? =

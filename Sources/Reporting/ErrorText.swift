@@ -1,6 +1,6 @@
 import Glibc
 
-/// The kernel's words for an errno.
+/// The kernel's text for an errno.
 package func errorText(_ code: Int32) -> String {
     String(cString: strerror(code))
 }

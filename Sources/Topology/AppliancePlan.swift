@@ -22,7 +22,7 @@ public struct AppliancePlan: Sendable {
     public var engines: EnginesPlan
     /// The applications whose health is looked after.
     public var applications: [ApplicationPlan]
-    /// The file that it is a plan of; nil where it was made by hand.
+    /// The file that it is a plan of; nil if it was made by hand.
     public var source: TopologyFile?
     /// The instances by which it differs from the file.
     public var changes = InstanceChanges()
@@ -92,7 +92,7 @@ public struct LegPlan: Sendable, Hashable {
     public var role: String
     /// The device inside the node's namespace, at most 15 octets.
     public var device: String
-    /// The other end of the veth, in the fabric namespace, at most 15 octets; nil where the TAP is the device itself.
+    /// The other end of the veth, in the fabric namespace, at most 15 octets; nil if the TAP is the device itself.
     public var fabricDevice: String?
     /// The device's MAC address.
     public var mac: MACAddress
@@ -169,7 +169,7 @@ public enum RestartPolicy: String, Sendable, Codable, Hashable, CaseIterable {
 public struct ProcessPlan: Sendable, Hashable {
     /// Shell commands that must each exit with status 0, in order, before `run` starts.
     public var setup: [String]
-    /// The shell command that is the application; nil where the kernel does the job (nftables, routing).
+    /// The shell command that is the application; nil if the kernel does the job (nftables, routing).
     public var run: String?
     /// When it counts as ready.
     public var ready: ReadinessPlan
@@ -205,7 +205,7 @@ public struct NodePlan: Sendable, Hashable {
     public var kind: NodeKind
     /// The application's type in the file ("firewall"), nil for customers and routers.
     public var type: String?
-    /// The line of the file that the node is described from, for messages; 0 where that is a record.
+    /// The line of the file that the node is described from, for messages; 0 if that is a record.
     public var line: Int
     /// The network namespace, as `ip netns` shows it: `<topology>-<node>` where both are short
     /// plain names.

@@ -27,7 +27,7 @@ public enum DownPolicy: String, Sendable, Codable, Hashable, CaseIterable {
 public struct ApplicationPlan: Sendable, Hashable {
     /// The name in the file.
     public var name: String
-    /// The line of the file that it is described from; 0 where that is a record.
+    /// The line of the file that it is described from; 0 if that is a record.
     public var line: Int
     /// What it is, in the file's words.
     public var type: String?
@@ -142,7 +142,7 @@ public struct HeartbeatPlan: Sendable, Hashable {
         /// A datagram and one with the ports exchanged.
         case udp(source: UInt16, destination: UInt16)
     }
-    /// True where it must *not* come out: what lets it through has failed.
+    /// True if it must *not* come out: what lets it through has failed.
     public var isNegative: Bool
     /// The upper-layer protocol.
     public var kind: Kind
@@ -223,7 +223,7 @@ public struct EnginesPlan: Sendable, Hashable {
     public enum Writing: String, Sendable, Codable, Hashable, CaseIterable {
         /// By io_uring where the kernel lets the engine, else one by one.
         case automatic = "auto"
-        /// By io_uring: one system call for all writes of a batch.
+        /// With io_uring: one system call for all writes of a batch.
         case ring = "io_uring"
         /// One system call for each write.
         case plain = "write"

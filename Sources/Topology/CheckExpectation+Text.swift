@@ -1,5 +1,5 @@
 extension TextExpectation {
-    /// True where nothing is expected.
+    /// True if nothing is expected.
     public var isEmpty: Bool { self == TextExpectation() }
 
     /// What is expected, where there is no text to look at.
@@ -87,7 +87,7 @@ extension JSONExpectation {
         }
     }
 
-    /// Why a document does not meet it, after "expected"; nil where it does.
+    /// Why a document does not meet it, after "expected"; nil if it does.
     public func unmet(by document: JSONValue) -> String? {
         let values = path.values(in: document)
         if case .exists(let exists) = demand {
@@ -162,7 +162,7 @@ extension JSONExpectation.Demand {
 }
 
 extension [UInt8] {
-    /// True where `part` occurs in it, octet by octet.
+    /// True if `part` occurs in it, octet by octet.
     public func holds(_ part: String) -> Bool {
         let sought = Array(part.utf8)
         guard let first = sought.first else { return true }

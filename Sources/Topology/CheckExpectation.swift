@@ -20,7 +20,7 @@ public struct NumberExpectation: Sendable, Hashable {
         self.value = value
     }
 
-    /// Reads `5`, `== 5`, `>= 1` and the like; nil where it is none of them.
+    /// Reads `5`, `== 5`, `>= 1` and the like; nil if it is none of them.
     public init?(_ text: String) {
         let sign = text.prefix { "=!<>".contains($0) }
         let digits = text.dropFirst(sign.count).drop { $0 == " " }
@@ -31,7 +31,7 @@ public struct NumberExpectation: Sendable, Hashable {
         self.init(comparison, value)
     }
 
-    /// True where `number` compares as written.
+    /// True if `number` compares as written.
     public func holds(for number: UInt64) -> Bool {
         switch comparison {
         case .equal: number == value
@@ -43,7 +43,7 @@ public struct NumberExpectation: Sendable, Hashable {
         }
     }
 
-    /// True where no number from 0 to `bound` compares as written.
+    /// True if no number from 0 to `bound` compares as written.
     func isMetByNone(upTo bound: UInt64) -> Bool {
         switch comparison {
         case .equal, .atLeast: value > bound
@@ -53,7 +53,7 @@ public struct NumberExpectation: Sendable, Hashable {
         }
     }
 
-    /// True where every number from 0 to `bound` compares as written.
+    /// True if every number from 0 to `bound` compares as written.
     func isMetByAll(upTo bound: UInt64) -> Bool {
         switch comparison {
         case .notEqual: value > bound

@@ -11,7 +11,7 @@ public struct CheckPlan: Sendable, Hashable {
     public var line: Int
     /// What is done and looked at, in order; the first that does not hold ends the check.
     public var steps: [StepPlan]
-    /// True where the file lists the steps, so that a message has to say which of them it means.
+    /// True if the file lists the steps, so that a message has to say which of them it means.
     public var listsSteps: Bool
 
     /// Memberwise.
@@ -91,7 +91,7 @@ public struct CommandPlan: Sendable, Hashable {
     public var node: String
     /// What `/bin/sh -c` runs.
     public var command: String
-    /// True where it may change the node's links, addresses and routes and end its processes: all is put back in order
+    /// True if it may change the node's links, addresses and routes and end its processes: all is put back in order
     /// when the check ends, and the check does not fail by it.
     public var alters: Bool
 
@@ -146,7 +146,7 @@ public struct PacketPlan: Sendable, Hashable {
     public var destination: IPAddress
     /// TCP (a connection's first segment), UDP, ICMP or ICMPv6 (an echo request), or another protocol without ports.
     public var protocolNumber: UInt8
-    /// The destination port; 0 where the protocol has none.
+    /// The destination port; 0 if the protocol has none.
     public var port: UInt16
     /// The source port; nil for an unused one.
     public var sourcePort: UInt16?
@@ -160,7 +160,7 @@ public struct PacketPlan: Sendable, Hashable {
     public var dontFragment: Bool
     /// The nodes that it reaches, and no others: stage by stage, within a stage in any order.
     public var reaches: [[String]]
-    /// Whom the answer to it reaches, in the same way; nil where it does not matter.
+    /// Whom the answer to it reaches, in the same way; nil if it does not matter.
     public var answer: [[String]]?
     /// The instances that `reaches` and `answer` mean by the name of their application: one of them, whichever.
     public var standIns: [String: String]

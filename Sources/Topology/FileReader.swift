@@ -10,7 +10,7 @@ struct FileReader {
         nodes = NodeReader(diagnostics: diagnostics)
     }
 
-    /// The raw form; nil where nothing can be said of the content.
+    /// The raw form; nil if nothing can be said of the content.
     func read(_ text: String, path: String) -> TopologyFile? {
         guard let root = YAMLText.compose(text, diagnostics) else { return nil }
         guard root.mapping != nil else {

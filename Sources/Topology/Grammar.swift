@@ -56,7 +56,7 @@ struct KeyGrammar: Sendable {
     var shape: Shape
     /// What it is for, in one sentence; editors show it.
     var sentence: String
-    /// True where the mapping must have it.
+    /// True if the mapping must have it.
     var isRequired: Bool
     /// Where the mapping is of several kinds: the kinds that the key belongs to. nil: all of them, or its own where it
     /// says the kind itself.
@@ -100,7 +100,7 @@ struct MappingGrammar: Sendable {
         keys.filter { belongs($0, to: kind) }.map(\.name)
     }
 
-    /// True where a mapping of the kind may have the key.
+    /// True if a mapping of the kind may have the key.
     func belongs(_ key: KeyGrammar, to kind: String) -> Bool {
         key.name == kind || (key.kinds?.contains(kind) ?? !kinds.contains(key.name))
     }

@@ -13,7 +13,7 @@ public struct JSONPath: Sendable, Hashable, CustomStringConvertible {
     /// As it was written.
     public let description: String
 
-    /// Reads a path; nil where it is none.
+    /// Reads a path; nil if it is none.
     public init?(_ text: String) {
         description = text
         var rest = Substring(text)
@@ -71,7 +71,7 @@ public struct JSONPath: Sendable, Hashable, CustomStringConvertible {
         return .element(number)
     }
 
-    /// True where it can name one value at most.
+    /// True if it can name one value at most.
     public var isSingular: Bool {
         segments.allSatisfy {
             switch $0 {

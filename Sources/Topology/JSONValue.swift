@@ -51,7 +51,7 @@ public enum JSONValue: Sendable, Hashable {
         }
     }
 
-    /// The value of a member; nil where it has none, or is no object.
+    /// The value of a member; nil if it has none, or is no object.
     public subscript(name: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.last { $0.name == name }?.value

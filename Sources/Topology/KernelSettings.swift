@@ -45,10 +45,10 @@ enum KernelSettings {
                 "ipv6.mld_max_msf", "ipv6.mld_qrv", "netfilter.nf_log_all_netns", "nf_conntrack_max",
             ])
 
-    /// False where /proc/sys cannot be looked at.
+    /// False if /proc/sys cannot be looked at.
     static var areKnown: Bool { access("/proc/sys/net/ipv4", F_OK) == 0 }
 
-    /// True where no kernel has a sysctl of that name in a network namespace.
+    /// True if no kernel has a sysctl of that name in a network namespace.
     static func isNobodys(_ name: String) -> Bool {
         let parts = parts(of: name)
         return parts.count < 2 || parts[0] != "net" || !families.contains(parts[1]) && access(path(parts), F_OK) != 0

@@ -27,7 +27,7 @@ enum NameForm {
         return nil
     }
 
-    /// True where a text is meant as an address or prefix, right or wrong, and not as the name of a node.
+    /// True if a text is meant as an address or prefix, right or wrong, and not as the name of a node.
     static func looksLikeAddress(_ text: String) -> Bool {
         text.utf8.contains { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "/") }
             && text.utf8.allSatisfy { "0123456789abcdefABCDEF.:/".utf8.contains($0) }

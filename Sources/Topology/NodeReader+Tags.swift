@@ -29,7 +29,7 @@ extension NodeReader {
         diagnostics.error(node.origin, "the tag \(word) precedes \(node.shape)", mend: mend)
     }
 
-    /// What would mend a tag before a key; nil where the two agree.
+    /// What would mend a tag before a key; nil if the two agree.
     ///
     /// Yams gives keys without a tag that of what they look like when it compares them: the text `<<` is a merge, 0x1F
     /// an integer, 2026-11-28 a day.
@@ -42,7 +42,7 @@ extension NodeReader {
         }
     }
 
-    /// What would mend a tag before a value; nil where the two agree.
+    /// What would mend a tag before a value; nil if the two agree.
     private static func objection(_ word: String, _ node: Node) -> String? {
         let text = node.scalar?.string
         let agrees: Bool

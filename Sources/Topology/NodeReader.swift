@@ -8,7 +8,7 @@ struct Fields {
     var origin: SourceOrigin
     /// What it describes, for messages: `customer "alice"`.
     var subject: String
-    /// False where something else than a mapping stands there, which has been told.
+    /// False if something else than a mapping stands there, which has been told.
     fileprivate(set) var isMapping = true
     fileprivate(set) var pairs: [(key: Located<String>, value: Node)]
 
@@ -61,7 +61,7 @@ struct NodeReader {
         return fields
     }
 
-    /// The one key of a mapping of several kinds that says which it is; nil where there is none, or more than one.
+    /// The one key of a mapping of several kinds that says which it is; nil if there is none, or more than one.
     /// Keys that do not go with it are told.
     func kind(of fields: Fields, _ grammar: MappingGrammar) -> String? {
         let kinds = grammar.kinds(among: fields.pairs.map(\.key.value))

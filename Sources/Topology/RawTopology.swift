@@ -5,7 +5,7 @@ import Wire
 public struct RawAddress: Sendable, Hashable {
     /// The address, with the length of its prefix, else all of it.
     public var value: InterfaceAddress
-    /// True where the file gives the length of the prefix.
+    /// True if the file gives the length of the prefix.
     public var hasLength: Bool
 }
 
@@ -115,7 +115,7 @@ typealias RawReadiness = ReadinessPlan
 struct RawNode: Sendable {
     var name: Located<String>
     var kind: NodeKind
-    /// The application that it is an instance of; nil where it stands for itself.
+    /// The application that it is an instance of; nil if it stands for itself.
     var application: String?
     var type: String?
     var passive = false

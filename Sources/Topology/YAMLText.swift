@@ -15,7 +15,7 @@ enum YAMLText {
         key.unicodeScalars.first.map { replaced.contains($0.value) } ?? false
     }
 
-    /// The root of the one document, or nil where there is none or nothing could be made of it.
+    /// The root of the one document, or nil if there is none or nothing could be made of it.
     static func compose(_ text: String, _ diagnostics: Diagnostics) -> Node? {
         guard text.utf8.count <= maximumSize else {
             diagnostics.error(
@@ -224,7 +224,7 @@ enum YAMLText {
         return problem.contains("did not find expected key") && (text.hasPrefix("- ") || text == "-")
     }
 
-    /// The text with the later one of two equal keys replaced, which is told; nil where it cannot be found.
+    /// The text with the later one of two equal keys replaced, which is told; nil if it cannot be found.
     private static func replaceDuplicate(
         _ key: String, first: Mark, in text: String, round: UInt32, _ diagnostics: Diagnostics
     ) -> String? {
@@ -275,7 +275,7 @@ enum YAMLText {
             || ("0"..."9").contains(scalar)
     }
 
-    /// True where the scalars from `index` on end a key: a closing quote, blanks, a colon.
+    /// True if the scalars from `index` on end a key: a closing quote, blanks, a colon.
     private static func endsKey(_ scalars: [Unicode.Scalar], _ index: Int) -> Bool {
         var at = index
         while at < scalars.count, scalars[at] == " " || scalars[at] == "\"" || scalars[at] == "'" { at += 1 }

@@ -59,7 +59,7 @@ struct StepOutcome {
     var expected: [String] = []
     /// What came instead.
     var came: [String] = []
-    /// True where another try cannot help, or must not be made.
+    /// True if another try cannot help, or must not be made.
     var isFinal = false
 
     /// It holds.

@@ -16,7 +16,7 @@ struct StandingFaults {
     var linkNodes: Set<String> = []
     /// The nodes whose processes a fault has touched.
     var processNodes: Set<String> = []
-    /// True where a fault has touched an engine.
+    /// True if a fault has touched an engine.
     var engines = false
     /// The engines that are drained.
     var drained: Set<Int> = []
@@ -225,7 +225,7 @@ extension CheckSession {
         }
     }
 
-    /// True where a command of the check has sent a signal to what is not the check's in a node.
+    /// True if a command of the check has sent a signal to what is not the check's in a node.
     private func hasSignalled(_ name: String) -> Bool { watches[name]?.hasSignalled ?? false }
 
     /// An application that ran when the check began, in a node that the check has touched, runs and is ready again.
@@ -245,7 +245,7 @@ extension CheckSession {
         }
     }
 
-    /// True where its node starts an application again, or it runs.
+    /// True if its node starts an application again, or it runs.
     private func comesBack(_ name: String) -> Bool {
         guard let node = try? sources.node(name) else { return false }
         return ![.ended, .failed].contains(node.glimpse().state)

@@ -115,7 +115,7 @@ extension CheckSession {
 }
 
 extension ApplianceEvent {
-    /// True where it is what a check asks for.
+    /// True if it is what a check asks for.
     fileprivate func isMeant(by wanted: EventExpectation) -> Bool {
         event == wanted.kind && (wanted.application ?? application) == application
             && (wanted.instance ?? instance) == instance && (wanted.check ?? check) == check

@@ -185,7 +185,7 @@ extension CountingStart {
     package var told: String { self == .check ? " since the check began" : "" }
 }
 
-/// The length of a file in octets; 0 where there is none.
+/// The length of a file in octets; 0 if there is none.
 func fileLength(_ path: String) -> Int {
     var info = stat()
     return stat(path, &info) == 0 ? Int(info.st_size) : 0

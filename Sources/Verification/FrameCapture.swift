@@ -164,7 +164,7 @@ final class FrameCapture: @unchecked Sendable {
 }
 
 extension FrameFilter {
-    /// True where a frame meets all that is given.
+    /// True if a frame meets all that is given.
     package func matches(_ frame: UnsafeRawBufferPointer, _ isOutgoing: Bool) -> Bool {
         if let direction, (direction == .out) != isOutgoing { return false }
         if port != nil || !source.isEmpty || !destination.isEmpty {

@@ -22,7 +22,7 @@ struct PacketTrail {
         self.stages = stages
     }
 
-    /// True where everybody has been reached, whatever else has.
+    /// True if everybody has been reached, whatever else has.
     var isComplete: Bool { missing.isEmpty }
 
     /// Those who have not seen it as often as they should.

@@ -1,6 +1,6 @@
 import Wire
 
-/// Whom a frame is from and to; ports are 0 where its protocol has none.
+/// Whom a frame is from and to; ports are 0 if its protocol has none.
 struct ProbeEnds: Hashable {
     var source: IPAddress
     var destination: IPAddress
@@ -31,7 +31,7 @@ struct ProbeDirection {
         forward = [sent]
     }
 
-    /// True where a frame with these ends is an answer. Frames are given in the order of their times.
+    /// True if a frame with these ends is an answer. Frames are given in the order of their times.
     mutating func isAnswer(_ ends: ProbeEnds) -> Bool {
         if forward.contains(ends) { return false }
         if forward.contains(ends.reversed) || looksLikeAnswer(ends) { return true }
@@ -39,12 +39,12 @@ struct ProbeDirection {
         return false
     }
 
-    /// True where a frame with these ends goes back between ends between which the probe was seen, or to its sender.
+    /// True if a frame with these ends goes back between ends between which the probe was seen, or to its sender.
     func goesBack(_ ends: ProbeEnds) -> Bool {
         forward.contains(ends.reversed) || ends.destination == sent.source
     }
 
-    /// True where what an ICMP error quotes is an answer; nothing is learnt of it.
+    /// True if what an ICMP error quotes is an answer; nothing is learnt of it.
     func quotesAnswer(_ ends: ProbeEnds) -> Bool {
         var copy = self
         return copy.isAnswer(ends)

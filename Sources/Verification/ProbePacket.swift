@@ -172,7 +172,7 @@ struct ProbePacket {
         payload.count < 4 ? nil : payload.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
     }
 
-    /// What a frame is to this probe; nil where it has nothing to do with it. The frame may be cut off at its end.
+    /// What a frame is to this probe; nil if it has nothing to do with it. The frame may be cut off at its end.
     func kind(of frame: RawSpan) -> Kind? {
         guard let head = NetworkHead(frame), head.family == family else { return nil }
         let control = family == .ipv4 ? IPProtocol.icmp : IPProtocol.icmpv6
@@ -211,7 +211,7 @@ struct ProbePacket {
         }
     }
 
-    /// True where the octets from `offset` on are the payload's, as far as the frame has them. A payload too short to
+    /// True if the octets from `offset` on are the payload's, as far as the frame has them. A payload too short to
     /// be anybody's own needs the port as well.
     private func carries(_ frame: RawSpan, at offset: Int, isPortEnough: Bool) -> Bool {
         guard payload.count >= 4 || isPortEnough else { return false }
@@ -220,7 +220,7 @@ struct ProbePacket {
         return (0..<count).allSatisfy { frame.unsafeLoad(fromByteOffset: offset + $0, as: UInt8.self) == payload[$0] }
     }
 
-    /// What an ICMP error that quotes the packet at `offset` says; nil where it quotes another.
+    /// What an ICMP error that quotes the packet at `offset` says; nil if it quotes another.
     private func quoted(_ frame: RawSpan, at offset: Int, _ name: String) -> Kind? {
         let network = family == .ipv4 ? IPv4View.minimumLength : IPv6View.length
         guard frame.byteCount >= offset + network + 8 else { return nil }

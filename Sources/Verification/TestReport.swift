@@ -20,7 +20,7 @@ public struct TestFileReport: Codable, Sendable {
     public var label: String
     /// The topology file.
     public var file: String
-    /// The name that the topology had; nil where it was not started.
+    /// The name that the topology had; nil if it was not started.
     public var topology: String?
     /// What came of it.
     public var outcome: Outcome

@@ -71,7 +71,7 @@ public struct ARPFields: Sendable, Equatable {
 
     /// Writes the frame.
     ///
-    /// - Returns: Its length, `frameLength`; 0 where `frame` has no room for it.
+    /// - Returns: Its length, `frameLength`; 0 if `frame` has no room for it.
     public func write(into frame: inout MutableRawSpan) -> Int {
         guard frame.byteCount >= Self.frameLength else { return 0 }
         EthernetView.write(&frame, destination: destinationMAC, source: sourceMAC, type: EtherType.arp)

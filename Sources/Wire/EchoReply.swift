@@ -8,7 +8,7 @@ public enum EchoReply {
     ///   - request: The frame that `fields` was parsed from.
     ///   - mac: The Ethernet source of the reply; it goes to the request's.
     ///   - checksum: What the request's checksum field holds; a wrong full one is not answered.
-    /// - Returns: The frame's length; 0 where the request is not a whole echo request to a unicast address, or where
+    /// - Returns: The frame's length; 0 if the request is not a whole echo request to a unicast address, or where
     ///   `frame` has no room for the reply.
     public static func write(
         into frame: inout MutableRawSpan, answering request: RawSpan, _ fields: PacketFields, from mac: MACAddress,

@@ -103,7 +103,7 @@ public struct FlowJoiner: ~Copyable {
     public var joining: Joining
     /// How many runs there are.
     public private(set) var count = 0
-    /// True where a frame was joined to a run over frames of other runs.
+    /// True if a frame was joined to a run over frames of other runs.
     public private(set) var isInterleaved = false
     /// The runs: the first `count` are in use.
     public let runs: UnsafeMutablePointer<Run>

@@ -3,7 +3,7 @@ public enum HeartbeatLimits {
     /// The most octets of one, from the Ethernet header on.
     public static let maximumFrame = 256
 
-    /// True where a frame is short enough and its last eight octets (big-endian) are `token`, which is not 0.
+    /// True if a frame is short enough and its last eight octets (big-endian) are `token`, which is not 0.
     ///
     /// - Parameters:
     ///   - frame: From the Ethernet header on.

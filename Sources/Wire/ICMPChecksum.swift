@@ -18,7 +18,7 @@ extension HeaderView where Header == ICMPHeader {
 }
 
 extension PacketFields {
-    /// True where the full checksum of the whole ICMP or ICMPv6 message is right. For a message that `parse` found.
+    /// True if the full checksum of the whole ICMP or ICMPv6 message is right. For a message that `parse` found.
     public func controlChecksumIsValid(_ frame: RawSpan) -> Bool {
         guard message != .none, fragment == .whole, end <= frame.byteCount else { return false }
         let pseudo =

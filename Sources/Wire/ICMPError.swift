@@ -49,7 +49,7 @@ public struct ICMPError: Sendable, Equatable {
     /// True for ICMPv6's packet too big.
     private var isPacketTooBig: Bool { family == .ipv6 && type == 2 }
 
-    /// True where the error may be sent about the packet at all (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 (e)):
+    /// True if the error may be sent about the packet at all (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 (e)):
     /// not about ICMP errors or redirects, group or broadcast destinations in either header, or sources that do not name
     /// one host. IPv4 owes none about later fragments, IPv6 does: only so does a sender learn that its fragments are too
     /// big. Packet too big is the one that may answer IPv6 multicast (RFC 4443 section 2.4 (e.3)).
@@ -71,7 +71,7 @@ public struct ICMPError: Sendable, Equatable {
     ///   - packet: The frame that `fields` was parsed from, or its first octets; more quoted bytes are better.
     ///   - source: Whom the error comes from.
     ///   - sourceMAC: The Ethernet source; it goes to the packet's Ethernet source.
-    /// - Returns: The frame's length; 0 where the families differ, where `packet` lacks the octets up to
+    /// - Returns: The frame's length; 0 if the families differ, where `packet` lacks the octets up to
     ///   `headerLength`, or where `frame` has no room for the least quote.
     public func write(
         into frame: inout MutableRawSpan, about packet: RawSpan, _ fields: PacketFields, from source: IPAddress,

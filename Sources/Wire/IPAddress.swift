@@ -136,23 +136,23 @@ public struct IPPrefix: Hashable, Sendable {
     @inlinable
     public var family: AddressFamily { address.family }
 
-    /// True where the prefix is one address.
+    /// True if the prefix is one address.
     @inlinable
     public var isHost: Bool { length == family.width }
 
-    /// True where `other` is of this family and lies in this prefix.
+    /// True if `other` is of this family and lies in this prefix.
     @inlinable
     public func contains(_ other: IPAddress) -> Bool {
         other.family == family && other.masked(to: length) == address
     }
 
-    /// True where every address of `other` lies in this prefix.
+    /// True if every address of `other` lies in this prefix.
     @inlinable
     public func contains(_ other: IPPrefix) -> Bool {
         other.length >= length && contains(other.address)
     }
 
-    /// True where some address lies in both.
+    /// True if some address lies in both.
     @inlinable
     public func overlaps(_ other: IPPrefix) -> Bool {
         contains(other) || other.contains(self)

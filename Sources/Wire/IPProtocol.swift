@@ -58,7 +58,7 @@ public enum IPProtocol {
         }
     }
 
-    /// The offset of the checksum field whose sum covers the network addresses; nil where none does.
+    /// The offset of the checksum field whose sum covers the network addresses; nil if none does.
     @inlinable
     public static func pseudoHeaderChecksumOffset(_ number: UInt8, _ family: AddressFamily) -> Int? {
         switch number {

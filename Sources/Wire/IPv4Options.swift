@@ -23,7 +23,7 @@ public struct IPv4Options: ~Escapable {
         /// Its length in octets, type and length included.
         public var length: Int
 
-        /// True where every fragment carries the option.
+        /// True if every fragment carries the option.
         public var isCopied: Bool { type & 0x80 != 0 }
 
         static let endOfList: UInt8 = 0
@@ -38,7 +38,7 @@ public struct IPv4Options: ~Escapable {
     let bytes: RawSpan
     var offset: Int
     let end: Int
-    /// True where an option's length lies beyond the header or below two.
+    /// True if an option's length lies beyond the header or below two.
     public private(set) var isMalformed = false
 
     /// The options in `range`, which is cut to `bytes`.

@@ -90,7 +90,7 @@ extension HeaderView where Header == IPv4Header {
         fragmentOffset != 0 ? .later : moreFragments ? .first : .whole
     }
 
-    /// True where the header's sum is right. The header must be there whole: `headerLength` octets.
+    /// True if the header's sum is right. The header must be there whole: `headerLength` octets.
     @inlinable public var headerChecksumIsValid: Bool {
         if headerLength == Self.minimumLength {
             // All five words, whatever they are.

@@ -75,7 +75,7 @@ struct IPv6ExtensionHeaders {
     private(set) var fragmentOffset = 0
     /// What the fragments of a datagram have in common, where this is one.
     private(set) var identification: UInt32 = 0
-    /// True where more fragments follow.
+    /// True if more fragments follow.
     private(set) var moreFragments = false
     /// What stands among the headers that makes an address of the IPv6 header other than it seems.
     private(set) var bindings = AddressBindings()
@@ -179,7 +179,7 @@ public enum HeaderChain {
         family == .ipv6 ? IPv6ExtensionHeaders.isExtension(number) : number == IPProtocol.authentication
     }
 
-    /// Why an engine would drop a packet for its headers; nil where it would not.
+    /// Why an engine would drop a packet for its headers; nil if it would not.
     ///
     /// - Parameters:
     ///   - octets: What follows the network header.

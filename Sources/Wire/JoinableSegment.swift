@@ -13,7 +13,7 @@ struct JoinableSegment {
     let identification: UInt16
     /// The TCP sequence number; 0 for UDP.
     let sequence: UInt32
-    /// True where nothing may follow it: TCP's PSH and FIN stand in the last segment alone.
+    /// True if nothing may follow it: TCP's PSH and FIN stand in the last segment alone.
     let isLast: Bool
 
     /// TCP flags that a segment among others may have.
@@ -57,7 +57,7 @@ struct JoinableSegment {
         guard payload > 0 else { return nil }
     }
 
-    /// True where the IPv4 header's checksum is right, and the transport's is right or, where the `virtio_net_hdr` says
+    /// True if the IPv4 header's checksum is right, and the transport's is right or, where the `virtio_net_hdr` says
     /// so, will be. A superframe's are made anew, and one that was wrong must not be mended.
     ///
     /// - Parameters: As for the initializer.
@@ -89,7 +89,7 @@ struct JoinableSegment {
         return InternetChecksum.sum(octets.bytes, kind.networkLength..<available, adding: pseudo) == 0xFFFF
     }
 
-    /// True where two packets of one flow differ in nothing but what segmentation makes anew.
+    /// True if two packets of one flow differ in nothing but what segmentation makes anew.
     ///
     /// - Parameters:
     ///   - first: The network header of one.
@@ -125,7 +125,7 @@ struct JoinableSegment {
         return true
     }
 
-    /// True where two frames of one kind are of one flow: Ethernet addresses, what stands between them and the packet,
+    /// True if two frames of one kind are of one flow: Ethernet addresses, what stands between them and the packet,
     /// network addresses and ports.
     ///
     /// - Parameters:

@@ -38,7 +38,7 @@ public struct NeighbourMessage: Sendable, Equatable {
             }
         }
 
-        /// True where a target address follows the first eight octets.
+        /// True if a target address follows the first eight octets.
         var hasTarget: Bool {
             switch self {
             case .neighbourSolicitation, .neighbourAdvertisement, .redirect: true

@@ -32,11 +32,11 @@ public struct FlowFields: Sendable, Hashable {
     public var destination: IPAddress
     /// The upper-layer protocol: IPv4's protocol, or the last next header of the IPv6 chain.
     public var protocolNumber: UInt8
-    /// True where both ports were read: TCP, UDP, SCTP, DCCP or UDP-Lite, and not a fragment.
+    /// True if both ports were read: TCP, UDP, SCTP, DCCP or UDP-Lite, and not a fragment.
     public var hasPorts: Bool
-    /// Host integer; 0 where `hasPorts` is false.
+    /// Host integer; 0 if `hasPorts` is false.
     public var sourcePort: UInt16
-    /// Host integer; 0 where `hasPorts` is false.
+    /// Host integer; 0 if `hasPorts` is false.
     public var destinationPort: UInt16
 
     /// Every field empty.
@@ -121,7 +121,7 @@ public struct PacketFields: Sendable {
     /// The ICMP code, where `message` is not `none`.
     public var icmpCode: UInt8 = 0
 
-    /// True where `message` is `error` and the quoted packet was read: always, except in a first fragment, whose later
+    /// True if `message` is `error` and the quoted packet was read: always, except in a first fragment, whose later
     /// fragments could not be looked up by the quote.
     public var hasQuoted = false
     /// The flow of the quoted packet; holds where `hasQuoted` is true. It has no ports where the quote stops short of

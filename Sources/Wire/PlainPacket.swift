@@ -28,7 +28,7 @@ public struct PlainPacket {
     ///   - length: The octets that are there, the `virtio_net_hdr` among them.
     ///   - kind: What `FrameKind` found it to be; not `other`.
     ///   - networkOffset: Where the network header begins, from the Ethernet header on.
-    /// - Returns: False where it is not plain, or not a packet.
+    /// - Returns: False if it is not plain, or not a packet.
     public mutating func read(
         _ start: UnsafeRawPointer, _ length: Int, _ kind: FrameKind, at networkOffset: Int
     ) -> Bool {
@@ -80,7 +80,7 @@ public struct PlainPacket {
         return true
     }
 
-    /// False where the `virtio_net_hdr` lies, or asks for more than a checksum.
+    /// False if the `virtio_net_hdr` lies, or asks for more than a checksum.
     ///
     /// - Parameters:
     ///   - available: The octets of the frame that are there.

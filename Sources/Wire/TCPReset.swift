@@ -11,7 +11,7 @@ public enum TCPReset {
     ///   - frame: Of `maximumFrameLength` octets or more, zeroed.
     ///   - segment: The frame that `fields` was parsed from.
     ///   - mac: The Ethernet source of the reset; it goes to the segment's.
-    /// - Returns: The frame's length; 0 where the segment is a reset itself, a fragment, or not TCP between two hosts.
+    /// - Returns: The frame's length; 0 if the segment is a reset itself, a fragment, or not TCP between two hosts.
     public static func write(
         into frame: inout MutableRawSpan, answering segment: RawSpan, _ fields: PacketFields, from mac: MACAddress,
         hopLimit: UInt8 = 64

@@ -59,7 +59,7 @@ public struct VirtioNetHeader: Sendable, Equatable {
     @inlinable
     public init() {}
 
-    /// Reads the header at the beginning of `bytes`; nil where that is shorter than ten octets.
+    /// Reads the header at the beginning of `bytes`; nil if that is shorter than ten octets.
     @inlinable
     public init?(_ bytes: RawSpan) {
         guard bytes.byteCount >= Self.length else { return nil }
@@ -82,7 +82,7 @@ public struct VirtioNetHeader: Sendable, Equatable {
         bytes.storeBytes(of: checksumOffset, toByteOffset: Self.checksumOffset.offset, as: UInt16.self)
     }
 
-    /// True where the frame is to be segmented.
+    /// True if the frame is to be segmented.
     @inlinable
     public var isSegmented: Bool { gsoType & ~Self.gsoECN != Self.gsoNone }
 

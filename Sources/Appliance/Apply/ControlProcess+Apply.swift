@@ -12,7 +12,7 @@ extension ControlProcess {
     /// Makes the running topology what a file says.
     ///
     /// - Parameters:
-    ///   - isTrial: True where it is only to be told what would be done.
+    ///   - isTrial: True if it is only to be told what would be done.
     ///   - drain: How long what is removed keeps what it has, in milliseconds; nil: as long as is usual.
     func apply(
         _ path: String, isTrial: Bool, drain: Int?, tell: @escaping (Progress) -> Void

@@ -8,12 +8,12 @@ struct RemovalTime {
     var drain: Int
     /// How long what nodes still hold is forwarded after that.
     var linger: Int
-    /// True where a person asked for the time: then it is waited for even where nothing could come.
+    /// True if a person asked for the time: then it is waited for even where nothing could come.
     var isAsked: Bool
 
     /// - Parameters:
     ///   - drain: In milliseconds, as a person asks for it; nil: nothing was said. 0 waits for nothing.
-    ///   - instancesOnly: True where only instances go, whose flows have had that time before.
+    ///   - instancesOnly: True if only instances go, whose flows have had that time before.
     init(_ drain: Int?, instancesOnly: Bool) {
         self.drain = drain ?? 0
         linger = drain.map { instancesOnly ? min($0, Self.usual) : $0 } ?? Self.usual

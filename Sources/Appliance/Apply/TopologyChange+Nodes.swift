@@ -124,7 +124,7 @@ extension TopologyChange {
 
     /// Ends all that runs in nodes and takes them away, with their namespaces and what they have written.
     ///
-    /// - Parameter keepingLog: True where a node of the same name comes in its place.
+    /// - Parameter keepingLog: True if a node of the same name comes in its place.
     private func remove(_ nodes: [NodePlan], keepingLog: Bool = false) throws(ApplianceError) {
         var failure: ApplianceError?
         for node in nodes {

@@ -140,7 +140,7 @@ final class TopologyChange {
         }
     }
 
-    /// True where the node that has the interface's TAP for its own goes, and none comes.
+    /// True if the node that has the interface's TAP for its own goes, and none comes.
     private func isLeftAlone(_ interface: Int) -> Bool {
         guard case .direct(let owner) = old.interfaces[interface].attachment else { return false }
         return !new.nodes.contains { node in node.name == owner || node.legs.contains { $0.interface == interface } }

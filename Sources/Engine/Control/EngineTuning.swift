@@ -20,7 +20,8 @@ public struct EngineTuning: Sendable, Hashable {
     public var joinsUDP = true
     /// How long a worker polls for more frames before it sleeps; zero means not at all. The engine takes whole microseconds.
     public var spin = Duration.zero
-    /// Octets of segmented frames after which a batch ends. The engine sets it by its machine; the protocol does not carry it.
+    /// A batch ends after so many octets of segmented frames. The engine sets it by its machine, and the protocol does
+    /// not carry it.
     var segmentedOctets = CacheSize.usual
 
     /// The defaults.

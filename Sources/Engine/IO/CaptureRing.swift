@@ -163,7 +163,7 @@ public struct CaptureWriter: ~Copyable {
         CaptureLayout.counter(memory, CaptureLayout.writtenOffset).pointee.store(written, ordering: .releasing)
     }
 
-    /// True where so many octets are free. The reader's count is read only where what is known of it is not enough.
+    /// True if so many octets are free. The reader's count is read only where what is known of it is not enough.
     @inline(__always)
     private mutating func hasRoom(_ octets: Int) -> Bool {
         if Int(truncatingIfNeeded: written &- read) &+ octets <= capacity { return true }
@@ -193,7 +193,7 @@ public struct CaptureReader: ~Copyable {
     /// - Parameters:
     ///   - memory: A ring that a `CaptureWriter` has made, and of which nothing has been taken out.
     ///   - size: Octets at `memory`.
-    /// - Returns: nil where it is no ring of this version, or none of this size.
+    /// - Returns: nil if it is no ring of this version, or none of this size.
     public init?(memory: UnsafeMutableRawPointer, size: Int) {
         guard size >= CaptureLayout.recordsOffset, memory.load(as: UInt64.self) == CaptureLayout.magic,
             memory.load(fromByteOffset: CaptureLayout.versionOffset, as: UInt64.self) == CaptureLayout.version
@@ -210,7 +210,7 @@ public struct CaptureReader: ~Copyable {
     /// Frames that found no room so far.
     public var lost: UInt64 { CaptureLayout.counter(memory, CaptureLayout.lostOffset).pointee.load(ordering: .relaxed) }
 
-    /// Takes the oldest frame out; nil where there is none.
+    /// Takes the oldest frame out; nil if there is none.
     public mutating func next() -> CapturedFrame? {
         while !isBroken {
             let written = CaptureLayout.counter(memory, CaptureLayout.writtenOffset).pointee.load(ordering: .acquiring)

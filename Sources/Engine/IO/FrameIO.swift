@@ -179,14 +179,14 @@ public struct WaitLimit: Sendable, Hashable {
 
 /// Moves frames between the worker and the queues of the interfaces.
 public protocol FrameIO: ~Copyable {
-    /// The monotonic clock, read once per turn.
+    /// The monotonic clock in nanoseconds, read once a turn.
     func now() -> MonotonicTime
     /// Waits until an interface has frames, the worker is woken, or the time is over.
     ///
     /// - Returns: How many queues have frames.
     mutating func wait(_ limit: WaitLimit) -> Int
-    /// Reads a burst from the `turn`-th of the queues that the last `wait` found, without blocking. The frames of
-    /// the batch before are gone.
+    /// Reads a burst from one of the queues of the last `wait`, number `turn`, without blocking. The frames of the
+    /// batch before are gone.
     mutating func receive(_ turn: Int, into batch: inout FrameBatch)
     /// Sends all writes in order, without blocking, and notes the failure of each.
     mutating func send(_ list: borrowing WriteList)

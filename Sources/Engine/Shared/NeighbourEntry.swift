@@ -1,14 +1,15 @@
 import Wire
 
-/// What is known of a neighbour.
+/// The state of a neighbour.
 public enum NeighbourState: UInt8, Sendable, Hashable, CaseIterable {
     /// The slot is free.
     case empty
-    /// Asked for, not answered.
+    /// It was asked for, and has not answered.
     case incomplete
-    /// Answered; older than `NeighbourTable.reachableTime` it is asked again while it is used.
+    /// It has answered. When the answer is older than `NeighbourTable.reachableTime`, it is asked again while it is
+    /// used.
     case resolved
-    /// Not answered: for `NeighbourTable.failedTime` nobody asks again.
+    /// It did not answer. No worker asks again for `NeighbourTable.failedTime`.
     case failed
 }
 
@@ -20,14 +21,14 @@ public struct NeighbourEntry: Sendable, Hashable {
     public var address: IPAddress
     /// Its MAC address; zero unless it was resolved.
     public var mac: MACAddress
-    /// What is known of it.
+    /// Its state.
     public var state: NeighbourState
     /// When the state was last confirmed, by CLOCK_MONOTONIC.
     public var updated: MonotonicTime
     /// When it was last asked for, by CLOCK_MONOTONIC; the clock's beginning: never.
     public var requested: MonotonicTime
-    /// Requests since the last answer.
+    /// The number of requests since the last answer.
     public var tries: Int
-    /// Whose packet or message made it known: the sender's interface<<48, and its MAC address where the table names it.
+    /// The sender whose packet or message made it known: interface<<48, and the MAC address if the table names it.
     public var owner: UInt64
 }

@@ -1,7 +1,7 @@
 import Synchronization
 import Wire
 
-/// The neighbours that the file does not name, in shared memory: it survives the engine, and several workers share it.
+/// The neighbours that the file does not name, in shared memory. It outlives the engine, and several workers share it.
 ///
 /// ```
 /// 0     header (64 octets): magic, version, slots, lessons (UInt64 each)

@@ -11,7 +11,7 @@ public struct NodeChange: Sendable, Hashable {
     /// What is changed while it runs on.
     public var inPlace: [String] = []
 
-    /// True where nothing that is made or runs differs. Its line in the file may.
+    /// True if nothing that is made or runs differs. Its line in the file may.
     public var isEmpty: Bool { rebuild.isEmpty && restart.isEmpty && inPlace.isEmpty }
 
     /// Nothing.
@@ -19,7 +19,7 @@ public struct NodeChange: Sendable, Hashable {
 
     /// What makes a node of `new` out of one of `old`, which have the same name.
     ///
-    /// - Parameter isElsewhere: True where the file is in another folder, from which its commands are to start.
+    /// - Parameter isElsewhere: True if the file is in another folder, from which its commands are to start.
     public init(from old: NodePlan, to new: NodePlan, isElsewhere: Bool = false) {
         if old.kind != new.kind { rebuild.append("it is \(new.kind.phrase) now") }
         if old.legs.count != new.legs.count || zip(old.legs, new.legs).contains(where: { !$0.isSameDevice(as: $1) }) {
@@ -66,7 +66,7 @@ public struct NodeChange: Sendable, Hashable {
 }
 
 extension LegPlan {
-    /// True where the device inside the node can stay. Where its other end is does not matter: a device that was a TAP
+    /// True if the device inside the node can stay. Where its other end is does not matter: a device that was a TAP
     /// can become a veth under the node's feet.
     func isSameDevice(as other: LegPlan) -> Bool {
         interface == other.interface && role == other.role && device == other.device && mac == other.mac

@@ -52,7 +52,7 @@ public struct PlanDifference: Sendable, Hashable {
     /// Where there are any, nothing is done.
     public private(set) var refusals: [Refusal] = []
 
-    /// True where the two are the same.
+    /// True if the two are the same.
     public var isEmpty: Bool { actions.isEmpty && refusals.isEmpty }
 
     /// What makes `new` out of `old`.
@@ -130,7 +130,7 @@ public struct PlanDifference: Sendable, Hashable {
         return actions
     }
 
-    /// nil where the tables are the same, but for what happens while they run: counters, health, heartbeats' token.
+    /// nil if the tables are the same, but for what happens while they run: counters, health, heartbeats' token.
     private static func change(from old: ForwardingTable, to new: ForwardingTable) -> TableChange? {
         var known: [Entry: Int] = [:]
         for entry in old.entries { known[entry.uncounted, default: 0] += 1 }

@@ -161,7 +161,7 @@ struct AddressResolver: NameStage, Diagnosing {
         return false
     }
 
-    /// The node's address with the length of the link's prefix; nil where it is told why it cannot be.
+    /// The node's address with the length of the link's prefix; nil if it is told why it cannot be.
     private func onLink(_ address: Located<RawAddress>, _ interface: Int) -> InterfaceAddress? {
         let value = address.value.value
         let raw = file.interfaces[interface]

@@ -50,7 +50,7 @@ extension AddressStage {
     /// For each node: its legs, `in` first.
     var legs: [[ResolvedLeg]] { addressed.legs }
 
-    /// True where a node has the address itself, on the leg that requests enter by.
+    /// True if a node has the address itself, on the leg that requests enter by.
     func isOwn(_ address: IPPrefix, _ node: Int) -> Bool {
         address.isHost && legs[node][0].addresses.contains { $0.address == address.address }
     }

@@ -4,7 +4,7 @@ import Wire
 // Who may send from which address: `anti-spoofing`.
 
 extension NameStage {
-    /// True where a node may send from its own addresses alone: as it says itself, or else its interface.
+    /// True if a node may send from its own addresses alone: as it says itself, or else its interface.
     func isJudged(_ node: Int, on interface: Int) -> Bool {
         file.nodes[node].antiSpoofing?.value ?? file.interfaces[interface].antiSpoofing?.value ?? true
     }
@@ -21,7 +21,7 @@ extension AddressStage {
 }
 
 extension EntryStage {
-    /// True where the customers of an interface can be told from everybody else by their MAC addresses: none of its
+    /// True if the customers of an interface can be told from everybody else by their MAC addresses: none of its
     /// nodes may have several, and no entry by hand speaks of a station that is no node.
     func namesAll(_ interface: Int, _ sources: [KnownSource]) -> Bool {
         let here = legsOn[interface].map(\.node)

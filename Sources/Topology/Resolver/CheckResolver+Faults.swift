@@ -106,7 +106,7 @@ extension CheckResolver {
         }
     }
 
-    /// The number that `engine` and `engine 2` stand for; nil where the text is neither.
+    /// The number that `engine` and `engine 2` stand for; nil if the text is neither.
     private func engineNumber(_ text: String) -> Int? {
         guard text.hasPrefix(Self.engineName) else { return nil }
         let rest = text.dropFirst(Self.engineName.count)

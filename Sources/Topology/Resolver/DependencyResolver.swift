@@ -43,7 +43,7 @@ struct DependencyResolver: NameStage, Diagnosing {
             let devices = named.nodes.legs[index].map(\.device)
             for (name, position) in node.sysctlPlaces where KernelSettings.isOfUnknownDevice(name, devices: devices) {
                 diagnostics.error(
-                    position, "\(quoted(name)) is of a device that the node does not have when its sysctls are set",
+                    position, "\(quoted(name)) is of a device that the node does not have yet when its sysctls are set",
                     mend:
                         "its devices are \((devices + ["lo"]).joined(separator: ", ")); for others write sysctl -w in `setup`"
                 )

@@ -29,7 +29,7 @@ extension EntryJudge {
         entries[entry].sourceMAC.map { Emission(interface: entries[entry].receivedInterface, mac: $0) }
     }
 
-    /// True where all that an opening sends may also be what another service's sequencing entry takes.
+    /// True if all that an opening sends may also be what another service's sequencing entry takes.
     private static func shadows(_ shadow: Entry, _ entry: Entry) -> Bool {
         if let own = shadow.source, let source = entry.source, !own.overlaps(source) { return false }
         if let own = shadow.source, let other = entry.destination, own.family != other.family { return false }

@@ -110,7 +110,7 @@ struct EntryJudge: EntryStage, Diagnosing {
 }
 
 extension ServicePort {
-    /// True where some port is in both, and neither is more specific.
+    /// True if some port is in both, and neither is more specific.
     func ties(with other: ServicePort) -> Bool {
         guard protocolNumber == other.protocolNumber else { return false }
         guard self != other else { return true }

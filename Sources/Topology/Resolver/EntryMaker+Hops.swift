@@ -59,7 +59,7 @@ extension EntryMaker {
     /// What is sent back from a place of the chain: the copies before it, and the answer itself.
     ///
     /// - Parameter side: The customers that it is for, where that is known.
-    /// - Returns: nil where the answer itself would be for customers, and which is not known.
+    /// - Returns: nil if the answer itself would be for customers, and which is not known.
     func back(_ service: ResolvedService, from place: Int, to side: CustomerSide?) -> [Hop]? {
         guard place == service.chain.count - 1 else { return answered(service, from: place, to: side) }
         // What is skipped on the way in begins at the first application that says so and is down.
@@ -110,7 +110,7 @@ extension EntryMaker {
         ]
     }
 
-    /// True where answers from a place may go straight to the customers, because all before it may be left out.
+    /// True if answers from a place may go straight to the customers, because all before it may be left out.
     func mayPassOver(_ service: ResolvedService, before place: Int) -> Bool {
         for node in service.chain[..<place] {
             switch application(of: node)?.raw.whenDown?.value {

@@ -50,7 +50,7 @@ extension EntryMaker {
                 service: service.index, node: node < 0 ? node : lead(node)))
     }
 
-    /// The address that requests get at the end of the chain, and answers lose; nil where nothing is rewritten, because
+    /// The address that requests get at the end of the chain, and answers lose; nil if nothing is rewritten, because
     /// the end has a MAC send address, or the service's address is its own.
     func rewritten(_ service: ResolvedService, _ node: Int, _ place: Int, _ flow: Flow) -> IPAddress? {
         guard place == service.chain.count - 1, file.nodes[node].networkAddress != nil, !isOwn(flow.address, node)
@@ -58,7 +58,7 @@ extension EntryMaker {
         return legs[node][0].address(flow.address.family)
     }
 
-    /// True where a node also sends packets as a customer that only the customers' addresses tell from these.
+    /// True if a node also sends packets as a customer that only the customers' addresses tell from these.
     func isMistakable(
         _ node: Int, _ emission: Emission, from source: IPPrefix?, to destination: IPPrefix?, for service: Int
     ) -> Bool {

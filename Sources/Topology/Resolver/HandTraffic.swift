@@ -8,7 +8,7 @@ struct HandTraffic: Sendable {
     /// For each leg: the destinations that entries take from it there.
     var sent: [Set<IPPrefix>]
     var families: Set<AddressFamily> = []
-    /// True where entries take on from it the requests that others send to it.
+    /// True if entries take on from it the requests that others send to it.
     var passesOn = false
 }
 

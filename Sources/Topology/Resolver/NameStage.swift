@@ -54,7 +54,7 @@ extension NameStage {
         file.nodes.indices.filter { kinds.contains(file.nodes[$0].kind) }.map { told($0) }.uniqued()
     }
 
-    /// True where an interface is another, or was made of it.
+    /// True if an interface is another, or was made of it.
     func isPart(_ interface: Int, of other: Int) -> Bool {
         interface == other || file.interfaces[interface].home == file.interfaces[other].name.value
     }
@@ -78,7 +78,7 @@ extension NameStage {
         if address.family == .ipv4, prefix.length >= 4, address.low >> 28 == 0xF {
             return "is in the reserved range 240.0.0.0/4, which hosts refuse"
         }
-        if address.isLinkLocal, prefix.length > 9 { return "is link-local: it is on every link, and on each another's" }
+        if address.isLinkLocal, prefix.length > 9 { return "is link-local: it is on every link, so it is not unique" }
         return nil
     }
 

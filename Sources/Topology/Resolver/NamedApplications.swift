@@ -7,7 +7,7 @@ struct ResolvedApplication: Sendable {
     /// The table's groups: one for all instances, or with `copies` one for each.
     let groups: Range<Int>
 
-    /// True where each instance gets every packet.
+    /// True if each instance gets every packet.
     var isCopied: Bool { raw.resolvedRedundancy == .copies }
 }
 
@@ -44,7 +44,7 @@ struct NamedApplications: Sendable {
         if groups > Self.maximumGroups {
             diagnostics.error(
                 file.applications.last?.name.origin ?? file.name.origin,
-                "the applications need \(groups) groups of instances and the engine has room for \(Self.maximumGroups)",
+                "the applications need \(groups) groups of instances, but the engine has room for \(Self.maximumGroups)",
                 mend: "give fewer applications instances or health checks of their own")
         }
         self.nodeIndex = nodeIndex

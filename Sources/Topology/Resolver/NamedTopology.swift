@@ -94,7 +94,7 @@ struct NamedNodes: Sendable {
     let index: [String: Int]
     /// Names that several nodes have.
     let shared: Set<String>
-    /// For each node: its legs, `in` first. None where the node has the name of another one.
+    /// For each node: its legs, `in` first. None if the node has the name of another one.
     let legs: [[PlacedLeg]]
     /// For each interface: the nodes' legs on it, as indices of node and leg.
     let legsOn: [[(node: Int, leg: Int)]]
@@ -142,7 +142,7 @@ struct NamedNodes: Sendable {
         if let out = node.outLeg, let inLeg = node.inLeg, out.interface.value == inLeg.interface.value {
             diagnostics.error(
                 out.interface.origin, "`in` and `out` of \(quoted(file.told(index))) are the same interface",
-                mend: "leave `out` away: the \(node.kind.rawValue) is one-armed then")
+                mend: "omit `out`: the \(node.kind.rawValue) is one-armed then")
             return [(inLeg, "port")]
         }
         let near = node.inLeg.map { [($0, node.outLeg == nil ? "port" : "in")] } ?? []
@@ -154,7 +154,7 @@ struct NamedNodes: Sendable {
 struct NamedFabric: Sendable {
     /// For each interface.
     let attachments: [InterfacePlan.Attachment]
-    /// For each node and leg: the bridge's end of the pair; nil where the leg is the TAP itself.
+    /// For each node and leg: the bridge's end of the pair; nil if the leg is the TAP itself.
     let devices: [[String?]]
 
     fileprivate init(

@@ -160,7 +160,7 @@ extension NodePlanner {
         var prefix: IPPrefix
         /// The service, and where its address stands; nil for an entry by hand.
         var service: (index: Int, origin: SourceOrigin)?
-        /// True where the node is a customer of it: the engine answers for such an address on the far link, but for no
+        /// True if the node is a customer of it: the engine answers for such an address on the far link, but for no
         /// prefix there, because other addresses of the link may be in it.
         var isOpened: Bool
     }

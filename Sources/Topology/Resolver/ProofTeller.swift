@@ -8,7 +8,7 @@ struct ProofTeller: EntryStage, Diagnosing {
 
     /// Proves the table; what it finds becomes mistakes of the file.
     ///
-    /// - Returns: The paths that were proved, in the order of the entries; none where anything was found.
+    /// - Returns: The paths that were proved, in the order of the entries; none if anything was found.
     func prove(_ table: ForwardingTable) -> [ProvedPath] {
         let result: Prover.Result
         do throws(TableError) {

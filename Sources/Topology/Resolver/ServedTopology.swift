@@ -28,7 +28,7 @@ struct ResolvedService: Sendable {
     var passives: [[Int]]
     var scopes: [Scope]
     var sides: [CustomerSide]
-    /// True where only the customer's address tells this service's packets from those of another.
+    /// True if only the customer's address tells this service's packets from those of another.
     var needsSource = false
 
     var families: Set<AddressFamily> { Set(raw.addresses.map(\.value.family)) }

@@ -6,7 +6,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
     let addressed: AddressedTopology
     let diagnostics: Diagnostics
 
-    /// Finds the applications and customers of a service; nil where something is wrong with it, which is told.
+    /// Finds the applications and customers of a service; nil if something is wrong with it, which is told.
     func resolve(_ raw: RawService, _ index: Int) -> ResolvedService? {
         let before = diagnostics.count
         var service = ResolvedService(
@@ -199,7 +199,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
             diagnostics.error(
                 policy.origin,
                 "service \(quoted(service.raw.name.value)) \(service.raw.name.origin.place) ends at "
-                    + "\(quoted(application.raw.name.value)): where it is left out, nobody is left who could answer",
+                    + "\(quoted(application.raw.name.value)): if it is bypassed, no node can answer",
                 mend: "write `when-down: drop`, and `answer: unreachable` or `reset` to tell the customers")
         }
     }
