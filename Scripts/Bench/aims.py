@@ -58,10 +58,10 @@ def _aims():
     yield Aim("chain, the same with latency: low", "chain", "ask", "p50", KERNEL, 1.3, False, "Tapline, low latency")
     for scenario in ("hop", "distribute2", "distribute4", "chain"):
         for cell, title in (("paced", "100 k/s"), ("udp64-bursts", "full load, bursts")):
-            yield Aim(f"{scenario}, processor time per frame, {title}: to the joining relay", scenario, cell,
-                      "processor", ("joining relay",), 1.05, False)
-            yield Aim(f"{scenario}, the same, nothing joined, {title}: to the relay", scenario, cell, "processor",
-                      ("relay",), 1.05, False, "Tapline, not joining")
+            yield Aim(f"{scenario}, processor time per frame, {title}: to the coalescing relay", scenario, cell,
+                      "processor", ("coalescing relay",), 1.05, False)
+            yield Aim(f"{scenario}, the same, nothing coalesced, {title}: to the relay", scenario, cell, "processor",
+                      ("relay",), 1.05, False, "Tapline, not coalescing")
 
 
 def verdicts(results):

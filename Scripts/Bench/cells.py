@@ -1,4 +1,4 @@
-"""The cells of a table: each is one kind of traffic, and knows how to send it over a station and what comes of it."""
+"""The cells of a table: each is one kind of traffic, and knows how to send it over a testbed and what comes of it."""
 import json
 import subprocess
 import time
@@ -23,26 +23,26 @@ class Datagrams:
     octets: int
     rate: int = 0
 
-    def measure(self, station, seconds):
+    def measure(self, testbed, seconds):
         payload = self.octets - HEADERS
         sender = subprocess.Popen(
-            station.client(station.traffic, "send", SERVICE, SINK_PORT, self.flows, self.burst, payload, self.rate,
+            testbed.client(testbed.traffic, "send", SERVICE, SINK_PORT, self.flows, self.burst, payload, self.rate,
                            SETTLE + seconds + 0.05), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             time.sleep(SETTLE)
-            start = station.moment()
+            start = testbed.moment()
             time.sleep(seconds)
-            end = station.moment()
+            end = testbed.moment()
             _, complaint = sender.communicate(timeout=10)
         finally:
             sender.kill()
             sender.wait()
         if sender.returncode != 0:
-            raise BenchError(f"{station.system}: {complaint.strip()}")
+            raise BenchError(f"{testbed.system}: {complaint.strip()}")
         arrived = [(after - before) / payload for before, after in zip(start.payload, end.payload)]
         delivered = end.delivered - start.delivered + sum(arrived[1:])
         figures = {"delivered": delivered / (end.time - start.time)}
-        if station.pids and sum(arrived) > 0:
+        if testbed.pids and sum(arrived) > 0:
             figures["processor"] = (end.processor - start.processor) / sum(arrived)
         return figures
 
@@ -54,8 +54,8 @@ class Bulk:
     title: str
     streams: int
 
-    def measure(self, station, _):
-        words = station.client("iperf3", "-c", SERVICE, "-p", BULK_PORT, "-C", "cubic", "-t", "1", "-P", self.streams, "-J")
+    def measure(self, testbed, _):
+        words = testbed.client("iperf3", "-c", SERVICE, "-p", BULK_PORT, "-C", "cubic", "-t", "1", "-P", self.streams, "-J")
         report = json.loads(run(*words, patience=30))
         return {"bits": report["end"]["sum_received"]["bits_per_second"]}
 
@@ -66,8 +66,8 @@ class RequestResponse:
     key: str
     title: str
 
-    def measure(self, station, seconds):
-        words = station.client(station.traffic, "ask", SERVICE, ECHO_PORT, seconds)
+    def measure(self, testbed, seconds):
+        words = testbed.client(testbed.traffic, "ask", SERVICE, ECHO_PORT, seconds)
         figures = [float(word) for word in run(*words).split()]
         return dict(zip(("answers", "lost", "p50", "p99", "p99.9"), figures))
 

@@ -144,7 +144,7 @@ ours_break() {
         engine-replace) "$tapline" engine replace "$ours" 1 ;;
     esac
 }
-ours_mend() {
+ours_repair() {
     case $1 in
         link) ours_in fw-a ip link set inspected up && ours_in fw-a ip route replace default via 198.18.3.1 ;;
         cable) ours_cable inspected up && ours_in fw-a ip route replace default via 198.18.3.1 ;;
@@ -240,7 +240,7 @@ theirs_break() {
         planned) kill -TERM "$(cat "$folder/fw-a.pid")" ;;
     esac
 }
-theirs_mend() {
+theirs_repair() {
     case $1 in
         kill)
             # What was killed could not take its addresses away.
@@ -282,7 +282,7 @@ wait_until() { # COMMAND…: until it holds
 # The same of an earlier commit's build, under a name of its own.
 as_earlier() { local tapline=$earlier ours=$tag-before; "$@"; }
 earlier_break() { as_earlier ours_break "$@"; }
-earlier_mend() { as_earlier ours_mend "$@"; }
+earlier_repair() { as_earlier ours_repair "$@"; }
 earlier_is_whole() { as_earlier ours_is_whole; }
 
 measure_fault() { # ours|earlier|theirs FAULT CUSTOMER-NAMESPACE
@@ -292,7 +292,7 @@ measure_fault() { # ours|earlier|theirs FAULT CUSTOMER-NAMESPACE
     sleep "$moment"
     "$1_break" "$2" >"$folder/errors" 2>&1 || { cat "$folder/errors" >&2; fail "the fault $2 could not be caused"; }
     wait $measured
-    "$1_mend" "$2" >"$folder/errors" 2>&1 || { cat "$folder/errors" >&2; fail "the fault $2 could not be mended"; }
+    "$1_repair" "$2" >"$folder/errors" 2>&1 || { cat "$folder/errors" >&2; fail "the fault $2 could not be repaired"; }
     wait_until "$1_is_whole" || fail "the fault $2 left a trace"
 }
 column() { # FILE FIELD: median/worst

@@ -20,17 +20,17 @@ from lab import BenchError, Lab, run
 from memory import Memory
 from openvswitch import OpenVSwitch
 from processor import Strangers
-from relay import JoiningRelay, Relay
+from relay import CoalescingRelay, Relay
 from rounds import Results, measure
 from scenarios import SUBJECTS
-from station import Station
-from tapline import EarlierTapline, LowLatencyTapline, PlainTapline, Tapline
+from testbed import Testbed
+from tapline import EarlierTapline, LowLatencyTapline, UncoalescedTapline, Tapline
 from vde import VDE
 
 SYSTEMS = {
-    "hop": (Tapline, PlainTapline, Relay, JoiningRelay, VethPair, Bridges, Routing, OpenVSwitch, VDE),
-    "chain": (Tapline, PlainTapline, LowLatencyTapline, Relay, JoiningRelay, Bridges, Routing, OpenVSwitch),
-    "distribute": (Tapline, JoiningRelay, Bridges, OpenVSwitch)}
+    "hop": (Tapline, UncoalescedTapline, Relay, CoalescingRelay, VethPair, Bridges, Routing, OpenVSwitch, VDE),
+    "chain": (Tapline, UncoalescedTapline, LowLatencyTapline, Relay, CoalescingRelay, Bridges, Routing, OpenVSwitch),
+    "distribute": (Tapline, CoalescingRelay, Bridges, OpenVSwitch)}
 
 
 def arguments():
@@ -57,17 +57,17 @@ def measure_scenario(scenario, systems, wanted, results):
     lab = Lab()
     try:
         compile_programs(lab.folder)
-        stations, roots = [], [os.getpid()]
+        testbeds, roots = [], [os.getpid()]
         for kind in systems:
             system = kind(lab, scenario)
             try:
                 system.up()
-                stations.append(Station(lab, system))
+                testbeds.append(Testbed(lab, system))
             except (BenchError, OSError, subprocess.SubprocessError) as problem:
                 results.failures.append(f"{scenario.name}: {system} could not be built: {problem}")
                 continue
             roots += system.roots()
-        measure(scenario, stations, wanted.rounds, wanted.seconds, Strangers(roots), results)
+        measure(scenario, testbeds, wanted.rounds, wanted.seconds, Strangers(roots), results)
     finally:
         lab.close()
 

@@ -1,16 +1,16 @@
 /* The relay that Scripts/bench compares the engine with: what the reads and writes alone cost.
  *
- *   relay batch|join COUNTERS PORT… -- RULE…
+ *   relay batch|coalesce COUNTERS PORT… -- RULE…
  *
  * PORT is NAMESPACE/DEVICE: a TAP that the relay makes in that namespace (a path). RULE is IN>OUT=MAC[,OUT=MAC…]: what
  * comes in by port IN, counted from 0, leaves by each OUT with MAC as its destination. Nothing is looked up, and
  * nothing is checked: the rules are all that it knows. It prints a line when it forwards.
  *
- * It waits with epoll, reads a burst, and hands all writes of the burst to the kernel in one io_uring_enter. `join` also
- * joins UDP datagrams of one flow within a burst into one segmented frame (VIRTIO_NET_HDR_GSO_UDP_L4), as the kernel's
+ * It waits with epoll, reads a burst, and hands all writes of the burst to the kernel in one io_uring_enter. `coalesce` also
+ * coalesces UDP datagrams of one flow within a burst into one segmented frame (VIRTIO_NET_HDR_GSO_UDP_L4), as the kernel's
  * own receive path would: equal headers, IP identification one after another, equal lengths.
  *
- * COUNTERS is a file of 64-bit words in the machine's order, kept up while it runs: frames read, frames joined to
+ * COUNTERS is a file of 64-bit words in the machine's order, kept up while it runs: frames read, frames coalesced with
  * others, writes, writes that failed, bursts.
  */
 #define _GNU_SOURCE
@@ -62,7 +62,7 @@ struct port {
     int descriptor, copies;
     struct copy copy[MOST_COPIES];
 };
-/* A frame of the burst, or several of one flow joined; `segments` is 0 where nothing can be joined to it. */
+/* A frame of the burst, or several of one flow coalesced; `segments` is 0 where nothing can be added to it. */
 struct frame {
     uint8_t *octets;
     int length, segments, payload;
@@ -71,7 +71,7 @@ struct frame {
 static struct port ports[MOST_PORTS];
 static int port_count;
 static volatile uint64_t *counters;
-enum { READ, JOINED, WRITTEN, FAILED, BURSTS };
+enum { READ, COALESCED, WRITTEN, FAILED, BURSTS };
 
 static struct {
     int descriptor;
@@ -198,7 +198,7 @@ static int slot_of(const uint8_t *frame) {
 }
 
 /* The payload's length where a frame is a whole UDP datagram over IPv4 whose checksum is still to be finished; else 0. */
-static int joinable(const uint8_t *frame, int length) {
+static int coalescable(const uint8_t *frame, int length) {
     int payload;
     if (!is_whole_udp(frame, length)) return 0;
     if (frame[0] != VIRTIO_NET_HDR_F_NEEDS_CSUM || frame[1] != VIRTIO_NET_HDR_GSO_NONE) return 0;
@@ -216,7 +216,7 @@ static int follows(const struct frame *frame, const uint8_t *next, int payload) 
            !memcmp(first + IP + 12, next + IP + 12, 12);
 }
 
-/* Writes the headers of several datagrams joined: segmented UDP with a partial checksum. */
+/* Writes the headers of several datagrams coalesced: segmented UDP with a partial checksum. */
 static void finish(struct frame *frame) {
     uint8_t *octets = frame->octets;
     int total = frame->length - IP;
@@ -231,17 +231,17 @@ static void finish(struct frame *frame) {
     put16(octets + UDP + 6, folded_sum(octets + IP + 12, 8, 17 + total - 20));
 }
 
-/* Reads a burst of one port into `frames`, joining where asked, and returns how many frames that makes. */
-static int read_burst(int descriptor, uint8_t *memory, struct frame *frames, int join) {
+/* Reads a burst of one port into `frames`, coalescing where asked, and returns how many frames that makes. */
+static int read_burst(int descriptor, uint8_t *memory, struct frame *frames, int coalesce) {
     static int16_t last_of[FLOWS];
     int count = 0, reads = 0;
-    if (join) memset(last_of, -1, sizeof last_of);
+    if (coalesce) memset(last_of, -1, sizeof last_of);
     for (; reads < BURST; reads++) {
         uint8_t *octets = memory + (size_t)count * SLOT;
         ssize_t length = read(descriptor, octets, SLOT);
         int payload;
         if (length <= 0) break;
-        payload = join ? joinable(octets, length) : 0;
+        payload = coalesce ? coalescable(octets, length) : 0;
         if (payload) {
             int slot = slot_of(octets);
             struct frame *before = last_of[slot] >= 0 ? &frames[last_of[slot]] : NULL;
@@ -249,13 +249,13 @@ static int read_burst(int descriptor, uint8_t *memory, struct frame *frames, int
                 memcpy(before->octets + before->length, octets + PAYLOAD, payload);
                 before->length += payload;
                 before->segments++;
-                counters[JOINED]++;
+                counters[COALESCED]++;
                 continue;
             }
             last_of[slot] = count;
-        } else if (join && is_whole_udp(octets, length)) {
+        } else if (coalesce && is_whole_udp(octets, length)) {
             last_of[slot_of(octets)] = -1;
-        } else if (join) {
+        } else if (coalesce) {
             memset(last_of, -1, sizeof last_of);
         }
         frames[count++] = (struct frame){octets, length, payload ? 1 : 0, payload};
@@ -264,11 +264,11 @@ static int read_burst(int descriptor, uint8_t *memory, struct frame *frames, int
     return count;
 }
 
-static void forward(struct port *in, uint8_t *memory, int join) {
+static void forward(struct port *in, uint8_t *memory, int coalesce) {
     static struct frame frames[BURST];
     static uint8_t heads[RING][VNET + 14];
     static struct iovec parts[RING][2];
-    int count = read_burst(in->descriptor, memory, frames, join);
+    int count = read_burst(in->descriptor, memory, frames, coalesce);
     unsigned writes = 0;
     for (int i = 0; i < count; i++) {
         struct frame *frame = &frames[i];
@@ -294,11 +294,11 @@ static void forward(struct port *in, uint8_t *memory, int join) {
 }
 
 int main(int count, char **words) {
-    int join = count > 1 && !strcmp(words[1], "join"), waiting = epoll_create1(0), file, word = 3;
+    int coalesce = count > 1 && !strcmp(words[1], "coalesce"), waiting = epoll_create1(0), file, word = 3;
     struct epoll_event ready[MOST_PORTS];
     uint8_t *memory = mmap(NULL, (size_t)(BURST + 1) * SLOT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (count < 6 || (!join && strcmp(words[1], "batch"))) {
-        fprintf(stderr, "usage: relay batch|join COUNTERS PORT… -- RULE…\n");
+    if (count < 6 || (!coalesce && strcmp(words[1], "batch"))) {
+        fprintf(stderr, "usage: relay batch|coalesce COUNTERS PORT… -- RULE…\n");
         return 64;
     }
     file = open(words[2], O_RDWR | O_CREAT, 0600);
@@ -317,6 +317,6 @@ int main(int count, char **words) {
     fflush(stdout);
     for (;;) {
         int events = epoll_wait(waiting, ready, MOST_PORTS, -1);
-        for (int i = 0; i < events; i++) forward(&ports[ready[i].data.u32], memory, join);
+        for (int i = 0; i < events; i++) forward(&ports[ready[i].data.u32], memory, coalesce);
     }
 }

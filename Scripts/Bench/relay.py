@@ -32,6 +32,6 @@ class Relay(SystemOfNodes):
         return [self.process.pid]
 
 
-class JoiningRelay(Relay):
-    key = "joining relay"
-    mode = "join"
+class CoalescingRelay(Relay):
+    key = "coalescing relay"
+    mode = "coalesce"

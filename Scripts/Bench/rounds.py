@@ -45,25 +45,25 @@ def _ratio(systems, system):
     return median(ours) / median(theirs) if ours and system != "Tapline" and median(theirs) else None
 
 
-def measure(scenario, stations, rounds, seconds, strangers: Strangers, results: Results):
-    """Measures every cell on every station in each round: cell by cell, so that what is compared is seconds apart, and
+def measure(scenario, testbeds, rounds, seconds, strangers: Strangers, results: Results):
+    """Measures every cell on every testbed in each round: cell by cell, so that what is compared is seconds apart, and
     in another order of the systems each round."""
-    if not stations:
+    if not testbeds:
         return
     for number in range(1, rounds + 1):
-        shift = (number - 1) % len(stations)
+        shift = (number - 1) % len(testbeds)
         for cell in CELLS:
             _say(f"{scenario.name}: round {number} of {rounds}, {cell.title}")
             start, before = time.monotonic(), strangers.seconds()
-            for station in stations[shift:] + stations[:shift]:
-                if station.system.cells is not None and cell.key not in station.system.cells:
+            for testbed in testbeds[shift:] + testbeds[:shift]:
+                if testbed.system.cells is not None and cell.key not in testbed.system.cells:
                     continue
                 try:
-                    figures = cell.measure(station, seconds)
+                    figures = cell.measure(testbed, seconds)
                 except (BenchError, OSError, ValueError, KeyError, subprocess.SubprocessError) as problem:
                     results.failures.append(f"{scenario.name}, {cell.title}, round {number}: {problem}")
                     continue
-                results.add(scenario.name, cell.key, station.system.key, figures)
+                results.add(scenario.name, cell.key, testbed.system.key, figures)
             share = min(1, (strangers.seconds() - before) / (time.monotonic() - start) / CORES)
             if share > DISTURBED:
                 results.disturbances.setdefault((scenario.name, cell.key), {})[number] = share

@@ -130,7 +130,7 @@ tcp_topology() { # COPIES: yes or no
 gigabits() { # COMMAND… that runs an iperf3 client with -J
     "$@" | sed -n '/"sum_received"/,/}/s/.*"bits_per_second":[[:space:]]*\([0-9.e+]*\).*/\1/p' | awk '{printf "%.2f\n", $1 / 1e9}'
 }
-# The peer: the same namespaces joined by kernel bridges and a routing namespace where the engine would be.
+# The peer: the same namespaces connected by kernel bridges and a routing namespace where the engine would be.
 kernel_chain() { # COPIES
     local i s=$tag"p-switch"
     ip netns add "$s"
@@ -177,7 +177,7 @@ kernel_chain() { # COPIES
         ip netns exec "$s" tc qdisc add dev vfwe0 clsact
         ip netns exec "$s" tc filter add dev vfwe0 ingress u32 match u32 0 0 action mirred egress mirror dev vidse0
         ip netns exec "$s" tc filter add dev vfwe0 egress u32 match u32 0 0 action mirred egress mirror dev vidse0
-        # The passive node gets plain frames with full checksums here, as it does from Tapline.
+        # The passive node gets single frames with full checksums here, as it does from Tapline.
         ip netns exec "$s" ethtool -K vidse0 tx off sg off tso off gso off >/dev/null 2>&1
     fi
     ip netns exec "$tag""p-shop" iperf3 -s -D

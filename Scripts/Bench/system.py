@@ -11,7 +11,7 @@ class System:
         self.lab, self.scenario = lab, scenario
 
     def up(self):
-        """Builds the nodes and joins them; BenchError where that cannot be done."""
+        """Builds the nodes and connects them; BenchError where that cannot be done."""
         raise NotImplementedError
 
     def path(self, node):

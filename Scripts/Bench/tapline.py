@@ -39,9 +39,9 @@ class EarlierTapline(Tapline):
     key = "Tapline, earlier"
 
 
-class PlainTapline(Tapline):
+class UncoalescedTapline(Tapline):
     """Tapline with frames forwarded one by one, to be held against the relay that does the same."""
-    key = "Tapline, not joining"
+    key = "Tapline, not coalescing"
     engine = "engine: { coalescing: off }\n"
     cells = {"udp64-one", "udp64-bursts", "paced"}
 

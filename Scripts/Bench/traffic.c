@@ -13,7 +13,7 @@
  *       request to answer the median, the 99th and the 99.9th percentile in microseconds.
  *
  * Sockets are connected, so that the kernel numbers each flow's packets (IP identification) one after another; no
- * segmentation is asked for (UDP_SEGMENT), nor are received datagrams joined (UDP_GRO).
+ * segmentation is asked for (UDP_SEGMENT), nor are received datagrams coalesced (UDP_GRO).
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

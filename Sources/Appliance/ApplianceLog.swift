@@ -52,7 +52,7 @@ private final class LogFile: Sendable {
     private static let longestLine = 8192
 
     private let descriptor: Int32
-    private let pace = Mutex(LogPace())
+    private let rateLimit = Mutex(LogRateLimit())
 
     init(path: String) {
         descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
@@ -64,8 +64,8 @@ private final class LogFile: Sendable {
 
     func write(_ line: String) {
         guard descriptor >= 0 else { return }
-        pace.withLock { pace in
-            guard let leftOut = pace.take(at: monotonicMilliseconds()) else { return }
+        rateLimit.withLock { rateLimit in
+            guard let leftOut = rateLimit.take(at: monotonicMilliseconds()) else { return }
             var bytes = Array(line.utf8)
             if bytes.count > Self.longestLine {
                 bytes = Array((String(decoding: bytes.prefix(Self.longestLine), as: UTF8.self) + " …\n").utf8)
@@ -73,7 +73,7 @@ private final class LogFile: Sendable {
             if leftOut > 0 {
                 bytes =
                     Array(
-                        "(\(Plural.told(leftOut, "line")) left out: too many at once)\n"
+                        "(\(Plural.counted(leftOut, "line")) left out: too many at once)\n"
                             .utf8) + bytes
             }
             var info = stat()

@@ -64,12 +64,12 @@ final class ApplicationControl {
     ) {
         loop.preconditionCurrent()
         do throws(ApplianceError) {
-            let (events, told) = try states.perform(operation, on: node, at: .now)
+            let (events, summary) = try states.perform(operation, on: node, at: .now)
             announce(events)
             endTimes()
             let report = OperationReport(
-                instance: node, application: states.instances[node]?.application ?? "", told: told)
-            publish(cause: told.first ?? node) { result in done(result.map { report }) }
+                instance: node, application: states.instances[node]?.application ?? "", summary: summary)
+            publish(cause: summary.first ?? node) { result in done(result.map { report }) }
         } catch {
             done(.failure(error))
         }

@@ -21,7 +21,7 @@ extension ControlProcess {
         case .tables(let command): lister.list(for: lines.reply(to: command))
         case .stop(let command):
             lines.reply(to: command)(Done())
-            interruption.raise()
+            cancellation.raise()
         case .node(let command):
             let reply = lines.reply(to: command)
             do throws(ApplianceError) { reply(try node(command.node).enter().entrance) } catch { reply.fail(error) }
@@ -49,7 +49,7 @@ extension ControlProcess {
         case .operate(let command):
             let reply = lines.reply(to: command)
             guard let applications else {
-                return reply.fail(ApplianceError(.failed, "'\(plan.name)' is not up", mend: "try again"))
+                return reply.fail(ApplianceError(.failed, "'\(plan.name)' is not up", hint: "try again"))
             }
             applications.perform(command.operation, on: command.instance) { reply($0) }
         case .engine(let command):
@@ -66,8 +66,8 @@ extension ControlProcess {
         let work: @Sendable () -> Void = {
             var whole = report
             whole.applications = states.report(at: .now, health: health)
-            let told = whole
-            loop.submit { answer.value(told) }
+            let summary = whole
+            loop.submit { answer.value(summary) }
         }
         do throws(ApplianceError) { try startThread(work) } catch { work() }
     }
@@ -102,7 +102,7 @@ extension ControlProcess {
         report.housekeeping = fleet?.drops(.housekeeping) ?? 0
         report.engines = (fleet?.status ?? []).map {
             StatusReport.NumberedEngine(
-                number: $0.number, pid: $0.pid, state: $0.state.rawValue, queues: $0.shares,
+                number: $0.number, pid: $0.pid, state: $0.state.rawValue, queues: $0.queueSets,
                 packets: $0.received, starts: $0.starts, lastEnd: $0.lastEnd, writes: $0.writing?.name,
                 writesBecause: $0.writing?.why)
         }
@@ -118,7 +118,7 @@ extension ControlProcess {
     /// What works, and not as well as it might.
     private func remarks() -> [String] {
         var remarks: [String] = []
-        if let crowd = Machine.crowd(of: plan.engines) { remarks.append(crowd) }
+        if let oversubscription = Machine.oversubscription(of: plan.engines) { remarks.append(oversubscription) }
         if let closed = fleet?.closedQueues, closed > 0 {
             remarks.append(
                 "engines have found \(closed) queue\(closed == 1 ? "" : "s") closed, because something deleted a device: "
@@ -144,7 +144,7 @@ extension ControlProcess {
             pid: each[0].pid, state: odd.state.rawValue, starts: each.reduce(0) { $0 + $1.starts },
             lastEnd: (each.first { $0.lastEnd != nil })?.lastEnd, workers: plan.engines.workers * each.count,
             tables: fleet.tables, writes: writing?.name, writesBecause: writing?.why,
-            coalescing: plan.engines.coalesces, joined: fleet.joined, closedQueues: fleet.closedQueues,
+            coalescing: plan.engines.coalesces, joined: fleet.coalesced, closedQueues: fleet.closedQueues,
             turns: fleet.turns,
             latency: plan.engines.latency.rawValue)
     }
@@ -178,7 +178,7 @@ extension ControlProcess {
                 done(.success(()))
             } catch { done(.failure(error)) }
         case (.drain, nil), (.undrain, nil):
-            done(.failure(ApplianceError(.failed, "only one engine can be drained at a time", mend: "name its number")))
+            done(.failure(ApplianceError(.failed, "only one engine can be drained at a time", hint: "name its number")))
         }
     }
 
@@ -194,7 +194,7 @@ extension ControlProcess {
             try startThread {
                 let result: Result<Answer, ApplianceError>
                 do throws(ApplianceError) {
-                    result = .success(try work.value { told in loop.submit { reply.value.tell(told) } })
+                    result = .success(try work.value { summary in loop.submit { reply.value.tell(summary) } })
                 } catch {
                     result = .failure(error)
                 }
@@ -219,7 +219,7 @@ extension ControlProcess {
         loop.preconditionCurrent()
         drainNotes?.prepare(for: table.groups)
         guard let fleet else {
-            done(.failure(.interrupted))
+            done(.failure(.cancelled))
             return
         }
         // Who is up and down is put into what is compiled already: that takes no longer for a large table.
@@ -235,7 +235,7 @@ extension ControlProcess {
 extension ApplianceError {
     /// The topology is coming up, or going.
     static var noEngineYet: ApplianceError {
-        ApplianceError(.failed, "there is no engine yet", mend: "try again")
+        ApplianceError(.failed, "there is no engine yet", hint: "try again")
     }
 }
 

@@ -16,7 +16,7 @@ extension ControlProcess {
     func prove() throws(ApplianceError) -> Bool {
         let runner = CheckRunner(
             sources: CheckSources(
-                plan: plan, directory: directory, interruption: interruption,
+                plan: plan, directory: directory, cancellation: cancellation,
                 node: { [unowned self] name throws(ApplianceError) in try node(name) },
                 counters: { [unowned self] in loop.sync { self.counters() } },
                 engines: { [unowned self] in
@@ -46,11 +46,11 @@ extension ControlProcess {
     }
 
     /// All that has been counted until now. On the loop's thread.
-    private func counters() -> CounterPicture {
+    private func counters() -> CounterReading {
         loop.preconditionCurrent()
-        var picture = fleet?.picture(table) ?? CounterPicture()
-        picture.ringDrops = built?.ringDrops(plan) ?? []
-        return picture
+        var reading = fleet?.counterReading(table) ?? CounterReading()
+        reading.ringDrops = built?.ringDrops(plan) ?? []
+        return reading
     }
 }
 

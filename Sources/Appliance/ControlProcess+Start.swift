@@ -43,10 +43,10 @@ extension ControlProcess {
             plan: node, folder: folder, directory: directory, loop: loop, namespace: namespace,
             record: { [weak self] in self?.note($0) })
         made.ended = { [unowned self] node, end in
-            logger.warning("node \(node.plan.name): its application \(end.told)")
-            if record.phase == .starting { interruption.raise(node.unexpectedEnd(end)) }
+            logger.warning("node \(node.plan.name): its application \(end.summary)")
+            if record.phase == .starting { cancellation.raise(node.unexpectedEnd(end)) }
             if let starting = topology.starting, starting.nodes.contains(node.plan.name) {
-                starting.interruption.raise(node.unexpectedEnd(end))
+                starting.cancellation.raise(node.unexpectedEnd(end))
             }
         }
         made.restarted = { [unowned self] node, why in
@@ -79,7 +79,7 @@ extension ControlProcess {
         // The fleet answers within its own time, also where an engine says nothing.
         done.wait()
         try result.value?.get()
-        try interruption.check()
+        try cancellation.check()
     }
 
     /// Level by level: what depends on nothing that is not ready comes up side by side.
@@ -91,28 +91,28 @@ extension ControlProcess {
             guard !level.isEmpty else {
                 throw ApplianceError(
                     .file, "these nodes depend on each other: \(pending.sorted().joined(separator: ", "))",
-                    mend: "remove one 'depends'")
+                    hint: "remove one 'depends'")
             }
             progress(.step("waiting for \(level.map(\.plan.name).joined(separator: ", "))"))
-            let interruption = interruption
+            let cancellation = cancellation
             do throws(ApplianceError) {
                 try inParallel(level.count, width: 64) { index throws(ApplianceError) in
                     do throws(ApplianceError) {
-                        try level[index].bringUp(interruption)
+                        try level[index].bringUp(cancellation)
                     } catch {
                         // The others need not go on: all of it is about to be taken away.
-                        interruption.raise(error)
+                        cancellation.raise(error)
                         throw error
                     }
                 }
             } catch {
-                throw interruption.reason ?? error
+                throw cancellation.reason ?? error
             }
             // What depends on one of these may reach it through the engines.
-            try awaitQuiet(interruption)
+            try awaitQuiet(cancellation)
             for node in level { pending.remove(node.plan.name) }
             waiting.removeAll { node in level.contains { $0 === node } }
         }
-        try interruption.check()
+        try cancellation.check()
     }
 }

@@ -37,7 +37,7 @@ public final class ControlProcess: @unchecked Sendable {
     let name: String
     let directory: StateDirectory
     let loop: EventLoop
-    let interruption: Interruption
+    let cancellation: Cancellation
     let progress: ProgressSink
     /// What changes the topology, or must not have it changed meanwhile, goes through it.
     let gate = ChangeGate()
@@ -101,14 +101,14 @@ public final class ControlProcess: @unchecked Sendable {
         let signals = try SignalDescriptor([SIGINT, SIGTERM, SIGHUP])
         signal(SIGPIPE, SIG_IGN)
         let childSignals = try SignalDescriptor([SIGCHLD])
-        interruption = try Interruption()
+        cancellation = try Cancellation()
         loop = try EventLoop()
         topology = RunningTopology(loop: loop, plan: plan, file: file)
         record = RunRecord(
             ApplianceState(
                 name: plan.name, run: ApplianceState.newRun(), file: file,
                 namespaces: NetworkBuilder.namespaces(of: plan), nodes: plan.nodes.map(\.name)), in: directory)
-        let interruption = interruption
+        let cancellation = cancellation
         loop.submit { [weak self, loop] in
             loop.closedUnderWatch = { [weak self] descriptor in
                 self?.logger.error("the descriptor \(descriptor) was closed while it was watched")
@@ -116,7 +116,7 @@ public final class ControlProcess: @unchecked Sendable {
             loop.watch(signals.descriptor) { _ in
                 // One is enough; more of them change nothing, so that nothing cuts the taking away short.
                 signals.drain()
-                interruption.raise()
+                cancellation.raise()
             }
         }
         loop.submit { [weak self, loop] in
@@ -131,13 +131,13 @@ public final class ControlProcess: @unchecked Sendable {
     /// Ends as soon as the read end of the pipe with the writing end `descriptor` is closed. So a test that has ended,
     /// in any way, leaves nothing up.
     public func endWithReader(of descriptor: Int32) {
-        let interruption = interruption
+        let cancellation = cancellation
         follower.withLock { $0 = descriptor }
         loop.submit { [loop] in
             // A pipe without a reader shows POLLERR, which is told whatever else is asked for.
             loop.watch(descriptor, 0) { _ in
                 loop.unwatch(descriptor)
-                interruption.raise()
+                cancellation.raise()
             }
         }
     }
@@ -145,16 +145,16 @@ public final class ControlProcess: @unchecked Sendable {
     /// Ends as soon as the process at the other end of a socket is gone, unless that has confirmed before that it knows
     /// all to be up: a start that is broken off, however, leaves nothing up.
     public func handOver(_ descriptor: Int32) {
-        let interruption = interruption
+        let cancellation = cancellation
         loop.submit { [loop] in
             loop.watch(descriptor) { _ in
                 guard let bytes = readOnce(descriptor, limit: 16) else {
                     if [EAGAIN, EINTR].contains(errno) { return }
                     loop.unwatch(descriptor)
-                    return interruption.raise()
+                    return cancellation.raise()
                 }
                 loop.unwatch(descriptor)
-                if bytes.isEmpty { return interruption.raise() }
+                if bytes.isEmpty { return cancellation.raise() }
                 close(descriptor)
             }
         }
@@ -191,12 +191,12 @@ public final class ControlProcess: @unchecked Sendable {
             do throws(ApplianceError) {
                 let held = try comeUpAndProve(enginePath, purpose, started)
                 switch purpose {
-                case .stay: interruption.wait()
+                case .stay: cancellation.wait()
                 case .prove: break
                 case .proveAndStay:
                     outlive()
                     progress(.kept)
-                    interruption.wait()
+                    cancellation.wait()
                 }
                 outcome = .success(held)
             } catch {
@@ -234,13 +234,13 @@ public final class ControlProcess: @unchecked Sendable {
     private func takeLock() throws(ApplianceError) -> TopologyLock {
         let deadline = monotonicMilliseconds() + Self.lockPatience
         while true {
-            try interruption.check()
+            try cancellation.check()
             try directory.create()
             if let lock = try TopologyLock.take(directory) { return lock }
             let owner = try? ControlClient(directory: directory).ask(StatusRequest(), timeout: 2000)
             if let state = owner?.state, state != .stopping { throw nameTaken() }
             guard monotonicMilliseconds() < deadline else { throw nameTaken() }
-            interruption.sleep(milliseconds: 10)
+            cancellation.sleep(milliseconds: 10)
         }
     }
 
@@ -251,7 +251,7 @@ public final class ControlProcess: @unchecked Sendable {
         let process = directory.readState()?.control.map { " (process \($0.pid))" } ?? ""
         return ApplianceError(
             .name, "the topology '\(plan.name)' exists already\(process)",
-            mend: "take it away with 'tapline down \(plan.name)', or choose another name with --name")
+            hint: "take it away with 'tapline down \(plan.name)', or choose another name with --name")
     }
 
     /// Takes away what a run of this name left that ended without doing so.
@@ -297,22 +297,22 @@ public final class ControlProcess: @unchecked Sendable {
                 answer: { [unowned self] in answer($0, $1) })
         }
         progress(.step("building \(Plural.nodes(plan.nodes.count)) on \(Plural.interfaces(plan.interfaces.count))"))
-        let builder = NetworkBuilder(plan: plan, mark: record.mark, interruption: interruption)
+        let builder = NetworkBuilder(plan: plan, mark: record.mark, cancellation: cancellation)
         let built = try builder.build()
         loop.sync { self.topology.take(built) }
         logger.info("built \(Plural.nodes(plan.nodes.count)), \(Plural.interfaces(plan.interfaces.count))")
-        try interruption.check()
+        try cancellation.check()
         watchApplications()
         try makeNodes(built)
-        if let crowd = Machine.crowd(of: plan.engines) { progress(.note(crowd)) }
+        if let oversubscription = Machine.oversubscription(of: plan.engines) { progress(.note(oversubscription)) }
         progress(.step("starting the packeting engine"))
         try startEngine(enginePath, built)
         // The engines start in the time that the kernel takes for the links.
         try builder.awaitLinks(of: plan.nodes, in: built)
         try startApplications()
         // Whatever has a health check must have passed it once; what never does is explained.
-        if let monitor = loop.sync({ self.watch.monitor }) { try monitor.proveOnce(interruption) }
-        try awaitQuiet(interruption)
+        if let monitor = loop.sync({ self.watch.monitor }) { try monitor.proveOnce(cancellation) }
+        try awaitQuiet(cancellation)
         loop.sync { self.applications?.beginServing() }
         try record.change { $0.phase = .up }
         try Scaling(self).start()
@@ -343,7 +343,7 @@ public final class ControlProcess: @unchecked Sendable {
         let runtimes = loop.sync { self.nodes }
         if let node = runtimes.first(where: { $0.plan.name == name }) { return node }
         let names = runtimes.map(\.plan.name).sorted().joined(separator: ", ")
-        throw ApplianceError(.name, "there is no node '\(name)' in '\(self.name)'", mend: "its nodes are: \(names)")
+        throw ApplianceError(.name, "there is no node '\(name)' in '\(self.name)'", hint: "its nodes are: \(names)")
     }
 
     // MARK: - Down
@@ -368,7 +368,7 @@ public final class ControlProcess: @unchecked Sendable {
         }
         let left = try Teardown(directory: directory).takeAway(record.current)
         for name in left.foreign { logger.warning("left alone: \(name) does not have this topology's mark") }
-        for occupant in left.occupants { progress(.note(occupant.sentence)) }
+        for foreignProcess in left.foreignProcesses { progress(.note(foreignProcess.sentence)) }
         loop.sync { [self] in
             server?.close()
             server = nil

@@ -42,7 +42,7 @@ extension ControlServer {
             return refuse(
                 ApplianceError(
                     .failed, "\(bounds.streams) others already follow the events",
-                    mend: "close one of them: ss -xp shows which processes have \(path) open"), to: connection)
+                    hint: "close one of them: ss -xp shows which processes have \(path) open"), to: connection)
         }
         connection.phase = .streaming(more)
         flush(connection)
@@ -54,12 +54,12 @@ extension ControlServer {
         guard others < bounds.asking else {
             throw ApplianceError(
                 .failed, "\(others) other requests are under way, or their answers are not read yet",
-                mend: "try again when one of them has ended")
+                hint: "try again when one of them has ended")
         }
         guard connections.values.reduce(0, { $0 + $1.left }) < bounds.held else {
             throw ApplianceError(
                 .failed, "\(bounds.held >> 20) MiB of answers wait for programs that do not read them",
-                mend: "try again in \(seconds(bounds.stall)), when those connections are closed")
+                hint: "try again in \(seconds(bounds.stall)), when those connections are closed")
         }
     }
 
@@ -167,9 +167,9 @@ extension ControlServer {
                     ApplianceError(.failed, "no whole request came for \(time): the connection was closed"))
             }
         }
-        for (what, told) in sentAway.sorted(by: { $0.key < $1.key }) {
-            let last = told.last.map { " (the last: process \($0.pid) of the user of number \($0.uid))" } ?? ""
-            let connections = "\(told.count) connection\(told.count == 1 ? "" : "s")"
+        for (what, closed) in sentAway.sorted(by: { $0.key < $1.key }) {
+            let last = closed.last.map { " (the last: process \($0.pid) of the user of number \($0.uid))" } ?? ""
+            let connections = "\(closed.count) connection\(closed.count == 1 ? "" : "s")"
             report("closed \(connections) to the control socket, which \(what)\(last)")
         }
         sentAway = [:]

@@ -100,7 +100,7 @@ final class ControlServer {
         let mask = umask(0o177)
         defer { umask(mask) }
         guard let bound = withSocketAddress(path, { bind(listener, $0, $1) }) else {
-            throw ApplianceError(.name, "the name is too long for a socket at \(path)", mend: "choose a shorter one")
+            throw ApplianceError(.name, "the name is too long for a socket at \(path)", hint: "choose a shorter one")
         }
         guard bound == 0 else { throw .system("cannot listen at \(path)", errno: errno) }
         do throws(ApplianceError) {
@@ -125,7 +125,7 @@ final class ControlServer {
             .failed,
             "the control socket is not safe: \(path) belongs to the user of number \(info.st_uid), with the mode "
                 + "\(String(info.st_mode & 0o7777, radix: 8)) instead of \(String(mode, radix: 8))",
-            mend: "find out which program changes \(path)")
+            hint: "find out which program changes \(path)")
     }
 
     /// Closes everything and takes the socket away. On the loop's thread.
@@ -160,7 +160,7 @@ final class ControlServer {
                     ApplianceError(
                         .machine,
                         "this control process only answers root and its own user, not the user with number \(uid)",
-                        mend: "use sudo, or run the command as the user who started the topology"))
+                        hint: "use sudo, or run the command as the user who started the topology"))
                 continue
             }
             guard peer?.livesBelow == false else {
@@ -169,7 +169,7 @@ final class ControlServer {
                     ApplianceError(
                         .machine,
                         "this control process does not answer processes in nodes or in other PID namespaces",
-                        mend: "run the command on the machine, beside the control process"))
+                        hint: "run the command on the machine, beside the control process"))
                 continue
             }
             makeRoom()
@@ -209,7 +209,7 @@ final class ControlServer {
                 .failed,
                 "\(bounds.quiet) other connections to the control process send no request, so this "
                     + "connection was closed in favour of another",
-                mend: "try again; \(path) is open in the processes that block it: ss -xp"))
+                hint: "try again; \(path) is open in the processes that block it: ss -xp"))
     }
 
     /// Tells a connection why, as far as it takes that at once, and closes it.

@@ -40,24 +40,24 @@ public struct DetachedStart {
         while let bytes = readOnce(ends[0]), !bytes.isEmpty {
             input += bytes
             while let end = input.firstIndex(of: 10) {
-                let told = try JSONLine.decode(Progress.self, input[..<end])
+                let message = try JSONLine.decode(Progress.self, input[..<end])
                 input.removeSubrange(...end)
-                if case .failed(let error) = told {
+                if case .failed(let error) = message {
                     failure = error
                     continue
                 }
-                if case .ready = told {
+                if case .ready = message {
                     // Where it cannot be told, the control process has gone meanwhile, and is not up.
                     guard writeAll(ends[0], [1]) else { break }
-                    return progress(told)
+                    return progress(message)
                 }
-                progress(told)
+                progress(message)
             }
         }
         if let failure { throw failure }
-        let end = (try? child.wait())?.told ?? "has ended"
+        let end = (try? child.wait())?.summary ?? "has ended"
         throw ApplianceError(
-            .failed, "the control process \(end) before all was up", mend: "'tapline down NAME' takes away what it left"
+            .failed, "the control process \(end) before all was up", hint: "'tapline down NAME' takes away what it left"
         )
     }
 
@@ -84,10 +84,10 @@ public struct DetachedStart {
     public static func teller(proving: Bool = false) -> ProgressSink {
         let open = Box(true)
         _ = fcntl(progressDescriptor, F_SETFD, FD_CLOEXEC)
-        return { told in
-            guard open.value, let bytes = try? JSONLine.encode(told) else { return }
+        return { report in
+            guard open.value, let bytes = try? JSONLine.encode(report) else { return }
             writeAll(progressDescriptor, bytes)
-            switch told {
+            switch report {
             case .ready where proving: break
             case .ready: open.value = false
             case .failed, .kept:

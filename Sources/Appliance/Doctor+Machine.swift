@@ -17,11 +17,11 @@ extension Doctor {
                 return Finding(
                     "namespaces", most == 0 ? .fail : .warn,
                     "at most \(most) namespaces of the kind '\(kind)' may be made, and each node needs one",
-                    mend: "sysctl -w user.max_\(kind)_namespaces=10000")
+                    hint: "sysctl -w user.max_\(kind)_namespaces=10000")
             }
         }
         if let obstacle = UserNamespace.obstacle() {
-            return [Finding("user namespaces", .fail, obstacle.message, mend: obstacle.mend)]
+            return [Finding("user namespaces", .fail, obstacle.message, hint: obstacle.hint)]
         }
         return [
             Finding(
@@ -40,7 +40,7 @@ extension Doctor {
         }
         return Finding(
             "AppArmor", .warn, "it denies ordinary users privileges in user namespaces",
-            mend: "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or run it with sudo")
+            hint: "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or run it with sudo")
     }
 
     // MARK: - Limits
@@ -61,7 +61,7 @@ extension Doctor {
             guard let value = number(entry.name.replacing(".", with: "/")), value < entry.least else { return nil }
             return Finding(
                 entry.name, .warn, "\(value) \(entry.what) are too few for twenty topologies at once",
-                mend: "sysctl -w \(entry.name)=\(entry.least)")
+                hint: "sysctl -w \(entry.name)=\(entry.least)")
         }
         if findings.isEmpty {
             findings.append(Finding("sysctls", .ok, "the limits suffice for twenty topologies at once"))
@@ -74,14 +74,14 @@ extension Doctor {
                     ? Finding(
                         "open files", limit.rlim_max < 256 ? .fail : .warn,
                         "one process may open \(most), and each interface and node takes some",
-                        mend: "raise the hard limit: ulimit -Hn 65536, or LimitNOFILE= in the unit")
+                        hint: "raise the hard limit: ulimit -Hn 65536, or LimitNOFILE= in the unit")
                     : Finding("open files", .ok, "one process may open \(most)"))
         }
         if let pids = processLimit(), pids < 1_000 {
             findings.append(
                 Finding(
                     "processes", .warn, "this control group may have \(pids) processes",
-                    mend: "start the container with --pids-limit -1, or set TasksMax= in the unit"))
+                    hint: "start the container with --pids-limit -1, or set TasksMax= in the unit"))
         }
         return findings
     }
@@ -109,19 +109,19 @@ extension Doctor {
         guard statvfs(folder, &info) == 0 else {
             return Finding(
                 folder, needed ? .fail : .warn, "it cannot be read: \(errorText(errno))",
-                mend: needed ? "mount it" : "make it, or let TMPDIR name another folder")
+                hint: needed ? "mount it" : "make it, or let TMPDIR name another folder")
         }
         let free = Int(info.f_bavail) * Int(info.f_frsize)
         if info.f_files > 0, info.f_favail < 1_000 {
             return Finding(
                 folder, needed ? .fail : .warn, "only \(info.f_favail) files can still be made there",
-                mend: "delete files there")
+                hint: "delete files there")
         }
         let mebibytes = "\(free >> 20) MiB are free there"
         if free >= Self.room.enough { return Finding(folder, .ok, mebibytes) }
         return Finding(
             folder, needed && free < Self.room.least ? .fail : .warn, "only \(mebibytes)",
-            mend: "delete what is not needed, or mount a larger file system")
+            hint: "delete what is not needed, or mount a larger file system")
     }
 
     // MARK: - What was left
@@ -135,9 +135,9 @@ extension Doctor {
             guard !names.isEmpty else { return Finding("leftovers", .ok, "dead topologies have left nothing") }
             let shown = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? " and others" : "")
             return Finding(
-                "leftovers", .warn, "dead topologies have leftovers: \(shown)", mend: "tapline prune")
+                "leftovers", .warn, "dead topologies have leftovers: \(shown)", hint: "tapline prune")
         } catch {
-            return Finding("leftovers", .warn, "\(error)", mend: "tapline prune --dry-run")
+            return Finding("leftovers", .warn, "\(error)", hint: "tapline prune --dry-run")
         }
     }
 }

@@ -11,16 +11,16 @@ extension Doctor {
     func engine() -> Finding {
         let path: String
         do throws(ApplianceError) { path = try Machine.enginePath() } catch {
-            return Finding("engine", .fail, error.message, mend: error.mend)
+            return Finding("engine", .fail, error.message, hint: error.hint)
         }
-        guard let told = Self.firstLine(of: path, "--version") else {
+        guard let line = Self.firstLine(of: path, "--version") else {
             return Finding(
-                "engine", .fail, "\(path) does not tell its version", mend: "install both programs of one release")
+                "engine", .fail, "\(path) does not tell its version", hint: "install both programs of one release")
         }
-        guard told == "tapline-engine \(Machine.version)" else {
+        guard line == "tapline-engine \(Machine.version)" else {
             return Finding(
-                "engine", .fail, "\(path) says '\(told)', and this is tapline \(Machine.version)",
-                mend: "install both programs of one release, or name the right one with TAPLINE_ENGINE")
+                "engine", .fail, "\(path) says '\(line)', and this is tapline \(Machine.version)",
+                hint: "install both programs of one release, or name the right one with TAPLINE_ENGINE")
         }
         return Finding("engine", .ok, "\(path), version \(Machine.version)")
     }
@@ -35,7 +35,7 @@ extension Doctor {
             let child = try ProcessLauncher.spawn(
                 Command(path, arguments: ["tapline-engine", argument], descriptors: [1: ends[1]], diesWithParent: true))
             close(ends[1])
-            let outcome = CommandRun.finish(child, output: ends[0], timeout: 2000, interruption: try Interruption())
+            let outcome = CommandRun.finish(child, output: ends[0], timeout: 2000, cancellation: try Cancellation())
             return outcome.text.split(separator: "\n").first.map(String.init)
         } catch {
             return nil
@@ -48,7 +48,7 @@ extension Doctor {
         var findings: [Finding] = []
         if find("sh", nil) == nil {
             findings.append(
-                Finding("sh", .fail, "there is no sh, but commands of a file need it", mend: "install dash or bash")
+                Finding("sh", .fail, "there is no sh, but commands of a file need it", hint: "install dash or bash")
             )
         }
         guard let plan else {
@@ -59,7 +59,7 @@ extension Doctor {
                     : Finding(
                         "programs", .warn,
                         "many topologies need programs that are not installed: "
-                            + optional.joined(separator: ", "), mend: "install iproute2 and nftables"))
+                            + optional.joined(separator: ", "), hint: "install iproute2 and nftables"))
             return findings
         }
         var sought: [String: String] = [:]
@@ -68,7 +68,7 @@ extension Doctor {
         }
         let missing = sought.filter { find($0.key, plan.directory) == nil }.sorted { $0.key < $1.key }
         findings += missing.map { program, place in
-            Finding("programs", .fail, "\(place) runs '\(program)', which is not installed", mend: "install \(program)")
+            Finding("programs", .fail, "\(place) runs '\(program)', which is not installed", hint: "install \(program)")
         }
         if missing.isEmpty {
             let names = sought.keys.sorted().joined(separator: ", ")

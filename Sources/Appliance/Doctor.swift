@@ -67,7 +67,7 @@ public struct Doctor: Sendable {
         guard numbers.count == 2, !numbers.lexicographicallyPrecedes(Self.oldestKernel) else {
             return Finding(
                 "kernel", .fail, "Linux \(release) lacks calls that Tapline makes",
-                mend: "use a kernel of version \(oldest)")
+                hint: "use a kernel of version \(oldest)")
         }
         return Finding("kernel", .ok, "Linux \(release)")
     }
@@ -84,12 +84,12 @@ public struct Doctor: Sendable {
                     "user", .warn,
                     "this user is not root, so everything is made in a user namespace, and topologies "
                         + "of root are not visible",
-                    mend: "use sudo to see them")
+                    hint: "use sudo to see them")
             ]
         }
         let line = (text("\(places.proc)/self/status") ?? "").split(separator: "\n").first { $0.hasPrefix("CapEff:") }
         guard let mask = line.flatMap({ UInt64($0.dropFirst(7).drop { $0 == "\t" || $0 == " " }, radix: 16) }) else {
-            return [Finding("user", .warn, "the capabilities of root cannot be read", mend: "mount /proc")]
+            return [Finding("user", .warn, "the capabilities of root cannot be read", hint: "mount /proc")]
         }
         let missing = Self.capabilities.filter { mask & (1 << $0.bit) == 0 }.map(\.name)
         guard !missing.isEmpty else { return [Finding("user", .ok, "root, with all required capabilities")] }
@@ -98,7 +98,7 @@ public struct Doctor: Sendable {
             Finding(
                 "user", isFatal ? .fail : .warn,
                 "root lacks here: " + missing.map { "CAP_\($0)" }.joined(separator: ", "),
-                mend: "start the container with --privileged, or with "
+                hint: "start the container with --privileged, or with "
                     + missing.map { "--cap-add \($0)" }.joined(separator: " "))
         ]
     }
@@ -107,12 +107,12 @@ public struct Doctor: Sendable {
         guard access(places.tun, F_OK) == 0 else {
             return Finding(
                 "\(places.tun)", .fail, "it is missing, but interfaces need it",
-                mend: "modprobe tun, or give the container the device with --device /dev/net/tun")
+                hint: "modprobe tun, or give the container the device with --device /dev/net/tun")
         }
         guard access(places.tun, R_OK | W_OK) == 0 else {
             return Finding(
                 "\(places.tun)", .fail, "this user cannot open it: \(errorText(errno))",
-                mend: "chmod 0666 \(places.tun), or run it with sudo")
+                hint: "chmod 0666 \(places.tun), or run it with sudo")
         }
         return Finding("\(places.tun)", .ok, "it can be opened")
     }
@@ -124,21 +124,21 @@ public struct Doctor: Sendable {
             step.refusal.map { refusal in
                 Finding(
                     step.what, .fail, "the kernel refuses: \(refusal)",
-                    mend: "load the modules tun, bridge and veth, or use a kernel that has them")
+                    hint: "load the modules tun, bridge and veth, or use a kernel that has them")
             } ?? Finding(step.what, .ok, "made and taken away again")
         }
         if probe.offloads == .withoutUDP {
             findings.append(
                 Finding(
                     "offload", .warn, "the kernel gives TAPs no segmented UDP, so bulk UDP is slower",
-                    mend: "use a kernel of version 6.2 or later"))
+                    hint: "use a kernel of version 6.2 or later"))
         }
         if !probe.locksPorts, !findings.contains(where: { $0.level == .fail }) {
             findings.append(
                 Finding(
                     "anti-spoofing", .warn,
                     "the kernel cannot lock a bridge port to a MAC address, so nodes on one interface can use each other's addresses",
-                    mend: "use a kernel of version 5.16 or later, or give each customer an interface of its own"))
+                    hint: "use a kernel of version 5.16 or later, or give each customer an interface of its own"))
         }
         return findings
     }
@@ -148,7 +148,7 @@ public struct Doctor: Sendable {
         guard actions.contains("kill_process") else {
             return Finding(
                 "seccomp", .fail, "the kernel has no seccomp filters, but they confine the packeting engine",
-                mend: "use a kernel with CONFIG_SECCOMP_FILTER")
+                hint: "use a kernel with CONFIG_SECCOMP_FILTER")
         }
         return Finding("seccomp", .ok, "the packeting engine can be confined")
     }
@@ -170,7 +170,7 @@ public struct Doctor: Sendable {
         guard let grant else {
             return Finding(
                 "engine isolation", .warn, "the isolation of the packeting engine could not be tested",
-                mend: "mount /proc")
+                hint: "mount /proc")
         }
         guard !grant.missing.isEmpty else {
             return Finding(
@@ -180,7 +180,7 @@ public struct Doctor: Sendable {
         return Finding(
             "engine isolation", .warn,
             "the kernel denies the packeting engine: \(grant.missing.joined(separator: ", "))",
-            mend: !isRoot && needsUser
+            hint: !isRoot && needsUser
                 ? "give this user lines in /etc/subuid and /etc/subgid, and install uidmap"
                 : "use a kernel with all namespaces, and do not take capabilities from root")
     }
@@ -191,15 +191,15 @@ public struct Doctor: Sendable {
             return Finding("io_uring", .ok, "the packeting engine can write whole batches of frames with it")
         }
         return Finding(
-            "io_uring", .warn, "the packeting engine writes frames one by one, which is slower: \(refusal.told)",
-            mend: refusal.mend)
+            "io_uring", .warn, "the packeting engine writes frames one by one, which is slower: \(refusal.summary)",
+            hint: refusal.hint)
     }
 
     func ipv6() -> Finding {
         guard access("\(places.proc)/sys/net/ipv6", F_OK) == 0 else {
             return Finding(
                 "IPv6", .warn, "the kernel was started without IPv6, so topologies with IPv6 addresses do not come up",
-                mend: "remove ipv6.disable=1 from the kernel's command line")
+                hint: "remove ipv6.disable=1 from the kernel's command line")
         }
         return Finding("IPv6", .ok, "it is enabled")
     }
@@ -235,15 +235,21 @@ extension Doctor {
         public var level: Level
         /// What was found, as one sentence without a full stop.
         public var message: String
-        /// What would mend it; nil if nothing is to be mended.
-        public var mend: String?
+        /// What would fix it; nil if nothing is to be corrected.
+        public var hint: String?
+
+        /// The keys of `doctor --json`.
+        private enum CodingKeys: String, CodingKey {
+            case subject, level, message
+            case hint = "mend"
+        }
 
         /// Memberwise.
-        public init(_ subject: String, _ level: Level, _ message: String, mend: String? = nil) {
+        public init(_ subject: String, _ level: Level, _ message: String, hint: String? = nil) {
             self.subject = subject
             self.level = level
             self.message = message
-            self.mend = mend
+            self.hint = hint
         }
     }
 }

@@ -50,7 +50,7 @@ public enum PlanReader {
         guard isStrict, !remarks.isEmpty else { return proved }
         throw ApplianceError(
             .file, "\(path) has \(remarks.count == 1 ? "a remark" : "\(remarks.count) remarks")",
-            mend: "mend \(remarks.count == 1 ? "it" : "them"), or omit --strict",
+            hint: "correct \(remarks.count == 1 ? "it" : "them"), or omit --strict",
             details: lines(remarks, brief: isBrief))
     }
 
@@ -67,7 +67,7 @@ public enum PlanReader {
         if access(path, R_OK) != 0, errno == EACCES {
             throw ApplianceError(
                 .machine, "\(path) cannot be read by this user",
-                mend: "permit it with chmod, also for its parent folders, or use sudo")
+                hint: "permit it with chmod, also for its parent folders, or use sudo")
         }
         return try telling(path, isBrief) { () throws(TopologyError) in try make(try TopologyFile.read(path)) }
     }

@@ -20,11 +20,11 @@ public struct ReportFile: Sendable {
         replaces = !exists || info.st_mode & S_IFMT == S_IFREG
         folder = target.lastIndex(of: "/").map { $0 == target.startIndex ? "/" : String(target[..<$0]) } ?? "."
         if exists, info.st_mode & S_IFMT == S_IFDIR {
-            throw ApplianceError(.usage, "\(path) is a folder, but a report is a file", mend: "name a file in it")
+            throw ApplianceError(.usage, "\(path) is a folder, but a report is a file", hint: "name a file in it")
         }
         guard access(replaces ? folder : target, W_OK) == 0 else {
             throw ApplianceError(
-                .usage, "\(path) cannot be written: \(errorText(errno))", mend: "create the folder, or choose another")
+                .usage, "\(path) cannot be written: \(errorText(errno))", hint: "create the folder, or choose another")
         }
     }
 
@@ -48,7 +48,7 @@ public struct ReportFile: Sendable {
         guard written, rename(fresh, path) == 0 else {
             let reason = written ? errno : code
             unlink(fresh)
-            throw .system("cannot write \(path)", errno: reason, mend: "is the disk full?")
+            throw .system("cannot write \(path)", errno: reason, hint: "is the disk full?")
         }
     }
 }

@@ -15,7 +15,7 @@ final class RunningTopology: @unchecked Sendable {
     private(set) var built: BuiltTopology?
     private(set) var nodes: [NodeRuntime] = []
     /// The nodes that a change starts just now, and what is raised where one of them ends.
-    private(set) var starting: (nodes: Set<String>, interruption: Interruption)?
+    private(set) var starting: (nodes: Set<String>, cancellation: Cancellation)?
 
     init(loop: EventLoop, plan: AppliancePlan, file: String) {
         self.loop = loop
@@ -94,9 +94,9 @@ final class RunningTopology: @unchecked Sendable {
     }
 
     /// A change starts these nodes from now on; nil: it starts none any more.
-    func note(starting names: Set<String>?, _ interruption: Interruption) {
+    func note(starting names: Set<String>?, _ cancellation: Cancellation) {
         loop.preconditionCurrent()
-        starting = names.map { ($0, interruption) }
+        starting = names.map { ($0, cancellation) }
     }
 
     /// The new plan is what runs.

@@ -30,9 +30,9 @@ final class Scaling: @unchecked Sendable {
     /// Starts to look; does nothing for as long as no application asks for it.
     func start() throws(ApplianceError) {
         try startThread { [self] in
-            while !control.interruption.isRaised {
+            while !control.cancellation.isRaised {
                 look()
-                control.interruption.sleep(milliseconds: Self.interval)
+                control.cancellation.sleep(milliseconds: Self.interval)
             }
         }
     }
@@ -75,17 +75,17 @@ final class Scaling: @unchecked Sendable {
     private func perform(_ step: ScaleDecision.Step, _ application: ApplicationPlan) {
         do throws(ApplianceError) {
             try control.changing("an instance is being added or removed by the scaling rule of '\(application.name)'") {
-                [self] (interruption) throws(ApplianceError) in
+                [self] (cancellation) throws(ApplianceError) in
                 let before = Set(application.instances.map(\.node))
                 switch step {
                 case .add(let because):
-                    _ = try control.add(application.name, nil, interruption) { _ in }
+                    _ = try control.add(application.name, nil, cancellation) { _ in }
                     let now = try control.running().applications.first { $0.name == application.name }
                     guard let fresh = now?.instances.first(where: { !before.contains($0.node) })?.node else { return }
                     decisions[application.name]?.note(added: fresh)
                     tell(application.name, fresh, "\(fresh) was added: \(because)")
                 case .remove(let instance, let because):
-                    _ = try control.remove(instance, drain: application.drainTime, interruption) { _ in }
+                    _ = try control.remove(instance, drain: application.drainTime, cancellation) { _ in }
                     decisions[application.name]?.note(removed: instance)
                     tell(application.name, instance, "\(instance) was removed: \(because)")
                 }
@@ -93,7 +93,7 @@ final class Scaling: @unchecked Sendable {
         } catch {
             decisions[application.name]?.begin()
             // Where another change goes on just now, the next look may find that it is over.
-            guard error.mend != ChangeGate.mend, !control.interruption.isRaised else { return }
+            guard error.hint != ChangeGate.hint, !control.cancellation.isRaised else { return }
             pauses[application.name] = monotonicMilliseconds() + Self.pause
             control.logger.warning("scaling \(application.name): \(error)")
             control.happened(

@@ -13,15 +13,15 @@ enum ShellPrograms {
             case .operator(let text):
                 skipsRedirection = text.contains("<") || text.contains(">")
                 if !skipsRedirection { expectsProgram = true }
-            case .word(let text, let isPlain):
+            case .word(let text, let isLiteral):
                 if skipsRedirection {
                     skipsRedirection = false
                 } else if expectsProgram {
-                    if isAssignment(text) || (isPlain && openers.contains(text)) { continue }
+                    if isAssignment(text) || (isLiteral && openers.contains(text)) { continue }
                     expectsProgram = false
                     // What follows these is no program but a name, a pattern or a function's body.
                     if ["for", "case", "select", "function"].contains(text) { return programs }
-                    if isPlain, !text.isEmpty, !builtins.contains(text), !programs.contains(text) {
+                    if isLiteral, !text.isEmpty, !builtins.contains(text), !programs.contains(text) {
                         programs.append(text)
                     }
                 }
@@ -31,7 +31,7 @@ enum ShellPrograms {
     }
 
     private enum Token {
-        case word(String, isPlain: Bool)
+        case word(String, isLiteral: Bool)
         case `operator`(String)
     }
 
@@ -56,11 +56,11 @@ enum ShellPrograms {
 
     private static func tokens(_ command: String) -> [Token] {
         var tokens: [Token] = []
-        var word = "", isPlain = true, inWord = false
+        var word = "", isLiteral = true, inWord = false
         func endWord() {
             guard inWord else { return }
-            tokens.append(.word(word, isPlain: isPlain))
-            (word, isPlain, inWord) = ("", true, false)
+            tokens.append(.word(word, isLiteral: isLiteral))
+            (word, isLiteral, inWord) = ("", true, false)
         }
         let text = Array(command)
         var index = 0
@@ -74,7 +74,7 @@ enum ShellPrograms {
                 inWord = true
                 // A quoted assignment's value keeps it an assignment; a quoted program is one all the same.
                 while index < text.count, text[index] != character {
-                    if character == "\"", text[index] == "$" || text[index] == "`" { isPlain = false }
+                    if character == "\"", text[index] == "$" || text[index] == "`" { isLiteral = false }
                     if character == "\"", text[index] == "\\" { index += 1 }
                     if index < text.count { word.append(text[index]) }
                     index += 1
@@ -85,7 +85,7 @@ enum ShellPrograms {
                 if index < text.count { word.append(text[index]) }
                 index += 1
             case "$", "`", "*", "?":
-                (inWord, isPlain) = (true, false)
+                (inWord, isLiteral) = (true, false)
                 word.append(character)
             case ";", "&", "|", "(", ")", "\n", "<", ">":
                 // The number of a redirected descriptor is no word.

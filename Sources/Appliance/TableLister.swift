@@ -39,10 +39,10 @@ final class TableLister: @unchecked Sendable {
         isListing = true
         let replies = Box(waiting)
         waiting = []
-        let picture = look()
+        let seen = look()
         let work: @Sendable () -> Void = { [self] in
-            let listing = TableListing(name: picture.name, table: picture.table) {
-                picture.counters.indices.contains($0) ? picture.counters[$0] : (0, 0)
+            let listing = TableListing(name: seen.name, table: seen.table) {
+                seen.counters.indices.contains($0) ? seen.counters[$0] : (0, 0)
             }
             let line: Result<[UInt8], ApplianceError>
             do throws(ApplianceError) { line = .success(try JSONLine.encode(ControlAnswer.answer(listing))) } catch {

@@ -61,7 +61,7 @@ public enum TestFiles {
         guard files.count < 2 else {
             throw ApplianceError(
                 .usage, "\(path) has \(files.count) topologies, but only one can be used",
-                mend: "name one of them: \(files.prefix(8).joined(separator: ", "))")
+                hint: "name one of them: \(files.prefix(8).joined(separator: ", "))")
         }
         return access(files[0], F_OK) == 0 ? files[0] : path
     }

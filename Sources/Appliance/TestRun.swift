@@ -18,7 +18,7 @@ public final class TestRun: Sendable {
         /// The file of that index is being started.
         case started(Int)
         /// What its process tells.
-        case told(Int, Progress)
+        case progress(Int, Progress)
         /// It is done.
         case ended(Int, TestFileReport)
     }
@@ -154,16 +154,16 @@ public final class TestRun: Sendable {
         while let bytes = readOnce(ends[0]), !bytes.isEmpty {
             input += bytes
             while let end = input.firstIndex(of: 10) {
-                let told = try JSONLine.decode(Progress.self, input[..<end])
+                let message = try JSONLine.decode(Progress.self, input[..<end])
                 input.removeSubrange(...end)
-                switch told {
+                switch message {
                 case .check(let check): report.checks.append(check)
                 case .note(let note): report.notes.append(note)
                 case .failed(let error): report.error = error
                 case .kept: report.kept = true
                 case .step, .ready: break
                 }
-                sink(.told(index, told))
+                sink(.progress(index, message))
                 if report.kept { return nil }
             }
         }
@@ -189,22 +189,22 @@ public final class TestRun: Sendable {
         if let error = report.error {
             report.status = error.status == .success || error.status == .checkFailed ? .failed : error.status
             report.outcome = report.status == .file ? .badFile : .couldNotRun
-            if wasInterrupted, error == .interrupted { report.outcome = .interrupted }
+            if wasInterrupted, error == .cancelled { report.outcome = .interrupted }
             return
         }
         let failed = report.failures > 0
-        let told: Bool =
+        let wasReported: Bool =
             switch end {
             case nil: true
             case .exited(let status): status == (failed ? ExitCode.checkFailed : .success).rawValue
             case .signalled: false
             }
         let file = files.first { $0.topology == report.topology }
-        guard told, report.checks.count == file?.checks.count else {
+        guard wasReported, report.checks.count == file?.checks.count else {
             report.outcome = .couldNotRun
             report.status = .failed
             report.error = ApplianceError(
-                .failed, "its process \(end?.told ?? "went on") before all its checks were done",
+                .failed, "its process \(end?.summary ?? "went on") before all its checks were done",
                 details: report.errorOutput)
             return
         }

@@ -49,11 +49,11 @@ public struct ApplianceClient: Sendable {
     /// Takes several topologies away, all at once.
     ///
     /// - Returns: What came of each, in their order; see `down`.
-    public static func down(_ names: [String]) -> [Result<[Occupant], ApplianceError>] {
-        let results = Mutex<[Int: Result<[Occupant], ApplianceError>]>([:])
+    public static func down(_ names: [String]) -> [Result<[ForeignProcess], ApplianceError>] {
+        let results = Mutex<[Int: Result<[ForeignProcess], ApplianceError>]>([:])
         // What comes of one is its own: nothing is thrown here.
         try? inParallel(names.count, width: names.count) { index throws(ApplianceError) in
-            let result: Result<[Occupant], ApplianceError>
+            let result: Result<[ForeignProcess], ApplianceError>
             do throws(ApplianceError) {
                 result = .success(try ApplianceClient(name: names[index]).down())
             } catch { result = .failure(error) }
@@ -73,11 +73,11 @@ public struct ApplianceClient: Sendable {
     }
 
     private var unknown: ApplianceError {
-        let mend =
+        let hint =
             geteuid() == 0
             ? "'tapline status' lists all topologies"
             : "'tapline status' lists this user's topologies; use sudo to see those of root"
-        return ApplianceError(.name, "there is no topology '\(directory.name)'", mend: mend)
+        return ApplianceError(.name, "there is no topology '\(directory.name)'", hint: hint)
     }
 
     private func asked<Command: ControlCommand>(
@@ -102,13 +102,13 @@ public struct ApplianceClient: Sendable {
             if directory.readState()?.phase == .up {
                 return ApplianceError(
                     .failed, "the control process of '\(directory.name)' ended the connection without an answer",
-                    mend: "try again; \(directory.logPath) may say why")
+                    hint: "try again; \(directory.logPath) may say why")
             }
-            return ApplianceError(.failed, "'\(directory.name)' is just starting or ending", mend: "try again")
+            return ApplianceError(.failed, "'\(directory.name)' is just starting or ending", hint: "try again")
         }
         return ApplianceError(
             .failed, "the control process of '\(directory.name)' is gone",
-            mend: "'tapline down \(directory.name)' takes away what is left")
+            hint: "'tapline down \(directory.name)' takes away what is left")
     }
 
     /// How everything is; of a dead one, what its state tells.
@@ -246,7 +246,7 @@ public struct ApplianceClient: Sendable {
             throw ApplianceError(
                 .failed,
                 "the control process of '\(directory.name)' closed the connection, because events were not read for long "
-                    + "and other listeners were waiting", mend: "run it again; the log says why: \(directory.logPath)")
+                    + "and other listeners were waiting", hint: "run it again; the log says why: \(directory.logPath)")
         }
     }
 
@@ -273,18 +273,18 @@ public struct ApplianceClient: Sendable {
     /// - Throws: `ApplianceError` without the privileges, if there is no such topology, or if a part of it cannot be
     ///   taken away.
     @discardableResult
-    public func down() throws(ApplianceError) -> [Occupant] {
+    public func down() throws(ApplianceError) -> [ForeignProcess] {
         try Machine.requireRoot()
         let names = directory.readState()?.namespaces ?? marked()
         guard directory.exists || !names.isEmpty else { throw unknown }
-        let occupants = Occupants(of: names)
+        let foreignProcesses = ForeignProcesses(of: names)
         try takeAway()
-        return occupants.remaining()
+        return foreignProcesses.remaining()
     }
 
     private func takeAway() throws(ApplianceError) {
         var deadline = monotonicMilliseconds() + Self.patience
-        var told = false
+        var wasAsked = false
         var refusals = 0
         while true {
             if !directory.exists, marked().isEmpty { return }
@@ -297,15 +297,15 @@ public struct ApplianceClient: Sendable {
                     return
                 }
             }
-            if !told {
+            if !wasAsked {
                 do throws(ApplianceError) {
-                    told = try control.ask(StopRequest(), timeout: 5000) != nil
+                    wasAsked = try control.ask(StopRequest(), timeout: 5000) != nil
                 } catch {
                     refusals += 1
                     // One that does not hear takes nothing away, however long it is waited for. One that had no place for
                     // the request may have one now.
                     if error == control.silence || refusals == Self.mostRefusals {
-                        told = true
+                        wasAsked = true
                         deadline = monotonicMilliseconds()
                     }
                 }
@@ -315,7 +315,7 @@ public struct ApplianceClient: Sendable {
                 if process.isAlive { try? descriptor?.signal(SIGKILL) }
                 _ = descriptor?.waitForEnd(milliseconds: 5000)
             }
-            usleep(told ? 3000 : 20_000)
+            usleep(wasAsked ? 3000 : 20_000)
         }
     }
 
@@ -346,7 +346,7 @@ public struct ApplianceClient: Sendable {
         // The terminal sends these to the command, too; its answer to them is what counts.
         for number in [SIGINT, SIGQUIT] { signal(number, SIG_IGN) }
         do throws(SystemError) {
-            let joined = try Pidfd(pid: entrance.pid)
+            let entered = try Pidfd(pid: entrance.pid)
             guard processStartTime(entrance.pid) == entrance.started else {
                 throw SystemError("enter the node", node, errno: ESRCH)
             }
@@ -357,7 +357,7 @@ public struct ApplianceClient: Sendable {
                 environment: variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" },
                 workingDirectory: entrance.directory, descriptors: [0: 0, 1: 1, 2: 2], keepsSession: true,
                 diesWithParent: true)
-            let child = try ProcessLauncher.spawn(command, node: joined)
+            let child = try ProcessLauncher.spawn(command, node: entered)
             let watcher: @Sendable () -> Void = {
                 var (set, number) = (watched, Int32(0))
                 while sigwait(&set, &number) == 0 { try? child.signal(number) }

@@ -67,7 +67,7 @@ package struct ControlClient {
     private func foreign(_ who: String) -> ApplianceError {
         ApplianceError(
             .failed, "\(who) \(directory.socketPath), not root or you, so no request was sent",
-            mend: "check who may write to \(directory.path); 'tapline down \(directory.name)' takes the topology away")
+            hint: "check who may write to \(directory.path); 'tapline down \(directory.name)' takes the topology away")
     }
 
     /// The answer of one line.
@@ -76,7 +76,7 @@ package struct ControlClient {
     ) throws(ApplianceError) -> ControlAnswer<Command.Answer> {
         try JSONLine.decode(ControlVersion.self, line).check(
             "the control process of '\(directory.name)'",
-            mend: "use the tapline that started the topology, or take the topology down and up again")
+            hint: "use the tapline that started the topology, or take the topology down and up again")
         return try JSONLine.decode(ControlAnswer<Command.Answer>.self, line)
     }
 
@@ -85,7 +85,7 @@ package struct ControlClient {
         let process = directory.readState()?.control.map { ", process \($0.pid)," } ?? ""
         return ApplianceError(
             .failed, "the control process of '\(directory.name)'\(process) does not answer",
-            mend: "'tapline down \(directory.name)' ends it and takes the topology away")
+            hint: "'tapline down \(directory.name)' ends it and takes the topology away")
     }
 
     /// Asks for events and gives each handful to `take`, until that returns false or the control process ends.
@@ -140,8 +140,8 @@ package struct ControlClient {
                 switch answer {
                 case .answer(let answer): return answer
                 case .error(let error): throw error
-                case .progress(let told):
-                    progress(told)
+                case .progress(let report):
+                    progress(report)
                     deadline = monotonicMilliseconds() + timeout
                 }
             }

@@ -126,12 +126,12 @@ int64_t clinux_file_size(int fd) {
     return syscall(SYS_fstat, fd, &status) < 0 ? -errno : (int64_t)status.st_size;
 }
 
-int clinux_mend_flags(int fd) {
+int clinux_correct_flags(int fd) {
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0) return -errno;
     int signals = fcntl(fd, F_GETSIG), owner = fcntl(fd, F_GETOWN);
-    int mended = (flags & (O_NONBLOCK | O_ASYNC | O_APPEND | O_DIRECT)) != O_NONBLOCK || signals > 0 || owner != 0;
-    if (!mended) return 0;
+    int corrected = (flags & (O_NONBLOCK | O_ASYNC | O_APPEND | O_DIRECT)) != O_NONBLOCK || signals > 0 || owner != 0;
+    if (!corrected) return 0;
     if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) return -errno;
     fcntl(fd, F_SETSIG, 0);
     fcntl(fd, F_SETOWN, 0);

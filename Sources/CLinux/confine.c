@@ -53,10 +53,10 @@ static void put_guarded(struct program *program, const struct clinux_call *call)
 
 int clinux_confine(const struct clinux_call *calls, size_t count) {
     if (count > MOST_CALLS) return -E2BIG;
-    size_t plain = 0, seen = 0;
+    size_t unconditional = 0, seen = 0;
     for (size_t i = 0; i < count; i++) {
         if (calls[i].count > MOST_ARGUMENTS) return -EINVAL;
-        if (calls[i].count == 0) plain++;
+        if (calls[i].count == 0) unconditional++;
     }
     struct program program = {.length = 0};
     put(&program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
@@ -68,7 +68,7 @@ int clinux_confine(const struct clinux_call *calls, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (calls[i].count) continue;
         put(&program, (struct sock_filter)BPF_JUMP(
-                          BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)calls[i].number, (unsigned char)(plain - seen), 0));
+                          BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)calls[i].number, (unsigned char)(unconditional - seen), 0));
         seen++;
     }
     put(&program, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 1));

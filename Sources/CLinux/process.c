@@ -173,7 +173,7 @@ __attribute__((noreturn)) static void run_init(const struct clinux_node_init *no
     setsid();
     umask(022);
     if (node->hostname && sethostname(node->hostname, strlen(node->hostname)) < 0) fail(pipe, CLINUX_STAGE_NAME);
-    if (setns(node->network_namespace, CLONE_NEWNET) < 0) fail(pipe, CLINUX_STAGE_JOIN_NETWORK);
+    if (setns(node->network_namespace, CLONE_NEWNET) < 0) fail(pipe, CLINUX_STAGE_ENTER_NETWORK);
     if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) fail(pipe, CLINUX_STAGE_PRIVATE_MOUNTS);
     // This copy of the namespaces' mounts would keep them alive after they are deleted.
     umount2("/run/netns", MNT_DETACH);
@@ -345,10 +345,10 @@ __attribute__((noreturn)) static void run_program(const struct clinux_spawn *spa
     fail(placed, CLINUX_STAGE_EXECUTE);
 }
 
-/// In the first child: joins the node, and clones the program's process as a sibling (CLONE_PARENT), so that it is a
+/// In the first child: enters the node, and clones the program's process as a sibling (CLONE_PARENT), so that it is a
 /// child of the caller's and yet in the node's PID namespace, which setns gives only to children.
 __attribute__((noreturn)) static void run_in_node(const struct clinux_spawn *spawn, int pipe) {
-    if (setns(spawn->node, (int)(CLONE_NEWNET | node_namespaces())) < 0) fail(pipe, CLINUX_STAGE_JOIN_NODE);
+    if (setns(spawn->node, (int)(CLONE_NEWNET | node_namespaces())) < 0) fail(pipe, CLINUX_STAGE_ENTER_NODE);
     pid_t pid = raw_clone(CLONE_PARENT | SIGCHLD);
     if (pid < 0) fail(pipe, CLINUX_STAGE_SECOND_CLONE);
     if (pid == 0) run_program(spawn, pipe, 0);

@@ -53,12 +53,12 @@ package struct ControlVersion: Codable, Sendable {
 
     /// - Parameter other: What is at the other end, as the beginning of a sentence.
     /// - Throws: A sentence with both versions, where the other end speaks another one.
-    package func check(_ other: String, mend: String) throws(ApplianceError) {
+    package func check(_ other: String, hint: String) throws(ApplianceError) {
         guard version != ControlProtocol.version else { return }
         let name = release.map { "tapline \(ControlText.shown($0, most: 32)) (protocol \(version))" }
         throw ApplianceError(
             .failed,
             "\(other) is \(name ?? "of protocol version \(version)"), but this is tapline \(Release.version) "
-                + "(protocol \(ControlProtocol.version))", mend: mend)
+                + "(protocol \(ControlProtocol.version))", hint: hint)
     }
 }

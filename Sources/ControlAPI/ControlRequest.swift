@@ -26,7 +26,7 @@ package enum ControlRequest: Sendable {
     case cancel(CancelRequest)
     /// Events of the past; where it asks to follow, future events too, an answer for each handful.
     case events(EventsRequest)
-    /// Drain an instance, take it out, weigh it, and the like.
+    /// Drain an instance, disable it, set its weight, and the like.
     case operate(InstanceRequest)
     /// Replace, drain or undrain engines. Answered when that is done.
     case engine(EngineRequest)
@@ -106,7 +106,7 @@ extension ControlRequest {
         // The version goes first: another one may have other commands.
         let version = try Self.decode(ControlVersion.self, data)
         try version.check(
-            "what asks", mend: "use the tapline that started the topology, or take the topology down and up again")
+            "what asks", hint: "use the tapline that started the topology, or take the topology down and up again")
         self = try Self.decode(ControlRequest.self, data)
         try command.check()
     }
@@ -116,8 +116,8 @@ extension ControlRequest {
             return try JSONDecoder().decode(type, from: data)
         } catch {
             throw ApplianceError(
-                .usage, "the request is invalid: \(ControlText.told(error))",
-                mend: "one line of JSON is one request; are both ends the same version?")
+                .usage, "the request is invalid: \(ControlText.summary(error))",
+                hint: "one line of JSON is one request; are both ends the same version?")
         }
     }
 }

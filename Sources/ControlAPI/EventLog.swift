@@ -18,7 +18,7 @@ package final class EventLog: Sendable {
         /// The number of the next event.
         var next = 0
         /// True if a listener has been notified and has not read yet.
-        var isTold = false
+        var isReported = false
 
         var oldest: Int { next - ring.count }
 
@@ -46,8 +46,8 @@ package final class EventLog: Sendable {
                 state.ring[state.next % Self.capacity] = event
             }
             state.next += 1
-            defer { state.isTold = true }
-            return !state.isTold
+            defer { state.isReported = true }
+            return !state.isReported
         }
         if isNews { listener.withLock { $0 }?() }
     }
@@ -74,14 +74,14 @@ package final class EventLog: Sendable {
             let end = min(state.next, start + most)
             let lost = start - place
             place = end
-            state.isTold = false
+            state.isReported = false
             return (lost, (start..<end).map(state.event))
         }
         guard lost > 0 else { return events }
-        let told = ApplianceEvent(
+        let notice = ApplianceEvent(
             .eventsLost, count: lost,
-            reason: "\(Plural.told(lost, "event")) came faster than \(lost == 1 ? "it was" : "they were") read, and "
+            reason: "\(Plural.counted(lost, "event")) came faster than \(lost == 1 ? "it was" : "they were") read, and "
                 + "\(lost == 1 ? "is" : "are") not shown")
-        return [told] + events
+        return [notice] + events
     }
 }

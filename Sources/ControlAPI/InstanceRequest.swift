@@ -22,8 +22,8 @@ package struct InstanceRequest: ControlCommand {
         case .operation:
             switch operation {
             case .drain(let time): try RequestCheck.check(time, key, RequestRange.drain, "milliseconds")
-            case .weigh(let weight): try RequestCheck.check(weight, key, RequestRange.weight)
-            case .undrain, .takeOut, .putBack: break
+            case .setWeight(let weight): try RequestCheck.check(weight, key, RequestRange.weight)
+            case .undrain, .disable, .enable: break
             }
         }
     }
@@ -38,11 +38,19 @@ public enum InstanceOperation: Codable, Sendable, Hashable {
     /// It gets its share again.
     case undrain
     /// It gets nothing, at once.
-    case takeOut
+    case disable
     /// It gets its share again.
-    case putBack
+    case enable
     /// Its share beside the others' weights, 0…1,000; nil: as the file has it.
-    case weigh(Int?)
+    case setWeight(Int?)
+
+    /// The words of the control protocol.
+    private enum CodingKeys: String, CodingKey {
+        case drain, undrain
+        case disable = "takeOut"
+        case enable = "putBack"
+        case setWeight = "weigh"
+    }
 }
 
 /// What an operator's word has led to.
@@ -52,12 +60,18 @@ public struct OperationReport: Codable, Sendable {
     /// Its application.
     public var application: String
     /// What was done and what follows: sentences without a full stop.
-    public var told: [String]
+    public var summary: [String]
+
+    /// The keys of the control protocol.
+    private enum CodingKeys: String, CodingKey {
+        case instance, application
+        case summary = "told"
+    }
 
     /// Memberwise.
-    package init(instance: String, application: String, told: [String]) {
+    package init(instance: String, application: String, summary: [String]) {
         self.instance = instance
         self.application = application
-        self.told = told
+        self.summary = summary
     }
 }

@@ -25,7 +25,7 @@ package enum JSONLine {
         do {
             return try JSONDecoder().decode(type, from: Data(line))
         } catch {
-            throw ApplianceError(.failed, "a message is invalid", mend: "are both ends the same version?")
+            throw ApplianceError(.failed, "a message is invalid", hint: "are both ends the same version?")
         }
     }
 }

@@ -2,7 +2,7 @@ import Reporting
 
 /// What the numbers of a request may be: command lines and the control process go by the same.
 public enum RequestRange {
-    /// The number of an engine: as many as there can be queue indexes (`ShareSet.capacity`).
+    /// The number of an engine: as many as there can be queue indexes (`QueueSets.capacity`).
     public static let engine = 1...256
     /// How long something keeps what it has, in milliseconds.
     public static let drain = 0...DurationText.longest
@@ -51,7 +51,7 @@ package enum ControlText {
     }
 
     /// What is wrong with a line of JSON, without its own words.
-    package static func told(_ error: any Error) -> String {
+    package static func summary(_ error: any Error) -> String {
         guard let error = error as? DecodingError else { return "it is not JSON" }
         func place(_ context: DecodingError.Context, _ last: (any CodingKey)? = nil) -> String {
             let keys = (context.codingPath + (last.map { [$0] } ?? [])).map(\.stringValue)

@@ -39,7 +39,7 @@ public struct StatusReport: Codable, Sendable {
         public var writes: String?
         /// Why frames are written one by one, where neither that nor the other was asked for.
         public var writesBecause: String?
-        /// Whether frames of one flow that are found together are joined.
+        /// Whether frames of one flow that are found together are coalesced.
         public var coalescing: Bool
         /// The number of frames that were coalesced with frames before them.
         public var joined: UInt64
@@ -80,7 +80,7 @@ public struct StatusReport: Codable, Sendable {
         /// `running`, `starting`, `draining`, `drained`, `replacing`, or `waiting` where it died so often that the next
         /// start waits.
         public var state: String
-        /// Which shares of the interfaces' queues it reads, from 0: its own, and those of engines that do not.
+        /// Which queue sets it reads, from 0: its own, and those of engines that do not.
         public var queues: [Int]
         /// Packets that its process has received so far.
         public var packets: UInt64
@@ -282,7 +282,7 @@ public struct StatusReport: Codable, Sendable {
     /// Frames that are in no reason of `drops`: what the nodes' kernels say by themselves, as every kernel does (router
     /// solicitations, MLD and IGMP reports, duplicate address detection).
     public var housekeeping: UInt64? = nil
-    /// What is not as it was made, one sentence with its mend each: a device that is gone, a namespace without a name.
+    /// What is not as it was made, one sentence with its hint each: a device that is gone, a namespace without a name.
     public var problems: [String] = []
     /// What works, and not as well as it might, one sentence each.
     public var remarks: [String] = []

@@ -50,7 +50,7 @@ package final class DrainNotes {
         timer = loop.after(milliseconds: Self.stretch) { [weak self] in
             guard let self else { return }
             self.timer = nil
-            for group in self.changing { self.table.turn(group) }
+            for group in self.changing { self.table.beginPeriod(group) }
             self.arm()
         }
     }

@@ -15,13 +15,16 @@ extension EngineFleet {
         neighbours.forget { hasBroken || max($0.updated, $0.requested) > limit }
     }
 
-    /// Sees to it that no queue makes its readers wait: an engine that has ended, or hangs, may have changed that for all.
+    /// Sees to it that no queue makes its readers wait: an engine that has ended, or hangs, may have changed that for
+    /// all.
     ///
-    /// - Returns: What was mended, as the end of a sentence; empty where nothing was.
-    func mendQueues() -> String {
-        let columns = max(1, plan.queues)
-        guard let places = try? EngineLink.mend(resources.queues.flatMap { $0 }), !places.isEmpty else { return "" }
-        let interfaces = Set(places.map { $0 / columns + 1 }).sorted().map(String.init).joined(separator: ", ")
+    /// - Returns: What was corrected, as the end of a sentence; empty where nothing was.
+    func correctQueues() -> String {
+        let queueCount = max(1, plan.queues)
+        guard let places = try? EngineLink.correctFlags(resources.queues.flatMap { $0 }), !places.isEmpty else {
+            return ""
+        }
+        let interfaces = Set(places.map { $0 / queueCount + 1 }).sorted().map(String.init).joined(separator: ", ")
         return
             "; the flags of \(places.count) queue\(places.count == 1 ? "" : "s") had been changed so that readers hang, "
             + "and were set again (interface \(interfaces))"

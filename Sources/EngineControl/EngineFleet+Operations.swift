@@ -8,11 +8,11 @@ import Topology
 extension EngineFleet {
     /// Engines that are being replaced one by one.
     final class Replacement {
-        /// The seats whose turn is yet to come.
+        /// The members whose turn is yet to come.
         var waiting: [Int]
-        /// The seat whose turn it is.
-        var seat = 0
-        /// The process that has the seat, and the one that had it.
+        /// The member whose turn it is.
+        var member = 0
+        /// The process that does the member's work, and the one that did it.
         var fresh: EngineProcess?
         /// See `fresh`.
         var old: EngineProcess?
@@ -36,16 +36,17 @@ extension EngineFleet {
     package func replace(engine number: Int?, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
         loop.preconditionCurrent()
         do throws(ApplianceError) {
-            var wanted = Array(seats.indices)
-            if let number { wanted = [try seat(of: number)] }
+            var wanted = Array(members.indices)
+            if let number { wanted = [try member(of: number)] }
             if let replacement {
                 throw ApplianceError(
-                    .failed, "engine \(replacement.seat + 1) is being replaced", mend: "try again when that has ended")
+                    .failed, "engine \(replacement.member + 1) is being replaced", hint: "try again when that has ended"
+                )
             }
-            if let missing = wanted.first(where: { seats[$0].process?.phase != .ready }) {
+            if let missing = wanted.first(where: { members[$0].process?.phase != .ready }) {
                 throw ApplianceError(
                     .failed, "engine \(missing + 1) is not running now",
-                    mend: "it is restarted automatically; try again when 'tapline status' shows it running")
+                    hint: "it is restarted automatically; try again when 'tapline status' shows it running")
             }
             replacement = Replacement(waiting: wanted, done: done)
         } catch {
@@ -67,55 +68,55 @@ extension EngineFleet {
             finishReplacement(.success(()))
             return
         }
-        let seat = replacement.waiting.removeFirst()
-        (replacement.seat, replacement.fresh, replacement.old) = (seat, nil, nil)
+        let member = replacement.waiting.removeFirst()
+        (replacement.member, replacement.fresh, replacement.old) = (member, nil, nil)
         do {
-            seats[seat].successor = try spawn()
+            members[member].successor = try spawn()
         } catch {
             finishReplacement(
-                .failure(ApplianceError(.failed, "engine \(seat + 1) could not be restarted: \(error)")))
+                .failure(ApplianceError(.failed, "engine \(member + 1) could not be restarted: \(error)")))
         }
     }
 
     /// The successor is ready: the place is its own, and the one that had it is to let go.
-    func promote(_ seat: Int) {
-        let old = seats[seat].process
-        let fresh = seats[seat].successor
-        seats[seat].process = fresh
-        seats[seat].successor = nil
-        seats[seat].starts += 1
+    func promote(_ member: Int) {
+        let old = members[member].process
+        let fresh = members[member].successor
+        members[member].process = fresh
+        members[member].successor = nil
+        members[member].starts += 1
         replacement?.fresh = fresh
         replacement?.old = old
-        if old != nil { seats[seat].lastEnd = "was replaced" }
+        if old != nil { members[member].lastEnd = "was replaced" }
         divide()
         // The one before has ended by itself meanwhile.
-        if old == nil { replaced(seat) }
+        if old == nil { replaced(member) }
     }
 
-    private func replaced(_ seat: Int) {
-        let pid = seats[seat].process.map { ": process \($0.pid)" } ?? ""
-        events(ApplianceEvent(.engineReplaced, engine: seat + 1, reason: "the program was restarted\(pid)"))
+    private func replaced(_ member: Int) {
+        let pid = members[member].process.map { ": process \($0.pid)" } ?? ""
+        events(ApplianceEvent(.engineReplaced, engine: member + 1, reason: "the program was restarted\(pid)"))
         replaceNext()
     }
 
     /// Goes on with a replacement in which a process has ended.
     func continueReplacement(after process: EngineProcess, _ why: String) {
         guard let replacement else { return }
-        let seat = replacement.seat
-        if process === seats[seat].successor {
-            seats[seat].successor = nil
+        let member = replacement.member
+        if process === members[member].successor {
+            members[member].successor = nil
             finishReplacement(
                 .failure(
                     ApplianceError(
-                        .failed, "the new engine \(seat + 1) did not start: \(why)",
-                        mend: seats[seat].process == nil ? nil : "the former one continues")))
-            launchMissing(seat)
+                        .failed, "the new engine \(member + 1) did not start: \(why)",
+                        hint: members[member].process == nil ? nil : "the former one continues")))
+            launchMissing(member)
         } else if process === replacement.old {
-            replaced(seat)
+            replaced(member)
         } else if process === replacement.fresh {
             // The others read in its place, and another is started; the old one has been told to go.
             finishReplacement(
-                .failure(ApplianceError(.failed, "the new engine \(seat + 1) ended with its first reads: \(why)")))
+                .failure(ApplianceError(.failed, "the new engine \(member + 1) ended with its first reads: \(why)")))
         }
     }
 
@@ -132,28 +133,28 @@ extension EngineFleet {
     /// - Parameter number: From 1.
     package func drain(engine number: Int, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
         loop.preconditionCurrent()
-        let seat: Int
+        let member: Int
         do throws(ApplianceError) {
-            seat = try self.seat(of: number)
+            member = try self.member(of: number)
             guard
-                seats.indices.contains(where: { other in
-                    other != seat && !seats[other].isDrained && seats[other].process?.phase == .ready
+                members.indices.contains(where: { other in
+                    other != member && !members[other].isDrained && members[other].process?.phase == .ready
                 })
             else {
                 throw ApplianceError(
                     .failed, "no other engine can read the queues of engine \(number)",
-                    mend: seats.count == 1
+                    hint: members.count == 1
                         ? "replace it instead: that loses no packet" : "undrain another one first")
             }
         } catch {
             done(.failure(error))
             return
         }
-        if !seats[seat].isDrained {
-            seats[seat].isDrained = true
+        if !members[member].isDrained {
+            members[member].isDrained = true
             events(ApplianceEvent(.engineDraining, engine: number))
         }
-        drains.append((seat, done))
+        drains.append((member, done))
         divide()
     }
 
@@ -162,11 +163,11 @@ extension EngineFleet {
     /// - Parameter number: From 1.
     package func undrain(engine number: Int) throws(ApplianceError) {
         loop.preconditionCurrent()
-        let seat = try seat(of: number)
-        guard seats[seat].isDrained else { return }
-        seats[seat].isDrained = false
-        let done = drains.filter { $0.seat == seat }
-        drains.removeAll { $0.seat == seat }
+        let member = try member(of: number)
+        guard members[member].isDrained else { return }
+        members[member].isDrained = false
+        let done = drains.filter { $0.member == member }
+        drains.removeAll { $0.member == member }
         events(ApplianceEvent(.engineUndrained, engine: number))
         divide()
         for drain in done {
@@ -174,11 +175,11 @@ extension EngineFleet {
         }
     }
 
-    private func seat(of number: Int) throws(ApplianceError) -> Int {
-        guard (1...seats.count).contains(number) else {
+    private func member(of number: Int) throws(ApplianceError) -> Int {
+        guard (1...members.count).contains(number) else {
             throw ApplianceError(
                 .name, "there is no engine \(number) here",
-                mend: seats.count == 1 ? "there is one, number 1" : "they are numbered from 1 to \(seats.count)")
+                hint: members.count == 1 ? "there is one, number 1" : "they are numbered from 1 to \(members.count)")
         }
         return number - 1
     }

@@ -24,8 +24,8 @@ extension EngineFleet {
         package var number: Int
         package var pid: Int32?
         package var state: State
-        /// The shares that it reads, from 0.
-        package var shares: [Int]
+        /// The queue sets that it reads, from 0.
+        package var queueSets: [Int]
         /// Packets that its process has received.
         package var received: UInt64
         /// How often a process has taken its place, the first among them.
@@ -39,22 +39,22 @@ extension EngineFleet {
     /// Each of the engines.
     package var status: [EngineStatus] {
         loop.preconditionCurrent()
-        return seats.indices.map { index in
-            let seat = seats[index]
+        return members.indices.map { index in
+            let member = members[index]
             return EngineStatus(
-                number: index + 1, pid: seat.process?.pid, state: state(seat),
-                shares: seat.process?.confirmed.shares ?? [],
-                received: seat.process.map { reader.received(blocks: blocks(of: $0)) &- $0.receivedBefore } ?? 0,
-                starts: seat.starts, lastEnd: seat.lastEnd, writing: seat.process.flatMap(writing))
+                number: index + 1, pid: member.process?.pid, state: state(member),
+                queueSets: member.process?.confirmed.numbers ?? [],
+                received: member.process.map { reader.received(blocks: blocks(of: $0)) &- $0.receivedBefore } ?? 0,
+                starts: member.starts, lastEnd: member.lastEnd, writing: member.process.flatMap(writing))
         }
     }
 
-    private func state(_ seat: Seat) -> EngineStatus.State {
+    private func state(_ member: Member) -> EngineStatus.State {
         if hasStopped { return .stopped }
-        guard let process = seat.process else { return seat.successor == nil ? .waiting : .starting }
+        guard let process = member.process else { return member.successor == nil ? .waiting : .starting }
         guard process.phase == .ready else { return .starting }
-        if seat.successor != nil { return .replacing }
-        return seat.isDrained ? (process.isIdle ? .drained : .draining) : .running
+        if member.successor != nil { return .replacing }
+        return member.isDrained ? (process.isIdle ? .drained : .draining) : .running
     }
 
     // MARK: - Counters
@@ -71,8 +71,8 @@ extension EngineFleet {
     /// The number of turns of all workers.
     package var turns: UInt64 { reader.turns() }
 
-    /// Frames that were joined to others before them.
-    package var joined: UInt64 { reader.joined() }
+    /// Frames that were coalesced with others before them.
+    package var coalesced: UInt64 { reader.coalesced() }
 
     /// Queues that turned out to be gone while they were read.
     package var closedQueues: UInt64 { reader.closedQueues() }

@@ -80,7 +80,7 @@ extension EngineFleet {
     ) {
         loop.preconditionCurrent()
         guard !hasStopped else {
-            done(.failure(.interrupted))
+            done(.failure(.cancelled))
             return
         }
         let generation = newestGeneration + 1

@@ -24,7 +24,7 @@ extension EngineFleet {
             lookAtWriting(of: process)
             process.look()
             if process.unansweredLooks >= Self.patience, !isStarved(process) {
-                condemn(process, "made no progress for \(seconds(process.unansweredLooks * Self.lookInterval))")
+                evict(process, "made no progress for \(seconds(process.unansweredLooks * Self.lookInterval))")
             }
         }
         loop.after(milliseconds: Self.lookInterval) { [weak self] in self?.watch() }
@@ -42,7 +42,7 @@ extension EngineFleet {
         loop.preconditionCurrent()
         guard !hasStopped else { return }
         for process in living where process.process.isStopped {
-            condemn(process, "was stopped by a signal", isStopped: true)
+            evict(process, "was stopped by a signal", isStopped: true)
         }
     }
 }

@@ -17,14 +17,14 @@ import Wire
 /// and reads nothing, until it takes the engine's place. On the loop's thread.
 package final class EngineFleet: @unchecked Sendable {
     /// An engine's place, whichever process has it.
-    struct Seat {
+    struct Member {
         /// The process that reads, or is about to.
         var process: EngineProcess?
         /// The process that takes its place when it is ready.
         var successor: EngineProcess?
         /// Somebody has asked it not to read.
         var isDrained = false
-        var pace = RestartPace()
+        var backoff = RestartBackoff()
         var starts = 0
         var lastEnd: String?
     }
@@ -63,20 +63,20 @@ package final class EngineFleet: @unchecked Sendable {
     /// How often the counters have grown.
     var countersNumber = 0
 
-    var seats: [Seat]
+    var members: [Member]
     var spare: EngineProcess?
     /// Why a single engine has no spare; nil if it has one, or is about to.
     package private(set) var spareTrouble: String?
     /// Every process that has not ended.
     private(set) var living: [EngineProcess] = []
-    var division: ShareDivision
-    var movesUnderWay: [ShareDivision.Move] = []
-    var drains: [(seat: Int, done: (Result<Void, ApplianceError>) -> Void)] = []
+    var division: QueueSetAssignment
+    var movesUnderWay: [QueueSetAssignment.Move] = []
+    var drains: [(member: Int, done: (Result<Void, ApplianceError>) -> Void)] = []
     var replacement: Replacement?
     private var firstReady: ((Result<Void, ApplianceError>) -> Void)?
     private(set) var hasStopped = false
-    /// What was mended of queues before a process was started, until the end of one tells it.
-    private var mendedBefore = ""
+    /// What was corrected of queues before a process was started, until the end of one tells it.
+    private var correctedBefore = ""
     /// True while no engine may read a queue, and the callers that wait for that.
     var isPaused = false
     /// See `isPaused`.
@@ -106,8 +106,8 @@ package final class EngineFleet: @unchecked Sendable {
         self.record = record
         self.events = events
         self.inspect = inspect
-        seats = Array(repeating: Seat(), count: plan.count)
-        division = ShareDivision(workers: plan.workers, fitness: Array(repeating: .absent, count: plan.count))
+        members = Array(repeating: Member(), count: plan.count)
+        division = QueueSetAssignment(workers: plan.workers, fitness: Array(repeating: .absent, count: plan.count))
         compiled = try Self.compile(table)
         do throws(EngineError) {
             published = SharedTable(table: try SealedMemory(compiled.bytes(generation: 1), generation: 1))
@@ -117,11 +117,11 @@ package final class EngineFleet: @unchecked Sendable {
                 workers: (plan.count * 2 + 2) * plan.workers, interfaces: table.interfaces.count,
                 entries: compiled.counterCount)
             resources = EngineResources(
-                queues: queues, shares: plan.shares(interfaces: queues.count), workers: plan.workers,
+                queues: queues, queueSets: plan.queueSets(interfaces: queues.count), workers: plan.workers,
                 counters: try SharedMapping.makeCounters(layout), counterLayout: layout,
                 neighbours: try SharedMapping.makeNeighbours(), table: published.table.memory.descriptor,
                 tableSize: published.table.memory.size,
-                generation: 1, tuning: EngineTuning(plan, joinsUDP: segmentsUDP))
+                generation: 1, tuning: EngineTuning(plan, coalescesUDP: segmentsUDP))
             neighbours = NeighbourTable(
                 memory: try SharedMapping(
                     mapping: resources.neighbours, size: NeighbourTable.memorySize, writable: true
@@ -145,7 +145,7 @@ package final class EngineFleet: @unchecked Sendable {
     package func start(_ ready: @escaping (Result<Void, ApplianceError>) -> Void) {
         loop.preconditionCurrent()
         firstReady = ready
-        for seat in seats.indices where firstReady != nil { launch(seat) }
+        for member in members.indices where firstReady != nil { launch(member) }
         // While they start there is time to find out what they must show.
         _ = EngineInspection.Grant.here
         watch()
@@ -160,7 +160,7 @@ package final class EngineFleet: @unchecked Sendable {
     func spawn() throws -> EngineProcess {
         loop.preconditionCurrent()
         // Who has changed them shows when it ends: that is told then.
-        mendedBefore += mendQueues()
+        correctedBefore += correctQueues()
         let taken = Set(living.map(\.lane))
         guard let lane = (0..<resources.counterLayout.workers / plan.workers).first(where: { !taken.contains($0) })
         else { throw EngineError("start an engine", because: "earlier ones have not ended yet") }
@@ -189,52 +189,53 @@ package final class EngineFleet: @unchecked Sendable {
         return process
     }
 
-    private func launch(_ seat: Int) {
-        guard !hasStopped, seats[seat].process == nil, seats[seat].successor == nil else { return }
+    private func launch(_ member: Int) {
+        guard !hasStopped, members[member].process == nil, members[member].successor == nil else { return }
         do {
-            seats[seat].starts += 1
-            seats[seat].process = try spawn()
+            members[member].starts += 1
+            members[member].process = try spawn()
         } catch {
-            logger.error("engine \(seat + 1) could not be started: \(error)")
+            logger.error("engine \(member + 1) could not be started: \(error)")
             failFirst(ApplianceError(.failed, "the packeting engine could not be started: \(error)"))
-            launchLater(seat, seats[seat].pace.failed())
+            launchLater(member, members[member].backoff.failed())
         }
     }
 
-    /// Starts what is missing of a seat: its process, its spare.
-    private func launchLater(_ seat: Int, _ milliseconds: Int) {
+    /// Starts what is missing of a member: its process, its spare.
+    private func launchLater(_ member: Int, _ milliseconds: Int) {
         if milliseconds > 0 {
-            logger.error("engine \(seat + 1) ends again and again; the next start waits \(seconds(milliseconds))")
-        } else if movesUnderWay.isEmpty, spare == nil, seats[seat].process == nil {
-            launch(seat)
+            logger.error("engine \(member + 1) ends again and again; the next start waits \(seconds(milliseconds))")
+        } else if movesUnderWay.isEmpty, spare == nil, members[member].process == nil {
+            launch(member)
             return
         }
-        if milliseconds > 0, seats.count == 1, seats[0].process != nil { spareTrouble = "it ends again and again" }
+        if milliseconds > 0, members.count == 1, members[0].process != nil { spareTrouble = "it ends again and again" }
         // Where others read already, there is time to hear so first: starting a program takes some milliseconds.
         loop.after(milliseconds: max(milliseconds, Self.politePause)) { [weak self] in
-            self?.launch(seat)
+            self?.launch(member)
             self?.launchSpare()
         }
     }
 
     /// No other engine can read in place of a single one.
     func launchSpare() {
-        guard !hasStopped, firstReady == nil, seats.count == 1, spare == nil, seats[0].process?.phase == .ready else {
+        guard !hasStopped, firstReady == nil, members.count == 1, spare == nil, members[0].process?.phase == .ready
+        else {
             return
         }
         do { spare = try spawn() } catch {
             logger.error("the spare engine could not be started: \(error)")
             spareTrouble = "\(error)"
-            let pause = seats[0].pace.failed()
+            let pause = members[0].backoff.failed()
             loop.after(milliseconds: pause) { [weak self] in self?.launchSpare() }
         }
     }
 
     private func failFirst(_ error: ApplianceError) {
-        guard let told = firstReady else { return }
+        guard let completion = firstReady else { return }
         firstReady = nil
         hasStopped = true
-        told(.failure(error))
+        completion(.failure(error))
     }
 
     /// Ends all engines for good, and waits until they have ended.
@@ -245,12 +246,12 @@ package final class EngineFleet: @unchecked Sendable {
         for process in living { process.endAndWait() }
         living = []
         spare = nil
-        for seat in seats.indices { (seats[seat].process, seats[seat].successor) = (nil, nil) }
-        for publication in publications { publication.done(.failure(.interrupted)) }
+        for member in members.indices { (members[member].process, members[member].successor) = (nil, nil) }
+        for publication in publications { publication.done(.failure(.cancelled)) }
         publications = []
-        replacement?.done(.failure(.interrupted))
+        replacement?.done(.failure(.cancelled))
         replacement = nil
-        for drain in drains { drain.done(.failure(.interrupted)) }
+        for drain in drains { drain.done(.failure(.cancelled)) }
         drains = []
     }
 
@@ -262,12 +263,12 @@ package final class EngineFleet: @unchecked Sendable {
             logger.info("engine process \(process.pid) is ready after \(confinement.startTime.wholeMicroseconds) us")
             if process === spare { spareTrouble = nil }
             bringUpToDate(process)
-            if let seat = seats.firstIndex(where: { $0.process === process }) {
+            if let member = members.firstIndex(where: { $0.process === process }) {
                 // Nobody reads anything before all are there for the first time.
-                if firstReady == nil || seats.allSatisfy({ $0.process?.phase == .ready }) { divide() }
-                events(ApplianceEvent(.engineStarted, engine: seat + 1, reason: "process \(process.pid)"))
-            } else if let seat = seats.firstIndex(where: { $0.successor === process }) {
-                promote(seat)
+                if firstReady == nil || members.allSatisfy({ $0.process?.phase == .ready }) { divide() }
+                events(ApplianceEvent(.engineStarted, engine: member + 1, reason: "process \(process.pid)"))
+            } else if let member = members.firstIndex(where: { $0.successor === process }) {
+                promote(member)
             }
             settlePublications()
             launchSpare()
@@ -281,11 +282,13 @@ package final class EngineFleet: @unchecked Sendable {
         }
     }
 
-    /// All engines read their shares for the first time.
+    /// All engines read their queue sets for the first time.
     private func tellFirst() {
-        guard let told = firstReady, isForwarding, seats.allSatisfy({ $0.process?.phase == .ready }) else { return }
+        guard let completion = firstReady, isForwarding, members.allSatisfy({ $0.process?.phase == .ready }) else {
+            return
+        }
         firstReady = nil
-        told(.success(()))
+        completion(.success(()))
         launchSpare()
     }
 
@@ -295,98 +298,98 @@ package final class EngineFleet: @unchecked Sendable {
     private func bury(_ process: EngineProcess, _ end: ProcessExit) {
         guard !hasStopped else { return }
         living.removeAll { $0 === process }
-        let mended = mendedBefore + mendQueues()
-        mendedBefore = ""
-        let seat = seats.firstIndex { $0.process === process }
-        if let seat { vacate(seat, "\(end.told)") } else { hand() }
+        let corrected = correctedBefore + correctQueues()
+        correctedBefore = ""
+        let member = members.firstIndex { $0.process === process }
+        if let member { release(member, "\(end.summary)") } else { hand() }
         // What follows may take its time: the others read already.
-        let told = (process.isUnconfined ? process.complaint.map { "\($0), and was ended" } : nil) ?? end.told
-        if seat != nil || process.isUnconfined {
-            let number = seat ?? seats.firstIndex { $0.successor === process } ?? 0
-            events(ApplianceEvent(.engineEnded, engine: number + 1, reason: told + mended))
+        let summary = (process.isUnconfined ? process.complaint.map { "\($0), and was ended" } : nil) ?? end.summary
+        if member != nil || process.isUnconfined {
+            let number = member ?? members.firstIndex { $0.successor === process } ?? 0
+            events(ApplianceEvent(.engineEnded, engine: number + 1, reason: summary + corrected))
         }
-        logger.info("engine process \(process.pid) \(told)\(mended)")
+        logger.info("engine process \(process.pid) \(summary)\(corrected)")
         healNeighbours()
         forgetNeighbours(of: process)
         forget(process)
         settlePublications()
         if firstReady != nil {
-            let why = process.complaint ?? end.told
+            let why = process.complaint ?? end.summary
             failFirst(
                 ApplianceError(
                     .failed, "the packeting engine did not start: \(why)", details: lastLines(logPath, 10)))
             return
         }
         let now = monotonicMilliseconds()
-        if let seat {
-            launchLater(seat, seats[seat].pace.ended(now: now, started: process.started))
+        if let member {
+            launchLater(member, members[member].backoff.ended(now: now, started: process.started))
         } else if process === spare {
             spare = nil
-            launchLater(0, seats[0].pace.ended(now: now, started: process.started))
+            launchLater(0, members[0].backoff.ended(now: now, started: process.started))
         }
-        continueReplacement(after: process, process.complaint ?? end.told)
+        continueReplacement(after: process, process.complaint ?? end.summary)
     }
 
-    /// The process of a seat reads no more: its shares go to others before anything else happens.
-    private func vacate(_ seat: Int, _ how: String) {
-        seats[seat].process = nil
-        seats[seat].lastEnd = how
-        if seats[seat].successor == nil, let promoted = spare {
+    /// The process of a member reads no more: its queue sets go to others before anything else happens.
+    private func release(_ member: Int, _ how: String) {
+        members[member].process = nil
+        members[member].lastEnd = how
+        if members[member].successor == nil, let promoted = spare {
             spare = nil
-            seats[seat].starts += 1
-            seats[seat].process = promoted
+            members[member].starts += 1
+            members[member].process = promoted
         }
         divide()
-        if let promoted = seats[seat].process, promoted.phase == .ready {
-            events(ApplianceEvent(.engineStarted, engine: seat + 1, reason: "process \(promoted.pid), the spare"))
+        if let promoted = members[member].process, promoted.phase == .ready {
+            events(ApplianceEvent(.engineStarted, engine: member + 1, reason: "process \(promoted.pid), the spare"))
         }
     }
 
-    /// A seat that is empty gets a process.
-    func launchMissing(_ seat: Int) { launch(seat) }
+    /// A member without a process gets a process.
+    func launchMissing(_ member: Int) { launch(member) }
 
     /// A process that stands still is given up, and ended.
     ///
     /// - Parameter isStopped: A signal has stopped it. Once others read in its place it is let go on: it sends on what
     ///   it had read, and ends.
-    func condemn(_ process: EngineProcess, _ why: String, isStopped: Bool = false) {
+    func evict(_ process: EngineProcess, _ why: String, isStopped: Bool = false) {
         loop.preconditionCurrent()
         guard process.phase == .starting || process.phase == .ready else { return }
-        let why = why + mendedBefore + mendQueues()
-        mendedBefore = ""
+        let why = why + correctedBefore + correctQueues()
+        correctedBefore = ""
         process.complaint = why
         process.phase = .leaving
         forget(process)
-        let seat = seats.firstIndex { $0.process === process }
-        if let seat { vacate(seat, "\(why), and was ended") } else { hand() }
+        let member = members.firstIndex { $0.process === process }
+        if let member { release(member, "\(why), and was ended") } else { hand() }
         if isStopped { resume(process) } else { process.end() }
         logger.warning("engine process \(process.pid) \(why)")
         let isSpare = process === spare
         if isSpare { spare = nil }
-        guard let number = seat ?? (isSpare ? 0 : nil) else { return }
-        if let seat { events(ApplianceEvent(.engineStopped, engine: seat + 1, reason: why)) }
-        launchLater(number, seats[number].pace.ended(now: monotonicMilliseconds(), started: process.started))
+        guard let number = member ?? (isSpare ? 0 : nil) else { return }
+        if let member { events(ApplianceEvent(.engineStopped, engine: member + 1, reason: why)) }
+        launchLater(number, members[number].backoff.ended(now: monotonicMilliseconds(), started: process.started))
     }
 
     /// The engine has sent a message that it was not asked for. It is ended, and another takes its place.
     private func broke(_ process: EngineProcess, _ why: String) {
         guard !hasStopped else { return }
-        let told = "broke the protocol: it \(why)"
+        let summary = "broke the protocol: it \(why)"
         if process.phase == .starting || process.phase == .ready {
-            let isSeated = seats.contains { $0.process === process }
-            let successor = seats.firstIndex { $0.successor === process }
-            condemn(process, told)
-            if !isSeated {
+            let isMember = members.contains { $0.process === process }
+            let successor = members.firstIndex { $0.successor === process }
+            evict(process, summary)
+            if !isMember {
                 events(
                     ApplianceEvent(
                         .engineStopped, engine: (successor ?? 0) + 1,
-                        reason: "a process that did not read yet \(told)"))
+                        reason: "a process that did not read yet \(summary)"))
             }
         } else {
             process.end()
-            logger.warning("engine process \(process.pid) \(told)")
+            logger.warning("engine process \(process.pid) \(summary)")
         }
-        process.complaint = told
+        process.complaint = summary
     }
 
     private func resume(_ process: EngineProcess) {

@@ -10,7 +10,7 @@ package final class EngineProcess {
     /// How far it has come.
     enum Phase {
         case starting
-        /// It reads its shares.
+        /// It reads its queue sets.
         case ready
         /// It is not to read anything any more, and ends, or is ended.
         case leaving
@@ -40,7 +40,7 @@ package final class EngineProcess {
     /// How its workers write frames, as far as has been told; nil until the first look.
     var writing: EngineWriting?
     /// How often it was told to write one by one.
-    var writingsTold = 0
+    var writingsReported = 0
     /// When it was started, in milliseconds of a clock that never steps back.
     let started = monotonicMilliseconds()
     var phase = Phase.starting
@@ -56,10 +56,10 @@ package final class EngineProcess {
     var hasBroken = false
     /// Why it refused its first table, or was found wanting.
     var complaint: String?
-    /// The shares that it was told to read last, and those that it has said it reads.
-    private(set) var assigned = ShareSet()
+    /// The queue sets that it was told to read last, and those that it has said it reads.
+    private(set) var assigned = QueueSets()
     /// See `assigned`.
-    private(set) var confirmed = ShareSet()
+    private(set) var confirmed = QueueSets()
     /// Asked whether it goes round, and not answered, for so many looks.
     private(set) var unansweredLooks = 0
     /// How long its threads had waited for a processor at the first of those looks, in nanoseconds.
@@ -72,7 +72,7 @@ package final class EngineProcess {
     private var spareRoom: UInt64?
     /// What it was asked: it may say nothing else.
     private var conversation: EngineConversation
-    private var assignments: [ShareSet] = []
+    private var assignments: [QueueSets] = []
     private var nextNumber: UInt64 = 1
     private var pings: UInt64 = 0
     private var answeredPings: UInt64 = 0
@@ -80,7 +80,7 @@ package final class EngineProcess {
     var pid: Int32 { process.pid }
     /// True if it said that it is ready, and was found wanting.
     private(set) var isUnconfined = false
-    /// True if it has no share and will not read a frame more.
+    /// True if it has no queue set and will not read a frame more.
     var isIdle: Bool { assigned.isEmpty && confirmed.isEmpty && assignments.isEmpty }
 
     /// Starts the program at `path`, and hands it the resources. It says `ready`, or ends.
@@ -104,7 +104,7 @@ package final class EngineProcess {
             var command = Command(path, arguments: ["tapline-engine"], diesWithParent: true)
             command.descriptors = [EngineLink.engineDescriptor: ends.engine, 2: errors.descriptor]
             command.ownsProcesses = true
-            // Until it has a share, it is the first to end if memory runs out.
+            // Until it has a queue set, it is the first to end if memory runs out.
             command.memoryScore = MemoryRank.spareEngine.score
             process = try ProcessLauncher.spawn(command)
         } catch {
@@ -220,8 +220,8 @@ package final class EngineProcess {
         loop.unwatch(process.descriptor)
         if let descriptor = link?.descriptor { loop.unwatch(descriptor) }
         link = nil
-        assigned = ShareSet()
-        confirmed = ShareSet()
+        assigned = QueueSets()
+        confirmed = QueueSets()
     }
 
     // MARK: - What it is told
@@ -237,15 +237,15 @@ package final class EngineProcess {
         }
     }
 
-    /// Has it read these shares and no others.
-    func assign(_ shares: ShareSet) {
-        assigned = shares
-        rank(shares.isEmpty ? .spareEngine : .engine)
+    /// Has it read these queue sets and no others.
+    func assign(_ queueSets: QueueSets) {
+        assigned = queueSets
+        rank(queueSets.isEmpty ? .spareEngine : .engine)
         let number = nextNumber
         nextNumber += 1
-        assignments.append(shares)
+        assignments.append(queueSets)
         conversation.assign(number)
-        tell { link throws(EngineError) in try link.assign(shares, number: number) }
+        tell { link throws(EngineError) in try link.assign(queueSets, number: number) }
     }
 
     /// Has it decide by another table, or by other groups of the one that it holds.

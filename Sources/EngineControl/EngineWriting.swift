@@ -19,7 +19,7 @@ package struct EngineWriting: Hashable, Sendable {
     /// Why frames are written one by one, as the end of a sentence; nil if that, or the other, was asked for.
     package var why: String? {
         guard failure != 0 else { return nil }
-        return "io_uring \(hasFailedLater ? "failed" : "was refused"): \(RingRefusal(errno: failure).told)"
+        return "io_uring \(hasFailedLater ? "failed" : "was refused"): \(RingRefusal(errno: failure).summary)"
     }
 }
 
@@ -28,10 +28,10 @@ extension EngineTuning {
     /// wake a processor that sleeps.
     private static let shortSpin = Duration.microseconds(50)
 
-    /// What the file says of how frames are moved, and whether the devices let datagrams be joined.
-    init(_ plan: EnginesPlan, joinsUDP: Bool) {
+    /// What the file says of how frames are moved, and whether the devices let datagrams be coalesced.
+    init(_ plan: EnginesPlan, coalescesUDP: Bool) {
         self.init()
-        self.joinsUDP = joinsUDP
+        self.coalescesUDP = coalescesUDP
         writing =
             switch plan.writing {
             case .automatic: .automatic
@@ -56,17 +56,17 @@ extension EngineFleet {
 
     /// How often one process is told to write otherwise: a good one does so twice at most, and one that says so again
     /// and again must not fill the log.
-    private static let mostWritingsTold = 4
+    private static let mostWritingsReported = 4
 
     /// Tells where an engine does no longer write as it did, or not as it might.
     func lookAtWriting(of process: EngineProcess) {
         let now = writing(of: process)
         guard now != process.writing else { return }
         process.writing = now
-        guard let why = now?.why, process.writingsTold < Self.mostWritingsTold else { return }
-        process.writingsTold += 1
+        guard let why = now?.why, process.writingsReported < Self.mostWritingsReported else { return }
+        process.writingsReported += 1
         logger.warning("engine process \(process.pid) writes frames one by one: \(why)")
-        guard let seat = seats.firstIndex(where: { $0.process === process }) else { return }
-        events(ApplianceEvent(.engineWritesPlainly, engine: seat + 1, reason: why))
+        guard let member = members.firstIndex(where: { $0.process === process }) else { return }
+        events(ApplianceEvent(.engineWritesPlainly, engine: member + 1, reason: why))
     }
 }

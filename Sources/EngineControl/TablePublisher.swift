@@ -50,7 +50,7 @@ package final class TablePublisher {
         send = nil
         let left = waiting
         waiting = []
-        for change in left { change.done(.failure(.interrupted)) }
+        for change in left { change.done(.failure(.cancelled)) }
     }
 
     /// Changes the table as soon as that can be.
@@ -73,7 +73,7 @@ package final class TablePublisher {
         if isPublishing || !waiting.isEmpty { quiet.append(body) } else { body() }
     }
 
-    private static func told(_ causes: [String]) -> String {
+    private static func summary(_ causes: [String]) -> String {
         let shown = causes.prefix(4).joined(separator: "; ")
         return causes.count > 4 ? "\(shown); and \(causes.count - 4) more" : shown
     }
@@ -95,7 +95,7 @@ package final class TablePublisher {
                 continue
             }
             isPublishing = true
-            let reason = Self.told(batch.map(\.cause))
+            let reason = Self.summary(batch.map(\.cause))
             self.reason = reason
             send(fresh, first.groupsOnly) { [self] result in
                 isPublishing = false
@@ -109,8 +109,8 @@ package final class TablePublisher {
             }
         }
         guard !isPublishing, waiting.isEmpty else { return }
-        let told = quiet
+        let callers = quiet
         quiet = []
-        for body in told { body() }
+        for body in callers { body() }
     }
 }

@@ -147,8 +147,8 @@ public final class EventLoop: @unchecked Sendable {
                     closedUnderWatch(ready.fd)
                     continue
                 }
-                let told = Int32(ready.revents) & (watch.events | POLLHUP | POLLERR)
-                if told != 0 { watch.handler(told) }
+                let events = Int32(ready.revents) & (watch.events | POLLHUP | POLLERR)
+                if events != 0 { watch.handler(events) }
             }
             let now = monotonicMilliseconds()
             let due = timers.filter { $0.due <= now }

@@ -9,26 +9,26 @@ public enum Machine {
     /// The day of that release.
     public static var releaseDay: String { Release.day }
 
-    /// - Throws: The first thing that is missing, with its mend.
+    /// - Throws: The first thing that is missing, with its hint.
     public static func check() throws(ApplianceError) {
         try requireRoot(.making)
         guard access("/dev/net/tun", F_OK) == 0 else {
             throw ApplianceError(
                 .machine, "the machine has no /dev/net/tun, but interfaces need it",
-                mend: "modprobe tun, or give the container the device /dev/net/tun")
+                hint: "modprobe tun, or give the container the device /dev/net/tun")
         }
         if let fault = deviceFault(of: "/dev/net/tun") {
-            throw ApplianceError(.machine, fault.message, mend: fault.mend)
+            throw ApplianceError(.machine, fault.message, hint: fault.hint)
         }
         guard access("/dev/net/tun", R_OK | W_OK) == 0 else {
             throw ApplianceError(
-                .machine, "/dev/net/tun cannot be opened: \(errorText(errno))", mend: "allow it for this user")
+                .machine, "/dev/net/tun cannot be opened: \(errorText(errno))", hint: "allow it for this user")
         }
         raiseFileLimit()
     }
 
     /// What keeps a file from being the device that TAPs are made with; nil if it is that one.
-    static func deviceFault(of path: String) -> (message: String, mend: String)? {
+    static func deviceFault(of path: String) -> (message: String, hint: String)? {
         var info = stat()
         guard stat(path, &info) == 0 else { return nil }
         let kind = info.st_mode & S_IFMT
@@ -36,7 +36,7 @@ public enum Machine {
         guard kind != S_IFCHR || info.st_rdev != 10 << 8 | 200 else { return nil }
         let what =
             switch kind {
-            case S_IFREG: "a plain file"
+            case S_IFREG: "a regular file"
             case S_IFDIR: "a folder"
             case S_IFCHR: "another device"
             default: "no device"
@@ -65,7 +65,7 @@ public enum Machine {
         guard Int(limit.rlim_cur) < needed else { return }
         throw ApplianceError(
             .machine, "this process may open \(limit.rlim_cur) files, but '\(plan.name)' needs about \(needed)",
-            mend: "raise the limit of open files: ulimit -Hn 65536 as root, or LimitNOFILE= in the unit")
+            hint: "raise the limit of open files: ulimit -Hn 65536 as root, or LimitNOFILE= in the unit")
     }
 
     /// Each interface holds a descriptor per worker, each node one or two: the default of 1024 is soon used up.
@@ -78,7 +78,7 @@ public enum Machine {
 
     /// What it means that engines have more workers than the machine has processors for this program; nil if they
     /// have not.
-    package static func crowd(of engines: EnginesPlan) -> String? {
+    package static func oversubscription(of engines: EnginesPlan) -> String? {
         let (workers, processors) = (engines.count * engines.workers, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         guard workers > processors, engines.workers > 1 else { return nil }
         return
@@ -109,7 +109,7 @@ public enum Machine {
         guard access(path, X_OK) == 0 else {
             throw ApplianceError(
                 .machine, "the packeting engine is not at \(path)",
-                mend: "build or install tapline-engine there, or name it with TAPLINE_ENGINE")
+                hint: "build or install tapline-engine there, or name it with TAPLINE_ENGINE")
         }
         return path
     }
@@ -119,7 +119,7 @@ public enum Machine {
     /// - Throws: `ApplianceError` if /proc is not mounted.
     public static func ownPath() throws(ApplianceError) -> String {
         guard !startedAs.isEmpty else {
-            throw ApplianceError(.machine, "this program's own path cannot be found", mend: "mount /proc")
+            throw ApplianceError(.machine, "this program's own path cannot be found", hint: "mount /proc")
         }
         return startedAs
     }

@@ -45,14 +45,14 @@ final class NamespaceMembers {
                     if creating { continue }
                     return nil
                 }
-                throw .system("cannot open \(path)", errno: errno, mend: "remove it, or set XDG_RUNTIME_DIR")
+                throw .system("cannot open \(path)", errno: errno, hint: "remove it, or set XDG_RUNTIME_DIR")
             }
             let members = NamespaceMembers(path: path, descriptor: descriptor)
             var mine = stat()
             guard fstat(descriptor, &mine) == 0, mine.st_uid == geteuid(), mine.st_mode & 0o077 == 0 else {
                 throw ApplianceError(
                     .machine, "\(path) belongs to another user, or others may write to it",
-                    mend: "remove it, or set XDG_RUNTIME_DIR to a folder of your own")
+                    hint: "remove it, or set XDG_RUNTIME_DIR to a folder of your own")
             }
             while flock(descriptor, LOCK_EX) != 0 {
                 guard errno == EINTR else { throw .system("cannot lock \(path)", errno: errno) }
@@ -96,9 +96,9 @@ final class NamespaceMembers {
     }
 
     /// Adds this process, until it ends, and those that it starts.
-    func join() throws(ApplianceError) {
+    func enter() throws(ApplianceError) {
         guard let mine = RecordedProcess(pid: getpid(), what: "tapline") else {
-            throw ApplianceError(.failed, "cannot find this process in /proc", mend: "mount /proc")
+            throw ApplianceError(.failed, "cannot find this process in /proc", hint: "mount /proc")
         }
         let file = "\(path)/\(mine.pid)"
         let descriptor = Glibc.open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)

@@ -40,7 +40,7 @@ extension NetworkBuilder {
             let (netlink, inside) = (try fabric.netlink, try namespace.netlink)
             let mtu = plan.interfaces[interface].mtu
             let bridge = try netlink.createBridge(LinkSettings(name: bridgeDevice, mtu: mtu, mark: mark))
-            let before = try inside.picture()
+            let before = try inside.networkState()
             let (name, number) = (tap.name, tap.index)
             do throws(SystemError) {
                 // Its own MAC address is the node's until now, which is soon behind another port.
@@ -49,7 +49,7 @@ extension NetworkBuilder {
                     from: namespace, to: fabric,
                     LinkSettings(name: tapDevice, mac: mac, mtu: mtu, mark: mark, master: bridge))
                 try openPort(of: tap, interface, netlink)
-                try join(leg, bridge, fabric, namespace, number: number)
+                try connect(leg, bridge, fabric, namespace, number: number)
             } catch {
                 try? undo(tap, name, leg, mtu, fabric, namespace, bridge)
                 _ = try? inside.restore(before)

@@ -35,13 +35,13 @@ extension NetworkBuilder {
                     try namespace.netlink.links().first { devices.contains($0.name) && $0.isUp && !$0.carriesFrames }
                 })
             {
-                try interruption.check()
+                try cancellation.check()
                 guard monotonicMilliseconds() < deadline else {
                     throw ApplianceError(
                         .machine, "\(place): the link of \(idle.name) did not come up within 30 s",
-                        mend: "try again when the machine is less busy")
+                        hint: "try again when the machine is less busy")
                 }
-                interruption.sleep(milliseconds: 1)
+                cancellation.sleep(milliseconds: 1)
             }
         }
     }

@@ -21,7 +21,7 @@ package struct BuiltTopology: Sendable {
     /// The queues as the engine takes them: for each interface one for each worker.
     package var queues: [[Int32]] { taps.map(\.queues) }
 
-    /// True if the kernel took UDP segmentation for every TAP (Linux 6.2), so that datagrams may be joined.
+    /// True if the kernel took UDP segmentation for every TAP (Linux 6.2), so that datagrams may be coalesced.
     package var segmentsUDP: Bool { taps.allSatisfy { $0.offloads.isSuperset(of: [.udp4, .udp6]) } }
 }
 
@@ -31,13 +31,13 @@ package struct BuiltTopology: Sendable {
 package struct NetworkBuilder: Sendable {
     package let plan: AppliancePlan
     package let mark: String
-    package let interruption: Interruption
+    package let cancellation: Cancellation
 
     /// Memberwise.
-    package init(plan: AppliancePlan, mark: String, interruption: Interruption) {
+    package init(plan: AppliancePlan, mark: String, cancellation: Cancellation) {
         self.plan = plan
         self.mark = mark
-        self.interruption = interruption
+        self.cancellation = cancellation
     }
 
     /// Threads that make namespaces side by side; the kernel makes much of it wait for itself.
@@ -60,7 +60,7 @@ package struct NetworkBuilder: Sendable {
         var built = BuiltTopology(namespaces: namespaces, fabric: nil, bridges: [], taps: [])
         if Self.needsFabric(plan) { built.fabric = try makeFabric() }
         for (index, interface) in plan.interfaces.enumerated() {
-            try interruption.check()
+            try cancellation.check()
             let made = try attempting("interface \(interface.name)") { () throws(SystemError) in
                 try makeInterface(index, namespaces, built.fabric)
             }
@@ -85,7 +85,7 @@ package struct NetworkBuilder: Sendable {
 
     private func furnish(_ nodes: [NodePlan], in built: BuiltTopology) throws(ApplianceError) {
         try inParallel(nodes.count, width: Self.width) { index throws(ApplianceError) in
-            try interruption.check()
+            try cancellation.check()
             let node = nodes[index]
             guard let namespace = built.namespaces[node.name] else { return }
             try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
@@ -98,7 +98,7 @@ package struct NetworkBuilder: Sendable {
         // The fabric's own stack never speaks: whatever it sent would look like a node's.
         let fabric = try attempting("the fabric") { () throws(SystemError) in
             try NetworkNamespace.create(
-                plan.fabricNamespace, mark: mark, defaults: Self.plainBridges,
+                plan.fabricNamespace, mark: mark, defaults: Self.bridgeDefaults,
                 sysctls: [
                     (name: "net.ipv6.conf.all.disable_ipv6", value: "1"),
                     (name: "net.ipv6.conf.default.disable_ipv6", value: "1"),
@@ -110,7 +110,7 @@ package struct NetworkBuilder: Sendable {
     /// Has bridges pass frames on as they are. Where the machine has br_netfilter, every frame on every bridge would run
     /// through the packet filters' hooks and be checked as by a host: trailers are cut off, fragments are put together and
     /// cut up anew, in another order or not at all. A node's own `sysctls` come after these.
-    private static let plainBridges = ["arptables", "iptables", "ip6tables"].map {
+    private static let bridgeDefaults = ["arptables", "iptables", "ip6tables"].map {
         (name: "net.bridge.bridge-nf-call-\($0)", value: "0")
     }
 
@@ -120,26 +120,26 @@ package struct NetworkBuilder: Sendable {
         do throws(SystemError) { return try body() } catch { throw Self.explained(error, place) }
     }
 
-    /// The kernel's refusal as a sentence with its mend.
+    /// The kernel's refusal as a sentence with its hint.
     package static func explained(_ error: SystemError, _ place: String) -> ApplianceError {
         switch error.errno {
         case _ where error.operation == "write the sysctl" && UserNamespace.isEntered:
             ApplianceError(
                 .machine, "\(place): \(error)",
-                mend: "if its name and value are right, only root may write it: remove it, or use sudo")
+                hint: "if its name and value are right, only root may write it: remove it, or use sudo")
         case EPERM where error.operation == "write the sysctl" && geteuid() == 0,
             EACCES where error.operation == "write the sysctl" && geteuid() == 0:
-            ApplianceError(.failed, "\(place): \(error)", mend: "it cannot be written here: remove it")
+            ApplianceError(.failed, "\(place): \(error)", hint: "it cannot be written here: remove it")
         case EPERM, EACCES:
-            ApplianceError(.machine, "\(place): \(error)", mend: "run it as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN")
+            ApplianceError(.machine, "\(place): \(error)", hint: "run it as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN")
         case ENOENT where error.description.contains("/dev/net/tun"), ENODEV where error.description.contains("tun"):
-            ApplianceError(.machine, "\(place): \(error)", mend: "modprobe tun")
+            ApplianceError(.machine, "\(place): \(error)", hint: "modprobe tun")
         case E2BIG where error.operation == TapDevice.openingQueue:
             ApplianceError(
                 .machine, "\(place): the kernel gives a TAP no more queues: \(error)",
-                mend: "use fewer `workers`, or fewer engines")
+                hint: "use fewer `workers`, or fewer engines")
         case EMFILE, ENFILE:
-            ApplianceError(.machine, "\(place): \(error)", mend: "raise the limit of open files: ulimit -n")
+            ApplianceError(.machine, "\(place): \(error)", hint: "raise the limit of open files: ulimit -n")
         default: ApplianceError(.failed, "\(place): \(error)")
         }
     }
@@ -149,11 +149,11 @@ package struct NetworkBuilder: Sendable {
     private func makeNamespaces(_ nodes: [NodePlan]) throws(ApplianceError) -> [String: NetworkNamespace] {
         let made = Mutex<[String: NetworkNamespace]>([:])
         try inParallel(nodes.count, width: Self.width) { index throws(ApplianceError) in
-            try interruption.check()
+            try cancellation.check()
             let node = nodes[index]
             let early = node.sysctls.filter { !concernsDevice($0, of: node) }.map { (name: $0.name, value: $0.value) }
             let namespace = try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
-                try NetworkNamespace.create(node.namespace, mark: mark, defaults: Self.plainBridges, sysctls: early)
+                try NetworkNamespace.create(node.namespace, mark: mark, defaults: Self.bridgeDefaults, sysctls: early)
             }
             made.withLock { $0[node.name] = namespace }
         }
@@ -211,7 +211,7 @@ package struct NetworkBuilder: Sendable {
         var links: [Int32] = []
         for leg in node.legs {
             if let bridge = bridges[leg.interface], let fabric {
-                links.append(try join(leg, bridge, fabric, namespace))
+                links.append(try connect(leg, bridge, fabric, namespace))
             } else {
                 links.append(try netlink.existingLink(named: leg.device).index)
             }
@@ -236,7 +236,7 @@ package struct NetworkBuilder: Sendable {
     ///
     /// - Parameter number: What that number is to be; any where nil.
     @discardableResult
-    package func join(
+    package func connect(
         _ leg: LegPlan, _ bridge: Int32, _ fabric: NetworkNamespace, _ namespace: NetworkNamespace,
         number: Int32? = nil
     ) throws(SystemError) -> Int32 {

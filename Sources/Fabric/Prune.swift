@@ -74,7 +74,7 @@ public enum Prune {
                 state: directory.exists ? directory.path : nil)
             let intended = directory.readState()?.namespaces ?? []
             leftover.namespaces += found.unfinished.filter { intended.contains($0) }
-            report.leftAlone.removeAll { told in intended.contains { told.hasPrefix("/run/netns/\($0) ") } }
+            report.leftAlone.removeAll { summary in intended.contains { summary.hasPrefix("/run/netns/\($0) ") } }
             do throws(ApplianceError) {
                 let taken = dryRun ? true : try take(leftover, directory)
                 if taken { report.taken.append(leftover) } else { report.live.append(name) }

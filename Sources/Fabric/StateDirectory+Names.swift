@@ -31,7 +31,7 @@ extension StateDirectory {
         guard let taken = wanted.first(where: there.contains) else { return }
         throw ApplianceError(
             .name, "a network namespace called \(taken) exists, and Tapline did not make it",
-            mend: "choose another name with --name, or delete it with 'ip netns delete \(taken)'")
+            hint: "choose another name with --name, or delete it with 'ip netns delete \(taken)'")
     }
 }
 

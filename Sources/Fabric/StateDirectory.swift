@@ -114,7 +114,7 @@ public struct StateDirectory: Sendable, Hashable {
     /// - Throws: Where no topology can have the name.
     public init(name: String) throws(ApplianceError) {
         guard !name.isEmpty, name.unicodeScalars.allSatisfy({ $0.value >= 32 && $0.value != 127 })
-        else { throw ApplianceError(.usage, "'\(name)' is not a valid name of a topology", mend: "see tapline status") }
+        else { throw ApplianceError(.usage, "'\(name)' is not a valid name of a topology", hint: "see tapline status") }
         self.name = name
     }
 

@@ -20,12 +20,12 @@ package struct Teardown {
         /// Namespaces that bear the topology's name and not its mark.
         package var foreign: [String] = []
         /// Processes in the topology's namespaces that Tapline did not start.
-        package var occupants: [Occupant] = []
+        package var foreignProcesses: [ForeignProcess] = []
 
         /// Memberwise.
-        package init(foreign: [String] = [], occupants: [Occupant] = []) {
+        package init(foreign: [String] = [], foreignProcesses: [ForeignProcess] = []) {
             self.foreign = foreign
-            self.occupants = occupants
+            self.foreignProcesses = foreignProcesses
         }
     }
 
@@ -42,7 +42,7 @@ package struct Teardown {
         let found = namesInFolder("/run/netns").filter { name in
             state == nil || name.hasPrefix("\(directory.folder)-") || intended.contains(name)
         }
-        let before = Occupants(of: found.filter { (try? ownership(of: $0)) == .ours })
+        let before = ForeignProcesses(of: found.filter { (try? ownership(of: $0)) == .ours })
         for name in found {
             do throws(SystemError) {
                 switch try ownership(of: name) {
@@ -63,7 +63,7 @@ package struct Teardown {
             failure = failure ?? ApplianceError(.failed, "cannot tidy /run/netns: \(error)")
         }
         if let failure { throw failure }
-        report.occupants = before.remaining()
+        report.foreignProcesses = before.remaining()
         return report
     }
 

@@ -25,13 +25,13 @@ public enum UserNamespace {
     /// - Throws: What the machine forbids, and how to allow it.
     public static func enter(_ purpose: Purpose) throws(ApplianceError) {
         guard geteuid() != 0 || isForeign else {
-            if isEntered { try NamespaceMembers.inherited()?.join() }
+            if isEntered { try NamespaceMembers.inherited()?.enter() }
             return
         }
         guard let members = try NamespaceMembers.open(creating: purpose == .making) else { return }
         defer { members.unlock() }
         for member in members.living where enter(member) {
-            try members.join()
+            try members.enter()
             return
         }
         guard purpose == .making else { return members.removeIfEmpty() }
@@ -40,7 +40,7 @@ public enum UserNamespace {
             throw obstacle
         }
         try make()
-        try members.join()
+        try members.enter()
     }
 
     /// True if this process is root in a user namespace, and not of the machine.

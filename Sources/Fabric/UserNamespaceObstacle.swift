@@ -18,11 +18,11 @@ package struct UserNamespaceObstacle {
 
     /// One sentence that names the setting, and what would allow it.
     package func error() -> ApplianceError {
-        let (message, mend) = explained
-        return ApplianceError(.machine, "without root, \(message)", mend: "\(mend), or run it with sudo")
+        let (message, hint) = explained
+        return ApplianceError(.machine, "without root, \(message)", hint: "\(hint), or run it with sudo")
     }
 
-    private var explained: (message: String, mend: String) {
+    private var explained: (message: String, hint: String) {
         switch stage {
         case CLINUX_USER_STAGE_TUN_OPEN: return device
         case CLINUX_USER_STAGE_TUN_MAKE:

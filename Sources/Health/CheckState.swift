@@ -51,13 +51,13 @@ public struct CheckState: Sendable {
     }
 
     /// The change that a result caused.
-    public enum Turn: Sendable, Hashable {
+    public enum Outcome: Sendable, Hashable {
         /// Nothing.
         case none
         /// The result is the first in a row that contradicts the verdict, or it leaves the check undecided.
         case doubted
         /// The verdict changed.
-        case turned
+        case changed
     }
 
     /// A probe under way.
@@ -153,15 +153,15 @@ public struct CheckState: Sendable {
     /// Takes the result of a probe. If the probe is not under way (it was judged before), nothing changes.
     ///
     /// - Returns: The change; nil if the probe is not under way.
-    public mutating func conclude(_ number: UInt64, passed: Bool, at now: MonotonicTime) -> Turn? {
+    public mutating func conclude(_ number: UInt64, passed: Bool, at now: MonotonicTime) -> Outcome? {
         guard let index = running.firstIndex(where: { $0.number == number }) else { return nil }
         running.remove(at: index)
         made += 1
         if passed { hasPassed = true } else { failed += 1 }
-        return weigh(passed, at: now)
+        return judge(passed, at: now)
     }
 
-    private mutating func weigh(_ passed: Bool, at now: MonotonicTime) -> Turn {
+    private mutating func judge(_ passed: Bool, at now: MonotonicTime) -> Outcome {
         let wasInDoubt = isInDoubt
         switch (verdict, passed) {
         case (.passed, true), (.failed, false):
@@ -169,23 +169,23 @@ public struct CheckState: Sendable {
             if wasInDoubt { rest(at: now) }
             return .none
         case (.undecided, true):
-            return turn(to: .passed, at: now)
+            return change(to: .passed, at: now)
         case (.undecided, false), (.passed, false):
             streak += 1
-            if streak >= timing.fall { return turn(to: .failed, at: now) }
+            if streak >= timing.fall { return change(to: .failed, at: now) }
         case (.failed, true):
             streak += 1
-            if streak >= timing.rise { return turn(to: .passed, at: now) }
+            if streak >= timing.rise { return change(to: .passed, at: now) }
         }
         hurry(at: now)
         return streak == 1 ? .doubted : .none
     }
 
-    private mutating func turn(to verdict: Verdict, at now: MonotonicTime) -> Turn {
+    private mutating func change(to verdict: Verdict, at now: MonotonicTime) -> Outcome {
         self.verdict = verdict
         streak = 0
         rest(at: now)
-        return .turned
+        return .changed
     }
 
     /// Makes the next probe earlier.

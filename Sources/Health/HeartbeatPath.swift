@@ -19,9 +19,9 @@ public struct HeartbeatPath: Sendable, Hashable {
     /// Unusual observations.
     public enum Oddity: Sendable, Hashable {
         /// It came out of the leg that it entered by.
-        case turnedBack
+        case cameBack
         /// The answer came out of the leg that it entered by.
-        case answerTurnedBack
+        case answerCameBack
         /// An ICMP error came out of the leg: its sender refused the packet.
         case refused(leg: Int, SeenProbe.Kind)
     }
@@ -65,8 +65,8 @@ public struct HeartbeatPath: Sendable, Hashable {
             guard stage == .answered, !isNegative else { return .none }
             stage = .returned
             return .decided(passed: true)
-        case (.request, _): oddity = .turnedBack
-        case (.answer, _): oddity = .answerTurnedBack
+        case (.request, _): oddity = .cameBack
+        case (.answer, _): oddity = .answerCameBack
         case (.refusal, _): oddity = .refused(leg: leg, kind)
         }
         return .none

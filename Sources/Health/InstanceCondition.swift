@@ -80,9 +80,9 @@ public struct InstanceCondition: Sendable {
     }
 
     /// The process has ended. The text says how, as the end of a sentence.
-    public mutating func processEnded(_ told: String, at now: MonotonicTime) {
+    public mutating func processEnded(_ summary: String, at now: MonotonicTime) {
         guard process != .unwatched else { return }
-        process = .ended(told)
+        process = .ended(summary)
         mistrust(at: now)
     }
 
@@ -160,7 +160,7 @@ public struct InstanceCondition: Sendable {
     private var soundness: Cause {
         switch process {
         case .starting: return .processStarting
-        case .ended(let told): return .processEnded(told)
+        case .ended(let summary): return .processEnded(summary)
         case .unwatched, .ready: break
         }
         for (leg, reason) in links.enumerated() {

@@ -58,7 +58,7 @@ final class ConnectionProbe {
     }
 
     /// How far it has come, as the beginning of a sentence that ends in a time.
-    var told: String {
+    var summary: String {
         isConnected ? answer.isEmpty ? "connected, but no answer" : "the answer was incomplete" : "no connection"
     }
 

@@ -22,8 +22,8 @@ extension HealthMonitor {
         check.command = mine
         let (identity, node, timeout) = (check.identity, check.instance.node.name, check.plan.timeout)
         do throws(ApplianceError) {
-            try startThread { [weak self, entrance, interruption] in
-                let failure = Self.outcome(of: command, in: node, entrance, timeout, interruption)
+            try startThread { [weak self, entrance, cancellation] in
+                let failure = Self.outcome(of: command, in: node, entrance, timeout, cancellation)
                 self?.finished(identity, mine, number, failure)
             }
         } catch {
@@ -34,21 +34,21 @@ extension HealthMonitor {
 
     /// Why the command failed; nil if it exited with status 0.
     private static func outcome(
-        of command: String, in node: String, _ entrance: Entrance, _ timeout: Int, _ interruption: Interruption
+        of command: String, in node: String, _ entrance: Entrance, _ timeout: Int, _ cancellation: Cancellation
     ) -> String? {
         do throws(ApplianceError) {
             let (way, initProcess) = try entrance(node)
             let mark = ProcessMark()
             let pid = initProcess.pid
             let outcome = try CommandRun.captured(
-                command, in: way, node: initProcess, timeout: timeout, interruption: interruption,
+                command, in: way, node: initProcess, timeout: timeout, cancellation: cancellation,
                 bounds: CommandBounds(
                     output: bound, pausesBeyondOutput: true, limits: mark.limits,
                     sweep: { _ = ProcessMark.end([mark], in: pid) }))
             guard let end = outcome.end else {
                 return "it did not end within \(seconds(timeout))" + printed(outcome)
             }
-            return end == .exited(0) ? nil : "it \(end.told)" + printed(outcome)
+            return end == .exited(0) ? nil : "it \(end.summary)" + printed(outcome)
         } catch {
             return "\(error)"
         }

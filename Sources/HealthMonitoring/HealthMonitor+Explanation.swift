@@ -4,16 +4,16 @@ import Reporting
 import Topology
 import Wire
 
-/// What a check that does not pass means: the packet, the place where it vanished, and what would mend it.
+/// What a check that does not pass means: the packet, the place where it vanished, and what would fix it.
 extension HealthMonitor {
     /// Waits until every check has passed once.
     ///
     /// - Throws: Why one did not within the time that its node has to become ready; where several did not, the others
     ///   in the details.
-    package func proveOnce(_ interruption: Interruption) throws(ApplianceError) {
+    package func proveOnce(_ cancellation: Cancellation) throws(ApplianceError) {
         let began = monotonicMilliseconds()
         while true {
-            try interruption.check()
+            try cancellation.check()
             let passed = monotonicMilliseconds() - began
             let waiting = guarded {
                 instances.values.filter { instance in instance.checks.contains { !$0.state.hasPassed } }
@@ -28,7 +28,7 @@ extension HealthMonitor {
                 first.details += errors.map { "\($0)" }
                 throw first
             }
-            interruption.sleep(milliseconds: 3)
+            cancellation.sleep(milliseconds: 3)
         }
     }
 
@@ -55,20 +55,21 @@ extension HealthMonitor {
         }
         let last = check.last ?? "no result was seen"
         guard case .heartbeat(let heartbeat) = check.plan.probe else {
-            return ApplianceError(.failed, "\(subject): \(last)", mend: mend(check))
+            return ApplianceError(.failed, "\(subject): \(last)", hint: hint(check))
         }
-        let packet = told(heartbeat)
+        let packet = summary(heartbeat)
         guard let path = check.lastPath else {
             return ApplianceError(.failed, "\(subject): the packet (\(packet)): \(last)")
         }
         return ApplianceError(
-            .failed, "\(subject): the packet (\(packet)) \(told(path, check))", mend: mend(path, heartbeat, instance))
+            .failed, "\(subject): the packet (\(packet)) \(summary(path, check))", hint: hint(path, heartbeat, instance)
+        )
     }
 
     private func waitingReason(_ instance: WatchedInstance) -> String {
         switch instance.condition.cause {
         case .link(let leg, let why): "its link to \(instance.legs[leg].name) \(why)"
-        case .processEnded(let told): "its application \(told)"
+        case .processEnded(let summary): "its application \(summary)"
         default: "its application was not ready"
         }
     }
@@ -76,7 +77,7 @@ extension HealthMonitor {
     // MARK: - Heartbeats
 
     /// The packet, for a person: protocol, addresses, ports, size.
-    private func told(_ plan: HeartbeatPlan) -> String {
+    private func summary(_ plan: HeartbeatPlan) -> String {
         let size = "\(plan.size) octets"
         return switch plan.kind {
         case .icmp: "ICMP echo request from \(plan.source) to \(plan.destination), \(size)"
@@ -86,7 +87,7 @@ extension HealthMonitor {
     }
 
     /// How far a heartbeat came, as the end of a sentence.
-    func told(_ path: HeartbeatPath, _ check: WatchedCheck) -> String {
+    func summary(_ path: HeartbeatPath, _ check: WatchedCheck) -> String {
         let instance = check.instance
         let (first, last) = (instance.legs.first?.name ?? "", instance.legs.last?.name ?? "")
         var text =
@@ -100,8 +101,8 @@ extension HealthMonitor {
             }
         switch path.oddity {
         case nil: break
-        case .turnedBack: text += ", but again at \(first)"
-        case .answerTurnedBack: text += ", but again at \(last)"
+        case .cameBack: text += ", but again at \(first)"
+        case .answerCameBack: text += ", but again at \(last)"
         case .refused(let leg, .refusal(let type, let code, let family)):
             text +=
                 "; an ICMP error came out at \(instance.legs[leg].name): "
@@ -111,7 +112,7 @@ extension HealthMonitor {
         return text
     }
 
-    private func mend(_ path: HeartbeatPath, _ plan: HeartbeatPlan, _ instance: WatchedInstance) -> String {
+    private func hint(_ path: HeartbeatPath, _ plan: HeartbeatPlan, _ instance: WatchedInstance) -> String {
         let name = instance.node.name
         if plan.isNegative {
             return "let \(name) drop it, or write a negative heartbeat that \(name) has a rule against"
@@ -119,7 +120,7 @@ extension HealthMonitor {
         let family = plan.source.family == .ipv4 ? "ip" : "ip6"
         let icmp = plan.source.family == .ipv4 ? "icmp" : "icmpv6"
         switch (path.stage, path.oddity) {
-        case (.sent, .turnedBack):
+        case (.sent, .cameBack):
             return "\(name) sends it back to its sender: give it a route to \(plan.destination) by "
                 + "\(instance.legs.last?.name ?? "its other leg"), or choose another destination"
         case (.broken, _):
@@ -143,7 +144,7 @@ extension HealthMonitor {
         }
     }
 
-    private func mend(_ check: WatchedCheck) -> String? {
+    private func hint(_ check: WatchedCheck) -> String? {
         let name = check.instance.node.name
         return switch check.plan.probe {
         case .heartbeat: nil

@@ -110,8 +110,8 @@ extension HealthMonitor {
         case .decided(passed: true): conclude(check, number, nil, seen: "it passed, and so did its answer")
         case .decided(passed: false):
             guard let path = check.paths[number] else { return }
-            let told = told(path, check)
-            conclude(check, number, told, seen: told)
+            let seen = summary(path, check)
+            conclude(check, number, seen, seen: seen)
         }
     }
 

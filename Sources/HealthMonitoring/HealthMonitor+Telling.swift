@@ -38,10 +38,10 @@ extension HealthMonitor {
             }
             for check in instance.checks { touch(check) }
             enqueue(instance)
-            let told = (instance.condition.isHealthy, instance.condition.isSuppressed)
-            guard told != instance.told else { continue }
-            if told.0 != instance.told.isHealthy { instance.since = HealthClock.wall }
-            instance.told = told
+            let current = (instance.condition.isHealthy, instance.condition.isSuppressed)
+            guard current != instance.reported else { continue }
+            if current.0 != instance.reported.isHealthy { instance.since = HealthClock.wall }
+            instance.reported = current
             let (name, health) = (instance.node.name, instance.health)
             loop.submit { [weak self] in self?.changed?(name, health) }
         }

@@ -145,7 +145,7 @@ extension HealthMonitor {
         let time = seconds(check.plan.timeout)
         switch check.plan.probe {
         case .heartbeat:
-            return check.paths[number].map { told($0, check) } ?? "it did not come out"
+            return check.paths[number].map { summary($0, check) } ?? "it did not come out"
         case .echo(let leg, let address):
             return
                 "no reply from \(address ?? check.instance.legs[leg].probed) on \(check.instance.legs[leg].name) "
@@ -155,7 +155,7 @@ extension HealthMonitor {
                 "no host on \(check.instance.legs[leg].name) answers for "
                 + "\(address ?? check.instance.legs[leg].probed) within \(time)"
         case .tcp, .http:
-            return "\(check.connection?.told ?? "no connection") within \(time)"
+            return "\(check.connection?.summary ?? "no connection") within \(time)"
         case .command: return "it did not end within \(time)"
         }
     }
@@ -169,7 +169,8 @@ extension HealthMonitor {
         let now = HealthClock.now
         let path = check.paths.removeValue(forKey: number)
         let began = check.instance.condition.began(check.index, number)
-        guard let turn = check.instance.condition.conclude(check.index, number, passed: failure == nil, at: now) else {
+        guard let outcome = check.instance.condition.conclude(check.index, number, passed: failure == nil, at: now)
+        else {
             return
         }
         if failure != nil, let path { check.lastPath = path }
@@ -177,8 +178,8 @@ extension HealthMonitor {
         if let failure { check.lastFailure = failure }
         check.took = began.map { now - $0 } ?? check.took
         touch(check)
-        switch turn {
-        case .turned:
+        switch outcome {
+        case .changed:
             touch(check.instance)
             note(failure == nil ? .checkPassed : .checkFailed, check, check.last ?? "")
         case .doubted:

@@ -37,7 +37,7 @@ package final class HealthMonitor: @unchecked Sendable {
     /// it.
     let prober: MACAddress
     /// Raised at the end: commands under way are ended.
-    let interruption: Interruption
+    let cancellation: Cancellation
 
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     let epoll: Int32
@@ -89,7 +89,7 @@ package final class HealthMonitor: @unchecked Sendable {
         namespaces = built.namespaces
         fabric = built.fabric
         prober = Self.freeAddress(plan)
-        interruption = try Interruption()
+        cancellation = try Cancellation()
         pthread_mutex_init(lock, nil)
         do throws(SystemError) {
             home = try NetworkNamespace.current()
@@ -176,7 +176,7 @@ package final class HealthMonitor: @unchecked Sendable {
             isStopping = true
             return self.thread
         }
-        interruption.raise()
+        cancellation.raise()
         ring()
         thread?.wait()
         guarded {
@@ -200,7 +200,7 @@ package final class HealthMonitor: @unchecked Sendable {
         application: ApplicationPlan, instance: InstancePlan, node: NodePlan? = nil, namespace: NetworkNamespace? = nil
     ) throws(ApplianceError) {
         guard let node = node ?? plan.nodes.first(where: { $0.name == instance.node }) else {
-            throw ApplianceError(.failed, "there is no node '\(instance.node)' to watch", mend: nil)
+            throw ApplianceError(.failed, "there is no node '\(instance.node)' to watch", hint: nil)
         }
         act {
             if let namespace { namespaces[node.name] = namespace }
@@ -231,9 +231,9 @@ package final class HealthMonitor: @unchecked Sendable {
     }
 
     /// It has ended; how, as the end of a sentence.
-    package func processEnded(_ node: String, told: String) {
+    package func processEnded(_ node: String, summary: String) {
         act(on: node) { instance, now in
-            instance.condition.processEnded(told, at: now)
+            instance.condition.processEnded(summary, at: now)
             for check in instance.checks { check.abandon() }
         }
     }
@@ -251,7 +251,7 @@ package final class HealthMonitor: @unchecked Sendable {
     }
 
     /// The health of every instance, by its node.
-    func picture() -> [String: InstanceHealth] { guarded { instances.mapValues(\.health) } }
+    func currentHealth() -> [String: InstanceHealth] { guarded { instances.mapValues(\.health) } }
 
     /// The health of one instance; nil if it is not looked after.
     package func health(of node: String) -> InstanceHealth? { guarded { instances[node]?.health } }

@@ -110,7 +110,7 @@ final class WatchedInstance {
     var queuedAt: MonotonicTime?
     var isTouched = false
     /// What was told last.
-    var told: (isHealthy: Bool, isSuppressed: Bool) = (false, false)
+    var reported: (isHealthy: Bool, isSuppressed: Bool) = (false, false)
     /// When `told.isHealthy` changed last, since 1970.
     var since = HealthClock.wall
     /// When the engine's addresses were announced to it last.
@@ -147,7 +147,7 @@ final class WatchedInstance {
         switch condition.cause {
         case .healthy: checks.isEmpty ? "there is no problem" : "all its checks pass"
         case .processStarting: "its application is starting"
-        case .processEnded(let told): "its application \(told)"
+        case .processEnded(let summary): "its application \(summary)"
         case .link(let leg, let why): "its link to \(legs[leg].name) \(why)"
         case .check(let index):
             "\(checks[index].plan.name): \(checks[index].lastFailure ?? checks[index].last ?? "failed")"

@@ -17,7 +17,7 @@ enum NamespaceDirectory {
         return "\(directory)/\(name)"
     }
 
-    /// True for a file on nsfs, false for the plain file that is left where nothing is mounted.
+    /// True for a file on nsfs, false for the regular file that is left where nothing is mounted.
     static func isNamespace(_ descriptor: Int32) -> Bool {
         var status = statfs()
         return fstatfs(descriptor, &status) == 0 && UInt64(bitPattern: Int64(status.f_type)) == 0x6E73_6673

@@ -31,25 +31,24 @@ public struct NetworkClaims {
     }
 }
 
-/// Who made what is different between two pictures, one after the other, by evidence alone.
+/// Who made what is different between two network states, one after the other, by evidence alone.
 ///
-/// A change is the check's where the kernel's last word about it names a socket of the check's, or, where it names nobody,
-/// where a request of the check's asked for just that. What is neither told nor asked for while a request is under way
-/// waits for the next look; all else is others'.
+/// A change is the check's where the kernel's last word about it names a socket of the check's, or, where it names
+/// nobody, where a request of the check's asked for just that. What is neither told nor asked for while a request is
+/// under way waits for the next look; all else is others'.
 public struct NetworkAuthorship {
-    private let earlier: NetworkPicture
-    private let later: NetworkPicture
-    private let before: [Int32: NetworkPicture.Device]
-    private let after: [Int32: NetworkPicture.Device]
+    private let earlier: NetworkState
+    private let later: NetworkState
+    private let before: [Int32: NetworkState.Device]
+    private let after: [Int32: NetworkState.Device]
     private let notes: NetworkNotes
     private let claims: NetworkClaims
     /// In the order of the differences; nil: it cannot be said yet.
-    private var authors: [(difference: NetworkPicture.Difference, author: NetworkAuthor?)] = []
+    private var authors: [(difference: NetworkState.Difference, author: NetworkAuthor?)] = []
     private var deferredDevices: Set<Int32> = []
 
     /// The authors of what became different between two looks at a namespace.
-    public init(from earlier: NetworkPicture, to later: NetworkPicture, _ notes: NetworkNotes, _ claims: NetworkClaims)
-    {
+    public init(from earlier: NetworkState, to later: NetworkState, _ notes: NetworkNotes, _ claims: NetworkClaims) {
         (self.earlier, self.later, self.notes, self.claims) = (earlier, later, notes, claims)
         (before, after) = (earlier.byIndex, later.byIndex)
         let differences = earlier.differences(to: later)
@@ -61,23 +60,23 @@ public struct NetworkAuthorship {
     }
 
     /// What can be settled of the later picture: what cannot is as it was.
-    public var settled: NetworkPicture {
-        var picture = later
+    public var settled: NetworkState {
+        var networkState = later
         for (difference, author) in authors where author == nil {
             switch difference {
-            case .added(let record): picture.records.remove(record)
-            case .gone(let record): picture.records.insert(record)
+            case .added(let record): networkState.records.remove(record)
+            case .gone(let record): networkState.records.insert(record)
             case .device(let index):
-                picture.devices.removeAll { $0.index == index }
-                if let was = before[index] { picture.devices.append(was) }
+                networkState.devices.removeAll { $0.index == index }
+                if let was = before[index] { networkState.devices.append(was) }
             }
         }
-        return picture
+        return networkState
     }
 
     // MARK: - Evidence
 
-    private func author(of difference: NetworkPicture.Difference, among all: [NetworkPicture.Difference])
+    private func author(of difference: NetworkState.Difference, among all: [NetworkState.Difference])
         -> NetworkAuthor?
     {
         switch difference {
@@ -110,7 +109,7 @@ public struct NetworkAuthorship {
     }
 
     private func author(ofDevice index: Int32) -> NetworkAuthor? {
-        let difference = NetworkPicture.Difference.device(index)
+        let difference = NetworkState.Difference.device(index)
         if let author = named(difference) { return author }
         // Both ends of a pair come and go by one request.
         if let device = before[index] ?? after[index], let peer = device.peer,
@@ -128,7 +127,7 @@ public struct NetworkAuthorship {
     }
 
     /// Whose socket the kernel named last.
-    private func named(_ difference: NetworkPicture.Difference) -> NetworkAuthor? {
+    private func named(_ difference: NetworkState.Difference) -> NetworkAuthor? {
         guard let port = notes.port(of: difference), port != 0 else { return nil }
         return claims.ports[port] ?? .others
     }
@@ -137,67 +136,71 @@ public struct NetworkAuthorship {
         claims.requests.first { isAskedFor($0.what) }?.author
     }
 
-    private func unnamed(_ difference: NetworkPicture.Difference) -> NetworkAuthor? {
+    private func unnamed(_ difference: NetworkState.Difference) -> NetworkAuthor? {
         claims.isUnderWay && notes.port(of: difference) == nil && !notes.hasLost ? nil : claims.rest
     }
 
     // MARK: - Taking over
 
-    /// Takes over into a picture what somebody else has changed.
+    /// Takes over into a network state what somebody else has changed.
     ///
     /// - Parameter isOthers: Whose changes those are.
-    public func adopt(into picture: inout NetworkPicture, where isOthers: (NetworkAuthor) -> Bool) {
+    public func adopt(into networkState: inout NetworkState, where isOthers: (NetworkAuthor) -> Bool) {
         for (difference, author) in authors {
             guard let author, isOthers(author) else { continue }
             switch difference {
-            case .added(let record): adopt(record, &picture)
-            case .gone(let record): picture.records.remove(record)
-            case .device(let index): adopt(index, &picture, isOthers)
+            case .added(let record): adopt(record, &networkState)
+            case .gone(let record): networkState.records.remove(record)
+            case .device(let index): adopt(index, &networkState, isOthers)
             }
         }
         // What somebody else has made once more is somebody else's.
-        for case (let difference, let port) in notes.lastTold {
+        for case (let difference, let port) in notes.lastNotified {
             switch difference {
             case .added(let record) where earlier.records.contains(record) && later.records.contains(record):
                 let isAnew = port != 0 || (claims.requests.isEmpty && notes.port(of: .gone(record)) != nil)
-                if isAnew, isOthers(port == 0 ? .others : claims.ports[port] ?? .others) { adopt(record, &picture) }
-            case .device(let index) where port != 0 && before[index] != nil && picture.byIndex[index] == nil:
-                if let device = after[index], isOthers(claims.ports[port] ?? .others) { picture.devices.append(device) }
+                if isAnew, isOthers(port == 0 ? .others : claims.ports[port] ?? .others) {
+                    adopt(record, &networkState)
+                }
+            case .device(let index) where port != 0 && before[index] != nil && networkState.byIndex[index] == nil:
+                if let device = after[index], isOthers(claims.ports[port] ?? .others) {
+                    networkState.devices.append(device)
+                }
             default: break
             }
         }
     }
 
-    private func adopt(_ record: NetworkPicture.Record, _ picture: inout NetworkPicture) {
+    private func adopt(_ record: NetworkState.Record, _ networkState: inout NetworkState) {
         // It has the place of what the check has removed from there.
         if let key = record.routeKey {
-            picture.records = picture.records.filter { $0.routeKey != key || later.records.contains($0) }
+            networkState.records = networkState.records.filter { $0.routeKey != key || later.records.contains($0) }
         }
-        picture.records.insert(record)
+        networkState.records.insert(record)
     }
 
-    private func adopt(_ index: Int32, _ picture: inout NetworkPicture, _ isOthers: (NetworkAuthor) -> Bool) {
+    private func adopt(_ index: Int32, _ networkState: inout NetworkState, _ isOthers: (NetworkAuthor) -> Bool) {
         guard let now = after[index] else {
-            picture.devices.removeAll { $0.index == index }
-            picture.records = picture.records.filter { $0.device != index }
+            networkState.devices.removeAll { $0.index == index }
+            networkState.records = networkState.records.filter { $0.device != index }
             return
         }
         guard let was = before[index] else {
-            if !picture.devices.contains(where: { $0.index == index }) { picture.devices.append(now) }
+            if !networkState.devices.contains(where: { $0.index == index }) { networkState.devices.append(now) }
             return
         }
-        guard let place = picture.devices.firstIndex(where: { $0.index == index }) else { return }
+        guard let place = networkState.devices.firstIndex(where: { $0.index == index }) else { return }
         // What they left alone may be changed by somebody else, and stays as it was.
         for field in NetworkRequest.Field.allCases
         where field.differs(was, now) && isOthers(asked { $0.asks(for: field, of: now, before: was) } ?? claims.rest) {
-            field.copy(from: now, to: &picture.devices[place])
+            field.copy(from: now, to: &networkState.devices[place])
         }
-        picture.devices[place].peer = now.peer
+        networkState.devices[place].peer = now.peer
     }
 }
 
 extension NetworkRequest.Field {
-    func differs(_ one: NetworkPicture.Device, _ other: NetworkPicture.Device) -> Bool {
+    func differs(_ one: NetworkState.Device, _ other: NetworkState.Device) -> Bool {
         switch self {
         case .name: one.name != other.name
         case .isUp: one.isUp != other.isUp
@@ -208,7 +211,7 @@ extension NetworkRequest.Field {
         }
     }
 
-    func copy(from one: NetworkPicture.Device, to other: inout NetworkPicture.Device) {
+    func copy(from one: NetworkState.Device, to other: inout NetworkState.Device) {
         switch self {
         case .name: other.name = one.name
         case .isUp: other.isUp = one.isUp

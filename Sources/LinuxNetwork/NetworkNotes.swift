@@ -12,7 +12,7 @@ public final class NetworkNotes: @unchecked Sendable {
     public let descriptor: Int32
     private let listener: NetlinkListener
     private var isLost = false
-    private var told: [NetworkPicture.Difference: (port: Port, age: Int)] = [:]
+    private var notified: [NetworkState.Difference: (port: Port, age: Int)] = [:]
     private var age = 0
 
     private static let groups = [
@@ -43,16 +43,18 @@ public final class NetworkNotes: @unchecked Sendable {
         if [Int(RTM_NEWLINK), Int(RTM_DELLINK)].contains(reply.type) {
             guard let header = reply.familyHeader(ifinfomsg.self) else { return }
             // Of a link's several notifications most carry 0: one that names somebody stays.
-            let device = NetworkPicture.Difference.device(header.ifi_index)
-            if port != 0 || told[device].map({ $0.port == 0 || $0.age != age }) ?? true { told[device] = (port, age) }
+            let device = NetworkState.Difference.device(header.ifi_index)
+            if port != 0 || notified[device].map({ $0.port == 0 || $0.age != age }) ?? true {
+                notified[device] = (port, age)
+            }
             return
         }
-        for kind in NetworkPicture.Kind.allCases {
+        for kind in NetworkState.Kind.allCases {
             guard reply.type == kind.added || reply.type == kind.deleted, let octets = reply.lasting(kind) else {
                 continue
             }
-            let record = NetworkPicture.Record(kind: kind, octets: octets)
-            told[reply.type == kind.added ? .added(record) : .gone(record)] = (port, age)
+            let record = NetworkState.Record(kind: kind, octets: octets)
+            notified[reply.type == kind.added ? .added(record) : .gone(record)] = (port, age)
         }
     }
 
@@ -60,22 +62,22 @@ public final class NetworkNotes: @unchecked Sendable {
     public var hasLost: Bool { isLost }
 
     /// Whose request a difference was, as far as was heard; 0 if nobody is named, nil if nothing was told of it.
-    func port(of difference: NetworkPicture.Difference) -> Port? { told[difference]?.port }
+    func port(of difference: NetworkState.Difference) -> Port? { notified[difference]?.port }
 
     /// What was told since it was settled last.
-    var lastTold: [(NetworkPicture.Difference, Port)] {
-        told.compactMap { $0.value.age == age ? ($0.key, $0.value.port) : nil }
+    var lastNotified: [(NetworkState.Difference, Port)] {
+        notified.compactMap { $0.value.age == age ? ($0.key, $0.value.port) : nil }
     }
 
-    /// From here on what has been told is settled, but for what was told last: a picture may be of before it.
+    /// From here on what has been told is settled, but for what was told last: a network state may be of before it.
     public func settled() {
-        told = told.filter { $0.value.age == age }
+        notified = notified.filter { $0.value.age == age }
         (isLost, age) = (false, age + 1)
     }
 }
 
-extension NetworkPicture {
-    /// One thing in which two pictures differ.
+extension NetworkState {
+    /// One thing in which two network states differ.
     enum Difference: Hashable {
         /// A device that came, went, or is another one in some respect, by its number.
         case device(Int32)
@@ -83,7 +85,7 @@ extension NetworkPicture {
         case gone(Record)
     }
 
-    func differences(to later: NetworkPicture) -> [Difference] {
+    func differences(to later: NetworkState) -> [Difference] {
         let (before, after) = (byIndex, later.byIndex)
         // Devices first: what is on one that somebody has taken away goes with it.
         return Set(before.keys).union(after.keys).sorted().filter { before[$0] != after[$0] }.map { .device($0) }

@@ -150,12 +150,12 @@ public struct NetworkRequest: Sendable {
     // MARK: - What it asks for
 
     /// True if it is about this device.
-    func concerns(_ device: NetworkPicture.Device) -> Bool {
+    func concerns(_ device: NetworkState.Device) -> Bool {
         index != 0 ? index == device.index : name != nil && name == device.name
     }
 
     /// True if it asks that the device have what it has here.
-    func asks(for field: Field, of device: NetworkPicture.Device, before: NetworkPicture.Device) -> Bool {
+    func asks(for field: Field, of device: NetworkState.Device, before: NetworkState.Device) -> Bool {
         guard subject == .link, !deletes, concerns(before) else { return false }
         switch field {
         case .name: return newName == device.name
@@ -169,17 +169,17 @@ public struct NetworkRequest: Sendable {
     }
 
     /// True if it asks for a device of this name, which was not there.
-    func makes(_ device: NetworkPicture.Device) -> Bool {
+    func makes(_ device: NetworkState.Device) -> Bool {
         subject == .link && !deletes && index == 0 && (name == device.name || peerName == device.name)
     }
 
     /// True if it takes this device away.
-    func takesAway(_ device: NetworkPicture.Device) -> Bool {
+    func takesAway(_ device: NetworkState.Device) -> Bool {
         subject == .link && (deletes || leavesNamespace) && concerns(device)
     }
 
     /// True if it asks for this record, one of those for which the kernel names nobody.
-    func makes(_ record: NetworkPicture.Record, on device: NetworkPicture.Device) -> Bool {
+    func makes(_ record: NetworkState.Record, on device: NetworkState.Device) -> Bool {
         if subject == .route { return !deletes && leads(record) }
         guard concerns(device) else { return false }
         if record.isKernels { return true }
@@ -189,7 +189,7 @@ public struct NetworkRequest: Sendable {
     /// True if a record that was on a device is gone by it: named, or with the state that it asked for and the device
     /// has.
     func removes(
-        _ record: NetworkPicture.Record, of device: NetworkPicture.Device, now: NetworkPicture.Device?
+        _ record: NetworkState.Record, of device: NetworkState.Device, now: NetworkState.Device?
     ) -> Bool {
         if subject == .route { return deletes && leads(record) }
         guard concerns(device) else { return false }
@@ -209,11 +209,11 @@ public struct NetworkRequest: Sendable {
     }
 
     /// True if a record is a route of IPv4 to the destination.
-    private func leads(_ record: NetworkPicture.Record) -> Bool {
+    private func leads(_ record: NetworkState.Record) -> Bool {
         record.kind == .route && record.family == UInt8(AF_INET) && record.ownAddress ?? [0, 0, 0, 0] == address
     }
 
-    private func names(_ record: NetworkPicture.Record) -> Bool {
+    private func names(_ record: NetworkState.Record) -> Bool {
         guard subject == .address, record.kind == .address, record.family == family else { return false }
         return record.ownAddress == address && (length == nil || length == record.octets[1])
     }

@@ -2,8 +2,8 @@ import CNetlink
 import Glibc
 
 extension NetlinkSocket {
-    /// Undoes what is different in one picture from another, and nothing else: what is not as it was seen any more is
-    /// somebody else's by now. A device that is gone stays gone.
+    /// Undoes what is different in one network state from another, and nothing else: what is not as it was seen any
+    /// more is somebody else's by now. A device that is gone stays gone.
     ///
     /// - Parameters:
     ///   - picture: How it is to be.
@@ -11,17 +11,17 @@ extension NetlinkSocket {
     ///   - except: Devices that are left as they are, and what goes by them, by their numbers.
     /// - Returns: What could not be put back, as sentences.
     public func restore(
-        _ picture: NetworkPicture, seen: NetworkPicture? = nil, except: Set<Int32> = []
+        _ networkState: NetworkState, seen: NetworkState? = nil, except: Set<Int32> = []
     ) throws(SystemError) -> [String] {
-        let seen = if let seen { seen } else { try self.picture() }
-        let (wanted, known) = (picture.byIndex, seen.byIndex)
-        var gone = picture.records.subtracting(seen.records)
-        let added = seen.records.subtracting(picture.records)
+        let seen = if let seen { seen } else { try self.networkState() }
+        let (wanted, known) = (networkState.byIndex, seen.byIndex)
+        var gone = networkState.records.subtracting(seen.records)
+        let added = seen.records.subtracting(networkState.records)
         var failures: [String] = []
         func attempt(_ body: () throws(SystemError) -> Void) {
             do throws(SystemError) { try body() } catch { failures.append("\(error)") }
         }
-        for device in picture.devices where !except.contains(device.index) {
+        for device in networkState.devices where !except.contains(device.index) {
             let index = device.index
             guard let was = known[index], let now = try link(index: index) else { continue }
             if was.name != device.name, now.name == was.name {
@@ -30,7 +30,9 @@ extension NetlinkSocket {
                 } catch {
                     // Before Linux 6.2 a device is renamed while it is down, and loses routes by that.
                     gone.formUnion(
-                        try self.picture().records.filter { $0.device == index && picture.records.contains($0) })
+                        try self.networkState().records.filter {
+                            $0.device == index && networkState.records.contains($0)
+                        })
                     attempt { () throws(SystemError) in try setLink(index: index, up: false) }
                     attempt { () throws(SystemError) in try renameLink(index: index, to: device.name) }
                     if now.isUp { attempt { () throws(SystemError) in try setLink(index: index, up: true) } }
@@ -53,41 +55,43 @@ extension NetlinkSocket {
             guard known[device.index]?.name == device.name else { continue }
             attempt { () throws(SystemError) in try deleteLink(index: device.index) }
         }
-        func putBack(_ isWanted: (NetworkPicture.Record) -> Bool) throws(SystemError) {
+        func restoreRecords(_ isWanted: (NetworkState.Record) -> Bool) throws(SystemError) {
             // Addresses before the routes that need them; the kernel makes some routes by itself with the addresses.
-            for kind in NetworkPicture.Kind.allCases {
-                for record in try self.picture().records.intersection(added) where record.kind == kind {
+            for kind in NetworkState.Kind.allCases {
+                for record in try self.networkState().records.intersection(added) where record.kind == kind {
                     guard !record.isKernels, record.device.map(except.contains) != true else { continue }
                     attempt { () throws(SystemError) in try change(record, isNew: false) }
                 }
-                let current = try self.picture()
+                let current = try self.networkState()
                 // A route by way of a gateway needs the route to the gateway first.
                 for record in gone.sorted(by: { !$0.hasGateway && $1.hasGateway }) where record.kind == kind {
-                    guard isWanted(record), current.hasRoom(for: record, wanted: picture, except) else { continue }
+                    guard isWanted(record), current.hasRoom(for: record, wanted: networkState, except) else { continue }
                     attempt { () throws(SystemError) in try change(record, isNew: true) }
                 }
             }
         }
         func left() throws(SystemError) -> [String] {
-            let current = try self.picture()
-            return current.undone(from: seen, to: picture, gone: gone, except).changes(to: current, except: except)
+            let current = try self.networkState()
+            return current.undone(from: seen, to: networkState, gone: gone, except).changes(to: current, except: except)
         }
         // The kernel takes up to a second to see that a device which came up has a carrier again.
         let running = Set(
-            picture.devices.filter { $0.isRunning && known[$0.index]?.isRunning == false && !except.contains($0.index) }
-                .map(\.index))
+            networkState.devices.filter {
+                $0.isRunning && known[$0.index]?.isRunning == false && !except.contains($0.index)
+            }
+            .map(\.index))
         for _ in 0..<75 {
             guard try links().contains(where: { running.contains($0.index) && $0.isUp && !$0.isRunning }) else { break }
             usleep(20_000)
         }
         // What the kernel makes by itself for a device that comes up takes it a moment, and is better made by it.
-        try putBack { $0.kind != .address || !$0.isKernels }
+        try restoreRecords { $0.kind != .address || !$0.isKernels }
         for _ in 0..<10 {
             if try left().isEmpty { break }
             usleep(20_000)
         }
         failures = []
-        try putBack { _ in true }
+        try restoreRecords { _ in true }
         for _ in 0..<10 {
             if try left().isEmpty { return [] }
             usleep(20_000)
@@ -96,7 +100,7 @@ extension NetlinkSocket {
         return still.isEmpty ? [] : still + failures.filter { !still.contains($0) }
     }
 
-    private func change(_ record: NetworkPicture.Record, isNew: Bool) throws(SystemError) {
+    private func change(_ record: NetworkState.Record, isNew: Bool) throws(SystemError) {
         // Nothing that is there is replaced: it would be somebody else's.
         let flags = isNew ? NLM_F_CREATE | (record.kind == .route ? NLM_F_APPEND : NLM_F_EXCL) : 0
         do throws(SystemError) {
@@ -114,19 +118,20 @@ extension NetlinkSocket {
     }
 }
 
-extension NetworkPicture {
+extension NetworkState {
     /// True if a record can be put back into this picture: it is not there, nor another in its place, and its device is.
-    fileprivate func hasRoom(for record: Record, wanted: NetworkPicture, _ except: Set<Int32>) -> Bool {
+    fileprivate func hasRoom(for record: Record, wanted: NetworkState, _ except: Set<Int32>) -> Bool {
         if records.contains(record) { return false }
         if let device = record.device, except.contains(device) || byIndex[device] == nil { return false }
         guard let key = record.routeKey else { return true }
         return !records.contains { $0.routeKey == key && !wanted.records.contains($0) }
     }
 
-    /// This picture of now as it is to be: what is still as it was seen, and was not to be so, is as it was to be.
+    /// This network state of now as it is to be: what is still as it was seen, and was not to be so, is as it was to
+    /// be.
     fileprivate func undone(
-        from seen: NetworkPicture, to wanted: NetworkPicture, gone: Set<Record>, _ except: Set<Int32>
-    ) -> NetworkPicture {
+        from seen: NetworkState, to wanted: NetworkState, gone: Set<Record>, _ except: Set<Int32>
+    ) -> NetworkState {
         let (was, now) = (seen.byIndex, byIndex)
         var result = self
         result.devices.removeAll { device in

@@ -2,7 +2,7 @@ import Glibc
 
 extension ProcessExit {
     /// The end of a sentence.
-    package var told: String {
+    package var summary: String {
         switch self {
         case .exited(let status): "ended with status \(status)"
         case .signalled(SIGSYS): "was ended by its filter of system calls (SIGSYS)"

@@ -185,7 +185,7 @@ extension clinux_stage {
     var sentence: String {
         switch self {
         case CLINUX_STAGE_CLONE: "making its process"
-        case CLINUX_STAGE_JOIN_NETWORK: "entering the network namespace"
+        case CLINUX_STAGE_ENTER_NETWORK: "entering the network namespace"
         case CLINUX_STAGE_PRIVATE_MOUNTS: "making its mounts private"
         case CLINUX_STAGE_NAME: "naming it"
         case CLINUX_STAGE_PROTECT: "making the machine's part of /proc and /sys read-only"
@@ -195,7 +195,7 @@ extension clinux_stage {
         case CLINUX_STAGE_MOUNT_SHARED_MEMORY: "mounting /dev/shm"
         case CLINUX_STAGE_BIND_DIRECTORY: "binding the node's directory"
         case CLINUX_STAGE_BIND_FILE: "binding a file"
-        case CLINUX_STAGE_JOIN_NODE: "entering the node"
+        case CLINUX_STAGE_ENTER_NODE: "entering the node"
         case CLINUX_STAGE_SECOND_CLONE: "making its process in the node"
         case CLINUX_STAGE_SESSION: "making its session"
         case CLINUX_STAGE_WORKING_DIRECTORY: "entering its working directory"

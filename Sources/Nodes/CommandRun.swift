@@ -6,13 +6,13 @@ import Reporting
 
 /// How one run of a command ended.
 package struct CommandOutcome: Sendable {
-    /// nil if it was ended because its time was over, or because of an interruption.
+    /// nil if it was ended because its time was over, or because of a cancellation.
     package var end: ProcessExit?
     /// Standard output and error together, at most the bound.
     package var output: [UInt8] = []
     /// There was more.
     package var truncated = false
-    /// Why it was ended, where that was neither its time nor an interruption.
+    /// Why it was ended, where that was neither its time nor a cancellation.
     package var endedFor: String?
 
     /// Memberwise.
@@ -68,7 +68,7 @@ package enum CommandRun {
 
     /// Runs a shell command in a node, and keeps what it prints.
     package static func captured(
-        _ command: String, in entrance: NodeEntrance, node: Pidfd, timeout: Int, interruption: Interruption,
+        _ command: String, in entrance: NodeEntrance, node: Pidfd, timeout: Int, cancellation: Cancellation,
         bounds: CommandBounds = CommandBounds()
     ) throws(ApplianceError) -> CommandOutcome {
         var ends: [Int32] = [-1, -1]
@@ -91,14 +91,14 @@ package enum CommandRun {
         } catch {
             throw ApplianceError(.failed, "\(error)")
         }
-        return finish(child, output: ends[0], timeout: timeout, interruption: interruption, bounds: bounds)
+        return finish(child, output: ends[0], timeout: timeout, cancellation: cancellation, bounds: bounds)
     }
 
-    /// Waits for `child`; when its time is over, or `interruption` is raised, ends its whole process group.
+    /// Waits for `child`; when its time is over, or `cancellation` is raised, ends its whole process group.
     ///
     /// - Parameter output: The reading end of a pipe that it prints into, or nil if that goes elsewhere.
     package static func finish(
-        _ child: Pidfd, output: Int32?, timeout: Int, interruption: Interruption,
+        _ child: Pidfd, output: Int32?, timeout: Int, cancellation: Cancellation,
         bounds: CommandBounds = CommandBounds()
     ) -> CommandOutcome {
         let deadline = monotonicMilliseconds() + timeout
@@ -108,12 +108,12 @@ package enum CommandRun {
         while true {
             var waiting = [
                 pollfd(fd: child.descriptor, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: interruption.descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: cancellation.descriptor, events: Int16(POLLIN), revents: 0),
             ]
             if open, let output { waiting.append(pollfd(fd: output, events: Int16(POLLIN), revents: 0)) }
             let now = monotonicMilliseconds()
             let left = deadline - now
-            if left <= 0 || interruption.isRaised { break }
+            if left <= 0 || cancellation.isRaised { break }
             if now >= nextWatch {
                 nextWatch = now + watchPause
                 outcome.endedFor = bounds.watch()
@@ -131,10 +131,10 @@ package enum CommandRun {
             outcome.end = end
             // Background processes of the command may hold the pipe open. Only the command's own end counts, with its
             // output until then, which is at most what a pipe holds.
-            var turns = 17
-            while open, turns > 0, let output, pollOne(output, POLLIN, milliseconds: 0) {
+            var reads = 17
+            while open, reads > 0, let output, pollOne(output, POLLIN, milliseconds: 0) {
                 open = take(output, &outcome, bounds.output)
-                turns -= 1
+                reads -= 1
             }
             outcome.endedFor = bounds.watch()
             if outcome.endedFor != nil { bounds.sweep() }

@@ -40,17 +40,17 @@ extension NodeRuntime {
     }
 
     /// What ends all its waiting from now on. On the loop's thread.
-    package func wait(on interruption: Interruption) {
+    package func wait(on cancellation: Cancellation) {
         loop.preconditionCurrent()
-        self.interruption = interruption
+        self.cancellation = cancellation
     }
 
     /// Ends the application, becomes another plan of the same node, and starts what that says, until it is ready.
-    package func restart(as plan: NodePlan, folder: String, _ interruption: Interruption) throws(ApplianceError) {
+    package func restart(as plan: NodePlan, folder: String, _ cancellation: Cancellation) throws(ApplianceError) {
         let old: Pidfd? = loop.sync {
             self.attempt += 1
             self.state = .starting
-            self.interruption = interruption
+            self.cancellation = cancellation
             // Which folder is to be seen in the node is its init's to say.
             if folder != self.folder { try? self.initProcess?.signal(SIGKILL) }
             guard plan.process.run == nil else { return nil }
@@ -62,7 +62,7 @@ extension NodeRuntime {
         if let old { CommandRun.end(old) }
         try take(plan, folder: folder)
         if plan.process.run == nil { become(plan.process.isNothing ? .idle : .ready) }
-        try bringBack(anew: true, interruption)
+        try bringBack(anew: true, cancellation)
     }
 
     /// Ends everything in the node, and waits for it without holding up the loop.

@@ -48,9 +48,9 @@ extension NodeRuntime {
             restarted?(self, "it \(lastEnd ?? "ended"), and was restarted")
             return child
         }
-        guard let child, let interruption else { return }
+        guard let child, let cancellation else { return }
         let probe = ReadinessProbe(plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node)
-        guard waits(for: child, probe, interruption) else { return }
+        guard waits(for: child, probe, cancellation) else { return }
         loop.submit { [self] in
             if attempt == mine, process === child, state == .starting { state = .ready }
         }
@@ -58,20 +58,20 @@ extension NodeRuntime {
 
     /// Waits until the application is ready, as long as it lives; true when it is. One that takes longer than it may is
     /// told of and waited for: it runs, and nothing is gained by ending it.
-    private func waits(for child: Pidfd, _ probe: ReadinessProbe, _ interruption: Interruption) -> Bool {
-        if plan.process.ready == .started { watchFirstMoments(of: child, interruption) }
+    private func waits(for child: Pidfd, _ probe: ReadinessProbe, _ cancellation: Cancellation) -> Bool {
+        if plan.process.ready == .started { watchFirstMoments(of: child, cancellation) }
         let begun = monotonicMilliseconds()
         var wait = 5
-        var isTold = false
-        while !interruption.isRaised, !child.hasEnded {
-            if (try? probe.holds(timeout: 5000, interruption)) == true { return !child.hasEnded }
-            if !isTold, monotonicMilliseconds() - begun > plan.process.readyTimeout {
-                isTold = true
+        var isReported = false
+        while !cancellation.isRaised, !child.hasEnded {
+            if (try? probe.holds(timeout: 5000, cancellation)) == true { return !child.hasEnded }
+            if !isReported, monotonicMilliseconds() - begun > plan.process.readyTimeout {
+                isReported = true
                 loop.submit { [self] in
-                    log?.note("restarted, but not ready within \(seconds(plan.process.readyTimeout)): \(probe.told)")
+                    log?.note("restarted, but not ready within \(seconds(plan.process.readyTimeout)): \(probe.summary)")
                 }
             }
-            interruption.sleep(milliseconds: wait)
+            cancellation.sleep(milliseconds: wait)
             wait = min(wait * 2, 200)
         }
         return false
@@ -102,7 +102,7 @@ extension NodeRuntime {
         guard ProcessMark.end(marks, in: node.pid) else {
             throw ApplianceError(
                 .failed, "\(count) of the earlier run cannot be ended: \(names)",
-                mend: "find out with 'ps' what blocks them, or take the topology down")
+                hint: "find out with 'ps' what blocks them, or take the topology down")
         }
         runs.withLock { $0.subtract(marks) }
         loop.submit { [self] in

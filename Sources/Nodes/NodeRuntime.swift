@@ -56,7 +56,7 @@ package final class NodeRuntime: @unchecked Sendable {
     /// What every process of the `run` command's earlier starts carries.
     let runs = Mutex<Set<ProcessMark>>([])
     /// What ends all waiting; set when it comes up.
-    var interruption: Interruption?
+    var cancellation: Cancellation?
     /// Called on the loop's thread once for each end of the application after it had been ready; `changed` follows.
     package var ended: ((NodeRuntime, ProcessExit) -> Void)?
     /// Called on the loop's thread whenever `state` has changed.
@@ -109,7 +109,7 @@ package final class NodeRuntime: @unchecked Sendable {
 
     private func liveInit() throws(ApplianceError) -> Pidfd {
         if let initProcess, !initProcess.hasEnded { return initProcess }
-        guard !closing else { throw .interrupted }
+        guard !closing else { throw .cancelled }
         try directory.createNode(plan.name)
         let (hosts, resolver) = (directory.hostsPath(plan.name), directory.resolverPath(plan.name))
         let files = directory.filesPath
@@ -134,9 +134,9 @@ package final class NodeRuntime: @unchecked Sendable {
     // MARK: - Coming up, in a thread of the caller's
 
     /// Runs the setup commands, starts the application and waits until it is ready.
-    package func bringUp(_ interruption: Interruption) throws(ApplianceError) {
+    package func bringUp(_ cancellation: Cancellation) throws(ApplianceError) {
         let isIdle = loop.sync {
-            if self.state != .idle { self.interruption = interruption }
+            if self.state != .idle { self.cancellation = cancellation }
             return self.state == .idle
         }
         guard !isIdle else { return }
@@ -146,15 +146,15 @@ package final class NodeRuntime: @unchecked Sendable {
         for command in plan.process.setup {
             let child = try spawn(command, entrance, node, log)
             let outcome = CommandRun.finish(
-                child, output: nil, timeout: plan.process.readyTimeout, interruption: interruption)
-            try interruption.check()
+                child, output: nil, timeout: plan.process.readyTimeout, cancellation: cancellation)
+            try cancellation.check()
             guard let end = outcome.end else {
                 throw failed("setup did not end within \(seconds(plan.process.readyTimeout))", command)
             }
-            guard end == .exited(0) else { throw failed("setup \(end.told)", command, end) }
+            guard end == .exited(0) else { throw failed("setup \(end.summary)", command, end) }
         }
         guard let run = plan.process.run else {
-            try waitUntilReady(nil, entrance, node, interruption)
+            try waitUntilReady(nil, entrance, node, cancellation)
             become(.ready)
             return
         }
@@ -164,7 +164,7 @@ package final class NodeRuntime: @unchecked Sendable {
             self.process = child
             self.startedAt = monotonicMilliseconds()
         }
-        try waitUntilReady(child, entrance, node, interruption)
+        try waitUntilReady(child, entrance, node, cancellation)
         loop.sync {
             self.state = .ready
             self.watch(child)
@@ -191,42 +191,42 @@ package final class NodeRuntime: @unchecked Sendable {
         } catch {
             throw ApplianceError(
                 .failed, "\(place): \(error)",
-                mend: access(folder, X_OK) == 0 ? nil : "the folder \(folder) must exist")
+                hint: access(folder, X_OK) == 0 ? nil : "the folder \(folder) must exist")
         }
     }
 
     private func waitUntilReady(
-        _ child: Pidfd?, _ entrance: NodeEntrance, _ node: Pidfd, _ interruption: Interruption, isWatched: Bool = false
+        _ child: Pidfd?, _ entrance: NodeEntrance, _ node: Pidfd, _ cancellation: Cancellation, isWatched: Bool = false
     ) throws(ApplianceError) {
         let probe = ReadinessProbe(plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node)
         let deadline = monotonicMilliseconds() + plan.process.readyTimeout
         var wait = 5
-        if let child, plan.process.ready == .started { watchFirstMoments(of: child, interruption) }
+        if let child, plan.process.ready == .started { watchFirstMoments(of: child, cancellation) }
         while true {
-            try interruption.check()
+            try cancellation.check()
             if let child, child.hasEnded {
                 let end = (try? child.statusIfEnded()) ?? .exited(0)
-                let (what, run) = ("its application \(end.told) before it was ready", plan.process.run ?? "")
+                let (what, run) = ("its application \(end.summary) before it was ready", plan.process.run ?? "")
                 // Where the loop watches it, what becomes of the node is said there.
                 throw isWatched ? failure(what, run, end) : failed(what, run, end)
             }
             let left = deadline - monotonicMilliseconds()
-            if try probe.holds(timeout: max(100, min(left, 5000)), interruption) { return }
+            if try probe.holds(timeout: max(100, min(left, 5000)), cancellation) { return }
             guard left > 0 else {
                 throw failed(
-                    "it was not ready within \(seconds(plan.process.readyTimeout)): \(probe.told)",
+                    "it was not ready within \(seconds(plan.process.readyTimeout)): \(probe.summary)",
                     plan.process.run ?? plan.process.setup.last ?? "")
             }
-            interruption.sleep(milliseconds: min(wait, left))
+            cancellation.sleep(milliseconds: min(wait, left))
             wait = min(wait * 2, 200)
         }
     }
 
     /// Where nothing tells when an application is ready, it must at least live on for a moment: one that cannot even
     /// read its configuration ends within that.
-    func watchFirstMoments(of child: Pidfd, _ interruption: Interruption) {
+    func watchFirstMoments(of child: Pidfd, _ cancellation: Cancellation) {
         let end = monotonicMilliseconds() + Self.firstMoments
-        while monotonicMilliseconds() < end, !interruption.isRaised, !child.waitForEnd(milliseconds: 10) {}
+        while monotonicMilliseconds() < end, !cancellation.isRaised, !child.waitForEnd(milliseconds: 10) {}
     }
 
     /// The node has failed; why, as `failure` says.
@@ -245,13 +245,13 @@ package final class NodeRuntime: @unchecked Sendable {
             let program = command.split(separator: " ").first { $0 != "exec" && !$0.contains("=") } ?? "program"
             return ApplianceError(
                 .machine, "\(place): a program is not installed: \(command)",
-                mend: "install \(program), or correct the command", details: lines)
+                hint: "install \(program), or correct the command", details: lines)
         }
-        return ApplianceError(.failed, "\(place): \(what): \(command)", mend: mend(lines), details: lines)
+        return ApplianceError(.failed, "\(place): \(what): \(command)", hint: hint(lines), details: lines)
     }
 
     /// What a program that changes its user meets where there is no other user.
-    private func mend(_ lines: [String]) -> String? {
+    private func hint(_ lines: [String]) -> String? {
         let refusals = ["Invalid argument", "Operation not permitted"]
         guard lines.contains(where: { line in refusals.contains(where: line.contains) }), !UserNamespace.hasOtherUsers
         else { return nil }
@@ -264,7 +264,7 @@ package final class NodeRuntime: @unchecked Sendable {
     /// Makes the node's application run and be ready again: waits for the one that runs, or starts it.
     ///
     /// - Parameter anew: One that runs is ended first.
-    package func bringBack(anew: Bool, _ interruption: Interruption) throws(ApplianceError) {
+    package func bringBack(anew: Bool, _ cancellation: Cancellation) throws(ApplianceError) {
         guard let run = plan.process.run else { return }
         let running: (child: Pidfd?, isWhole: Bool) = loop.sync {
             self.pause = Self.shortestPause
@@ -279,7 +279,7 @@ package final class NodeRuntime: @unchecked Sendable {
         }
         if running.isWhole {
             let (entrance, node) = try enter()
-            try waitUntilReady(running.child, entrance, node, interruption, isWatched: true)
+            try waitUntilReady(running.child, entrance, node, cancellation, isWatched: true)
             return
         }
         if let old = running.child { CommandRun.end(old) }
@@ -294,7 +294,7 @@ package final class NodeRuntime: @unchecked Sendable {
             self.startedAt = monotonicMilliseconds()
             self.restarted?(self, "a check restarted it")
         }
-        try waitUntilReady(child, entrance, node, interruption)
+        try waitUntilReady(child, entrance, node, cancellation)
         loop.sync {
             self.state = .ready
             self.watch(child)
@@ -315,8 +315,8 @@ package final class NodeRuntime: @unchecked Sendable {
             guard let end = try? child.statusIfEnded() else { return }
             loop.unwatch(child.descriptor)
             process = nil
-            lastEnd = end.told
-            log?.note("\(plan.name): its application \(end.told)")
+            lastEnd = end.summary
+            log?.note("\(plan.name): its application \(end.summary)")
             guard !closing else { return }
             ended?(self, end)
             let again =
@@ -338,7 +338,7 @@ package final class NodeRuntime: @unchecked Sendable {
 
     /// The error that an application's end means while others still come up.
     package func unexpectedEnd(_ end: ProcessExit) -> ApplianceError {
-        failure("its application \(end.told)", plan.process.run ?? "", end)
+        failure("its application \(end.summary)", plan.process.run ?? "", end)
     }
 
     /// Ends everything in the node. On the loop's thread.

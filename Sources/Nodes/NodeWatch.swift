@@ -7,14 +7,16 @@ import Synchronization
 /// Watches a node's network while a check runs, and tells what the check's own processes changed from what others did:
 /// its application, a daemon, somebody who came in by `exec`, the kernel.
 ///
-/// Only evidence counts (`NetworkAuthorship`). Each process of the check's waits, before it sends the kernel a request that
-/// changes the network, for a look at the network: all until then is others'. Its socket is held, so that nobody else has
-/// the number by which the kernel names the socket of most changes; for the rest (the state of links, IPv6 addresses) the
-/// request itself is read, and what it asks for is the check's. What neither says is others'. So what a running application
-/// made is neither told nor taken away, and of a check that asks for no change nothing is ever told.
+/// Only evidence counts (`NetworkAuthorship`). Each process of the check's waits, before it sends the kernel a request
+/// that changes the network, for a look at the network: all until then is others'. Its socket is held, so that nobody
+/// else has the number by which the kernel names the socket of most changes; for the rest (the state of links, IPv6
+/// addresses) the request itself is read, and what it asks for is the check's. What neither says is others'. So what a
+/// running application made is neither told nor taken away, and of a check that asks for no change nothing is ever
+/// told.
 ///
-/// `baseline` is the picture to go back to: how the node was when the check began, with all that others have changed since.
-/// `tolerated` has in it what commands that may alter the node have changed, too: what differs from it is told.
+/// `baseline` is the network state to go back to: how the node was when the check began, with all that others have
+/// changed since. `tolerated` has in it what commands that may alter the node have changed, too: what differs from it
+/// is told.
 package final class NodeWatch: @unchecked Sendable {
     private let node: NodeRuntime
     private let notes: NetworkNotes
@@ -23,10 +25,10 @@ package final class NodeWatch: @unchecked Sendable {
     private let state: Mutex<State>
 
     private struct State {
-        var baseline: NetworkPicture
-        var tolerated: NetworkPicture
+        var baseline: NetworkState
+        var tolerated: NetworkState
         /// How the network was at the last look.
-        var seen: NetworkPicture
+        var seen: NetworkState
         /// The requests of the check's that may be under way, by their threads.
         var requests: [Int32: Request] = [:]
         /// The netlink sockets of the check's, oldest first.
@@ -65,8 +67,8 @@ package final class NodeWatch: @unchecked Sendable {
         self.node = node
         do throws(SystemError) {
             notes = try NetworkNotes(in: node.namespace)
-            let picture = try node.namespace.netlink.picture()
-            state = Mutex(State(baseline: picture, tolerated: picture, seen: picture))
+            let networkState = try node.namespace.netlink.networkState()
+            state = Mutex(State(baseline: networkState, tolerated: networkState, seen: networkState))
         } catch {
             throw ApplianceError(.failed, "\(node.place): \(error)")
         }
@@ -191,7 +193,7 @@ package final class NodeWatch: @unchecked Sendable {
     ///
     /// - Parameter except: Devices that are left as they are.
     /// - Returns: What could not be put back, as sentences.
-    package func putBack(except: Set<Int32> = []) throws(SystemError) -> [String] {
+    package func restore(except: Set<Int32> = []) throws(SystemError) -> [String] {
         let netlink = try node.namespace.netlink
         // What is put back is so in the baseline already; all else that changes meanwhile is others'.
         return try whileNobodyLooks([]) { (state) throws(SystemError) in
@@ -229,8 +231,8 @@ package final class NodeWatch: @unchecked Sendable {
         defer { state.sockets.removeAll { gone.contains(ObjectIdentifier($0.socket)) } }
         guard hasHeard || !ended.isEmpty || !ours.isEmpty || state.maySet else { return }
         let earlier = state.seen
-        guard let now = try? node.namespace.netlink.picture() else { return }
-        // What is in the picture and is told by now.
+        guard let now = try? node.namespace.netlink.networkState() else { return }
+        // What is in the network state and is told by now.
         _ = notes.hear()
         if now != earlier || hasHeard {
             let claims = claims(state, isUnderWay: ended.count < state.requests.count, ours)

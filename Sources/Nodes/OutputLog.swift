@@ -58,8 +58,8 @@ final class OutputLog {
 
     /// Takes what the commands have written until now.
     private func drain() {
-        var turns = 64
-        while turns > 0, take() { turns -= 1 }
+        var reads = 64
+        while reads > 0, take() { reads -= 1 }
     }
 
     @discardableResult

@@ -14,7 +14,7 @@ struct ReadinessProbe {
     let node: Pidfd
 
     /// What is waited for, as the end of a sentence.
-    var told: String {
+    var summary: String {
         switch plan {
         case .started: "it was not started"
         case .command(let command): "this failed: \(command)"
@@ -25,13 +25,13 @@ struct ReadinessProbe {
     }
 
     /// True if it is ready now.
-    func holds(timeout: Int, _ interruption: Interruption) throws(ApplianceError) -> Bool {
+    func holds(timeout: Int, _ cancellation: Cancellation) throws(ApplianceError) -> Bool {
         switch plan {
         case .started:
             return true
         case .command(let command):
             let outcome = try CommandRun.captured(
-                command, in: entrance, node: node, timeout: timeout, interruption: interruption)
+                command, in: entrance, node: node, timeout: timeout, cancellation: cancellation)
             return outcome.end == .exited(0)
         case .tcp(let address, let port):
             guard let socket = connected(address, port, timeout) else { return false }

@@ -143,15 +143,15 @@ package struct ApplicationStates: Sendable {
     /// - Returns: What to tell everybody, and what to tell the operator: sentences without a full stop.
     package mutating func perform(
         _ operation: InstanceOperation, on node: String, at now: Moment
-    ) throws(ApplianceError) -> (events: [ApplianceEvent], told: [String]) {
+    ) throws(ApplianceError) -> (events: [ApplianceEvent], summary: [String]) {
         guard let before = instances[node], let application = application(of: node) else { throw noInstance(node) }
         var outcome: (kind: ApplianceEvent.Kind, reason: String)?
-        var told: [String] = []
+        var summary: [String] = []
         switch operation {
         case .drain(let given):
-            guard before.takenOut == nil else {
+            guard before.disabled == nil else {
                 throw ApplianceError(
-                    .failed, "\(node) is taken out, so it cannot be drained", mend: "put it back first")
+                    .failed, "\(node) is taken out, so it cannot be drained", hint: "enable it first")
             }
             let time = given ?? application.drainTime
             instances[node]?.drain = InstanceState.Drain(began: now, time: time)
@@ -162,40 +162,40 @@ package struct ApplicationStates: Sendable {
             guard before.drain != nil else { return ([], ["\(node) was not drained"] + rest(of: node)) }
             instances[node]?.drain = nil
             outcome = (.instanceUndrained, "it gets its share again")
-        case .takeOut:
-            guard before.takenOut == nil else { return ([], ["\(node) is taken out already"] + rest(of: node)) }
-            instances[node]?.takenOut = now.microseconds
-            outcome = (.instanceTakenOut, "it gets no packets until 'put-back'")
-        case .putBack:
-            guard before.takenOut != nil else { return ([], ["\(node) was not taken out"] + rest(of: node)) }
-            instances[node]?.takenOut = nil
-            outcome = (.instancePutBack, "it gets its share again")
-        case .weigh(let weight):
+        case .disable:
+            guard before.disabled == nil else { return ([], ["\(node) is taken out already"] + rest(of: node)) }
+            instances[node]?.disabled = now.microseconds
+            outcome = (.instanceDisabled, "it gets no packets until 'put-back'")
+        case .enable:
+            guard before.disabled != nil else { return ([], ["\(node) was not disabled"] + rest(of: node)) }
+            instances[node]?.disabled = nil
+            outcome = (.instanceEnabled, "it gets its share again")
+        case .setWeight(let weight):
             if let weight, !RequestRange.weight.contains(weight) {
                 throw ApplianceError(
                     .usage, "a weight must be 0…\(RequestRange.weight.upperBound), not \(weight)")
             }
             instances[node]?.weight = weight
             let share = weight ?? fileWeight(of: node)
-            outcome = (.instanceWeighed, "weight \(share)" + (weight == nil ? ", as in the file" : ""))
-            if share == 0 { told.append("it gets no share, unless no other of \(application.name) has one") }
+            outcome = (.instanceWeightSet, "weight \(share)" + (weight == nil ? ", as in the file" : ""))
+            if share == 0 { summary.append("it gets no share, unless no other of \(application.name) has one") }
             if application.redundancy == .activeStandby {
-                told.append("weights only apply if \(application.name) is balanced; it is active-standby")
+                summary.append("weights only apply if \(application.name) is balanced; it is active-standby")
             }
         }
-        guard let outcome else { return ([], told) }
+        guard let outcome else { return ([], summary) }
         let what = ApplianceEvent(
             outcome.kind, application: application.name, instance: node, reason: outcome.reason)
         let events = [what] + judge(at: now)
-        told.insert("\(node): \(outcome.reason)", at: 0)
-        if outcome.kind != .instanceTakenOut, outcome.kind != .instanceDraining { told += rest(of: node) }
-        return (events, told + follows(application, events))
+        summary.insert("\(node): \(outcome.reason)", at: 0)
+        if outcome.kind != .instanceDisabled, outcome.kind != .instanceDraining { summary += rest(of: node) }
+        return (events, summary + follows(application, events))
     }
 
     /// What else stands between an instance and its packets.
     private func rest(of node: String) -> [String] {
         guard let state = instances[node] else { return [] }
-        if state.takenOut != nil { return ["it is taken out: 'put-back' ends that"] }
+        if state.disabled != nil { return ["it is disabled: 'enable' ends that"] }
         if state.drain?.isOver == true { return ["it is drained: 'undrain' ends that"] }
         guard !state.health.isHealthy else { return [] }
         return ["it gets no packets until it is healthy: \(state.health.reason)"]
@@ -288,7 +288,7 @@ package struct ApplicationStates: Sendable {
         }
         parts += gone.prefix(shown)
         if gone.count > shown { parts.append("and \(gone.count - shown) more") }
-        return parts.joined(separator: "; ") + "; \(application.toldWhenDown)"
+        return parts.joined(separator: "; ") + "; \(application.downSummary)"
     }
 
     // MARK: - What there is
@@ -307,25 +307,25 @@ package struct ApplicationStates: Sendable {
         if let application = applications.first(where: { $0.name == name }) {
             let own = application.instances.map(\.node).joined(separator: ", ")
             return ApplianceError(
-                .name, "\(name) is an application; name one of its instances", mend: "they are: \(own)")
+                .name, "\(name) is an application; name one of its instances", hint: "they are: \(own)")
         }
         if let kind = otherNodes[name] {
             return ApplianceError(
                 .name, "\(name) is \(kind), not an instance that others can replace",
-                mend: names.isEmpty
+                hint: names.isEmpty
                     ? "give an application 'instances' or 'health' in the file"
                     : "the instances are: \(Self.listed(names))")
         }
         guard !names.isEmpty else {
             return ApplianceError(
                 .name, "no application of this topology has several instances",
-                mend: "give one 'instances' or 'health' in the file")
+                hint: "give one 'instances' or 'health' in the file")
         }
         if let nearest = Spelling.nearest(to: name, among: names) {
-            return ApplianceError(.name, "there is no instance '\(name)'", mend: "did you mean '\(nearest)'?")
+            return ApplianceError(.name, "there is no instance '\(name)'", hint: "did you mean '\(nearest)'?")
         }
         return ApplianceError(
-            .name, "there is no instance '\(name)'", mend: "the instances are: \(Self.listed(names))")
+            .name, "there is no instance '\(name)'", hint: "the instances are: \(Self.listed(names))")
     }
 
     private static func listed(_ names: [String]) -> String {
@@ -335,7 +335,7 @@ package struct ApplicationStates: Sendable {
 
 extension ApplicationPlan {
     /// What becomes of its packets while it is down.
-    var toldWhenDown: String {
+    var downSummary: String {
         switch whenDown {
         case .drop, .spare: "its packets are dropped"
         case .bypass: redundancy == .copies ? "no copies are made for it" : "packets bypass it"

@@ -40,8 +40,8 @@ extension ApplicationStates {
     ) -> StatusReport.Instance? {
         guard let state = instances[member.name] else { return nil }
         let (word, since): (String, Int) =
-            if let takenOut = state.takenOut {
-                ("taken-out", takenOut)
+            if let disabled = state.disabled {
+                ("taken-out", disabled)
             } else if let drain = state.drain, drain.isOver {
                 ("drained", drain.began.microseconds + drain.time * 1000)
             } else if !state.health.isHealthy {

@@ -48,7 +48,7 @@ package struct InstanceState: Sendable, Hashable {
     /// What its process, links and checks say.
     package var health: InstanceHealth
     /// When an operator took it out, in microseconds since 1970; nil if none has.
-    package var takenOut: Int?
+    package var disabled: Int?
     /// What an operator has asked for; nil if it does not drain.
     package var drain: Drain?
     /// Set while it gets what begins, and nothing that others have; nil if it has its whole share, or none.
@@ -58,14 +58,14 @@ package struct InstanceState: Sendable, Hashable {
 
     /// What the table is told.
     package var availability: Availability {
-        if takenOut != nil || drain?.isOver == true || !health.isHealthy { return .down }
+        if disabled != nil || drain?.isOver == true || !health.isHealthy { return .down }
         if drain != nil { return .draining }
         return join == nil ? .up : .joining
     }
 
     /// Why it gets nothing, as the end of a sentence; nil if it may get packets.
     var reasonDown: String? {
-        if takenOut != nil { return "it is taken out" }
+        if disabled != nil { return "it is disabled" }
         if drain?.isOver == true { return "it is drained" }
         return health.isHealthy ? nil : health.reason
     }

@@ -18,29 +18,34 @@ public enum ExitCode: Int32, Sendable, Codable {
     case usage = 64
 }
 
-/// What went wrong, as one sentence for a person, with what would mend it, and the exit status that goes with it.
+/// What went wrong, as one sentence for a person, with what would fix it, and the exit status that goes with it.
 public struct ApplianceError: Error, Sendable, Codable, Equatable {
     /// The exit status of the command that ends with this error.
     public var status: ExitCode
     /// One sentence, without a full stop: what was attempted, on which node, at which line, and what came back.
     public var message: String
-    /// What would mend it, where that is known.
-    public var mend: String?
+    /// What would fix it, where that is known.
+    public var hint: String?
     /// Lines that explain it: the last lines of a log, the errors of a file.
     public var details: [String]
 
+    /// The keys of the control protocol and of `--json`.
+    private enum CodingKeys: String, CodingKey {
+        case status, message, details
+        case hint = "mend"
+    }
     /// Memberwise.
-    public init(_ status: ExitCode, _ message: String, mend: String? = nil, details: [String] = []) {
+    public init(_ status: ExitCode, _ message: String, hint: String? = nil, details: [String] = []) {
         self.status = status
         self.message = message
-        self.mend = mend
+        self.hint = hint
         self.details = details
-        guard status == .failed, mend == nil, let limit = Self.fileLimit(in: message) else { return }
+        guard status == .failed, hint == nil, let limit = Self.fileLimit(in: message) else { return }
         self.status = .machine
-        self.mend = limit
+        self.hint = limit
     }
 
-    /// What would mend it where an error is that no more files can be opened. Any system call of any room may come to
+    /// What would fix it where an error is that no more files can be opened. Any system call of any room may come to
     /// that, and all of them tell it in the C library's words.
     private static func fileLimit(in message: String) -> String? {
         if message.hasSuffix(errorText(EMFILE)) {
@@ -51,34 +56,34 @@ public struct ApplianceError: Error, Sendable, Codable, Equatable {
     }
 
     /// What `up` and `run` end with where a signal or `tapline down` stops them halfway.
-    public static let interrupted = ApplianceError(.failed, "interrupted; everything made so far was taken away")
+    public static let cancelled = ApplianceError(.failed, "interrupted; everything made so far was taken away")
 }
 
 extension ApplianceError: CustomStringConvertible {
-    /// The sentence and its mend.
+    /// The sentence and its hint.
     public var description: String {
-        if let mend { "\(message); \(mend)" } else { message }
+        if let hint { "\(message); \(hint)" } else { message }
     }
 }
 
 extension ApplianceError {
     /// The sentence for a system call that failed.
-    package static func system(_ attempted: String, errno code: Int32, mend: String? = nil) -> ApplianceError {
-        ApplianceError(.failed, "\(attempted): \(errorText(code))", mend: mend)
+    package static func system(_ attempted: String, errno code: Int32, hint: String? = nil) -> ApplianceError {
+        ApplianceError(.failed, "\(attempted): \(errorText(code))", hint: hint)
     }
 
     /// The sentence for a file or folder of Tapline's own that cannot be written.
     package static func storage(_ attempted: String, errno code: Int32) -> ApplianceError {
         switch code {
-        case ENOSPC, EDQUOT: .system(attempted, errno: code, mend: "make room on the file system of /run")
-        case EROFS: .system(attempted, errno: code, mend: "/run must be writable: mount a tmpfs on it")
+        case ENOSPC, EDQUOT: .system(attempted, errno: code, hint: "make room on the file system of /run")
+        case EROFS: .system(attempted, errno: code, hint: "/run must be writable: mount a tmpfs on it")
         default: .system(attempted, errno: code)
         }
     }
 
     /// `error` as it is where it is one of ours, else its text behind what was attempted.
-    package static func wrapping(_ error: any Error, _ attempted: String, mend: String? = nil) -> ApplianceError {
+    package static func wrapping(_ error: any Error, _ attempted: String, hint: String? = nil) -> ApplianceError {
         if let known = error as? ApplianceError { return known }
-        return ApplianceError(.failed, "\(attempted): \(error)", mend: mend)
+        return ApplianceError(.failed, "\(attempted): \(error)", hint: hint)
     }
 }

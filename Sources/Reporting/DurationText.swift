@@ -3,7 +3,7 @@ public enum DurationText {
     /// The longest there is, in milliseconds: a day.
     public static let longest = 86_400_000
     /// What is said of a text that is none.
-    public static let mend = "write a duration such as 500ms, 5s or 2m; at most 24h"
+    public static let hint = "write a duration such as 500ms, 5s or 2m; at most 24h"
 
     /// Milliseconds; nil if the text is no duration, or a longer one than a day.
     public static func milliseconds(_ text: some StringProtocol) -> Int? {

@@ -49,7 +49,7 @@ public struct AppliancePlan: Sendable {
     public var fabricNamespace: String
 }
 
-/// One claimed interface: a TAP device, and what joins it to its nodes.
+/// One claimed interface: a TAP device, and what connects it to its nodes.
 public struct InterfacePlan: Sendable, Hashable {
     /// How the TAP reaches the nodes.
     public enum Attachment: Sendable, Hashable {
@@ -100,7 +100,7 @@ public struct LegPlan: Sendable, Hashable {
     public var deliverToo: [MACAddress]
     /// The device's addresses.
     public var addresses: [InterfaceAddress]
-    /// False: the node gets plain frames of its MTU with full checksums, and sends such.
+    /// False: the node gets single frames of its MTU with full checksums, and sends such.
     public var offload: Bool
     /// True: the bridge must deliver every frame to it, whatever the frame's destination is.
     public var takesEverything: Bool

@@ -245,7 +245,7 @@ public struct EnginesPlan: Sendable, Hashable {
     public var engineOfInterface: [Int]
     /// How each writes frames.
     public var writing: Writing
-    /// Whether each joins frames of one flow that it finds in one batch.
+    /// Whether each coalesces frames of one flow that it finds in one batch.
     public var coalesces: Bool
     /// What each does when it has nothing to do.
     public var latency: Latency

@@ -3,10 +3,10 @@ extension TextExpectation {
     public var isEmpty: Bool { self == TextExpectation() }
 
     /// What is expected, where there is no text to look at.
-    public var told: String {
+    public var summary: String {
         var parts = contains.map { "'\($0)'" } + lacks.map { "no '\($0)'" } + matches.map { "a match of /\($0)/" }
-        parts += json.map(\.told) + jsonLines.map { "a line with " + $0.map(\.told).joined(separator: ", ") }
-        parts += lacksJSONLines.map { "no line with " + $0.map(\.told).joined(separator: ", ") }
+        parts += json.map(\.summary) + jsonLines.map { "a line with " + $0.map(\.summary).joined(separator: ", ") }
+        parts += lacksJSONLines.map { "no line with " + $0.map(\.summary).joined(separator: ", ") }
         return parts.isEmpty ? "a readable file" : parts.joined(separator: ", ")
     }
 
@@ -60,12 +60,12 @@ extension TextExpectation {
                 }
             }
             for unwanted in lacksJSONLines where unwanted.allSatisfy({ $0.unmet(by: document) == nil }) {
-                let what = "no line with " + unwanted.map(\.told).joined(separator: ", ")
+                let what = "no line with " + unwanted.map(\.summary).joined(separator: ", ")
                 if !unmet.contains(what) { unmet.append(what) }
             }
         }
         for (index, wanted) in jsonLines.enumerated() where sought.contains(wanted) {
-            var what = "a line with " + wanted.map(\.told).joined(separator: ", ")
+            var what = "a line with " + wanted.map(\.summary).joined(separator: ", ")
             if documents == 0 { what += ", and no line is JSON" }
             if let near = nearest[index] { what += "; the nearest line lacks " + near.what.joined(separator: ", ") }
             unmet.append(what)
@@ -76,14 +76,14 @@ extension TextExpectation {
 
 extension JSONExpectation {
     /// What is expected: `$.status: "up"`.
-    public var told: String {
+    public var summary: String {
         switch demand {
         case .equals(let value): "\(path): \(value)"
-        case .compares(let number): "\(path) \(number.told)"
+        case .compares(let number): "\(path) \(number.summary)"
         case .contains(let text): "\(path) with '\(text)'"
         case .matches(let pattern): "\(path) that matches /\(pattern)/"
         case .exists(let exists): exists ? "\(path)" : "no \(path)"
-        case .count(let number): "\(path) with count \(number.told)"
+        case .count(let number): "\(path) with count \(number.summary)"
         }
     }
 
@@ -91,16 +91,16 @@ extension JSONExpectation {
     public func unmet(by document: JSONValue) -> String? {
         let values = path.values(in: document)
         if case .exists(let exists) = demand {
-            return values.isEmpty != exists ? nil : "\(told), and \(exists ? missing(document) : Self.list(values))"
+            return values.isEmpty != exists ? nil : "\(summary), and \(exists ? missing(document) : Self.list(values))"
         }
         if case .count(let number) = demand {
             var count = values.count
             if path.isSingular, case .array(let elements)? = values.first { count = elements.count }
-            return number.holds(for: UInt64(count)) ? nil : "\(told), and there are \(count)"
+            return number.holds(for: UInt64(count)) ? nil : "\(summary), and there are \(count)"
         }
-        guard !values.isEmpty else { return "\(told), and \(missing(document))" }
+        guard !values.isEmpty else { return "\(summary), and \(missing(document))" }
         if case .equals(.array) = demand, !path.isSingular, demand.isMet(by: .array(values)) { return nil }
-        return values.contains(where: demand.isMet) ? nil : "\(told), and \(Self.list(values))"
+        return values.contains(where: demand.isMet) ? nil : "\(summary), and \(Self.list(values))"
     }
 
     private func missing(_ document: JSONValue) -> String {

@@ -65,7 +65,7 @@ public struct NumberExpectation: Sendable, Hashable {
     }
 
     /// As the file writes it.
-    public var told: String { "\(comparison.rawValue) \(value)" }
+    public var summary: String { "\(comparison.rawValue) \(value)" }
 }
 
 /// What a text must be.

@@ -53,13 +53,13 @@ public struct StepPlan: Sendable, Hashable {
         case instance(String, InstanceExpectation)
         /// How often something happened.
         case event(EventExpectation, CountingStart)
-        /// Something breaks, is mended again, or is done as an operator does it.
+        /// Something breaks, is repaired, or is done as an operator does it.
         case fault(FaultPlan)
     }
     /// The line of the file; 0 for a record.
     public var line: Int
     /// What it is in a few words, for messages: `on alice: curl http://…`.
-    public var told: String
+    public var summary: String
     /// What is done, or what is looked at.
     public var action: Action
     /// How long it may take to hold, tried again meanwhile, in milliseconds; 0: it must hold at once.
@@ -68,9 +68,9 @@ public struct StepPlan: Sendable, Hashable {
     public var timeout: Int
 
     /// Memberwise.
-    public init(line: Int, told: String, action: Action, within: Int = 0, timeout: Int = 30_000) {
+    public init(line: Int, summary: String, action: Action, within: Int = 0, timeout: Int = 30_000) {
         self.line = line
-        self.told = told
+        self.summary = summary
         self.action = action
         self.within = within
         self.timeout = timeout

@@ -8,12 +8,12 @@ public enum DerivedNames {
     /// A topology's folder, and the beginning of its namespaces' names: at most 41 octets, without blanks, `/` and `:`.
     /// What was made from a topology's name stands for that topology, too.
     public static func topology(_ name: String) -> String {
-        isPlain(name, limit: 40) || isDerived(name) ? name : derived(name)
+        isUsable(name, limit: 40) || isDerived(name) ? name : derived(name)
     }
 
     /// A node's folder, and the end of its namespace's name: at most 63 octets, without blanks, `/` and `:`.
     public static func node(_ name: String) -> String {
-        isPlain(name, limit: 63) && name != "fabric" ? name : derived(name)
+        isUsable(name, limit: 63) && name != "fabric" ? name : derived(name)
     }
 
     /// The namespace of a node.
@@ -31,7 +31,7 @@ public enum DerivedNames {
     }
 
     /// Letters, digits, `-` and `.`, not first, of ASCII.
-    private static func isPlain(_ name: String, limit: Int) -> Bool {
+    private static func isUsable(_ name: String, limit: Int) -> Bool {
         let octets = Array(name.utf8)
         guard let first = octets.first, octets.count <= limit, isAlphanumeric(first) else { return false }
         return octets.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".") }

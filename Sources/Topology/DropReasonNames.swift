@@ -6,7 +6,7 @@ enum DropReasonNames {
     static let known: [String] = DropReason.allCases.map(\.name)
 
     /// What to write instead of a reason that does not exist; nil if it exists.
-    static func mend(for reason: String) -> String? {
-        known.contains(reason) ? nil : Spelling.mend(for: reason, among: known, kind: "drop reasons")
+    static func hint(for reason: String) -> String? {
+        known.contains(reason) ? nil : Spelling.hint(for: reason, among: known, kind: "drop reasons")
     }
 }

@@ -1,4 +1,4 @@
-/// Something that breaks, is mended again, or is done as an operator does it.
+/// Something that breaks, is repaired, or is done as an operator does it.
 public struct FaultPlan: Sendable, Hashable {
     /// What happens; the raw value is the file's key.
     public enum Kind: String, Sendable, Hashable, CaseIterable {
@@ -19,9 +19,9 @@ public struct FaultPlan: Sendable, Hashable {
         /// What was drained takes its share again.
         case undrain
         /// The instance gets nothing.
-        case takeOut = "take-out"
+        case disable = "take-out"
         /// What was taken out gets its share again.
-        case putBack = "put-back"
+        case enable = "put-back"
         /// Another engine takes the place of one, and no packet is lost.
         case replace
     }

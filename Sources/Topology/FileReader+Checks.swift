@@ -8,13 +8,13 @@ extension FileReader {
         guard fields.isMapping else { return nil }
         let name = nodes.text(fields["name"], "the name of a check")
         if fields["name"] == nil {
-            diagnostics.error(node.origin, "the check has no name", mend: "add `name: …`: what the check proves")
+            diagnostics.error(node.origin, "the check has no name", hint: "add `name: …`: what the check proves")
         }
         guard let kind = nodes.kind(of: fields, Grammar.check) else {
             guard !hasStrayKeys(fields, Grammar.check) else { return nil }
             diagnostics.error(
                 fields.origin, "a check must have one of \(Self.listed(Grammar.check.kinds))",
-                mend: "write { name: …, on: node, run: command }, for example")
+                hint: "write { name: …, on: node, run: command }, for example")
             return nil
         }
         var check = RawCheck(
@@ -23,7 +23,7 @@ extension FileReader {
             let steps = nodes.list(fields["steps"])
             if steps.isEmpty {
                 diagnostics.error(
-                    fields.origin(of: "steps"), "the check has no step", mend: "write `- { on: node, run: command }`")
+                    fields.origin(of: "steps"), "the check has no step", hint: "write `- { on: node, run: command }`")
             }
             check.steps = steps.compactMap { step in
                 let fields = nodes.fields(step, "a step", Grammar.step)
@@ -32,7 +32,7 @@ extension FileReader {
                     guard !hasStrayKeys(fields, Grammar.step) else { return nil }
                     diagnostics.error(
                         fields.origin, "a step must have one of \(Self.listed(Grammar.step.kinds))",
-                        mend: "write { on: node, run: command }, for example")
+                        hint: "write { on: node, run: command }, for example")
                     return nil
                 }
                 return self.step(fields, kind)
@@ -64,13 +64,13 @@ extension FileReader {
             case .start(let name, _):
                 if !started.insert(name.value).inserted {
                     diagnostics.error(
-                        name.origin, "\(quoted(name.value)) was started before", mend: "give it another name")
+                        name.origin, "\(quoted(name.value)) was started before", hint: "give it another name")
                 }
             case .finish(let name, _):
                 if started.remove(name.value) == nil {
                     diagnostics.error(
                         name.origin, "no step before this one starts \(quoted(name.value))",
-                        mend: Spelling.nearest(to: name.value, among: Array(started)).map {
+                        hint: Spelling.nearest(to: name.value, among: Array(started)).map {
                             "did you mean \(quoted($0))?"
                         } ?? "add { start: \(name.value), on: node, run: command } before it")
                 }
@@ -80,7 +80,7 @@ extension FileReader {
                 if !captured.contains(place.node.value) {
                     diagnostics.error(
                         place.node.origin, "no step before this one captures on \(quoted(place.node.value))",
-                        mend: "add { capture: \(place.node.value) } before it")
+                        hint: "add { capture: \(place.node.value) } before it")
                 }
             default: break
             }
@@ -96,11 +96,11 @@ extension FileReader {
         let timeout = nodes.duration(fields["timeout"], "`timeout`")?.value ?? limit
         guard let action = action(fields, kind), diagnostics.count == before else { return nil }
         return RawStep(
-            origin: fields.origin, told: told(fields, kind), action: action, within: within, timeout: timeout)
+            origin: fields.origin, summary: summary(fields, kind), action: action, within: within, timeout: timeout)
     }
 
     /// The step in a few words.
-    private func told(_ fields: Fields, _ kind: String) -> String {
+    private func summary(_ fields: Fields, _ kind: String) -> String {
         let subject = fields[kind]?.scalar?.string ?? ""
         switch kind {
         case "on", "start":
@@ -165,7 +165,7 @@ extension FileReader {
         guard !hasStrayKeys(fields, Grammar.check, Grammar.step),
             ["expect", "packets", "bytes", "frames", "is"].allSatisfy({ fields[$0] == nil })
         else { return }
-        diagnostics.error(fields.origin, "the check expects nothing from \(what)", mend: "add `\(key)`")
+        diagnostics.error(fields.origin, "the check expects nothing from \(what)", hint: "add `\(key)`")
     }
 
     private func place(_ node: Located<String>, _ fields: Fields) -> RawPlace {
@@ -175,11 +175,11 @@ extension FileReader {
     private func command(_ fields: Fields) -> RawCommand? {
         let node = nodes.text(fields["on"], "`on`")
         if fields["on"] == nil {
-            diagnostics.error(fields.origin, "the command has no node", mend: "add `on: node`")
+            diagnostics.error(fields.origin, "the command has no node", hint: "add `on: node`")
         }
         guard let command = nodes.text(fields["run"], "`run`") else {
             if fields["run"] == nil {
-                diagnostics.error(fields.origin, "the check runs nothing", mend: "add `run: command`")
+                diagnostics.error(fields.origin, "the check runs nothing", hint: "add `run: command`")
             }
             return nil
         }
@@ -192,7 +192,7 @@ extension FileReader {
         if file.value.hasPrefix("/") || file.value.split(separator: "/").contains("..") {
             diagnostics.error(
                 file.origin, "\(quoted(file.value)) is not in the node's folder",
-                mend: "name a file that the node writes below $TAPLINE_DIR")
+                hint: "name a file that the node writes below $TAPLINE_DIR")
         }
         return file.value
     }
@@ -211,12 +211,12 @@ extension FileReader {
         for key in ["from", "to"] where packet[key] == nil {
             diagnostics.error(
                 packet.origin, "the packet has no `\(key)`",
-                mend: key == "from" ? "add `from: node`, its sender" : "add `to: address`, its destination")
+                hint: key == "from" ? "add `from: node`, its sender" : "add `to: address`, its destination")
         }
         if fields["reaches"] == nil {
             diagnostics.error(
                 fields.origin, "the check does not say which nodes the packet reaches",
-                mend: "add `reaches: [[ids, firewall], web]`, or `reaches: []` for none")
+                hint: "add `reaches: [[ids, firewall], web]`, or `reaches: []` for none")
         }
         let from = nodes.text(packet["from"], "`from`")
         let port = nodes.port(packet["port"], "`port`", mayBeZero: true) ?? Located(.icmp, packet.origin)
@@ -242,7 +242,7 @@ extension FileReader {
         if address.value.hasLength {
             diagnostics.error(
                 address.origin, "\(what) is a prefix, but one host is needed",
-                mend: "write \(address.value.value.address)")
+                hint: "write \(address.value.value.address)")
         }
         return Located(address.value.value.address, address.origin)
     }

@@ -13,7 +13,7 @@ extension FileReader {
         if fields["engine"] != nil {
             diagnostics.error(
                 fields.origin(of: "engine"), "the file has both `engine` and `engines`",
-                mend: "write `engines: { count: 2, workers: 1 }` alone")
+                hint: "write `engines: { count: 2, workers: 1 }` alone")
         }
         if case .scalar = node {
             plan.count =
@@ -31,14 +31,14 @@ extension FileReader {
             diagnostics.error(
                 workers.origin,
                 "\(plan.count) engines with \(plan.workers) workers each exceed the limit of \(Grammar.workers.upperBound)",
-                mend: "write `workers: \(Grammar.workers.upperBound / plan.count)` or fewer")
+                hint: "write `workers: \(Grammar.workers.upperBound / plan.count)` or fewer")
         }
         let sharing: Located<EnginesPlan.Sharing>? = nodes.choice(engines["share"], "`share`")
         plan.sharing = sharing?.value ?? .queues
         if plan.sharing == .direction, let count, count.value != 2 {
             diagnostics.error(
                 count.origin, "\(count.value) engines cannot share the load by direction: there are only two",
-                mend: "write `count: 2`, or `share: queues`")
+                hint: "write `count: 2`, or `share: queues`")
         }
         return plan
     }

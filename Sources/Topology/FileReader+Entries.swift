@@ -29,7 +29,7 @@ extension FileReader {
         var isWhole = true
         for key in Grammar.entry.keys.filter(\.isRequired).map(\.name) where fields[key] == nil {
             guard fields.isMapping else { return nil }
-            diagnostics.error(node.origin, "\(what) has no `\(key)`", mend: "add `\(key): …`")
+            diagnostics.error(node.origin, "\(what) has no `\(key)`", hint: "add `\(key): …`")
             isWhole = false
         }
         let name = nodes.text(fields["name"], "the name of \(what)", mayBeEmpty: true)
@@ -45,14 +45,14 @@ extension FileReader {
         guard isWhole, let name, let received else { return nil }
         if let destination, case .mac = destination.value {
             diagnostics.error(
-                destination.origin, "a destination is a network address", mend: "write an address or a prefix")
+                destination.origin, "a destination is a network address", hint: "write an address or a prefix")
         }
         if kind == .distribution, let direction, direction.value == .response {
             diagnostics.error(
-                direction.origin, "a distribution entry is for requests", mend: "write it as a sequencing entry")
+                direction.origin, "a distribution entry is for requests", hint: "write it as a sequencing entry")
         }
         if nodes.list(fields["to"]).isEmpty {
-            diagnostics.error(fields.origin(of: "to"), "\(what) sends nothing", mend: "give `to` a target")
+            diagnostics.error(fields.origin(of: "to"), "\(what) sends nothing", hint: "give `to` a target")
         }
         return RawEntry(
             name: name, kind: kind, origin: node.origin, received: received, source: source,
@@ -79,7 +79,7 @@ extension FileReader {
         guard kinds.count == 1 else {
             diagnostics.error(
                 node.origin, "a target has \(kinds.isEmpty ? "no send address" : "several send addresses")",
-                mend: "give it one of `application`, `mac`, `network` and `neighbour`")
+                hint: "give it one of `application`, `mac`, `network` and `neighbour`")
             return nil
         }
         let interface = nodes.text(fields["interface"], "the send interface")
@@ -90,7 +90,7 @@ extension FileReader {
                 let names = Self.systems.map(\.name)
                 diagnostics.error(
                     written.origin, "there is no destination system type \(quoted(written.value))",
-                    mend: Spelling.mend(for: written.value, among: names, kind: "types"))
+                    hint: Spelling.hint(for: written.value, among: names, kind: "types"))
             }
         }
         let kind = kinds[0]
@@ -101,7 +101,7 @@ extension FileReader {
             guard let mac = MACAddress(text.value), !mac.isMulticast, !mac.isZero else {
                 diagnostics.error(
                     text.origin, "\(quoted(text.value)) is not the MAC address of one station",
-                    mend: "write six pairs of hexadecimal digits such as \"02:00:00:00:00:01\"")
+                    hint: "write six pairs of hexadecimal digits such as \"02:00:00:00:00:01\"")
                 return nil
             }
             address = .mac(mac)
@@ -121,7 +121,7 @@ extension FileReader {
         }
         if interface == nil, kind != "application", kind != "node" {
             if fields["interface"] == nil {
-                diagnostics.error(node.origin, "a target has no send interface", mend: "add `interface: …`")
+                diagnostics.error(node.origin, "a target has no send interface", hint: "add `interface: …`")
             }
             return nil
         }

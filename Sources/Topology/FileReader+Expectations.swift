@@ -21,7 +21,7 @@ extension FileReader {
         }
         diagnostics.error(
             node.origin, "`status` is \(node.shape), and an exit status is at most 255",
-            mend: "write a number from 0 to 255, \"!= 0\" or any")
+            hint: "write a number from 0 to 255, \"!= 0\" or any")
         return status
     }
 
@@ -39,7 +39,7 @@ extension FileReader {
     private func remarkOnNothing(_ node: Node?, _ what: String) {
         guard let node, node.sequence?.isEmpty ?? false || node.mapping?.isEmpty ?? false else { return }
         diagnostics.remark(
-            node.origin, "\(what) is empty, so everything matches", mend: "write what is expected, or remove it")
+            node.origin, "\(what) is empty, so everything matches", hint: "write what is expected, or remove it")
     }
 
     private func textExpectation(_ fields: Fields) -> TextExpectation {
@@ -63,7 +63,7 @@ extension FileReader {
         } catch {
             diagnostics.error(
                 pattern.origin, "\(quoted(pattern.value)) is not a regular expression",
-                mend: "check its brackets and backslashes; put it in single quotes")
+                hint: "check its brackets and backslashes; put it in single quotes")
             return nil
         }
     }
@@ -74,13 +74,13 @@ extension FileReader {
         let fields = nodes.entries(node, "the expected JSON")
         if fields.isMapping, fields.pairs.isEmpty {
             diagnostics.error(
-                node.origin, "the JSON has no expectation", mend: "write `{ \"$.status\": up }`, for example")
+                node.origin, "the JSON has no expectation", hint: "write `{ \"$.status\": up }`, for example")
         }
         return fields.pairs.flatMap { key, value -> [JSONExpectation] in
             guard let path = JSONPath(key.value) else {
                 diagnostics.error(
                     key.origin, "\(quoted(key.value)) is not a JSON path",
-                    mend: key.value.hasPrefix("$")
+                    hint: key.value.hasPrefix("$")
                         ? "write $.name, $.list[0], $.list[*].name, $['a name'] or $..name"
                         : "begin it with $, the document: \"$.\(key.value)\"")
                 return []
@@ -139,17 +139,17 @@ extension FileReader {
         guard let number = NumberExpectation(written.value) else {
             diagnostics.error(
                 written.origin, "\(what) is \(quoted(written.value))",
-                mend: "write a comparison with a whole number, such as \">= 1\" or 0")
+                hint: "write a comparison with a whole number, such as \">= 1\" or 0")
             return nil
         }
         if number.isMetByNone(upTo: bound) {
             diagnostics.error(
                 written.origin, "\(what) is \(quoted(written.value)), which no count can satisfy",
-                mend: "write a comparison that can hold, such as \">= 1\" or 0")
+                hint: "write a comparison that can hold, such as \">= 1\" or 0")
         } else if number.isMetByAll(upTo: bound) {
             diagnostics.remark(
                 written.origin, "\(what) is \(quoted(written.value)), which every count satisfies",
-                mend: "write a comparison that can fail, such as \">= 1\", or remove it")
+                hint: "write a comparison that can fail, such as \">= 1\", or remove it")
         }
         return number
     }

@@ -17,7 +17,7 @@ extension FileReader {
         guard let kind = EventKind.general.first(where: { $0.rawValue == name.value }) else {
             diagnostics.error(
                 name.origin, "there is no event \(quoted(name.value))",
-                mend: Spelling.mend(for: name.value, among: EventKind.general.map(\.rawValue), kind: "events"))
+                hint: Spelling.hint(for: name.value, among: EventKind.general.map(\.rawValue), kind: "events"))
             return nil
         }
         let event = RawEvent(

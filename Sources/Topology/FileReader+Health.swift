@@ -11,7 +11,7 @@ extension FileReader {
                 node.origin,
                 "a health check of \(subject) must have one of "
                     + Grammar.health.kinds.map { "`\($0)`" }.joined(separator: ", "),
-                mend: "write { heartbeat: true }, { tcp: 80 } or { run: command }, for example")
+                hint: "write { heartbeat: true }, { tcp: 80 } or { run: command }, for example")
             return nil
         }
         guard let probe = probe(kind, fields) else { return nil }
@@ -24,7 +24,7 @@ extension FileReader {
             guard let flag = nodes.flag(fields[kind], "`\(kind)`") else { return nil }
             guard flag.value else {
                 diagnostics.error(
-                    flag.origin, "a health check with the value false", mend: "write `\(kind): true`, or remove it")
+                    flag.origin, "a health check with the value false", hint: "write `\(kind): true`, or remove it")
                 return nil
             }
             return kind == "echo" ? .echo : .neighbour
@@ -77,12 +77,12 @@ extension FileReader {
         if let fast, fast.value > interval.value {
             diagnostics.error(
                 fast.origin, "the fast interval is longer than the interval, \(interval.value)ms",
-                mend: "write \(interval.value)ms or less")
+                hint: "write \(interval.value)ms or less")
         }
         let timeout = nodes.duration(fields["timeout"], "the timeout")
         if let timeout, timeout.value == 0 {
             diagnostics.error(
-                timeout.origin, "a timeout of zero fails every check", mend: "write 10ms or more")
+                timeout.origin, "a timeout of zero fails every check", hint: "write 10ms or more")
         }
         let bounds = Self.packetTimeouts
         let packet = min(max(interval.value, bounds.lowerBound), bounds.upperBound)
@@ -100,7 +100,7 @@ extension FileReader {
         guard duration.value >= least else {
             diagnostics.error(
                 duration.origin, "\(what) is \(duration.value)ms",
-                mend: "write \(least)ms or more")
+                hint: "write \(least)ms or more")
             return nil
         }
         return duration
@@ -118,7 +118,7 @@ extension FileReader {
         if case .scalar = node {
             guard let flag = nodes.flag(node, what) else { return nil }
             guard flag.value else {
-                diagnostics.error(flag.origin, "a health check with the value false", mend: "remove it")
+                diagnostics.error(flag.origin, "a health check with the value false", hint: "remove it")
                 return nil
             }
         } else {
@@ -138,7 +138,7 @@ extension FileReader {
         } else if let fields {
             for key in ["source-port", "destination-port"] where fields[key] != nil {
                 diagnostics.error(
-                    fields.origin(of: key), "an ICMP echo has no ports", mend: "remove it, or write `protocol: udp`")
+                    fields.origin(of: key), "an ICMP echo has no ports", hint: "remove it, or write `protocol: udp`")
             }
         }
         let position = fields?.origin ?? node.origin
@@ -159,7 +159,7 @@ extension FileReader {
         else {
             diagnostics.error(
                 written.origin, "\(what) of a heartbeat cannot be \(address): no node passes it on",
-                mend: "write an address that one host may have, or omit it")
+                hint: "write an address that one host may have, or omit it")
             return nil
         }
         return Located(address, written.origin)

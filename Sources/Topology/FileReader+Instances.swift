@@ -42,7 +42,7 @@ extension FileReader {
             checkName(name, "instance", isNode: true)
             guard !names.contains(where: { $0.value == name.value }) else {
                 diagnostics.error(
-                    name.origin, "\(quoted(name.value)) is in `instances` twice", mend: "rename one of the two")
+                    name.origin, "\(quoted(name.value)) is in `instances` twice", hint: "rename one of the two")
                 return
             }
             names.append(name)
@@ -63,19 +63,19 @@ extension FileReader {
         if names.isEmpty, diagnostics.count == before {
             diagnostics.error(
                 fields.origin(of: "instances"), "\(fields.subject) has no instances",
-                mend: "write a number, such as `instances: 2`, or their names")
+                hint: "write a number, such as `instances: 2`, or their names")
         }
         if names.count > 1, let own = names.first(where: { $0.value == application.value }) {
             diagnostics.error(
                 own.origin,
                 "an instance of \(fields.subject) has the application's own name, and is not the only one",
-                mend: "rename it, so that the application's name means all instances")
+                hint: "rename it, so that the application's name means all instances")
         }
         if names.count > Grammar.instances.upperBound {
             diagnostics.error(
                 names[Grammar.instances.upperBound].origin,
                 "this is instance \(names.count) and an application has room for \(Grammar.instances.upperBound)",
-                mend: "divide the work among several applications")
+                hint: "divide the work among several applications")
         }
     }
 
@@ -90,7 +90,7 @@ extension FileReader {
             if node.outLeg != nil {
                 diagnostics.error(
                     fields.origin(of: "address"), "\(fields.subject) has two sides, and `address` does not say which",
-                    mend: "write address: { in: …, out: … }")
+                    hint: "write address: { in: …, out: … }")
             }
             node.inLeg?.addresses = addresses(address)
             return
@@ -100,7 +100,7 @@ extension FileReader {
         guard let far = sides["out"] else { return }
         if node.outLeg == nil {
             diagnostics.error(
-                sides.origin(of: "out"), "\(fields.subject) has one side, `in`", mend: "write its addresses there")
+                sides.origin(of: "out"), "\(fields.subject) has one side, `in`", hint: "write its addresses there")
         }
         node.outLeg?.addresses = addresses(far)
     }
@@ -142,11 +142,11 @@ extension FileReader {
                 (reuse ?? suppress)?.origin ?? node.origin,
                 "an instance may return below \(plan.reuse), and is kept out above \(plan.suppress): it would never "
                     + "be calm enough",
-                mend: "write a `reuse` that is less than `suppress`")
+                hint: "write a `reuse` that is less than `suppress`")
         }
         if let halfLife, halfLife.value == 0 {
             diagnostics.error(
-                halfLife.origin, "a half-life of zero forgets every fall at once", mend: "write `damping: false`")
+                halfLife.origin, "a half-life of zero forgets every fall at once", hint: "write `damping: false`")
         }
         return .on(plan)
     }
@@ -159,11 +159,11 @@ extension FileReader {
         let patience = nodes.duration(fields["for"], "`for`")
         if fields["rate"] == nil, fields["processor"] == nil {
             diagnostics.error(
-                fields.origin, "`scale` has no load limit", mend: "add `rate: 10000` or `processor: 80%`")
+                fields.origin, "`scale` has no load limit", hint: "add `rate: 10000` or `processor: 80%`")
         }
         guard fields["most"] != nil else {
             diagnostics.error(
-                fields.origin, "`scale` has no limit of instances", mend: "add `most: 4`")
+                fields.origin, "`scale` has no limit of instances", hint: "add `most: 4`")
             return nil
         }
         guard let most = nodes.integer(fields["most"], "`most`", in: Grammar.instances) else { return nil }

@@ -27,7 +27,7 @@ extension FileReader {
             for key in ["interface", "address"] where fields[key] != nil {
                 diagnostics.error(
                     fields.origin(of: key), "\(subject) has `\(key)` beside `attach`",
-                    mend: "write { interface: …, address: … } inside `attach`")
+                    hint: "write { interface: …, address: … } inside `attach`")
             }
             attach(&node, fields)
         } else {
@@ -37,7 +37,7 @@ extension FileReader {
                     interface: interface, addresses: fields["address"].map { addresses($0) }, origin: position)
             } else if fields["interface"] == nil, fields.isMapping {
                 diagnostics.error(
-                    name.origin, "\(subject) is on no interface", mend: "add `interface: …`")
+                    name.origin, "\(subject) is on no interface", hint: "add `interface: …`")
             }
         }
         own(&node, fields)
@@ -75,7 +75,7 @@ extension FileReader {
             if !node.passive {
                 diagnostics.error(
                     copies.origin, "\(fields.subject) is not passive, so it gets packets, not copies",
-                    mend: "remove `copies`, or add `passive: true`")
+                    hint: "remove `copies`, or add `passive: true`")
             } else if copies.value == .everything {
                 node.copiesEverything = copies.origin
             }
@@ -83,26 +83,26 @@ extension FileReader {
         if node.passive, let out = node.outLeg {
             diagnostics.error(
                 out.interface.origin, "\(fields.subject) is passive, but has an interface to pass packets on",
-                mend: "remove `out`, or `passive`")
+                hint: "remove `out`, or `passive`")
             node.outLeg = nil
         }
         if node.transparent, node.outLeg == nil || node.passive {
             diagnostics.error(
                 fields.origin(of: "transparent"),
                 "\(fields.subject) is transparent and \(node.passive ? "passive" : "has no second interface")",
-                mend: node.passive ? "remove one of the two" : "add `out` to its `attach`")
+                hint: node.passive ? "remove one of the two" : "add `out` to its `attach`")
             node.transparent = false
         }
         if let active = node.activeResponses, !node.passive {
             diagnostics.error(
                 fields.origin(of: "active-responses"), "\(fields.subject) is not passive, so it may always answer",
-                mend: active.value ? "remove `active-responses`, or add `passive: true`" : "remove `active-responses`")
+                hint: active.value ? "remove `active-responses`, or add `passive: true`" : "remove `active-responses`")
         }
         if let position = node.networkAddress, node.passive || node.transparent {
             diagnostics.error(
                 position,
                 "\(fields.subject) is \(node.passive ? "passive" : "transparent"): packets reach it as they are",
-                mend: "remove `send: network`")
+                hint: "remove `send: network`")
             node.networkAddress = nil
         }
     }
@@ -113,7 +113,7 @@ extension FileReader {
             guard fields.isMapping else { return }
             diagnostics.error(
                 node.name.origin, "\(fields.subject) is attached to no interface",
-                mend: "add `attach: { in: …, out: … }`")
+                hint: "add `attach: { in: …, out: … }`")
             return
         }
         if case .scalar = attach {
@@ -125,7 +125,7 @@ extension FileReader {
         node.outLeg = sides["out"].flatMap { leg($0, "`out`") }
         if sides["in"] == nil, sides.isMapping {
             diagnostics.error(
-                sides.origin, "\(fields.subject) has no interface for requests", mend: "add `in: …`")
+                sides.origin, "\(fields.subject) has no interface for requests", hint: "add `in: …`")
         }
     }
 
@@ -136,7 +136,7 @@ extension FileReader {
         let fields = nodes.fields(node, what, Grammar.leg)
         guard let interface = nodes.text(fields["interface"], "the interface of \(what)") else {
             if fields["interface"] == nil {
-                diagnostics.error(node.origin, "\(what) names no interface", mend: "add `interface: …`")
+                diagnostics.error(node.origin, "\(what) names no interface", hint: "add `interface: …`")
             }
             return nil
         }
@@ -169,7 +169,7 @@ extension FileReader {
                     isLegal
                         ? "\(quoted(key.value)) is one of Tapline's own variables"
                         : "\(quoted(key.value)) cannot be the name of a variable",
-                    mend: isLegal ? "choose a name without TAPLINE_" : "use letters, digits and _")
+                    hint: isLegal ? "choose a name without TAPLINE_" : "use letters, digits and _")
             }
             node.process.environment[key.value] = value
         }
@@ -183,7 +183,7 @@ extension FileReader {
             diagnostics.error(
                 written.origin,
                 "\(what) has \(written.value.utf8.count) octets, but a program can get at most 131,071 at once",
-                mend: "put it into a script next to the file, and run that")
+                hint: "put it into a script next to the file, and run that")
         }
         return written.value
     }
@@ -193,7 +193,7 @@ extension FileReader {
             if scalar.string == "started" { return .started }
             diagnostics.error(
                 node.origin, "`ready` of \(subject) is \(node.shape)",
-                mend: Spelling.nearest(to: scalar.string, among: ["started"]).map { "did you mean \(quoted($0))?" }
+                hint: Spelling.nearest(to: scalar.string, among: ["started"]).map { "did you mean \(quoted($0))?" }
                     ?? "write { run: command }, { tcp: 80 }, { http: 80 } or started")
             return .started
         }
@@ -202,7 +202,7 @@ extension FileReader {
             guard fields.isMapping else { return .started }
             diagnostics.error(
                 node.origin, "`ready` must have one of `run`, `tcp` and `http`",
-                mend: "write { run: command }, { tcp: 80 } or { http: 80, path: / }")
+                hint: "write { run: command }, { tcp: 80 } or { http: 80, path: / }")
             return .started
         }
         if kind == "run" {
@@ -243,14 +243,14 @@ extension FileReader {
             if !key.value.hasPrefix("net.") || !legal || key.value.contains("/../") {
                 diagnostics.error(
                     key.origin, "\(quoted(key.value)) is not a sysctl of a network namespace",
-                    mend: "write one that starts with net., such as net.ipv4.ip_forward")
+                    hint: "write one that starts with net., such as net.ipv4.ip_forward")
             } else if KernelSettings.isNobodys(key.value) {
                 diagnostics.error(
                     key.origin, "no kernel has a sysctl \(quoted(key.value)) in a network namespace",
-                    mend: "write one that begins with net.ipv4., net.ipv6., net.core. or net.netfilter., for example")
+                    hint: "write one that begins with net.ipv4., net.ipv6., net.core. or net.netfilter., for example")
             } else if value.allSatisfy(\.isWhitespace) {
                 diagnostics.error(
-                    key.origin, "the sysctl \(quoted(key.value)) has no value", mend: "write one, or remove the key")
+                    key.origin, "the sysctl \(quoted(key.value)) has no value", hint: "write one, or remove the key")
             } else {
                 node.sysctls.append(SysctlPlan(key.value, value))
                 node.sysctlPlaces.append((key.value, key.origin))
@@ -268,7 +268,7 @@ extension FileReader {
                 }
                 if key.value.isEmpty || key.value.unicodeScalars.contains(where: { $0.value <= 0x20 || $0 == "#" }) {
                     diagnostics.error(
-                        key.origin, "\(quoted(key.value)) cannot be the name of a host", mend: "remove the blanks")
+                        key.origin, "\(quoted(key.value)) cannot be the name of a host", hint: "remove the blanks")
                 }
             }
         }
@@ -282,18 +282,18 @@ extension FileReader {
                 destination = nodes.prefix(route["to"], "the destination of a route")?.value
             }
             for key in ["to", "via"] where route[key] == nil && route.isMapping {
-                diagnostics.error(item.origin, "a route has no `\(key)`", mend: "write { to: prefix, via: address }")
+                diagnostics.error(item.origin, "a route has no `\(key)`", hint: "write { to: prefix, via: address }")
             }
             if let destination, let via {
                 if destination.family != via.value.value.address.family {
                     diagnostics.error(
                         via.origin,
                         "the route to \(destination) goes by way of \(via.value.value.address), of the other family",
-                        mend: "name a next hop of the destination's family")
+                        hint: "name a next hop of the destination's family")
                 } else if node.routes.contains(where: { $0.destination == destination }) {
                     diagnostics.error(
                         item.origin, "there is a route to \(destination) already",
-                        mend: "remove one: the node uses only one")
+                        hint: "remove one: the node uses only one")
                 } else {
                     node.routes.append(
                         RawRoute(destination: destination, gateway: via.map { $0.value.address }))

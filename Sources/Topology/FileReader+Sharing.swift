@@ -8,9 +8,9 @@ extension FileReader {
         let name = quoted(application.name.value)
         let redundancy = application.resolvedRedundancy
         let isPassive = application.template.passive
-        func refuse(_ position: SourceOrigin?, _ message: String, _ mend: String) {
+        func refuse(_ position: SourceOrigin?, _ message: String, _ hint: String) {
             guard let position else { return }
-            diagnostics.error(position, message, mend: mend)
+            diagnostics.error(position, message, hint: hint)
         }
         if redundancy == .copies, !isPassive {
             refuse(
@@ -127,7 +127,7 @@ extension FileReader {
             let own = application.template.outLeg == nil ? "…" : "{ \(side): … }"
             diagnostics.error(
                 written.origin, "\(name) has \(made.count) instances, but only one address",
-                mend: "remove the address, so that each gets one; or give each its own: "
+                hint: "remove the address, so that each gets one; or give each its own: "
                     + "`instances: { \(sharing[0].name.value): { address: \(own) } }`")
         }
         if let prefix = application.template.prefixes.first {
@@ -136,7 +136,7 @@ extension FileReader {
                 diagnostics.error(
                     prefix.origin,
                     "the instances of \(name) all send from \(prefix.value): an answer cannot be assigned to one of them",
-                    mend: "give each instance `prefixes` of its own, or let them send from their own addresses")
+                    hint: "give each instance `prefixes` of its own, or let them send from their own addresses")
             }
         }
     }

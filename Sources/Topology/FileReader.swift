@@ -15,7 +15,7 @@ struct FileReader {
         guard let root = YAMLText.compose(text, diagnostics) else { return nil }
         guard root.mapping != nil else {
             diagnostics.error(
-                root.origin, "the file must be a mapping, but is \(root.shape)", mend: "begin with `name: …`")
+                root.origin, "the file must be a mapping, but is \(root.shape)", hint: "begin with `name: …`")
             return nil
         }
         nodes.checkTags(root)
@@ -27,7 +27,7 @@ struct FileReader {
                 checkName(written, "topology")
             }
         } else {
-            diagnostics.error(root.origin, "the topology has no name", mend: "add `name: …`")
+            diagnostics.error(root.origin, "the topology has no name", hint: "add `name: …`")
         }
         var file = TopologyFile(path: path, text: text, name: name)
         if let node = fields["interfaces"] { file.interfaces = interfaces(node) }
@@ -69,11 +69,11 @@ struct FileReader {
 
     /// Notes what makes a text no name.
     func checkName(_ name: Located<String>, _ kind: String, isNode: Bool = false) {
-        guard let (fault, mend) = NameForm.fault(of: name.value, isNode: isNode) else { return }
+        guard let (fault, hint) = NameForm.fault(of: name.value, isNode: isNode) else { return }
         let article = kind.first.map { "aeiou".contains($0) } ?? false ? "an" : "a"
         diagnostics.error(
             name.origin, "\(quoted(name.value, seen: true)) cannot be the name of \(article) \(kind): \(fault)",
-            mend: mend)
+            hint: hint)
     }
 
     /// Notes names that differ from others of their kind only by what is not seen.
@@ -85,7 +85,7 @@ struct FileReader {
                 diagnostics.error(
                     name.origin,
                     "\(quoted(name.value, seen: true)) looks like the name \(other.origin.place), but is a different one",
-                    mend: "remove the invisible characters, or rename one")
+                    hint: "remove the invisible characters, or rename one")
             } else {
                 seen[visible] = name
             }
@@ -97,7 +97,7 @@ struct FileReader {
         if pairs.count > 4096 {
             diagnostics.error(
                 pairs[4096].key.origin, "this is interface \(pairs.count) and the engine has room for 4096",
-                mend: "put several nodes on one interface")
+                hint: "put several nodes on one interface")
         }
         return pairs.prefix(4096).map { name, value in
             checkName(name, "interface")
@@ -118,7 +118,7 @@ struct FileReader {
                     let length = address.value.value.address.family == .ipv4 ? 24 : 64
                     diagnostics.error(
                         address.origin, "the engine's address \(address.value.value.address) has no prefix length",
-                        mend: "write \(address.value.value.address)/\(length)")
+                        hint: "write \(address.value.value.address)/\(length)")
                 }
             }
             return interface
@@ -140,12 +140,12 @@ struct FileReader {
         service.owner = nodes.text(fields["owner"], "the owner")?.value
         if nodes.list(fields["address"]).isEmpty, fields.isMapping {
             diagnostics.error(
-                name.origin, "\(subject) has no address", mend: "add `address: …`: where its customers send")
+                name.origin, "\(subject) has no address", hint: "add `address: …`: where its customers send")
         }
         if nodes.list(fields["sequence"]).isEmpty, fields.isMapping {
             diagnostics.error(
                 name.origin, "\(subject) has no sequence",
-                mend: "add `sequence: [ … ]`, ending at a terminal application or a router")
+                hint: "add `sequence: [ … ]`, ending at a terminal application or a router")
         }
         return service
     }

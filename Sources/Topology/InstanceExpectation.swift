@@ -15,7 +15,7 @@ public struct InstanceExpectation: Sendable, Hashable {
         /// It gets nothing, for the time of its drain is over.
         case drained
         /// It gets nothing, for an operator has said so.
-        case takenOut = "taken-out"
+        case disabled = "taken-out"
         /// It gets nothing until it has been calm: it came and went too often.
         case suppressed
         /// It gets nothing, for it is not healthy.

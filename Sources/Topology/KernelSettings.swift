@@ -69,7 +69,7 @@ enum KernelSettings {
     }
 
     /// What is wrong with a sysctl as far as this machine tells; nil: nothing.
-    static func fault(of name: String, devices: [String]) -> (message: String, mend: String)? {
+    static func fault(of name: String, devices: [String]) -> (message: String, hint: String)? {
         var parts = parts(of: name)
         if parts.count > 3, perDevice.contains(Array(parts[1...2])), let known = device(parts, devices) {
             let tail = parts[3...].joined(separator: ".").dropFirst(known.count + 1).split(separator: ".").map(

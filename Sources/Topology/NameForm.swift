@@ -2,8 +2,8 @@ import Wire
 
 /// What a name in the file may be: any text of any script that people can read and tell from others.
 enum NameForm {
-    /// What makes a text no name, as the end of a sentence, and the mend; nil for a name.
-    static func fault(of text: String, isNode: Bool = false) -> (fault: String, mend: String)? {
+    /// What makes a text no name, as the end of a sentence, and the hint; nil for a name.
+    static func fault(of text: String, isNode: Bool = false) -> (fault: String, hint: String)? {
         let scalars = text.unicodeScalars
         guard let first = scalars.first, let last = scalars.last else {
             return ("it is empty", "write a name")
@@ -11,9 +11,9 @@ enum NameForm {
         if let control = scalars.first(where: isControl) {
             return ("it contains the control character \(code(control))", "remove it")
         }
-        if let turn = scalars.first(where: turnsText) {
+        if let mark = scalars.first(where: reordersText) {
             return (
-                "it contains \(code(turn)), which changes the order of the following characters",
+                "it contains \(code(mark)), which changes the order of the following characters",
                 "remove that character"
             )
         }
@@ -48,7 +48,7 @@ enum NameForm {
     }
 
     /// Embeddings, overrides and isolates (UAX #9); the plain marks of direction are part of some scripts' spelling.
-    private static func turnsText(_ scalar: Unicode.Scalar) -> Bool {
+    private static func reordersText(_ scalar: Unicode.Scalar) -> Bool {
         (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
     }
 

@@ -25,11 +25,11 @@ extension NodeReader {
         guard !tag.isEmpty, tag != "!" else { return }
         let core = "tag:yaml.org,2002:"
         let word = tag.hasPrefix(core) ? "!!\(tag.dropFirst(core.count))" : tag
-        guard let mend = isKey ? Self.objection(word, key: node) : Self.objection(word, node) else { return }
-        diagnostics.error(node.origin, "the tag \(word) precedes \(node.shape)", mend: mend)
+        guard let hint = isKey ? Self.objection(word, key: node) : Self.objection(word, node) else { return }
+        diagnostics.error(node.origin, "the tag \(word) precedes \(node.shape)", hint: hint)
     }
 
-    /// What would mend a tag before a key; nil if the two agree.
+    /// What would fix a tag before a key; nil if the two agree.
     ///
     /// Yams gives keys without a tag that of what they look like when it compares them: the text `<<` is a merge, 0x1F
     /// an integer, 2026-11-28 a day.
@@ -42,7 +42,7 @@ extension NodeReader {
         }
     }
 
-    /// What would mend a tag before a value; nil if the two agree.
+    /// What would fix a tag before a value; nil if the two agree.
     private static func objection(_ word: String, _ node: Node) -> String? {
         let text = node.scalar?.string
         let agrees: Bool

@@ -55,7 +55,7 @@ struct NodeReader {
         for (key, _) in fields.pairs where !keys.contains(key.value) {
             diagnostics.error(
                 key.origin, "\(subject) has no key \(quoted(key.value))",
-                mend: Spelling.nearest(to: key.value, among: keys).map { "did you mean \(quoted($0))?" }
+                hint: Spelling.nearest(to: key.value, among: keys).map { "did you mean \(quoted($0))?" }
                     ?? "its keys are \(keys.joined(separator: ", "))")
         }
         return fields
@@ -72,7 +72,7 @@ struct NodeReader {
             let others = (known.kinds ?? []).filter(grammar.kinds.contains)
             diagnostics.error(
                 key.origin, "`\(key.value)` has no meaning beside `\(kind)`",
-                mend: "remove it"
+                hint: "remove it"
                     + (others.isEmpty ? "" : "; it belongs to \(others.map { "`\($0)`" }.joined(separator: " and "))"))
         }
         return kind
@@ -91,14 +91,14 @@ struct NodeReader {
             fields.isMapping = false
             diagnostics.error(
                 node.origin, "\(subject) must be a mapping of keys to values, but is \(node.shape)",
-                mend: "write `{ key: value }`, or `key: value` lines below it")
+                hint: "write `{ key: value }`, or `key: value` lines below it")
             return fields
         }
         var merged: [Node] = []
         for (key, value) in mapping {
             guard let scalar = key.scalar else {
                 diagnostics.error(
-                    key.origin, "a key of \(subject) is \(key.shape)", mend: "a key is a text")
+                    key.origin, "a key of \(subject) is \(key.shape)", hint: "a key is a text")
                 continue
             }
             guard !YAMLText.isReplaced(scalar.string) else { continue }
@@ -130,19 +130,19 @@ struct NodeReader {
         guard case .scalar(let scalar) = node, !node.isNothing else {
             diagnostics.error(
                 node.origin, "\(what) must be a text, but is \(node.shape)",
-                mend: node.mapping != nil
+                hint: node.mapping != nil
                     ? "put a text with \": \" or begins with \"{\" in quotes"
                     : node.isNothing ? "write a text, or remove the key" : "write one text, without brackets")
             return nil
         }
         guard !scalar.string.unicodeScalars.contains("\0") else {
-            diagnostics.error(node.origin, "\(what) contains a zero octet", mend: "remove it")
+            diagnostics.error(node.origin, "\(what) contains a zero octet", hint: "remove it")
             return nil
         }
         guard mayBeEmpty || !scalar.string.allSatisfy(\.isWhitespace) else {
             diagnostics.error(
                 node.origin, "\(what) is \(scalar.string.isEmpty ? "an empty text" : "blanks alone")",
-                mend: "write a text, or remove the key")
+                hint: "write a text, or remove the key")
             return nil
         }
         return Located(scalar.string, node.origin)
@@ -153,7 +153,7 @@ struct NodeReader {
         guard let node = fields[key], list(node).isEmpty else { return }
         diagnostics.error(
             fields.origin(of: key), "`\(key)` is empty: \(fields.subject) would be for \(meaning)",
-            mend: "name some, or remove the key if \(meaning) are meant")
+            hint: "name some, or remove the key if \(meaning) are meant")
     }
 
     /// The texts of a list, or one text.
@@ -180,7 +180,7 @@ struct NodeReader {
             default: nil
             }
         guard let value else {
-            diagnostics.error(node.origin, "\(what) is \(node.shape)", mend: "write true or false")
+            diagnostics.error(node.origin, "\(what) is \(node.shape)", hint: "write true or false")
             return nil
         }
         return Located(value, node.origin)
@@ -192,7 +192,7 @@ struct NodeReader {
         guard let scalar = node.scalar, let value = Int(scalar.string), range.contains(value) else {
             diagnostics.error(
                 node.origin, "\(what) is \(node.shape)",
-                mend: "write a whole number from \(range.lowerBound) to \(range.upperBound)")
+                hint: "write a whole number from \(range.lowerBound) to \(range.upperBound)")
             return nil
         }
         return Located(value, node.origin)
@@ -211,7 +211,7 @@ struct NodeReader {
             let words = known.map(\.word)
             diagnostics.error(
                 node.origin, "\(what) is \(node.shape)",
-                mend: Spelling.nearest(to: node.scalar?.string ?? "", among: words)
+                hint: Spelling.nearest(to: node.scalar?.string ?? "", among: words)
                     .map { "did you mean \(quoted($0))?" } ?? "write \(words.joined(separator: " or "))")
             return nil
         }
@@ -227,7 +227,7 @@ struct NodeReader {
         guard let value = Int(text), range.contains(value) else {
             diagnostics.error(
                 node.origin, "\(what) is \(node.shape)",
-                mend: "write a percentage from \(range.lowerBound)% to \(range.upperBound)%")
+                hint: "write a percentage from \(range.lowerBound)% to \(range.upperBound)%")
             return nil
         }
         return Located(value, node.origin)
@@ -237,7 +237,7 @@ struct NodeReader {
     func duration(_ node: Node?, _ what: String) -> Located<Int>? {
         guard let node else { return nil }
         guard let milliseconds = DurationText.milliseconds(node.scalar?.string ?? "") else {
-            diagnostics.error(node.origin, "\(what) is \(node.shape)", mend: DurationText.mend)
+            diagnostics.error(node.origin, "\(what) is \(node.shape)", hint: DurationText.hint)
             return nil
         }
         return Located(milliseconds, node.origin)
@@ -249,7 +249,7 @@ struct NodeReader {
         guard let value = InterfaceAddress(written.value) else {
             diagnostics.error(
                 written.origin, "\(what): \(quoted(written.value)) is not an address",
-                mend: "write an IPv4 or IPv6 address such as 192.0.2.10/24 or \"2001:db8::10/64\"")
+                hint: "write an IPv4 or IPv6 address such as 192.0.2.10/24 or \"2001:db8::10/64\"")
             return nil
         }
         if value.address.isIPv4Mapped, value.length >= 96 {
@@ -258,7 +258,7 @@ struct NodeReader {
                 written.origin,
                 "\(what): \(quoted(written.value)) is an IPv4 address in the form of an IPv6 one (RFC 4291, 2.5.5.2), which "
                     + "no packet carries",
-                mend: "write \(four)\(value.length == 128 ? "" : "/\(value.length == 96 ? 24 : value.length - 96)")")
+                hint: "write \(four)\(value.length == 128 ? "" : "/\(value.length == 96 ? 24 : value.length - 96)")")
             return nil
         }
         return Located(RawAddress(value: value, hasLength: written.value.contains("/")), written.origin)
@@ -271,7 +271,7 @@ struct NodeReader {
         guard prefix.address == written.value.value.address else {
             diagnostics.error(
                 written.origin, "\(what): \(written.value.value) has bits set beyond its length",
-                mend: "write \(prefix.address)/\(prefix.length)")
+                hint: "write \(prefix.address)/\(prefix.length)")
             return nil
         }
         return Located(prefix, written.origin)
@@ -294,7 +294,7 @@ struct NodeReader {
             }
             diagnostics.error(
                 written.origin, "\(what): \(quoted(written.value)) is not a service port",
-                mend: bare
+                hint: bare
                     ? "name the protocol: tcp/\(written.value) or udp/\(written.value)"
                     : meant
                         ?? "write tcp/80, udp/5000-5100, tcp, icmp, any, or the number of a protocol such as protocol/47"
@@ -309,7 +309,7 @@ struct NodeReader {
             diagnostics.error(
                 written.origin,
                 "\(what): \(quoted(written.value)) has port 0, on which no program can listen (RFC 6335)",
-                mend: value.ports.upperBound == 0
+                hint: value.ports.upperBound == 0
                     ? "write the port, or \(name) for all of them"
                     : value.ports.upperBound == 65_535
                         ? "write \(name) for all ports" : "begin with 1: \(name)/1-\(value.ports.upperBound)")

@@ -28,7 +28,7 @@ struct RawStep: Sendable {
         case fault(FaultPlan.Kind, RawPlace, duration: Int?)
     }
     var origin: SourceOrigin
-    var told: String
+    var summary: String
     var action: Action
     var within: Int
     var timeout: Int

@@ -13,8 +13,8 @@ public enum Spelling {
         return best?.candidate
     }
 
-    /// What a mend says about a name that does not exist: the nearest one, else the ones there are.
-    static func mend(for word: String, among candidates: [String], kind: String) -> String {
+    /// What a hint says about a name that does not exist: the nearest one, else the ones there are.
+    static func hint(for word: String, among candidates: [String], kind: String) -> String {
         if let nearest = nearest(to: word, among: candidates) { return "did you mean \(quoted(nearest))?" }
         guard !candidates.isEmpty else { return "the file has no \(kind)" }
         let shown = candidates.prefix(12).map { quoted($0) }.joined(separator: ", ")

@@ -1,5 +1,5 @@
-/// How many columns of a terminal a text takes (UAX #11): two for the letters of East Asia and for emoji, none for marks
-/// that join the letter before them.
+/// How many columns of a terminal a text takes (UAX #11): two for the letters of East Asia and for emoji, none for
+/// marks that combine with the letter before them.
 public enum TextWidth {
     /// The columns of a text without control characters.
     public static func columns(_ text: String) -> Int {

@@ -56,8 +56,8 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
     public var origin: SourceOrigin
     /// What is wrong.
     public var message: String
-    /// What would mend it, where that can be said.
-    public var mend: String?
+    /// What would fix it, where that can be said.
+    public var hint: String?
     /// The line of the file that the mistake is on; empty for a record.
     public var sourceLine: String
     /// The other lines that it has to do with.
@@ -72,28 +72,28 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
 
     /// Memberwise.
     public init(
-        file: String, origin: SourceOrigin, message: String, mend: String?, sourceLine: String,
+        file: String, origin: SourceOrigin, message: String, hint: String?, sourceLine: String,
         related: [RelatedPlace] = [], example: String? = nil, severity: Severity = .error
     ) {
         self.severity = severity
         self.file = file
         self.origin = origin
         self.message = message
-        self.mend = mend
+        self.hint = hint
         self.sourceLine = sourceLine
         self.related = related
         self.example = example
     }
 
-    /// `file:line:column: error: message; mend`; of a remark `remark` in place of `error`, of a record its name in place of
-    /// line and column.
-    public var summary: String { told(severity.rawValue + ": ") }
+    /// `file:line:column: error: message; hint`; of a remark `remark` in place of `error`, of a record its name in
+    /// place of line and column.
+    public var summary: String { text(severity.rawValue + ": ") }
 
     /// The summary without its second word, for what says itself which it is.
-    public var note: String { told("") }
+    public var note: String { text("") }
 
-    private func told(_ word: String) -> String {
-        "\(origin.head(in: file)): \(word)\(message)" + (mend.map { "; \($0)" } ?? "")
+    private func text(_ word: String) -> String {
+        "\(origin.head(in: file)): \(word)\(message)" + (hint.map { "; \($0)" } ?? "")
     }
 
     /// The summary, then the line itself with a caret under the column, as a compiler prints it; then the example, and
@@ -188,23 +188,23 @@ final class Diagnostics {
     /// Where something is missing at the end, YAML says that it is missing on the line after it: the place is moved back
     /// to where the text ends.
     func error(
-        _ origin: SourceOrigin, _ message: String, mend: String? = nil, related: [(SourceOrigin, String)] = [],
+        _ origin: SourceOrigin, _ message: String, hint: String? = nil, related: [(SourceOrigin, String)] = [],
         example: String? = nil
     ) {
         let origin = inText(origin)
         guard origins.insert(origin).inserted else { return }
-        problems.append(problem(origin, message, mend, related, example))
+        problems.append(problem(origin, message, hint, related, example))
     }
 
     /// Notes what works and is hardly meant; the same at the same place is noted once.
     ///
     /// It changes no exit status: `validate`, `run`, `up` and `test` tell it, and `validate --strict` refuses the file.
     func remark(
-        _ origin: SourceOrigin, _ message: String, mend: String, related: [(SourceOrigin, String)] = []
+        _ origin: SourceOrigin, _ message: String, hint: String, related: [(SourceOrigin, String)] = []
     ) {
         let origin = inText(origin)
         guard !remarks.contains(where: { $0.origin == origin && $0.message == message }) else { return }
-        remarks.append(problem(origin, message, mend, related, nil, .remark))
+        remarks.append(problem(origin, message, hint, related, nil, .remark))
     }
 
     /// A place of the text: where something is missing behind its end, the end.
@@ -220,16 +220,16 @@ final class Diagnostics {
 
     /// Notes what a proof found. Several things may be wrong at one place; the same one is noted once.
     func finding(
-        _ origin: SourceOrigin, _ message: String, mend: String, related: [(SourceOrigin, String)],
+        _ origin: SourceOrigin, _ message: String, hint: String, related: [(SourceOrigin, String)],
         example: String?
     ) {
         origins.insert(origin)
         guard !problems.contains(where: { $0.origin == origin && $0.message == message }) else { return }
-        problems.append(problem(origin, message, mend, related, example))
+        problems.append(problem(origin, message, hint, related, example))
     }
 
     private func problem(
-        _ origin: SourceOrigin, _ message: String, _ mend: String?, _ related: [(SourceOrigin, String)],
+        _ origin: SourceOrigin, _ message: String, _ hint: String?, _ related: [(SourceOrigin, String)],
         _ example: String?, _ severity: Severity = .error
     ) -> TopologyProblem {
         var places: [RelatedPlace] = []
@@ -237,7 +237,7 @@ final class Diagnostics {
             places.append(RelatedPlace(origin: other, label: label, sourceLine: line(of: other)))
         }
         return TopologyProblem(
-            file: path, origin: origin, message: message, mend: mend, sourceLine: line(of: origin),
+            file: path, origin: origin, message: message, hint: hint, sourceLine: line(of: origin),
             related: places, example: example, severity: severity)
     }
 

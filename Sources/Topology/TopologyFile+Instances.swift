@@ -28,7 +28,7 @@ extension TopologyFile {
     /// The file with instances added and removed. Names that stand for nothing are noted.
     func changed(by changes: InstanceChanges, _ diagnostics: Diagnostics) -> TopologyFile {
         var file = self
-        func note(_ message: String, _ mend: String) { diagnostics.error(name.origin, message, mend: mend) }
+        func note(_ message: String, _ hint: String) { diagnostics.error(name.origin, message, hint: hint) }
         for name in changes.removed.sorted() {
             guard let node = file.nodes.firstIndex(where: { $0.name.value == name }),
                 let owner = file.nodes[node].application,
@@ -36,7 +36,7 @@ extension TopologyFile {
             else {
                 note(
                     "there is no instance \(quoted(name))",
-                    Spelling.mend(
+                    Spelling.hint(
                         for: name, among: nodes.filter { $0.application != nil }.map(\.name.value), kind: "instances"))
                 continue
             }
@@ -47,13 +47,13 @@ extension TopologyFile {
             guard let application = file.applications.firstIndex(where: { $0.name.value == owner }) else {
                 note(
                     "there is no application \(quoted(owner)) with instances",
-                    Spelling.mend(
+                    Spelling.hint(
                         for: owner, among: applications.map(\.name.value), kind: "applications with instances"))
                 continue
             }
             for name in names {
-                if let (fault, mend) = NameForm.fault(of: name, isNode: true) {
-                    note("\(quoted(name, seen: true)) cannot be the name of an instance: \(fault)", mend)
+                if let (fault, hint) = NameForm.fault(of: name, isNode: true) {
+                    note("\(quoted(name, seen: true)) cannot be the name of an instance: \(fault)", hint)
                     continue
                 }
                 guard !file.nodes.contains(where: { $0.name.value == name }) else {
@@ -71,7 +71,7 @@ extension TopologyFile {
         for application in file.applications where application.instances.isEmpty {
             diagnostics.error(
                 application.name.origin, "no instance of \(quoted(application.name.value)) would be left",
-                mend: "add one before the last one is removed")
+                hint: "add one before the last one is removed")
         }
         return file
     }

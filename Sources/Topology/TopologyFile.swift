@@ -69,7 +69,7 @@ public struct TopologyFile: Sendable {
     }
 
     /// What a file is that is no text in UTF-8, where its first octets tell.
-    private static func otherKind(_ octets: [UInt8]) -> (kind: String, mend: String)? {
+    private static func otherKind(_ octets: [UInt8]) -> (kind: String, hint: String)? {
         let start = Array(octets.prefix(4))
         if start.starts(with: [0xFF, 0xFE]) || start.starts(with: [0xFE, 0xFF]) || start == [0, 0, 0xFE, 0xFF] {
             return ("UTF-16 or UTF-32 text", "save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 FILE")
@@ -86,7 +86,7 @@ public struct TopologyFile: Sendable {
     }
 
     /// What would let a file be read.
-    private static func mend(_ code: Int32) -> String? {
+    private static func hint(_ code: Int32) -> String? {
         switch code {
         case ENOENT, ENOTDIR: "check the path"
         case EACCES, EPERM: "permit it with chmod, also for its parent folders, or use sudo"
@@ -100,18 +100,18 @@ public struct TopologyFile: Sendable {
 
     private static func load(_ path: String) throws(TopologyError) -> String {
         func failure(
-            _ message: String, _ mend: String?, at position: SourcePosition = SourcePosition(line: 1, column: 1)
+            _ message: String, _ hint: String?, at position: SourcePosition = SourcePosition(line: 1, column: 1)
         ) -> TopologyError {
             TopologyError(problems: [
                 TopologyProblem(
-                    file: path, origin: .line(position), message: message, mend: mend,
+                    file: path, origin: .line(position), message: message, hint: hint,
                     sourceLine: "")
             ])
         }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             let number = errno
-            throw failure("the file cannot be read: \(String(cString: strerror(number)))", mend(number))
+            throw failure("the file cannot be read: \(String(cString: strerror(number)))", hint(number))
         }
         defer { close(descriptor) }
         var info = stat()
@@ -138,11 +138,11 @@ public struct TopologyFile: Sendable {
             if count < 0 {
                 if errno == EINTR { continue }
                 let number = errno
-                throw failure("the file cannot be read: \(String(cString: strerror(number)))", mend(number))
+                throw failure("the file cannot be read: \(String(cString: strerror(number)))", hint(number))
             }
             octets += buffer[..<count]
         }
-        if let (kind, mend) = otherKind(octets) { throw failure("the file is \(kind), not UTF-8 text", mend) }
+        if let (kind, hint) = otherKind(octets) { throw failure("the file is \(kind), not UTF-8 text", hint) }
         guard let text = String(validating: octets, as: UTF8.self) else {
             throw failure("the file is not UTF-8 text", "save it as UTF-8", at: firstInvalid(octets))
         }

@@ -20,13 +20,13 @@ enum YAMLText {
         guard text.utf8.count <= maximumSize else {
             diagnostics.error(
                 .line(SourcePosition(line: 1, column: 1)), "the file is larger than 1 MiB",
-                mend: "split it into several topologies")
+                hint: "split it into several topologies")
             return nil
         }
         guard expansion(of: text) <= maximumExpansion else {
             diagnostics.error(
                 .line(SourcePosition(line: 1, column: 1)), "the aliases of the file expand to too much text",
-                mend: "write the text instead of the aliases")
+                hint: "write the text instead of the aliases")
             return nil
         }
         if let own = text.unicodeScalars.firstIndex(where: { replaced.contains($0.value) }) {
@@ -34,7 +34,7 @@ enum YAMLText {
             diagnostics.error(
                 .line(place(of: index, in: Array(text.unicodeScalars))),
                 "this character has no meaning in any script",
-                mend: "remove it")
+                hint: "remove it")
             return nil
         }
         var text = withoutControlCharacters(text, diagnostics)
@@ -42,7 +42,7 @@ enum YAMLText {
             do {
                 guard let root = try Yams.compose(yaml: text) else {
                     diagnostics.error(
-                        .line(SourcePosition(line: 1, column: 1)), "the file is empty", mend: "begin with `name: …`")
+                        .line(SourcePosition(line: 1, column: 1)), "the file is empty", hint: "begin with `name: …`")
                     return nil
                 }
                 return root
@@ -89,7 +89,7 @@ enum YAMLText {
                     ? "the nesting is too deep"
                     : problem.contains("another document")
                         ? "the file has more than one document" : "this is not YAML: \(message)",
-                mend: indentedByTab
+                hint: indentedByTab
                     ? "indent with spaces, not with tabs"
                     : problem.contains("alias")
                         ? "define the anchor with & before it is used, or put the text in quotes"
@@ -106,11 +106,11 @@ enum YAMLText {
                 }
             }
             diagnostics.error(
-                .line(position), "this is not YAML: \(problem)", mend: "remove the control character")
+                .line(position), "this is not YAML: \(problem)", hint: "remove the control character")
         case .duplicatedKeysInMapping(let keys, let context):
             diagnostics.error(
                 .line(SourcePosition(line: max(1, context.mark.line), column: max(1, context.mark.column))),
-                "the key \(quoted(keys.first ?? "")) is given twice", mend: "remove one of the two")
+                "the key \(quoted(keys.first ?? "")) is given twice", hint: "remove one of the two")
         default:
             diagnostics.error(.line(SourcePosition(line: 1, column: 1)), "the file cannot be read as YAML: \(error)")
         }
@@ -132,7 +132,7 @@ enum YAMLText {
             if !isAllowed(scalar), diagnostics.count < 100 {
                 diagnostics.error(
                     .line(position), "this is not YAML: control characters are not allowed",
-                    mend: "remove the control character")
+                    hint: "remove the control character")
             }
             result.append(isAllowed(scalar) ? scalar : "x")
             position =
@@ -167,7 +167,7 @@ enum YAMLText {
         if problem.contains("mapping values are not allowed") {
             return "put a text with \": \" in quotes, or check the indentation"
         }
-        if problem.contains("expected ':'") { return "write `key: value`, or join the line to the one before it" }
+        if problem.contains("expected ':'") { return "write `key: value`, or append the line to the one before it" }
         if problem.contains("nesting level") { return "remove brackets: no topology needs so many" }
         if problem.contains("cannot start any token") || problem.contains("alphabetic or numeric") {
             return "put the text in quotes"
@@ -179,12 +179,12 @@ enum YAMLText {
         }
         if problem.contains("unexpected end of stream") { return "close the quotes" }
         if problem.contains("another document") { return "remove the second `---`" }
-        return hints.first { problem.contains($0.part) }?.mend
+        return hints.first { problem.contains($0.part) }?.hint
             ?? "check the line, or put special characters in quotes"
     }
 
-    /// What mends the rarer mistakes, by a part of what libyaml says.
-    private static let hints: [(part: String, mend: String)] = [
+    /// What fixes the rarer mistakes, by a part of what libyaml says.
+    private static let hints: [(part: String, hint: String)] = [
         (
             "invalid Unicode character escape",
             "write the character itself: \\u takes no half of a pair, and nothing above 10FFFF"
@@ -262,7 +262,7 @@ enum YAMLText {
         let position = place(of: found, in: scalars)
         diagnostics.error(
             .line(position), "the key \(quoted(key)) is given twice; the first is on line \(first.line)",
-            mend: "remove one of the two")
+            hint: "remove one of the two")
         var changed = scalars
         for offset in found..<found + wanted.count { changed[offset] = substitute }
         var result = String.UnicodeScalarView()

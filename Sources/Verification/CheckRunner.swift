@@ -13,11 +13,11 @@ import Topology
 package struct CheckSources: Sendable {
     package let plan: AppliancePlan
     package let directory: StateDirectory
-    package let interruption: Interruption
+    package let cancellation: Cancellation
     /// The node of a name.
     package let node: @Sendable (String) throws(ApplianceError) -> NodeRuntime
     /// What the engine has counted until now.
-    package let counters: @Sendable () -> CounterPicture
+    package let counters: @Sendable () -> CounterReading
     /// The engines' processes, and whether they forward.
     package let engines: @Sendable () -> [(pid: Int32?, isRunning: Bool)]
     /// Does what an operator can do to an instance, and returns when the engines decide by it.
@@ -31,9 +31,9 @@ package struct CheckSources: Sendable {
 
     /// Memberwise.
     package init(
-        plan: AppliancePlan, directory: StateDirectory, interruption: Interruption,
+        plan: AppliancePlan, directory: StateDirectory, cancellation: Cancellation,
         node: @escaping @Sendable (String) throws(ApplianceError) -> NodeRuntime,
-        counters: @escaping @Sendable () -> CounterPicture,
+        counters: @escaping @Sendable () -> CounterReading,
         engines: @escaping @Sendable () -> [(pid: Int32?, isRunning: Bool)],
         operate: @escaping @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void,
         operateEngine: @escaping @Sendable (EngineOperation, Int) throws(ApplianceError) -> Void,
@@ -41,7 +41,7 @@ package struct CheckSources: Sendable {
     ) {
         self.plan = plan
         self.directory = directory
-        self.interruption = interruption
+        self.cancellation = cancellation
         self.node = node
         self.counters = counters
         self.engines = engines
@@ -95,7 +95,7 @@ package struct CheckRunner {
 
     /// Runs one check: its steps in order, until one does not hold.
     ///
-    /// - Throws: The reason of an interruption, and nothing else.
+    /// - Throws: The reason of a cancellation, and nothing else.
     package func run(_ check: CheckPlan) throws(ApplianceError) -> CheckReport {
         let started = monotonicMilliseconds()
         let session = CheckSession(sources)
@@ -110,14 +110,14 @@ package struct CheckRunner {
             throw error
         }
         let evidence = failure == nil ? [] : session.evidence()
-        let aftermath = session.putBack()
-        try sources.interruption.check()
+        let aftermath = session.restore()
+        try sources.cancellation.check()
         var report = CheckReport(
             name: check.name, line: check.line, passed: failure == nil && aftermath.isEmpty,
             milliseconds: monotonicMilliseconds() - started, expected: nil, came: [])
         guard !report.passed else { return report }
         if let failure {
-            let place = check.listsSteps ? "in the step on line \(failure.step.line) (\(failure.step.told)): " : ""
+            let place = check.listsSteps ? "in the step on line \(failure.step.line) (\(failure.step.summary)): " : ""
             report.expected = place + failure.finding.expected.joined(separator: "; ")
             report.came = failure.finding.came
         } else {
@@ -133,19 +133,19 @@ package struct CheckRunner {
         let deadline = monotonicMilliseconds() + step.within
         var pause = Self.pauses.lowerBound
         while true {
-            try sources.interruption.check()
+            try sources.cancellation.check()
             let left = deadline - monotonicMilliseconds()
             let timeout = step.within == 0 ? step.timeout : min(step.timeout, max(left, 1000))
             let finding: StepOutcome
             do throws(ApplianceError) {
                 finding = try session.look(step.action, timeout)
             } catch {
-                try sources.interruption.check()
+                try sources.cancellation.check()
                 finding = StepOutcome(holds: false, expected: ["that it can be looked at"], came: ["\(error)"])
             }
-            try sources.interruption.check()
+            try sources.cancellation.check()
             if finding.holds || finding.isFinal || monotonicMilliseconds() + pause >= deadline { return finding }
-            sources.interruption.sleep(milliseconds: pause)
+            sources.cancellation.sleep(milliseconds: pause)
             pause = min(pause * 2, Self.pauses.upperBound)
         }
     }

@@ -30,15 +30,15 @@ extension CheckSession {
         capture.flush()
         let counted = capture.count(filter)
         var unmet: [String] = []
-        if let frames, !frames.holds(for: counted.frames) { unmet.append("frames \(frames.told)") }
-        if let bytes, !bytes.holds(for: counted.bytes) { unmet.append("bytes \(bytes.told)") }
+        if let frames, !frames.holds(for: counted.frames) { unmet.append("frames \(frames.summary)") }
+        if let bytes, !bytes.holds(for: counted.bytes) { unmet.append("bytes \(bytes.summary)") }
         var came = ["\(counted.frames) such frames with \(counted.bytes) bytes"]
         // What was lost might have been one of those: only "at least" holds without it.
         let isCertain = [frames, bytes].compactMap { $0 }.allSatisfy { [.atLeast, .more].contains($0.comparison) }
         if counted.lost > 0, !isCertain || !unmet.isEmpty {
             if unmet.isEmpty { unmet.append("a whole capture") }
             came.append(
-                "\(Plural.told(counted.lost, "frame")) \(counted.lost == 1 ? "was" : "were") not captured, because the capture was full"
+                "\(Plural.counted(counted.lost, "frame")) \(counted.lost == 1 ? "was" : "were") not captured, because the capture was full"
             )
         }
         return StepOutcome(unmet: unmet, came: came)

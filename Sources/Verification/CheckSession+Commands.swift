@@ -57,7 +57,7 @@ extension CheckSession {
                 finding.isFinal = true
                 finding.expected.append("that the command does not change its node")
                 finding.came = changes.map { "it changed \(plan.node): \($0)" } + finding.came
-                toldOf.insert(plan.node)
+                reportedNodes.insert(plan.node)
             }
         }
         if outcome.endedFor != nil { finding.isFinal = true }
@@ -71,12 +71,12 @@ extension CheckSession {
         let command = StartedCommand(plan)
         started[name] = command
         let (bounds, entered) = try prepare(plan, node, command.mark)
-        let interruption = sources.interruption
+        let cancellation = sources.cancellation
         try startThread {
             do throws(ApplianceError) {
                 let outcome = try CommandRun.captured(
                     plan.command, in: entered.entrance, node: entered.node, timeout: Self.longestRun,
-                    interruption: interruption, bounds: bounds)
+                    cancellation: cancellation, bounds: bounds)
                 watch.ended(mayAlter: plan.alters)
                 command.finish(outcome)
             } catch {
@@ -92,8 +92,8 @@ extension CheckSession {
             return StepOutcome(holds: false, expected: ["a command called \(name)"], came: ["it was not started"])
         }
         let deadline = monotonicMilliseconds() + timeout
-        while command.result == nil, monotonicMilliseconds() < deadline, !sources.interruption.isRaised {
-            sources.interruption.sleep(milliseconds: 10)
+        while command.result == nil, monotonicMilliseconds() < deadline, !sources.cancellation.isRaised {
+            sources.cancellation.sleep(milliseconds: 10)
         }
         var outcome = command.result
         if outcome == nil {
@@ -120,7 +120,7 @@ extension CheckSession {
         defer { watches[plan.node]?.ended(mayAlter: plan.alters) }
         return try CommandRun.captured(
             plan.command, in: entered.entrance, node: entered.node, timeout: timeout,
-            interruption: sources.interruption, bounds: bounds)
+            cancellation: sources.cancellation, bounds: bounds)
     }
 
     private func prepare(
@@ -141,7 +141,7 @@ extension CheckSession {
             output: Self.outputBound, endsBeyondOutput: true, limits: limits,
             watch: {
                 if NodeProcesses.count(in: initProcess.pid) > processes {
-                    // Only the kernel ends such a crowd at once: with the node's init. The next step starts another.
+                    // Only the kernel ends so many at once: with the node's init. The next step starts another.
                     watch.mayHaveSignalled()
                     try? initProcess.signal(SIGKILL)
                     return "it started more than \(Self.processBound) processes"
@@ -176,8 +176,8 @@ extension CheckSession {
             came.append("\(reason), so it was ended with all processes that it had started")
         } else if let end = outcome.end {
             if let status = expectation.status, !status.holds(for: UInt64(end.code)) {
-                unmet.append(status.comparison == .equal ? "status \(status.value)" : "a status \(status.told)")
-                came.append("it \(end.told)")
+                unmet.append(status.comparison == .equal ? "status \(status.value)" : "a status \(status.summary)")
+                came.append("it \(end.summary)")
                 if end.code == 127 { came.append("status 127: is the program installed?") }
                 if end.code == 128 + SIGXFSZ { came.append("no file may be larger than \(Self.fileBound >> 20) MiB") }
             }
@@ -214,17 +214,17 @@ private struct NodeGlance {
     ///
     /// - Parameter faults: What a fault of the same check has done to the node, which is no change of the command's.
     func changes(_ faults: (links: Bool, processes: Bool)) -> [String] {
-        var told = faults.links ? [] : watch.changes.filter { !before.contains($0) }
-        guard !faults.processes, watch.hasSignalled else { return told }
+        var summary = faults.links ? [] : watch.changes.filter { !before.contains($0) }
+        guard !faults.processes, watch.hasSignalled else { return summary }
         if let application, application.waitForEnd(milliseconds: Self.dying) || isDying(application.pid) {
-            told.append("its application has ended")
+            summary.append("its application has ended")
         } else if application == nil, !processes.isEmpty,
             processes.allSatisfy({ processStartTime($0.pid) != $0.started })
         {
             let names = Set(processes.map(\.name)).sorted().joined(separator: ", ")
-            told.append("all processes in it have ended: \(names)")
+            summary.append("all processes in it have ended: \(names)")
         }
-        return told
+        return summary
     }
 }
 
@@ -271,7 +271,7 @@ private final class FolderWatch: @unchecked Sendable {
         return Int(clamping: UInt64(info.f_bavail) * UInt64(info.f_frsize))
     }
 
-    /// The plain files of a folder, at most some ten thousand.
+    /// The regular files of a folder, at most some ten thousand.
     private static func files(_ path: String) -> [(path: String, size: Int)] {
         var found: [(path: String, size: Int)] = []
         var folders = [path]

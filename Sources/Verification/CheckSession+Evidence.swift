@@ -21,11 +21,11 @@ extension CheckSession {
         let changes = stateChanges()
         if !changes.isEmpty { evidence.append(CheckReport.Evidence(title: "nodes that changed", lines: changes)) }
         let now = sources.counters()
-        let drops = now.toldDrops(since: counters, of: sources.plan)
+        let drops = now.dropSummary(since: counters, of: sources.plan)
         if !drops.isEmpty { evidence.append(CheckReport.Evidence(title: "dropped meanwhile", lines: drops)) }
-        let passages = toldPassages(now)
+        let passages = passageSummary(now)
         if !passages.isEmpty { evidence.append(CheckReport.Evidence(title: "applications", lines: passages)) }
-        let entries = toldEntries(now)
+        let entries = entrySummary(now)
         if !entries.isEmpty { evidence.append(CheckReport.Evidence(title: "entries that counted", lines: entries)) }
         for (place, capture) in captures.sorted(by: { $0.key.node < $1.key.node }) {
             capture.flush()
@@ -33,7 +33,7 @@ extension CheckSession {
             evidence.append(
                 CheckReport.Evidence(
                     title: "capture of \(place.node) on \(interface): \(capture.path)",
-                    lines: capture.toldFrames(Self.framesShown)))
+                    lines: capture.frameSummary(Self.framesShown)))
         }
         // The nodes of the check first, then those that the packets passed.
         let others = sources.plan.nodes.map(\.name).filter { !concerned.contains($0) }
@@ -57,15 +57,15 @@ extension CheckSession {
 
     /// What went into each application and what came out of it, as the entries have counted: `2 packets went into fw, none
     /// came out`. Instances that share the work of one application are told apart by none of the counters.
-    private func toldPassages(_ now: CounterPicture) -> [String] {
-        Passages(sources.plan).told { name in
+    private func passageSummary(_ now: CounterReading) -> [String] {
+        Passages(sources.plan).summary { name in
             let (before, after) = (counters.entries[name]?.packets ?? 0, now.entries[name]?.packets ?? 0)
             return after - min(after, before)
         }
     }
 
     /// The entries of every service of which one has counted: where a packet stopped shows by the first that has not.
-    private func toldEntries(_ now: CounterPicture) -> [String] {
+    private func entrySummary(_ now: CounterReading) -> [String] {
         func rise(_ name: String) -> UInt64 {
             (now.entries[name]?.packets ?? 0)
                 - min(now.entries[name]?.packets ?? 0, counters.entries[name]?.packets ?? 0)
@@ -76,7 +76,7 @@ extension CheckSession {
         }
         let touched = Set(now.entries.keys.filter { rise($0) > 0 }.map(service))
         let names = now.entries.keys.filter { touched.contains(service($0)) }.sorted()
-        return names.prefix(Self.linesShown).map { "\($0): \(Plural.told(rise($0), "packet"))" }
+        return names.prefix(Self.linesShown).map { "\($0): \(Plural.counted(rise($0), "packet"))" }
             + (names.count > Self.linesShown ? ["(and \(names.count - Self.linesShown) more)"] : [])
     }
 

@@ -6,7 +6,7 @@ import Nodes
 import Reporting
 import Topology
 
-/// What the faults of a check have broken and nothing has mended yet.
+/// What the faults of a check have broken and nothing has repaired yet.
 struct StandingFaults {
     /// The processes that stand still.
     var stopped: [FaultPlan.Target: [Pidfd]] = [:]
@@ -30,7 +30,7 @@ struct StandingFaults {
 }
 
 extension CheckSession {
-    /// Breaks something, or mends it.
+    /// Breaks something, or repairs it.
     func cause(_ fault: FaultPlan, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
         let name: String
         switch fault.target {
@@ -38,7 +38,7 @@ extension CheckSession {
         case .node(let node): name = node
         }
         switch fault.kind {
-        case .drain, .undrain, .takeOut, .putBack: return try operate(fault.kind, name, fault.duration)
+        case .drain, .undrain, .disable, .enable: return try operate(fault.kind, name, fault.duration)
         default: break
         }
         let node = try sources.node(name)
@@ -65,14 +65,14 @@ extension CheckSession {
             faults.processNodes.insert(name)
             for process in try targets(node) where process.pid != node.pid { signal(process, SIGKILL) }
             faults.stopped[fault.target] = nil
-            try node.bringBack(anew: true, sources.interruption)
+            try node.bringBack(anew: true, sources.cancellation)
         case .linkDown, .linkUp:
             guard let interface = fault.interface,
                 let leg = node.plan.legs.first(where: { $0.interface == interface })
             else { return StepOutcome(holds: false, expected: ["a device on the interface"], came: ["there is none"]) }
             faults.linkNodes.insert(name)
             return try setLink(node, leg.device, up: fault.kind == .linkUp)
-        case .drain, .undrain, .takeOut, .putBack, .replace:
+        case .drain, .undrain, .disable, .enable, .replace:
             return StepOutcome(holds: false, expected: ["an instance or an engine"], came: ["\(name) is none"])
         }
         return .held
@@ -104,7 +104,7 @@ extension CheckSession {
             }
             faults.down[node.plan.name]?.remove(index)
             // Going down has cost it routes, and addresses of IPv6.
-            let left = try watch.putBack(except: faults.down[node.plan.name] ?? [])
+            let left = try watch.restore(except: faults.down[node.plan.name] ?? [])
             guard left.isEmpty else {
                 return StepOutcome(holds: false, expected: ["that \(device) comes up as it was"], came: left)
             }
@@ -132,7 +132,7 @@ extension CheckSession {
             try sources.operateEngine(.replace, number)
             return .held
         case .kill, .stop, .continue, .restart: break
-        case .linkDown, .linkUp, .takeOut, .putBack:
+        case .linkDown, .linkUp, .disable, .enable:
             return StepOutcome(
                 holds: false, expected: ["a node with a device"], came: ["the engine has none of its own"])
         }
@@ -170,9 +170,9 @@ extension CheckSession {
 
     private func waitForEngines(_ timeout: Int) -> Bool {
         let deadline = monotonicMilliseconds() + timeout
-        while monotonicMilliseconds() < deadline, !sources.interruption.isRaised {
+        while monotonicMilliseconds() < deadline, !sources.cancellation.isRaised {
             if enginesRun { return true }
-            sources.interruption.sleep(milliseconds: 10)
+            sources.cancellation.sleep(milliseconds: 10)
         }
         return enginesRun
     }
@@ -194,32 +194,32 @@ extension CheckSession {
     ///
     /// - Returns: What commands of the check have changed without leave and nobody has told yet, and what could not
     ///   be put back.
-    func putBack() -> [String] {
+    func restore() -> [String] {
         abandon()
-        var told: [String] = []
-        for name in kept.subtracting(toldOf).subtracting(faults.linkNodes).sorted() {
+        var summary: [String] = []
+        for name in kept.subtracting(reportedNodes).subtracting(faults.linkNodes).sorted() {
             let changes = watches[name]?.changes ?? []
-            told += changes.map { "a command that ran beside changed \(name): \($0)" }
+            summary += changes.map { "a command that ran beside changed \(name): \($0)" }
         }
         // An application that was told to end takes its time: what a command did to it may show only now.
-        for name in kept.subtracting(toldOf).subtracting(faults.processNodes).sorted()
+        for name in kept.subtracting(reportedNodes).subtracting(faults.processNodes).sorted()
         where nodeStates[name] == .ready && applications[name]?.hasEnded == true && hasSignalled(name) {
-            told.append("a command harmed \(name): its application has ended")
+            summary.append("a command harmed \(name): its application has ended")
         }
         for target in faults.stopped.keys { resume(target) }
         for number in faults.drained { try? sources.operateEngine(.undrain, number) }
-        guard !sources.interruption.isRaised else { return told }
-        for (name, watch) in watches { told += putBackNetwork(name, watch) }
-        for node in sources.plan.nodes { told += putBackApplication(node.name) }
+        guard !sources.cancellation.isRaised else { return summary }
+        for (name, watch) in watches { summary += restoreNetwork(name, watch) }
+        for node in sources.plan.nodes { summary += restoreApplication(node.name) }
         if faults.engines || !enginesRun, !waitForEngines(Self.patience) {
-            told.append("after the check, some engine does not forward")
+            summary.append("after the check, some engine does not forward")
         }
-        return told + putBackInstances()
+        return summary + restoreInstances()
     }
 
-    private func putBackNetwork(_ name: String, _ watch: NodeWatch) -> [String] {
+    private func restoreNetwork(_ name: String, _ watch: NodeWatch) -> [String] {
         do {
-            return try watch.putBack().map { "after the check, \(name) could not be put back: \($0)" }
+            return try watch.restore().map { "after the check, \(name) could not be put back: \($0)" }
         } catch {
             return ["after the check, \(name) could not be put back: \(error)"]
         }
@@ -229,7 +229,7 @@ extension CheckSession {
     private func hasSignalled(_ name: String) -> Bool { watches[name]?.hasSignalled ?? false }
 
     /// An application that ran when the check began, in a node that the check has touched, runs and is ready again.
-    private func putBackApplication(_ name: String) -> [String] {
+    private func restoreApplication(_ name: String) -> [String] {
         guard let before = applications[name], nodeStates[name] == .ready,
             watches[name] != nil || faults.processNodes.contains(name)
         else { return [] }
@@ -238,10 +238,10 @@ extension CheckSession {
         if isDying(before.pid) { _ = before.waitForEnd(milliseconds: Int32(Self.patience)) }
         guard before.hasEnded || !isCurrent(before, name) else { return [] }
         do throws(ApplianceError) {
-            try sources.node(name).bringBack(anew: false, sources.interruption)
+            try sources.node(name).bringBack(anew: false, sources.cancellation)
             return []
         } catch {
-            return sources.interruption.isRaised ? [] : ["after the check, \(name) did not come back: \(error)"]
+            return sources.cancellation.isRaised ? [] : ["after the check, \(name) did not come back: \(error)"]
         }
     }
 

@@ -46,8 +46,8 @@ extension CheckSession {
         guard !expectation.times.holds(for: UInt64(count)) else { return .held }
         let shown = kept.suffix(Self.eventsShown).map(\.text)
         return StepOutcome(
-            holds: false, expected: ["\(expectation.told), \(expectation.times.told) times"],
-            came: ["\(count) such events" + since.told] + shown)
+            holds: false, expected: ["\(expectation.summary), \(expectation.times.summary) times"],
+            came: ["\(count) such events" + since.summary] + shown)
     }
 
     private func events(_ since: Int) -> [ApplianceEvent] {
@@ -64,8 +64,8 @@ extension CheckSession {
         switch kind {
         case .drain: operation = .drain(milliseconds: duration)
         case .undrain: operation = .undrain
-        case .takeOut: operation = .takeOut
-        default: operation = .putBack
+        case .disable: operation = .disable
+        default: operation = .enable
         }
         faults.operated.insert(name)
         try sources.operate(operation, name)
@@ -81,25 +81,25 @@ extension CheckSession {
     /// Takes back what was done to instances, and waits until every one of them stands as it did before.
     ///
     /// - Returns: Those that do not.
-    func putBackInstances() -> [String] {
+    func restoreInstances() -> [String] {
         for name in faults.operated.sorted() {
             for operation in undoing(name) { try? sources.operate(operation, name) }
         }
         guard standings.values.contains(where: InstanceExpectation.Standing.up.words.contains) else { return [] }
         let deadline = monotonicMilliseconds() + Self.patience
         var left = standingsChanged()
-        while !left.isEmpty, monotonicMilliseconds() < deadline, !sources.interruption.isRaised {
-            sources.interruption.sleep(milliseconds: 20)
+        while !left.isEmpty, monotonicMilliseconds() < deadline, !sources.cancellation.isRaised {
+            sources.cancellation.sleep(milliseconds: 20)
             left = standingsChanged()
         }
-        return sources.interruption.isRaised ? [] : left
+        return sources.cancellation.isRaised ? [] : left
     }
 
     /// What gives an instance back what it had before operators' words of this check.
     private func undoing(_ name: String) -> [InstanceOperation] {
-        let wasTakenOut = standings[name] == InstanceExpectation.Standing.takenOut.rawValue
+        let wasDisabled = standings[name] == InstanceExpectation.Standing.disabled.rawValue
         let wasDrained = ["draining", "drained"].contains(standings[name])
-        return (wasTakenOut ? [] : [.putBack]) + (wasDrained ? [] : [.undrain])
+        return (wasDisabled ? [] : [.enable]) + (wasDrained ? [] : [.undrain])
     }
 
     private func standingsChanged() -> [String] {
@@ -126,7 +126,7 @@ extension ApplianceEvent {
 
 extension EventExpectation {
     /// What is asked for, for messages.
-    fileprivate var told: String {
+    fileprivate var summary: String {
         let subjects = [application, instance, check.map { "check \($0)" }, engine.map { "engine \($0)" }]
         let about = subjects.compactMap { $0 }
         let because = reason.isEmpty ? "" : " because of " + reason.map { "'\($0)'" }.joined(separator: " and ")

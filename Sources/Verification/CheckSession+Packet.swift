@@ -33,34 +33,34 @@ extension CheckSession {
             return StepOutcome(
                 holds: false, expected: ["that \(plan.from) can send it"], came: ["\(error)\(hint)"])
         }
-        watch.follow(timeout: timeout, settling: Self.settling, sources.interruption) { watch in
-            watch.trail(plan).isComplete && (plan.answer.map { watch.answerTrail(plan, $0).isComplete } ?? true)
+        watch.follow(timeout: timeout, settling: Self.settling, sources.cancellation) { watch in
+            watch.trace(plan).isComplete && (plan.answer.map { watch.answerTrace(plan, $0).isComplete } ?? true)
         }
         return finding(plan, watch, before)
     }
 
-    private func finding(_ plan: PacketPlan, _ watch: PacketWatch, _ before: CounterPicture) -> StepOutcome {
-        let trail = watch.trail(plan)
-        var faults = trail.faults
+    private func finding(_ plan: PacketPlan, _ watch: PacketWatch, _ before: CounterReading) -> StepOutcome {
+        let trace = watch.trace(plan)
+        var faults = trace.faults
         var expected: [String] = []
-        var came = ["the packet: \(trail.told)"]
+        var came = ["the packet: \(trace.summary)"]
         if !faults.isEmpty {
-            expected.append("that the packet reaches \(PacketTrail.told(plan.reaches)), and no other node")
+            expected.append("that the packet reaches \(PacketTrace.summary(plan.reaches)), and no other node")
         }
         if let stages = plan.answer {
-            let answer = watch.answerTrail(plan, stages)
-            came.append("the answer\(watch.answerName.map { " (\($0))" } ?? ""): \(answer.told)")
+            let answer = watch.answerTrace(plan, stages)
+            came.append("the answer\(watch.answerName.map { " (\($0))" } ?? ""): \(answer.summary)")
             let wrong = answer.faults.map { "the answer: \($0)" }
             if !wrong.isEmpty {
-                expected.append("that the answer reaches \(PacketTrail.told(stages)), and no other node")
+                expected.append("that the answer reaches \(PacketTrace.summary(stages)), and no other node")
             }
             faults += wrong
         } else if let answer = watch.answerName {
-            came.append("the answer (\(answer)): \(watch.answerTrail(plan, []).told)")
+            came.append("the answer (\(answer)): \(watch.answerTrace(plan, []).summary)")
         }
         if !watch.wasSent { faults.append("\(plan.from) did not send it on any device") }
-        if watch.losses > 0 { faults.append("\(Plural.told(watch.losses, "frame")) could not be watched") }
-        let drops = sources.counters().toldDrops(since: before, of: sources.plan).map { "dropped meanwhile: \($0)" }
+        if watch.losses > 0 { faults.append("\(Plural.counted(watch.losses, "frame")) could not be watched") }
+        let drops = sources.counters().dropSummary(since: before, of: sources.plan).map { "dropped meanwhile: \($0)" }
         return StepOutcome(unmet: expected.isEmpty ? faults : expected, came: faults + came + drops)
     }
 }
@@ -117,16 +117,16 @@ private final class PacketWatch {
 
     /// Looks until `isComplete` and nothing has come for a while, or the time is over.
     func follow(
-        timeout: Int, settling: Int, _ interruption: Interruption, _ isComplete: (PacketWatch) -> Bool
+        timeout: Int, settling: Int, _ cancellation: Cancellation, _ isComplete: (PacketWatch) -> Bool
     ) {
         let deadline = monotonicMilliseconds() + timeout
         var quietSince = monotonicMilliseconds()
-        while !interruption.isRaised {
+        while !cancellation.isRaised {
             let now = monotonicMilliseconds()
             if look() { quietSince = now }
             if now >= deadline { break }
             if now - quietSince >= settling, isComplete(self) { break }
-            interruption.sleep(milliseconds: min(5, deadline - now))
+            cancellation.sleep(milliseconds: min(5, deadline - now))
         }
         for (_, _, socket) in sockets { losses += (try? socket.losses()) ?? 0 }
     }
@@ -183,12 +183,12 @@ private final class PacketWatch {
         answerName = answer
     }
 
-    func trail(_ plan: PacketPlan) -> PacketTrail {
-        PacketTrail(origin: plan.from, sightings: packets, stages: plan.reaches)
+    func trace(_ plan: PacketPlan) -> PacketTrace {
+        PacketTrace(origin: plan.from, sightings: packets, stages: plan.reaches)
     }
 
     /// An answer may be given more than once: of what is sent again, the first sight by each counts.
-    func answerTrail(_ plan: PacketPlan, _ stages: [[String]]) -> PacketTrail {
+    func answerTrace(_ plan: PacketPlan, _ stages: [[String]]) -> PacketTrace {
         var seen: [String: Int] = [:]
         let bound = Dictionary(stages.joined().map { ($0, 1) }, uniquingKeysWith: +)
         let first = answers.sorted { $0.nanoseconds < $1.nanoseconds }.filter { sighting in
@@ -196,6 +196,6 @@ private final class PacketWatch {
             return seen[sighting.node, default: 0] <= max(1, bound[sighting.node] ?? 1)
         }
         let last = plan.reaches.last?.last ?? "the engine"
-        return PacketTrail(origin: answerer?.node ?? last, sightings: first, stages: stages)
+        return PacketTrace(origin: answerer?.node ?? last, sightings: first, stages: stages)
     }
 }

@@ -14,7 +14,7 @@ import Topology
 final class CheckSession {
     let sources: CheckSources
     /// What the engine had counted when the check began.
-    let counters: CounterPicture
+    let counters: CounterReading
     /// The length of every node's log when the check began, in octets.
     let logLengths: [String: Int]
     /// How every node was when the check began.
@@ -38,7 +38,7 @@ final class CheckSession {
     /// The nodes that commands have run in which may not alter them.
     var kept: Set<String> = []
     /// Those of them of which it has been told what changed.
-    var toldOf: Set<String> = []
+    var reportedNodes: Set<String> = []
 
     init(_ sources: CheckSources) {
         self.sources = sources
@@ -79,7 +79,7 @@ final class CheckSession {
         case .packet(let packet):
             return try send(packet, timeout)
         case .wait(let milliseconds):
-            sources.interruption.sleep(milliseconds: milliseconds)
+            sources.cancellation.sleep(milliseconds: milliseconds)
             return .held
         case .capture(let place):
             return try capture(place)
@@ -119,7 +119,7 @@ final class CheckSession {
         guard var bytes = readFile(path) else {
             let name = file.map { "$TAPLINE_DIR/\($0)" } ?? "the log"
             return StepOutcome(
-                holds: false, expected: [output.told], came: ["\(name) of \(node): \(errorText(errno))"])
+                holds: false, expected: [output.summary], came: ["\(name) of \(node): \(errorText(errno))"])
         }
         if since == .check, file == nil, let before = logLengths[node], before <= bytes.count {
             bytes = Array(bytes[before...])
@@ -138,12 +138,13 @@ final class CheckSession {
             counted.bytes -= min(before.bytes, counted.bytes)
         }
         var unmet: [String] = []
-        if let packets, !packets.holds(for: counted.packets) { unmet.append("packets \(packets.told)") }
-        if let bytes, !bytes.holds(for: counted.bytes) { unmet.append("bytes \(bytes.told)") }
+        if let packets, !packets.holds(for: counted.packets) { unmet.append("packets \(packets.summary)") }
+        if let bytes, !bytes.holds(for: counted.bytes) { unmet.append("bytes \(bytes.summary)") }
         return StepOutcome(
             unmet: unmet,
             came: [
-                "\(name): \(Plural.told(counted.packets, "packet")), \(Plural.told(counted.bytes, "byte"))" + since.told
+                "\(name): \(Plural.counted(counted.packets, "packet")), \(Plural.counted(counted.bytes, "byte"))"
+                    + since.summary
             ])
     }
 
@@ -162,11 +163,11 @@ final class CheckSession {
                 counted -= min(counted, before)
             }
             if let expected = expectations[counter], !expected.holds(for: counted) {
-                unmet.append("\(counter.rawValue) \(expected.told)")
+                unmet.append("\(counter.rawValue) \(expected.summary)")
             }
             came.append("\(counter.rawValue) \(counted)")
         }
-        return StepOutcome(unmet: unmet, came: ["\(name): " + came.joined(separator: ", ") + since.told])
+        return StepOutcome(unmet: unmet, came: ["\(name): " + came.joined(separator: ", ") + since.summary])
     }
 
     private func lookAtDrops(_ name: String, _ frames: NumberExpectation, _ since: CountingStart) -> StepOutcome {
@@ -176,13 +177,13 @@ final class CheckSession {
         var counted = sources.counters()[reason]
         if since == .check { counted -= min(counted, counters[reason]) }
         return StepOutcome(
-            holds: frames.holds(for: counted), expected: ["frames \(frames.told)"],
-            came: ["\(name): \(Plural.told(counted, "frame"))" + since.told])
+            holds: frames.holds(for: counted), expected: ["frames \(frames.summary)"],
+            came: ["\(name): \(Plural.counted(counted, "frame"))" + since.summary])
     }
 }
 
 extension CountingStart {
-    package var told: String { self == .check ? " since the check began" : "" }
+    package var summary: String { self == .check ? " since the check began" : "" }
 }
 
 /// The length of a file in octets; 0 if there is none.

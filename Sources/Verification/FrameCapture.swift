@@ -122,12 +122,12 @@ final class FrameCapture: @unchecked Sendable {
     }
 
     /// The last frames, one line each.
-    func toldFrames(_ count: Int) -> [String] {
+    func frameSummary(_ count: Int) -> [String] {
         state.withLock { state in
             guard !state.frames.isEmpty else { return ["(no frame)"] }
             let first = state.frames[0].nanoseconds
             let left = state.frames.count - count
-            return (left > 0 ? ["(\(Plural.told(left, "frame")) before)"] : [])
+            return (left > 0 ? ["(\(Plural.counted(left, "frame")) before)"] : [])
                 + state.frames.suffix(count).map { frame in
                     let milliseconds = Int(frame.nanoseconds &- first) / 1_000_000
                     return "+\(milliseconds) ms \(frame.isOutgoing ? "out" : "in") "

@@ -44,13 +44,13 @@ struct Passages {
     /// A line for each application that packets went into or came out of, in the order of the file.
     ///
     /// - Parameter packets: How many packets the entries of a name have counted.
-    func told(_ packets: (String) -> UInt64) -> [String] {
+    func summary(_ packets: (String) -> UInt64) -> [String] {
         passages.compactMap { passage in
             // Engines write the counters: whatever they say, a sum is a number.
             let into = passage.into.reduce(0) { $0 &+ packets($1) }
             let outOf = passage.outOf.reduce(0) { $0 &+ packets($1) }
             guard into > 0 || outOf > 0 else { return nil }
-            let begun = "\(into == 0 ? "no packets" : Plural.told(into, "packet")) went into \(passage.application)"
+            let begun = "\(into == 0 ? "no packets" : Plural.counted(into, "packet")) went into \(passage.application)"
             if passage.system == .passiveApplication, outOf == 0 { return "\(begun), which keeps all packets" }
             return "\(begun), \(outOf == 0 ? "none" : "\(outOf)") came out"
         }

@@ -1,8 +1,8 @@
 /// What the beginning of a frame says that it is, to whoever handles frames many at a time.
 ///
-/// The plain kinds are whole TCP segments and UDP datagrams straight behind an IPv4 header without options or an IPv6
-/// header without extension headers. That their fixed headers are there is known; of what they say, nothing has been
-/// checked. A kind says nothing of what stands before the network header: all lengths count from there.
+/// The fast path's kinds are whole TCP segments and UDP datagrams straight behind an IPv4 header without options or an
+/// IPv6 header without extension headers. That their fixed headers are there is known; of what they say, nothing has
+/// been checked. A kind says nothing of what stands before the network header: all lengths count from there.
 public enum FrameKind: UInt8, Sendable {
     /// Anything else.
     case other
@@ -57,10 +57,10 @@ public enum FrameKind: UInt8, Sendable {
         }
     }
 
-    /// The octets of IPv4 and UDP headers: the shortest packet of the plain kinds.
+    /// The octets of IPv4 and UDP headers: the shortest packet of the fast path's kinds.
     @inlinable public static var leastLength: Int { IPv4Header.minimumLength &+ UDPHeader.length }
 
-    /// The family of a plain kind's addresses.
+    /// The family of a kind of the fast path's addresses.
     @inlinable @inline(__always)
     public var family: AddressFamily { rawValue >= FrameKind.udp6.rawValue ? .ipv6 : .ipv4 }
 
@@ -68,19 +68,20 @@ public enum FrameKind: UInt8, Sendable {
     @inlinable @inline(__always)
     public var isTCP: Bool { self == .tcp4 || self == .tcp6 }
 
-    /// The protocol number of a plain kind.
+    /// The protocol number of a kind of the fast path.
     @inlinable @inline(__always)
     public var protocolNumber: UInt8 { isTCP ? IPProtocol.tcp : IPProtocol.udp }
 
-    /// The octets of a plain kind's network header, behind which its TCP or UDP header begins.
+    /// The octets of a kind of the fast path's network header, behind which its TCP or UDP header begins.
     @inlinable @inline(__always)
     public var networkLength: Int { family == .ipv6 ? IPv6Header.length : IPv4Header.minimumLength }
 
-    /// Where a plain kind's transport checksum stands, from its TCP or UDP header on.
+    /// Where a kind of the fast path's transport checksum stands, from its TCP or UDP header on.
     @inlinable @inline(__always)
     public var checksumOffset: Int { isTCP ? TCPHeader.checksum.offset : UDPHeader.checksum.offset }
 
-    /// The octets of a plain kind's headers that a rewrite of addresses may edit, from the network header on.
+    /// The octets of a kind of the fast path's headers that a rewrite of addresses may edit, from the network header
+    /// on.
     @inlinable @inline(__always)
     public var headerLength: Int {
         networkLength &+ (isTCP ? TCPHeader.minimumLength : UDPHeader.length)

@@ -107,7 +107,7 @@ public struct PacketFields: Sendable {
     /// for ICMP errors through the quoted one's; no more than `maximumHeaderLength`, and never beyond `end`.
     public var headerLength = 0
 
-    /// What forbids rewriting an address, beside what every rewrite mends.
+    /// What forbids rewriting an address, beside what every rewrite fixes.
     public var bindings: AddressBindings = []
 
     var hasFirstPorts = false

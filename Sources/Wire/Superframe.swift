@@ -1,7 +1,7 @@
 // The superframe that a run of frames is sent as: one packet with all their payloads, and a `virtio_net_hdr` that tells
-// the kernel how to cut it into the frames that they were.
+// the kernel how to cut it into the frames that they were (GSO).
 
-extension FlowJoiner {
+extension FrameCoalescer {
     /// Octets of the superframe of a run, its `virtio_net_hdr` among them.
     @inlinable
     public func superframeLength(of run: borrowing Run) -> Int {
@@ -61,7 +61,7 @@ extension FlowJoiner {
         if run.kind.family == .ipv4 {
             network.storeBig(UInt16(truncatingIfNeeded: total), to: IPv4Header.totalLength)
             network.storeBig(0, to: IPv4Header.headerChecksum)
-            network.storeBig(~PlainSums.ipv4Header(network), to: IPv4Header.headerChecksum)
+            network.storeBig(~FastPathSums.ipv4Header(network), to: IPv4Header.headerChecksum)
         } else {
             network.storeBig(UInt16(truncatingIfNeeded: total &- IPv6View.length), to: IPv6Header.payloadLength)
         }
@@ -73,7 +73,7 @@ extension FlowJoiner {
         } else {
             transport.storeBig(UInt16(truncatingIfNeeded: length), to: UDPHeader.datagramLength)
         }
-        let pseudo = PlainSums.pseudoHeader(network, run.kind, length)
+        let pseudo = FastPathSums.pseudoHeader(network, run.kind, length)
         transport.storeBig(InternetChecksum.fold(pseudo), to: HeaderField<UInt16>(run.kind.checksumOffset))
     }
 }

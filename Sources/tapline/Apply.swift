@@ -44,7 +44,7 @@ struct Apply: ParsableCommand {
 
     func validate() throws {
         if let drain, DurationText.milliseconds(drain) == nil {
-            throw ValidationError("--drain: \(DurationText.mend).")
+            throw ValidationError("--drain: \(DurationText.hint).")
         }
     }
 

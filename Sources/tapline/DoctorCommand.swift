@@ -50,15 +50,15 @@ struct DoctorCommand: ParsableCommand {
             let level = finding.level.rawValue + (finding.level == .ok ? "  " : "")
             let subject = finding.subject + String(repeating: " ", count: width - finding.subject.count)
             let head = Terminal.coloured(level, colours[finding.level] ?? 0) + "  \(subject)"
-            let message = finding.message + (finding.mend.map { "; \($0)" } ?? "")
+            let message = finding.message + (finding.hint.map { "; \($0)" } ?? "")
             return Terminal.paragraph(head, message, indent: width + 8)
         }
         let failures = report.findings.count { $0.level == .fail },
             warnings = report.findings.count { $0.level == .warn }
-        let told = warnings == 0 ? "" : ", with \(Plural.told(warnings, "warning"))"
+        let summary = warnings == 0 ? "" : ", with \(Plural.counted(warnings, "warning"))"
         lines.append(
             report.usable
-                ? "topologies can run here\(told)"
+                ? "topologies can run here\(summary)"
                 : "topologies cannot run here: \(failures) thing\(failures == 1 ? " is" : "s are") missing")
         return lines.joined(separator: "\n")
     }

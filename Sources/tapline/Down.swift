@@ -37,7 +37,7 @@ struct Down: ParsableCommand {
             }
             for result in ApplianceClient.down(wanted) {
                 do throws(ApplianceError) {
-                    for occupant in try result.get() { Terminal.error("note: \(occupant.sentence)") }
+                    for foreignProcess in try result.get() { Terminal.error("note: \(foreignProcess.sentence)") }
                 } catch {
                     // With --all, a topology that has gone meanwhile is no error.
                     if all, error.status == .name { continue }

@@ -23,7 +23,7 @@ struct Drain: ParsableCommand {
     var time: String?
 
     func validate() throws {
-        if let time, DurationText.milliseconds(time) == nil { throw ValidationError("--for: \(DurationText.mend).") }
+        if let time, DurationText.milliseconds(time) == nil { throw ValidationError("--for: \(DurationText.hint).") }
     }
 
     func run() throws {

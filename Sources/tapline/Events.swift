@@ -46,7 +46,7 @@ struct Events: ParsableCommand {
             throw ValidationError("--count is \(RequestRange.count.lowerBound) to \(RequestRange.count.upperBound).")
         }
         if let since, ApplianceEvent.time(since).map(RequestRange.since.contains) != true {
-            throw ValidationError("--since: \(DurationText.mend); or give the 'time' or the 'at' of an event.")
+            throw ValidationError("--since: \(DurationText.hint); or give the 'time' or the 'at' of an event.")
         }
     }
 

@@ -48,7 +48,7 @@ struct Graph: ParsableCommand {
         let vector = ShellWord.quoted(output[..<dot] + ".svg")
         throw ApplianceError(
             .usage, "\(output) cannot be written: the formats are mermaid, dot and svg",
-            mend: isPicture
+            hint: isPicture
                 ? "write with -o \(vector), and convert that file with a program such as rsvg-convert"
                 : "end the name in .svg, .dot or .mmd, or give --format")
     }
@@ -67,7 +67,7 @@ struct Graph: ParsableCommand {
         let failure = { (number: Int32) in
             ApplianceError(
                 .failed, "\(path) cannot be written: \(String(cString: strerror(number)))",
-                mend: "name a file in a folder that you may write to")
+                hint: "name a file in a folder that you may write to")
         }
         guard let stream = fopen(path, "w") else { throw failure(errno) }
         let bytes = Array(text.utf8)

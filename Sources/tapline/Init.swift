@@ -37,11 +37,11 @@ struct Init: ParsableCommand {
                 if errno == EEXIST {
                     throw ApplianceError(
                         .name, "\(path) exists already",
-                        mend: "give another name, as in: tapline init \(ShellWord.quoted(name + "-2"))")
+                        hint: "give another name, as in: tapline init \(ShellWord.quoted(name + "-2"))")
                 }
                 throw ApplianceError(
                     .failed, "\(path) cannot be written: \(String(cString: strerror(errno)))",
-                    mend: "go to a folder that you may write to")
+                    hint: "go to a folder that you may write to")
             }
             Terminal.write(Self.text(name), descriptor)
             guard close(descriptor) == 0 else {
@@ -59,9 +59,9 @@ struct Init: ParsableCommand {
 
     /// A name as YAML reads it as text, even if it looks like a number.
     private static func quoted(_ name: String) -> String {
-        let isPlain = name.allSatisfy { $0.isASCII && ($0.isLetter || $0 == "-") } && name.first?.isLetter == true
+        let isWord = name.allSatisfy { $0.isASCII && ($0.isLetter || $0 == "-") } && name.first?.isLetter == true
         let words = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"]
-        if isPlain, !words.contains(name.lowercased()) { return name }
+        if isWord, !words.contains(name.lowercased()) { return name }
         return "\"" + name.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
     }
 

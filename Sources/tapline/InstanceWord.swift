@@ -18,7 +18,7 @@ struct InstanceWord: ParsableArguments {
         try reporting { () throws(ApplianceError) in
             try Machine.requireRoot()
             let report = try ApplianceClient(name: name).operate(operation, on: instance)
-            for sentence in report.told { Terminal.out(sentence) }
+            for sentence in report.summary { Terminal.out(sentence) }
         }
     }
 }

@@ -35,7 +35,7 @@ struct Logs: ParsableCommand {
                 guard !(try client.loggedNodes().contains(node)) else { continue }
                 throw ApplianceError(
                     .name, "there is no node '\(node)' in '\(name)'",
-                    mend: "its nodes are: \(try client.status().nodes.map(\.name).joined(separator: ", "))")
+                    hint: "its nodes are: \(try client.status().nodes.map(\.name).joined(separator: ", "))")
             }
             var readers: [String: LogReader] = [:]
             repeat {

@@ -40,13 +40,13 @@ struct PruneCommand: ParsableCommand {
         try reporting { () throws(ApplianceError) in
             let report = try Prune.perform(names: names, dryRun: dryRun)
             if json { Terminal.json(try prettyJSON(report)) } else { Terminal.out(text(report)) }
-            for told in report.leftAlone where !json { Terminal.error("left alone: \(told)") }
+            for summary in report.leftAlone where !json { Terminal.error("left alone: \(summary)") }
             guard report.failures.isEmpty else {
                 throw ApplianceError(
                     .failed, "not everything could be taken away", details: report.failures.map { "\($0)" })
             }
             if let name = names.first(where: report.live.contains) {
-                throw ApplianceError(.name, "'\(name)' is up", mend: "'tapline down \(name)' takes it away")
+                throw ApplianceError(.name, "'\(name)' is up", hint: "'tapline down \(name)' takes it away")
             }
         }
     }

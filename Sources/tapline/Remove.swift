@@ -29,7 +29,7 @@ struct Remove: ParsableCommand {
 
     func validate() throws {
         if let drain, DurationText.milliseconds(drain) == nil {
-            throw ValidationError("--drain: \(DurationText.mend).")
+            throw ValidationError("--drain: \(DurationText.hint).")
         }
     }
 

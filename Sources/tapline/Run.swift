@@ -33,7 +33,7 @@ struct Run: ParsableCommand {
     var filter: String?
 
     func run() throws {
-        if tellProgress { return try told() }
+        if tellProgress { return try runReporting() }
         var held = true
         let display = ProgressDisplay(showsReady: true)
         try reporting { () throws(ApplianceError) in
@@ -50,7 +50,7 @@ struct Run: ParsableCommand {
     }
 
     /// Runs the file as `tapline test` does, which shows the progress.
-    private func told() throws {
+    private func runReporting() throws {
         let tell = DetachedStart.teller(proving: true)
         var held = false
         do throws(ApplianceError) {

@@ -2,12 +2,12 @@
 enum ShellWord {
     /// The word as it is, or in single quotes if a shell would read it differently.
     static func quoted(_ word: String) -> String {
-        let isPlain =
+        let isSafe =
             !word.isEmpty
             && word.unicodeScalars.allSatisfy { scalar in
                 scalar.properties.isAlphabetic || ("0"..."9").contains(scalar)
                     || "-_./:@%+,=".unicodeScalars.contains(scalar)
             }
-        return isPlain ? word : "'" + word.replacing("'", with: "'\\''") + "'"
+        return isSafe ? word : "'" + word.replacing("'", with: "'\\''") + "'"
     }
 }

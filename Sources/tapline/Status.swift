@@ -96,7 +96,8 @@ struct Status: ParsableCommand {
             lines.append("writes: " + (ring ? writes : "one by one") + (engine.writesBecause.map { ": \($0)" } ?? ""))
         }
         lines.append(
-            "coalescing: " + (engine.coalescing ? "on, \(Plural.told(engine.joined, "frame")) joined to others" : "off")
+            "coalescing: "
+                + (engine.coalescing ? "on, \(Plural.counted(engine.joined, "frame")) coalesced with others" : "off")
         )
         if engine.latency == EnginesPlan.Latency.low.rawValue { lines.append("latency: low") }
         return lines
@@ -112,7 +113,7 @@ struct Status: ParsableCommand {
             lines += engines(report)
         } else if let engine = report.engine {
             var line = "engine: \(Self.engineState(engine.state))" + (engine.pid.map { ", process \($0)" } ?? "")
-            line += ", \(Plural.told(engine.workers, "worker")), started \(Plural.told(engine.starts, "time"))"
+            line += ", \(Plural.counted(engine.workers, "worker")), started \(Plural.counted(engine.starts, "time"))"
             lines.append(line + (engine.lastEnd.map { "; the last one \($0)" } ?? ""))
         }
         if let engine = report.engine { lines += frames(engine) }
@@ -157,9 +158,9 @@ struct Status: ParsableCommand {
             lines += [""] + drops.lines
         }
         if let frames = report.housekeeping, frames > 0 {
-            let told = Plural.told(frames, "frame")
+            let summary = Plural.counted(frames, "frame")
             lines += Terminal.wrapped(
-                "not counted above: \(told) that the nodes' kernels sent for housekeeping (router solicitations, MLD, IGMP, address detection)"
+                "not counted above: \(summary) that the nodes' kernels sent for housekeeping (router solicitations, MLD, IGMP, address detection)"
             )
         }
         return lines.joined(separator: "\n")

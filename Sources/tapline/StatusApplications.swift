@@ -31,7 +31,7 @@ struct StatusApplications {
         var checks = TextTable(["  CHECKED", "BY", "RESULT", "MADE", "FAILED", "LAST"], rightAligned: [3, 4])
         for instance in application.instances {
             for check in instance.checks {
-                let took = check.microseconds.map { ", \(told(microseconds: $0))" } ?? ""
+                let took = check.microseconds.map { ", \(duration(microseconds: $0))" } ?? ""
                 checks.add([
                     "  \(instance.name)", check.name, check.isPassed ? "passed" : Terminal.coloured("failed", 31),
                     "\(check.made)",
@@ -68,7 +68,7 @@ struct StatusApplications {
         }
     }
 
-    private func told(microseconds: Int) -> String {
+    private func duration(microseconds: Int) -> String {
         microseconds < 10_000 ? "\(microseconds) us" : "\(microseconds / 1000) ms"
     }
 }

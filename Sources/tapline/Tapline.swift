@@ -32,8 +32,8 @@ struct Tapline: ParsableCommand {
             Init.self, Run.self, Test.self, Up.self, Down.self, Status.self, Exec.self, Logs.self, Tables.self,
             Validate.self,
             Graph.self, Schema.self, Apply.self, Add.self, Remove.self, Reload.self, Events.self, Drain.self,
-            Undrain.self, TakeOut.self, PutBack.self, Weight.self, Balance.self, EngineCommand.self,
-            DoctorCommand.self, PruneCommand.self, Manual.self,
+            Undrain.self, Disable.self, Enable.self, Weight.self, Balance.self, EngineCommand.self,
+            DoctorCommand.self, PruneCommand.self, Manual.self, OldDisable.self, OldEnable.self,
         ])
 
     /// Parses and runs the command as the argument parser does. A first word that is no command, also after `help`,
@@ -82,15 +82,17 @@ struct Tapline: ParsableCommand {
     private static func unknown(_ word: String) -> String? {
         let names = configuration.subcommands.map { $0._commandName } + ["help"]
         guard !word.hasPrefix("-"), !word.isEmpty, !names.contains(word) else { return nil }
-        let told = "there is no command '\(word)'"
+        let summary = "there is no command '\(word)'"
         if word.looksLikeTopologyFile {
-            return "\(told); 'tapline run \(word)' brings that file up, proves it and takes it away"
+            return "\(summary); 'tapline run \(word)' brings that file up, proves it and takes it away"
         }
-        if let meant = foreign.first(where: { $0.key.contains(word.lowercased()) }) { return "\(told); \(meant.value)" }
+        if let meant = foreign.first(where: { $0.key.contains(word.lowercased()) }) {
+            return "\(summary); \(meant.value)"
+        }
         let shown = configuration.subcommands.filter { $0.configuration.shouldDisplay }.map { $0._commandName }
         let begun = shown.filter { $0.hasPrefix(word) }
-        if begun.count == 1 { return "\(told); did you mean '\(begun[0])'?" }
-        if let nearest = Spelling.nearest(to: word, among: shown) { return "\(told); did you mean '\(nearest)'?" }
-        return "\(told); 'tapline --help' lists all commands"
+        if begun.count == 1 { return "\(summary); did you mean '\(begun[0])'?" }
+        if let nearest = Spelling.nearest(to: word, among: shown) { return "\(summary); did you mean '\(nearest)'?" }
+        return "\(summary); 'tapline --help' lists all commands"
     }
 }

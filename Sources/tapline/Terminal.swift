@@ -64,12 +64,12 @@ enum Terminal {
 
     /// Writes to standard error.
     static func error(_ text: String, end: String = "\n") {
-        write(PlainText.shown(text) + end, 2)
+        write(ASCIIText.shown(text) + end, 2)
     }
 
     /// Writes to standard output.
     static func out(_ text: String, end: String = "\n") {
-        write(PlainText.shown(text) + end, 1)
+        write(ASCIIText.shown(text) + end, 1)
     }
 
     /// Writes data to standard output unchanged, in every locale: output of a node, a picture.
@@ -79,7 +79,7 @@ enum Terminal {
 
     /// Writes JSON to standard output. If only ASCII may be printed, other characters are escaped (RFC 8259, 7).
     static func json(_ text: String) {
-        write((PlainText.isWanted ? PlainText.json(text) : text) + "\n", 1)
+        write((ASCIIText.isWanted ? ASCIIText.json(text) : text) + "\n", 1)
     }
 
     /// Writes to a descriptor, unchanged.
@@ -112,7 +112,7 @@ struct UpdatingLine {
 
     /// Shows the text, cut to the terminal's width, and overwrites the text before.
     mutating func show(_ text: String) {
-        let cut = String(PlainText.shown(text).prefix(max(1, Terminal.columns - 1)))
+        let cut = String(ASCIIText.shown(text).prefix(max(1, Terminal.columns - 1)))
         let padding = String(repeating: " ", count: max(0, shown - cut.count))
         Terminal.error("\r" + cut + padding + (padding.isEmpty ? "" : "\r" + cut), end: "")
         shown = cut.count
@@ -146,7 +146,7 @@ final class ProgressDisplay: Sendable {
     func summarize(_ plan: AppliancePlan) {
         clear()
         let (passed, failed) = ended.withLock { $0 }
-        let checks = Plural.told(passed + failed, "check")
+        let checks = Plural.counted(passed + failed, "check")
         let came =
             passed + failed == 0
             ? "no checks; the topology came up and was taken away"
@@ -156,8 +156,8 @@ final class ProgressDisplay: Sendable {
     }
 
     /// Shows one step of the progress.
-    func take(_ told: Progress) {
-        switch told {
+    func take(_ progressReport: Progress) {
+        switch progressReport {
         case .step(let text):
             if Terminal.updates {
                 line.withLock { $0.show(text + " …") }
@@ -174,7 +174,7 @@ final class ProgressDisplay: Sendable {
         case .ready(let report):
             clear()
             guard showsReady else { return }
-            Terminal.out("\(report.name) is up: \(report.told)")
+            Terminal.out("\(report.name) is up: \(report.summary)")
             if showsPlaces { for line in report.next { Terminal.out(line) } }
         case .failed, .kept: clear()
         }
@@ -203,7 +203,7 @@ extension ReadyReport {
     }
 
     /// What is up, and how long the start took.
-    var told: String {
+    var summary: String {
         "\(Plural.nodes(nodes)) on \(Plural.interfaces(interfaces)), \(Plural.entries(entries)), in \(milliseconds) ms"
     }
 }
@@ -214,8 +214,8 @@ extension CheckReport {
         let isTerminal = isatty(descriptor) == 1
         let sign =
             passed
-            ? Terminal.coloured(isTerminal && !PlainText.isWanted ? "✓" : "ok", 32, on: descriptor)
-            : Terminal.coloured(isTerminal && !PlainText.isWanted ? "✗" : "FAILED", 31, on: descriptor)
+            ? Terminal.coloured(isTerminal && !ASCIIText.isWanted ? "✓" : "ok", 32, on: descriptor)
+            : Terminal.coloured(isTerminal && !ASCIIText.isWanted ? "✗" : "FAILED", 31, on: descriptor)
         return ["\(sign) \(name) (\(milliseconds) ms)"] + (passed ? [] : explanation.map { "    \($0)" })
     }
 }

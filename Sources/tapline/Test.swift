@@ -78,7 +78,7 @@ struct Test: ParsableCommand {
         guard !files.isEmpty else {
             throw ApplianceError(
                 .usage, "no file and no check has '\(filter ?? "")' in its name",
-                mend: "'tapline validate FILE' reads a file, and lists its checks")
+                hint: "'tapline validate FILE' reads a file, and lists its checks")
         }
         let run = TestRun(
             files: files, jobs: jobs ?? TestRun.processors, keep: keep, filter: filter)
@@ -89,7 +89,7 @@ struct Test: ParsableCommand {
         let xml = JUnitReport(reports).xml
         display.finish(report)
         if json { Terminal.json(try prettyJSON(report)) }
-        if junit == "-" { Terminal.data(PlainText.isWanted ? PlainText.xml(xml) : xml, end: "") }
+        if junit == "-" { Terminal.data(ASCIIText.isWanted ? ASCIIText.xml(xml) : xml, end: "") }
         try reportFile?.write(xml)
         return report.status
     }

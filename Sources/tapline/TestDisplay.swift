@@ -56,15 +56,15 @@ final class TestDisplay: Sendable {
         state.withLock { state in
             switch event {
             case .started(let index): state.doing[index] = "starting"
-            case .told(let index, .step(let text)): state.doing[index] = text
-            case .told(let index, .note(let text)): tell(["note: \(text)"], index, &state)
-            case .told(let index, .ready(let report)):
-                tell(["up as \(files[index].topology): \(report.told)"], index, &state)
-            case .told(let index, .check(let report)):
+            case .progress(let index, .step(let text)): state.doing[index] = text
+            case .progress(let index, .note(let text)): tell(["note: \(text)"], index, &state)
+            case .progress(let index, .ready(let report)):
+                tell(["up as \(files[index].topology): \(report.summary)"], index, &state)
+            case .progress(let index, .check(let report)):
                 state.checks += 1
                 if !report.passed { state.failures += 1 }
                 tell(report.lines(on: descriptor), index, &state)
-            case .told(_, .failed), .told(_, .kept): break
+            case .progress(_, .failed), .progress(_, .kept): break
             case .ended(let index, let report):
                 state.doing[index] = nil
                 state.done += 1
@@ -84,7 +84,7 @@ final class TestDisplay: Sendable {
         if Terminal.updates { state.line.clear() }
         let label = files[index].label
         let prefix = label + String(repeating: " ", count: max(0, width - label.count)) + " | "
-        Terminal.write(PlainText.shown(lines.map { prefix + $0 + "\n" }.joined()), descriptor)
+        Terminal.write(ASCIIText.shown(lines.map { prefix + $0 + "\n" }.joined()), descriptor)
     }
 
     private func summary(_ state: State) -> String {
@@ -92,7 +92,7 @@ final class TestDisplay: Sendable {
         let failures = state.failures == 0 ? "" : ", \(state.failures) failed"
         let doing = state.doing.sorted { $0.key < $1.key }.map { "\(files[$0.key].label): \($0.value)" }
         return
-            "\(state.done) of \(total) done, \(Plural.told(state.checks, "check"))\(failures); \(doing.joined(separator: "; "))"
+            "\(state.done) of \(total) done, \(Plural.counted(state.checks, "check"))\(failures); \(doing.joined(separator: "; "))"
     }
 
     /// Shows the table of all files, the topologies that are still up, and one sentence.
@@ -116,21 +116,21 @@ final class TestDisplay: Sendable {
             lines.append("  tapline down \(ShellWord.quoted(topology))")
         }
         lines.append(sentence(report))
-        Terminal.write(PlainText.shown(lines.joined(separator: "\n") + "\n"), descriptor)
+        Terminal.write(ASCIIText.shown(lines.joined(separator: "\n") + "\n"), descriptor)
     }
 
     private func sentence(_ report: TestReport) -> String {
         let checks = report.files.reduce(0) { $0 + $1.checks.count }
         let failures = report.files.reduce(0) { $0 + $1.failures }
         let outcomes: [TestFileReport.Outcome] = [.passed, .failed, .couldNotRun, .badFile, .interrupted]
-        let told = outcomes.compactMap { outcome -> String? in
+        let summary = outcomes.compactMap { outcome -> String? in
             let count = report.files.count { $0.outcome == outcome }
             guard count > 0 else { return nil }
             return "\(count) \(outcome.rawValue)" + (outcome == .badFile && count > 1 ? "s" : "")
         }.joined(separator: ", ")
         let text =
-            "\(Plural.told(report.files.count, "file")): \(told); "
-            + "\(Plural.told(checks, "check")), \(failures) failed, in \(Self.seconds(report.milliseconds))"
+            "\(Plural.counted(report.files.count, "file")): \(summary); "
+            + "\(Plural.counted(checks, "check")), \(failures) failed, in \(Self.seconds(report.milliseconds))"
         return Terminal.coloured(text, report.status == .success ? 32 : 31, on: descriptor)
     }
 

@@ -15,11 +15,11 @@ struct TextTable {
     private static let gap = 2
 
     init(_ header: [String], rightAligned: Set<Int> = []) {
-        self.header = header.map(PlainText.shown)
+        self.header = header.map(ASCIIText.shown)
         self.rightAligned = rightAligned
     }
 
-    mutating func add(_ row: [String]) { rows.append(row.map(PlainText.shown)) }
+    mutating func add(_ row: [String]) { rows.append(row.map(ASCIIText.shown)) }
 
     /// The lines that fit the output.
     var lines: [String] { lines(fitting: Terminal.width) }

@@ -48,7 +48,7 @@ struct Validate: ParsableCommand {
                 Terminal.out(
                     "\(file): \(plan.name) has \(Plural.nodes(plan.nodes.count)) on "
                         + "\(Plural.interfaces(plan.interfaces.count)), \(Plural.entries(plan.table.entries.count)) "
-                        + "and \(Plural.told(plan.checks.count, "check"))")
+                        + "and \(Plural.counted(plan.checks.count, "check"))")
                 for service in proved.services { Terminal.out("\n" + PathText(service).lines.joined(separator: "\n")) }
                 if !proved.unproved.isEmpty { Terminal.out("") }
                 for entry in proved.unproved {
@@ -107,16 +107,22 @@ private struct ValidationReport: Encodable {
         var column: Int?
         var record: Record?
         var message: String
-        var mend: String?
+        var hint: String?
         var example: String?
         var related: [Place]
+
+        /// The keys of `validate --json`.
+        private enum CodingKeys: String, CodingKey {
+            case line, column, message, example, related
+            case hint = "mend"
+        }
 
         init(_ problem: TopologyProblem) {
             line = problem.origin.position?.line
             column = problem.origin.position?.column
             record = Record(problem.origin)
             message = problem.message
-            mend = problem.mend
+            hint = problem.hint
             example = problem.example
             related = problem.related.map {
                 Place(

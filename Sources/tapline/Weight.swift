@@ -25,5 +25,5 @@ struct Weight: ParsableCommand {
         }
     }
 
-    func run() throws { try word.perform(.weigh(weight)) }
+    func run() throws { try word.perform(.setWeight(weight)) }
 }

@@ -80,8 +80,8 @@ struct ApplicationStatesTests {
         #expect(availabilities(states, 1) == [.up, .up])
         #expect(states.nextEnd == nil)
         // Put back is the same.
-        _ = try? states.perform(.takeOut, on: "web-2", at: Self.moment(40_000))
-        _ = try? states.perform(.putBack, on: "web-2", at: Self.moment(41_000))
+        _ = try? states.perform(.disable, on: "web-2", at: Self.moment(40_000))
+        _ = try? states.perform(.enable, on: "web-2", at: Self.moment(41_000))
         #expect(availabilities(states, 1) == [.up, .joining])
     }
 
@@ -134,12 +134,12 @@ struct ApplicationStatesTests {
             (.bypass, "packets bypass it"),
             (.skipRest, "packets go straight to the end of the chain"),
         ])
-    func policies(_ policy: DownPolicy, _ told: String) {
+    func policies(_ policy: DownPolicy, _ summary: String) {
         var states = Self.states(whenDown: policy)
         _ = states.hear(Self.health(false, "no"), of: "fw-a", at: Self.moment(0))
         let events = states.hear(Self.health(false, "no"), of: "fw-b", at: Self.moment(0))
         #expect(events.last?.event == .applicationDown)
-        #expect(events.last?.reason?.hasSuffix(told) == true, "\(events)")
+        #expect(events.last?.reason?.hasSuffix(summary) == true, "\(events)")
     }
 
     @Test("an application of copies is down when nobody is left to copy to")
@@ -169,9 +169,9 @@ struct ApplicationStatesTests {
     @Test("a drain ends by the clock, and undrain takes it back")
     func drain() throws {
         var states = Self.states()
-        let (events, told) = try states.perform(.drain(milliseconds: nil), on: "fw-a", at: Self.moment(0))
+        let (events, summary) = try states.perform(.drain(milliseconds: nil), on: "fw-a", at: Self.moment(0))
         #expect(kinds(events) == [.instanceDraining])
-        #expect(told == ["fw-a: no new connections if another can take them; nothing after 5 s"])
+        #expect(summary == ["fw-a: no new connections if another can take them; nothing after 5 s"])
         #expect(availabilities(states, 0) == [.draining, .up])
         #expect(states.nextEnd == Self.moment(5000).milliseconds)
         #expect(states.endTimes(at: Self.moment(4999)).isEmpty)
@@ -208,30 +208,30 @@ struct ApplicationStatesTests {
     func drainingTheLast() throws {
         var states = Self.states()
         _ = states.hear(Self.health(false, "its application ended"), of: "fw-b", at: Self.moment(0))
-        let (_, told) = try states.perform(.drain(milliseconds: nil), on: "fw-a", at: Self.moment(0))
-        #expect(told.count == 2)
-        #expect(told[1].hasPrefix("firewall is down when the drain is over: none of its 2 instances is up"))
+        let (_, summary) = try states.perform(.drain(milliseconds: nil), on: "fw-a", at: Self.moment(0))
+        #expect(summary.count == 2)
+        #expect(summary[1].hasPrefix("firewall is down when the drain is over: none of its 2 instances is up"))
         #expect(kinds(states.endTimes(at: Self.moment(5000))) == [.instanceDrained, .applicationDown])
     }
 
     @Test("taken out is out at once, put back takes effect with health alone")
     func takingOut() throws {
         var states = Self.states()
-        #expect(kinds(try states.perform(.takeOut, on: "web-1", at: Self.moment(0)).events) == [.instanceTakenOut])
+        #expect(kinds(try states.perform(.disable, on: "web-1", at: Self.moment(0)).events) == [.instanceDisabled])
         #expect(availabilities(states, 1) == [.down, .up])
-        let again = try states.perform(.takeOut, on: "web-1", at: Self.moment(1))
-        #expect(again.events.isEmpty && again.told[0] == "web-1 is taken out already")
-        let (events, told) = try states.perform(.takeOut, on: "web-2", at: Self.moment(2))
-        #expect(kinds(events) == [.instanceTakenOut, .applicationDown])
-        #expect(told.count == 2)
-        #expect(told.contains { $0.hasPrefix("web is down: none of its 2 instances is up") })
+        let again = try states.perform(.disable, on: "web-1", at: Self.moment(1))
+        #expect(again.events.isEmpty && again.summary[0] == "web-1 is taken out already")
+        let (events, summary) = try states.perform(.disable, on: "web-2", at: Self.moment(2))
+        #expect(kinds(events) == [.instanceDisabled, .applicationDown])
+        #expect(summary.count == 2)
+        #expect(summary.contains { $0.hasPrefix("web is down: none of its 2 instances is up") })
         #expect(throws: ApplianceError.self) {
             try states.perform(.drain(milliseconds: 1), on: "web-1", at: Self.moment(3))
         }
         _ = states.hear(Self.health(false, "tcp 80 failed"), of: "web-1", at: Self.moment(0))
-        let back = try states.perform(.putBack, on: "web-1", at: Self.moment(4))
-        #expect(kinds(back.events) == [.instancePutBack])
-        #expect(back.told.contains("it gets no packets until it is healthy: tcp 80 failed"))
+        let back = try states.perform(.enable, on: "web-1", at: Self.moment(4))
+        #expect(kinds(back.events) == [.instanceEnabled])
+        #expect(back.summary.contains("it gets no packets until it is healthy: tcp 80 failed"))
         #expect(availabilities(states, 1) == [.down, .down])
         #expect(
             kinds(states.hear(Self.health(true), of: "web-1", at: Self.moment(0))) == [.instanceUp, .applicationUp])
@@ -241,22 +241,22 @@ struct ApplicationStatesTests {
     @Test("a weight holds until the file's holds again")
     func weights() throws {
         var states = Self.states()
-        #expect(try states.perform(.weigh(7), on: "web-1", at: Self.moment(0)).events[0].reason == "weight 7")
+        #expect(try states.perform(.setWeight(7), on: "web-1", at: Self.moment(0)).events[0].reason == "weight 7")
         #expect(states.groups[1].members.map(\.weight) == [7, 1])
         #expect(states.fileWeight(of: "web-1") == 3)
-        #expect(throws: ApplianceError.self) { try states.perform(.weigh(1001), on: "web-1", at: Self.moment(0)) }
-        #expect(throws: ApplianceError.self) { try states.perform(.weigh(-1), on: "web-1", at: Self.moment(0)) }
-        _ = try states.perform(.weigh(nil), on: "web-1", at: Self.moment(1))
+        #expect(throws: ApplianceError.self) { try states.perform(.setWeight(1001), on: "web-1", at: Self.moment(0)) }
+        #expect(throws: ApplianceError.self) { try states.perform(.setWeight(-1), on: "web-1", at: Self.moment(0)) }
+        _ = try states.perform(.setWeight(nil), on: "web-1", at: Self.moment(1))
         #expect(states.groups[1].members.map(\.weight) == [3, 1])
-        let standby = try states.perform(.weigh(2), on: "fw-a", at: Self.moment(2)).told
+        let standby = try states.perform(.setWeight(2), on: "fw-a", at: Self.moment(2)).summary
         #expect(standby.contains { $0.contains("active-standby") })
     }
 
     @Test("another file keeps what has been said of those that stay")
     func adopting() throws {
         var states = Self.states()
-        _ = try states.perform(.takeOut, on: "web-1", at: Self.moment(0))
-        _ = try states.perform(.weigh(9), on: "web-2", at: Self.moment(0))
+        _ = try states.perform(.disable, on: "web-1", at: Self.moment(0))
+        _ = try states.perform(.setWeight(9), on: "web-2", at: Self.moment(0))
         var (applications, groups) = (states.applications, states.fileGroups)
         // The groups stand in another order, one instance is gone, one is new.
         groups.swapAt(0, 1)
@@ -279,19 +279,19 @@ struct ApplicationStatesTests {
         states.otherNodes = ["alice": "a customer"]
         func error(_ name: String) -> ApplianceError? {
             do throws(ApplianceError) {
-                _ = try states.perform(.takeOut, on: name, at: Self.moment(0))
+                _ = try states.perform(.disable, on: name, at: Self.moment(0))
                 return nil
             } catch {
                 return error
             }
         }
-        #expect(error("fw_a")?.mend == "did you mean 'fw-a'?")
-        #expect(error("firewall")?.mend == "they are: fw-a, fw-b")
+        #expect(error("fw_a")?.hint == "did you mean 'fw-a'?")
+        #expect(error("firewall")?.hint == "they are: fw-a, fw-b")
         #expect(error("alice")?.message.contains("a customer") == true)
-        #expect(error("somebody-else")?.mend?.contains("fw-a, fw-b, web-1, web-2, ids-1, ids-2") == true)
+        #expect(error("somebody-else")?.hint?.contains("fw-a, fw-b, web-1, web-2, ids-1, ids-2") == true)
         #expect(error("fw_a")?.status == .name)
         states = ApplicationStates(applications: [], groups: [], at: Self.moment(0))
-        #expect(error("web")?.mend?.contains("instances") == true)
+        #expect(error("web")?.hint?.contains("instances") == true)
     }
 
     @Test("status tells states, shares and reasons")
@@ -305,7 +305,7 @@ struct ApplicationStatesTests {
         #expect(report[2].state == "down" && report[2].reason?.contains("never been ready") == true)
         _ = try states.perform(.drain(milliseconds: 4000), on: "fw-a", at: Self.moment(1000))
         _ = states.hear(Self.health(false, "flaps", suppressed: true), of: "web-1", at: Self.moment(0))
-        _ = try states.perform(.takeOut, on: "fw-b", at: Self.moment(1000))
+        _ = try states.perform(.disable, on: "fw-b", at: Self.moment(1000))
         report = states.report(at: Self.moment(2000))
         #expect(report[0].instances.map(\.state) == ["draining", "taken-out"])
         #expect(report[0].instances[0].drainLeft == 3000)

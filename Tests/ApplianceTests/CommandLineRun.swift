@@ -246,16 +246,16 @@ final class ScratchTopology {
 }
 
 /// What the host must look like before and after.
-struct HostPicture: Equatable {
+struct MachineState: Equatable {
     var links: String
     var addresses: String
     var routes: String
     var mounts: [String]
     var sysctls: String
 
-    static func take() throws -> HostPicture {
+    static func take() throws -> MachineState {
         let mounts = try String(contentsOfFile: "/proc/self/mounts", encoding: .utf8)
-        return HostPicture(
+        return MachineState(
             links: try CommandLineRun.shell("ip -o link | sed 's/ qlen.*//'").output,
             addresses: try CommandLineRun.shell("ip -o addr | sed 's/ valid_lft.*//'").output,
             routes: try CommandLineRun.shell("ip route show table all; ip -6 route show table all").output,

@@ -109,7 +109,7 @@ struct ControlRequestTests {
         case .remove: RemoveRequest(instance: "i", drain: 5)
         case .cancel: CancelRequest()
         case .events: EventsRequest(since: 1, count: 2, follow: true)
-        case .operate: InstanceRequest(.weigh(3), on: "i")
+        case .operate: InstanceRequest(.setWeight(3), on: "i")
         case .engine: EngineRequest(.replace, engine: 4)
         }
     }
@@ -149,7 +149,7 @@ struct ControlRequestTests {
                     #expect(asked.count.map(RequestRange.count.contains) ?? true)
                 case .operate(let asked):
                     if case .drain(let time?) = asked.operation { #expect(RequestRange.drain.contains(time)) }
-                    if case .weigh(let weight?) = asked.operation { #expect(RequestRange.weight.contains(weight)) }
+                    if case .setWeight(let weight?) = asked.operation { #expect(RequestRange.weight.contains(weight)) }
                 case .status, .tables, .stop, .node, .reload, .add, .cancel: break
                 }
             } catch {

@@ -83,9 +83,9 @@ struct ControlServerTests {
         let ninth = try bench.connect()
         ninth.ask("cancel")
         #expect(try ninth.hearsCancel())
-        let told = try #require(try idle[0].error())
+        let summary = try #require(try idle[0].error())
         #expect(
-            told.message == "8 other connections to the control process send no request, so this connection was "
+            summary.message == "8 other connections to the control process send no request, so this connection was "
                 + "closed in favour of another")
         #expect(idle[0].line() == nil)
         // Who has sent what is read only now is no idle one.
@@ -106,8 +106,8 @@ struct ControlServerTests {
             usleep(10_000)
         }
         #expect(place < 400)
-        let told = try caller.error()?.message
-        #expect(told == "no whole request came for \(seconds(600)): the connection was closed")
+        let summary = try caller.error()?.message
+        #expect(summary == "no whole request came for \(seconds(600)): the connection was closed")
         #expect(caller.line() == nil)
         try CommandLineRun.eventually("the log tells") { bench.reported.contains { $0.contains("asked for nothing") } }
         // An octet a piece is no harm where the line comes to its end.

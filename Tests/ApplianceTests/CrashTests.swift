@@ -22,15 +22,15 @@ struct CrashTests {
                         return next
                     }
                     guard number < count else { return }
-                    let told = try body(number, topology) ?? topology.remains().map { "left: \($0)" }
-                    if let told { wrong.withLock { $0.append("round \(number): \(told)") } }
+                    let summary = try body(number, topology) ?? topology.remains().map { "left: \($0)" }
+                    if let summary { wrong.withLock { $0.append("round \(number): \(summary)") } }
                 }
             } catch {
                 wrong.withLock { $0.append("\(error)") }
             }
         }
-        let told = wrong.withLock { $0 }
-        #expect(told.isEmpty, "\(told.joined(separator: "\n"))")
+        let summary = wrong.withLock { $0 }
+        #expect(summary.isEmpty, "\(summary.joined(separator: "\n"))")
     }
 
     /// How long a small topology takes to come up and to go, in microseconds, as this machine is busy now.

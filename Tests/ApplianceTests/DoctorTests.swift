@@ -40,7 +40,7 @@ struct DoctorTests {
     func kernels(_ release: String, _ isFine: Bool) throws {
         let finding = try Machine(["proc/sys/kernel/osrelease": release + "\n"]).look { $0.kernel() }
         #expect((finding.level == .ok) == isFine)
-        #expect((finding.mend == nil) == isFine)
+        #expect((finding.hint == nil) == isFine)
     }
 
     @Test("capabilities that root lacks in a container")
@@ -53,29 +53,29 @@ struct DoctorTests {
         let container = try #require(try found("00000000a80425fb"))
         #expect(container.level == .fail)
         #expect(
-            container.mend == "start the container with --privileged, or with --cap-add NET_ADMIN --cap-add SYS_ADMIN")
+            container.hint == "start the container with --privileged, or with --cap-add NET_ADMIN --cap-add SYS_ADMIN")
         #expect(try found("000001ffffffdfff")?.level == .warn)
     }
 
     @Test("the device is missing")
     func tun() throws {
-        #expect(try Machine().look { $0.tun() }.mend?.contains("modprobe tun") == true)
+        #expect(try Machine().look { $0.tun() }.hint?.contains("modprobe tun") == true)
         #expect(try Machine(["tun": ""]).look { $0.tun() }.level == .ok)
     }
 
-    @Test("limits, each with the sysctl that mends it")
+    @Test("limits, each with the sysctl that fixes it")
     func limits() throws {
         let small = try Machine([
             "proc/sys/kernel/pid_max": "4096\n", "proc/sys/fs/file-max": "1000\n",
             "proc/sys/user/max_net_namespaces": "0\n", "proc/sys/user/max_pid_namespaces": "100\n",
             "proc/self/cgroup": "0::/x\n", "sys/fs/cgroup/x/pids.max": "200\n",
         ])
-        let mends = small.look { $0.limits() + $0.userNamespaces() }.compactMap(\.mend)
-        for mend in [
+        let hints = small.look { $0.limits() + $0.userNamespaces() }.compactMap(\.hint)
+        for hint in [
             "sysctl -w kernel.pid_max=16384", "sysctl -w fs.file-max=65536", "sysctl -w user.max_net_namespaces=10000",
             "sysctl -w user.max_pid_namespaces=10000",
             "start the container with --pids-limit -1, or set TasksMax= in the unit",
-        ] { #expect(mends.contains(mend)) }
+        ] { #expect(hints.contains(hint)) }
         #expect(small.look { $0.userNamespaces().first }?.level == .fail)
         #expect(try Machine().look { $0.limits().first }?.level == .ok)
     }
@@ -89,7 +89,7 @@ struct DoctorTests {
         #expect(restricted.look { $0.appArmor() }.level == .ok)
         let ordinary = restricted.look(isRoot: false) { $0.appArmor() }
         #expect(ordinary.level == .warn)
-        #expect(ordinary.mend?.contains("kernel.apparmor_restrict_unprivileged_userns=0") == true)
+        #expect(ordinary.hint?.contains("kernel.apparmor_restrict_unprivileged_userns=0") == true)
         #expect(restricted.look { $0.seccomp() }.level == .fail)
         #expect(restricted.look { $0.ipv6() }.level == .warn)
         let whole = try Machine([
@@ -99,20 +99,20 @@ struct DoctorTests {
         #expect(whole.look { $0.ipv6() }.level == .ok)
     }
 
-    @Test("what the kernel does not grant the engine, with the mend")
+    @Test("what the kernel does not grant the engine, with the hint")
     func isolation() throws {
         func found(_ grant: EngineInspection.Grant?, isRoot: Bool = true) throws -> Doctor.Finding {
             try Machine().look(isRoot: isRoot) { $0.isolation(grant) }
         }
         let whole = try found(.whole)
-        #expect(whole.level == .ok && whole.mend == nil)
+        #expect(whole.level == .ok && whole.hint == nil)
         var poor = EngineInspection.Grant.whole
         poor.parts &= ~(CLINUX_APART_USER.rawValue | CLINUX_APART_NETWORK.rawValue)
-        let told = try found(poor, isRoot: false)
-        #expect(told.level == .warn)
-        #expect(told.message.hasSuffix(": a network namespace, a user of its own"))
-        #expect(told.mend?.contains("/etc/subuid") == true)
-        #expect(try found(poor).mend?.contains("subuid") == false)
+        let result = try found(poor, isRoot: false)
+        #expect(result.level == .warn)
+        #expect(result.message.hasSuffix(": a network namespace, a user of its own"))
+        #expect(result.hint?.contains("/etc/subuid") == true)
+        #expect(try found(poor).hint?.contains("subuid") == false)
         #expect(try found(nil).level == .warn)
     }
 
@@ -146,16 +146,16 @@ struct DoctorTests {
         let forbidden = try found(EPERM, ["proc/sys/kernel/io_uring_disabled": "2\n"])
         #expect(forbidden.level == .warn)
         #expect(forbidden.message.hasSuffix("Operation not permitted (kernel.io_uring_disabled is 2)"))
-        #expect(forbidden.mend == "sysctl -w kernel.io_uring_disabled=0")
+        #expect(forbidden.hint == "sysctl -w kernel.io_uring_disabled=0")
         let restricted = try found(
             EPERM, ["proc/sys/kernel/io_uring_disabled": "1\n", "proc/sys/kernel/io_uring_group": "-1\n"])
         #expect(restricted.message.contains("kernel.io_uring_group is -1"))
         // The setting allows it, and a container's filter does not.
         let filtered = try found(EPERM, ["proc/sys/kernel/io_uring_disabled": "0\n"])
-        #expect(filtered.mend?.contains("seccomp") == true)
+        #expect(filtered.hint?.contains("seccomp") == true)
         #expect(try found(ENOSYS).level == .warn)
         let allowed = try Machine().look { $0.ring(refusal: nil) }
-        #expect(allowed.level == .ok && allowed.mend == nil)
+        #expect(allowed.level == .ok && allowed.hint == nil)
     }
 
     @Test(
@@ -176,11 +176,11 @@ struct DoctorTests {
     @Test("of a file, the programs that are missing; the machine as it is", .enabled(if: isRoot))
     func file() throws {
         let topology = try ScratchTopology(web: "    run: exec no-such-program --flag")
-        let told = try CommandLineRun.run("doctor", topology.file)
-        #expect(told.status == 4)
-        #expect(told.output.contains("fail  programs"))
-        #expect(told.output.contains("node web (line "))
-        #expect(told.output.contains("install no-such-program"))
+        let result = try CommandLineRun.run("doctor", topology.file)
+        #expect(result.status == 4)
+        #expect(result.output.contains("fail  programs"))
+        #expect(result.output.contains("node web (line "))
+        #expect(result.output.contains("install no-such-program"))
         let json = try CommandLineRun.json("doctor", "--json")
         #expect(json["usable"] as? Bool == true)
         let findings = try #require(json["findings"] as? [[String: Any]])
@@ -196,9 +196,9 @@ struct DoctorTests {
         for name in ["engine", "mute", "none"] {
             let path = folder.root.appendingPathComponent(name).path
             chmod(path, 0o755)
-            let told = try CommandLineRun.run("doctor", environment: ["TAPLINE_ENGINE": path])
-            #expect(told.status == 4)
-            #expect(told.output.contains(path))
+            let result = try CommandLineRun.run("doctor", environment: ["TAPLINE_ENGINE": path])
+            #expect(result.status == 4)
+            #expect(result.output.contains(path))
         }
     }
 }

@@ -38,15 +38,18 @@ struct EngineBreachTests {
         try bench.misbehave(how)
         try bench.eventually("another has its place") {
             let now = try bench.status()
-            return now.map(\.shares) == [[0], [1]] && zip(now, before).count { $0.pid != $1 } == 1
+            return now.map(\.queueSets) == [[0], [1]] && zip(now, before).count { $0.pid != $1 } == 1
         }
-        let seat = try #require(try bench.status().first { $0.lastEnd != nil })
+        let engine = try #require(try bench.status().first { $0.lastEnd != nil })
         #expect(
-            seat.lastEnd?.hasPrefix("broke the protocol: it ") == true && seat.lastEnd?.contains(why) == true, "\(seat)"
+            engine.lastEnd?.hasPrefix("broke the protocol: it ") == true && engine.lastEnd?.contains(why) == true,
+            "\(engine)"
         )
-        let events = bench.told(&place)
-        let told = events.filter { $0.event == .engineStopped }
-        #expect(told.count == 1 && told[0].engine == seat.number && told[0].reason?.contains(why) == true, "\(told)")
+        let events = bench.events(&place)
+        let summary = events.filter { $0.event == .engineStopped }
+        #expect(
+            summary.count == 1 && summary[0].engine == engine.number && summary[0].reason?.contains(why) == true,
+            "\(summary)")
         // It is told that it was stopped, that queues moved there and back, and that another has begun.
         #expect(events.count < 8, "\(events.map(\.text))")
         let isHarmless = events.allSatisfy { $0.text.unicodeScalars.allSatisfy { $0.value >= 32 } }
@@ -63,7 +66,7 @@ struct EngineBreachTests {
         try bench.misbehave("empty")
         try bench.eventually("another has its place") {
             let now = try bench.status()
-            return now.map(\.shares) == [[0], [1]] && zip(now, before).count { $0.pid != $1 } == 1
+            return now.map(\.queueSets) == [[0], [1]] && zip(now, before).count { $0.pid != $1 } == 1
         }
     }
 
@@ -82,28 +85,28 @@ struct EngineBreachTests {
         {
             try bench.misbehave("again 1")
             try bench.eventually("it is told") {
-                seen += bench.told(&place)
+                seen += bench.events(&place)
                 return seen.contains { $0.event == .engineStopped }
             }
             try bench.eventually("there is a spare again") {
                 bench.loop.sync { bench.fleet.spare?.phase == .ready && bench.fleet.living.count == 2 }
             }
-            seen += bench.told(&place)
+            seen += bench.events(&place)
         }
         #expect(
             seen.contains { $0.event == .engineStopped && $0.reason?.contains("said 'ready' twice") == true })
-        #expect(try bench.status()[0].shares == [0])
+        #expect(try bench.status()[0].queueSets == [0])
         #expect(spare != nil && pid != nil)
     }
 
     @Test("one that breaks it again and again waits longer and longer")
-    func pace() throws {
-        var pace = RestartPace()
+    func backoff() throws {
+        var backoff = RestartBackoff()
         var now = 0
         var starts = 0
         // As slowly as engines start on a busy machine: not five in a second.
         while now < 600_000 {
-            let pause = pace.ended(now: now, started: now - 290)
+            let pause = backoff.ended(now: now, started: now - 290)
             starts += 1
             now += pause + 300
         }
@@ -127,21 +130,21 @@ struct EngineBreachTests {
             table.entries.append(entry)
         }
         let asked = table
-        let picture = bench.loop.sync { bench.fleet.picture(asked) }
-        var later = picture
+        let reading = bench.loop.sync { bench.fleet.counterReading(asked) }
+        var later = reading
         later.drops = later.drops.map { $0 &+ 1 }
         let plan = try Self.plan()
-        _ = later.toldDrops(since: picture, of: plan) + picture.toldDrops(since: later, of: plan)
-        for counter in InterfaceCounter.allCases { _ = picture.value(of: counter, interface: 0) }
-        #expect(picture.entries["same"] != nil && picture.interfaces.count == 1)
-        for last in picture.lastDrops.values { #expect(!last.sentence.isEmpty) }
+        _ = later.dropSummary(since: reading, of: plan) + reading.dropSummary(since: later, of: plan)
+        for counter in InterfaceCounter.allCases { _ = reading.value(of: counter, interface: 0) }
+        #expect(reading.entries["same"] != nil && reading.interfaces.count == 1)
+        for last in reading.lastDrops.values { #expect(!last.sentence.isEmpty) }
         let listing = TableListing(name: "t", table: table) { [fleet = bench.fleet] in fleet.entry($0) }
         #expect(try JSONLine.encode(listing).count > 100)
         let status = try bench.status()
         #expect(status.count == 2 && status.map(\.pid) == before.map(\.pid), "\(status); \(bench.errors)")
         _ = bench.loop.sync {
             (
-                bench.fleet.joined, bench.fleet.closedQueues, DropReason.allCases.map { bench.fleet.drops($0) },
+                bench.fleet.coalesced, bench.fleet.closedQueues, DropReason.allCases.map { bench.fleet.drops($0) },
                 DropReason.allCases.map { bench.fleet.lastDrop($0) }
             )
         }
@@ -150,7 +153,7 @@ struct EngineBreachTests {
         kill(try #require(status[0].pid), SIGKILL)
         try bench.eventually("another one reads") {
             let now = try bench.status()
-            return now.map(\.shares) == [[0], [1]] && now[0].pid != status[0].pid
+            return now.map(\.queueSets) == [[0], [1]] && now[0].pid != status[0].pid
         }
         #expect(bench.complaints.count <= 10)
     }
@@ -166,7 +169,7 @@ struct EngineBreachTests {
         kill(pid, SIGKILL)
         try bench.eventually("another one reads") {
             let now = try bench.status()
-            return now.map(\.shares) == [[0], [1]] && now[0].pid != pid
+            return now.map(\.queueSets) == [[0], [1]] && now[0].pid != pid
         }
         #expect(CounterLayout(reading: memory.base, size: memory.size) == resources.counterLayout)
     }
@@ -178,17 +181,17 @@ struct EngineBreachTests {
 
     @Test("a log takes so many lines and no more, and tells how many it left out")
     func log() throws {
-        var pace = LogPace()
+        var rateLimit = LogRateLimit()
         var taken = 0
-        for _ in 0..<100_000 where pace.take(at: 5) != nil { taken += 1 }
-        #expect(taken == LogPace.burst)
-        #expect(pace.take(at: 1005) == 100_000 - LogPace.burst)
-        #expect(pace.take(at: 1005) == 0)
+        for _ in 0..<100_000 where rateLimit.take(at: 5) != nil { taken += 1 }
+        #expect(taken == LogRateLimit.burst)
+        #expect(rateLimit.take(at: 1005) == 100_000 - LogRateLimit.burst)
+        #expect(rateLimit.take(at: 1005) == 0)
         // Time that steps back, or far ahead, makes no more than the burst.
-        for now in [Int.min / 2, .max / 2] { _ = pace.take(at: now) }
+        for now in [Int.min / 2, .max / 2] { _ = rateLimit.take(at: now) }
         taken = 0
-        for _ in 0..<10_000 where pace.take(at: .max / 2) != nil { taken += 1 }
-        #expect(taken <= LogPace.burst)
+        for _ in 0..<10_000 where rateLimit.take(at: .max / 2) != nil { taken += 1 }
+        #expect(taken <= LogRateLimit.burst)
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("tapline-\(UUID().uuidString)").path
         defer { unlink(path) }
         let logger = ApplianceLog.logger(path: path)

@@ -170,7 +170,7 @@ import Wire
         var errors: String { (try? String(contentsOf: folder.appendingPathComponent("errors"), encoding: .utf8)) ?? "" }
 
         /// What has been told from a place on.
-        func told(_ place: inout Int) -> [ApplianceEvent] { events.read(&place) }
+        func events(_ place: inout Int) -> [ApplianceEvent] { events.read(&place) }
 
         /// How often the first engine was asked whether it goes round, and said so.
         var pings: Int { log.count { $0 == "0 goes round" } }
@@ -212,17 +212,17 @@ import Wire
         #expect(bench.loop.sync { bench.fleet.tables } == 1)
     }
 
-    @Test("an engine that does not go round is given up, and its shares go back to the one that takes its place")
+    @Test("an engine that does not go round is given up, and its queue sets go back to the one that takes its place")
     func hang() throws {
         let bench = try Bench(engines: 2)
         let before = try bench.status()
-        #expect(before.map(\.shares) == [[0], [1]])
+        #expect(before.map(\.queueSets) == [[0], [1]])
         bench.tell("mute", true)
         try bench.eventually("the other one reads both") { bench.log.contains("1 reads [0, 1]") }
         bench.tell("mute", false)
         try bench.eventually("each reads its own") {
             let now = try bench.status()
-            return now.map(\.shares) == [[0], [1]] && now[0].pid != before[0].pid
+            return now.map(\.queueSets) == [[0], [1]] && now[0].pid != before[0].pid
         }
         let after = try bench.status()
         #expect(after[0].lastEnd?.contains("made no progress") == true)
@@ -264,7 +264,7 @@ import Wire
         kill(pid, SIGKILL)
         try bench.eventually("another one starts") { try bench.status()[0].state == .starting }
         try bench.wait { $0.publish(Bench.table, $1) }
-        try bench.eventually("it reads") { try bench.status()[0].shares == [0] }
+        try bench.eventually("it reads") { try bench.status()[0].queueSets == [0] }
         // The one before had written to lane 0, too.
         #expect(
             bench.log.filter { $0.hasPrefix("0 ") && $0 != "0 goes round" } == [
@@ -289,7 +289,7 @@ import Wire
         kill(pid, SIGKILL)
         try bench.eventually("another one reads") {
             let now = try bench.status()[0]
-            return now.pid != pid && now.shares == [0]
+            return now.pid != pid && now.queueSets == [0]
         }
         let later = bench.log[before...].filter { !$0.hasPrefix("1 ") && !$0.hasSuffix("goes round") }
         #expect(later.map { $0.split(separator: " ").dropFirst().joined(separator: " ") } == ["groups 3", "reads [0]"])
@@ -303,9 +303,9 @@ import Wire
         let bench = try Bench(engines: 2)
         try bench.wait { fleet, done in fleet.pause { done(.success(())) } }
         #expect(bench.log.contains("0 reads []") && bench.log.contains("1 reads []"))
-        #expect(try bench.status().map(\.shares) == [[], []])
+        #expect(try bench.status().map(\.queueSets) == [[], []])
         bench.loop.sync { bench.fleet.resume() }
-        try bench.eventually("each reads its own") { try bench.status().map(\.shares) == [[0], [1]] }
+        try bench.eventually("each reads its own") { try bench.status().map(\.queueSets) == [[0], [1]] }
     }
 
     @Test("a program that does not start replaces nobody")
@@ -317,7 +317,7 @@ import Wire
             #expect(throws: ApplianceError.self) { try bench.wait { $0.replace(engine: nil, $1) } }
             let after = try bench.status()
             #expect(after.map(\.pid) == before.map(\.pid))
-            #expect(after.map(\.shares) == before.map(\.shares))
+            #expect(after.map(\.queueSets) == before.map(\.queueSets))
             bench.tell("broken", false)
             try bench.wait { $0.replace(engine: nil, $1) }
             #expect(Set(try bench.status().map(\.pid)).isDisjoint(with: before.map(\.pid)))
@@ -346,6 +346,6 @@ import Wire
         #expect(throws: ApplianceError.self) { try bench.wait { $0.drain(engine: 2, $1) } }
         #expect(try bench.status().map(\.state) == [.drained, .running])
         try bench.loop.sync { try bench.fleet.undrain(engine: 1) }
-        try bench.eventually("it reads again") { try bench.status().map(\.shares) == [[0], [1]] }
+        try bench.eventually("it reads again") { try bench.status().map(\.queueSets) == [[0], [1]] }
     }
 }

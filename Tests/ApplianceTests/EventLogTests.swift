@@ -36,9 +36,9 @@ struct EventLogTests {
         var place = log.place(since: nil, count: nil)
         #expect(log.read(&place, most: 4).map(\.reason) == ["0", "1", "2", "3"])
         for number in 10..<(EventLog.capacity + 100) { log.append(event(number)) }
-        let told = log.read(&place, most: 3)
-        #expect(told[0].event == .eventsLost && told[0].count == 96)
-        #expect(told.dropFirst().map(\.reason) == ["100", "101", "102"])
+        let summary = log.read(&place, most: 3)
+        #expect(summary[0].event == .eventsLost && summary[0].count == 96)
+        #expect(summary.dropFirst().map(\.reason) == ["100", "101", "102"])
         let rest = log.read(&place)
         #expect(rest.map(\.reason) == (103..<(EventLog.capacity + 100)).map { "\($0)" })
     }

@@ -56,16 +56,16 @@ struct EventLoopTests {
     func closed() throws {
         let loop = try EventLoop()
         let ends = makePipe()
-        let told = Box<[Int32]>([])
+        let summary = Box<[Int32]>([])
         loop.sync {
-            loop.closedUnderWatch = { told.value.append($0) }
+            loop.closedUnderWatch = { summary.value.append($0) }
             loop.watch(ends.read) { _ in }
         }
         close(ends.read)
         let flag = RaisedFlag()
         loop.sync { _ = loop.after(milliseconds: 1) { flag.raise() } }
         flag.wait()
-        #expect(loop.sync { told.value } == [ends.read])
+        #expect(loop.sync { summary.value } == [ends.read])
         close(ends.write)
     }
 
@@ -75,9 +75,9 @@ struct EventLoopTests {
         #expect(loop.sync { loop.isCurrent } && !loop.isCurrent)
         #expect(loop.sync { loop.sync { 7 } } == 7)
         let error = #expect(throws: ApplianceError.self) {
-            try loop.sync { () throws(ApplianceError) in throw ApplianceError.interrupted }
+            try loop.sync { () throws(ApplianceError) in throw ApplianceError.cancelled }
         }
-        #expect(error == .interrupted)
+        #expect(error == .cancelled)
     }
 
     @Test("what belongs to the loop ends a program that touches it from elsewhere")

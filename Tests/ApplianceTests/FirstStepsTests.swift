@@ -75,9 +75,9 @@ struct FirstStepsTests {
             #expect(try tapline("exec \(name) alice sh -c 'exit 9'", in: folder).status == 9)
             #expect(try tapline("exec \(name) web hostname", in: folder).output == "web\n")
             for shell in ["SHELL=/bin/sh", "SHELL=/no/such/shell", "-u SHELL"] {
-                let told = try CommandLineRun.shell(
+                let result = try CommandLineRun.shell(
                     "echo 'hostname; exit 3' | env \(shell) \(CommandLineRun.tapline) exec \(name) web")
-                #expect(told.status == 3 && told.output == "web\n", "\(shell): \(told)")
+                #expect(result.status == 3 && result.output == "web\n", "\(shell): \(result)")
             }
             let down = try tapline("down lab/one/topology.yaml", in: folder)
             #expect(down.status == 0, "\(down)")
@@ -176,8 +176,10 @@ struct FirstStepsTests {
             }
             let status = try CommandLineRun.json("status", name, "--json")
             #expect((status["drops"] as? [[String: Any]])?.isEmpty == true, "\(status["drops"] ?? "")")
-            let told = try CommandLineRun.run("status", name).output
-            #expect(told.contains("nothing was dropped\n") && told.contains("kernels sent for housekeeping"), "\(told)")
+            let summary = try CommandLineRun.run("status", name).output
+            #expect(
+                summary.contains("nothing was dropped\n") && summary.contains("kernels sent for housekeeping"),
+                "\(summary)")
         }
     }
 

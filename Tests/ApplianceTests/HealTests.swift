@@ -116,10 +116,10 @@ struct HealTests {
             "full: 2 left: fill", "read-only: 2 left: ", "no inodes: 2 left: ", "exec: 2", "down: 0 left: fill",
             "down after SIGKILL: 0 left: fill",
         ] { #expect(run.output.contains("\(line)\n"), "\(run.output)\(run.errors)") }
-        let told = run.errors.split(separator: "\n").filter { $0.hasPrefix("tapline:") }
-        #expect(told.count == 4, "\(run.errors)")
-        #expect(told.filter { $0.contains("make room on the file system of /run") }.count == 3, "\(run.errors)")
-        #expect(told.contains { $0.contains("/run must be writable") }, "\(run.errors)")
+        let summary = run.errors.split(separator: "\n").filter { $0.hasPrefix("tapline:") }
+        #expect(summary.count == 4, "\(run.errors)")
+        #expect(summary.filter { $0.contains("make room on the file system of /run") }.count == 3, "\(run.errors)")
+        #expect(summary.contains { $0.contains("/run must be writable") }, "\(run.errors)")
     }
 
     @Test("a node's namespace that somebody deleted is told; exec, down and up work on")

@@ -20,11 +20,11 @@ final class HealthLab: @unchecked Sendable {
     let built: BuiltTopology
     let loop: EventLoop
     let monitor: HealthMonitor
-    private let interruption: Interruption
+    private let cancellation: Cancellation
     typealias Change = (node: String, health: InstanceHealth, at: MonotonicTime)
     private let inits = Guarded<[String: Pidfd]>([:])
     private let programs = Guarded<[Pidfd]>([])
-    private let told = Guarded<(changes: [Change], events: [ApplianceEvent])>(([], []))
+    private let summary = Guarded<(changes: [Change], events: [ApplianceEvent])>(([], []))
 
     /// - Parameters:
     ///   - text: A topology file; NAME in it becomes a name of its own.
@@ -36,18 +36,18 @@ final class HealthLab: @unchecked Sendable {
         var plan = Self.bridged(try Planner.plan(file))
         plan.applications = applications(plan)
         self.plan = plan
-        interruption = try Interruption()
+        cancellation = try Cancellation()
         let mark = ApplianceState.mark(name: name, run: ApplianceState.newRun())
         loop = try EventLoop()
-        let (inits, told) = (inits, told)
+        let (inits, summary) = (inits, summary)
         do {
-            built = try NetworkBuilder(plan: plan, mark: mark, interruption: interruption).build()
+            built = try NetworkBuilder(plan: plan, mark: mark, cancellation: cancellation).build()
             let namespaces = built.namespaces
             monitor = try HealthMonitor(
                 plan: plan, built: built, loop: loop, token: .random(in: 1 ... .max),
-                events: { event in told.withLock { $0.events.append(event) } },
+                events: { event in summary.withLock { $0.events.append(event) } },
                 entrance: { node throws(ApplianceError) in
-                    guard let namespace = namespaces[node] else { throw .interrupted }
+                    guard let namespace = namespaces[node] else { throw .cancelled }
                     do {
                         let process = try inits.withLock { inits in
                             if let there = inits[node] { return there }
@@ -68,7 +68,7 @@ final class HealthLab: @unchecked Sendable {
             throw error
         }
         monitor.changed = { node, health in
-            told.withLock { $0.changes.append((node, health, HealthClock.now)) }
+            summary.withLock { $0.changes.append((node, health, HealthClock.now)) }
         }
     }
 
@@ -132,10 +132,10 @@ final class HealthLab: @unchecked Sendable {
 
     // MARK: - Seeing
 
-    var events: [ApplianceEvent] { told.withLock { $0.events } }
-    var changes: [Change] { told.withLock { $0.changes } }
+    var events: [ApplianceEvent] { summary.withLock { $0.events } }
+    var changes: [Change] { summary.withLock { $0.changes } }
 
-    func health(_ node: String) -> InstanceHealth? { monitor.picture()[node] }
+    func health(_ node: String) -> InstanceHealth? { monitor.currentHealth()[node] }
 
     func check(_ node: String, _ name: String) -> InstanceHealth.Check? {
         health(node)?.checks.first { $0.name == name }

@@ -127,7 +127,7 @@ import Wire
                     + "198.18.2.1 to 198.18.3.1, 84 octets) came out at inspected; its answer went in there and did not "
                     + "come out at inspection"
             ])
-        #expect(errors.first?.mend?.contains("icmp type echo-reply accept") == true)
+        #expect(errors.first?.hint?.contains("icmp type echo-reply accept") == true)
     }
 
     @Test func whatAFirewallRefusesIsTold() throws {
@@ -144,7 +144,7 @@ import Wire
             error.message.contains(
                 "(UDP from 2001:db8:12::1 port 7 to 2001:db8:13::1 port 4789, 120 octets) went in at inspection but did "
                     + "not come out at inspected; an ICMP error came out at inspection: prohibited"), "\(error)")
-        #expect(error.mend?.contains("udp dport 4789 accept") == true)
+        #expect(error.hint?.contains("udp dport 4789 accept") == true)
     }
 
     @Test func aNegativeHeartbeatThatComesOutIsTold() throws {
@@ -265,7 +265,7 @@ import Wire
             try process.signal(SIGKILL)
             #expect(process.waitForEnd(milliseconds: 10_000))
             let end = try #require(try process.statusIfEnded())
-            lab.monitor.processEnded("web", told: end.told)
+            lab.monitor.processEnded("web", summary: end.summary)
             #expect(lab.health("web")?.isHealthy == false, "with no turn of anything in between, round \(round)")
             #expect(lab.health("web")?.reason == "its application was ended by signal 9 (Killed)")
             try lab.becomes("web", healthy: false)
@@ -302,12 +302,12 @@ import Wire
         try lab.monitor.start()
         try lab.becomes("fw", healthy: true)
         lab.monitor.remove(node: "fw")
-        #expect(lab.monitor.picture().isEmpty)
+        #expect(lab.monitor.currentHealth().isEmpty)
         let plan = lab.plan.applications[0]
         try lab.monitor.add(application: plan, instance: plan.instances[0])
         try lab.eventually("it is healthy again") { lab.health("fw")?.isHealthy == true }
         lab.monitor.stop()
-        #expect(lab.monitor.picture().isEmpty)
+        #expect(lab.monitor.currentHealth().isEmpty)
     }
 }
 

@@ -106,8 +106,8 @@ struct HostileCallerTests {
             let result = try CommandLineRun.shell(([CommandLineRun.tapline] + words).joined(separator: " "))
             #expect(result.status == 64, "\(words): \(result)")
         }
-        let told = try CommandLineRun.run("engine", "replace", "x", "--", "-9223372036854775808")
-        #expect(told.errors.contains("An engine's number is 1 to 256"), "\(told)")
+        let result = try CommandLineRun.run("engine", "replace", "x", "--", "-9223372036854775808")
+        #expect(result.errors.contains("An engine's number is 1 to 256"), "\(result)")
     }
 
     @Test("however many connections there are, commands are answered, and down is heard")
@@ -170,7 +170,7 @@ struct HostileCallerTests {
             c.recv(4096)
             c.send(b'{"version":3,"release":"9.9.9","news":[]}\\n')
         """.write(toFile: folder + "/impostor.py", atomically: true, encoding: .utf8)
-        for (user, told) in [
+        for (user, summary) in [
             ("nobody", "the user of number 65534 listens at"),
             ("root", "is tapline 9.9.9 (protocol 3), but this is tapline \(Release.version) (protocol 2)"),
         ] {
@@ -182,7 +182,7 @@ struct HostileCallerTests {
             }
             try CommandLineRun.eventually("it listens") { impostor.text().contains("listening") }
             let asked = try CommandLineRun.run("events", name)
-            #expect(asked.status == 2 && asked.errors.contains(told), "\(user): \(asked)")
+            #expect(asked.status == 2 && asked.errors.contains(summary), "\(user): \(asked)")
         }
         chown(folder + "/control.sock", 65534, 65534)
         let asked = try CommandLineRun.run("status", name)

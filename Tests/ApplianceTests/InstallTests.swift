@@ -123,9 +123,9 @@ struct InstallTests {
             ("tset", "did you mean 'test'?"), ("doc", "did you mean 'doctor'?"), ("x.yaml", "tapline run x.yaml"),
             ("qqqqq", "tapline --help"),
         ])
-    func unknownCommand(_ word: String, _ told: String) throws {
+    func unknownCommand(_ word: String, _ summary: String) throws {
         let result = try CommandLineRun.run(word)
         #expect(result.status == 64)
-        #expect(result.errors.hasPrefix("tapline: there is no command '\(word)'; ") && result.errors.contains(told))
+        #expect(result.errors.hasPrefix("tapline: there is no command '\(word)'; ") && result.errors.contains(summary))
     }
 }

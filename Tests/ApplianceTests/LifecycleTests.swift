@@ -5,7 +5,7 @@ import Testing
 struct LifecycleTests {
     @Test("up, status, tables, exec, logs and down; the host is as it was before")
     func upAndDown() throws {
-        let before = try HostPicture.take()
+        let before = try MachineState.take()
         let topology = try ScratchTopology()
         let up = try CommandLineRun.run("up", topology.file, "-d")
         #expect(up.status == 0, "\(up.errors)")
@@ -45,7 +45,7 @@ struct LifecycleTests {
         #expect(try CommandLineRun.run("down", topology.name).status == 0)
         try topology.expectGone()
         #expect(try CommandLineRun.run("down", topology.name).status == 5)
-        #expect(try HostPicture.take() == before)
+        #expect(try MachineState.take() == before)
     }
 
     @Test("run proves the checks: 0 where all hold, 1 where one does not")

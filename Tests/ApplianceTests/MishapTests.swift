@@ -23,9 +23,9 @@ struct MishapTests {
         try failing.expectGone()
 
         let missing = try ScratchTopology(web: "    run: exec no-such-program --flag")
-        let told = try CommandLineRun.run("run", missing.file)
-        #expect(told.status == 4)
-        #expect(told.errors.contains("install no-such-program"))
+        let result = try CommandLineRun.run("run", missing.file)
+        #expect(result.status == 4)
+        #expect(result.errors.contains("install no-such-program"))
         try missing.expectGone()
     }
 
@@ -130,8 +130,8 @@ struct MishapTests {
         kill(try #require(try topology.enginePid()), SIGKILL)
         // The spare has taken its place; no other can be started.
         try CommandLineRun.eventually("it is told that there is no spare") {
-            let told = try CommandLineRun.json("status", topology.name, "--json")["problems"] as? [String]
-            return told?.contains { $0.contains("no spare") } == true
+            let result = try CommandLineRun.json("status", topology.name, "--json")["problems"] as? [String]
+            return result?.contains { $0.contains("no spare") } == true
         }
         kill(try #require(try topology.enginePid()), SIGKILL)
         let state = { () throws -> (String?, Int) in

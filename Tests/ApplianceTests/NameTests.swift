@@ -27,7 +27,7 @@ struct NameTests {
 
     @Test("Japanese, Arabic, emoji and 300 letters: up, proven, listed, killed, taken away")
     func anyScript() throws {
-        let before = try HostPicture.take()
+        let before = try MachineState.take()
         let long = String(repeating: "長い名前", count: 50) + String(repeating: "x", count: 100)
         let topology = try NamedTopology(
             name: "日本語 の \(Self.random())",
@@ -65,8 +65,8 @@ struct NameTests {
         let devices = nodes.flatMap { $0["legs"] as? [[String: Any]] ?? [] }.compactMap { $0["device"] as? String }
         #expect(devices.count == 4 && devices.allSatisfy { (1...15).contains($0.utf8.count) })
 
-        let told = try CommandLineRun.run("exec", topology.name, "أحمد", "--", "cat", "/etc/hosts")
-        #expect(told.output.contains("192.0.2.2 أحمد"))
+        let result = try CommandLineRun.run("exec", topology.name, "أحمد", "--", "cat", "/etc/hosts")
+        #expect(result.output.contains("192.0.2.2 أحمد"))
         #expect(try CommandLineRun.run("exec", topology.name, "أحمذ", "--", "true").errors.contains("أحمد"))
 
         // Without its control process and without its file.
@@ -79,12 +79,12 @@ struct NameTests {
         try FileManager.default.removeItem(atPath: topology.file)
         let down = try CommandLineRun.run("down", topology.name)
         #expect(down.status == 0, "\(down.errors)")
-        #expect(try HostPicture.take() == before)
+        #expect(try MachineState.take() == before)
     }
 
     @Test("two topologies that want one namespace come up side by side")
     func oneNamespaceForTwo() throws {
-        let before = try HostPicture.take()
+        let before = try MachineState.take()
         let name = "t" + Self.random()
         let rest = "interfaces: { i: { address: 192.0.2.1/24 } }\ncustomers: {"
         let first = try NamedTopology(name: name, rest + " b-c: { interface: i } }\n")
@@ -102,17 +102,17 @@ struct NameTests {
         #expect(try CommandLineRun.run("down", first.name).status == 0)
         #expect(try CommandLineRun.run("exec", second.name, "c", "--", "true").status == 0)
         #expect(try CommandLineRun.run("down", second.name).status == 0)
-        #expect(try HostPicture.take() == before)
+        #expect(try MachineState.take() == before)
     }
 
     @Test("a hundred mistakes are a hundred lines")
     func aHundredLines() throws {
         let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
         let file = "\(root)/Tests/TopologyTests/BadFiles/hundred-mistakes.yaml"
-        let told = try CommandLineRun.run("validate", file)
-        #expect(told.status == 3)
+        let result = try CommandLineRun.run("validate", file)
+        #expect(result.status == 3)
         let isMistake = { (line: Substring) in line.hasPrefix("\(file):") && line.contains(": error: ") }
-        #expect(told.errors.split(separator: "\n").filter(isMistake).count == 100)
+        #expect(result.errors.split(separator: "\n").filter(isMistake).count == 100)
         let brief = try CommandLineRun.run("validate", "--brief", file)
         #expect(brief.status == 3)
         #expect(brief.errors.split(separator: "\n").filter(isMistake).count == 100)

@@ -15,27 +15,27 @@ struct NodeRuntimeTests {
     private final class Bench {
         let loop: EventLoop
         let node: NodeRuntime
-        let interruption: Interruption
+        let cancellation: Cancellation
         private let directory: StateDirectory
         /// What the node told of ends and states, in that order.
-        private let told = Box<[String]>([])
+        private let summary = Box<[String]>([])
 
         init(_ process: ProcessPlan) throws {
             loop = try EventLoop()
-            interruption = try Interruption()
+            cancellation = try Cancellation()
             directory = try StateDirectory(name: "n" + String(UInt32.random(in: .min ... .max), radix: 36))
             try directory.create()
             node = NodeRuntime(
                 plan: NodePlan(
                     name: "one", kind: .application, line: 1, namespace: "none", legs: [], process: process),
                 folder: "/", directory: directory, loop: loop, namespace: try .current(), record: { _ in })
-            let told = told
+            let summary = summary
             node.ended = { node, end in
-                told.value.append(end.told)
+                summary.value.append(end.summary)
                 // As the control process does where others still come up.
-                told.value.append(node.unexpectedEnd(end).message)
+                summary.value.append(node.unexpectedEnd(end).message)
             }
-            node.changed = { told.value.append($0.state.rawValue) }
+            node.changed = { summary.value.append($0.state.rawValue) }
         }
 
         deinit {
@@ -44,9 +44,9 @@ struct NodeRuntimeTests {
         }
 
         func take() -> [String] {
-            loop.sync { [told] in
-                defer { told.value = [] }
-                return told.value
+            loop.sync { [summary] in
+                defer { summary.value = [] }
+                return summary.value
             }
         }
     }
@@ -55,7 +55,7 @@ struct NodeRuntimeTests {
     func end(_ policy: RestartPolicy) throws {
         // It ends when it is told to, so that it is ready before.
         let bench = try Bench(ProcessPlan(run: "trap 'exit 3' TERM; while :; do sleep 0.01; done", restart: policy))
-        try bench.node.bringUp(bench.interruption)
+        try bench.node.bringUp(bench.cancellation)
         #expect(bench.take() == ["setup", "starting", "ready"])
         let child = try #require(bench.loop.sync { bench.node.process })
         try child.signal(SIGTERM)

@@ -43,9 +43,9 @@ struct PruneTests {
         let doctor = try CommandLineRun.run("doctor")
         #expect(doctor.output.contains("tapline prune"))
 
-        let told = try CommandLineRun.run("prune", dead.name)
-        #expect(told.status == 0)
-        #expect(told.output.contains("took '\(dead.name)' away: its state, "))
+        let result = try CommandLineRun.run("prune", dead.name)
+        #expect(result.status == 0)
+        #expect(result.output.contains("took '\(dead.name)' away: its state, "))
         try dead.expectGone()
         #expect(try CommandLineRun.run("prune", dead.name).output == "dead topologies have left nothing\n")
         let refused = try CommandLineRun.run("prune", alive.name)

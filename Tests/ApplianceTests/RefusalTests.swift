@@ -17,8 +17,8 @@ struct RefusalTests {
 
     @Test("help on what is no command", arguments: [["help", "nope"], ["help", "engine", "nope"], ["help", "ps"]])
     func helpOnNothing(_ words: [String]) throws {
-        let told = try CommandLineRun.Started([CommandLineRun.tapline] + words).finish()
-        #expect(told.status == 64 && told.errors.hasPrefix("tapline: ") && told.output.isEmpty, "\(told)")
+        let result = try CommandLineRun.Started([CommandLineRun.tapline] + words).finish()
+        #expect(result.status == 64 && result.errors.hasPrefix("tapline: ") && result.output.isEmpty, "\(result)")
         #expect(try CommandLineRun.run("help", "engine").status == 0)
     }
 
@@ -31,9 +31,9 @@ struct RefusalTests {
             ("rm", "tapline down"), ("shell", "tapline exec"), ("restart", "tapline apply"),
         ])
     func foreignWords(_ word: String, _ meant: String) throws {
-        let told = try CommandLineRun.run(word)
-        #expect(told.status == 64)
-        #expect(told.errors.hasPrefix("tapline: there is no command '\(word)'; '\(meant)"), "\(told.errors)")
+        let result = try CommandLineRun.run(word)
+        #expect(result.status == 64)
+        #expect(result.errors.hasPrefix("tapline: there is no command '\(word)'; '\(meant)"), "\(result.errors)")
     }
 
     @Test("help is wrapped once: no line of a paragraph could take a word more", arguments: RefusalTests.commands)
@@ -60,9 +60,9 @@ struct RefusalTests {
         let file = try write("name: x\n")
         defer { try? FileManager.default.removeItem(atPath: file) }
         let path = "\(file).\(suffix)"
-        let told = try CommandLineRun.run("graph", file, "-o", path)
-        #expect(told.status == 64 && told.errors.contains("cannot be written"), "\(told.errors)")
-        #expect(told.errors.contains(".svg"))
+        let result = try CommandLineRun.run("graph", file, "-o", path)
+        #expect(result.status == 64 && result.errors.contains("cannot be written"), "\(result.errors)")
+        #expect(result.errors.contains(".svg"))
         #expect(!FileManager.default.fileExists(atPath: path))
         #expect(try CommandLineRun.run("graph", file, "-o", "/dev/null").status == 0)
     }
@@ -83,9 +83,9 @@ struct RefusalTests {
     func badFile() throws {
         let file = try write("name: x\ninterfaces:\n  a: { adress: [192.0.2.1/24] }\n")
         defer { try? FileManager.default.removeItem(atPath: file) }
-        let told = try CommandLineRun.run("validate", file)
-        #expect(told.status == 3)
-        #expect(told.errors.contains("\(file):3:"))
+        let result = try CommandLineRun.run("validate", file)
+        #expect(result.status == 3)
+        #expect(result.errors.contains("\(file):3:"))
         let json = try CommandLineRun.json("validate", file, "--json")
         #expect(json["valid"] as? Bool == false)
         #expect((json["problems"] as? [[String: Any]])?.first?["line"] as? Int == 3)
@@ -95,10 +95,11 @@ struct RefusalTests {
 
     @Test("no topology of that name", .enabled(if: isRoot), arguments: ["status", "down", "tables", "logs"])
     func unknown(_ command: String) throws {
-        let told = try CommandLineRun.run(command, "no-such-topology")
-        #expect(told.status == 5)
+        let result = try CommandLineRun.run(command, "no-such-topology")
+        #expect(result.status == 5)
         #expect(
-            told.errors == "tapline: there is no topology 'no-such-topology'; 'tapline status' lists all topologies\n")
+            result.errors == "tapline: there is no topology 'no-such-topology'; 'tapline status' lists all topologies\n"
+        )
     }
 
     @Test("a name that is none", .enabled(if: isRoot), arguments: ["", "a\nb", "\u{7F}"])
@@ -115,34 +116,34 @@ struct RefusalTests {
         #expect(tables.output.contains("shop.request.customers"))
     }
 
-    @Test("without /dev/net/tun: one sentence with the mend", .enabled(if: isRoot))
+    @Test("without /dev/net/tun: one sentence with the hint", .enabled(if: isRoot))
     func withoutTUN() throws {
         let topology = try ScratchTopology()
-        let told = try CommandLineRun.shell(
+        let result = try CommandLineRun.shell(
             "unshare -m sh -c 'mount -t tmpfs none /dev/net && exec \(CommandLineRun.tapline) run \(topology.file)'")
-        #expect(told.status == 4)
-        #expect(told.errors.contains("modprobe tun"))
+        #expect(result.status == 4)
+        #expect(result.errors.contains("modprobe tun"))
         try topology.expectGone()
     }
 
-    @Test("more queues than files: one sentence with the mend, and nothing is made", .enabled(if: isRoot))
+    @Test("more queues than files: one sentence with the hint, and nothing is made", .enabled(if: isRoot))
     func tooManyQueues() throws {
         let topology = try ScratchTopology()
         let text = try String(contentsOfFile: topology.file, encoding: .utf8) + "\nengine: { workers: 64 }\n"
         try text.write(toFile: topology.file, atomically: true, encoding: .utf8)
-        let told = try CommandLineRun.shell("ulimit -n 96; exec \(CommandLineRun.tapline) run \(topology.file)")
-        #expect(told.status == 4)
-        #expect(told.errors.contains("this process may open 96 files"), "\(told.errors)")
-        #expect(told.errors.contains("raise the limit of open files: ulimit -Hn 65536"))
+        let result = try CommandLineRun.shell("ulimit -n 96; exec \(CommandLineRun.tapline) run \(topology.file)")
+        #expect(result.status == 4)
+        #expect(result.errors.contains("this process may open 96 files"), "\(result.errors)")
+        #expect(result.errors.contains("raise the limit of open files: ulimit -Hn 65536"))
         try topology.expectGone()
     }
 
-    @Test("without the engine: one sentence with the mend", .enabled(if: isRoot))
+    @Test("without the engine: one sentence with the hint", .enabled(if: isRoot))
     func withoutEngine() throws {
         let topology = try ScratchTopology()
-        let told = try CommandLineRun.run("run", topology.file, environment: ["TAPLINE_ENGINE": "/no/such/engine"])
-        #expect(told.status == 4)
-        #expect(told.errors.contains("TAPLINE_ENGINE"))
+        let result = try CommandLineRun.run("run", topology.file, environment: ["TAPLINE_ENGINE": "/no/such/engine"])
+        #expect(result.status == 4)
+        #expect(result.errors.contains("TAPLINE_ENGINE"))
         let broken = try CommandLineRun.run("run", topology.file, environment: ["TAPLINE_ENGINE": "/bin/true"])
         #expect(broken.status == 2)
         #expect(broken.errors.contains("the packeting engine did not start"))

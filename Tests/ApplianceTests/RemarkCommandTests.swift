@@ -29,10 +29,10 @@ import Testing
     @Test func remarksChangeNoStatusUnlessAskedTo() throws {
         try withFolder { folder in
             let file = try write(Self.topology, "\(folder)/t.yaml")
-            let told = try CommandLineRun.run("validate", file)
-            #expect(told.status == 0)
-            #expect(told.errors.contains("\(file):4:3: remark: no node is on interface \"spare\"; attach one"))
-            #expect(told.errors.contains("    spare:"))
+            let result = try CommandLineRun.run("validate", file)
+            #expect(result.status == 0)
+            #expect(result.errors.contains("\(file):4:3: remark: no node is on interface \"spare\"; attach one"))
+            #expect(result.errors.contains("    spare:"))
             let strict = try CommandLineRun.run("validate", "--strict", "--brief", file)
             #expect(strict.status == 3 && strict.output.isEmpty)
             #expect(strict.errors.contains("4:3: remark: ") && strict.errors.contains("has a remark"))
@@ -87,9 +87,9 @@ import Testing
                 ("\(folder)/none.yaml", "the file cannot be read: No such file or directory; check the path"),
                 ("\(binary)/x", "the file cannot be read: Not a directory; check the path"),
             ] {
-                let told = try CommandLineRun.run("validate", "--brief", path)
-                #expect(told.status == 3, "\(path)")
-                #expect(told.errors.contains("\(path):1:1: error: \(message)"), "\(told.errors)")
+                let result = try CommandLineRun.run("validate", "--brief", path)
+                #expect(result.status == 3, "\(path)")
+                #expect(result.errors.contains("\(path):1:1: error: \(message)"), "\(result.errors)")
             }
             // What the shell makes of `<(…)` is a pipe without a name of its own, and is read.
             let piped = try CommandLineRun.shell(
@@ -107,12 +107,12 @@ import Testing
             for limit in [8, 12, 16, 24, 32, 40, 48, 64] {
                 for command in ["run", "up -d"] where limit <= 16 || command == "run" {
                     let name = "f\(String(UInt32.random(in: 0...UInt32.max), radix: 36))"
-                    let told = try CommandLineRun.shell(
+                    let result = try CommandLineRun.shell(
                         "ulimit -n \(limit) && exec \(CommandLineRun.tapline) \(command) \(many) --name \(name)")
-                    #expect(told.status == 4, "\(limit): \(told.errors)")
+                    #expect(result.status == 4, "\(limit): \(result.errors)")
                     #expect(
-                        told.errors.contains("raise the limit of open files: ulimit -Hn 65536"),
-                        "\(limit): \(told.errors)")
+                        result.errors.contains("raise the limit of open files: ulimit -Hn 65536"),
+                        "\(limit): \(result.errors)")
                     #expect(!FileManager.default.fileExists(atPath: "/run/tapline/\(name)"))
                     #expect(!FileManager.default.fileExists(atPath: "/run/netns/\(name)-c1"))
                 }
@@ -125,12 +125,12 @@ import Testing
             let file = try write(Self.topology, "\(folder)/t.yaml")
             let plain = try write("", "\(folder)/tun")
             let name = "p\(String(UInt32.random(in: 0...UInt32.max), radix: 36))"
-            let told = try CommandLineRun.shell(
+            let result = try CommandLineRun.shell(
                 "unshare -m sh -c 'mount --bind \(plain) /dev/net/tun && exec \(CommandLineRun.tapline) run \(file) --name \(name)'"
             )
-            #expect(told.status == 4)
-            #expect(told.errors.contains("/dev/net/tun is a plain file and not the TUN device"), "\(told.errors)")
-            #expect(told.errors.contains("mknod /dev/net/tun c 10 200"), "\(told.errors)")
+            #expect(result.status == 4)
+            #expect(result.errors.contains("/dev/net/tun is a regular file and not the TUN device"), "\(result.errors)")
+            #expect(result.errors.contains("mknod /dev/net/tun c 10 200"), "\(result.errors)")
             #expect(!FileManager.default.fileExists(atPath: "/run/tapline/\(name)"))
         }
     }

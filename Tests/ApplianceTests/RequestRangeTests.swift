@@ -7,6 +7,6 @@ import Testing
 @Suite struct RequestRangeTests {
     @Test("the number of an engine is bounded by the number of queue indexes")
     func engine() {
-        #expect(RequestRange.engine == 1...ShareSet.capacity)
+        #expect(RequestRange.engine == 1...QueueSets.capacity)
     }
 }

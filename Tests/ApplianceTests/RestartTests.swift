@@ -43,8 +43,8 @@ struct RestartTests {
             restarts.count == 1
                 && restarts[0].hasSuffix("was ended by signal 9 (Killed), and was restarted") == true,
             "\(events)")
-        let told = try CommandLineRun.run("logs", topology.name, "web").output
-        #expect(told.contains("of the earlier run still ran, and was ended: python3"), "\(told)")
+        let summary = try CommandLineRun.run("logs", topology.name, "web").output
+        #expect(summary.contains("of the earlier run still ran, and was ended: python3"), "\(summary)")
         #expect(
             try CommandLineRun.run("exec", topology.name, "alice", "--", "python3", "client.py", "0.1").status == 0)
     }

@@ -244,6 +244,6 @@ struct RootlessTests {
         let name = file.replacingOccurrences(of: "/", with: ".")
         #expect(error.status == .machine)
         #expect(error.message.contains("the sysctl \(name) is \(value)"))
-        #expect(error.mend?.contains("sysctl -w \(name)=") == true)
+        #expect(error.hint?.contains("sysctl -w \(name)=") == true)
     }
 }

@@ -68,7 +68,7 @@ package final class Pipeline {
 
     package func interface(_ index: Int) -> InterfaceCount { reader.interface(index) }
 
-    package var joined: UInt64 { reader.joined() }
+    package var coalesced: UInt64 { reader.coalesced() }
 
     package var heartbeats: UInt64 { reader.heartbeats() }
 }

@@ -24,7 +24,7 @@ package struct ProcessingKind {
     }
 
     /// One of each.
-    package static var all: [ProcessingKind] { plain + joined + others }
+    package static var all: [ProcessingKind] { plain + coalesced + others }
 
     private typealias F = TestFrame
     private static let four = FourInterfaces.self
@@ -65,14 +65,14 @@ package struct ProcessingKind {
                     + F.frame(
                         F.tcp("203.0.113.80", 80, "192.0.2.10", 4_000 + $0), from: four.firewallIn, to: four.engine[1])
             },
-            ProcessingKind("one copy, MAC address, IPv4, one flow that cannot be joined", on: 2) { _ in
+            ProcessingKind("one copy, MAC address, IPv4, one flow that cannot be coalesced", on: 2) { _ in
                 firewall(F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80, payload: small))
             },
         ]
     }
 
-    /// Frames that are joined.
-    private static var joined: [ProcessingKind] {
+    /// Frames that are coalesced.
+    private static var coalesced: [ProcessingKind] {
         let large = [UInt8](repeating: 7, count: 1_200)
         func datagram(_ index: Int, port: Int = 4_000, _ payload: [UInt8], partial: Bool) -> [UInt8] {
             alice(
@@ -81,28 +81,28 @@ package struct ProcessingKind {
                 partial ? four.offloadUDPPartial4 : none)
         }
         return [
-            ProcessingKind("joined, network address, IPv4 UDP, one flow", on: 0) {
+            ProcessingKind("coalesced, network address, IPv4 UDP, one flow", on: 0) {
                 datagram($0, small, partial: true)
             },
-            ProcessingKind("joined, network address, IPv4 UDP, one flow, full checksums", on: 0) {
+            ProcessingKind("coalesced, network address, IPv4 UDP, one flow, full checksums", on: 0) {
                 datagram($0, small, partial: false)
             },
-            ProcessingKind("joined, network address, IPv4 UDP, 1,200 octets, one flow", on: 0) {
+            ProcessingKind("coalesced, network address, IPv4 UDP, 1,200 octets, one flow", on: 0) {
                 datagram($0, large, partial: true)
             },
-            ProcessingKind("joined, network address, IPv4 UDP, 1,200 octets, one flow, full checksums", on: 0) {
+            ProcessingKind("coalesced, network address, IPv4 UDP, 1,200 octets, one flow, full checksums", on: 0) {
                 datagram($0, large, partial: false)
             },
-            ProcessingKind("joined, network address, IPv4 UDP, four flows in turn", on: 0) {
+            ProcessingKind("coalesced, network address, IPv4 UDP, four flows in turn", on: 0) {
                 datagram($0 / 4, port: 4_000 + $0 % 4, small, partial: true)
             },
-            ProcessingKind("joined, two copies, MAC address, IPv4 TCP, one flow", on: 0) {
+            ProcessingKind("coalesced, two copies, MAC address, IPv4 TCP, one flow", on: 0) {
                 alice(
                     F.tcp(
                         "192.0.2.10", 4_000, "203.0.113.80", 80, payload: small, partial: true, flags: 0x10,
                         sequence: 1 + $0 * small.count, identification: $0), four.offloadTCPPartial4)
             },
-            ProcessingKind("joined, network address, IPv6 UDP, one flow", on: 0) { _ in
+            ProcessingKind("coalesced, network address, IPv6 UDP, one flow", on: 0) { _ in
                 alice(
                     F.udp("2001:db8:2::10", 4_000, "2001:db8:cb::53", 53, payload: small, partial: true),
                     four.offloadUDPPartial6)

@@ -38,8 +38,8 @@
             for round in 0..<12 {
                 if round == 2 { allocations_begin() }
                 for _ in 0..<20 { _ = pairs[0].put(frame) }
-                for turn in 0..<io.wait(.zero) {
-                    io.receive(turn, into: &batch)
+                for position in 0..<io.wait(.zero) {
+                    io.receive(position, into: &batch)
                     moved &+= batch.count
                 }
                 writes.fill(300, interfaces: 2)
@@ -53,13 +53,14 @@
             #expect(moved == 12 * 320)
         }
 
-        @Test func kindsThatAreToBeJoinedAre() throws {
+        @Test func kindsThatAreToBeCoalescedAre() throws {
             for kind in ProcessingKind.all {
                 let pipeline = try Pipeline()
                 var worker = kind.worker(pipeline)
                 worker.replay(turns: 1)
-                let joined = pipeline.joined
-                #expect(kind.name.hasPrefix("joined") ? joined >= 60 : joined == 0, "\(kind.name): \(joined)")
+                let coalesced = pipeline.coalesced
+                #expect(
+                    kind.name.hasPrefix("coalesced") ? coalesced >= 60 : coalesced == 0, "\(kind.name): \(coalesced)")
                 withExtendedLifetime(pipeline) {}
             }
         }

@@ -14,7 +14,7 @@ final class EngineBench {
     let counters: Int32
     let neighbours: Int32
     let workers: Int
-    /// Engines that may read at the same time; each has as many columns of queues as it has workers.
+    /// Engines that may read at the same time; each has as many queue indexes as it has workers.
     let engines: Int
     private var tables: [Int32] = []
     private let counterMemory: SharedMapping
@@ -136,10 +136,10 @@ final class EngineBench {
             self.confinement = confinement
         }
 
-        /// Assigns shares and waits until they are read, and no others.
-        func assign(_ shares: ShareSet) throws {
+        /// Assigns queue sets and waits until they are read, and no others.
+        func assign(_ queueSets: QueueSets) throws {
             assignments += 1
-            try link.assign(shares, number: assignments)
+            try link.assign(queueSets, number: assignments)
             guard case .assigned(assignments) = try link.receive() else {
                 throw EngineError("assign queues", because: "the engine said something else")
             }
@@ -151,15 +151,15 @@ final class EngineBench {
         }
     }
 
-    /// The shares of one of the engines where each reads its own.
-    func shares(of engine: Int) -> ShareSet { ShareSet(engine * workers..<(engine + 1) * workers) }
+    /// The queue sets of one of the engines where each reads its own.
+    func queueSets(of engine: Int) -> QueueSets { QueueSets(engine * workers..<(engine + 1) * workers) }
 
     /// Starts an engine on the bench's descriptors and waits until it reads every queue.
     func start(
         generation: UInt64 = 1, tuning: EngineTuning = EngineTuning(), refusing: Refusal? = nil, launcher: [String] = []
     ) throws -> Running {
         let running = try prepare(generation: generation, tuning: tuning, refusing: refusing, launcher: launcher)
-        try running.assign(ShareSet(0..<workers * engines))
+        try running.assign(QueueSets(0..<workers * engines))
         return running
     }
 
@@ -185,7 +185,7 @@ final class EngineBench {
         let link = EngineLink(owning: control)
         try link.start(
             EngineResources(
-                queues: taps.map(\.queues), shares: taps.map { Array($0.queues.indices) }, workers: workers,
+                queues: taps.map(\.queues), queueSets: taps.map { Array($0.queues.indices) }, workers: workers,
                 counters: counters, counterLayout: layout, firstBlock: lane * workers, neighbours: neighbours,
                 table: table, tableSize: size, generation: generation, tuning: tuning),
             user: EngineIdentity.user(of: process.pid), spareMebibytes: spareMebibytes)

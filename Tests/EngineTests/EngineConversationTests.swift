@@ -129,7 +129,7 @@ import Wire
             var reader = CounterReader()
             for _ in 0..<2 { reader.add(memory: UnsafeRawPointer(memory.baseAddress!), layout: layout) }
             _ = (
-                reader.drops(), reader.turns(), reader.joined(), reader.heartbeats(), reader.closedQueues(),
+                reader.drops(), reader.turns(), reader.coalesced(), reader.heartbeats(), reader.closedQueues(),
                 reader.generations()
             )
             for counter in [Int.min, -1, 0, 63, 64, 5000, Int.max] {
@@ -169,7 +169,7 @@ import Wire
             #expect(table.entries().isEmpty)
             let drains = DrainTable(behind: table)
             for group in [0, 63, 64, 1 << 40] {
-                drains.turn(group)
+                drains.beginPeriod(group)
                 _ = drains.movedSlots(group)
                 drains.clear(group) { $0 % 2 == 0 }
                 drains.markUsed(group)

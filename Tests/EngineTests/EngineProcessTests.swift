@@ -313,7 +313,7 @@ import Wire
                 done += count
             }
         }
-        #expect(reading.join() == 50_000_000)
+        #expect(reading.wait() == 50_000_000)
         let traffic = bench.reader.interface(0).received
         #expect(traffic.bytes > 50_000_000)
         // A frame of 64 KiB counts as the packets that it is cut into.
@@ -367,7 +367,7 @@ private final class Reading: @unchecked Sendable {
         }
     }
 
-    func join() -> Int {
+    func wait() -> Int {
         pthread_join(thread, nil)
         return total
     }

@@ -8,15 +8,15 @@ import Testing
 ///
 /// An engine ends with its `Running`, which a test therefore keeps to its end.
 @Suite(.serialized, .enabled(if: geteuid() == 0, "needs root")) struct EngineSharingTests {
-    /// Two engines that read a share each, under 64 flows of numbered datagrams.
+    /// Two engines that read a queue set each, under 64 flows of numbered datagrams.
     private func pair() throws -> (bench: EngineBench, engines: [EngineBench.Running]) {
         let bench = try EngineBench(engines: 2)
         let engines = try (0..<2).map { try bench.prepare(lane: $0) }
-        for (index, engine) in engines.enumerated() { try engine.assign(bench.shares(of: index)) }
+        for (index, engine) in engines.enumerated() { try engine.assign(bench.queueSets(of: index)) }
         return (bench, engines)
     }
 
-    @Test func eachReadsOnlyItsOwnShareAndTheKernelDividesFlows() throws {
+    @Test func eachReadsOnlyItsOwnQueueSetAndTheKernelDividesFlows() throws {
         let (bench, engines) = try pair()
         defer { withExtendedLifetime((bench, engines)) {} }
         let flow = try NumberedFlow(bench, sockets: 64)
@@ -27,26 +27,26 @@ import Testing
         #expect(received.allSatisfy { $0 > 0 }, "\(received)")
         print("of 64 flows engine 1 got \(received[0] / 20), engine 2 got \(received[1] / 20)")
         // What is not assigned is not read, even where the queue was read before.
-        try engines[1].assign(ShareSet([0, 1]))
-        try engines[0].assign(ShareSet())
+        try engines[1].assign(QueueSets([0, 1]))
+        try engines[0].assign(QueueSets())
         let before = bench.block(0).entry(0).packets
         #expect(flow.exchange(64 * 5) == 64 * 5)
         #expect(bench.block(0).entry(0).packets == before)
         #expect(bench.block(1).entry(0).packets == received[1] + 64 * 5)
     }
 
-    @Test func aFlowKeepsItsColumnWhoeverReadsIt() throws {
+    @Test func aFlowKeepsItsQueueIndexWhoeverReadsIt() throws {
         let (bench, engines) = try pair()
         defer { withExtendedLifetime((bench, engines)) {} }
         let flow = try NumberedFlow(bench, sockets: 64)
         #expect(flow.exchange(64 * 10) == 64 * 10)
         let before = (0..<2).map { bench.block($0).entry(0).packets }
         // Away, long enough for the kernel to learn anew, and back.
-        try engines[1].assign(ShareSet([0, 1]))
-        try engines[0].assign(ShareSet())
+        try engines[1].assign(QueueSets([0, 1]))
+        try engines[0].assign(QueueSets())
         #expect(flow.exchange(64 * 10) == 64 * 10)
-        try engines[0].assign(ShareSet([0]))
-        try engines[1].assign(ShareSet([1]))
+        try engines[0].assign(QueueSets([0]))
+        try engines[1].assign(QueueSets([1]))
         let between = (0..<2).map { bench.block($0).entry(0).packets }
         #expect(flow.exchange(64 * 10) == 64 * 10)
         let after = (0..<2).map { bench.block($0).entry(0).packets }
@@ -61,15 +61,15 @@ import Testing
         let stream = flow.stream()
         var lane = 2
         for round in 0..<20 {
-            let seat = round % 2
+            let number = round % 2
             let fresh = try bench.prepare(generation: UInt64(round + 2), lane: lane)
-            try fresh.assign(bench.shares(of: seat))
-            let old = try #require(engines[seat])
-            try old.assign(ShareSet())
+            try fresh.assign(bench.queueSets(of: number))
+            let old = try #require(engines[number])
+            try old.assign(QueueSets())
             try old.link.stop()
             #expect(try old.link.receive() == nil)
             #expect(try old.process.wait() == .exited(0))
-            engines[seat] = fresh
+            engines[number] = fresh
             lane = [2, 3, 0, 1][(round + 1) % 4]
         }
         let result = stream.finish()
@@ -92,15 +92,15 @@ import Testing
         }
         // What comes before the takeover waits in the queues.
         flow.send(320)
-        try engines[1].assign(ShareSet([0, 1]))
+        try engines[1].assign(QueueSets([0, 1]))
         #expect(flow.receive(320) == 320)
         #expect(flow.exchange(1_600) == 1_600)
-        // Its place is taken, and the share goes back.
+        // Its place is taken, and the queue set goes back.
         if signal == SIGSTOP { try engines[0].process.signal(SIGKILL) }
         let fresh = try bench.prepare(lane: 2)
         defer { withExtendedLifetime(fresh) {} }
-        try fresh.assign(ShareSet([0]))
-        try engines[1].assign(ShareSet([1]))
+        try fresh.assign(QueueSets([0]))
+        try engines[1].assign(QueueSets([1]))
         let before = bench.block(2).entry(0).packets
         #expect(flow.exchange(1_600) == 1_600)
         #expect(bench.block(2).entry(0).packets > before)
@@ -113,7 +113,7 @@ import Testing
         // Ready, with nothing to read: a spare.
         try engine.link.ping(7)
         #expect(try engine.link.receive() == .alive(7))
-        try engine.assign(ShareSet([0, 1]))
+        try engine.assign(QueueSets([0, 1]))
         try engine.link.ping(8)
         #expect(try engine.link.receive() == .alive(8))
         try engine.process.signal(SIGSTOP)
@@ -150,8 +150,8 @@ import Testing
         // The next one reads; the one before ends only when its frame is on its way.
         let fresh = try bench.prepare(generation: 2, lane: 1)
         defer { withExtendedLifetime((bench, fresh)) {} }
-        try fresh.assign(ShareSet([0, 1]))
-        try old.assign(ShareSet())
+        try fresh.assign(QueueSets([0, 1]))
+        try old.assign(QueueSets())
         try old.link.stop()
         try netlink.setLink(index: bench.taps[0].index, up: true)
         var text = [UInt8](repeating: 0, count: 8)

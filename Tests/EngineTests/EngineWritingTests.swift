@@ -94,8 +94,8 @@ import Wire
         #expect(EngineBench.eventually { bench.reader.drops(.interfaceGone) > 0 })
         #expect(bench.reader.writing(block: 0)?.way == way)
         // Orders that name the queue again find it gone again, and do not stop the engine.
-        try engine.assign(ShareSet())
-        try engine.assign(ShareSet([0]))
+        try engine.assign(QueueSets())
+        try engine.assign(QueueSets([0]))
         #expect(try answers(bench))
         #expect(bench.reader.closedQueues() == 2)
     }

@@ -21,7 +21,7 @@ import Wire
 
     /// Reads and writes the queues on this thread.
     static func io(_ queues: [Int32], _ writing: EngineTuning.Writing) throws -> EpollFrameIO {
-        var io = try EpollFrameIO(queues: queues, columns: 1, wake: wake, tuning: tuning(writing))
+        var io = try EpollFrameIO(queues: queues, queueCount: 1, wake: wake, tuning: tuning(writing))
         io.begin()
         io.takeQueues { _ in true }
         return io
@@ -251,13 +251,13 @@ import Wire
         #expect(batches > 1)
     }
 
-    /// Superframes end a batch when they fill the cache; as many octets of frames that may be joined do not.
+    /// Superframes end a batch when they fill the cache; as many octets of frames that may be coalesced do not.
     @Test func aBatchOfSuperframesFitsTheCache() throws {
         let pair = QueuePair()
         defer { withExtendedLifetime(pair) {} }
         var tuning = Self.tuning(.plain)
         tuning.segmentedOctets = 256 << 10
-        var io = try EpollFrameIO(queues: [pair.queue], columns: 1, wake: Self.wake, tuning: tuning)
+        var io = try EpollFrameIO(queues: [pair.queue], queueCount: 1, wake: Self.wake, tuning: tuning)
         io.takeQueues { _ in true }
         io.begin()
         var batch = FrameBatch()
@@ -311,8 +311,8 @@ import Wire
         let ready = io.wait(.zero)
         #expect(ready == 3)
         var counts = [0, 0, 0]
-        for turn in 0..<ready {
-            io.receive(turn, into: &batch)
+        for position in 0..<ready {
+            io.receive(position, into: &batch)
             counts[batch.interface] += batch.count
         }
         #expect(counts == [FrameBatch.capacity, 1, 1])
@@ -334,8 +334,8 @@ import Wire
         var closed = 0
         for _ in 0..<3 {
             let ready = io.wait(.zero)
-            for turn in 0..<ready {
-                io.receive(turn, into: &batch)
+            for position in 0..<ready {
+                io.receive(position, into: &batch)
                 read[batch.interface, default: 0] += batch.count
                 if batch.closed { closed += 1 }
             }
@@ -357,7 +357,7 @@ import Wire
         defer { close(wake) }
         var tuning = EngineTuning()
         tuning.spin = .microseconds(500)
-        var io = try EpollFrameIO(queues: [pair.queue], columns: 1, wake: wake, tuning: tuning)
+        var io = try EpollFrameIO(queues: [pair.queue], queueCount: 1, wake: wake, tuning: tuning)
         io.begin()
         io.takeQueues { _ in true }
         var batch = FrameBatch()

@@ -136,7 +136,7 @@ import Wire
         #expect(pipeline.interface(0).received.packets == UInt64(2 * sizes.count))
     }
 
-    @Test func offloadHeadersThatLieAreCountedAndJoinedToNothing() throws {
+    @Test func offloadHeadersThatLieAreCountedAndNeverCoalesced() throws {
         let pipeline = try Pipeline()
         func frame(_ index: Int) -> [UInt8] {
             F.frame(
@@ -152,7 +152,7 @@ import Wire
         }
         pipeline.worker.io.input = frames.map { .init(interface: 0, bytes: $0) }
         let out = pipeline.turn()
-        #expect(pipeline.joined == 0 || out.count + Int(pipeline.drops(.badOffloadHeader)) < 256)
+        #expect(pipeline.coalesced == 0 || out.count + Int(pipeline.drops(.badOffloadHeader)) < 256)
         #expect(pipeline.interface(0).received.packets == 256)
         #expect(pipeline.interface(3).sent.packets + pipeline.drops(.badOffloadHeader) == 256)
         #expect(pipeline.drops(.badOffloadHeader) >= 64)

@@ -98,8 +98,8 @@ import Wire
         #expect(request(silent, port: 40_000) == [0x1D])
         #expect(silent.allDrops == "application-down:1")
 
-        let told = try Pipeline(Self.table([.down, .down], otherwise: .drop(.unreachable)))
-        let answers = told.send(
+        let summary = try Pipeline(Self.table([.down, .down], otherwise: .drop(.unreachable)))
+        let answers = summary.send(
             F.frame(F.tcp("192.0.2.10", 1_234, "203.0.113.80", 80), from: four.alice, to: four.engine[0]), on: 0)
         #expect(answers.map(\.interface) == [1, 0])
         #expect(answers.last.map { Array($0.bytes[44...45]) } == [3, 1])
@@ -181,8 +181,8 @@ import Wire
         #expect(old.allSatisfy { send($0, TCPView.syn) == 0xF1 })
         // Two stretches of silence later it may.
         let table = DrainTable(behind: pipeline.neighbours)
-        table.turn(0)
-        table.turn(0)
+        table.beginPeriod(0)
+        table.beginPeriod(0)
         #expect(old.allSatisfy { send($0, TCPView.syn) == 0xF3 })
         #expect(table.movedSlots(0) > 0)
         table.clear(0)

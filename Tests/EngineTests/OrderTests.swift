@@ -24,7 +24,8 @@ import Wire
         return table
     }
 
-    /// One datagram of a conversation, from one end or the other; joined to the one before where their numbers follow.
+    /// One datagram of a conversation, from one end or the other; coalesced with the one before where their numbers
+    /// follow.
     private func datagram(_ mark: String, of conversation: Int, back: Bool, number: Int) -> [UInt8] {
         let (client, server) = ("192.0.2.10", "198.51.100.\(conversation)")
         let payload = Array(mark.utf8)
@@ -35,7 +36,7 @@ import Wire
             from: four.alice, to: four.engine[0])
     }
 
-    /// The marks that a station gets, of `width` octets each, from plain frames and from superframes alike.
+    /// The marks that a station gets, of `width` octets each, from single frames and from superframes alike.
     private func marks(_ output: [MemoryFrameIO.Frame], to mac: MACAddress, width: Int) -> [String] {
         output.filter { Array($0.bytes[10..<16]) == mac.octets }.flatMap { frame -> [String] in
             let payload = Array(frame.bytes.dropFirst(10 + 14 + 20 + 8))
@@ -63,11 +64,11 @@ import Wire
             #expect(marks(out, to: receiver, width: 2) == ["q1", "a1", "q2", "q3", "a2", "a3"])
         }
         // What follows without an answer between travels as one.
-        #expect(pipeline.joined == 2)
+        #expect(pipeline.coalesced == 2)
         #expect(pipeline.allDrops == "")
     }
 
-    @Test func passiveApplicationsGetConversationsAsTheyCameAndOthersGetThemJoined() throws {
+    @Test func passiveApplicationsGetConversationsAsTheyCameAndOthersGetThemCoalesced() throws {
         let pipeline = try Pipeline(Self.everything)
         // A1 B1 A2 B2 …, with two of one conversation side by side here and there.
         let order = [1, 2, 1, 2, 3, 3, 1, 2, 2, 3, 1]
@@ -91,11 +92,11 @@ import Wire
         // Each copy counts what it stands for.
         #expect(pipeline.interface(1).sent.packets == UInt64(2 * order.count))
         #expect(pipeline.interface(0).received.packets == UInt64(order.count))
-        #expect(pipeline.joined == UInt64(order.count - 3))
+        #expect(pipeline.coalesced == UInt64(order.count - 3))
     }
 
-    /// Fragments and ICMP go the long way, in their place.
-    @Test func whatGoesTheLongWayKeepsItsPlace() throws {
+    /// Fragments and ICMP take the slow path, in their place.
+    @Test func whatTakesTheSlowPathKeepsItsPlace() throws {
         let pipeline = try Pipeline(Self.everything)
         func other(_ mark: String, _ packet: (String) -> [UInt8]) -> [UInt8] {
             F.frame(packet(mark), from: four.alice, to: four.engine[0])
@@ -105,7 +106,7 @@ import Wire
                 "192.0.2.10", "198.51.100.1", 17, [UInt8](repeating: 0, count: 8) + Array(mark.utf8), fragmentWord: 1)
         }
         let echo = { (mark: String) in F.icmp("192.0.2.10", "198.51.100.1", type: 8, data: Array(mark.utf8)) }
-        // A wrong checksum is not the engine's to judge; it is only joined to nothing.
+        // A wrong checksum is not the engine's to judge; it is only never coalesced.
         func damaged(_ mark: String, _ conversation: Int, _ number: Int) -> [UInt8] {
             var frame = datagram(mark, of: conversation, back: false, number: number)
             frame[14 + 20 + 7] ^= 1

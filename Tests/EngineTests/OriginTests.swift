@@ -147,7 +147,7 @@ import Wire
         #expect(pipeline.allDrops == "")
     }
 
-    /// Frames of both kinds in one batch, joined ones among them.
+    /// Frames of both kinds in one batch, coalesced ones among them.
     @Test func aBatchIsJudgedFrameByFrame() throws {
         let pipeline = try Pipeline(Self.table())
         for number in 0..<60 {

@@ -94,8 +94,8 @@ import Testing
             if case .refused = try engine.link.receive() {} else { Issue.record("it was taken") }
             try engine.link.ping(generation)
             #expect(try engine.link.receive() == .alive(generation))
-            try engine.assign(ShareSet())
-            try engine.assign(ShareSet(0..<workers))
+            try engine.assign(QueueSets())
+            try engine.assign(QueueSets(0..<workers))
         }
         peer.sin_port = 0
         #expect(isThere > 0)
@@ -151,7 +151,7 @@ import Testing
                 == .exited(0))
         // What it does not.
         #expect(try outcome { _ = clinux_set_nonblocking(0) } == killed)
-        #expect(try outcome { _ = clinux_mend_flags(0) } == killed)
+        #expect(try outcome { _ = clinux_correct_flags(0) } == killed)
         #expect(try outcome { _ = clinux_duplicate(0) } == killed)
         #expect(
             try outcome { _ = mmap(nil, 4_096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) } == killed)

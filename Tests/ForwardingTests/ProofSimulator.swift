@@ -7,7 +7,7 @@ import Wire
 struct ProofSimulator {
     let table: ForwardingTable
     let nodes: [ProofNode]
-    let reading: PlainReading
+    let reading: NaiveReading
     let addresses: [IPAddress]
     let flows: [FlowFields]
 
@@ -30,7 +30,7 @@ struct ProofSimulator {
     init(_ subject: ProofSubject, addresses: [IPAddress], ports: [UInt16]) {
         table = subject.table
         nodes = subject.nodes
-        reading = PlainReading(of: subject.table)
+        reading = NaiveReading(of: subject.table)
         let own = Set(subject.table.interfaces.flatMap { $0.addresses.map(\.address) })
         self.addresses = addresses.filter { !own.contains($0) }
         var flows: [FlowFields] = []

@@ -27,10 +27,10 @@ struct PropertyTests {
             }
             for (index, left) in table.entries.enumerated() {
                 for right in table.entries[(index + 1)...] {
-                    #expect(!PlainReading.tie(left, right), "seed \(seed): \(left.name) and \(right.name) tie")
+                    #expect(!NaiveReading.tie(left, right), "seed \(seed): \(left.name) and \(right.name) tie")
                 }
             }
-            let reading = PlainReading(of: table)
+            let reading = NaiveReading(of: table)
             let buffer = try table.snapshot()
             for _ in 0..<100 {
                 let packet = universe.packet()

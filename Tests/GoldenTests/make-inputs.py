@@ -282,7 +282,7 @@ services:
     c.send("customers", c.frame("customers", "alice", request, to="02:12:34:56:78:9a"))
     c.send("customers", Ether(src=alice, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=alice, psrc=ALICE, pdst="192.0.2.1"))
     c.send("customers", Raw(b"short"))
-    # Two segments that are joined on their way to the firewall, and one that its sender left to be cut up.
+    # Two segments that are coalesced on their way to the firewall, and one that its sender left to be cut up.
     for number in range(2):
         c.send("customers", c.frame("customers", "alice", IP(src=ALICE, dst=SITE, id=number) / TCP(sport=2, dport=80, seq=1 + number * 100, flags="A") / Raw(b"d" * 100)))
     # From the firewall on the interface that the detector shares with it; nothing of what it says itself.

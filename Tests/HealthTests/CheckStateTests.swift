@@ -8,7 +8,7 @@ import Wire
     private let timing = CheckTiming(interval: 100, fastInterval: 20, timeout: 50, rise: 2, fall: 3)
 
     /// Makes one that begins at its due time and takes `took`.
-    private func run(_ check: inout CheckState, passed: Bool, took: Duration = 1) -> CheckState.Turn? {
+    private func run(_ check: inout CheckState, passed: Bool, took: Duration = 1) -> CheckState.Outcome? {
         let now = check.due
         guard let number = check.begin(at: now) else { return nil }
         return check.conclude(number, passed: passed, at: now + took)
@@ -18,20 +18,21 @@ import Wire
         var check = CheckState(timing, due: 0)
         #expect(check.verdict == .undecided && check.isInDoubt)
         let turn = run(&check, passed: true)
-        #expect(turn == .turned && check.verdict == .passed && !check.isInDoubt && check.hasPassed)
+        #expect(turn == .changed && check.verdict == .passed && !check.isInDoubt && check.hasPassed)
     }
 
     @Test func fallsOnlyAfterEnoughFailuresInARow() {
         var check = CheckState(timing, due: 0)
-        var turns: [CheckState.Turn?] = []
+        var turns: [CheckState.Outcome?] = []
         for passed in [true, false, false, true, false, false, false] { turns.append(run(&check, passed: passed)) }
         #expect(
             turns == [
-                .turned, .doubted, CheckState.Turn.none, CheckState.Turn.none, .doubted, CheckState.Turn.none, .turned,
+                .changed, .doubted, CheckState.Outcome.none, CheckState.Outcome.none, .doubted, CheckState.Outcome.none,
+                .changed,
             ])
         #expect(check.verdict == .failed)
         let rising = [run(&check, passed: true), run(&check, passed: true)]
-        #expect(rising == [.doubted, .turned] && check.verdict == .passed)
+        #expect(rising == [.doubted, .changed] && check.verdict == .passed)
         #expect(check.made == 9 && check.failed == 5)
     }
 
@@ -78,7 +79,7 @@ import Wire
         #expect(three == nil && check.nextTime == 30)
         let newer = check.conclude(two, passed: true, at: 11)
         let older = check.conclude(one, passed: false, at: 30)
-        #expect(newer == .turned && older == .doubted)
+        #expect(newer == .changed && older == .doubted)
     }
 
     @Test func mistrustAsksForARise() {
@@ -144,15 +145,15 @@ import Wire
                 let before = expected
                 let turn = check.conclude(outcome.number, passed: outcome.passed, at: now)
                 results.append(outcome.passed)
-                expected = Self.plainVerdict(results, timing, before)
+                expected = Self.naiveVerdict(results, timing, before)
                 #expect(check.verdict == expected, "seed \(seed), round \(round), \(results)")
-                #expect((turn == .turned) == (expected != before), "seed \(seed), round \(round)")
+                #expect((turn == .changed) == (expected != before), "seed \(seed), round \(round)")
                 if expected != before { results = [] }
             }
         }
     }
 
-    private static func plainVerdict(
+    private static func naiveVerdict(
         _ results: [Bool], _ timing: CheckTiming, _ verdict: CheckState.Verdict
     ) -> CheckState.Verdict {
         let against = { (wanted: Bool) in results.reversed().prefix { $0 == wanted }.count }

@@ -169,7 +169,7 @@ import Wire
         let early = path.saw(.answer, leg: 0, out: 1)
         #expect(early == .none, "no answer was sent")
         let turned = path.saw(.request, leg: 0, out: 1)
-        #expect(turned == .none && path.oddity == .turnedBack)
+        #expect(turned == .none && path.oddity == .cameBack)
         let out = path.saw(.request, leg: 1, out: 1)
         #expect(out == .answer)
         path.answered(true)

@@ -229,7 +229,7 @@ static void mount_something(void) { say("mount", mount("none", "/", "tmpfs", 0, 
 static void remount(void) { say("mount", mount("none", "/", NULL, MS_REMOUNT, NULL)); }
 static void unmount(void) { say("umount2", umount2("/", MNT_DETACH)); }
 static void change_root(void) { say("chroot", chroot("/")); }
-static void join_namespace(void) { say("setns", setns(CONTROL, 0)); }
+static void enter_namespace(void) { say("setns", setns(CONTROL, 0)); }
 static void rename_machine(void) { say("sethostname", sethostname("hostile", 7)); }
 static void restart_machine(void) { say("reboot", syscall(SYS_reboot, 0, 0, 0, NULL)); }
 static void become_root(void) { say("setuid", syscall(SYS_setresuid, 0, 0, 0)); }
@@ -459,7 +459,7 @@ static const struct attack attacks[] = {
     {"remount", remount, 0},
     {"unmount", unmount, 0},
     {"chroot", change_root, 0},
-    {"setns", join_namespace, 0},
+    {"setns", enter_namespace, 0},
     // Other processes, and the machine.
     {"ptrace", trace, 0},
     {"ptrace-parent", trace_parent, 0},

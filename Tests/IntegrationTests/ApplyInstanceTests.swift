@@ -70,9 +70,9 @@ import Testing
             #expect(try answering(lab) == "web-1 web-2 web-3")
             #expect(try lab.tapline("add", lab.name, "web", "special").status == 0)
             #expect(try answering(lab) == "special web-1 web-2 web-3")
-            let told = try events(lab, "instance-added")
-            #expect(told.map { $0["instance"] as? String } == ["web-3", "special"])
-            #expect(told.allSatisfy { $0["application"] as? String == "web" })
+            let summary = try events(lab, "instance-added")
+            #expect(summary.map { $0["instance"] as? String } == ["web-3", "special"])
+            #expect(summary.allSatisfy { $0["application"] as? String == "web" })
 
             let again = try lab.tapline("apply", lab.name)
             #expect(again.status == 0 && again.output.contains("nothing differs"), "\(again.output)")

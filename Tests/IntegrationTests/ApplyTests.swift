@@ -364,11 +364,11 @@ import Testing
     func dryRun() throws {
         try Lab.with(topology(), files: Self.files) { lab in
             let (before, names) = (try lives(lab), try namespaces(lab))
-            let told = try apply(lab, topology(applications: Self.second), "--dry-run")
-            #expect(told.contains("node second is added") && told.contains("node helper is removed"))
+            let summary = try apply(lab, topology(applications: Self.second), "--dry-run")
+            #expect(summary.contains("node second is added") && summary.contains("node helper is removed"))
             #expect(try lives(lab) == before && namespaces(lab) == names)
             let done = try apply(lab, topology(applications: Self.second))
-            #expect(done.filter { told.contains($0) } == told)
+            #expect(done.filter { summary.contains($0) } == summary)
         }
     }
 }

@@ -7,7 +7,7 @@ import Testing
         "curl -fsS -m 3 http://203.0.113.80/ && curl -fsS -m 3 'http://[2001:db8:cb::80]/'"
 
     @Test func whateverACheckDoesTheNextOneRunsOnAnIntactTopology() throws {
-        let bad: [(name: String, check: String, told: [String])] = [
+        let bad: [(name: String, check: String, summary: [String])] = [
             (
                 "hangs",
                 #"on: alice, run: "sleep 7001 & setsid sleep 7002 & env -i setsid sh -c 'sleep 7003 & sleep 7004 &'; trap '' TERM INT; sleep 7005; sleep 7006", timeout: 700ms"#,
@@ -72,7 +72,7 @@ import Testing
         let topology = try CheckedTopology(checks: checks)
         for (index, entry) in bad.enumerated() {
             topology.expectFailed(entry.name)
-            for part in entry.told {
+            for part in entry.summary {
                 #expect(
                     topology.checks[entry.name]?.details.contains(part) == true,
                     "\(entry.name): \(topology.checks[entry.name]?.details ?? "")")
@@ -101,7 +101,7 @@ import Testing
             "no-service:", "shop.request.firewall:", "capture of ids on inspection:", "TCP SYN", "log of web:")
     }
 
-    @Test func anInterruptionEndsEveryStepAtOnce() throws {
+    @Test func aCancellationEndsEveryStepAtOnce() throws {
         let steps = [
             "- { wait: 60s }", "- { on: alice, run: sleep 60 }",
             "- { start: a, on: alice, run: sleep 60 }\n      - { finish: a, timeout: 60s }",

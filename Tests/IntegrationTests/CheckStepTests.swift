@@ -169,12 +169,12 @@ struct CheckedTopology {
                     - { stop: web }
                     - { link-down: firewall, interface: inspected }
                     - { on: alice, run: curl -sS -m 1 http://203.0.113.80/, expect: { status: "!= 0" } }
-                - { name: from the same picture, on: alice, run: "curl -fsS -m 2 http://203.0.113.80/ && curl -fsS -m 2 'http://[2001:db8:cb::80]/'", expect: up }
+                - { name: from the same state, on: alice, run: "curl -fsS -m 2 http://203.0.113.80/ && curl -fsS -m 2 'http://[2001:db8:cb::80]/'", expect: up }
                 - { name: all runs, on: fragile, run: "pgrep -f 'sleep 1000'" }
                 """)
         topology.expectHeld(
             "documents", "lines of documents", "any status", "counters of an interface", "load and captures",
-            "what breaks comes back", "from the same picture", "all runs")
+            "what breaks comes back", "from the same state", "all runs")
         #expect(topology.status == 0)
     }
 

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// tshark judges what the engine sends: to a passive application, and to a server that takes plain frames, with and
+/// tshark judges what the engine sends: to a passive application, and to a server that takes single frames, with and
 /// without offload where the packets are made, with the packet untouched and with its addresses rewritten.
 @Suite(.serialized) struct ChecksumTests {
     static let server = """

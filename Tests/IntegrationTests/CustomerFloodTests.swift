@@ -178,14 +178,14 @@ import Testing
         try Lab.with(Self.topology, files: Self.files) { lab in
             let interfaces = try #require(try lab.status()["interfaces"] as? [[String: Any]])
             let engine = try #require(interfaces.first { $0["name"] as? String == "shared" }?["mac"] as? String)
-            var told: [String] = []
+            var summary: [String] = []
             var memories: [Int] = []
             func measure(_ when: String, _ count: Int) throws {
                 let (bob, carol) = try Self.ask(lab, count)
                 let lost = try RingDropTests.ringDrops(lab, "shared")
                 memories.append(try Self.memory(lab))
                 let up = try lab.tapline("events", lab.name).output.contains("instance-down") ? "DOWN" : "up"
-                told.append(
+                summary.append(
                     "\(when): engine \(memories.last ?? 0) KiB, health \(up); bob \(bob.answered)/\(bob.count), "
                         + "\(bob.median) us, at most \(bob.longest) us; carol \(carol.answered)/\(carol.count), "
                         + "\(carol.median) us, at most \(carol.longest) us; \(lost) lost in the shared queue")
@@ -210,7 +210,7 @@ import Testing
             flood.process.waitUntilExit()
             let sent = try #require(Int(text.trimmingCharacters(in: .whitespacesAndNewlines)), "\(text)")
             try measure("after", 50)
-            print("a customer's flood of \(sent) frames:\n" + told.map { "  \($0)" }.joined(separator: "\n"))
+            print("a customer's flood of \(sent) frames:\n" + summary.map { "  \($0)" }.joined(separator: "\n"))
             let drops = try #require(try lab.status()["drops"] as? [[String: Any]])
             let count = { (reason: String) in
                 drops.first { $0["reason"] as? String == reason }?["frames"] as? Int ?? 0

@@ -28,9 +28,9 @@ import Testing
             let answered = try answers(lab) {
                 for _ in 1...3 {
                     try lab.exec("alice", "ip link set flood down")
-                    let told = try problems(lab)
-                    #expect(told.count == 1)
-                    #expect(told.first?.contains("flood in node alice is switched off") == true, "\(told)")
+                    let summary = try problems(lab)
+                    #expect(summary.count == 1)
+                    #expect(summary.first?.contains("flood in node alice is switched off") == true, "\(summary)")
                     try lab.exec("alice", "ip link set flood up; ip route replace default via 192.0.2.1")
                     #expect(try problems(lab) == [])
                 }
@@ -48,8 +48,8 @@ import Testing
             let answered = try answers(lab) {
                 let deleted = try lab.exec("alice", "ip link delete flood")
                 #expect(deleted.status == 0, "\(deleted.output)")
-                let told = try problems(lab)
-                #expect(told.first?.contains("of interface flood in node alice is gone") == true, "\(told)")
+                let summary = try problems(lab)
+                #expect(summary.first?.contains("of interface flood in node alice is gone") == true, "\(summary)")
             }
             #expect(answered >= 285)
             // What is to go out of a device that is gone is dropped with its reason.

@@ -91,7 +91,7 @@ import Testing
             ("$ tapline status wrong-page\n(exit status 0)", "ends with"),
             ("$ sudo tapline up x.yaml -d", "leaves wrong-page up"),
         ])
-    func wrong(_ commands: String, _ told: String) throws {
+    func wrong(_ commands: String, _ summary: String) throws {
         let page = try DocumentationPage(
             name: "page",
             text: """
@@ -115,7 +115,7 @@ import Testing
                 ```
                 """)
         let problems = try DocumentationRun.problems(of: page)
-        #expect(problems.count == 1 && problems[0].contains(told), "\(problems)")
+        #expect(problems.count == 1 && problems[0].contains(summary), "\(problems)")
     }
 
     @Test(arguments: [
@@ -124,9 +124,9 @@ import Testing
         ("```sh\nsudo tapline upp x.yaml\n```", "names 'tapline upp', which does not exist"),
         ("**`.github/workflows/x.yml`**\n\n```yaml\non: push\njobs: { a: { steps: [] } }\n```", "is no workflow"),
     ])
-    func whatIsNotRunIsParsed(_ text: String, _ told: String) throws {
+    func whatIsNotRunIsParsed(_ text: String, _ summary: String) throws {
         let problems = try DocumentationRun.problems(of: DocumentationPage(name: "page", text: text))
-        #expect(problems.count == 1 && problems[0].contains(told), "\(problems)")
+        #expect(problems.count == 1 && problems[0].contains(summary), "\(problems)")
     }
 
     @Test(arguments: [

@@ -2,8 +2,8 @@ import Foundation
 import Seeds
 import Testing
 
-/// An application sees exactly the packets that were sent: bursts that invite joining are captured at every application's
-/// device, and judged packet by packet, with joining on and off and with both ways of writing.
+/// An application sees exactly the packets that were sent: bursts that invite coalescing are captured at every
+/// application's device, and judged packet by packet, with coalescing on and off and with both ways of writing.
 @Suite(.serialized) struct ExactPacketTests {
     static let programs = Product.root.appendingPathComponent("Tests/IntegrationTests/ExactPackets")
 
@@ -64,18 +64,18 @@ import Testing
         var node: String
         var device: String
         var hops: Int
-        var isPlain: Bool
+        var isSplit: Bool
         var services = "plain,large,rewritten"
     }
 
     static let legs = [
-        Leg(node: "ids-plain", device: "middle", hops: 0, isPlain: true),
-        Leg(node: "ids-large", device: "middle", hops: 0, isPlain: false),
-        Leg(node: "first", device: "middle", hops: 0, isPlain: true),
-        Leg(node: "second", device: "behind", hops: 1, isPlain: false),
-        Leg(node: "web-plain", device: "inside", hops: 2, isPlain: true, services: "plain"),
-        Leg(node: "web-large", device: "inside", hops: 2, isPlain: false, services: "large"),
-        Leg(node: "web-rewritten", device: "inside", hops: 2, isPlain: true, services: "rewritten"),
+        Leg(node: "ids-plain", device: "middle", hops: 0, isSplit: true),
+        Leg(node: "ids-large", device: "middle", hops: 0, isSplit: false),
+        Leg(node: "first", device: "middle", hops: 0, isSplit: true),
+        Leg(node: "second", device: "behind", hops: 1, isSplit: false),
+        Leg(node: "web-plain", device: "inside", hops: 2, isSplit: true, services: "plain"),
+        Leg(node: "web-large", device: "inside", hops: 2, isSplit: false, services: "large"),
+        Leg(node: "web-rewritten", device: "inside", hops: 2, isSplit: true, services: "rewritten"),
     ]
 
     /// What one run of the traffic came to.
@@ -84,8 +84,8 @@ import Testing
         var legs: [String: [String]] = [:]
         /// What the sockets of each server were given, flow by flow.
         var sockets: [String: String] = [:]
-        /// What the engine says that it has joined.
-        var joined = 0
+        /// What the engine says that it has coalesced.
+        var coalesced = 0
     }
 
     /// Sends the traffic of `seed` through a topology of its own, and judges every capture.
@@ -133,7 +133,7 @@ import Testing
                 outcome.sockets[node] = try String(contentsOfFile: path, encoding: .utf8)
             }
             let arguments = legs.map {
-                "\($0.node):\($0.hops):\($0.isPlain ? "plain" : "large"):\($0.services):\(lab.directory(of: $0.node))/frames"
+                "\($0.node):\($0.hops):\($0.isSplit ? "plain" : "large"):\($0.services):\(lab.directory(of: $0.node))/frames"
             }
             let judged = try run(
                 "/usr/bin/python3", ["-B", programs.appendingPathComponent("judge.py").path, "\(seed)"] + arguments,
@@ -155,7 +155,7 @@ import Testing
 
     private static func read(_ status: [String: Any], into outcome: inout Outcome) throws {
         let engine = try #require(status["engine"] as? [String: Any])
-        outcome.joined = try #require(engine["joined"] as? Int)
+        outcome.coalesced = try #require(engine["joined"] as? Int)
         // The nodes' kernels have things of their own to say; besides, everything is forwarded.
         let drops = try #require(status["drops"] as? [[String: Any]]).compactMap { $0["reason"] as? String }
         #expect(
@@ -167,24 +167,24 @@ import Testing
     @Test(arguments: [("io_uring", nil), ("write", nil), ("write", 791_965)])
     func everyApplicationSeesThePacketsThatWereSent(io: String, kept: UInt64?) throws {
         let seed = kept ?? Seed.drawn(in: 1...1_000_000)
-        let joining = try Self.outcome("coalescing: on, io: \(io)", seed: seed)
+        let coalescing = try Self.outcome("coalescing: on, io: \(io)", seed: seed)
         let plain = try Self.outcome("coalescing: off, io: \(io)", seed: seed)
-        print("exact packets: seed \(seed), \(io): \(joining.joined) frames joined;", joining.legs)
+        print("exact packets: seed \(seed), \(io): \(coalescing.coalesced) frames coalesced;", coalescing.legs)
         // Each leg was judged by what was sent; the two agree in everything but superframes as well.
         for leg in Self.legs {
-            let with = try #require(joining.legs[leg.node], "\(leg.node)")
+            let with = try #require(coalescing.legs[leg.node], "\(leg.node)")
             let without = try #require(plain.legs[leg.node], "\(leg.node)")
             #expect([with[0], with[3]] == [without[0], without[3]], "\(leg.node), seed \(seed)")
             #expect(Int(with[0])! > (leg.hops == 2 ? 4_000 : 13_000), "\(leg.node), seed \(seed)")
-            if leg.isPlain { #expect(with[1] == "0") }
+            if leg.isSplit { #expect(with[1] == "0") }
         }
-        #expect(joining.sockets == plain.sockets, "seed \(seed)")
-        #expect(joining.sockets.values.allSatisfy { $0.split(separator: "\n").count > 100 })
-        // Joining did happen, and came to the devices that take superframes.
-        #expect(plain.joined == 0)
-        #expect(joining.joined > 2_000, "seed \(seed)")
+        #expect(coalescing.sockets == plain.sockets, "seed \(seed)")
+        #expect(coalescing.sockets.values.allSatisfy { $0.split(separator: "\n").count > 100 })
+        // Coalescing did happen, and came to the devices that take superframes.
+        #expect(plain.coalesced == 0)
+        #expect(coalescing.coalesced > 2_000, "seed \(seed)")
         for node in ["ids-large", "second", "web-large"] {
-            #expect(Int(try #require(joining.legs[node])[2])! > 500, "\(node) got no superframes, seed \(seed)")
+            #expect(Int(try #require(coalescing.legs[node])[2])! > 500, "\(node) got no superframes, seed \(seed)")
         }
     }
 }

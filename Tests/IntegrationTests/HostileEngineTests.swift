@@ -48,7 +48,7 @@ import Testing
         /// The engine goes on as one.
         var stays = false
         /// What the control process tells of it.
-        var told: String?
+        var summary: String?
         var testDescription: String { "\(name), \(mode)" }
     }
 
@@ -70,7 +70,7 @@ import Testing
         }
 
         /// What the log says from `place` on that came in its time.
-        func told(from place: Int, tries: Int = 1_500, until isThere: (String) -> Bool) -> String {
+        func log(from place: Int, tries: Int = 1_500, until isThere: (String) -> Bool) -> String {
             var text = ""
             for _ in 0..<tries {
                 text = String(log.utf8.dropFirst(place)) ?? ""
@@ -119,30 +119,30 @@ import Testing
         let begins = "hostile: \(attack.name): begins"
         let ended = "was ended by its filter of system calls (SIGSYS)"
         let ends = "hostile: \(attack.name): ends"
-        var told = ""
+        var summary = ""
         // A spare that is being started just then is the hostile one instead, and reads nothing.
-        for _ in 1...5 where !told.contains(begins) {
+        for _ in 1...5 where !summary.contains(begins) {
             let place = scene.log.utf8.count
             _ = try scene.replace(by: attack)
-            told = scene.told(from: place, tries: 400) { text in
-                text.contains(ended) || (text.contains(ends) && (attack.told.map(text.contains) ?? true))
+            summary = scene.log(from: place, tries: 400) { text in
+                text.contains(ended) || (text.contains(ends) && (attack.summary.map(text.contains) ?? true))
             }
         }
-        #expect(told.contains(begins), "\(attack): it never came to attack: \(told)")
+        #expect(summary.contains(begins), "\(attack): it never came to attack: \(summary)")
         switch attack.outcome {
         case .killed:
-            #expect(told.contains(ended) && !told.contains(ends), "\(attack): \(told)")
+            #expect(summary.contains(ended) && !summary.contains(ends), "\(attack): \(summary)")
         case .refused:
-            #expect(told.contains(" refused ") && !told.contains(ended), "\(attack): \(told)")
+            #expect(summary.contains(" refused ") && !summary.contains(ended), "\(attack): \(summary)")
         case .harmless:
-            #expect(told.contains(ends), "\(attack): \(told)")
+            #expect(summary.contains(ends), "\(attack): \(summary)")
         case .bounded(let what, let most):
-            let number = told.split(separator: "\n").lazy.compactMap { line -> Int? in
+            let number = summary.split(separator: "\n").lazy.compactMap { line -> Int? in
                 line.contains(": \(what) ") ? line.split(separator: " ").last.flatMap { Int($0) } : nil
             }.first
-            #expect(number.map { $0 <= most } == true, "\(attack): \(told)")
+            #expect(number.map { $0 <= most } == true, "\(attack): \(summary)")
         }
-        if let words = attack.told { #expect(told.contains(words), "\(attack): \(told)") }
+        if let words = attack.summary { #expect(summary.contains(words), "\(attack): \(summary)") }
         if attack.stays {
             // Some questions whether it goes round reach it.
             usleep(700_000)
@@ -202,13 +202,13 @@ import Testing
         }
     }
 
-    /// Queues that an engine has made to wait are mended before anybody else reads them, and that is told.
+    /// Queues that an engine has made to wait are corrected before anybody else reads them, and that is told.
     @Test(arguments: ["make-queues-wait", "make-queues-wait-by-ioctl", "make-queues-wait-and-stay"])
-    func queuesThatWaitAreMended(_ name: String) throws {
+    func queuesThatWaitAreCorrected(_ name: String) throws {
         try Self.with { scene in
             let stays = name.hasSuffix("stay")
-            let told = stays ? nil : "had been changed so that readers hang, and were set again"
-            try Self.attempt(Attack(name: name, outcome: .harmless, mode: "lax", stays: stays, told: told), scene)
+            let summary = stays ? nil : "had been changed so that readers hang, and were set again"
+            try Self.attempt(Attack(name: name, outcome: .harmless, mode: "lax", stays: stays, summary: summary), scene)
             for _ in 1...3 {
                 let replaced = try scene.lab.tapline("engine", "replace", scene.lab.name)
                 #expect(replaced.status == 0, "\(replaced.output)")
@@ -230,8 +230,8 @@ import Testing
             print('changed')
         """
 
-    /// An honest engine whose queues wait hangs in the middle of a burst. It is found, its queues are mended, and the next one
-    /// reads them.
+    /// An honest engine whose queues wait hangs in the middle of a burst. It is found, its queues are corrected, and
+    /// the next one reads them.
     @Test func aReaderThatHangsIsReplaced() throws {
         try Self.with { scene in
             let serving = try #require(try EngineLifeTests.engine(scene.lab)["pid"] as? Int)
@@ -239,9 +239,9 @@ import Testing
             let held = try run("/usr/bin/python3", ["-c", Self.hold, "\(scene.control)"])
             #expect(held.output == "changed\nchanged\n", "\(held.output)")
             _ = try scene.lab.exec("alice", "ping -n -c 1 -W 1 203.0.113.80")
-            let told = scene.told(from: place) { $0.contains("engine-stopped") }
-            #expect(told.contains("made no progress"), "\(told)")
-            #expect(told.contains("had been changed so that readers hang, and were set again"), "\(told)")
+            let summary = scene.log(from: place) { $0.contains("engine-stopped") }
+            #expect(summary.contains("made no progress"), "\(summary)")
+            #expect(summary.contains("had been changed so that readers hang, and were set again"), "\(summary)")
             try scene.expectUnharmed(Attack(name: "none"))
             #expect(try EngineLifeTests.engine(scene.lab)["pid"] as? Int != serving)
         }
@@ -260,8 +260,8 @@ import Testing
                 #expect(
                     replaced.output.contains("is not confined: ") && replaced.output.contains(lack),
                     "\(replaced.output)")
-                let told = scene.told(from: place) { $0.contains("is not confined") }
-                #expect(told.contains(lack) && !told.contains("begins"), "\(told)")
+                let summary = scene.log(from: place) { $0.contains("is not confined") }
+                #expect(summary.contains(lack) && !summary.contains("begins"), "\(summary)")
                 let events = try scene.lab.tapline("events", scene.lab.name).output
                 #expect(events.contains("is not confined: ") && events.contains(lack), "\(events)")
                 try scene.expectUnharmed(attack)
@@ -274,8 +274,8 @@ import Testing
             let attack = Attack(name: "send-descriptors", mode: "lax")
             let place = scene.log.utf8.count
             _ = try scene.replace(by: attack)
-            let told = scene.told(from: place) { $0.contains("has descriptors with it") }
-            #expect(told.contains("broke the protocol") && told.contains("has descriptors with it"), "\(told)")
+            let summary = scene.log(from: place) { $0.contains("has descriptors with it") }
+            #expect(summary.contains("broke the protocol") && summary.contains("has descriptors with it"), "\(summary)")
             try scene.expectUnharmed(attack)
         }
     }
@@ -286,11 +286,11 @@ import Testing
             let place = scene.log.utf8.count
             _ = try scene.replace(by: attack)
             // It says nothing else any more, so it is found to stand still.
-            let told = scene.told(from: place) { $0.contains("made no progress") }
-            #expect(told.contains("made no progress"), "\(told.utf8.count) octets")
-            #expect(told.contains("hostile: flood-errors: begins"))
-            #expect(told.utf8.count < 100_000)
-            #expect(!told.contains("\u{1B}"))
+            let summary = scene.log(from: place) { $0.contains("made no progress") }
+            #expect(summary.contains("made no progress"), "\(summary.utf8.count) octets")
+            #expect(summary.contains("hostile: flood-errors: begins"))
+            #expect(summary.utf8.count < 100_000)
+            #expect(!summary.contains("\u{1B}"))
             try scene.expectUnharmed(attack)
         }
     }
@@ -314,8 +314,8 @@ import Testing
             let attack = Attack(name: "be-deaf")
             let place = scene.log.utf8.count
             _ = try scene.replace(by: attack)
-            let told = scene.told(from: place) { $0.contains("made no progress") }
-            #expect(told.contains("made no progress"), "\(told)")
+            let summary = scene.log(from: place) { $0.contains("made no progress") }
+            #expect(summary.contains("made no progress"), "\(summary)")
             try scene.expectUnharmed(attack)
         }
     }

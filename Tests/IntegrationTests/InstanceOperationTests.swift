@@ -108,10 +108,10 @@ import Testing
         Issue.record("it did not come true: \(what)")
     }
 
-    @Test func takenOutIsOutWhenTheCommandEndsAndReloadKeepsIt() throws {
+    @Test func disabledHoldsWhenTheCommandEndsAndReloadKeepsIt() throws {
         try with { lab in
             #expect(try answering(lab) == "web-1 web-2 web-3")
-            let out = try lab.tapline("take-out", lab.name, "web-2")
+            let out = try lab.tapline("disable", lab.name, "web-2")
             #expect(out.status == 0 && out.output.contains("until 'put-back'"), "\(out.output)")
             #expect(try answering(lab) == "web-1 web-3")
             #expect(try instances(lab, "web")["web-2"]?["state"] as? String == "taken-out")
@@ -120,7 +120,7 @@ import Testing
             #expect(try lab.tapline("reload", lab.name).status == 0)
             #expect(try answering(lab) == "web-3")
             #expect(try lab.tapline("weight", lab.name, "web-1").status == 0)
-            #expect(try lab.tapline("put-back", lab.name, "web-2").status == 0)
+            #expect(try lab.tapline("enable", lab.name, "web-2").status == 0)
             #expect(try answering(lab) == "web-1 web-2 web-3")
             let kinds = try events(lab).compactMap { $0["event"] as? String }
             for kind in ["instance-taken-out", "instance-weighed", "instance-put-back", "flows-moved"] {
@@ -133,20 +133,20 @@ import Testing
         }
     }
 
-    @Test func theLastOneTakenOutBringsTheApplicationDownAndSaysSo() throws {
+    @Test func theLastOneDisabledBringsTheApplicationDownAndSaysSo() throws {
         try with { lab in
-            #expect(try lab.tapline("take-out", lab.name, "fw-a").status == 0)
+            #expect(try lab.tapline("disable", lab.name, "fw-a").status == 0)
             #expect(try answering(lab) == "web-1 web-2 web-3", "the standby has taken over")
-            let last = try lab.tapline("take-out", lab.name, "fw-b")
+            let last = try lab.tapline("disable", lab.name, "fw-b")
             #expect(last.output.contains("firewall is down"), "\(last.output)")
             #expect(last.output.contains("its packets are dropped"), "\(last.output)")
             let all = try #require(try lab.status()["applications"] as? [[String: Any]])
             #expect(all.first { $0["name"] as? String == "firewall" }?["state"] as? String == "down")
             #expect(try lab.exec("alice", "curl -m 1 -s http://203.0.113.80/").status != 0)
-            #expect(try lab.tapline("put-back", lab.name, "fw-b").output.contains("firewall is up"))
+            #expect(try lab.tapline("enable", lab.name, "fw-b").output.contains("firewall is up"))
             #expect(try answering(lab) == "web-1 web-2 web-3")
-            let told = try events(lab).compactMap { $0["event"] as? String }.filter { $0.hasPrefix("application-") }
-            #expect(told.suffix(2) == ["application-down", "application-up"])
+            let summary = try events(lab).compactMap { $0["event"] as? String }.filter { $0.hasPrefix("application-") }
+            #expect(summary.suffix(2) == ["application-down", "application-up"])
         }
     }
 
@@ -195,8 +195,8 @@ import Testing
             try eventually("web-1 is down") { try instances(lab, "web")["web-1"]?["isHealthy"] as? Bool == false }
             #expect(try answering(lab) == "web-2 web-3")
             // An operator's word about one that is down waits for its health.
-            #expect(try lab.tapline("take-out", lab.name, "web-1").status == 0)
-            let back = try lab.tapline("put-back", lab.name, "web-1")
+            #expect(try lab.tapline("disable", lab.name, "web-1").status == 0)
+            let back = try lab.tapline("enable", lab.name, "web-1")
             #expect(back.output.contains("it gets no packets until it is healthy"), "\(back.output)")
             #expect(try answering(lab) == "web-2 web-3")
             try lab.exec("web-1", "rm \(held)")
@@ -225,8 +225,8 @@ import Testing
             let mistakes: [([String], Int32, String)] = [
                 (["drain", lab.name, "fw_a"], 5, "did you mean 'fw-a'?"),
                 (["drain", lab.name, "web"], 5, "they are: web-1, web-2, web-3"),
-                (["take-out", lab.name, "alice"], 5, "alice is a customer"),
-                (["take-out", lab.name, "router"], 5, "without instances and health checks"),
+                (["disable", lab.name, "alice"], 5, "alice is a customer"),
+                (["disable", lab.name, "router"], 5, "without instances and health checks"),
                 (["weight", lab.name, "web-1", "1001"], 64, "0 to 1000"),
                 (["drain", lab.name, "web-1", "--for", "soon"], 64, "write a duration"),
                 (["drain", "no-such-topology", "web-1"], 5, "there is no topology"),
@@ -238,9 +238,9 @@ import Testing
                 let finished = try run(Product.tapline, words)
                 #expect(finished.status == status && finished.output.contains(text), "\(words): \(finished)")
             }
-            #expect(try lab.tapline("take-out", lab.name, "web-1").status == 0)
+            #expect(try lab.tapline("disable", lab.name, "web-1").status == 0)
             let drain = try lab.tapline("drain", lab.name, "web-1")
-            #expect(drain.status == 2 && drain.output.contains("put it back first"), "\(drain.output)")
+            #expect(drain.status == 2 && drain.output.contains("enable it first"), "\(drain.output)")
             let status = try lab.tapline("status", lab.name).output
             #expect(status.contains("application firewall: up, active-standby; when down: drop"), "\(status)")
             for line in status.split(separator: "\n") where line.hasPrefix("  web-") || line.hasPrefix("  fw-") {
@@ -311,24 +311,24 @@ import Testing
             // What is said of the instance holds on over another table.
             #expect(try lab.tapline("reload", lab.name).status == 0)
             #expect(try state(lab, "fw-a") == "down")
-            #expect(try lab.tapline("take-out", lab.name, "fw-a").status == 0)
+            #expect(try lab.tapline("disable", lab.name, "fw-a").status == 0)
             try lab.exec("fw-a", "nft -f open.nft")
             try eventually("it is healthy again") { try firewalls(lab)["fw-a"]?["isHealthy"] as? Bool == true }
             #expect(try state(lab, "fw-a") == "taken-out", "health takes no operator's word back")
             #expect(try state(lab, "fw-b") == "active")
-            #expect(try lab.tapline("put-back", lab.name, "fw-a").status == 0)
+            #expect(try lab.tapline("enable", lab.name, "fw-a").status == 0)
             #expect(try state(lab, "fw-a") == "active")
             #expect(try answers(lab))
             // A link that goes is seen at once, at whichever end.
             try lab.exec("fw-a", "ip link set inspected down")
             try eventually("the link is down") { try state(lab, "fw-a") == "down" }
             #expect(try answers(lab))
-            let told = try lab.tapline("events", lab.name, "--text").output
+            let summary = try lab.tapline("events", lab.name, "--text").output
             for part in [
                 "check-failed fw-a (firewall) heartbeat", "instance-down fw-a (firewall): heartbeat: ",
                 "instance-up fw-a (firewall): ", "instance-down fw-a (firewall): its link to inspected",
             ] {
-                #expect(told.contains(part), "\(part): \(told)")
+                #expect(summary.contains(part), "\(part): \(summary)")
             }
         }
     }

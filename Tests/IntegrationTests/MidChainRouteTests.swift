@@ -45,7 +45,8 @@ import Testing
         """
 
     /// Runs topologies side by side; returns each check's name with whether it held and what it said.
-    private func prove(_ topologies: [String], timeout: Double = 240) throws -> [String: (held: Bool, told: String)] {
+    private func prove(_ topologies: [String], timeout: Double = 240) throws -> [String: (held: Bool, summary: String)]
+    {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
             "tapline-routes-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -64,7 +65,7 @@ import Testing
         let json = String(finished.output[start.lowerBound...])
         let root = try #require(
             try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any], "\(finished.output)")
-        var checks: [String: (held: Bool, told: String)] = [:]
+        var checks: [String: (held: Bool, summary: String)] = [:]
         for file in root["files"] as? [[String: Any]] ?? [] {
             #expect((file["notes"] as? [String]) == [], "\(file["notes"] ?? "")")
             #expect(file["error"] == nil, "\(file["error"] ?? "")")
@@ -85,7 +86,7 @@ import Testing
         ]
         let checks = try prove(shapes.map { Self.matrix($0.0, $0.1) })
         #expect(checks.count == 64)
-        for (name, check) in checks { #expect(check.held, "\(name): \(check.told)") }
+        for (name, check) in checks { #expect(check.held, "\(name): \(check.summary)") }
     }
 
     /// One shape: services with either send address, whose addresses are in the network of each interface.
@@ -149,7 +150,7 @@ import Testing
         topologies.append(Self.legs("wide", wide))
         let checks = try prove(topologies)
         #expect(checks.count == 28)
-        for (name, check) in checks { #expect(check.held, "\(name): \(check.told)") }
+        for (name, check) in checks { #expect(check.held, "\(name): \(check.summary)") }
     }
 
     private func networksByName() -> [String: (String, String)] {
@@ -261,7 +262,7 @@ import Testing
         }
         let checks = try prove(topologies)
         #expect(checks.count == 16 + 16 + 8 + 6 + 8 + 8)
-        for (name, check) in checks { #expect(check.held, "\(name): \(check.told)") }
+        for (name, check) in checks { #expect(check.held, "\(name): \(check.summary)") }
     }
 
     /// Entries by hand get the routes that services get: back to the customers, and on to what they pass on.
@@ -279,7 +280,7 @@ import Testing
         }
         let checks = try prove(topologies)
         #expect(checks.count == topologies.count)
-        for (name, check) in checks { #expect(check.held, "\(name): \(check.told)") }
+        for (name, check) in checks { #expect(check.held, "\(name): \(check.summary)") }
     }
 
     private static func byHand(_ shape: String, _ four: String, _ isSix: Bool) -> String {

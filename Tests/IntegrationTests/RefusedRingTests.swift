@@ -59,7 +59,7 @@ import Testing
         }
     }
 
-    @Test func whoInsistsOnItIsRefusedWithTheMend() throws {
+    @Test func whoInsistsOnItIsRefusedWithTheHint() throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("refused-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }

@@ -164,8 +164,8 @@ import Testing
                     "seed \(seed), round \(round), packet \(place): \(came.dropFirst(place).prefix(8)) came, not \(sent.dropFirst(place).prefix(8)); \(came.count) of \(sent.count)"
                 )
             }
-            let joined = try #require((try lab.status()["engine"] as? [String: Any])?["joined"] as? Int)
-            #expect(joined > 0, "frames were joined all the same")
+            let coalesced = try #require((try lab.status()["engine"] as? [String: Any])?["joined"] as? Int)
+            #expect(coalesced > 0, "frames were coalesced all the same")
         }
     }
 

@@ -61,8 +61,8 @@ import Testing
             let came = try received() - before
             #expect(drops >= 1_490, "\(came) frames came in")
             #expect(try kernelDrops("\(lab.name)-\(place)").contains(drops))
-            let told = try lab.tapline("status", lab.name).output
-            #expect(told.contains("ring of interface \(interface) was full"), "\(told)")
+            let summary = try lab.tapline("status", lab.name).output
+            #expect(summary.contains("ring of interface \(interface) was full"), "\(summary)")
             for other in ["outside", "shared", "inside"] where other != interface {
                 #expect(try Self.ringDrops(lab, other) == 0)
             }

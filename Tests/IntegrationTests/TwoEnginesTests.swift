@@ -130,16 +130,16 @@ import Testing
                 }
                 let pid = try #require(try Self.pid(lab, 1))
                 let holder = Process()
-                let told = Pipe()
+                let summary = Pipe()
                 holder.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
                 holder.arguments = [lab.folder.appendingPathComponent("hold.py").path, "\(pid)"]
-                holder.standardOutput = told
+                holder.standardOutput = summary
                 try holder.run()
                 defer {
                     kill(holder.processIdentifier, SIGKILL)
                     holder.waitUntilExit()
                 }
-                let held = String(decoding: told.fileHandleForReading.availableData, as: UTF8.self)
+                let held = String(decoding: summary.fileHandleForReading.availableData, as: UTF8.self)
                 #expect(held.hasPrefix("held"), "\(held)")
                 try Self.eventually("the engine that hangs is replaced") {
                     let engine = try Self.engines(lab)[0]

@@ -88,7 +88,7 @@ import Testing
         }
     }
 
-    /// Engines have columns of queues as workers do, and `status` tells of each engine what it has received.
+    /// Engines have queue indexes as workers do, and `status` tells of each engine what it has received.
     @Test func aFlowKeepsToOneEngine() throws {
         try Lab.with(Self.topology("engines: 2"), files: Self.files) { lab in
             func packets() throws -> [Int] { try TwoEnginesTests.engines(lab).map { $0["packets"] as? Int ?? 0 } }
@@ -116,15 +116,15 @@ import Testing
             #expect(try counted(lab, flows: 4, each: 100) == [401, 0, 5])
             // What the kernels say by themselves at first (neighbours, multicast groups) is over by then.
             sleep(2)
-            func picture() throws -> (turns: Int, ticks: Int) {
+            func reading() throws -> (turns: Int, ticks: Int) {
                 let status = try lab.status()
                 let turns = try #require((status["engine"] as? [String: Any])?["turns"] as? Int)
                 let pids = try #require(status["engines"] as? [[String: Any]]).compactMap { $0["pid"] as? Int }
                 return (turns, try pids.reduce(0) { try $0 + Self.ticks($1) })
             }
-            let before = try picture()
+            let before = try reading()
             sleep(2)
-            let after = try picture()
+            let after = try reading()
             let engines = engine.contains("count: 2") ? 2 : 1
             // It is asked four times a second whether it goes round; each worker then does, once or twice.
             #expect(after.turns - before.turns < 100 * engines)

@@ -246,7 +246,7 @@ extension LinuxTests {
                 #expect(try netlink.links().count == 2 && netlink.routes().contains { $0.gateway == route.gateway })
                 #expect(try netlink.addresses().contains { $0.address.address == here })
                 #expect(try netlink.counters()["br0"] != nil && netlink.counters(index: bridge) != nil)
-                #expect(try !netlink.picture().records.isEmpty && netlink.link(named: "none") == nil)
+                #expect(try !netlink.networkState().records.isEmpty && netlink.link(named: "none") == nil)
                 try netlink.deleteNeighbour(IPAddress("192.0.2.9")!, link: bridge)
                 try netlink.deleteRoute(route)
                 try netlink.deleteAddress(LinkAddress(here, length: 24), link: bridge)

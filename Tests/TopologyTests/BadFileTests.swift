@@ -58,7 +58,7 @@ struct BadFile: Sendable, CustomTestStringConvertible {
         #expect(found.count == 1, "\(found.map(\.summary))")
         let first = try #require(found.first)
         #expect(try "\(first.line):\(first.column): \(first.message)" == file.comment("expect"))
-        #expect(try (first.mend ?? "-") == file.comment("mend"))
+        #expect(try (first.hint ?? "-") == file.comment("hint"))
     }
 
     @Test func aHundredMistakesAreToldAtOnce() throws {
@@ -66,7 +66,7 @@ struct BadFile: Sendable, CustomTestStringConvertible {
         #expect(found.count == 100)
         #expect(Set(found.map(\.line)).count == 100)
         #expect(found.map(\.origin) == found.map(\.origin).sorted())
-        #expect(found.allSatisfy { $0.summary.split(separator: "\n").count == 1 && $0.mend != nil })
+        #expect(found.allSatisfy { $0.summary.split(separator: "\n").count == 1 && $0.hint != nil })
     }
 
     /// An editor's validator must say the same as the reader, as far as a schema can.

@@ -73,8 +73,8 @@ import Wire
         #expect(check.steps[4].within == 5000)
         #expect(check.steps[13].timeout == 3000)
         #expect(check.steps[0].line == 23)
-        #expect(check.steps[0].told == "start load: sleep 1")
-        #expect(check.steps[4].told == "on alice: true")
+        #expect(check.steps[0].summary == "start load: sleep 1")
+        #expect(check.steps[4].summary == "on alice: true")
     }
 
     @Test func packetsAreSentFromTheNodesOwnAddress() throws {
@@ -142,7 +142,7 @@ import Wire
         #expect(
             steps.map(\.action) == [
                 .instance("fw-a", InstanceExpectation(.active, reason: ["all", "pass"])),
-                .instance("fw-b", InstanceExpectation(.takenOut)),
+                .instance("fw-b", InstanceExpectation(.disabled)),
                 .event(
                     EventExpectation(.checkFailed, application: "fw", instance: "fw-a", check: "heartbeat"), .check),
                 .event(
@@ -150,8 +150,8 @@ import Wire
                         .engineEnded, engine: 2, reason: ["signal"], times: NumberExpectation(.equal, 1)), .start),
                 .fault(FaultPlan(kind: .drain, target: .node("fw-a"), duration: 2000)),
                 .fault(FaultPlan(kind: .undrain, target: .node("fw-a"))),
-                .fault(FaultPlan(kind: .takeOut, target: .node("fw-b"))),
-                .fault(FaultPlan(kind: .putBack, target: .node("fw-b"))),
+                .fault(FaultPlan(kind: .disable, target: .node("fw-b"))),
+                .fault(FaultPlan(kind: .enable, target: .node("fw-b"))),
                 .fault(FaultPlan(kind: .kill, target: .engine(2))),
                 .fault(FaultPlan(kind: .drain, target: .engine(2))),
                 .fault(FaultPlan(kind: .undrain, target: .engine(2))),
@@ -213,7 +213,7 @@ import Wire
         ("{ name: x, steps: [{ link-down: engine }] }", "the engine has no own device"),
         ("{ name: x, steps: [{ kill: engine 2 }] }", "there is no engine 2"),
         ("{ name: x, steps: [{ drain: engine }] }", "the only engine cannot be drained"),
-        ("{ name: x, steps: [{ take-out: engine }] }", "an engine is drained, not taken out"),
+        ("{ name: x, steps: [{ take-out: engine }] }", "an engine is drained, not disabled"),
         ("{ name: x, steps: [{ replace: web }] }", "only engines are replaced, and \"web\" is none"),
         ("{ name: x, steps: [{ drain: web }] }", "\"web\" is not an instance whose health is watched"),
         ("{ name: x, steps: [{ undrain: nobody }] }", "there is no node \"nobody\""),
@@ -249,7 +249,7 @@ import Wire
     func mistakesAreTold(_ check: String, _ message: String) {
         let found = problems(picture + "checks:\n  - \(check)")
         #expect(found.count == 1 && found.first?.message.contains(message) == true, "\(found)")
-        #expect(found.first?.mend != nil)
+        #expect(found.first?.hint != nil)
         #expect(found.first?.line == 21)
     }
 }

@@ -114,7 +114,7 @@ import Topology
             """
         let found = problems(text).filter { $0.message.contains("looks behind") || $0.message.contains("look behind") }
         #expect(found.isEmpty == isFine, "\(problems(text).map(\.message))")
-        if !isFine { #expect(found.first?.mend?.contains("256 octets") == true) }
+        if !isFine { #expect(found.first?.hint?.contains("256 octets") == true) }
     }
 
     /// Who may announce which address: the ends of services, and what has networks behind it.

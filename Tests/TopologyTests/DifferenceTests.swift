@@ -158,11 +158,11 @@ import Wire
         #expect(!lines.contains { $0.contains("alice") })
     }
 
-    @Test("what engines cannot change while they run is refused, all of it at once, with the mend")
+    @Test("what engines cannot change while they run is refused, all of it at once, with the hint")
     func refusals() throws {
         let (added, _) = try difference(text(), text(interfaces: "  more: { address: 198.18.5.1/24 }"))
         #expect(added.refusals.map(\.what) == ["the interface more is new"])
-        #expect(added.refusals[0].mend.contains("take 't' away and bring it up again"))
+        #expect(added.refusals[0].hint.contains("take 't' away and bring it up again"))
         #expect(added.actions.isEmpty)
         let (gone, _) = try difference(text(interfaces: "  more: { address: 198.18.5.1/24 }"), text())
         #expect(gone.refusals.map(\.what) == ["the interface more is gone"])

@@ -10,9 +10,9 @@ private func plan(_ text: String) throws -> AppliancePlan {
     return plan
 }
 
-/// The first thing that is wrong with a text, and the mend.
+/// The first thing that is wrong with a text, and the hint.
 private func complaint(_ text: String) -> String {
-    problems(text).first.map { "\($0.line): \($0.message); \($0.mend ?? "")" } ?? "nothing is wrong"
+    problems(text).first.map { "\($0.line): \($0.message); \($0.hint ?? "")" } ?? "nothing is wrong"
 }
 
 extension AppliancePlan {
@@ -108,7 +108,7 @@ extension AppliancePlan {
         #expect(complaint(single).contains("sends requests of service \"back\" on interface \"inside\""))
         #expect(complaint(single).contains("its answers of service \"front\" on line 14"), "\(complaint(single))")
         #expect(complaint(single).contains("attach: { in: …, out: … }"))
-        // The mend works.
+        // The hint works.
         _ = try plan(
             single.replacing("proxy: { attach: inside,", with: "proxy: { attach: { in: inside, out: outside },"))
     }

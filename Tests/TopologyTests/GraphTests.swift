@@ -124,7 +124,7 @@ private let shared = redundant.replacing(
         #expect(try texts(picture).contains { $0.contains("(copies thin)") })
         let alone = picture.replacing("    distribute: [ids, fw]\n", with: "")
         #expect(try !texts(alone).contains { $0.contains("copies thin") })
-        #expect(try texts(alone).contains { $0.hasSuffix("which joins them all") })
+        #expect(try texts(alone).contains { $0.hasSuffix("which connects them all") })
         let empty = "name: e\ninterfaces: { i: { address: 192.0.2.1/24 } }\n"
         #expect(try texts(empty).contains("an interface of the packeting engine"))
         #expect(try !texts("name: e\n").contains { $0.contains("engine") || $0.contains("request") })

@@ -32,7 +32,7 @@ import Topology
         let lines = text.split(whereSeparator: \.isNewline)
         #expect(problem.line == lines.count)
         #expect(problem.column == (lines.last?.count ?? 0) + 1)
-        #expect(problem.mend != nil)
+        #expect(problem.hint != nil)
     }
 
     @Test func aByteOrderMarkIsNoPartOfTheText() {

@@ -52,9 +52,9 @@ import Topology
         ("$.items", .count(NumberExpectation(.equal, 3)), "there are 2"),
         ("$.n", .exists(false), "no $.n, and it is 3"), ("$.x", .exists(true), "there is no $.x"),
     ])
-    func doesNotHold(_ path: String, _ demand: JSONExpectation.Demand, _ told: String) throws {
+    func doesNotHold(_ path: String, _ demand: JSONExpectation.Demand, _ summary: String) throws {
         let unmet = try unmet(path, demand)
-        #expect(unmet.count == 1 && unmet[0].contains(told), "\(unmet)")
+        #expect(unmet.count == 1 && unmet[0].contains(summary), "\(unmet)")
     }
 
     @Test(arguments: [

@@ -114,7 +114,7 @@ import Wire
 
     @Test func changesThatNameNothingAreTold() throws {
         let file = try file(balanced)
-        func told(_ changes: InstanceChanges) -> [String] {
+        func summary(_ changes: InstanceChanges) -> [String] {
             do throws(TopologyError) {
                 _ = try Planner.plan(file, changes: changes)
                 return []
@@ -122,10 +122,10 @@ import Wire
                 return error.problems.map(\.message)
             }
         }
-        #expect(told(InstanceChanges(removed: ["web-7"])) == ["there is no instance \"web-7\""])
-        #expect(told(InstanceChanges(removed: ["alice"])) == ["there is no instance \"alice\""])
-        #expect(told(InstanceChanges(added: ["fw": ["fw-2"]])) == ["there is no application \"fw\" with instances"])
-        #expect(told(InstanceChanges(added: ["web": ["bob"]])) == ["there is a node \"bob\" already"])
-        #expect(told(InstanceChanges(removed: ["web-1", "web-2"])) == ["no instance of \"web\" would be left"])
+        #expect(summary(InstanceChanges(removed: ["web-7"])) == ["there is no instance \"web-7\""])
+        #expect(summary(InstanceChanges(removed: ["alice"])) == ["there is no instance \"alice\""])
+        #expect(summary(InstanceChanges(added: ["fw": ["fw-2"]])) == ["there is no application \"fw\" with instances"])
+        #expect(summary(InstanceChanges(added: ["web": ["bob"]])) == ["there is a node \"bob\" already"])
+        #expect(summary(InstanceChanges(removed: ["web-1", "web-2"])) == ["no instance of \"web\" would be left"])
     }
 }

@@ -8,28 +8,28 @@ struct Mistake: Sendable, CustomTestStringConvertible {
     var line: Int
     var column: Int
     var message: String
-    var mend: String
+    var hint: String
 
-    init(_ description: String, _ text: String, _ line: Int, _ column: Int, _ message: String, _ mend: String = "") {
+    init(_ description: String, _ text: String, _ line: Int, _ column: Int, _ message: String, _ hint: String = "") {
         testDescription = description
         self.text = text
         self.line = line
         self.column = column
         self.message = message
-        self.mend = mend
+        self.hint = hint
     }
 
     /// The picture with one text in place of another.
     init(
         _ description: String, swap: String, for other: String, _ line: Int, _ column: Int, _ message: String,
-        _ mend: String = ""
+        _ hint: String = ""
     ) {
-        self.init(description, picture.replacing(swap, with: other), line, column, message, mend)
+        self.init(description, picture.replacing(swap, with: other), line, column, message, hint)
     }
 
     /// The picture with lines below its services.
-    init(_ description: String, adding: String, _ line: Int, _ column: Int, _ message: String, _ mend: String = "") {
-        self.init(description, picture + adding + "\n", line, column, message, mend)
+    init(_ description: String, adding: String, _ line: Int, _ column: Int, _ message: String, _ hint: String = "") {
+        self.init(description, picture + adding + "\n", line, column, message, hint)
     }
 }
 
@@ -52,7 +52,7 @@ private let mistakes: [Mistake] = [
 ]
 
 /// What libyaml alone says of a text helps nobody: each of its complaints has a hint.
-private let texts: [(text: String, place: String, mend: String)] = [
+private let texts: [(text: String, place: String, hint: String)] = [
     ("name: \"\\ud800\"\n", "1:10", "half of a pair"), ("name: \"\\U00110000\"\n", "1:10", "nothing above 10FFFF"),
     ("%YAML 3.0\n---\nname: a\n", "1:1", "%YAML 1.2"),
     ("%YAML 1.1\n%YAML 1.1\n---\nname: a\n", "2:1", "one of the two"),
@@ -67,11 +67,11 @@ private let texts: [(text: String, place: String, mend: String)] = [
 
 @Suite struct MistakeTests {
     @Test func everyTextThatIsNoYAMLHasAHint() {
-        for (text, place, mend) in texts {
+        for (text, place, hint) in texts {
             let found = problems(text)
             #expect(found.count == 1, "\(text): \(found.map(\.summary))")
             #expect(found.first.map { "\($0.line):\($0.column)" } == place, "\(found.map(\.summary))")
-            #expect(found.first?.mend?.contains(mend) == true, "\(text): \(found.map(\.summary))")
+            #expect(found.first?.hint?.contains(hint) == true, "\(text): \(found.map(\.summary))")
         }
     }
 
@@ -87,7 +87,7 @@ private let texts: [(text: String, place: String, mend: String)] = [
         #expect(found.count == 1, "\(found.map(\.summary))")
         #expect("\(first.line):\(first.column)" == "\(mistake.line):\(mistake.column)", "\(first.summary)")
         #expect(first.message.contains(mistake.message), "\(first.summary)")
-        #expect(mistake.mend.isEmpty || (first.mend ?? "").contains(mistake.mend), "\(first.summary)")
+        #expect(mistake.hint.isEmpty || (first.hint ?? "").contains(mistake.hint), "\(first.summary)")
     }
 
     @Test func thePictureHasNone() {

@@ -45,7 +45,7 @@ import Testing
 
     @Test func theCaretIsUnderTheMistake() {
         let problem = TopologyProblem(
-            file: "t", origin: .line(SourcePosition(line: 1, column: 6)), message: "m", mend: nil,
+            file: "t", origin: .line(SourcePosition(line: 1, column: 6)), message: "m", hint: nil,
             sourceLine: "\t日本: x\u{1B}")
         #expect(problem.description == "t:1:6: error: m\n    \t日本: x\u{FFFD}\n    \t      ^")
     }

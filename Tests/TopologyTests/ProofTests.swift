@@ -32,31 +32,31 @@ struct Refusal: Sendable, CustomTestStringConvertible {
     var text: String
     var place: String
     var message: String
-    var mend: String
+    var hint: String
     var example: String
     /// Lines of the notes.
     var related: [Int]
 
     init(
-        _ description: String, _ text: String, _ place: String, _ message: String, mend: String, example: String,
+        _ description: String, _ text: String, _ place: String, _ message: String, hint: String, example: String,
         related: [Int] = []
     ) {
         testDescription = description
         self.text = text
         self.place = place
         self.message = message
-        self.mend = mend
+        self.hint = hint
         self.example = example
         self.related = related
     }
 
     /// The chain by hand with one text in place of another.
     init(
-        _ description: String, swap: String, for other: String, _ place: String, _ message: String, mend: String,
+        _ description: String, swap: String, for other: String, _ place: String, _ message: String, hint: String,
         example: String, related: [Int] = []
     ) {
         self.init(
-            description, byHand.replacing(swap, with: other), place, message, mend: mend, example: example,
+            description, byHand.replacing(swap, with: other), place, message, hint: hint, example: example,
             related: related)
     }
 }
@@ -70,7 +70,7 @@ private let refusals: [Refusal] = [
     Refusal(
         "a packet sent back", swap: "service-port: tcp/80, to: web }",
         for: "service-port: tcp/80, to: { application: fw, interface: near } }", "18:7",
-        "entry \"to-web\" sends what \"fw\" passes on back to it: packets run in a loop", mend: "another node",
+        "entry \"to-web\" sends what \"fw\" passes on back to it: packets run in a loop", hint: "another node",
         example: "from alice (192.0.2.10) on interface outside to 203.0.113.80 tcp/80: outside → fw → far → fw → …",
         related: [12]),
     Refusal(
@@ -84,7 +84,7 @@ private let refusals: [Refusal] = [
                         - { name: back, received-interface: inside, source: other, destination: 203.0.113.99, to: { application: fw, interface: far } }
 
                     """), "20:7",
-        "entry \"back\" closes a loop: packets run between \"fw\" and \"other\" for ever", mend: "match less",
+        "entry \"back\" closes a loop: packets run between \"fw\" and \"other\" for ever", hint: "match less",
         example: "from fw (", related: [19, 12, 13]),
     Refusal(
         "an entry behind a wider one of the other table", swap: "  sequencing:\n",
@@ -92,7 +92,7 @@ private let refusals: [Refusal] = [
             "  sequencing:\n    - { name: all, received-interface: outside, destination: 203.0.113.80, service-port: tcp/80, to: fw }\n",
         "16:7",
         "entry \"in\" can never match: entry \"all\" on line 18 takes all packets that it matches, and sequencing entries go first",
-        mend: "narrow the other", example: "on interface outside to 203.0.113.80 tcp/80: decided by all", related: [18]),
+        hint: "narrow the other", example: "on interface outside to 203.0.113.80 tcp/80: decided by all", related: [18]),
     Refusal(
         "an entry that two narrower ones cover", swap: "  sequencing:\n",
         for: """
@@ -103,12 +103,12 @@ private let refusals: [Refusal] = [
 
             """, "20:7",
         "entry \"dead\" can never match: entry \"low\" on line 18 and entry \"high\" on line 19 take all",
-        mend: "narrow the others", example: "decided by low", related: [18, 19]),
+        hint: "narrow the others", example: "decided by low", related: [18, 19]),
     Refusal(
         "an entry on an interface without nodes",
         byHand.replacing("customers:\n", with: "  empty:   { address: 198.18.9.1/24 }\ncustomers:\n")
             .replacing("received-interface: outside, d", with: "received-interface: empty, d"), "17:39",
-        "entry \"in\" can never match: no node is on interface \"empty\"", mend: "attach a node to it",
+        "entry \"in\" can never match: no node is on interface \"empty\"", hint: "attach a node to it",
         example: "on interface empty to 203.0.113.80 tcp/80: no node there sends it", related: [7]),
     Refusal(
         "a service from an interface without nodes",
@@ -116,98 +116,98 @@ private let refusals: [Refusal] = [
             .replacing("    distribute: [ids, fw]\n", with: "    from: empty\n")
             .replacing(", \"2001:db8:cb::80\"]", with: "]"),
         "19:11", "service \"shop\" (shop.request.customers) can never match: no node is on interface \"empty\"",
-        mend: "attach a node to it", example: "on interface empty to 203.0.113.80 tcp/80", related: [7]),
+        hint: "attach a node to it", example: "on interface empty to 203.0.113.80 tcp/80", related: [7]),
     Refusal(
         "an entry for nobody's MAC address", swap: "  sequencing:\n",
         for: "  sequencing:\n    - { name: x, received-interface: inside, source: \"02:00:00:00:00:77\", to: web }\n",
-        "18:54", "no node on interface \"inside\" has the MAC address 02:00:00:00:00:77", mend: "the name of a node",
+        "18:54", "no node on interface \"inside\" has the MAC address 02:00:00:00:00:77", hint: "the name of a node",
         example: "no node there sends it"),
     Refusal(
         "an entry for a passive application", swap: "  sequencing:\n",
         for:
             "  sequencing:\n    - { name: reset, received-interface: near, source: ids, destination: 192.0.2.0/24, to: { interface: outside, neighbour: true } }\n",
         "18:56", "\"ids\" is passive, so its packets are dropped before any entry is read",
-        mend: "active-responses: true", example: "from ids (192.0.2.10) on interface near", related: [11]),
+        hint: "active-responses: true", example: "from ids (192.0.2.10) on interface near", related: [11]),
     Refusal(
         "an entry for customers of another place", swap: "outside, destination",
         for: "outside, source: 198.18.4.0/24, destination", "16:56",
-        "no node on interface \"outside\" sends from 198.18.4.0/24, which is \"web\"'s elsewhere", mend: "`prefixes`",
+        "no node on interface \"outside\" sends from 198.18.4.0/24, which is \"web\"'s elsewhere", hint: "`prefixes`",
         example: "from 198.18.4.1 on interface outside to 203.0.113.80 tcp/80", related: [13]),
     Refusal(
         "an entry of a family that nobody there has", swap: "  sequencing:\n",
         for:
             "    - { name: six, received-interface: outside, destination: \"2001:db8::80\", to: ids }\n  sequencing:\n",
-        "17:62", "no node on interface \"outside\" has an IPv6 address to send from", mend: "address of that family",
+        "17:62", "no node on interface \"outside\" has an IPv6 address to send from", hint: "address of that family",
         example: "to 2001:db8::80", related: [3]),
     Refusal(
         "an entry for the engine itself", swap: "  sequencing:\n",
         for: "    - { name: own, received-interface: outside, destination: 192.0.2.1, to: ids }\n  sequencing:\n",
         "17:62",
-        "192.0.2.1 is the engine's own address", mend: "an unused service address",
+        "192.0.2.1 is the engine's own address", hint: "an unused service address",
         example: "to 192.0.2.1 any port: the engine answers it"),
     Refusal(
         "a request that breaks off", swap: line("to-web"), for: "", "16:7",
         "\"fw\" passes on what entry \"in\" sends it, but no entry takes it from interface \"far\"",
-        mend: "received-interface far, source fw and destination 203.0.113.80",
+        hint: "received-interface far, source fw and destination 203.0.113.80",
         example: "tcp/80: outside → fw → no entry", related: [12]),
     Refusal(
         "an answer that nobody takes", swap: line("from-web"), for: "", "18:7",
         "no entry takes the answers of \"web\" from interface \"inside\" back to \"alice\"",
-        mend: "received-interface inside, source web and direction response",
+        hint: "received-interface inside, source web and direction response",
         example: "outside → fw → far → web; its answer: web → inside → no entry", related: [13]),
     Refusal(
         "an answer that breaks off", swap: line("home"), for: "", "19:7",
         "\"fw\" passes the answers to \"alice\" on, but no entry takes them from interface \"near\"",
-        mend: "received-interface near, source fw", example: "its answer: inside → fw → no entry",
+        hint: "received-interface near, source fw", example: "its answer: inside → fw → no entry",
         related: [16, 12, 13]),
     Refusal(
         "an answer by the port of the wrong side", swap: "source: web, service-port: tcp/80, direction: response",
         for: "source: web, service-port: tcp/80", "18:7",
-        "no entry takes the answers of \"web\" from interface \"inside\"", mend: "direction response",
+        "no entry takes the answers of \"web\" from interface \"inside\"", hint: "direction response",
         example: "its answer: web → inside → no entry", related: [19, 13]),
     Refusal(
         "an answer for another", swap: "{ interface: outside, neighbour: true }", for: "bob", "20:7",
-        "the answers to \"alice\" are sent to \"bob\", which did not ask", mend: "neighbour: true",
+        "the answers to \"alice\" are sent to \"bob\", which did not ask", hint: "neighbour: true",
         example: "its answer: inside → fw → near → bob", related: [16, 9, 13]),
     Refusal(
         "an answer from another address", swap: "service-port: tcp/80, to: web }",
         for: "service-port: tcp/80, to: { interface: inside, network: 198.18.4.2 } }", "20:7",
-        "\"alice\" asks 203.0.113.80 and is answered from 198.18.4.2", mend: "`rewrite-source: 203.0.113.80`",
+        "\"alice\" asks 203.0.113.80 and is answered from 198.18.4.2", hint: "`rewrite-source: 203.0.113.80`",
         example: "its answer: inside → fw → near → alice", related: [16, 13]),
     Refusal(
         "a MAC address that nobody has", swap: "service-port: tcp/80, to: web }",
         for: "service-port: tcp/80, to: { interface: inside, mac: \"02:00:00:00:00:01\" } }", "18:113",
-        "sends to 02:00:00:00:00:01 on interface \"inside\", but no node there has it", mend: "`system`",
+        "sends to 02:00:00:00:00:01 on interface \"inside\", but no node there has it", hint: "`system`",
         example: "on interface far to 203.0.113.80 tcp/80: sent to interface inside, but no node takes it"),
     Refusal(
         "a network address of another interface", swap: "service-port: tcp/80, to: web }",
         for: "service-port: tcp/80, to: { interface: near, network: 198.18.4.2 } }", "18:113",
         "sends to 198.18.4.2 on interface \"near\", which has no such network; it is \"web\"'s elsewhere",
-        mend: "name the interface that 198.18.4.2 is on", example: "sent to interface near, but no node takes it",
+        hint: "name the interface that 198.18.4.2 is on", example: "sent to interface near, but no node takes it",
         related: [13]),
     Refusal(
         "a next hop that nobody has", swap: "{ interface: outside, neighbour: true }",
         for: "{ interface: outside, neighbour: 192.0.2.99 }", "20:139",
-        "sends to 192.0.2.99 on interface \"outside\", but no node there has it", mend: "the address of a node there",
+        "sends to 192.0.2.99 on interface \"outside\", but no node there has it", hint: "the address of a node there",
         example: "sent to interface outside"),
     Refusal(
         "customers looked for on another interface", swap: "{ interface: outside, neighbour: true }",
         for: "{ interface: inside, neighbour: true }", "20:139",
         "sends to the host with 192.0.2.0/24 on interface \"inside\", which has no such network",
-        mend: "`neighbour: ADDRESS`",
+        hint: "`neighbour: ADDRESS`",
         example: "to 192.0.2.10 tcp/80 as its source port"),
     Refusal(
         "a bump between two MTUs",
         picture.replacing("type: firewall, attach", with: "transparent: true, attach")
             .replacing("\"2001:db8:13::1/64\"]", with: "\"2001:db8:13::1/64\"], mtu: 1400"), "12:3",
         "\"fw\" is transparent, and its interfaces \"inspection\" and \"inspected\" have MTUs of 1500 and 1400",
-        mend: "the same `mtu`", example: "a packet of 1500 octets", related: [4, 5]),
+        hint: "the same `mtu`", example: "a packet of 1500 octets", related: [4, 5]),
     Refusal(
         "copies larger than a passive application's interface",
         picture.replacing("  servers: ", with: "  small: { mtu: 1300 }\n  servers: ")
             .replacing("passive: true, attach: { in: inspection }", with: "passive: true, attach: small"), "6:17",
         "\"ids\" gets copies of packets of up to 1500 octets, and its interface \"small\" carries 1300",
-        mend: "write `mtu: 1500`", example: "no copy reaches ids", related: [3, 16]),
+        hint: "write `mtu: 1500`", example: "no copy reaches ids", related: [3, 16]),
     Refusal(
         "two services of one application that answers from one address",
         """
@@ -219,19 +219,19 @@ private let refusals: [Refusal] = [
           s: { address: 203.0.113.1, ports: tcp/80, sequence: web }
           t: { address: 203.0.113.2, ports: tcp/80, sequence: web }
 
-        """, "7:3", "nothing tells its answers for the one from those for the other", mend: "MAC send address",
+        """, "7:3", "nothing tells its answers for the one from those for the other", hint: "MAC send address",
         example: "from web (198.18.0.2) on interface j to 192.0.2.2", related: [6, 4]),
 ]
 
 @Suite struct ProofTests {
     @Test(arguments: refusals)
-    func isRefusedWithLinesExampleAndMend(_ refusal: Refusal) throws {
+    func isRefusedWithLinesExampleAndHint(_ refusal: Refusal) throws {
         let found = problems(refusal.text)
         #expect(found.count == 1, "\(found.map(\.description).joined(separator: "\n"))")
         let problem = try #require(found.first, "nothing was told")
         #expect("\(problem.line):\(problem.column)" == refusal.place, "\(problem)")
         #expect(problem.message.contains(refusal.message), "\(problem)")
-        #expect(problem.mend?.contains(refusal.mend) == true, "\(problem)")
+        #expect(problem.hint?.contains(refusal.hint) == true, "\(problem)")
         #expect(problem.example?.contains(refusal.example) == true, "\(problem)")
         #expect(problem.related.map(\.origin.lineNumber) == refusal.related, "\(problem)")
     }

@@ -101,13 +101,13 @@ import Wire
     ]
 
     @Test(arguments: cases)
-    func isTold(_ remark: Case) throws {
+    func isReported(_ remark: Case) throws {
         let remarks = try plan(remark.text).remarks
         let first = try #require(remarks.first, "nothing was remarked on")
         #expect(remarks.count == 1, "\(remarks.map(\.summary))")
         #expect("\(first.line):\(first.column)" == remark.place, "\(first.summary)")
         #expect(first.message.contains(remark.message), "\(first.summary)")
-        #expect(first.severity == .remark && first.mend != nil)
+        #expect(first.severity == .remark && first.hint != nil)
         #expect(first.summary.contains(": remark: ") && !first.note.contains("remark"))
     }
 
@@ -134,12 +134,12 @@ import Wire
         let open = picture.replacing(
             "alice: { interface: customers,", with: "alice: { anti-spoofing: off, interface: customers,")
         #expect(try plan(open).remarks.isEmpty)
-        let told = try plan(
+        let summary = try plan(
             open.replacing("distribute: [ids, fw]", with: "from: [alice, bob]\n    distribute: [ids, fw]")
         ).remarks
         #expect(
-            told.count == 1 && told.first?.message.contains("\"alice\" can pose as \"bob\"") == true,
-            "\(told.map(\.summary))")
+            summary.count == 1 && summary.first?.message.contains("\"alice\" can pose as \"bob\"") == true,
+            "\(summary.map(\.summary))")
         let checked =
             "checks:\n  - { name: c, packet: { from: alice, to: 203.0.113.80, source: 192.0.2.99 }, reaches: ids }\nservices:"
         #expect(try plan(open.replacing("services:", with: checked)).remarks.isEmpty)
@@ -193,7 +193,7 @@ import Wire
         let found = problems(picture.replacing(swap, with: other))
         #expect(found.count == 1, "\(found.map(\.summary))")
         #expect(found.first?.message.hasPrefix("the tag \(tag) precedes ") == true, "\(found.map(\.summary))")
-        #expect(found.first?.mend != nil)
+        #expect(found.first?.hint != nil)
     }
 
     @Test func aTagThatAgreesIsRead() throws {

@@ -53,7 +53,7 @@ import Topology
         let found = problems(chain(address))
         #expect(found.count == 1, "\(found.map(\.summary))")
         #expect(found.first?.message.contains(message) == true, "\(found.map(\.summary))")
-        #expect(found.first.map { "\($0.line):\($0.column)" } == "12:20" && found.first?.mend != nil)
+        #expect(found.first.map { "\($0.line):\($0.column)" } == "12:20" && found.first?.hint != nil)
     }
 
     /// Customers inside a narrower prefix of the service's are named, so that their answers come back.

@@ -11,7 +11,7 @@ struct StageTests {
     }
 
     /// What was told, as whole lines.
-    private static func told(_ diagnostics: Diagnostics) -> [String] {
+    private static func summary(_ diagnostics: Diagnostics) -> [String] {
         do throws(TopologyError) {
             try diagnostics.throwIfAny()
             return []
@@ -46,7 +46,7 @@ struct StageTests {
             """)
         let named = NamedTopology(file, name: nil, keeping: nil, diagnostics)
         #expect(named.nodes.legs.map(\.count) == [1, 0] && named.nodes.shared == ["alice"])
-        #expect(Self.told(diagnostics).count == 1)
+        #expect(Self.summary(diagnostics).count == 1)
     }
 
     @Test func anAddressBelongsToTheFirstThatHasIt() throws {
@@ -57,7 +57,9 @@ struct StageTests {
         #expect(addressed.legs[0][0].addresses.map(\.description) == ["192.0.2.10/24", "2001:db8:2::10/64"])
         #expect(addressed.legs[1][0].addresses.isEmpty)
         #expect(
-            Self.told(diagnostics).map { $0.contains("192.0.2.10 is already the address of alice on line 8") } == [true]
+            Self.summary(diagnostics).map { $0.contains("192.0.2.10 is already the address of alice on line 8") } == [
+                true
+            ]
         )
     }
 
@@ -67,7 +69,7 @@ struct StageTests {
         let resolved = TopologyResolver.resolve(file, diagnostics)
         #expect(resolved.services.map(\.raw.name.value) == ["shop"])
         #expect(resolved.entries.allSatisfy { $0.name.hasPrefix("shop.") } && !resolved.entries.isEmpty)
-        #expect(Self.told(diagnostics).count == 1)
+        #expect(Self.summary(diagnostics).count == 1)
         #expect(throws: TopologyError.self) { try RoutedTopology(resolved, diagnostics) }
     }
 

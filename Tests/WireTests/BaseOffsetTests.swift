@@ -49,15 +49,15 @@ import Wire
             #expect(verdict == other)
             guard verdict == .packet else { continue }
             whole += 1
-            #expect(moved.flow == plain.flow && moved.family == plain.family && moved.fragment == plain.fragment)
-            #expect(moved.message == plain.message && moved.identification == plain.identification)
-            #expect(moved.packetLength == plain.packetLength && moved.hasQuoted == plain.hasQuoted)
-            #expect(moved.networkOffset == plain.networkOffset + 4)
-            #expect(moved.transportOffset == plain.transportOffset + 4 && moved.end == plain.end + 4)
-            #expect(moved.headerLength == plain.headerLength + 4)
-            if plain.hasQuoted {
-                #expect(moved.quoted == plain.quoted && moved.quotedEnd == plain.quotedEnd + 4)
-                #expect(moved.quotedTransportOffset == plain.quotedTransportOffset + 4)
+            #expect(moved.flow == fast.flow && moved.family == fast.family && moved.fragment == fast.fragment)
+            #expect(moved.message == fast.message && moved.identification == fast.identification)
+            #expect(moved.packetLength == fast.packetLength && moved.hasQuoted == fast.hasQuoted)
+            #expect(moved.networkOffset == fast.networkOffset + 4)
+            #expect(moved.transportOffset == fast.transportOffset + 4 && moved.end == fast.end + 4)
+            #expect(moved.headerLength == fast.headerLength + 4)
+            if fast.hasQuoted {
+                #expect(moved.quoted == fast.quoted && moved.quotedEnd == fast.quotedEnd + 4)
+                #expect(moved.quotedTransportOffset == fast.quotedTransportOffset + 4)
             }
         }
         #expect(whole == Self.packets.count - 1)
@@ -97,11 +97,11 @@ import Wire
                     let kind = FrameKind(packet: packet, available, etherType: type)
                     #expect(kind == Self.withFrame(frame) { FrameKind($0, $1) } && kind != .other)
                     #expect(FrameKind(start, length) == .other)
-                    var plain = PlainPacket()
-                    let isRead = plain.read(start, length, kind, at: Self.behind)
+                    var fast = FastPathPacket()
+                    let isRead = fast.read(start, length, kind, at: Self.behind)
                     let fields = parsed(frame).1
-                    #expect(isRead && plain.flow == fields.flow && plain.headerLength == fields.headerLength + 4)
-                    plain.rewriteDestination(to: address, in: start, checksum: plain.checksum)
+                    #expect(isRead && fast.flow == fields.flow && fast.headerLength == fields.headerLength + 4)
+                    fast.rewriteDestination(to: address, in: start, checksum: fast.checksum)
                     return Array(UnsafeRawBufferPointer(start: start, count: length)[VirtioNetHeader.length...])
                 }
                 #expect(rewritten == Self.tagged(RewriteTests.rewritten(frame, destination: address)))
@@ -111,8 +111,8 @@ import Wire
 
     /// The superframes and frames that a batch becomes.
     static func coalesced(_ frames: [[UInt8]], at offset: Int) -> [[UInt8]] {
-        var joiner = FlowJoiner(capacity: 16, joining: FlowJoiner.Joining(tcp: true, udp: true))
-        joiner.removeAll()
+        var coalescer = FrameCoalescer(capacity: 16, coalescing: FrameCoalescer.Kinds(tcp: true, udp: true))
+        coalescer.removeAll()
         var places: [UnsafeMutableRawBufferPointer] = []
         defer { for place in places { place.deallocate() } }
         for frame in frames {
@@ -124,18 +124,18 @@ import Wire
             let kind = FrameKind(
                 packet: start + VirtioNetHeader.length + offset, frame.count - offset,
                 etherType: UInt16(frame[offset - 2]) << 8 | UInt16(frame[offset - 1]))
-            joiner.add(start, place.count, kind, at: offset)
+            coalescer.add(start, place.count, kind, at: offset)
         }
         var sent: [[UInt8]] = []
-        for index in 0..<joiner.count {
-            let run = joiner.runs[index]
+        for index in 0..<coalescer.count {
+            let run = coalescer.runs[index]
             guard run.count > 1 else {
                 sent.append(Array(UnsafeRawBufferPointer(start: run.start, count: run.length)))
                 continue
             }
             let place = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: joiner.superframeLength(of: run), alignment: 8)
-            joiner.write(run, to: place.baseAddress!)
+                byteCount: coalescer.superframeLength(of: run), alignment: 8)
+            coalescer.write(run, to: place.baseAddress!)
             sent.append(Array(place))
             place.deallocate()
         }
@@ -160,8 +160,8 @@ import Wire
         }
         let plain = Self.coalesced(frames, at: Self.before)
         let moved = Self.coalesced(frames.map { Self.tagged($0) }, at: Self.behind)
-        #expect(plain.count == 1 && moved.count == 1)
-        guard let one = plain.first, let other = moved.first else { return }
+        #expect(fast.count == 1 && moved.count == 1)
+        guard let one = fast.first, let other = moved.first else { return }
         let length = VirtioNetHeader.length
         #expect(Array(other[length...]) == Self.tagged(Array(one[length...])))
         let (header, shifted) = (VirtioNetHeader(one.span.bytes), VirtioNetHeader(other.span.bytes))

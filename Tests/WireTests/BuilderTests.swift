@@ -81,7 +81,7 @@ import Wire
         #expect(answer.destinationMAC == mac("33:33:00:00:00:01"))
     }
 
-    /// Each row breaks one rule of RFC 4861, section 7.1, and mends the checksum.
+    /// Each row breaks one rule of RFC 4861, section 7.1, and fixes the checksum.
     @Test(arguments: [
         ("hop limit", 21, 254), ("code", 55, 1), ("group target", 62, 0xFF), ("option of length zero", 79, 0),
         ("option beyond the packet", 79, 2), ("group link-layer address", 80, 1),

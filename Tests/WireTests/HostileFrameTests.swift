@@ -100,12 +100,12 @@ import Wire
     /// Lengths that are made to agree with the truncation get further into the parser.
     @Test func truncatedAtEveryOctetWithLengthsThatFit() {
         for frame in Self.corpus {
-            for length in 34...frame.count { Self.exercise(Self.mended(Array(frame[..<length]))) }
+            for length in 34...frame.count { Self.exercise(Self.corrected(Array(frame[..<length]))) }
         }
     }
 
     /// The frame with its outer length and IPv4 header checksum made right.
-    static func mended(_ frame: [UInt8]) -> [UInt8] {
+    static func corrected(_ frame: [UInt8]) -> [UInt8] {
         var frame = frame
         guard frame.count >= 34 else { return frame }
         if frame[12] == 0x08, frame[13] == 0 {
@@ -134,7 +134,7 @@ import Wire
             if Bool.random(using: &generator) {
                 frame = Array(frame[..<Int.random(in: 0...frame.count, using: &generator)])
             }
-            Self.exercise(round % 4 == 0 ? frame : Self.mended(frame))
+            Self.exercise(round % 4 == 0 ? frame : Self.corrected(frame))
         }
     }
 }

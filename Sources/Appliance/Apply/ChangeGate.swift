@@ -8,43 +8,43 @@ import Synchronization
 final class ChangeGate: Sendable {
     private struct State {
         /// The change under way: its words for messages, and its cancellation.
-        var current: (what: String, interruption: Interruption, left: RaisedFlag)?
+        var current: (what: String, cancellation: Cancellation, left: RaisedFlag)?
         var isClosed = false
     }
     private let state = Mutex(State())
 
     /// The hint for callers that come while a change is under way.
-    static let mend = "try again when that has ended"
+    static let hint = "try again when that has ended"
 
     /// Enters.
     ///
     /// - Parameter what: The sentence's beginning for those who want in meanwhile: "its checks are being proved".
     /// - Returns: What is raised where it must end early.
     /// - Throws: Where something else goes on.
-    func enter(_ what: String) throws(ApplianceError) -> Interruption {
-        let interruption = try Interruption()
+    func enter(_ what: String) throws(ApplianceError) -> Cancellation {
+        let cancellation = try Cancellation()
         let refusal = state.withLock { state -> ApplianceError? in
             if state.isClosed { return ApplianceError(.failed, "it is being taken away") }
             if let current = state.current {
-                return ApplianceError(.failed, "\(current.what) just now", mend: Self.mend)
+                return ApplianceError(.failed, "\(current.what) just now", hint: Self.hint)
             }
-            state.current = (what, interruption, RaisedFlag())
+            state.current = (what, cancellation, RaisedFlag())
             return nil
         }
         if let refusal { throw refusal }
-        return interruption
+        return cancellation
     }
 
     /// For restoring the state before the change. The returned interruption is only raised if the topology is taken
     /// away.
-    func turnBack() throws(ApplianceError) -> Interruption {
-        let interruption = try Interruption()
+    func rollBack() throws(ApplianceError) -> Cancellation {
+        let cancellation = try Cancellation()
         let isClosed = state.withLock { state in
-            state.current?.interruption = interruption
+            state.current?.cancellation = cancellation
             return state.isClosed
         }
-        if isClosed { interruption.raise() }
-        return interruption
+        if isClosed { cancellation.raise() }
+        return cancellation
     }
 
     /// Leaves: another may enter.
@@ -58,9 +58,9 @@ final class ChangeGate: Sendable {
 
     /// Stops what goes on, because a person asked for that; false where nothing does.
     func cancel() -> Bool {
-        let interruption = state.withLock { $0.current?.interruption }
-        interruption?.raise(ApplianceError(.failed, "cancelled"))
-        return interruption != nil
+        let cancellation = state.withLock { $0.current?.cancellation }
+        cancellation?.raise(ApplianceError(.failed, "cancelled"))
+        return cancellation != nil
     }
 
     /// Stops the change under way, waits until it has left, and admits no other.
@@ -69,7 +69,7 @@ final class ChangeGate: Sendable {
             state.isClosed = true
             return state.current
         }
-        current?.interruption.raise()
+        current?.cancellation.raise()
         current?.left.wait()
     }
 }

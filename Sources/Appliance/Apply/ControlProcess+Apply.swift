@@ -17,10 +17,10 @@ extension ControlProcess {
     func apply(
         _ path: String, isTrial: Bool, drain: Int?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        try changing("another change is under way") { [self] (interruption) throws(ApplianceError) in
+        try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
             let fresh = try plan(of: path, keeping: current)
-            let report = try change(current, to: fresh, isTrial: isTrial, drain: drain, interruption, tell)
+            let report = try change(current, to: fresh, isTrial: isTrial, drain: drain, cancellation, tell)
             guard !isTrial else { return report }
             try record.change { $0.file = path }
             loop.sync { self.topology.take(file: path) }
@@ -32,43 +32,43 @@ extension ControlProcess {
     /// What a file says now, with the instances that were added and removed by other means.
     private func plan(of path: String, keeping current: AppliancePlan) throws(ApplianceError) -> AppliancePlan {
         let file = try PlanReader.file(path)
-        let plain = try PlanReader.plan(file, name: name, keeping: current)
-        let changes = current.changes.fitting(plain)
-        if changes == InstanceChanges() { return plain }
+        let read = try PlanReader.plan(file, name: name, keeping: current)
+        let changes = current.changes.fitting(read)
+        if changes == InstanceChanges() { return read }
         return try PlanReader.plan(file, name: name, keeping: current, changes: changes)
     }
 
     /// The plan that runs.
     func running() throws(ApplianceError) -> AppliancePlan {
-        guard record.phase == .up else { throw ApplianceError(.failed, "'\(name)' is not up", mend: "try again") }
+        guard record.phase == .up else { throw ApplianceError(.failed, "'\(name)' is not up", hint: "try again") }
         return loop.sync { self.plan }
     }
 
     /// Runs `body` while no other change is under way.
     func changing<Value>(
-        _ what: String, _ body: (Interruption) throws(ApplianceError) -> Value
+        _ what: String, _ body: (Cancellation) throws(ApplianceError) -> Value
     ) throws(ApplianceError) -> Value {
-        let interruption = try gate.enter(what)
+        let cancellation = try gate.enter(what)
         defer { gate.leave() }
-        return try body(interruption)
+        return try body(cancellation)
     }
 
     /// Makes one plan out of another, or tells what would be done.
     func change(
-        _ current: AppliancePlan, to fresh: AppliancePlan, isTrial: Bool, drain: Int?, _ interruption: Interruption,
+        _ current: AppliancePlan, to fresh: AppliancePlan, isTrial: Bool, drain: Int?, _ cancellation: Cancellation,
         _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         let started = monotonicMilliseconds()
         var plan = fresh.adopting(current)
         try avoidOthersNames(in: &plan, besides: current)
-        let change = TopologyChange(self, from: current, to: plan, drain: drain, interruption, tell: tell)
+        let change = TopologyChange(self, from: current, to: plan, drain: drain, cancellation, tell: tell)
         if !change.difference.refusals.isEmpty {
             let refusals = change.difference.refusals
             throw ApplianceError(
                 .file,
                 "some differences cannot be applied while '\(name)' is up: "
                     + refusals.map(\.what).joined(separator: "; "),
-                mend: refusals[0].mend)
+                hint: refusals[0].hint)
         }
         let lines = change.difference.lines(plan)
         var kept = plan.table.entries.count
@@ -119,10 +119,10 @@ extension ControlProcess {
     /// - Parameter lingering: What stays beside it of the table in force.
     /// - Returns: How many of its entries kept their counters.
     func publishAndWait(
-        _ fresh: AppliancePlan, leaving lingering: LingeringEntries? = nil, _ interruption: Interruption
+        _ fresh: AppliancePlan, leaving lingering: LingeringEntries? = nil, _ cancellation: Cancellation
     ) throws(ApplianceError) -> Int {
         let kept = Box(0)
-        try waiting(interruption) { [self] done in
+        try waiting(cancellation) { [self] done in
             guard fleet != nil, let applications else { return done(.failure(.noEngineYet)) }
             publisher.change(groupsOnly: false, cause: "the file was applied") { [self] table in
                 var next = fresh.table
@@ -141,8 +141,8 @@ extension ControlProcess {
     }
 
     /// Waits until the engines decide by all that has been said of instances until now.
-    func awaitQuiet(_ interruption: Interruption) throws(ApplianceError) {
-        try waiting(interruption) { [publisher] done in publisher.whenQuiet { done(.success(())) } }
+    func awaitQuiet(_ cancellation: Cancellation) throws(ApplianceError) {
+        try waiting(cancellation) { [publisher] done in publisher.whenQuiet { done(.success(())) } }
     }
 
     /// Does something for a moment in which frames had better wait in the queues than be sent to a device that is down.
@@ -159,21 +159,21 @@ extension ControlProcess {
 
     /// Does something to an instance as an operator would, and waits until the engines decide by it.
     func operate(
-        _ operation: InstanceOperation, on node: String, _ interruption: Interruption
+        _ operation: InstanceOperation, on node: String, _ cancellation: Cancellation
     ) throws(ApplianceError) {
-        try waiting(interruption) { [self] done in
-            guard let applications else { return done(.failure(.interrupted)) }
+        try waiting(cancellation) { [self] done in
+            guard let applications else { return done(.failure(.cancelled)) }
             applications.perform(operation, on: node) { result in done(result.map { _ in () }) }
         }
     }
 
     /// Has something done on the loop's thread, and waits until it says that it is done.
     private func waiting(
-        _ interruption: Interruption,
+        _ cancellation: Cancellation,
         _ body: @escaping (@escaping (Result<Void, ApplianceError>) -> Void) -> Void
     ) throws(ApplianceError) {
         let done = RaisedFlag()
-        let outcome = Box<Result<Void, ApplianceError>>(.failure(.interrupted))
+        let outcome = Box<Result<Void, ApplianceError>>(.failure(.cancelled))
         let work = Box(body)
         loop.submit {
             work.value { result in
@@ -182,7 +182,7 @@ extension ControlProcess {
             }
         }
         // An engine that has just ended takes the table when its successor starts.
-        while !done.wait(milliseconds: 100) { try interruption.check() }
+        while !done.wait(milliseconds: 100) { try cancellation.check() }
         try outcome.value.get()
     }
 }
@@ -190,18 +190,18 @@ extension ControlProcess {
 extension ControlProcess {
     /// Publishes a file's table, where nothing but the table and the checks differs.
     func reload(_ path: String) throws(ApplianceError) -> ReloadReport {
-        try changing("another change is under way") { [self] (interruption) throws(ApplianceError) in
+        try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
             let fresh = try plan(of: path, keeping: current).adopting(current)
             let beside = PlanDifference(from: current, to: fresh).beside(current)
             guard beside.isEmpty else {
                 throw ApplianceError(
                     .file, "the table is not the only difference: \(beside.joined(separator: "; "))",
-                    mend: "'tapline apply \(name)' applies all changes")
+                    hint: "'tapline apply \(name)' applies all changes")
             }
-            var report = try change(current, to: fresh, isTrial: false, drain: nil, interruption) { _ in }
+            var report = try change(current, to: fresh, isTrial: false, drain: nil, cancellation) { _ in }
             // Who asks for it gets it, also where it is the same: engines that were in doubt are not afterwards.
-            if report.changes.isEmpty { report.kept = try publishAndWait(fresh, interruption) }
+            if report.changes.isEmpty { report.kept = try publishAndWait(fresh, cancellation) }
             return ReloadReport(entries: report.entries, kept: report.kept)
         }
     }

@@ -11,14 +11,14 @@ extension ControlProcess {
     func add(
         _ application: String, _ instance: String?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        try changing("another change is under way") { [self] (interruption) throws(ApplianceError) in
-            try add(application, instance, interruption, tell)
+        try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
+            try add(application, instance, cancellation, tell)
         }
     }
 
     /// As `add`, for who is in the gate already.
     func add(
-        _ application: String, _ instance: String?, _ interruption: Interruption,
+        _ application: String, _ instance: String?, _ cancellation: Cancellation,
         _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         let current = try running()
@@ -26,16 +26,16 @@ extension ControlProcess {
         guard names.contains(application) else {
             throw ApplianceError(
                 .name, "there is no application '\(application)' with instances in '\(name)'",
-                mend: names.isEmpty
-                    ? "give one 'instances' in the file" : Self.mend(application, names))
+                hint: names.isEmpty
+                    ? "give one 'instances' in the file" : Self.hint(application, names))
         }
         guard let source = current.source else { throw ApplianceError(.failed, "'\(name)' has no file") }
         let fresh = instance ?? source.nextInstance(of: application, besides: current.nodes.map(\.name))
         if current.nodes.contains(where: { $0.name == fresh }) {
-            throw ApplianceError(.name, "'\(name)' already has a node '\(fresh)'", mend: "choose another name")
+            throw ApplianceError(.name, "'\(name)' already has a node '\(fresh)'", hint: "choose another name")
         }
         let changes = current.changes.adding(fresh, to: application)
-        return try change(current, by: changes, drain: nil, interruption, tell)
+        return try change(current, by: changes, drain: nil, cancellation, tell)
     }
 
     /// Removes an instance of an application.
@@ -45,14 +45,14 @@ extension ControlProcess {
     func remove(
         _ instance: String, drain: Int?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        try changing("another change is under way") { [self] (interruption) throws(ApplianceError) in
-            try remove(instance, drain: drain, interruption, tell)
+        try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
+            try remove(instance, drain: drain, cancellation, tell)
         }
     }
 
     /// As `remove`, for who is in the gate already.
     func remove(
-        _ instance: String, drain: Int?, _ interruption: Interruption, _ tell: @escaping (Progress) -> Void
+        _ instance: String, drain: Int?, _ cancellation: Cancellation, _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         let current = try running()
         guard let owner = current.applications.first(where: { $0.instances.contains { $0.node == instance } }) else {
@@ -63,30 +63,30 @@ extension ControlProcess {
                 isNode
                     ? "the node '\(instance)' is not an instance of an application"
                     : "there is no instance '\(instance)' in '\(name)'",
-                mend: isNode
+                hint: isNode
                     ? "remove it from the file, and 'tapline apply \(name)'"
-                    : Self.mend(instance, names))
+                    : Self.hint(instance, names))
         }
         guard owner.instances.count > 1 else {
             throw ApplianceError(
                 .failed, "'\(instance)' is the last instance of '\(owner.name)'",
-                mend: "remove the application from the file, and 'tapline apply \(name)'")
+                hint: "remove the application from the file, and 'tapline apply \(name)'")
         }
-        return try change(current, by: current.changes.removing(instance), drain: drain, interruption, tell)
+        return try change(current, by: current.changes.removing(instance), drain: drain, cancellation, tell)
     }
 
     /// What was probably meant, else what there is.
-    private static func mend(_ word: String, _ names: [String]) -> String {
+    private static func hint(_ word: String, _ names: [String]) -> String {
         if let nearest = Spelling.nearest(to: word, among: names) { return "did you mean '\(nearest)'?" }
         return names.isEmpty ? "no application has instances" : "there are: \(names.sorted().joined(separator: ", "))"
     }
 
     private func change(
-        _ current: AppliancePlan, by changes: InstanceChanges, drain: Int?, _ interruption: Interruption,
+        _ current: AppliancePlan, by changes: InstanceChanges, drain: Int?, _ cancellation: Cancellation,
         _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         guard let source = current.source else { throw ApplianceError(.failed, "'\(name)' has no file") }
         let fresh = try PlanReader.plan(source, name: name, keeping: current, changes: changes)
-        return try change(current, to: fresh, isTrial: false, drain: drain, interruption, tell)
+        return try change(current, to: fresh, isTrial: false, drain: drain, cancellation, tell)
     }
 }

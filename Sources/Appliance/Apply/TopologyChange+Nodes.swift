@@ -41,7 +41,7 @@ extension TopologyChange {
             guard !level.isEmpty else {
                 throw ApplianceError(
                     .file, "these nodes depend on each other: \(pending.sorted().joined(separator: ", "))",
-                    mend: "remove one 'depends'")
+                    hint: "remove one 'depends'")
             }
             // What fails among the new ones fails before anything that runs is touched.
             if level.contains(where: { $0.how == .add }) { level.removeAll { $0.how != .add } }
@@ -49,7 +49,7 @@ extension TopologyChange {
             let begun = Set(level.map(\.plan.name))
             waiting.removeAll { begun.contains($0.plan.name) }
         }
-        try interruption.check()
+        try cancellation.check()
     }
 
     private func makeAddedNodes() throws(ApplianceError) {
@@ -72,7 +72,7 @@ extension TopologyChange {
     }
 
     private func begin(_ level: [Start]) throws(ApplianceError) {
-        let (control, stop, folder) = (self.control, self.interruption, new.directory)
+        let (control, stop, folder) = (self.control, self.cancellation, new.directory)
         let names = level.map(\.plan.name)
         tell(.step("waiting for \(names.joined(separator: ", "))"))
         for start in level where start.how != .add {
@@ -81,12 +81,12 @@ extension TopologyChange {
                 if start.how == .rebuild {
                     try remove([start.plan], keepingLog: true)
                     try make([before], as: old)
-                    try control.node(before.name).bringUp(interruption)
+                    try control.node(before.name).bringUp(cancellation)
                 } else {
-                    try control.node(before.name).restart(as: before, folder: old.directory, interruption)
+                    try control.node(before.name).restart(as: before, folder: old.directory, cancellation)
                 }
                 control.loop.sync { [control] in
-                    control.nodes.first { $0.plan.name == before.name }?.wait(on: control.interruption)
+                    control.nodes.first { $0.plan.name == before.name }?.wait(on: control.cancellation)
                 }
             }
         }
@@ -118,7 +118,7 @@ extension TopologyChange {
         }
         // What they wait for from now on ends with the topology, not with this change.
         control.loop.sync {
-            for node in control.nodes where names.contains(node.plan.name) { node.wait(on: control.interruption) }
+            for node in control.nodes where names.contains(node.plan.name) { node.wait(on: control.cancellation) }
         }
     }
 
@@ -172,11 +172,11 @@ extension TopologyChange {
         guard time.drain > 0, !names.isEmpty else { return }
         tell(.step("draining \(names.joined(separator: ", "))"))
         for name in names {
-            undoing(place(of: name)) { [self] in try control.operate(.undrain, on: name, interruption) }
-            try control.operate(.drain(milliseconds: time.drain), on: name, interruption)
+            undoing(place(of: name)) { [self] in try control.operate(.undrain, on: name, cancellation) }
+            try control.operate(.drain(milliseconds: time.drain), on: name, cancellation)
         }
-        interruption.sleep(milliseconds: time.drain)
-        try interruption.check()
+        cancellation.sleep(milliseconds: time.drain)
+        try cancellation.check()
     }
 
     private func isInstance(_ node: String) -> Bool {
@@ -189,6 +189,6 @@ extension TopologyChange {
         control.loop.sync { [control] in
             for node in control.nodes where nodes.contains(node.plan.name) { node.withdraw() }
         }
-        try control.awaitQuiet(interruption)
+        try control.awaitQuiet(cancellation)
     }
 }

@@ -24,7 +24,7 @@ final class TopologyChange {
     let time: RemovalTime
     let tell: (Progress) -> Void
     /// Raised where it is to end early.
-    private(set) var interruption: Interruption
+    private(set) var cancellation: Cancellation
     /// What takes back what has been done, last first.
     private var undo: [(what: String, body: () throws -> Void)] = []
     private(set) var notes: [String] = []
@@ -40,7 +40,7 @@ final class TopologyChange {
 
     init(
         _ control: ControlProcess, from old: AppliancePlan, to new: AppliancePlan, drain: Int?,
-        _ interruption: Interruption, tell: @escaping (Progress) -> Void
+        _ cancellation: Cancellation, tell: @escaping (Progress) -> Void
     ) {
         self.control = control
         self.old = old
@@ -49,7 +49,7 @@ final class TopologyChange {
         let gone = difference.actions.compactMap { if case .remove(let node) = $0 { node } else { nil } }
         let instances = Set(old.applications.flatMap(\.instances).map(\.node))
         time = RemovalTime(drain, instancesOnly: !gone.isEmpty && gone.allSatisfy(instances.contains))
-        self.interruption = interruption
+        self.cancellation = cancellation
         self.tell = tell
     }
 
@@ -82,10 +82,10 @@ final class TopologyChange {
 
     private func takeBack(after error: ApplianceError) -> ApplianceError {
         // All of it goes in a moment: nothing need be put back.
-        if control.interruption.isRaised { return control.interruption.reason ?? error }
+        if control.cancellation.isRaised { return control.cancellation.reason ?? error }
         tell(.step("restoring the former state"))
         var error = error
-        do throws(ApplianceError) { interruption = try control.gate.turnBack() } catch {
+        do throws(ApplianceError) { cancellation = try control.gate.rollBack() } catch {
             return error
         }
         for step in undo.reversed() {
@@ -124,7 +124,7 @@ final class TopologyChange {
 
     private func alterInterfaces() throws(ApplianceError) {
         for action in difference.actions {
-            try interruption.check()
+            try cancellation.check()
             switch action {
             case .bridge(let interface):
                 if isLeftAlone(interface) { leftAlone.append(interface) } else { try bridge(interface) }
@@ -195,7 +195,7 @@ final class TopologyChange {
         try watch(new)
         guard let monitor = control.loop.sync({ self.control.watch.monitor }) else { return }
         tell(.step("waiting for the health checks"))
-        try monitor.proveOnce(interruption)
+        try monitor.proveOnce(cancellation)
     }
 
     private func watch(_ plan: AppliancePlan) throws(ApplianceError) {
@@ -208,9 +208,9 @@ final class TopologyChange {
             let found = LingeringEntries(from: old.table, to: new.table)
             if !found.entries.isEmpty { lingering = found }
         }
-        try interruption.check()
+        try cancellation.check()
         tell(.step("publishing the table"))
-        return try control.publishAndWait(new, leaving: lingering, interruption)
+        return try control.publishAndWait(new, leaving: lingering, cancellation)
     }
 
     /// Waits until removed nodes and services have had their time. Packets that come out of the nodes meanwhile are
@@ -220,9 +220,9 @@ final class TopologyChange {
         guard time.linger > 0, lingering != nil || isNodes else { return }
         let what = removed.isEmpty ? "packets in the chains" : removed.map(\.name).joined(separator: ", ")
         tell(.step("draining \(what)"))
-        interruption.sleep(milliseconds: time.linger)
+        cancellation.sleep(milliseconds: time.linger)
         guard lingering != nil else { return }
-        note("the table") { _ = try control.publishAndWait(new, leaving: nil, control.interruption) }
+        note("the table") { _ = try control.publishAndWait(new, leaving: nil, control.cancellation) }
     }
 
     /// The new plan is what runs. On the loop's thread.
@@ -292,12 +292,12 @@ final class TopologyChange {
     }
 
     func built() throws(ApplianceError) -> BuiltTopology {
-        guard let built = control.loop.sync({ self.control.built }) else { throw .interrupted }
+        guard let built = control.loop.sync({ self.control.built }) else { throw .cancelled }
         return built
     }
 
     func builder(for plan: AppliancePlan) -> NetworkBuilder {
-        NetworkBuilder(plan: plan, mark: control.record.mark, interruption: interruption)
+        NetworkBuilder(plan: plan, mark: control.record.mark, cancellation: cancellation)
     }
 
     func place(of node: String) -> String {

@@ -128,9 +128,9 @@ int clinux_memfd(const char *name, size_t size);
 int clinux_memfd_seal(int fd, int read_only);
 /// The seals of a memfd (F_SEAL_ bits), or -errno.
 int clinux_memfd_seals(int fd);
-/// Asks the scheduler for turns of `nanoseconds` (100,000 to 100,000,000) for the calling thread, which alternates the more
-/// often with others that want its processor; threads that it starts have ordinary turns. Returns 0 or -errno; kernels
-/// before 6.12 take it and change nothing.
+/// Asks the scheduler for time slices of `nanoseconds` (100,000 to 100,000,000) for the calling thread, which
+/// alternates the more often with others that want its processor; threads that it starts have ordinary ones. Returns 0
+/// or -errno; kernels before 6.12 take it and change nothing.
 int clinux_take_short_slices(unsigned long long nanoseconds);
 /// Gives the calling thread a table of descriptors of its own, a copy of the one that it shared with other threads: the
 /// kernel then counts no reference for each of its reads and writes. Returns 0 or -errno.
@@ -293,8 +293,8 @@ int clinux_confine(const struct clinux_call *calls, size_t count);
 /// The size of a file in octets, by a call that names no path; or -errno.
 int64_t clinux_file_size(int fd);
 /// Gives a descriptor that others have shared the flags that it is to have, whatever they have made of them: it never waits,
-/// and signals nobody. Returns 1 where something had to be mended, 0 where nothing had to, or -errno.
-int clinux_mend_flags(int fd);
+/// and signals nobody. Returns 1 where something had to be corrected, 0 where nothing had to, or -errno.
+int clinux_correct_flags(int fd);
 
 // MARK: - User namespaces
 
@@ -353,7 +353,7 @@ struct clinux_node_init {
 enum clinux_stage {
     CLINUX_STAGE_NONE = 0,
     CLINUX_STAGE_CLONE,
-    CLINUX_STAGE_JOIN_NETWORK,
+    CLINUX_STAGE_ENTER_NETWORK,
     CLINUX_STAGE_PRIVATE_MOUNTS,
     CLINUX_STAGE_NAME,
     CLINUX_STAGE_MOUNT_PROC,
@@ -363,7 +363,7 @@ enum clinux_stage {
     CLINUX_STAGE_MOUNT_SHARED_MEMORY,
     CLINUX_STAGE_BIND_DIRECTORY,
     CLINUX_STAGE_BIND_FILE,
-    CLINUX_STAGE_JOIN_NODE,
+    CLINUX_STAGE_ENTER_NODE,
     CLINUX_STAGE_SECOND_CLONE,
     CLINUX_STAGE_SESSION,
     CLINUX_STAGE_WORKING_DIRECTORY,
@@ -398,9 +398,9 @@ struct clinux_spawn {
     const char *path;
     char *const *arguments;
     char *const *environment;
-    /// NULL: the root of the node's mounts, or the parent's directory where no node is joined.
+    /// NULL: the root of the node's mounts, or the parent's directory where no node is entered.
     const char *working_directory;
-    /// pidfd of the process whose namespaces (all but user and time) are joined; -1 for none.
+    /// pidfd of the process whose namespaces (all but user and time) are entered; -1 for none.
     int node;
     /// 0, 1 and 2 among them; those not placed are /dev/null. All others are closed.
     const struct clinux_placed_fd *fds;
@@ -409,7 +409,7 @@ struct clinux_spawn {
     int keep_session;
     /// Sent when the spawning thread ends; 0 for none.
     int parent_death_signal;
-    /// Where no node is joined: it is the first process of a PID namespace of its own, where the kernel makes one.
+    /// Where no node is entered: it is the first process of a PID namespace of its own, where the kernel makes one.
     int own_processes;
     /// How readily the kernel ends it when memory runs out: -1000 to 1000 (proc(5), oom_score_adj). `oom_score_set` 0: as
     /// its parent. What the kernel does not grant is left as it is.

@@ -4,7 +4,7 @@ import Reporting
 // fixed fields in the machine's byte order (both ends are the same machine and the same build), descriptors beside it.
 //
 //     offset 0   magic "TAPL" (UInt32)   4  version (UInt16)   6  kind (UInt16)   8  eight UInt64 fields
-//            72  payload: length (UInt16), then up to 438 octets: UTF-8 text, one octet for each share, or numbers
+//            72  payload: length (UInt16), then up to 438 octets: UTF-8 text, one octet for each queue set, or numbers
 //
 //     control → engine                                         descriptors
 //     hello        interfaces, queues of each, workers,        counters, neighbours, table
@@ -12,12 +12,12 @@ import Reporting
 //                  counters, the first worker's block in them,
 //                  the tuning's word; payload: the user and
 //                  group to become, MiB to spare (UInt32 each)
-//     queues       index of the first; payload: the share      the queues: every one of interface 0, then of
+//     queues       index of the first; payload: the queue set  the queues: every one of interface 0, then of
 //                  of each                                     interface 1 …
-//     table        generation, octets of table, octets of      those whose octets are not 0: table, new counters, groups.
-//                  counters, octets of groups                  Without a table, the one in force gets other groups;
-//                                                              without groups, it has its own.
-//     assign       number; payload: the shares to read from
+//     table        generation, octets of table, octets of      those whose octets are not 0: table, new counters,
+//                  groups. counters, octets of groups                  Without a table, the one in force gets other
+//                                                              groups; without groups, it has its own.
+//     assign       number; payload: the queue sets to read from
 //                  now on, and no others
 //     ping         number
 //     stop
@@ -27,7 +27,7 @@ import Reporting
 //                  It reads nothing yet.
 //     applied      generation: every worker decides by it, and the table and counters before are unmapped
 //     refused      generation; text: why. The table in force stays.
-//     assigned     number: every worker reads its part of the shares, and has sent on all frames of others
+//     assigned     number: every worker reads its part of the queue sets, and has sent on all frames of others
 //     pong         number: every worker has completed a turn since the ping
 
 /// One message, in either direction.

@@ -42,10 +42,10 @@ public struct EngineConversation: Sendable {
     public mutating func accept(_ event: EngineEvent) throws(ProtocolBreach) {
         guard !isOver else { throw ProtocolBreach("sent another message after it had refused its first table") }
         switch event {
-        case .ready(let told):
+        case .ready(let ready):
             guard !isReady else { throw ProtocolBreach("said 'ready' twice") }
-            guard told.generation == first else {
-                throw ProtocolBreach("is ready with table \(told.generation), but was started with \(first)")
+            guard ready.generation == first else {
+                throw ProtocolBreach("is ready with table \(ready.generation), but was started with \(first)")
             }
             isReady = true
         case .refused(let generation, _) where !isReady:

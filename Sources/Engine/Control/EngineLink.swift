@@ -80,18 +80,18 @@ public struct EngineLink: ~Copyable, Sendable {
     /// - Throws: `EngineError`, as for every message: EAGAIN if the engine has not read for long, EPIPE if it has
     ///   ended.
     public func start(_ resources: EngineResources, user: UInt32 = 0, spareMebibytes: UInt32 = 64) throws(EngineError) {
-        let columns = resources.queues.first?.count ?? 0
+        let queueCount = resources.queues.first?.count ?? 0
         let queues = resources.queues.flatMap { $0 }
-        let shares = resources.shares.flatMap { $0 }
-        guard shares.count == queues.count, shares.allSatisfy({ (0..<ShareSet.capacity).contains($0) }) else {
+        let queueSets = resources.queueSets.flatMap { $0 }
+        guard queueSets.count == queues.count, queueSets.allSatisfy({ (0..<QueueSets.capacity).contains($0) }) else {
             throw EngineError("hand over the queues", because: "some queue belongs to no queue set")
         }
-        try Self.mend(queues + [resources.counters, resources.neighbours, resources.table])
+        try Self.correctFlags(queues + [resources.counters, resources.neighbours, resources.table])
         try socket.send(
             ControlMessage(
                 .hello,
                 [
-                    UInt64(resources.queues.count), UInt64(columns), UInt64(resources.workers), resources.generation,
+                    UInt64(resources.queues.count), UInt64(queueCount), UInt64(resources.workers), resources.generation,
                     UInt64(resources.tableSize), UInt64(resources.counterLayout.size), UInt64(resources.firstBlock),
                     resources.tuning.word,
                 ], payload: withUnsafeBytes(of: (user, spareMebibytes)) { Array($0) }),
@@ -100,7 +100,7 @@ public struct EngineLink: ~Copyable, Sendable {
         while first < queues.count {
             let last = min(first + Int(CLINUX_MAX_FDS), queues.count)
             try socket.send(
-                ControlMessage(.queues, [UInt64(first)], payload: shares[first..<last].map { UInt8($0) }),
+                ControlMessage(.queues, [UInt64(first)], payload: queueSets[first..<last].map { UInt8($0) }),
                 descriptors: Array(queues[first..<last]))
             first = last
         }
@@ -111,14 +111,14 @@ public struct EngineLink: ~Copyable, Sendable {
     /// - Returns: The places of descriptors whose flags somebody had changed.
     /// - Throws: `EngineError` with the errno of `fcntl`.
     @discardableResult
-    public static func mend(_ descriptors: [Int32]) throws(EngineError) -> [Int] {
-        var mended: [Int] = []
+    public static func correctFlags(_ descriptors: [Int32]) throws(EngineError) -> [Int] {
+        var corrected: [Int] = []
         for (place, descriptor) in descriptors.enumerated() {
-            let result = clinux_mend_flags(descriptor)
+            let result = clinux_correct_flags(descriptor)
             guard result >= 0 else { throw EngineError("set the flags of a shared descriptor", errno: -result) }
-            if result > 0 { mended.append(place) }
+            if result > 0 { corrected.append(place) }
         }
-        return mended
+        return corrected
     }
 
     /// Sealed memory that an engine maps.
@@ -158,8 +158,8 @@ public struct EngineLink: ~Copyable, Sendable {
     /// sent on all frames of the other sets.
     ///
     /// - Throws: `EngineError`, as `start(_:user:spareMebibytes:)` does.
-    public func assign(_ shares: ShareSet, number: UInt64) throws(EngineError) {
-        try socket.send(ControlMessage(.assign, [number], payload: shares.shares.map { UInt8($0) }))
+    public func assign(_ queueSets: QueueSets, number: UInt64) throws(EngineError) {
+        try socket.send(ControlMessage(.assign, [number], payload: queueSets.numbers.map { UInt8($0) }))
     }
 
     /// Asks whether the engine makes progress. It answers `alive` with the same number when every worker has completed

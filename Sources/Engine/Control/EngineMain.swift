@@ -57,7 +57,7 @@ public struct EngineMain: ~Copyable {
             switch message.kind {
             case .table: try replaceTable(message, descriptors)
             case .assign:
-                obey { $0.shares = ShareSet(message.payload.map(Int.init)) }
+                obey { $0.queueSets = QueueSets(message.payload.map(Int.init)) }
                 try socket.send(ControlMessage(.assigned, [message.fields[0]]))
             case .ping:
                 obey { _ in }
@@ -82,7 +82,7 @@ public struct EngineMain: ~Copyable {
 
     /// Ends the workers when they have sent on all frames that they have read.
     private mutating func finish() {
-        obey { $0.shares = ShareSet() }
+        obey { $0.queueSets = QueueSets() }
         crew.end()
     }
 

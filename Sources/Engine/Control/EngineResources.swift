@@ -4,8 +4,8 @@ public struct EngineResources: Sendable {
     /// The TAP queues, non-blocking, the same number for each interface. An engine gets all of them, so that it can
     /// take over any.
     public var queues: [[Int32]]
-    /// For each queue, its queue set: less than `ShareSet.capacity`.
-    public var shares: [[Int]]
+    /// For each queue, its queue set: less than `QueueSets.capacity`.
+    public var queueSets: [[Int]]
     /// The number of workers. The worker that reads a queue set has the set's index modulo the number of workers.
     public var workers: Int
     /// The memory of the counters.
@@ -28,12 +28,12 @@ public struct EngineResources: Sendable {
 
     /// Memberwise.
     public init(
-        queues: [[Int32]], shares: [[Int]], workers: Int, counters: Int32, counterLayout: CounterLayout,
+        queues: [[Int32]], queueSets: [[Int]], workers: Int, counters: Int32, counterLayout: CounterLayout,
         firstBlock: Int = 0, neighbours: Int32, table: Int32, tableSize: Int, generation: UInt64,
         tuning: EngineTuning = EngineTuning()
     ) {
         self.queues = queues
-        self.shares = shares
+        self.queueSets = queueSets
         self.workers = workers
         self.counters = counters
         self.counterLayout = counterLayout

@@ -7,7 +7,7 @@ struct EngineHello {
     /// The number of interfaces.
     var interfaces: Int
     /// The number of queues of each interface.
-    var columns: Int
+    var queueCount: Int
     var workers: Int
     /// The size of the table, in octets.
     var tableSize: Int
@@ -24,7 +24,7 @@ struct EngineHello {
     init(_ message: ControlMessage) throws(EngineError) {
         func field(_ index: Int) -> Int { Int(truncatingIfNeeded: message.fields[index]) }
         interfaces = field(0)
-        columns = field(1)
+        queueCount = field(1)
         workers = field(2)
         tableSize = field(4)
         countersSize = field(5)
@@ -35,11 +35,12 @@ struct EngineHello {
         }
         user = number(0)
         spareRoom = Int(number(1)) << 20
-        guard (1...4_096).contains(interfaces), (1...ShareSet.capacity).contains(columns),
-            (1...ShareSet.capacity).contains(workers)
+        guard (1...4_096).contains(interfaces), (1...QueueSets.capacity).contains(queueCount),
+            (1...QueueSets.capacity).contains(workers)
         else {
             throw EngineError(
-                "start", because: "hello names \(interfaces) interfaces, \(columns) queues of each, \(workers) workers")
+                "start",
+                because: "hello names \(interfaces) interfaces, \(queueCount) queues of each, \(workers) workers")
         }
     }
 }
@@ -47,7 +48,7 @@ struct EngineHello {
 extension EngineMain {
     /// Does everything from `hello` to `ready`.
     mutating func begin(_ hello: EngineHello, _ descriptors: [Int32]) throws(EngineError) {
-        let queues = try receiveQueues(hello.interfaces * hello.columns)
+        let queues = try receiveQueues(hello.interfaces * hello.queueCount)
         var hello = hello
         hello.tuning.segmentedOctets = CacheSize.burst()
         let ports = try Self.makePorts(hello, queues.descriptors)
@@ -80,7 +81,7 @@ extension EngineMain {
                 because: "it has \(published.snapshot.interfaceCount) interfaces, but the engine \(hello.interfaces)")
         }
         interfaces = hello.interfaces
-        hire(hello, queues.shares, ports, published, neighbours)
+        hire(hello, queues.queueSets, ports, published, neighbours)
         try crew.start()
         try confinement.enter(
             writesByRing: crew.writesByRing, room: hello.spareRoom + 2 * (hello.tableSize + hello.countersSize),
@@ -88,7 +89,7 @@ extension EngineMain {
             threads: isOwnUser ? 1 + 2 * hello.workers : nil)
         let report = confinement.report()
         _ = consume confinement
-        let first = WorkerOrder(table: published, shares: ShareSet())
+        let first = WorkerOrder(table: published, queueSets: QueueSets())
         crew.obey(first)
         order = first
         try socket.send(
@@ -116,44 +117,44 @@ extension EngineMain {
         for index in 0..<hello.workers {
             let wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
             guard wake >= 0 else { throw EngineError("make an event descriptor", errno: clinux_errno()) }
-            let io = try EpollFrameIO(queues: queues, columns: hello.columns, wake: wake, tuning: hello.tuning)
+            let io = try EpollFrameIO(queues: queues, queueCount: hello.queueCount, wake: wake, tuning: hello.tuning)
             (ports + index).initialize(to: Port(io: io, wake: wake))
         }
         return ports
     }
 
-    private func receiveQueues(_ expected: Int) throws(EngineError) -> (descriptors: [Int32], shares: [UInt8]) {
+    private func receiveQueues(_ expected: Int) throws(EngineError) -> (descriptors: [Int32], queueSets: [UInt8]) {
         var descriptors: [Int32] = []
-        var shares: [UInt8] = []
+        var queueSets: [UInt8] = []
         while descriptors.count < expected {
             guard let (message, more) = try socket.receive(), message.kind == .queues, !more.isEmpty,
                 message.payload.count == more.count, message.fields[0] == UInt64(descriptors.count),
                 descriptors.count + more.count <= expected
             else { throw EngineError("start", because: "the number of queues differs from 'hello'") }
             descriptors += more
-            shares += message.payload
+            queueSets += message.payload
         }
-        return (descriptors, shares)
+        return (descriptors, queueSets)
     }
 
     /// Makes the workers. Each has all queues and reads none yet. The workers own the ports from then on.
     private mutating func hire(
-        _ hello: EngineHello, _ queueShares: [UInt8], _ ports: UnsafeMutablePointer<Port>, _ table: PublishedTable,
+        _ hello: EngineHello, _ setOfQueue: [UInt8], _ ports: UnsafeMutablePointer<Port>, _ table: PublishedTable,
         _ neighbours: NeighbourTable
     ) {
         // For the lifetime of the process.
-        let shares = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: queueShares.count)
-        _ = shares.initialize(from: queueShares)
+        let queueSets = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: setOfQueue.count)
+        _ = queueSets.initialize(from: setOfQueue)
         for index in 0..<hello.workers {
             let port = (ports + index).move()
             let wake = port.wake
             crew.add(
-                WorkerSeat(
+                WorkerHandle(
                     worker: Worker(
                         io: port.io, table: table, neighbours: neighbours, worker: hello.firstBlock + index,
                         tuning: hello.tuning),
-                    queues: WorkerSeat.Queues(
-                        shares: UnsafeBufferPointer(shares), worker: index, workers: hello.workers),
+                    queues: WorkerHandle.Queues(
+                        queueSets: UnsafeBufferPointer(queueSets), worker: index, workers: hello.workers),
                     wake: wake, moved: crew.moved))
         }
         ports.deallocate()

@@ -17,7 +17,7 @@ public struct EngineTuning: Sendable, Hashable {
     /// Whether frames of one flow in one batch are coalesced into one segmented frame, as a kernel would do (GRO).
     public var coalesces = true
     /// Whether UDP datagrams may be coalesced, too. This needs UDP segmentation on every device.
-    public var joinsUDP = true
+    public var coalescesUDP = true
     /// How long a worker polls for more frames before it sleeps; zero means not at all. The engine takes whole microseconds.
     public var spin = Duration.zero
     /// A batch ends after so many octets of segmented frames. The engine sets it by its machine, and the protocol does
@@ -29,7 +29,7 @@ public struct EngineTuning: Sendable, Hashable {
 
     /// The value in the control protocol.
     var word: UInt64 {
-        UInt64(writing.rawValue) | (coalesces ? 1 << 8 : 0) | (joinsUDP ? 1 << 9 : 0)
+        UInt64(writing.rawValue) | (coalesces ? 1 << 8 : 0) | (coalescesUDP ? 1 << 9 : 0)
             | UInt64(UInt32(clamping: spin.wholeMicroseconds)) << 32
     }
 
@@ -37,7 +37,7 @@ public struct EngineTuning: Sendable, Hashable {
     init(word: UInt64) {
         writing = Writing(rawValue: UInt8(truncatingIfNeeded: word)) ?? .automatic
         coalesces = word >> 8 & 1 != 0
-        joinsUDP = word >> 9 & 1 != 0
+        coalescesUDP = word >> 9 & 1 != 0
         spin = .microseconds(Int64(word >> 32))
     }
 }

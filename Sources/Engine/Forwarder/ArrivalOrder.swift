@@ -14,7 +14,7 @@ enum WantedCopies {
     case others
 
     @inline(__always)
-    func contains(_ copy: UnsafeMutablePointer<PlainCopy>) -> Bool {
+    func contains(_ copy: UnsafeMutablePointer<FastPathCopy>) -> Bool {
         switch self {
         case .all: true
         case .passive: copy.pointee.isPassive
@@ -51,12 +51,12 @@ struct ArrivalOrder: ~Copyable {
 
     /// Notes that copies are due for every frame of a run.
     @inline(__always)
-    mutating func owe(_ run: Int, of joiner: borrowing FlowJoiner) {
-        var frame = joiner.runs[run].first
+    mutating func owe(_ run: Int, of coalescer: borrowing FrameCoalescer) {
+        var frame = coalescer.runs[run].first
         while frame >= 0 {
             runs[Int(frame)] = Int32(truncatingIfNeeded: run)
             owed &+= 1
-            frame = joiner.next(after: frame)
+            frame = coalescer.next(after: frame)
         }
     }
 
@@ -89,11 +89,11 @@ extension Forwarder {
     /// Makes the copies for passive applications of a frame whose run has gone, and of the frames of the run that came
     /// directly behind it.
     mutating func sendPassive(_ frame: Int32, of run: Int, into writes: inout WriteList) {
-        let part = joiner.part(of: joiner.runs[run], from: frame)
+        let part = coalescer.part(of: coalescer.runs[run], from: frame)
         let count = Int(part.count)
         arrivals.skip(count &- 1)
         // The frame was plain before, and is unchanged: its other copies have headers of their own.
-        guard plain.read(part.start, part.length, part.kind, at: part.networkOffset),
+        guard fast.read(part.start, part.length, part.kind, at: part.networkOffset),
             let plan = passivePlan(Int(decided[run]))
         else {
             counters.countDrop(.sendFailed, count)

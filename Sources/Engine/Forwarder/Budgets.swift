@@ -116,12 +116,12 @@ struct Budgets: ~Copyable {
     }
 
     /// The account of a node at a place of the table's MAC addresses; nil if the table does not name it.
-    func account(_ station: Int?, _ mac: MACAddress, on interface: Int) -> Account {
+    func account(_ sender: Int?, _ mac: MACAddress, on interface: Int) -> Account {
         let side = UInt64(truncatingIfNeeded: interface) << 48
-        guard let station else { return Account(place: Self.named &+ interface & 4_095, tag: side) }
+        guard let sender else { return Account(place: Self.named &+ interface & 4_095, tag: side) }
         let tag = side | mac.bits
         // If the table's places fit, they are used as they are, so no two nodes share one.
-        let place = station < Self.named ? station : Int(truncatingIfNeeded: keyedHash(tag, 0, 0, secret) & 4_095)
+        let place = sender < Self.named ? sender : Int(truncatingIfNeeded: keyedHash(tag, 0, 0, secret) & 4_095)
         return Account(place: place, tag: tag)
     }
 }
@@ -163,6 +163,6 @@ extension Forwarder {
     func account(on interface: Int) -> Account { account(of: fields.sourceMAC, on: interface) }
 
     func account(of mac: MACAddress, on interface: Int) -> Account {
-        budgets.account(table.stationPlace(of: mac, on: interface), mac, on: interface)
+        budgets.account(table.senderPlace(of: mac, on: interface), mac, on: interface)
     }
 }

@@ -1,8 +1,8 @@
 import Forwarding
 import Wire
 
-/// One copy of a plain packet, with everything that the table says about it.
-struct PlainCopy {
+/// One copy of a packet of the fast path, with everything that the table says about it.
+struct FastPathCopy {
     /// The send interface.
     var interface: Int
     /// The Ethernet destination to send with.
@@ -16,9 +16,9 @@ struct PlainCopy {
     var isPassive: Bool
 }
 
-/// The copies of a plain packet. None of them needs an error, waiting or an answer.
+/// The copies of a packet of the fast path. None of them needs an error, waiting or an answer.
 struct CopyPlan {
-    /// The largest number of copies. An entry with more is not plain.
+    /// The largest number of copies. An entry with more takes the slow path.
     static let mostCopies = 8
 
     /// The index of the entry; -1 if there is none.
@@ -43,7 +43,7 @@ struct CopyPlan {
 struct CopyPlans: ~Copyable {
     private static let capacity = 32
     private let plans: UnsafeMutablePointer<CopyPlan>
-    private let copies: UnsafeMutablePointer<PlainCopy>
+    private let copies: UnsafeMutablePointer<FastPathCopy>
 
     init() {
         plans = .allocate(capacity: Self.capacity)
@@ -51,7 +51,7 @@ struct CopyPlans: ~Copyable {
         let none = MACAddress(bits: 0)
         copies = .allocate(capacity: Self.capacity * CopyPlan.mostCopies)
         copies.initialize(
-            repeating: PlainCopy(
+            repeating: FastPathCopy(
                 interface: 0, destination: none, source: none, address: IPAddress(ipv4: 0), rewrites: false,
                 isPassive: false),
             count: Self.capacity * CopyPlan.mostCopies)
@@ -68,7 +68,7 @@ struct CopyPlans: ~Copyable {
 
     /// The `mostCopies` places for the copies of the plan at `place`.
     @inline(__always)
-    func copies(of place: UnsafeMutablePointer<CopyPlan>) -> UnsafeMutablePointer<PlainCopy> {
+    func copies(of place: UnsafeMutablePointer<CopyPlan>) -> UnsafeMutablePointer<FastPathCopy> {
         copies + (place - plans) &* CopyPlan.mostCopies
     }
 
@@ -86,7 +86,7 @@ extension Forwarder {
         /// The plan is for this packet only.
         case passing
         /// Something prevents the fast path, or may. The packet must be looked at.
-        case notPlain
+        case slowPath
     }
 
     /// The plan of an entry for the packet at hand; nil if a copy cannot take the fast path.
@@ -120,12 +120,12 @@ extension Forwarder {
         // A plan for this packet alone is used once.
         plan.entry = found == .lasting && !onlyPassive ? index : -1
         place.pointee = plan
-        return found != .notPlain && plan.count > 0
+        return found != .slowPath && plan.count > 0
     }
 
     private func add(
         _ hops: Range<Int>, of entry: EntryRecord, _ onlyPassive: Bool, to plan: inout CopyPlan,
-        _ copies: UnsafeMutablePointer<PlainCopy>
+        _ copies: UnsafeMutablePointer<FastPathCopy>
     ) -> Planning {
         var all = Planning.lasting
         for index in hops {
@@ -134,29 +134,30 @@ extension Forwarder {
             case .target(let target):
                 one = add(target, onlyPassive, to: &plan, copies)
             case .instance(let choice):
-                var flow = plain.flow
+                var flow = fast.flow
                 if let source = entry.rewriteSource { flow.source = source }
                 // For a slot that changes hands, it matters whether the flow begins.
-                guard case .member(let member) = table.decide(choice, flow) else { return .notPlain }
+                guard case .member(let member) = table.decide(choice, flow) else { return .slowPath }
                 let added = add(table.target(choice, member: member), onlyPassive, to: &plan, copies)
                 one = added == .lasting ? .passing : added
             case .hops(let hops):
-                guard table.downAnswer(index) == nil else { return .notPlain }
+                guard table.downAnswer(index) == nil else { return .slowPath }
                 one = add(hops, of: entry, onlyPassive, to: &plan, copies)
             }
-            if one == .notPlain { return .notPlain }
+            if one == .slowPath { return .slowPath }
             if one == .passing { all = .passing }
         }
         return all
     }
 
     private func add(
-        _ target: TargetRecord, _ onlyPassive: Bool, to plan: inout CopyPlan, _ copies: UnsafeMutablePointer<PlainCopy>
+        _ target: TargetRecord, _ onlyPassive: Bool, to plan: inout CopyPlan,
+        _ copies: UnsafeMutablePointer<FastPathCopy>
     ) -> Planning {
         let isPassive = target.system == .passiveApplication
         guard isPassive || !onlyPassive else { return .lasting }
-        guard plan.count < CopyPlan.mostCopies else { return .notPlain }
-        var copy = PlainCopy(
+        guard plan.count < CopyPlan.mostCopies else { return .slowPath }
+        var copy = FastPathCopy(
             interface: target.interface, destination: MACAddress(bits: 0), source: target.sourceMAC,
             address: IPAddress(ipv4: 0), rewrites: false, isPassive: isPassive)
         var lasting = true
@@ -165,14 +166,14 @@ extension Forwarder {
             copy.destination = mac
         case .network(let address):
             guard plan.family ?? address.family == address.family, let found = known(address, on: target.interface)
-            else { return .notPlain }
+            else { return .slowPath }
             plan.family = address.family
             copy.address = address
             copy.rewrites = true
             copy.destination = found.mac
             lasting = found.lasting
         case .neighbour(let via):
-            guard let found = known(via ?? plain.flow.destination, on: target.interface) else { return .notPlain }
+            guard let found = known(via ?? fast.flow.destination, on: target.interface) else { return .slowPath }
             copy.destination = found.mac
             lasting = found.lasting && via != nil
         }

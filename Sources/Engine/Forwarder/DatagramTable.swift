@@ -9,7 +9,7 @@ struct DatagramKey: Equatable {
     var identification: UInt32
     var protocolNumber: UInt8
     var interface: Int
-    var station: MACAddress
+    var sender: MACAddress
 
     /// Of a fragment.
     init(_ fields: borrowing PacketFields, on interface: Int) {
@@ -18,7 +18,7 @@ struct DatagramKey: Equatable {
         identification = fields.identification
         protocolNumber = fields.flow.protocolNumber
         self.interface = interface
-        station = fields.sourceMAC
+        sender = fields.sourceMAC
     }
 }
 
@@ -61,8 +61,8 @@ struct DatagramTable: ~Copyable {
 
     /// The first of the places for a datagram's record.
     private func set(of key: DatagramKey) -> UnsafeMutablePointer<Record> {
-        let station = key.station.bits &+ UInt64(truncatingIfNeeded: key.interface) << 48
-        let hash = keyedHash(station, key.source.high, key.source.low, secret)
+        let sender = key.sender.bits &+ UInt64(truncatingIfNeeded: key.interface) << 48
+        let hash = keyedHash(sender, key.source.high, key.source.low, secret)
         return records + Int(truncatingIfNeeded: hash & UInt64(Self.sets &- 1)) &* Self.ways
     }
 

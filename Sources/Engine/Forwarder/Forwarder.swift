@@ -37,11 +37,11 @@ struct Forwarder: ~Copyable {
     /// If the frame waited for a neighbour, only the copies for this neighbour are made.
     var only: (interface: Int, address: IPAddress)?
 
-    // State of the fast path; see PlainForwarding.swift.
-    var joiner: FlowJoiner
+    // State of the fast path; see FastPath.swift.
+    var coalescer: FrameCoalescer
     var plans = CopyPlans()
-    var plain = PlainPacket()
-    var stations = Stations(sender: Sender.unknown)
+    var fast = FastPathPacket()
+    var ends = FrameEnds(sender: Sender.unknown)
     var prefixes = PrefixMemory()
     /// A destination that is known not to be the engine's own.
     var foreign = IPAddress(ipv4: 0)
@@ -54,10 +54,10 @@ struct Forwarder: ~Copyable {
     let budgets = Budgets()
 
     init(table: PublishedTable, neighbours: NeighbourTable, worker: Int, tuning: EngineTuning) {
-        joiner = FlowJoiner(
+        coalescer = FrameCoalescer(
             capacity: FrameBatch.capacity,
-            joining: FlowJoiner.Joining(
-                tcp: tuning.coalesces, udp: tuning.coalesces && tuning.joinsUDP,
+            coalescing: FrameCoalescer.Kinds(
+                tcp: tuning.coalesces, udp: tuning.coalesces && tuning.coalescesUDP,
                 heartbeatToken: table.snapshot.heartbeatToken))
         decided = .allocate(capacity: FrameBatch.capacity)
         decided.initialize(repeating: -1, count: FrameBatch.capacity)
@@ -76,7 +76,7 @@ struct Forwarder: ~Copyable {
         table = published.snapshot
         counters = CounterBlock(memory: published.counters, layout: published.layout, worker: worker)
         counters.generation = published.snapshot.generation
-        joiner.joining.heartbeatToken = table.heartbeatToken
+        coalescer.coalescing.heartbeatToken = table.heartbeatToken
         plans.removeAll()
         prefixes = PrefixMemory()
         foreign = IPAddress(ipv4: 0)
@@ -93,7 +93,7 @@ struct Forwarder: ~Copyable {
         if let reason {
             counters.countDrop(reason, packets)
             counters.countReceiveDrop(interface, packets)
-            if seen.station, counters.isUnnoted(reason, at: now) { noteDrop(reason, on: interface) }
+            if seen.ethernet, counters.isUnnoted(reason, at: now) { noteDrop(reason, on: interface) }
         }
     }
 
@@ -120,7 +120,7 @@ struct Forwarder: ~Copyable {
             return nil
         }
         let verdict = fields.parse(octets.bytes)
-        seen.station = octets.count >= EthernetView.length
+        seen.ethernet = octets.count >= EthernetView.length
         if case .packet = verdict { (seen.source, seen.destination) = (fields.flow.source, fields.flow.destination) }
         if case .malformed(let reason) = verdict { return Self.dropReason(reason) }
         guard fields.destinationMAC.isMulticast || table.isOwnMAC(fields.destinationMAC, on: interface) else {
@@ -283,7 +283,7 @@ struct Forwarder: ~Copyable {
 /// The readable parts of a frame.
 struct Seen {
     /// True if the Ethernet header could be read.
-    var station = false
+    var ethernet = false
     /// The packet's source, or the address that a neighbour message's sender claims.
     var source: IPAddress?
     /// The packet's destination, or the address that a neighbour message is about.

@@ -76,7 +76,7 @@ extension Forwarder {
     private mutating func drop(_ reason: DropReason, on interface: Int) {
         counters.countDrop(reason, packets)
         counters.countReceiveDrop(interface, packets)
-        seen = Seen(station: true, source: fields.flow.source, destination: fields.flow.destination)
+        seen = Seen(ethernet: true, source: fields.flow.source, destination: fields.flow.destination)
         if counters.isUnnoted(reason, at: now) { noteDrop(reason, on: interface) }
     }
 }

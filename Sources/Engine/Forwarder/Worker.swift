@@ -43,8 +43,8 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         let ready = io.wait(wait ? patience : .zero)
         forwarder.now = io.now().nanoseconds
         forwarder.counters.countTurn()
-        for turn in 0..<ready {
-            io.receive(turn, into: &batch)
+        for position in 0..<ready {
+            io.receive(position, into: &batch)
             if batch.closed { forwarder.counters.countClosedQueue() }
             if batch.truncated > 0 {
                 forwarder.counters.countDrop(.truncatedFrame, batch.truncated)
@@ -72,17 +72,17 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         let mirrors = forwarder.table.mirrors(of: interface)
         if !mirrors.isEmpty { mirrorBatch(mirrors) }
         forwarder.begin(batch)
-        if forwarder.joiner.isInterleaved {
+        if forwarder.coalescer.isInterleaved {
             forwardInterleaved(interface)
         } else {
-            for run in 0..<forwarder.joiner.count {
+            for run in 0..<forwarder.coalescer.count {
                 makeRoom()
                 if forwarder.forwardRun(run, from: interface, into: &writes) { continue }
-                var frame = forwarder.joiner.runs[run].first
+                var frame = forwarder.coalescer.runs[run].first
                 while frame >= 0 {
                     makeRoom()
                     forwarder.forward(batch.frames[Int(frame)], from: interface, into: &writes)
-                    frame = forwarder.joiner.next(after: frame)
+                    frame = forwarder.coalescer.next(after: frame)
                 }
             }
         }
@@ -102,11 +102,11 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     /// Forwards a batch whose conversations are interleaved. A run that can go as one goes in the turn of its first
     /// frame. Its copies for passive applications, and the frames of other runs, go in the turn of each frame.
     private mutating func forwardInterleaved(_ interface: Int) {
-        for run in 0..<forwarder.joiner.count {
-            forwardOwed(before: forwarder.joiner.runs[run].first, interface)
+        for run in 0..<forwarder.coalescer.count {
+            forwardOwed(before: forwarder.coalescer.runs[run].first, interface)
             makeRoom()
             if forwarder.forwardRun(run, from: interface, into: &writes) { continue }
-            forwarder.arrivals.owe(run, of: forwarder.joiner)
+            forwarder.arrivals.owe(run, of: forwarder.coalescer)
         }
         forwardOwed(before: Int32(truncatingIfNeeded: batch.count), interface)
     }

@@ -31,8 +31,8 @@ enum CacheSize {
             }
         }
         if let smallest { return smallest }
-        let told = sysconf(Int32(_SC_LEVEL2_CACHE_SIZE))
-        return credible.contains(told) ? told : usual
+        let size = sysconf(Int32(_SC_LEVEL2_CACHE_SIZE))
+        return credible.contains(size) ? size : usual
     }
 
     /// Reads `512K`, `2M` or a number of octets.

@@ -167,10 +167,10 @@ public struct CaptureWriter: ~Copyable {
     @inline(__always)
     private mutating func hasRoom(_ octets: Int) -> Bool {
         if Int(truncatingIfNeeded: written &- read) &+ octets <= capacity { return true }
-        let told = CaptureLayout.counter(memory, CaptureLayout.readOffset).pointee.load(ordering: .acquiring)
+        let summary = CaptureLayout.counter(memory, CaptureLayout.readOffset).pointee.load(ordering: .acquiring)
         // A reader that tells nonsense gets nothing more.
-        guard told >= read, told <= written else { return false }
-        read = told
+        guard summary >= read, summary <= written else { return false }
+        read = summary
         return Int(truncatingIfNeeded: written &- read) &+ octets <= capacity
     }
 

@@ -27,8 +27,8 @@ public struct CapturingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
     public mutating func wait(_ limit: WaitLimit) -> Int { base.wait(limit) }
 
     /// Reads as the base does, and captures what it has read.
-    public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {
-        base.receive(turn, into: &batch)
+    public mutating func receive(_ position: Int, into batch: inout FrameBatch) {
+        base.receive(position, into: &batch)
         guard batch.count > 0 else { return }
         let time = base.now()
         for index in 0..<batch.count {

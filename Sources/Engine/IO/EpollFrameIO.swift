@@ -14,7 +14,7 @@ import Wire
 /// it came in by. The kernel learns from that to give all frames of a flow to one queue index, whichever engine reads
 /// it. So a queue set that goes from one engine to another takes its flows with it.
 public struct EpollFrameIO: FrameIO, ~Copyable {
-    private let columns: Int
+    private let queueCount: Int
     private let queues: QueueNumbers
     private var watch: QueueWatch
     private var arena: FrameArena
@@ -26,7 +26,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
     /// Whether the last turn had frames.
     private var isBusy = false
     /// The queue index of the frames at hand.
-    private var column = 0
+    private var queueIndex = 0
     /// How frames are written: `ring` or `plain`.
     public private(set) var writing: EngineTuning.Writing
     /// The errno of the refusal or failure of io_uring; 0 if there was none.
@@ -44,9 +44,9 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
     /// - Throws: `EngineError` if an epoll descriptor cannot be made, or if `tuning` insists on io_uring and the kernel
     ///   refuses it.
     public init(
-        queues: [Int32], columns: Int, wake: Int32, tuning: EngineTuning = EngineTuning()
+        queues: [Int32], queueCount: Int, wake: Int32, tuning: EngineTuning = EngineTuning()
     ) throws(EngineError) {
-        precondition(columns > 0 && queues.count % columns == 0)
+        precondition(queueCount > 0 && queues.count % queueCount == 0)
         let all = QueueNumbers(queues)
         let watch = try QueueWatch(queues: all.buffer, wake: wake)
         let arena = try FrameArena()
@@ -58,7 +58,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
         self.watch = watch
         self.arena = arena
         self.queues = all
-        self.columns = columns
+        self.queueCount = queueCount
         segmentedOctets = tuning.segmentedOctets
         spin = UInt64(max(0, min(tuning.spin, Self.longestSpin).wholeNanoseconds))
     }
@@ -109,11 +109,11 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
 
     /// Reads until the queue is empty, the batch is full, or its memory is. If the frames are superframes already, the
     /// batch ends sooner: they cannot be coalesced, and they should still be in the cache when they are written.
-    public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {
-        let index = watch.ready(turn)
+    public mutating func receive(_ position: Int, into batch: inout FrameBatch) {
+        let index = watch.ready(position)
         let queue = queues.buffer[index]
-        column = index % columns
-        batch.interface = index / columns
+        queueIndex = index % queueCount
+        batch.interface = index / queueCount
         batch.truncated = 0
         batch.closed = false
         arena.removeAll()
@@ -149,7 +149,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
     /// writes.
     public mutating func send(_ list: borrowing WriteList) {
         var done = 0
-        if let (sent, failure) = ring?.send(list, columns: columns, column: column) {
+        if let (sent, failure) = ring?.send(list, queueCount: queueCount, queueIndex: queueIndex) {
             done = sent
             if ring?.hasRefusedToHurry == true {
                 for index in 0..<done where list.writes[index].failure == EOPNOTSUPP { write(list.writes + index) }
@@ -161,7 +161,7 @@ public struct EpollFrameIO: FrameIO, ~Copyable {
 
     /// Does one `write` or `writev`.
     private func write(_ write: UnsafeMutablePointer<FrameWrite>) {
-        let queue = queues.buffer[write.pointee.interface &* columns &+ column]
+        let queue = queues.buffer[write.pointee.interface &* queueCount &+ queueIndex]
         var vector = (
             iovec(iov_base: write.pointee.header, iov_len: write.pointee.headerLength),
             iovec(

@@ -187,7 +187,7 @@ public protocol FrameIO: ~Copyable {
     mutating func wait(_ limit: WaitLimit) -> Int
     /// Reads a burst from one of the queues of the last `wait`, number `turn`, without blocking. The frames of the
     /// batch before are gone.
-    mutating func receive(_ turn: Int, into batch: inout FrameBatch)
+    mutating func receive(_ position: Int, into batch: inout FrameBatch)
     /// Sends all writes in order, without blocking, and notes the failure of each.
     mutating func send(_ list: borrowing WriteList)
 }

@@ -45,7 +45,7 @@ public struct MemoryFrameIO: FrameIO, ~Copyable {
     public mutating func wait(_ limit: WaitLimit) -> Int { input.isEmpty ? 0 : 1 }
 
     /// The frames up to the first from another interface, one behind another as in a device's batch.
-    public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {
+    public mutating func receive(_ position: Int, into batch: inout FrameBatch) {
         batch.interface = input.first?.interface ?? 0
         batch.count = 0
         batch.truncated = 0

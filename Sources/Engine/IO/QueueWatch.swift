@@ -122,5 +122,5 @@ struct QueueWatch: ~Copyable {
 
     /// Number `turn` of the queues that the last `wait` found.
     @inline(__always)
-    func ready(_ turn: Int) -> Int { Int(truncatingIfNeeded: events[turn].data.u64) }
+    func ready(_ position: Int) -> Int { Int(truncatingIfNeeded: events[position].data.u64) }
 }

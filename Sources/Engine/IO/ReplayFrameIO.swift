@@ -46,7 +46,7 @@ public struct ReplayFrameIO: FrameIO, ~Copyable {
     public mutating func wait(_ limit: WaitLimit) -> Int { 1 }
 
     /// The batch in its first state.
-    public mutating func receive(_ turn: Int, into batch: inout FrameBatch) {
+    public mutating func receive(_ position: Int, into batch: inout FrameBatch) {
         batch.interface = interface
         batch.truncated = 0
         batch.closed = false

@@ -33,11 +33,12 @@ public struct RingRefusal: Sendable, Hashable {
 
     /// The error of an engine that must write with io_uring.
     var error: EngineError {
-        EngineError("write by io_uring", because: "\(told): \(mend.map { "\($0), or" } ?? "") let it write one by one")
+        EngineError(
+            "write by io_uring", because: "\(summary): \(hint.map { "\($0), or" } ?? "") let it write one by one")
     }
 
     /// The kernel's text, and the setting behind it.
-    public var told: String {
+    public var summary: String {
         let setting: String? =
             switch (errno, disabled) {
             case (EPERM, 2?): "kernel.io_uring_disabled is 2"
@@ -51,7 +52,7 @@ public struct RingRefusal: Sendable, Hashable {
     }
 
     /// What to do; nil if that is unknown.
-    public var mend: String? {
+    public var hint: String? {
         switch (errno, disabled) {
         case (EPERM, 1?), (EPERM, 2?): "sysctl -w kernel.io_uring_disabled=0"
         case (EPERM, _), (EACCES, _): "let the container's seccomp profile allow io_uring_setup, _enter and _register"

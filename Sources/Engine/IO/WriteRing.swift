@@ -50,12 +50,12 @@ struct WriteRing: ~Copyable {
     ///   - column: The queue index that the writes go to.
     /// - Returns: The number of finished writes, and 0. If the ring has failed: fewer than all, and an errno. The rest
     ///   was not tried.
-    mutating func send(_ list: borrowing WriteList, columns: Int, column: Int) -> (done: Int, failure: Int32) {
+    mutating func send(_ list: borrowing WriteList, queueCount: Int, queueIndex: Int) -> (done: Int, failure: Int32) {
         var done = 0
         hasRefusedToHurry = false
         while done < list.count {
             let count = min(Self.capacity, list.count &- done)
-            prepare(list, from: done, count: count, columns: columns, column: column)
+            prepare(list, from: done, count: count, queueCount: queueCount, queueIndex: queueIndex)
             clinux_uring_publish(&ring, UInt32(truncatingIfNeeded: count))
             let failure = submit(count, list)
             guard failure == 0 else {
@@ -73,12 +73,12 @@ struct WriteRing: ~Copyable {
 
     @inline(__always)
     private mutating func prepare(
-        _ list: borrowing WriteList, from first: Int, count: Int, columns: Int, column: Int
+        _ list: borrowing WriteList, from first: Int, count: Int, queueCount: Int, queueIndex: Int
     ) {
         for place in 0..<count {
             let write = list.writes + (first &+ place)
             write.pointee.failure = Self.unknown
-            let queue = UInt32(truncatingIfNeeded: write.pointee.interface &* columns &+ column)
+            let queue = UInt32(truncatingIfNeeded: write.pointee.interface &* queueCount &+ queueIndex)
             let tag = UInt64(truncatingIfNeeded: first &+ place)
             let number = UInt32(truncatingIfNeeded: place)
             if write.pointee.bodyLength == 0 {

@@ -51,7 +51,7 @@ public struct CounterBlock: @unchecked Sendable {
     }
 
     @inline(__always)
-    func countJoined(_ frames: Int) { Self.add(base + 40, UInt64(truncatingIfNeeded: frames)) }
+    func countCoalesced(_ frames: Int) { Self.add(base + 40, UInt64(truncatingIfNeeded: frames)) }
 
     func countClosedQueue() { Self.add(base + 48, 1) }
 
@@ -243,7 +243,7 @@ public struct CounterReader: ~Copyable {
     public func heartbeats() -> UInt64 { sum { _ in 16 } }
 
     /// The number of frames that were coalesced with frames before them.
-    public func joined() -> UInt64 { sum { _ in 40 } }
+    public func coalesced() -> UInt64 { sum { _ in 40 } }
 
     /// The number of queues that were gone when they were read: their device was deleted, or they were detached.
     public func closedQueues() -> UInt64 { sum { _ in 48 } }

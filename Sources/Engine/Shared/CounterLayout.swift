@@ -5,7 +5,7 @@ import Forwarding
 ///     page 0                header: magic, version, blocks, reasons, interfaces, entries, stride (UInt64 each)
 ///     4096 + block*stride   the block of one worker of one engine:
 ///       0                   generation of the table in use, turns, heartbeats, how frames are written (1: io_uring,
-///                           2: one by one), the errno that io_uring was refused or failed with, frames joined to
+///                           2: one by one), the errno that io_uring was refused or failed with, frames coalesced with
 ///                           others, queues that turned out to be gone, then reserved (64 octets)
 ///       64                  packets dropped, one UInt64 for each `DropReason`, rounded up to 64 octets
 ///       …                   the last frame dropped for each `DropReason`: see `DroppedFrame` (64 octets)

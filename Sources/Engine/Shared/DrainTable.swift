@@ -81,7 +81,7 @@ public struct DrainTable: @unchecked Sendable {
     }
 
     /// Begins another period. A slot counts as used if it was used in this period or in the one before.
-    public func turn(_ group: Int) {
+    public func beginPeriod(_ group: Int) {
         guard group < Self.groups else { return }
         for slot in 0..<SlotTable.count {
             let place = octet(group, slot)

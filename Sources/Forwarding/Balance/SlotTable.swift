@@ -150,11 +150,11 @@ extension InstanceGroup {
         let present = members.indices.filter { takesPart(members[$0].availability) }
         guard let active else {
             // A weight of zero means no share, unless all members have zero.
-            let weighed = present.contains { members[$0].weight > 0 }
+            let isWeighted = present.contains { members[$0].weight > 0 }
             return SlotTable(
                 present.map { index in
                     SlotTable.Claimant(
-                        key: Self.key(members[index].name, seed), weight: weighed ? members[index].weight : 1,
+                        key: Self.key(members[index].name, seed), weight: isWeighted ? members[index].weight : 1,
                         owner: UInt16(index))
                 })
         }

@@ -84,7 +84,7 @@ struct HopTable {
                     low: targets.share(members.flatMap { record(of: $0) }), high: members.count)
                 var answer = Layout.answerHops
                 switch otherwise {
-                case .drop(let told): answer = told.rawValue
+                case .drop(let wanted): answer = wanted.rawValue
                 case .hops(let hops): targets[word + 2] = add(hops)
                 }
                 targets[word] = UInt64(

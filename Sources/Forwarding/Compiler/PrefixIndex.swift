@@ -42,13 +42,13 @@ struct PrefixIndex {
     ///
     /// The best match is the longest prefix around the marker. It is one of the prefixes around the prefix.
     private func forEachMarker(_ body: (IPAddress, Int, UInt32) -> Void) {
-        var turns = [[Int]](repeating: [], count: 129)
-        for length in lengths { turns[Int(length)] = self.turns(to: Int(length)) }
+        var forks = [[Int]](repeating: [], count: 129)
+        for length in lengths { forks[Int(length)] = self.forks(to: Int(length)) }
         // Identifiers are in the order of addresses, so prefixes with a common marker follow each other.
         var latest = [IPAddress?](repeating: nil, count: 129)
         for identifier in identifiers {
             let prefix = set[UInt32(identifier)]
-            for length in turns[prefix.length] {
+            for length in forks[prefix.length] {
                 let marker = prefix.address.masked(to: length)
                 guard latest[length] != marker else { continue }
                 latest[length] = marker
@@ -60,21 +60,21 @@ struct PrefixIndex {
     }
 
     /// The lengths at which a search for a prefix of a populated length turns to longer ones.
-    private func turns(to sought: Int) -> [Int] {
-        var turns: [Int] = []
+    private func forks(to sought: Int) -> [Int] {
+        var forks: [Int] = []
         var (low, high) = (0, lengths.count)
         while low < high {
             let middle = (low + high) / 2
             let length = Int(lengths[middle])
             if length == sought { break }
             if length < sought {
-                turns.append(length)
+                forks.append(length)
                 low = middle + 1
             } else {
                 high = middle
             }
         }
-        return turns
+        return forks
     }
 
     private mutating func allocate(_ keys: Int) {

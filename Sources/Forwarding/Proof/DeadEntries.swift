@@ -72,14 +72,14 @@ extension Proof {
         let named = Set(world.table.entries.filter { $0.receivedInterface == interface }.compactMap(\.sourceMAC))
         var senders: [Sender] = []
         var single: [Sender] = []
-        var crowd: Sender?
+        var combined: Sender?
         for leg in world.stations.on[interface] where !world.nodes[leg.node].isSilenced {
             let sender = sender(leg, on: interface)
             if named.contains(sender.emitter.mac) {
                 single.append(sender)
             } else if let sources = sender.sources {
-                crowd = Sender(
-                    emitter: crowd?.emitter ?? sender.emitter, sources: (crowd?.sources ?? []) + sources)
+                combined = Sender(
+                    emitter: combined?.emitter ?? sender.emitter, sources: (combined?.sources ?? []) + sources)
             } else if !senders.contains(where: { $0.sources == nil }) {
                 senders.append(sender)
             }
@@ -87,8 +87,8 @@ extension Proof {
         for mac in world.stations.vouchedMACs[interface] {
             single.append(Sender(emitter: Emitter(node: nil, interface: interface, mac: mac), sources: nil))
         }
-        if let crowd {
-            senders.append(Sender(emitter: crowd.emitter, sources: Array(Set(crowd.sources ?? []))))
+        if let combined {
+            senders.append(Sender(emitter: combined.emitter, sources: Array(Set(combined.sources ?? []))))
         }
         return senders + single
     }

@@ -22,9 +22,9 @@ struct Origins {
     private(set) var examples: [IPAddress] = []
 
     /// - Parameter told: The pieces that entries distinguish sources and destinations by.
-    init(_ world: ProofWorld, told: AddressPieces) {
+    init(_ world: ProofWorld, named: AddressPieces) {
         self.world = world
-        var pieces = told
+        var pieces = named
         let count = world.table.interfaces.count
         customers = Array(repeating: [], count: count)
         byAddress = Array(repeating: [:], count: count)
@@ -45,7 +45,7 @@ struct Origins {
                 let behind = place == 0 ? node.prefixes.flatMap { pieces.representatives(in: $0) } : []
                 for (number, address) in (own + behind).enumerated() {
                     let key = Class(
-                        interface: leg.interface, isOwn: number < own.count, around: told.around(address),
+                        interface: leg.interface, isOwn: number < own.count, around: named.around(address),
                         family: address.family,
                         single: singled.contains(index) || namedMACs.contains(leg.mac) ? index : nil)
                     if let class_ = known[key] {

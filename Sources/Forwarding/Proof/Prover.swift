@@ -71,25 +71,25 @@ struct Proof {
                 guard case .mac(let mac) = target.address else { return nil }
                 return world.stations.leg(mac, on: target.interface)?.node
             })
-        var told: Set<IPPrefix> = []
+        var named: Set<IPPrefix> = []
         var askedOn: Set<Int> = []
         for entry in entries {
-            if let source = entry.source { told.insert(source) }
-            if let destination = entry.destination { told.insert(destination) }
-            if let rewrite = entry.rewriteSource { told.insert(IPPrefix(host: rewrite)) }
+            if let source = entry.source { named.insert(source) }
+            if let destination = entry.destination { named.insert(destination) }
+            if let rewrite = entry.rewriteSource { named.insert(IPPrefix(host: rewrite)) }
             for target in entry.targets {
                 switch target.address {
-                case .network(let address): told.insert(IPPrefix(host: address))
+                case .network(let address): named.insert(IPPrefix(host: address))
                 case .neighbour(nil) where entry.direction == .request: askedOn.insert(target.interface)
                 default: break
                 }
             }
         }
         let engine = Set(world.table.interfaces.flatMap { $0.addresses.map(\.address) } + [TableInterface.linkLocal])
-        let toldPieces = AddressPieces(told, excluding: engine)
-        origins = Origins(world, told: toldPieces)
+        let namedPieces = AddressPieces(named, excluding: engine)
+        origins = Origins(world, named: namedPieces)
         // Entries that send to the owner of the destination. Of customers that are alike, two are enough as examples.
-        var all = told.union(origins.examples.map { IPPrefix(host: $0) })
+        var all = named.union(origins.examples.map { IPPrefix(host: $0) })
         for interface in askedOn {
             // The destination itself decides which node gets the packet there.
             all.formUnion(world.table.interfaces[interface].addresses.map(\.prefix))

@@ -167,7 +167,7 @@ extension Snapshot {
 
     /// The place of a node that the table names by its MAC address on an interface. Each such node has its own number,
     /// less than the number of places. nil for other nodes.
-    public func stationPlace(of mac: MACAddress, on interface: Int) -> Int? {
+    public func senderPlace(of mac: MACAddress, on interface: Int) -> Int? {
         var meter = NoMeter()
         let slot = macSlot(interface: interface, bits: mac.bits, meter: &meter)
         return slot < 0 ? nil : (slot &- macs) / 24

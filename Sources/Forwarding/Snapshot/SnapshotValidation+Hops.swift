@@ -60,7 +60,7 @@ extension SnapshotValidation {
                 up = head == Int(kind) ? behind(index, first) : nil
             } else if kind == Layout.kindInstance, isAnswer(head >> 8),
                 first.high == halves(.instanceGroups, low, 0).low, range(first, fits: .targets),
-                (first.low..<first.low + first.high).allSatisfy({ isPlain($0) })
+                (first.low..<first.low + first.high).allSatisfy({ isUnconditional($0) })
             {
                 up = (0, 1)
             }
@@ -74,7 +74,7 @@ extension SnapshotValidation {
         octet == Int(Layout.answerHops) || octet < 256 && DownAnswer(rawValue: UInt8(octet)) != nil
     }
 
-    private func isPlain(_ index: Int) -> Bool {
+    private func isUnconditional(_ index: Int) -> Bool {
         UInt8(truncatingIfNeeded: halves(.targets, index, 0).high) < Layout.kindInstance
     }
 

@@ -18,7 +18,7 @@ extension PlanDifference.Action {
         case .rebuild(let node, let because): "node \(node) is rebuilt: \(because.joined(separator: ", "))"
         case .restart(let node, let because): "node \(node) is restarted: \(because.joined(separator: ", "))"
         case .alter(let node, let what): "node \(node) changes while it runs: \(what.joined(separator: ", "))"
-        case .publish(let change): "table: \(change.told)"
+        case .publish(let change): "table: \(change.summary)"
         case .remove(let node): "node \(node) is removed"
         case .application(let name, let what): "application \(name): \(what.joined(separator: ", "))"
         case .checks(let before, let after):
@@ -28,7 +28,7 @@ extension PlanDifference.Action {
 }
 
 extension PlanDifference.TableChange {
-    fileprivate var told: String {
+    fileprivate var summary: String {
         let entries = [(added, "new"), (removed, "gone"), (kept, "as before")].filter { $0.0 > 0 }
         return (entries.isEmpty ? "no entries" : "entries: " + entries.map { "\($0) \($1)" }.joined(separator: ", "))
     }

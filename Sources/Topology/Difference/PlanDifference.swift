@@ -43,8 +43,8 @@ public struct PlanDifference: Sendable, Hashable {
     public struct Refusal: Sendable, Hashable {
         /// What differs, as a sentence.
         public var what: String
-        /// What would mend it.
-        public var mend: String
+        /// What would fix it.
+        public var hint: String
     }
 
     /// In the order in which they are done: what can fail without harm comes first, what others still use goes last.
@@ -91,8 +91,8 @@ public struct PlanDifference: Sendable, Hashable {
         }
     }
 
-    private mutating func refuse(_ what: String, _ mend: String, _ name: String) {
-        refusals.append(Refusal(what: what, mend: "\(mend), or take '\(name)' away and bring it up again"))
+    private mutating func refuse(_ what: String, _ hint: String, _ name: String) {
+        refusals.append(Refusal(what: what, hint: "\(hint), or take '\(name)' away and bring it up again"))
     }
 
     private mutating func compareInterfaces(_ old: AppliancePlan, _ new: AppliancePlan) {

@@ -26,7 +26,7 @@ extension Diagram {
         let drawn = strokes
         for (index, node) in nodes.enumerated() {
             for interface in node.interfaces.uniqued()
-            where !drawn.contains(where: { $0.joins("n\(index)", "i\(interface)") }) {
+            where !drawn.contains(where: { $0.connects("n\(index)", "i\(interface)") }) {
                 lines.append("    i\(interface) -> n\(index) [dir=none, color=\"#68788a\"];")
             }
         }
@@ -52,7 +52,7 @@ extension Diagram {
         var isCopy: Bool
         var label: String?
 
-        func joins(_ left: String, _ right: String) -> Bool {
+        func connects(_ left: String, _ right: String) -> Bool {
             (from, to) == (left, right) || (from, to) == (right, left)
         }
     }

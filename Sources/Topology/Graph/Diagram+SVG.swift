@@ -51,7 +51,7 @@ extension Diagram {
         var lines: [(text: String, service: Int?, isResponse: Bool)] = []
         if !interfaces.isEmpty {
             let engine = "an interface of the packeting engine"
-            lines.append((interfaces.count == 1 ? engine : "\(engine), which joins them all", nil, false))
+            lines.append((interfaces.count == 1 ? engine : "\(engine), which connects them all", nil, false))
         }
         for (index, service) in services.enumerated() {
             let requests = arrows.filter { $0.service == index && !$0.isResponse }

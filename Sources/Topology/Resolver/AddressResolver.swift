@@ -38,7 +38,7 @@ struct AddressResolver: NameStage, Diagnosing {
                 if node.transparent {
                     diagnostics.error(
                         written[0].origin, "\(quoted(node.name.value)) is transparent, but has an address",
-                        mend: "remove the address")
+                        hint: "remove the address")
                     continue
                 }
                 for address in written {
@@ -75,7 +75,7 @@ struct AddressResolver: NameStage, Diagnosing {
             diagnostics.error(
                 address.origin,
                 "the service address \(address.value) is that of \(owner.what) \(owner.origin.place)",
-                mend: isNode && end != nodeIndex[owner.what]
+                hint: isNode && end != nodeIndex[owner.what]
                     ? "choose an unused address, or end the sequence at \(quoted(owner.what))"
                     : "choose an unused address")
         }
@@ -89,7 +89,7 @@ struct AddressResolver: NameStage, Diagnosing {
             diagnostics.error(
                 address.origin,
                 "\(address.value.value.address) is already the address of \(owner.what) \(owner.origin.place)",
-                mend: "choose another address")
+                hint: "choose another address")
             return false
         }
         book.owners[address.value.value.address] = (what, address.origin)
@@ -103,9 +103,9 @@ struct AddressResolver: NameStage, Diagnosing {
                 if let fault = unusable(prefix.value) {
                     diagnostics.error(
                         prefix.origin, "\(quoted(node.name.value)) cannot send from \(prefix.value): it \(fault)",
-                        mend: "write a network of unicast addresses, or remove it")
+                        hint: "write a network of unicast addresses, or remove it")
                 } else if node.prefixes[..<index].contains(where: { $0.value == prefix.value }) {
-                    diagnostics.error(prefix.origin, "the network \(prefix.value) is given twice", mend: "remove one")
+                    diagnostics.error(prefix.origin, "the network \(prefix.value) is given twice", hint: "remove one")
                 }
             }
         }
@@ -119,14 +119,14 @@ struct AddressResolver: NameStage, Diagnosing {
             diagnostics.error(
                 address.origin,
                 "the engine's address \(value) is link-local: nodes of that network could not reach other networks",
-                mend:
+                hint:
                     "remove it (the engine has fe80::1 on every interface), or write a network such as \"2001:db8:1::1/64\""
             )
         } else {
             diagnostics.remark(
                 address.origin,
                 "the engine's address \(value) is link-local: routers do not forward packets of such addresses (RFC 3927, 7)",
-                mend: "choose another network, such as 198.18.1.1/24")
+                hint: "choose another network, such as 198.18.1.1/24")
         }
     }
 
@@ -155,7 +155,7 @@ struct AddressResolver: NameStage, Diagnosing {
         }
         diagnostics.error(
             address.origin, "\(what) \(value) is \(reason)",
-            mend: value.length < value.address.family.width
+            hint: value.length < value.address.family.width
                 ? "choose a host address, such as \(value.prefix.address.advanced(by: 2))/\(value.length)"
                 : "choose the address of one host")
         return false
@@ -171,7 +171,7 @@ struct AddressResolver: NameStage, Diagnosing {
                 diagnostics.error(
                     address.origin,
                     "\(value) has another prefix length than \(link), the engine's address on the interface",
-                    mend: "write \(value.address)/\(link.length)")
+                    hint: "write \(value.address)/\(link.length)")
                 return nil
             }
             let resolved = InterfaceAddress(value.address, length: link.length)
@@ -184,7 +184,7 @@ struct AddressResolver: NameStage, Diagnosing {
                 address.origin,
                 "\(value.address) is not in \(links.map { $0.prefix.description }.joined(separator: " or ")), "
                     + "the network of interface \(quoted(raw.name.value)) \(raw.name.origin.place)",
-                mend: "choose an address of that network, or omit `address` to get one")
+                hint: "choose an address of that network, or omit `address` to get one")
             return nil
         }
         return value
@@ -237,7 +237,7 @@ struct AddressResolver: NameStage, Diagnosing {
                 diagnostics.error(
                     legs[node][leg].origin,
                     "no address of \(link.prefix.address)/\(link.length) is left for \(quoted(file.nodes[node].name.value))",
-                    mend: "give interface \(quoted(raw.name.value)) a shorter prefix")
+                    hint: "give interface \(quoted(raw.name.value)) a shorter prefix")
                 continue
             }
             book.owners[found] = (file.nodes[node].name.value, file.nodes[node].name.origin)

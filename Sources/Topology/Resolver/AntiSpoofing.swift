@@ -49,7 +49,7 @@ extension Remarker {
         for (node, raw) in file.nodes.enumerated() where raw.kind == .customer {
             guard let leg = legs[node].first, !isJudged(node, on: leg.interface) else { continue }
             let others = legsOn[leg.interface].map(\.node).filter { $0 != node && file.nodes[$0].kind == .customer }
-            let told = entries.contains { entry in
+            let isNamed = entries.contains { entry in
                 entry.receivedInterface == leg.interface && entry.kind == .distribution
                     && others.contains { other in
                         legs[other].flatMap(\.addresses).contains {
@@ -58,12 +58,12 @@ extension Remarker {
                             && entry.source?.length ?? 0 > 0
                     }
             }
-            guard told, let other = others.first else { continue }
+            guard isNamed, let other = others.first else { continue }
             diagnostics.remark(
                 raw.antiSpoofing?.origin ?? file.interfaces[leg.interface].antiSpoofing?.origin ?? place(node),
                 "customer \(quoted(raw.name.value)) can pose as \(quoted(file.nodes[other].name.value)): `anti-spoofing` is "
                     + "off, and only the source address distinguishes the two",
-                mend: "give \(quoted(raw.name.value)) an interface of its own, or remove `anti-spoofing: off`")
+                hint: "give \(quoted(raw.name.value)) an interface of its own, or remove `anti-spoofing: off`")
         }
     }
 }
@@ -79,6 +79,6 @@ extension CheckResolver {
         diagnostics.remark(
             source.origin,
             "\(source.value) is not an address of customer \(quoted(name)): the engine drops the packet as spoofed-source",
-            mend: "write `anti-spoofing: off` at \(quoted(name)), or add the network behind it to its `prefixes`")
+            hint: "write `anti-spoofing: off` at \(quoted(name)), or add the network behind it to its `prefixes`")
     }
 }

@@ -14,7 +14,7 @@ extension CheckResolver {
         let names = applications.flatMap(\.members).prefix(6).map { quoted(file.nodes[$0].name.value) }
         diagnostics.error(
             name.origin, "\(quoted(name.value)) is not an instance whose health is watched",
-            mend: names.isEmpty
+            hint: names.isEmpty
                 ? "give an application `instances` or `health`" : "name one of them: \(names.joined(separator: ", "))")
         return nil
     }
@@ -28,12 +28,12 @@ extension CheckResolver {
         // What ends is started again, whether or not its health is looked after.
         let isRestart = raw.kind == .applicationRestarted
         let known =
-            isRestart ? file.nodes.indices.map { told($0) }.uniqued() : applications.map(\.raw.name.value)
+            isRestart ? file.nodes.indices.map { shownName($0) }.uniqued() : applications.map(\.raw.name.value)
         if let name = raw.application, !known.contains(name.value) {
             diagnostics.error(
                 name.origin,
                 "there is no application \(quoted(name.value))" + (isRestart ? "" : " whose health is watched"),
-                mend: Spelling.mend(for: name.value, among: known, kind: "such applications"))
+                hint: Spelling.hint(for: name.value, among: known, kind: "such applications"))
             return nil
         }
         if let name = raw.check {
@@ -41,7 +41,7 @@ extension CheckResolver {
             guard names.contains(name.value) else {
                 diagnostics.error(
                     name.origin, "there is no health check \(quoted(name.value))",
-                    mend: Spelling.mend(for: name.value, among: names, kind: "health checks"))
+                    hint: Spelling.hint(for: name.value, among: names, kind: "health checks"))
                 return nil
             }
         }
@@ -60,12 +60,12 @@ extension CheckResolver {
         switch kind {
         case .linkDown, .linkUp:
             return self.place(place).map { FaultPlan(kind: kind, target: .node($0.node), interface: $0.interface) }
-        case .drain, .undrain, .takeOut, .putBack:
+        case .drain, .undrain, .disable, .enable:
             return instance(name).map { FaultPlan(kind: kind, target: .node($0), duration: duration) }
         case .replace:
             diagnostics.error(
                 name.origin, "only engines are replaced, and \(quoted(name.value)) is none",
-                mend: "write { restart: \(name.value) }, or { replace: engine }")
+                hint: "write { restart: \(name.value) }, or { replace: engine }")
             return nil
         case .kill, .stop, .continue, .restart:
             guard let index = single(name) else { return nil }
@@ -73,7 +73,7 @@ extension CheckResolver {
                 let interfaces = legs[index].map { file.interfaces[$0.interface].name.value }
                 diagnostics.error(
                     name.origin, "no program runs in \(quoted(name.value)): the kernel does its job",
-                    mend: "take its device down: { link-down: \(name.value), interface: \(interfaces.first ?? "…") }")
+                    hint: "take its device down: { link-down: \(name.value), interface: \(interfaces.first ?? "…") }")
                 return nil
             }
             return FaultPlan(kind: kind, target: .node(file.nodes[index].name.value))
@@ -83,8 +83,8 @@ extension CheckResolver {
     private func engineFault(
         _ kind: FaultPlan.Kind, _ name: Located<String>, _ number: Int, _ duration: Int?
     ) -> FaultPlan? {
-        func refuse(_ message: String, _ mend: String) -> FaultPlan? {
-            diagnostics.error(name.origin, message, mend: mend)
+        func refuse(_ message: String, _ hint: String) -> FaultPlan? {
+            diagnostics.error(name.origin, message, hint: hint)
             return nil
         }
         guard (1...file.engines.count).contains(number) else {
@@ -96,8 +96,8 @@ extension CheckResolver {
         switch kind {
         case .linkDown, .linkUp:
             return refuse("the engine has no own device", "name the node of the device")
-        case .takeOut, .putBack:
-            return refuse("an engine is drained, not taken out", "write `drain` and `undrain`")
+        case .disable, .enable:
+            return refuse("an engine is drained, not disabled", "write `drain` and `undrain`")
         case .drain where file.engines.count == 1:
             return refuse("the only engine cannot be drained", "write `engines: 2` at the top of the file")
         case .drain where duration != nil:

@@ -17,7 +17,7 @@ struct CheckResolver: EntryStage, Diagnosing {
                 steps: check.steps.compactMap { step in
                     action(step.action, entryNames).map {
                         StepPlan(
-                            line: step.origin.lineNumber, told: step.told, action: $0, within: step.within,
+                            line: step.origin.lineNumber, summary: step.summary, action: $0, within: step.within,
                             timeout: step.timeout)
                     }
                 }, listsSteps: check.listsSteps)
@@ -40,15 +40,15 @@ struct CheckResolver: EntryStage, Diagnosing {
             guard entryNames.contains(name.value) else {
                 diagnostics.error(
                     name.origin, "there is no entry \(quoted(name.value))",
-                    mend: Spelling.mend(for: name.value, among: entryNames, kind: "entries"))
+                    hint: Spelling.hint(for: name.value, among: entryNames, kind: "entries"))
                 return nil
             }
             return .entry(name: name.value, packets: packets, bytes: bytes, since)
         case .interface(let name, let expectations, let since):
             return interface(name).map { .interface(index: $0, expectations, since) }
         case .drops(let reason, let frames, let since):
-            if let mend = DropReasonNames.mend(for: reason.value) {
-                diagnostics.error(reason.origin, "there is no drop reason \(quoted(reason.value))", mend: mend)
+            if let hint = DropReasonNames.hint(for: reason.value) {
+                diagnostics.error(reason.origin, "there is no drop reason \(quoted(reason.value))", hint: hint)
                 return nil
             }
             return .drops(reason: reason.value, frames: frames, since)
@@ -82,7 +82,7 @@ struct CheckResolver: EntryStage, Diagnosing {
                 diagnostics.error(
                     interfaceName.origin,
                     "\(quoted(raw.node.value)) is not on the interface \(quoted(interfaceName.value))",
-                    mend: "it is on \(names.joined(separator: " and "))")
+                    hint: "it is on \(names.joined(separator: " and "))")
                 return nil
             }
             return CapturePlace(node: name, interface: index)
@@ -91,7 +91,7 @@ struct CheckResolver: EntryStage, Diagnosing {
             guard !own.isEmpty else { return nil }
             diagnostics.error(
                 raw.node.origin, "\(quoted(raw.node.value)) is on \(names.joined(separator: " and "))",
-                mend: "name one: `interface:  \(names[0])`")
+                hint: "name one: `interface:  \(names[0])`")
             return nil
         }
         return CapturePlace(node: name, interface: own[0])
@@ -107,7 +107,7 @@ struct CheckResolver: EntryStage, Diagnosing {
                     let own = found.flatMap { legs[$0] }.flatMap(\.addresses).map { IPPrefix(host: $0.address) }
                     if own.isEmpty, !found.isEmpty {
                         diagnostics.error(
-                            name.origin, "\(quoted(name.value)) has no address of its own", mend: "write an address")
+                            name.origin, "\(quoted(name.value)) has no address of its own", hint: "write an address")
                     }
                     return own
                 }
@@ -129,7 +129,7 @@ struct CheckResolver: EntryStage, Diagnosing {
         if let source = raw.source, source.value.family != to.family {
             diagnostics.error(
                 source.origin, "the source \(source.value) and the destination \(to) are of two families",
-                mend: "write two addresses of one family")
+                hint: "write two addresses of one family")
             return nil
         }
         // What leaves a node by its default route leaves by its last device.
@@ -137,7 +137,7 @@ struct CheckResolver: EntryStage, Diagnosing {
             diagnostics.error(
                 raw.from.origin,
                 "\(quoted(raw.from.value)) has no \(to.family == .ipv4 ? "IPv4" : "IPv6") address to send from",
-                mend: "give the packet a `source`")
+                hint: "give the packet a `source`")
             return nil
         }
         checkSize(raw, transport.length, from)
@@ -179,8 +179,8 @@ struct CheckResolver: EntryStage, Diagnosing {
     private func transport(_ raw: RawPacket, _ family: AddressFamily) -> (number: UInt8, port: UInt16, length: Int)? {
         let service = raw.port.value.servicePort(family)
         let ports = raw.port.value.ports
-        func refuse(_ message: String, _ mend: String) -> (number: UInt8, port: UInt16, length: Int)? {
-            diagnostics.error(raw.port.origin, message, mend: mend)
+        func refuse(_ message: String, _ hint: String) -> (number: UInt8, port: UInt16, length: Int)? {
+            diagnostics.error(raw.port.origin, message, hint: hint)
             return nil
         }
         guard let number = service.protocolNumber else {
@@ -209,7 +209,7 @@ struct CheckResolver: EntryStage, Diagnosing {
         if let size = raw.size, size.value < length {
             diagnostics.error(
                 size.origin, "a size of \(size.value) has no room for the packet's \(length) octets",
-                mend: "write \(length) or more, or omit `size`")
+                hint: "write \(length) or more, or omit `size`")
             return nil
         }
         guard length <= 65_535 else {
@@ -226,7 +226,7 @@ struct CheckResolver: EntryStage, Diagnosing {
         diagnostics.error(
             raw.size?.origin ?? raw.from.origin,
             "the packet has \(length) octets, and the device of \(quoted(raw.from.value)) carries \(widest)",
-            mend: raw.size == nil
+            hint: raw.size == nil
                 ? "shorten `payload`, or raise the interface's `mtu`"
                 : "write \(widest) or less, or raise the interface's `mtu`")
     }

@@ -25,12 +25,12 @@ struct DependencyResolver: NameStage, Diagnosing {
                 } else if state[target] == 1, let begin = path.firstIndex(where: { $0.node == target }) {
                     let circle = (path[begin...].map(\.node) + [target]).map { file.nodes[$0].name.value }
                     let where_ = file.nodes[node].depends.first {
-                        $0.value == file.nodes[target].name.value || $0.value == told(target)
+                        $0.value == file.nodes[target].name.value || $0.value == shownName(target)
                     }
                     diagnostics.error(
                         where_?.origin ?? file.nodes[node].name.origin,
                         "the nodes wait for each other: \(circle.joined(separator: " → "))",
-                        mend: "remove one of the `depends`")
+                        hint: "remove one of the `depends`")
                 }
             }
         }
@@ -44,7 +44,7 @@ struct DependencyResolver: NameStage, Diagnosing {
             for (name, position) in node.sysctlPlaces where KernelSettings.isOfUnknownDevice(name, devices: devices) {
                 diagnostics.error(
                     position, "\(quoted(name)) is of a device that the node does not have yet when its sysctls are set",
-                    mend:
+                    hint:
                         "its devices are \((devices + ["lo"]).joined(separator: ", ")); for others write sysctl -w in `setup`"
                 )
             }

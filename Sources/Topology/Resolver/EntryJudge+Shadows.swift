@@ -15,10 +15,10 @@ extension EntryJudge {
         for index in entries.indices where entries[index].kind == .sequencing && bases[index].service != nil {
             if let place = place(index), places.contains(place) { passed[place, default: []].append(index) }
         }
-        var told: Set<[SourceOrigin]> = []
+        var reported: Set<[SourceOrigin]> = []
         for (index, place) in opened {
             for other in passed[place] ?? [] where Self.shadows(entries[other], entries[index]) {
-                guard told.insert([bases[index].origin, bases[other].origin]).inserted else { continue }
+                guard reported.insert([bases[index].origin, bases[other].origin]).inserted else { continue }
                 tellShadow(index, other)
             }
         }
@@ -52,7 +52,7 @@ extension EntryJudge {
         // A side that is told to be missing, or to be the other one, is why.
         guard !followsMistakes, node.map({ file.nodes[$0.node].outLeg == nil || legs[$0.node].count > 1 }) ?? true
         else { return }
-        let name = node.map { quoted(told($0.node)) } ?? "the application"
+        let name = node.map { quoted(shownName($0.node)) } ?? "the application"
         let interface = quoted(file.interfaces[entries[index].receivedInterface].name.value)
         let isAnswer = entries[other].direction == .response
         let isSingle = node.map { legs[$0.node].count == 1 } ?? false
@@ -61,7 +61,7 @@ extension EntryJudge {
             "\(name) sends requests of \(opening.label) on interface \(interface), where it also sends "
                 + "\(isAnswer ? "its answers" : "what it passes on") of \(shadow.label) "
                 + "\(shadow.origin.place), and nothing tells the two apart",
-            mend: isSingle
+            hint: isSingle
                 ? "give it a second interface for its requests: attach: { in: …, out: … }"
                 : "give one of the two services another address, other ports or other customers")
     }

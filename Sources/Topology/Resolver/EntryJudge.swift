@@ -27,11 +27,11 @@ struct EntryJudge: EntryStage, Diagnosing {
             if groups[key] == nil { order.append(key) }
             groups[key, default: []].append(index)
         }
-        var told: Set<[SourceOrigin]> = []
+        var reported: Set<[SourceOrigin]> = []
         for key in order {
             for (first, second) in ties(among: groups[key] ?? []) {
                 let positions = [bases[first].origin, bases[second].origin]
-                guard told.insert(positions).inserted else { continue }
+                guard reported.insert(positions).inserted else { continue }
                 tellTie(first, second)
             }
         }
@@ -73,13 +73,13 @@ struct EntryJudge: EntryStage, Diagnosing {
                 right.origin,
                 "\(right.label) and \(left.label) \(left.origin.place) match the same packets on interface "
                     + "\(quoted(interface)) (\(port)), and neither is more specific",
-                mend: "give one of them another source, destination or service port", related: related, example: shown)
+                hint: "give one of them another source, destination or service port", related: related, example: shown)
             return
         }
         if left.service == right.service {
             diagnostics.error(
                 right.origin, "\(right.label) matches the same packets twice (\(entry.name), \(port))",
-                mend: "remove one of its overlapping addresses, ports or customers", example: shown)
+                hint: "remove one of its overlapping addresses, ports or customers", example: shown)
             return
         }
         if entry.kind == .distribution {
@@ -88,11 +88,11 @@ struct EntryJudge: EntryStage, Diagnosing {
                 right.origin,
                 "\(right.label) and \(left.label) \(left.origin.place) have the same address \(address) and "
                     + "service port \(port) for the same customers on interface \(quoted(interface))",
-                mend: "give one of them another address, other ports, or other customers (`from`)", related: related,
+                hint: "give one of them another address, other ports, or other customers (`from`)", related: related,
                 example: shown)
             return
         }
-        let node = right.node >= 0 ? told(right.node) : "an application"
+        let node = right.node >= 0 ? shownName(right.node) : "an application"
         let what = entry.direction == .request ? "its passed packets" : "its answers"
         let where_ = (right.node >= 0 ? place(right.node) : right.origin).place
         diagnostics.error(
@@ -100,7 +100,7 @@ struct EntryJudge: EntryStage, Diagnosing {
             "\(right.label) and \(left.label) \(left.origin.place) share \(quoted(node)) \(where_), and on "
                 + "interface \(quoted(interface)) nothing tells \(what) for the one from those for the other "
                 + "(\(entry.source.map { "source \($0), " } ?? "")\(port))",
-            mend: entry.rewriteSource != nil
+            hint: entry.rewriteSource != nil
                 ? "give each service an application of its own, other ports, or a MAC send address"
                 : "give one of them another address or other ports, or an application on interfaces of its own",
             related: related

@@ -30,7 +30,7 @@ extension EntryMaker {
             if destinations.isEmpty {
                 diagnostics.error(
                     located.origin, "\(quoted(name)) has no address that the source can send to",
-                    mend: "write an address or a prefix")
+                    hint: "write an address or a prefix")
             }
         }
         let targets = raw.targets.compactMap { target($0, raw) }
@@ -64,7 +64,7 @@ extension EntryMaker {
             diagnostics.error(
                 name.origin,
                 "\(quoted(name.value)) is not on interface \(quoted(file.interfaces[interface].name.value))",
-                mend: "name an interface that it is attached to in `received-interface`")
+                hint: "name an interface that it is attached to in `received-interface`")
             return nil
         }
         return emission(node, place == legs[node].count - 1 && place > 0 ? .request : .response).mac
@@ -86,7 +86,7 @@ extension EntryMaker {
                     diagnostics.error(
                         raw.origin,
                         "\(quoted(name.value)) is not on interface \(quoted(file.interfaces[interface].name.value))",
-                        mend: "name an interface that it is attached to")
+                        hint: "name an interface that it is attached to")
                     return nil
                 }
                 direction = .response
@@ -119,14 +119,14 @@ extension EntryMaker {
         if let source, let destination, source.family != destination.family {
             diagnostics.error(
                 raw.destination?.origin ?? raw.origin,
-                "source and destination are of different address families", mend: "write two entries")
+                "source and destination are of different address families", hint: "write two entries")
             return false
         }
         let family = source?.family ?? destination?.family
         if let rewrite = raw.rewriteSource, rewrite.value.family != family {
             diagnostics.error(
                 rewrite.origin, "`rewrite-source` is not of the family of the entry's packets",
-                mend: "give the entry a source or destination of the same family")
+                hint: "give the entry a source or destination of the same family")
             return false
         }
         for (place, target) in targets.enumerated() {
@@ -134,7 +134,7 @@ extension EntryMaker {
             if address.family != family {
                 diagnostics.error(
                     raw.targets[place].origin, "the send address is not of the family of the entry's packets",
-                    mend: "give the entry a source or destination of the same family")
+                    hint: "give the entry a source or destination of the same family")
                 return false
             }
             if destination?.isHost != true {
@@ -142,7 +142,7 @@ extension EntryMaker {
                     raw.targets[place].origin,
                     "a network send address rewrites the destination, and a destination can only be restored if it is "
                         + "one address",
-                    mend: "give the entry one address as its `destination`, or use a MAC send address")
+                    hint: "give the entry one address as its `destination`, or use a MAC send address")
                 return false
             }
         }

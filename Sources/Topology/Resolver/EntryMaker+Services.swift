@@ -104,7 +104,7 @@ extension EntryMaker {
                 made(
                     service, from: node,
                     Entry(
-                        name: "\(service.raw.name.value).request.\(told(node))", kind: .sequencing,
+                        name: "\(service.raw.name.value).request.\(shownName(node))", kind: .sequencing,
                         direction: .request, receivedInterface: emission.interface, sourceMAC: emission.mac,
                         source: source, destination: flow.address, servicePort: flow.port, hops: hops, counter: 0))
             }
@@ -124,7 +124,7 @@ extension EntryMaker {
             let emission = emission(node, .response)
             let own = rewritten(service, node, place, flow)
             var entry = Entry(
-                name: "\(service.raw.name.value).response.\(told(node))", kind: .sequencing,
+                name: "\(service.raw.name.value).response.\(shownName(node))", kind: .sequencing,
                 direction: .response, receivedInterface: emission.interface, sourceMAC: emission.mac,
                 source: own.map { IPPrefix(host: $0) } ?? flow.address, servicePort: flow.port,
                 rewriteSource: own == nil ? nil : flow.address.address, hops: [], counter: 0)
@@ -197,13 +197,13 @@ extension EntryMaker {
             made(
                 service, from: passive,
                 Entry(
-                    name: "\(service.raw.name.value).request.\(told(passive))", kind: .sequencing,
+                    name: "\(service.raw.name.value).request.\(shownName(passive))", kind: .sequencing,
                     direction: .request, receivedInterface: emission.interface, sourceMAC: emission.mac,
                     source: source, destination: flow.address, servicePort: flow.port,
                     hops: [request(service, to: place, flow)], counter: 0))
         }
         let template = Entry(
-            name: "\(service.raw.name.value).response.\(told(passive))", kind: .sequencing, direction: .response,
+            name: "\(service.raw.name.value).response.\(shownName(passive))", kind: .sequencing, direction: .response,
             receivedInterface: emission.interface, sourceMAC: emission.mac, source: flow.address,
             servicePort: flow.port, hops: [], counter: 0)
         return requests

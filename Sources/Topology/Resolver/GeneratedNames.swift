@@ -46,14 +46,14 @@ struct GeneratedNames: Sendable {
     /// - Parameter others: The devices that the node has already.
     static func device(_ interface: String, besides others: [String] = []) -> String {
         let isOwn =
-            (1...15).contains(interface.utf8.count) && plain(interface) == interface && !reserved.contains(interface)
+            (1...15).contains(interface.utf8.count) && reduced(interface) == interface && !reserved.contains(interface)
             && interface.utf8.contains { !(0x30...0x39).contains($0) }
         if isOwn, !others.contains(interface) { return interface }
         var round = 0
         while true {
             let canonical = interface.precomposedStringWithCanonicalMapping
             let digits = String(hash(round == 0 ? [canonical] : [canonical, String(round)]) & 0xFFFF, radix: 16)
-            let readable = plain(interface).prefix(10)
+            let readable = reduced(interface).prefix(10)
             let device =
                 (readable.contains { $0.isLetter } ? readable : "if" + readable.prefix(8)) + "-"
                 + String(repeating: "0", count: 4 - digits.count) + digits
@@ -63,7 +63,7 @@ struct GeneratedNames: Sendable {
     }
 
     /// The letters, digits, `-` and `_` of ASCII in a text; `-` and `_` not first.
-    private static func plain(_ text: String) -> String {
+    private static func reduced(_ text: String) -> String {
         let octets = text.utf8.filter {
             DerivedNames.isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
         }
@@ -82,7 +82,7 @@ struct GeneratedNames: Sendable {
         var round = 0
         while true {
             let digits = String(Self.hash(round == 0 ? key : key + [String(round)]), radix: 36).suffix(9)
-            let readable = Self.plain(parts.first ?? "").prefix(4)
+            let readable = Self.reduced(parts.first ?? "").prefix(4)
             let device =
                 kind + String(repeating: "0", count: 9 - digits.count) + digits
                 + (readable.isEmpty ? "" : "-\(readable)")

@@ -60,7 +60,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
             diagnostics.error(
                 check.origin,
                 "\(quoted(application.raw.name.value)) is transparent: it has no address that could answer",
-                mend: "write { heartbeat: true }, which passes it")
+                hint: "write { heartbeat: true }, which passes it")
             return []
         }
         return legs[application.members[0]].enumerated().map { place, leg in
@@ -87,7 +87,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
                 : legs[node].count < 2 ? "has one interface" : "ends its services: it passes no packets on"
             diagnostics.error(
                 check.origin, "\(name) \(why), and a heartbeat goes in on one side and comes out on the other",
-                mend: "write { neighbour: true }, { tcp: 80 } or { http: 80 } for an application that answers itself")
+                hint: "write { neighbour: true }, { tcp: 80 } or { http: 80 } for an application that answers itself")
             return nil
         }
         guard let (source, destination) = ends(raw, check, of: application) else { return nil }
@@ -96,7 +96,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
             diagnostics.error(
                 raw.size.origin,
                 "a heartbeat of \(raw.size.value) octets is too small for its headers and its identification",
-                mend: "write \(least) or more")
+                hint: "write \(least) or more")
         }
         return HeartbeatPlan(
             isNegative: raw.isNegative, kind: raw.kind, source: source, destination: destination, size: raw.size.value,
@@ -112,7 +112,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
             diagnostics.error(
                 destination.origin,
                 "the source \(source.value) and the destination \(destination.value) are of two families",
-                mend: "write two addresses of one family")
+                hint: "write two addresses of one family")
             return nil
         }
         let isTransparent = application.raw.template.transparent
@@ -133,7 +133,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
             check.origin,
             "the engine has no \(isFamily)address on interface \(quoted(interface)) for the heartbeat of "
                 + "\(quoted(application.raw.name.value)), or none of the family that it has on the other side",
-            mend: "give the interface one, or write the heartbeat's `source` and `destination`")
+            hint: "give the interface one, or write the heartbeat's `source` and `destination`")
         return nil
     }
 
@@ -161,7 +161,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
         if source == destination {
             diagnostics.error(
                 (raw.destination ?? raw.source)?.origin ?? check.origin,
-                "a heartbeat from \(source) to itself passes no node", mend: "write two addresses")
+                "a heartbeat from \(source) to itself passes no node", hint: "write two addresses")
             return false
         }
         for node in application.members {
@@ -171,7 +171,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
                 diagnostics.error(
                     written?.origin ?? check.origin,
                     "\(mine) is the address of \(quoted(file.nodes[node].name.value)) itself, so it would keep the heartbeat",
-                    mend: "omit it, or write an address behind it")
+                    hint: "omit it, or write an address behind it")
                 return false
             }
             guard source.family == .ipv4, let bare = legs[node].first(where: { $0.address(.ipv4) == nil }) else {
@@ -181,7 +181,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
                 check.origin,
                 "\(quoted(file.nodes[node].name.value)) has no IPv4 address on interface "
                     + "\(quoted(file.interfaces[bare.interface].name.value)): it cannot pass an IPv4 heartbeat on there",
-                mend: "give it one, or write a `source` and a `destination` of IPv6")
+                hint: "give it one, or write a `source` and a `destination` of IPv6")
             return false
         }
         return true
@@ -206,7 +206,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
                 raw.origin,
                 "the packet of this negative heartbeat is that of the heartbeat \(other.origin.place): it cannot both "
                     + "pass and not pass",
-                mend: "give it another protocol, port or address that the application blocks")
+                hint: "give it another protocol, port or address that the application blocks")
         }
     }
 }

@@ -62,9 +62,9 @@ struct MirrorFinder: EntryStage, Diagnosing {
             } else if !followsMistakes {
                 diagnostics.error(
                     position,
-                    "\(quoted(told(index))) gets no copies: no service or entry names it, and it is alone on "
+                    "\(quoted(shownName(index))) gets no copies: no service or entry names it, and it is alone on "
                         + "its interface",
-                    mend: "name it in the `distribute` of a service, or attach it to the interface that it should see")
+                    hint: "name it in the `distribute` of a service, or attach it to the interface that it should see")
             }
         }
         for interface in file.interfaces.indices {
@@ -74,7 +74,7 @@ struct MirrorFinder: EntryStage, Diagnosing {
             diagnostics.error(
                 position,
                 "no passive application gets copies of what arrives on \(quoted(file.interfaces[interface].name.value))",
-                mend: "name one in the `distribute` of a service, or remove `copies: everything`")
+                hint: "name one in the `distribute` of a service, or remove `copies: everything`")
         }
         return mirrors.uniqued()
     }
@@ -96,16 +96,16 @@ struct MirrorFinder: EntryStage, Diagnosing {
         if let application = application(of: node), application.members.count > 1, !application.isCopied {
             diagnostics.error(
                 position,
-                "the instances of \(quoted(told(node))) share its copies, but frames that arrive can only go to all of them",
-                mend: "write `redundancy: copies`, or remove `copies: everything`")
+                "the instances of \(quoted(shownName(node))) share its copies, but frames that arrive can only go to all of them",
+                hint: "write `redundancy: copies`, or remove `copies: everything`")
         }
         let (from, to) = (file.interfaces[received], file.interfaces[send])
         if from.mtu.value > to.mtu.value {
             diagnostics.error(
                 to.mtu.origin,
-                "\(quoted(told(node))) gets everything that arrives on \(quoted(from.name.value)), whose MTU is "
+                "\(quoted(shownName(node))) gets everything that arrives on \(quoted(from.name.value)), whose MTU is "
                     + "\(from.mtu.value), and the MTU of its own interface is \(to.mtu.value)",
-                mend: "write `mtu: \(from.mtu.value)` there")
+                hint: "write `mtu: \(from.mtu.value)` there")
         }
     }
 }

@@ -42,7 +42,7 @@ extension NameStage {
     func lead(_ node: Int) -> Int { application(of: node)?.members[0] ?? node }
 
     /// What chains and entries call a node: by its application.
-    func told(_ node: Int) -> String { named.file.told(node) }
+    func shownName(_ node: Int) -> String { named.file.shownName(node) }
 
     /// Where what chains call a node is described.
     func place(_ node: Int) -> SourceOrigin {
@@ -51,7 +51,7 @@ extension NameStage {
 
     /// The names that services may list: applications and not their instances, without those of other kinds.
     func listedNames(_ kinds: Set<NodeKind>) -> [String] {
-        file.nodes.indices.filter { kinds.contains(file.nodes[$0].kind) }.map { told($0) }.uniqued()
+        file.nodes.indices.filter { kinds.contains(file.nodes[$0].kind) }.map { shownName($0) }.uniqued()
     }
 
     /// True if an interface is another, or was made of it.
@@ -116,7 +116,7 @@ extension NameStage where Self: Diagnosing {
         guard let index = nodeIndex[name.value] else {
             diagnostics.error(
                 name.origin, "there is no \(what) \(quoted(name.value))",
-                mend: Spelling.mend(for: name.value, among: known(), kind: "\(what)s"))
+                hint: Spelling.hint(for: name.value, among: known(), kind: "\(what)s"))
             return nil
         }
         guard kinds.contains(file.nodes[index].kind) else {
@@ -125,7 +125,7 @@ extension NameStage where Self: Diagnosing {
             diagnostics.error(
                 name.origin,
                 "\(quoted(name.value)) is the \(found.kind.rawValue) \(found.name.origin.place), not \(what == "application" ? "an" : "a") \(what)",
-                mend: Spelling.mend(for: name.value, among: known(), kind: "\(what)s"))
+                hint: Spelling.hint(for: name.value, among: known(), kind: "\(what)s"))
             return nil
         }
         return index
@@ -144,7 +144,7 @@ extension NameStage where Self: Diagnosing {
         else { return false }
         diagnostics.error(
             name.origin, "\(quoted(name.value)) is an instance of \(quoted(application))",
-            mend: "write \(application): which instance gets a packet, the table decides")
+            hint: "write \(application): which instance gets a packet, the table decides")
         return true
     }
 
@@ -156,7 +156,7 @@ extension NameStage where Self: Diagnosing {
         let names = members.prefix(6).map { quoted(file.nodes[$0].name.value) }
         diagnostics.error(
             name.origin, "\(quoted(name.value)) has \(members.count) instances, and one is asked for",
-            mend: "name one of them: \(names.joined(separator: ", "))\(members.count > 6 ? " and others" : "")")
+            hint: "name one of them: \(names.joined(separator: ", "))\(members.count > 6 ? " and others" : "")")
         return nil
     }
 

@@ -45,7 +45,7 @@ struct NamedApplications: Sendable {
             diagnostics.error(
                 file.applications.last?.name.origin ?? file.name.origin,
                 "the applications need \(groups) groups of instances, but the engine has room for \(Self.maximumGroups)",
-                mend: "give fewer applications instances or health checks of their own")
+                hint: "give fewer applications instances or health checks of their own")
         }
         self.nodeIndex = nodeIndex
         self.applications = applications

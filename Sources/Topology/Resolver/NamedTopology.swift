@@ -57,7 +57,7 @@ struct NamedInterfaces: Sendable {
                 diagnostics.error(
                     interface.mtu.origin,
                     "an MTU of \(interface.mtu.value) cannot carry IPv6, and the interface has \(six.value.value)",
-                    mend: "write 1280 or more")
+                    hint: "write 1280 or more")
             }
         }
         self.index = index
@@ -69,7 +69,7 @@ struct NamedInterfaces: Sendable {
         if let found = index[name.value] { return found }
         diagnostics.error(
             name.origin, "there is no interface \(quoted(name.value))",
-            mend: Spelling.mend(for: name.value, among: file.interfaces.map(\.name.value), kind: "interfaces"))
+            hint: Spelling.hint(for: name.value, among: file.interfaces.map(\.name.value), kind: "interfaces"))
         return nil
     }
 }
@@ -141,8 +141,8 @@ struct NamedNodes: Sendable {
         let node = file.nodes[index]
         if let out = node.outLeg, let inLeg = node.inLeg, out.interface.value == inLeg.interface.value {
             diagnostics.error(
-                out.interface.origin, "`in` and `out` of \(quoted(file.told(index))) are the same interface",
-                mend: "omit `out`: the \(node.kind.rawValue) is one-armed then")
+                out.interface.origin, "`in` and `out` of \(quoted(file.shownName(index))) are the same interface",
+                hint: "omit `out`: the \(node.kind.rawValue) is one-armed then")
             return [(inLeg, "port")]
         }
         let near = node.inLeg.map { [($0, node.outLeg == nil ? "port" : "in")] } ?? []
@@ -185,7 +185,7 @@ struct NamedFabric: Sendable {
 
 extension TopologyFile {
     /// What chains and entries call a node: by its application.
-    func told(_ node: Int) -> String { nodes[node].application ?? nodes[node].name.value }
+    func shownName(_ node: Int) -> String { nodes[node].application ?? nodes[node].name.value }
 
     /// What a node is, in a word.
     func word(_ node: Int) -> String {
@@ -193,7 +193,7 @@ extension TopologyFile {
         return raw.application == nil || raw.application == raw.name.value ? raw.kind.rawValue : "instance"
     }
 
-    /// Copies and bumps in the wire get plain frames unless the file says otherwise.
+    /// Copies and bumps in the wire get single frames unless the file says otherwise.
     func hasOffload(_ node: Int) -> Bool { nodes[node].offload ?? !(nodes[node].passive || nodes[node].transparent) }
 
     func tellSharedName(_ name: Located<String>, _ kind: String, _ other: Int, _ diagnostics: Diagnostics) {
@@ -201,6 +201,6 @@ extension TopologyFile {
             name.origin,
             "the \(kind) \(quoted(name.value)) has the name of the \(word(other)) "
                 + "\(nodes[other].name.origin.place)",
-            mend: "customers, applications and routers share their names: rename one")
+            hint: "customers, applications and routers share their names: rename one")
     }
 }

@@ -16,18 +16,18 @@ extension NodePlanner {
                 diagnostics.error(
                     route.gateway.origin,
                     "the next hop \(route.gateway.value) is on none of the networks of \(quoted(raw.name.value))",
-                    mend: "name an address of the interface, such as the engine's")
+                    hint: "name an address of the interface, such as the engine's")
                 continue
             }
             let link = own[leg].addresses.first { $0.prefix.contains(IPPrefix(host: route.gateway.value)) }
             if own.contains(where: { $0.addresses.contains { $0.address == route.gateway.value } }) {
                 diagnostics.error(
                     route.gateway.origin, "the next hop \(route.gateway.value) is \(quoted(raw.name.value)) itself",
-                    mend: "name another node's address, or the engine's")
+                    hint: "name another node's address, or the engine's")
             } else if let fault = unusableOnLinks(IPPrefix(host: route.gateway.value)), link != nil {
                 diagnostics.error(
                     route.gateway.origin, "the next hop \(route.gateway.value) \(fault)",
-                    mend: "name an address of the interface, such as the engine's")
+                    hint: "name an address of the interface, such as the engine's")
             }
             routes.removeAll { $0.destination == route.destination }
             routes.append(RoutePlan(destination: route.destination, gateway: route.gateway.value, leg: leg))
@@ -284,21 +284,21 @@ extension NodePlanner {
     ) {
         let raw = file.nodes[node]
         guard !raw.transparent, !raw.routes.contains(where: { $0.destination == prefix }) else { return }
-        let name = quoted(told(node))
+        let name = quoted(shownName(node))
         switch obstacle {
         case .link(let link):
             diagnostics.error(
                 service.origin,
                 "the service address \(prefix) is the network that \(name) \(place(node).place) has on one of its "
                     + "interfaces (\(link)): it would look there for the receivers of these packets",
-                mend: "choose addresses outside of it, a part of it, or give the interface another network",
+                hint: "choose addresses outside of it, a part of it, or give the interface another network",
                 related: [(place(node), "\(name) is here")])
         case .holds(let address):
             diagnostics.error(
                 service.origin,
                 "the service address \(prefix) holds \(address), by which \(name) \(place(node).place) and the "
                     + "engine reach each other",
-                mend: "choose addresses without it, or give the interface another network",
+                hint: "choose addresses without it, or give the interface another network",
                 related: [(place(node), "\(name) is here")])
         }
     }
@@ -310,7 +310,7 @@ extension NodePlanner {
             position ?? raw.name.origin,
             "\(prefix) lies on both sides of \(quoted(raw.name.value)): it cannot tell by the "
                 + "destination which way to pass a packet on",
-            mend: prefix.length == 0
+            hint: prefix.length == 0
                 ? "name the service's networks instead of \(prefix), make the application "
                     + "transparent, or write its `routes`"
                 : "choose a service address that is not a whole network of its customers, make the application "

@@ -98,7 +98,7 @@ struct EntryMaker: ServiceStage, Diagnosing {
                         + "\(quoted(entry.name)) as those of the customers"
                     : "entries of \(basis.label) and of \(owner.label) \(owner.origin.place) would both be called "
                         + quoted(entry.name),
-                mend: owner.service == basis.service ? "rename the application" : "rename one of the two services")
+                hint: owner.service == basis.service ? "rename the application" : "rename one of the two services")
         }
     }
 }

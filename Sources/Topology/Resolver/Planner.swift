@@ -30,9 +30,9 @@ public enum Planner {
         _ file: TopologyFile, name: String?, keeping kept: AppliancePlan?, changes: InstanceChanges
     ) throws(TopologyError) -> (plan: AppliancePlan, proved: ProvedTopology) {
         let diagnostics = Diagnostics(path: file.path, text: file.text)
-        if let name, let (fault, mend) = NameForm.fault(of: name) {
+        if let name, let (fault, hint) = NameForm.fault(of: name) {
             diagnostics.error(
-                file.name.origin, "\(quoted(name)) cannot be the name of a topology: \(fault)", mend: mend)
+                file.name.origin, "\(quoted(name)) cannot be the name of a topology: \(fault)", hint: hint)
         }
         let changed = file.changed(by: changes, diagnostics)
         try diagnostics.throwIfAny()

@@ -13,7 +13,7 @@ extension ProofTeller {
         var shown: String?
         var fate = "no node there sends it"
         let why: String
-        let mend: String
+        let hint: String
         switch reason {
         case .shadowed(let winners):
             let names = winners.map { "\(entryName($0)) \(bases[$0].origin.place)" }.uniqued()
@@ -21,7 +21,7 @@ extension ProofTeller {
                 names.count == 1
                 ? "\(names[0]) takes all packets that it matches, and \(precedence(winners[0], over: index))"
                 : "\(names.joined(separator: " and ")) take all packets that it matches, and are more specific"
-            mend = "remove it, or narrow \(names.count == 1 ? "the other" : "the others")"
+            hint = "remove it, or narrow \(names.count == 1 ? "the other" : "the others")"
             related = winners.map { (bases[$0].origin, "\(entryName($0)) is here") }
             if let flow {
                 shown =
@@ -30,7 +30,7 @@ extension ProofTeller {
             }
         case .noNode:
             why = "no node is on interface \(interface)"
-            mend = "attach a node to it, or name another received interface"
+            hint = "attach a node to it, or name another received interface"
             let name = file.interfaces[entry.receivedInterface].name.value
             let from = basis.service.flatMap { service in file.services[service].from.first { $0.value == name } }
             position = basis.raw?.received.origin ?? from?.origin ?? basis.origin
@@ -41,45 +41,45 @@ extension ProofTeller {
                 why =
                     "\(mac) is the MAC address of \(nodeName(node)) on interface \(interfaceName(owner.interface)), and "
                     + "no node on \(interface) has it"
-                mend = "name the interface of \(nodeName(node)) as the received interface, or another source"
+                hint = "name the interface of \(nodeName(node)) as the received interface, or another source"
                 related = [(file.nodes[node].name.origin, "\(nodeName(node)) is here")]
             } else {
                 why = "no node on interface \(interface) has the MAC address \(mac)"
-                mend = "write the name of a node as the source"
+                hint = "write the name of a node as the source"
             }
         case .silencedSource(let node):
             position = sourcePosition
             fate = "dropped before any entry is read"
             why = "\(nodeName(node)) is passive, so its packets are dropped before any entry is read"
-            mend = "allow its active responses (`active-responses: true`), or name another source"
+            hint = "allow its active responses (`active-responses: true`), or name another source"
             related = [(file.nodes[node].name.origin, "\(nodeName(node)) is here")]
         case .silencedInterface:
             position = basis.raw?.received.origin ?? basis.origin
             fate = "dropped before any entry is read"
             why = "all nodes on interface \(interface) are passive, so their packets are dropped"
-            mend = "name another received interface, or allow active responses"
+            hint = "name another received interface, or allow active responses"
         case .sourceElsewhere(let node):
             position = sourcePosition
             let source = entry.source.map { "\($0)" } ?? "its source"
             why =
                 "no node on interface \(interface) sends from \(source)"
                 + (node.map { ", which is \(nodeName($0))'s elsewhere" } ?? "")
-            mend = "correct the source or the received interface, or give a customer there the network in `prefixes`"
+            hint = "correct the source or the received interface, or give a customer there the network in `prefixes`"
             related = node.map { [(file.nodes[$0].name.origin, "\(nodeName($0)) is here")] } ?? []
         case .family(let family):
             position = basis.raw?.destination?.origin ?? basis.origin
             why = "no node on interface \(interface) has an \(family == .ipv4 ? "IPv4" : "IPv6") address to send from"
-            mend = "give the interface an address of that family, or remove the entry"
+            hint = "give the interface an address of that family, or remove the entry"
             related = [(file.interfaces[entry.receivedInterface].name.origin, "the interface is here")]
         case .ownAddress(let address):
             position = basis.raw?.destination?.origin ?? basis.origin
             fate = "the engine answers it"
             why = "\(address) is the engine's own address, so the engine itself answers for it"
-            mend = "choose an unused service address"
+            hint = "choose an unused service address"
         }
         let what = basis.service == nil ? "entry \(quoted(entry.name))" : entryName(index)
         diagnostics.finding(
-            position, "\(what) can never match\(portNote(index)): \(why)", mend: mend, related: related,
+            position, "\(what) can never match\(portNote(index)): \(why)", hint: hint, related: related,
             example: shown ?? "\(sample(index)): \(fate)")
     }
 
@@ -114,45 +114,45 @@ extension ProofTeller {
             related.append((file.nodes[node].name.origin, "\(nodeName(node)) is here"))
         }
         let why: String
-        let mend: String
+        let hint: String
         switch reason {
         case .noNode:
             why = "interface \(interface), but no node is there"
-            mend = "attach a node to it, or name another send interface"
+            hint = "attach a node to it, or name another send interface"
             related.append((file.interfaces[target.interface].name.origin, "the interface is here"))
         case .unknownMAC(let mac, let owner):
             if let owner, let node = owner.node {
                 let name = file.nodes[node].name.value
                 why =
                     "\(mac) on interface \(interface), and it is \(nodeName(node))'s on \(interfaceName(owner.interface))"
-                mend =
+                hint =
                     "write { application: \(name), interface: \(file.interfaces[owner.interface].name.value) }"
                 point(node)
             } else {
                 why = "\(mac) on interface \(interface), but no node there has it"
-                mend = "write the name of a node, or describe the receiver with `system`"
+                hint = "write the name of a node, or describe the receiver with `system`"
             }
         case .ownMAC(let mac):
             why = "\(mac) on interface \(interface), which is the engine's own MAC address"
-            mend = "write the name of a node"
+            hint = "write the name of a node"
         case .unknownAddress(let address, let owner):
             why =
                 "\(address) on interface \(interface), but no node there has it"
                 + (owner.map { "; it is \(nodeName($0))'s elsewhere" } ?? "")
-            mend = "write the address of a node there, or describe the receiver with `system`"
+            hint = "write the address of a node there, or describe the receiver with `system`"
             point(owner)
         case .offLink(let address, let owner):
             why =
                 "\(address) on interface \(interface), which has no such network"
                 + (owner.map { "; it is \(nodeName($0))'s elsewhere" } ?? "")
-            mend = "name the interface that \(address) is on, or an address of this one"
+            hint = "name the interface that \(address) is on, or an address of this one"
             point(owner)
         case .destinationOffLink(let prefix):
             why = "the host with \(prefix) on interface \(interface), which has no such network"
-            mend = "name the interface of these hosts, or the next hop: `neighbour: ADDRESS`"
+            hint = "name the interface of these hosts, or the next hop: `neighbour: ADDRESS`"
         }
         diagnostics.finding(
-            position ?? basis.origin, "\(entryName(place.entry)) sends to \(why)", mend: mend, related: related,
+            position ?? basis.origin, "\(entryName(place.entry)) sends to \(why)", hint: hint, related: related,
             example:
                 "\(sample(place.entry)): sent to interface \(file.interfaces[target.interface].name.value), but no node "
                 + "takes it")
@@ -170,7 +170,7 @@ extension ProofTeller {
                 "\(nodeName(node)) is transparent, and its interfaces \(quoted(places[0].name.value)) and "
                     + "\(quoted(places[places.count - 1].name.value)) have MTUs of \(mtus[0]) and \(mtus[mtus.count - 1]): "
                     + "larger packets are lost in it without an error",
-                mend: "give both interfaces the same `mtu`",
+                hint: "give both interfaces the same `mtu`",
                 related: places.map { ($0.mtu.origin, "interface \(quoted($0.name.value)): MTU \($0.mtu.value)") },
                 example: "a packet of \(mtus.max() ?? 0) octets is sent to \(file.nodes[node].name.value) on the wider "
                     + "interface, and does not come out of the narrower one")
@@ -182,7 +182,7 @@ extension ProofTeller {
                 interface.mtu.origin,
                 "\(nodeName(node)) gets copies of packets of up to \(packets) octets, and its interface "
                     + "\(quoted(interface.name.value)) carries \(interface.mtu.value): it does not see larger ones",
-                mend: "write `mtu: \(packets)` for interface \(quoted(interface.name.value))",
+                hint: "write `mtu: \(packets)` for interface \(quoted(interface.name.value))",
                 related: [
                     (
                         received.mtu.origin,
@@ -202,7 +202,7 @@ extension ProofTeller {
                 interface.mtu.origin,
                 "packets of up to \(received.mtu.value) octets are sent to interface \(quoted(interface.name.value)), which "
                     + "carries \(interface.mtu.value), and the engine has no \(name) address to send their senders errors from",
-                mend: "give an interface an \(name) address, or both the same `mtu`",
+                hint: "give an interface an \(name) address, or both the same `mtu`",
                 related: [
                     (received.mtu.origin, "the packets come from interface \(quoted(received.name.value))"),
                     (bases[place.entry].origin, "\(entryName(place.entry)) sends them on"),

@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// What a proof found, in the words of the file: the lines that collide, a packet that shows it, and the mend.
+/// What a proof found, in the words of the file: the lines that collide, a packet that shows it, and the hint.
 extension ProofTeller {
     func tell(_ finding: ProofFinding) {
         switch finding {
@@ -41,7 +41,7 @@ extension ProofTeller {
             : "\(entryName(main)) closes a loop: packets run between \(names.joined(separator: " and ")) for ever"
         diagnostics.finding(
             bases[main].origin, message,
-            mend: "send them to another node, or let the entry match less: by source, destination or service port",
+            hint: "send them to another node, or let the entry match less: by source, destination or service port",
             related: others.map { entryPlace($0, "\(entryName($0)) is a part of the loop") }
                 + nodes.flatMap { nodePlace($0) },
             example: example(trace) + " → …")
@@ -56,7 +56,7 @@ extension ProofTeller {
             bases[sender].origin,
             "\(nodeName(holder)) passes on what \(entryName(sender)) sends it, but no entry takes it from interface "
                 + "\(interfaceName(interface))",
-            mend: "add a sequencing entry with received-interface \(file.interfaces[interface].name.value), source "
+            hint: "add a sequencing entry with received-interface \(file.interfaces[interface].name.value), source "
                 + "\(holder.map { file.nodes[$0].name.value } ?? "any") and destination \(trace.flow.destination); or say "
                 + "`system: terminal-application` if the packets end there",
             related: alternatives + nodePlace(holder), example: example(trace) + " → no entry")
@@ -89,7 +89,7 @@ extension ProofTeller {
         let asker = nodeName(request.hops.first?.emitter.node)
         var related = last == nil ? [] : [entryPlace(entry, "\(entryName(entry)) takes the requests")]
         let message: String
-        let mend: String
+        let hint: String
         var tail = ""
         switch failure {
         case .dropped:
@@ -101,7 +101,7 @@ extension ProofTeller {
                 ? "no entry takes the answers of \(nodeName(end)) from interface \(quoted(name)) back to \(asker)"
                 : "\(nodeName(holder)) passes the answers to \(asker) on, but no entry takes them from interface "
                     + "\(quoted(name))"
-            mend =
+            hint =
                 "add a sequencing entry with received-interface \(name), source "
                 + "\(holder.map { file.nodes[$0].name.value } ?? "any") and direction response, that takes "
                 + "\(port(answer.flow, .response)) to \(answer.flow.destination)"
@@ -109,24 +109,24 @@ extension ProofTeller {
             tail = " → no entry"
         case .wrongNode(let node):
             message = "the answers to \(asker) are sent to \(nodeName(node)), which did not ask"
-            mend = "send them back on the request's path, at last to { interface: …, neighbour: true }"
+            hint = "send them back on the request's path, at last to { interface: …, neighbour: true }"
             related += nodePlace(node)
         case .wrongAddress(let expected, let found):
             message = "\(asker) asks \(expected) and is answered from \(found)"
-            mend = "add `rewrite-source: \(expected)` to the entry that takes the answers of \(nodeName(end))"
+            hint = "add `rewrite-source: \(expected)` to the entry that takes the answers of \(nodeName(end))"
         case .nobody(let interface, let address):
             message =
                 "the answers to \(asker) are sent to interface \(interfaceName(interface)), where "
                 + (address.map { "no node has \($0)" } ?? "no node passes them on")
-            mend = "send them to the interface that the request came from, or to the next node on the way back"
+            hint = "send them to the interface that the request came from, or to the next node on the way back"
         case .loop:
             message = "the answers to \(asker) run in a loop"
-            mend = "send them back on the request's path"
+            hint = "send them back on the request's path"
         }
         var shown = example(request)
         if !answer.hops.isEmpty || answer.last != nil { shown += "; its answer: " + way(answer) + tail }
         diagnostics.finding(
-            bases[main].origin, message, mend: mend, related: related + nodePlace(end), example: shown)
+            bases[main].origin, message, hint: hint, related: related + nodePlace(end), example: shown)
     }
 
     private func tellConfusion(_ entry: Int, _ other: Int, _ trace: ExampleTrace) {
@@ -138,7 +138,7 @@ extension ProofTeller {
             "\(what) of \(mine.label) are taken for those of \(theirs.label) where they leave "
                 + "\(nodeName(trace.last?.node)) on interface \(interfaceName(entries[other].receivedInterface)): nothing "
                 + "tells them apart there",
-            mend: "give one of the services another address or other ports, or an application on interfaces of its own",
+            hint: "give one of the services another address or other ports, or an application on interfaces of its own",
             related: [(first.origin, "\(first.label) is here")] + nodePlace(trace.last?.node),
             example: example(trace) + " by \(entries[other].name)")
     }

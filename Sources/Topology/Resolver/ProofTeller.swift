@@ -57,11 +57,11 @@ struct ProofTeller: EntryStage, Diagnosing {
         guard !dead.isEmpty else { return findings }
         var alive: Set<DeadGroup> = []
         for index in entries.indices where !dead.contains(index) { alive.insert(deadGroup(index)) }
-        var told: Set<DeadGroup> = []
+        var reported: Set<DeadGroup> = []
         return findings.filter { finding in
             guard case .dead(let entry, _, _) = finding else { return true }
             let group = deadGroup(entry)
-            return !alive.contains(group) && told.insert(group).inserted
+            return !alive.contains(group) && reported.insert(group).inserted
         }
     }
 
@@ -115,14 +115,14 @@ struct ProofTeller: EntryStage, Diagnosing {
                 "\(right.label) and \(left.label) \(left.origin.place) match the same packets on interface "
                     + "\(quoted(file.interfaces[entries[second.index].receivedInterface].name.value)) where a request's "
                     + "port meets a response's, and neither is more specific",
-                mend: "give one of them another source, destination or service port",
+                hint: "give one of them another source, destination or service port",
                 related: [(left.origin, "\(left.label) is here")],
                 example: "\(sample(second.index)): \(first.name) and \(second.name) both take it")
             return
         }
         diagnostics.finding(
             references.first.map { bases[$0.index].origin } ?? file.name.origin, "\(problem)",
-            mend: "change what the entry matches or sends", related: [],
+            hint: "change what the entry matches or sends", related: [],
             example: references.first.map { sample($0.index) })
     }
 }

@@ -82,7 +82,7 @@ public struct PathCopy: Sendable, Hashable {
 }
 
 extension ResolvedTopology {
-    /// The paths of a proof by service, those alike joined.
+    /// The paths of a proof by service, those alike merged.
     func provedServices(_ paths: [ProvedPath]) -> [ProvedService] {
         var order: [ServiceKey] = []
         var members: [ServiceKey: PathGroups] = [:]
@@ -107,9 +107,9 @@ extension ResolvedTopology {
     /// The entries by hand that are in no path: nothing the file's nodes send was followed through them.
     func unprovedEntries(_ paths: [ProvedPath]) -> [UnprovedEntry] {
         let used = Set(paths.flatMap { path in (path.request + path.response).map { bases[$0.entry].origin } })
-        var told: Set<SourceOrigin> = []
+        var reported: Set<SourceOrigin> = []
         return zip(entries, bases).compactMap { entry, basis in
-            guard basis.raw != nil, !used.contains(basis.origin), told.insert(basis.origin).inserted else {
+            guard basis.raw != nil, !used.contains(basis.origin), reported.insert(basis.origin).inserted else {
                 return nil
             }
             return UnprovedEntry(
@@ -126,7 +126,7 @@ extension ResolvedTopology {
         case entry(SourceOrigin)
     }
 
-    /// Paths of one service while those alike are joined.
+    /// Paths of one service while those alike are merged.
     private struct PathGroups {
         private var index: [Signature: Int] = [:]
         private var paths: [ServicePath] = []

@@ -13,7 +13,7 @@ extension Remarker {
                 "only the ports tell UDP to \(quoted(service.raw.name.value)) from UDP to "
                     + "\(quoted(other.raw.name.value)), and later fragments have none: they follow the first fragment of "
                     + "their datagram, and are dropped (fragment-undecided) where it does not come within a second",
-                mend:
+                hint:
                     "give the services an address each, or let both have one chain, where large datagrams must not depend "
                     + "on their first fragment")
         }

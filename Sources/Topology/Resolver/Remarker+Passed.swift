@@ -20,9 +20,9 @@ extension Remarker {
                 let names = sides.sorted().map { file.interfaces[$0].name.value }.joined(separator: " and ")
                 diagnostics.remark(
                     service.raw.name.origin,
-                    "packets of \(quoted(service.raw.name.value)) are on \(names) and bypass \(quoted(told(node))), which "
+                    "packets of \(quoted(service.raw.name.value)) are on \(names) and bypass \(quoted(shownName(node))), which "
                         + "stands between the two",
-                    mend: "name it in the service's `sequence`, or give the service interfaces of its own")
+                    hint: "name it in the service's `sequence`, or give the service interfaces of its own")
             }
         }
     }

@@ -25,21 +25,21 @@ struct Remarker: EntryStage, Diagnosing {
     private func remarkOnIdleNodes() {
         guard !services.isEmpty || !file.entries.isEmpty else { return }
         let busy = busyNodes()
-        var told: Set<String> = []
+        var reported: Set<String> = []
         for (index, node) in file.nodes.enumerated() where !busy.contains(lead(index)) {
-            let name = self.told(index)
-            guard told.insert(name).inserted else { continue }
+            let name = self.shownName(index)
+            guard reported.insert(name).inserted else { continue }
             let position = place(index)
             switch node.kind {
             case .customer:
                 diagnostics.remark(
                     position, "customer \(quoted(name)) has no service: no service and no entry takes its packets",
-                    mend: "name it, or its interface, in the `from` of a service, or remove it")
+                    hint: "name it, or its interface, in the `from` of a service, or remove it")
             case .application, .router:
                 diagnostics.remark(
                     position,
                     "no packet reaches \(node.kind.rawValue) \(quoted(name)): no service and no entry names it",
-                    mend: "name it in a service's `sequence`\(node.passive ? " or `distribute`" : ""), or remove it")
+                    hint: "name it in a service's `sequence`\(node.passive ? " or `distribute`" : ""), or remove it")
             }
         }
     }
@@ -99,20 +99,20 @@ struct Remarker: EntryStage, Diagnosing {
             guard !isNamed else { continue }
             diagnostics.remark(
                 interface.name.origin, "no node is on interface \(quoted(interface.name.value))",
-                mend: "attach one, or remove the interface")
+                hint: "attach one, or remove the interface")
         }
     }
 
     /// What passes frames on is a program, or a bridge that `setup` makes; the kernel alone does not.
     private func remarkOnTransparentNodes() {
-        var told: Set<String> = []
+        var reported: Set<String> = []
         for (index, node) in file.nodes.enumerated()
         where node.transparent && node.process.run == nil && node.process.setup.isEmpty {
-            guard told.insert(self.told(index)).inserted else { continue }
+            guard reported.insert(self.shownName(index)).inserted else { continue }
             diagnostics.remark(
                 place(index),
-                "\(quoted(self.told(index))) is transparent and has neither `run` nor `setup`, so it passes no frames on",
-                mend: "name the program in `run`, or make a bridge of its two devices in `setup`")
+                "\(quoted(self.shownName(index))) is transparent and has neither `run` nor `setup`, so it passes no frames on",
+                hint: "name the program in `run`, or make a bridge of its two devices in `setup`")
         }
     }
 
@@ -125,7 +125,7 @@ struct Remarker: EntryStage, Diagnosing {
                 else { continue }
                 diagnostics.remark(
                     end.origin, "no host sends a packet \(word) \(prefix) by way of the engine: it \(fault)",
-                    mend: "write a unicast address or prefix, or remove the entry")
+                    hint: "write a unicast address or prefix, or remove the entry")
             }
         }
     }
@@ -136,7 +136,7 @@ struct Remarker: EntryStage, Diagnosing {
             if let other = seen[check.name] {
                 diagnostics.remark(
                     check.origin, "the check \(other.place) is called \(quoted(check.name)), too",
-                    mend: "rename one: reports and `--filter` tell checks by their names")
+                    hint: "rename one: reports and `--filter` tell checks by their names")
             } else {
                 seen[check.name] = check.origin
             }
@@ -145,7 +145,7 @@ struct Remarker: EntryStage, Diagnosing {
         for (names, what) in lists {
             var seen: Set<String> = []
             for name in names where !seen.insert(name.value).inserted {
-                diagnostics.remark(name.origin, "\(quoted(name.value)) is in \(what) twice", mend: "remove one")
+                diagnostics.remark(name.origin, "\(quoted(name.value)) is in \(what) twice", hint: "remove one")
             }
         }
     }
@@ -157,7 +157,7 @@ struct Remarker: EntryStage, Diagnosing {
             for (name, position) in node.sysctlPlaces {
                 let devices = legs[index].map(\.device)
                 guard let fault = KernelSettings.fault(of: name, devices: devices) else { continue }
-                diagnostics.remark(position, fault.message, mend: fault.mend)
+                diagnostics.remark(position, fault.message, hint: fault.hint)
             }
         }
     }

@@ -2,7 +2,7 @@ import Forwarding
 
 /// What of a plan follows from the stages without further mistakes.
 extension ResolvedTopology {
-    /// The interfaces, each with what joins it to its nodes.
+    /// The interfaces, each with what connects it to its nodes.
     func interfacePlans() -> [InterfacePlan] {
         zip(file.interfaces, named.fabric.attachments).map { interface, attachment in
             InterfacePlan(

@@ -82,13 +82,13 @@ extension ServiceResolver {
             guard let prefix = node.prefixes.first else { continue }
             diagnostics.error(
                 prefix.origin,
-                "\(quoted(told(index))) sends from \(prefix.value) as a customer, but is a customer of no service",
-                mend: "write a service with `from: \(told(index))`, or remove `prefixes`")
+                "\(quoted(shownName(index))) sends from \(prefix.value) as a customer, but is a customer of no service",
+                hint: "write a service with `from: \(shownName(index))`, or remove `prefixes`")
         }
         for service in services {
             for opener in service.openers {
                 let position =
-                    service.raw.from.first { $0.value == told(opener) }?.origin
+                    service.raw.from.first { $0.value == shownName(opener) }?.origin
                     ?? service.raw.name.origin
                 for other in services where other.chain.last == lead(opener) {
                     let shared = service.raw.addresses.first { own in
@@ -106,24 +106,24 @@ extension ServiceResolver {
         _ position: SourceOrigin
     ) {
         let raw = file.nodes[opener]
-        let name = quoted(told(opener))
+        let name = quoted(shownName(opener))
         if raw.kind == .application, raw.networkAddress == nil, address.isHost {
             diagnostics.error(
                 position,
                 "\(name) has the address \(address) itself, where service \(quoted(other.raw.name.value)) "
                     + "\(other.raw.name.origin.place) ends at it: its packets for that address would never leave it",
-                mend:
+                hint:
                     "give service \(quoted(service.raw.name.value)) another address, or add `send: network` to \(name)")
         } else if raw.kind == .router || !raw.prefixes.isEmpty,
             let shared = service.chain.first(where: { other.chain.contains($0) })
         {
             diagnostics.error(
                 position,
-                "packets to \(address) would pass \(quoted(told(shared))) before and behind the "
+                "packets to \(address) would pass \(quoted(shownName(shared))) before and behind the "
                     + "\(raw.kind.rawValue) \(name), for service \(quoted(other.raw.name.value)) "
                     + "\(other.raw.name.origin.place) and "
                     + "for \(quoted(service.raw.name.value)), and their contents do not show which",
-                mend: "use another application for one of the two services")
+                hint: "use another application for one of the two services")
         }
     }
 

@@ -16,7 +16,7 @@ extension ServiceResolver {
             if interfaces.isEmpty, !file.nodes.contains(where: { $0.kind == .customer }) {
                 diagnostics.error(
                     raw.name.origin, "service \(quoted(raw.name.value)) has no customers",
-                    mend: "add customers, or name an interface in `from`")
+                    hint: "add customers, or name an interface in `from`")
             }
             for interface in interfaces { add(interface, &scopes, &sides) }
         }
@@ -33,17 +33,17 @@ extension ServiceResolver {
                     name.origin,
                     "\(quoted(name.value)) is an interface and also the \(found.kind.rawValue) "
                         + "\(found.name.origin.place)",
-                    mend: "rename one of the two, or list the customers by name")
+                    hint: "rename one of the two, or list the customers by name")
             } else if let node = nodeIndex[name.value] {
                 guard !isInstance(name) else { continue }
                 for member in members(of: node) { add(opener: member, name, service, &scopes, &sides) }
             } else {
                 let known = file.nodes.indices.filter { !file.nodes[$0].passive && !file.nodes[$0].transparent }
-                    .map { told($0) }.uniqued()
+                    .map { shownName($0) }.uniqued()
                 diagnostics.error(
                     name.origin,
                     "there is no interface, customer, application or router \(quoted(name.value))",
-                    mend: Spelling.mend(
+                    hint: Spelling.hint(
                         for: name.value, among: known + file.interfaces.map(\.name.value), kind: "interfaces and nodes")
                 )
             }
@@ -58,7 +58,7 @@ extension ServiceResolver {
             diagnostics.error(
                 address.origin,
                 "no customer of the service has an address of the family of \(address.value)",
-                mend: "give the customers' interface such an address, or remove this one")
+                hint: "give the customers' interface such an address, or remove this one")
         }
     }
 
@@ -90,7 +90,7 @@ extension ServiceResolver {
                         prefix.origin,
                         "\(prefix.value) cannot lie behind \(name): it is \(isAll ? "" : "in ")the network of interface "
                             + "\(quoted(link.name.value)) \(link.name.origin.place)",
-                        mend: link.name.value == file.interfaces[leg.interface].name.value
+                        hint: link.name.value == file.interfaces[leg.interface].name.value
                             ? "remove it: customers of an interface's own network need no `prefixes`"
                             : "write the network that is behind it, or remove it",
                         related: [(link.name.origin, "the interface is here")])
@@ -112,7 +112,7 @@ extension ServiceResolver {
                     "\(prefix.value) lies behind \(name) and "
                         + (found.value == prefix.value ? place : "\(found.value) \(place)") + ": answers "
                         + (found.value == prefix.value ? "" : "to \(shared) ") + "could only go to one",
-                    mend: "give each its own network, or make two services, one `from` each",
+                    hint: "give each its own network, or make two services, one `from` each",
                     related: [(found.origin, "the other is here")])
             }
         }
@@ -132,7 +132,7 @@ extension ServiceResolver {
                 name.origin,
                 "\(what) is "
                     + (raw.passive ? "passive: its packets are dropped" : "transparent: it opens no connections"),
-                mend: "name a customer, a router, or an application with addresses of its own")
+                hint: "name a customer, a router, or an application with addresses of its own")
             return
         }
         if service.chain.contains(lead(node)) {
@@ -140,7 +140,7 @@ extension ServiceResolver {
                 name.origin,
                 "\(what) is a customer of service \(quoted(service.raw.name.value)) and in its sequence: "
                     + "its packets would come back to it",
-                mend: "end the sequence before it, or remove it from `from`")
+                hint: "end the sequence before it, or remove it from `from`")
             return
         }
         if raw.kind == .router {
@@ -154,7 +154,7 @@ extension ServiceResolver {
             diagnostics.error(
                 name.origin,
                 "\(what) has no address on interface \(quoted(file.interfaces[leg.interface].name.value)) to send from",
-                mend: "give it one, or the interface one")
+                hint: "give it one, or the interface one")
         }
         // A transparent proxy, or one that translates addresses, also sends from those of others.
         for prefix in leg.addresses.map({ IPPrefix(host: $0.address) }) + raw.prefixes.map(\.value) {
@@ -186,7 +186,7 @@ extension AddressStage where Self: Diagnosing {
                     prefix.origin,
                     "\(quoted(file.nodes[node].name.value)) has no address of the family of \(prefix.value), the network "
                         + "behind it",
-                    mend: "give it one in `address`")
+                    hint: "give it one in `address`")
                 return nil
             }
             return CustomerSide(interface: leg.interface, prefix: prefix.value, via: via)

@@ -19,7 +19,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
             if seen[node] != nil {
                 diagnostics.error(
                     name.origin, "\(quoted(name.value)) is in the sequence twice: its packets would run in a loop",
-                    mend: "remove one; a packet passes an application once each way")
+                    hint: "remove one; a packet passes an application once each way")
                 continue
             }
             seen[node] = name.origin
@@ -45,11 +45,11 @@ struct ServiceResolver: AddressStage, Diagnosing {
             guard let fault = unusable(address.value) ?? unusableOnLinks(address.value) else { continue }
             diagnostics.error(
                 address.origin, "\(address.value) cannot be a service address: it \(fault)",
-                mend: "choose unicast addresses that customers can send to")
+                hint: "choose unicast addresses that customers can send to")
         }
         for (index, address) in raw.addresses.enumerated()
         where raw.addresses[..<index].contains(where: { $0.value == address.value }) {
-            diagnostics.error(address.origin, "the address \(address.value) is given twice", mend: "remove one")
+            diagnostics.error(address.origin, "the address \(address.value) is given twice", hint: "remove one")
         }
         for port in raw.ports {
             let families = Set(raw.addresses.map(\.value.family)).sorted { $0.rawValue < $1.rawValue }
@@ -60,7 +60,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
                 port.origin,
                 "protocol \(number) is a header before the packet's own protocol: engines look behind it, so no packet "
                     + "would match the service port",
-                mend: "name the protocol behind it, such as tcp/80, or write `any`")
+                hint: "name the protocol behind it, such as tcp/80, or write `any`")
         }
         for (index, port) in raw.ports.enumerated()
         where raw.ports[..<index].contains(where: { earlier in
@@ -68,7 +68,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
         }) {
             diagnostics.error(
                 port.origin, "the service port overlaps with one before it in the list",
-                mend: "combine the two, or remove one")
+                hint: "combine the two, or remove one")
         }
     }
 
@@ -81,13 +81,13 @@ struct ServiceResolver: AddressStage, Diagnosing {
         for name in raw.distribute {
             guard let node = listed(name) else { continue }
             if !seen.insert(name.value).inserted {
-                diagnostics.error(name.origin, "\(quoted(name.value)) is in `distribute` twice", mend: "remove one")
+                diagnostics.error(name.origin, "\(quoted(name.value)) is in `distribute` twice", hint: "remove one")
             } else if !file.nodes[node].passive, let head, node != head, !followsMistakes, isSound {
                 diagnostics.error(
                     name.origin,
                     "\(quoted(name.value)) would get a copy, and later the packet itself: it is neither passive nor the "
-                        + "head of the sequence, \(quoted(told(head)))",
-                    mend: "remove it from `distribute`, or move it to the front of `sequence`")
+                        + "head of the sequence, \(quoted(shownName(head)))",
+                    hint: "remove it from `distribute`, or move it to the front of `sequence`")
             }
         }
     }
@@ -97,13 +97,13 @@ struct ServiceResolver: AddressStage, Diagnosing {
         if file.nodes[lastNode].passive {
             diagnostics.error(
                 last.origin, "the sequence ends at \(quoted(last.value)), which is passive and never answers",
-                mend: "end it at a terminal application or a router; for copies, name it in `distribute`")
+                hint: "end it at a terminal application or a router; for copies, name it in `distribute`")
             return
         }
         if file.nodes[lastNode].transparent {
             diagnostics.error(
                 last.origin, "the sequence ends at \(quoted(last.value)), which is transparent and never answers",
-                mend: "end it at a terminal application or a router")
+                hint: "end it at a terminal application or a router")
         }
         for name in raw.sequence.dropLast() {
             guard let index = nodeIndex[name.value], chain.contains(index) else { continue }
@@ -111,14 +111,14 @@ struct ServiceResolver: AddressStage, Diagnosing {
             if node.kind == .router {
                 diagnostics.error(
                     name.origin, "\(quoted(name.value)) is a router in the middle of a sequence",
-                    mend: "end the sequence at it, and give the networks behind it a service with "
+                    hint: "end the sequence at it, and give the networks behind it a service with "
                         + "`from: \(name.value)`; or describe it as an application with `in` and `out`")
             } else if node.networkAddress != nil {
                 diagnostics.error(
                     name.origin,
                     "\(quoted(name.value)) has a network send address in the middle of a sequence: what it sends on no "
                         + "longer has the service address",
-                    mend: "end the sequence at it, and give its further packets a service with `from: \(name.value)`; "
+                    hint: "end the sequence at it, and give its further packets a service with `from: \(name.value)`; "
                         + "or remove `send: network`")
             }
         }
@@ -133,7 +133,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
                 last.origin,
                 "the service address \(prefix.value) is a prefix, and \(quoted(last.value)) has a network send address: "
                     + "a destination that was not one address could not be restored",
-                mend:
+                hint:
                     "remove `send: network` from \(place(lastNode)), end the sequence at a router, or list "
                     + "the addresses one by one")
         }
@@ -145,7 +145,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
                     addresses[1].origin,
                     "\(quoted(last.value)) has a network send address: its answers for \(addresses[0].value) and "
                         + "\(addresses[1].value) cannot be told apart",
-                    mend: "remove `send: network` from \(place(lastNode)), or make two services and "
+                    hint: "remove `send: network` from \(place(lastNode)), or make two services and "
                         + "applications of it")
             }
             if let address = addresses.first, leg.address(family) == nil {
@@ -153,7 +153,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
                     address.origin,
                     "\(quoted(last.value)) \(place(lastNode).place) has a network send address and none of the "
                         + "family of \(address.value)",
-                    mend: "give it, or its interface, an address of that family")
+                    hint: "give it, or its interface, an address of that family")
             }
         }
     }
@@ -165,10 +165,10 @@ struct ServiceResolver: AddressStage, Diagnosing {
             guard let address = service.raw.addresses.first(where: { !$0.value.isHost && prefixes.contains($0.value) })
             else { continue }
             diagnostics.error(
-                service.raw.sequence.first { $0.value == told(node) }?.origin ?? place(node),
-                "\(quoted(told(node))) \(place(node).place) has one interface, and both the customers and the "
+                service.raw.sequence.first { $0.value == shownName(node) }?.origin ?? place(node),
+                "\(quoted(shownName(node))) \(place(node).place) has one interface, and both the customers and the "
                     + "service are \(address.value): nothing distinguishes its requests from its responses",
-                mend: "give it a second interface: attach: { in: …, out: … }")
+                hint: "give it a second interface: attach: { in: …, out: … }")
         }
     }
 
@@ -200,7 +200,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
                 policy.origin,
                 "service \(quoted(service.raw.name.value)) \(service.raw.name.origin.place) ends at "
                     + "\(quoted(application.raw.name.value)): if it is bypassed, no node can answer",
-                mend: "write `when-down: drop`, and `answer: unreachable` or `reset` to tell the customers")
+                hint: "write `when-down: drop`, and `answer: unreachable` or `reset` to tell the customers")
         }
     }
 
@@ -218,16 +218,16 @@ struct ServiceResolver: AddressStage, Diagnosing {
                             "an MTU of \(interface.mtu.value) cannot carry IPv6, and service "
                                 + "\(quoted(service.raw.name.value)) \(service.raw.name.origin.place) has "
                                 + "\(address.value)",
-                            mend: "write 1280 or more")
+                            hint: "write 1280 or more")
                     }
                     let isRouted = !file.nodes[node].transparent && !file.nodes[node].passive
                     if family == .ipv4, isRouted, gateway(.ipv4, on: leg.interface) == nil {
                         diagnostics.error(
                             interface.name.origin,
                             "interface \(quoted(interface.name.value)) has no IPv4 address, and "
-                                + "\(quoted(told(node))) on it must send packets of "
+                                + "\(quoted(shownName(node))) on it must send packets of "
                                 + "\(address.value) to the engine",
-                            mend: "add `address: …`, or make the application transparent")
+                            hint: "add `address: …`, or make the application transparent")
                     }
                 }
             }

@@ -45,11 +45,11 @@ enum DecisionProperties {
         let problems = table.removeTies()
         try require(problems.isEmpty, "a table of the universe is refused: \(problems)")
         for (index, left) in table.entries.enumerated() {
-            for right in table.entries[(index + 1)...] where PlainReading.tie(left, right) {
+            for right in table.entries[(index + 1)...] where NaiveReading.tie(left, right) {
                 throw BrokenProperty("\(left.name) and \(right.name) tie, and are not refused")
             }
         }
-        let reading = PlainReading(of: table)
+        let reading = NaiveReading(of: table)
         let buffer: SnapshotBuffer
         do {
             buffer = try SnapshotBuffer(copying: TableCompiler.compile(table, generation: 3))

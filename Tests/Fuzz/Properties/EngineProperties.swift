@@ -136,7 +136,7 @@ enum EngineProperties {
         }
         var reader = CounterReader()
         for _ in 0..<2 { reader.add(memory: counters, layout: layout) }
-        _ = (reader.turns(), reader.joined(), reader.heartbeats(), reader.closedQueues(), reader.generations())
+        _ = (reader.turns(), reader.coalesced(), reader.heartbeats(), reader.closedQueues(), reader.generations())
         for index in -1...64 { _ = (reader.entry(index), reader.interface(index), reader.writing(block: index)) }
         _ = reader.received(blocks: 0..<2)
         for (reason, _) in reader.drops() {
@@ -145,8 +145,8 @@ enum EngineProperties {
                 (0...0xFFFF).contains(last.interface) && last.sourceMAC.bits < 1 << 48
                     && "\(last.sourceMAC)".utf8.count == 17, "a frame that none can be")
         }
-        if let told = CounterLayout(reading: counters, size: layout.size) {
-            try require(told.size <= layout.size, "a layout that is larger than its memory")
+        if let summary = CounterLayout(reading: counters, size: layout.size) {
+            try require(summary.size <= layout.size, "a layout that is larger than its memory")
         }
         let table = NeighbourTable(memory: neighbours)
         for entry in table.entries() {

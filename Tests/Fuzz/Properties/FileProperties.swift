@@ -36,9 +36,9 @@ enum FileProperties {
     }
 
     private static func check(_ problem: TopologyProblem, _ lines: [Substring]) throws(BrokenProperty) {
-        try require(!problem.message.isEmpty && problem.mend?.isEmpty != true, "a mistake without a sentence")
+        try require(!problem.message.isEmpty && problem.hint?.isEmpty != true, "a mistake without a sentence")
         try require(
-            (problem.message + (problem.mend ?? "")).unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F },
+            (problem.message + (problem.hint ?? "")).unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F },
             "a message with control characters: \(problem.message.debugDescription)")
         try require(problem.line >= 1 && problem.line <= lines.count, "line \(problem.line) of \(lines.count)")
         let width = lines[problem.line - 1].unicodeScalars.count

@@ -52,7 +52,7 @@ private final class ForwarderRig {
                     frame.replaceSubrange(6..<12, with: known[Int(stations >> 2) % known.count].mac.octets)
                 }
             }
-            if options & 4 != 0 { frame.withUnsafeMutableBytes { Mending.mend($0) } }
+            if options & 4 != 0 { frame.withUnsafeMutableBytes { Correction.correct($0) } }
             frames.append(
                 Input(
                     frame: .init(interface: interface, bytes: offload + frame),

@@ -8,8 +8,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case decision
     /// Frames through a whole worker: `Engine`.
     case forwarder
-    /// Frames of a few flows through a worker that joins them and one that does not.
-    case joining
+    /// Frames of a few flows through a worker that coalesces them and one that does not.
+    case coalescing
     /// Topology files: `Topology`.
     case file
     /// What engines say to the control process and write into memory that it reads: `Engine`.
@@ -23,7 +23,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .wire: try WireProperties.check(input)
         case .decision: try DecisionProperties.check(input)
         case .forwarder: try ForwarderProperties.check(input)
-        case .joining: try JoiningProperties.check(input)
+        case .coalescing: try CoalescingProperties.check(input)
         case .file: try FileProperties.check(input)
         case .engine: try EngineProperties.check(input)
         }

@@ -64,8 +64,8 @@ enum NaiveSums {
 }
 
 /// Makes lengths and checksums right, so that what is behind them is reached.
-enum Mending {
-    static func mend(_ frame: UnsafeMutableRawBufferPointer) {
+enum Correction {
+    static func correct(_ frame: UnsafeMutableRawBufferPointer) {
         guard frame.count >= 34 else { return }
         func store(_ value: Int, _ offset: Int) {
             frame[offset] = UInt8(value >> 8 & 0xFF)

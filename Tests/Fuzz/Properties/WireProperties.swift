@@ -12,7 +12,7 @@ enum WireProperties {
         guard options & 0x80 == 0 else { return try checkText(choices.rest(256)) }
         let size = choices.word()
         let frame = ExactOctets(choices.rest(80_000))
-        if options & 1 != 0 { Mending.mend(frame.bytes) }
+        if options & 1 != 0 { Correction.correct(frame.bytes) }
         let state: ChecksumState = options & 2 == 0 ? .full : .partial
         try checkSums(frame, size)
         let (verdict, fields) = frame.parse()

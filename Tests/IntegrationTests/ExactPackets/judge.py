@@ -77,7 +77,7 @@ class Leg:
     def __init__(self, text):
         self.name, hops, self.kind, services, self.path = text.split(":", 4)
         self.hops, self.services = int(hops), services.split(",")
-        self.wrong, self.superframes, self.joined = [], 0, 0
+        self.wrong, self.superframes, self.coalesced = [], 0, 0
 
     def expected(self, seed):
         flows = {}
@@ -108,7 +108,7 @@ class Leg:
             if kind:
                 pieces = cut(packet, kind & ~ECN, size, start, offset)
                 self.superframes += 1
-                self.joined += len(pieces) if key(packet) else 0
+                self.coalesced += len(pieces) if key(packet) else 0
                 yield from pieces
             else:
                 yield completed(packet, start, offset) if flags & PARTIAL else packet
@@ -131,7 +131,7 @@ class Leg:
                 f"flow {flow}: {len(sent)} sent, {len(came)} came; the first that differs is number {place}:\n"
                 f"  sent {show(sent)}\n  came {show(came)}")
         digest = hashlib.sha256(b"".join(b"".join(found[flow]) for flow in sorted(found, key=str))).hexdigest()
-        print(self.name, count, self.superframes, self.joined, digest)
+        print(self.name, count, self.superframes, self.coalesced, digest)
 
 
 legs = [Leg(text) for text in sys.argv[2:]]

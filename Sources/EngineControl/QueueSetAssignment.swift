@@ -2,16 +2,17 @@ import Engine
 import Topology
 
 extension EnginesPlan {
-    /// The shares that all queues are divided into: those of engine `e` are `e * workers ..< (e + 1) * workers`.
-    var shareCount: Int { count * workers }
+    /// The queue sets that all queues are divided into: those of engine `e` are `e * workers ..< (e + 1) * workers`.
+    var queueSetCount: Int { count * workers }
 
-    /// For each queue of each interface the share that it belongs to.
+    /// For each queue of each interface the queue set that it belongs to.
     ///
-    /// Where engines share by queues, a share is one column: the queues of one number, of every interface. Where they
-    /// share by direction, each interface belongs to one engine, with a queue for each of that engine's workers.
-    func shares(interfaces: Int) -> [[Int]] {
+    /// Where engines share by queues, a queue set is one queue index: the queues of that index, of every interface.
+    /// Where they share by direction, each interface belongs to one engine, with a queue for each of that engine's
+    /// workers.
+    func queueSets(interfaces: Int) -> [[Int]] {
         switch sharing {
-        case .queues: Array(repeating: Array(0..<shareCount), count: interfaces)
+        case .queues: Array(repeating: Array(0..<queueSetCount), count: interfaces)
         case .direction:
             (0..<interfaces).map { interface in
                 let engine = interface < engineOfInterface.count ? engineOfInterface[interface] : 0
@@ -21,9 +22,9 @@ extension EnginesPlan {
     }
 }
 
-/// Who reads what: each share its own engine where that is fit to, and else the others evenly. A pure function of how
-/// the engines are, so that nothing wanders about.
-struct ShareDivision: Equatable {
+/// Who reads what: each queue set its own engine where that is fit to, and else the others evenly. A pure function of
+/// how the engines are, so that nothing wanders about.
+struct QueueSetAssignment: Equatable {
     /// How fit an engine is to read. Those that are fittest read; the others only where there are none of those.
     enum Fitness: Int, Comparable {
         /// There is no process that could.
@@ -35,47 +36,47 @@ struct ShareDivision: Equatable {
         static func < (first: Fitness, second: Fitness) -> Bool { first.rawValue < second.rawValue }
     }
 
-    /// The index of the engine that reads each share; nil if none can.
+    /// The index of the engine that reads each queue set; nil if none can.
     let owners: [Int?]
 
     init(workers: Int, fitness: [Fitness]) {
         let best = fitness.max() ?? .absent
         let readers = best == .absent ? [] : fitness.indices.filter { fitness[$0] == best }
         var orphans = 0
-        owners = (0..<fitness.count * workers).map { share in
+        owners = (0..<fitness.count * workers).map { queueSet in
             guard !readers.isEmpty else { return nil }
-            let home = share / workers
+            let home = queueSet / workers
             if fitness[home] == best { return home }
             orphans += 1
             return readers[(orphans - 1) % readers.count]
         }
     }
 
-    /// The shares of one engine.
-    func shares(of engine: Int) -> ShareSet {
-        ShareSet(owners.indices.filter { owners[$0] == engine })
+    /// The queue sets of one engine.
+    func queueSets(of engine: Int) -> QueueSets {
+        QueueSets(owners.indices.filter { owners[$0] == engine })
     }
 
-    /// The shares that another engine reads than before, by the two engines.
-    func moves(since before: ShareDivision) -> [Move] {
+    /// The queue sets that another engine reads than before, by the two engines.
+    func moves(since before: QueueSetAssignment) -> [Move] {
         var moves: [Move] = []
-        for (share, pair) in zip(before.owners, owners).enumerated() {
+        for (queueSet, pair) in zip(before.owners, owners).enumerated() {
             guard let from = pair.0, let to = pair.1, from != to else { continue }
             if let index = moves.firstIndex(where: { $0.from == from && $0.to == to }) {
-                moves[index].shares.insert(share)
+                moves[index].queueSets.insert(queueSet)
             } else {
-                moves.append(Move(from: from, to: to, shares: ShareSet([share])))
+                moves.append(Move(from: from, to: to, queueSets: QueueSets([queueSet])))
             }
         }
         return moves
     }
 
-    /// Shares that go from one engine to another.
+    /// Queue sets that go from one engine to another.
     struct Move: Equatable {
         /// The index of the engine that read them.
         var from: Int
         /// The index of the one that reads them now.
         var to: Int
-        var shares: ShareSet
+        var queueSets: QueueSets
     }
 }

@@ -7,32 +7,33 @@ import Topology
 
 /// Who reads which queues.
 extension EngineFleet {
-    /// Divides the shares anew among the engines that are there.
+    /// Divides the queue sets anew among the engines that are there.
     func divide() {
         let before = division
-        division = ShareDivision(
+        division = QueueSetAssignment(
             workers: plan.workers,
-            fitness: seats.map { seat in
-                guard seat.process?.phase == .ready else { return .absent }
-                return seat.isDrained ? .drained : .fit
+            fitness: members.map { member in
+                guard member.process?.phase == .ready else { return .absent }
+                return member.isDrained ? .drained : .fit
             })
         movesUnderWay += division.moves(since: before)
         hand()
     }
 
-    /// Tells every process which shares to read, as far as that is possible now.
+    /// Tells every process which queue sets to read, as far as that is possible now.
     ///
-    /// A share is first taken from its former reader. The new reader gets it when the former one says that it has sent
-    /// on all frames that it had read. So frames of one flow keep their order, and wait in the queues for that moment.
-    /// A process that hangs or has ended is not waited for.
+    /// A queue set is first taken from its former reader. The new reader gets it when the former one says that it has
+    /// sent on all frames that it had read. So frames of one flow keep their order, and wait in the queues for that
+    /// moment. A process that hangs or has ended is not waited for.
     func hand() {
         for process in living where process.phase == .ready {
-            let seat = seats.firstIndex { $0.process === process }
-            var wanted = seat.map { division.shares(of: $0) } ?? ShareSet()
-            for share in wanted.shares where !process.assigned.contains(share) && isHeld(share, besides: process) {
-                wanted.remove(share)
+            let member = members.firstIndex { $0.process === process }
+            var wanted = member.map { division.queueSets(of: $0) } ?? QueueSets()
+            for queueSet in wanted.numbers
+            where !process.assigned.contains(queueSet) && isHeld(queueSet, besides: process) {
+                wanted.remove(queueSet)
             }
-            if isPaused { wanted = ShareSet() }
+            if isPaused { wanted = QueueSets() }
             if wanted != process.assigned { process.assign(wanted) }
         }
         if let paused, living.allSatisfy({ $0.phase != .ready || $0.isIdle }) {
@@ -41,8 +42,8 @@ extension EngineFleet {
         }
         tellMoves()
         for process in living where process.phase == .ready && isRetired(process) && process.isIdle { retire(process) }
-        let done = drains.filter { drain in seats[drain.seat].process.map(\.isIdle) ?? true }
-        drains.removeAll { drain in done.contains { $0.seat == drain.seat } }
+        let done = drains.filter { drain in members[drain.member].process.map(\.isIdle) ?? true }
+        drains.removeAll { drain in done.contains { $0.member == drain.member } }
         for drain in done { drain.done(.success(())) }
     }
 
@@ -63,16 +64,16 @@ extension EngineFleet {
         hand()
     }
 
-    /// True if another process reads a share, or may have frames of it that it has not sent on.
-    private func isHeld(_ share: Int, besides process: EngineProcess) -> Bool {
+    /// True if another process reads a queue set, or may have frames of it that it has not sent on.
+    private func isHeld(_ queueSet: Int, besides process: EngineProcess) -> Bool {
         living.contains {
-            $0 !== process && $0.phase == .ready && ($0.assigned.contains(share) || $0.confirmed.contains(share))
+            $0 !== process && $0.phase == .ready && ($0.assigned.contains(queueSet) || $0.confirmed.contains(queueSet))
         }
     }
 
-    /// The process that is to read a share.
-    private func reader(of share: Int) -> EngineProcess? {
-        division.owners[share].flatMap { seats[$0].process }
+    /// The process that is to read a queue set.
+    private func reader(of queueSet: Int) -> EngineProcess? {
+        division.owners[queueSet].flatMap { members[$0].process }
     }
 
     /// Ends a process that reads nothing any more, as soon as all that it has read is sent on.
@@ -84,13 +85,13 @@ extension EngineFleet {
     }
 
     private func isRetired(_ process: EngineProcess) -> Bool {
-        process !== spare && !seats.contains { $0.process === process || $0.successor === process }
+        process !== spare && !members.contains { $0.process === process || $0.successor === process }
     }
 
     private func tellMoves() {
         movesUnderWay.removeAll { move in
             // What has gone elsewhere since is another move's to tell.
-            let current = move.shares.shares.filter { division.owners[$0] == move.to }
+            let current = move.queueSets.numbers.filter { division.owners[$0] == move.to }
             guard current.allSatisfy({ reader(of: $0)?.confirmed.contains($0) ?? false }) else { return false }
             guard !current.isEmpty else { return true }
             let isReturn = current.allSatisfy { $0 / plan.workers == move.to }
@@ -107,9 +108,9 @@ extension EngineFleet {
 
     /// True if every queue is read.
     var isForwarding: Bool {
-        division.owners.indices.allSatisfy { share in
-            guard let reader = reader(of: share) else { return false }
-            return reader.confirmed.contains(share) && !reader.process.hasEnded
+        division.owners.indices.allSatisfy { queueSet in
+            guard let reader = reader(of: queueSet) else { return false }
+            return reader.confirmed.contains(queueSet) && !reader.process.hasEnded
         }
     }
 }

@@ -1,9 +1,9 @@
-/// What forwarding asks of a frame of one of the plain kinds, read by the least number of looks.
+/// What forwarding asks of a frame of one of the fast path's kinds, read by the least number of looks.
 ///
 /// It says of such a frame what `PacketFields.parse` says, or leaves it to that: whatever is unusual or wrong is not
 /// plain. Rewriting it gives the octets that rewriting by `PacketFields` gives.
-public struct PlainPacket {
-    /// One of the plain kinds.
+public struct FastPathPacket {
+    /// One of the fast path's kinds.
     public private(set) var kind = FrameKind.udp4
     /// Addresses, protocol and ports.
     public private(set) var flow = FlowFields()
@@ -41,7 +41,9 @@ public struct PlainPacket {
         let end: Int
         if kind.family == .ipv4 {
             end = Int(network.big(IPv4Header.totalLength))
-            guard network.big(IPv4Header.timeToLive) != 0, PlainSums.ipv4Header(network) == 0xFFFF else { return false }
+            guard network.big(IPv4Header.timeToLive) != 0, FastPathSums.ipv4Header(network) == 0xFFFF else {
+                return false
+            }
             let (from, to) = (network.big(IPv4Header.sourceAddress), network.big(IPv4Header.destinationAddress))
             // Multicast, broadcast or loopback: seldom, and looked at with care elsewhere.
             guard from >> 28 < 0xE, from >> 24 != 127, to >> 24 != 127, to != 0 else { return false }
@@ -163,8 +165,8 @@ public struct PlainPacket {
     }
 }
 
-/// Sums of packets of the plain kinds, by their network header.
-enum PlainSums {
+/// Sums of packets of the fast path's kinds, by their network header.
+enum FastPathSums {
     /// The folded sum of an IPv4 header without options: 0xFFFF where it is right.
     @inline(__always)
     static func ipv4Header(_ network: UnsafeRawPointer) -> UInt16 {
@@ -175,7 +177,7 @@ enum PlainSums {
         return UInt16(bigEndian: InternetChecksum.fold(sum &+ UInt64(words.2)))
     }
 
-    /// The sum of the pseudo-header of a plain kind, not folded.
+    /// The sum of the pseudo-header of a kind of the fast path, not folded.
     ///
     /// - Parameter length: The octets from the TCP or UDP header on.
     @inline(__always)

@@ -2,7 +2,7 @@ import Forwarding
 import Wire
 
 /// The rules of specificity, read off the entries one by one: slow, and plain. What the snapshot decides is judged by it.
-public struct PlainReading {
+public struct NaiveReading {
     let table: ForwardingTable
 
     /// The reading of a table that has no ties.
@@ -71,7 +71,7 @@ extension ForwardingTable {
                 var dropped: Set<Int> = []
                 for problem in error.problems {
                     guard case .tie(let first, let second) = problem,
-                        PlainReading.tie(entries[first.index], entries[second.index])
+                        NaiveReading.tie(entries[first.index], entries[second.index])
                     else { return error.problems }
                     dropped.insert(max(first.index, second.index))
                 }

@@ -1,13 +1,13 @@
 /// How many lines a log takes: a few thousand at once, and then so many a second, whatever happens.
 ///
 /// A value without a clock.
-struct LogPace {
+struct LogRateLimit {
     /// Lines at once, and lines a second.
     static let burst = 2000
     /// See `burst`.
     static let rate = 100
 
-    private var room = LogPace.burst * 1000
+    private var room = LogRateLimit.burst * 1000
     private var last: Int?
     private(set) var leftOut = 0
 

@@ -7,7 +7,7 @@ import Wire
 ///
 /// Addresses, routes and rules are kept as the kernel wrote them, all tables and all attributes, not as libnl's objects,
 /// which know only a part of the attributes: what is put back is the same to the last octet. Routes that routing daemons write, and those that the kernel learns, are left out.
-public struct NetworkPicture: Sendable, Equatable {
+public struct NetworkState: Sendable, Equatable {
     /// A device.
     struct Device: Sendable, Hashable {
         var index: Int32
@@ -36,21 +36,21 @@ public struct NetworkPicture: Sendable, Equatable {
 
 extension NetlinkSocket {
     /// How the namespace is now.
-    public func picture() throws(SystemError) -> NetworkPicture {
+    public func networkState() throws(SystemError) -> NetworkState {
         let devices = try links().map {
-            NetworkPicture.Device(
+            NetworkState.Device(
                 index: $0.index, name: $0.name, isUp: $0.isUp, isRunning: $0.isRunning, mtu: $0.mtu, mac: $0.mac,
                 master: $0.master, peer: $0.isPeerApart ? nil : $0.peer)
         }
-        var records: Set<NetworkPicture.Record> = []
-        for kind in NetworkPicture.Kind.allCases {
+        var records: Set<NetworkState.Record> = []
+        for kind in NetworkState.Kind.allCases {
             for family in AddressFamily.allCases {
                 do throws(SystemError) {
                     try request(
                         kind.listing, "", { () throws(NetlinkFailure) in try kind.dump(of: family) },
                         reply: { reply in
                             guard let octets = reply.lasting(kind) else { return }
-                            records.insert(NetworkPicture.Record(kind: kind, octets: octets))
+                            records.insert(NetworkState.Record(kind: kind, octets: octets))
                         })
                 } catch {
                     // A kernel without policy routing has no rules.
@@ -58,28 +58,32 @@ extension NetlinkSocket {
                 }
             }
         }
-        return NetworkPicture(devices: devices, records: records)
+        return NetworkState(devices: devices, records: records)
     }
 }
 
-extension NetworkPicture {
+extension NetworkState {
     /// What is different in `other`, one sentence each: "the route default via 192.0.2.1 is gone".
-    public func changes(to other: NetworkPicture, except: Set<Int32> = []) -> [String] {
-        var told: [String] = []
+    public func changes(to other: NetworkState, except: Set<Int32> = []) -> [String] {
+        var summary: [String] = []
         let now = Dictionary(other.devices.map { ($0.index, $0) }) { first, _ in first }
         for device in devices where !except.contains(device.index) {
             guard let after = now[device.index] else {
-                told.append("the device \(device.name) is gone")
+                summary.append("the device \(device.name) is gone")
                 continue
             }
-            if after.name != device.name { told.append("the device \(device.name) is called \(after.name)") }
-            if after.isUp != device.isUp { told.append("the device \(device.name) is \(after.isUp ? "up" : "down")") }
-            if after.mtu != device.mtu { told.append("the MTU of \(device.name) is \(after.mtu), not \(device.mtu)") }
+            if after.name != device.name { summary.append("the device \(device.name) is called \(after.name)") }
+            if after.isUp != device.isUp {
+                summary.append("the device \(device.name) is \(after.isUp ? "up" : "down")")
+            }
+            if after.mtu != device.mtu {
+                summary.append("the MTU of \(device.name) is \(after.mtu), not \(device.mtu)")
+            }
             if after.mac != device.mac, let mac = after.mac {
-                told.append("the MAC address of \(device.name) is \(mac)")
+                summary.append("the MAC address of \(device.name) is \(mac)")
             }
             if after.master ?? 0 != device.master ?? 0 {
-                told.append(
+                summary.append(
                     after.master ?? 0 == 0
                         ? "the device \(device.name) is a port of nothing"
                         : "the device \(device.name) is a port of another device")
@@ -87,7 +91,7 @@ extension NetworkPicture {
         }
         let known = Set(devices.map(\.index))
         for device in other.devices where !known.contains(device.index) {
-            told.append("there is a new device \(device.name)")
+            summary.append("there is a new device \(device.name)")
         }
         func names(_ record: Record) -> String {
             let device = record.device.map { index in
@@ -100,14 +104,14 @@ extension NetworkPicture {
             record.device.map { except.contains($0) || now[$0] == nil } != true
         }
         let added = other.records.subtracting(records).filter { $0.device.map(except.contains) != true }
-        told += gone.filter(\.isTold).map { "the \(names($0)) is gone" }.sorted()
-        if told.isEmpty { told += gone.map { "the \(names($0)) is gone" }.sorted() }
-        told += added.filter { !$0.isKernels }.map { "there is a new \(names($0))" }.sorted()
-        return told
+        summary += gone.filter(\.isReported).map { "the \(names($0)) is gone" }.sorted()
+        if summary.isEmpty { summary += gone.map { "the \(names($0)) is gone" }.sorted() }
+        summary += added.filter { !$0.isKernels }.map { "there is a new \(names($0))" }.sorted()
+        return summary
     }
 }
 
-extension NetworkPicture.Kind {
+extension NetworkState.Kind {
     private var listed: Int {
         switch self {
         case .address: Int(RTM_GETADDR)
@@ -150,8 +154,8 @@ extension NetlinkReply {
     /// Of an address's flags those that somebody has given it: whether it is in use yet shows the kernel's pace.
     private static let lastingFlags = UInt32(IFA_F_SECONDARY) | UInt32(IFA_F_NODAD) | UInt32(IFA_F_HOMEADDRESS)
 
-    /// The message behind its netlink header, without what counts and ages; nil if it is not of the picture.
-    func lasting(_ kind: NetworkPicture.Kind) -> [UInt8]? {
+    /// The message behind its netlink header, without what counts and ages; nil if it is not of the network state.
+    func lasting(_ kind: NetworkState.Kind) -> [UInt8]? {
         guard type == kind.added || type == kind.deleted else { return nil }
         var head: [UInt8]
         switch kind {
@@ -194,7 +198,7 @@ extension NetlinkReply {
     }
 }
 
-extension NetworkPicture.Record: CustomStringConvertible {
+extension NetworkState.Record: CustomStringConvertible {
     private func attribute(_ wanted: Int) -> [UInt8]? {
         var found: [UInt8]?
         octets.withUnsafeBytes { octets in
@@ -254,7 +258,7 @@ extension NetworkPicture.Record: CustomStringConvertible {
     }
 
     /// What goes with an address or a device is not told beside it.
-    var isTold: Bool { kind != .route || !isKernels }
+    var isReported: Bool { kind != .route || !isKernels }
 
     var description: String {
         let family: AddressFamily = octets[0] == UInt8(AF_INET) ? .ipv4 : .ipv6

@@ -1,7 +1,7 @@
 import Glibc
 
 /// Text for locales that only have ASCII, as LC_ALL=C asks for.
-enum PlainText {
+enum ASCIIText {
     /// True if the locale can only show ASCII. The first of LC_ALL, LC_CTYPE and LANG that is set and not empty decides
     /// (POSIX.1-2017, 8.2). If none is set, text stays UTF-8.
     static let isWanted: Bool = {

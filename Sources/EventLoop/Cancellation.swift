@@ -3,7 +3,7 @@ import Reporting
 import Synchronization
 
 /// Raised once: by a signal, by `tapline down`, or by the first failure; everything that waits looks at it, too.
-public final class Interruption: @unchecked Sendable {
+public final class Cancellation: @unchecked Sendable {
     /// Readable as soon as it has been raised, and ever after.
     package let descriptor: Int32
     private let writeEnd: Int32
@@ -22,7 +22,7 @@ public final class Interruption: @unchecked Sendable {
     }
 
     /// Raises it; the first reason stays.
-    package func raise(_ reason: ApplianceError = .interrupted) {
+    package func raise(_ reason: ApplianceError = .cancelled) {
         let first = state.withLock { state in
             guard state == nil else { return false }
             state = reason

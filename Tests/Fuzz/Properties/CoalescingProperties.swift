@@ -2,16 +2,16 @@ import Engine
 import Forwarding
 import Wire
 
-/// Whatever frames come in, in whatever order: with joining on every receiver gets, conversation by conversation, exactly
-/// the packets that it gets with joining off, a passive application gets all of them in exactly that order, and all
-/// counters are the same.
+/// Whatever frames come in, in whatever order: with coalescing on every receiver gets, conversation by conversation,
+/// exactly the packets that it gets with coalescing off, a passive application gets all of them in exactly that order,
+/// and all counters are the same.
 ///
 /// An input is a row of batches: an octet for the interface and one for the number of frames, and for each frame one
 /// that chooses its flow, one for how it is odd, and what that takes.
-public final class JoiningProperties {
-    static func check(_ input: UnsafeRawBufferPointer) throws(BrokenProperty) { _ = try shared.joined(input) }
+public final class CoalescingProperties {
+    static func check(_ input: UnsafeRawBufferPointer) throws(BrokenProperty) { _ = try shared.coalesced(input) }
 
-    nonisolated(unsafe) private static let shared = JoiningProperties()
+    nonisolated(unsafe) private static let shared = CoalescingProperties()
 
     private let on = FuzzedWorker(EngineTuning())
     private let off: FuzzedWorker
@@ -23,15 +23,15 @@ public final class JoiningProperties {
         off = FuzzedWorker(tuning)
     }
 
-    /// How many frames of an input were joined to others.
+    /// How many frames of an input were coalesced with others.
     ///
     /// - Throws: What does not hold.
-    public func joined(_ input: UnsafeRawBufferPointer) throws(BrokenProperty) -> Int {
+    public func coalesced(_ input: UnsafeRawBufferPointer) throws(BrokenProperty) -> Int {
         let batches = batches(ByteChoices(input))
-        let before = (counts(on), counts(off), on.reader.joined(), off.reader.joined())
-        let (joined, plain) = (run(on, batches), run(off, batches))
+        let before = (counts(on), counts(off), on.reader.coalesced(), off.reader.coalesced())
+        let (coalesced, plain) = (run(on, batches), run(off, batches))
         let passive = Set(on.table.sources.filter { $0.system == .passiveApplication }.map(\.mac.octets))
-        let (first, second) = (try Receivers(joined, passive), try Receivers(plain, passive))
+        let (first, second) = (try Receivers(coalesced, passive), try Receivers(plain, passive))
         let after = (counts(on), counts(off))
         let difference = zip(zip(after.0, before.0), zip(after.1, before.1)).enumerated().first {
             $1.0.0 &- $1.0.1 != $1.1.0 &- $1.1.1
@@ -40,9 +40,9 @@ public final class JoiningProperties {
             throw BrokenProperty(
                 "counter \(difference.offset) (drops, interfaces, entries) differs: \(difference.element)")
         }
-        try require(off.reader.joined() == before.3, "frames are joined although that is off")
+        try require(off.reader.coalesced() == before.3, "frames are coalesced although that is off")
         try first.compare(with: second)
-        return Int(on.reader.joined() - before.2)
+        return Int(on.reader.coalesced() - before.2)
     }
 
     private func batches(_ choices: ByteChoices) -> [[MemoryFrameIO.Frame]] {
@@ -71,7 +71,7 @@ public final class JoiningProperties {
         return fuzzed.worker.io.takeOutput() + fuzzed.settle()
     }
 
-    /// Every counter but that of joined frames.
+    /// Every counter but that of coalesced frames.
     private func counts(_ fuzzed: FuzzedWorker) -> [UInt64] {
         var counts = [UInt64](repeating: 0, count: DropReason.count)
         for drop in fuzzed.reader.drops() { counts[Int(drop.reason.rawValue)] = drop.frames }

@@ -20,7 +20,7 @@ class Moment:
     processor: int          # nanoseconds of the forwarding processes
 
 
-class Station:
+class Testbed:
     """Programs in the nodes of a system that is up: they live as long as the lab."""
 
     def __init__(self, lab, system):

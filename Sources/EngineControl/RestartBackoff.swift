@@ -1,5 +1,5 @@
 /// How soon an engine that ended is started again: at once, unless this happens too often.
-struct RestartPace {
+struct RestartBackoff {
     /// Ends within a second that make the next start wait, and for how long, in milliseconds.
     static let mostEnds = 5
     private static let shortestPause = 1000
@@ -11,7 +11,7 @@ struct RestartPace {
     private static let slowSeries = 60_000
 
     private var ends: [Int] = []
-    private var pause = RestartPace.shortestPause
+    private var pause = RestartBackoff.shortestPause
 
     /// Notes the end of one that was started at `started`, both in milliseconds of a clock that never steps back.
     ///

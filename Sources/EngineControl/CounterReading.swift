@@ -5,7 +5,7 @@ import Forwarding
 import Topology
 
 /// What the engine has counted up to one moment.
-package struct CounterPicture: Sendable {
+package struct CounterReading: Sendable {
     /// What all entries of one name have counted.
     package struct EntryCount: Sendable, Hashable {
         package var packets: UInt64 = 0
@@ -40,14 +40,14 @@ package struct CounterPicture: Sendable {
     package subscript(reason: DropReason) -> UInt64 { drops[Int(reason.rawValue)] }
 
     /// The reasons that have counted more since `before`, with how many frames; what kernels say by themselves is none.
-    func risen(since before: CounterPicture) -> [(reason: DropReason, frames: UInt64)] {
+    func risen(since before: CounterReading) -> [(reason: DropReason, frames: UInt64)] {
         DropReason.allCases.filter { $0 != .housekeeping }.compactMap { reason in
             self[reason] > before[reason] ? (reason, self[reason] - before[reason]) : nil
         }
     }
 
     /// The risen drops as lines for a person.
-    package func toldDrops(since before: CounterPicture, of plan: AppliancePlan) -> [String] {
+    package func dropSummary(since before: CounterReading, of plan: AppliancePlan) -> [String] {
         risen(since: before).map { risen in
             let last = lastDrops[risen.reason].map { " Last: \($0.sentence)." } ?? ""
             return "\(risen.reason.name): \(risen.frames). \(risen.reason.sentence)\(last)"
@@ -78,26 +78,26 @@ package struct CounterPicture: Sendable {
 
 extension EngineFleet {
     /// What has been counted for a table. On the loop's thread.
-    package func picture(_ table: ForwardingTable) -> CounterPicture {
+    package func counterReading(_ table: ForwardingTable) -> CounterReading {
         loop.preconditionCurrent()
-        var picture = CounterPicture()
+        var reading = CounterReading()
         var counted: Set<Int> = []
         for entry in table.entries {
-            var sum = picture.entries[entry.name] ?? CounterPicture.EntryCount()
+            var sum = reading.entries[entry.name] ?? CounterReading.EntryCount()
             if counted.insert(entry.counter).inserted {
                 let count = self.entry(entry.counter)
                 // Engines write these: whatever they say, a sum is a number.
                 sum.packets &+= count.packets
                 sum.bytes &+= count.bytes
             }
-            picture.entries[entry.name] = sum
+            reading.entries[entry.name] = sum
         }
-        picture.interfaces = table.interfaces.indices.map { interface($0) }
-        for reason in DropReason.allCases { picture.drops[Int(reason.rawValue)] = drops(reason) }
-        for reason in DropReason.allCases where picture[reason] > 0 {
-            picture.lastDrops[reason] = lastDrop(reason).map { StatusReport.Dropped($0, table) }
+        reading.interfaces = table.interfaces.indices.map { interface($0) }
+        for reason in DropReason.allCases { reading.drops[Int(reason.rawValue)] = drops(reason) }
+        for reason in DropReason.allCases where reading[reason] > 0 {
+            reading.lastDrops[reason] = lastDrop(reason).map { StatusReport.Dropped($0, table) }
         }
-        return picture
+        return reading
     }
 }
 

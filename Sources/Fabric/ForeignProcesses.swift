@@ -3,7 +3,7 @@ import Glibc
 import LinuxNetwork
 
 /// A process that lives in a topology's namespace and was not started by it.
-public struct Occupant: Hashable, Sendable {
+public struct ForeignProcess: Hashable, Sendable {
     /// Its number.
     public var pid: Int32
     /// Its name, as ps(1) shows it.
@@ -22,7 +22,7 @@ public struct Occupant: Hashable, Sendable {
 /// Tapline's to end, and they keep a namespace without a name alive.
 ///
 /// The namespaces are held open meanwhile, so that none that is made later can be taken for one of them.
-package struct Occupants {
+package struct ForeignProcesses {
     private let namespaces: [NetworkNamespace]
 
     /// Opens the namespaces to look for. Namespaces that are gone have no processes.
@@ -31,7 +31,7 @@ package struct Occupants {
     }
 
     /// Who lives in them now.
-    package func remaining() -> [Occupant] {
+    package func remaining() -> [ForeignProcess] {
         guard !namespaces.isEmpty else { return [] }
         let known = Dictionary(namespaces.map { ($0.identity, $0.name) }) { first, _ in first }
         return namesInFolder("/proc").compactMap { entry in
@@ -41,7 +41,7 @@ package struct Occupants {
             let command = readFile("/proc/\(pid)/comm", limit: 64).map {
                 String(decoding: $0.prefix { $0 != 10 }, as: UTF8.self)
             }
-            return Occupant(pid: pid, command: command ?? "?", namespace: name)
+            return ForeignProcess(pid: pid, command: command ?? "?", namespace: name)
         }.sorted { $0.pid < $1.pid }
     }
 }

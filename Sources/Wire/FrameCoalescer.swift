@@ -1,30 +1,30 @@
-/// Finds the frames of one batch that a kernel would send as one: those of one flow that follow one another there, and
-/// that segmentation gives back exactly as they came.
+/// Coalesces frames (GRO): finds those of one batch that a kernel would send as one, those of one flow that follow one
+/// another there, and that segmentation gives back exactly as they came.
 ///
-/// It puts the frames into *runs*, in the order of their first frames. A conversation is never reordered: a frame that does
-/// not fit its flow's open run closes it, a frame of the reverse flow closes it, and a frame that cannot be told to be of
-/// one flow (a fragment, ICMP, ARP, options) closes all of them. No frame waits for another batch, no frame is changed, and
-/// each is looked at once.
+/// It puts the frames into *runs*, in the order of their first frames. A conversation is never reordered: a frame that
+/// does not fit its flow's open run closes it, a frame of the reverse flow closes it, and a frame that cannot be told
+/// to be of one flow (a fragment, ICMP, ARP, options) closes all of them. No frame waits for another batch, no frame is
+/// changed, and each is looked at once.
 ///
-/// Between the frames of one run frames of other conversations may have come: then the runs do not tell the order of the
-/// batch (`isInterleaved`), and whoever has to keep that takes a run by its parts (`part(of:from:)`).
+/// Between the frames of one run frames of other conversations may have come: then the runs do not tell the order of
+/// the batch (`isInterleaved`), and whoever has to keep that takes a run by its parts (`part(of:from:)`).
 ///
-/// Runs of one frame are runs, too. Where the same flow has several, each knows the first (`Run.twin`), so that what was
-/// decided of that one need not be decided again.
-public struct FlowJoiner: ~Copyable {
+/// Runs of one frame are runs, too. Where the same flow has several, each knows the first (`Run.twin`), so that what
+/// was decided of that one need not be decided again.
+public struct FrameCoalescer: ~Copyable {
     /// The most segments of a superframe: Linux before 6.9 takes no more for UDP (UDP_MAX_SEGMENTS).
     public static let mostSegments = 64
     /// The most octets of a superframe's network packet.
     public static let mostOctets = 65_535
 
-    /// What is joined.
-    public struct Joining: Sendable {
+    /// What is coalesced.
+    public struct Kinds: Sendable {
         /// TCP segments.
         public var tcp: Bool
         /// UDP datagrams.
         public var udp: Bool
-        /// Frames of at most `HeartbeatLimits.maximumFrame` octets that end with this (big-endian) are not joined; 0: all
-        /// are.
+        /// Frames of at most `HeartbeatLimits.maximumFrame` octets that end with this (big-endian) are not coalesced;
+        /// 0: all are.
         public var heartbeatToken: UInt64
 
         /// Memberwise.
@@ -85,7 +85,7 @@ public struct FlowJoiner: ~Copyable {
     }
 
     fileprivate enum State: UInt8 {
-        /// Whether the first frame may be joined to has not been asked yet.
+        /// Whether the first frame may be followed by others has not been asked yet.
         case unknown
         case open
         case closed
@@ -99,11 +99,11 @@ public struct FlowJoiner: ~Copyable {
         @usableFromInline var next: Int32
     }
 
-    /// What is joined from the next frame on.
-    public var joining: Joining
+    /// What is coalesced from the next frame on.
+    public var coalescing: Kinds
     /// How many runs there are.
     public private(set) var count = 0
-    /// True if a frame was joined to a run over frames of other runs.
+    /// True if a frame was added to a run over frames of other runs.
     public private(set) var isInterleaved = false
     /// The runs: the first `count` are in use.
     public let runs: UnsafeMutablePointer<Run>
@@ -116,10 +116,10 @@ public struct FlowJoiner: ~Copyable {
     private static let slotBits: UInt64 = 11
 
     /// - Parameter capacity: The most frames of a batch, less than 65,536.
-    public init(capacity: Int, joining: Joining) {
+    public init(capacity: Int, coalescing: Kinds) {
         precondition(capacity > 0 && capacity < 1 << 16)
         self.capacity = capacity
-        self.joining = joining
+        self.coalescing = coalescing
         runs = .allocate(capacity: capacity)
         links = .allocate(capacity: capacity)
         table = .allocate(capacity: 1 << Int(Self.slotBits))
@@ -202,10 +202,10 @@ public struct FlowJoiner: ~Copyable {
             let index = Int(slot.pointee & 0xFFFF)
             let run = runs + index
             if run.pointee.kind == kind, run.pointee.networkOffset == networkOffset,
-                JoinableSegment.areOfOneFlow(
+                CoalescableSegment.areOfOneFlow(
                     UnsafeRawPointer(run.pointee.start) + VirtioNetHeader.length, octets, kind, at: networkOffset)
             {
-                if join(start, length, frame, to: run) {
+                if append(start, length, frame, to: run) {
                     if index != count &- 1 { isInterleaved = true }
                     return
                 }
@@ -253,24 +253,24 @@ public struct FlowJoiner: ~Copyable {
         network.raw(field.high) ^ network.raw(field.low) &* 0xD6E8_FEB8_6659_FD93
     }
 
-    /// Joins a frame to a run of its flow, where that is open and the frame is its next segment.
-    private mutating func join(
+    /// Appends a frame to a run of its flow, where that is open and the frame is its next segment.
+    private mutating func append(
         _ start: UnsafeMutableRawPointer, _ length: Int, _ frame: Int32, to run: UnsafeMutablePointer<Run>
     ) -> Bool {
         let kind = run.pointee.kind
-        guard kind.isTCP ? joining.tcp : joining.udp, run.pointee.state != .closed else { return false }
+        guard kind.isTCP ? coalescing.tcp : coalescing.udp, run.pointee.state != .closed else { return false }
         if run.pointee.state == .unknown, !open(run) { return false }
         let networkOffset = run.pointee.networkOffset
         let network = VirtioNetHeader.length &+ networkOffset
-        guard let next = JoinableSegment(start, length, kind, at: networkOffset),
+        guard let next = CoalescableSegment(start, length, kind, at: networkOffset),
             next.headers == Int(run.pointee.headers),
             next.identification == run.pointee.identification, next.sequence == run.pointee.sequence,
             next.payload <= Int(run.pointee.segment), run.pointee.count < Self.mostSegments,
             next.headers &- networkOffset &+ Int(run.pointee.payload) &+ next.payload <= Self.mostOctets,
-            JoinableSegment.agree(
+            CoalescableSegment.agree(
                 UnsafeRawPointer(run.pointee.start) + network, UnsafeRawPointer(start) + network, kind,
                 headers: next.headers &- networkOffset),
-            JoinableSegment.checksumsHold(start, length, kind, at: networkOffset), !isHeartbeat(start, length)
+            CoalescableSegment.checksumsHold(start, length, kind, at: networkOffset), !isHeartbeat(start, length)
         else { return false }
         links[Int(run.pointee.last)].next = frame
         run.pointee.last = frame
@@ -281,13 +281,13 @@ public struct FlowJoiner: ~Copyable {
         return true
     }
 
-    /// Finds out whether the first frame of a run may be joined to.
+    /// Finds out whether the first frame of a run may be followed by others.
     private func open(_ run: UnsafeMutablePointer<Run>) -> Bool {
         let (start, length, kind) = (run.pointee.start, run.pointee.length, run.pointee.kind)
         let networkOffset = run.pointee.networkOffset
         run.pointee.state = .closed
-        guard let first = JoinableSegment(start, length, kind, at: networkOffset), !first.isLast,
-            JoinableSegment.checksumsHold(start, length, kind, at: networkOffset), !isHeartbeat(start, length)
+        guard let first = CoalescableSegment(start, length, kind, at: networkOffset), !first.isLast,
+            CoalescableSegment.checksumsHold(start, length, kind, at: networkOffset), !isHeartbeat(start, length)
         else { return false }
         run.pointee.state = .open
         run.pointee.headers = Int32(truncatingIfNeeded: first.headers)
@@ -299,7 +299,7 @@ public struct FlowJoiner: ~Copyable {
 
     /// Notes what the segment behind this one has to have.
     @inline(__always)
-    private func expect(after segment: JoinableSegment, in run: UnsafeMutablePointer<Run>) {
+    private func expect(after segment: CoalescableSegment, in run: UnsafeMutablePointer<Run>) {
         if segment.isLast { run.pointee.state = .closed }
         if run.pointee.kind.family == .ipv4 { run.pointee.identification = segment.identification &+ 1 }
         if run.pointee.kind.isTCP {
@@ -310,6 +310,6 @@ public struct FlowJoiner: ~Copyable {
     @inline(__always)
     private func isHeartbeat(_ start: UnsafeRawPointer, _ length: Int) -> Bool {
         HeartbeatLimits.ends(
-            start + VirtioNetHeader.length, length &- VirtioNetHeader.length, with: joining.heartbeatToken)
+            start + VirtioNetHeader.length, length &- VirtioNetHeader.length, with: coalescing.heartbeatToken)
     }
 }

@@ -4,7 +4,7 @@
 /// identification and header checksum, TCP sequence number, FIN and PSH, the transport checksum. Only where it would make
 /// exactly what the frame has, may the frame be a segment. So padding, checksums that are wrong or left out, and whatever
 /// is not sent in every segment alike (SYN, RST, URG, CWR) are kept apart.
-struct JoinableSegment {
+struct CoalescableSegment {
     /// The octets of all headers, from the Ethernet header on.
     let headers: Int
     /// The octets behind them; at least one.
@@ -58,7 +58,7 @@ struct JoinableSegment {
     }
 
     /// True if the IPv4 header's checksum is right, and the transport's is right or, where the `virtio_net_hdr` says
-    /// so, will be. A superframe's are made anew, and one that was wrong must not be mended.
+    /// so, will be. A superframe's are made anew, and one that was wrong must not be corrected.
     ///
     /// - Parameters: As for the initializer.
     @inline(__always)
@@ -69,13 +69,13 @@ struct JoinableSegment {
         let available = length &- VirtioNetHeader.length &- networkOffset
         // Of a checksum's two zeros segmentation writes one: the other one is kept apart, here and below.
         if kind.family == .ipv4,
-            PlainSums.ipv4Header(network) != 0xFFFF || network.big(IPv4Header.headerChecksum) == 0xFFFF
+            FastPathSums.ipv4Header(network) != 0xFFFF || network.big(IPv4Header.headerChecksum) == 0xFFFF
         {
             return false
         }
         let field = (network + kind.networkLength).big(HeaderField<UInt16>(kind.checksumOffset))
         let flags = start.raw(VirtioNetHeader.flags)
-        let pseudo = PlainSums.pseudoHeader(network, kind, available &- kind.networkLength)
+        let pseudo = FastPathSums.pseudoHeader(network, kind, available &- kind.networkLength)
         guard Int(start.raw(VirtioNetHeader.headerLength)) <= networkOffset &+ available else { return false }
         if flags & VirtioNetHeader.needsChecksum != 0 {
             return Int(start.raw(VirtioNetHeader.checksumStart)) == networkOffset &+ kind.networkLength

@@ -6,30 +6,30 @@ import Topology
 @testable import EngineControl
 
 /// Who reads which queues, and how soon an engine is started again: without engines.
-@Suite struct ShareDivisionTests {
-    @Test("each share has one reader wherever there is any, its own engine where that is fit")
+@Suite struct QueueSetAssignmentTests {
+    @Test("each queue set has one reader wherever there is any, its own engine where that is fit")
     func everyCase() {
         for (engines, workers) in [(1, 1), (1, 3), (2, 1), (2, 2), (3, 2), (4, 1), (16, 4)] {
             for number in 0..<min(2_000, Int(pow3(engines))) {
                 var rest = number
-                let fitness = (0..<engines).map { _ -> ShareDivision.Fitness in
+                let fitness = (0..<engines).map { _ -> QueueSetAssignment.Fitness in
                     defer { rest /= 3 }
                     return [.absent, .drained, .fit][rest % 3]
                 }
-                let division = ShareDivision(workers: workers, fitness: fitness)
+                let division = QueueSetAssignment(workers: workers, fitness: fitness)
                 #expect(division.owners.count == engines * workers)
                 let best = fitness.max() ?? .absent
-                for (share, owner) in division.owners.enumerated() {
+                for (queueSet, owner) in division.owners.enumerated() {
                     guard best != .absent else {
                         #expect(owner == nil)
                         continue
                     }
                     #expect(owner.map { fitness[$0] } == best)
-                    if fitness[share / workers] == best { #expect(owner == share / workers) }
+                    if fitness[queueSet / workers] == best { #expect(owner == queueSet / workers) }
                 }
                 // Nobody gets two more than another.
                 let readers = fitness.indices.filter { best != .absent && fitness[$0] == best }
-                let loads = readers.map { division.shares(of: $0).shares.count }
+                let loads = readers.map { division.queueSets(of: $0).numbers.count }
                 #expect((loads.max() ?? 0) - (loads.min() ?? 0) <= 1)
             }
         }
@@ -39,38 +39,38 @@ import Topology
 
     @Test("what moves is told by the two engines, there and back")
     func moves() {
-        let all = ShareDivision(workers: 2, fitness: [.fit, .fit, .fit])
-        let without = ShareDivision(workers: 2, fitness: [.absent, .fit, .fit])
+        let all = QueueSetAssignment(workers: 2, fitness: [.fit, .fit, .fit])
+        let without = QueueSetAssignment(workers: 2, fitness: [.absent, .fit, .fit])
         #expect(
             without.moves(since: all) == [
-                ShareDivision.Move(from: 0, to: 1, shares: ShareSet([0])),
-                ShareDivision.Move(from: 0, to: 2, shares: ShareSet([1])),
+                QueueSetAssignment.Move(from: 0, to: 1, queueSets: QueueSets([0])),
+                QueueSetAssignment.Move(from: 0, to: 2, queueSets: QueueSets([1])),
             ])
         #expect(all.moves(since: without).map(\.to) == [0, 0])
         #expect(all.moves(since: all).isEmpty)
         // What nobody could read has moved from nobody.
-        let none = ShareDivision(workers: 2, fitness: [.absent, .absent, .absent])
+        let none = QueueSetAssignment(workers: 2, fitness: [.absent, .absent, .absent])
         #expect(all.moves(since: none).isEmpty && none.moves(since: all).isEmpty)
     }
 
-    @Test("every queue belongs to the share that its plan says")
+    @Test("every queue belongs to the queue set that its plan says")
     func queues() {
-        let columns = EnginesPlan(count: 3, workers: 2, sharing: .queues)
-        #expect(columns.queues == 6)
-        #expect(columns.shares(interfaces: 2) == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]])
+        let byQueues = EnginesPlan(count: 3, workers: 2, sharing: .queues)
+        #expect(byQueues.queues == 6)
+        #expect(byQueues.queueSets(interfaces: 2) == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]])
         let direction = EnginesPlan(count: 2, workers: 2, sharing: .direction, engineOfInterface: [0, 1, 0])
         #expect(direction.queues == 2)
-        #expect(direction.shares(interfaces: 3) == [[0, 1], [2, 3], [0, 1]])
-        #expect(direction.shareCount == 4)
+        #expect(direction.queueSets(interfaces: 3) == [[0, 1], [2, 3], [0, 1]])
+        #expect(direction.queueSetCount == 4)
     }
 
     @Test("an engine that ends again and again is started more and more slowly, until one lives long")
-    func pace() {
-        var pace = RestartPace()
+    func backoff() {
+        var backoff = RestartBackoff()
         var now = 0
         var pauses: [Int] = []
         for _ in 0..<40 {
-            let pause = pace.ended(now: now, started: now - 5)
+            let pause = backoff.ended(now: now, started: now - 5)
             pauses.append(pause)
             now += pause + 10
         }
@@ -79,8 +79,8 @@ import Topology
         #expect(waits.prefix(6) == [1_000, 2_000, 4_000, 8_000, 16_000, 30_000])
         #expect(waits.allSatisfy { $0 <= 30_000 })
         now += 60_000
-        #expect(pace.ended(now: now, started: now - 50_000) == 0)
-        for _ in 0..<3 { #expect(pace.ended(now: now, started: now) == 0) }
-        #expect(pace.ended(now: now, started: now) == 1_000)
+        #expect(backoff.ended(now: now, started: now - 50_000) == 0)
+        for _ in 0..<3 { #expect(backoff.ended(now: now, started: now) == 0) }
+        #expect(backoff.ended(now: now, started: now) == 1_000)
     }
 }

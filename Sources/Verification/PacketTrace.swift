@@ -8,7 +8,7 @@ struct Sighting: Sendable, Hashable {
 }
 
 /// Where a packet has been, in order, compared with where it should have been.
-struct PacketTrail {
+struct PacketTrace {
     /// Whom it starts from.
     let origin: String
     /// The sights, in the order of their times.
@@ -37,27 +37,27 @@ struct PacketTrail {
 
     /// What is not as it should be, one sentence each.
     var faults: [String] {
-        var told = missing.map { "\($0) did not see it" }
+        var summary = missing.map { "\($0) did not see it" }
         var left = stages.joined().map { $0 }
         for sighting in sightings {
             if let index = left.firstIndex(of: sighting.node) {
                 left.remove(at: index)
             } else if stages.joined().contains(sighting.node) {
-                told.append("\(sighting.node) saw it again, on \(sighting.interface)")
+                summary.append("\(sighting.node) saw it again, on \(sighting.interface)")
             } else {
-                told.append("\(sighting.node) saw it on \(sighting.interface), and should not have")
+                summary.append("\(sighting.node) saw it on \(sighting.interface), and should not have")
             }
         }
-        guard told.isEmpty else { return told }
+        guard summary.isEmpty else { return summary }
         // Everybody has seen it as often as they should: now the order.
         var rest = sightings[...]
         for (index, stage) in stages.enumerated() {
             let came = rest.prefix(stage.count).map(\.node)
             rest = rest.dropFirst(stage.count)
-            for (node, later) in early(came, stage, index) { told.append("\(node) saw it before \(later)") }
-            if !told.isEmpty { break }
+            for (node, later) in early(came, stage, index) { summary.append("\(node) saw it before \(later)") }
+            if !summary.isEmpty { break }
         }
-        return told
+        return summary
     }
 
     /// The nodes that saw the packet in the time of a stage but belong to a later one, each with a node that should
@@ -73,7 +73,7 @@ struct PacketTrail {
     }
 
     /// `alice → (inspection) ids, firewall → (servers) web`
-    var told: String {
+    var summary: String {
         var text = origin
         var last: String?
         for sighting in sightings {
@@ -84,7 +84,7 @@ struct PacketTrail {
     }
 
     /// `ids and firewall, then web`
-    static func told(_ stages: [[String]]) -> String {
+    static func summary(_ stages: [[String]]) -> String {
         guard !stages.joined().isEmpty else { return "nobody" }
         return stages.map { $0.joined(separator: " and ") }.joined(separator: ", then ")
     }

@@ -2,18 +2,18 @@ import Appliance
 import ArgumentParser
 import ControlAPI
 
-/// `tapline put-back`.
-struct PutBack: ParsableCommand {
+/// `tapline enable`.
+struct Enable: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Give an instance its share again after 'take-out'.",
+        abstract: "Give an instance its share again after 'disable'.",
         discussion: """
             An instance that is not healthy gets its share when it is healthy again.
 
             EXAMPLE
-              sudo tapline put-back failover fw-a
+              sudo tapline enable failover fw-a
             """.paragraphs)
 
     @OptionGroup var word: InstanceWord
 
-    func run() throws { try word.perform(.putBack) }
+    func run() throws { try word.perform(.enable) }
 }

@@ -6,7 +6,7 @@ import Wire
 
 extension LinuxTests {
     /// Everything that `ip` can change, told and put back; `ip` is the judge.
-    @Test func aNamespaceIsPutBackAsItWas() throws {
+    @Test func aNamespaceIsRestoredAsItWas() throws {
         try withNamespaces(2) { namespaces, _ in
             let (a, b) = (namespaces[0], namespaces[1])
             let pair = try a.netlink.createVeth(
@@ -38,8 +38,8 @@ extension LinuxTests {
             // The link-local address comes in the kernel's own time.
             for _ in 0..<50 where !(try shown().contains("fe80::ff:fe00:1")) { usleep(20_000) }
             let before = try shown()
-            let picture = try a.netlink.picture()
-            #expect(try picture.changes(to: a.netlink.picture()) == [])
+            let networkState = try a.netlink.networkState()
+            #expect(try networkState.changes(to: a.netlink.networkState()) == [])
             let changes: [([[String]], String)] = [
                 ([["route", "del", "default"]], "the route default via 192.0.2.2 on left is gone"),
                 ([["route", "del", "192.0.2.0/24"]], "the route 192.0.2.0/24 on left is gone"),
@@ -69,16 +69,16 @@ extension LinuxTests {
                     "left is a port of another"
                 ),
             ]
-            for (commands, told) in changes {
+            for (commands, summary) in changes {
                 for words in commands { try output("ip", ["-n", a.name] + words) }
-                let found = try picture.changes(to: a.netlink.picture())
-                #expect(found.contains { $0.contains(told) }, "\(found)")
-                #expect(try a.netlink.restore(picture) == [], "\(told)")
+                let found = try networkState.changes(to: a.netlink.networkState())
+                #expect(found.contains { $0.contains(summary) }, "\(found)")
+                #expect(try a.netlink.restore(networkState) == [], "\(summary)")
                 let after = Set(try shown().split(separator: "\n")), was = Set(before.split(separator: "\n"))
-                #expect(after == was, "\(told): \(after.subtracting(was)) in place of \(was.subtracting(after))")
+                #expect(after == was, "\(summary): \(after.subtracting(was)) in place of \(was.subtracting(after))")
             }
             try output("ip", "-n", a.name, "link", "del", "left")
-            #expect(try a.netlink.restore(picture).contains { $0.contains("the device left is gone") })
+            #expect(try a.netlink.restore(networkState).contains { $0.contains("the device left is gone") })
         }
     }
 

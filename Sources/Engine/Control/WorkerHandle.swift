@@ -6,15 +6,15 @@ struct WorkerOrder {
     /// The table to decide by.
     var table: PublishedTable
     /// The queue sets to read. Each worker takes its own.
-    var shares: ShareSet
+    var queueSets: QueueSets
 }
 
 /// The state that a worker's thread and the main thread share.
-struct WorkerSeat: ~Copyable {
+struct WorkerHandle: ~Copyable {
     /// The owner of each queue.
     struct Queues {
         /// The queue set of each queue, in the order of the worker's `EpollFrameIO`.
-        var shares: UnsafeBufferPointer<UInt8>
+        var queueSets: UnsafeBufferPointer<UInt8>
         /// This worker's index.
         var worker: Int
         /// The number of workers.
@@ -44,13 +44,13 @@ struct WorkerSeat: ~Copyable {
 
 /// The workers of one engine, as its main thread drives them.
 struct WorkerCrew: ~Copyable {
-    private var seats: [UnsafeMutablePointer<WorkerSeat>] = []
+    private var handles: [UnsafeMutablePointer<WorkerHandle>] = []
     private var threads: [pthread_t] = []
     private var current: UnsafeMutablePointer<WorkerOrder>?
     /// Signalled by every worker that has taken an order.
     let moved: Int32
 
-    var count: Int { seats.count }
+    var count: Int { handles.count }
 
     init() throws(EngineError) {
         moved = eventfd(0, Int32(EFD_CLOEXEC))
@@ -58,13 +58,13 @@ struct WorkerCrew: ~Copyable {
     }
 
     /// Whether a worker has a ring to write with.
-    var writesByRing: Bool { seats.contains { $0.pointee.worker.io.writing == .ring } }
+    var writesByRing: Bool { handles.contains { $0.pointee.worker.io.writing == .ring } }
 
     /// Adds a worker, before the threads start.
-    mutating func add(_ seat: consuming WorkerSeat) {
-        let place = UnsafeMutablePointer<WorkerSeat>.allocate(capacity: 1)
-        place.initialize(to: seat)
-        seats.append(place)
+    mutating func add(_ handle: consuming WorkerHandle) {
+        let place = UnsafeMutablePointer<WorkerHandle>.allocate(capacity: 1)
+        place.initialize(to: handle)
+        handles.append(place)
     }
 
     /// Starts a thread for each worker. Returns when each has all kernel resources that it needs, and waits for its
@@ -73,8 +73,8 @@ struct WorkerCrew: ~Copyable {
     /// - Throws: `EngineError` with the errno of `pthread_create`.
     mutating func start() throws(EngineError) {
         var allowed = cpu_set_t()
-        let many = seats.count > 1 && sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &allowed) == 0
-        for (index, seat) in seats.enumerated() {
+        let many = handles.count > 1 && sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &allowed) == 0
+        for (index, handle) in handles.enumerated() {
             var thread = pthread_t()
             var attributes = pthread_attr_t()
             pthread_attr_init(&attributes)
@@ -87,12 +87,12 @@ struct WorkerCrew: ~Copyable {
                 withUnsafeMutableBytes(of: &set) { $0[processor / 8] |= 1 << UInt8(processor % 8) }
                 pthread_attr_setaffinity_np(&attributes, MemoryLayout<cpu_set_t>.size, &set)
             }
-            let failure = pthread_create(&thread, &attributes, { runWorker($0) }, seat)
+            let failure = pthread_create(&thread, &attributes, { runWorker($0) }, handle)
             guard failure == 0 else { throw EngineError("start a worker", errno: failure) }
             threads.append(thread)
         }
         var prepared = 0
-        while prepared < seats.count { prepared += take(moved) }
+        while prepared < handles.count { prepared += take(moved) }
     }
 
     private static func processor(_ index: Int, of set: inout cpu_set_t) -> Int? {
@@ -110,12 +110,12 @@ struct WorkerCrew: ~Copyable {
     mutating func obey(_ order: WorkerOrder) {
         let place = UnsafeMutablePointer<WorkerOrder>.allocate(capacity: 1)
         place.initialize(to: order)
-        for seat in seats {
-            seat.pointee.next.store(place, ordering: .releasing)
-            ring(seat.pointee.wake)
+        for handle in handles {
+            handle.pointee.next.store(place, ordering: .releasing)
+            ring(handle.pointee.wake)
         }
-        for seat in seats {
-            while seat.pointee.taken.load(ordering: .acquiring) != UnsafeMutablePointer?(place) {
+        for handle in handles {
+            while handle.pointee.taken.load(ordering: .acquiring) != UnsafeMutablePointer?(place) {
                 _ = take(moved)
             }
         }
@@ -125,9 +125,9 @@ struct WorkerCrew: ~Copyable {
 
     /// Ends every worker when no frame that it has read is waiting.
     mutating func end() {
-        for seat in seats {
-            seat.pointee.isEnding.store(true, ordering: .releasing)
-            ring(seat.pointee.wake)
+        for handle in handles {
+            handle.pointee.isEnding.store(true, ordering: .releasing)
+            ring(handle.pointee.wake)
         }
         for thread in threads { pthread_join(thread, nil) }
         threads = []
@@ -146,39 +146,39 @@ private func take(_ descriptor: Int32) -> Int {
 }
 
 private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    guard let seat = context?.assumingMemoryBound(to: WorkerSeat.self) else { return nil }
+    guard let handle = context?.assumingMemoryBound(to: WorkerHandle.self) else { return nil }
     // Workers need no descriptors that the main thread opens later. If the kernel refuses, reads cost a little more.
     _ = clinux_own_descriptors()
-    seat.pointee.worker.io.begin()
-    var noted = seat.pointee.worker.noteWriting()
-    ring(seat.pointee.moved)
+    handle.pointee.worker.io.begin()
+    var noted = handle.pointee.worker.noteWriting()
+    ring(handle.pointee.moved)
     // Before the process is confined there is nothing to do.
-    while seat.pointee.next.load(ordering: .acquiring) == nil {
-        var entry = pollfd(fd: seat.pointee.wake, events: Int16(POLLIN), revents: 0)
+    while handle.pointee.next.load(ordering: .acquiring) == nil {
+        var entry = pollfd(fd: handle.pointee.wake, events: Int16(POLLIN), revents: 0)
         _ = poll(&entry, 1, -1)
     }
     while true {
-        let next = seat.pointee.next.load(ordering: .acquiring)
-        if next != seat.pointee.taken.load(ordering: .relaxed), let next {
-            take(next, seat)
+        let next = handle.pointee.next.load(ordering: .acquiring)
+        if next != handle.pointee.taken.load(ordering: .relaxed), let next {
+            take(next, handle)
         }
-        if noted != seat.pointee.worker.io.writing { noted = seat.pointee.worker.noteWriting() }
+        if noted != handle.pointee.worker.io.writing { noted = handle.pointee.worker.noteWriting() }
         // Frames wait for a neighbour for some seconds at most.
-        if seat.pointee.isEnding.load(ordering: .acquiring), !seat.pointee.worker.hasWaitingFrames { return nil }
-        seat.pointee.worker.turn()
+        if handle.pointee.isEnding.load(ordering: .acquiring), !handle.pointee.worker.hasWaitingFrames { return nil }
+        handle.pointee.worker.turn()
     }
 }
 
-private func take(_ order: UnsafeMutablePointer<WorkerOrder>, _ seat: UnsafeMutablePointer<WorkerSeat>) {
-    seat.pointee.worker.take(order.pointee.table)
+private func take(_ order: UnsafeMutablePointer<WorkerOrder>, _ handle: UnsafeMutablePointer<WorkerHandle>) {
+    handle.pointee.worker.take(order.pointee.table)
     // The table may have new counters.
-    _ = seat.pointee.worker.noteWriting()
-    let queues = seat.pointee.queues
-    let shares = order.pointee.shares
-    seat.pointee.worker.io.takeQueues { index in
-        let share = Int(queues.shares[index])
-        return share % queues.workers == queues.worker && shares.contains(share)
+    _ = handle.pointee.worker.noteWriting()
+    let queues = handle.pointee.queues
+    let queueSets = order.pointee.queueSets
+    handle.pointee.worker.io.takeQueues { index in
+        let queueSet = Int(queues.queueSets[index])
+        return queueSet % queues.workers == queues.worker && queueSets.contains(queueSet)
     }
-    seat.pointee.taken.store(order, ordering: .releasing)
-    ring(seat.pointee.moved)
+    handle.pointee.taken.store(order, ordering: .releasing)
+    ring(handle.pointee.moved)
 }
