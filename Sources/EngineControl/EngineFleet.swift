@@ -9,16 +9,15 @@ import Reporting
 import Topology
 import Wire
 
-/// The packeting engines of a topology: starts them, divides the TAPs' queues among them, gives an engine's queues to
-/// the others the moment it ends or stands still, starts another in its place, and publishes tables to all.
+/// Runs the packeting engines of a topology, on the loop's thread: divides the TAPs' queues among them, replaces an
+/// engine that ends or hangs, and publishes tables to all.
 ///
-/// The TAPs' descriptors, the counters, the neighbour table and the table are kept here: every engine gets copies of
-/// all, and the next one goes on with the same. A single engine has a spare beside it: a process that has everything
-/// and reads nothing, until it takes the engine's place. On the loop's thread.
+/// The fleet keeps the TAPs' descriptors, the counters and the tables, and each engine gets copies. So its successor
+/// continues with the same. A single engine has a spare: a process that has everything, and reads nothing until it
+/// takes the engine's place.
 package final class EngineFleet: @unchecked Sendable {
-    /// An engine's place, whichever process has it.
+    /// An engine's place, whichever process has it: the one that reads, or is about to.
     struct Member {
-        /// The process that reads, or is about to.
         var process: EngineProcess?
         /// The process that takes its place when it is ready.
         var successor: EngineProcess?
@@ -33,7 +32,7 @@ package final class EngineFleet: @unchecked Sendable {
     static let readyTimeout = 10_000
     /// The time between an end and the start of another process, in milliseconds, where it does not press.
     private static let politePause = 2
-    /// How long an engine may take to end when it was asked to: frames that wait for a neighbour wait for up to 4 s.
+    /// How long an engine may take to end when it is asked to. Frames wait for a neighbour for up to 4 s.
     static let stopTimeout = 8_000
     /// The same for an engine that a signal had stopped. Its frames are useful for a short time only.
     private static let resumeTimeout = 500
@@ -53,9 +52,8 @@ package final class EngineFleet: @unchecked Sendable {
 
     var resources: EngineResources
     var reader = CounterReader()
-    /// The newest table, compiled: other groups can be put in and published without compiling the rest again.
+    /// The newest table, compiled, and the same in shared memory. New groups need no new compilation of the rest.
     package internal(set) var compiled: CompiledTable
-    /// The same in shared memory.
     var published: SharedTable
     /// The generation of the newest table; that of one that was refused is not given again.
     var newestGeneration: UInt64 = 1

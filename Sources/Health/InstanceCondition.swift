@@ -121,7 +121,7 @@ public struct InstanceCondition: Sendable {
 
     /// Takes the result of a probe; see `CheckState.conclude`.
     public mutating func conclude(_ check: Int, _ number: UInt64, passed: Bool, at now: MonotonicTime) -> CheckState
-        .Turn?
+        .Outcome?
     {
         checks[check].conclude(number, passed: passed, at: now)
     }

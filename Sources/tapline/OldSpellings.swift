@@ -1,4 +1,5 @@
 import Appliance
+import ControlAPI
 import ArgumentParser
 
 /// `tapline take-out`: the old spelling of `disable`. `--help` does not show it.

@@ -44,20 +44,21 @@ import Wire
     @Test func aTagMovesAllOffsetsAndNothingElse() {
         var whole = 0
         for frame in Self.packets {
-            let (verdict, plain) = parsed(frame)
+            let (verdict, untagged) = parsed(frame)
             let (other, moved) = Self.fields(Self.tagged(frame), at: Self.behind)
             #expect(verdict == other)
             guard verdict == .packet else { continue }
             whole += 1
-            #expect(moved.flow == fast.flow && moved.family == fast.family && moved.fragment == fast.fragment)
-            #expect(moved.message == fast.message && moved.identification == fast.identification)
-            #expect(moved.packetLength == fast.packetLength && moved.hasQuoted == fast.hasQuoted)
-            #expect(moved.networkOffset == fast.networkOffset + 4)
-            #expect(moved.transportOffset == fast.transportOffset + 4 && moved.end == fast.end + 4)
-            #expect(moved.headerLength == fast.headerLength + 4)
-            if fast.hasQuoted {
-                #expect(moved.quoted == fast.quoted && moved.quotedEnd == fast.quotedEnd + 4)
-                #expect(moved.quotedTransportOffset == fast.quotedTransportOffset + 4)
+            #expect(
+                moved.flow == untagged.flow && moved.family == untagged.family && moved.fragment == untagged.fragment)
+            #expect(moved.message == untagged.message && moved.identification == untagged.identification)
+            #expect(moved.packetLength == untagged.packetLength && moved.hasQuoted == untagged.hasQuoted)
+            #expect(moved.networkOffset == untagged.networkOffset + 4)
+            #expect(moved.transportOffset == untagged.transportOffset + 4 && moved.end == untagged.end + 4)
+            #expect(moved.headerLength == untagged.headerLength + 4)
+            if untagged.hasQuoted {
+                #expect(moved.quoted == untagged.quoted && moved.quotedEnd == untagged.quotedEnd + 4)
+                #expect(moved.quotedTransportOffset == untagged.quotedTransportOffset + 4)
             }
         }
         #expect(whole == Self.packets.count - 1)
@@ -97,11 +98,11 @@ import Wire
                     let kind = FrameKind(packet: packet, available, etherType: type)
                     #expect(kind == Self.withFrame(frame) { FrameKind($0, $1) } && kind != .other)
                     #expect(FrameKind(start, length) == .other)
-                    var fast = FastPathPacket()
-                    let isRead = fast.read(start, length, kind, at: Self.behind)
+                    var untagged = FastPathPacket()
+                    let isRead = untagged.read(start, length, kind, at: Self.behind)
                     let fields = parsed(frame).1
-                    #expect(isRead && fast.flow == fields.flow && fast.headerLength == fields.headerLength + 4)
-                    fast.rewriteDestination(to: address, in: start, checksum: fast.checksum)
+                    #expect(isRead && untagged.flow == fields.flow && untagged.headerLength == fields.headerLength + 4)
+                    untagged.rewriteDestination(to: address, in: start, checksum: untagged.checksum)
                     return Array(UnsafeRawBufferPointer(start: start, count: length)[VirtioNetHeader.length...])
                 }
                 #expect(rewritten == Self.tagged(RewriteTests.rewritten(frame, destination: address)))
@@ -158,10 +159,10 @@ import Wire
                 : TestFrames.ipv6(from, to, number, segment)
             return TestFrames.ethernet(family == .ipv4 ? 0x0800 : 0x86DD, packet)
         }
-        let plain = Self.coalesced(frames, at: Self.before)
+        let untagged = Self.coalesced(frames, at: Self.before)
         let moved = Self.coalesced(frames.map { Self.tagged($0) }, at: Self.behind)
-        #expect(fast.count == 1 && moved.count == 1)
-        guard let one = fast.first, let other = moved.first else { return }
+        #expect(untagged.count == 1 && moved.count == 1)
+        guard let one = untagged.first, let other = moved.first else { return }
         let length = VirtioNetHeader.length
         #expect(Array(other[length...]) == Self.tagged(Array(one[length...])))
         let (header, shifted) = (VirtioNetHeader(one.span.bytes), VirtioNetHeader(other.span.bytes))
