@@ -143,13 +143,13 @@ struct ControlServerTests {
         fifth.ask("events", ",\"follow\":true")
         #expect(try fifth.error()?.message == "4 others already follow the events")
         // More than a socket holds, three of them read it.
-        let halt = Box(false)
+        let halt = RaisedFlag()
         for _ in 0..<3000 {
             bench.events.append(ApplianceEvent(.checkFailed, reason: String(repeating: "y", count: 900)))
         }
         let read = followers.dropFirst().map(\.descriptor)
         let reader = Thread {
-            while !halt.value {
+            while !halt.wait(milliseconds: 0) {
                 for descriptor in read where pollOne(descriptor, POLLIN, milliseconds: 1) {
                     _ = readOnce(descriptor, limit: 1 << 20)
                 }
@@ -161,7 +161,7 @@ struct ControlServerTests {
             next.ask("events", ",\"follow\":true,\"count\":1")
             return try next.answer(EventsRequest.self) != nil
         }
-        halt.value = true
+        halt.raise()
         try CommandLineRun.eventually("the log tells") {
             bench.reported.contains { $0.contains("did not read their events") }
         }
@@ -189,12 +189,12 @@ struct ControlServerTests {
         // Eight more, each with a hundred long answers to make, and a flood of connections.
         let greedy = try (0..<8).map { _ in try bench.connect() }
         for caller in greedy { for _ in 0..<100 { caller.ask("tables") } }
-        let halt = Box(false)
+        let halt = RaisedFlag()
         let flood = Thread { [folder = bench.folder.path] in
-            while !halt.value { if let caller = try? Caller(folder + "/s") { caller.say("{") } }
+            while !halt.wait(milliseconds: 0) { if let caller = try? Caller(folder + "/s") { caller.say("{") } }
         }
         flood.start()
-        defer { halt.value = true }
+        defer { halt.raise() }
         let caller = try bench.connect()
         caller.ask("stop")
         #expect(try caller.answer(StopRequest.self) != nil)
