@@ -151,7 +151,7 @@ package struct ApplicationStates: Sendable {
         case .drain(let given):
             guard before.disabled == nil else {
                 throw ApplianceError(
-                    .failed, "\(node) is taken out, so it cannot be drained", hint: "enable it first")
+                    .failed, "\(node) is disabled, so it cannot be drained", hint: "enable it first")
             }
             let time = given ?? application.drainTime
             instances[node]?.drain = InstanceState.Drain(began: now, time: time)
@@ -163,9 +163,9 @@ package struct ApplicationStates: Sendable {
             instances[node]?.drain = nil
             outcome = (.instanceUndrained, "it gets its share again")
         case .disable:
-            guard before.disabled == nil else { return ([], ["\(node) is taken out already"] + rest(of: node)) }
+            guard before.disabled == nil else { return ([], ["\(node) is disabled already"] + rest(of: node)) }
             instances[node]?.disabled = now.microseconds
-            outcome = (.instanceDisabled, "it gets no packets until 'put-back'")
+            outcome = (.instanceDisabled, "it gets no packets until 'enable'")
         case .enable:
             guard before.disabled != nil else { return ([], ["\(node) was not disabled"] + rest(of: node)) }
             instances[node]?.disabled = nil

@@ -20,7 +20,7 @@ public struct FaultPlan: Sendable, Hashable {
         case undrain
         /// The instance gets nothing.
         case disable = "take-out"
-        /// What was taken out gets its share again.
+        /// The disabled instance gets its share again.
         case enable = "put-back"
         /// Another engine takes the place of one, and no packet is lost.
         case replace

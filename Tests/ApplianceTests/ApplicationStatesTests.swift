@@ -214,13 +214,13 @@ struct ApplicationStatesTests {
         #expect(kinds(states.endTimes(at: Self.moment(5000))) == [.instanceDrained, .applicationDown])
     }
 
-    @Test("taken out is out at once, put back takes effect with health alone")
+    @Test("disabled takes effect at once, enabled takes effect with health alone")
     func takingOut() throws {
         var states = Self.states()
         #expect(kinds(try states.perform(.disable, on: "web-1", at: Self.moment(0)).events) == [.instanceDisabled])
         #expect(availabilities(states, 1) == [.down, .up])
         let again = try states.perform(.disable, on: "web-1", at: Self.moment(1))
-        #expect(again.events.isEmpty && again.summary[0] == "web-1 is taken out already")
+        #expect(again.events.isEmpty && again.summary[0] == "web-1 is disabled already")
         let (events, summary) = try states.perform(.disable, on: "web-2", at: Self.moment(2))
         #expect(kinds(events) == [.instanceDisabled, .applicationDown])
         #expect(summary.count == 2)

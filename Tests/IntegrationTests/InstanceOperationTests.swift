@@ -112,7 +112,7 @@ import Testing
         try with { lab in
             #expect(try answering(lab) == "web-1 web-2 web-3")
             let out = try lab.tapline("disable", lab.name, "web-2")
-            #expect(out.status == 0 && out.output.contains("until 'put-back'"), "\(out.output)")
+            #expect(out.status == 0 && out.output.contains("until 'enable'"), "\(out.output)")
             #expect(try answering(lab) == "web-1 web-3")
             #expect(try instances(lab, "web")["web-2"]?["state"] as? String == "taken-out")
             #expect(try lab.tapline("weight", lab.name, "web-1", "0").status == 0)
@@ -127,7 +127,7 @@ import Testing
                 #expect(kinds.contains(kind), "\(kinds)")
             }
             let tables = try events(lab).filter { $0["event"] as? String == "table-published" }
-            #expect(tables.contains { ($0["reason"] as? String)?.hasPrefix("web-2: it gets nothing") == true })
+            #expect(tables.contains { ($0["reason"] as? String)?.hasPrefix("web-2: it gets no packets until 'enable'") == true })
             let generations = tables.compactMap { $0["generation"] as? Int }
             #expect(generations.count == tables.count && generations == generations.sorted())
         }
