@@ -241,7 +241,7 @@ struct CheckedTopology {
             "missing and too many", "fragile did not see it", "ids saw it on inspection, and should not have",
             "the answer: firewall saw it on inspected, and should not have",
             "the answer (SYN and ACK): web → (inspected) firewall → (inspection) ids → (customers) alice")
-        topology.expectFailed("dropped", "web did not see it", "alice → nobody", "no-service: 1.")
+        topology.expectFailed("dropped", "web did not see it", "alice → no node", "no-service: 1.")
         topology.expectFailed("larger than the device takes", "Message too long", "1400 octets")
         #expect(topology.status == 1)
     }

@@ -155,7 +155,7 @@ extension NameStage where Self: Diagnosing {
         guard members.count > 1, file.nodes[node].name.value != name.value else { return node }
         let names = members.prefix(6).map { quoted(file.nodes[$0].name.value) }
         diagnostics.error(
-            name.origin, "\(quoted(name.value)) has \(members.count) instances, and one is asked for",
+            name.origin, "\(quoted(name.value)) has \(members.count) instances, but one is needed",
             hint: "name one of them: \(names.joined(separator: ", "))\(members.count > 6 ? " and others" : "")")
         return nil
     }
