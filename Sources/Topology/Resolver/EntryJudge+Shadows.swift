@@ -59,8 +59,8 @@ extension EntryJudge {
         diagnostics.error(
             opening.origin,
             "\(name) sends requests of \(opening.label) on interface \(interface), where it also sends "
-                + "\(isAnswer ? "its answers" : "what it passes on") of \(shadow.label) "
-                + "\(shadow.origin.place), and nothing tells the two apart",
+                + "\(isAnswer ? "its answers" : "its passed packets") of \(shadow.label) "
+                + "\(shadow.origin.place), and nothing distinguishes the two",
             hint: isSingle
                 ? "give it a second interface for its requests: attach: { in: …, out: … }"
                 : "give one of the two services another address, other ports or other customers")
