@@ -6,8 +6,8 @@ import Redundancy
 import Reporting
 import Topology
 
-/// Brings together what health and operators say of instances, and sees to it that the table says so, too: each change
-/// is published at once, and everybody is told what happened and what follows.
+/// Combines what the health checks and the operators report about instances, and keeps the table in step with it. It
+/// publishes each change at once. It logs each change and its consequence as an event.
 ///
 /// On the loop's thread.
 final class ApplicationControl {
@@ -75,9 +75,9 @@ final class ApplicationControl {
         }
     }
 
-    /// The groups of another file's plan with what has been said of its instances.
+    /// The groups of another file's plan, with the known state of its instances.
     ///
-    /// - Parameter health: What is known of instances by now, those that are new among them.
+    /// - Parameter health: The known health of the instances, including new ones.
     func groups(of plan: AppliancePlan, health: [String: InstanceHealth]) -> [InstanceGroup] {
         loop.preconditionCurrent()
         var next = states
@@ -120,7 +120,7 @@ final class ApplicationControl {
         armTimer()
     }
 
-    /// What could not be published is tried again: what is down must not stay in the table.
+    /// Tries again to publish a table that could not be published: an instance that is down must not stay in the table.
     private func retryLater() {
         guard !isRetrying else { return }
         isRetrying = true
@@ -172,7 +172,7 @@ final class ApplicationControl {
 }
 
 extension ForwardingTable {
-    /// Replaces the groups of the plan; those that a table before has left for a while stand behind them, and stay.
+    /// Replaces the groups of the plan. Groups that an earlier table left for a while stand behind them, and stay.
     fileprivate mutating func ownGroups(_ fresh: [InstanceGroup]) {
         groups.replaceSubrange(..<min(fresh.count, groups.count), with: fresh)
     }

@@ -12,7 +12,7 @@ import Reporting
 import Topology
 import Wire
 
-/// What the control process answers on its socket. On the loop's thread.
+/// The control process's answers on its socket. On the loop's thread.
 extension ControlProcess {
     func answer(_ request: ControlRequest, _ lines: AnswerLines) {
         loop.preconditionCurrent()
@@ -115,7 +115,7 @@ extension ControlProcess {
         return report
     }
 
-    /// What works, and not as well as it might.
+    /// Remarks on parts that work, but not as well as they could.
     private func remarks() -> [String] {
         var remarks: [String] = []
         if let oversubscription = Machine.oversubscription(of: plan.engines) { remarks.append(oversubscription) }
@@ -222,7 +222,7 @@ extension ControlProcess {
             done(.failure(.cancelled))
             return
         }
-        // Who is up and down is put into what is compiled already: that takes no longer for a large table.
+        // The states of instances go into the compiled snapshot: that takes no longer for a large table.
         var compiled = fleet.compiled
         if groupsOnly, compiled.setGroups(table.groups) {
             fleet.publish(compiled, groupsOnly: true, done)
@@ -240,9 +240,9 @@ extension ApplianceError {
 }
 
 extension ForwardingTable {
-    /// This table with the counters of `before` for the entries that match the same there under the same name, wherever
-    /// they send it, and fresh ones for the others; and how many did. A counter that an entry of `before` had is given
-    /// to no other.
+    /// This table with the counters of `before`, and the number of entries that kept theirs. An entry keeps its
+    /// counters if `before` has one of the same name that matches the same packets, wherever they send. Other entries
+    /// get fresh counters. A counter of an entry of `before` goes to no other entry.
     func keepingCounters(of before: ForwardingTable) -> (table: ForwardingTable, kept: Int) {
         var known: [Entry: [Int]] = [:]
         var next = 0
@@ -266,8 +266,8 @@ extension ForwardingTable {
 }
 
 extension Entry {
-    /// What it matches and what it is called, without what becomes of the packets: an entry that sends to one instance
-    /// more goes on counting.
+    /// The matched packets and the name of the entry, without its copies: an entry that sends to one more instance goes
+    /// on counting.
     fileprivate var match: Entry {
         var entry = self
         entry.hops = []

@@ -33,7 +33,7 @@ struct ControlReply<Answer: Codable & Sendable> {
     /// The last answer: why it could not be done.
     func fail(_ error: ApplianceError) { take(.error(error), isLast: true) }
 
-    /// What is being done; another answer follows.
+    /// Answers with the current step; another answer follows.
     func tell(_ progress: Progress) { take(.progress(progress), isLast: false) }
 
     /// The last answer as a line that has been written already: a long one is written beside the loop, and all who get
@@ -48,7 +48,7 @@ struct ControlReply<Answer: Codable & Sendable> {
 /// One connection to the control socket, as its server sees it.
 final class ControlConnection {
     enum Phase {
-        /// Nothing of it is under way.
+        /// No request is under way.
         case quiet
         /// Its request waits for its turn.
         case queued
@@ -77,7 +77,7 @@ final class ControlConnection {
     var hasAsked = false
     /// Since when it has asked for nothing, in milliseconds.
     var since: Int
-    /// What it asks for next, or why that is nothing.
+    /// Its next request, or why the line is no request.
     var next: Result<ControlRequest, ApplianceError>?
     private var input: [UInt8] = []
     /// Octets of `input` that have been used, and where the next line ends.

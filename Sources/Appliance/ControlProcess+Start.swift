@@ -25,7 +25,7 @@ extension ControlProcess {
         try watch.watch(plan, nodes: nodes, built: built)
     }
 
-    /// What goes on in every node of the plan, whose health is looked after from here on.
+    /// Makes the runtime of every node of the plan, and watches the nodes' health from here on.
     func makeNodes(_ built: BuiltTopology) throws(ApplianceError) {
         let made = plan.nodes.compactMap { node in
             built.namespaces[node.name].map { runtime(node, folder: plan.directory, $0) }
@@ -37,7 +37,7 @@ extension ControlProcess {
         }
     }
 
-    /// What goes on in a node; nothing is started yet.
+    /// The runtime of a node; it starts nothing yet.
     func runtime(_ node: NodePlan, folder: String, _ namespace: NetworkNamespace) -> NodeRuntime {
         let made = NodeRuntime(
             plan: node, folder: folder, directory: directory, loop: loop, namespace: namespace,
@@ -69,7 +69,7 @@ extension ControlProcess {
                 record: { [weak self] in self?.note($0) },
                 events: { [weak self] in self?.happened($0) })
             take(fleet)
-            // What changes while they start goes to them, too.
+            // The engines also get the changes that happen while they start.
             publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
             fleet.start {
                 result.value = $0
@@ -108,7 +108,7 @@ extension ControlProcess {
             } catch {
                 throw cancellation.reason ?? error
             }
-            // What depends on one of these may reach it through the engines.
+            // Nodes that depend on one of these may reach it through the engines.
             try awaitQuiet(cancellation)
             for node in level { pending.remove(node.plan.name) }
             waiting.removeAll { node in level.contains { $0 === node } }

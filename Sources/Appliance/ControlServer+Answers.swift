@@ -49,7 +49,7 @@ extension ControlServer {
     }
 
     private func admit(_ request: ControlRequest) throws(ApplianceError) {
-        // Who has not read its answer yet takes as much of this process as who waits for one.
+        // A connection that has not read its answer yet costs this process as much as one that waits for an answer.
         let others = connections.values.count { $0.phase == .asking || $0.phase == .quiet && $0.left > 0 } - 1
         guard others < bounds.asking else {
             throw ApplianceError(

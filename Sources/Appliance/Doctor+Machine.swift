@@ -45,7 +45,7 @@ extension Doctor {
 
     // MARK: - Limits
 
-    /// What twenty topologies of a dozen nodes need at once, with room: (sysctl, least, what runs out).
+    /// The needs of twenty topologies of a dozen nodes at once, with room: (sysctl, least, what runs out).
     private static let least: [(name: String, least: Int, what: String)] = [
         ("kernel.pid_max", 16_384, "process numbers"),
         ("kernel.threads-max", 8_192, "threads"),

@@ -6,7 +6,7 @@ import Nodes
 import Reporting
 import Topology
 
-/// The programs: Tapline's own, and those that a topology's commands name.
+/// The programs of Tapline itself, and the programs that a topology's commands name.
 extension Doctor {
     func engine() -> Finding {
         let path: String

@@ -15,7 +15,7 @@ public enum PlanReader {
     /// The plan of a file that has been read.
     ///
     /// - Parameters:
-    ///   - kept: What runs: what both have in common stays as it is there.
+    ///   - kept: The running plan: common parts stay as they are there.
     ///   - changes: Instances by which the plan is to differ from the file.
     static func plan(
         _ file: TopologyFile, name: String?, keeping kept: AppliancePlan?,
@@ -39,7 +39,7 @@ public enum PlanReader {
     /// The plan of the file at `path`, with the paths that its table was proved by.
     ///
     /// - Parameters:
-    ///   - isBrief: Whether a mistake is told in one line, without the line of the file.
+    ///   - isBrief: Whether a mistake is one line, without the line of the file.
     ///   - isStrict: Whether a file with remarks is refused.
     /// - Throws: `ApplianceError` with all mistakes of the file; if remarks are mistakes, with these, too.
     public static func prove(

@@ -2,9 +2,9 @@ import EventLoop
 import Glibc
 import Reporting
 
-/// A file that is written whole or not at all: who reads it never finds half a report.
+/// A file that is written whole or not at all: a reader never finds half a report.
 ///
-/// What is there already and is no file (a pipe, `/dev/stdout`) is written as it is.
+/// An existing target that is no regular file (a pipe, `/dev/stdout`) is written in place.
 public struct ReportFile: Sendable {
     private let path: String
     private let folder: String

@@ -3,10 +3,10 @@ import Fabric
 import Nodes
 import Topology
 
-/// What runs: the plan, its file, what was built for it, and what goes on in its nodes.
+/// The running topology: the plan, its file, the built networks, and the runtimes of its nodes.
 ///
-/// While the topology comes up, its own thread alone changes it. After that it is changed on the loop's thread alone, where
-/// all that answers and watches reads it.
+/// While the topology comes up, its own thread alone changes it. After that the loop's thread alone changes it, where
+/// all answers and watches read it.
 final class RunningTopology: @unchecked Sendable {
     private let loop: EventLoop
     private(set) var plan: AppliancePlan
@@ -34,13 +34,13 @@ final class RunningTopology: @unchecked Sendable {
         built = made
     }
 
-    /// What goes on in its nodes, from now on.
+    /// Takes the runtimes of its nodes.
     func take(_ runtimes: [NodeRuntime]) {
         loop.preconditionCurrent()
         nodes = runtimes
     }
 
-    /// Nothing of it is there any more.
+    /// Forgets all networks and nodes: they no longer exist.
     func clear() {
         loop.preconditionCurrent()
         nodes = []

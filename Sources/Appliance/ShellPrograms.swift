@@ -19,7 +19,7 @@ enum ShellPrograms {
                 } else if expectsProgram {
                     if isAssignment(text) || (isLiteral && openers.contains(text)) { continue }
                     expectsProgram = false
-                    // What follows these is no program but a name, a pattern or a function's body.
+                    // The word after one of these is no program but a name, a pattern or a function's body.
                     if ["for", "case", "select", "function"].contains(text) { return programs }
                     if isLiteral, !text.isEmpty, !builtins.contains(text), !programs.contains(text) {
                         programs.append(text)

@@ -13,11 +13,11 @@ import Verification
 ///
 /// Nothing is left up when `perform` returns, or when this process ends in any other way, except what is to be kept.
 public final class TestRun: Sendable {
-    /// What is told while it runs.
+    /// An event of the run.
     public enum Event: Sendable {
         /// The file of that index is being started.
         case started(Int)
-        /// What its process tells.
+        /// The progress of the file's process.
         case progress(Int, Progress)
         /// It is done.
         case ended(Int, TestFileReport)
@@ -69,7 +69,7 @@ public final class TestRun: Sendable {
         return files.indices.map { index in reports.withLock { $0[index] } ?? report(on: files[index], nil) }
     }
 
-    /// What is to be said of all files where the machine lets none of them run: nothing was started.
+    /// The reports of all files if the machine lets none of them run: nothing was started.
     public func refused(_ error: ApplianceError) -> [TestFileReport] { files.map { report(on: $0, error) } }
 
     /// A file that is not started, for its mistakes or else for `error`.

@@ -29,7 +29,7 @@ extension ControlProcess {
         }
     }
 
-    /// What a file says now, with the instances that were added and removed by other means.
+    /// The plan of a file as it is now, with the instances that operators or scaling added and removed.
     private func plan(of path: String, keeping current: AppliancePlan) throws(ApplianceError) -> AppliancePlan {
         let file = try PlanReader.file(path)
         let read = try PlanReader.plan(file, name: name, keeping: current)
@@ -113,10 +113,10 @@ extension ControlProcess {
         plan.avoid(taken)
     }
 
-    /// Publishes the table of a plan and waits until every engine decides by it: its entries keep the counters of those
-    /// that they equal in the one before, and what has been said of instances holds on.
+    /// Publishes the table of a plan and waits until every engine decides by it. An entry that equals one of the table
+    /// before keeps its counters. The known state of instances stays.
     ///
-    /// - Parameter lingering: What stays beside it of the table in force.
+    /// - Parameter lingering: The entries of the table in force that stay beside it.
     /// - Returns: How many of its entries kept their counters.
     func publishAndWait(
         _ fresh: AppliancePlan, leaving lingering: LingeringEntries? = nil, _ cancellation: Cancellation
@@ -145,7 +145,7 @@ extension ControlProcess {
         try waiting(cancellation) { [publisher] done in publisher.whenQuiet { done(.success(())) } }
     }
 
-    /// Does something for a moment in which frames had better wait in the queues than be sent to a device that is down.
+    /// Runs `body` while no engine forwards: frames wait in the queues instead of going to a device that is down.
     func withoutForwarding<Value>(_ body: () throws(ApplianceError) -> Value) throws(ApplianceError) -> Value {
         let isQuiet = RaisedFlag()
         loop.sync { [self] in
@@ -200,7 +200,8 @@ extension ControlProcess {
                     hint: "'tapline apply \(name)' applies all changes")
             }
             var report = try change(current, to: fresh, isTrial: false, drain: nil, cancellation) { _ in }
-            // Who asks for it gets it, also where it is the same: engines that were in doubt are not afterwards.
+            // An explicit request publishes the table even if it is the same: engines that were in doubt are not
+            // afterwards.
             if report.changes.isEmpty { report.kept = try publishAndWait(fresh, cancellation) }
             return ReloadReport(entries: report.entries, kept: report.kept)
         }
@@ -208,7 +209,7 @@ extension ControlProcess {
 }
 
 extension PlanDifference {
-    /// What is neither the table nor the checks, in words.
+    /// The changes of a plan that concern neither the table nor the checks, in words.
     fileprivate func beside(_ plan: AppliancePlan) -> [String] {
         refusals.map(\.what)
             + actions.compactMap { action in

@@ -75,7 +75,7 @@ extension ControlProcess {
         return try change(current, by: current.changes.removing(instance), drain: drain, cancellation, tell)
     }
 
-    /// What was probably meant, else what there is.
+    /// The names that were probably meant, else all names.
     private static func hint(_ word: String, _ names: [String]) -> String {
         if let nearest = Spelling.nearest(to: word, among: names) { return "did you mean '\(nearest)'?" }
         return names.isEmpty ? "no application has instances" : "there are: \(names.sorted().joined(separator: ", "))"

@@ -43,7 +43,7 @@ extension TopologyChange {
                     .file, "these nodes depend on each other: \(pending.sorted().joined(separator: ", "))",
                     hint: "remove one 'depends'")
             }
-            // What fails among the new ones fails before anything that runs is touched.
+            // New nodes start first: if one fails, no running node has been touched.
             if level.contains(where: { $0.how == .add }) { level.removeAll { $0.how != .add } }
             try begin(level)
             let begun = Set(level.map(\.plan.name))
@@ -116,7 +116,7 @@ extension TopologyChange {
         } catch {
             throw stop.reason ?? error
         }
-        // What they wait for from now on ends with the topology, not with this change.
+        // From now on the end of the topology ends their waits, not the end of this change.
         control.loop.sync {
             for node in control.nodes where names.contains(node.plan.name) { node.wait(on: control.cancellation) }
         }

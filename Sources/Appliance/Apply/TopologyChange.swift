@@ -9,15 +9,15 @@ import Nodes
 import Reporting
 import Topology
 
-/// One change of a running topology, from the plan that runs to another, in a thread of the caller's.
+/// One change of a running topology, from the running plan to another, in a thread of the caller's.
 ///
-/// Until the engines decide by the new table, everything that was done can be taken back, and is where something fails:
-/// afterwards all is as it was. What is no longer wanted is taken away only then.
+/// Until the engines decide by the new table, a failure takes back everything that was done: afterwards all is as it
+/// was. Only after that point the change takes away the parts that are no longer wanted.
 final class TopologyChange {
     let control: ControlProcess
-    /// What runs.
+    /// The running plan.
     let old: AppliancePlan
-    /// What is to run.
+    /// The plan to reach.
     let new: AppliancePlan
     let difference: PlanDifference
     /// How long nodes that are removed keep what they have.
@@ -25,17 +25,17 @@ final class TopologyChange {
     let tell: (Progress) -> Void
     /// Raised where it is to end early.
     private(set) var cancellation: Cancellation
-    /// What takes back what has been done, last first.
+    /// The steps that take back what was done; the last one runs first.
     private var undo: [(what: String, body: () throws -> Void)] = []
     private(set) var notes: [String] = []
     /// The nodes whose networks change, between widening and narrowing.
     private var networks: [(name: String, network: NodeNetwork)] = []
     /// The nodes that go, as they are.
     private(set) var removed: [NodePlan] = []
-    /// The interfaces whose only node goes: their TAPs are taken out of its namespace when it has had its time, because
-    /// that costs the frames which are on their way.
+    /// The interfaces whose only node goes. Their TAPs leave the node's namespace only after its time has passed,
+    /// because the move drops the frames in transit.
     private var leftAlone: [Int] = []
-    /// What of the old table stays for a while beside the new one.
+    /// The entries of the old table that stay for a while beside the new one.
     private var lingering: LingeringEntries?
 
     init(
@@ -94,7 +94,7 @@ final class TopologyChange {
                 notes.append("\(step.what): \(error)")
             }
         }
-        // Nodes that have been put back are others than those that were looked after.
+        // A node that was put back is a new one: the health checks must watch that.
         note("the health checks") { try watch(old) }
         error.message += notes.isEmpty ? "; the former state is restored" : "; not everything could be restored"
         error.details += notes
@@ -257,7 +257,7 @@ final class TopologyChange {
         }
     }
 
-    /// Does what can no longer be taken back: where it fails, that is told, and the rest is done.
+    /// Does a step that cannot be taken back: a failure becomes a note, and the other steps are still done.
     func note(_ what: String, _ body: () throws -> Void) {
         do { try body() } catch {
             control.logger.warning("\(what): \(error)")
