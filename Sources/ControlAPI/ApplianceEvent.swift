@@ -2,12 +2,12 @@ import Reporting
 
 /// Something that happened in a topology: a line of `tapline events`.
 public struct ApplianceEvent: Codable, Sendable, Hashable {
-    /// What it is.
+    /// The kind of an event.
     public typealias Kind = EventKind
 
     /// Microseconds since 1970.
     public var time: Int
-    /// What it is.
+    /// Its kind.
     public var event: Kind
     /// The application that it is about.
     public var application: String?

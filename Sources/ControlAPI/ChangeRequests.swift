@@ -90,7 +90,7 @@ package struct CancelRequest: ControlCommand {
     package var request: ControlRequest { .cancel(self) }
 }
 
-/// What became of the wish to cancel.
+/// The result of a request to cancel.
 package struct CancelReport: Codable, Sendable {
     /// True if there was a change to take back.
     package var isUnderWay: Bool
@@ -118,7 +118,7 @@ package struct ReloadRequest: ControlCommand {
     }
 }
 
-/// What a reload did.
+/// The effect of a reload.
 public struct ReloadReport: Codable, Sendable {
     /// The number of entries now.
     public var entries: Int

@@ -8,7 +8,7 @@ package enum ControlProtocol {
 
 /// One command of the control socket: what it carries, and the type of its answer.
 package protocol ControlCommand: Codable, Sendable {
-    /// What the control process answers, unless it answers with an error.
+    /// The control process's answer, unless it answers with an error.
     associatedtype Answer: Codable & Sendable
     /// Every key that the command carries.
     associatedtype CodingKeys: CodingKey & CaseIterable
@@ -51,8 +51,8 @@ package struct ControlVersion: Codable, Sendable {
 
     package init() {}
 
-    /// - Parameter other: What is at the other end, as the beginning of a sentence.
-    /// - Throws: A sentence with both versions, where the other end speaks another one.
+    /// - Parameter other: The process at the other end, as the beginning of a sentence.
+    /// - Throws: `ApplianceError` with both versions if the other end speaks another one.
     package func check(_ other: String, hint: String) throws(ApplianceError) {
         guard version != ControlProtocol.version else { return }
         let name = release.map { "tapline \(ControlText.shown($0, most: 32)) (protocol \(version))" }

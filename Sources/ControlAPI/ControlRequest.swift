@@ -16,7 +16,7 @@ package enum ControlRequest: Sendable {
     case node(NodeRequest)
     /// Read the file again and publish its table, where only the table differs.
     case reload(ReloadRequest)
-    /// Make the running topology what a file says; progress is told in answers before the last.
+    /// Make the running topology equal to a file. Answers with progress come before the last answer.
     case apply(ApplyRequest)
     /// Add an instance to an application; as `apply`.
     case add(AddRequest)
@@ -74,7 +74,7 @@ package enum ControlRequest: Sendable {
 
     /// The name of the command.
     package var name: Name { parts.name }
-    /// What the command carries.
+    /// The command with its arguments.
     package var command: any ControlCommand { parts.command }
 }
 
@@ -100,7 +100,8 @@ extension ControlRequest: Codable {
 extension ControlRequest {
     /// The request of one line, with every number in its range and every text that it needs.
     ///
-    /// - Throws: What is wrong with it, in a sentence that holds nothing of the line that could do harm to a terminal.
+    /// - Throws: `ApplianceError` that says what is wrong with the line. It quotes nothing of the line that could harm
+    ///   a terminal.
     package init(line: some Sequence<UInt8>) throws(ApplianceError) {
         let data = Data(line)
         // The version goes first: another one may have other commands.

@@ -19,7 +19,7 @@ package struct NodeRequest: ControlCommand {
     }
 }
 
-/// What a command needs to enter a node.
+/// All that a command needs to enter a node.
 package struct NodeEntrance: Codable, Sendable {
     /// The node's init process, in the host's numbers.
     package var pid: Int32

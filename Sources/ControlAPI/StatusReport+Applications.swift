@@ -3,7 +3,7 @@ extension StatusReport {
     public struct Application: Codable, Sendable {
         /// Its name.
         public var name: String
-        /// What it is, in the file's words.
+        /// Its type, in the file's words.
         public var type: String?
         /// `up` or `down`.
         public var state: String

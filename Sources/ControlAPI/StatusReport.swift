@@ -8,7 +8,7 @@ package struct StatusRequest: ControlCommand {
     package var request: ControlRequest { .status(self) }
 }
 
-/// What `tapline status --json` prints for one topology. The keys are stable.
+/// The output of `tapline status --json` for one topology. The keys are stable.
 public struct StatusReport: Codable, Sendable {
     /// The state of a topology as a whole.
     public enum State: String, Codable, Sendable {
@@ -80,7 +80,7 @@ public struct StatusReport: Codable, Sendable {
         /// `running`, `starting`, `draining`, `drained`, `replacing`, or `waiting` where it died so often that the next
         /// start waits.
         public var state: String
-        /// Which queue sets it reads, from 0: its own, and those of engines that do not.
+        /// The queue sets that it reads, from 0: its own, and the sets of engines that read none.
         public var queues: [Int]
         /// Packets that its process has received so far.
         public var packets: UInt64
@@ -212,7 +212,7 @@ public struct StatusReport: Codable, Sendable {
     public struct Drop: Codable, Sendable {
         /// The reason's stable name.
         public var reason: String
-        /// What happened, as one sentence for a person.
+        /// The event, as one sentence for a person.
         public var sentence: String
         /// How many.
         public var frames: UInt64
@@ -282,12 +282,13 @@ public struct StatusReport: Codable, Sendable {
     /// Frames that are in no reason of `drops`: what the nodes' kernels say by themselves, as every kernel does (router
     /// solicitations, MLD and IGMP reports, duplicate address detection).
     public var housekeeping: UInt64? = nil
-    /// What is not as it was made, one sentence with its hint each: a device that is gone, a namespace without a name.
+    /// Differences from the built state, one sentence with its hint each: a device that is gone, a namespace without a
+    /// name.
     public var problems: [String] = []
-    /// What works, and not as well as it might, one sentence each.
+    /// Parts that work, but not as well as they could, one sentence each.
     public var remarks: [String] = []
 
-    /// What can be told where the state cannot be read.
+    /// The report of a topology whose state cannot be read.
     public init(unreadable name: String) {
         self.name = name
         state = .dead
