@@ -9,14 +9,14 @@ import Nodes
 import Reporting
 import Topology
 
-/// What checks look at, and what their faults break.
+/// The parts that checks look at, and that their faults break.
 package struct CheckSources: Sendable {
     package let plan: AppliancePlan
     package let directory: StateDirectory
     package let cancellation: Cancellation
     /// The node of a name.
     package let node: @Sendable (String) throws(ApplianceError) -> NodeRuntime
-    /// What the engine has counted until now.
+    /// The engine's counters until now.
     package let counters: @Sendable () -> CounterReading
     /// The engines' processes, and whether they forward.
     package let engines: @Sendable () -> [(pid: Int32?, isRunning: Bool)]
@@ -26,7 +26,7 @@ package struct CheckSources: Sendable {
     let operateEngine: @Sendable (EngineOperation, Int) throws(ApplianceError) -> Void
     /// How the applications stand whose health is looked after.
     package let applications: @Sendable () -> [StatusReport.Application]
-    /// What happened.
+    /// The log of all events.
     package let events: EventLog
 
     /// Memberwise.
@@ -55,9 +55,9 @@ package struct CheckSources: Sendable {
 /// How one look at a step came out.
 struct StepOutcome {
     var holds: Bool
-    /// What was expected and is not so, each after "expected".
+    /// The expectations that do not hold, each after "expected".
     var expected: [String] = []
-    /// What came instead.
+    /// The actual results.
     var came: [String] = []
     /// True if another try cannot help, or must not be made.
     var isFinal = false

@@ -34,7 +34,7 @@ extension CheckSession {
     /// The largest file that a command may write, and the most that it may add to its node's folder, in octets.
     private static let fileBound = 1 << 30
     private static let folderBound = 256 << 20
-    /// What must be free where the node's folder is, in octets.
+    /// The least free space of the file system of the node's folder, in octets.
     private static let freeBound = 16 << 20
     /// How long a started command may run at most, in milliseconds: its check ends it long before.
     private static let longestRun = 24 * 3_600_000
@@ -199,7 +199,7 @@ private struct NodeGlance {
     /// How long an application that was told to end may take to be seen ending, in milliseconds.
     private static let dying: Int32 = 10
 
-    /// - Parameter own: What the check's own commands carry, which may end when they like.
+    /// - Parameter own: The processes of the check's own commands, which may end at any time.
     init(_ node: NodeRuntime, _ watch: NodeWatch, besides own: Set<ProcessMark>) {
         self.watch = watch
         before = Set(watch.changes)
@@ -210,9 +210,10 @@ private struct NodeGlance {
         }
     }
 
-    /// What the check's processes have changed since, as sentences. What ends without a signal of theirs ends by itself.
+    /// The changes by the check's processes since then, as sentences. A process that none of them signalled ended by
+    /// itself.
     ///
-    /// - Parameter faults: What a fault of the same check has done to the node, which is no change of the command's.
+    /// - Parameter faults: The changes of the node by a fault of the same check, which are no changes by the command.
     func changes(_ faults: (links: Bool, processes: Bool)) -> [String] {
         var summary = faults.links ? [] : watch.changes.filter { !before.contains($0) }
         guard !faults.processes, watch.hasSignalled else { return summary }

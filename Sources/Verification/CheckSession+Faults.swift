@@ -6,7 +6,7 @@ import Nodes
 import Reporting
 import Topology
 
-/// What the faults of a check have broken and nothing has repaired yet.
+/// The damage of a check's faults that is not repaired yet.
 struct StandingFaults {
     /// The processes that stand still.
     var stopped: [FaultPlan.Target: [Pidfd]] = [:]
@@ -23,7 +23,7 @@ struct StandingFaults {
     /// The instances to which something was done as operators do it.
     var operated: Set<String> = []
 
-    /// What of a node faults have touched.
+    /// Whether faults have touched a node's links, and its processes.
     func touches(_ node: String) -> (links: Bool, processes: Bool) {
         (linkNodes.contains(node), processNodes.contains(node))
     }
@@ -49,7 +49,7 @@ extension CheckSession {
             let processes = try targets(node)
             faults.stopped[fault.target] = nil
             for process in processes { signal(process, SIGKILL) }
-            // What is killed has ended when the next step begins.
+            // A killed process has ended when the next step begins.
             let deadline = monotonicMilliseconds() + timeout
             for process in processes {
                 _ = process.waitForEnd(milliseconds: Int32(clamping: max(0, deadline - monotonicMilliseconds())))
@@ -78,7 +78,7 @@ extension CheckSession {
         return .held
     }
 
-    /// What runs in a node, but for what the check itself has started there.
+    /// The processes in a node, except processes that the check itself started there.
     private func targets(_ node: NodeRuntime) throws(ApplianceError) -> [Pidfd] {
         guard let initProcess = node.currentInit else { return [] }
         let own = marks[node.plan.name] ?? []
@@ -189,11 +189,11 @@ extension CheckSession {
         for capture in captures.values { capture.stop() }
     }
 
-    /// Ends what the check started, and makes all as it was before: what stands still goes on, devices come up,
-    /// addresses and routes come back, applications and the engine run.
+    /// Ends everything that the check started, and restores the state before it: stopped processes go on, devices come
+    /// up, addresses and routes come back, applications and the engine run.
     ///
-    /// - Returns: What commands of the check have changed without leave and nobody has told yet, and what could not
-    ///   be put back.
+    /// - Returns: Unexpected changes by commands of the check that were not reported yet, and everything that could not
+    ///   be restored.
     func restore() -> [String] {
         abandon()
         var summary: [String] = []

@@ -19,7 +19,7 @@ extension InstanceExpectation.Standing {
 }
 
 extension CheckSession {
-    /// The most events that are shown where those that are wanted did not come.
+    /// The most events that are shown if the expected ones did not come.
     private static let eventsShown = 20
 
     // MARK: - Looking
@@ -95,7 +95,7 @@ extension CheckSession {
         return sources.cancellation.isRaised ? [] : left
     }
 
-    /// What gives an instance back what it had before operators' words of this check.
+    /// The operations that undo this check's operations on an instance.
     private func undoing(_ name: String) -> [InstanceOperation] {
         let wasDisabled = standings[name] == InstanceExpectation.Standing.disabled.rawValue
         let wasDrained = ["draining", "drained"].contains(standings[name])
@@ -105,7 +105,7 @@ extension CheckSession {
     private func standingsChanged() -> [String] {
         let now = sources.standings
         return standings.sorted { $0.key < $1.key }.compactMap { name, before in
-            // What was down before and has come back is nothing to wait for.
+            // An instance that was down before and has come back needs no wait.
             guard InstanceExpectation.Standing.up.words.contains(before), let word = now[name], word != before else {
                 return nil
             }
@@ -125,7 +125,7 @@ extension ApplianceEvent {
 }
 
 extension EventExpectation {
-    /// What is asked for, for messages.
+    /// The operation, for messages.
     fileprivate var summary: String {
         let subjects = [application, instance, check.map { "check \($0)" }, engine.map { "engine \($0)" }]
         let about = subjects.compactMap { $0 }

@@ -72,17 +72,17 @@ private final class PacketWatch {
     private var sockets: [(node: String, interface: String, socket: PacketSocket)] = []
     /// All that has to do with the probe.
     private var seen: [(kind: ProbePacket.Kind, sighting: Sighting, isOutgoing: Bool)] = []
-    // What `seen` comes to.
+    // The sightings in `seen`, sorted by kind.
     private var packets: [Sighting] = []
     private var answers: [Sighting] = []
     private var sent: [Sighting] = []
-    /// Who sent the answer first.
+    /// The first sender of the answer.
     private var answerer: Sighting?
-    /// What the answer is.
+    /// The name of the answer.
     private(set) var answerName: String?
     private(set) var losses = 0
 
-    /// - Parameter standIns: The instances that are told by their application's name.
+    /// - Parameter standIns: The instances that messages call by their application's name.
     init(_ probe: ProbePacket, _ sources: CheckSources, standIns: [String: String]) throws(ApplianceError) {
         self.probe = probe
         self.standIns = standIns
@@ -161,7 +161,7 @@ private final class PacketWatch {
                 if direction.goesBack(ends) { take(name, sighting, isOutgoing) }
             case .error(let name): takeError(name, sighting, isOutgoing)
             case .errorAbout(let ends, let name):
-                // What the sender's kernel says of an answer that no program of its waits for is none.
+                // The sender's kernel may refuse an answer that no program waits for: that error is no answer.
                 if !direction.quotesAnswer(ends) { takeError(name, sighting, isOutgoing) }
             }
         }
@@ -173,7 +173,7 @@ private final class PacketWatch {
         answerName = before ?? answerName
     }
 
-    /// - Parameter answer: What the answer is; nil for the packet itself.
+    /// - Parameter answer: The name of the answer; nil for the packet itself.
     private func take(_ answer: String?, _ sighting: Sighting, _ isOutgoing: Bool) {
         guard let answer else {
             if isOutgoing { sent.append(sighting) } else { packets.append(sighting) }

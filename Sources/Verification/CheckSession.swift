@@ -13,7 +13,7 @@ import Topology
 /// Used by the thread that runs the check.
 final class CheckSession {
     let sources: CheckSources
-    /// What the engine had counted when the check began.
+    /// The engine's counters when the check began.
     let counters: CounterReading
     /// The length of every node's log when the check began, in octets.
     let logLengths: [String: Int]
@@ -30,7 +30,7 @@ final class CheckSession {
     var concerned: [String] = []
     /// The nodes that the check touches, since before it did.
     var watches: [String: NodeWatch] = [:]
-    /// What has run or still runs for this check, by node.
+    /// The processes that this check started, running or ended, by node.
     var marks: [String: Set<ProcessMark>] = [:]
     var started: [String: StartedCommand] = [:]
     var captures: [CapturePlace: FrameCapture] = [:]

@@ -7,8 +7,8 @@ import Synchronization
 import Topology
 import Wire
 
-/// Captures what passes a node's device into a file that Wireshark reads (pcap, times in nanoseconds), and keeps it to
-/// be looked at.
+/// Captures the frames of a node's device into a file that Wireshark reads (pcap, times in nanoseconds), and keeps the
+/// file for later steps.
 ///
 /// Frames are as the node's kernel has them: a segment that the device would cut up counts as one frame. A checksum
 /// that the device would complete is complete in the capture.

@@ -3,7 +3,7 @@ import Reporting
 
 /// How one file of a test came out. The keys are stable.
 public struct TestFileReport: Codable, Sendable {
-    /// What came of it.
+    /// The outcome of a file's test.
     public enum Outcome: String, Codable, Sendable {
         /// It came up, and every check held.
         case passed
@@ -16,13 +16,13 @@ public struct TestFileReport: Codable, Sendable {
         /// The test was ended before this file was done.
         case interrupted
     }
-    /// What the file is called in what is told.
+    /// The name of the file in messages.
     public var label: String
     /// The topology file.
     public var file: String
     /// The name that the topology had; nil if it was not started.
     public var topology: String?
-    /// What came of it.
+    /// Its outcome.
     public var outcome: Outcome
     /// The exit status that it has for itself.
     public var status: ExitCode
@@ -36,7 +36,7 @@ public struct TestFileReport: Codable, Sendable {
     public var notReached: [String]
     /// Why it could not be run, or what is wrong with the file.
     public var error: ApplianceError?
-    /// What was noted while it ran.
+    /// The notes from the run.
     public var notes: [String]
     /// The last lines that its process wrote to standard error: empty, unless something went badly wrong.
     public var errorOutput: [String]
