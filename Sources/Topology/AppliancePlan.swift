@@ -16,7 +16,7 @@ public struct AppliancePlan: Sendable {
     public var nodes: [NodePlan]
     /// The entries, interfaces and neighbours of the packeting engine.
     public var table: ForwardingTable
-    /// What `run` proves once all is up, in the order of the file.
+    /// The checks that `run` proves once all is up, in the order of the file.
     public var checks: [CheckPlan]
     /// The packeting engines.
     public var engines: EnginesPlan
@@ -26,7 +26,7 @@ public struct AppliancePlan: Sendable {
     public var source: TopologyFile?
     /// The instances by which it differs from the file.
     public var changes = InstanceChanges()
-    /// What the file says and hardly means, in the order of the text.
+    /// Remarks on parts of the file that are valid but hardly intended, in the order of the text.
     public var remarks: [TopologyProblem] = []
 
     /// Memberwise.
@@ -77,7 +77,7 @@ public struct InterfacePlan: Sendable, Hashable {
     }
 }
 
-/// What a node is in the topology.
+/// The kind of a node in the topology.
 public enum NodeKind: String, Sendable, Codable, Hashable {
     case customer
     case application
@@ -158,14 +158,14 @@ public enum ReadinessPlan: Sendable, Hashable {
     case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int)
 }
 
-/// What happens when an application's process ends while the topology is up.
+/// The reaction to the end of an application's process while the topology is up.
 public enum RestartPolicy: String, Sendable, Codable, Hashable, CaseIterable {
     case never
     case onFailure = "on-failure"
     case always
 }
 
-/// What runs in a node.
+/// The process of a node.
 public struct ProcessPlan: Sendable, Hashable {
     /// Shell commands that must each exit with status 0, in order, before `run` starts.
     public var setup: [String]
@@ -175,7 +175,7 @@ public struct ProcessPlan: Sendable, Hashable {
     public var ready: ReadinessPlan
     /// How long it may take to become ready, in milliseconds.
     public var readyTimeout: Int
-    /// What happens when it ends.
+    /// The reaction to its end.
     public var restart: RestartPolicy
     /// The nodes that must be ready before `setup` starts.
     public var depends: [String]
@@ -201,7 +201,7 @@ public struct ProcessPlan: Sendable, Hashable {
 public struct NodePlan: Sendable, Hashable {
     /// The name in the file.
     public var name: String
-    /// What it is.
+    /// Its kind.
     public var kind: NodeKind
     /// The application's type in the file ("firewall"), nil for customers and routers.
     public var type: String?
@@ -222,7 +222,7 @@ public struct NodePlan: Sendable, Hashable {
     public var sysctls: [SysctlPlan]
     /// Names for its hosts file beside its own.
     public var hosts: [HostPlan]
-    /// What runs in it.
+    /// Its process.
     public var process: ProcessPlan
 
     /// Memberwise.
@@ -260,7 +260,7 @@ extension NodePlan {
 public struct SysctlPlan: Sendable, Hashable {
     /// The dotted name.
     public var name: String
-    /// What is written to it.
+    /// The value to write.
     public var value: String
 
     /// Memberwise.

@@ -11,7 +11,7 @@ public enum Redundancy: String, Sendable, Codable, Hashable, CaseIterable {
     case copies
 }
 
-/// What becomes of packets for an application none of whose instances is left.
+/// The fate of packets for an application without a working instance.
 public enum DownPolicy: String, Sendable, Codable, Hashable, CaseIterable {
     /// Spare instances take over; with none left the packets are dropped.
     case spare
@@ -29,17 +29,17 @@ public struct ApplicationPlan: Sendable, Hashable {
     public var name: String
     /// The line of the file that it is described from; 0 if that is a record.
     public var line: Int
-    /// What it is, in the file's words.
+    /// Its type, in the file's words.
     public var type: String?
     /// How its instances divide the work.
     public var redundancy: Redundancy
     /// Its instances in the order of the file.
     public var instances: [InstancePlan]
-    /// What tells whether an instance is healthy, beside its process and its links.
+    /// The checks that decide whether an instance is healthy, beside its process and its links.
     public var health: [HealthCheckPlan]
-    /// What keeps an instance out that comes and goes; nil: nothing does.
+    /// The damping that keeps a flapping instance out; nil: none.
     public var damping: DampingPlan?
-    /// What becomes of its packets when it is down.
+    /// The fate of its packets when it is down.
     public var whenDown: DownPolicy
     /// How long an instance that is drained keeps what does not tell its beginning, in milliseconds.
     public var drainTime: Int
@@ -84,7 +84,7 @@ public struct InstancePlan: Sendable, Hashable {
 
 /// One way to look whether an instance is healthy, and when to believe it.
 public struct HealthCheckPlan: Sendable, Hashable {
-    /// What is looked at.
+    /// The probe of a check.
     public enum Probe: Sendable, Hashable {
         /// A neighbour on its leg answers for its address: ARP for IPv4, neighbour discovery for IPv6. nil: each instance's
         /// own address there, as `NodePlan.probedAddress` tells.
@@ -100,15 +100,16 @@ public struct HealthCheckPlan: Sendable, Hashable {
         /// A packet through the node, from one leg to the other.
         case heartbeat(HeartbeatPlan)
     }
-    /// What messages call it: `heartbeat`, `tcp 80`.
+    /// Its name in messages: `heartbeat`, `tcp 80`.
     public var name: String
     /// The line of the file, 0 for a record; the application's for one that stands for a default.
     public var line: Int
-    /// What is looked at.
+    /// The probe.
     public var probe: Probe
     /// The time between two, in milliseconds: 10 or more.
     public var interval: Int
-    /// The time between two while it is in doubt (one failed and it counts as up, one succeeded and it counts as down).
+    /// The time between two checks while the instance is in doubt, in milliseconds. It is in doubt if it counts as up
+    /// and one check failed, or counts as down and one succeeded.
     public var fastInterval: Int
     /// How long an answer may take, in milliseconds.
     public var timeout: Int
@@ -172,7 +173,7 @@ public struct HeartbeatPlan: Sendable, Hashable {
     }
 }
 
-/// What keeps an instance that flaps out (as route flap damping does, RFC 2439): each time it goes down it earns a
+/// Keeps a flapping instance out (as route flap damping does, RFC 2439). Each time the instance goes down it earns a
 /// penalty of 1,000, which halves with time.
 public struct DampingPlan: Sendable, Hashable {
     /// Above this it is kept down, however healthy.
@@ -216,7 +217,7 @@ public struct EnginesPlan: Sendable, Hashable {
     public enum Sharing: String, Sendable, Codable, Hashable, CaseIterable {
         /// Each has queues of every TAP, among which the kernel divides flows.
         case queues
-        /// One takes the interfaces on which requests come in, the other those on which answers do.
+        /// One engine takes the interfaces on which requests come in, the other the interfaces on which answers do.
         case direction
     }
     /// How a batch of frames is written.
@@ -228,7 +229,7 @@ public struct EnginesPlan: Sendable, Hashable {
         /// One system call for each write.
         case plain = "write"
     }
-    /// What an engine does when it has nothing to do.
+    /// The behaviour of an idle engine.
     public enum Latency: String, Sendable, Codable, Hashable, CaseIterable {
         /// It sleeps at once.
         case normal
@@ -247,7 +248,7 @@ public struct EnginesPlan: Sendable, Hashable {
     public var writing: Writing
     /// Whether each coalesces frames of one flow that it finds in one batch.
     public var coalesces: Bool
-    /// What each does when it has nothing to do.
+    /// The behaviour of each engine when it is idle.
     public var latency: Latency
 
     /// Memberwise.

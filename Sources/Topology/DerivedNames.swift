@@ -2,11 +2,11 @@ import Foundation
 
 /// Names for the kernel and the file system, made from the names of the file, which may be any text.
 ///
-/// Short plain names stand for themselves. Of others a readable beginning is left, and sixteen digits stand for the
-/// whole: the same for the same name, however its accents are composed (NFC).
+/// Short plain names stay as they are. Any other name is cut to a readable beginning and gets sixteen digits, a hash of
+/// the whole. The hash does not depend on how accents are composed (NFC).
 public enum DerivedNames {
     /// A topology's folder, and the beginning of its namespaces' names: at most 41 octets, without blanks, `/` and `:`.
-    /// What was made from a topology's name stands for that topology, too.
+    /// The derived name also stands for that topology.
     public static func topology(_ name: String) -> String {
         isUsable(name, limit: 40) || isDerived(name) ? name : derived(name)
     }

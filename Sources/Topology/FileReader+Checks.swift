@@ -55,7 +55,7 @@ extension FileReader {
         return quoted.dropLast().joined(separator: ", ") + " and " + (quoted.last ?? "")
     }
 
-    /// What `finish` and `captured` speak of must have been begun before.
+    /// An earlier step must have begun the names in `finish` and `captured`.
     private func findNames(of check: RawCheck) {
         var started: Set<String> = []
         var captured: Set<String> = []

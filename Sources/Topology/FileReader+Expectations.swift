@@ -25,7 +25,7 @@ extension FileReader {
         return status
     }
 
-    /// What a text must be: texts, or a mapping.
+    /// The expectation of a text: texts, or a mapping.
     func textExpectation(_ node: Node?) -> TextExpectation {
         guard let node, !node.isNothing else { return TextExpectation() }
         remarkOnNothing(node, "`expect`")

@@ -35,7 +35,7 @@ public struct InstanceExpectation: Sendable, Hashable {
 
 /// Something that must have happened so often.
 public struct EventExpectation: Sendable, Hashable {
-    /// What it is.
+    /// Its kind.
     public var kind: EventKind
     /// The application, the instance, the health check and the number of the engine that it is about; nil: any.
     public var application: String?

@@ -46,7 +46,7 @@ public struct JSONPath: Sendable, Hashable, CustomStringConvertible {
         self.segments = segments
     }
 
-    /// What stands in brackets: `[3]`, `[*]`, `['name']`, `["name"]`.
+    /// The segment in brackets: `[3]`, `[*]`, `['name']`, `["name"]`.
     private static func bracket(_ rest: inout Substring) -> Segment? {
         rest.removeFirst()
         if let quote = rest.first, quote == "'" || quote == "\"" {

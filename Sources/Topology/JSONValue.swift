@@ -57,7 +57,7 @@ public enum JSONValue: Sendable, Hashable {
         return members.last { $0.name == name }?.value
     }
 
-    /// What it is, for messages.
+    /// Its kind, for messages.
     public var kind: String {
         switch self {
         case .null: "null"
@@ -105,7 +105,7 @@ extension JSONValue: CustomStringConvertible {
 
 /// Why a text is no JSON document.
 public struct JSONProblem: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What was wrong, after "at octet …".
+    /// The mistake, after "at octet …".
     public var what: String
     /// Where, in octets from 0.
     public var offset: Int

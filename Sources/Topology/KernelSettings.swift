@@ -1,9 +1,9 @@
 import Glibc
 
-/// What this machine's kernel says of sysctls of network namespaces, without writing any.
+/// Reads from this machine's kernel which sysctls network namespaces have, without writing any.
 enum KernelSettings {
-    /// The folders and files directly below `net` that some kernel has (Linux 4.18 to 6.18, Documentation/admin-guide/sysctl
-    /// and the modules that add to it).
+    /// The folders and files directly below `net` that some kernel has. Sources: Linux 4.18 to 6.18,
+    /// Documentation/admin-guide/sysctl and the modules that add to it.
     private static let families: Set<String> = [
         "appletalk", "ax25", "bridge", "can", "core", "dccp", "ieee802154", "ipv4", "ipv6", "ipx", "iucv", "llc",
         "mctp",
@@ -16,7 +16,7 @@ enum KernelSettings {
         ["ipv4", "conf"], ["ipv6", "conf"], ["ipv4", "neigh"], ["ipv6", "neigh"], ["mpls", "conf"],
     ]
 
-    /// What the machine has once, and no other network namespace at all (Linux 6.18).
+    /// The sysctls that exist once for the whole machine, and in no other network namespace (Linux 6.18).
     private static let wholeMachine: Set<String> = Set(
         [
             "bpf_jit_enable", "bpf_jit_harden", "bpf_jit_kallsyms", "bpf_jit_limit", "busy_poll", "busy_read",
@@ -68,7 +68,7 @@ enum KernelSettings {
         return (devices + ["lo", "all", "default"]).first { rest == $0 || rest.hasPrefix($0 + ".") }
     }
 
-    /// What is wrong with a sysctl as far as this machine tells; nil: nothing.
+    /// The fault of a sysctl, as far as this machine knows; nil: none.
     static func fault(of name: String, devices: [String]) -> (message: String, hint: String)? {
         var parts = parts(of: name)
         if parts.count > 3, perDevice.contains(Array(parts[1...2])), let known = device(parts, devices) {

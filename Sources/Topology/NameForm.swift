@@ -1,8 +1,8 @@
 import Wire
 
-/// What a name in the file may be: any text of any script that people can read and tell from others.
+/// The form of names in the file: any text of any script that people can read and tell from others.
 enum NameForm {
-    /// What makes a text no name, as the end of a sentence, and the hint; nil for a name.
+    /// The reason why a text is no name, as the end of a sentence, and the hint; nil for a name.
     static func fault(of text: String, isNode: Bool = false) -> (fault: String, hint: String)? {
         let scalars = text.unicodeScalars
         guard let first = scalars.first, let last = scalars.last else {

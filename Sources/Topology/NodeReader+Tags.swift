@@ -29,10 +29,10 @@ extension NodeReader {
         diagnostics.error(node.origin, "the tag \(word) precedes \(node.shape)", hint: hint)
     }
 
-    /// What would fix a tag before a key; nil if the two agree.
+    /// The hint for a tag before a key; nil if the two agree.
     ///
-    /// Yams gives keys without a tag that of what they look like when it compares them: the text `<<` is a merge, 0x1F
-    /// an integer, 2026-11-28 a day.
+    /// When Yams compares keys without a tag, it gives each the tag of its look: the text `<<` is a merge, 0x1F an
+    /// integer, 2026-11-28 a day.
     private static func objection(_ word: String, key: Node) -> String? {
         let isLetter = key.scalar?.string.first?.isLetter ?? false
         switch word {
@@ -42,7 +42,7 @@ extension NodeReader {
         }
     }
 
-    /// What would fix a tag before a value; nil if the two agree.
+    /// The hint for a tag before a value; nil if the two agree.
     private static func objection(_ word: String, _ node: Node) -> String? {
         let text = node.scalar?.string
         let agrees: Bool

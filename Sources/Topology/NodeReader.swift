@@ -6,7 +6,7 @@ import Yams
 struct Fields {
     /// Where the mapping begins.
     var origin: SourceOrigin
-    /// What it describes, for messages: `customer "alice"`.
+    /// The described thing, for messages: `customer "alice"`.
     var subject: String
     /// False if something else than a mapping stands there, which has been told.
     fileprivate(set) var isMapping = true
@@ -33,7 +33,7 @@ extension Node {
         return ["", "~", "null", "Null", "NULL"].contains(scalar.string)
     }
 
-    /// What it is, for messages.
+    /// Its shape, for messages.
     var shape: String {
         switch self {
         case .scalar(let scalar): isNothing ? "nothing" : quoted(scalar.string)
@@ -48,7 +48,7 @@ extension Node {
 struct NodeReader {
     let diagnostics: Diagnostics
 
-    /// The fields of a mapping; an empty value is an empty mapping. Unknown keys are told.
+    /// The fields of a mapping; an empty value is an empty mapping. Reports unknown keys.
     func fields(_ node: Node, _ subject: String, _ grammar: MappingGrammar) -> Fields {
         let fields = entries(node, subject)
         let keys = grammar.keyNames
@@ -61,8 +61,8 @@ struct NodeReader {
         return fields
     }
 
-    /// The one key of a mapping of several kinds that says which it is; nil if there is none, or more than one.
-    /// Keys that do not go with it are told.
+    /// The one key that says the kind of a mapping of several kinds; nil if there is none, or more than one. Reports
+    /// keys that do not go with it.
     func kind(of fields: Fields, _ grammar: MappingGrammar) -> String? {
         let kinds = grammar.kinds(among: fields.pairs.map(\.key.value))
         guard kinds.count == 1, let kind = kinds.first else { return nil }

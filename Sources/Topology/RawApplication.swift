@@ -5,9 +5,9 @@ import Wire
 /// its work.
 struct RawApplication: Sendable {
     var name: Located<String>
-    /// What its instances have in common: a node of the application's own name.
+    /// The common part of its instances: a node of the application's own name.
     var template: RawNode
-    /// Its instances in the order of the file, those that were added while it ran after them.
+    /// Its instances in the order of the file, then the instances that were added while it ran.
     var instances: [RawInstance] = []
     /// Where the file tells how many there are, else where the application is named.
     var instancesOrigin: SourceOrigin
@@ -30,7 +30,7 @@ struct RawApplication: Sendable {
     }
 }
 
-/// An instance as the file has it; its node is among those of the file.
+/// An instance as the file has it; its node is one of the file's nodes.
 struct RawInstance: Sendable {
     var name: String
     var weight: Located<Int>?

@@ -92,11 +92,11 @@ struct RawInterface: Sendable {
     var queue = Grammar.usualQueue
 }
 
-/// What passive applications get copies of.
+/// The packets that passive applications get copies of.
 enum CopyMode: String, CaseIterable, Sendable {
-    /// Of what services and entries forward.
+    /// The packets that services and entries forward.
     case services
-    /// Of all that arrives.
+    /// All packets that arrive.
     case everything
 }
 
@@ -160,7 +160,7 @@ struct RawService: Sendable {
     var owner: String?
 }
 
-/// What a raw entry compares a source or destination with.
+/// The value that a raw entry compares a source or destination with.
 enum RawEndpoint: Sendable {
     case any
     case prefix(IPPrefix)

@@ -19,9 +19,9 @@ public struct SourcePosition: Hashable, Sendable, Comparable {
 
 /// A record that a part of a topology comes from: it has no line, and is known by its kind and its id.
 public struct SourceRecord: Hashable, Sendable, Comparable, CustomStringConvertible {
-    /// What it describes, in one word: `service`, `customer`.
+    /// The kind of the record, in one word: `service`, `customer`.
     public var kind: String
-    /// What tells it from the other records of its kind.
+    /// The id that tells it from the other records of its kind.
     public var id: String
     /// The field that is meant; nil: the record as a whole.
     public var field: String?

@@ -13,7 +13,7 @@ public enum Spelling {
         return best?.candidate
     }
 
-    /// What a hint says about a name that does not exist: the nearest one, else the ones there are.
+    /// The hint for a name that does not exist: the nearest name, else all names.
     static func hint(for word: String, among candidates: [String], kind: String) -> String {
         if let nearest = nearest(to: word, among: candidates) { return "did you mean \(quoted(nearest))?" }
         guard !candidates.isEmpty else { return "the file has no \(kind)" }

@@ -24,7 +24,7 @@ extension Located: Hashable where Value: Hashable {}
 public struct RelatedPlace: Hashable, Sendable {
     /// Where it is.
     public var origin: SourceOrigin
-    /// What it has to do with the mistake.
+    /// Its relation to the mistake.
     public var label: String
     /// The line of the file; empty for a record.
     public var sourceLine: String
@@ -54,9 +54,9 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
     public var file: String
     /// Where the mistake is.
     public var origin: SourceOrigin
-    /// What is wrong.
+    /// The mistake.
     public var message: String
-    /// What would fix it, where that can be said.
+    /// The hint, if there is one.
     public var hint: String?
     /// The line of the file that the mistake is on; empty for a record.
     public var sourceLine: String
@@ -134,7 +134,7 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Every mistake that was found in a topology file, in the order of the text; those of records after them.
+/// Every mistake that was found in a topology file, in the order of the text; mistakes in records come last.
 public struct TopologyError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The mistakes, at least one.
     public var problems: [TopologyProblem]

@@ -19,7 +19,7 @@ public struct TopologyFile: Sendable {
     var checks: [RawCheck] = []
     /// The packeting engines; which interfaces each takes, the planner finds out.
     public internal(set) var engines = EnginesPlan()
-    /// What the reader remarked on; what the planner adds is with the plan.
+    /// The reader's remarks; the planner's are with the plan.
     var remarks: [TopologyProblem] = []
 
     init(path: String, text: String, name: Located<String>) {
@@ -37,7 +37,7 @@ public struct TopologyFile: Sendable {
 
     /// Reads a text as the file at `path`.
     ///
-    /// - Throws: every mistake in it, those that the planner would find among them.
+    /// - Throws: `TopologyError` with every mistake in it, including mistakes that the planner would find.
     public static func parse(_ text: String, path: String) throws(TopologyError) -> TopologyFile {
         // Some editors begin every file with a byte order mark, which is no part of the text.
         let mark: Unicode.Scalar = "\u{FEFF}"
@@ -68,7 +68,7 @@ public struct TopologyFile: Sendable {
         return position
     }
 
-    /// What a file is that is no text in UTF-8, where its first octets tell.
+    /// The kind of a file that is no text in UTF-8, if its first octets show it.
     private static func otherKind(_ octets: [UInt8]) -> (kind: String, hint: String)? {
         let start = Array(octets.prefix(4))
         if start.starts(with: [0xFF, 0xFE]) || start.starts(with: [0xFE, 0xFF]) || start == [0, 0, 0xFE, 0xFF] {
@@ -81,11 +81,11 @@ public struct TopologyFile: Sendable {
             && octets[zero + 2] == 0
         if isWide { return ("UTF-16 text", "save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 FILE") }
         let zeros = octets.prefix(4096).count { $0 == 0 }
-        // One stray zero octet in a text is told where it stands.
+        // A few stray zero octets in a text are reported later, each at its place.
         return zeros > 8 ? ("binary", "name a topology file, which is a text file") : nil
     }
 
-    /// What would let a file be read.
+    /// The hint for a file that cannot be read.
     private static func hint(_ code: Int32) -> String? {
         switch code {
         case ENOENT, ENOTDIR: "check the path"

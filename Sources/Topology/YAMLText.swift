@@ -5,7 +5,7 @@ import Yams
 enum YAMLText {
     /// The largest file that is read, in octets.
     static let maximumSize = 1 << 20
-    /// What the aliases of a file may make of it, in octets.
+    /// The largest size of a file with all aliases written out, in octets.
     private static let maximumExpansion = 8 << 20
     /// A key that was found twice is replaced by this scalar and those after it; the reader passes over such keys.
     private static let replaced: ClosedRange<UInt32> = 0x10FF00...0x10FFFD
@@ -47,7 +47,7 @@ enum YAMLText {
                 }
                 return root
             } catch let error as YamlError {
-                // What can be told apart from the rest must not hide the mistakes in it.
+                // A mistake that can be taken out of the text must not hide other mistakes.
                 if case .duplicatedKeysInMapping(let keys, let context) = error, let key = keys.first,
                     let without = replaceDuplicate(key, first: context.mark, in: text, round: round, diagnostics)
                 {
@@ -116,7 +116,7 @@ enum YAMLText {
         }
     }
 
-    /// The text with a letter in place of each control character that YAML has no place for; each is told.
+    /// The text with a letter in place of each control character that YAML forbids; reports each of them.
     private static func withoutControlCharacters(_ text: String, _ diagnostics: Diagnostics) -> String {
         func isAllowed(_ scalar: Unicode.Scalar) -> Bool {
             switch scalar.value {
@@ -143,7 +143,8 @@ enum YAMLText {
         return String(result)
     }
 
-    /// The text with a letter in place of a `*` that refers to nothing, or of a character that no text begins with.
+    /// The text with a letter in place of one character: a `*` that refers to nothing, or a character that no text
+    /// begins with.
     private static func replaceIndicator(_ error: YamlError, in text: String) -> String? {
         let mark: Mark
         switch error {
@@ -183,7 +184,7 @@ enum YAMLText {
             ?? "check the line, or put special characters in quotes"
     }
 
-    /// What fixes the rarer mistakes, by a part of what libyaml says.
+    /// The hints for the rarer mistakes, by a part of libyaml's message.
     private static let hints: [(part: String, hint: String)] = [
         (
             "invalid Unicode character escape",
@@ -224,7 +225,7 @@ enum YAMLText {
         return problem.contains("did not find expected key") && (text.hasPrefix("- ") || text == "-")
     }
 
-    /// The text with the later one of two equal keys replaced, which is told; nil if it cannot be found.
+    /// The text with the later one of two equal keys replaced; reports that key. nil if it cannot be found.
     private static func replaceDuplicate(
         _ key: String, first: Mark, in text: String, round: UInt32, _ diagnostics: Diagnostics
     ) -> String? {
@@ -314,9 +315,9 @@ enum YAMLText {
         return position
     }
 
-    /// An upper bound of what the text grows to when every alias is written out, in octets.
+    /// An upper bound of the text's size when every alias is written out, in octets.
     ///
-    /// What an alias stands for begins at its anchor and ends before the first use.
+    /// The text of an alias begins at its anchor and ends before the first use.
     private static func expansion(of text: String) -> Int {
         var total = 0
         let octets = text.utf8

@@ -18,7 +18,7 @@ public struct Diagram: Sendable {
 
     struct Node {
         var name: String
-        /// What it is, in a few words.
+        /// Its description, in a few words.
         var caption: String
         /// Its network addresses; of instances that share the work, the first one's.
         var addresses: [String]
@@ -106,7 +106,7 @@ public struct Diagram: Sendable {
             for path in proof.paths {
                 for (isResponse, hops) in [(false, path.request), (true, path.response)] {
                     for hop in hops {
-                        // What is drawn is the way while nothing is down.
+                        // The diagram shows the way while nothing is down.
                         for copy in hop.copies where copy.condition == nil {
                             let from = hop.from.compactMap { nodeIndex[$0] }
                             let to = copy.to.compactMap { nodeIndex[$0] }

@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-// Who may send from which address: `anti-spoofing`.
+// The source addresses that a node may send from: `anti-spoofing`.
 
 extension NameStage {
     /// True if a node may send from its own addresses alone: as it says itself, or else its interface.

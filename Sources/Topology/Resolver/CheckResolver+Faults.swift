@@ -2,7 +2,7 @@ import Forwarding
 import Reporting
 
 extension CheckResolver {
-    /// What faults call the first packeting engine; a further one has its number behind it.
+    /// The name of the first packeting engine in faults; a further one has its number behind it.
     private static let engineName = "engine"
 
     // MARK: - Instances
@@ -25,7 +25,7 @@ extension CheckResolver {
             instance = self.instance(name)
             guard instance != nil else { return nil }
         }
-        // What ends is started again, whether or not its health is looked after.
+        // An application that ends is started again, whether or not its health is looked after.
         let isRestart = raw.kind == .applicationRestarted
         let known =
             isRestart ? file.nodes.indices.map { shownName($0) }.uniqued() : applications.map(\.raw.name.value)

@@ -132,7 +132,7 @@ struct CheckResolver: EntryStage, Diagnosing {
                 hint: "write two addresses of one family")
             return nil
         }
-        // What leaves a node by its default route leaves by its last device.
+        // The default route of a node leads out of its last device.
         guard let source = raw.source?.value ?? legs[from].reversed().compactMap({ $0.address(to.family) }).first else {
             diagnostics.error(
                 raw.from.origin,

@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// What applications and routers send as customers, where the table would take it for a part of another service.
+/// Packets that applications and routers send as customers, if the table would take them for a part of another service.
 extension EntryJudge {
     /// Notes what an application or router sends as a customer, and the table takes for a part of another service.
     func findShadows() {
@@ -49,7 +49,7 @@ extension EntryJudge {
         let node = legsOn[entries[index].receivedInterface].first {
             emission($0.node, .request).mac == entries[index].sourceMAC
         }
-        // A side that is told to be missing, or to be the other one, is why.
+        // The cause may be a missing or swapped side, which is reported already.
         guard !followsMistakes, node.map({ file.nodes[$0.node].outLeg == nil || legs[$0.node].count > 1 }) ?? true
         else { return }
         let name = node.map { quoted(shownName($0.node)) } ?? "the application"

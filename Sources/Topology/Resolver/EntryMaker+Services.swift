@@ -129,7 +129,7 @@ extension EntryMaker {
                 source: own.map { IPPrefix(host: $0) } ?? flow.address, servicePort: flow.port,
                 rewriteSource: own == nil ? nil : flow.address.address, hops: [], counter: 0)
             let usual = responses(service, flow, node, place, entry)
-            // What one customer sends to another turns round here: passed on, it would come back as it is.
+            // Packets from one customer to another turn round here: passed on, they would come back unchanged.
             return usual
                 + sidesWithin(service, flow.address, node).flatMap { side -> [MadeEntry] in
                     entry.source = side
@@ -171,8 +171,8 @@ extension EntryMaker {
         return sides + named.filter { pair in !sides.contains { $0.0 == pair.0 } }
     }
 
-    /// What passes packets on may put its own address for the customers' (NAT): answers for that go back to the
-    /// instance that did, whichever the flow would meet otherwise.
+    /// An inline application may put its own address in place of the customers' (NAT). Answers for that address go back
+    /// to the instance that did so, whichever instance the flow would meet otherwise.
     private func translated(
         _ service: ResolvedService, from node: Int, _ place: Int, _ template: Entry
     ) -> [MadeEntry] {
@@ -188,7 +188,7 @@ extension EntryMaker {
         }
     }
 
-    /// What a passive application may say for itself: to either end, from its own place in the chain.
+    /// The packets that a passive application may send itself: to either end, from its own place in the chain.
     private func activeResponses(
         _ service: ResolvedService, _ flow: Flow, _ passive: Int, _ place: Int
     ) -> [MadeEntry] {

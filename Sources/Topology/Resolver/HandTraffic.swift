@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// What entries by hand make a node send, as far as its routes must know.
+/// The packets that entries by hand make a node send, as far as its routes must know.
 struct HandTraffic: Sendable {
     /// The customers whose requests reach its near side.
     var sides: [CustomerSide] = []
@@ -48,8 +48,8 @@ struct HandTrafficReader: EntryStage, Diagnosing {
         return traffic
     }
 
-    /// The customers whose requests reach the near side of each node: those of distribution entries, handed on by the
-    /// sequencing entries for requests.
+    /// The customers whose requests reach the near side of each node. Distribution entries name them, and the
+    /// sequencing entries for requests hand them on.
     private func customersByHand(_ byHand: [Entry]) -> [Int: [CustomerSide]] {
         var sides: [Int: [CustomerSide]] = [:]
         var changed: Set<Int> = []

@@ -1,9 +1,8 @@
 import Forwarding
 import Wire
 
-/// What a new plan of a running topology takes over from the plan before it, so that what the two have in common is the
-/// same in both: interfaces keep their places, devices their names and MAC addresses, nodes their addresses, entries
-/// their counters.
+/// The parts that a new plan of a running topology takes over from the plan before it. Interfaces keep their places,
+/// devices their names and MAC addresses, nodes their addresses, entries their counters.
 struct KeptParts: Sendable {
     /// The plan of the running topology.
     let plan: AppliancePlan
@@ -43,7 +42,7 @@ struct KeptParts: Sendable {
         self.bridges = bridges
     }
 
-    /// What makes two entries of different tables the same one.
+    /// The key that makes two entries of different tables the same one.
     private struct EntryKey: Hashable {
         var name: String
         var kind: EntryKind

@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// What can be asked as soon as names are known: of `NamedTopology`, and of every stage made from it.
+/// The questions that a stage can answer as soon as names are known: `NamedTopology`, and every stage made from it.
 protocol NameStage {
     var named: NamedTopology { get }
 }
@@ -41,7 +41,7 @@ extension NameStage {
     /// The node that stands for an application in chains: its first instance, or the only one.
     func lead(_ node: Int) -> Int { application(of: node)?.members[0] ?? node }
 
-    /// What chains and entries call a node: by its application.
+    /// The name of a node in chains and entries: its application's.
     func shownName(_ node: Int) -> String { named.file.shownName(node) }
 
     /// Where what chains call a node is described.
@@ -49,7 +49,7 @@ extension NameStage {
         application(of: node)?.raw.name.origin ?? file.nodes[node].name.origin
     }
 
-    /// The names that services may list: applications and not their instances, without those of other kinds.
+    /// The names that services may list, for nodes of these kinds: applications, not their instances.
     func listedNames(_ kinds: Set<NodeKind>) -> [String] {
         file.nodes.indices.filter { kinds.contains(file.nodes[$0].kind) }.map { shownName($0) }.uniqued()
     }
@@ -65,7 +65,7 @@ extension NameStage {
         return addresses.first { $0.family == family } ?? (family == .ipv6 ? TableInterface.linkLocal : nil)
     }
 
-    /// What keeps an address or a prefix from being the source or the destination of a host's packets; nil for others.
+    /// The reason why an address or a prefix cannot be the source or the destination of a host's packets; nil: it can.
     func unusable(_ prefix: IPPrefix) -> String? {
         let address = prefix.address
         if address.isMulticast { return "is a group's" }
@@ -82,8 +82,8 @@ extension NameStage {
         return nil
     }
 
-    /// What keeps one address from being a host's on the interfaces of the file: it is a network itself there, or the
-    /// broadcast address of one.
+    /// The reason why one address cannot be a host's on the interfaces of the file: it is a network itself there, or
+    /// the broadcast address of one.
     func unusableOnLinks(_ prefix: IPPrefix) -> String? {
         guard prefix.isHost else { return nil }
         for interface in file.interfaces {
@@ -102,12 +102,12 @@ extension NameStage {
     }
 }
 
-/// Names that are looked up for the file: those that stand for nothing are told.
+/// Looks up names of the file, and reports names that stand for nothing.
 extension NameStage where Self: Diagnosing {
-    /// The index of an interface; an unknown one is told.
+    /// The index of an interface; reports an unknown one.
     func interface(_ name: Located<String>) -> Int? { named.interfaces.find(name, in: named.file, diagnostics) }
 
-    /// The index of a node of one of the kinds; an unknown one is told.
+    /// The index of a node of one of the kinds; reports an unknown one.
     func node(_ name: Located<String>, _ kinds: Set<NodeKind>, _ what: String) -> Int? {
         func known() -> [String] {
             what == "node"
@@ -148,7 +148,7 @@ extension NameStage where Self: Diagnosing {
         return true
     }
 
-    /// The one node that a name means; an application with several instances is told.
+    /// The one node that a name means; reports an application with several instances.
     func single(_ name: Located<String>) -> Int? {
         guard let node = node(name, [.customer, .application, .router], "node") else { return nil }
         let members = members(of: node)

@@ -52,6 +52,6 @@ struct NamedApplications: Sendable {
         self.applicationIndex = applicationIndex
     }
 
-    /// What a table has room for.
+    /// The most groups that a table has room for.
     private static let maximumGroups = 1_024
 }

@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// What an entry of the plan was made from.
+/// The source of an entry of the plan.
 struct EntryBasis: Sendable {
     var origin: SourceOrigin
     var label: String
@@ -18,10 +18,10 @@ struct MadeEntry: Sendable {
     var basis: EntryBasis
 }
 
-/// The fourth stage: the entries of the engine's table, those of services before those by hand.
+/// The fourth stage: the entries of the engine's table, first from services, then by hand.
 ///
-/// It guarantees that each entry has a counter of its own, the one that it had in a running topology, and says what it
-/// was made from. Two of them may collide: the next stage says which.
+/// It guarantees that each entry has a counter of its own, and keeps the one that it had in a running topology. Each
+/// entry says what it was made from. Two of them may collide: the next stage says which.
 struct PlannedEntries: Sendable {
     let served: ServedTopology
     let entries: [Entry]
@@ -54,7 +54,7 @@ struct PlannedEntries: Sendable {
     }
 }
 
-/// What can be asked as soon as entries are known.
+/// The questions that a stage can answer as soon as entries are known.
 protocol EntryStage: ServiceStage {
     var planned: PlannedEntries { get }
 }

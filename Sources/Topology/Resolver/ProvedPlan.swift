@@ -29,7 +29,7 @@ public struct ProvedService: Sendable, Hashable {
     public var line: Int
     /// True for an entry by hand.
     public var isByHand: Bool
-    /// Its paths: those that differ in customers, addresses or ports alone are one.
+    /// Its paths: paths that differ in customers, addresses or ports alone are one.
     public var paths: [ServicePath]
 }
 
@@ -58,7 +58,7 @@ public struct PathHop: Sendable, Hashable {
     public var receivedInterface: String
     /// The entry that takes it.
     public var entry: String
-    /// What its source is rewritten to.
+    /// The new source of the packet.
     public var rewriteSource: String?
     /// Where it goes.
     public var copies: [PathCopy]
@@ -66,12 +66,12 @@ public struct PathHop: Sendable, Hashable {
 
 /// One copy of a hop.
 public struct PathCopy: Sendable, Hashable {
-    /// The nodes that it may reach: the customers, one other, or an application whose instances share its work; none
-    /// where the file names nobody there.
+    /// The nodes that it may reach: the customers, one other node, or an application whose instances share its work.
+    /// Empty if the file names no node there.
     public var to: [String]
     /// Where it reaches one of several instances: all of them.
     public var oneOf: [String]
-    /// What must be so for it to be sent: `firewall is down`; nil: nothing.
+    /// The condition under which it is sent: `firewall is down`; nil: always.
     public var condition: String?
     /// The send interface.
     public var sendInterface: String
@@ -133,7 +133,7 @@ extension ResolvedTopology {
         private(set) var firstEntry = 0
         private var seen: [(customers: Set<String>, destinations: Set<String>, ports: Set<String>)] = []
 
-        /// What a path is but for its customers, addresses and ports.
+        /// A path without its customers, addresses and ports.
         private struct Signature: Hashable {
             var request: [PathHop]
             var response: [PathHop]
@@ -170,7 +170,7 @@ extension ResolvedTopology {
 
         mutating func add(_ path: ProvedPath, _ topology: ResolvedTopology) {
             if paths.isEmpty { firstEntry = path.entry }
-            // What several instances do alike is one hop.
+            // The same hop of several instances is one hop.
             let signature = Signature(
                 request: path.request.map { topology.hop($0, path.customers) }.uniqued(),
                 response: path.response.map { topology.hop($0, path.customers) }.uniqued(), silence: path.silence)

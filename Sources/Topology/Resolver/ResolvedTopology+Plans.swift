@@ -1,6 +1,6 @@
 import Forwarding
 
-/// What of a plan follows from the stages without further mistakes.
+/// The parts of a plan that follow from the stages without further mistakes.
 extension ResolvedTopology {
     /// The interfaces, each with what connects it to its nodes.
     func interfacePlans() -> [InterfacePlan] {

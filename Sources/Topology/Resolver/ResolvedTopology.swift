@@ -1,16 +1,16 @@
 import Forwarding
 
-/// The fifth stage: everything that a file says, with every name found.
+/// The fifth stage: all content of a file, with every name found.
 ///
-/// It guarantees that no two entries of it collide and that every check can be run, if nothing was told while it was
-/// made. It has no routes and no proof: the next stages make them, and only of a file in which nothing is wrong so far.
+/// If no mistake was reported on the way, it guarantees that no two entries collide and that every check can be run. It
+/// has no routes and no proof: the next stages make them, and only of a file without mistakes so far.
 struct ResolvedTopology: Sendable {
     let planned: PlannedEntries
-    /// For each node: those that it waits for.
+    /// For each node: the nodes that it waits for.
     let dependencies: [[Int]]
     /// For each node that entries by hand name: what they make it send.
     let handTraffic: [Int: HandTraffic]
-    /// What is copied as it arrives.
+    /// The copies of packets as they arrive.
     let mirrors: [Mirror]
     /// For each application: what its health checks look at.
     let healthChecks: [[HealthCheckPlan]]

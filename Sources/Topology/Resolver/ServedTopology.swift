@@ -28,7 +28,7 @@ struct ResolvedService: Sendable {
     var passives: [[Int]]
     var scopes: [Scope]
     var sides: [CustomerSide]
-    /// True if only the customer's address tells this service's packets from those of another.
+    /// True if only the customer's address tells this service's packets from another's.
     var needsSource = false
 
     var families: Set<AddressFamily> { Set(raw.addresses.map(\.value.family)) }
@@ -37,7 +37,7 @@ struct ResolvedService: Sendable {
     var openers: [Int] { scopes.compactMap(\.node).uniqued() }
 }
 
-/// What an application or router sends as a customer, from the leg where it does.
+/// The packets that an application or router sends as a customer, from one of its legs.
 struct Opening: Sendable {
     var service: Int
     var node: Int
@@ -55,7 +55,7 @@ struct Opening: Sendable {
 struct ServedTopology: Sendable {
     let addressed: AddressedTopology
     let services: [ResolvedService]
-    /// What applications and routers send as customers of services.
+    /// The packets that applications and routers send as customers of services.
     let openings: [Opening]
     /// For each node: what it is, by its place in the chains, else by its interfaces.
     let systems: [DestinationSystemType]
@@ -73,7 +73,7 @@ struct ServedTopology: Sendable {
     }
 }
 
-/// What can be asked as soon as services are known.
+/// The questions that a stage can answer as soon as services are known.
 protocol ServiceStage: AddressStage {
     var served: ServedTopology { get }
 }

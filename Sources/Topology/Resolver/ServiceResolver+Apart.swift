@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// What tells the packets of services apart that have addresses or applications in common.
+/// Separates the packets of services that have addresses or applications in common.
 extension ServiceResolver {
     /// Lets the narrower service address win where customers of a wider one are named one by one.
     ///
@@ -57,8 +57,8 @@ extension ServiceResolver {
         return services
     }
 
-    /// A proxy and its customers may pass one application on their way to overlapping addresses: then only the source
-    /// tells the proxy's packets from those of the customers.
+    /// A proxy and its customers may pass one application on their way to overlapping addresses. Then only the source
+    /// tells the proxy's packets from the customers'.
     private func separateOpeners(_ services: inout [ResolvedService]) {
         for index in services.indices where !services[index].openers.isEmpty {
             for other in services.indices where other != index {
@@ -127,7 +127,7 @@ extension ServiceResolver {
         }
     }
 
-    /// What applications and routers send as customers.
+    /// The packets that applications and routers send as customers.
     func openings(of services: [ResolvedService]) -> [Opening] {
         services.flatMap { service in
             service.scopes.flatMap { scope -> [Opening] in

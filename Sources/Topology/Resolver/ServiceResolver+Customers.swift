@@ -12,7 +12,7 @@ extension ServiceResolver {
                 legs[$0].first?.interface
             }
             let interfaces = Set(used).sorted()
-            // Customers whose interface is not known are told elsewhere.
+            // Another place reports customers whose interface is not known.
             if interfaces.isEmpty, !file.nodes.contains(where: { $0.kind == .customer }) {
                 diagnostics.error(
                     raw.name.origin, "service \(quoted(raw.name.value)) has no customers",
@@ -156,7 +156,7 @@ extension ServiceResolver {
                 "\(what) has no address on interface \(quoted(file.interfaces[leg.interface].name.value)) to send from",
                 hint: "give it one, or the interface one")
         }
-        // A transparent proxy, or one that translates addresses, also sends from those of others.
+        // A transparent proxy, or one that translates addresses, also sends from other hosts' addresses.
         for prefix in leg.addresses.map({ IPPrefix(host: $0.address) }) + raw.prefixes.map(\.value) {
             scopes.append(Scope(interface: leg.interface, source: prefix, node: node))
             sides.append(CustomerSide(interface: leg.interface, prefix: prefix, node: node))

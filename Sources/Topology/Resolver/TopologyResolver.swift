@@ -1,7 +1,7 @@
 /// Runs the stages from a topology file to a proved topology: names, addresses, services, entries, findings.
 ///
-/// A stage is an immutable value that is made from the stage before it, so that no step can be taken before what it
-/// needs is there. What is wrong with the file goes to the `Diagnostics` that are passed in; a stage keeps none of it.
+/// A stage is an immutable value, made from the stage before it. So no step can run before its input exists. Mistakes
+/// of the file go to the `Diagnostics` that are passed in; a stage keeps none of them.
 enum TopologyResolver {
     /// Finds every name, chooses addresses, resolves the services and makes the entries; notes what is wrong.
     ///
