@@ -142,8 +142,8 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// Ends as soon as the process at the other end of a socket is gone, unless that process has confirmed that it
-    /// knows all to be up. So an aborted start leaves nothing up.
+    /// Ends as soon as the process at the other end of a socket is gone, so an aborted start leaves nothing up. Goes on
+    /// if that process has confirmed before that all is up.
     public func handOver(_ descriptor: Int32) {
         let cancellation = cancellation
         loop.submit { [loop] in
