@@ -43,8 +43,8 @@ struct ApplianceLog: LogHandler {
     }
 }
 
-/// An open file that several threads append to, never larger than a bound and never faster than a rate: whatever others
-/// make this process say, it fills no disk.
+/// An open file that several threads append to. It has a largest size and a largest rate, so no one can fill the disk
+/// through it.
 private final class LogFile: Sendable {
     /// In octets.
     private static let bound = 16 << 20

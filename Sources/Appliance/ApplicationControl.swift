@@ -32,7 +32,7 @@ final class ApplicationControl {
         publish(cause: "no instance has reported yet") { _ in }
     }
 
-    /// The nodes that are no instances, and what they are.
+    /// The nodes that are no instances, with their kinds.
     private static func otherNodes(of plan: AppliancePlan) -> [String: String] {
         let instances = Set(plan.applications.flatMap(\.instances).map(\.node))
         var others: [String: String] = [:]
@@ -49,7 +49,7 @@ final class ApplicationControl {
 
     // MARK: - What happens
 
-    /// Takes what an instance's process, links and checks say of it now. Of other nodes nothing is taken.
+    /// Takes the health of an instance: its process, links and checks. Ignores other nodes.
     func hear(_ health: InstanceHealth, of node: String) {
         loop.preconditionCurrent()
         let events = states.hear(health, of: node, at: .now)
@@ -57,7 +57,7 @@ final class ApplicationControl {
         publish(cause: "\(node): \(health.reason)") { _ in }
     }
 
-    /// Does what an operator asks for; `done` when the engines decide by it, with what there is to tell.
+    /// Carries out an operator's request. Calls `done` with the report when the engines decide by it.
     func perform(
         _ operation: InstanceOperation, on node: String,
         done: @escaping (Result<OperationReport, ApplianceError>) -> Void
@@ -150,7 +150,7 @@ final class ApplicationControl {
 
     /// A table is in force: says which flows meet another instance now.
     private func published(_ before: ForwardingTable, _ now: ForwardingTable, _ reason: String) {
-        // Where there is one instance, and where there is none left, no flow has moved to another.
+        // With one instance, or with none left, no flow has moved to another.
         let old = Dictionary(before.groups.map { ($0.name, $0) }) { first, _ in first }
         var changed: [(was: InstanceGroup, now: InstanceGroup, event: ApplianceEvent)] = []
         for group in now.groups where group.members.count > 1 && !group.isDown {

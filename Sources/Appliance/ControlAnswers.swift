@@ -135,7 +135,7 @@ extension ControlProcess {
         return remarks
     }
 
-    /// All engines as one: what is true of each of them, or else of the first of which it is not.
+    /// All engines as one: a state that all share, else the state of the first that differs.
     private func engineStatus(_ fleet: EngineFleet) -> StatusReport.Engine {
         let each = fleet.status
         let odd = each.first { $0.state != .running } ?? each[0]
@@ -163,7 +163,8 @@ extension ControlProcess {
 
     // MARK: - Engines
 
-    /// Does what an operator can do to an engine, by its number from 1; nil: to all, one by one, for `replace` alone.
+    /// Carries out an operator's request for an engine, by its number from 1; nil: for all, one by one, with `replace`
+    /// alone.
     func operate(
         _ operation: EngineOperation, engine number: Int?, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
@@ -184,7 +185,7 @@ extension ControlProcess {
 
     // MARK: - Another table
 
-    /// Runs `body` on a thread of its own, and answers with what it returns; what it tells goes out before.
+    /// Runs `body` on a thread of its own, and answers with its result; its progress goes out before.
     private func inBackground<Answer>(
         _ reply: ControlReply<Answer>,
         _ body: @escaping (@escaping (Progress) -> Void) throws(ApplianceError) -> Answer
@@ -205,7 +206,7 @@ extension ControlProcess {
         }
     }
 
-    /// A plan's table is in force: its instances are the ones that are looked after now.
+    /// Adopts a plan whose table is in force: the watch follows its instances from now on.
     func adopt(_ fresh: AppliancePlan) {
         loop.preconditionCurrent()
         do throws(ApplianceError) { try watchInstances(of: fresh) } catch { logger.error("\(error)") }

@@ -15,14 +15,14 @@ struct AnswerLines {
     }
 }
 
-/// Where the answers to one request go, on the loop's thread: any number that tell progress, and one more.
+/// The receiver of the answers to one request, on the loop's thread: any number with progress, and one more.
 struct ControlReply<Answer: Codable & Sendable> {
     fileprivate let lines: AnswerLines
 
     /// The answer, and the last.
     func callAsFunction(_ answer: Answer) { take(.answer(answer), isLast: true) }
 
-    /// The last answer: what came of the request.
+    /// The last answer: the result of the request.
     func callAsFunction(_ result: Result<Answer, ApplianceError>) {
         switch result {
         case .success(let answer): self(answer)
@@ -104,7 +104,7 @@ final class ControlConnection {
     /// Octets that came and are not used yet.
     var unread: Int { input.count - used }
 
-    /// Each octet is looked at once, in however many pieces they come.
+    /// Scans each octet once, in however many pieces they come.
     func add(_ bytes: [UInt8]) {
         if lineEnd == nil { lineEnd = bytes.firstIndex(of: 10).map { $0 + input.count } }
         input += bytes

@@ -8,9 +8,9 @@ import Nodes
 import Reporting
 import Topology
 
-/// Starting what runs in a topology that has been built.
+/// Starts the nodes and engines of a topology that has been built.
 extension ControlProcess {
-    /// Takes what happens, from any thread.
+    /// Takes an event, from any thread.
     func happened(_ event: ApplianceEvent) {
         var event = event
         if event.event == .tablePublished || event.event == .tableRefused, let why = publisher.reason {
@@ -76,13 +76,13 @@ extension ControlProcess {
                 done.raise()
             }
         }
-        // The fleet answers within its own time, also where an engine says nothing.
+        // The fleet answers within its own time limit, even if an engine does not answer.
         done.wait()
         try result.value?.get()
         try cancellation.check()
     }
 
-    /// Level by level: what depends on nothing that is not ready comes up side by side.
+    /// Level by level: all nodes whose dependencies are ready come up side by side.
     func startApplications() throws(ApplianceError) {
         var waiting = loop.sync { self.nodes.filter { $0.state != .idle } }
         var pending = Set(waiting.map(\.plan.name))
@@ -100,7 +100,7 @@ extension ControlProcess {
                     do throws(ApplianceError) {
                         try level[index].bringUp(cancellation)
                     } catch {
-                        // The others need not go on: all of it is about to be taken away.
+                        // The other nodes can stop: the whole topology is about to be taken away.
                         cancellation.raise(error)
                         throw error
                     }

@@ -14,20 +14,20 @@ import Reporting
 import Synchronization
 import Topology
 
-/// The control process of one topology: builds it, starts and watches what runs in it, answers its socket, and takes
-/// it away, whatever ends it.
+/// The control process of one topology: builds it, starts and watches its processes, answers its socket, and takes it
+/// away, however the run ends.
 ///
-/// One per process, made before any other thread is there: it blocks SIGINT, SIGTERM and SIGHUP for all threads, and
-/// takes each as the wish to end; and SIGCHLD, which tells at once that a child stands still. (Programs that it starts
-/// begin with no signal blocked.)
+/// There is one per process, made before any other thread. It blocks SIGINT, SIGTERM and SIGHUP for all threads, and
+/// takes each as a request to end. It also blocks SIGCHLD, which shows at once that a child stands still. (Programs
+/// that it starts begin with no signal blocked.)
 public final class ControlProcess: @unchecked Sendable {
     /// The purpose of a run, once all is up.
     public enum Purpose: Sendable {
-        /// Stay until told to end.
+        /// Stay until a signal or a request ends it.
         case stay
         /// Prove the file's checks, then end.
         case prove
-        /// Prove the file's checks, then stay until told to end.
+        /// Prove the file's checks, then stay until a signal or a request ends it.
         case proveAndStay
     }
 
@@ -70,7 +70,7 @@ public final class ControlProcess: @unchecked Sendable {
         return TableLister.Picture(name: plan.name, table: table, counters: counters)
     }
 
-    /// The plan of what runs, its file, and what was made for it.
+    /// The running plan, its file, and everything that was made for it.
     var plan: AppliancePlan { topology.plan }
     /// See `plan`.
     var file: String { topology.file }
@@ -160,7 +160,7 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// From here on it stays up, whichever caller ends.
+    /// From here on the topology stays up, whichever caller ends.
     private func outlive() {
         guard let descriptor = follower.withLock({ $0 }) else { return }
         loop.sync { [loop] in loop.unwatch(descriptor) }
@@ -214,7 +214,7 @@ public final class ControlProcess: @unchecked Sendable {
         return try outcome.get()
     }
 
-    /// Comes up, and proves the file's checks where that is the purpose. Nobody changes anything meanwhile.
+    /// Comes up, and proves the file's checks if that is the purpose. The gate keeps changes out meanwhile.
     private func comeUpAndProve(
         _ enginePath: String, _ purpose: Purpose, _ started: Int
     ) throws(ApplianceError) -> Bool {
@@ -255,7 +255,7 @@ public final class ControlProcess: @unchecked Sendable {
             hint: "take it away with 'tapline down \(plan.name)', or choose another name with --name")
     }
 
-    /// Takes away what a run of this name left that ended without doing so.
+    /// Takes away the leftovers of a run of this name that ended without doing so.
     private func healLeftovers() throws(ApplianceError) {
         let leftover = directory.readState()
         try Teardown(directory: directory).takeAway(leftover)
@@ -266,7 +266,7 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// Gives a namespace another name where another topology has, or is about to make, one of that name.
+    /// Renames a namespace if another topology has, or is about to make, one of that name.
     private func avoidOthersNames() throws(ApplianceError) {
         // Written before the others' are read: of two that come up at once, at least one sees the other.
         try record.change { $0.phase = .starting }

@@ -7,7 +7,7 @@ import Reporting
 extension ControlServer {
     // MARK: - Answering
 
-    /// One request a turn of the loop, so that whatever else there is to do is done in between.
+    /// Answers one request a turn of the loop, so that the loop's other work is done in between.
     func callTurn() {
         guard !isTurnComing, !queue.isEmpty else { return }
         isTurnComing = true
@@ -74,7 +74,7 @@ extension ControlServer {
         return true
     }
 
-    /// Asks every stream for what there is more of. On the loop's thread.
+    /// Asks every stream for further answers. On the loop's thread.
     func pump() {
         loop.preconditionCurrent()
         for connection in Array(connections.values) where connection.isStream { flush(connection) }
@@ -130,7 +130,7 @@ extension ControlServer {
         }
     }
 
-    /// Waits for what a connection can do next.
+    /// Watches for the next event of a connection.
     func watch(_ connection: ControlConnection) {
         guard connection.isOpen else { return }
         var events = connection.left > 0 ? POLLOUT : 0
@@ -142,7 +142,7 @@ extension ControlServer {
 
     // MARK: - Looking after them
 
-    /// Has everything looked after for as long as there is anything.
+    /// Looks at all connections now and then, as long as there are any.
     func look() {
         guard looks == nil, !isClosed else { return }
         looks = loop.after(milliseconds: Self.lookInterval) { [weak self] in

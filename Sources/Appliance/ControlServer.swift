@@ -36,7 +36,7 @@ final class ControlServer {
         var nextLine = 60_000
         /// How long an answer may be left alone by its reader, in milliseconds.
         var stall = 10_000
-        /// The same for a stream; where there are others that want its place, as long as an answer.
+        /// The same for a stream, in milliseconds. If other clients want its place, it is as short as for an answer.
         var streamStall = 600_000
     }
 
@@ -46,6 +46,7 @@ final class ControlServer {
     static let writesEachTurn = 1 << 20
     /// Octets that count as taking an answer.
     static let leastTaken = 65536
+    /// The time between two looks at all connections, in milliseconds.
     static let lookInterval = 500
 
     /// The source of a stream's answers; nil while there are no more.

@@ -5,7 +5,7 @@ import LinuxNetwork
 import Reporting
 import Topology
 
-/// Limits, room, and what the distribution has set.
+/// Limits, free space, and the distribution's settings.
 extension Doctor {
     // MARK: - Without root
 
@@ -101,7 +101,7 @@ extension Doctor {
         return folders.map { space($0, needed: $0 == places.state) }
     }
 
-    /// In octets: what one topology writes, and what twenty of them may write.
+    /// The free space in octets: the need of one topology, and the need of twenty.
     private static let room = (least: 8 << 20, enough: 256 << 20)
 
     private func space(_ folder: String, needed: Bool) -> Finding {

@@ -17,7 +17,7 @@ final class InstanceWatch {
         let application: ApplicationPlan
         let legs: [LegPlan]
         let runtime: ObjectIdentifier
-        /// How it was when it was looked at in another way, until the checks of now have something to say.
+        /// Its health under its earlier checks, until the new checks have a result.
         var before: InstanceHealth?
     }
 
@@ -106,7 +106,7 @@ final class InstanceWatch {
         monitor = nil
     }
 
-    /// A node's state has changed: tells the monitor, and takes what follows.
+    /// A node's state has changed: informs the monitor, and takes the new health.
     func heed(_ node: NodeRuntime) {
         loop.preconditionCurrent()
         tell(of: node)
@@ -122,7 +122,7 @@ final class InstanceWatch {
         }
     }
 
-    /// Takes what a node's process, links and checks say of it.
+    /// Takes the health of a node from its process, links and checks.
     func hear(_ node: NodeRuntime) {
         loop.preconditionCurrent()
         heard(health(of: node), node.plan.name)

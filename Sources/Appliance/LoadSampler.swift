@@ -4,7 +4,7 @@ import LinuxNetwork
 import Redundancy
 import Topology
 
-/// Reads what instances have done since the last reading: packets by their links' counters, processor time from /proc.
+/// Reads the load of instances since the last reading: packets by their links' counters, processor time from /proc.
 ///
 /// In one thread.
 struct LoadSampler {

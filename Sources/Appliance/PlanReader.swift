@@ -16,7 +16,7 @@ public enum PlanReader {
     ///
     /// - Parameters:
     ///   - kept: The running plan: common parts stay as they are there.
-    ///   - changes: Instances by which the plan is to differ from the file.
+    ///   - changes: The instances that the plan adds to the file, and removes from it.
     static func plan(
         _ file: TopologyFile, name: String?, keeping kept: AppliancePlan?,
         changes: InstanceChanges = InstanceChanges()
@@ -24,7 +24,7 @@ public enum PlanReader {
         var plan = try telling(file.path, false) { () throws(TopologyError) in
             try Planner.plan(file, name: name, keeping: kept, changes: changes)
         }
-        // Commands start there from inside mount namespaces, where no current folder is left.
+        // Commands start there from inside mount namespaces, which have no current folder any more.
         plan.directory = absolute(plan.directory.isEmpty ? "." : plan.directory)
         plan.source = file
         plan.changes = changes

@@ -10,7 +10,7 @@ public struct ReportFile: Sendable {
     private let folder: String
     private let replaces: Bool
 
-    /// - Throws: Where it could not be written: before long work, not after it.
+    /// - Throws: `ApplianceError` if the file cannot be written. So the error comes before long work, not after it.
     public init(path: String) throws(ApplianceError) {
         // If the path is a link, the target of the link is replaced.
         let target = PlanReader.absolute(path)

@@ -14,7 +14,7 @@ final class RunningTopology: @unchecked Sendable {
     private(set) var file: String
     private(set) var built: BuiltTopology?
     private(set) var nodes: [NodeRuntime] = []
-    /// The nodes that a change starts just now, and what is raised where one of them ends.
+    /// The nodes that a change starts just now, and the cancellation to raise if one of them ends.
     private(set) var starting: (nodes: Set<String>, cancellation: Cancellation)?
 
     init(loop: EventLoop, plan: AppliancePlan, file: String) {
@@ -99,9 +99,9 @@ final class RunningTopology: @unchecked Sendable {
         starting = names.map { ($0, cancellation) }
     }
 
-    /// The new plan is what runs.
+    /// Makes the new plan the running one.
     ///
-    /// - Parameter kept: Interfaces that have not got their bridges yet, with what they are attached by.
+    /// - Parameter kept: Interfaces that have not got their bridges yet, with their present attachments.
     func commit(_ new: AppliancePlan, keeping kept: [(interface: Int, attachment: InterfacePlan.Attachment)]) {
         loop.preconditionCurrent()
         plan = new

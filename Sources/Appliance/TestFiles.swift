@@ -51,10 +51,10 @@ public enum TestFiles {
         return files
     }
 
-    /// The one file that a path leads to: itself; of a folder its `topology.yaml`, else that of the only folder in it that
-    /// has one. Of a folder without any it is the folder, which no reader takes for a file.
+    /// The one file that a path leads to. A file leads to itself. A folder leads to its `topology.yaml`, else to that
+    /// of the only folder in it that has one. A folder without any leads to itself, and reading it fails.
     ///
-    /// - Throws: Where several folders in it have one, with their names.
+    /// - Throws: `ApplianceError` with the names of the folders, if several folders in it have one.
     public static func one(_ path: String) throws(ApplianceError) -> String {
         guard isFolder(path) else { return path }
         let files = found(path)
@@ -66,9 +66,9 @@ public enum TestFiles {
         return access(files[0], F_OK) == 0 ? files[0] : path
     }
 
-    /// The name of the topology that is meant by a word: a name, else the one that a file, or its folder, says.
+    /// The name of the topology that a word means: a name, else the name in a file, or in a folder's file.
     ///
-    /// - Throws: Where the file has mistakes, and nothing that is up was made from it.
+    /// - Throws: `ApplianceError` if the file has mistakes and no running topology was made from it.
     public static func topology(_ word: String) throws(ApplianceError) -> String {
         guard !word.isEmpty, access(word, F_OK) == 0 || word.hasSuffix(".yaml") || word.hasSuffix(".yml"),
             !StateDirectory.allNames().contains(word)
@@ -100,7 +100,7 @@ public enum TestFiles {
         if access(own, F_OK) == 0 { return [own] }
         let candidates = namesInFolder(folder).map { name -> String in "\(folder)/\(name)/topology.yaml" }
         let below = candidates.filter { candidate in access(candidate, F_OK) == 0 }
-        // Where there is none, the reader says that the file is not there.
+        // If there is none, the reader reports that the file does not exist.
         return below.isEmpty ? [own] : below
     }
 

@@ -57,7 +57,7 @@ final class ChangeGate: Sendable {
         left?.raise()
     }
 
-    /// Stops what goes on, because a person asked for that; false where nothing does.
+    /// Cancels the operation in the gate for a person; false if there is none.
     func cancel() -> Bool {
         let cancellation = state.withLock { $0.current?.cancellation }
         cancellation?.raise(ApplianceError(.failed, "cancelled"))

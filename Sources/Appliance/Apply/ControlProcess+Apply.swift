@@ -9,11 +9,11 @@ import Topology
 
 /// Changes of the topology while it is up. Each works in a thread of its own.
 extension ControlProcess {
-    /// Makes the running topology what a file says.
+    /// Makes the running topology equal to a file.
     ///
     /// - Parameters:
-    ///   - isTrial: True if it is only to be told what would be done.
-    ///   - drain: How long what is removed keeps what it has, in milliseconds; nil: as long as is usual.
+    ///   - isTrial: True if the change is only to be reported, not made.
+    ///   - drain: How long removed nodes keep their flows, in milliseconds; nil: the usual time.
     func apply(
         _ path: String, isTrial: Bool, drain: Int?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
@@ -53,7 +53,7 @@ extension ControlProcess {
         return try body(cancellation)
     }
 
-    /// Makes one plan out of another, or tells what would be done.
+    /// Changes the running topology from one plan to another, or reports what it would change.
     func change(
         _ current: AppliancePlan, to fresh: AppliancePlan, isTrial: Bool, drain: Int?, _ cancellation: Cancellation,
         _ tell: @escaping (Progress) -> Void
@@ -103,7 +103,7 @@ extension ControlProcess {
         }
     }
 
-    /// Gives namespaces that are to be made other names where another topology has theirs.
+    /// Renames new namespaces if another topology has their names.
     private func avoidOthersNames(
         in plan: inout AppliancePlan, besides current: AppliancePlan
     ) throws(ApplianceError) {
@@ -188,7 +188,7 @@ extension ControlProcess {
 }
 
 extension ControlProcess {
-    /// Publishes a file's table, where nothing but the table and the checks differs.
+    /// Publishes a file's table, if only the table and the checks differ.
     func reload(_ path: String) throws(ApplianceError) -> ReloadReport {
         try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             let current = try running()

@@ -20,7 +20,8 @@ extension TopologyChange {
         var how: How
     }
 
-    /// Makes and starts what is new, then what runs and changes; what depends on another waits until that is ready.
+    /// Makes and starts new nodes, then running nodes that change. A node that depends on another waits until that is
+    /// ready.
     func startNodes() throws(ApplianceError) {
         var waiting: [Start] = []
         for action in difference.actions {
@@ -60,7 +61,7 @@ extension TopologyChange {
         try make(nodes, as: new)
     }
 
-    /// Makes nodes, and what goes on in them; nothing is started yet.
+    /// Makes nodes and their runtimes; nothing is started yet.
     private func make(_ nodes: [NodePlan], as plan: AppliancePlan) throws(ApplianceError) {
         let built = try builder(for: plan).add(nodes, to: built())
         control.loop.sync { [control] in
@@ -108,7 +109,7 @@ extension TopologyChange {
                         try node.bringUp(stop)
                     }
                 } catch {
-                    // The others need not go on: all of it is about to be taken back.
+                    // The other nodes can stop: the whole change is about to be taken back.
                     stop.raise(error)
                     throw error
                 }
@@ -122,7 +123,7 @@ extension TopologyChange {
         }
     }
 
-    /// Ends all that runs in nodes and takes them away, with their namespaces and what they have written.
+    /// Ends all processes of nodes and takes the nodes away, with their namespaces and files.
     ///
     /// - Parameter keepingLog: True if a node of the same name comes in its place.
     private func remove(_ nodes: [NodePlan], keepingLog: Bool = false) throws(ApplianceError) {
@@ -166,7 +167,7 @@ extension TopologyChange {
 
     // MARK: - Instances
 
-    /// Lets instances that are removed keep what they have for a time, and get nothing new.
+    /// Lets removed instances keep their flows for a time, and get no new ones.
     func withdrawRemoved() throws(ApplianceError) {
         let names = removed.map(\.name).filter(isInstance)
         guard time.drain > 0, !names.isEmpty else { return }

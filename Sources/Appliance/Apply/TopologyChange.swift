@@ -20,10 +20,10 @@ final class TopologyChange {
     /// The plan to reach.
     let new: AppliancePlan
     let difference: PlanDifference
-    /// How long nodes that are removed keep what they have.
+    /// How long removed nodes keep their flows.
     let time: RemovalTime
     let tell: (Progress) -> Void
-    /// Raised where it is to end early.
+    /// Raised if the change is to end early.
     private(set) var cancellation: Cancellation
     /// The steps that take back what was done; the last one runs first.
     private var undo: [(what: String, body: () throws -> Void)] = []
@@ -56,7 +56,7 @@ final class TopologyChange {
     /// Does it.
     ///
     /// - Returns: How many entries kept their counters.
-    /// - Throws: Why not; all is as it was then, or is about to be taken away.
+    /// - Throws: `ApplianceError` if the change failed. All is as it was then, or is about to be taken away.
     func perform() throws(ApplianceError) -> Int {
         let kept: Int
         do throws(ApplianceError) {
@@ -77,7 +77,7 @@ final class TopologyChange {
         return kept
     }
 
-    /// Notes how what follows is taken back.
+    /// Adds a step that takes back the next one.
     func undoing(_ what: String, _ body: @escaping () throws -> Void) { undo.append((what, body)) }
 
     private func takeBack(after error: ApplianceError) -> ApplianceError {
@@ -103,7 +103,7 @@ final class TopologyChange {
 
     // MARK: - The steps
 
-    /// Writes down what is about to be made, before any of it is.
+    /// Records everything that is about to be made, before any of it is.
     private func announce() throws(ApplianceError) {
         let namespaces = Set(NetworkBuilder.namespaces(of: new)).subtracting(NetworkBuilder.namespaces(of: old))
             .sorted()
@@ -202,7 +202,7 @@ final class TopologyChange {
         try control.loop.sync { () throws(ApplianceError) in try self.control.watchInstances(of: plan) }
     }
 
-    /// Engines decide by the new table from here on, and for a while by what lingers of the old one.
+    /// The engines decide by the new table from here on, and for a while also by the lingering entries of the old one.
     private func publish() throws(ApplianceError) -> Int {
         if time.linger > 0 {
             let found = LingeringEntries(from: old.table, to: new.table)
@@ -225,7 +225,7 @@ final class TopologyChange {
         note("the table") { _ = try control.publishAndWait(new, leaving: nil, control.cancellation) }
     }
 
-    /// The new plan is what runs. On the loop's thread.
+    /// Makes the new plan the running one. On the loop's thread.
     private func commit() {
         control.topology.commit(new, keeping: leftAlone.map { ($0, old.interfaces[$0].attachment) })
     }
