@@ -1,4 +1,4 @@
-/// How an instance is, and why: what its process, its links and its health checks say together.
+/// The health of an instance, and the reason: its process, its links and its health checks together.
 public struct InstanceHealth: Codable, Sendable, Hashable {
     /// One health check of it.
     public struct Check: Codable, Sendable, Hashable {

@@ -31,9 +31,9 @@ package struct InstanceRequest: ControlCommand {
 
 /// An operator's request for an instance.
 public enum InstanceOperation: Codable, Sendable, Hashable {
-    /// It gets no new connections where another instance can take them, and after a time nothing.
+    /// It gets no new connections if another instance can take them, and after a time nothing.
     ///
-    /// - Parameter milliseconds: That time; nil: its application's.
+    /// - Parameter milliseconds: That time in milliseconds; nil: its application's.
     case drain(milliseconds: Int?)
     /// It gets its share again.
     case undrain

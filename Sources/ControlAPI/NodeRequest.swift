@@ -27,7 +27,7 @@ package struct NodeEntrance: Codable, Sendable {
     package var started: UInt64
     /// The variables its commands get.
     package var environment: [String: String]
-    /// Where its commands start.
+    /// The folder in which its commands start.
     package var directory: String
 
     package init(pid: Int32, started: UInt64, environment: [String: String], directory: String) {

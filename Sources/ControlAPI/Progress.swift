@@ -4,7 +4,7 @@ import Reporting
 public enum Progress: Codable, Sendable {
     /// The current step.
     case step(String)
-    /// Something worth keeping on the screen: a warning, or what was healed.
+    /// A line that stays on the screen: a warning, or a repair.
     case note(String)
     /// A check has ended.
     case check(CheckReport)
@@ -41,7 +41,7 @@ public struct ReadyReport: Codable, Sendable {
         self.places = places
     }
 
-    /// A node or a service, and where it is found.
+    /// A node or a service, with its addresses.
     public struct Place: Codable, Sendable, Hashable {
         /// Its name.
         public var name: String

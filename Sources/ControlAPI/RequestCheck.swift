@@ -4,7 +4,7 @@ import Reporting
 public enum RequestRange {
     /// The number of an engine: as many as there can be queue indexes (`QueueSets.capacity`).
     public static let engine = 1...256
-    /// How long something keeps what it has, in milliseconds.
+    /// How long an instance or a node keeps its flows, in milliseconds.
     public static let drain = 0...DurationText.longest
     /// The weight of an instance.
     public static let weight = 0...1000

@@ -18,13 +18,13 @@ public struct TableListing: Codable, Sendable {
         public var sendAddress: String
         /// The node that the send address is a leg of.
         public var node: String?
-        /// The Ethernet source, where it is not the send interface's own.
+        /// The Ethernet source, if it is not the send interface's own.
         public var sourceMAC: String?
         /// The kind of system behind the send address, in words.
         public var destinationSystemType: String
-        /// Where the packet goes to one of several instances, of which this is one: their application.
+        /// The application of which this is one instance, if the packet goes to one of several.
         public var oneOf: String?
-        /// Where the copy depends on whether applications are up or down: `firewall down`.
+        /// The condition of the copy, if it depends on whether applications are up or down: `firewall down`.
         public var when: String?
 
         /// Memberwise.
