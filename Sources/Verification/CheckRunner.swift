@@ -20,11 +20,11 @@ package struct CheckSources: Sendable {
     package let counters: @Sendable () -> CounterReading
     /// The engines' processes, and whether they forward.
     package let engines: @Sendable () -> [(pid: Int32?, isRunning: Bool)]
-    /// Does what an operator can do to an instance, and returns when the engines decide by it.
+    /// Carries out an operator's request for an instance, and returns when the engines decide by it.
     package let operate: @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void
-    /// Does what an operator can do to an engine of a number from 1, and returns when it is done.
+    /// Carries out an operator's request for the engine of a number from 1, and returns when it is done.
     let operateEngine: @Sendable (EngineOperation, Int) throws(ApplianceError) -> Void
-    /// How the applications stand whose health is looked after.
+    /// The states of the applications whose health Tapline looks after.
     package let applications: @Sendable () -> [StatusReport.Application]
     /// The log of all events.
     package let events: EventLog
@@ -65,7 +65,7 @@ struct StepOutcome {
     /// It holds.
     static let held = StepOutcome(holds: true)
 
-    /// It holds where nothing that was expected is missing.
+    /// It holds if no expectation is missing.
     init(unmet: [String], came: [String], isFinal: Bool = false) {
         self.init(holds: unmet.isEmpty, expected: unmet, came: came, isFinal: isFinal)
     }
@@ -90,12 +90,12 @@ package struct CheckRunner {
         self.sources = sources
     }
 
-    /// The time between two looks at what does not hold yet, in milliseconds: from … to.
+    /// The shortest and the longest time between two looks at an expectation that does not hold yet, in milliseconds.
     private static let pauses = 50...500
 
     /// Runs one check: its steps in order, until one does not hold.
     ///
-    /// - Throws: The reason of a cancellation, and nothing else.
+    /// - Throws: `ApplianceError`: the reason of a cancellation, and nothing else.
     package func run(_ check: CheckPlan) throws(ApplianceError) -> CheckReport {
         let started = monotonicMilliseconds()
         let session = CheckSession(sources)

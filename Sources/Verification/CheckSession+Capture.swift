@@ -20,7 +20,7 @@ extension CheckSession {
         return .held
     }
 
-    /// Looks at what a capture holds until now.
+    /// Looks at the content of a capture until now.
     func lookAtCapture(
         _ place: CapturePlace, _ filter: FrameFilter, _ frames: NumberExpectation?, _ bytes: NumberExpectation?
     ) -> StepOutcome {

@@ -64,7 +64,8 @@ extension CheckSession {
         }
     }
 
-    /// The entries of every service of which one has counted: where a packet stopped shows by the first that has not.
+    /// The entries of every service with at least one count. The first entry without a count shows where a packet
+    /// stopped.
     private func entrySummary(_ now: CounterReading) -> [String] {
         func rise(_ name: String) -> UInt64 {
             (now.entries[name]?.packets ?? 0)
@@ -80,7 +81,7 @@ extension CheckSession {
             + (names.count > Self.linesShown ? ["(and \(names.count - Self.linesShown) more)"] : [])
     }
 
-    /// The end of what a node has logged since the check began.
+    /// The end of a node's log since the check began.
     private func logLines(_ node: String) -> [String] {
         let path = sources.directory.outputPath(node)
         let before = logLengths[node] ?? 0

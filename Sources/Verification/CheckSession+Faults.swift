@@ -179,11 +179,11 @@ extension CheckSession {
 
     // MARK: - Afterwards
 
-    /// How long all may take to be as it was before the check, in milliseconds, beside what applications need to be
-    /// ready.
+    /// How long the return to the state before the check may take, in milliseconds, beside the time that applications
+    /// need to be ready.
     private static let patience = 10_000
 
-    /// Ends what the check started, and leaves the rest as it is: all is about to be taken away.
+    /// Ends the processes of the check, and leaves the rest as it is: the whole topology is about to be taken away.
     func abandon() {
         endCommands()
         for capture in captures.values { capture.stop() }
@@ -201,7 +201,7 @@ extension CheckSession {
             let changes = watches[name]?.changes ?? []
             summary += changes.map { "a command that ran beside changed \(name): \($0)" }
         }
-        // An application that was told to end takes its time: what a command did to it may show only now.
+        // An application needs time to end after a signal: the effect of a command may show only now.
         for name in kept.subtracting(reportedNodes).subtracting(faults.processNodes).sorted()
         where nodeStates[name] == .ready && applications[name]?.hasEnded == true && hasSignalled(name) {
             summary.append("a command harmed \(name): its application has ended")
@@ -225,7 +225,7 @@ extension CheckSession {
         }
     }
 
-    /// True if a command of the check has sent a signal to what is not the check's in a node.
+    /// True if a command of the check has sent a signal to a process in a node that is not the check's.
     private func hasSignalled(_ name: String) -> Bool { watches[name]?.hasSignalled ?? false }
 
     /// An application that ran when the check began, in a node that the check has touched, runs and is ready again.

@@ -12,7 +12,7 @@ extension CheckSources {
 }
 
 extension InstanceExpectation.Standing {
-    /// The words of `status` that it stands for.
+    /// The matching words of `status`.
     package var words: [String] {
         self == .up ? [Self.active.rawValue, Self.standby.rawValue] : [rawValue]
     }
@@ -57,7 +57,7 @@ extension CheckSession {
 
     // MARK: - Doing
 
-    /// Does to an instance what an operator can do.
+    /// Carries out an operator's request for an instance.
     func operate(_ kind: FaultPlan.Kind, _ name: String, _ duration: Int?) throws(ApplianceError) -> StepOutcome {
         concern(name)
         let operation: InstanceOperation
@@ -78,9 +78,9 @@ extension CheckSession {
     /// again.
     private static let patience = 30_000
 
-    /// Takes back what was done to instances, and waits until every one of them stands as it did before.
+    /// Takes back the check's requests for instances, and waits until each is in its earlier state again.
     ///
-    /// - Returns: Those that do not.
+    /// - Returns: The instances that are not.
     func restoreInstances() -> [String] {
         for name in faults.operated.sorted() {
             for operation in undoing(name) { try? sources.operate(operation, name) }
@@ -115,7 +115,7 @@ extension CheckSession {
 }
 
 extension ApplianceEvent {
-    /// True if it is what a check asks for.
+    /// True if it is the event that a check asks for.
     fileprivate func isMeant(by wanted: EventExpectation) -> Bool {
         event == wanted.kind && (wanted.application ?? application) == application
             && (wanted.instance ?? instance) == instance && (wanted.check ?? check) == check

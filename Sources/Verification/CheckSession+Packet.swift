@@ -13,7 +13,7 @@ extension CheckSession {
     /// milliseconds.
     private static let settling = 80
 
-    /// Sends a packet and looks where it and its answer go.
+    /// Sends a packet and watches the way of it and its answer.
     func send(_ plan: PacketPlan, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
         for name in [plan.from] + plan.reaches.joined() {
             let instances = plan.standIns.filter { $0.value == name }.map(\.key).sorted()
@@ -65,7 +65,7 @@ extension CheckSession {
     }
 }
 
-/// Watches every device of every node for a probe and what comes back.
+/// Watches every device of every node for a probe and its answers.
 private final class PacketWatch {
     private let probe: ProbePacket
     private let standIns: [String: String]
@@ -131,7 +131,7 @@ private final class PacketWatch {
         for (_, _, socket) in sockets { losses += (try? socket.losses()) ?? 0 }
     }
 
-    /// Takes what has come; false where nothing has.
+    /// Takes the frames that have come; false if there are none.
     private func look() -> Bool {
         var came = false
         for (node, interface, socket) in sockets {
@@ -187,7 +187,7 @@ private final class PacketWatch {
         PacketTrace(origin: plan.from, sightings: packets, stages: plan.reaches)
     }
 
-    /// An answer may be given more than once: of what is sent again, the first sight by each counts.
+    /// An answer may be sent more than once: only the first sightings at each node count.
     func answerTrace(_ plan: PacketPlan, _ stages: [[String]]) -> PacketTrace {
         var seen: [String: Int] = [:]
         let bound = Dictionary(stages.joined().map { ($0, 1) }, uniquingKeysWith: +)

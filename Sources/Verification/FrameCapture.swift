@@ -39,7 +39,7 @@ final class FrameCapture: @unchecked Sendable {
         var isOutgoing: Bool
         /// Its length on the device.
         var length: Int
-        /// Where its octets are kept.
+        /// The range of its octets in the capture.
         var range: Range<Int>
     }
 
@@ -61,7 +61,7 @@ final class FrameCapture: @unchecked Sendable {
         }
     }
 
-    /// Takes what has passed until now.
+    /// Takes the frames that have passed until now.
     func flush() {
         guard !isStopped.withLock({ $0 }) else { return }
         usleep(UInt32(PacketSocket.patience * 3) * 1000)

@@ -73,7 +73,7 @@ public struct JUnitReport {
     /// One testcase; `kind` is the element that says how it did not pass.
     private struct Case {
         var name: String
-        /// The line of the file that it is on; nil for what is about the whole file.
+        /// Its line of the file; nil if it is about the whole file.
         var line: Int?
         var time = "0.000"
         var kind: String?

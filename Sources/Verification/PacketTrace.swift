@@ -7,7 +7,7 @@ struct Sighting: Sendable, Hashable {
     var nanoseconds: UInt64
 }
 
-/// Where a packet has been, in order, compared with where it should have been.
+/// The way of a packet, in order, compared with its expected way.
 struct PacketTrace {
     /// Whom it starts from.
     let origin: String
@@ -22,7 +22,7 @@ struct PacketTrace {
         self.stages = stages
     }
 
-    /// True if everybody has been reached, whatever else has.
+    /// True if the packet has reached every expected node; it may have reached others, too.
     var isComplete: Bool { missing.isEmpty }
 
     /// Those who have not seen it as often as they should.

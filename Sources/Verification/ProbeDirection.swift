@@ -44,7 +44,7 @@ struct ProbeDirection {
         forward.contains(ends.reversed) || ends.destination == sent.source
     }
 
-    /// True if what an ICMP error quotes is an answer; nothing is learnt of it.
+    /// True if the packet that an ICMP error quotes is an answer; the direction learns nothing from it.
     func quotesAnswer(_ ends: ProbeEnds) -> Bool {
         var copy = self
         return copy.isAnswer(ends)

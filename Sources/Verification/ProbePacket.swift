@@ -1,12 +1,13 @@
 import LinuxNetwork
 import Wire
 
-/// A packet that can be told from all others wherever it passes, and what comes back because of it.
+/// A packet that can be told from all others everywhere on its way, and its answers. It is known by:
+/// - TCP: its sequence number; the answer by its acknowledgement number.
+/// - ICMP: its payload; the type tells the direction.
+/// - Everything else: its payload or its ports. A service may send the payload back (RFC 862), so the ports and
+///   addresses tell the direction (`ProbeDirection`).
 ///
-/// TCP: by its sequence number; the answer by its acknowledgement number. ICMP: by what it carries, and the type tells
-/// the direction. Everything else: by what it carries or its ports; a service may send back what it was sent (RFC 862),
-/// so the ports and addresses tell the direction (`ProbeDirection`). None of what it is known by changes on the way,
-/// whatever addresses are rewritten.
+/// None of these marks changes on the way, whatever addresses are rewritten.
 struct ProbePacket {
     /// The relation of a frame to a probe.
     enum Kind: Hashable {
@@ -262,7 +263,7 @@ struct ProbePacket {
     }
 }
 
-/// The network header of a frame, and where the transport header begins, also where the frame is cut off behind it.
+/// The network header of a frame, and the beginning of the transport header. The frame may be cut off behind that.
 struct NetworkHead {
     let family: AddressFamily
     let source: IPAddress
@@ -270,7 +271,7 @@ struct NetworkHead {
     let protocolNumber: UInt8
     let transportOffset: Int
 
-    /// Nil where there is none, and for later fragments, which have no transport header.
+    /// nil if there is none, and for later fragments, which have no transport header.
     init?(_ frame: RawSpan) {
         guard let ethernet = EthernetView(frame) else { return nil }
         switch ethernet.type {

@@ -9,7 +9,7 @@ public struct TestFileReport: Codable, Sendable {
         case passed
         /// A check did not hold.
         case failed
-        /// It did not come up, or ended before all its checks had been looked at.
+        /// It did not come up, or ended before all its checks had run.
         case couldNotRun = "could not run"
         /// The file has mistakes.
         case badFile = "bad file"
@@ -30,11 +30,11 @@ public struct TestFileReport: Codable, Sendable {
     public var started: Int
     /// From the start until all was taken away, or kept.
     public var milliseconds: Int
-    /// The checks that were looked at, in order.
+    /// The checks that ran, in order.
     public var checks: [CheckReport]
-    /// The names of the checks that were not looked at.
+    /// The names of the checks that did not run.
     public var notReached: [String]
-    /// Why it could not be run, or what is wrong with the file.
+    /// The reason why it could not be run, or the mistakes of the file.
     public var error: ApplianceError?
     /// The notes from the run.
     public var notes: [String]
@@ -89,8 +89,8 @@ public struct TestReport: Codable, Sendable {
         status = Self.status(of: files)
     }
 
-    /// The gravest of what came: a bad file before what could not be run, that before a check that did not hold. Where
-    /// several could not be run for reasons with different statuses, it is 2.
+    /// The gravest outcome. A bad file goes before a test that could not be run, and that before a check that did not
+    /// hold. If several could not be run for reasons with different statuses, it is 2.
     package static func status(of files: [TestFileReport]) -> ExitCode {
         let statuses = Set(files.map(\.status))
         if statuses.contains(.file) { return .file }
