@@ -20,11 +20,11 @@ public struct AppliancePlan: Sendable {
     public var checks: [CheckPlan]
     /// The packeting engines.
     public var engines: EnginesPlan
-    /// The applications whose health is looked after.
+    /// The applications whose health Tapline looks after.
     public var applications: [ApplicationPlan]
     /// The file that it is a plan of; nil if it was made by hand.
     public var source: TopologyFile?
-    /// The instances by which it differs from the file.
+    /// The instances that were added to the file's, or removed from them.
     public var changes = InstanceChanges()
     /// Remarks on parts of the file that are valid but hardly intended, in the order of the text.
     public var remarks: [TopologyProblem] = []
@@ -45,11 +45,11 @@ public struct AppliancePlan: Sendable {
         fabricNamespace = DerivedNames.fabric(topology: name)
     }
 
-    /// The namespace that holds the bridges, visible to `ip netns`; only made where a bridge is needed.
+    /// The namespace that holds the bridges, visible to `ip netns`; only made if a bridge is needed.
     public var fabricNamespace: String
 }
 
-/// One claimed interface: a TAP device, and what connects it to its nodes.
+/// One claimed interface: a TAP device, and its connection to its nodes.
 public struct InterfacePlan: Sendable, Hashable {
     /// How the TAP reaches the nodes.
     public enum Attachment: Sendable, Hashable {
@@ -102,7 +102,7 @@ public struct LegPlan: Sendable, Hashable {
     public var addresses: [InterfaceAddress]
     /// False: the node gets single frames of its MTU with full checksums, and sends such.
     public var offload: Bool
-    /// True: the bridge must deliver every frame to it, whatever the frame's destination is.
+    /// True: the bridge must deliver every frame to it, for any destination.
     public var takesEverything: Bool
     /// True: the bridge takes frames from it alone that have `mac` or one of `deliverToo` as their source.
     public var isLocked: Bool
@@ -128,7 +128,7 @@ public struct LegPlan: Sendable, Hashable {
 
 /// A route in a node.
 public struct RoutePlan: Sendable, Hashable {
-    /// Where to.
+    /// The destination.
     public var destination: IPPrefix
     /// The next hop: one of the engine's addresses on the leg's interface.
     public var gateway: IPAddress
@@ -197,7 +197,7 @@ public struct ProcessPlan: Sendable, Hashable {
     }
 }
 
-/// A node: a network namespace, its devices, and what runs in it.
+/// A node: a network namespace, its devices, and its process.
 public struct NodePlan: Sendable, Hashable {
     /// The name in the file.
     public var name: String
@@ -207,8 +207,7 @@ public struct NodePlan: Sendable, Hashable {
     public var type: String?
     /// The line of the file that the node is described from, for messages; 0 if that is a record.
     public var line: Int
-    /// The network namespace, as `ip netns` shows it: `<topology>-<node>` where both are short
-    /// plain names.
+    /// The network namespace, as `ip netns` shows it: `<topology>-<node>` if both are short plain names.
     public var namespace: String
     /// Its devices.
     public var legs: [LegPlan]

@@ -7,7 +7,7 @@ public enum Redundancy: String, Sendable, Codable, Hashable, CaseIterable {
     case activeStandby = "active-standby"
     /// All work, each on flows of its own.
     case balance
-    /// Each gets every packet: what passive applications do.
+    /// Each gets every packet, as passive applications do.
     case copies
 }
 
@@ -23,7 +23,7 @@ public enum DownPolicy: String, Sendable, Codable, Hashable, CaseIterable {
     case drop
 }
 
-/// An application whose health is looked after: with its instances, or as the one instance of itself.
+/// An application whose health Tapline looks after: with its instances, or as the one instance of itself.
 public struct ApplicationPlan: Sendable, Hashable {
     /// The name in the file.
     public var name: String
@@ -41,7 +41,7 @@ public struct ApplicationPlan: Sendable, Hashable {
     public var damping: DampingPlan?
     /// The fate of its packets when it is down.
     public var whenDown: DownPolicy
-    /// How long an instance that is drained keeps what does not tell its beginning, in milliseconds.
+    /// How long a drained instance keeps flows whose start cannot be seen (everything but TCP), in milliseconds.
     public var drainTime: Int
     /// When instances are added and removed by themselves; nil: never.
     public var scale: ScalePlan?
@@ -86,14 +86,14 @@ public struct InstancePlan: Sendable, Hashable {
 public struct HealthCheckPlan: Sendable, Hashable {
     /// The probe of a check.
     public enum Probe: Sendable, Hashable {
-        /// A neighbour on its leg answers for its address: ARP for IPv4, neighbour discovery for IPv6. nil: each instance's
-        /// own address there, as `NodePlan.probedAddress` tells.
+        /// A neighbour on its leg answers for its address: ARP for IPv4, neighbour discovery for IPv6. nil: each
+        /// instance's own address there (`NodePlan.probedAddress`).
         case neighbour(leg: Int, address: IPAddress?)
         /// An ICMP echo to an address of its leg is answered there; nil as with `neighbour`.
         case echo(leg: Int, address: IPAddress?)
         /// A TCP connection inside the node.
         case tcp(address: IPAddress, port: UInt16)
-        /// A GET inside the node, answered with the status, and with a body that contains a text where one is given.
+        /// A GET inside the node, answered with the status, and with a body that contains the given text, if any.
         case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int, body: String?)
         /// A shell command inside the node that exits with status 0.
         case command(String)
@@ -102,7 +102,7 @@ public struct HealthCheckPlan: Sendable, Hashable {
     }
     /// Its name in messages: `heartbeat`, `tcp 80`.
     public var name: String
-    /// The line of the file, 0 for a record; the application's for one that stands for a default.
+    /// The line of the file, 0 for a record. A default has the line of its application.
     public var line: Int
     /// The probe.
     public var probe: Probe
@@ -133,8 +133,8 @@ public struct HealthCheckPlan: Sendable, Hashable {
     }
 }
 
-/// A packet that is sent into the `in` leg of an instance and looked for at its `out` leg; the answer to it goes the other
-/// way. It ends in the appliance's token, by which the engine knows it wherever it comes out.
+/// A packet that is sent into the `in` leg of an instance and expected at its `out` leg; its answer goes the other way.
+/// It ends in the appliance's token, by which the engine knows it everywhere.
 public struct HeartbeatPlan: Sendable, Hashable {
     /// The upper-layer protocol.
     public enum Kind: Sendable, Hashable {
@@ -143,7 +143,7 @@ public struct HeartbeatPlan: Sendable, Hashable {
         /// A datagram and one with the ports exchanged.
         case udp(source: UInt16, destination: UInt16)
     }
-    /// True if it must *not* come out: what lets it through has failed.
+    /// True if it must *not* come out: an instance that lets it through has failed.
     public var isNegative: Bool
     /// The upper-layer protocol.
     public var kind: Kind
@@ -193,9 +193,11 @@ public struct DampingPlan: Sendable, Hashable {
 
 /// When an application gets one instance more, built as its others are, and when one goes that came so.
 public struct ScalePlan: Sendable, Hashable {
-    /// Packets per second and instance that reach its first leg, above which one more is needed; nil: not looked at.
+    /// Packets per second and instance that reach its first leg, above which one more instance is needed; nil: no
+    /// limit.
     public var rate: Int?
-    /// Percent of one processor that an instance's processes use, above which one more is needed; nil: not looked at.
+    /// Percent of one processor that an instance's processes use, above which one more instance is needed; nil: no
+    /// limit.
     public var processor: Int?
     /// How long it must be so, in milliseconds, before anything is done.
     public var patience: Int
@@ -222,7 +224,7 @@ public struct EnginesPlan: Sendable, Hashable {
     }
     /// How a batch of frames is written.
     public enum Writing: String, Sendable, Codable, Hashable, CaseIterable {
-        /// By io_uring where the kernel lets the engine, else one by one.
+        /// By io_uring if the kernel lets the engine, else one by one.
         case automatic = "auto"
         /// With io_uring: one system call for all writes of a batch.
         case ring = "io_uring"
@@ -236,13 +238,13 @@ public struct EnginesPlan: Sendable, Hashable {
         /// It looks for more frames for a bounded time first.
         case low
     }
-    /// How many: 1…16; 2 where they share by direction.
+    /// Their number: 1…16; 2 if they share by direction.
     public var count: Int
     /// The workers of each.
     public var workers: Int
     /// How they share the load.
     public var sharing: Sharing
-    /// Where they share by direction: for each interface, the engine that takes it (0 or 1); else empty.
+    /// For each interface, the engine that takes it (0 or 1), if the engines share by direction; else empty.
     public var engineOfInterface: [Int]
     /// How each writes frames.
     public var writing: Writing

@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// One check of the file: what it proves, and the steps that prove it, in order.
+/// One check of the file: its name, and its steps in order.
 ///
 /// A check that is written without `steps` has one.
 public struct CheckPlan: Sendable, Hashable {
@@ -31,7 +31,7 @@ public struct StepPlan: Sendable, Hashable {
         case command(CommandPlan, CommandExpectation)
         /// A shell command that runs beside the next steps, under a name.
         case start(name: String, CommandPlan)
-        /// The end of a command that was started, and what it has printed.
+        /// The end of a command that was started, and its output.
         case finish(name: String, CommandExpectation)
         /// A node's log: its own, or a file in its folder (`$TAPLINE_DIR`).
         case log(node: String, file: String?, output: TextExpectation, CountingStart)
@@ -103,7 +103,7 @@ public struct CommandPlan: Sendable, Hashable {
     }
 }
 
-/// How a command must end, and what it must print.
+/// The expected end and output of a command.
 public struct CommandExpectation: Sendable, Hashable {
     /// The exit status; nil for any.
     public var status: NumberExpectation?
@@ -162,7 +162,7 @@ public struct PacketPlan: Sendable, Hashable {
     public var reaches: [[String]]
     /// Whom the answer to it reaches, in the same way; nil if it does not matter.
     public var answer: [[String]]?
-    /// The instances that `reaches` and `answer` mean by the name of their application: one of them, whichever.
+    /// The instances that `reaches` and `answer` mean by the name of their application: any one of them.
     public var standIns: [String: String]
 
     /// Memberwise.
@@ -187,7 +187,7 @@ public struct PacketPlan: Sendable, Hashable {
     }
 }
 
-/// A node's device on an interface, where a check captures.
+/// A node's device on an interface, as the place of a capture.
 public struct CapturePlace: Sendable, Hashable {
     /// The node's name.
     public var node: String

@@ -24,8 +24,8 @@ public enum DerivedNames {
     /// The namespace of a topology's bridges.
     public static func fabric(topology name: String) -> String { "\(topology(name))-fabric" }
 
-    /// Another name for a namespace of a topology, where the first is another topology's: `a` with a node `b-c` and `a-b`
-    /// with a node `c` want the same.
+    /// Another name for a namespace, if another topology has the first one. For example, `a` with a node `b-c` and
+    /// `a-b` with a node `c` want the same name.
     public static func alternate(_ namespace: String, topology name: String) -> String {
         "\(namespace)_\(digits([topology(name), namespace]))"
     }

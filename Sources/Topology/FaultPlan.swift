@@ -2,7 +2,7 @@
 public struct FaultPlan: Sendable, Hashable {
     /// The kind of a fault; the raw value is the file's key.
     public enum Kind: String, Sendable, Hashable, CaseIterable {
-        /// Everything that runs in the node is killed; its `restart` says what follows.
+        /// All processes of the node are killed; its `restart` decides what follows.
         case kill
         /// Everything that runs in the node stands still.
         case stop

@@ -44,7 +44,7 @@ extension FileReader {
         return check
     }
 
-    /// True if a key has been told to be none: what else is missing may be what it was meant to be.
+    /// True if an unknown key was reported: a missing key may be what it was meant to be.
     private func hasStrayKeys(_ fields: Fields, _ grammars: MappingGrammar...) -> Bool {
         let known = Set(grammars.flatMap(\.keyNames))
         return fields.pairs.contains { !known.contains($0.key.value) }

@@ -1,7 +1,7 @@
 import Yams
 
 extension FileReader {
-    /// How a command must end, and what it must print.
+    /// The expected end and output of a command.
     func commandExpectation(_ node: Node?) -> CommandExpectation {
         guard let node, !node.isNothing, node.mapping != nil else {
             return CommandExpectation(output: textExpectation(node))
@@ -35,7 +35,7 @@ extension FileReader {
         return textExpectation(nodes.fields(node, "`expect`", Grammar.textExpectation))
     }
 
-    /// An empty list or mapping where something was to be expected: a check that cannot fail is hardly meant.
+    /// Remarks on an empty list or mapping in place of an expectation: a check that cannot fail is hardly intended.
     private func remarkOnNothing(_ node: Node?, _ what: String) {
         guard let node, node.sequence?.isEmpty ?? false || node.mapping?.isEmpty ?? false else { return }
         diagnostics.remark(
@@ -109,7 +109,7 @@ extension FileReader {
         return demands
     }
 
-    /// The value as JSON has it: what is not in quotes is a number, true, false or null where it looks like one.
+    /// The value as JSON has it: a value without quotes is a number, true, false or null if it looks like one.
     private func jsonValue(_ node: Node) -> JSONValue {
         switch node {
         case .mapping(let mapping):

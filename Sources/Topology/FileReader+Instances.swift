@@ -33,7 +33,7 @@ extension FileReader {
         return (made, application)
     }
 
-    /// The names of `instances`, each with what it has of its own.
+    /// The names of `instances`, each with its own values.
     private func read(
         _ node: Node, _ fields: Fields, _ application: Located<String>, _ add: (Located<String>, Node?) -> Void
     ) {

@@ -223,7 +223,7 @@ extension FileReader {
         var status: Int
     }
 
-    /// The port at `kind`, and what stands beside it.
+    /// The port at `kind`, and the keys beside it.
     func asked(_ fields: Fields, _ kind: String, of what: String) -> Asked? {
         var address = IPAddress(ipv4: 0x7F00_0001)
         if let written = nodes.address(fields["address"], "the address of \(what)") {

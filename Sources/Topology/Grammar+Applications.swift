@@ -65,7 +65,7 @@ extension Grammar {
         KeyGrammar("scale", .mapping(scale), "When an instance is added, and when it is removed again."),
     ]
 
-    /// The keys that make an application one whose health is looked after.
+    /// The keys that make Tapline look after an application's health.
     static let redundancyKeys = redundancy.map(\.name)
 
     static let instance = MappingGrammar(

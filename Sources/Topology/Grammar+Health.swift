@@ -58,7 +58,7 @@ extension Grammar {
                 "traffic-class", .integer(0...255), "IPv4's type of service, IPv6's traffic class; 0 by default."),
         ])
 
-    /// Octets of a heartbeat: headers, and what tells it from all other packets; at most what one record of the engine's
-    /// holds.
+    /// Octets of a heartbeat: headers, and the mark that tells it from all other packets. The largest size is what one
+    /// record of the engine's holds.
     static let heartbeatSizes = 52...242
 }

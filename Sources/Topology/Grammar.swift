@@ -58,8 +58,8 @@ struct KeyGrammar: Sendable {
     var sentence: String
     /// True if the mapping must have it.
     var isRequired: Bool
-    /// Where the mapping is of several kinds: the kinds that the key belongs to. nil: all of them, or its own where it
-    /// says the kind itself.
+    /// The kinds that the key belongs to, if the mapping is of several kinds. nil: all of them, or its own if the key
+    /// itself says the kind.
     var kinds: [String]?
 
     init(
@@ -80,7 +80,7 @@ struct MappingGrammar: Sendable {
     var name: String
     /// Its description, in one sentence; editors show it.
     var sentence: String
-    /// Where the mapping is of several kinds: the keys of which it has exactly one, which says what kind it is.
+    /// The keys that say the kind, if the mapping is of several kinds: it has exactly one of them.
     var kinds: [String] = []
     /// Its keys, in the order in which messages tell them.
     var keys: [KeyGrammar]

@@ -108,8 +108,8 @@ public struct JSONPath: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The longest beginning of the path that names something, and what it names there: what a person needs to see
-    /// why the whole names nothing.
+    /// The longest beginning of the path that names something, and the value there. It shows a person why the whole
+    /// path names nothing.
     func reach(in document: JSONValue) -> (path: String, value: JSONValue) {
         var values = [document]
         var reached = "$"

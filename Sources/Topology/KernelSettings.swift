@@ -11,7 +11,7 @@ enum KernelSettings {
         "smc",
         "token-ring", "unix", "vsock", "x25", "xfrm",
     ]
-    /// Where a device's name stands in the path of a sysctl.
+    /// The folders below `net` that have a folder for each device.
     private static let perDevice = [
         ["ipv4", "conf"], ["ipv6", "conf"], ["ipv4", "neigh"], ["ipv6", "neigh"], ["mpls", "conf"],
     ]
@@ -45,7 +45,7 @@ enum KernelSettings {
                 "ipv6.mld_max_msf", "ipv6.mld_qrv", "netfilter.nf_log_all_netns", "nf_conntrack_max",
             ])
 
-    /// False if /proc/sys cannot be looked at.
+    /// False if /proc/sys cannot be read.
     static var areKnown: Bool { access("/proc/sys/net/ipv4", F_OK) == 0 }
 
     /// True if no kernel has a sysctl of that name in a network namespace.
@@ -54,7 +54,7 @@ enum KernelSettings {
         return parts.count < 2 || parts[0] != "net" || !families.contains(parts[1]) && access(path(parts), F_OK) != 0
     }
 
-    /// The device that a sysctl is of, where that is none of the node's when its sysctls are set.
+    /// True if the node does not have the device of a sysctl when its sysctls are set.
     ///
     /// - Parameter devices: The node's devices; it also has `lo`, and `all` and `default` stand for many.
     static func isOfUnknownDevice(_ name: String, devices: [String]) -> Bool {
@@ -98,7 +98,7 @@ enum KernelSettings {
         )
     }
 
-    /// With dots, or with slashes where a device's name holds a dot.
+    /// With dots, or with slashes if a device's name holds a dot.
     private static func parts(of name: String) -> [String] {
         name.split(separator: name.contains("/") ? "/" : ".").map(String.init)
     }

@@ -33,7 +33,7 @@ enum NameForm {
             && text.utf8.allSatisfy { "0123456789abcdefABCDEF.:/".utf8.contains($0) }
     }
 
-    /// The text without what is not seen: two names of one kind must not be the same without it.
+    /// The text without invisible characters: two names of one kind must differ in it.
     static func visible(_ text: String) -> String {
         var seen = String.UnicodeScalarView()
         seen.append(contentsOf: text.unicodeScalars.filter { !$0.properties.isDefaultIgnorableCodePoint })

@@ -1,9 +1,9 @@
 import Yams
 
 extension NodeReader {
-    /// Notes tags that say another kind of value than what is written, and tags that no value of a topology has.
+    /// Reports tags that contradict the written value, and tags that no value of a topology has.
     ///
-    /// The readers look at what is written, never at tags: `!!int one` would be the text `one`.
+    /// The readers use the written value, never tags: `!!int one` would be the text `one`.
     func checkTags(_ node: Node) {
         switch node {
         case .scalar(let scalar): check("\(scalar.tag)", node)
@@ -21,7 +21,7 @@ extension NodeReader {
     }
 
     private func check(_ tag: String, _ node: Node, isKey: Bool = false) {
-        // `!` alone says that nothing is to be made of what is written.
+        // `!` alone says that the written value has no special kind.
         guard !tag.isEmpty, tag != "!" else { return }
         let core = "tag:yaml.org,2002:"
         let word = tag.hasPrefix(core) ? "!!\(tag.dropFirst(core.count))" : tag

@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// An application whose health is looked after, as the file has it: what its instances are made from, and how they share
+/// An application whose health Tapline looks after, as the file has it: the source of its instances, and how they share
 /// its work.
 struct RawApplication: Sendable {
     var name: Located<String>
@@ -9,7 +9,7 @@ struct RawApplication: Sendable {
     var template: RawNode
     /// Its instances in the order of the file, then the instances that were added while it ran.
     var instances: [RawInstance] = []
-    /// Where the file tells how many there are, else where the application is named.
+    /// The place of the number of instances, else of the application's name.
     var instancesOrigin: SourceOrigin
     var redundancy: Located<Redundancy>?
     var active: Located<Int>?
@@ -24,7 +24,7 @@ struct RawApplication: Sendable {
     var drain: Int?
     var scale: RawScale?
 
-    /// How its instances divide the work, where the file does not say it too.
+    /// How its instances divide the work, if the file does not say it.
     var resolvedRedundancy: Redundancy {
         redundancy?.value ?? (template.passive ? .copies : .activeStandby)
     }
@@ -47,7 +47,7 @@ enum RawDamping: Sendable {
 struct RawScale: Sendable {
     var origin: SourceOrigin
     var plan: ScalePlan
-    /// Where `most` stands.
+    /// The place of `most`.
     var mostOrigin: SourceOrigin
 }
 

@@ -1,6 +1,6 @@
-/// Finds what was probably meant.
+/// Finds the name that was probably meant.
 public enum Spelling {
-    /// The candidate with the fewest edits from `word`, where they are few enough to be a slip; the first of equals.
+    /// The candidate with the fewest edits from `word`, if they are few enough to be a slip; the first of equals.
     public static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
         let written = Array(word.lowercased().unicodeScalars.prefix(80))
         var best: (candidate: String, distance: Int)?
@@ -43,9 +43,9 @@ public enum Spelling {
     }
 }
 
-/// The text in double quotes, cut where it is long, with control characters made visible.
+/// The text in double quotes, shortened if it is long, with control characters made visible.
 ///
-/// - Parameter seen: Whether other characters that are not seen are made visible, too.
+/// - Parameter seen: Whether other invisible characters are made visible, too.
 func quoted(_ text: String, seen: Bool = false) -> String {
     let limit = 60
     let shown = text.unicodeScalars.prefix(limit).map { scalar in

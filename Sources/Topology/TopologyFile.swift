@@ -1,7 +1,7 @@
 import Glibc
 
-/// A topology file as it was written: every key known, every value of its kind, every name with its place; what the
-/// names stand for is `Planner`'s to find out.
+/// A topology file as it was written: every key known, every value of its kind, every name with its place. `Planner`
+/// finds the meaning of the names.
 public struct TopologyFile: Sendable {
     /// The path that it was read from, as messages show it.
     public let path: String
@@ -12,7 +12,7 @@ public struct TopologyFile: Sendable {
     var interfaces: [RawInterface] = []
     /// Customers, applications and routers in the order of the file; for an application with instances those.
     var nodes: [RawNode] = []
-    /// The applications whose health is looked after.
+    /// The applications whose health Tapline looks after.
     var applications: [RawApplication] = []
     var services: [RawService] = []
     var entries: [RawEntry] = []
@@ -30,7 +30,7 @@ public struct TopologyFile: Sendable {
 
     /// Reads the file at `path`.
     ///
-    /// - Throws: every mistake in it; also where it cannot be read, at line 1.
+    /// - Throws: `TopologyError` with every mistake in it. If it cannot be read, the mistake is at line 1.
     public static func read(_ path: String) throws(TopologyError) -> TopologyFile {
         try parse(load(path), path: path)
     }
@@ -45,7 +45,7 @@ public struct TopologyFile: Sendable {
         let diagnostics = Diagnostics(path: path, text: text)
         let file = FileReader(diagnostics: diagnostics).read(text, path: path)
         if !diagnostics.isEmpty, let file {
-            // The names of what could be read are looked at too, so that one pass tells everything.
+            // The names in the readable part are checked too, so that one pass reports everything.
             TopologyResolver.resolve(file, diagnostics)
         }
         try diagnostics.throwIfAny()
@@ -54,7 +54,7 @@ public struct TopologyFile: Sendable {
         return file
     }
 
-    /// Where octets stop being UTF-8.
+    /// The place of the first octet that is no UTF-8.
     private static func firstInvalid(_ octets: [UInt8]) -> SourcePosition {
         var position = SourcePosition(line: 1, column: 1)
         var decoder = UTF8()

@@ -21,7 +21,7 @@ public struct TopologySchema {
         return JSONText.object(pairs).written() + "\n"
     }
 
-    /// A reference to a mapping's definition, which is made where it is not there yet.
+    /// A reference to a mapping's definition, which is made if it does not exist yet.
     private mutating func reference(_ grammar: MappingGrammar) -> JSONText {
         if known.insert(grammar.name).inserted {
             let definition = object(grammar)

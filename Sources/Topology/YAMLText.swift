@@ -1,7 +1,7 @@
 import Foundation
 import Yams
 
-/// Turns the text of a file into a tree of nodes with positions; whatever the text is, it ends, soon.
+/// Turns the text of a file into a tree of nodes with positions. It ends soon for any text.
 enum YAMLText {
     /// The largest file that is read, in octets.
     static let maximumSize = 1 << 20
@@ -10,7 +10,7 @@ enum YAMLText {
     /// A key that was found twice is replaced by this scalar and those after it; the reader passes over such keys.
     private static let replaced: ClosedRange<UInt32> = 0x10FF00...0x10FFFD
 
-    /// True for a key that stands in place of a duplicate, which has been told already.
+    /// True for a key in place of a duplicate, which has been reported already.
     static func isReplaced(_ key: String) -> Bool {
         key.unicodeScalars.first.map { replaced.contains($0.value) } ?? false
     }
@@ -74,7 +74,7 @@ enum YAMLText {
             var message = problem
             if let begin = context?.mark, begin.line > 0 {
                 if problem.contains("expected ':'") || problem.contains("alphabetic or numeric") {
-                    // Found out later than where it is.
+                    // libyaml notices this mistake behind its place.
                     position = SourcePosition(line: begin.line, column: max(1, begin.column))
                 } else if begin.line != mark.line, !problem.contains("document") {
                     message += ", in the part that begins on line \(begin.line)"
@@ -219,7 +219,7 @@ enum YAMLText {
         ("anchor", "write & and a name of letters and digits, or put the text in quotes"),
     ]
 
-    /// A list's element where a mapping's key is asked for: what libyaml says of it is only that a key was expected.
+    /// A list's element in place of a mapping's key: libyaml only says that it expected a key.
     private static func isStrayElement(_ problem: String, _ line: some StringProtocol) -> Bool {
         let text = line.drop { $0 == " " }
         return problem.contains("did not find expected key") && (text.hasPrefix("- ") || text == "-")

@@ -66,8 +66,8 @@ public struct NodeChange: Sendable, Hashable {
 }
 
 extension LegPlan {
-    /// True if the device inside the node can stay. Where its other end is does not matter: a device that was a TAP
-    /// can become a veth under the node's feet.
+    /// True if the device inside the node can stay. The place of its other end does not matter: a TAP can become a veth
+    /// while the node runs.
     func isSameDevice(as other: LegPlan) -> Bool {
         interface == other.interface && role == other.role && device == other.device && mac == other.mac
             && offload == other.offload && takesEverything == other.takesEverything

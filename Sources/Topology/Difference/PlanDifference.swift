@@ -23,7 +23,7 @@ public struct PlanDifference: Sendable, Hashable {
         case publish(TableChange)
         /// A node goes.
         case remove(node: String)
-        /// How an application is looked after, and its instances.
+        /// The health checks and the instances of an application.
         case application(name: String, what: [String])
         /// The checks of `run`.
         case checks(before: Int, after: Int)
@@ -47,9 +47,10 @@ public struct PlanDifference: Sendable, Hashable {
         public var hint: String
     }
 
-    /// In the order in which they are done: what can fail without harm comes first, what others still use goes last.
+    /// The actions in their order: an action that can fail without harm comes first, the removal of parts that others
+    /// still use comes last.
     public private(set) var actions: [Action] = []
-    /// Where there are any, nothing is done.
+    /// The refusals; if there are any, nothing is done.
     public private(set) var refusals: [Refusal] = []
 
     /// True if the two are the same.
@@ -130,7 +131,7 @@ public struct PlanDifference: Sendable, Hashable {
         return actions
     }
 
-    /// nil if the tables are the same, but for what happens while they run: counters, health, heartbeats' token.
+    /// nil if the tables are the same, apart from parts that change at run time: counters, health, heartbeats' token.
     private static func change(from old: ForwardingTable, to new: ForwardingTable) -> TableChange? {
         var known: [Entry: Int] = [:]
         for entry in old.entries { known[entry.uncounted, default: 0] += 1 }

@@ -57,7 +57,7 @@ extension Diagram {
         }
     }
 
-    /// The arrows by way of their interfaces; what several have in common is drawn once.
+    /// The arrows by way of their interfaces; common parts of several arrows are drawn once.
     private var strokes: [Stroke] {
         arrows.flatMap { arrow -> [Stroke] in
             let way = arrow.isResponse ? "response" : "request"

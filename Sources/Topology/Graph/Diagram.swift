@@ -44,7 +44,7 @@ public struct Diagram: Sendable {
     let interfaces: [Interface]
     let nodes: [Node]
     let services: [String]
-    /// Where each service is found: its addresses and prefixes, then its ports.
+    /// The place of each service: its addresses and prefixes, then its ports.
     let serviceAddresses: [[String]]
     let arrows: [Arrow]
 
@@ -138,7 +138,8 @@ public struct Diagram: Sendable {
         }
     }
 
-    /// A colour for each service, in hexadecimal digits: told apart by most eyes, and dark enough on white.
+    /// A colour for each service, in hexadecimal digits: most eyes can tell them apart, and they are dark enough on
+    /// white.
     func colour(_ service: Int) -> String {
         let colours = ["#0060a8", "#b85000", "#007050", "#a0408c", "#806000", "#3048c0", "#b02030", "#406070"]
         return colours[service % colours.count]

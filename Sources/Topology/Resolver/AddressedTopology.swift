@@ -56,7 +56,8 @@ extension AddressStage {
         address.isHost && legs[node][0].addresses.contains { $0.address == address.address }
     }
 
-    /// Where a node's packets of a direction come from: requests from its far side, responses from its near side.
+    /// The leg from which a node's packets of a direction come: requests from its far side, responses from its near
+    /// side.
     func emission(_ node: Int, _ direction: ChainDirection) -> Emission {
         let own = direction == .request ? legs[node][legs[node].count - 1] : legs[node][0]
         let other = direction == .request ? legs[node][0] : legs[node][legs[node].count - 1]
@@ -64,7 +65,7 @@ extension AddressStage {
     }
 }
 
-/// How an entry knows what comes from a node: the interface and the Ethernet source.
+/// The mark by which an entry knows a node's packets: the interface and the Ethernet source.
 struct Emission: Hashable, Sendable {
     var interface: Int
     var mac: MACAddress

@@ -37,7 +37,7 @@ struct DependencyResolver: NameStage, Diagnosing {
         return edges
     }
 
-    /// Notes sysctls of devices that a node does not have, whatever the kernel.
+    /// Reports sysctls of devices that a node does not have, under any kernel.
     func checkSysctls() {
         for (index, node) in file.nodes.enumerated() where !named.nodes.legs[index].isEmpty {
             let devices = named.nodes.legs[index].map(\.device)

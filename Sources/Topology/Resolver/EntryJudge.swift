@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// Notes entries that collide, and what the table takes for another service's.
+/// Reports entries that collide, and packets that the table takes for another service's.
 struct EntryJudge: EntryStage, Diagnosing {
     let planned: PlannedEntries
     let diagnostics: Diagnostics
@@ -16,7 +16,7 @@ struct EntryJudge: EntryStage, Diagnosing {
         var destination: IPPrefix?
     }
 
-    /// Notes every pair of services or entries that nothing tells apart.
+    /// Reports every pair of services or entries that cannot be told apart.
     func findTies() {
         var groups: [TieKey: [Int]] = [:]
         var order: [TieKey] = []

@@ -6,7 +6,7 @@ import Wire
 /// An application that is skipped on the way there is skipped on the way back: both follow from the same groups of the
 /// same table.
 extension EntryMaker {
-    /// A copy for each passive application, for each instance where all get every packet.
+    /// A copy for each passive application, or for each instance if all get every packet.
     func copies(_ nodes: [Int]) -> [Hop] {
         nodes.flatMap { node -> [Hop] in
             guard let application = application(of: node) else { return [.target(target(node, .request))] }
@@ -43,7 +43,7 @@ extension EntryMaker {
         return .instance(group: application.groups.lowerBound, targets: targets, otherwise: otherwise)
     }
 
-    /// The last hop rewrites the destination where the application has a network send address.
+    /// The last hop rewrites the destination if the application has a network send address.
     private func next(_ service: ResolvedService, _ node: Int, _ place: Int, _ flow: Flow) -> SendTarget {
         var target = target(node, .request)
         if let address = rewritten(service, node, place, flow) { target.address = .network(address) }
@@ -100,7 +100,7 @@ extension EntryMaker {
         ]
     }
 
-    /// Drops what would be for customers that nothing tells.
+    /// Drops packets for customers that are not known.
     private func refusal(_ service: ResolvedService, _ place: Int) -> [Hop] {
         let node = service.chain[place]
         guard let application = application(of: node) else { return [] }
@@ -123,7 +123,7 @@ extension EntryMaker {
         return true
     }
 
-    /// Where answers to customers go.
+    /// The target of answers to customers.
     private func customer(_ side: CustomerSide) -> SendTarget {
         side.node.map { target($0, .response) }
             ?? SendTarget(interface: side.interface, address: .neighbour(via: side.via), system: .customer)

@@ -16,7 +16,7 @@ extension EntryMaker {
         }
     }
 
-    /// Every address with every service port, and with ICMP where the service has the address's echo.
+    /// Every address with every service port, and with ICMP if the service has the address's echo.
     private func flows(of service: ResolvedService) -> [Flow] {
         service.raw.addresses.flatMap { address -> [Flow] in
             let family = address.value.family
@@ -83,7 +83,7 @@ extension EntryMaker {
         }
     }
 
-    /// The customers' addresses where only they tell services apart, else any.
+    /// The customers' addresses if only they tell services apart, else any.
     private func customers(
         _ service: ResolvedService, _ family: AddressFamily, named: Bool = false
     ) -> [IPPrefix?] {
@@ -157,8 +157,8 @@ extension EntryMaker {
         return answers + translated(service, from: node, place, template)
     }
 
-    /// Where answers from a place of the chain are for, as far as entries tell: customers where they may go straight
-    /// there, and where only the customers' addresses tell services apart; else anybody.
+    /// The destinations of answers from a place of the chain, as far as entries name them. They are customers if
+    /// answers may go straight there, or if only the customers' addresses tell services apart; else any.
     private func destinations(
         _ service: ResolvedService, _ place: Int, _ family: AddressFamily, named: Bool = false
     ) -> [(prefix: IPPrefix?, side: CustomerSide?)] {

@@ -12,13 +12,13 @@ struct HandTraffic: Sendable {
     var passesOn = false
 }
 
-/// Entries by hand say nothing of routes: what a node needs follows from who sends it requests, and from what the
-/// entries take from each of its legs.
+/// Entries by hand do not say the routes of a node. The routes follow from the senders of its requests, and from the
+/// packets that the entries take from each of its legs.
 struct HandTrafficReader: EntryStage, Diagnosing {
     let planned: PlannedEntries
     let diagnostics: Diagnostics
 
-    /// By node, what the entries by hand make it send.
+    /// By node, the packets that the entries by hand make it send.
     func read() -> [Int: HandTraffic] {
         let byHand = entries.indices.filter { bases[$0].raw != nil }.map { entries[$0] }
         guard !byHand.isEmpty else { return [:] }

@@ -103,7 +103,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
             hopLimit: raw.hopLimit, trafficClass: raw.trafficClass)
     }
 
-    /// The ends of a heartbeat: what the file says, else the engine's own addresses on either side, IPv4 before IPv6.
+    /// The ends of a heartbeat: those in the file, else the engine's own addresses on either side, IPv4 before IPv6.
     private func ends(
         _ raw: RawHeartbeat, _ check: RawHealthCheck, of application: ResolvedApplication
     ) -> (source: IPAddress, destination: IPAddress)? {

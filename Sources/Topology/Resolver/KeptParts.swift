@@ -31,7 +31,7 @@ struct KeptParts: Sendable {
                 addresses[[node.name, interface]] = leg.addresses
                 names.keep(leg.mac, [name, node.name, interface])
                 if let device = leg.fabricDevice { names.keep(fabricDevice: device, "v", [node.name, interface]) }
-                // The other side delivers what is addressed to this one's alias.
+                // The other side delivers packets that are addressed to this one's alias.
                 guard node.legs.count == 2, let alias = node.legs[1 - place].deliverToo.first else { continue }
                 names.keep(alias, [name, node.name, interface, "alias"])
             }

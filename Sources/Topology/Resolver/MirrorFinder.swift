@@ -33,7 +33,7 @@ extension TopologyFile {
     }
 }
 
-/// Finds what is copied as it arrives; notes what cannot be.
+/// Finds the copies of packets as they arrive; reports copies that are not possible.
 struct MirrorFinder: EntryStage, Diagnosing {
     let planned: PlannedEntries
     let diagnostics: Diagnostics

@@ -10,9 +10,9 @@ extension NamedTopology: NameStage {
     var named: NamedTopology { self }
 }
 
-/// Reads a stage, makes a part of the next one, and notes what is wrong.
+/// Reads a stage, makes a part of the next one, and reports mistakes.
 ///
-/// The initialiser of a stage makes and uses such a value; nothing keeps it, so that no stage holds diagnostics.
+/// The initialiser of a stage makes and uses such a value. Nothing keeps it, so no stage holds diagnostics.
 protocol Diagnosing {
     var diagnostics: Diagnostics { get }
 }
@@ -21,10 +21,10 @@ extension NameStage {
     var file: TopologyFile { named.file }
     /// The topology's name.
     var name: String { named.name }
-    /// True if the file had mistakes before: what may only follow from them is not told then.
+    /// True if the file had mistakes before: possible consequences are not reported then.
     var followsMistakes: Bool { named.followsMistakes }
     var interfaceIndex: [String: Int] { named.interfaces.index }
-    /// The nodes by name; an application's name stands for its first instance.
+    /// The nodes by name; an application's name means its first instance.
     var nodeIndex: [String: Int] { named.groups.nodeIndex }
     var applications: [ResolvedApplication] { named.groups.applications }
     /// For each interface: the nodes' legs on it, as indices of node and leg.
@@ -38,13 +38,13 @@ extension NameStage {
     /// The nodes that share a place in a chain with this one: the instances of its application, else itself alone.
     func members(of node: Int) -> [Int] { application(of: node)?.members ?? [node] }
 
-    /// The node that stands for an application in chains: its first instance, or the only one.
+    /// The node of an application in chains: its first instance, or the only one.
     func lead(_ node: Int) -> Int { application(of: node)?.members[0] ?? node }
 
     /// The name of a node in chains and entries: its application's.
     func shownName(_ node: Int) -> String { named.file.shownName(node) }
 
-    /// Where what chains call a node is described.
+    /// The place of a node's name in chains: the application's, else its own.
     func place(_ node: Int) -> SourceOrigin {
         application(of: node)?.raw.name.origin ?? file.nodes[node].name.origin
     }
@@ -59,7 +59,7 @@ extension NameStage {
         interface == other || file.interfaces[interface].home == file.interfaces[other].name.value
     }
 
-    /// The engine's address of a family on an interface; fe80::1 where it has no other.
+    /// The engine's address of a family on an interface; fe80::1 if it has no other.
     func gateway(_ family: AddressFamily, on interface: Int) -> IPAddress? {
         let addresses = file.interfaces[interface].addresses.map(\.value.value.address)
         return addresses.first { $0.family == family } ?? (family == .ipv6 ? TableInterface.linkLocal : nil)
@@ -137,7 +137,7 @@ extension NameStage where Self: Diagnosing {
         return node(name, [.application, .router], "application")
     }
 
-    /// True, and told, where a service names one instance of an application.
+    /// True if a service names one instance of an application, which is reported.
     func isInstance(_ name: Located<String>) -> Bool {
         guard let node = nodeIndex[name.value], let application = file.nodes[node].application,
             application != name.value, file.nodes[node].name.value == name.value

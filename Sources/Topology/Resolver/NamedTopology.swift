@@ -17,7 +17,7 @@ final class NamedTopology: Sendable {
     let file: TopologyFile
     /// The name of the topology.
     let name: String
-    /// True if the file had mistakes before: what may only follow from them is not told then.
+    /// True if the file had mistakes before: possible consequences are not reported then.
     let followsMistakes: Bool
     /// The parts of the running topology that this one is to keep.
     let kept: KeptParts?
@@ -84,11 +84,11 @@ struct PlacedLeg: Sendable {
     /// `in`, `out`, or `port` for a node with one leg.
     let role: String
     let mac: MACAddress
-    /// The engine's MAC address on this leg's side of a transparent application: destination of what the application
-    /// passes out here, source of what the engine sends in here.
+    /// The engine's MAC address on this leg's side of a transparent application. It is the destination of packets that
+    /// the application passes out here, and the source of packets that the engine sends in here.
     let alias: MACAddress?
     let device: String
-    /// Where the interface is named.
+    /// The place of the interface's name.
     let origin: SourceOrigin
 }
 
@@ -166,7 +166,7 @@ struct NamedFabric: Sendable {
         _ names: inout GeneratedNames
     ) {
         let attachments = file.interfaces.enumerated().map { index, interface -> InterfacePlan.Attachment in
-            // Where health is looked after, probes need the bridge's side of the leg, and instances may come and go.
+            // With health checks, probes need the bridge's side of the leg, and instances may come and go.
             if nodes.legsOn[index].count == 1, let only = nodes.legsOn[index].first?.node, file.hasOffload(only),
                 groups.applicationIndex[only] == nil, !bridges.contains(interface.name.value)
             {

@@ -61,7 +61,7 @@ extension NodePlanner {
         }
         if let gateway = gateway(far) {
             let place = own.count - 1
-            // Where everything lies on the near side, or nowhere, what the far side is asked for is named.
+            // If everything lies on the near side, or nowhere, the destinations on the far side are named.
             if raw.kind == .router && !hasTwoSides || routes.contains(where: { $0.destination == everything }) {
                 let further = (hasTwoSides ? used + opened : opened).flatMap { $0.raw.addresses.map(\.value) }
                 for prefix in further.uniqued() where prefix.family == family && !isOwn(prefix, node) {
@@ -145,8 +145,8 @@ extension NodePlanner {
         return prefixes.uniqued()
     }
 
-    /// A destination as routes name it: where it overlaps with a link of the node's own, the addresses in it that are
-    /// another node's.
+    /// A destination as routes name it. If it overlaps with a link of the node's own, it becomes the addresses in it
+    /// that are another node's.
     private func named(_ prefix: IPPrefix, from own: Int) -> [IPPrefix] {
         let isMine = legs[own].contains { leg in leg.addresses.contains { $0.prefix.overlaps(prefix) } }
         guard isMine, !prefix.isHost else { return [prefix] }
@@ -159,14 +159,15 @@ extension NodePlanner {
     /// A prefix that a node sends out of its far side.
     private struct Onward {
         var prefix: IPPrefix
-        /// The service, and where its address stands; nil for an entry by hand.
+        /// The service, and the place of its address; nil for an entry by hand.
         var service: (index: Int, origin: SourceOrigin)?
         /// True if the node is a customer of it. The engine answers for such an address on the far link. It answers for
         /// no prefix there, because other addresses of the link may be in it.
         var isOpened: Bool
     }
 
-    /// The service addresses that a node passes on or opens, and what entries by hand take from its far side.
+    /// The service addresses that a node passes on or opens, and the destinations that entries by hand take from its
+    /// far side.
     private func onward(
         _ node: Int, _ family: AddressFamily, _ used: [ResolvedService], _ opened: [ResolvedService]
     ) -> [Onward] {
@@ -232,7 +233,7 @@ extension NodePlanner {
                 continue
             }
             if let other = routes.first(where: { $0.destination == prefix }) {
-                // Entries by hand may have a `setup` beside them that tells the two apart.
+                // A node with entries by hand may have a `setup` that tells the two apart.
                 if other.leg != place, item.service != nil { tellTwoSides(node, prefix, at: item.service?.origin) }
                 continue
             }

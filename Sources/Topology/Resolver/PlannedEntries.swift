@@ -12,7 +12,7 @@ struct EntryBasis: Sendable {
     var raw: RawEntry?
 }
 
-/// An entry, and what it was made from.
+/// An entry, and its source.
 struct MadeEntry: Sendable {
     var entry: Entry
     var basis: EntryBasis
@@ -25,7 +25,7 @@ struct MadeEntry: Sendable {
 struct PlannedEntries: Sendable {
     let served: ServedTopology
     let entries: [Entry]
-    /// For each entry: what it was made from.
+    /// For each entry: its source.
     let bases: [EntryBasis]
 
     init(_ served: ServedTopology, _ diagnostics: Diagnostics) {
@@ -66,7 +66,7 @@ extension PlannedEntries: EntryStage {
 extension EntryStage {
     var served: ServedTopology { planned.served }
     var entries: [Entry] { planned.entries }
-    /// For each entry: what it was made from.
+    /// For each entry: its source.
     var bases: [EntryBasis] { planned.bases }
 }
 
@@ -75,7 +75,7 @@ struct EntryMaker: ServiceStage, Diagnosing {
     let served: ServedTopology
     let diagnostics: Diagnostics
 
-    /// One address and one service port of a service: what an entry is named by.
+    /// One address and one service port of a service, which an entry names.
     struct Flow {
         var address: IPPrefix
         var port: ServicePort

@@ -1,12 +1,12 @@
 import Forwarding
 import Wire
 
-/// Proves the table, and tells what the proof finds in the words of the file.
+/// Proves the table, and reports the findings of the proof in the words of the file.
 struct ProofTeller: EntryStage, Diagnosing {
     let planned: PlannedEntries
     let diagnostics: Diagnostics
 
-    /// Proves the table; what it finds becomes mistakes of the file.
+    /// Proves the table; its findings become mistakes of the file.
     ///
     /// - Returns: The paths that were proved, in the order of the entries; none if anything was found.
     func prove(_ table: ForwardingTable) -> [ProvedPath] {

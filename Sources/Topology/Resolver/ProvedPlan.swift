@@ -37,7 +37,7 @@ public struct ProvedService: Sendable, Hashable {
 public struct ServicePath: Sendable, Hashable {
     /// The nodes whose packets take it.
     public var customers: [String]
-    /// The addresses and prefixes that they send to; `any` where the entry asks for none.
+    /// The addresses and prefixes that they send to; `any` if the entry asks for none.
     public var destinations: [String]
     /// The service ports.
     public var servicePorts: [String]
@@ -60,7 +60,7 @@ public struct PathHop: Sendable, Hashable {
     public var entry: String
     /// The new source of the packet.
     public var rewriteSource: String?
-    /// Where it goes.
+    /// The copies that it sends.
     public var copies: [PathCopy]
 }
 
@@ -69,7 +69,7 @@ public struct PathCopy: Sendable, Hashable {
     /// The nodes that it may reach: the customers, one other node, or an application whose instances share its work.
     /// Empty if the file names no node there.
     public var to: [String]
-    /// Where it reaches one of several instances: all of them.
+    /// All instances, if it reaches one of several.
     public var oneOf: [String]
     /// The condition under which it is sent: `firewall is down`; nil: always.
     public var condition: String?
@@ -231,7 +231,7 @@ extension ResolvedTopology {
         return application.raw.name.value
     }
 
-    /// For each target of hops, in their order, what must be so for a packet to go there.
+    /// For each target of hops, in their order, the condition under which a packet goes there.
     private func conditions(_ hops: [Hop], _ known: [String] = []) -> [String?] {
         hops.flatMap { hop -> [String?] in
             let own = known.isEmpty ? nil : known.joined(separator: " and ")

@@ -8,7 +8,7 @@ struct Remarker: EntryStage, Diagnosing {
     let dependencies: [[Int]]
     let diagnostics: Diagnostics
 
-    /// Remarks on what nothing uses, and on what cannot do what it is there for.
+    /// Remarks on unused parts, and on parts that cannot do their work.
     func remark() {
         remarkOnIdleNodes()
         remarkOnEmptyInterfaces()
@@ -21,7 +21,7 @@ struct Remarker: EntryStage, Diagnosing {
         remarkOnSpoofing()
     }
 
-    /// A file without services and entries is one that `apply` will say more to: nothing of it is idle yet.
+    /// A file without services and entries is unfinished (`apply` adds more): none of its nodes is idle yet.
     private func remarkOnIdleNodes() {
         guard !services.isEmpty || !file.entries.isEmpty else { return }
         let busy = busyNodes()

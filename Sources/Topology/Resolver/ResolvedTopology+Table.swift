@@ -98,7 +98,7 @@ extension ResolvedTopology {
         }
     }
 
-    /// A server may get each connection wherever it comes from; what inspects wants to see all that belongs together,
-    /// and datagrams in fragments do.
+    /// A server may get each connection from any source. An application that inspects packets wants all related
+    /// packets, including the fragments of a datagram.
     private func hashing(_ node: Int) -> FlowHashing { systems[node] == .terminalApplication ? .ports : .sessions }
 }

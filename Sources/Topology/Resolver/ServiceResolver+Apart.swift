@@ -5,8 +5,8 @@ import Wire
 extension ServiceResolver {
     /// Lets the narrower service address win where customers of a wider one are named one by one.
     ///
-    /// A named source is looked at before the destination. So a service for all customers of an interface also gets the
-    /// sources that a service with a wider address names there.
+    /// The table compares a named source before the destination. So a service for all customers of an interface also
+    /// gets the sources that a service with a wider address names there.
     func widened(_ found: [ResolvedService]) -> [ResolvedService] {
         var services = found
         let original = services.map(\.scopes)
@@ -30,7 +30,7 @@ extension ServiceResolver {
             }
             services[index].scopes = (services[index].scopes + extra).uniqued()
         }
-        // Where two services have one address and different customers, the customers tell them apart all the way.
+        // If two services have one address and different customers, the customers tell them apart all the way.
         var groups: [IPPrefix: [Int]] = [:]
         for (index, service) in services.enumerated() {
             for address in service.raw.addresses { groups[address.value, default: []].append(index) }

@@ -2,7 +2,7 @@ import Forwarding
 import Wire
 
 extension ServiceResolver {
-    /// Finds who may use a service, and where its answers go.
+    /// Finds the customers of a service, and the way of its answers.
     func resolveScopes(_ service: inout ResolvedService) {
         let raw = service.raw
         var scopes: [Scope] = []
@@ -164,7 +164,7 @@ extension ServiceResolver {
     }
 }
 
-/// The customers of an interface, and what lies behind them.
+/// The customers of an interface, and the networks behind them.
 extension AddressStage where Self: Diagnosing {
     func add(_ interface: Int, _ scopes: inout [Scope], _ sides: inout [CustomerSide]) {
         scopes.append(Scope(interface: interface, source: nil))

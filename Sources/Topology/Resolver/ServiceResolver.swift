@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// Finds the applications and customers of services, and what each node is in their chains.
+/// Finds the applications and customers of services, and the part of each node in their chains.
 struct ServiceResolver: AddressStage, Diagnosing {
     let addressed: AddressedTopology
     let diagnostics: Diagnostics
