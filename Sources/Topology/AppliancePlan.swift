@@ -247,8 +247,8 @@ public struct NodePlan: Sendable, Hashable {
 }
 
 extension NodePlan {
-    /// The address that a leg is asked by: its first one, IPv4 before IPv6, else the link-local one that the kernel forms
-    /// from its MAC address.
+    /// The address under which health checks probe a leg. It is the leg's first one, IPv4 before IPv6. A leg without
+    /// any has the link-local one that the kernel forms from the leg's MAC address.
     public func probedAddress(leg: Int) -> IPAddress {
         let own = legs[leg].addresses.map(\.address)
         return own.first { $0.family == .ipv4 } ?? own.first ?? GeneratedNames.linkLocal(legs[leg].mac)

@@ -147,7 +147,7 @@ public struct HeartbeatPlan: Sendable, Hashable {
     public var isNegative: Bool
     /// The upper-layer protocol.
     public var kind: Kind
-    /// The source of the packet that goes in; of the one that goes back, the destination.
+    /// The source of the packet that goes in, which is the destination of the packet that goes back.
     public var source: IPAddress
     /// The destination.
     public var destination: IPAddress

@@ -78,9 +78,9 @@ public struct TextExpectation: Sendable, Hashable {
     public var matches: [String]
     /// The expectations of the text as one JSON document.
     public var json: [JSONExpectation]
-    /// For each, one line of the text must be a JSON document that meets all of it.
+    /// For each list, one line of the text must be a JSON document that meets all of the list.
     public var jsonLines: [[JSONExpectation]]
-    /// For each, no line of the text may be a JSON document that meets all of it.
+    /// For each list, no line of the text may be a JSON document that meets all of the list.
     public var lacksJSONLines: [[JSONExpectation]]
 
     /// Memberwise.

@@ -57,7 +57,7 @@ public enum DerivedNames {
         return "\(readable)_\(digits([composed]))"
     }
 
-    /// True for what `derived` makes.
+    /// True for names that `derived` makes.
     private static func isDerived(_ name: String) -> Bool {
         let parts = name.split(separator: "_", omittingEmptySubsequences: false)
         guard parts.count == 2, parts[0].utf8.count <= readableLimit, parts[1].utf8.count == 16 else { return false }

@@ -131,9 +131,10 @@ extension FileReader {
 
     // MARK: - Numbers
 
-    /// A comparison with a whole number that is counted: one that none meets is an error, one that all meet a remark.
+    /// Reads a comparison with a count. A comparison that no count meets is an error; one that every count meets is a
+    /// remark.
     ///
-    /// - Parameter bound: The largest that it can be.
+    /// - Parameter bound: The largest possible count.
     func number(_ node: Node?, _ what: String, atMost bound: UInt64 = .max) -> NumberExpectation? {
         guard let written = nodes.text(node, what) else { return nil }
         guard let number = NumberExpectation(written.value) else {

@@ -3,7 +3,7 @@ import Wire
 
 /// An address as the file has it.
 public struct RawAddress: Sendable, Hashable {
-    /// The address, with the length of its prefix, else all of it.
+    /// The address, with the length of its prefix; without one, the whole length.
     public var value: InterfaceAddress
     /// True if the file gives the length of the prefix.
     public var hasLength: Bool

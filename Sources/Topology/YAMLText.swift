@@ -15,7 +15,7 @@ enum YAMLText {
         key.unicodeScalars.first.map { replaced.contains($0.value) } ?? false
     }
 
-    /// The root of the one document, or nil if there is none or nothing could be made of it.
+    /// The root of the one document; nil if there is none, or if the text cannot be read at all.
     static func compose(_ text: String, _ diagnostics: Diagnostics) -> Node? {
         guard text.utf8.count <= maximumSize else {
             diagnostics.error(

@@ -75,7 +75,7 @@ public struct PathCopy: Sendable, Hashable {
     public var condition: String?
     /// The send interface.
     public var sendInterface: String
-    /// The address that the destination is rewritten to; of several instances, that of each.
+    /// The address that the destination is rewritten to; with several instances, the address of each.
     public var rewriteDestination: String?
     /// True for a copy that a passive application keeps.
     public var isPassive: Bool

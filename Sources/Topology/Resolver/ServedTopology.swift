@@ -33,7 +33,7 @@ struct ResolvedService: Sendable {
 
     var families: Set<AddressFamily> { Set(raw.addresses.map(\.value.family)) }
 
-    /// The applications and routers that are customers of it.
+    /// The applications and routers that are its customers.
     var openers: [Int] { scopes.compactMap(\.node).uniqued() }
 }
 

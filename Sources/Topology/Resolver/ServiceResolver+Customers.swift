@@ -74,7 +74,8 @@ extension ServiceResolver {
         }
     }
 
-    /// Notes networks behind customers that answers could not be sent to: the same behind two, or that of a link.
+    /// Reports networks behind customers that answers cannot reach: the same network behind two, or the network of a
+    /// link.
     private func checkBehind(_ sides: [CustomerSide]) {
         for (index, node) in file.nodes.enumerated() where node.kind == .customer {
             for prefix in node.prefixes {
