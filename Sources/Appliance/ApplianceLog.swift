@@ -46,7 +46,7 @@ struct ApplianceLog: LogHandler {
 /// An open file that several threads append to. It has a largest size and a largest rate, so no one can fill the disk
 /// through it.
 private final class LogFile: Sendable {
-    /// In octets.
+    /// The largest size of the file, in octets.
     private static let bound = 16 << 20
     /// The longest line, in octets.
     private static let longestLine = 8192

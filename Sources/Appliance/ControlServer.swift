@@ -192,8 +192,8 @@ final class ControlServer {
 
     private var quiet: [ControlConnection] { connections.values.filter { $0.phase == .quiet && $0.left == 0 } }
 
-    /// If all places for connections without a request are taken, the oldest connection goes, unless it has sent one by
-    /// now.
+    /// If all places for connections without a request are taken, the oldest connection goes. It stays if it has sent a
+    /// request by now.
     private func makeRoom() {
         while true {
             let quiet = quiet

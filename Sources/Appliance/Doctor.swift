@@ -39,7 +39,7 @@ public struct Doctor: Sendable {
     /// The machine as it is for this user.
     public init() { self.init(places: Places(), isRoot: geteuid() == 0) }
 
-    /// Looks at all of it.
+    /// Makes all checks.
     ///
     /// - Parameter file: A topology file; the programs that its commands name are looked for, too.
     /// - Throws: `ApplianceError` if the file has mistakes.
@@ -72,7 +72,7 @@ public struct Doctor: Sendable {
         return Finding("kernel", .ok, "Linux \(release)")
     }
 
-    /// CAP_ numbers of linux/capability.h, with what Tapline does by them.
+    /// The capabilities that Tapline needs: their CAP_ numbers and names in linux/capability.h.
     private static let capabilities: [(bit: UInt64, name: String)] = [
         (12, "NET_ADMIN"), (21, "SYS_ADMIN"), (13, "NET_RAW"), (1, "DAC_OVERRIDE"), (5, "KILL"),
     ]

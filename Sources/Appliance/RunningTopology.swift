@@ -28,7 +28,7 @@ final class RunningTopology: @unchecked Sendable {
     /// Gives namespaces other names, before any is made.
     func rename(_ namespaces: (inout AppliancePlan) -> Void) { namespaces(&plan) }
 
-    /// All of it has been built.
+    /// Takes the networks, which have been built.
     func take(_ made: BuiltTopology) {
         loop.preconditionCurrent()
         built = made

@@ -81,7 +81,7 @@ final class TopologyChange {
     func undoing(_ what: String, _ body: @escaping () throws -> Void) { undo.append((what, body)) }
 
     private func takeBack(after error: ApplianceError) -> ApplianceError {
-        // All of it goes in a moment: nothing need be put back.
+        // The whole topology is about to go: nothing has to be restored.
         if control.cancellation.isRaised { return control.cancellation.reason ?? error }
         tell(.step("restoring the former state"))
         var error = error
@@ -189,8 +189,8 @@ final class TopologyChange {
         }
     }
 
-    /// Looks after the instances of the new plan, and waits until each has passed its health checks once: one that never
-    /// does is explained, and the change taken back.
+    /// Watches the instances of the new plan, and waits until each has passed its health checks once. If an instance
+    /// never does, the error explains it, and the change is taken back.
     private func prove() throws(ApplianceError) {
         try watch(new)
         guard let monitor = control.loop.sync({ self.control.watch.monitor }) else { return }
