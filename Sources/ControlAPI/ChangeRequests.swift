@@ -5,7 +5,7 @@ package struct ApplyRequest: ControlCommand {
     package typealias Answer = ChangeReport
     package enum CodingKeys: CodingKey, CaseIterable { case file, isTrial, drain }
 
-    /// The file's absolute path; nil: that of `up`, or of the last `apply`.
+    /// The file's absolute path; nil: the file of `up`, or of the last `apply`.
     package var file: String?
     /// True if the change is only to be reported, not made; nil: false.
     package var isTrial: Bool?

@@ -1,6 +1,6 @@
 /// The health of an instance, and the reason: its process, its links and its health checks together.
 public struct InstanceHealth: Codable, Sendable, Hashable {
-    /// One health check of it.
+    /// One health check of the instance.
     public struct Check: Codable, Sendable, Hashable {
         /// Its name in the file.
         public var name: String

@@ -34,8 +34,8 @@ public struct StatusReport: Codable, Sendable {
         public var workers: Int
         /// Tables published since the first.
         public var tables: Int
-        /// `io_uring` or `write`: how frames are written, by all of them, or by one that does worse; nil before that is
-        /// known.
+        /// How all engines write frames: `io_uring` or `write`. If they differ, it is the slower way; nil before that
+        /// is known.
         public var writes: String?
         /// The reason why it writes frames one by one, if the file asks for neither way.
         public var writesBecause: String?
@@ -216,7 +216,7 @@ public struct StatusReport: Codable, Sendable {
         public var sentence: String
         /// How many.
         public var frames: UInt64
-        /// The last one that could be read.
+        /// The last dropped frame that could be read.
         public var last: Dropped?
 
         /// Memberwise.
