@@ -31,7 +31,7 @@ extension CheckSession {
     static let outputBound = 16 << 20
     /// The most processes that a command may add to its node.
     private static let processBound = 1024
-    /// The largest file that a command may write, and the most that it may add to its node's folder, in octets.
+    /// The largest file that a command may write, in octets. The next is the most that it may add to its node's folder.
     private static let fileBound = 1 << 30
     private static let folderBound = 256 << 20
     /// The least free space of the file system of the node's folder, in octets.

@@ -9,11 +9,10 @@ import Topology
 import Wire
 
 extension CheckSession {
-    /// How long to wait for nodes that should not see a packet, after all nodes that should have seen it, in
-    /// milliseconds.
+    /// The time to wait for unexpected nodes to see a packet, after all expected nodes have seen it, in milliseconds.
     private static let settling = 80
 
-    /// Sends a packet and watches the way of it and its answer.
+    /// Sends a packet, and watches its way and the way of its answer.
     func send(_ plan: PacketPlan, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
         for name in [plan.from] + plan.reaches.joined() {
             let instances = plan.standIns.filter { $0.value == name }.map(\.key).sorted()

@@ -39,7 +39,7 @@ struct ProbeDirection {
         return false
     }
 
-    /// True if a frame with these ends goes back between ends between which the probe was seen, or to its sender.
+    /// True if a frame with these ends goes back to the probe's sender, or between ends where the probe was seen.
     func goesBack(_ ends: ProbeEnds) -> Bool {
         forward.contains(ends.reversed) || ends.destination == sent.source
     }

@@ -77,7 +77,7 @@ public struct TestReport: Codable, Sendable {
     public var version = 1
     /// The exit status.
     public var status: ExitCode
-    /// How long all of it took.
+    /// How long the whole test took, in milliseconds.
     public var milliseconds: Int
     /// The files, in the order of the command line.
     public var files: [TestFileReport]
