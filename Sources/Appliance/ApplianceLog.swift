@@ -43,8 +43,8 @@ struct ApplianceLog: LogHandler {
     }
 }
 
-/// An open file that several threads append to. It has a largest size and a largest rate, so no one can fill the disk
-/// through it.
+/// An open file that several threads append to. It has a largest size and a largest rate, so its lines never fill the
+/// disk.
 private final class LogFile: Sendable {
     /// The largest size of the file, in octets.
     private static let bound = 16 << 20

@@ -7,8 +7,8 @@ import Reporting
 ///
 /// No client can hold up the loop, or keep others out:
 /// - There are three kinds of connections: connections without a request yet, followers of events, and connections
-///   that wait for a long answer. Each kind has a number of places of its own. If all places of the first kind are taken, the
-///   oldest connection goes. If all places of another kind are taken, the new request gets an error.
+///   that wait for a long answer. Each kind has a number of places of its own. If all places of the first kind are
+///   taken, the oldest connection goes. If all places of another kind are taken, the new request gets an error.
 /// - One request of a connection is answered at a time, and the connections take turns; `stop` goes before all.
 /// - A connection is read only when its answer has been taken. A connection that takes no answer is closed and logged.
 /// - Only root, and the user of a topology without root, is heard.

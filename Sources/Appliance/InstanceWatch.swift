@@ -12,7 +12,7 @@ import Topology
 ///
 /// On the loop's thread.
 final class InstanceWatch {
-    /// A node that the monitor watches, and the life of the node since which it does.
+    /// A node that the monitor watches, in one life of the node.
     private struct Watched {
         let application: ApplicationPlan
         let legs: [LegPlan]
