@@ -56,7 +56,8 @@ public struct InterfacePlan: Sendable, Hashable {
         /// The TAP is the node's own device: it is made in the node's namespace under the leg's device name, with the
         /// leg's MAC address.
         case direct(node: String)
-        /// The TAP `tapDevice` is a port of the bridge `bridgeDevice` in the fabric namespace, with a veth to each node.
+        /// The TAP `tapDevice` is a port of the bridge `bridgeDevice` in the fabric namespace. Each node has a veth to
+        /// the bridge.
         case bridge(bridgeDevice: String, tapDevice: String)
     }
     /// The name in the file.
