@@ -43,10 +43,10 @@ struct ApplianceLog: LogHandler {
     }
 }
 
-/// An open file that several threads append to, never larger than a bound and never faster than a rate: whatever others
-/// make this process say, it fills no disk.
+/// An open file that several threads append to. It has a largest size and a largest rate, so its lines never fill the
+/// disk.
 private final class LogFile: Sendable {
-    /// In octets.
+    /// The largest size of the file, in octets.
     private static let bound = 16 << 20
     /// The longest line, in octets.
     private static let longestLine = 8192

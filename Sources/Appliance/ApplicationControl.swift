@@ -6,8 +6,8 @@ import Redundancy
 import Reporting
 import Topology
 
-/// Brings together what health and operators say of instances, and sees to it that the table says so, too: each change
-/// is published at once, and everybody is told what happened and what follows.
+/// Combines what the health checks and the operators report about instances, and keeps the table in step with it. It
+/// publishes each change at once. It logs each change and its consequence as an event.
 ///
 /// On the loop's thread.
 final class ApplicationControl {
@@ -32,7 +32,7 @@ final class ApplicationControl {
         publish(cause: "no instance has reported yet") { _ in }
     }
 
-    /// The nodes that are no instances, and what they are.
+    /// The nodes that are no instances, with their kinds.
     private static func otherNodes(of plan: AppliancePlan) -> [String: String] {
         let instances = Set(plan.applications.flatMap(\.instances).map(\.node))
         var others: [String: String] = [:]
@@ -49,7 +49,7 @@ final class ApplicationControl {
 
     // MARK: - What happens
 
-    /// Takes what an instance's process, links and checks say of it now. Of other nodes nothing is taken.
+    /// Takes the health of an instance: its process, links and checks. Ignores other nodes.
     func hear(_ health: InstanceHealth, of node: String) {
         loop.preconditionCurrent()
         let events = states.hear(health, of: node, at: .now)
@@ -57,7 +57,7 @@ final class ApplicationControl {
         publish(cause: "\(node): \(health.reason)") { _ in }
     }
 
-    /// Does what an operator asks for; `done` when the engines decide by it, with what there is to tell.
+    /// Carries out an operator's request. Calls `done` with the report when the engines decide by it.
     func perform(
         _ operation: InstanceOperation, on node: String,
         done: @escaping (Result<OperationReport, ApplianceError>) -> Void
@@ -75,9 +75,9 @@ final class ApplicationControl {
         }
     }
 
-    /// The groups of another file's plan with what has been said of its instances.
+    /// The groups of another file's plan, with the known state of its instances.
     ///
-    /// - Parameter health: What is known of instances by now, those that are new among them.
+    /// - Parameter health: The known health of the instances, including new ones.
     func groups(of plan: AppliancePlan, health: [String: InstanceHealth]) -> [InstanceGroup] {
         loop.preconditionCurrent()
         var next = states
@@ -120,7 +120,7 @@ final class ApplicationControl {
         armTimer()
     }
 
-    /// What could not be published is tried again: what is down must not stay in the table.
+    /// Tries again to publish a table that could not be published: an instance that is down must not stay in the table.
     private func retryLater() {
         guard !isRetrying else { return }
         isRetrying = true
@@ -150,7 +150,7 @@ final class ApplicationControl {
 
     /// A table is in force: says which flows meet another instance now.
     private func published(_ before: ForwardingTable, _ now: ForwardingTable, _ reason: String) {
-        // Where there is one instance, and where there is none left, no flow has moved to another.
+        // With one instance, or with none left, no flow has moved to another.
         let old = Dictionary(before.groups.map { ($0.name, $0) }) { first, _ in first }
         var changed: [(was: InstanceGroup, now: InstanceGroup, event: ApplianceEvent)] = []
         for group in now.groups where group.members.count > 1 && !group.isDown {
@@ -172,7 +172,7 @@ final class ApplicationControl {
 }
 
 extension ForwardingTable {
-    /// Replaces the groups of the plan; those that a table before has left for a while stand behind them, and stay.
+    /// Replaces the groups of the plan. Groups that an earlier table left for a while stand behind them, and stay.
     fileprivate mutating func ownGroups(_ fresh: [InstanceGroup]) {
         groups.replaceSubrange(..<min(fresh.count, groups.count), with: fresh)
     }

@@ -12,7 +12,7 @@ import Reporting
 import Topology
 import Wire
 
-/// What the control process answers on its socket. On the loop's thread.
+/// The control process's answers on its socket. On the loop's thread.
 extension ControlProcess {
     func answer(_ request: ControlRequest, _ lines: AnswerLines) {
         loop.preconditionCurrent()
@@ -115,7 +115,7 @@ extension ControlProcess {
         return report
     }
 
-    /// What works, and not as well as it might.
+    /// Remarks on parts that work, but not as well as they could.
     private func remarks() -> [String] {
         var remarks: [String] = []
         if let oversubscription = Machine.oversubscription(of: plan.engines) { remarks.append(oversubscription) }
@@ -135,7 +135,7 @@ extension ControlProcess {
         return remarks
     }
 
-    /// All engines as one: what is true of each of them, or else of the first of which it is not.
+    /// All engines as one: a state that all share, else the state of the first that differs.
     private func engineStatus(_ fleet: EngineFleet) -> StatusReport.Engine {
         let each = fleet.status
         let odd = each.first { $0.state != .running } ?? each[0]
@@ -163,7 +163,8 @@ extension ControlProcess {
 
     // MARK: - Engines
 
-    /// Does what an operator can do to an engine, by its number from 1; nil: to all, one by one, for `replace` alone.
+    /// Carries out an operator's request for an engine, by its number from 1; nil: for all, one by one, with `replace`
+    /// alone.
     func operate(
         _ operation: EngineOperation, engine number: Int?, _ done: @escaping (Result<Void, ApplianceError>) -> Void
     ) {
@@ -184,7 +185,7 @@ extension ControlProcess {
 
     // MARK: - Another table
 
-    /// Runs `body` on a thread of its own, and answers with what it returns; what it tells goes out before.
+    /// Runs `body` on a thread of its own, and answers with its result; its progress goes out before.
     private func inBackground<Answer>(
         _ reply: ControlReply<Answer>,
         _ body: @escaping (@escaping (Progress) -> Void) throws(ApplianceError) -> Answer
@@ -205,7 +206,7 @@ extension ControlProcess {
         }
     }
 
-    /// A plan's table is in force: its instances are the ones that are looked after now.
+    /// Adopts a plan whose table is in force: the watch follows its instances from now on.
     func adopt(_ fresh: AppliancePlan) {
         loop.preconditionCurrent()
         do throws(ApplianceError) { try watchInstances(of: fresh) } catch { logger.error("\(error)") }
@@ -222,7 +223,7 @@ extension ControlProcess {
             done(.failure(.cancelled))
             return
         }
-        // Who is up and down is put into what is compiled already: that takes no longer for a large table.
+        // The states of instances go into the compiled snapshot: that takes no longer for a large table.
         var compiled = fleet.compiled
         if groupsOnly, compiled.setGroups(table.groups) {
             fleet.publish(compiled, groupsOnly: true, done)
@@ -240,9 +241,9 @@ extension ApplianceError {
 }
 
 extension ForwardingTable {
-    /// This table with the counters of `before` for the entries that match the same there under the same name, wherever
-    /// they send it, and fresh ones for the others; and how many did. A counter that an entry of `before` had is given
-    /// to no other.
+    /// This table with the counters of `before`, and the number of entries that kept theirs. An entry keeps its
+    /// counters if `before` has one of the same name that matches the same packets, wherever they send. Other entries
+    /// get fresh counters. A counter of an entry of `before` goes to no other entry.
     func keepingCounters(of before: ForwardingTable) -> (table: ForwardingTable, kept: Int) {
         var known: [Entry: [Int]] = [:]
         var next = 0
@@ -266,8 +267,8 @@ extension ForwardingTable {
 }
 
 extension Entry {
-    /// What it matches and what it is called, without what becomes of the packets: an entry that sends to one instance
-    /// more goes on counting.
+    /// The matched packets and the name of the entry, without its copies: an entry that sends to one more instance goes
+    /// on counting.
     fileprivate var match: Entry {
         var entry = self
         entry.hops = []

@@ -15,14 +15,14 @@ struct AnswerLines {
     }
 }
 
-/// Where the answers to one request go, on the loop's thread: any number that tell progress, and one more.
+/// The receiver of the answers to one request, on the loop's thread: any number with progress, and one more.
 struct ControlReply<Answer: Codable & Sendable> {
     fileprivate let lines: AnswerLines
 
     /// The answer, and the last.
     func callAsFunction(_ answer: Answer) { take(.answer(answer), isLast: true) }
 
-    /// The last answer: what came of the request.
+    /// The last answer: the result of the request.
     func callAsFunction(_ result: Result<Answer, ApplianceError>) {
         switch result {
         case .success(let answer): self(answer)
@@ -33,7 +33,7 @@ struct ControlReply<Answer: Codable & Sendable> {
     /// The last answer: why it could not be done.
     func fail(_ error: ApplianceError) { take(.error(error), isLast: true) }
 
-    /// What is being done; another answer follows.
+    /// Answers with the current step; another answer follows.
     func tell(_ progress: Progress) { take(.progress(progress), isLast: false) }
 
     /// The last answer as a line that has been written already: a long one is written beside the loop, and all who get
@@ -48,7 +48,7 @@ struct ControlReply<Answer: Codable & Sendable> {
 /// One connection to the control socket, as its server sees it.
 final class ControlConnection {
     enum Phase {
-        /// Nothing of it is under way.
+        /// No request is under way.
         case quiet
         /// Its request waits for its turn.
         case queued
@@ -77,7 +77,7 @@ final class ControlConnection {
     var hasAsked = false
     /// Since when it has asked for nothing, in milliseconds.
     var since: Int
-    /// What it asks for next, or why that is nothing.
+    /// Its next request, or why the line is no request.
     var next: Result<ControlRequest, ApplianceError>?
     private var input: [UInt8] = []
     /// Octets of `input` that have been used, and where the next line ends.
@@ -104,7 +104,7 @@ final class ControlConnection {
     /// Octets that came and are not used yet.
     var unread: Int { input.count - used }
 
-    /// Each octet is looked at once, in however many pieces they come.
+    /// Scans each octet once, in however many pieces they come.
     func add(_ bytes: [UInt8]) {
         if lineEnd == nil { lineEnd = bytes.firstIndex(of: 10).map { $0 + input.count } }
         input += bytes

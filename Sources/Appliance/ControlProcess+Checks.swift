@@ -8,7 +8,7 @@ import Synchronization
 import Topology
 import Verification
 
-/// What checks look at, and what they do.
+/// The sources that checks look at, and the actions of checks.
 extension ControlProcess {
     /// Runs the checks of the file, one after another, in the calling thread, which is not the loop's.
     ///

@@ -8,9 +8,9 @@ import Nodes
 import Reporting
 import Topology
 
-/// Starting what runs in a topology that has been built.
+/// Starts the nodes and engines of a topology that has been built.
 extension ControlProcess {
-    /// Takes what happens, from any thread.
+    /// Takes an event, from any thread.
     func happened(_ event: ApplianceEvent) {
         var event = event
         if event.event == .tablePublished || event.event == .tableRefused, let why = publisher.reason {
@@ -25,7 +25,7 @@ extension ControlProcess {
         try watch.watch(plan, nodes: nodes, built: built)
     }
 
-    /// What goes on in every node of the plan, whose health is looked after from here on.
+    /// Makes the runtime of every node of the plan, and watches the nodes' health from here on.
     func makeNodes(_ built: BuiltTopology) throws(ApplianceError) {
         let made = plan.nodes.compactMap { node in
             built.namespaces[node.name].map { runtime(node, folder: plan.directory, $0) }
@@ -37,7 +37,7 @@ extension ControlProcess {
         }
     }
 
-    /// What goes on in a node; nothing is started yet.
+    /// The runtime of a node; it starts nothing yet.
     func runtime(_ node: NodePlan, folder: String, _ namespace: NetworkNamespace) -> NodeRuntime {
         let made = NodeRuntime(
             plan: node, folder: folder, directory: directory, loop: loop, namespace: namespace,
@@ -69,20 +69,20 @@ extension ControlProcess {
                 record: { [weak self] in self?.note($0) },
                 events: { [weak self] in self?.happened($0) })
             take(fleet)
-            // What changes while they start goes to them, too.
+            // The engines also get the changes that happen while they start.
             publisher.begin { [weak self] in self?.send($0, groupsOnly: $1, $2) }
             fleet.start {
                 result.value = $0
                 done.raise()
             }
         }
-        // The fleet answers within its own time, also where an engine says nothing.
+        // The fleet answers within its own time limit, even if an engine does not answer.
         done.wait()
         try result.value?.get()
         try cancellation.check()
     }
 
-    /// Level by level: what depends on nothing that is not ready comes up side by side.
+    /// Level by level: all nodes whose dependencies are ready come up side by side.
     func startApplications() throws(ApplianceError) {
         var waiting = loop.sync { self.nodes.filter { $0.state != .idle } }
         var pending = Set(waiting.map(\.plan.name))
@@ -100,7 +100,7 @@ extension ControlProcess {
                     do throws(ApplianceError) {
                         try level[index].bringUp(cancellation)
                     } catch {
-                        // The others need not go on: all of it is about to be taken away.
+                        // The other nodes can stop: the whole topology is about to be taken away.
                         cancellation.raise(error)
                         throw error
                     }
@@ -108,7 +108,7 @@ extension ControlProcess {
             } catch {
                 throw cancellation.reason ?? error
             }
-            // What depends on one of these may reach it through the engines.
+            // Nodes that depend on one of these may reach it through the engines.
             try awaitQuiet(cancellation)
             for node in level { pending.remove(node.plan.name) }
             waiting.removeAll { node in level.contains { $0 === node } }

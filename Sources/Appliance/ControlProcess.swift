@@ -14,24 +14,24 @@ import Reporting
 import Synchronization
 import Topology
 
-/// The control process of one topology: builds it, starts and watches what runs in it, answers its socket, and takes
-/// it away, whatever ends it.
+/// The control process of one topology: builds it, starts and watches its processes, answers its socket, and takes it
+/// away, however the run ends.
 ///
-/// One per process, made before any other thread is there: it blocks SIGINT, SIGTERM and SIGHUP for all threads, and
-/// takes each as the wish to end; and SIGCHLD, which tells at once that a child stands still. (Programs that it starts
-/// begin with no signal blocked.)
+/// There is one per process, made before any other thread. It blocks SIGINT, SIGTERM and SIGHUP for all threads, and
+/// takes each as a request to end. It also blocks SIGCHLD, which shows at once that a child stands still. (Programs
+/// that it starts begin with no signal blocked.)
 public final class ControlProcess: @unchecked Sendable {
-    /// What is to be done once all is up.
+    /// The purpose of a run, once all is up.
     public enum Purpose: Sendable {
-        /// Stay until told to end.
+        /// Stay until a signal or a request ends it.
         case stay
         /// Prove the file's checks, then end.
         case prove
-        /// Prove the file's checks, then stay until told to end.
+        /// Prove the file's checks, then stay until a signal or a request ends it.
         case proveAndStay
     }
 
-    /// What runs.
+    /// The running topology.
     let topology: RunningTopology
     /// The topology's name.
     let name: String
@@ -39,9 +39,9 @@ public final class ControlProcess: @unchecked Sendable {
     let loop: EventLoop
     let cancellation: Cancellation
     let progress: ProgressSink
-    /// What changes the topology, or must not have it changed meanwhile, goes through it.
+    /// Every operation that changes the topology, or needs it unchanged, goes through this gate.
     let gate = ChangeGate()
-    /// What it is about to make.
+    /// The record of everything that the run is about to make.
     let record: RunRecord
     /// When it was started, in seconds since 1970.
     let since = wallClockSeconds()
@@ -70,13 +70,13 @@ public final class ControlProcess: @unchecked Sendable {
         return TableLister.Picture(name: plan.name, table: table, counters: counters)
     }
 
-    /// The plan of what runs, its file, and what was made for it.
+    /// The running plan, its file, and everything that was made for it.
     var plan: AppliancePlan { topology.plan }
     /// See `plan`.
     var file: String { topology.file }
     /// See `plan`.
     var built: BuiltTopology? { topology.built }
-    /// What goes on in the nodes.
+    /// The runtimes of the nodes.
     var nodes: [NodeRuntime] { topology.nodes }
 
     /// The table that the engines decide by. On the loop's thread.
@@ -87,7 +87,7 @@ public final class ControlProcess: @unchecked Sendable {
 
     /// - Parameters:
     ///   - file: The topology file's absolute path.
-    ///   - progress: Takes what is told, from any thread.
+    ///   - progress: Takes the progress, from any thread.
     /// - Throws: `ApplianceError` if the limit of open files is too low, or the control loop or the signals cannot be
     ///   set up.
     public init(plan: AppliancePlan, file: String, progress: @escaping ProgressSink) throws(ApplianceError) {
@@ -134,7 +134,7 @@ public final class ControlProcess: @unchecked Sendable {
         let cancellation = cancellation
         follower.withLock { $0 = descriptor }
         loop.submit { [loop] in
-            // A pipe without a reader shows POLLERR, which is told whatever else is asked for.
+            // A pipe without a reader shows POLLERR; poll reports that whatever events are asked for.
             loop.watch(descriptor, 0) { _ in
                 loop.unwatch(descriptor)
                 cancellation.raise()
@@ -142,8 +142,8 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// Ends as soon as the process at the other end of a socket is gone, unless that has confirmed before that it knows
-    /// all to be up: a start that is broken off, however, leaves nothing up.
+    /// Ends as soon as the process at the other end of a socket is gone, so an aborted start leaves nothing up. Goes on
+    /// if that process has confirmed before that all is up.
     public func handOver(_ descriptor: Int32) {
         let cancellation = cancellation
         loop.submit { [loop] in
@@ -160,16 +160,17 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// From here on it stays up, whichever caller ends.
+    /// From here on the topology stays up, whichever caller ends.
     private func outlive() {
         guard let descriptor = follower.withLock({ $0 }) else { return }
         loop.sync { [loop] in loop.unwatch(descriptor) }
     }
 
-    /// Does it all, from nothing to nothing.
+    /// Does the whole run, from the first device to the end of the clean-up.
     ///
-    /// - Returns: Whether every check held; true where there were none to prove.
-    /// - Throws: Why it did not come up, or what could not be taken away. What was made is taken away in any case.
+    /// - Returns: Whether every check held; true if there were none to prove.
+    /// - Throws: `ApplianceError` that says why the topology did not come up, or what could not be taken away.
+    ///   Everything that was made is taken away in any case.
     public func perform(_ purpose: Purpose) throws(ApplianceError) -> Bool {
         let started = monotonicMilliseconds()
         try Machine.check()
@@ -213,7 +214,7 @@ public final class ControlProcess: @unchecked Sendable {
         return try outcome.get()
     }
 
-    /// Comes up, and proves the file's checks where that is the purpose. Nobody changes anything meanwhile.
+    /// Comes up, and proves the file's checks if that is the purpose. The gate keeps changes out meanwhile.
     private func comeUpAndProve(
         _ enginePath: String, _ purpose: Purpose, _ started: Int
     ) throws(ApplianceError) -> Bool {
@@ -229,8 +230,8 @@ public final class ControlProcess: @unchecked Sendable {
         return if purpose == .stay { true } else { try prove() }
     }
 
-    /// The lock of this name. One whose owner is about to end, or has been ended and not yet been cleared away by the
-    /// kernel, is waited for.
+    /// The lock of this name. The call waits for an owner that is about to end, or that has ended but is not yet
+    /// cleared away by the kernel.
     private func takeLock() throws(ApplianceError) -> TopologyLock {
         let deadline = monotonicMilliseconds() + Self.lockPatience
         while true {
@@ -254,7 +255,7 @@ public final class ControlProcess: @unchecked Sendable {
             hint: "take it away with 'tapline down \(plan.name)', or choose another name with --name")
     }
 
-    /// Takes away what a run of this name left that ended without doing so.
+    /// Takes away the leftovers of a run of this name that ended without doing so.
     private func healLeftovers() throws(ApplianceError) {
         let leftover = directory.readState()
         try Teardown(directory: directory).takeAway(leftover)
@@ -265,7 +266,7 @@ public final class ControlProcess: @unchecked Sendable {
         }
     }
 
-    /// Gives a namespace another name where another topology has, or is about to make, one of that name.
+    /// Renames a namespace if another topology has, or is about to make, one of that name.
     private func avoidOthersNames() throws(ApplianceError) {
         // Written before the others' are read: of two that come up at once, at least one sees the other.
         try record.change { $0.phase = .starting }
@@ -310,7 +311,7 @@ public final class ControlProcess: @unchecked Sendable {
         // The engines start in the time that the kernel takes for the links.
         try builder.awaitLinks(of: plan.nodes, in: built)
         try startApplications()
-        // Whatever has a health check must have passed it once; what never does is explained.
+        // Every health check must pass once; the error explains a check that never does.
         if let monitor = loop.sync({ self.watch.monitor }) { try monitor.proveOnce(cancellation) }
         try awaitQuiet(cancellation)
         loop.sync { self.applications?.beginServing() }

@@ -7,7 +7,7 @@ import Reporting
 extension ControlServer {
     // MARK: - Answering
 
-    /// One request a turn of the loop, so that whatever else there is to do is done in between.
+    /// Answers one request a turn of the loop, so that the loop's other work is done in between.
     func callTurn() {
         guard !isTurnComing, !queue.isEmpty else { return }
         isTurnComing = true
@@ -49,7 +49,7 @@ extension ControlServer {
     }
 
     private func admit(_ request: ControlRequest) throws(ApplianceError) {
-        // Who has not read its answer yet takes as much of this process as who waits for one.
+        // A connection that has not read its answer yet costs this process as much as one that waits for an answer.
         let others = connections.values.count { $0.phase == .asking || $0.phase == .quiet && $0.left > 0 } - 1
         guard others < bounds.asking else {
             throw ApplianceError(
@@ -74,7 +74,7 @@ extension ControlServer {
         return true
     }
 
-    /// Asks every stream for what there is more of. On the loop's thread.
+    /// Asks every stream for further answers. On the loop's thread.
     func pump() {
         loop.preconditionCurrent()
         for connection in Array(connections.values) where connection.isStream { flush(connection) }
@@ -130,7 +130,7 @@ extension ControlServer {
         }
     }
 
-    /// Waits for what a connection can do next.
+    /// Watches for the next event of a connection.
     func watch(_ connection: ControlConnection) {
         guard connection.isOpen else { return }
         var events = connection.left > 0 ? POLLOUT : 0
@@ -142,7 +142,7 @@ extension ControlServer {
 
     // MARK: - Looking after them
 
-    /// Has everything looked after for as long as there is anything.
+    /// Looks at all connections now and then, as long as there are any.
     func look() {
         guard looks == nil, !isClosed else { return }
         looks = loop.after(milliseconds: Self.lookInterval) { [weak self] in

@@ -5,12 +5,12 @@ import Reporting
 
 /// The control process's end of the control socket: accepts connections on the loop, reads lines, answers each.
 ///
-/// Nobody can hold up the loop, or keep others out:
-/// - Whoever has asked for nothing yet, follows events, or waits for a long answer has places of its own kind, of which
-///   there is a number each. Where those of the first kind are all taken, the oldest goes; who comes too late for one of
-///   the others is told.
+/// No client can hold up the loop, or keep others out:
+/// - There are three kinds of connections: connections without a request yet, followers of events, and connections
+///   that wait for a long answer. Each kind has a number of places of its own. If all places of the first kind are
+///   taken, the oldest connection goes. If all places of another kind are taken, the new request gets an error.
 /// - One request of a connection is answered at a time, and the connections take turns; `stop` goes before all.
-/// - A connection is read only when its answer has been taken. One that takes none is closed, and the log tells.
+/// - A connection is read only when its answer has been taken. A connection that takes no answer is closed and logged.
 /// - Only root, and the user of a topology without root, is heard.
 ///
 /// At most `bounds.held` octets and one answer more wait for readers, beside 64 KiB for each stream and each line that
@@ -36,7 +36,7 @@ final class ControlServer {
         var nextLine = 60_000
         /// How long an answer may be left alone by its reader, in milliseconds.
         var stall = 10_000
-        /// The same for a stream; where there are others that want its place, as long as an answer.
+        /// The same for a stream, in milliseconds. If other clients want its place, it is as short as for an answer.
         var streamStall = 600_000
     }
 
@@ -46,9 +46,10 @@ final class ControlServer {
     static let writesEachTurn = 1 << 20
     /// Octets that count as taking an answer.
     static let leastTaken = 65536
+    /// The time between two looks at all connections, in milliseconds.
     static let lookInterval = 500
 
-    /// What a request is answered with again and again; nil while there is nothing more.
+    /// The source of a stream's answers; nil while there are no more.
     typealias Stream = () -> ControlAnswer<EventsRequest.Answer>?
 
     let loop: EventLoop
@@ -62,7 +63,7 @@ final class ControlServer {
     var isClosed = false
     var looks: Int?
     private var nextNumber: UInt64 = 0
-    /// What has been done to connections since the last look, and to which process last.
+    /// The connections closed since the last look, by reason: their number and the last peer.
     var sentAway: [String: (count: Int, last: SocketPeer?)] = [:]
     let stream: (ControlRequest) -> Stream?
     let answer: (ControlRequest, AnswerLines) -> Void
@@ -71,8 +72,8 @@ final class ControlServer {
     /// Listens at `path`. On the loop's thread.
     ///
     /// - Parameters:
-    ///   - stream: What a request is answered with again and again, by `pump`; nil if `answer` answers it.
-    ///   - answer: Answers a request, now or later; what is progress goes before the answer.
+    ///   - stream: The source of a request's repeated answers, for `pump`; nil if `answer` answers the request.
+    ///   - answer: Answers a request, now or later; progress goes before the answer.
     ///   - report: Takes what is to be logged: a line now and then.
     init(
         loop: EventLoop, path: String, bounds: Bounds = Bounds(), report: @escaping (String) -> Void = { _ in },
@@ -113,7 +114,7 @@ final class ControlServer {
         guard Glibc.listen(listener, 64) == 0 else { throw .system("cannot listen at \(path)", errno: errno) }
     }
 
-    /// What others could reach is closed to them; what is not ours is not used.
+    /// Makes `path` accessible to its owner alone, and refuses a path that it cannot restrict.
     private static func requirePrivate(_ path: String, _ kind: mode_t, _ mode: mode_t) throws(ApplianceError) {
         var info = stat()
         func isPrivate() -> Bool {
@@ -191,8 +192,8 @@ final class ControlServer {
 
     private var quiet: [ControlConnection] { connections.values.filter { $0.phase == .quiet && $0.left == 0 } }
 
-    /// If all places for connections without a request are taken, the oldest connection goes, unless it has sent one by
-    /// now.
+    /// If all places for connections without a request are taken, the oldest connection goes. It stays if it has sent a
+    /// request by now.
     private func makeRoom() {
         while true {
             let quiet = quiet
@@ -240,13 +241,13 @@ final class ControlServer {
         switch connection.phase {
         case .quiet: take(connection)
         case .streaming:
-            // What is said to a stream is nothing that counts; its end does.
+            // Data on a stream is ignored; only its end counts.
             if events & (POLLHUP | POLLERR) != 0 { return drop(connection) }
             guard let bytes = readOnce(connection.descriptor) else { return }
             if bytes.isEmpty { connection.isEnded = true }
             watch(connection)
         case .queued, .asking:
-            // It has gone, and would be told as gone again and again. What it asked for is done all the same.
+            // The client has gone, and poll would report that again and again. Its request is done all the same.
             if events & (POLLHUP | POLLERR) != 0 { loop.unwatch(connection.descriptor) }
         }
     }

@@ -12,12 +12,12 @@ import Reporting
 /// A pair of sockets connects the two. The control process stays only after this process has confirmed that the
 /// topology is up. If this process ends before that, in any way, everything is taken away.
 public struct DetachedStart {
-    /// The descriptor that the control process tells its progress on.
+    /// The descriptor on which the control process writes its progress.
     public static let progressDescriptor: Int32 = 3
 
     /// Starts a control process with these arguments and follows it until it is ready.
     ///
-    /// - Throws: The error that it ended with.
+    /// - Throws: `ApplianceError`: the error that it ended with.
     public static func follow(_ arguments: [String], progress: @escaping ProgressSink) throws(ApplianceError) {
         var ends: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
@@ -47,7 +47,7 @@ public struct DetachedStart {
                     continue
                 }
                 if case .ready = message {
-                    // Where it cannot be told, the control process has gone meanwhile, and is not up.
+                    // If the confirmation cannot be written, the control process has ended meanwhile, and is not up.
                     guard writeAll(ends[0], [1]) else { break }
                     return progress(message)
                 }
@@ -79,8 +79,9 @@ public struct DetachedStart {
         }
     }
 
-    /// The control process's end: tells what happens on the descriptor, until all is up or has failed; where
-    /// `proving`, until it has failed or stays up after its checks. Of one that is up `ControlProcess.handOver` closes it.
+    /// The control process's end: writes the progress to the descriptor, until all is up or has failed. If `proving`,
+    /// it goes on until the topology has failed or stays up after its checks. `ControlProcess.handOver` closes the
+    /// descriptor of a topology that is up.
     public static func teller(proving: Bool = false) -> ProgressSink {
         let open = Box(true)
         _ = fcntl(progressDescriptor, F_SETFD, FD_CLOEXEC)

@@ -5,7 +5,7 @@ import LinuxNetwork
 import Reporting
 import Topology
 
-/// Limits, room, and what the distribution has set.
+/// Limits, free space, and the distribution's settings.
 extension Doctor {
     // MARK: - Without root
 
@@ -45,7 +45,7 @@ extension Doctor {
 
     // MARK: - Limits
 
-    /// What twenty topologies of a dozen nodes need at once, with room: (sysctl, least, what runs out).
+    /// The needs of twenty topologies of a dozen nodes at once, with room: (sysctl, least, what runs out).
     private static let least: [(name: String, least: Int, what: String)] = [
         ("kernel.pid_max", 16_384, "process numbers"),
         ("kernel.threads-max", 8_192, "threads"),
@@ -101,7 +101,7 @@ extension Doctor {
         return folders.map { space($0, needed: $0 == places.state) }
     }
 
-    /// In octets: what one topology writes, and what twenty of them may write.
+    /// The free space in octets: the need of one topology, and the need of twenty.
     private static let room = (least: 8 << 20, enough: 256 << 20)
 
     private func space(_ folder: String, needed: Bool) -> Finding {

@@ -6,7 +6,7 @@ import Nodes
 import Reporting
 import Topology
 
-/// The programs: Tapline's own, and those that a topology's commands name.
+/// The programs of Tapline itself, and the programs that a topology's commands name.
 extension Doctor {
     func engine() -> Finding {
         let path: String
@@ -77,7 +77,7 @@ extension Doctor {
         return findings
     }
 
-    /// The shell commands of a file, each with where it stands.
+    /// The shell commands of a file, each with its place.
     private func commands(of plan: AppliancePlan) -> [(place: String, command: String)] {
         var commands: [(String, String)] = []
         for node in plan.nodes {
@@ -100,7 +100,7 @@ extension Doctor {
         return commands
     }
 
-    /// Where a program is, as a node's shell finds it; nil if it is not.
+    /// The path of a program, as a node's shell finds it; nil if it is not installed.
     private func find(_ program: String, _ directory: String?) -> String? {
         if program.contains("/") {
             let path = program.hasPrefix("/") ? program : "\(directory ?? ".")/\(program)"

@@ -10,17 +10,17 @@ import Topology
 
 /// Looks at everything on the machine that topologies depend on, and changes nothing.
 public struct Doctor: Sendable {
-    /// What was found, as `tapline doctor --json` prints it. The keys are stable.
+    /// All findings, as `tapline doctor --json` prints them. The keys are stable.
     public struct Report: Codable, Sendable {
         /// The version of this format.
         public var version = 1
         /// Whether topologies can run: nothing has failed.
         public var usable: Bool
-        /// What was found, in the order in which it was looked at.
+        /// The findings, in the order of the checks.
         public var findings: [Finding]
     }
 
-    /// What is looked at, below these: other roots are for tests.
+    /// The roots of the places that are inspected: other roots are for tests.
     struct Places: Sendable {
         var proc = "/proc"
         var sys = "/sys"
@@ -39,7 +39,7 @@ public struct Doctor: Sendable {
     /// The machine as it is for this user.
     public init() { self.init(places: Places(), isRoot: geteuid() == 0) }
 
-    /// Looks at all of it.
+    /// Makes all checks.
     ///
     /// - Parameter file: A topology file; the programs that its commands name are looked for, too.
     /// - Throws: `ApplianceError` if the file has mistakes.
@@ -72,7 +72,7 @@ public struct Doctor: Sendable {
         return Finding("kernel", .ok, "Linux \(release)")
     }
 
-    /// CAP_ numbers of linux/capability.h, with what Tapline does by them.
+    /// The capabilities that Tapline needs: their CAP_ numbers and names in linux/capability.h.
     private static let capabilities: [(bit: UInt64, name: String)] = [
         (12, "NET_ADMIN"), (21, "SYS_ADMIN"), (13, "NET_RAW"), (1, "DAC_OVERRIDE"), (5, "KILL"),
     ]
@@ -165,7 +165,8 @@ public struct Doctor: Sendable {
         return isolation(grant)
     }
 
-    /// - Parameter grant: What a process is granted that isolates itself as an engine does; nil: it could not be tried.
+    /// - Parameter grant: The rights that a process gets if it isolates itself as an engine does; nil: the test was not
+    ///   possible.
     func isolation(_ grant: EngineInspection.Grant?) -> Finding {
         guard let grant else {
             return Finding(
@@ -185,7 +186,7 @@ public struct Doctor: Sendable {
                 : "use a kernel with all namespaces, and do not take capabilities from root")
     }
 
-    /// - Parameter refusal: What making a ring was refused with.
+    /// - Parameter refusal: The error with which the kernel refused a ring.
     func ring(refusal: RingRefusal?) -> Finding {
         guard let refusal else {
             return Finding("io_uring", .ok, "the packeting engine can write whole batches of frames with it")
@@ -219,7 +220,7 @@ public struct Doctor: Sendable {
 }
 
 extension Doctor {
-    /// What one look at the machine has found.
+    /// The result of one check of the machine.
     public struct Finding: Codable, Sendable, Equatable {
         /// How it is.
         public enum Level: String, Codable, Sendable {
@@ -229,13 +230,13 @@ extension Doctor {
             /// No topology runs.
             case fail
         }
-        /// What was looked at, in a word or two.
+        /// The part that was checked, in a word or two.
         public var subject: String
         /// How it is.
         public var level: Level
-        /// What was found, as one sentence without a full stop.
+        /// The result, as one sentence without a full stop.
         public var message: String
-        /// What would fix it; nil if nothing is to be corrected.
+        /// The hint; nil if nothing is to be corrected.
         public var hint: String?
 
         /// The keys of `doctor --json`.

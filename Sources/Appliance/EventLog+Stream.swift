@@ -1,7 +1,7 @@
 import ControlAPI
 
 extension EventLog {
-    /// What a request goes on to be answered with, again and again; nil if one answer is all.
+    /// The source of a request's repeated answers; nil if one answer is all.
     func stream(_ request: ControlRequest) -> ControlServer.Stream? {
         guard case .events(let asked) = request, asked.follow == true else { return nil }
         var place = place(since: asked.since, count: asked.count)

@@ -8,16 +8,16 @@ import Nodes
 import Reporting
 import Topology
 
-/// Whose health is looked after, and what is known of each instance: what its process, its links and its checks say.
+/// Watches the health of instances. It knows the state of each instance from its process, its links and its checks.
 ///
 /// On the loop's thread.
 final class InstanceWatch {
-    /// What the monitor looks after, and since which life of its node.
+    /// A node that the monitor watches, in one life of the node.
     private struct Watched {
         let application: ApplicationPlan
         let legs: [LegPlan]
         let runtime: ObjectIdentifier
-        /// How it was when it was looked at in another way, until the checks of now have something to say.
+        /// Its health under its earlier checks, until the new checks have a result.
         var before: InstanceHealth?
     }
 
@@ -31,9 +31,9 @@ final class InstanceWatch {
     private var watched: [String: Watched] = [:]
 
     /// - Parameters:
-    ///   - token: What the health checks' packets end in.
+    ///   - token: The octets at the end of every packet of the health checks.
     ///   - node: The node of a name, from any thread.
-    ///   - heard: Takes what is known of a node, whenever that may have changed.
+    ///   - heard: Takes the state of a node, whenever that may have changed.
     init(
         loop: EventLoop, events: EventLog, token: UInt64,
         node: @escaping @Sendable (String) throws(ApplianceError) -> NodeRuntime,
@@ -62,8 +62,8 @@ final class InstanceWatch {
         try made.start()
     }
 
-    /// Looks after exactly the instances of a plan from here on: those that are gone are let go, and those that are new,
-    /// or whose checks or nodes are others, begin anew.
+    /// Watches exactly the instances of a plan from here on. Instances that are gone leave the watch. New instances,
+    /// and instances with other checks or another node, begin anew.
     func watch(_ plan: AppliancePlan, nodes: [NodeRuntime], built: BuiltTopology?) throws(ApplianceError) {
         loop.preconditionCurrent()
         if monitor == nil, let built {
@@ -91,7 +91,7 @@ final class InstanceWatch {
             {
                 continue
             }
-            // Who is asked something else goes on taking packets until the answer is there.
+            // An instance with new checks goes on taking packets until the first result is there.
             let before = known?.runtime == runtime ? health(of: node) : nil
             watched[name] = Watched(application: application, legs: fresh.legs, runtime: runtime, before: before)
             try monitor?.add(application: application, instance: instance, node: fresh, namespace: node.namespace)
@@ -106,7 +106,7 @@ final class InstanceWatch {
         monitor = nil
     }
 
-    /// A node's state has changed: tells the monitor, and takes what follows.
+    /// A node's state has changed: informs the monitor, and takes the new health.
     func heed(_ node: NodeRuntime) {
         loop.preconditionCurrent()
         tell(of: node)
@@ -122,14 +122,14 @@ final class InstanceWatch {
         }
     }
 
-    /// Takes what a node's process, links and checks say of it.
+    /// Takes the health of a node from its process, links and checks.
     func hear(_ node: NodeRuntime) {
         loop.preconditionCurrent()
         heard(health(of: node), node.plan.name)
     }
 
-    /// What is known of a node. What its process says goes first: a node that is being set up is not healthy, whatever
-    /// else is seen of it.
+    /// The health of a node. The state of its process goes first: a node that is being set up is not healthy, whatever
+    /// else says so.
     private func health(of node: NodeRuntime) -> InstanceHealth {
         let process = node.processHealth
         guard var seen = monitor?.health(of: node.plan.name) else { return process }

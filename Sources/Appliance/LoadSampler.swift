@@ -4,7 +4,7 @@ import LinuxNetwork
 import Redundancy
 import Topology
 
-/// Reads what instances have done since the last reading: packets by their links' counters, processor time from /proc.
+/// Reads the load of instances since the last reading: packets by their links' counters, processor time from /proc.
 ///
 /// In one thread.
 struct LoadSampler {
@@ -17,7 +17,7 @@ struct LoadSampler {
     /// Clock ticks per second (sysconf(3)).
     private let ticksPerSecond = Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
 
-    /// What is looked at of an instance.
+    /// An instance whose load is read.
     struct Subject {
         var node: NodePlan
         var namespace: NetworkNamespace
@@ -25,9 +25,9 @@ struct LoadSampler {
         var initProcess: Int32?
     }
 
-    /// The loads of those instances that have been read before; the others are read for the next time.
+    /// The loads of the instances that have been read before; the others are read for the next time.
     ///
-    /// - Parameter fabric: Where the bridges' ends of the veths are.
+    /// - Parameter fabric: The namespace of the bridges' ends of the veths.
     mutating func read(_ subjects: [Subject], fabric: NetworkNamespace?, at now: Int) -> [ScaleDecision.Load] {
         // One request for all of them: the fabric sees every packet that goes to a bridged node.
         let counters = (try? fabric?.netlink.counters()) ?? [:]
@@ -59,7 +59,7 @@ struct LoadSampler {
         return inside?[leg.device]?.receivedPackets ?? 0
     }
 
-    /// The processor time of all processes in a node until now, and of those that have ended there, in clock ticks.
+    /// The processor time of all processes of a node until now, including ended ones, in clock ticks.
     private static func ticks(in node: Int32) -> UInt64 {
         // The node's own /proc has a folder for each of its processes, and for no other of the machine.
         let folder = "/proc/\(node)/root/proc"
@@ -71,7 +71,7 @@ struct LoadSampler {
             // After the name: state is field 3, and utime, stime, cutime and cstime are 14 to 17 (proc(5)).
             let fields = text[text.index(after: end)...].split(separator: " ")
             guard fields.count > 14 else { continue }
-            // Who is root in the node can put any file there.
+            // Root inside the node can put any file there.
             sum = fields[11...14].reduce(sum) { $0 &+ (UInt64($1) ?? 0) }
         }
         return sum

@@ -1,4 +1,4 @@
-/// How many lines a log takes: a few thousand at once, and then so many a second, whatever happens.
+/// The number of lines that a log takes: a few thousand at once, and then a fixed number a second.
 ///
 /// A value without a clock.
 struct LogRateLimit {

@@ -15,8 +15,8 @@ public enum PlanReader {
     /// The plan of a file that has been read.
     ///
     /// - Parameters:
-    ///   - kept: What runs: what both have in common stays as it is there.
-    ///   - changes: Instances by which the plan is to differ from the file.
+    ///   - kept: The running plan: common parts stay as they are there.
+    ///   - changes: The instances that the plan adds to the file, and removes from it.
     static func plan(
         _ file: TopologyFile, name: String?, keeping kept: AppliancePlan?,
         changes: InstanceChanges = InstanceChanges()
@@ -24,7 +24,7 @@ public enum PlanReader {
         var plan = try telling(file.path, false) { () throws(TopologyError) in
             try Planner.plan(file, name: name, keeping: kept, changes: changes)
         }
-        // Commands start there from inside mount namespaces, where no current folder is left.
+        // Commands start there from inside mount namespaces, which have no current folder any more.
         plan.directory = absolute(plan.directory.isEmpty ? "." : plan.directory)
         plan.source = file
         plan.changes = changes
@@ -39,7 +39,7 @@ public enum PlanReader {
     /// The plan of the file at `path`, with the paths that its table was proved by.
     ///
     /// - Parameters:
-    ///   - isBrief: Whether a mistake is told in one line, without the line of the file.
+    ///   - isBrief: Whether a mistake is one line, without the line of the file.
     ///   - isStrict: Whether a file with remarks is refused.
     /// - Throws: `ApplianceError` with all mistakes of the file; if remarks are mistakes, with these, too.
     public static func prove(

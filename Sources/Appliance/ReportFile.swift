@@ -2,15 +2,15 @@ import EventLoop
 import Glibc
 import Reporting
 
-/// A file that is written whole or not at all: who reads it never finds half a report.
+/// A file that is written whole or not at all: a reader never finds half a report.
 ///
-/// What is there already and is no file (a pipe, `/dev/stdout`) is written as it is.
+/// An existing target that is no regular file (a pipe, `/dev/stdout`) is written in place.
 public struct ReportFile: Sendable {
     private let path: String
     private let folder: String
     private let replaces: Bool
 
-    /// - Throws: Where it could not be written: before long work, not after it.
+    /// - Throws: `ApplianceError` if the file cannot be written. So the error comes before long work, not after it.
     public init(path: String) throws(ApplianceError) {
         // If the path is a link, the target of the link is replaced.
         let target = PlanReader.absolute(path)

@@ -3,10 +3,10 @@ import Fabric
 import Nodes
 import Topology
 
-/// What runs: the plan, its file, what was built for it, and what goes on in its nodes.
+/// The running topology: the plan, its file, the built networks, and the runtimes of its nodes.
 ///
-/// While the topology comes up, its own thread alone changes it. After that it is changed on the loop's thread alone, where
-/// all that answers and watches reads it.
+/// While the topology comes up, its own thread alone changes it. After that the loop's thread alone changes it, where
+/// all answers and watches read it.
 final class RunningTopology: @unchecked Sendable {
     private let loop: EventLoop
     private(set) var plan: AppliancePlan
@@ -14,7 +14,7 @@ final class RunningTopology: @unchecked Sendable {
     private(set) var file: String
     private(set) var built: BuiltTopology?
     private(set) var nodes: [NodeRuntime] = []
-    /// The nodes that a change starts just now, and what is raised where one of them ends.
+    /// The nodes that a change starts just now, and the cancellation to raise if one of them ends.
     private(set) var starting: (nodes: Set<String>, cancellation: Cancellation)?
 
     init(loop: EventLoop, plan: AppliancePlan, file: String) {
@@ -28,19 +28,19 @@ final class RunningTopology: @unchecked Sendable {
     /// Gives namespaces other names, before any is made.
     func rename(_ namespaces: (inout AppliancePlan) -> Void) { namespaces(&plan) }
 
-    /// All of it has been built.
+    /// Takes the networks, which have been built.
     func take(_ made: BuiltTopology) {
         loop.preconditionCurrent()
         built = made
     }
 
-    /// What goes on in its nodes, from now on.
+    /// Takes the runtimes of its nodes.
     func take(_ runtimes: [NodeRuntime]) {
         loop.preconditionCurrent()
         nodes = runtimes
     }
 
-    /// Nothing of it is there any more.
+    /// Forgets all networks and nodes: they no longer exist.
     func clear() {
         loop.preconditionCurrent()
         nodes = []
@@ -99,9 +99,9 @@ final class RunningTopology: @unchecked Sendable {
         starting = names.map { ($0, cancellation) }
     }
 
-    /// The new plan is what runs.
+    /// Makes the new plan the running one.
     ///
-    /// - Parameter kept: Interfaces that have not got their bridges yet, with what they are attached by.
+    /// - Parameter kept: Interfaces that have not got their bridges yet, with their present attachments.
     func commit(_ new: AppliancePlan, keeping kept: [(interface: Int, attachment: InterfacePlan.Attachment)]) {
         loop.preconditionCurrent()
         plan = new

@@ -9,8 +9,7 @@ import Redundancy
 import Reporting
 import Topology
 
-/// Looks once a second at what the instances of applications do whose file asks for that, and adds and removes
-/// instances.
+/// Once a second reads the load of applications whose file asks for scaling, and adds and removes instances.
 ///
 /// In a thread of its own, which ends with the topology.
 final class Scaling: @unchecked Sendable {
@@ -92,7 +91,7 @@ final class Scaling: @unchecked Sendable {
             }
         } catch {
             decisions[application.name]?.begin()
-            // Where another change goes on just now, the next look may find that it is over.
+            // If another change goes on just now, the next look may find that it is over.
             guard error.hint != ChangeGate.hint, !control.cancellation.isRaised else { return }
             pauses[application.name] = monotonicMilliseconds() + Self.pause
             control.logger.warning("scaling \(application.name): \(error)")

@@ -1,7 +1,7 @@
-/// Reads out of a shell command which programs it is going to run, as far as that stands in it plainly.
+/// Finds the programs that a shell command is going to run, as far as they are plain words in it.
 ///
-/// No shell: what is built by expansion is left out, and so is whatever a program may start itself. Told is only what
-/// would surely be looked for.
+/// It is no shell: it leaves out words built by expansion, and programs that a program may start itself. It lists only
+/// programs that the shell would surely look for.
 enum ShellPrograms {
     /// The programs in the order of the text, each once.
     static func named(in command: String) -> [String] {
@@ -19,7 +19,7 @@ enum ShellPrograms {
                 } else if expectsProgram {
                     if isAssignment(text) || (isLiteral && openers.contains(text)) { continue }
                     expectsProgram = false
-                    // What follows these is no program but a name, a pattern or a function's body.
+                    // The word after one of these is no program but a name, a pattern or a function's body.
                     if ["for", "case", "select", "function"].contains(text) { return programs }
                     if isLiteral, !text.isEmpty, !builtins.contains(text), !programs.contains(text) {
                         programs.append(text)

@@ -16,7 +16,7 @@ extension TableListing {
     }
 }
 
-/// Who has a MAC or network address, by interface.
+/// The owners of MAC and network addresses, by interface.
 struct NodeNames {
     private var byMAC: [KnownKey<MACAddress>: String] = [:]
     private var byAddress: [KnownKey<IPAddress>: String] = [:]
@@ -63,12 +63,12 @@ extension TableListing.Row {
     }
 }
 
-/// Lists the copies of hops, those that are made only now and then too.
+/// Lists the copies of hops, including conditional ones.
 private struct CopyListing {
     let table: ForwardingTable
     let nodes: NodeNames
 
-    /// - Parameter conditions: What must be so for the hop to be gone: `firewall down`.
+    /// - Parameter conditions: The conditions under which the hop is gone: `firewall down`.
     func copies(_ hop: Hop, when conditions: [String] = []) -> [TableListing.Copy] {
         switch hop {
         case .target(let target): return [copy(target, conditions)]

@@ -6,8 +6,8 @@ import Topology
 
 /// One file of a test, read before anything is started.
 public struct TestFile: Sendable {
-    /// What it is called in what is told: the topology's name, with a number where several have it; the path of a file
-    /// that could not be read.
+    /// Its name in messages: the topology's name, with a number if several files have it. For a file that could not be
+    /// read, its path.
     public var label: String
     /// The topology file, as the command line leads to it.
     public var path: String
@@ -17,7 +17,7 @@ public struct TestFile: Sendable {
     public var checks: [String]
     /// The nodes' names.
     public var nodes: [String]
-    /// What is wrong with the file; nothing of such a file is started.
+    /// The mistake of the file; nothing of such a file is started.
     public var mistake: ApplianceError?
     /// The remarks on it, one line each.
     public var remarks: [String] = []
@@ -25,11 +25,11 @@ public struct TestFile: Sendable {
 
 /// The files that a test is asked for.
 public enum TestFiles {
-    /// Reads every file that `paths` lead to: a file itself; of a folder its `topology.yaml`, else those of the folders
-    /// in it. The same file may come several times.
+    /// Reads every file that `paths` lead to. A path may be a file. For a folder it is its `topology.yaml`, else the
+    /// `topology.yaml` of each folder in it. The same file may come several times.
     ///
-    /// - Parameter filter: Of a file whose path and name do not contain this text, only the checks whose names do are
-    ///   kept, and the file with them. A file with mistakes stays.
+    /// - Parameter filter: A file whose path or name contains this text keeps all its checks. Another file keeps only
+    ///   the checks whose names contain it, and goes if there are none. A file with mistakes stays.
     public static func read(_ paths: [String], filter: String? = nil) -> [TestFile] {
         var files = paths.flatMap(found).map(read)
         if let filter {
@@ -51,10 +51,10 @@ public enum TestFiles {
         return files
     }
 
-    /// The one file that a path leads to: itself; of a folder its `topology.yaml`, else that of the only folder in it that
-    /// has one. Of a folder without any it is the folder, which no reader takes for a file.
+    /// The one file that a path leads to. A file leads to itself. A folder leads to its `topology.yaml`, else to that
+    /// of the only folder in it that has one. A folder without any leads to itself, and reading it fails.
     ///
-    /// - Throws: Where several folders in it have one, with their names.
+    /// - Throws: `ApplianceError` with the names of the folders, if several folders in it have one.
     public static func one(_ path: String) throws(ApplianceError) -> String {
         guard isFolder(path) else { return path }
         let files = found(path)
@@ -66,9 +66,9 @@ public enum TestFiles {
         return access(files[0], F_OK) == 0 ? files[0] : path
     }
 
-    /// The name of the topology that is meant by a word: a name, else the one that a file, or its folder, says.
+    /// The name of the topology that a word means: a name, else the name in a file, or in a folder's file.
     ///
-    /// - Throws: Where the file has mistakes, and nothing that is up was made from it.
+    /// - Throws: `ApplianceError` if the file has mistakes and no running topology was made from it.
     public static func topology(_ word: String) throws(ApplianceError) -> String {
         guard !word.isEmpty, access(word, F_OK) == 0 || word.hasSuffix(".yaml") || word.hasSuffix(".yml"),
             !StateDirectory.allNames().contains(word)
@@ -78,7 +78,7 @@ public enum TestFiles {
         do throws(ApplianceError) {
             return try PlanReader.file(file).name.value
         } catch {
-            // What is up may be older than the mistake.
+            // A running topology may be older than the mistake.
             let path = PlanReader.absolute(file)
             let made = StateDirectory.allNames().filter { name in
                 ((try? StateDirectory(name: name))?.readState()?.file).map { $0 == path } ?? false
@@ -100,7 +100,7 @@ public enum TestFiles {
         if access(own, F_OK) == 0 { return [own] }
         let candidates = namesInFolder(folder).map { name -> String in "\(folder)/\(name)/topology.yaml" }
         let below = candidates.filter { candidate in access(candidate, F_OK) == 0 }
-        // Where there is none, the reader says that the file is not there.
+        // If there is none, the reader reports that the file does not exist.
         return below.isEmpty ? [own] : below
     }
 

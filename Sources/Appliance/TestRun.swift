@@ -11,13 +11,13 @@ import Verification
 
 /// Runs the files of a test side by side, each in a process of its own under a name of its own.
 ///
-/// Nothing is left up when `perform` returns, or when this process ends in any other way, except what is to be kept.
+/// When `perform` returns, or when this process ends in any other way, only topologies that are to be kept stay up.
 public final class TestRun: Sendable {
-    /// What is told while it runs.
+    /// An event of the run.
     public enum Event: Sendable {
         /// The file of that index is being started.
         case started(Int)
-        /// What its process tells.
+        /// The progress of the file's process.
         case progress(Int, Progress)
         /// It is done.
         case ended(Int, TestFileReport)
@@ -32,8 +32,8 @@ public final class TestRun: Sendable {
 
     /// - Parameters:
     ///   - jobs: How many topologies may be up at once.
-    ///   - keep: Leave every topology up that came so far that its checks could be looked at.
-    ///   - filter: As it was given to `TestFiles.read`.
+    ///   - keep: Leave every topology up whose checks have run.
+    ///   - filter: The filter that `TestFiles.read` got.
     public init(files: [TestFile], jobs: Int, keep: Bool = false, filter: String? = nil) {
         self.files = files
         self.jobs = max(1, jobs)
@@ -69,7 +69,7 @@ public final class TestRun: Sendable {
         return files.indices.map { index in reports.withLock { $0[index] } ?? report(on: files[index], nil) }
     }
 
-    /// What is to be said of all files where the machine lets none of them run: nothing was started.
+    /// The reports of all files if the machine lets none of them run: nothing was started.
     public func refused(_ error: ApplianceError) -> [TestFileReport] { files.map { report(on: $0, error) } }
 
     /// A file that is not started, for its mistakes or else for `error`.
@@ -133,7 +133,7 @@ public final class TestRun: Sendable {
         return report
     }
 
-    /// Starts the file's process and takes what it tells, until it has ended or stays up. Returns how it ended.
+    /// Starts the file's process and takes its progress, until it has ended or stays up. Returns how it ended.
     private func follow(
         _ index: Int, _ report: inout TestFileReport, _ sink: @Sendable (Event) -> Void
     ) throws(ApplianceError) -> ProcessExit? {

@@ -2,12 +2,12 @@ import Reporting
 
 /// Something that happened in a topology: a line of `tapline events`.
 public struct ApplianceEvent: Codable, Sendable, Hashable {
-    /// What it is.
+    /// The kind of an event.
     public typealias Kind = EventKind
 
     /// Microseconds since 1970.
     public var time: Int
-    /// What it is.
+    /// Its kind.
     public var event: Kind
     /// The application that it is about.
     public var application: String?
@@ -21,9 +21,9 @@ public struct ApplianceEvent: Codable, Sendable, Hashable {
     public var generation: Int?
     /// The part of an application's flows, 0…1.
     public var share: Double?
-    /// How many, of what there are many.
+    /// The number of things, if the event is about several.
     public var count: Int?
-    /// Why, or what exactly, for a person.
+    /// The reason, or the details, for a person.
     public var reason: String?
 
     /// Memberwise; now.
@@ -44,5 +44,5 @@ public struct ApplianceEvent: Codable, Sendable, Hashable {
     }
 }
 
-/// Takes what happens, from any thread.
+/// Takes an event, from any thread.
 package typealias EventSink = @Sendable (ApplianceEvent) -> Void

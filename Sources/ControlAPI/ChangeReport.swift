@@ -1,8 +1,8 @@
-/// What a change of a running topology did, or would do.
+/// The effect of a change of a running topology, done or simulated.
 public struct ChangeReport: Codable, Sendable {
-    /// What was changed, a line each; empty where nothing differed.
+    /// The changes, a line each; empty if nothing differed.
     public var changes: [String]
-    /// What went wrong after the point of no return, a sentence each: something that was to go is still there.
+    /// Failures after the point of no return, a sentence each: a part that was to go is still there.
     public var notes: [String] = []
     /// The number of entries now.
     public var entries: Int

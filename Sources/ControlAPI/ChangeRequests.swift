@@ -1,15 +1,15 @@
 import Reporting
 
-/// Makes the running topology what a file says.
+/// Makes the running topology equal to a file.
 package struct ApplyRequest: ControlCommand {
     package typealias Answer = ChangeReport
     package enum CodingKeys: CodingKey, CaseIterable { case file, isTrial, drain }
 
-    /// The file's absolute path; nil: that of `up`, or of the last `apply`.
+    /// The file's absolute path; nil: the file of `up`, or of the last `apply`.
     package var file: String?
-    /// True if it is only to be told what would be done; nil: false.
+    /// True if the change is only to be reported, not made; nil: false.
     package var isTrial: Bool?
-    /// How long what is removed keeps what it has, in milliseconds; nil: as long as is usual.
+    /// How long removed nodes keep their flows, in milliseconds; nil: the usual time.
     package var drain: Int?
 
     package init(file: String? = nil, isTrial: Bool = false, drain: Int? = nil) {
@@ -61,7 +61,7 @@ package struct RemoveRequest: ControlCommand {
     package enum CodingKeys: CodingKey, CaseIterable { case instance, drain }
 
     package var instance: String
-    /// How long it keeps what it has, in milliseconds; nil: as long as is usual.
+    /// How long it keeps its flows, in milliseconds; nil: the usual time.
     package var drain: Int?
 
     package init(instance: String, drain: Int? = nil) {
@@ -80,7 +80,7 @@ package struct RemoveRequest: ControlCommand {
     }
 }
 
-/// Takes back the change that is being made, of whatever kind. Answered at once.
+/// Takes back the change that is being made, of any kind. The answer comes at once.
 package struct CancelRequest: ControlCommand {
     package typealias Answer = CancelReport
     package typealias CodingKeys = NoKeys
@@ -90,7 +90,7 @@ package struct CancelRequest: ControlCommand {
     package var request: ControlRequest { .cancel(self) }
 }
 
-/// What became of the wish to cancel.
+/// The result of a request to cancel.
 package struct CancelReport: Codable, Sendable {
     /// True if there was a change to take back.
     package var isUnderWay: Bool
@@ -98,7 +98,7 @@ package struct CancelReport: Codable, Sendable {
     package init(isUnderWay: Bool) { self.isUnderWay = isUnderWay }
 }
 
-/// Reads the file again and publishes its table, where only the table differs.
+/// Reads the file again and publishes its table, if only the table differs.
 package struct ReloadRequest: ControlCommand {
     package typealias Answer = ReloadReport
     package enum CodingKeys: CodingKey, CaseIterable { case file }
@@ -118,7 +118,7 @@ package struct ReloadRequest: ControlCommand {
     }
 }
 
-/// What a reload did.
+/// The effect of a reload.
 public struct ReloadReport: Codable, Sendable {
     /// The number of entries now.
     public var entries: Int

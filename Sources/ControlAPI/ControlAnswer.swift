@@ -1,11 +1,11 @@
 import Reporting
 
-/// One answer on the control socket. A request gets any number that tell progress, then one that is the answer or an
-/// error; a request that follows events gets answers until the connection ends.
+/// One answer on the control socket. A request gets any number of answers with progress, then a last one: the result or
+/// an error. A request that follows events gets answers until the connection ends.
 package enum ControlAnswer<Answer: Codable & Sendable>: Sendable {
-    /// What is being done; another answer follows.
+    /// The current step; another answer follows.
     case progress(Progress)
-    /// What was asked for.
+    /// The result.
     case answer(Answer)
     /// Why it could not be done.
     case error(ApplianceError)

@@ -2,13 +2,13 @@ import Reporting
 
 /// The protocol of the control socket: each request is one line of JSON, and so is each answer.
 package enum ControlProtocol {
-    /// Raised with every change of what the lines hold.
+    /// The version of the lines; it rises with every change of their content.
     package static let version = 2
 }
 
-/// One command of the control socket: what it carries, and the type of its answer.
+/// One command of the control socket: its arguments, and the type of its answer.
 package protocol ControlCommand: Codable, Sendable {
-    /// What the control process answers, unless it answers with an error.
+    /// The control process's answer, unless it answers with an error.
     associatedtype Answer: Codable & Sendable
     /// Every key that the command carries.
     associatedtype CodingKeys: CodingKey & CaseIterable
@@ -18,14 +18,14 @@ package protocol ControlCommand: Codable, Sendable {
 
     /// Checks the value of one key. A switch without a default, so that no key can be forgotten.
     ///
-    /// - Throws: Which range the value is outside of.
+    /// - Throws: `ApplianceError` that names the range, if the value is outside of it.
     func check(_ key: CodingKeys) throws(ApplianceError)
 }
 
 extension ControlCommand {
     /// Checks every value.
     ///
-    /// - Throws: Which value is out of its range.
+    /// - Throws: `ApplianceError` that names a value outside of its range.
     package func check() throws(ApplianceError) {
         for key in CodingKeys.allCases { try check(key) }
     }
@@ -43,7 +43,7 @@ package struct Done: Codable, Sendable {
     package init() {}
 }
 
-/// The first thing that both ends of the control socket read of a line, whatever its version.
+/// The first thing that both ends of the control socket read of a line, in every version.
 package struct ControlVersion: Codable, Sendable {
     package var version = ControlProtocol.version
     /// The release of the program that wrote the line, for messages.
@@ -51,8 +51,8 @@ package struct ControlVersion: Codable, Sendable {
 
     package init() {}
 
-    /// - Parameter other: What is at the other end, as the beginning of a sentence.
-    /// - Throws: A sentence with both versions, where the other end speaks another one.
+    /// - Parameter other: The process at the other end, as the beginning of a sentence.
+    /// - Throws: `ApplianceError` with both versions if the other end speaks another one.
     package func check(_ other: String, hint: String) throws(ApplianceError) {
         guard version != ControlProtocol.version else { return }
         let name = release.map { "tapline \(ControlText.shown($0, most: 32)) (protocol \(version))" }

@@ -1,10 +1,10 @@
 import FoundationEssentials
 import Reporting
 
-/// One request on the control socket: a command with what it carries.
+/// One request on the control socket: a command with its arguments.
 ///
 /// The line holds the version, the release and the name of the command beside the command's own keys. Keys of other
-/// commands are not looked at.
+/// commands are ignored.
 package enum ControlRequest: Sendable {
     /// How everything is.
     case status(StatusRequest)
@@ -12,19 +12,19 @@ package enum ControlRequest: Sendable {
     case tables(TablesRequest)
     /// Take the topology away. Answered at once; the socket goes when it is done.
     case stop(StopRequest)
-    /// The init process of a node, started where there is none yet.
+    /// The init process of a node, started if there is none yet.
     case node(NodeRequest)
-    /// Read the file again and publish its table, where only the table differs.
+    /// Read the file again and publish its table, if only the table differs.
     case reload(ReloadRequest)
-    /// Make the running topology what a file says; progress is told in answers before the last.
+    /// Make the running topology equal to a file. Answers with progress come before the last answer.
     case apply(ApplyRequest)
     /// Add an instance to an application; as `apply`.
     case add(AddRequest)
     /// Remove an instance of an application; as `apply`.
     case remove(RemoveRequest)
-    /// Take back the change that is being made, of whatever kind.
+    /// Take back the change that is being made, of any kind.
     case cancel(CancelRequest)
-    /// Events of the past; where it asks to follow, future events too, an answer for each handful.
+    /// Past events; if the request asks to follow, future events too, an answer for each handful.
     case events(EventsRequest)
     /// Drain an instance, disable it, set its weight, and the like.
     case operate(InstanceRequest)
@@ -35,7 +35,7 @@ package enum ControlRequest: Sendable {
     package enum Name: String, Codable, Sendable, CaseIterable {
         case status, tables, stop, node, reload, apply, add, remove, cancel, events, operate, engine
 
-        /// The type of what the command carries.
+        /// The type of the command.
         package var command: any ControlCommand.Type {
             switch self {
             case .status: StatusRequest.self
@@ -54,7 +54,7 @@ package enum ControlRequest: Sendable {
         }
     }
 
-    /// The name of the command, and what it carries.
+    /// The name of the command, and its arguments.
     private var parts: (name: Name, command: any ControlCommand) {
         switch self {
         case .status(let command): (.status, command)
@@ -74,7 +74,7 @@ package enum ControlRequest: Sendable {
 
     /// The name of the command.
     package var name: Name { parts.name }
-    /// What the command carries.
+    /// The command with its arguments.
     package var command: any ControlCommand { parts.command }
 }
 
@@ -100,7 +100,8 @@ extension ControlRequest: Codable {
 extension ControlRequest {
     /// The request of one line, with every number in its range and every text that it needs.
     ///
-    /// - Throws: What is wrong with it, in a sentence that holds nothing of the line that could do harm to a terminal.
+    /// - Throws: `ApplianceError` that says what is wrong with the line. It quotes nothing of the line that could harm
+    ///   a terminal.
     package init(line: some Sequence<UInt8>) throws(ApplianceError) {
         let data = Data(line)
         // The version goes first: another one may have other commands.

@@ -25,7 +25,7 @@ package struct EngineRequest: ControlCommand {
     }
 }
 
-/// What can be done to packeting engines while they forward.
+/// An operation on packeting engines while they forward.
 public enum EngineOperation: String, Codable, Sendable, CaseIterable {
     /// Start the program anew and give it the engine's place, without losing a packet.
     case replace

@@ -66,8 +66,8 @@ package final class EventLog: Sendable {
         }
     }
 
-    /// What comes at a place and after it, at most `most`, and moves the place behind it. Where events are gone that
-    /// stood there, the first tells how many.
+    /// Reads at most `most` events from a place on, and moves the place behind them. If events at the place are gone,
+    /// the first event says how many.
     package func read(_ place: inout Int, most: Int = EventLog.capacity) -> [ApplianceEvent] {
         let (lost, events) = state.withLock { state -> (Int, [ApplianceEvent]) in
             let start = max(place, state.oldest)

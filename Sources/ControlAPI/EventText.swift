@@ -50,7 +50,7 @@ extension ApplianceEvent {
         return "\(at) \(what)" + (reason.map { ": \($0)" } ?? "")
     }
 
-    /// A share, 0…1, as people read it: with a decimal where it is small.
+    /// A share, 0…1, as a percentage for people: a small one has a decimal.
     public static func percent(_ share: Double) -> String {
         let tenths = Int((share * 1000).rounded())
         return tenths % 10 == 0 ? "\(tenths / 10)%" : "\(tenths / 10).\(tenths % 10)%"

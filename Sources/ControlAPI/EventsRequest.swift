@@ -5,7 +5,7 @@ package struct EventsRequest: ControlCommand {
     package typealias Answer = [ApplianceEvent]
     package enum CodingKeys: CodingKey, CaseIterable { case since, count, follow }
 
-    /// Not those of before this time, in microseconds since 1970.
+    /// Leaves out events before this time, in microseconds since 1970.
     package var since: Int?
     /// At most so many of the last.
     package var count: Int?

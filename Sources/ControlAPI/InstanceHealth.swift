@@ -1,8 +1,8 @@
-/// How an instance is, and why: what its process, its links and its health checks say together.
+/// The health of an instance, and the reason: its process, its links and its health checks together.
 public struct InstanceHealth: Codable, Sendable, Hashable {
-    /// One health check of it.
+    /// One health check of the instance.
     public struct Check: Codable, Sendable, Hashable {
-        /// What the file calls it.
+        /// Its name in the file.
         public var name: String
         /// True if it counts as passed.
         public var isPassed: Bool
@@ -10,7 +10,7 @@ public struct InstanceHealth: Codable, Sendable, Hashable {
         public var made: Int
         /// See `made`.
         public var failed: Int
-        /// What it saw last, for a person; nil before the first.
+        /// Its last result, for a person; nil before the first.
         public var last: String?
         /// How long the last answer took, in microseconds.
         public var microseconds: Int?

@@ -29,11 +29,11 @@ package struct InstanceRequest: ControlCommand {
     }
 }
 
-/// What an operator may ask for an instance.
+/// An operator's request for an instance.
 public enum InstanceOperation: Codable, Sendable, Hashable {
-    /// It gets no new connections where another instance can take them, and after a time nothing.
+    /// It gets no new connections if another instance can take them, and after a time nothing.
     ///
-    /// - Parameter milliseconds: That time; nil: its application's.
+    /// - Parameter milliseconds: That time in milliseconds; nil: its application's.
     case drain(milliseconds: Int?)
     /// It gets its share again.
     case undrain
@@ -53,13 +53,13 @@ public enum InstanceOperation: Codable, Sendable, Hashable {
     }
 }
 
-/// What an operator's word has led to.
+/// The effect of an operator's request.
 public struct OperationReport: Codable, Sendable {
     /// The instance.
     public var instance: String
     /// Its application.
     public var application: String
-    /// What was done and what follows: sentences without a full stop.
+    /// The effect and its consequences: sentences without a full stop.
     public var summary: [String]
 
     /// The keys of the control protocol.

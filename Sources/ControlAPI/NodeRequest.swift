@@ -19,7 +19,7 @@ package struct NodeRequest: ControlCommand {
     }
 }
 
-/// What a command needs to enter a node.
+/// All that a command needs to enter a node.
 package struct NodeEntrance: Codable, Sendable {
     /// The node's init process, in the host's numbers.
     package var pid: Int32
@@ -27,7 +27,7 @@ package struct NodeEntrance: Codable, Sendable {
     package var started: UInt64
     /// The variables its commands get.
     package var environment: [String: String]
-    /// Where its commands start.
+    /// The folder in which its commands start.
     package var directory: String
 
     package init(pid: Int32, started: UInt64, environment: [String: String], directory: String) {

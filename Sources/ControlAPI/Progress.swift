@@ -1,10 +1,10 @@
 import Reporting
 
-/// What a command tells while it works. It travels from a detached control process to the command that started it.
+/// The progress of a command. It travels from a detached control process to the command that started it.
 public enum Progress: Codable, Sendable {
-    /// What is being done now.
+    /// The current step.
     case step(String)
-    /// Something worth keeping on the screen: a warning, or what was healed.
+    /// A line that stays on the screen: a warning, or a repair.
     case note(String)
     /// A check has ended.
     case check(CheckReport)
@@ -16,7 +16,7 @@ public enum Progress: Codable, Sendable {
     case failed(ApplianceError)
 }
 
-/// What is up.
+/// The topology that is up.
 public struct ReadyReport: Codable, Sendable {
     /// Its name.
     public var name: String
@@ -28,7 +28,7 @@ public struct ReadyReport: Codable, Sendable {
     public var entries: Int
     /// How long it took.
     public var milliseconds: Int
-    /// What has which address: the nodes, then the services, in the order of the file.
+    /// The addresses of the nodes, then of the services, in the order of the file.
     public var places: [Place]?
 
     /// Memberwise.
@@ -41,7 +41,7 @@ public struct ReadyReport: Codable, Sendable {
         self.places = places
     }
 
-    /// A node or a service, and where it is found.
+    /// A node or a service, with its addresses.
     public struct Place: Codable, Sendable, Hashable {
         /// Its name.
         public var name: String
@@ -72,11 +72,11 @@ public struct CheckReport: Codable, Sendable {
     public var passed: Bool
     /// How long it took.
     public var milliseconds: Int
-    /// What was expected, where it did not hold.
+    /// The expectation that did not hold.
     public var expected: String?
-    /// What came instead, bounded.
+    /// The actual result, bounded.
     public var came: [String]
-    /// What may explain it, where it did not hold: the ends of logs, counters, captures.
+    /// Evidence that may explain a failure: the ends of logs, counters, captures.
     public var evidence: [Evidence] = []
 
     /// Memberwise.
@@ -95,7 +95,7 @@ public struct CheckReport: Codable, Sendable {
 
     /// One thing that may explain why a check did not hold.
     public struct Evidence: Codable, Sendable {
-        /// What it is: `log of firewall`, `drops`.
+        /// Its title: `log of firewall`, `drops`.
         public var title: String
         /// Its lines, bounded.
         public var lines: [String]
@@ -108,5 +108,5 @@ public struct CheckReport: Codable, Sendable {
     }
 }
 
-/// Takes what is told; called from any thread.
+/// Takes the progress; called from any thread.
 public typealias ProgressSink = @Sendable (Progress) -> Void

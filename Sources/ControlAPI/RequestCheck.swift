@@ -1,10 +1,10 @@
 import Reporting
 
-/// What the numbers of a request may be: command lines and the control process go by the same.
+/// The ranges of a request's numbers: command lines and the control process use the same.
 public enum RequestRange {
     /// The number of an engine: as many as there can be queue indexes (`QueueSets.capacity`).
     public static let engine = 1...256
-    /// How long something keeps what it has, in milliseconds.
+    /// How long an instance or a node keeps its flows, in milliseconds.
     public static let drain = 0...DurationText.longest
     /// The weight of an instance.
     public static let weight = 0...1000
@@ -50,7 +50,7 @@ package enum ControlText {
         return String(shown) + (text.unicodeScalars.count > most ? "…" : "")
     }
 
-    /// What is wrong with a line of JSON, without its own words.
+    /// The mistake in a line of JSON, without the line's own words.
     package static func summary(_ error: any Error) -> String {
         guard let error = error as? DecodingError else { return "it is not JSON" }
         func place(_ context: DecodingError.Context, _ last: (any CodingKey)? = nil) -> String {

@@ -1,17 +1,17 @@
 extension StatusReport {
-    /// An application whose health is looked after.
+    /// An application whose health Tapline looks after.
     public struct Application: Codable, Sendable {
         /// Its name.
         public var name: String
-        /// What it is, in the file's words.
+        /// Its type, in the file's words.
         public var type: String?
         /// `up` or `down`.
         public var state: String
         /// `active-standby`, `balance` or `copies`.
         public var redundancy: String
-        /// `spare`, `bypass`, `skip-rest` or `drop`: what becomes of its packets while it is down.
+        /// The fate of its packets while it is down: `spare`, `bypass`, `skip-rest` or `drop`.
         public var whenDown: String
-        /// Why it is down and what becomes of its packets now, for a person; nil while it is up.
+        /// The reason why it is down, and the fate of its packets now, for a person; nil while it is up.
         public var reason: String?
         /// Fewer instances that are not down than these, and it is down.
         public var minimum: Int
@@ -48,9 +48,9 @@ extension StatusReport {
         public var reason: String
         /// Microseconds since 1970: since when that is so.
         public var since: Int
-        /// Whether its process, links and checks say that it may take packets, whatever operators say.
+        /// Whether its process, links and checks allow it to take packets, apart from operators' requests.
         public var isHealthy: Bool
-        /// Its share of its application's flows, 0…1; of copies, 1 where it gets them.
+        /// Its share of its application's flows, 0…1; for copies, 1 if it gets them.
         public var share: Double
         /// Its weight now.
         public var weight: Int
@@ -60,7 +60,7 @@ extension StatusReport {
         public var priority: Int
         /// While it drains: the milliseconds until it gets nothing.
         public var drainLeft: Int?
-        /// While it gets what begins, and nothing that others have: the milliseconds until it has its whole share.
+        /// The milliseconds until it has its whole share, while it joins: it gets new flows only.
         public var joinLeft: Int?
         /// Its health checks in the order of the file.
         public var checks: [InstanceHealth.Check]

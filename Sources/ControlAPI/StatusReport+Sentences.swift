@@ -1,5 +1,5 @@
 extension StatusReport.Interface {
-    /// What happened to frames that are counted in `ringDrops`, for a person.
+    /// Explains the frames that `ringDrops` counts, for a person.
     public static func ringDropSentence(_ interface: String) -> String {
         "The TAP's ring of interface \(interface) was full: dropped before the engine read them."
     }

@@ -8,23 +8,23 @@ package struct StatusRequest: ControlCommand {
     package var request: ControlRequest { .status(self) }
 }
 
-/// What `tapline status --json` prints for one topology. The keys are stable.
+/// The output of `tapline status --json` for one topology. The keys are stable.
 public struct StatusReport: Codable, Sendable {
     /// The state of a topology as a whole.
     public enum State: String, Codable, Sendable {
         case starting
         case up
         case stopping
-        /// The control process is gone; `down` takes away what it left.
+        /// The control process is gone; `down` takes away its leftovers.
         case dead
         /// The control process is there and does not answer; `down` ends it.
         case hung
     }
-    /// The packeting engine; where there are several, all of them as one.
+    /// The packeting engine; several engines are shown as one.
     public struct Engine: Codable, Sendable {
         /// The first one's; nil while there is none.
         public var pid: Int32?
-        /// `running` where all are; else the state of the first that is not, as in `NumberedEngine`.
+        /// `running` if all are; else the state of the first that is not, as in `NumberedEngine`.
         public var state: String
         /// How often a process has begun to serve as an engine, summed.
         public var starts: Int
@@ -34,10 +34,10 @@ public struct StatusReport: Codable, Sendable {
         public var workers: Int
         /// Tables published since the first.
         public var tables: Int
-        /// `io_uring` or `write`: how frames are written, by all of them, or by one that does worse; nil before that is
-        /// known.
+        /// How all engines write frames: `io_uring` or `write`. If they differ, it is the slower way; nil before that
+        /// is known.
         public var writes: String?
-        /// Why frames are written one by one, where neither that nor the other was asked for.
+        /// The reason why it writes frames one by one, if the file asks for neither way.
         public var writesBecause: String?
         /// Whether frames of one flow that are found together are coalesced.
         public var coalescing: Bool
@@ -77,10 +77,10 @@ public struct StatusReport: Codable, Sendable {
         public var number: Int
         /// nil while there is none.
         public var pid: Int32?
-        /// `running`, `starting`, `draining`, `drained`, `replacing`, or `waiting` where it died so often that the next
-        /// start waits.
+        /// `running`, `starting`, `draining`, `drained`, `replacing`, or `waiting`. It is `waiting` if it died so often
+        /// that the next start waits.
         public var state: String
-        /// Which queue sets it reads, from 0: its own, and those of engines that do not.
+        /// The queue sets that it reads, from 0: its own, and the sets of engines that read none.
         public var queues: [Int]
         /// Packets that its process has received so far.
         public var packets: UInt64
@@ -90,7 +90,7 @@ public struct StatusReport: Codable, Sendable {
         public var lastEnd: String?
         /// `io_uring` or `write`: how it writes frames; nil before that is known.
         public var writes: String?
-        /// Why it writes frames one by one, where neither that nor the other was asked for.
+        /// The reason why it writes frames one by one, if the file asks for neither way.
         public var writesBecause: String?
 
         /// Memberwise.
@@ -212,11 +212,11 @@ public struct StatusReport: Codable, Sendable {
     public struct Drop: Codable, Sendable {
         /// The reason's stable name.
         public var reason: String
-        /// What happened, as one sentence for a person.
+        /// The event, as one sentence for a person.
         public var sentence: String
         /// How many.
         public var frames: UInt64
-        /// The last one that could be read.
+        /// The last dropped frame that could be read.
         public var last: Dropped?
 
         /// Memberwise.
@@ -228,7 +228,7 @@ public struct StatusReport: Codable, Sendable {
         }
     }
 
-    /// A frame that was dropped: who sent it, and what it was about.
+    /// A frame that was dropped: its sender, and its content in short.
     public struct Dropped: Codable, Sendable, Hashable {
         /// The node that it came from; nil if no node has its Ethernet source.
         public var node: String?
@@ -271,7 +271,7 @@ public struct StatusReport: Codable, Sendable {
     public var engine: Engine?
     /// Each of the packeting engines.
     public var engines: [NumberedEngine] = []
-    /// The applications whose health is looked after, in the order of the file.
+    /// The applications whose health Tapline looks after, in the order of the file.
     public var applications: [Application] = []
     /// The claimed interfaces.
     public var interfaces: [Interface]
@@ -279,15 +279,16 @@ public struct StatusReport: Codable, Sendable {
     public var nodes: [Node]
     /// The reasons that have counted anything.
     public var drops: [Drop]
-    /// Frames that are in no reason of `drops`: what the nodes' kernels say by themselves, as every kernel does (router
-    /// solicitations, MLD and IGMP reports, duplicate address detection).
+    /// Frames that are in no reason of `drops`: the frames that every kernel sends by itself (router solicitations, MLD
+    /// and IGMP reports, duplicate address detection).
     public var housekeeping: UInt64? = nil
-    /// What is not as it was made, one sentence with its hint each: a device that is gone, a namespace without a name.
+    /// Differences from the built state, one sentence with its hint each: a device that is gone, a namespace without a
+    /// name.
     public var problems: [String] = []
-    /// What works, and not as well as it might, one sentence each.
+    /// Parts that work, but not as well as they could, one sentence each.
     public var remarks: [String] = []
 
-    /// What can be told where the state cannot be read.
+    /// The report of a topology whose state cannot be read.
     public init(unreadable name: String) {
         self.name = name
         state = .dead

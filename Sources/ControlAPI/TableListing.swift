@@ -8,7 +8,7 @@ package struct TablesRequest: ControlCommand {
     package var request: ControlRequest { .tables(self) }
 }
 
-/// What `tapline tables --json` prints. The keys are stable.
+/// The output of `tapline tables --json`. The keys are stable.
 public struct TableListing: Codable, Sendable {
     /// One copy that an entry sends.
     public struct Copy: Codable, Sendable {
@@ -18,13 +18,13 @@ public struct TableListing: Codable, Sendable {
         public var sendAddress: String
         /// The node that the send address is a leg of.
         public var node: String?
-        /// The Ethernet source, where it is not the send interface's own.
+        /// The Ethernet source, if it is not the send interface's own.
         public var sourceMAC: String?
-        /// What the send address leads to, in words.
+        /// The kind of system behind the send address, in words.
         public var destinationSystemType: String
-        /// Where the packet goes to one of several instances, of which this is one: their application.
+        /// The application of which this is one instance, if the packet goes to one of several.
         public var oneOf: String?
-        /// Where the copy depends on whether applications are up or down: `firewall down`.
+        /// The condition of the copy, if it depends on whether applications are up or down: `firewall down`.
         public var when: String?
 
         /// Memberwise.
@@ -59,9 +59,9 @@ public struct TableListing: Codable, Sendable {
         public var destination: String?
         /// `tcp/80`, `udp/5000-5010`, `icmp`, or `any`.
         public var servicePort: String
-        /// What the packet's source becomes.
+        /// The new source of the packet.
         public var rewriteSource: String?
-        /// What it sends, at least one.
+        /// Its copies, at least one.
         public var copies: [Copy]
         /// nil if no engine counts: the table of a file.
         public var packets: UInt64?
@@ -92,9 +92,9 @@ public struct TableListing: Codable, Sendable {
     public var version = 1
     /// Its name.
     public var name: String
-    /// What comes from customers.
+    /// The entries for packets from customers.
     public var distribution: [Row]
-    /// What comes from applications and routers.
+    /// The entries for packets from applications and routers.
     public var sequencing: [Row]
 
     /// Memberwise.

@@ -16,17 +16,17 @@ public struct AppliancePlan: Sendable {
     public var nodes: [NodePlan]
     /// The entries, interfaces and neighbours of the packeting engine.
     public var table: ForwardingTable
-    /// What `run` proves once all is up, in the order of the file.
+    /// The checks that `run` proves once all is up, in the order of the file.
     public var checks: [CheckPlan]
     /// The packeting engines.
     public var engines: EnginesPlan
-    /// The applications whose health is looked after.
+    /// The applications whose health Tapline looks after.
     public var applications: [ApplicationPlan]
     /// The file that it is a plan of; nil if it was made by hand.
     public var source: TopologyFile?
-    /// The instances by which it differs from the file.
+    /// The instances that were added to the file's, or removed from them.
     public var changes = InstanceChanges()
-    /// What the file says and hardly means, in the order of the text.
+    /// Remarks on parts of the file that are valid but hardly intended, in the order of the text.
     public var remarks: [TopologyProblem] = []
 
     /// Memberwise.
@@ -45,18 +45,19 @@ public struct AppliancePlan: Sendable {
         fabricNamespace = DerivedNames.fabric(topology: name)
     }
 
-    /// The namespace that holds the bridges, visible to `ip netns`; only made where a bridge is needed.
+    /// The namespace that holds the bridges, visible to `ip netns`; only made if a bridge is needed.
     public var fabricNamespace: String
 }
 
-/// One claimed interface: a TAP device, and what connects it to its nodes.
+/// One claimed interface: a TAP device, and its connection to its nodes.
 public struct InterfacePlan: Sendable, Hashable {
     /// How the TAP reaches the nodes.
     public enum Attachment: Sendable, Hashable {
         /// The TAP is the node's own device: it is made in the node's namespace under the leg's device name, with the
         /// leg's MAC address.
         case direct(node: String)
-        /// The TAP `tapDevice` is a port of the bridge `bridgeDevice` in the fabric namespace, with a veth to each node.
+        /// The TAP `tapDevice` is a port of the bridge `bridgeDevice` in the fabric namespace. Each node has a veth to
+        /// the bridge.
         case bridge(bridgeDevice: String, tapDevice: String)
     }
     /// The name in the file.
@@ -77,7 +78,7 @@ public struct InterfacePlan: Sendable, Hashable {
     }
 }
 
-/// What a node is in the topology.
+/// The kind of a node in the topology.
 public enum NodeKind: String, Sendable, Codable, Hashable {
     case customer
     case application
@@ -102,7 +103,7 @@ public struct LegPlan: Sendable, Hashable {
     public var addresses: [InterfaceAddress]
     /// False: the node gets single frames of its MTU with full checksums, and sends such.
     public var offload: Bool
-    /// True: the bridge must deliver every frame to it, whatever the frame's destination is.
+    /// True: the bridge must deliver every frame to it, for any destination.
     public var takesEverything: Bool
     /// True: the bridge takes frames from it alone that have `mac` or one of `deliverToo` as their source.
     public var isLocked: Bool
@@ -128,7 +129,7 @@ public struct LegPlan: Sendable, Hashable {
 
 /// A route in a node.
 public struct RoutePlan: Sendable, Hashable {
-    /// Where to.
+    /// The destination.
     public var destination: IPPrefix
     /// The next hop: one of the engine's addresses on the leg's interface.
     public var gateway: IPAddress
@@ -158,14 +159,14 @@ public enum ReadinessPlan: Sendable, Hashable {
     case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int)
 }
 
-/// What happens when an application's process ends while the topology is up.
+/// The reaction to the end of an application's process while the topology is up.
 public enum RestartPolicy: String, Sendable, Codable, Hashable, CaseIterable {
     case never
     case onFailure = "on-failure"
     case always
 }
 
-/// What runs in a node.
+/// The process of a node.
 public struct ProcessPlan: Sendable, Hashable {
     /// Shell commands that must each exit with status 0, in order, before `run` starts.
     public var setup: [String]
@@ -175,7 +176,7 @@ public struct ProcessPlan: Sendable, Hashable {
     public var ready: ReadinessPlan
     /// How long it may take to become ready, in milliseconds.
     public var readyTimeout: Int
-    /// What happens when it ends.
+    /// The reaction to its end.
     public var restart: RestartPolicy
     /// The nodes that must be ready before `setup` starts.
     public var depends: [String]
@@ -197,18 +198,17 @@ public struct ProcessPlan: Sendable, Hashable {
     }
 }
 
-/// A node: a network namespace, its devices, and what runs in it.
+/// A node: a network namespace, its devices, and its process.
 public struct NodePlan: Sendable, Hashable {
     /// The name in the file.
     public var name: String
-    /// What it is.
+    /// Its kind.
     public var kind: NodeKind
     /// The application's type in the file ("firewall"), nil for customers and routers.
     public var type: String?
     /// The line of the file that the node is described from, for messages; 0 if that is a record.
     public var line: Int
-    /// The network namespace, as `ip netns` shows it: `<topology>-<node>` where both are short
-    /// plain names.
+    /// The network namespace, as `ip netns` shows it: `<topology>-<node>` if both are short plain names.
     public var namespace: String
     /// Its devices.
     public var legs: [LegPlan]
@@ -222,7 +222,7 @@ public struct NodePlan: Sendable, Hashable {
     public var sysctls: [SysctlPlan]
     /// Names for its hosts file beside its own.
     public var hosts: [HostPlan]
-    /// What runs in it.
+    /// Its process.
     public var process: ProcessPlan
 
     /// Memberwise.
@@ -248,8 +248,8 @@ public struct NodePlan: Sendable, Hashable {
 }
 
 extension NodePlan {
-    /// The address that a leg is asked by: its first one, IPv4 before IPv6, else the link-local one that the kernel forms
-    /// from its MAC address.
+    /// The address under which health checks probe a leg. It is the leg's first one, IPv4 before IPv6. A leg without
+    /// any has the link-local one that the kernel forms from the leg's MAC address.
     public func probedAddress(leg: Int) -> IPAddress {
         let own = legs[leg].addresses.map(\.address)
         return own.first { $0.family == .ipv4 } ?? own.first ?? GeneratedNames.linkLocal(legs[leg].mac)
@@ -260,7 +260,7 @@ extension NodePlan {
 public struct SysctlPlan: Sendable, Hashable {
     /// The dotted name.
     public var name: String
-    /// What is written to it.
+    /// The value to write.
     public var value: String
 
     /// Memberwise.

@@ -7,11 +7,11 @@ public enum Redundancy: String, Sendable, Codable, Hashable, CaseIterable {
     case activeStandby = "active-standby"
     /// All work, each on flows of its own.
     case balance
-    /// Each gets every packet: what passive applications do.
+    /// Each gets every packet, as passive applications do.
     case copies
 }
 
-/// What becomes of packets for an application none of whose instances is left.
+/// The fate of packets for an application without a working instance.
 public enum DownPolicy: String, Sendable, Codable, Hashable, CaseIterable {
     /// Spare instances take over; with none left the packets are dropped.
     case spare
@@ -23,25 +23,25 @@ public enum DownPolicy: String, Sendable, Codable, Hashable, CaseIterable {
     case drop
 }
 
-/// An application whose health is looked after: with its instances, or as the one instance of itself.
+/// An application whose health Tapline looks after: with its instances, or as the one instance of itself.
 public struct ApplicationPlan: Sendable, Hashable {
     /// The name in the file.
     public var name: String
     /// The line of the file that it is described from; 0 if that is a record.
     public var line: Int
-    /// What it is, in the file's words.
+    /// Its type, in the file's words.
     public var type: String?
     /// How its instances divide the work.
     public var redundancy: Redundancy
     /// Its instances in the order of the file.
     public var instances: [InstancePlan]
-    /// What tells whether an instance is healthy, beside its process and its links.
+    /// The checks that decide whether an instance is healthy, beside its process and its links.
     public var health: [HealthCheckPlan]
-    /// What keeps an instance out that comes and goes; nil: nothing does.
+    /// The damping that keeps a flapping instance out; nil: none.
     public var damping: DampingPlan?
-    /// What becomes of its packets when it is down.
+    /// The fate of its packets when it is down.
     public var whenDown: DownPolicy
-    /// How long an instance that is drained keeps what does not tell its beginning, in milliseconds.
+    /// How long a drained instance keeps flows whose start cannot be seen (everything but TCP), in milliseconds.
     public var drainTime: Int
     /// When instances are added and removed by themselves; nil: never.
     public var scale: ScalePlan?
@@ -84,31 +84,32 @@ public struct InstancePlan: Sendable, Hashable {
 
 /// One way to look whether an instance is healthy, and when to believe it.
 public struct HealthCheckPlan: Sendable, Hashable {
-    /// What is looked at.
+    /// The probe of a check.
     public enum Probe: Sendable, Hashable {
-        /// A neighbour on its leg answers for its address: ARP for IPv4, neighbour discovery for IPv6. nil: each instance's
-        /// own address there, as `NodePlan.probedAddress` tells.
+        /// A neighbour on its leg answers for its address: ARP for IPv4, neighbour discovery for IPv6. nil: each
+        /// instance's own address there (`NodePlan.probedAddress`).
         case neighbour(leg: Int, address: IPAddress?)
         /// An ICMP echo to an address of its leg is answered there; nil as with `neighbour`.
         case echo(leg: Int, address: IPAddress?)
         /// A TCP connection inside the node.
         case tcp(address: IPAddress, port: UInt16)
-        /// A GET inside the node, answered with the status, and with a body that contains a text where one is given.
+        /// A GET inside the node, answered with the status, and with a body that contains the given text, if any.
         case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int, body: String?)
         /// A shell command inside the node that exits with status 0.
         case command(String)
         /// A packet through the node, from one leg to the other.
         case heartbeat(HeartbeatPlan)
     }
-    /// What messages call it: `heartbeat`, `tcp 80`.
+    /// Its name in messages: `heartbeat`, `tcp 80`.
     public var name: String
-    /// The line of the file, 0 for a record; the application's for one that stands for a default.
+    /// The line of the file, 0 for a record. A default has the line of its application.
     public var line: Int
-    /// What is looked at.
+    /// The probe.
     public var probe: Probe
     /// The time between two, in milliseconds: 10 or more.
     public var interval: Int
-    /// The time between two while it is in doubt (one failed and it counts as up, one succeeded and it counts as down).
+    /// The time between two checks while the instance is in doubt, in milliseconds. It is in doubt if it counts as up
+    /// and one check failed, or counts as down and one succeeded.
     public var fastInterval: Int
     /// How long an answer may take, in milliseconds.
     public var timeout: Int
@@ -132,8 +133,8 @@ public struct HealthCheckPlan: Sendable, Hashable {
     }
 }
 
-/// A packet that is sent into the `in` leg of an instance and looked for at its `out` leg; the answer to it goes the other
-/// way. It ends in the appliance's token, by which the engine knows it wherever it comes out.
+/// A packet that is sent into the `in` leg of an instance and expected at its `out` leg; its answer goes the other way.
+/// It ends in the appliance's token, by which the engine knows it everywhere.
 public struct HeartbeatPlan: Sendable, Hashable {
     /// The upper-layer protocol.
     public enum Kind: Sendable, Hashable {
@@ -142,11 +143,11 @@ public struct HeartbeatPlan: Sendable, Hashable {
         /// A datagram and one with the ports exchanged.
         case udp(source: UInt16, destination: UInt16)
     }
-    /// True if it must *not* come out: what lets it through has failed.
+    /// True if it must *not* come out: an instance that lets it through has failed.
     public var isNegative: Bool
     /// The upper-layer protocol.
     public var kind: Kind
-    /// The source of the packet that goes in; of the one that goes back, the destination.
+    /// The source of the packet that goes in, which is the destination of the packet that goes back.
     public var source: IPAddress
     /// The destination.
     public var destination: IPAddress
@@ -172,7 +173,7 @@ public struct HeartbeatPlan: Sendable, Hashable {
     }
 }
 
-/// What keeps an instance that flaps out (as route flap damping does, RFC 2439): each time it goes down it earns a
+/// Keeps a flapping instance out (as route flap damping does, RFC 2439). Each time the instance goes down it earns a
 /// penalty of 1,000, which halves with time.
 public struct DampingPlan: Sendable, Hashable {
     /// Above this it is kept down, however healthy.
@@ -192,9 +193,11 @@ public struct DampingPlan: Sendable, Hashable {
 
 /// When an application gets one instance more, built as its others are, and when one goes that came so.
 public struct ScalePlan: Sendable, Hashable {
-    /// Packets per second and instance that reach its first leg, above which one more is needed; nil: not looked at.
+    /// Packets per second and instance that reach its first leg, above which one more instance is needed; nil: no
+    /// limit.
     public var rate: Int?
-    /// Percent of one processor that an instance's processes use, above which one more is needed; nil: not looked at.
+    /// Percent of one processor that an instance's processes use, above which one more instance is needed; nil: no
+    /// limit.
     public var processor: Int?
     /// How long it must be so, in milliseconds, before anything is done.
     public var patience: Int
@@ -216,38 +219,38 @@ public struct EnginesPlan: Sendable, Hashable {
     public enum Sharing: String, Sendable, Codable, Hashable, CaseIterable {
         /// Each has queues of every TAP, among which the kernel divides flows.
         case queues
-        /// One takes the interfaces on which requests come in, the other those on which answers do.
+        /// One engine takes the interfaces on which requests come in, the other the interfaces on which answers do.
         case direction
     }
     /// How a batch of frames is written.
     public enum Writing: String, Sendable, Codable, Hashable, CaseIterable {
-        /// By io_uring where the kernel lets the engine, else one by one.
+        /// By io_uring if the kernel lets the engine, else one by one.
         case automatic = "auto"
         /// With io_uring: one system call for all writes of a batch.
         case ring = "io_uring"
         /// One system call for each write.
         case plain = "write"
     }
-    /// What an engine does when it has nothing to do.
+    /// The behaviour of an idle engine.
     public enum Latency: String, Sendable, Codable, Hashable, CaseIterable {
         /// It sleeps at once.
         case normal
         /// It looks for more frames for a bounded time first.
         case low
     }
-    /// How many: 1…16; 2 where they share by direction.
+    /// Their number: 1…16; 2 if they share by direction.
     public var count: Int
     /// The workers of each.
     public var workers: Int
     /// How they share the load.
     public var sharing: Sharing
-    /// Where they share by direction: for each interface, the engine that takes it (0 or 1); else empty.
+    /// For each interface, the engine that takes it (0 or 1), if the engines share by direction; else empty.
     public var engineOfInterface: [Int]
     /// How each writes frames.
     public var writing: Writing
     /// Whether each coalesces frames of one flow that it finds in one batch.
     public var coalesces: Bool
-    /// What each does when it has nothing to do.
+    /// The behaviour of each engine when it is idle.
     public var latency: Latency
 
     /// Memberwise.

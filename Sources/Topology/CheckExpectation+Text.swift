@@ -2,7 +2,7 @@ extension TextExpectation {
     /// True if nothing is expected.
     public var isEmpty: Bool { self == TextExpectation() }
 
-    /// What is expected, where there is no text to look at.
+    /// The expectation, for messages without a text to compare.
     public var summary: String {
         var parts = contains.map { "'\($0)'" } + lacks.map { "no '\($0)'" } + matches.map { "a match of /\($0)/" }
         parts += json.map(\.summary) + jsonLines.map { "a line with " + $0.map(\.summary).joined(separator: ", ") }
@@ -13,7 +13,7 @@ extension TextExpectation {
     /// The end of a text that a regular expression is tried on, in octets.
     private static let matchedBound = 1 << 20
 
-    /// What of it the text does not meet, as sentences' ends after "expected".
+    /// The expectations that the text does not meet, as sentences' ends after "expected".
     public func unmet(by text: [UInt8]) -> [String] {
         var unmet: [String] = []
         for part in contains where !text.holds(part) { unmet.append("output with '\(part)'") }
@@ -75,7 +75,7 @@ extension TextExpectation {
 }
 
 extension JSONExpectation {
-    /// What is expected: `$.status: "up"`.
+    /// The expectation: `$.status: "up"`.
     public var summary: String {
         switch demand {
         case .equals(let value): "\(path): \(value)"

@@ -68,7 +68,7 @@ public struct NumberExpectation: Sendable, Hashable {
     public var summary: String { "\(comparison.rawValue) \(value)" }
 }
 
-/// What a text must be.
+/// The expectations of a text.
 public struct TextExpectation: Sendable, Hashable {
     /// Each must occur.
     public var contains: [String]
@@ -76,11 +76,11 @@ public struct TextExpectation: Sendable, Hashable {
     public var lacks: [String]
     /// Regular expressions, each of which must match somewhere (multi-line).
     public var matches: [String]
-    /// What the text must hold as one JSON document.
+    /// The expectations of the text as one JSON document.
     public var json: [JSONExpectation]
-    /// For each, one line of the text must be a JSON document that meets all of it.
+    /// For each list, one line of the text must be a JSON document that meets all of the list.
     public var jsonLines: [[JSONExpectation]]
-    /// For each, no line of the text may be a JSON document that meets all of it.
+    /// For each list, no line of the text may be a JSON document that meets all of the list.
     public var lacksJSONLines: [[JSONExpectation]]
 
     /// Memberwise.
@@ -97,11 +97,12 @@ public struct TextExpectation: Sendable, Hashable {
     }
 }
 
-/// What the values at one path of a JSON document must be.
+/// The expectation of the values at one path of a JSON document.
 public struct JSONExpectation: Sendable, Hashable {
-    /// What is asked of them.
+    /// A demand on the values.
     public enum Demand: Sendable, Hashable {
-        /// The value equals this one. Of several values one must; a list may also be what all of them are, in order.
+        /// The value equals this one. If there are several values, one must; a list may also equal all of them, in
+        /// order.
         case equals(JSONValue)
         /// The number compares so; of several values one must.
         case compares(NumberExpectation)
@@ -114,9 +115,9 @@ public struct JSONExpectation: Sendable, Hashable {
         /// How many values there are: of a path that names one list, its elements.
         case count(NumberExpectation)
     }
-    /// Where.
+    /// The path of the values.
     public var path: JSONPath
-    /// What.
+    /// The demand on the values.
     public var demand: Demand
 
     /// Memberwise.

@@ -1,15 +1,15 @@
 import Forwarding
 import Wire
 
-/// One check of the file: what it proves, and the steps that prove it, in order.
+/// One check of the file: its name, and its steps in order.
 ///
 /// A check that is written without `steps` has one.
 public struct CheckPlan: Sendable, Hashable {
-    /// What it proves, in the file's words.
+    /// Its name in the file.
     public var name: String
     /// The line of the file; 0 for a record.
     public var line: Int
-    /// What is done and looked at, in order; the first that does not hold ends the check.
+    /// Its steps, in order; the first that does not hold ends the check.
     public var steps: [StepPlan]
     /// True if the file lists the steps, so that a message has to say which of them it means.
     public var listsSteps: Bool
@@ -25,19 +25,19 @@ public struct CheckPlan: Sendable, Hashable {
 
 /// One step of a check.
 public struct StepPlan: Sendable, Hashable {
-    /// What is done, or what is looked at.
+    /// An action, or a look at something.
     public enum Action: Sendable, Hashable {
         /// A shell command inside a node: its exit status and its output (standard output and error together).
         case command(CommandPlan, CommandExpectation)
         /// A shell command that runs beside the next steps, under a name.
         case start(name: String, CommandPlan)
-        /// The end of a command that was started, and what it has printed.
+        /// The end of a command that was started, and its output.
         case finish(name: String, CommandExpectation)
-        /// What a node has logged: its own log, or a file in its folder (`$TAPLINE_DIR`).
+        /// A node's log: its own, or a file in its folder (`$TAPLINE_DIR`).
         case log(node: String, file: String?, output: TextExpectation, CountingStart)
         /// The packets or bytes of all entries with this name.
         case entry(name: String, packets: NumberExpectation?, bytes: NumberExpectation?, CountingStart)
-        /// What the engine has carried and dropped on an interface.
+        /// The frames that the engine carried and dropped on an interface.
         case interface(index: Int, [InterfaceCounter: NumberExpectation], CountingStart)
         /// The frames dropped for a reason, by the reason's name.
         case drops(reason: String, frames: NumberExpectation, CountingStart)
@@ -47,7 +47,7 @@ public struct StepPlan: Sendable, Hashable {
         case wait(Int)
         /// Captures on a node's device from now on.
         case capture(CapturePlace)
-        /// What a capture holds.
+        /// The content of a capture.
         case captured(CapturePlace, FrameFilter, frames: NumberExpectation?, bytes: NumberExpectation?)
         /// How an instance of an application stands in the table, and why.
         case instance(String, InstanceExpectation)
@@ -58,9 +58,9 @@ public struct StepPlan: Sendable, Hashable {
     }
     /// The line of the file; 0 for a record.
     public var line: Int
-    /// What it is in a few words, for messages: `on alice: curl http://…`.
+    /// The step in a few words, for messages: `on alice: curl http://…`.
     public var summary: String
-    /// What is done, or what is looked at.
+    /// Its action, or its look at something.
     public var action: Action
     /// How long it may take to hold, tried again meanwhile, in milliseconds; 0: it must hold at once.
     public var within: Int
@@ -89,7 +89,7 @@ public enum CountingStart: String, Sendable, Hashable, CaseIterable {
 public struct CommandPlan: Sendable, Hashable {
     /// The node's name.
     public var node: String
-    /// What `/bin/sh -c` runs.
+    /// The command that `/bin/sh -c` runs.
     public var command: String
     /// True if it may change the node's links, addresses and routes and end its processes: all is put back in order
     /// when the check ends, and the check does not fail by it.
@@ -103,7 +103,7 @@ public struct CommandPlan: Sendable, Hashable {
     }
 }
 
-/// How a command must end, and what it must print.
+/// The expected end and output of a command.
 public struct CommandExpectation: Sendable, Hashable {
     /// The exit status; nil for any.
     public var status: NumberExpectation?
@@ -118,7 +118,7 @@ public struct CommandExpectation: Sendable, Hashable {
     }
 }
 
-/// What the engine, and its TAP, count of one interface; the raw value is the file's key.
+/// A counter of the engine or the TAP for one interface; the raw value is the file's key.
 public enum InterfaceCounter: String, Sendable, Hashable, CaseIterable {
     /// Packets from the nodes.
     case received
@@ -150,7 +150,7 @@ public struct PacketPlan: Sendable, Hashable {
     public var port: UInt16
     /// The source port; nil for an unused one.
     public var sourcePort: UInt16?
-    /// What it carries; nil: what tells it from all others.
+    /// Its payload; nil: octets that tell it from all other packets.
     public var payload: [UInt8]?
     /// Its length in octets with its network header; nil: as it comes out.
     public var size: Int?
@@ -162,7 +162,7 @@ public struct PacketPlan: Sendable, Hashable {
     public var reaches: [[String]]
     /// Whom the answer to it reaches, in the same way; nil if it does not matter.
     public var answer: [[String]]?
-    /// The instances that `reaches` and `answer` mean by the name of their application: one of them, whichever.
+    /// The instances that `reaches` and `answer` mean by the name of their application: any one of them.
     public var standIns: [String: String]
 
     /// Memberwise.
@@ -187,7 +187,7 @@ public struct PacketPlan: Sendable, Hashable {
     }
 }
 
-/// A node's device on an interface, where a check captures.
+/// A node's device on an interface, as the place of a capture.
 public struct CapturePlace: Sendable, Hashable {
     /// The node's name.
     public var node: String
@@ -201,7 +201,7 @@ public struct CapturePlace: Sendable, Hashable {
     }
 }
 
-/// Which frames of a capture count: those that meet all that is given.
+/// The frames of a capture that count: a frame must meet every given condition.
 public struct FrameFilter: Sendable, Hashable {
     /// Which way a frame passes the node's device.
     public enum Direction: String, Sendable, Hashable, CaseIterable {

@@ -2,11 +2,11 @@ import Foundation
 
 /// Names for the kernel and the file system, made from the names of the file, which may be any text.
 ///
-/// Short plain names stand for themselves. Of others a readable beginning is left, and sixteen digits stand for the
-/// whole: the same for the same name, however its accents are composed (NFC).
+/// Short plain names stay as they are. Any other name is cut to a readable beginning and gets sixteen digits, a hash of
+/// the whole. The hash does not depend on how accents are composed (NFC).
 public enum DerivedNames {
     /// A topology's folder, and the beginning of its namespaces' names: at most 41 octets, without blanks, `/` and `:`.
-    /// What was made from a topology's name stands for that topology, too.
+    /// The derived name also stands for that topology.
     public static func topology(_ name: String) -> String {
         isUsable(name, limit: 40) || isDerived(name) ? name : derived(name)
     }
@@ -24,8 +24,8 @@ public enum DerivedNames {
     /// The namespace of a topology's bridges.
     public static func fabric(topology name: String) -> String { "\(topology(name))-fabric" }
 
-    /// Another name for a namespace of a topology, where the first is another topology's: `a` with a node `b-c` and `a-b`
-    /// with a node `c` want the same.
+    /// Another name for a namespace, if another topology has the first one. For example, `a` with a node `b-c` and
+    /// `a-b` with a node `c` want the same name.
     public static func alternate(_ namespace: String, topology name: String) -> String {
         "\(namespace)_\(digits([topology(name), namespace]))"
     }
@@ -57,7 +57,7 @@ public enum DerivedNames {
         return "\(readable)_\(digits([composed]))"
     }
 
-    /// True for what `derived` makes.
+    /// True for names that `derived` makes.
     private static func isDerived(_ name: String) -> Bool {
         let parts = name.split(separator: "_", omittingEmptySubsequences: false)
         guard parts.count == 2, parts[0].utf8.count <= readableLimit, parts[1].utf8.count == 16 else { return false }

@@ -5,7 +5,7 @@ enum DropReasonNames {
     /// The names of all reasons.
     static let known: [String] = DropReason.allCases.map(\.name)
 
-    /// What to write instead of a reason that does not exist; nil if it exists.
+    /// The hint for a drop reason that does not exist; nil if it exists.
     static func hint(for reason: String) -> String? {
         known.contains(reason) ? nil : Spelling.hint(for: reason, among: known, kind: "drop reasons")
     }

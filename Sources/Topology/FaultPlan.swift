@@ -1,14 +1,14 @@
 /// Something that breaks, is repaired, or is done as an operator does it.
 public struct FaultPlan: Sendable, Hashable {
-    /// What happens; the raw value is the file's key.
+    /// The kind of a fault; the raw value is the file's key.
     public enum Kind: String, Sendable, Hashable, CaseIterable {
-        /// Everything that runs in the node is killed; its `restart` says what follows.
+        /// All processes of the node are killed; its `restart` decides what follows.
         case kill
         /// Everything that runs in the node stands still.
         case stop
-        /// What stands still goes on.
+        /// The stopped processes go on.
         case `continue`
-        /// What runs in the node is killed, and its application started again until it is ready.
+        /// All processes of the node are killed, and its application is started again until it is ready.
         case restart
         /// The node's device goes down.
         case linkDown = "link-down"
@@ -16,7 +16,7 @@ public struct FaultPlan: Sendable, Hashable {
         case linkUp = "link-up"
         /// The instance gets no new connections; the engine's queues go to the others.
         case drain
-        /// What was drained takes its share again.
+        /// The drained instance or engine takes its share again.
         case undrain
         /// The instance gets nothing.
         case disable = "take-out"
@@ -32,7 +32,7 @@ public struct FaultPlan: Sendable, Hashable {
         /// A node, by its name.
         case node(String)
     }
-    /// What happens.
+    /// The kind of the fault.
     public var kind: Kind
     /// The target of the fault.
     public var target: Target

@@ -44,7 +44,7 @@ extension FileReader {
         return check
     }
 
-    /// True if a key has been told to be none: what else is missing may be what it was meant to be.
+    /// True if an unknown key was reported: a missing key may be what it was meant to be.
     private func hasStrayKeys(_ fields: Fields, _ grammars: MappingGrammar...) -> Bool {
         let known = Set(grammars.flatMap(\.keyNames))
         return fields.pairs.contains { !known.contains($0.key.value) }
@@ -55,7 +55,7 @@ extension FileReader {
         return quoted.dropLast().joined(separator: ", ") + " and " + (quoted.last ?? "")
     }
 
-    /// What `finish` and `captured` speak of must have been begun before.
+    /// An earlier step must have begun the names in `finish` and `captured`.
     private func findNames(of check: RawCheck) {
         var started: Set<String> = []
         var captured: Set<String> = []

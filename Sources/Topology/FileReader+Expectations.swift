@@ -1,7 +1,7 @@
 import Yams
 
 extension FileReader {
-    /// How a command must end, and what it must print.
+    /// The expected end and output of a command.
     func commandExpectation(_ node: Node?) -> CommandExpectation {
         guard let node, !node.isNothing, node.mapping != nil else {
             return CommandExpectation(output: textExpectation(node))
@@ -25,7 +25,7 @@ extension FileReader {
         return status
     }
 
-    /// What a text must be: texts, or a mapping.
+    /// The expectation of a text: texts, or a mapping.
     func textExpectation(_ node: Node?) -> TextExpectation {
         guard let node, !node.isNothing else { return TextExpectation() }
         remarkOnNothing(node, "`expect`")
@@ -35,7 +35,7 @@ extension FileReader {
         return textExpectation(nodes.fields(node, "`expect`", Grammar.textExpectation))
     }
 
-    /// An empty list or mapping where something was to be expected: a check that cannot fail is hardly meant.
+    /// Remarks on an empty list or mapping in place of an expectation: a check that cannot fail is hardly intended.
     private func remarkOnNothing(_ node: Node?, _ what: String) {
         guard let node, node.sequence?.isEmpty ?? false || node.mapping?.isEmpty ?? false else { return }
         diagnostics.remark(
@@ -109,7 +109,7 @@ extension FileReader {
         return demands
     }
 
-    /// The value as JSON has it: what is not in quotes is a number, true, false or null where it looks like one.
+    /// The value as JSON has it: a value without quotes is a number, true, false or null if it looks like one.
     private func jsonValue(_ node: Node) -> JSONValue {
         switch node {
         case .mapping(let mapping):
@@ -131,9 +131,10 @@ extension FileReader {
 
     // MARK: - Numbers
 
-    /// A comparison with a whole number that is counted: one that none meets is an error, one that all meet a remark.
+    /// Reads a comparison with a count. A comparison that no count meets is an error; one that every count meets is a
+    /// remark.
     ///
-    /// - Parameter bound: The largest that it can be.
+    /// - Parameter bound: The largest possible count.
     func number(_ node: Node?, _ what: String, atMost bound: UInt64 = .max) -> NumberExpectation? {
         guard let written = nodes.text(node, what) else { return nil }
         guard let number = NumberExpectation(written.value) else {

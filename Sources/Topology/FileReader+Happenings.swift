@@ -12,7 +12,7 @@ extension FileReader {
         return standing.map { .instance(name: name, InstanceExpectation($0.value, reason: reason)) }
     }
 
-    /// What must have happened, and how often.
+    /// The event that must have happened, and how often.
     func event(_ name: Located<String>, _ fields: Fields) -> RawStep.Action? {
         guard let kind = EventKind.general.first(where: { $0.rawValue == name.value }) else {
             diagnostics.error(

@@ -52,7 +52,7 @@ extension FileReader {
         var rise = 2
         var fall = 3
 
-        /// What a network engineer would write. `Topologies/FORMAT.md` gives the reasons.
+        /// The usual values of network engineers. `Topologies/FORMAT.md` gives the reasons.
         static func usual(_ kind: String) -> Timing {
             switch kind {
             case "heartbeat": Timing(interval: 100)
@@ -65,8 +65,8 @@ extension FileReader {
         }
     }
 
-    /// How long a packet may take that is answered at once: not longer than the interval, so that each is answered before
-    /// the next, and not so short that a busy machine fails it.
+    /// The limits of the timeout for a packet that is answered at once, in milliseconds. The timeout is at most the
+    /// interval, so each packet is answered before the next. It is long enough for a busy machine.
     private static let packetTimeouts = 10...1_000
 
     private func timed(_ probe: RawHealthCheck.Probe, _ usual: Timing, _ fields: Fields) -> RawHealthCheck {

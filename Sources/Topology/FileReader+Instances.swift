@@ -5,7 +5,7 @@ import Yams
 extension FileReader {
     /// The instances of an application, and how they share its work.
     ///
-    /// - Parameter template: What they have in common.
+    /// - Parameter template: The common part of all instances.
     func instances(of template: RawNode, _ fields: Fields) -> (nodes: [RawNode], application: RawApplication?) {
         var application = RawApplication(
             name: template.name, template: template,
@@ -33,7 +33,7 @@ extension FileReader {
         return (made, application)
     }
 
-    /// The names of `instances`, each with what it has of its own.
+    /// The names of `instances`, each with its own values.
     private func read(
         _ node: Node, _ fields: Fields, _ application: Located<String>, _ add: (Located<String>, Node?) -> Void
     ) {
@@ -79,7 +79,7 @@ extension FileReader {
         }
     }
 
-    /// What an instance has of its own in place of the application's.
+    /// Reads the values of an instance that replace the application's.
     private func override(_ node: inout RawNode, _ instance: inout RawInstance, _ value: Node) {
         let fields = nodes.fields(value, "instance \(quoted(node.name.value))", Grammar.instance)
         instance.weight = nodes.integer(fields["weight"], "the weight", in: Grammar.weights)

@@ -1,14 +1,14 @@
 import Wire
 import Yams
 
-/// What a send address of an application is.
+/// The kind of an application's send address.
 enum SendMode: String, CaseIterable {
     case mac
     case network
 }
 
 extension FileReader {
-    /// A customer, application or router: its node, or those of its instances with what they have in common.
+    /// A customer, application or router: its node, or the nodes of its instances with their common part.
     func node(
         _ name: Located<String>, _ value: Node, _ kind: NodeKind
     ) -> (nodes: [RawNode], application: RawApplication?) {
@@ -46,7 +46,7 @@ extension FileReader {
         return instances(of: node, fields)
     }
 
-    /// What every node may have; what the fields do not say stays as it is.
+    /// Reads the keys that every node may have; values without a key stay as they are.
     func own(_ node: inout RawNode, _ fields: Fields) {
         if let prefixes = fields["prefixes"] {
             node.prefixes = nodes.list(prefixes).compactMap { nodes.prefix($0, "a network behind \(fields.subject)") }
@@ -214,7 +214,7 @@ extension FileReader {
             address: asked.address, port: asked.port, path: asked.path, host: asked.host, status: asked.status)
     }
 
-    /// What a program is asked inside its node.
+    /// A question to a program inside its node.
     struct Asked {
         var address: IPAddress
         var port: UInt16
@@ -223,7 +223,7 @@ extension FileReader {
         var status: Int
     }
 
-    /// The port at `kind`, and what stands beside it.
+    /// The port at `kind`, and the keys beside it.
     func asked(_ fields: Fields, _ kind: String, of what: String) -> Asked? {
         var address = IPAddress(ipv4: 0x7F00_0001)
         if let written = nodes.address(fields["address"], "the address of \(what)") {

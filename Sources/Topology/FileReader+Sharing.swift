@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// What of an application's redundancy contradicts itself, before anything is known of its services.
+/// Contradictions in an application's redundancy that show before its services are known.
 extension FileReader {
     func checkSharing(_ application: RawApplication) {
         let count = application.instances.count

@@ -10,7 +10,7 @@ struct FileReader {
         nodes = NodeReader(diagnostics: diagnostics)
     }
 
-    /// The raw form; nil if nothing can be said of the content.
+    /// The raw form; nil if the content cannot be read at all.
     func read(_ text: String, path: String) -> TopologyFile? {
         guard let root = YAMLText.compose(text, diagnostics) else { return nil }
         guard root.mapping != nil else {
@@ -67,7 +67,7 @@ struct FileReader {
         file.applications = made.compactMap(\.application)
     }
 
-    /// Notes what makes a text no name.
+    /// Reports a text that cannot be a name.
     func checkName(_ name: Located<String>, _ kind: String, isNode: Bool = false) {
         guard let (fault, hint) = NameForm.fault(of: name.value, isNode: isNode) else { return }
         let article = kind.first.map { "aeiou".contains($0) } ?? false ? "an" : "a"
@@ -76,7 +76,7 @@ struct FileReader {
             hint: hint)
     }
 
-    /// Notes names that differ from others of their kind only by what is not seen.
+    /// Reports names that differ from others of their kind only by invisible characters.
     func checkDistinct(_ names: [Located<String>]) {
         var seen: [String: Located<String>] = [:]
         for name in names {

@@ -3,7 +3,7 @@ import Forwarding
 extension Grammar {
     /// The instances of an application.
     static let instances = 1...256
-    /// An instance's share beside those of others.
+    /// An instance's share, relative to the shares of the others.
     static let weights = 0...1000
     /// VRRP's (RFC 9568): the highest works first.
     static let priorities = 1...254
@@ -30,7 +30,8 @@ extension Grammar {
                 "Networks that it sends from besides its own addresses, as a customer of other services."),
         ] + everyNode + redundancy)
 
-    /// What an application has that may fail without its service failing. Any of these makes Tapline look after its health.
+    /// The keys of an application that may fail without its service failing. Any of these makes Tapline look after its
+    /// health.
     static let redundancy = [
         KeyGrammar(
             "instances", .oneOf([.integer(instances), .oneOrMany(.name), .named(.mapping(instance))]),
@@ -64,7 +65,7 @@ extension Grammar {
         KeyGrammar("scale", .mapping(scale), "When an instance is added, and when it is removed again."),
     ]
 
-    /// The keys that make an application one whose health is looked after.
+    /// The keys that make Tapline look after an application's health.
     static let redundancyKeys = redundancy.map(\.name)
 
     static let instance = MappingGrammar(

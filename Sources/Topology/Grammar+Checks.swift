@@ -147,7 +147,7 @@ extension Grammar {
                 "`in`: to the node; `out`: from the node."),
         ])
 
-    /// What a command's exit status and output must be.
+    /// The expected exit status and output of a command.
     static let commandExpectation = MappingGrammar(
         "command-expectation", "The exit status and output that a command must have.",
         [
@@ -156,7 +156,7 @@ extension Grammar {
                 "The exit status, such as 0 or \"!= 0\", or any; 0 by default. For commands only.")
         ] + textExpectation.keys)
 
-    /// What a text must be.
+    /// The expectations of a text.
     static let textExpectation = MappingGrammar(
         "text-expectation", "What a text must be.",
         [
@@ -179,7 +179,7 @@ extension Grammar {
 
     private static let jsonExpectation: Shape = .anything
 
-    /// What a value of a JSON document must be, where it is not written as it is.
+    /// The demand on a value of a JSON document, if it is more than a plain value.
     static let jsonDemand = MappingGrammar(
         "json-demand", "The demands on a value of a JSON document.",
         [

@@ -1,8 +1,9 @@
 extension Grammar {
-    /// Looking more often costs more than it tells: a process takes up to some milliseconds to get its turn.
+    /// The shortest time between two checks, in milliseconds. More frequent checks cost more than they show: a process
+    /// takes up to some milliseconds to get its turn.
     static let shortestInterval = 10
-    /// The shortest time between two checks while in doubt, in milliseconds: three heartbeats at 10 ms are missed within
-    /// some 32 ms of the fault so, and the ones that decide are sent when there is reason to.
+    /// The shortest time between two checks while in doubt, in milliseconds. With it, three missed heartbeats at 10 ms
+    /// show a fault within some 32 ms. The heartbeats that decide are sent only while there is a doubt.
     static let shortestFastInterval = 2
 
     static let health = MappingGrammar(
@@ -57,7 +58,7 @@ extension Grammar {
                 "traffic-class", .integer(0...255), "IPv4's type of service, IPv6's traffic class; 0 by default."),
         ])
 
-    /// Octets of a heartbeat: headers, and what tells it from all other packets; at most what one record of the engine's
-    /// holds.
+    /// Octets of a heartbeat: headers, and the mark that tells it from all other packets. The largest size is what one
+    /// record of the engine's holds.
     static let heartbeatSizes = 52...242
 }

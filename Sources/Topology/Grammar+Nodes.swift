@@ -38,7 +38,7 @@ extension Grammar {
         KeyGrammar("address", .oneOrMany(.address), "Its addresses; the first free ones by default."),
     ]
 
-    /// What every node may have.
+    /// The keys that every node may have.
     static let everyNode = [
         KeyGrammar("setup", .oneOrMany(.text), "Shell commands that must succeed, in order, before `run`."),
         KeyGrammar("run", .text, "The shell command of the application; begin it with exec."),

@@ -1,4 +1,4 @@
-/// What a value of the file may be.
+/// The shape of a value of the file.
 ///
 /// The readers decide; the schema that editors use says the same as far as a schema can.
 indirect enum Shape: Sendable {
@@ -37,7 +37,7 @@ indirect enum Shape: Sendable {
     case fields(@Sendable () -> MappingGrammar)
     /// A mapping whose keys the writer of the file chooses.
     case named(Shape)
-    /// What one of several says.
+    /// A value that fits one of several shapes.
     case oneOf([Shape])
     /// Every value of YAML.
     case anything
@@ -52,14 +52,14 @@ indirect enum Shape: Sendable {
 struct KeyGrammar: Sendable {
     /// How it is written.
     var name: String
-    /// What its value may be.
+    /// The shape of its value.
     var shape: Shape
-    /// What it is for, in one sentence; editors show it.
+    /// Its purpose, in one sentence; editors show it.
     var sentence: String
     /// True if the mapping must have it.
     var isRequired: Bool
-    /// Where the mapping is of several kinds: the kinds that the key belongs to. nil: all of them, or its own where it
-    /// says the kind itself.
+    /// The kinds that the key belongs to, if the mapping is of several kinds. nil: all of them, or its own if the key
+    /// itself says the kind.
     var kinds: [String]?
 
     init(
@@ -76,11 +76,11 @@ struct KeyGrammar: Sendable {
 
 /// One mapping of the file: the keys that it may have, declared once for the reader and for the schema.
 struct MappingGrammar: Sendable {
-    /// What the schema calls it.
+    /// Its name in the schema.
     var name: String
-    /// What it is, in one sentence; editors show it.
+    /// Its description, in one sentence; editors show it.
     var sentence: String
-    /// Where the mapping is of several kinds: the keys of which it has exactly one, which says what kind it is.
+    /// The keys that say the kind, if the mapping is of several kinds: it has exactly one of them.
     var kinds: [String] = []
     /// Its keys, in the order in which messages tell them.
     var keys: [KeyGrammar]
@@ -105,7 +105,7 @@ struct MappingGrammar: Sendable {
         key.name == kind || (key.kinds?.contains(kind) ?? !kinds.contains(key.name))
     }
 
-    /// Of the keys that a mapping has, those that say what kind it is: one that goes with another one does not.
+    /// The keys of a mapping that say its kind. A key that goes with another one of them does not count.
     func kinds(among present: [String]) -> [String] {
         let said = kinds.filter(present.contains)
         return said.filter { name in

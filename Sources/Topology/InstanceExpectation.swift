@@ -2,7 +2,7 @@ import Reporting
 
 /// How an instance of an application must stand.
 public struct InstanceExpectation: Sendable, Hashable {
-    /// How it may stand, as `tapline status` tells it; the raw value is the file's word.
+    /// Its state, as in `tapline status`; the raw value is the file's word.
     public enum Standing: String, Sendable, Hashable, CaseIterable {
         /// It has a share, or would take one: `active` or `standby`.
         case up
@@ -10,7 +10,7 @@ public struct InstanceExpectation: Sendable, Hashable {
         case active
         /// It would take one.
         case standby
-        /// It keeps what it has, and gets no new connections.
+        /// It keeps its flows, and gets no new connections.
         case draining
         /// It gets nothing, for the time of its drain is over.
         case drained
@@ -35,7 +35,7 @@ public struct InstanceExpectation: Sendable, Hashable {
 
 /// Something that must have happened so often.
 public struct EventExpectation: Sendable, Hashable {
-    /// What it is.
+    /// Its kind.
     public var kind: EventKind
     /// The application, the instance, the health check and the number of the engine that it is about; nil: any.
     public var application: String?

@@ -46,7 +46,7 @@ public struct JSONPath: Sendable, Hashable, CustomStringConvertible {
         self.segments = segments
     }
 
-    /// What stands in brackets: `[3]`, `[*]`, `['name']`, `["name"]`.
+    /// The segment in brackets: `[3]`, `[*]`, `['name']`, `["name"]`.
     private static func bracket(_ rest: inout Substring) -> Segment? {
         rest.removeFirst()
         if let quote = rest.first, quote == "'" || quote == "\"" {
@@ -108,8 +108,8 @@ public struct JSONPath: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The longest beginning of the path that names something, and what it names there: what a person needs to see
-    /// why the whole names nothing.
+    /// The longest beginning of the path that names something, and the value there. It shows a person why the whole
+    /// path names nothing.
     func reach(in document: JSONValue) -> (path: String, value: JSONValue) {
         var values = [document]
         var reached = "$"

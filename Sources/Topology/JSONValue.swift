@@ -2,7 +2,7 @@
 public enum JSONValue: Sendable, Hashable {
     case null
     case bool(Bool)
-    /// Its text, as it is written: two numbers are equal where their values are.
+    /// Its text, as it is written: two numbers are equal if their values are.
     case number(Double, written: String)
     case string(String)
     case array([JSONValue])
@@ -23,7 +23,7 @@ public enum JSONValue: Sendable, Hashable {
         }
     }
 
-    /// Equal as JSON values: numbers by value, objects by members in whatever order.
+    /// Equal as JSON values: numbers by value, objects by members in any order.
     public static func == (left: JSONValue, right: JSONValue) -> Bool {
         switch (left, right) {
         case (.null, .null): true
@@ -39,7 +39,7 @@ public enum JSONValue: Sendable, Hashable {
         }
     }
 
-    /// Only what equal values share.
+    /// Hashes only parts that equal values share.
     public func hash(into hasher: inout Hasher) {
         switch self {
         case .null: hasher.combine(0)
@@ -57,7 +57,7 @@ public enum JSONValue: Sendable, Hashable {
         return members.last { $0.name == name }?.value
     }
 
-    /// What it is, for messages.
+    /// Its kind, for messages.
     public var kind: String {
         switch self {
         case .null: "null"
@@ -105,16 +105,17 @@ extension JSONValue: CustomStringConvertible {
 
 /// Why a text is no JSON document.
 public struct JSONProblem: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What was wrong, after "at octet …".
+    /// The mistake, after "at octet …".
     public var what: String
-    /// Where, in octets from 0.
+    /// The place, in octets from 0.
     public var offset: Int
 
     /// A sentence's end.
     public var description: String { "\(what) at octet \(offset)" }
 }
 
-/// Reads JSON documents of any origin. No document can exhaust the stack, and an error says where the text is not JSON.
+/// Reads JSON documents of any origin. No document can exhaust the stack, and an error gives the place that is not
+/// JSON.
 struct JSONReader {
     /// Lists and objects inside each other, at most.
     private static let depthBound = 128

@@ -1,9 +1,9 @@
 import Glibc
 
-/// What this machine's kernel says of sysctls of network namespaces, without writing any.
+/// Reads from this machine's kernel which sysctls network namespaces have, without writing any.
 enum KernelSettings {
-    /// The folders and files directly below `net` that some kernel has (Linux 4.18 to 6.18, Documentation/admin-guide/sysctl
-    /// and the modules that add to it).
+    /// The folders and files directly below `net` that some kernel has. Sources: Linux 4.18 to 6.18,
+    /// Documentation/admin-guide/sysctl and the modules that add to it.
     private static let families: Set<String> = [
         "appletalk", "ax25", "bridge", "can", "core", "dccp", "ieee802154", "ipv4", "ipv6", "ipx", "iucv", "llc",
         "mctp",
@@ -11,12 +11,12 @@ enum KernelSettings {
         "smc",
         "token-ring", "unix", "vsock", "x25", "xfrm",
     ]
-    /// Where a device's name stands in the path of a sysctl.
+    /// The folders below `net` that have a folder for each device.
     private static let perDevice = [
         ["ipv4", "conf"], ["ipv6", "conf"], ["ipv4", "neigh"], ["ipv6", "neigh"], ["mpls", "conf"],
     ]
 
-    /// What the machine has once, and no other network namespace at all (Linux 6.18).
+    /// The sysctls that exist once for the whole machine, and in no other network namespace (Linux 6.18).
     private static let wholeMachine: Set<String> = Set(
         [
             "bpf_jit_enable", "bpf_jit_harden", "bpf_jit_kallsyms", "bpf_jit_limit", "busy_poll", "busy_read",
@@ -45,7 +45,7 @@ enum KernelSettings {
                 "ipv6.mld_max_msf", "ipv6.mld_qrv", "netfilter.nf_log_all_netns", "nf_conntrack_max",
             ])
 
-    /// False if /proc/sys cannot be looked at.
+    /// False if /proc/sys cannot be read.
     static var areKnown: Bool { access("/proc/sys/net/ipv4", F_OK) == 0 }
 
     /// True if no kernel has a sysctl of that name in a network namespace.
@@ -54,7 +54,7 @@ enum KernelSettings {
         return parts.count < 2 || parts[0] != "net" || !families.contains(parts[1]) && access(path(parts), F_OK) != 0
     }
 
-    /// The device that a sysctl is of, where that is none of the node's when its sysctls are set.
+    /// True if the node does not have the device of a sysctl when its sysctls are set.
     ///
     /// - Parameter devices: The node's devices; it also has `lo`, and `all` and `default` stand for many.
     static func isOfUnknownDevice(_ name: String, devices: [String]) -> Bool {
@@ -68,7 +68,7 @@ enum KernelSettings {
         return (devices + ["lo", "all", "default"]).first { rest == $0 || rest.hasPrefix($0 + ".") }
     }
 
-    /// What is wrong with a sysctl as far as this machine tells; nil: nothing.
+    /// The fault of a sysctl, as far as this machine knows; nil: none.
     static func fault(of name: String, devices: [String]) -> (message: String, hint: String)? {
         var parts = parts(of: name)
         if parts.count > 3, perDevice.contains(Array(parts[1...2])), let known = device(parts, devices) {
@@ -98,7 +98,7 @@ enum KernelSettings {
         )
     }
 
-    /// With dots, or with slashes where a device's name holds a dot.
+    /// With dots, or with slashes if a device's name holds a dot.
     private static func parts(of name: String) -> [String] {
         name.split(separator: name.contains("/") ? "/" : ".").map(String.init)
     }

@@ -1,8 +1,8 @@
 import Wire
 
-/// What a name in the file may be: any text of any script that people can read and tell from others.
+/// The form of names in the file: any text of any script that people can read and tell from others.
 enum NameForm {
-    /// What makes a text no name, as the end of a sentence, and the hint; nil for a name.
+    /// The reason why a text is no name, as the end of a sentence, and the hint; nil for a name.
     static func fault(of text: String, isNode: Bool = false) -> (fault: String, hint: String)? {
         let scalars = text.unicodeScalars
         guard let first = scalars.first, let last = scalars.last else {
@@ -33,7 +33,7 @@ enum NameForm {
             && text.utf8.allSatisfy { "0123456789abcdefABCDEF.:/".utf8.contains($0) }
     }
 
-    /// The text without what is not seen: two names of one kind must not be the same without it.
+    /// The text without invisible characters: two names of one kind must differ in it.
     static func visible(_ text: String) -> String {
         var seen = String.UnicodeScalarView()
         seen.append(contentsOf: text.unicodeScalars.filter { !$0.properties.isDefaultIgnorableCodePoint })

@@ -1,9 +1,9 @@
 import Yams
 
 extension NodeReader {
-    /// Notes tags that say another kind of value than what is written, and tags that no value of a topology has.
+    /// Reports tags that contradict the written value, and tags that no value of a topology has.
     ///
-    /// The readers look at what is written, never at tags: `!!int one` would be the text `one`.
+    /// The readers use the written value, never tags: `!!int one` would be the text `one`.
     func checkTags(_ node: Node) {
         switch node {
         case .scalar(let scalar): check("\(scalar.tag)", node)
@@ -21,7 +21,7 @@ extension NodeReader {
     }
 
     private func check(_ tag: String, _ node: Node, isKey: Bool = false) {
-        // `!` alone says that nothing is to be made of what is written.
+        // `!` alone says that the written value has no special kind.
         guard !tag.isEmpty, tag != "!" else { return }
         let core = "tag:yaml.org,2002:"
         let word = tag.hasPrefix(core) ? "!!\(tag.dropFirst(core.count))" : tag
@@ -29,10 +29,10 @@ extension NodeReader {
         diagnostics.error(node.origin, "the tag \(word) precedes \(node.shape)", hint: hint)
     }
 
-    /// What would fix a tag before a key; nil if the two agree.
+    /// The hint for a tag before a key; nil if the two agree.
     ///
-    /// Yams gives keys without a tag that of what they look like when it compares them: the text `<<` is a merge, 0x1F
-    /// an integer, 2026-11-28 a day.
+    /// When Yams compares keys without a tag, it gives each the tag of its look: the text `<<` is a merge, 0x1F an
+    /// integer, 2026-11-28 a day.
     private static func objection(_ word: String, key: Node) -> String? {
         let isLetter = key.scalar?.string.first?.isLetter ?? false
         switch word {
@@ -42,7 +42,7 @@ extension NodeReader {
         }
     }
 
-    /// What would fix a tag before a value; nil if the two agree.
+    /// The hint for a tag before a value; nil if the two agree.
     private static func objection(_ word: String, _ node: Node) -> String? {
         let text = node.scalar?.string
         let agrees: Bool

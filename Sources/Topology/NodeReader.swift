@@ -2,27 +2,27 @@ import Reporting
 import Wire
 import Yams
 
-/// A mapping of the file whose keys have been looked at.
+/// A mapping of the file whose keys have been checked.
 struct Fields {
-    /// Where the mapping begins.
+    /// The beginning of the mapping.
     var origin: SourceOrigin
-    /// What it describes, for messages: `customer "alice"`.
+    /// The described thing, for messages: `customer "alice"`.
     var subject: String
-    /// False if something else than a mapping stands there, which has been told.
+    /// False if the value is no mapping, which has been reported.
     fileprivate(set) var isMapping = true
     fileprivate(set) var pairs: [(key: Located<String>, value: Node)]
 
     /// The value of a key.
     subscript(key: String) -> Node? { pairs.first { $0.key.value == key }?.value }
 
-    /// Where a key stands, else where the mapping begins.
+    /// The place of a key, else the beginning of the mapping.
     func origin(of key: String) -> SourceOrigin {
         pairs.first { $0.key.value == key }?.key.origin ?? origin
     }
 }
 
 extension Node {
-    /// Where the node begins.
+    /// The beginning of the node.
     var origin: SourceOrigin {
         .line(SourcePosition(line: max(1, mark?.line ?? 1), column: max(1, mark?.column ?? 1)))
     }
@@ -33,7 +33,7 @@ extension Node {
         return ["", "~", "null", "Null", "NULL"].contains(scalar.string)
     }
 
-    /// What it is, for messages.
+    /// Its shape, for messages.
     var shape: String {
         switch self {
         case .scalar(let scalar): isNothing ? "nothing" : quoted(scalar.string)
@@ -44,11 +44,11 @@ extension Node {
     }
 }
 
-/// Reads values from nodes, and notes what is wrong with them.
+/// Reads values from nodes, and reports their mistakes.
 struct NodeReader {
     let diagnostics: Diagnostics
 
-    /// The fields of a mapping; an empty value is an empty mapping. Unknown keys are told.
+    /// The fields of a mapping; an empty value is an empty mapping. Reports unknown keys.
     func fields(_ node: Node, _ subject: String, _ grammar: MappingGrammar) -> Fields {
         let fields = entries(node, subject)
         let keys = grammar.keyNames
@@ -61,8 +61,8 @@ struct NodeReader {
         return fields
     }
 
-    /// The one key of a mapping of several kinds that says which it is; nil if there is none, or more than one.
-    /// Keys that do not go with it are told.
+    /// The one key that says the kind of a mapping of several kinds; nil if there is none, or more than one. Reports
+    /// keys that do not go with it.
     func kind(of fields: Fields, _ grammar: MappingGrammar) -> String? {
         let kinds = grammar.kinds(among: fields.pairs.map(\.key.value))
         guard kinds.count == 1, let kind = kinds.first else { return nil }
@@ -78,7 +78,7 @@ struct NodeReader {
         return kind
     }
 
-    /// The text at a key of a mapping, where there is one, without a word about the rest.
+    /// The text at a key of a mapping, if there is one. Reports nothing.
     func peek(_ node: Node, _ key: String) -> String? {
         node.mapping?.first { $0.key.scalar?.string == key }?.value.scalar?.string
     }
@@ -148,7 +148,7 @@ struct NodeReader {
         return Located(scalar.string, node.origin)
     }
 
-    /// Notes a list without elements where none would mean any.
+    /// Reports a list without elements if no list would mean any.
     func refuseEmptyList(_ fields: Fields, _ key: String, _ meaning: String) {
         guard let node = fields[key], list(node).isEmpty else { return }
         diagnostics.error(
@@ -204,7 +204,7 @@ struct NodeReader {
         choice(node, what, among: Value.allCases.map { ($0.rawValue, $0) })
     }
 
-    /// One of a few words, each with what it stands for.
+    /// One of a few words, each with its meaning.
     func choice<Value>(_ node: Node?, _ what: String, among known: [(word: String, value: Value)]) -> Located<Value>? {
         guard let node else { return nil }
         guard let value = known.first(where: { $0.word == node.scalar?.string })?.value else {

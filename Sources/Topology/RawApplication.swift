@@ -1,15 +1,15 @@
 import Forwarding
 import Wire
 
-/// An application whose health is looked after, as the file has it: what its instances are made from, and how they share
+/// An application whose health Tapline looks after, as the file has it: the source of its instances, and how they share
 /// its work.
 struct RawApplication: Sendable {
     var name: Located<String>
-    /// What its instances have in common: a node of the application's own name.
+    /// The common part of its instances: a node of the application's own name.
     var template: RawNode
-    /// Its instances in the order of the file, those that were added while it ran after them.
+    /// Its instances in the order of the file, then the instances that were added while it ran.
     var instances: [RawInstance] = []
-    /// Where the file tells how many there are, else where the application is named.
+    /// The place of the number of instances, else of the application's name.
     var instancesOrigin: SourceOrigin
     var redundancy: Located<Redundancy>?
     var active: Located<Int>?
@@ -24,13 +24,13 @@ struct RawApplication: Sendable {
     var drain: Int?
     var scale: RawScale?
 
-    /// How its instances divide the work, where the file does not say it too.
+    /// How its instances divide the work, if the file does not say it.
     var resolvedRedundancy: Redundancy {
         redundancy?.value ?? (template.passive ? .copies : .activeStandby)
     }
 }
 
-/// An instance as the file has it; its node is among those of the file.
+/// An instance as the file has it; its node is one of the file's nodes.
 struct RawInstance: Sendable {
     var name: String
     var weight: Located<Int>?
@@ -47,7 +47,7 @@ enum RawDamping: Sendable {
 struct RawScale: Sendable {
     var origin: SourceOrigin
     var plan: ScalePlan
-    /// Where `most` stands.
+    /// The place of `most`.
     var mostOrigin: SourceOrigin
 }
 

@@ -41,7 +41,7 @@ struct RawCommand: Sendable {
     var alters: Bool
 }
 
-/// A node, and one of its interfaces where the file names one.
+/// A node, and one of its interfaces if the file names one.
 struct RawPlace: Sendable {
     var node: Located<String>
     var interface: Located<String>?
@@ -60,7 +60,7 @@ struct RawEvent: Sendable {
 
 /// Which frames of a capture count, as the file has it.
 struct RawFrameFilter: Sendable {
-    /// A prefix, or a node, which stands for all of its addresses.
+    /// A prefix, or a node with all of its addresses.
     enum Endpoint: Sendable {
         case prefix(IPPrefix)
         case node(Located<String>)

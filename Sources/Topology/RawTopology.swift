@@ -3,7 +3,7 @@ import Wire
 
 /// An address as the file has it.
 public struct RawAddress: Sendable, Hashable {
-    /// The address, with the length of its prefix, else all of it.
+    /// The address, with the length of its prefix; without one, the whole length.
     public var value: InterfaceAddress
     /// True if the file gives the length of the prefix.
     public var hasLength: Bool
@@ -22,7 +22,7 @@ public struct PortSpecification: Sendable, Hashable {
     }
     /// The upper-layer protocol.
     public var upperProtocol: UpperProtocol
-    /// The ports; all of them where the protocol has none.
+    /// The ports; all of them if the protocol has none.
     public var ports: ClosedRange<UInt16>
 
     /// Every protocol and port.
@@ -84,7 +84,7 @@ struct RawInterface: Sendable {
     var mtu: Located<Int>
     /// `copies: everything`.
     var copiesEverything: SourceOrigin?
-    /// The name of the interface that the file has for it, where the planner made it of one.
+    /// The name of the file's interface, if the planner made this one of it.
     var home: String?
     /// `anti-spoofing`.
     var antiSpoofing: Located<Bool>?
@@ -92,11 +92,11 @@ struct RawInterface: Sendable {
     var queue = Grammar.usualQueue
 }
 
-/// What passive applications get copies of.
+/// The packets that passive applications get copies of.
 enum CopyMode: String, CaseIterable, Sendable {
-    /// Of what services and entries forward.
+    /// The packets that services and entries forward.
     case services
-    /// Of all that arrives.
+    /// All packets that arrive.
     case everything
 }
 
@@ -115,7 +115,7 @@ typealias RawReadiness = ReadinessPlan
 struct RawNode: Sendable {
     var name: Located<String>
     var kind: NodeKind
-    /// The application that it is an instance of; nil if it stands for itself.
+    /// The application that it is an instance of; nil if it is no instance.
     var application: String?
     var type: String?
     var passive = false
@@ -123,7 +123,7 @@ struct RawNode: Sendable {
     var copiesEverything: SourceOrigin?
     var transparent = false
     var activeResponses: Located<Bool>?
-    /// Where the file asks for a network send address.
+    /// The place in the file that asks for a network send address.
     var networkAddress: SourceOrigin?
     /// `in`, or the only one.
     var inLeg: RawLeg?
@@ -135,7 +135,7 @@ struct RawNode: Sendable {
     var antiSpoofing: Located<Bool>?
     var routes: [RawRoute] = []
     var sysctls: [SysctlPlan] = []
-    /// Where each sysctl stands.
+    /// The place of each sysctl.
     var sysctlPlaces: [(name: String, origin: SourceOrigin)] = []
     var hosts: [HostPlan] = []
     var process = ProcessPlan()
@@ -160,7 +160,7 @@ struct RawService: Sendable {
     var owner: String?
 }
 
-/// What a raw entry compares a source or destination with.
+/// The value that a raw entry compares a source or destination with.
 enum RawEndpoint: Sendable {
     case any
     case prefix(IPPrefix)

@@ -19,9 +19,9 @@ public struct SourcePosition: Hashable, Sendable, Comparable {
 
 /// A record that a part of a topology comes from: it has no line, and is known by its kind and its id.
 public struct SourceRecord: Hashable, Sendable, Comparable, CustomStringConvertible {
-    /// What it describes, in one word: `service`, `customer`.
+    /// The kind of the record, in one word: `service`, `customer`.
     public var kind: String
-    /// What tells it from the other records of its kind.
+    /// The id that tells it from the other records of its kind.
     public var id: String
     /// The field that is meant; nil: the record as a whole.
     public var field: String?
@@ -54,9 +54,9 @@ public struct SourceRecord: Hashable, Sendable, Comparable, CustomStringConverti
     }
 }
 
-/// Where something that a topology says stands: a line of its file, or a record.
+/// The place of a statement in a topology: a line of its file, or a record.
 ///
-/// Everything that a message can be about carries one, so that a message names the place whichever kind it is.
+/// Every part that a message can be about has one, so every message names a place.
 public enum SourceOrigin: Hashable, Sendable, Comparable, CustomStringConvertible {
     /// A place in the topology file.
     case line(SourcePosition)
@@ -85,7 +85,7 @@ public enum SourceOrigin: Hashable, Sendable, Comparable, CustomStringConvertibl
         }
     }
 
-    /// Where it is, inside a sentence: `on line 14`, or `in service record 17`.
+    /// The place, inside a sentence: `on line 14`, or `in service record 17`.
     public var place: String {
         switch self {
         case .line: "on \(self)"
@@ -93,7 +93,7 @@ public enum SourceOrigin: Hashable, Sendable, Comparable, CustomStringConvertibl
         }
     }
 
-    /// Where it is, at the head of a message: `topology.yaml:14:3`, or `topology.yaml: service record 17, field
+    /// The place, at the head of a message: `topology.yaml:14:3`, or `topology.yaml: service record 17, field
     /// "address"`.
     ///
     /// - Parameter file: The topology's file.

@@ -1,6 +1,6 @@
-/// Finds what was probably meant.
+/// Finds the name that was probably meant.
 public enum Spelling {
-    /// The candidate with the fewest edits from `word`, where they are few enough to be a slip; the first of equals.
+    /// The candidate with the fewest edits from `word`, if they are few enough to be a slip; the first of equals.
     public static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
         let written = Array(word.lowercased().unicodeScalars.prefix(80))
         var best: (candidate: String, distance: Int)?
@@ -13,7 +13,7 @@ public enum Spelling {
         return best?.candidate
     }
 
-    /// What a hint says about a name that does not exist: the nearest one, else the ones there are.
+    /// The hint for a name that does not exist: the nearest name, else all names.
     static func hint(for word: String, among candidates: [String], kind: String) -> String {
         if let nearest = nearest(to: word, among: candidates) { return "did you mean \(quoted(nearest))?" }
         guard !candidates.isEmpty else { return "the file has no \(kind)" }
@@ -43,9 +43,9 @@ public enum Spelling {
     }
 }
 
-/// The text in double quotes, cut where it is long, with control characters made visible.
+/// The text in double quotes, shortened if it is long, with control characters made visible.
 ///
-/// - Parameter seen: Whether other characters that are not seen are made visible, too.
+/// - Parameter seen: Whether other invisible characters are made visible, too.
 func quoted(_ text: String, seen: Bool = false) -> String {
     let limit = 60
     let shown = text.unicodeScalars.prefix(limit).map { scalar in

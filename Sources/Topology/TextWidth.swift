@@ -14,7 +14,7 @@ public enum TextWidth {
     private static func columns(_ character: Character) -> Int {
         guard let scalar = character.unicodeScalars.first else { return 0 }
         if scalar.value < 0x300 { return scalar.value < 0x20 ? 0 : 1 }
-        // What is no emoji by itself becomes one with U+FE0F.
+        // A character that is no emoji by itself becomes one with U+FE0F.
         if scalar.properties.isEmojiPresentation || character.unicodeScalars.contains("\u{FE0F}") { return 2 }
         if wide.contains(where: { $0.contains(scalar.value) }) { return 2 }
         switch scalar.properties.generalCategory {

@@ -1,8 +1,8 @@
-/// A value of the topology, and where it stands.
+/// A value of the topology, and its place.
 public struct Located<Value> {
     /// The value.
     public var value: Value
-    /// Where it stands.
+    /// Its place.
     public var origin: SourceOrigin
 
     /// Memberwise.
@@ -22,9 +22,9 @@ extension Located: Hashable where Value: Hashable {}
 
 /// Another place that a mistake has to do with.
 public struct RelatedPlace: Hashable, Sendable {
-    /// Where it is.
+    /// Its place.
     public var origin: SourceOrigin
-    /// What it has to do with the mistake.
+    /// Its relation to the mistake.
     public var label: String
     /// The line of the file; empty for a record.
     public var sourceLine: String
@@ -41,8 +41,7 @@ public struct RelatedPlace: Hashable, Sendable {
 public enum Severity: String, Hashable, Sendable {
     /// The file is refused.
     case error
-    /// The file does what it says, but that is rarely what was meant. It is shown, and only `validate --strict` refuses
-    /// it.
+    /// The file is valid, but it rarely means this. The remark is shown, and only `validate --strict` refuses the file.
     case remark
 }
 
@@ -52,17 +51,17 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
     public var severity: Severity
     /// The file, as it was named on the command line.
     public var file: String
-    /// Where the mistake is.
+    /// The place of the mistake.
     public var origin: SourceOrigin
-    /// What is wrong.
+    /// The mistake.
     public var message: String
-    /// What would fix it, where that can be said.
+    /// The hint, if there is one.
     public var hint: String?
     /// The line of the file that the mistake is on; empty for a record.
     public var sourceLine: String
     /// The other lines that it has to do with.
     public var related: [RelatedPlace]
-    /// A packet that shows what would go wrong, and its way until it does.
+    /// A packet that shows the problem, and its way until then.
     public var example: String?
 
     /// The line, from 1; 0 for a record, which has none.
@@ -89,7 +88,7 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
     /// place of line and column.
     public var summary: String { text(severity.rawValue + ": ") }
 
-    /// The summary without its second word, for what says itself which it is.
+    /// The summary without the word for its kind, for a caller that says the kind itself.
     public var note: String { text("") }
 
     private func text(_ word: String) -> String {
@@ -108,7 +107,7 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
         return text
     }
 
-    /// A line of the file with a caret under the column; of a long line, what is around the column.
+    /// A line of the file with a caret under the column; a long line is cut to the text around the column.
     private static func shown(_ sourceLine: String, _ column: Int) -> String {
         guard !sourceLine.isEmpty else { return "" }
         let scalars = Array(sourceLine.unicodeScalars)
@@ -134,7 +133,7 @@ public struct TopologyProblem: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Every mistake that was found in a topology file, in the order of the text; those of records after them.
+/// Every mistake that was found in a topology file, in the order of the text; mistakes in records come last.
 public struct TopologyError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The mistakes, at least one.
     public var problems: [TopologyProblem]
@@ -152,7 +151,7 @@ public struct TopologyError: Error, Hashable, Sendable, CustomStringConvertible 
 
 /// Collects the mistakes of one file while it is read and planned, and the remarks on it.
 ///
-/// `error` is for what cannot work or has two meanings; `remark` for what works as it is written and is hardly meant so.
+/// `error` is for a part that cannot work or has two meanings; `remark` for a part that works but is hardly intended.
 final class Diagnostics {
     private let path: String
     private let lines: [Substring]
@@ -171,7 +170,7 @@ final class Diagnostics {
         text.split(omittingEmptySubsequences: false, whereSeparator: endsLine)
     }
 
-    /// True for what ends a line in YAML.
+    /// True for a character that ends a line in YAML.
     static func endsLine(_ character: Character) -> Bool {
         switch character {
         case "\n", "\r\n", "\r", "\u{85}", "\u{2028}", "\u{2029}": true
@@ -183,10 +182,10 @@ final class Diagnostics {
 
     var count: Int { problems.count }
 
-    /// Notes a mistake; a second one at the same place is taken for a consequence of the first.
+    /// Reports a mistake; a second one at the same place counts as a consequence of the first.
     ///
-    /// Where something is missing at the end, YAML says that it is missing on the line after it: the place is moved back
-    /// to where the text ends.
+    /// If something is missing at the end, YAML puts the mistake on the line after it: this moves the place back to the
+    /// end of the text.
     func error(
         _ origin: SourceOrigin, _ message: String, hint: String? = nil, related: [(SourceOrigin, String)] = [],
         example: String? = nil
@@ -196,9 +195,9 @@ final class Diagnostics {
         problems.append(problem(origin, message, hint, related, example))
     }
 
-    /// Notes what works and is hardly meant; the same at the same place is noted once.
+    /// Reports a part that works but is hardly intended; the same remark at the same place is reported once.
     ///
-    /// It changes no exit status: `validate`, `run`, `up` and `test` tell it, and `validate --strict` refuses the file.
+    /// It changes no exit status: `validate`, `run`, `up` and `test` show it, and `validate --strict` refuses the file.
     func remark(
         _ origin: SourceOrigin, _ message: String, hint: String, related: [(SourceOrigin, String)] = []
     ) {
@@ -207,7 +206,7 @@ final class Diagnostics {
         remarks.append(problem(origin, message, hint, related, nil, .remark))
     }
 
-    /// A place of the text: where something is missing behind its end, the end.
+    /// A place in the text; a place behind the end becomes the end.
     private func inText(_ origin: SourceOrigin) -> SourceOrigin {
         guard case .line(var position) = origin else { return origin }
         if position.line > lines.count || position.line == lines.count && lines.last?.isEmpty == true {
@@ -218,7 +217,7 @@ final class Diagnostics {
         return .line(position)
     }
 
-    /// Notes what a proof found. Several things may be wrong at one place; the same one is noted once.
+    /// Reports a finding of a proof. Several findings may be at one place; the same one is reported once.
     func finding(
         _ origin: SourceOrigin, _ message: String, hint: String, related: [(SourceOrigin, String)],
         example: String?
@@ -246,7 +245,7 @@ final class Diagnostics {
         return lines.indices.contains(index) ? String(lines[index].prefix(8192)) : ""
     }
 
-    /// Throws what was found, in the order of the text; returns where nothing was.
+    /// Throws the mistakes that were found, in the order of the text; returns if there are none.
     func throwIfAny() throws(TopologyError) {
         guard !problems.isEmpty else { return }
         throw TopologyError(problems: problems.sorted { $0.origin < $1.origin })

@@ -1,6 +1,6 @@
 import Wire
 
-/// What was added to and removed from a topology while it ran, beside what its file says.
+/// The instances that were added to and removed from a running topology, beside its file.
 public struct InstanceChanges: Sendable, Hashable {
     /// For each application: the instances that were added, made as its others are.
     public var added: [String: [String]]
@@ -17,7 +17,7 @@ public struct InstanceChanges: Sendable, Hashable {
 extension TopologyFile {
     /// The name of the next instance of an application: its own, and the lowest number that no node has with it.
     ///
-    /// - Parameter names: Names that are taken beside those of the file.
+    /// - Parameter names: Names that are taken, beside the file's names.
     public func nextInstance(of application: String, besides names: some Sequence<String>) -> String {
         let taken = Set(nodes.map(\.name.value)).union(names)
         var number = 1

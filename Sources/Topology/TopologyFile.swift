@@ -1,7 +1,7 @@
 import Glibc
 
-/// A topology file as it was written: every key known, every value of its kind, every name with its place; what the
-/// names stand for is `Planner`'s to find out.
+/// A topology file as it was written: every key known, every value of its kind, every name with its place. `Planner`
+/// finds the meaning of the names.
 public struct TopologyFile: Sendable {
     /// The path that it was read from, as messages show it.
     public let path: String
@@ -12,14 +12,14 @@ public struct TopologyFile: Sendable {
     var interfaces: [RawInterface] = []
     /// Customers, applications and routers in the order of the file; for an application with instances those.
     var nodes: [RawNode] = []
-    /// The applications whose health is looked after.
+    /// The applications whose health Tapline looks after.
     var applications: [RawApplication] = []
     var services: [RawService] = []
     var entries: [RawEntry] = []
     var checks: [RawCheck] = []
     /// The packeting engines; which interfaces each takes, the planner finds out.
     public internal(set) var engines = EnginesPlan()
-    /// What the reader remarked on; what the planner adds is with the plan.
+    /// The reader's remarks; the planner's are with the plan.
     var remarks: [TopologyProblem] = []
 
     init(path: String, text: String, name: Located<String>) {
@@ -30,14 +30,14 @@ public struct TopologyFile: Sendable {
 
     /// Reads the file at `path`.
     ///
-    /// - Throws: every mistake in it; also where it cannot be read, at line 1.
+    /// - Throws: `TopologyError` with every mistake in it. If it cannot be read, the mistake is at line 1.
     public static func read(_ path: String) throws(TopologyError) -> TopologyFile {
         try parse(load(path), path: path)
     }
 
     /// Reads a text as the file at `path`.
     ///
-    /// - Throws: every mistake in it, those that the planner would find among them.
+    /// - Throws: `TopologyError` with every mistake in it, including mistakes that the planner would find.
     public static func parse(_ text: String, path: String) throws(TopologyError) -> TopologyFile {
         // Some editors begin every file with a byte order mark, which is no part of the text.
         let mark: Unicode.Scalar = "\u{FEFF}"
@@ -45,7 +45,7 @@ public struct TopologyFile: Sendable {
         let diagnostics = Diagnostics(path: path, text: text)
         let file = FileReader(diagnostics: diagnostics).read(text, path: path)
         if !diagnostics.isEmpty, let file {
-            // The names of what could be read are looked at too, so that one pass tells everything.
+            // The names in the readable part are checked too, so that one pass reports everything.
             TopologyResolver.resolve(file, diagnostics)
         }
         try diagnostics.throwIfAny()
@@ -54,7 +54,7 @@ public struct TopologyFile: Sendable {
         return file
     }
 
-    /// Where octets stop being UTF-8.
+    /// The place of the first octet that is no UTF-8.
     private static func firstInvalid(_ octets: [UInt8]) -> SourcePosition {
         var position = SourcePosition(line: 1, column: 1)
         var decoder = UTF8()
@@ -68,7 +68,7 @@ public struct TopologyFile: Sendable {
         return position
     }
 
-    /// What a file is that is no text in UTF-8, where its first octets tell.
+    /// The kind of a file that is no text in UTF-8, if its first octets show it.
     private static func otherKind(_ octets: [UInt8]) -> (kind: String, hint: String)? {
         let start = Array(octets.prefix(4))
         if start.starts(with: [0xFF, 0xFE]) || start.starts(with: [0xFE, 0xFF]) || start == [0, 0, 0xFE, 0xFF] {
@@ -81,11 +81,11 @@ public struct TopologyFile: Sendable {
             && octets[zero + 2] == 0
         if isWide { return ("UTF-16 text", "save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 FILE") }
         let zeros = octets.prefix(4096).count { $0 == 0 }
-        // One stray zero octet in a text is told where it stands.
+        // A few stray zero octets in a text are reported later, each at its place.
         return zeros > 8 ? ("binary", "name a topology file, which is a text file") : nil
     }
 
-    /// What would let a file be read.
+    /// The hint for a file that cannot be read.
     private static func hint(_ code: Int32) -> String? {
         switch code {
         case ENOENT, ENOTDIR: "check the path"

@@ -1,7 +1,7 @@
 /// The JSON schema (draft 2020-12) of topology files, made from the grammar that the readers use.
 ///
-/// It says what a schema can say: keys, kinds of values, forms of addresses and ports. What names stand for, and whether
-/// a chain can work, is told by `tapline validate` alone.
+/// It says what a schema can say: keys, kinds of values, forms of addresses and ports. Only `tapline validate` checks
+/// the meaning of names, and whether a chain can work.
 public struct TopologySchema {
     private var definitions: [JSONText.Member] = []
     private var known: Set<String> = []
@@ -21,7 +21,7 @@ public struct TopologySchema {
         return JSONText.object(pairs).written() + "\n"
     }
 
-    /// A reference to a mapping's definition, which is made where it is not there yet.
+    /// A reference to a mapping's definition, which is made if it does not exist yet.
     private mutating func reference(_ grammar: MappingGrammar) -> JSONText {
         if known.insert(grammar.name).inserted {
             let definition = object(grammar)
@@ -54,7 +54,7 @@ public struct TopologySchema {
         return .object(pairs)
     }
 
-    /// What a mapping of one kind must have, and what it must not.
+    /// The keys that a mapping of one kind must have, and must not have.
     private func kind(_ kind: String, of grammar: MappingGrammar) -> JSONText {
         let required =
             [kind]

@@ -1,21 +1,21 @@
 import Foundation
 import Yams
 
-/// Turns the text of a file into a tree of nodes with positions; whatever the text is, it ends, soon.
+/// Turns the text of a file into a tree of nodes with positions. It ends soon for any text.
 enum YAMLText {
     /// The largest file that is read, in octets.
     static let maximumSize = 1 << 20
-    /// What the aliases of a file may make of it, in octets.
+    /// The largest size of a file with all aliases written out, in octets.
     private static let maximumExpansion = 8 << 20
     /// A key that was found twice is replaced by this scalar and those after it; the reader passes over such keys.
     private static let replaced: ClosedRange<UInt32> = 0x10FF00...0x10FFFD
 
-    /// True for a key that stands in place of a duplicate, which has been told already.
+    /// True for a key in place of a duplicate, which has been reported already.
     static func isReplaced(_ key: String) -> Bool {
         key.unicodeScalars.first.map { replaced.contains($0.value) } ?? false
     }
 
-    /// The root of the one document, or nil if there is none or nothing could be made of it.
+    /// The root of the one document; nil if there is none, or if the text cannot be read at all.
     static func compose(_ text: String, _ diagnostics: Diagnostics) -> Node? {
         guard text.utf8.count <= maximumSize else {
             diagnostics.error(
@@ -47,7 +47,7 @@ enum YAMLText {
                 }
                 return root
             } catch let error as YamlError {
-                // What can be told apart from the rest must not hide the mistakes in it.
+                // A mistake that can be taken out of the text must not hide other mistakes.
                 if case .duplicatedKeysInMapping(let keys, let context) = error, let key = keys.first,
                     let without = replaceDuplicate(key, first: context.mark, in: text, round: round, diagnostics)
                 {
@@ -74,7 +74,7 @@ enum YAMLText {
             var message = problem
             if let begin = context?.mark, begin.line > 0 {
                 if problem.contains("expected ':'") || problem.contains("alphabetic or numeric") {
-                    // Found out later than where it is.
+                    // libyaml notices this mistake behind its place.
                     position = SourcePosition(line: begin.line, column: max(1, begin.column))
                 } else if begin.line != mark.line, !problem.contains("document") {
                     message += ", in the part that begins on line \(begin.line)"
@@ -116,7 +116,7 @@ enum YAMLText {
         }
     }
 
-    /// The text with a letter in place of each control character that YAML has no place for; each is told.
+    /// The text with a letter in place of each control character that YAML forbids; reports each of them.
     private static func withoutControlCharacters(_ text: String, _ diagnostics: Diagnostics) -> String {
         func isAllowed(_ scalar: Unicode.Scalar) -> Bool {
             switch scalar.value {
@@ -143,7 +143,8 @@ enum YAMLText {
         return String(result)
     }
 
-    /// The text with a letter in place of a `*` that refers to nothing, or of a character that no text begins with.
+    /// The text with a letter in place of one character: a `*` that refers to nothing, or a character that no text
+    /// begins with.
     private static func replaceIndicator(_ error: YamlError, in text: String) -> String? {
         let mark: Mark
         switch error {
@@ -183,7 +184,7 @@ enum YAMLText {
             ?? "check the line, or put special characters in quotes"
     }
 
-    /// What fixes the rarer mistakes, by a part of what libyaml says.
+    /// The hints for the rarer mistakes, by a part of libyaml's message.
     private static let hints: [(part: String, hint: String)] = [
         (
             "invalid Unicode character escape",
@@ -218,13 +219,13 @@ enum YAMLText {
         ("anchor", "write & and a name of letters and digits, or put the text in quotes"),
     ]
 
-    /// A list's element where a mapping's key is asked for: what libyaml says of it is only that a key was expected.
+    /// A list's element in place of a mapping's key: libyaml only says that it expected a key.
     private static func isStrayElement(_ problem: String, _ line: some StringProtocol) -> Bool {
         let text = line.drop { $0 == " " }
         return problem.contains("did not find expected key") && (text.hasPrefix("- ") || text == "-")
     }
 
-    /// The text with the later one of two equal keys replaced, which is told; nil if it cannot be found.
+    /// The text with the later one of two equal keys replaced; reports that key. nil if it cannot be found.
     private static func replaceDuplicate(
         _ key: String, first: Mark, in text: String, round: UInt32, _ diagnostics: Diagnostics
     ) -> String? {
@@ -314,9 +315,9 @@ enum YAMLText {
         return position
     }
 
-    /// An upper bound of what the text grows to when every alias is written out, in octets.
+    /// An upper bound of the text's size when every alias is written out, in octets.
     ///
-    /// What an alias stands for begins at its anchor and ends before the first use.
+    /// The text of an alias begins at its anchor and ends before the first use.
     private static func expansion(of text: String) -> Int {
         var total = 0
         let octets = text.utf8

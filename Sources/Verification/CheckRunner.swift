@@ -9,24 +9,24 @@ import Nodes
 import Reporting
 import Topology
 
-/// What checks look at, and what their faults break.
+/// The parts that checks look at, and that their faults break.
 package struct CheckSources: Sendable {
     package let plan: AppliancePlan
     package let directory: StateDirectory
     package let cancellation: Cancellation
     /// The node of a name.
     package let node: @Sendable (String) throws(ApplianceError) -> NodeRuntime
-    /// What the engine has counted until now.
+    /// The engine's counters until now.
     package let counters: @Sendable () -> CounterReading
     /// The engines' processes, and whether they forward.
     package let engines: @Sendable () -> [(pid: Int32?, isRunning: Bool)]
-    /// Does what an operator can do to an instance, and returns when the engines decide by it.
+    /// Carries out an operator's request for an instance, and returns when the engines decide by it.
     package let operate: @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void
-    /// Does what an operator can do to an engine of a number from 1, and returns when it is done.
+    /// Carries out an operator's request for the engine of a number from 1, and returns when it is done.
     let operateEngine: @Sendable (EngineOperation, Int) throws(ApplianceError) -> Void
-    /// How the applications stand whose health is looked after.
+    /// The states of the applications whose health Tapline looks after.
     package let applications: @Sendable () -> [StatusReport.Application]
-    /// What happened.
+    /// The log of all events.
     package let events: EventLog
 
     /// Memberwise.
@@ -55,9 +55,9 @@ package struct CheckSources: Sendable {
 /// How one look at a step came out.
 struct StepOutcome {
     var holds: Bool
-    /// What was expected and is not so, each after "expected".
+    /// The expectations that do not hold, each after "expected".
     var expected: [String] = []
-    /// What came instead.
+    /// The actual results.
     var came: [String] = []
     /// True if another try cannot help, or must not be made.
     var isFinal = false
@@ -65,7 +65,7 @@ struct StepOutcome {
     /// It holds.
     static let held = StepOutcome(holds: true)
 
-    /// It holds where nothing that was expected is missing.
+    /// It holds if no expectation is missing.
     init(unmet: [String], came: [String], isFinal: Bool = false) {
         self.init(holds: unmet.isEmpty, expected: unmet, came: came, isFinal: isFinal)
     }
@@ -90,12 +90,12 @@ package struct CheckRunner {
         self.sources = sources
     }
 
-    /// The time between two looks at what does not hold yet, in milliseconds: from … to.
+    /// The shortest and the longest time between two looks at an expectation that does not hold yet, in milliseconds.
     private static let pauses = 50...500
 
     /// Runs one check: its steps in order, until one does not hold.
     ///
-    /// - Throws: The reason of a cancellation, and nothing else.
+    /// - Throws: `ApplianceError`: the reason of a cancellation, and nothing else.
     package func run(_ check: CheckPlan) throws(ApplianceError) -> CheckReport {
         let started = monotonicMilliseconds()
         let session = CheckSession(sources)

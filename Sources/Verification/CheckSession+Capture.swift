@@ -20,7 +20,7 @@ extension CheckSession {
         return .held
     }
 
-    /// Looks at what a capture holds until now.
+    /// Looks at the content of a capture until now.
     func lookAtCapture(
         _ place: CapturePlace, _ filter: FrameFilter, _ frames: NumberExpectation?, _ bytes: NumberExpectation?
     ) -> StepOutcome {
@@ -33,7 +33,7 @@ extension CheckSession {
         if let frames, !frames.holds(for: counted.frames) { unmet.append("frames \(frames.summary)") }
         if let bytes, !bytes.holds(for: counted.bytes) { unmet.append("bytes \(bytes.summary)") }
         var came = ["\(counted.frames) such frames with \(counted.bytes) bytes"]
-        // What was lost might have been one of those: only "at least" holds without it.
+        // A lost frame might have been one of these: only "at least" holds without it.
         let isCertain = [frames, bytes].compactMap { $0 }.allSatisfy { [.atLeast, .more].contains($0.comparison) }
         if counted.lost > 0, !isCertain || !unmet.isEmpty {
             if unmet.isEmpty { unmet.append("a whole capture") }

@@ -27,14 +27,14 @@ final class StartedCommand: @unchecked Sendable {
 }
 
 extension CheckSession {
-    /// The most that a command of a check may print, and the most of it that is looked at, in octets.
+    /// The most that a command of a check may print, in octets; more output ends it.
     static let outputBound = 16 << 20
     /// The most processes that a command may add to its node.
     private static let processBound = 1024
-    /// The largest file that a command may write, and the most that it may add to its node's folder, in octets.
+    /// The largest file that a command may write, in octets. The next is the most that it may add to its node's folder.
     private static let fileBound = 1 << 30
     private static let folderBound = 256 << 20
-    /// What must be free where the node's folder is, in octets.
+    /// The least free space of the file system of the node's folder, in octets.
     private static let freeBound = 16 << 20
     /// How long a started command may run at most, in milliseconds: its check ends it long before.
     private static let longestRun = 24 * 3_600_000
@@ -106,7 +106,7 @@ extension CheckSession {
         return judge(outcome ?? CommandOutcome(), expectation, timeout)
     }
 
-    /// Ends whatever the check has started and that still runs.
+    /// Ends every process of the check that still runs.
     func endCommands() {
         for (node, own) in marks { sweep(own, node) }
         marks = [:]
@@ -164,7 +164,8 @@ extension CheckSession {
 
     private static func sweep(_ marks: Set<ProcessMark>, _ initProcess: Pidfd) {
         guard !initProcess.hasEnded, !isDying(initProcess.pid) else { return }
-        // An init takes the signal in any case; with it goes whatever multiplies faster than it can be ended.
+        // The init process always takes the signal. Its end also ends processes that multiply faster than they can be
+        // ended.
         if !ProcessMark.end(marks, in: initProcess.pid) { try? initProcess.signal(SIGKILL) }
     }
 
@@ -190,16 +191,16 @@ extension CheckSession {
     }
 }
 
-/// How a node is before a command runs in it, so that what the command did to it can be told.
+/// The state of a node before a command runs in it, which shows later what the command changed.
 private struct NodeGlance {
     private let watch: NodeWatch
     private let before: Set<String>
     private let application: Pidfd?
     private let processes: [(pid: Int32, started: UInt64, name: String)]
-    /// How long an application that was told to end may take to be seen ending, in milliseconds.
+    /// How long the end of an application may take to show after its signal, in milliseconds.
     private static let dying: Int32 = 10
 
-    /// - Parameter own: What the check's own commands carry, which may end when they like.
+    /// - Parameter own: The processes of the check's own commands, which may end at any time.
     init(_ node: NodeRuntime, _ watch: NodeWatch, besides own: Set<ProcessMark>) {
         self.watch = watch
         before = Set(watch.changes)
@@ -210,9 +211,10 @@ private struct NodeGlance {
         }
     }
 
-    /// What the check's processes have changed since, as sentences. What ends without a signal of theirs ends by itself.
+    /// The changes by the check's processes since then, as sentences. A process that none of them signalled ended by
+    /// itself.
     ///
-    /// - Parameter faults: What a fault of the same check has done to the node, which is no change of the command's.
+    /// - Parameter faults: The changes of the node by a fault of the same check, which are no changes by the command.
     func changes(_ faults: (links: Bool, processes: Bool)) -> [String] {
         var summary = faults.links ? [] : watch.changes.filter { !before.contains($0) }
         guard !faults.processes, watch.hasSignalled else { return summary }
@@ -228,7 +230,7 @@ private struct NodeGlance {
     }
 }
 
-/// Watches what a command adds to its node's folder.
+/// Watches how much a command adds to its node's folder.
 private final class FolderWatch: @unchecked Sendable {
     private let path: String
     private let before: Set<String>
@@ -248,7 +250,7 @@ private final class FolderWatch: @unchecked Sendable {
     /// Why the command must be ended.
     func complaint() -> String? {
         let free = Self.free(path)
-        // A walk only where something of that size can have been written at all.
+        // Walks the folder only if a file of that size can have been written at all.
         guard freeBefore - free > min(growthBound, max(0, freeBefore - freeBound)) else { return nil }
         let written = Self.files(path).filter { !before.contains($0.path) }
         let size = written.reduce(0) { $0 + $1.size }
@@ -259,7 +261,7 @@ private final class FolderWatch: @unchecked Sendable {
             : "it wrote more than \(growthBound >> 20) MiB into its node's folder (its files there were removed)"
     }
 
-    /// Removes what the command wrote, where it had to be ended for that.
+    /// Removes the files of a command that was ended because of their size.
     func removeWhatWasTooMuch() {
         guard wasTooMuch.withLock({ $0 }) else { return }
         for file in Self.files(path) where !before.contains(file.path) { unlink(file.path) }

@@ -14,8 +14,8 @@ extension CheckSession {
     private static let linesShown = 20
     private static let framesShown = 12
 
-    /// What may explain that the check does not hold: the ends of the logs that were written meanwhile, nodes whose
-    /// state has changed, drops and entries that have counted, captures.
+    /// Evidence that may explain why the check does not hold: the ends of the logs that were written meanwhile, nodes
+    /// whose state has changed, drops and entries that have counted, captures.
     func evidence() -> [CheckReport.Evidence] {
         var evidence: [CheckReport.Evidence] = []
         let changes = stateChanges()
@@ -35,7 +35,7 @@ extension CheckSession {
                     title: "capture of \(place.node) on \(interface): \(capture.path)",
                     lines: capture.frameSummary(Self.framesShown)))
         }
-        // The nodes of the check first, then those that the packets passed.
+        // The nodes of the check come first, then the nodes that the packets passed.
         let others = sources.plan.nodes.map(\.name).filter { !concerned.contains($0) }
         for node in concerned + others {
             let lines = logLines(node)
@@ -55,8 +55,8 @@ extension CheckSession {
         }
     }
 
-    /// What went into each application and what came out of it, as the entries have counted: `2 packets went into fw, none
-    /// came out`. Instances that share the work of one application are told apart by none of the counters.
+    /// The packets into and out of each application, by the entries' counters: `2 packets went into fw, none came out`.
+    /// No counter tells the instances of one application apart.
     private func passageSummary(_ now: CounterReading) -> [String] {
         Passages(sources.plan).summary { name in
             let (before, after) = (counters.entries[name]?.packets ?? 0, now.entries[name]?.packets ?? 0)
@@ -64,7 +64,8 @@ extension CheckSession {
         }
     }
 
-    /// The entries of every service of which one has counted: where a packet stopped shows by the first that has not.
+    /// The entries of every service with at least one count. The first entry without a count shows where a packet
+    /// stopped.
     private func entrySummary(_ now: CounterReading) -> [String] {
         func rise(_ name: String) -> UInt64 {
             (now.entries[name]?.packets ?? 0)
@@ -80,7 +81,7 @@ extension CheckSession {
             + (names.count > Self.linesShown ? ["(and \(names.count - Self.linesShown) more)"] : [])
     }
 
-    /// The end of what a node has logged since the check began.
+    /// The end of a node's log since the check began.
     private func logLines(_ node: String) -> [String] {
         let path = sources.directory.outputPath(node)
         let before = logLengths[node] ?? 0

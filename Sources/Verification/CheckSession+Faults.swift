@@ -6,7 +6,7 @@ import Nodes
 import Reporting
 import Topology
 
-/// What the faults of a check have broken and nothing has repaired yet.
+/// The damage of a check's faults that is not repaired yet.
 struct StandingFaults {
     /// The processes that stand still.
     var stopped: [FaultPlan.Target: [Pidfd]] = [:]
@@ -23,7 +23,7 @@ struct StandingFaults {
     /// The instances to which something was done as operators do it.
     var operated: Set<String> = []
 
-    /// What of a node faults have touched.
+    /// Whether faults have touched a node's links, and its processes.
     func touches(_ node: String) -> (links: Bool, processes: Bool) {
         (linkNodes.contains(node), processNodes.contains(node))
     }
@@ -49,7 +49,7 @@ extension CheckSession {
             let processes = try targets(node)
             faults.stopped[fault.target] = nil
             for process in processes { signal(process, SIGKILL) }
-            // What is killed has ended when the next step begins.
+            // A killed process has ended when the next step begins.
             let deadline = monotonicMilliseconds() + timeout
             for process in processes {
                 _ = process.waitForEnd(milliseconds: Int32(clamping: max(0, deadline - monotonicMilliseconds())))
@@ -78,7 +78,7 @@ extension CheckSession {
         return .held
     }
 
-    /// What runs in a node, but for what the check itself has started there.
+    /// The processes in a node, except processes that the check itself started there.
     private func targets(_ node: NodeRuntime) throws(ApplianceError) -> [Pidfd] {
         guard let initProcess = node.currentInit else { return [] }
         let own = marks[node.plan.name] ?? []
@@ -179,21 +179,21 @@ extension CheckSession {
 
     // MARK: - Afterwards
 
-    /// How long all may take to be as it was before the check, in milliseconds, beside what applications need to be
-    /// ready.
+    /// How long the return to the state before the check may take, in milliseconds, beside the time that applications
+    /// need to be ready.
     private static let patience = 10_000
 
-    /// Ends what the check started, and leaves the rest as it is: all is about to be taken away.
+    /// Ends the processes of the check, and leaves the rest as it is: the whole topology is about to be taken away.
     func abandon() {
         endCommands()
         for capture in captures.values { capture.stop() }
     }
 
-    /// Ends what the check started, and makes all as it was before: what stands still goes on, devices come up,
-    /// addresses and routes come back, applications and the engine run.
+    /// Ends everything that the check started, and restores the state before it: stopped processes go on, devices come
+    /// up, addresses and routes come back, applications and the engine run.
     ///
-    /// - Returns: What commands of the check have changed without leave and nobody has told yet, and what could not
-    ///   be put back.
+    /// - Returns: Unexpected changes by commands of the check that were not reported yet, and everything that could not
+    ///   be restored.
     func restore() -> [String] {
         abandon()
         var summary: [String] = []
@@ -201,7 +201,7 @@ extension CheckSession {
             let changes = watches[name]?.changes ?? []
             summary += changes.map { "a command that ran beside changed \(name): \($0)" }
         }
-        // An application that was told to end takes its time: what a command did to it may show only now.
+        // An application needs time to end after a signal: the effect of a command may show only now.
         for name in kept.subtracting(reportedNodes).subtracting(faults.processNodes).sorted()
         where nodeStates[name] == .ready && applications[name]?.hasEnded == true && hasSignalled(name) {
             summary.append("a command harmed \(name): its application has ended")
@@ -225,7 +225,7 @@ extension CheckSession {
         }
     }
 
-    /// True if a command of the check has sent a signal to what is not the check's in a node.
+    /// True if a command of the check has sent a signal to a process in a node that is not the check's.
     private func hasSignalled(_ name: String) -> Bool { watches[name]?.hasSignalled ?? false }
 
     /// An application that ran when the check began, in a node that the check has touched, runs and is ready again.

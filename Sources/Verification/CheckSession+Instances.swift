@@ -12,14 +12,14 @@ extension CheckSources {
 }
 
 extension InstanceExpectation.Standing {
-    /// The words of `status` that it stands for.
+    /// The matching words of `status`.
     package var words: [String] {
         self == .up ? [Self.active.rawValue, Self.standby.rawValue] : [rawValue]
     }
 }
 
 extension CheckSession {
-    /// The most events that are shown where those that are wanted did not come.
+    /// The most events that are shown if the expected ones did not come.
     private static let eventsShown = 20
 
     // MARK: - Looking
@@ -57,7 +57,7 @@ extension CheckSession {
 
     // MARK: - Doing
 
-    /// Does to an instance what an operator can do.
+    /// Carries out an operator's request for an instance.
     func operate(_ kind: FaultPlan.Kind, _ name: String, _ duration: Int?) throws(ApplianceError) -> StepOutcome {
         concern(name)
         let operation: InstanceOperation
@@ -78,9 +78,9 @@ extension CheckSession {
     /// again.
     private static let patience = 30_000
 
-    /// Takes back what was done to instances, and waits until every one of them stands as it did before.
+    /// Takes back the check's requests for instances, and waits until each is in its earlier state again.
     ///
-    /// - Returns: Those that do not.
+    /// - Returns: The instances that are not.
     func restoreInstances() -> [String] {
         for name in faults.operated.sorted() {
             for operation in undoing(name) { try? sources.operate(operation, name) }
@@ -95,7 +95,7 @@ extension CheckSession {
         return sources.cancellation.isRaised ? [] : left
     }
 
-    /// What gives an instance back what it had before operators' words of this check.
+    /// The operations that undo this check's operations on an instance.
     private func undoing(_ name: String) -> [InstanceOperation] {
         let wasDisabled = standings[name] == InstanceExpectation.Standing.disabled.rawValue
         let wasDrained = ["draining", "drained"].contains(standings[name])
@@ -105,7 +105,7 @@ extension CheckSession {
     private func standingsChanged() -> [String] {
         let now = sources.standings
         return standings.sorted { $0.key < $1.key }.compactMap { name, before in
-            // What was down before and has come back is nothing to wait for.
+            // An instance that was down before and has come back needs no wait.
             guard InstanceExpectation.Standing.up.words.contains(before), let word = now[name], word != before else {
                 return nil
             }
@@ -115,7 +115,7 @@ extension CheckSession {
 }
 
 extension ApplianceEvent {
-    /// True if it is what a check asks for.
+    /// True if it is the event that a check asks for.
     fileprivate func isMeant(by wanted: EventExpectation) -> Bool {
         event == wanted.kind && (wanted.application ?? application) == application
             && (wanted.instance ?? instance) == instance && (wanted.check ?? check) == check
@@ -125,7 +125,7 @@ extension ApplianceEvent {
 }
 
 extension EventExpectation {
-    /// What is asked for, for messages.
+    /// The operation, for messages.
     fileprivate var summary: String {
         let subjects = [application, instance, check.map { "check \($0)" }, engine.map { "engine \($0)" }]
         let about = subjects.compactMap { $0 }

@@ -9,11 +9,10 @@ import Topology
 import Wire
 
 extension CheckSession {
-    /// How long to wait for nodes that should not see a packet, after all nodes that should have seen it, in
-    /// milliseconds.
+    /// The time to wait for unexpected nodes to see a packet, after all expected nodes have seen it, in milliseconds.
     private static let settling = 80
 
-    /// Sends a packet and looks where it and its answer go.
+    /// Sends a packet, and watches its way and the way of its answer.
     func send(_ plan: PacketPlan, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
         for name in [plan.from] + plan.reaches.joined() {
             let instances = plan.standIns.filter { $0.value == name }.map(\.key).sorted()
@@ -65,24 +64,24 @@ extension CheckSession {
     }
 }
 
-/// Watches every device of every node for a probe and what comes back.
+/// Watches every device of every node for a probe and its answers.
 private final class PacketWatch {
     private let probe: ProbePacket
     private let standIns: [String: String]
     private var sockets: [(node: String, interface: String, socket: PacketSocket)] = []
     /// All that has to do with the probe.
     private var seen: [(kind: ProbePacket.Kind, sighting: Sighting, isOutgoing: Bool)] = []
-    // What `seen` comes to.
+    // The sightings in `seen`, sorted by kind.
     private var packets: [Sighting] = []
     private var answers: [Sighting] = []
     private var sent: [Sighting] = []
-    /// Who sent the answer first.
+    /// The first sender of the answer.
     private var answerer: Sighting?
-    /// What the answer is.
+    /// The name of the answer.
     private(set) var answerName: String?
     private(set) var losses = 0
 
-    /// - Parameter standIns: The instances that are told by their application's name.
+    /// - Parameter standIns: The instances that messages call by their application's name.
     init(_ probe: ProbePacket, _ sources: CheckSources, standIns: [String: String]) throws(ApplianceError) {
         self.probe = probe
         self.standIns = standIns
@@ -131,7 +130,7 @@ private final class PacketWatch {
         for (_, _, socket) in sockets { losses += (try? socket.losses()) ?? 0 }
     }
 
-    /// Takes what has come; false where nothing has.
+    /// Takes the frames that have come; false if there are none.
     private func look() -> Bool {
         var came = false
         for (node, interface, socket) in sockets {
@@ -161,7 +160,7 @@ private final class PacketWatch {
                 if direction.goesBack(ends) { take(name, sighting, isOutgoing) }
             case .error(let name): takeError(name, sighting, isOutgoing)
             case .errorAbout(let ends, let name):
-                // What the sender's kernel says of an answer that no program of its waits for is none.
+                // The sender's kernel may refuse an answer that no program waits for: that error is no answer.
                 if !direction.quotesAnswer(ends) { takeError(name, sighting, isOutgoing) }
             }
         }
@@ -173,7 +172,7 @@ private final class PacketWatch {
         answerName = before ?? answerName
     }
 
-    /// - Parameter answer: What the answer is; nil for the packet itself.
+    /// - Parameter answer: The name of the answer; nil for the packet itself.
     private func take(_ answer: String?, _ sighting: Sighting, _ isOutgoing: Bool) {
         guard let answer else {
             if isOutgoing { sent.append(sighting) } else { packets.append(sighting) }
@@ -187,7 +186,7 @@ private final class PacketWatch {
         PacketTrace(origin: plan.from, sightings: packets, stages: plan.reaches)
     }
 
-    /// An answer may be given more than once: of what is sent again, the first sight by each counts.
+    /// An answer may be sent more than once: only the first sightings at each node count.
     func answerTrace(_ plan: PacketPlan, _ stages: [[String]]) -> PacketTrace {
         var seen: [String: Int] = [:]
         let bound = Dictionary(stages.joined().map { ($0, 1) }, uniquingKeysWith: +)

@@ -8,12 +8,12 @@ import Nodes
 import Reporting
 import Topology
 
-/// One run of one check: what its steps have started, opened and broken until now, and how all was when it began.
+/// One run of one check: all that its steps have started, opened and broken until now, and the state when it began.
 ///
 /// Used by the thread that runs the check.
 final class CheckSession {
     let sources: CheckSources
-    /// What the engine had counted when the check began.
+    /// The engine's counters when the check began.
     let counters: CounterReading
     /// The length of every node's log when the check began, in octets.
     let logLengths: [String: Int]
@@ -30,14 +30,14 @@ final class CheckSession {
     var concerned: [String] = []
     /// The nodes that the check touches, since before it did.
     var watches: [String: NodeWatch] = [:]
-    /// What has run or still runs for this check, by node.
+    /// The processes that this check started, running or ended, by node.
     var marks: [String: Set<ProcessMark>] = [:]
     var started: [String: StartedCommand] = [:]
     var captures: [CapturePlace: FrameCapture] = [:]
     var faults = StandingFaults()
     /// The nodes that commands have run in which may not alter them.
     var kept: Set<String> = []
-    /// Those of them of which it has been told what changed.
+    /// Those nodes whose changes have been reported.
     var reportedNodes: Set<String> = []
 
     init(_ sources: CheckSources) {
@@ -59,7 +59,7 @@ final class CheckSession {
         standings = sources.standings
     }
 
-    /// Does a step, or looks at what it expects.
+    /// Does a step, or compares its expectation.
     func look(_ action: StepPlan.Action, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
         switch action {
         case .command(let command, let expectation):

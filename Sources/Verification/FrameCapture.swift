@@ -7,8 +7,8 @@ import Synchronization
 import Topology
 import Wire
 
-/// Captures what passes a node's device into a file that Wireshark reads (pcap, times in nanoseconds), and keeps it to
-/// be looked at.
+/// Captures the frames of a node's device into a file that Wireshark reads (pcap, times in nanoseconds), and keeps the
+/// file for later steps.
 ///
 /// Frames are as the node's kernel has them: a segment that the device would cut up counts as one frame. A checksum
 /// that the device would complete is complete in the capture.
@@ -39,7 +39,7 @@ final class FrameCapture: @unchecked Sendable {
         var isOutgoing: Bool
         /// Its length on the device.
         var length: Int
-        /// Where its octets are kept.
+        /// The range of its octets in the capture.
         var range: Range<Int>
     }
 
@@ -61,7 +61,7 @@ final class FrameCapture: @unchecked Sendable {
         }
     }
 
-    /// Takes what has passed until now.
+    /// Takes the frames that have passed until now.
     func flush() {
         guard !isStopped.withLock({ $0 }) else { return }
         usleep(UInt32(PacketSocket.patience * 3) * 1000)

@@ -2,16 +2,19 @@ import ControlAPI
 import Glibc
 import Reporting
 
-/// A test's reports as JUnit XML: what Jenkins, GitLab and GitHub's reporters read.
+/// A test's reports as JUnit XML: Jenkins, GitLab and GitHub's reporters read it.
 ///
-/// There is no one schema. This keeps to what Ant's and Jenkins' both allow: no attribute on `testsuites`, all output of
-/// a check in its failure or in the suite's `system-out`, and every suite with its properties and both outputs. Beside
-/// that a testcase has `file` and `line`, as pytest writes them and GitLab shows them.
+/// JUnit XML has several schemas. This report keeps to the rules that Ant's and Jenkins' share:
+/// - `testsuites` has no attribute.
+/// - All output of a check is in its failure or in the suite's `system-out`.
+/// - Every suite has its properties and both outputs.
+///
+/// In addition, a testcase has `file` and `line`, as pytest writes them and GitLab shows them.
 public struct JUnitReport {
     private let files: [TestFileReport]
     private let hostname: String
 
-    /// - Parameter hostname: Of the machine where the test ran.
+    /// - Parameter hostname: The name of the machine where the test ran.
     public init(_ files: [TestFileReport], hostname: String = JUnitReport.ownHostname()) {
         self.files = files
         self.hostname = hostname.isEmpty ? "localhost" : hostname
@@ -70,7 +73,7 @@ public struct JUnitReport {
     /// One testcase; `kind` is the element that says how it did not pass.
     private struct Case {
         var name: String
-        /// The line of the file that it is on; nil for what is about the whole file.
+        /// Its line of the file; nil if it is about the whole file.
         var line: Int?
         var time = "0.000"
         var kind: String?
@@ -136,7 +139,7 @@ public struct JUnitReport {
 }
 
 extension CheckReport {
-    /// What was expected, what came, and what may explain it, as lines for a person.
+    /// The expectation, the result and the evidence, as lines for a person.
     public var explanation: [String] {
         var lines = ["line \(line): expected \(expected ?? "something else")"]
         lines += came.map { "| \($0)" }
@@ -145,8 +148,8 @@ extension CheckReport {
     }
 }
 
-/// Text inside XML 1.0. What a document may not hold (section 2.2: control characters, the two noncharacters) is
-/// written as `\u{1b}`, so that it can still be read.
+/// Text inside XML 1.0. A character that a document must not hold (section 2.2: control characters, the two
+/// noncharacters) becomes `\u{1b}`, so that it can still be read.
 enum XMLText {
     /// Between tags.
     static func content(_ text: String) -> String { escaped(text, inAttribute: false) }

@@ -7,7 +7,7 @@ struct Sighting: Sendable, Hashable {
     var nanoseconds: UInt64
 }
 
-/// Where a packet has been, in order, compared with where it should have been.
+/// The way of a packet, in order, compared with its expected way.
 struct PacketTrace {
     /// Whom it starts from.
     let origin: String
@@ -22,7 +22,7 @@ struct PacketTrace {
         self.stages = stages
     }
 
-    /// True if everybody has been reached, whatever else has.
+    /// True if the packet has reached every expected node; it may have reached others, too.
     var isComplete: Bool { missing.isEmpty }
 
     /// Those who have not seen it as often as they should.
@@ -35,7 +35,7 @@ struct PacketTrace {
         }
     }
 
-    /// What is not as it should be, one sentence each.
+    /// The faults of the trace, one sentence each.
     var faults: [String] {
         var summary = missing.map { "\($0) did not see it" }
         var left = stages.joined().map { $0 }
@@ -60,8 +60,8 @@ struct PacketTrace {
         return summary
     }
 
-    /// The nodes that saw the packet in the time of a stage but belong to a later one, each with a node that should
-    /// have seen it before.
+    /// The nodes of later stages that saw the packet too early, in the time of this stage. Each comes with a node that
+    /// should have seen the packet before it.
     private func early(_ came: [String], _ stage: [String], _ index: Int) -> [(String, String)] {
         var awaited = stage
         let others = came.filter { node in

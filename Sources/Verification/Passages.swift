@@ -3,8 +3,8 @@ import Reporting
 import Topology
 import Wire
 
-/// Which entries send packets into each application, and which take what it sends: by these a person sees where packets
-/// stopped.
+/// The entries that send packets into each application, and the entries that take its packets. They show a person where
+/// packets stopped.
 struct Passages {
     private struct Passage {
         var application: String
@@ -46,7 +46,7 @@ struct Passages {
     /// - Parameter packets: How many packets the entries of a name have counted.
     func summary(_ packets: (String) -> UInt64) -> [String] {
         passages.compactMap { passage in
-            // Engines write the counters: whatever they say, a sum is a number.
+            // Engines write the counters: with any values, the sum is a number.
             let into = passage.into.reduce(0) { $0 &+ packets($1) }
             let outOf = passage.outOf.reduce(0) { $0 &+ packets($1) }
             guard into > 0 || outOf > 0 else { return nil }

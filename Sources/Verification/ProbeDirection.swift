@@ -14,12 +14,12 @@ struct ProbeEnds: Hashable {
     }
 }
 
-/// Distinguishes a probe from an answer with the same payload, such as that of an echo service, frame by frame in the
-/// order of their times.
+/// Distinguishes a probe from an answer with the same payload, such as that of an echo service. It takes one frame
+/// after another, in the order of their times.
 ///
 /// A frame in the opposite direction, between ends where the probe was seen before, is an answer. This also works
-/// behind an application that rewrites addresses or ports, or that opens a connection of its own, because the probe was
-/// seen there first. If a frame's ends are new, the sender's port decides, then the service's port, then the sender's
+/// behind an application that rewrites addresses or ports, or that opens a connection of its own: the probe was seen
+/// there first. If a frame's ends are new, the sender's port decides, then the service's port, then the sender's
 /// address.
 struct ProbeDirection {
     private let sent: ProbeEnds
@@ -39,12 +39,12 @@ struct ProbeDirection {
         return false
     }
 
-    /// True if a frame with these ends goes back between ends between which the probe was seen, or to its sender.
+    /// True if a frame with these ends goes back to the probe's sender, or between ends where the probe was seen.
     func goesBack(_ ends: ProbeEnds) -> Bool {
         forward.contains(ends.reversed) || ends.destination == sent.source
     }
 
-    /// True if what an ICMP error quotes is an answer; nothing is learnt of it.
+    /// True if the packet that an ICMP error quotes is an answer; the direction learns nothing from it.
     func quotesAnswer(_ ends: ProbeEnds) -> Bool {
         var copy = self
         return copy.isAnswer(ends)

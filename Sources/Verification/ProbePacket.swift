@@ -1,14 +1,15 @@
 import LinuxNetwork
 import Wire
 
-/// A packet that can be told from all others wherever it passes, and what comes back because of it.
+/// A packet that can be told from all others everywhere on its way, and its answers. It is known by:
+/// - TCP: its sequence number; the answer by its acknowledgement number.
+/// - ICMP: its payload; the type tells the direction.
+/// - Everything else: its payload or its ports. A service may send the payload back (RFC 862), so the ports and
+///   addresses tell the direction (`ProbeDirection`).
 ///
-/// TCP: by its sequence number; the answer by its acknowledgement number. ICMP: by what it carries, and the type tells
-/// the direction. Everything else: by what it carries or its ports; a service may send back what it was sent (RFC 862),
-/// so the ports and addresses tell the direction (`ProbeDirection`). None of what it is known by changes on the way,
-/// whatever addresses are rewritten.
+/// None of these marks changes on the way, whatever addresses are rewritten.
 struct ProbePacket {
-    /// What a frame is to a probe.
+    /// The relation of a frame to a probe.
     enum Kind: Hashable {
         /// The packet itself, or its first fragment.
         case packet
@@ -18,8 +19,8 @@ struct ProbePacket {
         case error(String)
         /// The packet or an answer, which these ends tell.
         case either(ProbeEnds, String)
-        /// What carries something else to the port that the probe came from: an answer, where it goes back between ends
-        /// between which the probe was seen, or to the sender.
+        /// A frame with other content to the probe's source port. It is an answer if it goes back between ends where
+        /// the probe was seen, or to the sender.
         case other(ProbeEnds, String)
         /// An ICMP error that quotes one of the two.
         case errorAbout(ProbeEnds, String)
@@ -60,8 +61,8 @@ struct ProbePacket {
     }
 
     /// - Parameters:
-    ///   - payload: What it carries; nil: sixteen octets that nobody else sends (none with TCP).
-    ///   - size: Its whole length; zeros fill it up.
+    ///   - payload: Its payload; nil: sixteen unique octets (none with TCP).
+    ///   - size: Its whole length in octets; zeros fill it up.
     init(
         source: IPAddress, destination: IPAddress, protocolNumber: UInt8, port: UInt16, sourcePort: UInt16,
         payload: [UInt8]?, size: Int?, hopLimit: UInt8, dontFragment: Bool
@@ -129,8 +130,8 @@ struct ProbePacket {
 
     // MARK: - Recognising
 
-    /// What the kernel looks for, so that nothing else of the traffic has to be read. In the order of the offsets: a
-    /// frame that ends before one of them is not asked for the later.
+    /// The kernel's filter, so that no other traffic has to be read. The matches are in the order of the offsets: a
+    /// frame that ends before one of them is not compared with later ones.
     var matches: [FrameMatch] {
         let control = family == .ipv4 ? IPProtocol.icmp : IPProtocol.icmpv6
         let quoted = ICMPView.length + (family == .ipv4 ? IPv4View.minimumLength : IPv6View.length)
@@ -154,8 +155,8 @@ struct ProbePacket {
         }
     }
 
-    /// What an answer to a first segment may acknowledge: the SYN alone, or with it what the segment carries (a RST does;
-    /// SYN and ACK where the server has TCP Fast Open).
+    /// The acknowledgement numbers that an answer to a first segment may have. It acknowledges the SYN alone, or the
+    /// SYN and the segment's payload (a RST does; SYN and ACK if the server has TCP Fast Open).
     private var acknowledgements: [UInt32] {
         payload.isEmpty ? [number &+ 1] : [number &+ 1, number &+ 1 &+ UInt32(payload.count)]
     }
@@ -172,7 +173,7 @@ struct ProbePacket {
         payload.count < 4 ? nil : payload.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
     }
 
-    /// What a frame is to this probe; nil if it has nothing to do with it. The frame may be cut off at its end.
+    /// The relation of a frame to this probe; nil if there is none. The frame may be cut off at its end.
     func kind(of frame: RawSpan) -> Kind? {
         guard let head = NetworkHead(frame), head.family == family else { return nil }
         let control = family == .ipv4 ? IPProtocol.icmp : IPProtocol.icmpv6
@@ -220,7 +221,7 @@ struct ProbePacket {
         return (0..<count).allSatisfy { frame.unsafeLoad(fromByteOffset: offset + $0, as: UInt8.self) == payload[$0] }
     }
 
-    /// What an ICMP error that quotes the packet at `offset` says; nil if it quotes another.
+    /// The kind of an ICMP error that quotes the packet at `offset`; nil if it quotes another packet.
     private func quoted(_ frame: RawSpan, at offset: Int, _ name: String) -> Kind? {
         let network = family == .ipv4 ? IPv4View.minimumLength : IPv6View.length
         guard frame.byteCount >= offset + network + 8 else { return nil }
@@ -262,7 +263,7 @@ struct ProbePacket {
     }
 }
 
-/// The network header of a frame, and where the transport header begins, also where the frame is cut off behind it.
+/// The network header of a frame, and the beginning of the transport header. The frame may be cut off behind that.
 struct NetworkHead {
     let family: AddressFamily
     let source: IPAddress
@@ -270,7 +271,7 @@ struct NetworkHead {
     let protocolNumber: UInt8
     let transportOffset: Int
 
-    /// Nil where there is none, and for later fragments, which have no transport header.
+    /// nil if there is none, and for later fragments, which have no transport header.
     init?(_ frame: RawSpan) {
         guard let ethernet = EthernetView(frame) else { return nil }
         switch ethernet.type {

@@ -3,26 +3,26 @@ import Reporting
 
 /// How one file of a test came out. The keys are stable.
 public struct TestFileReport: Codable, Sendable {
-    /// What came of it.
+    /// The outcome of a file's test.
     public enum Outcome: String, Codable, Sendable {
         /// It came up, and every check held.
         case passed
         /// A check did not hold.
         case failed
-        /// It did not come up, or ended before all its checks had been looked at.
+        /// It did not come up, or ended before all its checks had run.
         case couldNotRun = "could not run"
         /// The file has mistakes.
         case badFile = "bad file"
         /// The test was ended before this file was done.
         case interrupted
     }
-    /// What the file is called in what is told.
+    /// The name of the file in messages.
     public var label: String
     /// The topology file.
     public var file: String
     /// The name that the topology had; nil if it was not started.
     public var topology: String?
-    /// What came of it.
+    /// Its outcome.
     public var outcome: Outcome
     /// The exit status that it has for itself.
     public var status: ExitCode
@@ -30,13 +30,13 @@ public struct TestFileReport: Codable, Sendable {
     public var started: Int
     /// From the start until all was taken away, or kept.
     public var milliseconds: Int
-    /// The checks that were looked at, in order.
+    /// The checks that ran, in order.
     public var checks: [CheckReport]
-    /// The names of the checks that were not looked at.
+    /// The names of the checks that did not run.
     public var notReached: [String]
-    /// Why it could not be run, or what is wrong with the file.
+    /// The reason why it could not be run, or the mistakes of the file.
     public var error: ApplianceError?
-    /// What was noted while it ran.
+    /// The notes from the run.
     public var notes: [String]
     /// The last lines that its process wrote to standard error: empty, unless something went badly wrong.
     public var errorOutput: [String]
@@ -77,7 +77,7 @@ public struct TestReport: Codable, Sendable {
     public var version = 1
     /// The exit status.
     public var status: ExitCode
-    /// How long all of it took.
+    /// How long the whole test took, in milliseconds.
     public var milliseconds: Int
     /// The files, in the order of the command line.
     public var files: [TestFileReport]
@@ -89,8 +89,8 @@ public struct TestReport: Codable, Sendable {
         status = Self.status(of: files)
     }
 
-    /// The gravest of what came: a bad file before what could not be run, that before a check that did not hold. Where
-    /// several could not be run for reasons with different statuses, it is 2.
+    /// The gravest outcome. A bad file goes before a test that could not be run, and that before a check that did not
+    /// hold. If several could not be run for reasons with different statuses, it is 2.
     package static func status(of files: [TestFileReport]) -> ExitCode {
         let statuses = Set(files.map(\.status))
         if statuses.contains(.file) { return .file }

@@ -2,9 +2,9 @@ import EventLoop
 import Reporting
 import Synchronization
 
-/// Lets one change of a topology happen at a time, and none once it is being taken away.
+/// Lets one change of a topology happen at a time, and none while the topology is being taken away.
 ///
-/// What looks at the nodes for long, such as the file's checks, goes through it as well: nothing changes under it.
+/// Long operations on the nodes, such as the file's checks, also enter the gate, so nothing changes under them.
 final class ChangeGate: Sendable {
     private struct State {
         /// The change under way: its words for messages, and its cancellation.
@@ -18,9 +18,10 @@ final class ChangeGate: Sendable {
 
     /// Enters.
     ///
-    /// - Parameter what: The sentence's beginning for those who want in meanwhile: "its checks are being proved".
-    /// - Returns: What is raised where it must end early.
-    /// - Throws: Where something else goes on.
+    /// - Parameter what: The beginning of the sentence that refuses other changes meanwhile: "its checks are being
+    ///   proved".
+    /// - Returns: The cancellation to raise if the operation must end early.
+    /// - Throws: `ApplianceError` if another operation goes on.
     func enter(_ what: String) throws(ApplianceError) -> Cancellation {
         let cancellation = try Cancellation()
         let refusal = state.withLock { state -> ApplianceError? in
@@ -56,7 +57,7 @@ final class ChangeGate: Sendable {
         left?.raise()
     }
 
-    /// Stops what goes on, because a person asked for that; false where nothing does.
+    /// Cancels the operation in the gate for a person; false if there is none.
     func cancel() -> Bool {
         let cancellation = state.withLock { $0.current?.cancellation }
         cancellation?.raise(ApplianceError(.failed, "cancelled"))

@@ -9,11 +9,11 @@ import Topology
 
 /// Changes of the topology while it is up. Each works in a thread of its own.
 extension ControlProcess {
-    /// Makes the running topology what a file says.
+    /// Makes the running topology equal to a file.
     ///
     /// - Parameters:
-    ///   - isTrial: True if it is only to be told what would be done.
-    ///   - drain: How long what is removed keeps what it has, in milliseconds; nil: as long as is usual.
+    ///   - isTrial: True if the change is only to be reported, not made.
+    ///   - drain: How long removed nodes keep their flows, in milliseconds; nil: the usual time.
     func apply(
         _ path: String, isTrial: Bool, drain: Int?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
@@ -29,7 +29,7 @@ extension ControlProcess {
         }
     }
 
-    /// What a file says now, with the instances that were added and removed by other means.
+    /// The plan of a file as it is now, with the instances that operators or scaling added and removed.
     private func plan(of path: String, keeping current: AppliancePlan) throws(ApplianceError) -> AppliancePlan {
         let file = try PlanReader.file(path)
         let read = try PlanReader.plan(file, name: name, keeping: current)
@@ -53,7 +53,7 @@ extension ControlProcess {
         return try body(cancellation)
     }
 
-    /// Makes one plan out of another, or tells what would be done.
+    /// Changes the running topology from one plan to another, or reports what it would change.
     func change(
         _ current: AppliancePlan, to fresh: AppliancePlan, isTrial: Bool, drain: Int?, _ cancellation: Cancellation,
         _ tell: @escaping (Progress) -> Void
@@ -103,7 +103,7 @@ extension ControlProcess {
         }
     }
 
-    /// Gives namespaces that are to be made other names where another topology has theirs.
+    /// Renames new namespaces if another topology has their names.
     private func avoidOthersNames(
         in plan: inout AppliancePlan, besides current: AppliancePlan
     ) throws(ApplianceError) {
@@ -113,10 +113,10 @@ extension ControlProcess {
         plan.avoid(taken)
     }
 
-    /// Publishes the table of a plan and waits until every engine decides by it: its entries keep the counters of those
-    /// that they equal in the one before, and what has been said of instances holds on.
+    /// Publishes the table of a plan and waits until every engine decides by it. An entry that equals one of the table
+    /// before keeps its counters. The known state of instances stays.
     ///
-    /// - Parameter lingering: What stays beside it of the table in force.
+    /// - Parameter lingering: The entries of the table in force that stay beside it.
     /// - Returns: How many of its entries kept their counters.
     func publishAndWait(
         _ fresh: AppliancePlan, leaving lingering: LingeringEntries? = nil, _ cancellation: Cancellation
@@ -145,7 +145,7 @@ extension ControlProcess {
         try waiting(cancellation) { [publisher] done in publisher.whenQuiet { done(.success(())) } }
     }
 
-    /// Does something for a moment in which frames had better wait in the queues than be sent to a device that is down.
+    /// Runs `body` while no engine forwards: frames wait in the queues instead of going to a device that is down.
     func withoutForwarding<Value>(_ body: () throws(ApplianceError) -> Value) throws(ApplianceError) -> Value {
         let isQuiet = RaisedFlag()
         loop.sync { [self] in
@@ -188,7 +188,7 @@ extension ControlProcess {
 }
 
 extension ControlProcess {
-    /// Publishes a file's table, where nothing but the table and the checks differs.
+    /// Publishes a file's table, if only the table and the checks differ.
     func reload(_ path: String) throws(ApplianceError) -> ReloadReport {
         try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
@@ -200,7 +200,8 @@ extension ControlProcess {
                     hint: "'tapline apply \(name)' applies all changes")
             }
             var report = try change(current, to: fresh, isTrial: false, drain: nil, cancellation) { _ in }
-            // Who asks for it gets it, also where it is the same: engines that were in doubt are not afterwards.
+            // An explicit request publishes the table even if it is the same: engines that were in doubt are not
+            // afterwards.
             if report.changes.isEmpty { report.kept = try publishAndWait(fresh, cancellation) }
             return ReloadReport(entries: report.entries, kept: report.kept)
         }
@@ -208,7 +209,7 @@ extension ControlProcess {
 }
 
 extension PlanDifference {
-    /// What is neither the table nor the checks, in words.
+    /// The changes of a plan that concern neither the table nor the checks, in words.
     fileprivate func beside(_ plan: AppliancePlan) -> [String] {
         refusals.map(\.what)
             + actions.compactMap { action in

@@ -3,11 +3,11 @@ import EventLoop
 import Reporting
 import Topology
 
-/// Instances that are added and removed while the topology is up, beside what the file says.
+/// Instances that are added and removed while the topology is up, beside the file.
 extension ControlProcess {
-    /// Adds an instance to an application, built as its others are.
+    /// Adds an instance to an application, built like its other instances.
     ///
-    /// - Parameter instance: Its name; the application's with the next number where nil.
+    /// - Parameter instance: Its name; nil: the application's name with the next number.
     func add(
         _ application: String, _ instance: String?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
@@ -40,8 +40,8 @@ extension ControlProcess {
 
     /// Removes an instance of an application.
     ///
-    /// - Parameter drain: How long it keeps what it has, in milliseconds; nil: nothing new comes from now on, and what
-    ///   it holds is forwarded for as long as is usual.
+    /// - Parameter drain: How long it keeps its flows, in milliseconds; nil: it gets nothing new from now on, and its
+    ///   remaining packets are forwarded for the usual time.
     func remove(
         _ instance: String, drain: Int?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
@@ -75,7 +75,7 @@ extension ControlProcess {
         return try change(current, by: current.changes.removing(instance), drain: drain, cancellation, tell)
     }
 
-    /// What was probably meant, else what there is.
+    /// The names that were probably meant, else all names.
     private static func hint(_ word: String, _ names: [String]) -> String {
         if let nearest = Spelling.nearest(to: word, among: names) { return "did you mean '\(nearest)'?" }
         return names.isEmpty ? "no application has instances" : "there are: \(names.sorted().joined(separator: ", "))"

@@ -1,14 +1,14 @@
-/// How long what is removed from a running topology has to end.
+/// How long removed nodes of a running topology have to end.
 struct RemovalTime {
     /// How long a removal waits by default, in milliseconds. Applications seldom hold packets for longer, and you
     /// hardly notice the wait.
     static let usual = 1_000
 
-    /// How long instances keep what they have, and get nothing new, before the table is another.
+    /// How long instances keep their flows, and get no new ones, before the table changes, in milliseconds.
     var drain: Int
-    /// How long what nodes still hold is forwarded after that.
+    /// How long the remaining packets of nodes are forwarded after that, in milliseconds.
     var linger: Int
-    /// True if a person asked for the time: then it is waited for even where nothing could come.
+    /// True if a person asked for the time: then the removal waits even if no packet could come.
     var isAsked: Bool
 
     /// - Parameters:

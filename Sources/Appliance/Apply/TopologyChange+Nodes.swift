@@ -20,7 +20,8 @@ extension TopologyChange {
         var how: How
     }
 
-    /// Makes and starts what is new, then what runs and changes; what depends on another waits until that is ready.
+    /// Makes and starts new nodes, then running nodes that change. A node that depends on another waits until that is
+    /// ready.
     func startNodes() throws(ApplianceError) {
         var waiting: [Start] = []
         for action in difference.actions {
@@ -43,7 +44,7 @@ extension TopologyChange {
                     .file, "these nodes depend on each other: \(pending.sorted().joined(separator: ", "))",
                     hint: "remove one 'depends'")
             }
-            // What fails among the new ones fails before anything that runs is touched.
+            // New nodes start first: if one fails, no running node has been touched.
             if level.contains(where: { $0.how == .add }) { level.removeAll { $0.how != .add } }
             try begin(level)
             let begun = Set(level.map(\.plan.name))
@@ -60,7 +61,7 @@ extension TopologyChange {
         try make(nodes, as: new)
     }
 
-    /// Makes nodes, and what goes on in them; nothing is started yet.
+    /// Makes nodes and their runtimes; nothing is started yet.
     private func make(_ nodes: [NodePlan], as plan: AppliancePlan) throws(ApplianceError) {
         let built = try builder(for: plan).add(nodes, to: built())
         control.loop.sync { [control] in
@@ -108,7 +109,7 @@ extension TopologyChange {
                         try node.bringUp(stop)
                     }
                 } catch {
-                    // The others need not go on: all of it is about to be taken back.
+                    // The other nodes can stop: the whole change is about to be taken back.
                     stop.raise(error)
                     throw error
                 }
@@ -116,13 +117,13 @@ extension TopologyChange {
         } catch {
             throw stop.reason ?? error
         }
-        // What they wait for from now on ends with the topology, not with this change.
+        // From now on the end of the topology ends their waits, not the end of this change.
         control.loop.sync {
             for node in control.nodes where names.contains(node.plan.name) { node.wait(on: control.cancellation) }
         }
     }
 
-    /// Ends all that runs in nodes and takes them away, with their namespaces and what they have written.
+    /// Ends all processes of nodes and takes the nodes away, with their namespaces and files.
     ///
     /// - Parameter keepingLog: True if a node of the same name comes in its place.
     private func remove(_ nodes: [NodePlan], keepingLog: Bool = false) throws(ApplianceError) {
@@ -166,7 +167,7 @@ extension TopologyChange {
 
     // MARK: - Instances
 
-    /// Lets instances that are removed keep what they have for a time, and get nothing new.
+    /// Lets removed instances keep their flows for a time, and get no new ones.
     func withdrawRemoved() throws(ApplianceError) {
         let names = removed.map(\.name).filter(isInstance)
         guard time.drain > 0, !names.isEmpty else { return }

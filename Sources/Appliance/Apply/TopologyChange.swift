@@ -9,33 +9,33 @@ import Nodes
 import Reporting
 import Topology
 
-/// One change of a running topology, from the plan that runs to another, in a thread of the caller's.
+/// One change of a running topology, from the running plan to another, in a thread of the caller's.
 ///
-/// Until the engines decide by the new table, everything that was done can be taken back, and is where something fails:
-/// afterwards all is as it was. What is no longer wanted is taken away only then.
+/// Until the engines decide by the new table, a failure takes back everything that was done: afterwards all is as it
+/// was. Only after that point the change takes away the parts that are no longer wanted.
 final class TopologyChange {
     let control: ControlProcess
-    /// What runs.
+    /// The running plan.
     let old: AppliancePlan
-    /// What is to run.
+    /// The plan to reach.
     let new: AppliancePlan
     let difference: PlanDifference
-    /// How long nodes that are removed keep what they have.
+    /// How long removed nodes keep their flows.
     let time: RemovalTime
     let tell: (Progress) -> Void
-    /// Raised where it is to end early.
+    /// Raised if the change is to end early.
     private(set) var cancellation: Cancellation
-    /// What takes back what has been done, last first.
+    /// The steps that take back what was done; the last one runs first.
     private var undo: [(what: String, body: () throws -> Void)] = []
     private(set) var notes: [String] = []
     /// The nodes whose networks change, between widening and narrowing.
     private var networks: [(name: String, network: NodeNetwork)] = []
     /// The nodes that go, as they are.
     private(set) var removed: [NodePlan] = []
-    /// The interfaces whose only node goes: their TAPs are taken out of its namespace when it has had its time, because
-    /// that costs the frames which are on their way.
+    /// The interfaces whose only node goes. Their TAPs leave the node's namespace only after its time has passed,
+    /// because the move drops the frames in transit.
     private var leftAlone: [Int] = []
-    /// What of the old table stays for a while beside the new one.
+    /// The entries of the old table that stay for a while beside the new one.
     private var lingering: LingeringEntries?
 
     init(
@@ -56,7 +56,7 @@ final class TopologyChange {
     /// Does it.
     ///
     /// - Returns: How many entries kept their counters.
-    /// - Throws: Why not; all is as it was then, or is about to be taken away.
+    /// - Throws: `ApplianceError` if the change failed. All is as it was then, or is about to be taken away.
     func perform() throws(ApplianceError) -> Int {
         let kept: Int
         do throws(ApplianceError) {
@@ -77,11 +77,11 @@ final class TopologyChange {
         return kept
     }
 
-    /// Notes how what follows is taken back.
+    /// Adds a step that takes back the next one.
     func undoing(_ what: String, _ body: @escaping () throws -> Void) { undo.append((what, body)) }
 
     private func takeBack(after error: ApplianceError) -> ApplianceError {
-        // All of it goes in a moment: nothing need be put back.
+        // The whole topology is about to go: nothing has to be restored.
         if control.cancellation.isRaised { return control.cancellation.reason ?? error }
         tell(.step("restoring the former state"))
         var error = error
@@ -94,7 +94,7 @@ final class TopologyChange {
                 notes.append("\(step.what): \(error)")
             }
         }
-        // Nodes that have been put back are others than those that were looked after.
+        // A node that was put back is a new one: the health checks must watch that.
         note("the health checks") { try watch(old) }
         error.message += notes.isEmpty ? "; the former state is restored" : "; not everything could be restored"
         error.details += notes
@@ -103,7 +103,7 @@ final class TopologyChange {
 
     // MARK: - The steps
 
-    /// Writes down what is about to be made, before any of it is.
+    /// Records everything that is about to be made, before any of it is.
     private func announce() throws(ApplianceError) {
         let namespaces = Set(NetworkBuilder.namespaces(of: new)).subtracting(NetworkBuilder.namespaces(of: old))
             .sorted()
@@ -189,8 +189,8 @@ final class TopologyChange {
         }
     }
 
-    /// Looks after the instances of the new plan, and waits until each has passed its health checks once: one that never
-    /// does is explained, and the change taken back.
+    /// Watches the instances of the new plan, and waits until each has passed its health checks once. If an instance
+    /// never does, the error explains it, and the change is taken back.
     private func prove() throws(ApplianceError) {
         try watch(new)
         guard let monitor = control.loop.sync({ self.control.watch.monitor }) else { return }
@@ -202,7 +202,7 @@ final class TopologyChange {
         try control.loop.sync { () throws(ApplianceError) in try self.control.watchInstances(of: plan) }
     }
 
-    /// Engines decide by the new table from here on, and for a while by what lingers of the old one.
+    /// The engines decide by the new table from here on, and for a while also by the lingering entries of the old one.
     private func publish() throws(ApplianceError) -> Int {
         if time.linger > 0 {
             let found = LingeringEntries(from: old.table, to: new.table)
@@ -225,7 +225,7 @@ final class TopologyChange {
         note("the table") { _ = try control.publishAndWait(new, leaving: nil, control.cancellation) }
     }
 
-    /// The new plan is what runs. On the loop's thread.
+    /// Makes the new plan the running one. On the loop's thread.
     private func commit() {
         control.topology.commit(new, keeping: leftAlone.map { ($0, old.interfaces[$0].attachment) })
     }
@@ -257,7 +257,7 @@ final class TopologyChange {
         }
     }
 
-    /// Does what can no longer be taken back: where it fails, that is told, and the rest is done.
+    /// Does a step that cannot be taken back: a failure becomes a note, and the other steps are still done.
     func note(_ what: String, _ body: () throws -> Void) {
         do { try body() } catch {
             control.logger.warning("\(what): \(error)")

@@ -1,11 +1,11 @@
 import Wire
 
 extension AppliancePlan {
-    /// This plan as it is carried out where `old` runs: what has been named and made already keeps its name and form.
+    /// This plan as it is carried out where `old` runs: existing parts keep their names and forms.
     ///
-    /// Namespaces keep the names that they were given, veths their names in the fabric. An interface that has a bridge
-    /// keeps it, also where one node is left on it; one whose TAP is a node's own device keeps that as long as that
-    /// node stays as it is and alone.
+    /// Namespaces keep their names, and veths keep their names in the fabric. An interface that has a bridge keeps it,
+    /// even if only one node is left on it. An interface whose TAP is a node's own device keeps that as long as the
+    /// node stays unchanged and alone.
     public func adopting(_ old: AppliancePlan) -> AppliancePlan {
         var plan = self
         plan.fabricNamespace = old.fabricNamespace

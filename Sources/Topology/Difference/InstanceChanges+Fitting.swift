@@ -1,6 +1,6 @@
 extension InstanceChanges {
-    /// What of these changes still has a meaning for a file: an application that is gone keeps no instances, and one
-    /// that the file names by now is no longer beside it.
+    /// The part of these changes that still fits a file. An application that is gone keeps no instances. An instance
+    /// that the file itself names by now is no longer a change.
     ///
     /// - Parameter plan: The file's plan without any changes.
     public func fitting(_ plan: AppliancePlan) -> InstanceChanges {

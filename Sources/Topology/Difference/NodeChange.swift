@@ -1,14 +1,14 @@
 import Wire
 
-/// What must happen to a running node so that it becomes what another plan says.
+/// The steps that make a running node equal to its node in another plan.
 ///
-/// Each list holds what asks for it, as the end of a sentence; all of them empty where nothing need happen.
+/// Each list holds the reasons for a step, as ends of sentences; all lists are empty if nothing has to happen.
 public struct NodeChange: Sendable, Hashable {
     /// Why its namespace, and all in it, is made anew.
     public var rebuild: [String] = []
     /// Why its `run` command is ended and started again.
     public var restart: [String] = []
-    /// What is changed while it runs on.
+    /// The changes that are made while it runs on.
     public var inPlace: [String] = []
 
     /// True if nothing that is made or runs differs. Its line in the file may.
@@ -17,7 +17,7 @@ public struct NodeChange: Sendable, Hashable {
     /// Nothing.
     public init() {}
 
-    /// What makes a node of `new` out of one of `old`, which have the same name.
+    /// The steps from a node of `old` to the node of the same name in `new`.
     ///
     /// - Parameter isElsewhere: True if the file is in another folder, from which its commands are to start.
     public init(from old: NodePlan, to new: NodePlan, isElsewhere: Bool = false) {
@@ -40,7 +40,7 @@ public struct NodeChange: Sendable, Hashable {
         let different = names.filter { old.environment[$0] != new.environment[$0] }.sorted()
         if !different.isEmpty { given.append("its environment (\(different.joined(separator: ", ")))") }
         if isElsewhere, new.run != nil || !new.setup.isEmpty { given.append("the folder of the file") }
-        // What `setup` has done to the namespace cannot be taken back; it may have used its environment for it.
+        // Nothing can take back the effects of `setup` on the namespace, and `setup` may have used its environment.
         if old.setup != new.setup { rebuild.append("its setup") }
         if !new.setup.isEmpty { rebuild += given }
         if old.run != new.run { restart.append("its run") }
@@ -66,8 +66,8 @@ public struct NodeChange: Sendable, Hashable {
 }
 
 extension LegPlan {
-    /// True if the device inside the node can stay. Where its other end is does not matter: a device that was a TAP
-    /// can become a veth under the node's feet.
+    /// True if the device inside the node can stay. The place of its other end does not matter: a TAP can become a veth
+    /// while the node runs.
     func isSameDevice(as other: LegPlan) -> Bool {
         interface == other.interface && role == other.role && device == other.device && mac == other.mac
             && offload == other.offload && takesEverything == other.takesEverything

@@ -1,13 +1,13 @@
 import Forwarding
 import Wire
 
-/// What must happen so that a running topology becomes another: a pure function of the two plans. What is equal in both
-/// is in no action, so nothing touches it.
+/// The steps that make one topology of another while it runs: a pure function of the two plans. Parts that are equal in
+/// both are in no step, so they stay untouched.
 public struct PlanDifference: Sendable, Hashable {
     /// One thing that is done. Interfaces are indices, nodes are named.
     public enum Action: Sendable, Hashable {
-        /// The TAP that was a node's own device becomes a port of a bridge, and the node gets a veth in its place, with
-        /// the same name, number, MAC address, addresses and routes.
+        /// The TAP that was a node's own device becomes a port of a bridge. The node gets a veth in its place, with the
+        /// same name, number, MAC address, addresses and routes.
         case bridge(interface: Int)
         /// The MTU of every device of an interface, and the MAC addresses that lead to the engine.
         case reshape(interface: Int, what: [String])
@@ -23,9 +23,9 @@ public struct PlanDifference: Sendable, Hashable {
         case publish(TableChange)
         /// A node goes.
         case remove(node: String)
-        /// How an application is looked after, and its instances.
+        /// The health checks and the instances of an application.
         case application(name: String, what: [String])
-        /// What `run` proves.
+        /// The checks of `run`.
         case checks(before: Int, after: Int)
     }
 
@@ -41,21 +41,22 @@ public struct PlanDifference: Sendable, Hashable {
 
     /// Something that cannot be changed while the topology is up.
     public struct Refusal: Sendable, Hashable {
-        /// What differs, as a sentence.
+        /// The difference, as a sentence.
         public var what: String
-        /// What would fix it.
+        /// The hint.
         public var hint: String
     }
 
-    /// In the order in which they are done: what can fail without harm comes first, what others still use goes last.
+    /// The actions in their order: an action that can fail without harm comes first, the removal of parts that others
+    /// still use comes last.
     public private(set) var actions: [Action] = []
-    /// Where there are any, nothing is done.
+    /// The refusals; if there are any, nothing is done.
     public private(set) var refusals: [Refusal] = []
 
     /// True if the two are the same.
     public var isEmpty: Bool { actions.isEmpty && refusals.isEmpty }
 
-    /// What makes `new` out of `old`.
+    /// The difference from `old` to `new`.
     ///
     /// - Parameter new: As it is carried out where `old` runs (`AppliancePlan.adopting`).
     public init(from old: AppliancePlan, to new: AppliancePlan) {
@@ -130,7 +131,7 @@ public struct PlanDifference: Sendable, Hashable {
         return actions
     }
 
-    /// nil if the tables are the same, but for what happens while they run: counters, health, heartbeats' token.
+    /// nil if the tables are the same, apart from parts that change at run time: counters, health, heartbeats' token.
     private static func change(from old: ForwardingTable, to new: ForwardingTable) -> TableChange? {
         var known: [Entry: Int] = [:]
         for entry in old.entries { known[entry.uncounted, default: 0] += 1 }
@@ -174,7 +175,7 @@ extension Entry {
 }
 
 extension ForwardingTable {
-    /// What the file says, without what is decided while it runs.
+    /// The table as the file says it, without decisions made while it runs.
     fileprivate var written: ForwardingTable {
         var table = self
         table.entries = entries.map(\.uncounted)
@@ -189,7 +190,7 @@ extension ForwardingTable {
 }
 
 extension ApplicationPlan {
-    /// What differs, in words; a moved line and another place in the table do not count.
+    /// The differences, in words; a moved line and another place in the table do not count.
     fileprivate func differences(from other: ApplicationPlan) -> [String] {
         var what: [String] = []
         let (now, then) = (Set(instances.map(\.node)), Set(other.instances.map(\.node)))

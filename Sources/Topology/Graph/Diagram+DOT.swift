@@ -33,7 +33,7 @@ extension Diagram {
         for stroke in drawn {
             let colour = colour(stroke.service)
             let label = stroke.label.map { "label=\(Self.dotText($0)), fontcolor=\"\(colour)\", " } ?? ""
-            // What comes back is drawn the other way round, so that it does not turn the ranks about.
+            // A response is drawn the other way round, so that it does not turn the ranks about.
             let ends = stroke.isResponse ? "\(stroke.to) -> \(stroke.from)" : "\(stroke.from) -> \(stroke.to)"
             let head = stroke.isCopy ? "empty" : "normal"
             let arrow = stroke.isResponse ? "dir=back, arrowtail=\(head)" : "arrowhead=\(head)"
@@ -57,7 +57,7 @@ extension Diagram {
         }
     }
 
-    /// The arrows by way of their interfaces; what several have in common is drawn once.
+    /// The arrows by way of their interfaces; common parts of several arrows are drawn once.
     private var strokes: [Stroke] {
         arrows.flatMap { arrow -> [Stroke] in
             let way = arrow.isResponse ? "response" : "request"

@@ -18,7 +18,7 @@ public struct Diagram: Sendable {
 
     struct Node {
         var name: String
-        /// What it is, in a few words.
+        /// Its description, in a few words.
         var caption: String
         /// Its network addresses; of instances that share the work, the first one's.
         var addresses: [String]
@@ -44,7 +44,7 @@ public struct Diagram: Sendable {
     let interfaces: [Interface]
     let nodes: [Node]
     let services: [String]
-    /// Where each service is found: its addresses and prefixes, then its ports.
+    /// The place of each service: its addresses and prefixes, then its ports.
     let serviceAddresses: [[String]]
     let arrows: [Arrow]
 
@@ -106,7 +106,7 @@ public struct Diagram: Sendable {
             for path in proof.paths {
                 for (isResponse, hops) in [(false, path.request), (true, path.response)] {
                     for hop in hops {
-                        // What is drawn is the way while nothing is down.
+                        // The diagram shows the way while nothing is down.
                         for copy in hop.copies where copy.condition == nil {
                             let from = hop.from.compactMap { nodeIndex[$0] }
                             let to = copy.to.compactMap { nodeIndex[$0] }
@@ -138,7 +138,8 @@ public struct Diagram: Sendable {
         }
     }
 
-    /// A colour for each service, in hexadecimal digits: told apart by most eyes, and dark enough on white.
+    /// A colour for each service, in hexadecimal digits: most eyes can tell them apart, and they are dark enough on
+    /// white.
     func colour(_ service: Int) -> String {
         let colours = ["#0060a8", "#b85000", "#007050", "#a0408c", "#806000", "#3048c0", "#b02030", "#406070"]
         return colours[service % colours.count]

@@ -1,5 +1,5 @@
-/// Where everything of a picture stands, in pixels: each interface is a vertical bar, in the order in which requests pass
-/// them; a node stands in the gap beside its bar, or between its two, and nothing else stands in its row there.
+/// The places of all parts of a picture, in pixels. Each interface is a vertical bar, in the order in which requests
+/// pass them. A node stands in the gap beside its bar, or between its two, and nothing else stands in its row there.
 struct DiagramLayout {
     struct Box {
         var x: Int
@@ -16,7 +16,7 @@ struct DiagramLayout {
     /// The nodes' boxes.
     private(set) var boxes: [Box] = []
     private(set) var width = 0
-    /// Where the bars begin and end.
+    /// The top and the bottom of the bars, in pixels.
     private(set) var top = 0
     private(set) var bottom = 0
     /// The height of a node's box, with a lane for each kind of arrow.

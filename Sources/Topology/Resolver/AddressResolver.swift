@@ -15,7 +15,7 @@ private struct AddressBook {
     }
 }
 
-/// Checks the addresses of the file, and chooses those that it leaves open.
+/// Checks the addresses of the file, and chooses the addresses that the file leaves open.
 struct AddressResolver: NameStage, Diagnosing {
     let named: NamedTopology
     let diagnostics: Diagnostics
@@ -61,7 +61,7 @@ struct AddressResolver: NameStage, Diagnosing {
         return book.legs
     }
 
-    /// A service address is nobody's own, unless the service ends at the node that has it.
+    /// A service address must not be a node's own, unless the service ends at that node.
     private func checkOwners(of service: RawService, _ book: AddressBook) {
         let end = service.sequence.last.flatMap { nodeIndex[$0.value] }
         for address in service.addresses where address.value.isHost {
@@ -161,7 +161,7 @@ struct AddressResolver: NameStage, Diagnosing {
         return false
     }
 
-    /// The node's address with the length of the link's prefix; nil if it is told why it cannot be.
+    /// The node's address with the length of the link's prefix. Reports why there is none, and returns nil.
     private func onLink(_ address: Located<RawAddress>, _ interface: Int) -> InterfaceAddress? {
         let value = address.value.value
         let raw = file.interfaces[interface]
@@ -190,7 +190,7 @@ struct AddressResolver: NameStage, Diagnosing {
         return value
     }
 
-    /// Gives nodes whose addresses the file leaves open those that they have had.
+    /// Gives nodes whose addresses the file leaves open their previous addresses.
     private func takeKept(_ kept: KeptParts, _ reserved: Set<IPAddress>, _ book: inout AddressBook) {
         for (index, node) in file.nodes.enumerated() where !node.transparent {
             for (place, raw) in [node.inLeg, node.outLeg].compactMap({ $0 }).enumerated() {

@@ -18,10 +18,11 @@ struct ResolvedLeg: Sendable {
     }
 }
 
-/// The second stage: every leg with its addresses, those of the file and those that it leaves open.
+/// The second stage: every leg with its addresses, both those in the file and the chosen ones.
 ///
-/// It guarantees that no two nodes have one address: the second one is told, and is not in it. A service address that
-/// is a node's own is told, unless the service ends at that node. It knows no service's chain: the next stage does.
+/// It guarantees that no two nodes have one address: it reports the second one, and leaves it out. It reports a service
+/// address that is a node's own, unless the service ends at that node. It knows no service's chain: the next stage
+/// does.
 struct AddressedTopology: Sendable {
     let named: NamedTopology
     /// For each node: its legs, `in` first.
@@ -36,7 +37,7 @@ struct AddressedTopology: Sendable {
     }
 }
 
-/// What can be asked as soon as addresses are known.
+/// The questions that a stage can answer as soon as addresses are known.
 protocol AddressStage: NameStage {
     var addressed: AddressedTopology { get }
 }
@@ -55,7 +56,8 @@ extension AddressStage {
         address.isHost && legs[node][0].addresses.contains { $0.address == address.address }
     }
 
-    /// Where a node's packets of a direction come from: requests from its far side, responses from its near side.
+    /// The leg from which a node's packets of a direction come: requests from its far side, responses from its near
+    /// side.
     func emission(_ node: Int, _ direction: ChainDirection) -> Emission {
         let own = direction == .request ? legs[node][legs[node].count - 1] : legs[node][0]
         let other = direction == .request ? legs[node][0] : legs[node][legs[node].count - 1]
@@ -63,7 +65,7 @@ extension AddressStage {
     }
 }
 
-/// How an entry knows what comes from a node: the interface and the Ethernet source.
+/// The mark by which an entry knows a node's packets: the interface and the Ethernet source.
 struct Emission: Hashable, Sendable {
     var interface: Int
     var mac: MACAddress

@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-// Who may send from which address: `anti-spoofing`.
+// The source addresses that a node may send from: `anti-spoofing`.
 
 extension NameStage {
     /// True if a node may send from its own addresses alone: as it says itself, or else its interface.
@@ -11,8 +11,8 @@ extension NameStage {
 }
 
 extension AddressStage {
-    /// The addresses that a node may send from on an interface; nil: any. Applications and routers pass on what others
-    /// send, and are known by their MAC addresses; a customer has its addresses, and the networks behind it.
+    /// The addresses that a node may send from on an interface; nil: any. Applications and routers pass on others'
+    /// packets, and are known by their MAC addresses. A customer has its addresses, and the networks behind it.
     func origins(of node: Int, on interface: Int) -> [IPPrefix]? {
         guard file.nodes[node].kind == .customer, isJudged(node, on: interface) else { return nil }
         let own = legs[node].flatMap(\.addresses).map { IPPrefix(host: $0.address) }
@@ -21,8 +21,8 @@ extension AddressStage {
 }
 
 extension EntryStage {
-    /// True if the customers of an interface can be told from everybody else by their MAC addresses: none of its
-    /// nodes may have several, and no entry by hand speaks of a station that is no node.
+    /// True if MAC addresses tell the customers of an interface from all other stations. None of its nodes may have
+    /// several MAC addresses, and no entry by hand may name a station that is no node.
     func namesAll(_ interface: Int, _ sources: [KnownSource]) -> Bool {
         let here = legsOn[interface].map(\.node)
         guard here.contains(where: { file.nodes[$0].kind == .customer }),
@@ -44,7 +44,7 @@ extension EntryStage {
 }
 
 extension Remarker {
-    /// Customers that may pose as others beside whom a service or an entry tells them from.
+    /// Remarks on customers that may pose as other customers which a service or an entry treats differently.
     func remarkOnSpoofing() {
         for (node, raw) in file.nodes.enumerated() where raw.kind == .customer {
             guard let leg = legs[node].first, !isJudged(node, on: leg.interface) else { continue }

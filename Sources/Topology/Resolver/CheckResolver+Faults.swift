@@ -2,12 +2,12 @@ import Forwarding
 import Reporting
 
 extension CheckResolver {
-    /// What faults call the first packeting engine; a further one has its number behind it.
+    /// The name of the first packeting engine in faults; a further one has its number behind it.
     private static let engineName = "engine"
 
     // MARK: - Instances
 
-    /// The name of an instance of an application whose health is looked after.
+    /// The name of an instance of an application whose health Tapline looks after.
     func instance(_ name: Located<String>) -> String? {
         guard let node = single(name) else { return nil }
         guard application(of: node) == nil else { return file.nodes[node].name.value }
@@ -25,7 +25,7 @@ extension CheckResolver {
             instance = self.instance(name)
             guard instance != nil else { return nil }
         }
-        // What ends is started again, whether or not its health is looked after.
+        // An application that ends is started again, with or without health checks.
         let isRestart = raw.kind == .applicationRestarted
         let known =
             isRestart ? file.nodes.indices.map { shownName($0) }.uniqued() : applications.map(\.raw.name.value)

@@ -1,10 +1,10 @@
 import Forwarding
 import Wire
 
-/// Finds what the steps of the checks name, and plans them.
+/// Finds the names in the steps of the checks, and plans the steps.
 struct CheckResolver: EntryStage, Diagnosing {
     let planned: PlannedEntries
-    /// For each application: what its health checks look at.
+    /// For each application: its health checks.
     let healthChecks: [[HealthCheckPlan]]
     let diagnostics: Diagnostics
 
@@ -132,7 +132,7 @@ struct CheckResolver: EntryStage, Diagnosing {
                 hint: "write two addresses of one family")
             return nil
         }
-        // What leaves a node by its default route leaves by its last device.
+        // The default route of a node leads out of its last device.
         guard let source = raw.source?.value ?? legs[from].reversed().compactMap({ $0.address(to.family) }).first else {
             diagnostics.error(
                 raw.from.origin,
@@ -149,8 +149,8 @@ struct CheckResolver: EntryStage, Diagnosing {
             answer: answer, standIns: standIns(reaches + (answer ?? [])))
     }
 
-    /// The nodes of each stage. An application whose instances share its work stands for the one that gets the packet;
-    /// one whose instances all get it, for all of them.
+    /// The nodes of each stage. An application whose instances share its work means the instance that gets the packet.
+    /// An application whose instances all get it means all of them.
     private func stages(_ raw: [[Located<String>]]) -> [[String]] {
         raw.map { stage in
             stage.flatMap { name -> [String] in

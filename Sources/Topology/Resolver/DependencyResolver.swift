@@ -3,7 +3,7 @@ struct DependencyResolver: NameStage, Diagnosing {
     let named: NamedTopology
     let diagnostics: Diagnostics
 
-    /// For each node: those that it waits for, in the order of the file. Nodes that wait for each other are told.
+    /// For each node: the nodes that it waits for, in the order of the file. Reports nodes that wait for each other.
     func dependencies() -> [[Int]] {
         let edges = file.nodes.map { node in node.depends.flatMap { every($0) } }
         // 1: on the path that is walked, 2: done.
@@ -37,7 +37,7 @@ struct DependencyResolver: NameStage, Diagnosing {
         return edges
     }
 
-    /// Notes sysctls of devices that a node does not have, whatever the kernel.
+    /// Reports sysctls of devices that a node does not have, under any kernel.
     func checkSysctls() {
         for (index, node) in file.nodes.enumerated() where !named.nodes.legs[index].isEmpty {
             let devices = named.nodes.legs[index].map(\.device)

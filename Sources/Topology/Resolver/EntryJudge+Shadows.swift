@@ -1,9 +1,10 @@
 import Forwarding
 import Wire
 
-/// What applications and routers send as customers, where the table would take it for a part of another service.
+/// Packets that applications and routers send as customers, if the table would take them for a part of another service.
 extension EntryJudge {
-    /// Notes what an application or router sends as a customer, and the table takes for a part of another service.
+    /// Reports packets that an application or router sends as a customer, if the table takes them for a part of another
+    /// service.
     func findShadows() {
         let opened = entries.indices.compactMap { index in
             entries[index].kind == .distribution && bases[index].service != nil
@@ -24,12 +25,12 @@ extension EntryJudge {
         }
     }
 
-    /// Where an entry's packets come from, where it names a MAC address.
+    /// The place from which an entry's packets come, if it names a MAC address.
     private func place(_ entry: Int) -> Emission? {
         entries[entry].sourceMAC.map { Emission(interface: entries[entry].receivedInterface, mac: $0) }
     }
 
-    /// True if all that an opening sends may also be what another service's sequencing entry takes.
+    /// True if another service's sequencing entry may take everything that an opening sends.
     private static func shadows(_ shadow: Entry, _ entry: Entry) -> Bool {
         if let own = shadow.source, let source = entry.source, !own.overlaps(source) { return false }
         if let own = shadow.source, let other = entry.destination, own.family != other.family { return false }
@@ -40,7 +41,7 @@ extension EntryJudge {
         guard left.protocolNumber == nil || right.protocolNumber == nil || left.protocolNumber == right.protocolNumber
         else { return false }
         if shadow.direction == .request { return left.ports.overlaps(right.ports) }
-        // The answers' source port tells them, unless it may be any.
+        // The source port of the answers tells them apart, unless it may be any.
         return left.ports == 0...65535
     }
 
@@ -49,7 +50,7 @@ extension EntryJudge {
         let node = legsOn[entries[index].receivedInterface].first {
             emission($0.node, .request).mac == entries[index].sourceMAC
         }
-        // A side that is told to be missing, or to be the other one, is why.
+        // The cause may be a missing or swapped side, which is reported already.
         guard !followsMistakes, node.map({ file.nodes[$0.node].outLeg == nil || legs[$0.node].count > 1 }) ?? true
         else { return }
         let name = node.map { quoted(shownName($0.node)) } ?? "the application"

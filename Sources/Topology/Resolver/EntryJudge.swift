@@ -1,12 +1,12 @@
 import Forwarding
 import Wire
 
-/// Notes entries that collide, and what the table takes for another service's.
+/// Reports entries that collide, and packets that the table takes for another service's.
 struct EntryJudge: EntryStage, Diagnosing {
     let planned: PlannedEntries
     let diagnostics: Diagnostics
 
-    /// What two entries must share to be candidates for one packet with equal right, ports aside.
+    /// The common part of two entries that are candidates for one packet with equal right, ports aside.
     private struct TieKey: Hashable {
         var kind: EntryKind
         var direction: ChainDirection
@@ -16,7 +16,7 @@ struct EntryJudge: EntryStage, Diagnosing {
         var destination: IPPrefix?
     }
 
-    /// Notes every pair of services or entries that nothing tells apart.
+    /// Reports every pair of services or entries that cannot be told apart.
     func findTies() {
         var groups: [TieKey: [Int]] = [:]
         var order: [TieKey] = []
@@ -37,7 +37,8 @@ struct EntryJudge: EntryStage, Diagnosing {
         }
     }
 
-    /// The pairs that tie: sorted by where they begin, each is compared with those that still reach over it.
+    /// The pairs that tie. The entries are sorted by where they begin; each is compared with the earlier entries that
+    /// still reach over it.
     private func ties(among members: [Int]) -> [(Int, Int)] {
         guard members.count > 1 else { return [] }
         let sorted = members.sorted {

@@ -3,7 +3,7 @@ import Wire
 
 /// Entries by hand.
 extension EntryMaker {
-    /// The entries that one of the file stands for: one for each destination and service port that it names.
+    /// The entries of the table for one entry of the file: one for each destination and service port that it names.
     func entries(of raw: RawEntry) -> [MadeEntry] {
         guard let received = interface(raw.received) else { return [] }
         var sourceMAC: MACAddress?

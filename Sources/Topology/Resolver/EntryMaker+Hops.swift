@@ -1,16 +1,17 @@
 import Forwarding
 import Wire
 
-/// Where packets of a service go next: to an application, to one of its instances, or past it where it is down.
+/// The next hops of a service's packets: to an application, to one of its instances, or past it if it is down.
 ///
-/// What is left out on the way there is left out on the way back: both follow from the same groups of the same table.
+/// An application that is skipped on the way there is skipped on the way back: both follow from the same groups of the
+/// same table.
 extension EntryMaker {
-    /// A copy for each passive application, for each instance where all get every packet.
+    /// A copy for each passive application, or for each instance if all get every packet.
     func copies(_ nodes: [Int]) -> [Hop] {
         nodes.flatMap { node -> [Hop] in
             guard let application = application(of: node) else { return [.target(target(node, .request))] }
             let targets = application.members.map { target($0, .request) }
-            // A copy that nobody is there for is no loss.
+            // A copy without a receiver is no loss.
             guard application.isCopied else {
                 return [.instance(group: application.groups.lowerBound, targets: targets, otherwise: .hops([]))]
             }
@@ -22,7 +23,7 @@ extension EntryMaker {
 
     // MARK: - On the way in
 
-    /// What is sent to reach a place of the chain: the copies before it, and the packet itself.
+    /// The hops that lead to a place of the chain: the copies before it, and the packet itself.
     func onward(_ service: ResolvedService, to place: Int, _ flow: Flow) -> [Hop] {
         copies(service.passives[place]) + [request(service, to: place, flow)]
     }
@@ -42,27 +43,27 @@ extension EntryMaker {
         return .instance(group: application.groups.lowerBound, targets: targets, otherwise: otherwise)
     }
 
-    /// The last hop rewrites the destination where the application has a network send address.
+    /// The last hop rewrites the destination if the application has a network send address.
     private func next(_ service: ResolvedService, _ node: Int, _ place: Int, _ flow: Flow) -> SendTarget {
         var target = target(node, .request)
         if let address = rewritten(service, node, place, flow) { target.address = .network(address) }
         return target
     }
 
-    /// What a sender is told: of a server that it cannot be reached; a firewall that fails says nothing.
+    /// The answer to a sender: a server that is down is unreachable; a firewall that fails says nothing.
     private func answer(_ application: ResolvedApplication, isEnd: Bool) -> DownAnswer {
         application.raw.answer?.value ?? (isEnd ? .unreachable : .silence)
     }
 
     // MARK: - On the way back
 
-    /// What is sent back from a place of the chain: the copies before it, and the answer itself.
+    /// The hops back from a place of the chain: the copies before it, and the answer itself.
     ///
-    /// - Parameter side: The customers that it is for, where that is known.
-    /// - Returns: nil if the answer itself would be for customers, and which is not known.
+    /// - Parameter side: The customers that it is for, if they are known.
+    /// - Returns: nil if the answer itself would be for customers that are not known.
     func back(_ service: ResolvedService, from place: Int, to side: CustomerSide?) -> [Hop]? {
         guard place == service.chain.count - 1 else { return answered(service, from: place, to: side) }
-        // What is skipped on the way in begins at the first application that says so and is down.
+        // On the way in, skipping begins at the first application that says so and is down.
         var hops = answered(service, from: place, to: side)
         for place in service.chain.indices.dropLast().reversed() {
             guard let application = application(of: service.chain[place]),
@@ -76,7 +77,7 @@ extension EntryMaker {
         return hops
     }
 
-    /// What is sent back by way of the place before, or those before that where it is left out.
+    /// The hops back by way of the place before, or of earlier places if that one is left out.
     private func answered(_ service: ResolvedService, from place: Int, to side: CustomerSide?) -> [Hop]? {
         response(service, to: place - 1, side).map { copies(service.passives[place]) + $0 }
     }
@@ -99,7 +100,7 @@ extension EntryMaker {
         ]
     }
 
-    /// Drops what would be for customers that nothing tells.
+    /// Drops packets for customers that are not known.
     private func refusal(_ service: ResolvedService, _ place: Int) -> [Hop] {
         let node = service.chain[place]
         guard let application = application(of: node) else { return [] }
@@ -122,7 +123,7 @@ extension EntryMaker {
         return true
     }
 
-    /// Where answers to customers go.
+    /// The target of answers to customers.
     private func customer(_ side: CustomerSide) -> SendTarget {
         side.node.map { target($0, .response) }
             ?? SendTarget(interface: side.interface, address: .neighbour(via: side.via), system: .customer)

@@ -16,7 +16,7 @@ extension EntryMaker {
         }
     }
 
-    /// Every address with every service port, and with ICMP where the service has the address's echo.
+    /// Every address with every service port, and with ICMP if the service has the address's echo.
     private func flows(of service: ResolvedService) -> [Flow] {
         service.raw.addresses.flatMap { address -> [Flow] in
             let family = address.value.family
@@ -83,7 +83,7 @@ extension EntryMaker {
         }
     }
 
-    /// The customers' addresses where only they tell services apart, else any.
+    /// The customers' addresses if only they tell services apart, else any.
     private func customers(
         _ service: ResolvedService, _ family: AddressFamily, named: Bool = false
     ) -> [IPPrefix?] {
@@ -129,7 +129,7 @@ extension EntryMaker {
                 source: own.map { IPPrefix(host: $0) } ?? flow.address, servicePort: flow.port,
                 rewriteSource: own == nil ? nil : flow.address.address, hops: [], counter: 0)
             let usual = responses(service, flow, node, place, entry)
-            // What one customer sends to another turns round here: passed on, it would come back as it is.
+            // Packets from one customer to another turn round here: passed on, they would come back unchanged.
             return usual
                 + sidesWithin(service, flow.address, node).flatMap { side -> [MadeEntry] in
                     entry.source = side
@@ -157,8 +157,8 @@ extension EntryMaker {
         return answers + translated(service, from: node, place, template)
     }
 
-    /// Where answers from a place of the chain are for, as far as entries tell: customers where they may go straight
-    /// there, and where only the customers' addresses tell services apart; else anybody.
+    /// The destinations of answers from a place of the chain, as far as entries name them. They are customers if
+    /// answers may go straight there, or if only the customers' addresses tell services apart; else any.
     private func destinations(
         _ service: ResolvedService, _ place: Int, _ family: AddressFamily, named: Bool = false
     ) -> [(prefix: IPPrefix?, side: CustomerSide?)] {
@@ -171,8 +171,8 @@ extension EntryMaker {
         return sides + named.filter { pair in !sides.contains { $0.0 == pair.0 } }
     }
 
-    /// What passes packets on may put its own address for the customers' (NAT): answers for that go back to the
-    /// instance that did, whichever the flow would meet otherwise.
+    /// An inline application may put its own address in place of the customers' (NAT). Answers for that address go back
+    /// to the instance that did so, whichever instance the flow would meet otherwise.
     private func translated(
         _ service: ResolvedService, from node: Int, _ place: Int, _ template: Entry
     ) -> [MadeEntry] {
@@ -188,7 +188,7 @@ extension EntryMaker {
         }
     }
 
-    /// What a passive application may say for itself: to either end, from its own place in the chain.
+    /// The packets that a passive application may send itself: to either end, from its own place in the chain.
     private func activeResponses(
         _ service: ResolvedService, _ flow: Flow, _ passive: Int, _ place: Int
     ) -> [MadeEntry] {

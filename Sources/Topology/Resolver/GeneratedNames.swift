@@ -34,14 +34,14 @@ struct GeneratedNames: Sendable {
         }
     }
 
-    /// What is in every new namespace, or means something else to the kernel.
+    /// Device names that every new namespace has, or that mean something else to the kernel.
     private static let reserved: Set<String> = [
         "lo", "all", "default", "bonding_masters", "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0",
         "ip6tnl0", "ip6gre0",
     ]
 
-    /// The name of an interface as a device inside a node: the name itself where the kernel takes it, else letters and
-    /// digits from its beginning and four digits that stand for all of it.
+    /// The name of an interface as a device inside a node. It is the name itself if the kernel takes it. Else it is
+    /// letters and digits from its beginning, and four digits that stand for all of it.
     ///
     /// - Parameter others: The devices that the node has already.
     static func device(_ interface: String, besides others: [String] = []) -> String {
@@ -70,12 +70,12 @@ struct GeneratedNames: Sendable {
         return String(decoding: octets.drop { !DerivedNames.isAlphanumeric($0) }, as: UTF8.self)
     }
 
-    /// A device in the fabric namespace: what kind it is, nine digits that stand for what it belongs to, and as much of
-    /// a readable name as fits. What else the plan holds has no part in it.
+    /// The name of a device in the fabric namespace: its kind, nine digits that stand for its owner, and a readable
+    /// name as far as it fits. The rest of the plan does not change it.
     ///
     /// - Parameters:
     ///   - kind: One letter.
-    ///   - parts: What it belongs to, what is readable first.
+    ///   - parts: The names of its owner, the readable one first.
     mutating func fabricDevice(_ kind: String, _ parts: [String]) -> String {
         let key = [kind] + parts
         if let known = fabricDeviceOf[key] { return known }

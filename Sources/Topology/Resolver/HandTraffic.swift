@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// What entries by hand make a node send, as far as its routes must know.
+/// The packets that entries by hand make a node send, as far as its routes must know.
 struct HandTraffic: Sendable {
     /// The customers whose requests reach its near side.
     var sides: [CustomerSide] = []
@@ -12,13 +12,13 @@ struct HandTraffic: Sendable {
     var passesOn = false
 }
 
-/// Entries by hand say nothing of routes: what a node needs follows from who sends it requests, and from what the
-/// entries take from each of its legs.
+/// Entries by hand do not say the routes of a node. The routes follow from the senders of its requests, and from the
+/// packets that the entries take from each of its legs.
 struct HandTrafficReader: EntryStage, Diagnosing {
     let planned: PlannedEntries
     let diagnostics: Diagnostics
 
-    /// By node, what the entries by hand make it send.
+    /// By node, the packets that the entries by hand make it send.
     func read() -> [Int: HandTraffic] {
         let byHand = entries.indices.filter { bases[$0].raw != nil }.map { entries[$0] }
         guard !byHand.isEmpty else { return [:] }
@@ -48,8 +48,8 @@ struct HandTrafficReader: EntryStage, Diagnosing {
         return traffic
     }
 
-    /// The customers whose requests reach the near side of each node: those of distribution entries, handed on by the
-    /// sequencing entries for requests.
+    /// The customers whose requests reach the near side of each node. Distribution entries name them, and the
+    /// sequencing entries for requests hand them on.
     private func customersByHand(_ byHand: [Entry]) -> [Int: [CustomerSide]] {
         var sides: [Int: [CustomerSide]] = [:]
         var changed: Set<Int> = []

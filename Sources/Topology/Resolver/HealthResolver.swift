@@ -1,12 +1,12 @@
 import Forwarding
 import Wire
 
-/// What the health checks of applications look at, once their interfaces and places in the chains are known.
+/// The probes of applications' health checks, once their interfaces and places in the chains are known.
 struct HealthResolver: ServiceStage, Diagnosing {
     let served: ServedTopology
     let diagnostics: Diagnostics
 
-    /// For each application: what its checks look at. Those that cannot work are told.
+    /// For each application: its health checks. Reports checks that cannot work.
     func checks() -> [[HealthCheckPlan]] {
         applications.map { application in
             var names: [String: Int] = [:]
@@ -79,7 +79,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
         let node = application.members[0]
         let name = quoted(application.raw.name.value)
         guard legs[node].count == 2, systems[node] == .inlineApplication else {
-            // Which interfaces it has is told where they are named.
+            // The code that reads the interfaces reports a missing one.
             guard file.nodes[node].outLeg == nil || legs[node].count == 2 else { return nil }
             let why =
                 application.raw.template.passive
@@ -103,7 +103,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
             hopLimit: raw.hopLimit, trafficClass: raw.trafficClass)
     }
 
-    /// The ends of a heartbeat: what the file says, else the engine's own addresses on either side, IPv4 before IPv6.
+    /// The ends of a heartbeat: those in the file, else the engine's own addresses on either side, IPv4 before IPv6.
     private func ends(
         _ raw: RawHeartbeat, _ check: RawHealthCheck, of application: ResolvedApplication
     ) -> (source: IPAddress, destination: IPAddress)? {
@@ -143,7 +143,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
             .first { $0.family == family && !$0.isLinkLocal }
     }
 
-    /// For documentation (RFC 5737, RFC 3849): nobody's, which is all that a bump in the wire needs.
+    /// Addresses for documentation (RFC 5737, RFC 3849), which belong to no host: a bump in the wire needs no more.
     private static func example(_ family: AddressFamily) -> (IPAddress, IPAddress) {
         family == .ipv4
             ? (IPAddress(ipv4: 0xC000_0201), IPAddress(ipv4: 0xC633_6401))

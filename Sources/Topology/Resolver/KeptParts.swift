@@ -1,9 +1,8 @@
 import Forwarding
 import Wire
 
-/// What a new plan of a running topology takes over from the plan before it, so that what the two have in common is the
-/// same in both: interfaces keep their places, devices their names and MAC addresses, nodes their addresses, entries
-/// their counters.
+/// The parts that a new plan of a running topology takes over from the plan before it. Interfaces keep their places,
+/// devices their names and MAC addresses, nodes their addresses, entries their counters.
 struct KeptParts: Sendable {
     /// The plan of the running topology.
     let plan: AppliancePlan
@@ -32,7 +31,7 @@ struct KeptParts: Sendable {
                 addresses[[node.name, interface]] = leg.addresses
                 names.keep(leg.mac, [name, node.name, interface])
                 if let device = leg.fabricDevice { names.keep(fabricDevice: device, "v", [node.name, interface]) }
-                // The other side delivers what is addressed to this one's alias.
+                // The other side delivers packets that are addressed to this one's alias.
                 guard node.legs.count == 2, let alias = node.legs[1 - place].deliverToo.first else { continue }
                 names.keep(alias, [name, node.name, interface, "alias"])
             }
@@ -43,7 +42,7 @@ struct KeptParts: Sendable {
         self.bridges = bridges
     }
 
-    /// What makes two entries of different tables the same one.
+    /// The key that makes two entries of different tables the same one.
     private struct EntryKey: Hashable {
         var name: String
         var kind: EntryKind

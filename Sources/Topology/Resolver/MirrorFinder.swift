@@ -5,8 +5,8 @@ import Wire
 
 extension TopologyFile {
     /// The file with an interface of its own for each passive application that may get everything and shares its
-    /// interface with others: what a node sends to whomever must reach nobody but those that are to see it. Instances
-    /// of one application stay together.
+    /// interface with others. A node's packets must reach only the applications that are to see them, whatever their
+    /// destination. Instances of one application stay together.
     func separatingCopies() -> TopologyFile {
         let hasMirroredInterface = interfaces.contains { $0.copiesEverything != nil }
         var file = self
@@ -33,12 +33,12 @@ extension TopologyFile {
     }
 }
 
-/// Finds what is copied as it arrives; notes what cannot be.
+/// Finds the copies of packets as they arrive; reports copies that are not possible.
 struct MirrorFinder: EntryStage, Diagnosing {
     let planned: PlannedEntries
     let diagnostics: Diagnostics
 
-    /// What is copied as it arrives, each pair of interfaces once.
+    /// The copies of packets as they arrive, each pair of interfaces once.
     func find() -> [Mirror] {
         var mirrors: [Mirror] = []
         var fed: Set<Int> = []
@@ -79,7 +79,7 @@ struct MirrorFinder: EntryStage, Diagnosing {
         return mirrors.uniqued()
     }
 
-    /// A passive application on an interface on which nobody else is.
+    /// A passive application that is alone on an interface.
     private func passiveNode(on interface: Int) -> Int? {
         guard let first = legsOn[interface].first?.node, file.nodes[first].passive,
             legsOn[interface].allSatisfy({ file.nodes[$0.node].passive && lead($0.node) == lead(first) })

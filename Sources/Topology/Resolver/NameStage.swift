@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// What can be asked as soon as names are known: of `NamedTopology`, and of every stage made from it.
+/// The questions that a stage can answer as soon as names are known: `NamedTopology`, and every stage made from it.
 protocol NameStage {
     var named: NamedTopology { get }
 }
@@ -10,9 +10,9 @@ extension NamedTopology: NameStage {
     var named: NamedTopology { self }
 }
 
-/// Reads a stage, makes a part of the next one, and notes what is wrong.
+/// Reads a stage, makes a part of the next one, and reports mistakes.
 ///
-/// The initialiser of a stage makes and uses such a value; nothing keeps it, so that no stage holds diagnostics.
+/// The initialiser of a stage makes and uses such a value. Nothing keeps it, so no stage holds diagnostics.
 protocol Diagnosing {
     var diagnostics: Diagnostics { get }
 }
@@ -21,10 +21,10 @@ extension NameStage {
     var file: TopologyFile { named.file }
     /// The topology's name.
     var name: String { named.name }
-    /// True if the file had mistakes before: what may only follow from them is not told then.
+    /// True if the file had mistakes before: possible consequences are not reported then.
     var followsMistakes: Bool { named.followsMistakes }
     var interfaceIndex: [String: Int] { named.interfaces.index }
-    /// The nodes by name; an application's name stands for its first instance.
+    /// The nodes by name; an application's name means its first instance.
     var nodeIndex: [String: Int] { named.groups.nodeIndex }
     var applications: [ResolvedApplication] { named.groups.applications }
     /// For each interface: the nodes' legs on it, as indices of node and leg.
@@ -38,18 +38,18 @@ extension NameStage {
     /// The nodes that share a place in a chain with this one: the instances of its application, else itself alone.
     func members(of node: Int) -> [Int] { application(of: node)?.members ?? [node] }
 
-    /// The node that stands for an application in chains: its first instance, or the only one.
+    /// The node of an application in chains: its first instance, or the only one.
     func lead(_ node: Int) -> Int { application(of: node)?.members[0] ?? node }
 
-    /// What chains and entries call a node: by its application.
+    /// The name of a node in chains and entries: its application's.
     func shownName(_ node: Int) -> String { named.file.shownName(node) }
 
-    /// Where what chains call a node is described.
+    /// The place of a node's name in chains: the application's, else its own.
     func place(_ node: Int) -> SourceOrigin {
         application(of: node)?.raw.name.origin ?? file.nodes[node].name.origin
     }
 
-    /// The names that services may list: applications and not their instances, without those of other kinds.
+    /// The names that services may list, for nodes of these kinds: applications, not their instances.
     func listedNames(_ kinds: Set<NodeKind>) -> [String] {
         file.nodes.indices.filter { kinds.contains(file.nodes[$0].kind) }.map { shownName($0) }.uniqued()
     }
@@ -59,13 +59,13 @@ extension NameStage {
         interface == other || file.interfaces[interface].home == file.interfaces[other].name.value
     }
 
-    /// The engine's address of a family on an interface; fe80::1 where it has no other.
+    /// The engine's address of a family on an interface; fe80::1 if it has no other.
     func gateway(_ family: AddressFamily, on interface: Int) -> IPAddress? {
         let addresses = file.interfaces[interface].addresses.map(\.value.value.address)
         return addresses.first { $0.family == family } ?? (family == .ipv6 ? TableInterface.linkLocal : nil)
     }
 
-    /// What keeps an address or a prefix from being the source or the destination of a host's packets; nil for others.
+    /// The reason why an address or a prefix cannot be the source or the destination of a host's packets; nil: it can.
     func unusable(_ prefix: IPPrefix) -> String? {
         let address = prefix.address
         if address.isMulticast { return "is a group's" }
@@ -82,8 +82,8 @@ extension NameStage {
         return nil
     }
 
-    /// What keeps one address from being a host's on the interfaces of the file: it is a network itself there, or the
-    /// broadcast address of one.
+    /// The reason why one address cannot be a host's on the interfaces of the file: it is a network itself there, or
+    /// the broadcast address of one.
     func unusableOnLinks(_ prefix: IPPrefix) -> String? {
         guard prefix.isHost else { return nil }
         for interface in file.interfaces {
@@ -102,12 +102,12 @@ extension NameStage {
     }
 }
 
-/// Names that are looked up for the file: those that stand for nothing are told.
+/// Looks up names of the file, and reports names that stand for nothing.
 extension NameStage where Self: Diagnosing {
-    /// The index of an interface; an unknown one is told.
+    /// The index of an interface; reports an unknown one.
     func interface(_ name: Located<String>) -> Int? { named.interfaces.find(name, in: named.file, diagnostics) }
 
-    /// The index of a node of one of the kinds; an unknown one is told.
+    /// The index of a node of one of the kinds; reports an unknown one.
     func node(_ name: Located<String>, _ kinds: Set<NodeKind>, _ what: String) -> Int? {
         func known() -> [String] {
             what == "node"
@@ -137,7 +137,7 @@ extension NameStage where Self: Diagnosing {
         return node(name, [.application, .router], "application")
     }
 
-    /// True, and told, where a service names one instance of an application.
+    /// True if a service names one instance of an application, which is reported.
     func isInstance(_ name: Located<String>) -> Bool {
         guard let node = nodeIndex[name.value], let application = file.nodes[node].application,
             application != name.value, file.nodes[node].name.value == name.value
@@ -148,7 +148,7 @@ extension NameStage where Self: Diagnosing {
         return true
     }
 
-    /// The one node that a name means; an application with several instances is told.
+    /// The one node that a name means; reports an application with several instances.
     func single(_ name: Located<String>) -> Int? {
         guard let node = node(name, [.customer, .application, .router], "node") else { return nil }
         let members = members(of: node)

@@ -1,8 +1,8 @@
-/// An application whose health is looked after, with the nodes that are its instances.
+/// An application whose health Tapline looks after, with the nodes that are its instances.
 struct ResolvedApplication: Sendable {
     let raw: RawApplication
-    /// Its instances, as indices of nodes, in the order of the file; the first one stands for all where a chain names
-    /// the application.
+    /// Its instances, as indices of nodes, in the order of the file. If a chain names the application, the first one
+    /// means all.
     let members: [Int]
     /// The table's groups: one for all instances, or with `copies` one for each.
     let groups: Range<Int>
@@ -13,7 +13,7 @@ struct ResolvedApplication: Sendable {
 
 /// The applications with their instances.
 struct NamedApplications: Sendable {
-    /// The nodes by name; an application's name stands for its first instance.
+    /// The nodes by name; an application's name means its first instance.
     let nodeIndex: [String: Int]
     let applications: [ResolvedApplication]
     /// For each node: the application that it is an instance of.
@@ -52,6 +52,6 @@ struct NamedApplications: Sendable {
         self.applicationIndex = applicationIndex
     }
 
-    /// What a table has room for.
+    /// The most groups that a table has room for.
     private static let maximumGroups = 1_024
 }

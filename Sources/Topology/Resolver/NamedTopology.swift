@@ -1,10 +1,14 @@
 import Forwarding
 import Wire
 
-/// The first stage: what the names of a file stand for, and the names that Tapline chooses.
+/// The first stage: the meaning of the file's names, and the names that Tapline chooses.
 ///
-/// It guarantees that every interface and node has a number, every leg that can be placed has its interface, its MAC
-/// address and its device, and every application has its instances. It knows no address of a node: the next stage does.
+/// It guarantees:
+/// - Every interface and node has a number.
+/// - Every leg that can be placed has its interface, its MAC address and its device.
+/// - Every application has its instances.
+///
+/// It knows no address of a node: the next stage does.
 ///
 /// Like every stage it never changes. It is a class of constants, because it holds the whole file, and all later stages
 /// share it.
@@ -13,9 +17,9 @@ final class NamedTopology: Sendable {
     let file: TopologyFile
     /// The name of the topology.
     let name: String
-    /// True if the file had mistakes before: what may only follow from them is not told then.
+    /// True if the file had mistakes before: possible consequences are not reported then.
     let followsMistakes: Bool
-    /// What the running topology has, and this one is to keep.
+    /// The parts of the running topology that this one is to keep.
     let kept: KeptParts?
     let interfaces: NamedInterfaces
     let nodes: NamedNodes
@@ -24,7 +28,7 @@ final class NamedTopology: Sendable {
 
     /// - Parameters:
     ///   - name: A name in place of the file's.
-    ///   - kept: What nothing is to change without need.
+    ///   - kept: The parts that should not change without need.
     init(_ raw: TopologyFile, name: String?, keeping kept: KeptParts?, _ diagnostics: Diagnostics) {
         followsMistakes = !diagnostics.isEmpty
         file = (kept.map { raw.ordered(as: $0.plan) } ?? raw).separatingCopies()
@@ -64,7 +68,7 @@ struct NamedInterfaces: Sendable {
         engineMACs = macs
     }
 
-    /// The index of an interface; an unknown one is told.
+    /// The index of an interface; reports an unknown one.
     func find(_ name: Located<String>, in file: TopologyFile, _ diagnostics: Diagnostics) -> Int? {
         if let found = index[name.value] { return found }
         diagnostics.error(
@@ -80,11 +84,11 @@ struct PlacedLeg: Sendable {
     /// `in`, `out`, or `port` for a node with one leg.
     let role: String
     let mac: MACAddress
-    /// The engine's MAC address on this leg's side of a transparent application: destination of what the application
-    /// passes out here, source of what the engine sends in here.
+    /// The engine's MAC address on this leg's side of a transparent application. It is the destination of packets that
+    /// the application passes out here, and the source of packets that the engine sends in here.
     let alias: MACAddress?
     let device: String
-    /// Where the interface is named.
+    /// The place of the interface's name.
     let origin: SourceOrigin
 }
 
@@ -134,7 +138,7 @@ struct NamedNodes: Sendable {
         self.legsOn = legsOn
     }
 
-    /// The legs of a node with their roles; two on one interface are told, and are one.
+    /// The legs of a node with their roles. Reports two legs on one interface, and makes them one.
     private static func roles(
         of index: Int, in file: TopologyFile, _ diagnostics: Diagnostics
     ) -> [(leg: RawLeg, role: String)] {
@@ -150,7 +154,7 @@ struct NamedNodes: Sendable {
     }
 }
 
-/// What joins interfaces to their nodes: the TAP itself, or a bridge of the fabric namespace with its devices.
+/// The connection of interfaces to their nodes: the TAP itself, or a bridge of the fabric namespace with its devices.
 struct NamedFabric: Sendable {
     /// For each interface.
     let attachments: [InterfacePlan.Attachment]
@@ -162,7 +166,7 @@ struct NamedFabric: Sendable {
         _ names: inout GeneratedNames
     ) {
         let attachments = file.interfaces.enumerated().map { index, interface -> InterfacePlan.Attachment in
-            // Where health is looked after, probes need the bridge's side of the leg, and instances may come and go.
+            // With health checks, probes need the bridge's side of the leg, and instances may come and go.
             if nodes.legsOn[index].count == 1, let only = nodes.legsOn[index].first?.node, file.hasOffload(only),
                 groups.applicationIndex[only] == nil, !bridges.contains(interface.name.value)
             {
@@ -184,10 +188,10 @@ struct NamedFabric: Sendable {
 }
 
 extension TopologyFile {
-    /// What chains and entries call a node: by its application.
+    /// The name of a node in chains and entries: its application's.
     func shownName(_ node: Int) -> String { nodes[node].application ?? nodes[node].name.value }
 
-    /// What a node is, in a word.
+    /// The kind of a node, in a word.
     func word(_ node: Int) -> String {
         let raw = nodes[node]
         return raw.application == nil || raw.application == raw.name.value ? raw.kind.rawValue : "instance"

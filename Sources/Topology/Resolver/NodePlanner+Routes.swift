@@ -61,7 +61,7 @@ extension NodePlanner {
         }
         if let gateway = gateway(far) {
             let place = own.count - 1
-            // Where everything lies on the near side, or nowhere, what the far side is asked for is named.
+            // If everything lies on the near side, or nowhere, the destinations on the far side are named.
             if raw.kind == .router && !hasTwoSides || routes.contains(where: { $0.destination == everything }) {
                 let further = (hasTwoSides ? used + opened : opened).flatMap { $0.raw.addresses.map(\.value) }
                 for prefix in further.uniqued() where prefix.family == family && !isOwn(prefix, node) {
@@ -77,8 +77,9 @@ extension NodePlanner {
             }
             routes += exceptions(onward, node, to: gateway, besides: routes)
         }
-        // Towards customers it prefers the service address where there is one alone: a datagram server that is bound to
-        // no address then answers from the address that it was asked at. What it sends as a customer has its own.
+        // Towards customers the node prefers the service address if there is only one. A datagram server that is bound
+        // to no address then answers from the address that was asked. The packets that it sends as a customer have
+        // their own source.
         let answers = served.filter { $0.family == family }
         guard answers.count == 1 else { return routes }
         for index in routes.indices where routes[index].source == nil {
@@ -95,16 +96,16 @@ extension NodePlanner {
 
     // MARK: - To the customers
 
-    /// What leads back to the customers of services, and to those that entries by hand name. Customers on a link of the
-    /// node's own are named one by one, because nodes of one link meet only through the engine.
+    /// The routes back to the customers of services, and to the customers that entries by hand name. A customer on a
+    /// link of the node's own gets a route of its own, because nodes of one link meet only through the engine.
     ///
-    /// - Parameter onward: What leaves by the far side: customers inside such a prefix are named one by one, too.
+    /// - Parameter onward: The prefixes that leave by the far side: a customer inside one gets a route of its own, too.
     private func customerRoutes(
         _ used: [ResolvedService], _ family: AddressFamily, of own: Int, besides onward: [IPPrefix]
     ) -> [IPPrefix] {
         var prefixes: [IPPrefix] = []
         let link = legs[own][0]
-        // What passes packets on may put its own address for the customers' (NAT): the answers go back to that.
+        // An inline application may put its own address in place of the customers' (NAT): the answers go back to that.
         for service in used {
             guard let place = service.chain.firstIndex(of: lead(own)), place > 0 else { continue }
             for before in members(of: service.chain[place - 1]) {
@@ -115,7 +116,7 @@ extension NodePlanner {
         let hand = resolved.handTraffic[own]
         for side in (used.flatMap(\.sides) + (hand?.sides ?? [])).uniqued() where side.prefix.family == family {
             if let opener = side.node {
-                // The router's own addresses are named like those of any node of the link.
+                // The router's own addresses get routes like the addresses of any node of the link.
                 let leg = legs[opener][legs[opener].count - 1]
                 prefixes += leg.addresses.map { IPPrefix(host: $0.address) }
                     .filter { $0.family == family && onLink(link, $0) }
@@ -133,7 +134,7 @@ extension NodePlanner {
             }
         }
         if let hand {
-            // What entries take from the near side beyond that, to whomever it is.
+            // Further destinations of the packets that entries take from the near side.
             let taken = legs[own].count > 1 ? hand.sent[0] : []
             prefixes += taken.filter { $0.family == family && $0.length > 0 }.sorted { "\($0)" < "\($1)" }
                 .flatMap { named($0, from: own) }
@@ -144,8 +145,8 @@ extension NodePlanner {
         return prefixes.uniqued()
     }
 
-    /// A destination as routes name it: where it overlaps with a link of the node's own, the addresses in it that are
-    /// another node's.
+    /// A destination as routes name it. If it overlaps with a link of the node's own, it becomes the addresses in it
+    /// that are another node's.
     private func named(_ prefix: IPPrefix, from own: Int) -> [IPPrefix] {
         let isMine = legs[own].contains { leg in leg.addresses.contains { $0.prefix.overlaps(prefix) } }
         guard isMine, !prefix.isHost else { return [prefix] }
@@ -155,21 +156,23 @@ extension NodePlanner {
 
     // MARK: - To the services
 
-    /// What a node sends out of its far side.
+    /// A prefix that a node sends out of its far side.
     private struct Onward {
         var prefix: IPPrefix
-        /// The service, and where its address stands; nil for an entry by hand.
+        /// The service, and the place of its address; nil for an entry by hand.
         var service: (index: Int, origin: SourceOrigin)?
-        /// True if the node is a customer of it: the engine answers for such an address on the far link, but for no
-        /// prefix there, because other addresses of the link may be in it.
+        /// True if the node is a customer of it. The engine answers for such an address on the far link. It answers for
+        /// no prefix there, because other addresses of the link may be in it.
         var isOpened: Bool
     }
 
-    /// The service addresses that a node passes on or opens, and what entries by hand take from its far side.
+    /// The service addresses that a node passes on or opens, and the destinations that entries by hand take from its
+    /// far side.
     private func onward(
         _ node: Int, _ family: AddressFamily, _ used: [ResolvedService], _ opened: [ResolvedService]
     ) -> [Onward] {
-        // What ends at a router with two sides leaves by the second; behind one with one side it is the router's own.
+        // A service that ends at a router leaves by the router's second side. A router with one side has the address
+        // itself.
         let passed = used.filter {
             $0.chain.last != lead(node) || file.nodes[node].kind == .router && legs[node].count > 1
         }
@@ -215,8 +218,8 @@ extension NodePlanner {
         return Array(found.dropFirst(passed.count))
     }
 
-    /// The routes for what would not leave by the far side: service addresses inside a network of the customers', or of
-    /// one of the node's own links, where nobody would answer for them.
+    /// The routes for service addresses that would not leave by the far side. They are inside a network of the
+    /// customers', or of one of the node's own links, where no host would answer for them.
     private func exceptions(
         _ onward: [Onward], _ node: Int, to gateway: IPAddress, besides routes: [RoutePlan]
     ) -> [RoutePlan] {
@@ -230,12 +233,13 @@ extension NodePlanner {
                 continue
             }
             if let other = routes.first(where: { $0.destination == prefix }) {
-                // Entries by hand may have a `setup` beside them that tells the two apart.
+                // A node with entries by hand may have a `setup` that tells the two apart.
                 if other.leg != place, item.service != nil { tellTwoSides(node, prefix, at: item.service?.origin) }
                 continue
             }
             let links = own.flatMap(\.addresses).filter { $0.prefix.contains(prefix) }
-            // What it sends as a customer has its own source, and not that of its answers to its customers.
+            // Packets that it sends as a customer have their own source, not the source of its answers to its
+            // customers.
             let isCovered = routes.contains { route in
                 route.destination.length > 0 && route.destination.contains(prefix)
                     && (route.leg != place || item.isOpened && file.nodes[node].kind == .application)
@@ -262,7 +266,7 @@ extension NodePlanner {
             services.filter { $0.chain.last == lead(node) }.flatMap { $0.raw.addresses.map(\.value) })
     }
 
-    /// What keeps a node from having a route to a prefix of a link of its own.
+    /// The reason why a node cannot have a route to a prefix of a link of its own.
     private enum Obstacle {
         /// The prefix is the link's network.
         case link(InterfaceAddress)

@@ -25,7 +25,7 @@ struct NodePlanner: EntryStage, Diagnosing {
     }
 
     private func legPlan(_ node: Int, _ place: Int, _ leg: ResolvedLeg) -> LegPlan {
-        // What the engine sends in here is addressed to the alias of the other side.
+        // The engine addresses packets that it sends in here to the alias of the other side.
         let other = legs[node].count == 2 ? legs[node][1 - place].alias : nil
         return LegPlan(
             interface: leg.interface, role: leg.role, device: leg.device,

@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// What an entry of the plan was made from.
+/// The source of an entry of the plan.
 struct EntryBasis: Sendable {
     var origin: SourceOrigin
     var label: String
@@ -12,20 +12,20 @@ struct EntryBasis: Sendable {
     var raw: RawEntry?
 }
 
-/// An entry, and what it was made from.
+/// An entry, and its source.
 struct MadeEntry: Sendable {
     var entry: Entry
     var basis: EntryBasis
 }
 
-/// The fourth stage: the entries of the engine's table, those of services before those by hand.
+/// The fourth stage: the entries of the engine's table, first from services, then by hand.
 ///
-/// It guarantees that each entry has a counter of its own, the one that it had in a running topology, and says what it
-/// was made from. Two of them may collide: the next stage says which.
+/// It guarantees that each entry has a counter of its own, and keeps the one that it had in a running topology. Each
+/// entry says what it was made from. Two of them may collide: the next stage says which.
 struct PlannedEntries: Sendable {
     let served: ServedTopology
     let entries: [Entry]
-    /// For each entry: what it was made from.
+    /// For each entry: its source.
     let bases: [EntryBasis]
 
     init(_ served: ServedTopology, _ diagnostics: Diagnostics) {
@@ -54,7 +54,7 @@ struct PlannedEntries: Sendable {
     }
 }
 
-/// What can be asked as soon as entries are known.
+/// The questions that a stage can answer as soon as entries are known.
 protocol EntryStage: ServiceStage {
     var planned: PlannedEntries { get }
 }
@@ -66,7 +66,7 @@ extension PlannedEntries: EntryStage {
 extension EntryStage {
     var served: ServedTopology { planned.served }
     var entries: [Entry] { planned.entries }
-    /// For each entry: what it was made from.
+    /// For each entry: its source.
     var bases: [EntryBasis] { planned.bases }
 }
 
@@ -75,7 +75,7 @@ struct EntryMaker: ServiceStage, Diagnosing {
     let served: ServedTopology
     let diagnostics: Diagnostics
 
-    /// One address and one service port of a service: what an entry is named by.
+    /// One address and one service port of a service, which an entry names.
     struct Flow {
         var address: IPPrefix
         var port: ServicePort

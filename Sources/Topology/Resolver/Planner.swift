@@ -1,13 +1,12 @@
 /// Turns a topology file into the plan of an appliance, the same one every time.
 public enum Planner {
-    /// The plan of `file`, named as the file says or as `name` does.
+    /// The plan of `file`, under the file's name or `name`.
     ///
     /// - Parameters:
     ///   - name: A name from the command line.
-    ///   - kept: The plan of the running topology: what it and the new one have in common keeps its addresses, devices
-    ///     and counters.
+    ///   - kept: The plan of the running topology: common parts keep their addresses, devices and counters.
     ///   - changes: Instances that were added and removed while it ran.
-    /// - Throws: everything that is wrong with what the file describes, with the lines that collide.
+    /// - Throws: `TopologyError` with every mistake of the file, and the lines that collide.
     public static func plan(
         _ file: TopologyFile, name: String? = nil, keeping kept: AppliancePlan? = nil,
         changes: InstanceChanges = InstanceChanges()
@@ -17,7 +16,7 @@ public enum Planner {
 
     /// The plan of `file`, with the paths that its table was proved by.
     ///
-    /// - Throws: everything that is wrong with what the file describes, with the lines that collide.
+    /// - Throws: `TopologyError` with every mistake of the file, and the lines that collide.
     public static func prove(_ file: TopologyFile, name: String? = nil) throws(TopologyError) -> ProvedPlan {
         let (plan, proved) = try make(file, name: name, keeping: nil, changes: InstanceChanges())
         let resolved = proved.routed.resolved

@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// What is wrong with single entries and interfaces, in the words of the file.
+/// The mistakes of single entries and interfaces, in the words of the file.
 extension ProofTeller {
     func tellDead(_ index: Int, _ reason: DeadReason, _ flow: FlowFields?) {
         let entry = entries[index]

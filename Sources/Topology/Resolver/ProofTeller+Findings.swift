@@ -1,7 +1,7 @@
 import Forwarding
 import Wire
 
-/// What a proof found, in the words of the file: the lines that collide, a packet that shows it, and the hint.
+/// The findings of a proof, in the words of the file: the lines that collide, a packet that shows it, and the hint.
 extension ProofTeller {
     func tell(_ finding: ProofFinding) {
         switch finding {
@@ -29,7 +29,7 @@ extension ProofTeller {
 
     private func tellLoop(_ entry: Int, _ circle: [Int], _ trace: ExampleTrace) {
         let around = circle.uniqued()
-        // What was written last is what closed the circle, and entries by hand are what can be wrong in it.
+        // The line that was written last closed the circle, and only entries by hand can be wrong in it.
         let byHand = around.filter { bases[$0].service == nil }
         let main = (byHand.isEmpty ? around : byHand).max { bases[$0].origin < bases[$1].origin } ?? entry
         let nodes = trace.hops.suffix(circle.count).compactMap(\.emitter.node).uniqued()
@@ -72,7 +72,7 @@ extension ProofTeller {
         return near.prefix(2).map { entryPlace($0, "\(entryName($0)) takes \(matched(entries[$0])) there") }
     }
 
-    /// What an entry matches, in words.
+    /// The packets that an entry matches, in words.
     private func matched(_ entry: Entry) -> String {
         let source = entry.source.map { " from \($0)" } ?? ""
         let destination = entry.destination.map { " to \($0)" } ?? ""

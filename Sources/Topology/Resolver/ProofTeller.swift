@@ -1,12 +1,12 @@
 import Forwarding
 import Wire
 
-/// Proves the table, and tells what the proof finds in the words of the file.
+/// Proves the table, and reports the findings of the proof in the words of the file.
 struct ProofTeller: EntryStage, Diagnosing {
     let planned: PlannedEntries
     let diagnostics: Diagnostics
 
-    /// Proves the table; what it finds becomes mistakes of the file.
+    /// Proves the table; its findings become mistakes of the file.
     ///
     /// - Returns: The paths that were proved, in the order of the entries; none if anything was found.
     func prove(_ table: ForwardingTable) -> [ProvedPath] {
@@ -41,7 +41,7 @@ struct ProofTeller: EntryStage, Diagnosing {
         }
     }
 
-    /// What of the file's text several entries of the table stand for together.
+    /// The part of the file's text that several entries of the table share.
     private struct DeadGroup: Hashable {
         var origin: SourceOrigin
         var name: String
@@ -49,8 +49,8 @@ struct ProofTeller: EntryStage, Diagnosing {
         var side: IPPrefix?
     }
 
-    /// The findings without dead entries whose like is alive: what the file says once may become several entries, one
-    /// for each customer or address, and it is enough that one of them matches.
+    /// The findings without dead entries of a group that has a live one. One statement of the file may become several
+    /// entries, one for each customer or address. One match among them is enough.
     private func withoutHalfDead(_ findings: [ProofFinding]) -> [ProofFinding] {
         var dead: Set<Int> = []
         for case .dead(let entry, _, _) in findings { dead.insert(entry) }
@@ -65,8 +65,9 @@ struct ProofTeller: EntryStage, Diagnosing {
         }
     }
 
-    /// The findings without those that only follow from others: answers that are lost because an entry sends them where
-    /// nobody is, and answers to an interface whose requests nobody sends.
+    /// The findings without consequences of other findings:
+    /// - answers that are lost because an entry sends them to an empty place
+    /// - answers to an interface that no node sends requests from
     private func withoutConsequences(_ findings: [ProofFinding]) -> [ProofFinding] {
         var mismatched: Set<Int> = []
         for case .mismatch(let place, _) in findings { mismatched.insert(place.entry) }
@@ -94,7 +95,7 @@ struct ProofTeller: EntryStage, Diagnosing {
             origin: bases[index].origin, name: entry.name, port: port, side: isService ? side : nil)
     }
 
-    // MARK: What keeps a table from being compiled
+    // MARK: Reasons why a table cannot be compiled
 
     private func tell(_ problem: TableProblem) {
         let references: [EntryReference]

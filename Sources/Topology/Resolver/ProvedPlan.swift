@@ -29,7 +29,7 @@ public struct ProvedService: Sendable, Hashable {
     public var line: Int
     /// True for an entry by hand.
     public var isByHand: Bool
-    /// Its paths: those that differ in customers, addresses or ports alone are one.
+    /// Its paths: paths that differ in customers, addresses or ports alone are one.
     public var paths: [ServicePath]
 }
 
@@ -37,7 +37,7 @@ public struct ProvedService: Sendable, Hashable {
 public struct ServicePath: Sendable, Hashable {
     /// The nodes whose packets take it.
     public var customers: [String]
-    /// The addresses and prefixes that they send to; `any` where the entry asks for none.
+    /// The addresses and prefixes that they send to; `any` if the entry asks for none.
     public var destinations: [String]
     /// The service ports.
     public var servicePorts: [String]
@@ -58,24 +58,24 @@ public struct PathHop: Sendable, Hashable {
     public var receivedInterface: String
     /// The entry that takes it.
     public var entry: String
-    /// What its source is rewritten to.
+    /// The new source of the packet.
     public var rewriteSource: String?
-    /// Where it goes.
+    /// The copies that it sends.
     public var copies: [PathCopy]
 }
 
 /// One copy of a hop.
 public struct PathCopy: Sendable, Hashable {
-    /// The nodes that it may reach: the customers, one other, or an application whose instances share its work; none
-    /// where the file names nobody there.
+    /// The nodes that it may reach: the customers, one other node, or an application whose instances share its work.
+    /// Empty if the file names no node there.
     public var to: [String]
-    /// Where it reaches one of several instances: all of them.
+    /// All instances, if it reaches one of several.
     public var oneOf: [String]
-    /// What must be so for it to be sent: `firewall is down`; nil: nothing.
+    /// The condition under which it is sent: `firewall is down`; nil: always.
     public var condition: String?
     /// The send interface.
     public var sendInterface: String
-    /// The address that the destination is rewritten to; of several instances, that of each.
+    /// The address that the destination is rewritten to; with several instances, the address of each.
     public var rewriteDestination: String?
     /// True for a copy that a passive application keeps.
     public var isPassive: Bool
@@ -133,7 +133,7 @@ extension ResolvedTopology {
         private(set) var firstEntry = 0
         private var seen: [(customers: Set<String>, destinations: Set<String>, ports: Set<String>)] = []
 
-        /// What a path is but for its customers, addresses and ports.
+        /// A path without its customers, addresses and ports.
         private struct Signature: Hashable {
             var request: [PathHop]
             var response: [PathHop]
@@ -170,7 +170,7 @@ extension ResolvedTopology {
 
         mutating func add(_ path: ProvedPath, _ topology: ResolvedTopology) {
             if paths.isEmpty { firstEntry = path.entry }
-            // What several instances do alike is one hop.
+            // The same hop of several instances is one hop.
             let signature = Signature(
                 request: path.request.map { topology.hop($0, path.customers) }.uniqued(),
                 response: path.response.map { topology.hop($0, path.customers) }.uniqued(), silence: path.silence)
@@ -231,7 +231,7 @@ extension ResolvedTopology {
         return application.raw.name.value
     }
 
-    /// For each target of hops, in their order, what must be so for a packet to go there.
+    /// For each target of hops, in their order, the condition under which a packet goes there.
     private func conditions(_ hops: [Hop], _ known: [String] = []) -> [String?] {
         hops.flatMap { hop -> [String?] in
             let own = known.isEmpty ? nil : known.joined(separator: " and ")

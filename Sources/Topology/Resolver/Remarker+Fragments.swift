@@ -3,8 +3,7 @@ import Wire
 
 /// Services of which the ports alone say which way a datagram goes: its later fragments have none.
 extension Remarker {
-    /// Remarks once for each service whose fragments only the first one of their datagram tells from an earlier
-    /// service's.
+    /// Remarks once for each service that only the first fragment of a datagram tells from an earlier service.
     func remarkOnFragments() {
         for (number, service) in services.enumerated() {
             guard let other = services[..<number].first(where: { dividesFragments(service, $0) }) else { continue }

@@ -5,8 +5,8 @@ extension Remarker {
     /// A service whose packets are on both interfaces of an inline application, and which uses neither it nor another
     /// one between the two.
     ///
-    /// An application that no service uses is told as idle. Which detectors listen to a service is a choice, and so is
-    /// which of several firewalls in parallel it passes.
+    /// Another remark reports an application that no service uses as idle. A service may choose the detectors that
+    /// listen to it. It may also choose which of several firewalls in parallel it passes.
     func remarkOnPassedApplications() {
         let used = Set(services.flatMap(\.chain).map { lead($0) })
         for service in services {

@@ -1,14 +1,14 @@
 import Forwarding
 import Wire
 
-/// What a file says that works and is hardly meant so.
+/// Remarks on parts of a file that work but are hardly intended.
 struct Remarker: EntryStage, Diagnosing {
     let planned: PlannedEntries
-    /// For each node: those that it waits for.
+    /// For each node: the nodes that it waits for.
     let dependencies: [[Int]]
     let diagnostics: Diagnostics
 
-    /// Remarks on what nothing uses, and on what cannot do what it is there for.
+    /// Remarks on unused parts, and on parts that cannot do their work.
     func remark() {
         remarkOnIdleNodes()
         remarkOnEmptyInterfaces()
@@ -21,7 +21,7 @@ struct Remarker: EntryStage, Diagnosing {
         remarkOnSpoofing()
     }
 
-    /// A file without services and entries is one that `apply` will say more to: nothing of it is idle yet.
+    /// A file without services and entries is unfinished (`apply` adds more): none of its nodes is idle yet.
     private func remarkOnIdleNodes() {
         guard !services.isEmpty || !file.entries.isEmpty else { return }
         let busy = busyNodes()
@@ -66,7 +66,7 @@ struct Remarker: EntryStage, Diagnosing {
         for index in entries.indices where bases[index].raw != nil {
             let interfaces = [entries[index].receivedInterface] + entries[index].targets.map(\.interface)
             for (node, _) in interfaces.flatMap({ legsOn[$0] }) {
-                // Of an entry that names nobody, everybody there may be meant.
+                // An entry that names no node may mean every node there.
                 if file.nodes[node].kind == .customer || isNamed(node, in: entries[index]) { busy.insert(lead(node)) }
             }
         }
@@ -103,7 +103,7 @@ struct Remarker: EntryStage, Diagnosing {
         }
     }
 
-    /// What passes frames on is a program, or a bridge that `setup` makes; the kernel alone does not.
+    /// A program, or a bridge that `setup` makes, passes frames on; the kernel alone does not.
     private func remarkOnTransparentNodes() {
         var reported: Set<String> = []
         for (index, node) in file.nodes.enumerated()
@@ -116,7 +116,7 @@ struct Remarker: EntryStage, Diagnosing {
         }
     }
 
-    /// Entries by hand may be for packets that somebody forges; hosts send none from or to such addresses.
+    /// Entries by hand may be for forged packets; hosts send none from or to such addresses.
     private func remarkOnEntries() {
         for entry in file.entries {
             for (end, word) in [(entry.source, "from"), (entry.destination, "to")] {
@@ -150,7 +150,8 @@ struct Remarker: EntryStage, Diagnosing {
         }
     }
 
-    /// The kernel that reads the file may not be the one that will run it, so what this one lacks is a remark.
+    /// The kernel that reads the file may not be the one that will run it. So a sysctl that is missing here is a
+    /// remark.
     private func remarkOnSysctls() {
         guard KernelSettings.areKnown else { return }
         for (index, node) in file.nodes.enumerated() {

@@ -1,8 +1,8 @@
 import Forwarding
 
-/// What of a plan follows from the stages without further mistakes.
+/// The parts of a plan that follow from the stages without further mistakes.
 extension ResolvedTopology {
-    /// The interfaces, each with what connects it to its nodes.
+    /// The interfaces, each with its connection to its nodes.
     func interfacePlans() -> [InterfacePlan] {
         zip(file.interfaces, named.fabric.attachments).map { interface, attachment in
             InterfacePlan(
@@ -10,7 +10,7 @@ extension ResolvedTopology {
         }
     }
 
-    /// The applications whose health is looked after.
+    /// The applications whose health Tapline looks after.
     func applicationPlans() -> [ApplicationPlan] {
         applications.enumerated().map { number, application in
             let raw = application.raw
@@ -36,7 +36,7 @@ extension ResolvedTopology {
         }
     }
 
-    /// The packeting engines, each with its interfaces where they share the load by direction.
+    /// The packeting engines, each with its interfaces if they share the load by direction.
     func enginesPlan() -> EnginesPlan {
         var plan = file.engines
         guard plan.sharing == .direction else { return plan }

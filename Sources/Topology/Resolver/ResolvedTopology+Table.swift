@@ -42,8 +42,8 @@ extension ResolvedTopology {
             groups: groups())
     }
 
-    /// Who may announce more than its legs' own addresses: the ends of services and of entries by hand, and what has
-    /// networks behind it. Everything is no address that a node could announce.
+    /// The nodes that may announce more than their legs' own addresses: the ends of services and of entries by hand,
+    /// and nodes with networks behind them. The prefix of length 0 is no address that a node could announce.
     private func holders() -> [AddressHolder] {
         func held(_ prefix: IPPrefix, by node: Int) -> [AddressHolder] {
             guard prefix.length > 0, !file.nodes[node].transparent else { return [] }
@@ -91,14 +91,14 @@ extension ResolvedTopology {
         }
     }
 
-    /// What the file says of each member.
+    /// The file's instance of each member.
     private func instances(_ application: ResolvedApplication) -> [RawInstance?] {
         application.members.map { node in
             application.raw.instances.first { $0.name == file.nodes[node].name.value }
         }
     }
 
-    /// A server may get each connection wherever it comes from; what inspects wants to see all that belongs together,
-    /// and datagrams in fragments do.
+    /// A server may get each connection from any source. An application that inspects packets wants all related
+    /// packets, including the fragments of a datagram.
     private func hashing(_ node: Int) -> FlowHashing { systems[node] == .terminalApplication ? .ports : .sessions }
 }

@@ -1,18 +1,18 @@
 import Forwarding
 
-/// The fifth stage: everything that a file says, with every name found.
+/// The fifth stage: all content of a file, with every name found.
 ///
-/// It guarantees that no two entries of it collide and that every check can be run, if nothing was told while it was
-/// made. It has no routes and no proof: the next stages make them, and only of a file in which nothing is wrong so far.
+/// If no mistake was reported on the way, it guarantees that no two entries collide and that every check can be run. It
+/// has no routes and no proof: the next stages make them, and only of a file without mistakes so far.
 struct ResolvedTopology: Sendable {
     let planned: PlannedEntries
-    /// For each node: those that it waits for.
+    /// For each node: the nodes that it waits for.
     let dependencies: [[Int]]
-    /// For each node that entries by hand name: what they make it send.
+    /// For each node that entries by hand name: the packets that they make it send.
     let handTraffic: [Int: HandTraffic]
-    /// What is copied as it arrives.
+    /// The copies of packets as they arrive.
     let mirrors: [Mirror]
-    /// For each application: what its health checks look at.
+    /// For each application: its health checks.
     let healthChecks: [[HealthCheckPlan]]
     let checks: [CheckPlan]
 
@@ -33,12 +33,13 @@ extension ResolvedTopology: EntryStage {}
 
 /// The sixth stage: every node with its devices, addresses, routes and process.
 ///
-/// It guarantees that each node can send what the entries ask of it: no service address lies on both of its sides.
+/// It guarantees that each node can send the packets that the entries ask of it: no service address lies on both of its
+/// sides.
 struct RoutedTopology: Sendable {
     let resolved: ResolvedTopology
     let nodes: [NodePlan]
 
-    /// - Throws: everything that is wrong up to here, with the lines that collide.
+    /// - Throws: `TopologyError` with every mistake up to here, and the lines that collide.
     init(_ resolved: ResolvedTopology, _ diagnostics: Diagnostics) throws(TopologyError) {
         self.resolved = resolved
         nodes = NodePlanner(resolved: resolved, diagnostics: diagnostics).nodePlans()
@@ -48,14 +49,14 @@ struct RoutedTopology: Sendable {
 
 /// The last stage: the table, proved.
 ///
-/// It guarantees what a proof guarantees: no loop, no entry that can never match, a way back for every request.
+/// It guarantees the results of a proof: no loop, no entry that can never match, a way back for every request.
 struct ProvedTopology: Sendable {
     let routed: RoutedTopology
     let table: ForwardingTable
     /// The paths that were proved, in the order of the entries.
     let paths: [ProvedPath]
 
-    /// - Throws: what the proof found, with an example packet each.
+    /// - Throws: `TopologyError` with the findings of the proof, with an example packet each.
     init(_ routed: RoutedTopology, _ diagnostics: Diagnostics) throws(TopologyError) {
         self.routed = routed
         table = routed.resolved.table()
@@ -63,7 +64,7 @@ struct ProvedTopology: Sendable {
         try diagnostics.throwIfAny()
     }
 
-    /// Notes what the file says that works and is hardly meant so.
+    /// Remarks on parts of the file that work but are hardly intended.
     func remark(_ diagnostics: Diagnostics) {
         let resolved = routed.resolved
         Remarker(planned: resolved.planned, dependencies: resolved.dependencies, diagnostics: diagnostics).remark()

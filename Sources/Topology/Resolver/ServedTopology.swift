@@ -9,7 +9,7 @@ struct Scope: Hashable, Sendable {
     var node: Int?
 }
 
-/// Where answers to customers go: what lies behind an interface, on the link or by way of a customer.
+/// The destination of answers to customers: an interface's link, or the networks behind a customer on it.
 struct CustomerSide: Hashable, Sendable {
     var interface: Int
     var prefix: IPPrefix
@@ -28,16 +28,16 @@ struct ResolvedService: Sendable {
     var passives: [[Int]]
     var scopes: [Scope]
     var sides: [CustomerSide]
-    /// True if only the customer's address tells this service's packets from those of another.
+    /// True if only the customer's address tells this service's packets from another's.
     var needsSource = false
 
     var families: Set<AddressFamily> { Set(raw.addresses.map(\.value.family)) }
 
-    /// The applications and routers that are customers of it.
+    /// The applications and routers that are its customers.
     var openers: [Int] { scopes.compactMap(\.node).uniqued() }
 }
 
-/// What an application or router sends as a customer, from the leg where it does.
+/// The packets that an application or router sends as a customer, from one of its legs.
 struct Opening: Sendable {
     var service: Int
     var node: Int
@@ -47,17 +47,17 @@ struct Opening: Sendable {
     var destination: IPPrefix
 }
 
-/// The third stage: every service with its chain, its customers and the way of its answers, and what each node is in
-/// them.
+/// The third stage: every service with its chain, its customers and the way of its answers, and the part of each node
+/// in them.
 ///
-/// It guarantees that a service in it has a chain of nodes with legs, that ends at a node that can answer; a service
-/// with a mistake is not in it. It knows no entry: the next stage makes them.
+/// It guarantees that each service in it has a chain of nodes with legs, which ends at a node that can answer. A
+/// service with a mistake is not in it. It knows no entry: the next stage makes them.
 struct ServedTopology: Sendable {
     let addressed: AddressedTopology
     let services: [ResolvedService]
-    /// What applications and routers send as customers of services.
+    /// The packets that applications and routers send as customers of services.
     let openings: [Opening]
-    /// For each node: what it is, by its place in the chains, else by its interfaces.
+    /// For each node: its kind, by its place in the chains, else by its interfaces.
     let systems: [DestinationSystemType]
 
     init(_ addressed: AddressedTopology, _ diagnostics: Diagnostics) {
@@ -73,7 +73,7 @@ struct ServedTopology: Sendable {
     }
 }
 
-/// What can be asked as soon as services are known.
+/// The questions that a stage can answer as soon as services are known.
 protocol ServiceStage: AddressStage {
     var served: ServedTopology { get }
 }
@@ -85,7 +85,7 @@ extension ServedTopology: ServiceStage {
 extension ServiceStage {
     var addressed: AddressedTopology { served.addressed }
     var services: [ResolvedService] { served.services }
-    /// For each node: what it is.
+    /// For each node: its kind.
     var systems: [DestinationSystemType] { served.systems }
 
     /// How a node is sent packets of a direction: requests to its near side, responses to its far side.

@@ -1,12 +1,12 @@
 import Forwarding
 import Wire
 
-/// What tells the packets of services apart that have addresses or applications in common.
+/// Separates the packets of services that have addresses or applications in common.
 extension ServiceResolver {
     /// Lets the narrower service address win where customers of a wider one are named one by one.
     ///
-    /// A named source is looked at before the destination. So a service for all customers of an interface also gets the
-    /// sources that a service with a wider address names there.
+    /// The table compares a named source before the destination. So a service for all customers of an interface also
+    /// gets the sources that a service with a wider address names there.
     func widened(_ found: [ResolvedService]) -> [ResolvedService] {
         var services = found
         let original = services.map(\.scopes)
@@ -30,7 +30,7 @@ extension ServiceResolver {
             }
             services[index].scopes = (services[index].scopes + extra).uniqued()
         }
-        // Where two services have one address and different customers, the customers tell them apart all the way.
+        // If two services have one address and different customers, the customers tell them apart all the way.
         var groups: [IPPrefix: [Int]] = [:]
         for (index, service) in services.enumerated() {
             for address in service.raw.addresses { groups[address.value, default: []].append(index) }
@@ -57,8 +57,8 @@ extension ServiceResolver {
         return services
     }
 
-    /// A proxy and its customers may pass one application on their way to overlapping addresses: then only the source
-    /// tells the proxy's packets from those of the customers.
+    /// A proxy and its customers may pass one application on their way to overlapping addresses. Then only the source
+    /// tells the proxy's packets from the customers'.
     private func separateOpeners(_ services: inout [ResolvedService]) {
         for index in services.indices where !services[index].openers.isEmpty {
             for other in services.indices where other != index {
@@ -127,7 +127,7 @@ extension ServiceResolver {
         }
     }
 
-    /// What applications and routers send as customers.
+    /// The packets that applications and routers send as customers.
     func openings(of services: [ResolvedService]) -> [Opening] {
         services.flatMap { service in
             service.scopes.flatMap { scope -> [Opening] in

@@ -2,7 +2,7 @@ import Forwarding
 import Wire
 
 extension ServiceResolver {
-    /// Finds who may use a service, and where its answers go.
+    /// Finds the customers of a service, and the way of its answers.
     func resolveScopes(_ service: inout ResolvedService) {
         let raw = service.raw
         var scopes: [Scope] = []
@@ -12,7 +12,7 @@ extension ServiceResolver {
                 legs[$0].first?.interface
             }
             let interfaces = Set(used).sorted()
-            // Customers whose interface is not known are told elsewhere.
+            // Another place reports customers whose interface is not known.
             if interfaces.isEmpty, !file.nodes.contains(where: { $0.kind == .customer }) {
                 diagnostics.error(
                     raw.name.origin, "service \(quoted(raw.name.value)) has no customers",
@@ -74,7 +74,8 @@ extension ServiceResolver {
         }
     }
 
-    /// Notes networks behind customers that answers could not be sent to: the same behind two, or that of a link.
+    /// Reports networks behind customers that answers cannot reach: the same network behind two, or the network of a
+    /// link.
     private func checkBehind(_ sides: [CustomerSide]) {
         for (index, node) in file.nodes.enumerated() where node.kind == .customer {
             for prefix in node.prefixes {
@@ -156,7 +157,7 @@ extension ServiceResolver {
                 "\(what) has no address on interface \(quoted(file.interfaces[leg.interface].name.value)) to send from",
                 hint: "give it one, or the interface one")
         }
-        // A transparent proxy, or one that translates addresses, also sends from those of others.
+        // A transparent proxy, or one that translates addresses, also sends from other hosts' addresses.
         for prefix in leg.addresses.map({ IPPrefix(host: $0.address) }) + raw.prefixes.map(\.value) {
             scopes.append(Scope(interface: leg.interface, source: prefix, node: node))
             sides.append(CustomerSide(interface: leg.interface, prefix: prefix, node: node))
@@ -164,7 +165,7 @@ extension ServiceResolver {
     }
 }
 
-/// The customers of an interface, and what lies behind them.
+/// The customers of an interface, and the networks behind them.
 extension AddressStage where Self: Diagnosing {
     func add(_ interface: Int, _ scopes: inout [Scope], _ sides: inout [CustomerSide]) {
         scopes.append(Scope(interface: interface, source: nil))

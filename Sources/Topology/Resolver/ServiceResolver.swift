@@ -1,12 +1,12 @@
 import Forwarding
 import Wire
 
-/// Finds the applications and customers of services, and what each node is in their chains.
+/// Finds the applications and customers of services, and the part of each node in their chains.
 struct ServiceResolver: AddressStage, Diagnosing {
     let addressed: AddressedTopology
     let diagnostics: Diagnostics
 
-    /// Finds the applications and customers of a service; nil if something is wrong with it, which is told.
+    /// Finds the applications and customers of a service. Reports what is wrong with it, and then returns nil.
     func resolve(_ raw: RawService, _ index: Int) -> ResolvedService? {
         let before = diagnostics.count
         var service = ResolvedService(
@@ -172,7 +172,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
         }
     }
 
-    /// What each node is: by its place in the chains, else by its interfaces.
+    /// The kind of each node: by its place in the chains, else by its interfaces.
     func systems(_ services: [ResolvedService]) -> [DestinationSystemType] {
         let inner = Set(services.flatMap { $0.chain.dropLast() })
         let ends = Set(services.compactMap(\.chain.last))

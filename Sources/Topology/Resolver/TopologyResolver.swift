@@ -1,11 +1,11 @@
 /// Runs the stages from a topology file to a proved topology: names, addresses, services, entries, findings.
 ///
-/// A stage is an immutable value that is made from the stage before it, so that no step can be taken before what it
-/// needs is there. What is wrong with the file goes to the `Diagnostics` that are passed in; a stage keeps none of it.
+/// A stage is an immutable value, made from the stage before it. So no step can run before its input exists. Mistakes
+/// of the file go to the `Diagnostics` that are passed in; a stage keeps none of them.
 enum TopologyResolver {
-    /// Finds every name, chooses addresses, resolves the services and makes the entries; notes what is wrong.
+    /// Finds every name, chooses addresses, resolves the services and makes the entries; reports mistakes.
     ///
-    /// A file with mistakes is resolved as far as it goes, so that one pass tells all of them.
+    /// A file with mistakes is resolved as far as possible, so that one pass reports all of them.
     @discardableResult
     static func resolve(
         _ file: TopologyFile, name: String? = nil, keeping kept: KeptParts? = nil, _ diagnostics: Diagnostics
@@ -22,9 +22,8 @@ enum TopologyResolver {
 
     /// Resolves, routes and proves a file.
     ///
-    /// - Throws: everything that is wrong with it. Routes are looked at once every name is found, and the table is
-    /// proved once
-    ///   every node has its routes.
+    /// - Throws: `TopologyError` with every mistake of the file. Routes are made if every name is found, and the table
+    ///   is proved if every node has its routes.
     static func prove(
         _ file: TopologyFile, name: String?, keeping kept: KeptParts?, _ diagnostics: Diagnostics
     ) throws(TopologyError) -> ProvedTopology {
