@@ -91,6 +91,7 @@ package struct ControlClient {
     /// Asks for events and gives each handful to `take`, until that returns false or the control process ends.
     ///
     /// - Returns: False if nobody listens.
+    /// - Throws: `ApplianceError` if the control process cannot be asked, or if it answers with an error.
     package func follow(
         _ request: EventsRequest, _ take: (EventsRequest.Answer) -> Bool
     ) throws(ApplianceError) -> Bool {

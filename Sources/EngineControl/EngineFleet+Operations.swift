@@ -161,6 +161,7 @@ extension EngineFleet {
     /// Has an engine read its own queues again.
     ///
     /// - Parameter number: From 1.
+    /// - Throws: `ApplianceError` if there is no such engine.
     package func undrain(engine number: Int) throws(ApplianceError) {
         loop.preconditionCurrent()
         let member = try member(of: number)

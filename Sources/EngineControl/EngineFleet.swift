@@ -90,6 +90,7 @@ package final class EngineFleet: @unchecked Sendable {
     ///   - record: Takes each process that is started, so that it can be ended by others after this one has died.
     ///   - events: Takes what happens.
     ///   - inspect: Says what an engine lacks of being confined, for programs that stand in for engines.
+    /// - Throws: `ApplianceError` if the table cannot be compiled, or if the system has no memory for the engines.
     package init(
         loop: EventLoop, path: String, logPath: String, logger: Logger, table: ForwardingTable, queues: [[Int32]],
         segmentsUDP: Bool = true, plan: EnginesPlan, record: @escaping (RecordedProcess) -> Void,

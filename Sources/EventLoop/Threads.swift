@@ -69,6 +69,8 @@ package final class RaisedFlag: @unchecked Sendable {
 }
 
 /// Starts a detached thread.
+///
+/// - Throws: `ApplianceError` if the system has no room for one more thread.
 package func startThread(_ body: @escaping @Sendable () -> Void) throws(ApplianceError) {
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)

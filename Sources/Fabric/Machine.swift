@@ -52,6 +52,8 @@ public enum Machine {
     /// Measured: 14 for the process itself, and about as many for a moment while engines and nodes are started; of each
     /// interface a queue for each worker; of each node its namespace, its netlink socket and its init; of each program a
     /// pidfd, its output's two ends and its log.
+    ///
+    /// - Throws: `ApplianceError` (`machine`) if the limit of open files is too low.
     package static func requireFiles(for plan: AppliancePlan) throws(ApplianceError) {
         raiseFileLimit()
         var limit = rlimit()

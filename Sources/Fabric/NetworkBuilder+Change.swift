@@ -6,6 +6,8 @@ import Wire
 /// Changes of what is built, beside the making of new nodes.
 extension NetworkBuilder {
     /// Takes the bridges' ends of a node's veths away, and the nodes' ends with them.
+    ///
+    /// - Throws: `ApplianceError` if the kernel refuses.
     package func removeLegs(of node: NodePlan, from built: BuiltTopology) throws(ApplianceError) {
         guard let fabric = built.fabric else { return }
         try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
@@ -24,6 +26,7 @@ extension NetworkBuilder {
     /// the device itself (captures, queueing disciplines) they must attach again.
     ///
     /// - Parameter owner: The node, with the name that its veth is to have in the fabric.
+    /// - Throws: `ApplianceError` if the kernel refuses.
     package func bridge(_ interface: Int, of owner: NodePlan, in built: BuiltTopology) throws(ApplianceError)
         -> BuiltTopology
     {
@@ -89,6 +92,7 @@ extension NetworkBuilder {
     /// addresses of the plan, beside those of `old`.
     ///
     /// - Parameter nodes: The nodes on the interface that are there.
+    /// - Throws: `ApplianceError` if the kernel refuses.
     package func alter(
         _ interface: Int, from old: AppliancePlan, nodes: [NodePlan], in built: BuiltTopology
     ) throws(ApplianceError) {
@@ -127,6 +131,8 @@ extension NetworkBuilder {
     }
 
     /// The bridge of an interface knows none of the engine's MAC addresses that only `old` has any more.
+    ///
+    /// - Throws: `ApplianceError` if the kernel refuses.
     package func forgetAddresses(
         of interface: Int, from old: AppliancePlan, in built: BuiltTopology
     ) throws(ApplianceError) {

@@ -55,6 +55,8 @@ package struct NetworkBuilder: Sendable {
     }
 
     /// Makes everything.
+    ///
+    /// - Throws: `ApplianceError` if the kernel refuses, or if the build is cancelled.
     package func build() throws(ApplianceError) -> BuiltTopology {
         let namespaces = try makeNamespaces(plan.nodes)
         var built = BuiltTopology(namespaces: namespaces, fabric: nil, bridges: [], taps: [])
@@ -74,6 +76,8 @@ package struct NetworkBuilder: Sendable {
     /// Makes nodes in what is there: their namespaces, their devices, and what is in them.
     ///
     /// Every interface that they are on must have its bridge already.
+    ///
+    /// - Throws: `ApplianceError` if the kernel refuses, or if the build is cancelled.
     package func add(_ nodes: [NodePlan], to built: BuiltTopology) throws(ApplianceError) -> BuiltTopology {
         let namespaces = try makeNamespaces(nodes)
         var grown = built
@@ -235,6 +239,7 @@ package struct NetworkBuilder: Sendable {
     /// A veth from the node to its interface's bridge; returns the number of the node's end.
     ///
     /// - Parameter number: What that number is to be; any where nil.
+    /// - Throws: The kernel's refusal; EEXIST if a name or the number is taken.
     @discardableResult
     package func connect(
         _ leg: LegPlan, _ bridge: Int32, _ fabric: NetworkNamespace, _ namespace: NetworkNamespace,

@@ -22,6 +22,8 @@ package struct NodeNetwork {
     }
 
     /// Adds what `new` has and `old` has not, and puts in place what goes the same way by another gateway.
+    ///
+    /// - Throws: The kernel's refusal.
     package func widen() throws(SystemError) {
         let netlink = try namespace.netlink
         let links = try self.links()
@@ -47,6 +49,8 @@ package struct NodeNetwork {
     }
 
     /// Takes away what `old` has and `new` has not.
+    ///
+    /// - Throws: The kernel's refusal.
     package func narrow() throws(SystemError) {
         let netlink = try namespace.netlink
         let links = try self.links()

@@ -253,6 +253,8 @@ package final class TopologyLock: @unchecked Sendable {
     }
 
     /// The lock, or nil if another process holds it. The folder must be there.
+    ///
+    /// - Throws: `ApplianceError` if the folder cannot be made, opened or locked.
     package static func take(_ directory: StateDirectory) throws(ApplianceError) -> TopologyLock? {
         while true {
             let descriptor = open(directory)

@@ -33,6 +33,7 @@ package struct Teardown {
     ///
     /// - Parameter state: What was intended; nil if that cannot be read: then every namespace of the machine is
     ///   asked for its mark.
+    /// - Throws: The first `ApplianceError`, after all namespaces have been tried.
     @discardableResult
     package func takeAway(_ state: ApplianceState?) throws(ApplianceError) -> Report {
         for process in state?.processes ?? [] where process.isAlive { end(process) }

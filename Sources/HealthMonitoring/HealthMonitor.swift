@@ -77,6 +77,7 @@ package final class HealthMonitor: @unchecked Sendable {
     ///   - token: What the topology's probes end in; not zero.
     ///   - events: Takes failed and passed checks.
     ///   - entrance: The way into a node, for commands.
+    /// - Throws: `ApplianceError` if a socket cannot be opened, or if the plan has no node for an instance.
     package init(
         plan: AppliancePlan, built: BuiltTopology, loop: EventLoop, token: UInt64, events: @escaping EventSink,
         entrance: @escaping Entrance
@@ -153,6 +154,8 @@ package final class HealthMonitor: @unchecked Sendable {
     // MARK: - Life
 
     /// Begins to look.
+    ///
+    /// - Throws: `ApplianceError` if no thread can be started.
     package func start() throws(ApplianceError) {
         let flag = RaisedFlag()
         let isFirst = guarded {
@@ -196,6 +199,7 @@ package final class HealthMonitor: @unchecked Sendable {
     /// - Parameters:
     ///   - node: The node, where it is not in the plan.
     ///   - namespace: Its namespace, where it was not built with the others.
+    /// - Throws: `ApplianceError` if the plan has no such node.
     package func add(
         application: ApplicationPlan, instance: InstancePlan, node: NodePlan? = nil, namespace: NetworkNamespace? = nil
     ) throws(ApplianceError) {

@@ -152,7 +152,7 @@ extension RouteObject {
         route.preferredSource = IPAddress(rtnl_route_get_pref_src(pointer))
         let metric = rtnl_route_get_priority(pointer)
         route.metric = metric == 0 ? nil : metric
-        // Of several next hops none is the route's.
+        // A route with several next hops has no gateway of its own.
         if rtnl_route_get_nnexthops(pointer) == 1, let hop = rtnl_route_nexthop_n(pointer, 0) {
             let link = rtnl_route_nh_get_ifindex(hop)
             route.link = link == 0 ? nil : link

@@ -54,13 +54,18 @@ public final class Pidfd: Sendable {
     }
 
     /// Sends a signal. A process that has ended takes it without a word.
+    ///
+    /// - Throws: EPERM if this process may not send it; EINVAL if there is no such signal.
     public func signal(_ number: Int32) throws(SystemError) {
         let result = clinux_pidfd_send_signal(descriptor, number)
         if result == -ESRCH { return }
         try SystemError.check(result, "send signal \(number) to the process", "\(pid)")
     }
 
-    /// Sends a signal to the whole process group that the process leads (as one started in a session of its own does).
+    /// Sends a signal to the whole process group that the process leads. A process that was started in its own session
+    /// leads one.
+    ///
+    /// - Throws: EPERM if this process may not send it; EINVAL if there is no such signal.
     public func signalGroup(_ number: Int32) throws(SystemError) {
         guard !hasEnded else { return }
         if kill(-pid, number) != 0 {
@@ -93,7 +98,7 @@ public final class Pidfd: Sendable {
         }
     }
 
-    /// How a child of this process ended, or nil while it runs. All who ask this object are told the same.
+    /// How a child of this process ended, or nil while it runs. Every caller of this object gets the same answer.
     ///
     /// - Throws: As `wait`.
     public func statusIfEnded() throws(SystemError) -> ProcessExit? {
@@ -109,7 +114,7 @@ public final class Pidfd: Sendable {
     }
 
     /// Whether a child of this process stands still by a signal (SIGSTOP and the like). Looking changes nothing for
-    /// those who wait for its end.
+    /// threads that wait for its end.
     public var isStopped: Bool { clinux_pidfd_is_stopped(descriptor) == 1 }
 
     private func reap() throws(SystemError) -> ProcessExit? {
@@ -120,8 +125,8 @@ public final class Pidfd: Sendable {
     }
 }
 
-/// A route netlink socket of another process, held: as long as it is, no other socket of its namespace has its port number,
-/// so what the kernel names by that number came by this socket.
+/// A route netlink socket of another process, held open. Meanwhile no other socket of its namespace has its port
+/// number. So every change that the kernel names by that number came by this socket.
 public final class RouteSocket: Sendable {
     private let descriptor: Int32
 

@@ -67,6 +67,8 @@ package enum CommandRun {
     private static let watchPause = 100
 
     /// Runs a shell command in a node, and keeps what it prints.
+    ///
+    /// - Throws: `ApplianceError` if the command cannot be started.
     package static func captured(
         _ command: String, in entrance: NodeEntrance, node: Pidfd, timeout: Int, cancellation: Cancellation,
         bounds: CommandBounds = CommandBounds()

@@ -10,6 +10,7 @@ extension NodeRuntime {
     /// Becomes another plan of the same node; what runs goes on.
     ///
     /// - Parameter folder: Where its commands start from now on.
+    /// - Throws: `ApplianceError` if /etc/hosts cannot be written.
     package func take(_ plan: NodePlan, folder: String) throws(ApplianceError) {
         try loop.sync { () throws(ApplianceError) in
             self.plan = plan
@@ -46,6 +47,9 @@ extension NodeRuntime {
     }
 
     /// Ends the application, becomes another plan of the same node, and starts what that says, until it is ready.
+    ///
+    /// - Throws: `ApplianceError` if the application does not start or is not ready in time, or if `cancellation` is
+    ///   raised.
     package func restart(as plan: NodePlan, folder: String, _ cancellation: Cancellation) throws(ApplianceError) {
         let old: Pidfd? = loop.sync {
             self.attempt += 1

@@ -96,6 +96,8 @@ package final class NodeRuntime: @unchecked Sendable {
     // MARK: - Entering
 
     /// The node's init process; started where there is none.
+    ///
+    /// - Throws: `ApplianceError` if the init process cannot be started, or if the topology is being taken down.
     package func enter() throws(ApplianceError) -> (entrance: NodeEntrance, node: Pidfd) {
         try loop.sync { () throws(ApplianceError) in
             let node = try self.liveInit()
@@ -134,6 +136,9 @@ package final class NodeRuntime: @unchecked Sendable {
     // MARK: - Coming up, in a thread of the caller's
 
     /// Runs the setup commands, starts the application and waits until it is ready.
+    ///
+    /// - Throws: `ApplianceError` if a command fails, if the application ends or is not ready in time, or if
+    ///   `cancellation` is raised.
     package func bringUp(_ cancellation: Cancellation) throws(ApplianceError) {
         let isIdle = loop.sync {
             if self.state != .idle { self.cancellation = cancellation }
@@ -264,6 +269,8 @@ package final class NodeRuntime: @unchecked Sendable {
     /// Makes the node's application run and be ready again: waits for the one that runs, or starts it.
     ///
     /// - Parameter anew: One that runs is ended first.
+    /// - Throws: `ApplianceError` if the application does not start or is not ready in time, or if `cancellation` is
+    ///   raised.
     package func bringBack(anew: Bool, _ cancellation: Cancellation) throws(ApplianceError) {
         guard let run = plan.process.run else { return }
         let running: (child: Pidfd?, isWhole: Bool) = loop.sync {

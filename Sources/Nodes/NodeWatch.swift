@@ -155,6 +155,8 @@ package final class NodeWatch: @unchecked Sendable {
     package func look() { look { _ in } }
 
     /// Changes a device on the check's behalf.
+    ///
+    /// - Throws: The errors of `body`; the kernel's refusal of a socket.
     package func change<Value: Sendable>(
         device: Int32, up: Bool, _ body: (NetlinkSocket) throws(SystemError) -> Value
     ) throws(SystemError) -> Value {
@@ -193,6 +195,7 @@ package final class NodeWatch: @unchecked Sendable {
     ///
     /// - Parameter except: Devices that are left as they are.
     /// - Returns: What could not be put back, as sentences.
+    /// - Throws: The kernel's refusal to list the network or to open a socket.
     package func restore(except: Set<Int32> = []) throws(SystemError) -> [String] {
         let netlink = try node.namespace.netlink
         // What is put back is so in the baseline already; all else that changes meanwhile is others'.

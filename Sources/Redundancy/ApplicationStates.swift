@@ -141,6 +141,7 @@ package struct ApplicationStates: Sendable {
     /// Does what an operator asks for.
     ///
     /// - Returns: What to tell everybody, and what to tell the operator: sentences without a full stop.
+    /// - Throws: `ApplianceError` if there is no such instance, or if the operation is not possible now.
     package mutating func perform(
         _ operation: InstanceOperation, on node: String, at now: Moment
     ) throws(ApplianceError) -> (events: [ApplianceEvent], summary: [String]) {
