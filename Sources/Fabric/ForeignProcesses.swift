@@ -30,7 +30,7 @@ package struct ForeignProcesses {
         namespaces = names.compactMap { try? NetworkNamespace.open($0) }
     }
 
-    /// Who lives in them now.
+    /// The processes that live in them now.
     package func remaining() -> [ForeignProcess] {
         guard !namespaces.isEmpty else { return [] }
         let known = Dictionary(namespaces.map { ($0.identity, $0.name) }) { first, _ in first }

@@ -19,11 +19,11 @@ extension NetworkBuilder {
         }
     }
 
-    /// Makes the TAP that is a node's own device a port of a bridge, with a veth to the node in its place.
+    /// Replaces the TAP that is a node's own device by a veth; the TAP becomes a port of a bridge.
     ///
-    /// The node's end has the name, the number, the MAC address, the addresses and the routes of the TAP, whoever gave
-    /// them; frames that are on their way at that moment are lost, connections are not. What programs have attached to
-    /// the device itself (captures, queueing disciplines) they must attach again.
+    /// The node's end gets the TAP's name, number, MAC address, addresses and routes. It also gets those that other
+    /// programs have set. Frames on their way at that moment are lost; connections are not. Programs must attach their
+    /// captures and queueing disciplines again.
     ///
     /// - Parameter owner: The node, with the name that its veth is to have in the fabric.
     /// - Throws: `ApplianceError` if the kernel refuses.
@@ -88,8 +88,8 @@ extension NetworkBuilder {
         if !concerned.isEmpty { try Sysctl.write(concerned.map { ($0.name, $0.value) }, in: namespace) }
     }
 
-    /// Gives the devices of an interface the MTU and the queue of the plan, and lets its bridge know the engine's MAC
-    /// addresses of the plan, beside those of `old`.
+    /// Gives the devices of an interface the MTU and the queue of the plan. Its bridge learns the plan's MAC addresses
+    /// of the engine, and keeps those of `old`.
     ///
     /// - Parameter nodes: The nodes on the interface that are there.
     /// - Throws: `ApplianceError` if the kernel refuses.
@@ -99,7 +99,7 @@ extension NetworkBuilder {
         let (mtu, queue) = (plan.interfaces[interface].mtu, plan.interfaces[interface].queue)
         try attempting("interface \(plan.interfaces[interface].name)") { () throws(SystemError) in
             let tap = built.taps[interface]
-            // What waits in a queue that becomes shorter is lost only where it has no room any more.
+            // A queue that becomes shorter loses only the frames that no longer fit.
             let changesQueue = old.interfaces[interface].queue != queue
             guard let bridge = built.bridges[interface], let fabric = built.fabric else {
                 guard case .direct(let owner) = plan.interfaces[interface].attachment else { return }

@@ -15,7 +15,7 @@ package struct Teardown {
         self.directory = directory
     }
 
-    /// What was found and not taken away.
+    /// The parts that were found and not removed.
     package struct Report {
         /// Namespaces that bear the topology's name and not its mark.
         package var foreign: [String] = []
@@ -31,8 +31,8 @@ package struct Teardown {
 
     /// Ends the processes of `state`, and deletes every namespace that is marked as this topology's.
     ///
-    /// - Parameter state: What was intended; nil if that cannot be read: then every namespace of the machine is
-    ///   asked for its mark.
+    /// - Parameter state: The state file's content; nil if it cannot be read. Then the mark of every namespace of the
+    ///   machine is checked.
     /// - Throws: The first `ApplianceError`, after all namespaces have been tried.
     @discardableResult
     package func takeAway(_ state: ApplianceState?) throws(ApplianceError) -> Report {

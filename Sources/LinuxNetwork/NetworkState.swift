@@ -65,7 +65,7 @@ extension NetlinkSocket {
 }
 
 extension NetworkState {
-    /// What is different in `other`, one sentence each: "the route default via 192.0.2.1 is gone".
+    /// The differences in `other`, one sentence each: "the route default via 192.0.2.1 is gone".
     public func changes(to other: NetworkState, except: Set<Int32> = []) -> [String] {
         var summary: [String] = []
         let now = Dictionary(other.devices.map { ($0.index, $0) }) { first, _ in first }

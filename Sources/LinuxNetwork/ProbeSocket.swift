@@ -5,7 +5,7 @@ import Wire
 /// namespace.
 ///
 /// A frame sent on a veth comes out of its other end; a frame that the other end sends is heard here before any bridge
-/// has it. It hears only short frames that end in a token or go to one MAC address, so ordinary traffic is never copied
+/// has it. It hears only short frames that end in a token or go to one MAC address. Ordinary traffic is never copied
 /// here. One socket serves all devices, for two reasons: closing a packet socket takes about 15 ms, and a new device is
 /// heard at once. One thread uses it.
 public final class ProbeSocket: @unchecked Sendable {

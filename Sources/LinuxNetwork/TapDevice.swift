@@ -38,8 +38,8 @@ public final class TapDevice: Sendable {
     public var index: Int32 { place.withLock { $0.index } }
     /// The offloads that the kernel took.
     public let offloads: TapOffloads
-    /// Why the kernel divides frames among the queues by its own rule, which looks into tunnels. Nil if they are
-    /// divided by their outermost addresses, both directions of a flow alike, or if there is one queue.
+    /// Why the kernel divides frames among the queues by its own rule, which looks into tunnels. Nil if there is one
+    /// queue, or if they are divided by their outermost addresses, both directions alike.
     public let steeringRefusal: SystemError?
     /// The queues' descriptors, nonblocking, valid as long as this object lives.
     public var queues: [Int32] { owned.numbers }
@@ -113,8 +113,8 @@ public final class TapDevice: Sendable {
             "\(descriptor)")
     }
 
-    /// The attempt to open a queue, as the words after "cannot". The kernel refuses it with E2BIG if the device has 256
-    /// queues already, and with EMFILE if the process may open no more files.
+    /// The attempt to open a queue, as the words after "cannot". The kernel's refusals: E2BIG if the device has 256
+    /// queues already; EMFILE if the process may open no more files.
     public static let openingQueue = "open a queue of the TAP"
 
     /// Has the program of `clinux_steering_load` divide frames among the queues. The device keeps it.

@@ -1,7 +1,7 @@
 import CLinux
 
-/// Hears what a command, and every process that it starts, is about to do to its network and to other processes. The
-/// process waits until it may go on. So a look at the network during the wait shows it without the process's change.
+/// Hears what a command and its processes are about to do to the network and to other processes. The acting process
+/// waits until it may go on. So a look at the network during the wait shows it without the process's change.
 ///
 /// A seccomp filter asks (seccomp_unotify(2)); it forbids nothing. Where the kernel has no such filter, or a container
 /// forbids it, there is no witness.

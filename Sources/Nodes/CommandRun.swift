@@ -27,7 +27,7 @@ package struct CommandOutcome: Sendable {
     package var text: String { String(decoding: output, as: UTF8.self) }
 }
 
-/// What a command may do before it is ended.
+/// The limits of a command; beyond them it is ended.
 package struct CommandBounds: Sendable {
     /// The most that is kept of what it prints, in octets.
     package var output = 1 << 20
@@ -40,7 +40,7 @@ package struct CommandBounds: Sendable {
     package var limits: [Int32: UInt64] = [:]
     /// Asked from time to time: a reason to end it now.
     package var watch: @Sendable () -> String? = { nil }
-    /// Takes what hears of its acts, when it has been started; nil if there is none. It is not heard where this is nil.
+    /// Takes the witness of the started command; nil if there is none. Without this closure the command has no witness.
     var witnessed: (@Sendable (Witness?) -> Void)?
     /// Ends what it has started and what left its process group, too.
     package var sweep: @Sendable () -> Void = {}

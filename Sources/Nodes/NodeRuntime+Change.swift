@@ -7,7 +7,7 @@ import Topology
 
 /// A node that changes while the topology is up. In a thread of the caller's, one change at a time.
 extension NodeRuntime {
-    /// Becomes another plan of the same node; what runs goes on.
+    /// Takes over another plan of the same node; running processes go on.
     ///
     /// - Parameter folder: Where its commands start from now on.
     /// - Throws: `ApplianceError` if /etc/hosts cannot be written.
@@ -16,7 +16,7 @@ extension NodeRuntime {
             self.plan = plan
             self.folder = folder
             if plan.process.isNothing { self.state = .idle }
-            // What runs in the node has this very file open as /etc/hosts: it is written over, not replaced.
+            // Processes of the node have this very file open as /etc/hosts: it is overwritten, not replaced.
             if self.initProcess != nil { try self.writeSmall(self.directory.hostsPath(plan.name), self.hostsText) }
         }
     }
@@ -40,7 +40,7 @@ extension NodeRuntime {
         state = .starting
     }
 
-    /// What ends all its waiting from now on. On the loop's thread.
+    /// Sets the cancellation that ends all its waiting from now on. On the loop's thread.
     package func wait(on cancellation: Cancellation) {
         loop.preconditionCurrent()
         self.cancellation = cancellation

@@ -8,9 +8,9 @@ import Synchronization
 import Topology
 import Wire
 
-/// What goes on in one node: its init process, its application, and its log.
+/// The runtime of one node: its init process, its application, and its log.
 ///
-/// What several threads look at is changed on the loop's thread alone.
+/// Only the loop's thread changes values that several threads read.
 package final class NodeRuntime: @unchecked Sendable {
     /// How far the node has come; the raw value is what `status` tells.
     package enum State: String, Sendable {
@@ -53,9 +53,9 @@ package final class NodeRuntime: @unchecked Sendable {
     private(set) var closing = false
     /// Counts the starts of the `run` command, so that of two that would start it again one gives way.
     var attempt = 0
-    /// What every process of the `run` command's earlier starts carries.
+    /// The marks that processes of the `run` command's earlier starts carry.
     let runs = Mutex<Set<ProcessMark>>([])
-    /// What ends all waiting; set when it comes up.
+    /// It ends all waiting; set when the node comes up.
     var cancellation: Cancellation?
     /// Called on the loop's thread once for each end of the application after it had been ready; `changed` follows.
     package var ended: ((NodeRuntime, ProcessExit) -> Void)?
@@ -185,7 +185,7 @@ package final class NodeRuntime: @unchecked Sendable {
 
     /// Starts a shell command in the node.
     ///
-    /// - Parameter mark: What it and all that it starts are found by later; nil: nothing.
+    /// - Parameter mark: The mark by which it and its descendants are found later; nil: no mark.
     func spawn(
         _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog, mark: ProcessMark? = nil
     ) throws(ApplianceError) -> Pidfd {
@@ -241,7 +241,7 @@ package final class NodeRuntime: @unchecked Sendable {
         return error
     }
 
-    /// What `up` fails with: the node, the command, how it ended, and the last lines of its log.
+    /// The error of `up`: the node, the command, how it ended, and the last lines of its log.
     private func failure(
         _ what: String, _ command: String, _ end: ProcessExit? = nil
     ) -> ApplianceError {
@@ -255,7 +255,7 @@ package final class NodeRuntime: @unchecked Sendable {
         return ApplianceError(.failed, "\(place): \(what): \(command)", hint: hint(lines), details: lines)
     }
 
-    /// What a program that changes its user meets where there is no other user.
+    /// The hint for a program that changes its user where there is no other user.
     private func hint(_ lines: [String]) -> String? {
         let refusals = ["Invalid argument", "Operation not permitted"]
         guard lines.contains(where: { line in refusals.contains(where: line.contains) }), !UserNamespace.hasOtherUsers

@@ -13,7 +13,7 @@ struct ReadinessProbe {
     let entrance: NodeEntrance
     let node: Pidfd
 
-    /// What is waited for, as the end of a sentence.
+    /// The condition that is waited for, as the end of a sentence.
     var summary: String {
         switch plan {
         case .started: "it was not started"
