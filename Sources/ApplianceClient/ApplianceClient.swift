@@ -6,7 +6,7 @@ import LinuxNetwork
 import Reporting
 import Synchronization
 
-/// What commands ask of a topology that is there, alive or dead.
+/// The requests of commands to an existing topology, alive or dead.
 public struct ApplianceClient: Sendable {
     /// Where its state is.
     public let directory: StateDirectory
@@ -17,13 +17,13 @@ public struct ApplianceClient: Sendable {
     /// How often a control process is asked to end that answers something else, 20 ms apart, before it is ended.
     private static let mostRefusals = 100
 
-    /// - Throws: Where the name could not be that of a topology.
+    /// - Throws: `ApplianceError` if no topology can have the name.
     public init(name: String) throws(ApplianceError) {
         directory = try StateDirectory(name: name)
     }
 
-    /// Every topology that has state here, all asked at once: one that does not answer is told as such, and costs the
-    /// others no more than its time.
+    /// Every topology that has state here, all asked at once. The report says which one does not answer. It delays the
+    /// others by its timeout only.
     ///
     /// - Throws: `ApplianceError` if a control process refuses this user, or a thread cannot be started.
     public static func all() throws(ApplianceError) -> [StatusReport] {
@@ -48,10 +48,10 @@ public struct ApplianceClient: Sendable {
 
     /// Takes several topologies away, all at once.
     ///
-    /// - Returns: What came of each, in their order; see `down`.
+    /// - Returns: The result of each, in their order; see `down`.
     public static func down(_ names: [String]) -> [Result<[ForeignProcess], ApplianceError>] {
         let results = Mutex<[Int: Result<[ForeignProcess], ApplianceError>]>([:])
-        // What comes of one is its own: nothing is thrown here.
+        // Each topology has its own result: nothing is thrown here.
         try? inParallel(names.count, width: names.count) { index throws(ApplianceError) in
             let result: Result<[ForeignProcess], ApplianceError>
             do throws(ApplianceError) {
@@ -62,7 +62,7 @@ public struct ApplianceClient: Sendable {
         return results.withLock { results in names.indices.compactMap { results[$0] } }
     }
 
-    /// What can be told of one that does not answer.
+    /// The report of a topology that does not answer.
     private func hungReport(_ error: ApplianceError) -> StatusReport {
         let state = directory.readState()
         var report = state.map(StatusReport.init(dead:)) ?? StatusReport(unreadable: directory.name)
@@ -84,7 +84,7 @@ public struct ApplianceClient: Sendable {
         _ request: Command, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
     ) throws(ApplianceError) -> Command.Answer {
         guard directory.exists else { throw unknown }
-        // What takes long is not begun with one that does not even say that it hears.
+        // A long request does not begin if the control process does not even greet.
         try greet()
         if let answer = try control.ask(request, timeout: timeout, progress: progress) { return answer }
         throw unreachable()
@@ -134,7 +134,7 @@ public struct ApplianceClient: Sendable {
 
     /// Reads the file (or another one) again and publishes its table.
     ///
-    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the file has
+    /// - Throws: `ApplianceError` if the topology is not up or its control process does not answer; if the file has
     ///   mistakes or changes more than the table.
     public func reload(file: String?) throws(ApplianceError) -> ReloadReport {
         try asked(ReloadRequest(file: file))
@@ -142,7 +142,7 @@ public struct ApplianceClient: Sendable {
 
     // MARK: - Changes
 
-    /// What a change may take between two things that it tells, in milliseconds: as long as its nodes' own times allow.
+    /// The longest time between two messages of a change, in milliseconds: one day, since its nodes' timeouts bound it.
     private static let changePatience = 24 * 3_600_000
 
     /// Makes the running topology what a file says.
@@ -151,8 +151,8 @@ public struct ApplianceClient: Sendable {
     ///
     /// - Parameters:
     ///   - file: Its path; nil for that of `up`, or of the last `apply`.
-    ///   - isTrial: True if it is only to be told what would be done.
-    ///   - drain: How long what is removed keeps what it has, in milliseconds; nil: as long as is usual.
+    ///   - isTrial: True for a report of the changes without doing them.
+    ///   - drain: The drain time of removed instances, in milliseconds; nil: the usual time.
     /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the change
     ///   is refused or fails.
     public func apply(
@@ -218,10 +218,10 @@ public struct ApplianceClient: Sendable {
         try asked(InstanceRequest(operation, on: instance))
     }
 
-    /// What happened, as far as it is kept: the last few thousand events, oldest first.
+    /// The kept events: the last few thousand, oldest first.
     ///
     /// - Parameters:
-    ///   - since: Not those of before this time, in microseconds since 1970.
+    ///   - since: Only events from this time on, in microseconds since 1970.
     ///   - count: At most so many of the last.
     /// - Throws: `ApplianceError` if the topology is not up, or its control process does not answer.
     public func events(since: Int? = nil, count: Int? = nil) throws(ApplianceError) -> [ApplianceEvent] {
@@ -267,9 +267,9 @@ public struct ApplianceClient: Sendable {
 
     // MARK: - Down
 
-    /// Takes the topology away: its control process does it; where that is gone, or does not end, this process does.
+    /// Takes the topology away. Its control process does this. If that is gone, or does not end, this process does it.
     ///
-    /// - Returns: Processes that live on in its namespaces, because somebody else started them there.
+    /// - Returns: Processes that live on in its namespaces, because another program started them there.
     /// - Throws: `ApplianceError` without the privileges, if there is no such topology, or if a part of it cannot be
     ///   taken away.
     @discardableResult

@@ -4,7 +4,7 @@ import EventLoop
 import Reporting
 import Topology
 
-/// What people ask of engines.
+/// The operators' requests to engines.
 extension EngineFleet {
     /// Engines that are being replaced one by one.
     final class Replacement {
@@ -26,8 +26,8 @@ extension EngineFleet {
 
     // MARK: - Replacing
 
-    /// Starts the program anew and gives it the engine's place, without losing a frame: the new one is ready before the old
-    /// one lets go, and reads when all that the old one has read is sent on.
+    /// Starts the program anew and gives it the engine's place, without losing a frame. The new process is ready before
+    /// the old one lets go. It begins to read when the old one has sent on all frames that it had read.
     ///
     /// - Parameters:
     ///   - number: The engine's, from 1; nil: all of them, one by one.

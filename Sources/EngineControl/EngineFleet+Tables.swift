@@ -7,7 +7,7 @@ import Logging
 import Reporting
 import Topology
 
-/// What engines map, in sealed memory, which goes with its last owner.
+/// A table or its groups in sealed memory, which engines map. It goes with its last owner.
 final class SealedMemory {
     let memory: EngineLink.Memory
     /// The number that it was published under.
@@ -40,14 +40,14 @@ struct SharedTable {
     var generation: UInt64 { groups?.generation ?? table.generation }
 }
 
-/// What all engines hold.
+/// The tables that all engines hold.
 extension EngineFleet {
     /// A table on its way to the engines.
     struct Publication {
         let generation: UInt64
         /// The processes that have yet to say that they decide by it.
         var waiting: Set<ObjectIdentifier>
-        /// What was in force before.
+        /// The table that was in force before.
         var before: (table: SharedTable, compiled: CompiledTable)
         let done: (Result<Void, ApplianceError>) -> Void
     }
@@ -60,8 +60,10 @@ extension EngineFleet {
         }
     }
 
-    /// Publishes a table; `done` is called when every worker of every engine decides by it or by a later one, or when
-    /// an engine does not take it and all go on with the one before.
+    /// Publishes a table and calls `done` in one of two cases:
+    ///
+    /// - Every worker of every engine decides by this table or by a later one.
+    /// - An engine does not take it. Then all go on with the table before.
     ///
     /// Tables may follow one another without waiting.
     package func publish(_ table: ForwardingTable, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {

@@ -44,10 +44,10 @@ package final class EngineFleet: @unchecked Sendable {
     private let path: String
     private let logPath: String
     private let record: (RecordedProcess) -> Void
-    /// What an engine lacks of being confined.
+    /// The confinements that an engine lacks.
     private let inspect: (EngineProcess) -> [String]
     let neighbours: NeighbourTable
-    /// What the engines note of instances that drain.
+    /// The engines' notes of instances that drain.
     package let drainTable: DrainTable
 
     var resources: EngineResources
@@ -73,7 +73,7 @@ package final class EngineFleet: @unchecked Sendable {
     var replacement: Replacement?
     private var firstReady: ((Result<Void, ApplianceError>) -> Void)?
     private(set) var hasStopped = false
-    /// What was corrected of queues before a process was started, until the end of one tells it.
+    /// The corrections of queues before a process was started. The next process that ends reports them.
     private var correctedBefore = ""
     /// True while no engine may read a queue, and the callers that wait for that.
     var isPaused = false
@@ -89,7 +89,8 @@ package final class EngineFleet: @unchecked Sendable {
     ///   - segmentsUDP: Whether all of them take datagrams that are to be segmented.
     ///   - record: Takes each process that is started, so that it can be ended by others after this one has died.
     ///   - events: Takes what happens.
-    ///   - inspect: Says what an engine lacks of being confined, for programs that stand in for engines.
+    ///   - inspect: Lists the confinements that an engine lacks. Tests replace it for programs that stand in for
+    ///     engines.
     /// - Throws: `ApplianceError` if the table cannot be compiled, or if the system has no memory for the engines.
     package init(
         loop: EventLoop, path: String, logPath: String, logger: Logger, table: ForwardingTable, queues: [[Int32]],
@@ -158,7 +159,7 @@ package final class EngineFleet: @unchecked Sendable {
     /// Starts a process that has everything and reads nothing yet.
     func spawn() throws -> EngineProcess {
         loop.preconditionCurrent()
-        // Who has changed them shows when it ends: that is told then.
+        // The engine that changed them shows when it ends: then the change is reported.
         correctedBefore += correctQueues()
         let taken = Set(living.map(\.lane))
         guard let lane = (0..<resources.counterLayout.workers / plan.workers).first(where: { !taken.contains($0) })
@@ -169,7 +170,7 @@ package final class EngineFleet: @unchecked Sendable {
         handed.tableSize = published.table.memory.size
         handed.generation = published.table.generation
         handed.firstBlock = lane * plan.workers
-        // Whatever an engine before it has written there, the next one finds its memories as it must.
+        // An earlier engine may have written there. Restore the memories for the next one.
         try SharedMapping.renewCounters(resources.counters, resources.counterLayout)
         neighbours.initialize()
         let process = try EngineProcess(
@@ -301,7 +302,7 @@ package final class EngineFleet: @unchecked Sendable {
         correctedBefore = ""
         let member = members.firstIndex { $0.process === process }
         if let member { release(member, "\(end.summary)") } else { hand() }
-        // What follows may take its time: the others read already.
+        // The rest may take its time: the others read already.
         let summary = (process.isUnconfined ? process.complaint.map { "\($0), and was ended" } : nil) ?? end.summary
         if member != nil || process.isUnconfined {
             let number = member ?? members.firstIndex { $0.successor === process } ?? 0

@@ -3,11 +3,8 @@ import Glibc
 /// The order in which the kernel ends a topology's processes when memory runs out:
 ///
 /// 1. applications,
-///
 /// 2. an engine that reads nothing,
-///
 /// 3. engines,
-///
 /// 4. the control process, which every other part of the topology needs.
 package enum MemoryRank: Int32, CaseIterable {
     case control

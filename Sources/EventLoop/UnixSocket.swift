@@ -21,8 +21,8 @@ package func newSocket() -> Int32 {
     socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
 }
 
-/// The process at the other end of a Unix socket (SO_PEERCRED): the one that connected, or the one that listens. The
-/// numbers are those of this process's user namespace.
+/// The process at the other end of a Unix socket (SO_PEERCRED): the one that connected, or the one that listens. This
+/// process's user namespace maps the numbers.
 package struct SocketPeer: Sendable, Hashable {
     package var pid: Int32
     package var uid: UInt32

@@ -21,9 +21,9 @@ extension NetworkBuilder {
 
     /// Replaces the TAP that is a node's own device by a veth; the TAP becomes a port of a bridge.
     ///
-    /// The node's end gets the TAP's name, number, MAC address, addresses and routes. It also gets those that other
-    /// programs have set. Frames on their way at that moment are lost; connections are not. Programs must attach their
-    /// captures and queueing disciplines again.
+    /// The node's end gets the TAP's name, number, MAC address, addresses and routes. That includes settings of other
+    /// programs. Frames on their way at that moment are lost; connections are not. Programs must attach their captures
+    /// and queueing disciplines again.
     ///
     /// - Parameter owner: The node, with the name that its veth is to have in the fabric.
     /// - Throws: `ApplianceError` if the kernel refuses.
@@ -89,7 +89,7 @@ extension NetworkBuilder {
     }
 
     /// Gives the devices of an interface the MTU and the queue of the plan. Its bridge learns the plan's MAC addresses
-    /// of the engine, and keeps those of `old`.
+    /// of the engine, and keeps the addresses of `old`.
     ///
     /// - Parameter nodes: The nodes on the interface that are there.
     /// - Throws: `ApplianceError` if the kernel refuses.

@@ -273,7 +273,7 @@ package final class TopologyLock: @unchecked Sendable {
                 if code == EINTR { continue }
                 throw .system("cannot lock \(directory.path)", errno: code)
             }
-            // What was locked must still be what others would open.
+            // The locked folder must still be the one that others open.
             var mine = stat()
             var there = stat()
             if fstat(descriptor, &mine) == 0, lstat(directory.path, &there) == 0, mine.st_ino == there.st_ino {

@@ -13,7 +13,7 @@ final class ConnectionProbe {
     /// The most that is read of an answer, in octets.
     private static let bound = 64 << 10
 
-    /// What became of it.
+    /// The state of the probe.
     enum Outcome {
         case open
         case passed(String)

@@ -4,8 +4,8 @@ import LinuxNetwork
 import Topology
 import Wire
 
-/// Probes that are frames: they go in at the fabric's end of a leg, and are heard where they come out, before any
-/// bridge and any engine has them.
+/// Probes that are frames. They go in at the fabric's end of a leg. They are heard where they come out, before a bridge
+/// or an engine has them.
 extension HealthMonitor {
     /// Between two announcements of the engine's addresses: less than a kernel takes to doubt a neighbour (half of its
     /// 30 s).
@@ -172,11 +172,11 @@ extension HealthMonitor {
         announce(to: instance, at: now, asking: false)
     }
 
-    /// Tells the node where its neighbour the engine is: its probes must find their way also while no engine runs,
-    /// which could tell. It is told what the engine says itself, and no answer is asked for.
+    /// Announces the engine's addresses to the node, so that its probes find their way even while no engine runs. The
+    /// announcement is the engine's own, and no answer is asked for.
     ///
-    /// - Parameter asking: As the engine itself when it looks for the node: so a node learns what it had not asked for
-    /// yet.
+    /// - Parameter asking: True: sends the question that the engine sends when it looks for the node. So a node learns
+    /// addresses that it has not asked for yet.
     private func announce(to instance: WatchedInstance, at now: MonotonicTime, asking: Bool) {
         instance.announced = now
         for (leg, planned) in zip(instance.legs, instance.node.legs) {

@@ -32,7 +32,7 @@ extension HealthMonitor {
             guard instances[instance.node.name] === instance else { continue }
             _ = instance.condition.settle(at: now)
             if !instance.checks.isEmpty, !instance.condition.isLooking(0) {
-                // What has been away, or was started anew, may have forgotten its neighbours.
+                // A node that was away, or was started anew, may have forgotten its neighbours.
                 instance.isIntroduced = false
                 instance.announced = MonotonicTime(nanoseconds: 0)
             }

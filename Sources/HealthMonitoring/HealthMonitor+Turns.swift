@@ -45,7 +45,7 @@ extension HealthMonitor {
         tell()
     }
 
-    /// What is left until a time, in microseconds, rounded up: a wait that ends before the time would be in vain.
+    /// The time left until `time`, in microseconds, rounded up: a wait must not end too early.
     private static func microseconds(until time: MonotonicTime) -> Int64 {
         max(0, (time - HealthClock.now + .nanoseconds(999)).wholeMicroseconds)
     }
@@ -140,7 +140,7 @@ extension HealthMonitor {
         }
     }
 
-    /// What there is to say where the time is over.
+    /// The reason of a check whose time is over.
     private func overdueReason(_ check: WatchedCheck, _ number: UInt64) -> String {
         let time = seconds(check.plan.timeout)
         switch check.plan.probe {
@@ -160,11 +160,11 @@ extension HealthMonitor {
         }
     }
 
-    /// Puts down the result of one probe.
+    /// Records the result of one probe.
     ///
     /// - Parameters:
     ///   - failure: Why it failed; nil if it passed.
-    ///   - seen: What it saw.
+    ///   - seen: The answer that it saw.
     func conclude(_ check: WatchedCheck, _ number: UInt64, _ failure: String?, seen: @autoclosure () -> String) {
         let now = HealthClock.now
         let path = check.paths.removeValue(forKey: number)
@@ -235,7 +235,7 @@ extension HealthMonitor {
 
     private func timing(_ plan: HealthCheckPlan, _ place: Int) -> CheckTiming {
         let interval = Duration.milliseconds(plan.interval)
-        // Eight places in the interval, neighbours far from each other: those that share one share a wake-up.
+        // Eight places in the interval, neighbours far from each other: checks in one place share a wake-up.
         let phase = interval / 8 * (place &* 5 % 8)
         let most =
             switch plan.probe {

@@ -65,7 +65,7 @@ package final class HealthMonitor: @unchecked Sendable {
     /// True if the thread has entered a node's namespace.
     var isAway = false
 
-    /// What a slot of the queue stands for.
+    /// The item of a slot of the queue.
     enum Watched {
         case check(WatchedCheck)
         case instance(WatchedInstance)
@@ -74,7 +74,7 @@ package final class HealthMonitor: @unchecked Sendable {
     /// - Parameters:
     ///   - built: The namespaces; where it has no fabric, links and packets are not looked at.
     ///   - loop: Where `changed` is called.
-    ///   - token: What the topology's probes end in; not zero.
+    ///   - token: The last eight octets of the topology's probes; not zero.
     ///   - events: Takes failed and passed checks.
     ///   - entrance: The way into a node, for commands.
     /// - Throws: `ApplianceError` if a socket cannot be opened, or if the plan has no node for an instance.
@@ -125,7 +125,7 @@ package final class HealthMonitor: @unchecked Sendable {
         lock.deallocate()
     }
 
-    /// What the thread is called, at most 15 octets.
+    /// The thread's name, at most 15 octets.
     static let threadName = "tapline-health"
 
     static let wakeKey: UInt64 = 0
@@ -173,7 +173,7 @@ package final class HealthMonitor: @unchecked Sendable {
         }
     }
 
-    /// Ends all that is under way. Nothing is told afterwards.
+    /// Ends all checks. It reports nothing afterwards.
     package func stop() {
         let thread = guarded {
             isStopping = true

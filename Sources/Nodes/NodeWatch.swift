@@ -9,8 +9,8 @@ import Synchronization
 ///
 /// Only evidence counts (`NetworkAuthorship`). It finds the author of a change in this way:
 ///
-/// - Before a process of the check sends a request that changes the network, it waits for a look at the network. All
-///   changes until then are others'.
+/// - A process of the check waits for a look at the network before it sends a request that changes it. All changes
+///   until then are others'.
 /// - The process's socket is held, so no other socket gets its number. For most changes the kernel names the socket by
 ///   that number.
 /// - For other changes (the state of links, IPv6 addresses) the request itself is read. The changes that it asks for
@@ -193,8 +193,7 @@ package final class NodeWatch: @unchecked Sendable {
         return state.withLock { $0.tolerated.changes(to: $0.seen) }
     }
 
-    /// True if a process of the check has sent a signal to another process than the check's, or if signals cannot be
-    /// heard.
+    /// True if a process of the check has sent a signal to a foreign process, or if signals cannot be heard.
     package var hasSignalled: Bool { state.withLock { $0.hasSignalled } }
 
     /// Notes that signals may have been sent which were not heard.
