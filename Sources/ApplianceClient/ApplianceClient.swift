@@ -134,15 +134,15 @@ public struct ApplianceClient: Sendable {
 
     /// Reads the file (or another one) again and publishes its table.
     ///
-    /// - Throws: `ApplianceError` if the topology is not up or its control process does not answer; if the file has
-    ///   mistakes or changes more than the table.
+    /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or the file is
+    ///   refused. The file must have no mistakes and change only the table.
     public func reload(file: String?) throws(ApplianceError) -> ReloadReport {
         try asked(ReloadRequest(file: file))
     }
 
     // MARK: - Changes
 
-    /// The longest time between two messages of a change, in milliseconds: one day, since its nodes' timeouts bound it.
+    /// The longest time between two messages of a change, in milliseconds: 24 h, the longest timeout of a node.
     private static let changePatience = 24 * 3_600_000
 
     /// Makes the running topology what a file says.
@@ -153,8 +153,7 @@ public struct ApplianceClient: Sendable {
     ///   - file: Its path; nil for that of `up`, or of the last `apply`.
     ///   - isTrial: True for a report of the changes without doing them.
     ///   - drain: The drain time of removed instances, in milliseconds; nil: the usual time.
-    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the change
-    ///   is refused or fails.
+    /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or the change fails.
     public func apply(
         file: String?, isTrial: Bool, drain: Int?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
@@ -164,8 +163,7 @@ public struct ApplianceClient: Sendable {
     /// Adds an instance to an application; as `apply`.
     ///
     /// - Parameter instance: Its name; the application's with the next number where nil.
-    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the change
-    ///   is refused or fails.
+    /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or the change fails.
     public func add(
         _ application: String, _ instance: String?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
@@ -174,8 +172,7 @@ public struct ApplianceClient: Sendable {
 
     /// Removes an instance of an application; as `apply`.
     ///
-    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the change
-    ///   is refused or fails.
+    /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or the change fails.
     public func remove(
         _ instance: String, drain: Int?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {

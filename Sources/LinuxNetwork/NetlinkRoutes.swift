@@ -4,7 +4,7 @@ import Wire
 
 /// A route of a namespace.
 public struct Route: Hashable, Sendable, CustomStringConvertible {
-    /// What becomes of the packets.
+    /// The treatment of the packets.
     public enum Kind: UInt8, Sendable {
         /// Sent on (RTN_UNICAST).
         case unicast = 1
@@ -28,7 +28,7 @@ public struct Route: Hashable, Sendable, CustomStringConvertible {
     public var gatewayIsOnLink: Bool
     /// Lower wins; the kernel's default where nil.
     public var metric: UInt32?
-    /// What becomes of the packets.
+    /// The treatment of the packets.
     public var kind: Kind
 
     /// A route; see the properties.

@@ -193,7 +193,7 @@ package final class NodeWatch: @unchecked Sendable {
         return state.withLock { $0.tolerated.changes(to: $0.seen) }
     }
 
-    /// True if a process of the check has sent a signal to a foreign process, or if signals cannot be heard.
+    /// True if a process of the check has signalled a foreign process, or if signals cannot be heard.
     package var hasSignalled: Bool { state.withLock { $0.hasSignalled } }
 
     /// Notes that signals may have been sent which were not heard.

@@ -1,9 +1,18 @@
 /// A frame that may become one segment of a superframe: everything about it that does not depend on the others.
 ///
-/// What a kernel's own segmentation makes of a superframe is what it makes anew for every segment: lengths, IPv4
-/// identification and header checksum, TCP sequence number, FIN and PSH, the transport checksum. Only where it would make
-/// exactly what the frame has, may the frame be a segment. So padding, checksums that are wrong or left out, and whatever
-/// is not sent in every segment alike (SYN, RST, URG, CWR) are kept apart.
+/// When the kernel segments a superframe, it computes these fields anew for every segment:
+///
+/// - the lengths,
+/// - the IPv4 identification and header checksum,
+/// - the TCP sequence number, FIN and PSH,
+/// - the transport checksum.
+///
+/// A frame may be a segment only if the kernel would compute exactly the frame's own values. So these frames are kept
+/// apart:
+///
+/// - frames with padding,
+/// - frames with a wrong checksum, or without one,
+/// - frames with flags that are not sent in every segment alike (SYN, RST, URG, CWR).
 struct CoalescableSegment {
     /// The octets of all headers, from the Ethernet header on.
     let headers: Int
@@ -24,7 +33,7 @@ struct CoalescableSegment {
     /// - Parameters:
     ///   - start: The frame's `virtio_net_hdr`.
     ///   - length: The octets that are there, the `virtio_net_hdr` among them.
-    ///   - kind: What `FrameKind` found it to be; not `other`.
+    ///   - kind: The frame's kind, from `FrameKind`; not `other`.
     ///   - networkOffset: Where the network header begins, from the Ethernet header on.
     @inline(__always)
     init?(_ start: UnsafeRawPointer, _ length: Int, _ kind: FrameKind, at networkOffset: Int) {
@@ -57,8 +66,9 @@ struct CoalescableSegment {
         guard payload > 0 else { return nil }
     }
 
-    /// True if the IPv4 header's checksum is right, and the transport's is right or, where the `virtio_net_hdr` says
-    /// so, will be. A superframe's are made anew, and one that was wrong must not be corrected.
+    /// True if the IPv4 header's checksum is right, and the transport's is right too. A partial transport checksum
+    /// counts as right (`virtio_net_hdr`). The kernel computes a superframe's checksums anew, and a wrong one must not
+    /// be corrected.
     ///
     /// - Parameters: As for the initializer.
     @inline(__always)

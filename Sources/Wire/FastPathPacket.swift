@@ -1,13 +1,13 @@
-/// What forwarding asks of a frame of one of the fast path's kinds, read by the least number of looks.
+/// The fields of a fast-path frame that forwarding needs, read with the fewest memory reads.
 ///
-/// It says of such a frame what `PacketFields.parse` says, or leaves it to that: whatever is unusual or wrong is not
-/// plain. Rewriting it gives the octets that rewriting by `PacketFields` gives.
+/// It gives the same result as `PacketFields.parse`, or leaves the frame to that: unusual or wrong frames are not
+/// plain. Rewriting it gives the same octets as rewriting by `PacketFields`.
 public struct FastPathPacket {
     /// One of the fast path's kinds.
     public private(set) var kind = FrameKind.udp4
     /// Addresses, protocol and ports.
     public private(set) var flow = FlowFields()
-    /// What the transport checksum field holds.
+    /// The state of the transport checksum field.
     public private(set) var checksum = ChecksumState.full
     /// The octets of the network packet, header included.
     public private(set) var packetLength = 0
@@ -26,7 +26,7 @@ public struct FastPathPacket {
     /// - Parameters:
     ///   - start: The frame's `virtio_net_hdr`.
     ///   - length: The octets that are there, the `virtio_net_hdr` among them.
-    ///   - kind: What `FrameKind` found it to be; not `other`.
+    ///   - kind: The frame's kind, from `FrameKind`; not `other`.
     ///   - networkOffset: Where the network header begins, from the Ethernet header on.
     /// - Returns: False if it is not plain, or not a packet.
     public mutating func read(
@@ -35,7 +35,7 @@ public struct FastPathPacket {
         let frame = start + VirtioNetHeader.length
         let network = frame + networkOffset
         let available = length &- VirtioNetHeader.length &- networkOffset
-        // Eight octets that end with the source. Of those the address takes six.
+        // Read eight octets that end with the source. The address is the last six.
         let source = MACAddress(bits: frame.big(HeaderField<UInt64>(EthernetHeader.sourceAddress.offset &- 2)))
         guard !source.isMulticast, !source.isZero else { return false }
         let end: Int
@@ -129,7 +129,7 @@ public struct FastPathPacket {
     /// - Parameters:
     ///   - address: An address of the packet's family (not checked).
     ///   - start: The `virtio_net_hdr` and the `headerLength` octets of the packet (not checked).
-    ///   - checksum: What the transport checksum field there holds.
+    ///   - checksum: The state of the transport checksum field there.
     public func rewriteDestination(
         to address: IPAddress, in start: UnsafeMutableRawPointer, checksum: ChecksumState
     ) {

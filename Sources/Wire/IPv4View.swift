@@ -24,7 +24,7 @@ public enum IPv4Header: HeaderLayout {
     @inlinable public static var typeOfService: HeaderField<UInt8> { HeaderField(1) }
     /// Header and data in octets.
     @inlinable public static var totalLength: HeaderField<UInt16> { HeaderField(2) }
-    /// What fragments of one datagram share.
+    /// The number that all fragments of one datagram share.
     @inlinable public static var identification: HeaderField<UInt16> { HeaderField(4) }
     /// Three flags, and the fragment offset in units of eight octets.
     @inlinable public static var flagsAndFragmentOffset: HeaderField<UInt16> { HeaderField(6) }
@@ -64,7 +64,7 @@ extension HeaderView where Header == IPv4Header {
     @inlinable public var typeOfService: UInt8 { self[Header.typeOfService] }
     /// Header and data in octets, as it says.
     @inlinable public var totalLength: Int { Int(self[Header.totalLength]) }
-    /// What fragments of one datagram share.
+    /// The number that all fragments of one datagram share.
     @inlinable public var identification: UInt16 { self[Header.identification] }
     /// Flags and fragment offset in one word.
     @inlinable public var flagsAndFragmentOffset: UInt16 { self[Header.flagsAndFragmentOffset] }

@@ -47,7 +47,7 @@ public struct NeighbourMessage: Sendable, Equatable {
         }
     }
 
-    /// The fields of neighbour solicitations and advertisements; those of a redirect's target stand there, too.
+    /// The fields of neighbour solicitations and advertisements; a redirect's target has the same place.
     private enum Layout: FixedHeaderLayout {
         static let length = 24
         /// R, S and O in the three most significant bits.
@@ -95,7 +95,7 @@ public struct NeighbourMessage: Sendable, Equatable {
     /// The O flag of an advertisement: it replaces what is known.
     public var isOverriding = false
 
-    /// Asks, by multicast, who has `target`.
+    /// Asks by multicast for the MAC address of `target`.
     public init(solicitationFor target: IPAddress, from mac: MACAddress, _ source: IPAddress) {
         kind = .neighbourSolicitation
         destination = target.solicitedNode

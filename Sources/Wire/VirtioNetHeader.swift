@@ -86,10 +86,10 @@ public struct VirtioNetHeader: Sendable, Equatable {
     @inlinable
     public var isSegmented: Bool { gsoType & ~Self.gsoECN != Self.gsoNone }
 
-    /// What the transport checksum field of the packet at `fields` holds.
+    /// The state of the transport checksum field of the packet at `fields`.
     ///
-    /// Partial only where the coverage begins at the packet's own transport header: inside a tunnel it is another
-    /// header's checksum that is unfinished, and the one that a rewrite edits is full.
+    /// It is partial only if the coverage begins at the packet's own transport header. Inside a tunnel another header's
+    /// checksum is unfinished, and the one that a rewrite edits is full.
     @inlinable
     public func checksumState(of fields: PacketFields) -> ChecksumState {
         flags & Self.needsChecksum != 0 && Int(checksumStart) == fields.transportOffset ? .partial : .full
