@@ -162,7 +162,7 @@ public struct ApplianceClient: Sendable {
 
     /// Adds an instance to an application; as `apply`.
     ///
-    /// - Parameter instance: Its name; the application's with the next number where nil.
+    /// - Parameter instance: Its name; nil: the application's with the next number.
     /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or the change fails.
     public func add(
         _ application: String, _ instance: String?, progress: (Progress) -> Void
@@ -333,7 +333,7 @@ public struct ApplianceClient: Sendable {
         return nodes.filter { access(directory.nodePath($0), F_OK) == 0 }
     }
 
-    /// Runs a command in a node with this process's terminal, and returns its status as a shell tells it.
+    /// Runs a command in a node with this process's terminal, and returns its status as a shell does.
     ///
     /// - Throws: `ApplianceError` without the privileges, if the topology is not up, or if it has no such node.
     public func execute(_ words: [String], in node: String) throws(ApplianceError) -> Int32 {

@@ -86,7 +86,7 @@ extension EngineFleet {
             var sum = reading.entries[entry.name] ?? CounterReading.EntryCount()
             if counted.insert(entry.counter).inserted {
                 let count = self.entry(entry.counter)
-                // Engines write these: whatever they say, a sum is a number.
+                // Engines write these values, so a sum wraps and never traps.
                 sum.packets &+= count.packets
                 sum.bytes &+= count.bytes
             }

@@ -128,7 +128,7 @@ extension EngineFleet {
 
     // MARK: - Draining
 
-    /// Has the others read an engine's queues until `undrain`. `done` is called when it reads nothing any more.
+    /// Lets the other engines read an engine's queues until `undrain`. `done` is called when it reads nothing any more.
     ///
     /// - Parameter number: From 1.
     package func drain(engine number: Int, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
@@ -158,7 +158,7 @@ extension EngineFleet {
         divide()
     }
 
-    /// Has an engine read its own queues again.
+    /// Lets an engine read its own queues again.
     ///
     /// - Parameter number: From 1.
     /// - Throws: `ApplianceError` if there is no such engine.

@@ -56,7 +56,7 @@ extension EngineFleet {
         hand()
     }
 
-    /// Has the queues read again.
+    /// Lets engines read the queues again.
     package func resume() {
         loop.preconditionCurrent()
         isPaused = false

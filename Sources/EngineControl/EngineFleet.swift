@@ -255,7 +255,7 @@ package final class EngineFleet: @unchecked Sendable {
         drains = []
     }
 
-    // MARK: - What engines say
+    // MARK: - Messages of engines
 
     private func heard(_ process: EngineProcess, _ event: EngineEvent?) {
         switch event {

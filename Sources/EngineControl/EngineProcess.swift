@@ -4,7 +4,7 @@ import EventLoop
 import Glibc
 import LinuxNetwork
 
-/// One packeting engine's process, from its start to its end: what it was told, and what it has said. On the loop's
+/// One packeting engine's process, from its start to its end, with the messages to it and from it. On the loop's
 /// thread.
 package final class EngineProcess {
     /// How far it has come.
@@ -48,7 +48,7 @@ package final class EngineProcess {
     var applied: UInt64 = 0
     /// The newest generation that it was handed.
     var handed: UInt64
-    /// The generation of the table that it holds, with whatever groups, once it has taken all that it was handed.
+    /// The generation of the table that it holds, with any groups, once it has taken everything that it was handed.
     var table: UInt64
     /// Which of the counters' memories it was handed, counted as they followed one another.
     var counters: Int
@@ -60,7 +60,7 @@ package final class EngineProcess {
     private(set) var assigned = QueueSets()
     /// The queue sets that it has said it reads.
     private(set) var confirmed = QueueSets()
-    /// Asked whether it goes round, and not answered, for so many looks.
+    /// The number of looks since it last answered whether it makes progress.
     private(set) var unansweredLooks = 0
     /// How long its threads had waited for a processor at the first of those looks, in nanoseconds.
     private(set) var delayBefore: UInt64?
@@ -164,7 +164,7 @@ package final class EngineProcess {
             applied = confinement.generation
         case .applied(let generation): applied = max(applied, generation)
         case .assigned:
-            // The conversation has it that this is the first of those.
+            // The conversation has checked that this is the first of the assignments.
             if !assignments.isEmpty { confirmed = assignments.removeFirst() }
         case .alive(let number):
             answeredPings = number
@@ -224,7 +224,7 @@ package final class EngineProcess {
         confirmed = QueueSets()
     }
 
-    // MARK: - What it is told
+    // MARK: - Messages to it
 
     /// Sends it something. One that has long read nothing, so that no more fits into its socket, is ended.
     private func tell(_ send: (borrowing EngineLink) throws(EngineError) -> Void) {
@@ -248,7 +248,7 @@ package final class EngineProcess {
         tell { link throws(EngineError) in try link.assign(queueSets, number: number) }
     }
 
-    /// Has it decide by another table, or by other groups of the one that it holds.
+    /// Makes it decide by another table, or by other groups of its present table.
     func publish(_ shared: SharedTable, counters grown: (Int32, CounterLayout)?) {
         let isHeld = table == shared.table.generation
         handed = shared.generation
@@ -265,7 +265,7 @@ package final class EngineProcess {
         }
     }
 
-    /// Asks whether it goes round, unless it still owes an answer.
+    /// Asks whether it makes progress, unless it still owes an answer.
     func look() {
         guard answeredPings == pings else {
             unansweredLooks += 1

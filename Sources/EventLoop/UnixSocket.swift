@@ -42,7 +42,7 @@ package struct SocketPeer: Sendable, Hashable {
     package var isTrusted: Bool { uid == 0 || uid == geteuid() }
 
     /// True if the process lives in a PID namespace below this process's own, like all processes in nodes. Such a
-    /// process is not answered, whatever way to the socket it has found.
+    /// process gets no answer, even if it has found a way to the socket.
     package var livesBelow: Bool {
         // From outside of this process's PID namespace no process has a number in it.
         guard pid > 0 else { return false }

@@ -99,7 +99,7 @@ package struct NetworkBuilder: Sendable {
     }
 
     func makeFabric() throws(ApplianceError) -> NetworkNamespace {
-        // The fabric's own stack never speaks: whatever it sent would look like a node's.
+        // The fabric's own stack never sends: its packets would look like a node's.
         let fabric = try attempting("the fabric") { () throws(SystemError) in
             try NetworkNamespace.create(
                 plan.fabricNamespace, mark: mark, defaults: Self.bridgeDefaults,

@@ -196,7 +196,7 @@ extension ApplianceState {
     /// The topology that a mark names; nil if it is none of Tapline's.
     package static func topology(ofMark mark: String) -> String? {
         guard let named = reading(mark: mark)?.topology else { return nil }
-        // Where a mark had no room for the whole name, the state tells it.
+        // If a mark had no room for the whole name, the state file has it.
         do throws(ApplianceError) {
             return try StateDirectory(name: named).readState()?.name ?? named
         } catch {

@@ -201,7 +201,7 @@ public struct StateDirectory: Sendable, Hashable {
     /// The state as it was last written; nil if there is none, or where it is cut off, garbage, or of another version.
     /// Then only the marks tell what the topology has made.
     ///
-    /// No process of before the machine's last start is in it: its number may be anybody's by now.
+    /// It has no processes from before the machine's last start: other processes may have their numbers by now.
     public func readState() -> ApplianceState? {
         guard let bytes = readFile(statePath),
             var state = try? JSONDecoder().decode(ApplianceState.self, from: Data(bytes)),

@@ -5,8 +5,8 @@ import Reporting
 
 /// Takes away what a topology has made, by its state and its marks. Everything without a mark of that topology stays.
 ///
-/// It needs neither the topology file nor the process that made it, and can be repeated. The caller must hold the
-/// topology's lock.
+/// It does not need the topology file or the process that made the topology. It can be repeated. The caller must hold
+/// the topology's lock.
 package struct Teardown {
     package let directory: StateDirectory
 
@@ -54,7 +54,7 @@ package struct Teardown {
                 case .gone: break
                 }
             } catch {
-                // A namespace without the name and the mark is foreign, whatever is wrong with it.
+                // A namespace without the name and the mark is foreign, even if it is broken.
                 guard intended.contains(name) || name.hasPrefix("\(directory.folder)-") else { continue }
                 failure = failure ?? ApplianceError(.failed, "cannot take away the namespace \(name): \(error)")
             }

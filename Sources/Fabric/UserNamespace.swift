@@ -138,7 +138,7 @@ public enum UserNamespace {
         return clinux_id_range(first: 0, count: 0)
     }
 
-    // MARK: - What forbids it
+    // MARK: - Obstacles
 
     /// The obstacle to topologies without root for this user, with its hint; nil if there is none.
     ///

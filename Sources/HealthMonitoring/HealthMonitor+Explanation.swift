@@ -32,7 +32,7 @@ extension HealthMonitor {
         }
     }
 
-    /// Why each check that has never passed has not, in the order of the plan.
+    /// The reasons of the checks that have never passed, in the order of the plan.
     func explainFailures() -> [ApplianceError] {
         guarded {
             let order = Dictionary(

@@ -34,8 +34,8 @@ extension HealthMonitor {
         }
     }
 
-    /// Where an echo comes from: the engine's own address there, as anybody would ask who looks from the gateway. The
-    /// reply is heard on the veth, and thrown away by the engine like every probe.
+    /// The source of an echo: the engine's own address there, as if the gateway sent it. The reply is heard on the
+    /// veth. The engine drops it, like every probe.
     private func echoSource(_ leg: WatchedLeg, _ address: IPAddress) -> IPAddress? {
         let own = leg.engine.filter { $0.family == address.family }
         let near = leg.addresses.filter { $0.address.family == address.family }

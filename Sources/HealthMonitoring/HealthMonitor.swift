@@ -12,10 +12,10 @@ import Wire
 
 /// Looks after the instances of a topology: their processes, their links, and all their checks.
 ///
-/// All probes are made by one thread of its own, which waits for nothing but the next event: neither the control
-/// process's other work nor a probe that hangs keeps it from the others. It runs before other threads, so that a busy
-/// machine is not taken for a dead firewall; where it was late all the same, answers that have come count, and others
-/// have as much more time.
+/// One thread of its own makes all probes. It waits only for the next event, so other work of the control process does
+/// not delay it. A probe that hangs does not delay the others. The thread has a high priority, so that a busy machine
+/// is not taken for a dead firewall. If it is late nevertheless, answers that have come count. Open probes get as much
+/// more time.
 ///
 /// Its methods may be called from any thread.
 package final class HealthMonitor: @unchecked Sendable {
@@ -192,7 +192,7 @@ package final class HealthMonitor: @unchecked Sendable {
         while !guarded({ isStopping }) { turn() }
     }
 
-    // MARK: - What others tell it
+    // MARK: - Messages of others
 
     /// Looks after another instance, whose node has been built.
     ///
@@ -245,7 +245,7 @@ package final class HealthMonitor: @unchecked Sendable {
     /// It is ready.
     package func processReady(_ node: String) { act(on: node) { $0.condition.processReady(at: $1) } }
 
-    /// True if nothing speaks against an instance but that one of its checks has neither passed nor failed yet.
+    /// True if an instance is not healthy only because one of its checks has not passed or failed yet.
     package func isUndecided(_ node: String) -> Bool {
         guarded {
             guard let cause = instances[node]?.condition.cause else { return false }

@@ -64,9 +64,9 @@ final class WatchedCheck {
 
     // The answer that it saw.
     var last: String?
-    /// Why it failed last: what made it fail, whatever a probe of the same moment saw.
+    /// The reason of its last failure, even if a probe of the same moment saw another one.
     var lastFailure: String?
-    /// How long the last probe took.
+    /// The duration of the last probe.
     var took: Duration?
     /// The heartbeats under way, by their numbers.
     var paths: [UInt64: HeartbeatPath] = [:]
@@ -74,7 +74,7 @@ final class WatchedCheck {
     var lastPath: HeartbeatPath?
     /// The connection under way.
     var connection: ConnectionProbe?
-    /// The command under way, also where its time is over and it has not ended.
+    /// The command under way, even if its time is over and it has not ended.
     var command: UInt64?
 
     init(

@@ -92,11 +92,11 @@ extension LinkObject {
 public struct LinkSettings: Hashable, Sendable {
     /// The device's name, at most 15 octets.
     public var name: String
-    /// Its MAC address; the kernel picks one where nil.
+    /// Its MAC address; nil: the kernel picks one.
     public var mac: MACAddress?
-    /// Its MTU in octets; the kernel's default (1500) where nil.
+    /// Its MTU in octets; nil: the kernel's default (1500).
     public var mtu: Int?
-    /// Packets that its transmit queue holds; the kernel's default where nil.
+    /// Packets that its transmit queue holds; nil: the kernel's default.
     public var transmitQueueLength: Int?
     /// The device's alias: the ownership mark.
     public var mark: String?

@@ -9,7 +9,7 @@ struct NetlinkAddress: ~Copyable {
     /// - Parameters:
     ///   - family: AF_INET, AF_INET6 or AF_LLC.
     ///   - octets: In the order of the wire; none stands for a default route's destination.
-    ///   - prefix: The prefix length; all bits where nil.
+    ///   - prefix: The prefix length in bits; nil: all bits.
     /// - Throws: ENOMEM.
     private init(family: Int32, octets: [UInt8], prefix: Int?) throws(NetlinkFailure) {
         pointer = try NetlinkFailure.check(allocated: nl_addr_build(family, octets, octets.count))

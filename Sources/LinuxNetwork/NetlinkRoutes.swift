@@ -26,7 +26,7 @@ public struct Route: Hashable, Sendable, CustomStringConvertible {
     public var preferredSource: IPAddress?
     /// The gateway is taken to be on the link even where no prefix of the link holds it.
     public var gatewayIsOnLink: Bool
-    /// Lower wins; the kernel's default where nil.
+    /// The lowest wins; nil: the kernel's default.
     public var metric: UInt32?
     /// The treatment of the packets.
     public var kind: Kind

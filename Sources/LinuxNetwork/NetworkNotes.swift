@@ -73,7 +73,7 @@ public final class NetworkNotes: @unchecked Sendable {
         notified.compactMap { $0.value.age == age ? ($0.key, $0.value.port) : nil }
     }
 
-    /// From here on what has been told is settled, but for what was told last: a network state may be of before it.
+    /// Settles all notifications except the last ones: a network state may be older than these.
     public func settled() {
         notified = notified.filter { $0.value.age == age }
         (isLost, age) = (false, age + 1)

@@ -147,7 +147,7 @@ public struct NetworkRequest: Sendable {
         return request
     }
 
-    // MARK: - What it asks for
+    // MARK: - Contents
 
     /// True if it is about this device.
     func concerns(_ device: NetworkState.Device) -> Bool {

@@ -120,7 +120,7 @@ extension NetlinkSocket {
 }
 
 extension NetworkState {
-    /// True if a record can be put back into this picture: it is not there, nor another in its place, and its device is.
+    /// True if a record can be put back into this state: its device is there, and its place is free.
     fileprivate func hasRoom(for record: Record, wanted: NetworkState, _ except: Set<Int32>) -> Bool {
         if records.contains(record) { return false }
         if let device = record.device, except.contains(device) || byIndex[device] == nil { return false }

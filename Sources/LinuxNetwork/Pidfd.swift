@@ -31,7 +31,7 @@ public final class Pidfd: Sendable {
     public let pid: Int32
     /// A descriptor that becomes readable (POLLIN) when the process ends; valid as long as this object lives.
     public let descriptor: Int32
-    /// How it ended, once that has been asked of the kernel, which tells it once.
+    /// How it ended, after the first question to the kernel, which answers only once.
     private let end = Mutex<ProcessExit?>(nil)
 
     /// Opens a process that is there now.

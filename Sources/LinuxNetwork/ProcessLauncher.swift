@@ -8,7 +8,7 @@ public struct Command: Hashable, Sendable {
     public var arguments: [String]
     /// Its whole environment, as NAME=value.
     public var environment: [String]
-    /// Where it starts; the node's root, or this process's directory, where nil.
+    /// The directory where it starts; nil: the node's root, or this process's directory.
     public var workingDirectory: String?
     /// Its descriptors: number there → descriptor here. 0, 1 and 2 are /dev/null where absent; all others are closed.
     public var descriptors: [Int32: Int32]
@@ -65,7 +65,7 @@ public enum ResourceLimit {
 
 /// The view of a node's processes, in place of the host's.
 public struct NodeView: Hashable, Sendable {
-    /// Its host name, at most 64 octets; the machine's where nil.
+    /// Its host name, at most 64 octets; nil: the machine's.
     public var hostname: String?
     /// Shown at its own path inside the node's private /run.
     public var directory: String?

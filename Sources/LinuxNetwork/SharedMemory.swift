@@ -7,7 +7,7 @@ public final class SharedMemory: @unchecked Sendable {
     /// The mapping, valid as long as this object lives; read-only where it was sealed when mapped.
     public let bytes: UnsafeMutableRawBufferPointer
 
-    /// Makes `size` octets of zeros that everybody who gets the descriptor can write. Its size is sealed.
+    /// Makes `size` octets of zeros. Every process with the descriptor can write them. The size is sealed.
     ///
     /// - Parameter name: Shown in /proc/PID/maps.
     /// - Throws: The kernel's refusal; EMFILE if the process may open no more files.

@@ -117,7 +117,7 @@ public final class TapDevice: Sendable {
     /// queues already; EMFILE if the process may open no more files.
     public static let openingQueue = "open a queue of the TAP"
 
-    /// Has the program of `clinux_steering_load` divide frames among the queues. The device keeps it.
+    /// Makes the program of `clinux_steering_load` divide frames among the queues. The device keeps it.
     ///
     /// - Returns: Why it does not; nil if it does.
     private static func steer(_ queue: Int32) -> SystemError? {

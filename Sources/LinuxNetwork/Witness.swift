@@ -16,7 +16,8 @@ public final class Witness: Sendable {
         case sends(descriptor: Int32, [NetworkRequest])
         /// A device is changed by ioctl, or asked about.
         case callsDevice(NetworkRequest)
-        /// A signal is sent: to a process, to a group (negative), to everybody (-1), as the sender's PID namespace counts.
+        /// A signal is sent to a process, a group (negative), or all processes (-1), as the sender's PID namespace
+        /// counts.
         case signals(Int32)
     }
 

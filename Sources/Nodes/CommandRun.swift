@@ -12,7 +12,7 @@ package struct CommandOutcome: Sendable {
     package var output: [UInt8] = []
     /// There was more.
     package var truncated = false
-    /// Why it was ended, where that was neither its time nor a cancellation.
+    /// Why it was ended, if the reason was not its time or a cancellation.
     package var endedFor: String?
 
     /// Memberwise.
@@ -66,7 +66,7 @@ package enum CommandRun {
     /// The time between two questions to the watch, in milliseconds.
     private static let watchPause = 100
 
-    /// Runs a shell command in a node, and keeps what it prints.
+    /// Runs a shell command in a node, and keeps its output. `timeout` is in milliseconds.
     ///
     /// - Throws: `ApplianceError` if the command cannot be started.
     package static func captured(
@@ -96,7 +96,8 @@ package enum CommandRun {
         return finish(child, output: ends[0], timeout: timeout, cancellation: cancellation, bounds: bounds)
     }
 
-    /// Waits for `child`; when its time is over, or `cancellation` is raised, ends its whole process group.
+    /// Waits for `child`. When its time is over, or `cancellation` is raised, ends its whole process group. `timeout`
+    /// is in milliseconds.
     ///
     /// - Parameter output: The reading end of a pipe that it prints into, or nil if that goes elsewhere.
     package static func finish(

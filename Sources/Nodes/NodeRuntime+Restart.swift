@@ -77,7 +77,7 @@ extension NodeRuntime {
         return false
     }
 
-    // MARK: - What earlier runs have left
+    // MARK: - Leftovers of earlier runs
 
     /// A mark for the processes of one more start.
     func newRun() -> ProcessMark {

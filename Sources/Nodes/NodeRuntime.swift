@@ -212,7 +212,7 @@ package final class NodeRuntime: @unchecked Sendable {
             if let child, child.hasEnded {
                 let end = (try? child.statusIfEnded()) ?? .exited(0)
                 let (what, run) = ("its application \(end.summary) before it was ready", plan.process.run ?? "")
-                // Where the loop watches it, what becomes of the node is said there.
+                // If the loop watches the child, it sets the node's state.
                 throw isWatched ? failure(what, run, end) : failed(what, run, end)
             }
             let left = deadline - monotonicMilliseconds()
@@ -227,8 +227,8 @@ package final class NodeRuntime: @unchecked Sendable {
         }
     }
 
-    /// Where nothing tells when an application is ready, it must at least live on for a moment: one that cannot even
-    /// read its configuration ends within that.
+    /// If nothing tells when an application is ready, it must live for a moment (150 ms). An application that cannot
+    /// even read its configuration ends within that time.
     func watchFirstMoments(of child: Pidfd, _ cancellation: Cancellation) {
         let end = monotonicMilliseconds() + Self.firstMoments
         while monotonicMilliseconds() < end, !cancellation.isRaised, !child.waitForEnd(milliseconds: 10) {}

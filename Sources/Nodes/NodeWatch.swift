@@ -45,7 +45,7 @@ package final class NodeWatch: @unchecked Sendable {
         var maySet = false
         /// True if only the check's processes were in the node at the last look. Known if `maySet`.
         var wasAlone = false
-        /// True if a process of the check has sent a signal to one that is none.
+        /// True if a process of the check has signalled a foreign process.
         var hasSignalled = false
     }
 
@@ -83,7 +83,7 @@ package final class NodeWatch: @unchecked Sendable {
         }
     }
 
-    // MARK: - What the check does
+    // MARK: - Acts of the check
 
     /// A command of the check begins.
     package func began(_ mark: ProcessMark, mayAlter: Bool) {
@@ -119,7 +119,7 @@ package final class NodeWatch: @unchecked Sendable {
         do throws(ApplianceError) { try startThread(body) } catch { _ = error }
     }
 
-    /// In milliseconds: how soon it is seen that a request has come to its end.
+    /// The longest time until the end of a request is seen, in milliseconds.
     private static let pause: Int32 = 5
 
     /// True if a request is under way.
@@ -185,7 +185,7 @@ package final class NodeWatch: @unchecked Sendable {
         }
     }
 
-    // MARK: - What came of it
+    // MARK: - Results
 
     /// The changes until now of commands that may not alter the node, as sentences.
     package var changes: [String] {
@@ -216,7 +216,8 @@ package final class NodeWatch: @unchecked Sendable {
 
     // MARK: - Looking
 
-    /// Settles whose all is that has changed until now; then lets `after` change who can do something from here on.
+    /// Settles the authors of all changes until now. Then `after` changes the set of processes that can change
+    /// something.
     private func look(_ after: (inout State) -> Void) {
         state.withLock { state in
             settle(&state)
@@ -235,7 +236,7 @@ package final class NodeWatch: @unchecked Sendable {
     }
 
     private func settle(_ state: inout State, _ ours: [NetworkRequest] = []) {
-        // Those that have come to their end by now have changed, and told, all that they ever will.
+        // Requests that have ended by now make no more changes and no more notifications.
         let ended = state.requests.filter { Self.hasEnded($1, thread: $0) }.keys
         let gone = state.sockets.filter(\.process.hasEnded).map { ObjectIdentifier($0.socket) }
         let hasHeard = notes.hear()
@@ -280,7 +281,7 @@ package final class NodeWatch: @unchecked Sendable {
 
     /// True if a signal's target is the check's own, as the node counts.
     private func isOwn(_ target: Int32) -> Bool {
-        // Each command leads a group of its own, which 0 means, and no group of anybody else's is among the check's.
+        // Each command leads a group of its own, and 0 means that group. The check has no groups of others.
         if target == 0 { return true }
         guard target != -1, let initPid = node.currentInitPid else { return false }
         let own = marks.withLock { $0 }

@@ -24,7 +24,7 @@ struct ReadinessProbe {
         }
     }
 
-    /// True if it is ready now.
+    /// True if it is ready now. `timeout` is in milliseconds.
     func holds(timeout: Int, _ cancellation: Cancellation) throws(ApplianceError) -> Bool {
         switch plan {
         case .started:

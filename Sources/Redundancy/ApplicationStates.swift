@@ -58,7 +58,7 @@ package struct ApplicationStates: Sendable {
         return events + judge(at: now)
     }
 
-    // MARK: - What follows
+    // MARK: - Results
 
     /// The groups as the table is to have them.
     package var groups: [InstanceGroup] {
@@ -98,7 +98,7 @@ package struct ApplicationStates: Sendable {
         return (drains + instances.values.compactMap { $0.join?.end }).min()
     }
 
-    // MARK: - What happens
+    // MARK: - Inputs
 
     /// Takes what an instance's process, links and checks say of it now.
     package mutating func hear(_ health: InstanceHealth, of node: String, at now: Moment) -> [ApplianceEvent] {
@@ -276,7 +276,7 @@ package struct ApplicationStates: Sendable {
         return "\(left == 0 ? "none" : "\(left)") of its \(all) instances \(left < 2 ? "is" : "are")"
     }
 
-    /// Why an application is down, instance by instance, and what becomes of its packets.
+    /// Why an application is down, instance by instance, and how its packets are treated.
     func whyDown(_ application: ApplicationPlan) -> String {
         let needed =
             application.instances.compactMap { instance in
@@ -292,7 +292,7 @@ package struct ApplicationStates: Sendable {
         return parts.joined(separator: "; ") + "; \(application.downSummary)"
     }
 
-    // MARK: - What there is
+    // MARK: - Contents
 
     /// The weight that the file gives an instance.
     package func fileWeight(of node: String) -> Int {

@@ -24,7 +24,7 @@ public struct ARPFields: Sendable, Equatable {
     /// The target's IP address: the one asked for in a request.
     public var targetAddress: IPAddress
 
-    /// A broadcast that asks who has `target`.
+    /// A broadcast that asks for the MAC address of `target`.
     public init(requestFor target: IPAddress, from mac: MACAddress, _ address: IPAddress) {
         destinationMAC = .broadcast
         sourceMAC = mac

@@ -5,7 +5,7 @@
 struct AuthenticationHeaders {
     /// The protocol of what is at `offset`.
     private(set) var nextHeader: UInt8
-    /// The offset after the headers walked.
+    /// The offset after the headers walked, in octets.
     private(set) var offset: Int
     private(set) var failure = IPv6ExtensionHeaders.Failure.none
 

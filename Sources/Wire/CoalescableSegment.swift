@@ -77,7 +77,8 @@ struct CoalescableSegment {
     ) -> Bool {
         let network = start + (VirtioNetHeader.length &+ networkOffset)
         let available = length &- VirtioNetHeader.length &- networkOffset
-        // Of a checksum's two zeros segmentation writes one: the other one is kept apart, here and below.
+        // A checksum has two zeros, and segmentation writes one of them. A frame with the other one is kept apart, here
+        // and below.
         if kind.family == .ipv4,
             FastPathSums.ipv4Header(network) != 0xFFFF || network.big(IPv4Header.headerChecksum) == 0xFFFF
         {

@@ -170,8 +170,8 @@ enum FastPathSums {
     /// The folded sum of an IPv4 header without options: 0xFFFF where it is right.
     @inline(__always)
     static func ipv4Header(_ network: UnsafeRawPointer) -> UInt16 {
-        // All twenty octets, whatever they are, summed as the machine reads them: only the result has a byte order
-        // (RFC 1071, section 2).
+        // All twenty octets are summed as the machine reads them: only the result has a byte order (RFC 1071, section
+        // 2).
         let words: (UInt64, UInt64, UInt32) = (network.raw(0), network.raw(8), network.raw(16))
         let sum = (words.0 & 0xFFFF_FFFF) &+ (words.0 >> 32) &+ (words.1 & 0xFFFF_FFFF) &+ (words.1 >> 32)
         return UInt16(bigEndian: InternetChecksum.fold(sum &+ UInt64(words.2)))

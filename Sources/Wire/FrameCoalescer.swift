@@ -88,7 +88,7 @@ public struct FrameCoalescer: ~Copyable {
     }
 
     fileprivate enum State: UInt8 {
-        /// Whether the first frame may be followed by others has not been asked yet.
+        /// It is not known yet whether other frames may follow the first.
         case unknown
         case open
         case closed

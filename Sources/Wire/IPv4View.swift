@@ -16,7 +16,7 @@
 ///     |                 options (0…40 octets), padding                |
 ///     +---------------------------------------------------------------+
 public enum IPv4Header: HeaderLayout {
-    /// The length of a header without options.
+    /// The length of a header without options, in octets.
     public static let minimumLength = 20
     /// Version and header length (IHL, in units of four octets), four bits each.
     @inlinable public static var versionAndIHL: HeaderField<UInt8> { HeaderField(0) }
@@ -93,7 +93,7 @@ extension HeaderView where Header == IPv4Header {
     /// True if the header's sum is right. The header must be there whole: `headerLength` octets.
     @inlinable public var headerChecksumIsValid: Bool {
         if headerLength == Self.minimumLength {
-            // All five words, whatever they are.
+            // All five words, without looking at their meaning.
             var sum: UInt64 = 0
             for word in 0..<5 { sum &+= UInt64(self[HeaderField<UInt32>(word &* 4)]) }
             return InternetChecksum.fold(sum) == 0xFFFF

@@ -31,7 +31,7 @@ struct IPv6ExtensionHeaders {
         case sourceRouted
     }
 
-    /// The fields that the walk reads, of whatever header has them.
+    /// The fields of any header that the walk reads.
     private enum Field {
         /// The octets that every extension header has.
         static let minimumLength = 8
@@ -65,7 +65,7 @@ struct IPv6ExtensionHeaders {
 
     /// The number of the header at `offset`.
     private(set) var nextHeader: UInt8
-    /// The offset after the headers walked.
+    /// The offset after the headers walked, in octets.
     private(set) var offset: Int
     private(set) var failure = Failure.none
     private(set) var fragment = FragmentPosition.whole

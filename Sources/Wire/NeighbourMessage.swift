@@ -127,8 +127,8 @@ public struct NeighbourMessage: Sendable, Equatable {
     /// Reads and validates a frame that `fields` was parsed from, and whose message is `neighbourDiscovery`.
     ///
     /// - Parameter checksum: A partial one is not verified.
-    /// - Throws: `badNeighbourMessage` for whatever RFC 4861, sections 6.1, 7.1 and 8.1, or RFC 6980 (fragments) says to
-    ///   discard.
+    /// - Throws: `badNeighbourMessage` for messages that RFC 4861 (sections 6.1, 7.1 and 8.1) or RFC 6980 (fragments)
+    ///   says to discard.
     public init(_ frame: RawSpan, _ fields: PacketFields, checksum: ChecksumState = .full) throws(MalformedReason) {
         let start = fields.transportOffset
         guard fields.family == .ipv6, fields.message == .neighbourDiscovery, fields.fragment == .whole,

@@ -75,7 +75,7 @@ public struct FlowFields: Sendable, Hashable {
 /// `parse` fills it in; a value can be used again for the next frame. All offsets count octets from the beginning
 /// of the Ethernet header.
 public struct PacketFields: Sendable {
-    /// The most that `headerLength` can be.
+    /// The most that `headerLength` can be, in octets.
     public static let maximumHeaderLength = 512
 
     /// The Ethernet destination.

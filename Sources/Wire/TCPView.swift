@@ -14,7 +14,7 @@
 ///     |           checksum            |        urgent pointer         |
 ///     +-------------------------------+-------------------------------+
 public enum TCPHeader: HeaderLayout {
-    /// The length of a header without options.
+    /// The length of a header without options, in octets.
     public static let minimumLength = 20
     /// The source port.
     @inlinable public static var sourcePort: HeaderField<UInt16> { PortHeader.sourcePort }

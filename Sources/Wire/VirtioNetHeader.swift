@@ -46,13 +46,13 @@ public struct VirtioNetHeader: Sendable, Equatable {
     public var flags: UInt8 = 0
     /// One of the `gso…` constants, with or without `gsoECN`.
     public var gsoType: UInt8 = 0
-    /// The length of the headers that each segment repeats; a hint.
+    /// The length of the headers that each segment repeats, in octets; a hint.
     public var headerLength: UInt16 = 0
     /// The payload octets of each segment.
     public var gsoSize: UInt16 = 0
     /// The offset in the frame where the checksum's coverage begins.
     public var checksumStart: UInt16 = 0
-    /// The offset of the checksum field from `checksumStart`.
+    /// The offset of the checksum field from `checksumStart`, in octets.
     public var checksumOffset: UInt16 = 0
 
     /// No offload: all zero.
