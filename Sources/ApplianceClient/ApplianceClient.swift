@@ -196,7 +196,7 @@ public struct ApplianceClient: Sendable {
                 do throws(ApplianceError) {
                     _ = try control.ask(CancelRequest(), timeout: 5000)
                 } catch {
-                    // Nobody is there to take anything back.
+                    // No control process is there to take anything back.
                     Glibc.exit(ExitCode.failed.rawValue)
                 }
             }
@@ -219,7 +219,7 @@ public struct ApplianceClient: Sendable {
     ///
     /// - Parameters:
     ///   - since: Only events from this time on, in microseconds since 1970.
-    ///   - count: At most so many of the last.
+    ///   - count: The most events: the last ones.
     /// - Throws: `ApplianceError` if the topology is not up, or its control process does not answer.
     public func events(since: Int? = nil, count: Int? = nil) throws(ApplianceError) -> [ApplianceEvent] {
         try asked(EventsRequest(since: since, count: count))

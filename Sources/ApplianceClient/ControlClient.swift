@@ -41,7 +41,7 @@ package struct ControlClient {
                     close(descriptor)
                     throw foreign("the user of number \(peer.uid) listens at")
                 }
-                // Where the other end has closed it by now, it may have said why.
+                // The other end may have closed it and said why.
                 sendWhole(descriptor, try JSONLine.encode(request.request))
                 return descriptor
             }

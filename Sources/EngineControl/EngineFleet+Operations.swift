@@ -12,7 +12,7 @@ extension EngineFleet {
         var waiting: [Int]
         /// The member whose turn it is.
         var member = 0
-        /// The process that does the member's work, and the one that did it.
+        /// The process that does the member's work, and its predecessor.
         var fresh: EngineProcess?
         /// See `fresh`.
         var old: EngineProcess?
@@ -78,7 +78,7 @@ extension EngineFleet {
         }
     }
 
-    /// The successor is ready: the place is its own, and the one that had it is to let go.
+    /// Gives the place to the ready successor, and makes the predecessor let go.
     func promote(_ member: Int) {
         let old = members[member].process
         let fresh = members[member].successor

@@ -71,7 +71,7 @@ extension EngineFleet {
         }
     }
 
-    /// The process that is to read a queue set.
+    /// The process that has to read a queue set.
     private func reader(of queueSet: Int) -> EngineProcess? {
         division.owners[queueSet].flatMap { members[$0].process }
     }

@@ -16,12 +16,12 @@ import Wire
 /// continues with the same. A single engine has a spare: a process that has everything, and reads nothing until it
 /// takes the engine's place.
 package final class EngineFleet: @unchecked Sendable {
-    /// An engine's place, whichever process has it: the one that reads, or is about to.
+    /// An engine's place. Its process reads, or is about to read.
     struct Member {
         var process: EngineProcess?
         /// The process that takes its place when it is ready.
         var successor: EngineProcess?
-        /// Somebody has asked it not to read.
+        /// An operator has asked it not to read.
         var isDrained = false
         var backoff = RestartBackoff()
         var starts = 0
@@ -55,7 +55,7 @@ package final class EngineFleet: @unchecked Sendable {
     /// The newest table, compiled, and the same in shared memory. New groups need no new compilation of the rest.
     package internal(set) var compiled: CompiledTable
     var published: SharedTable
-    /// The generation of the newest table; that of one that was refused is not given again.
+    /// The generation of the newest table. A refused table's generation is not used again.
     var newestGeneration: UInt64 = 1
     var publications: [Publication] = []
     /// How often the counters have grown.
@@ -86,7 +86,7 @@ package final class EngineFleet: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - queues: For each interface `plan.queues` queues.
-    ///   - segmentsUDP: Whether all of them take datagrams that are to be segmented.
+    ///   - segmentsUDP: Whether all of them take datagrams for segmentation.
     ///   - record: Takes each process that is started, so that it can be ended by others after this one has died.
     ///   - events: Takes what happens.
     ///   - inspect: Lists the confinements that an engine lacks. Tests replace it for programs that stand in for
@@ -111,8 +111,8 @@ package final class EngineFleet: @unchecked Sendable {
         compiled = try Self.compile(table)
         do throws(EngineError) {
             published = SharedTable(table: try SealedMemory(compiled.bytes(generation: 1), generation: 1))
-            // Each process writes to a lane of its own. In each place there may be one that ends and one that begins,
-            // and the same goes for the spare.
+            // Each process writes to a lane of its own. Each place may have one process that ends and one that begins.
+            // So may the spare.
             let layout = CounterLayout(
                 workers: (plan.count * 2 + 2) * plan.workers, interfaces: table.interfaces.count,
                 entries: compiled.counterCount)
@@ -264,7 +264,7 @@ package final class EngineFleet: @unchecked Sendable {
             if process === spare { spareTrouble = nil }
             bringUpToDate(process)
             if let member = members.firstIndex(where: { $0.process === process }) {
-                // Nobody reads anything before all are there for the first time.
+                // No engine reads before all are there for the first time.
                 if firstReady == nil || members.allSatisfy({ $0.process?.phase == .ready }) { divide() }
                 events(ApplianceEvent(.engineStarted, engine: member + 1, reason: "process \(process.pid)"))
             } else if let member = members.firstIndex(where: { $0.successor === process }) {
@@ -348,7 +348,7 @@ package final class EngineFleet: @unchecked Sendable {
     /// A member without a process gets a process.
     func launchMissing(_ member: Int) { launch(member) }
 
-    /// A process that stands still is given up, and ended.
+    /// A stopped process is given up and ended.
     ///
     /// - Parameter isStopped: A signal has stopped it. Once others read in its place it is let go on: it sends on what
     ///   it had read, and ends.

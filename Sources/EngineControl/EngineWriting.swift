@@ -24,8 +24,8 @@ package struct EngineWriting: Hashable, Sendable {
 }
 
 extension EngineTuning {
-    /// How long a worker looks for more frames before it sleeps, where latency is to be low: about as long as it takes to
-    /// wake a processor that sleeps.
+    /// The time that a worker polls for more frames before it sleeps, for low latency. Waking a sleeping processor
+    /// takes about as long.
     private static let shortSpin = Duration.microseconds(50)
 
     /// Takes the file's settings for moving frames, and whether the devices let datagrams be coalesced.

@@ -29,7 +29,7 @@ struct QueueSetAssignment: Equatable {
     enum Fitness: Int, Comparable {
         /// There is no process that could.
         case absent
-        /// Somebody has asked it not to.
+        /// An operator has asked it not to read.
         case drained
         case fit
 

@@ -13,7 +13,8 @@ struct RestartBackoff {
     private var ends: [Int] = []
     private var pause = RestartBackoff.shortestPause
 
-    /// Notes the end of one that was started at `started`, both in milliseconds of a clock that never steps back.
+    /// Notes the end of an engine that was started at `started`. Both times are in milliseconds of a clock that never
+    /// steps back.
     ///
     /// - Returns: How many milliseconds the next start waits.
     mutating func ended(now: Int, started: Int) -> Int {

@@ -93,7 +93,7 @@ public enum Machine {
     ///
     /// Called first, while the process has one thread.
     ///
-    /// - Throws: `ApplianceError` that says what the machine forbids, if a topology is to be made.
+    /// - Throws: `ApplianceError` that says what the machine forbids, if `purpose` is to make a topology.
     public static func requireRoot(_ purpose: UserNamespace.Purpose = .looking) throws(ApplianceError) {
         _ = startedAs
         try UserNamespace.enter(purpose)

@@ -23,7 +23,7 @@ final class NamespaceMembers {
 
     // MARK: - The folder
 
-    /// The user's folder, locked; nil if there is none and none is to be made.
+    /// The user's folder, locked; nil if there is none and none is made.
     static func open(creating: Bool) throws(ApplianceError) -> NamespaceMembers? {
         try open(folder, creating: creating)
     }

@@ -25,7 +25,7 @@ extension NetworkBuilder {
     /// programs. Frames on their way at that moment are lost; connections are not. Programs must attach their captures
     /// and queueing disciplines again.
     ///
-    /// - Parameter owner: The node, with the name that its veth is to have in the fabric.
+    /// - Parameter owner: The node, with the wanted name of its veth in the fabric.
     /// - Throws: `ApplianceError` if the kernel refuses.
     package func bridge(_ interface: Int, of owner: NodePlan, in built: BuiltTopology) throws(ApplianceError)
         -> BuiltTopology

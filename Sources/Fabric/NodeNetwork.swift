@@ -95,7 +95,7 @@ package struct NodeNetwork {
         let before = Set(old.routes)
         for route in new.routes where !before.contains(route) {
             let way = kernel(route, links)
-            // IPv6 keeps routes to one destination beside each other where they go by different links.
+            // IPv6 keeps several routes to one destination if they use different links.
             if let other = old.routes.first(where: { $0.destination == route.destination }) {
                 if route.destination.family == .ipv6, other.leg != route.leg || other.gateway != route.gateway {
                     try ignoringAbsence { () throws(SystemError) in try netlink.deleteRoute(kernel(other, links)) }

@@ -46,7 +46,7 @@ public enum Prune {
         }
     }
 
-    /// Finds what is left, and takes it away.
+    /// Finds the leftovers and removes them.
     ///
     /// - Parameters:
     ///   - names: Only topologies of these names; all where empty.

@@ -137,7 +137,7 @@ extension HealthMonitor {
             return
         }
         check.connection = connection
-        // Between two sockets of one kernel it is made by now, as a rule, and need not be waited for.
+        // Between two sockets of one kernel the connection is usually made at once.
         proceed(check)
         guard check.connection != nil else { return }
         do throws(ApplianceError) {

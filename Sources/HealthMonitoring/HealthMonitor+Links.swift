@@ -1,7 +1,7 @@
 import Health
 import LinuxNetwork
 
-/// Links: each leg's end in the fabric, which loses its carrier whichever end is switched off or deleted.
+/// Links: each leg's end in the fabric, which loses its carrier if either end is switched off or deleted.
 extension HealthMonitor {
     /// Finds the legs' devices among the present devices.
     func findLinks() {

@@ -150,7 +150,7 @@ extension HealthMonitor {
 
     // MARK: - The engine's addresses
 
-    /// When an instance is to be told again where the engine is; nil if no probe needs it.
+    /// The time of the next announcement of the engine to an instance; nil if no probe needs it.
     func nextAnnouncement(to instance: WatchedInstance) -> MonotonicTime? {
         guard instance.checks.contains(where: { $0.shape != nil && instance.condition.isLooking($0.index) }),
             !instance.isTransparent,

@@ -6,7 +6,7 @@ import Wire
 
 /// Draws conclusions from the results: verdicts, and the messages about them.
 extension HealthMonitor {
-    /// Puts down what is to be told of a check.
+    /// Notes an event of a check.
     func note(_ kind: ApplianceEvent.Kind, _ check: WatchedCheck, _ reason: String) {
         pendingEvents.append(
             ApplianceEvent(

@@ -22,7 +22,7 @@ extension HealthMonitor {
         withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.mostEvents) { events in
             var count = clinux_epoll_wait(epoll, events.baseAddress, Int32(Self.mostEvents), wait)
             guarded {
-                // Everything that is there by now is looked at before any time is judged to be over by now.
+                // Read everything that has arrived before judging that a time is over.
                 let now = HealthClock.now
                 if let planned, planned <= now, count <= 0 {
                     count = clinux_epoll_wait(epoll, events.baseAddress, Int32(Self.mostEvents), 0)
@@ -50,7 +50,7 @@ extension HealthMonitor {
         max(0, (time - HealthClock.now + .nanoseconds(999)).wholeMicroseconds)
     }
 
-    /// The time of the first in the queue that still stands.
+    /// The time of the first valid item in the queue.
     private func nextTime() -> MonotonicTime? {
         while let first = queue.first {
             if queuedAt(first.item) == first.time { return first.time }
@@ -192,7 +192,7 @@ extension HealthMonitor {
 
     // MARK: - Instances
 
-    /// Makes an instance of a plan one that is looked after.
+    /// Begins to watch an instance of a plan.
     func watch(_ application: ApplicationPlan, _ node: NodePlan) {
         let now = HealthClock.now
         let legs = node.legs.indices.map { index in

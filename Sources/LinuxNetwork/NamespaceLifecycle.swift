@@ -25,7 +25,7 @@ extension NetworkNamespace {
     ///
     /// - Parameters:
     ///   - mark: Written as the alias of the namespace's lo.
-    ///   - defaults: Names with dots, below `net.`, and values; applied first, where the kernel has them and lets it.
+    ///   - defaults: Names with dots, below `net.`, and values; applied first, if the kernel has them and permits it.
     ///   - sysctls: The same; applied in order.
     /// - Throws: EEXIST where the name is taken, by a stale file too.
     public static func create(

@@ -10,7 +10,7 @@ public struct Route: Hashable, Sendable, CustomStringConvertible {
         case unicast = 1
         /// Taken as the namespace's own (RTN_LOCAL): every address of the prefix answers.
         case local = 2
-        /// Dropped without a word (RTN_BLACKHOLE).
+        /// Dropped without an ICMP error (RTN_BLACKHOLE).
         case blackhole = 6
         /// Refused with an ICMP error (RTN_UNREACHABLE).
         case unreachable = 7

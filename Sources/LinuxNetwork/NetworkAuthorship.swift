@@ -97,7 +97,7 @@ public struct NetworkAuthorship {
         case .gone(let record):
             if let device = record.device, deferredDevices.contains(device) { return nil }
             if let author = named(difference) { return author }
-            // A route that is replaced goes without a word.
+            // A replaced route goes without a notification.
             if let key = record.routeKey {
                 for case .added(let other) in all where other.routeKey == key {
                     return author(of: .added(other), among: [])
@@ -115,7 +115,7 @@ public struct NetworkAuthorship {
     private func author(ofDevice index: Int32) -> NetworkAuthor? {
         let difference = NetworkState.Difference.device(index)
         if let author = named(difference) { return author }
-        // Both ends of a pair come and go by one request.
+        // One request makes or removes both ends of a pair.
         if let device = before[index] ?? after[index], let peer = device.peer,
             let other = before[peer] ?? after[peer], other.peer == index,
             (before[peer] == nil) == (before[index] == nil),

@@ -29,7 +29,7 @@ public struct NetworkRequest: Sendable {
     private var mac: [UInt8]?
     private var master: Int32?
     private var leavesNamespace = false
-    /// The address that it adds or removes, its family and its prefix length; nil: whichever.
+    /// The address that it adds or removes, its family and its prefix length in bits; nil: any.
     private var address: [UInt8]?
     private var family: UInt8 = 0
     private var length: UInt8?

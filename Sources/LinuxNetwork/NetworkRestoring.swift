@@ -6,9 +6,9 @@ extension NetlinkSocket {
     /// it was last seen: that is others' by now. A device that is gone stays gone.
     ///
     /// - Parameters:
-    ///   - picture: How it is to be.
-    ///   - seen: How the namespace was seen last; nil: it is as it is now.
-    ///   - except: Devices that are left as they are, and what goes by them, by their numbers.
+    ///   - picture: The wanted network state.
+    ///   - seen: The last seen network state; nil: the present one.
+    ///   - except: Devices, by their numbers, that are left as they are, with all that uses them.
     /// - Returns: The failures, as sentences.
     /// - Throws: The kernel's refusal to list links, addresses, routes or rules.
     public func restore(
@@ -128,8 +128,8 @@ extension NetworkState {
         return !records.contains { $0.routeKey == key && !wanted.records.contains($0) }
     }
 
-    /// This network state of now as it is to be: what is still as it was seen, and was not to be so, is as it was to
-    /// be.
+    /// The present network state with the unwanted changes undone. Only records and fields that are still as they were
+    /// seen are undone.
     fileprivate func undone(
         from seen: NetworkState, to wanted: NetworkState, gone: Set<Record>, _ except: Set<Int32>
     ) -> NetworkState {

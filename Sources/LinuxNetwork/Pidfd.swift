@@ -53,7 +53,7 @@ public final class Pidfd: Sendable {
         return held < 0 ? nil : RouteSocket(owning: held)
     }
 
-    /// Sends a signal. A process that has ended takes it without a word.
+    /// Sends a signal. A process that has ended ignores it, without an error.
     ///
     /// - Throws: EPERM if this process may not send it; EINVAL if there is no such signal.
     public func signal(_ number: Int32) throws(SystemError) {
@@ -78,7 +78,7 @@ public final class Pidfd: Sendable {
     /// Whether the process has ended.
     public var hasEnded: Bool { waitForEnd(milliseconds: 0) }
 
-    /// Waits until the process has ended, at most so long (-1: for ever). True when it has.
+    /// Waits until the process has ended, at most for `milliseconds` (-1: for ever). True if it has ended.
     public func waitForEnd(milliseconds: Int32) -> Bool {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         while true {
@@ -113,8 +113,8 @@ public final class Pidfd: Sendable {
         return try outcome.get()
     }
 
-    /// Whether a child of this process stands still by a signal (SIGSTOP and the like). Looking changes nothing for
-    /// threads that wait for its end.
+    /// Whether a signal has stopped a child of this process (SIGSTOP and the like). Looking changes nothing for threads
+    /// that wait for its end.
     public var isStopped: Bool { clinux_pidfd_is_stopped(descriptor) == 1 }
 
     private func reap() throws(SystemError) -> ProcessExit? {

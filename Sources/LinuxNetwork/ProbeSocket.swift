@@ -54,7 +54,8 @@ public final class ProbeSocket: @unchecked Sendable {
         queue(on: device, answering: RawSpan()) { room, _ in write(&room) }
     }
 
-    /// The same, with a frame at hand that is answered: one that `drain` has handed over stays as it is meanwhile.
+    /// The same for an answer to a frame. The frame may be one that `drain` has handed over: it does not change
+    /// meanwhile.
     @discardableResult
     public func queue(
         on device: Int32, answering frame: RawSpan, _ write: (inout MutableRawSpan, RawSpan) -> Int

@@ -25,7 +25,7 @@ public struct Command: Hashable, Sendable {
     /// How readily the kernel ends it, and all that it starts, when memory runs out, from -1000 to 1000 (oom_score_adj
     /// in proc(5)); nil: as readily as this process. Settings that the kernel does not grant stay as they are.
     public var memoryScore: Int32?
-    /// Where the listener of its witness is handed over, a socket; nil: it has none.
+    /// The socket that hands over the listener of its witness; nil: it has none.
     public var witness: Int32?
 
     /// A program to start; see the properties.

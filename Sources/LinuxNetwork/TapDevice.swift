@@ -29,8 +29,8 @@ public struct TapOffloads: OptionSet, Hashable, Sendable {
 
 /// A TAP device made here, and its queues.
 ///
-/// Frames on a queue start with a virtio_net_hdr of 10 octets, little-endian. The device goes when the last
-/// descriptor of the last queue is closed, in whichever process; the descriptors keep its namespace alive.
+/// Frames on a queue start with a virtio_net_hdr of 10 octets, little-endian. The device goes when the last descriptor
+/// of the last queue is closed, in any process. The descriptors keep its namespace alive.
 public final class TapDevice: Sendable {
     /// The device's name.
     public var name: String { place.withLock { $0.name } }

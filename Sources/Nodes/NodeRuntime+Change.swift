@@ -55,7 +55,7 @@ extension NodeRuntime {
             self.attempt += 1
             self.state = .starting
             self.cancellation = cancellation
-            // Which folder is to be seen in the node is its init's to say.
+            // The init process sets the folder that the node sees, so a new folder needs a new init.
             if folder != self.folder { try? self.initProcess?.signal(SIGKILL) }
             guard plan.process.run == nil else { return nil }
             let child = self.process
@@ -82,6 +82,6 @@ extension NodeRuntime {
 }
 
 extension ProcessPlan {
-    /// True if nothing is to run in the node.
+    /// True if nothing has to run in the node.
     var isNothing: Bool { setup.isEmpty && run == nil }
 }

@@ -31,7 +31,8 @@ extension NodeRuntime {
         pause = min(pause * 2, Self.longestPause)
     }
 
-    /// In a thread of its own. The application is ready again only when it says so, as it was the first time.
+    /// Runs in a thread of its own. The application is ready again when its readiness probe holds, as at its first
+    /// start.
     private func startAgain(_ mine: Int) throws(ApplianceError) {
         guard let run = plan.process.run else { return }
         waitForDyingInit()

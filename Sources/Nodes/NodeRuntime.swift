@@ -266,7 +266,7 @@ package final class NodeRuntime: @unchecked Sendable {
 
     // MARK: - Brought back by a check, in a thread of the caller's
 
-    /// Makes the node's application run and be ready again: waits for the one that runs, or starts it.
+    /// Makes the node's application ready again: waits for the running one, or starts it.
     ///
     /// - Parameter anew: One that runs is ended first.
     /// - Throws: `ApplianceError` if the application does not start or is not ready in time, or if `cancellation` is

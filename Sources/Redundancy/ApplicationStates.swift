@@ -60,7 +60,7 @@ package struct ApplicationStates: Sendable {
 
     // MARK: - Results
 
-    /// The groups as the table is to have them.
+    /// The groups for the table.
     package var groups: [InstanceGroup] {
         var groups = fileGroups
         for application in applications {
@@ -100,7 +100,7 @@ package struct ApplicationStates: Sendable {
 
     // MARK: - Inputs
 
-    /// Takes what an instance's process, links and checks say of it now.
+    /// Takes an instance's new health, from its process, links and checks.
     package mutating func hear(_ health: InstanceHealth, of node: String, at now: Moment) -> [ApplianceEvent] {
         guard let before = instances[node] else { return [] }
         var health = health

@@ -19,7 +19,7 @@ package struct Moment: Sendable, Hashable {
 /// The state of one instance, by its health and by operators. Health never overrides an operator, and an operator never
 /// overrides health.
 package struct InstanceState: Sendable, Hashable {
-    /// It is to end what it has, and to get nothing new.
+    /// It gets no new flows, and its old flows end.
     package struct Drain: Sendable, Hashable {
         /// When it began, in microseconds.
         package var began: Moment

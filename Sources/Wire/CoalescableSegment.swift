@@ -136,8 +136,8 @@ struct CoalescableSegment {
         return true
     }
 
-    /// True if two frames of one kind are of one flow: Ethernet addresses, what stands between them and the packet,
-    /// network addresses and ports.
+    /// True if two frames of one kind are of one flow. They must have the same Ethernet addresses, octets up to the
+    /// packet, network addresses and ports.
     ///
     /// - Parameters:
     ///   - first: The Ethernet header of one.

@@ -38,7 +38,7 @@ public struct FrameCoalescer: ~Copyable {
         }
     }
 
-    /// Frames that are to be sent as one, or one frame.
+    /// Frames that are sent as one, or one frame.
     public struct Run {
         /// The first frame's `virtio_net_hdr`.
         public let start: UnsafeMutableRawPointer

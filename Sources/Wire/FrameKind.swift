@@ -76,7 +76,7 @@ public enum FrameKind: UInt8, Sendable {
     @inlinable @inline(__always)
     public var networkLength: Int { family == .ipv6 ? IPv6Header.length : IPv4Header.minimumLength }
 
-    /// Where a kind of the fast path's transport checksum stands, from its TCP or UDP header on.
+    /// The offset of a fast-path packet's transport checksum from its TCP or UDP header, in octets.
     @inlinable @inline(__always)
     public var checksumOffset: Int { isTCP ? TCPHeader.checksum.offset : UDPHeader.checksum.offset }
 

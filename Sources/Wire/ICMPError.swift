@@ -17,7 +17,7 @@ public struct ICMPError: Sendable, Equatable {
         self.word = word
     }
 
-    /// Nobody serves the destination: 3/0, or 1/0.
+    /// No node serves the destination: 3/0, or 1/0.
     public static func networkUnreachable(_ family: AddressFamily) -> ICMPError {
         ICMPError(family: family, type: family == .ipv4 ? 3 : 1, code: 0)
     }
@@ -27,7 +27,7 @@ public struct ICMPError: Sendable, Equatable {
         family == .ipv4 ? ICMPError(family: family, type: 3, code: 1) : ICMPError(family: family, type: 1, code: 3)
     }
 
-    /// Nobody serves the port: 3/3, or 1/4.
+    /// No application serves the port: 3/3, or 1/4.
     public static func portUnreachable(_ family: AddressFamily) -> ICMPError {
         family == .ipv4 ? ICMPError(family: family, type: 3, code: 3) : ICMPError(family: family, type: 1, code: 4)
     }

@@ -44,7 +44,7 @@ struct IPv6ExtensionHeaders {
         // The fragment header's, whose length is fixed.
         static let fragmentOffsetAndM = HeaderField<UInt16>(2)
         static let identification = HeaderField<UInt32>(4)
-        /// In `fragmentOffsetAndM`: the offset in octets, as its unit of eight is shifted by three bits.
+        /// In `fragmentOffsetAndM`: the offset in octets, because its unit of eight octets is shifted by three bits.
         static let fragmentOffsetMask: UInt16 = 0xFFF8
         /// In `fragmentOffsetAndM`: more fragments follow.
         static let moreFragmentsBit: UInt16 = 1

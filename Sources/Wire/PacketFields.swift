@@ -153,7 +153,7 @@ public struct PacketFields: Sendable {
         hasQuoted ? quoted.reversed : flow
     }
 
-    /// The ports of a first fragment, where its protocol has such and is the one that all its fragments name.
+    /// The ports of a first fragment, if its protocol has ports and is the one that all its fragments name.
     public var firstPorts: (source: UInt16, destination: UInt16)? {
         fragment == .first && hasFirstPorts ? (firstSourcePort, firstDestinationPort) : nil
     }
