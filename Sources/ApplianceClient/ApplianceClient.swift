@@ -6,7 +6,7 @@ import LinuxNetwork
 import Reporting
 import Synchronization
 
-/// What commands ask of a topology that is there, alive or dead.
+/// The requests of commands to an existing topology, alive or dead.
 public struct ApplianceClient: Sendable {
     /// Where its state is.
     public let directory: StateDirectory
@@ -17,13 +17,13 @@ public struct ApplianceClient: Sendable {
     /// How often a control process is asked to end that answers something else, 20 ms apart, before it is ended.
     private static let mostRefusals = 100
 
-    /// - Throws: Where the name could not be that of a topology.
+    /// - Throws: `ApplianceError` if no topology can have the name.
     public init(name: String) throws(ApplianceError) {
         directory = try StateDirectory(name: name)
     }
 
-    /// Every topology that has state here, all asked at once: one that does not answer is told as such, and costs the
-    /// others no more than its time.
+    /// Every topology that has state here, all asked at once. The report says which one does not answer. It delays the
+    /// others by its timeout only.
     ///
     /// - Throws: `ApplianceError` if a control process refuses this user, or a thread cannot be started.
     public static func all() throws(ApplianceError) -> [StatusReport] {
@@ -48,10 +48,10 @@ public struct ApplianceClient: Sendable {
 
     /// Takes several topologies away, all at once.
     ///
-    /// - Returns: What came of each, in their order; see `down`.
+    /// - Returns: The result of each, in their order; see `down`.
     public static func down(_ names: [String]) -> [Result<[ForeignProcess], ApplianceError>] {
         let results = Mutex<[Int: Result<[ForeignProcess], ApplianceError>]>([:])
-        // What comes of one is its own: nothing is thrown here.
+        // Each topology has its own result: nothing is thrown here.
         try? inParallel(names.count, width: names.count) { index throws(ApplianceError) in
             let result: Result<[ForeignProcess], ApplianceError>
             do throws(ApplianceError) {
@@ -62,7 +62,7 @@ public struct ApplianceClient: Sendable {
         return results.withLock { results in names.indices.compactMap { results[$0] } }
     }
 
-    /// What can be told of one that does not answer.
+    /// The report of a topology that does not answer.
     private func hungReport(_ error: ApplianceError) -> StatusReport {
         let state = directory.readState()
         var report = state.map(StatusReport.init(dead:)) ?? StatusReport(unreadable: directory.name)
@@ -84,7 +84,7 @@ public struct ApplianceClient: Sendable {
         _ request: Command, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
     ) throws(ApplianceError) -> Command.Answer {
         guard directory.exists else { throw unknown }
-        // What takes long is not begun with one that does not even say that it hears.
+        // A long request does not begin if the control process does not even greet.
         try greet()
         if let answer = try control.ask(request, timeout: timeout, progress: progress) { return answer }
         throw unreachable()
@@ -134,15 +134,15 @@ public struct ApplianceClient: Sendable {
 
     /// Reads the file (or another one) again and publishes its table.
     ///
-    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the file has
-    ///   mistakes or changes more than the table.
+    /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or the file is
+    ///   refused. The file must have no mistakes and change only the table.
     public func reload(file: String?) throws(ApplianceError) -> ReloadReport {
         try asked(ReloadRequest(file: file))
     }
 
     // MARK: - Changes
 
-    /// What a change may take between two things that it tells, in milliseconds: as long as its nodes' own times allow.
+    /// The longest time between two messages of a change, in milliseconds: 24 h, the longest timeout of a node.
     private static let changePatience = 24 * 3_600_000
 
     /// Makes the running topology what a file says.
@@ -151,10 +151,9 @@ public struct ApplianceClient: Sendable {
     ///
     /// - Parameters:
     ///   - file: Its path; nil for that of `up`, or of the last `apply`.
-    ///   - isTrial: True if it is only to be told what would be done.
-    ///   - drain: How long what is removed keeps what it has, in milliseconds; nil: as long as is usual.
-    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the change
-    ///   is refused or fails.
+    ///   - isTrial: True for a report of the changes without doing them.
+    ///   - drain: The drain time of removed instances, in milliseconds; nil: the usual time.
+    /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or the change fails.
     public func apply(
         file: String?, isTrial: Bool, drain: Int?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
@@ -163,9 +162,8 @@ public struct ApplianceClient: Sendable {
 
     /// Adds an instance to an application; as `apply`.
     ///
-    /// - Parameter instance: Its name; the application's with the next number where nil.
-    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the change
-    ///   is refused or fails.
+    /// - Parameter instance: Its name; nil: the application's with the next number.
+    /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or the change fails.
     public func add(
         _ application: String, _ instance: String?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
@@ -174,8 +172,7 @@ public struct ApplianceClient: Sendable {
 
     /// Removes an instance of an application; as `apply`.
     ///
-    /// - Throws: `ApplianceError` if the topology is not up, if its control process does not answer, or if the change
-    ///   is refused or fails.
+    /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or the change fails.
     public func remove(
         _ instance: String, drain: Int?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
@@ -199,7 +196,7 @@ public struct ApplianceClient: Sendable {
                 do throws(ApplianceError) {
                     _ = try control.ask(CancelRequest(), timeout: 5000)
                 } catch {
-                    // Nobody is there to take anything back.
+                    // No control process is there to take anything back.
                     Glibc.exit(ExitCode.failed.rawValue)
                 }
             }
@@ -218,11 +215,11 @@ public struct ApplianceClient: Sendable {
         try asked(InstanceRequest(operation, on: instance))
     }
 
-    /// What happened, as far as it is kept: the last few thousand events, oldest first.
+    /// The kept events: the last few thousand, oldest first.
     ///
     /// - Parameters:
-    ///   - since: Not those of before this time, in microseconds since 1970.
-    ///   - count: At most so many of the last.
+    ///   - since: Only events from this time on, in microseconds since 1970.
+    ///   - count: The most events: the last ones.
     /// - Throws: `ApplianceError` if the topology is not up, or its control process does not answer.
     public func events(since: Int? = nil, count: Int? = nil) throws(ApplianceError) -> [ApplianceEvent] {
         try asked(EventsRequest(since: since, count: count))
@@ -267,9 +264,9 @@ public struct ApplianceClient: Sendable {
 
     // MARK: - Down
 
-    /// Takes the topology away: its control process does it; where that is gone, or does not end, this process does.
+    /// Takes the topology away. Its control process does this. If that is gone, or does not end, this process does it.
     ///
-    /// - Returns: Processes that live on in its namespaces, because somebody else started them there.
+    /// - Returns: Processes that live on in its namespaces, because another program started them there.
     /// - Throws: `ApplianceError` without the privileges, if there is no such topology, or if a part of it cannot be
     ///   taken away.
     @discardableResult
@@ -336,7 +333,7 @@ public struct ApplianceClient: Sendable {
         return nodes.filter { access(directory.nodePath($0), F_OK) == 0 }
     }
 
-    /// Runs a command in a node with this process's terminal, and returns its status as a shell tells it.
+    /// Runs a command in a node with this process's terminal, and returns its status as a shell does.
     ///
     /// - Throws: `ApplianceError` without the privileges, if the topology is not up, or if it has no such node.
     public func execute(_ words: [String], in node: String) throws(ApplianceError) -> Int32 {

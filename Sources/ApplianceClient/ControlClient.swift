@@ -14,14 +14,14 @@ package struct ControlClient {
         self.directory = directory
     }
 
-    /// How long a control process that is well may take to say anything at all, in milliseconds.
+    /// The time in which a healthy control process says anything at all, in milliseconds.
     static let promptness = 2000
-    /// The longest answer, in octets: what says more is none.
+    /// The longest answer, in octets; anything longer is not an answer.
     private static let longestAnswer = 1 << 30
 
-    /// A connection on which `request` has been sent; nil if nobody listens.
+    /// A connection on which `request` has been sent; nil if no process listens.
     ///
-    /// - Parameter deadline: Until when one that takes no more connections is tried again, in monotonic milliseconds.
+    /// - Parameter deadline: The end of the retries if it takes no more connections, in monotonic milliseconds.
     private func sent(_ request: some ControlCommand, deadline: Int) throws(ApplianceError) -> Int32? {
         try requireOwnSocket()
         while true {
@@ -41,7 +41,7 @@ package struct ControlClient {
                     close(descriptor)
                     throw foreign("the user of number \(peer.uid) listens at")
                 }
-                // Where the other end has closed it by now, it may have said why.
+                // The other end may have closed it and said why.
                 sendWhole(descriptor, try JSONLine.encode(request.request))
                 return descriptor
             }
@@ -80,7 +80,7 @@ package struct ControlClient {
         return try JSONLine.decode(ControlAnswer<Command.Answer>.self, line)
     }
 
-    /// What is said of a control process that takes a request and does not answer it.
+    /// The error for a control process that takes a request and does not answer it.
     package var silence: ApplianceError {
         let process = directory.readState()?.control.map { ", process \($0.pid)," } ?? ""
         return ApplianceError(
@@ -90,7 +90,8 @@ package struct ControlClient {
 
     /// Asks for events and gives each handful to `take`, until that returns false or the control process ends.
     ///
-    /// - Returns: False if nobody listens.
+    /// - Returns: False if no process listens.
+    /// - Throws: `ApplianceError` if the control process cannot be asked, or if it answers with an error.
     package func follow(
         _ request: EventsRequest, _ take: (EventsRequest.Answer) -> Bool
     ) throws(ApplianceError) -> Bool {
@@ -115,11 +116,11 @@ package struct ControlClient {
         }
     }
 
-    /// Sends `request` and waits for its answer; nil if nobody listens.
+    /// Sends `request` and waits for its answer; nil if no process listens.
     ///
     /// - Parameters:
-    ///   - timeout: In milliseconds, since what was told last.
-    ///   - progress: Takes what is told before the answer.
+    ///   - timeout: In milliseconds, since the last progress.
+    ///   - progress: Takes the progress before the answer.
     package func ask<Command: ControlCommand>(
         _ request: Command, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
     ) throws(ApplianceError) -> Command.Answer? {

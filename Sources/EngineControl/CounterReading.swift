@@ -4,9 +4,9 @@ import EventLoop
 import Forwarding
 import Topology
 
-/// What the engine has counted up to one moment.
+/// The engines' counters at one moment.
 package struct CounterReading: Sendable {
-    /// What all entries of one name have counted.
+    /// The sum of all entries of one name.
     package struct EntryCount: Sendable, Hashable {
         package var packets: UInt64 = 0
         package var bytes: UInt64 = 0
@@ -60,7 +60,7 @@ package struct CounterReading: Sendable {
             }
     }
 
-    /// What has been counted of an interface; nil if there is none.
+    /// A counter of an interface; nil if there is no such interface.
     package func value(of counter: InterfaceCounter, interface index: Int) -> UInt64? {
         guard interfaces.indices.contains(index) else { return nil }
         let count = interfaces[index]
@@ -77,7 +77,7 @@ package struct CounterReading: Sendable {
 }
 
 extension EngineFleet {
-    /// What has been counted for a table. On the loop's thread.
+    /// The counters of a table. On the loop's thread.
     package func counterReading(_ table: ForwardingTable) -> CounterReading {
         loop.preconditionCurrent()
         var reading = CounterReading()
@@ -86,7 +86,7 @@ extension EngineFleet {
             var sum = reading.entries[entry.name] ?? CounterReading.EntryCount()
             if counted.insert(entry.counter).inserted {
                 let count = self.entry(entry.counter)
-                // Engines write these: whatever they say, a sum is a number.
+                // Engines write these values, so a sum wraps and never traps.
                 sum.packets &+= count.packets
                 sum.bytes &+= count.bytes
             }
@@ -102,7 +102,7 @@ extension EngineFleet {
 }
 
 extension StatusReport.Dropped {
-    /// What the table's names say of a frame.
+    /// Describes a dropped frame by the table's names.
     package init(_ frame: DroppedFrame, _ table: ForwardingTable) {
         let leg = table.sources.first { $0.interface == frame.interface && $0.mac == frame.sourceMAC }
         self.init(

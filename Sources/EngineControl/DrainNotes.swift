@@ -2,8 +2,8 @@ import Engine
 import EventLoop
 import Forwarding
 
-/// Looks after what engines note of slots that change hands: that it is right before a table tells engines to
-/// go by it, and that what was used counts as unused when it has been for long enough.
+/// Manages the engines' notes of slots that change hands. The notes are right before a table tells engines to use them.
+/// A used slot counts as unused when it has had no packet for long enough.
 ///
 /// On the loop's thread.
 package final class DrainNotes {
@@ -12,8 +12,8 @@ package final class DrainNotes {
     private var groups: [InstanceGroup] = []
     private var timer: Int?
 
-    /// The time without a packet after which a slot may go over, once to twice as long, in milliseconds: longer than a
-    /// connection that is at work is silent, even where it waits for a lost segment to be sent again (RFC 6298).
+    /// The time without a packet after which a slot may go over, in milliseconds; it takes once to twice as long. A
+    /// busy connection is never silent for that long, even while a lost segment waits to be sent again (RFC 6298).
     private static let stretch = 1000
 
     package init(_ table: DrainTable, loop: EventLoop) {
@@ -29,7 +29,7 @@ package final class DrainNotes {
             guard group != before, let new = group.slotsForNew() else { continue }
             let drained = before.map { $0.name == group.name && $0.slotsForNew() != nil } ?? false
             if drained {
-                // Who drains or joins has changed: what has gone over stays so where it still can.
+                // The draining or joining instances have changed. Slots that have gone over stay so if they still can.
                 let now = group.slots()
                 table.clear(index) { now.owners[$0] != new.owners[$0] }
             } else if group.hashing == .addresses {

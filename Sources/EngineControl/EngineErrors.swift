@@ -85,7 +85,7 @@ final class EngineErrors {
     private func take(_ bytes: [UInt8]) {
         for byte in bytes {
             if byte == UInt8(ascii: "\n") || line.count >= Self.longestLine { endLine() }
-            // Whoever reads the log on a terminal is not to have it obey an engine.
+            // An engine's text must not control the terminal of a person who reads the log.
             if byte != UInt8(ascii: "\n") { line.append((0x20..<0x7F).contains(byte) ? byte : UInt8(ascii: "?")) }
         }
     }

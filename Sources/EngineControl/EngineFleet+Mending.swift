@@ -15,10 +15,9 @@ extension EngineFleet {
         neighbours.forget { hasBroken || max($0.updated, $0.requested) > limit }
     }
 
-    /// Sees to it that no queue makes its readers wait: an engine that has ended, or hangs, may have changed that for
-    /// all.
+    /// Makes every queue nonblocking again. An engine that has ended, or hangs, may have changed that for all readers.
     ///
-    /// - Returns: What was corrected, as the end of a sentence; empty where nothing was.
+    /// - Returns: The corrections, as the end of a sentence; empty if there were none.
     func correctQueues() -> String {
         let queueCount = max(1, plan.queues)
         guard let places = try? EngineLink.correctFlags(resources.queues.flatMap { $0 }), !places.isEmpty else {

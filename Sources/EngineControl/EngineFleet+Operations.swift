@@ -4,7 +4,7 @@ import EventLoop
 import Reporting
 import Topology
 
-/// What people ask of engines.
+/// The operators' requests to engines.
 extension EngineFleet {
     /// Engines that are being replaced one by one.
     final class Replacement {
@@ -12,7 +12,7 @@ extension EngineFleet {
         var waiting: [Int]
         /// The member whose turn it is.
         var member = 0
-        /// The process that does the member's work, and the one that did it.
+        /// The process that does the member's work, and its predecessor.
         var fresh: EngineProcess?
         /// See `fresh`.
         var old: EngineProcess?
@@ -26,8 +26,8 @@ extension EngineFleet {
 
     // MARK: - Replacing
 
-    /// Starts the program anew and gives it the engine's place, without losing a frame: the new one is ready before the old
-    /// one lets go, and reads when all that the old one has read is sent on.
+    /// Starts the program anew and gives it the engine's place, without losing a frame. The new process is ready before
+    /// the old one lets go. It begins to read when the old one has sent on all frames that it had read.
     ///
     /// - Parameters:
     ///   - number: The engine's, from 1; nil: all of them, one by one.
@@ -78,7 +78,7 @@ extension EngineFleet {
         }
     }
 
-    /// The successor is ready: the place is its own, and the one that had it is to let go.
+    /// Gives the place to the ready successor, and makes the predecessor let go.
     func promote(_ member: Int) {
         let old = members[member].process
         let fresh = members[member].successor
@@ -128,7 +128,7 @@ extension EngineFleet {
 
     // MARK: - Draining
 
-    /// Has the others read an engine's queues until `undrain`. `done` is called when it reads nothing any more.
+    /// Lets the other engines read an engine's queues until `undrain`. `done` is called when it reads nothing any more.
     ///
     /// - Parameter number: From 1.
     package func drain(engine number: Int, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
@@ -158,9 +158,10 @@ extension EngineFleet {
         divide()
     }
 
-    /// Has an engine read its own queues again.
+    /// Lets an engine read its own queues again.
     ///
     /// - Parameter number: From 1.
+    /// - Throws: `ApplianceError` if there is no such engine.
     package func undrain(engine number: Int) throws(ApplianceError) {
         loop.preconditionCurrent()
         let member = try member(of: number)

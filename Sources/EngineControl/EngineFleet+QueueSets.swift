@@ -5,7 +5,7 @@ import LinuxNetwork
 import Reporting
 import Topology
 
-/// Who reads which queues.
+/// The assignment of queues to engines.
 extension EngineFleet {
     /// Divides the queue sets anew among the engines that are there.
     func divide() {
@@ -22,9 +22,9 @@ extension EngineFleet {
 
     /// Tells every process which queue sets to read, as far as that is possible now.
     ///
-    /// A queue set is first taken from its former reader. The new reader gets it when the former one says that it has
-    /// sent on all frames that it had read. So frames of one flow keep their order, and wait in the queues for that
-    /// moment. A process that hangs or has ended is not waited for.
+    /// A queue set is first taken from its former reader. The former reader says when it has sent on all frames that it
+    /// had read. Then the new reader gets the queue set. So frames of one flow keep their order, and wait in the queues
+    /// for that moment. A process that hangs or has ended is not waited for.
     func hand() {
         for process in living where process.phase == .ready {
             let member = members.firstIndex { $0.process === process }
@@ -56,7 +56,7 @@ extension EngineFleet {
         hand()
     }
 
-    /// Has the queues read again.
+    /// Lets engines read the queues again.
     package func resume() {
         loop.preconditionCurrent()
         isPaused = false
@@ -71,7 +71,7 @@ extension EngineFleet {
         }
     }
 
-    /// The process that is to read a queue set.
+    /// The process that has to read a queue set.
     private func reader(of queueSet: Int) -> EngineProcess? {
         division.owners[queueSet].flatMap { members[$0].process }
     }
@@ -90,7 +90,7 @@ extension EngineFleet {
 
     private func tellMoves() {
         movesUnderWay.removeAll { move in
-            // What has gone elsewhere since is another move's to tell.
+            // Another move reports queue sets that have gone elsewhere since.
             let current = move.queueSets.numbers.filter { division.owners[$0] == move.to }
             guard current.allSatisfy({ reader(of: $0)?.confirmed.contains($0) ?? false }) else { return false }
             guard !current.isEmpty else { return true }

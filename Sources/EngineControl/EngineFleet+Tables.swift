@@ -7,7 +7,7 @@ import Logging
 import Reporting
 import Topology
 
-/// What engines map, in sealed memory, which goes with its last owner.
+/// A table or its groups in sealed memory, which engines map. It goes with its last owner.
 final class SealedMemory {
     let memory: EngineLink.Memory
     /// The number that it was published under.
@@ -29,8 +29,8 @@ final class SealedMemory {
     deinit { close(memory.descriptor) }
 }
 
-/// A table as engines hold it: all of it, and the groups as they are by now where these have changed since. So a change of
-/// health costs the same with ten entries and with a million.
+/// A table as engines hold it: the whole table, and newer groups if these have changed since. So a change of health
+/// costs the same with ten entries and with a million.
 struct SharedTable {
     var table: SealedMemory
     /// nil: the table's own.
@@ -40,14 +40,14 @@ struct SharedTable {
     var generation: UInt64 { groups?.generation ?? table.generation }
 }
 
-/// What all engines hold.
+/// The tables that all engines hold.
 extension EngineFleet {
     /// A table on its way to the engines.
     struct Publication {
         let generation: UInt64
         /// The processes that have yet to say that they decide by it.
         var waiting: Set<ObjectIdentifier>
-        /// What was in force before.
+        /// The table that was in force before.
         var before: (table: SharedTable, compiled: CompiledTable)
         let done: (Result<Void, ApplianceError>) -> Void
     }
@@ -60,8 +60,10 @@ extension EngineFleet {
         }
     }
 
-    /// Publishes a table; `done` is called when every worker of every engine decides by it or by a later one, or when
-    /// an engine does not take it and all go on with the one before.
+    /// Publishes a table and calls `done` in one of two cases:
+    ///
+    /// - Every worker of every engine decides by this table or by a later one.
+    /// - An engine does not take it. Then all go on with the table before.
     ///
     /// Tables may follow one another without waiting.
     package func publish(_ table: ForwardingTable, _ done: @escaping (Result<Void, ApplianceError>) -> Void) {
@@ -106,7 +108,7 @@ extension EngineFleet {
         for process in living where process.phase == .ready { hand(process, published) }
     }
 
-    /// One that was started while a table was published decides by the newest before it reads a frame.
+    /// Gives the newest table to a process that was started during a publication, before it reads a frame.
     func bringUpToDate(_ process: EngineProcess) {
         if process.handed != published.generation { hand(process, published) }
     }
@@ -129,12 +131,13 @@ extension EngineFleet {
         countersNumber += 1
     }
 
-    /// Nobody waits for a process that will say nothing more.
+    /// Stops waiting for a process that will send nothing more.
     func forget(_ process: EngineProcess) {
         for index in publications.indices { publications[index].waiting.remove(ObjectIdentifier(process)) }
     }
 
-    /// Tells of the tables that every engine decides by. Where none is ready just now, the next one tells.
+    /// Reports the tables that every engine decides by. If no engine is ready now, the next ready one triggers the
+    /// report.
     func settlePublications() {
         let ready = living.filter { $0.phase == .ready }
         guard let slowest = ready.map(\.applied).min() else { return }
@@ -150,7 +153,7 @@ extension EngineFleet {
         }
     }
 
-    /// An engine does not take a table: then none is to have it.
+    /// Takes back a table that an engine has refused: no engine may keep it.
     func refused(_ process: EngineProcess, _ generation: UInt64, _ reason: String) {
         logger.error("engine process \(process.pid): table \(generation) refused: \(reason)")
         // One that refuses its first table ends.

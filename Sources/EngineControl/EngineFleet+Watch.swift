@@ -7,12 +7,12 @@ import Reporting
 extension EngineFleet {
     /// The time between two looks at whether engines go round, in milliseconds.
     private static let lookInterval = 250
-    /// Looks at which an engine owes an answer before it is given up: a second.
+    /// An engine is given up after so many looks without an answer: 1 s.
     private static let patience = 4
-    /// The same where its threads have waited for a processor meanwhile, or the kernel does not tell: a machine that is
-    /// busy ends no good engine.
+    /// The same if its threads have waited for a processor meanwhile, or if the kernel does not tell: 10 s. So load
+    /// alone never ends a healthy engine.
     private static let longPatience = 40
-    /// The part of the time that its threads waited for a processor, in nanoseconds a look, from which on that is why.
+    /// The least time that its threads waited for a processor, in nanoseconds per look, that counts as load.
     private static let busyDelay: UInt64 = 25_000_000
 
     /// Asks every engine regularly whether it makes progress.

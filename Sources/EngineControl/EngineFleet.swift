@@ -16,12 +16,12 @@ import Wire
 /// continues with the same. A single engine has a spare: a process that has everything, and reads nothing until it
 /// takes the engine's place.
 package final class EngineFleet: @unchecked Sendable {
-    /// An engine's place, whichever process has it: the one that reads, or is about to.
+    /// An engine's place. Its process reads, or is about to read.
     struct Member {
         var process: EngineProcess?
         /// The process that takes its place when it is ready.
         var successor: EngineProcess?
-        /// Somebody has asked it not to read.
+        /// An operator has asked it not to read.
         var isDrained = false
         var backoff = RestartBackoff()
         var starts = 0
@@ -44,10 +44,10 @@ package final class EngineFleet: @unchecked Sendable {
     private let path: String
     private let logPath: String
     private let record: (RecordedProcess) -> Void
-    /// What an engine lacks of being confined.
+    /// The confinements that an engine lacks.
     private let inspect: (EngineProcess) -> [String]
     let neighbours: NeighbourTable
-    /// What the engines note of instances that drain.
+    /// The engines' notes of instances that drain.
     package let drainTable: DrainTable
 
     var resources: EngineResources
@@ -55,7 +55,7 @@ package final class EngineFleet: @unchecked Sendable {
     /// The newest table, compiled, and the same in shared memory. New groups need no new compilation of the rest.
     package internal(set) var compiled: CompiledTable
     var published: SharedTable
-    /// The generation of the newest table; that of one that was refused is not given again.
+    /// The generation of the newest table. A refused table's generation is not used again.
     var newestGeneration: UInt64 = 1
     var publications: [Publication] = []
     /// How often the counters have grown.
@@ -73,7 +73,7 @@ package final class EngineFleet: @unchecked Sendable {
     var replacement: Replacement?
     private var firstReady: ((Result<Void, ApplianceError>) -> Void)?
     private(set) var hasStopped = false
-    /// What was corrected of queues before a process was started, until the end of one tells it.
+    /// The corrections of queues before a process was started. The next process that ends reports them.
     private var correctedBefore = ""
     /// True while no engine may read a queue, and the callers that wait for that.
     var isPaused = false
@@ -86,10 +86,12 @@ package final class EngineFleet: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - queues: For each interface `plan.queues` queues.
-    ///   - segmentsUDP: Whether all of them take datagrams that are to be segmented.
+    ///   - segmentsUDP: Whether all of them take datagrams for segmentation.
     ///   - record: Takes each process that is started, so that it can be ended by others after this one has died.
     ///   - events: Takes what happens.
-    ///   - inspect: Says what an engine lacks of being confined, for programs that stand in for engines.
+    ///   - inspect: Lists the confinements that an engine lacks. Tests replace it for programs that stand in for
+    ///     engines.
+    /// - Throws: `ApplianceError` if the table cannot be compiled, or if the system has no memory for the engines.
     package init(
         loop: EventLoop, path: String, logPath: String, logger: Logger, table: ForwardingTable, queues: [[Int32]],
         segmentsUDP: Bool = true, plan: EnginesPlan, record: @escaping (RecordedProcess) -> Void,
@@ -109,8 +111,8 @@ package final class EngineFleet: @unchecked Sendable {
         compiled = try Self.compile(table)
         do throws(EngineError) {
             published = SharedTable(table: try SealedMemory(compiled.bytes(generation: 1), generation: 1))
-            // Each process writes to a lane of its own. In each place there may be one that ends and one that begins,
-            // and the same goes for the spare.
+            // Each process writes to a lane of its own. Each place may have one process that ends and one that begins.
+            // So may the spare.
             let layout = CounterLayout(
                 workers: (plan.count * 2 + 2) * plan.workers, interfaces: table.interfaces.count,
                 entries: compiled.counterCount)
@@ -157,7 +159,7 @@ package final class EngineFleet: @unchecked Sendable {
     /// Starts a process that has everything and reads nothing yet.
     func spawn() throws -> EngineProcess {
         loop.preconditionCurrent()
-        // Who has changed them shows when it ends: that is told then.
+        // The engine that changed them shows when it ends: then the change is reported.
         correctedBefore += correctQueues()
         let taken = Set(living.map(\.lane))
         guard let lane = (0..<resources.counterLayout.workers / plan.workers).first(where: { !taken.contains($0) })
@@ -168,7 +170,7 @@ package final class EngineFleet: @unchecked Sendable {
         handed.tableSize = published.table.memory.size
         handed.generation = published.table.generation
         handed.firstBlock = lane * plan.workers
-        // Whatever an engine before it has written there, the next one finds its memories as it must.
+        // An earlier engine may have written there. Restore the memories for the next one.
         try SharedMapping.renewCounters(resources.counters, resources.counterLayout)
         neighbours.initialize()
         let process = try EngineProcess(
@@ -253,7 +255,7 @@ package final class EngineFleet: @unchecked Sendable {
         drains = []
     }
 
-    // MARK: - What engines say
+    // MARK: - Messages of engines
 
     private func heard(_ process: EngineProcess, _ event: EngineEvent?) {
         switch event {
@@ -262,7 +264,7 @@ package final class EngineFleet: @unchecked Sendable {
             if process === spare { spareTrouble = nil }
             bringUpToDate(process)
             if let member = members.firstIndex(where: { $0.process === process }) {
-                // Nobody reads anything before all are there for the first time.
+                // No engine reads before all are there for the first time.
                 if firstReady == nil || members.allSatisfy({ $0.process?.phase == .ready }) { divide() }
                 events(ApplianceEvent(.engineStarted, engine: member + 1, reason: "process \(process.pid)"))
             } else if let member = members.firstIndex(where: { $0.successor === process }) {
@@ -300,7 +302,7 @@ package final class EngineFleet: @unchecked Sendable {
         correctedBefore = ""
         let member = members.firstIndex { $0.process === process }
         if let member { release(member, "\(end.summary)") } else { hand() }
-        // What follows may take its time: the others read already.
+        // The rest may take its time: the others read already.
         let summary = (process.isUnconfined ? process.complaint.map { "\($0), and was ended" } : nil) ?? end.summary
         if member != nil || process.isUnconfined {
             let number = member ?? members.firstIndex { $0.successor === process } ?? 0
@@ -346,7 +348,7 @@ package final class EngineFleet: @unchecked Sendable {
     /// A member without a process gets a process.
     func launchMissing(_ member: Int) { launch(member) }
 
-    /// A process that stands still is given up, and ended.
+    /// A stopped process is given up and ended.
     ///
     /// - Parameter isStopped: A signal has stopped it. Once others read in its place it is let go on: it sends on what
     ///   it had read, and ends.

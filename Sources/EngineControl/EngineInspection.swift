@@ -4,9 +4,9 @@ import EventLoop
 import Glibc
 import LinuxNetwork
 
-/// Looks at an engine from outside, by what the kernel says of it in /proc: nothing that an engine says of itself counts.
+/// Looks at an engine from outside, by what the kernel says of it in /proc: an engine's own words do not count.
 package struct EngineInspection {
-    /// What an engine must be here, as far as the kernel grants it to anybody.
+    /// The confinement that an engine must have here, as far as the kernel grants it to any process.
     package struct Grant: Sendable, Equatable {
         /// Parts of `clinux_apart`.
         package var parts: UInt32
@@ -32,7 +32,8 @@ package struct EngineInspection {
             (CLINUX_APART_BOUNDING, "an empty bounding set"),
         ]
 
-        /// What a child of this process is granted that does as an engine does; nothing where it cannot be tried.
+        /// The confinement that the kernel grants to a child that confines itself like an engine; empty if it cannot be
+        /// tried.
         package static func tried() -> Grant {
             let parts = clinux_try_isolation(EngineIdentity.user(of: getpid()), 0)
             return Grant(parts: parts < 0 ? 0 : UInt32(parts))
@@ -50,7 +51,7 @@ package struct EngineInspection {
     /// Where processes are looked at.
     package var proc = "/proc"
 
-    /// What it lacks, each as a few words for a person; empty where it is confined as it must be.
+    /// The confinements that it lacks, each as a few words for a person; empty if it lacks none.
     package func missing() -> [String] {
         var missing: [String] = []
         let tasks = namesInFolder("\(proc)/\(pid)/task")
@@ -123,7 +124,7 @@ package struct EngineInspection {
         }
     }
 
-    /// What it has mounted, as place and kind of file system; nil if that cannot be seen.
+    /// Its mounts, as place and kind of file system; nil if they cannot be seen.
     private func mounts() -> [[Substring]]? {
         guard let bytes = readFile("\(proc)/\(pid)/mountinfo") else { return nil }
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { line in

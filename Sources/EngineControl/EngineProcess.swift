@@ -4,7 +4,7 @@ import EventLoop
 import Glibc
 import LinuxNetwork
 
-/// One packeting engine's process, from its start to its end: what it was told, and what it has said. On the loop's
+/// One packeting engine's process, from its start to its end, with the messages to it and from it. On the loop's
 /// thread.
 package final class EngineProcess {
     /// How far it has come.
@@ -17,7 +17,7 @@ package final class EngineProcess {
         case ended
     }
 
-    /// What the fleet is told of.
+    /// The callbacks to the fleet.
     struct Handlers {
         /// It has said something; nil: it says nothing any more.
         var said: (EngineProcess, EngineEvent?) -> Void
@@ -26,7 +26,7 @@ package final class EngineProcess {
         var broke: (EngineProcess, String) -> Void
         /// It has ended.
         var ended: (EngineProcess, ProcessExit) -> Void
-        /// What it lacks of being confined, seen from outside; each a few words.
+        /// The confinements that it lacks, seen from outside; each a few words.
         var inspect: (EngineProcess) -> [String]
     }
 
@@ -35,7 +35,7 @@ package final class EngineProcess {
     let user: UInt32
     /// Which blocks of the counters it writes to.
     let lane: Int
-    /// What others had received before it in the blocks that are now its own.
+    /// The number of packets that earlier owners of its blocks had received.
     var receivedBefore: UInt64 = 0
     /// How its workers write frames, as far as has been told; nil until the first look.
     var writing: EngineWriting?
@@ -48,7 +48,7 @@ package final class EngineProcess {
     var applied: UInt64 = 0
     /// The newest generation that it was handed.
     var handed: UInt64
-    /// The generation of the table that it holds, with whatever groups, once it has taken all that it was handed.
+    /// The generation of the table that it holds, with any groups, once it has taken everything that it was handed.
     var table: UInt64
     /// Which of the counters' memories it was handed, counted as they followed one another.
     var counters: Int
@@ -56,11 +56,11 @@ package final class EngineProcess {
     var hasBroken = false
     /// Why it refused its first table, or was found wanting.
     var complaint: String?
-    /// The queue sets that it was told to read last, and those that it has said it reads.
+    /// The queue sets that it was last told to read.
     private(set) var assigned = QueueSets()
-    /// See `assigned`.
+    /// The queue sets that it has said it reads.
     private(set) var confirmed = QueueSets()
-    /// Asked whether it goes round, and not answered, for so many looks.
+    /// The number of looks since it last answered whether it makes progress.
     private(set) var unansweredLooks = 0
     /// How long its threads had waited for a processor at the first of those looks, in nanoseconds.
     private(set) var delayBefore: UInt64?
@@ -68,9 +68,9 @@ package final class EngineProcess {
     private let loop: EventLoop
     private let errors: EngineErrors
     private var link: EngineLink?
-    /// Octets of address space that it has leave to beyond those of its tables and counters; nil before it is ready.
+    /// Octets of address space that it may use beyond its tables and counters; nil before it is ready.
     private var spareRoom: UInt64?
-    /// What it was asked: it may say nothing else.
+    /// The open questions to it: it may say nothing else.
     private var conversation: EngineConversation
     private var assignments: [QueueSets] = []
     private var nextNumber: UInt64 = 1
@@ -164,7 +164,7 @@ package final class EngineProcess {
             applied = confinement.generation
         case .applied(let generation): applied = max(applied, generation)
         case .assigned:
-            // The conversation has it that this is the first of those.
+            // The conversation has checked that this is the first of the assignments.
             if !assignments.isEmpty { confirmed = assignments.removeFirst() }
         case .alive(let number):
             answeredPings = number
@@ -183,8 +183,8 @@ package final class EngineProcess {
     /// Octets of its counters.
     private var countersSize: Int
 
-    /// Address space that an engine gets to spare, in MiB: little where it can be given more before a larger table, which takes
-    /// CAP_SYS_RESOURCE (24 in linux/capability.h), and what the largest tables need where it cannot.
+    /// Spare address space of an engine, in MiB. It is small if this process can grant more before a larger table,
+    /// which needs CAP_SYS_RESOURCE (24 in linux/capability.h). Otherwise it is enough for the largest tables.
     private static let spareMebibytes: UInt32 = {
         let status = String(decoding: readFile("/proc/self/status", limit: 16_384) ?? [], as: UTF8.self)
         let line = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
@@ -224,7 +224,7 @@ package final class EngineProcess {
         confirmed = QueueSets()
     }
 
-    // MARK: - What it is told
+    // MARK: - Messages to it
 
     /// Sends it something. One that has long read nothing, so that no more fits into its socket, is ended.
     private func tell(_ send: (borrowing EngineLink) throws(EngineError) -> Void) {
@@ -248,7 +248,7 @@ package final class EngineProcess {
         tell { link throws(EngineError) in try link.assign(queueSets, number: number) }
     }
 
-    /// Has it decide by another table, or by other groups of the one that it holds.
+    /// Makes it decide by another table, or by other groups of its present table.
     func publish(_ shared: SharedTable, counters grown: (Int32, CounterLayout)?) {
         let isHeld = table == shared.table.generation
         handed = shared.generation
@@ -265,7 +265,7 @@ package final class EngineProcess {
         }
     }
 
-    /// Asks whether it goes round, unless it still owes an answer.
+    /// Asks whether it makes progress, unless it still owes an answer.
     func look() {
         guard answeredPings == pings else {
             unansweredLooks += 1
@@ -278,8 +278,8 @@ package final class EngineProcess {
         tell { link throws(EngineError) in try link.ping(number) }
     }
 
-    /// How long its threads have waited for a processor, summed, in nanoseconds (the second number of each
-    /// /proc/PID/task/TID/schedstat); nil if the kernel does not tell.
+    /// The time that its threads have waited for a processor, summed, in nanoseconds; nil if the kernel does not tell.
+    /// It is the second number of each /proc/PID/task/TID/schedstat.
     func processorDelay() -> UInt64? {
         let tasks = "/proc/\(pid)/task"
         var total: UInt64?

@@ -24,11 +24,11 @@ package struct EngineWriting: Hashable, Sendable {
 }
 
 extension EngineTuning {
-    /// How long a worker looks for more frames before it sleeps, where latency is to be low: about as long as it takes to
-    /// wake a processor that sleeps.
+    /// The time that a worker polls for more frames before it sleeps, for low latency. Waking a sleeping processor
+    /// takes about as long.
     private static let shortSpin = Duration.microseconds(50)
 
-    /// What the file says of how frames are moved, and whether the devices let datagrams be coalesced.
+    /// Takes the file's settings for moving frames, and whether the devices let datagrams be coalesced.
     init(_ plan: EnginesPlan, coalescesUDP: Bool) {
         self.init()
         self.coalescesUDP = coalescesUDP
@@ -54,11 +54,11 @@ extension EngineFleet {
                 && (process.writing?.hasFailedLater == true || process.writing?.way == .ring))
     }
 
-    /// How often one process is told to write otherwise: a good one does so twice at most, and one that says so again
-    /// and again must not fill the log.
+    /// The most reports of one process that it writes in another way. A healthy one changes twice at most. A faulty one
+    /// must not fill the log.
     private static let mostWritingsReported = 4
 
-    /// Tells where an engine does no longer write as it did, or not as it might.
+    /// Reports an engine that no longer writes as it did, or not as fast as it could.
     func lookAtWriting(of process: EngineProcess) {
         let now = writing(of: process)
         guard now != process.writing else { return }

@@ -2,7 +2,7 @@ import Engine
 import Topology
 
 extension EnginesPlan {
-    /// The queue sets that all queues are divided into: those of engine `e` are `e * workers ..< (e + 1) * workers`.
+    /// The queue sets that all queues are divided into: engine `e` owns `e * workers ..< (e + 1) * workers`.
     var queueSetCount: Int { count * workers }
 
     /// For each queue of each interface the queue set that it belongs to.
@@ -22,14 +22,14 @@ extension EnginesPlan {
     }
 }
 
-/// Who reads what: each queue set its own engine where that is fit to, and else the others evenly. A pure function of
-/// how the engines are, so that nothing wanders about.
+/// Assigns queue sets to engines. A fit engine reads its own queue sets; the others share the rest evenly. It is a pure
+/// function of the engines' fitness, so no queue set moves without need.
 struct QueueSetAssignment: Equatable {
-    /// How fit an engine is to read. Those that are fittest read; the others only where there are none of those.
+    /// How fit an engine is to read. The fittest engines read. Others read only if there are none of these.
     enum Fitness: Int, Comparable {
         /// There is no process that could.
         case absent
-        /// Somebody has asked it not to.
+        /// An operator has asked it not to read.
         case drained
         case fit
 

@@ -1,10 +1,10 @@
-/// How soon an engine that ended is started again: at once, unless this happens too often.
+/// The time until an engine that ended is started again: none, unless it ends too often.
 struct RestartBackoff {
     /// Ends within a second that make the next start wait, and for how long, in milliseconds.
     static let mostEnds = 5
     private static let shortestPause = 1000
     private static let longestPause = 30_000
-    /// One that lived as long as this is no part of a series any more.
+    /// An engine that lived for this time, in milliseconds, is not part of a series any more.
     private static let goodLife = 10_000
     /// Ends within a minute that make the next start wait, too: a series may be slow.
     static let mostEndsSlowly = 20
@@ -13,7 +13,8 @@ struct RestartBackoff {
     private var ends: [Int] = []
     private var pause = RestartBackoff.shortestPause
 
-    /// Notes the end of one that was started at `started`, both in milliseconds of a clock that never steps back.
+    /// Notes the end of an engine that was started at `started`. Both times are in milliseconds of a clock that never
+    /// steps back.
     ///
     /// - Returns: How many milliseconds the next start waits.
     mutating func ended(now: Int, started: Int) -> Int {

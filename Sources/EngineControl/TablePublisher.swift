@@ -1,8 +1,8 @@
 import Forwarding
 import Reporting
 
-/// Publishes one table after another, never two at once: a change that comes in a quiet moment goes out at once, and
-/// those that come while one is on its way go out together, next.
+/// Publishes one table after another, never two at once. A change in a quiet moment goes out at once. Changes that come
+/// while a table is on its way go out together, next.
 ///
 /// On the loop's thread.
 package final class TablePublisher {
@@ -35,7 +35,7 @@ package final class TablePublisher {
     private var quiet: [() -> Void] = []
     private var send: Send?
 
-    /// - Parameter table: What the engines are to start with.
+    /// - Parameter table: The table that the engines start with.
     package init(_ table: ForwardingTable) {
         self.table = table
     }
@@ -79,7 +79,7 @@ package final class TablePublisher {
     }
 
     private func publishNext() {
-        // Whoever is told that a change is done may well ask for another.
+        // A caller that hears of a finished change may ask for another.
         while !isPublishing, let first = waiting.first {
             // A table of its own is judged alone. If it is wrong, no other request fails.
             let count = first.groupsOnly ? waiting.prefix { $0.groupsOnly }.count : 1

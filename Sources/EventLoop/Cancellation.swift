@@ -9,6 +9,9 @@ public final class Cancellation: @unchecked Sendable {
     private let writeEnd: Int32
     private let state = Mutex<ApplianceError?>(nil)
 
+    /// Not raised.
+    ///
+    /// - Throws: `ApplianceError` if no pipe can be made.
     package init() throws(ApplianceError) {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw .system("cannot make a pipe", errno: errno) }

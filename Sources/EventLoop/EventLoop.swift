@@ -2,13 +2,12 @@ import Glibc
 import Reporting
 import Synchronization
 
-/// One thread that waits for descriptors and times, and runs what is to be done when they come.
+/// One thread that waits for descriptors and times, and runs their handlers.
 ///
-/// All that the control process changes while a topology is up is changed on this thread, and every child is started
-/// from it: a child asks the kernel to be ended with the thread that started it, so that thread must be one that lives
-/// as long as the process.
+/// The control process makes all its changes on this thread while a topology is up. It also starts every child from it.
+/// A child asks the kernel to end it with the thread that started it. So that thread must live as long as the process.
 public final class EventLoop: @unchecked Sendable {
-    /// What is called with the events (POLLIN, POLLHUP …) that came.
+    /// A closure that takes the events (POLLIN, POLLHUP …) of a descriptor.
     public typealias Handler = (Int32) -> Void
 
     private let submitted = Mutex<[@Sendable () -> Void]>([])
@@ -26,8 +25,8 @@ public final class EventLoop: @unchecked Sendable {
     private var nextTimer = 1
 
     private struct Watch {
-        /// Tells this watch from others of the same number: a descriptor that was closed and opened anew in one turn is
-        /// another one, and has nothing to do with what was told of the one before.
+        /// Tells this watch from others of the same descriptor number. A descriptor that was closed and opened anew in
+        /// one turn is another one. Events of the old one do not count for it.
         var id: UInt64
         var events: Int32
         var handler: Handler
@@ -61,7 +60,7 @@ public final class EventLoop: @unchecked Sendable {
     ///
     /// The loop ends with the process alone, so every body runs.
     ///
-    /// - Throws: What `body` throws, and nothing else.
+    /// - Throws: The errors of `body` only.
     public func sync<Value, Failure: Error>(
         _ body: @escaping () throws(Failure) -> Value
     ) throws(Failure) -> Value {

@@ -1,14 +1,19 @@
 import Glibc
 
-/// In which order the kernel ends a topology's processes when memory runs out: applications first, then an engine that reads
-/// nothing, then engines, and the control process last, without which nothing of it goes on or is taken away.
+/// The order in which the kernel ends a topology's processes when memory runs out:
+///
+/// 1. applications,
+/// 2. an engine that reads nothing,
+/// 3. engines,
+/// 4. the control process, which every other part of the topology needs.
 package enum MemoryRank: Int32, CaseIterable {
     case control
     case engine
     case spareEngine
     case application
 
-    /// What one rank is worth: thousandths of the memory that there is, which a process counts as using beyond what it does.
+    /// The value of one rank, in thousandths of the machine's memory. The kernel adds it to the memory that a process
+    /// uses.
     private static let step: Int32 = 150
     /// The most that the kernel takes (proc(5), oom_score_adj).
     private static let most: Int32 = 1000
@@ -28,7 +33,7 @@ package enum MemoryRank: Int32, CaseIterable {
         return Int32(text.prefix { !$0.isWhitespace }) ?? 0
     }()
 
-    /// Gives a process that runs another rank. What the kernel does not grant is left as it is.
+    /// Gives a process that runs another rank. If the kernel does not grant it, the rank stays as it is.
     package func assign(to pid: Int32) {
         let descriptor = open("/proc/\(pid)/oom_score_adj", O_WRONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return }

@@ -1,10 +1,10 @@
-/// A process that a topology started, named so that another process that got its number later is never taken for it.
+/// A process that a topology started. Its start time tells it from a later process with the same number.
 public struct RecordedProcess: Codable, Sendable, Hashable {
     /// The process number in the host's namespace.
     public var pid: Int32
     /// Its start time in clock ticks since boot.
     public var started: UInt64
-    /// What it is, for messages.
+    /// Its role, for messages.
     public var what: String
 
     /// The process `pid` as it is now; nil if there is none.

@@ -22,7 +22,7 @@ package struct SignalDescriptor: Sendable {
         while readOnce(descriptor, limit: 4096)?.isEmpty == false {}
     }
 
-    /// Blocks signals in the calling thread and in those that it starts afterwards.
+    /// Blocks signals in the calling thread and in threads that it starts afterwards.
     ///
     /// - Returns: The signals as a set, for sigwait(3).
     @discardableResult

@@ -93,8 +93,8 @@ package func removeTree(_ path: String) {
     }
 }
 
-/// What a process is known by after it has ended and its number may be another's: its start time in clock ticks
-/// since boot (field 22 of /proc/PID/stat); nil if there is no such process.
+/// The start time of a process, in clock ticks since boot (field 22 of /proc/PID/stat); nil if there is no such
+/// process. It tells the process from a later one with the same number.
 package func processStartTime(_ pid: Int32) -> UInt64? {
     guard let bytes = readFile("/proc/\(pid)/stat", limit: 4096) else { return nil }
     let text = String(decoding: bytes, as: UTF8.self)

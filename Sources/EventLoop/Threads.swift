@@ -9,8 +9,8 @@ package final class Box<Value>: @unchecked Sendable {
     package init(_ value: Value) { self.value = value }
 }
 
-/// Raised once, waited for by any number of threads. Times are those of a clock that never steps back: setting the
-/// machine's clock neither ends a wait nor prolongs it.
+/// A flag that is raised once. Any number of threads may wait for it. Its clock never steps back: setting the machine's
+/// clock neither ends a wait nor prolongs it.
 package final class RaisedFlag: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
@@ -69,6 +69,8 @@ package final class RaisedFlag: @unchecked Sendable {
 }
 
 /// Starts a detached thread.
+///
+/// - Throws: `ApplianceError` if the system has no room for one more thread.
 package func startThread(_ body: @escaping @Sendable () -> Void) throws(ApplianceError) {
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)

@@ -21,8 +21,8 @@ package func newSocket() -> Int32 {
     socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
 }
 
-/// Who is at the other end of a Unix socket (SO_PEERCRED): who connected, or who began to listen. As this process's user
-/// namespace knows them.
+/// The process at the other end of a Unix socket (SO_PEERCRED): the one that connected, or the one that listens. This
+/// process's user namespace maps the numbers.
 package struct SocketPeer: Sendable, Hashable {
     package var pid: Int32
     package var uid: UInt32
@@ -42,7 +42,7 @@ package struct SocketPeer: Sendable, Hashable {
     package var isTrusted: Bool { uid == 0 || uid == geteuid() }
 
     /// True if the process lives in a PID namespace below this process's own, like all processes in nodes. Such a
-    /// process is not answered, whatever way to the socket it has found.
+    /// process gets no answer, even if it has found a way to the socket.
     package var livesBelow: Bool {
         // From outside of this process's PID namespace no process has a number in it.
         guard pid > 0 else { return false }

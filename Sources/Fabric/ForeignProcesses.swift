@@ -18,10 +18,10 @@ public struct ForeignProcess: Hashable, Sendable {
     }
 }
 
-/// Looks for processes that outlive a topology in its namespaces: started by hand, with `ip netns exec`, they are not
-/// Tapline's to end, and they keep a namespace without a name alive.
+/// Looks for processes that outlive a topology in its namespaces. A person has started them with `ip netns exec`, so
+/// Tapline does not end them. They keep a namespace without a name alive.
 ///
-/// The namespaces are held open meanwhile, so that none that is made later can be taken for one of them.
+/// The namespaces are held open meanwhile, so that no later namespace can be taken for one of them.
 package struct ForeignProcesses {
     private let namespaces: [NetworkNamespace]
 
@@ -30,7 +30,7 @@ package struct ForeignProcesses {
         namespaces = names.compactMap { try? NetworkNamespace.open($0) }
     }
 
-    /// Who lives in them now.
+    /// The processes that live in them now.
     package func remaining() -> [ForeignProcess] {
         guard !namespaces.isEmpty else { return [] }
         let known = Dictionary(namespaces.map { ($0.identity, $0.name) }) { first, _ in first }

@@ -13,12 +13,12 @@ package struct Inspection {
         self.built = built
     }
 
-    /// What is not as it was made, a sentence each, with its hint.
+    /// The parts that are not as they were made, one sentence each, with its hint.
     package func problems() -> [String] {
         names() + taps() + legs()
     }
 
-    /// What down and up would fix.
+    /// A problem that `down` and `up` would fix.
     private func lost(_ what: String) -> String {
         "\(what); 'tapline down \(plan.name)' and 'up' repair that"
     }

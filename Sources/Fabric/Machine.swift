@@ -2,7 +2,7 @@ import Glibc
 import Reporting
 import Topology
 
-/// What the machine must have before anything is made.
+/// The conditions that the machine must meet before anything is made.
 public enum Machine {
     /// The release of this program, and of the engine that goes with it.
     public static var version: String { Release.version }
@@ -27,7 +27,7 @@ public enum Machine {
         raiseFileLimit()
     }
 
-    /// What keeps a file from being the device that TAPs are made with; nil if it is that one.
+    /// Why a file is not the device that TAPs are made with; nil if it is that device.
     static func deviceFault(of path: String) -> (message: String, hint: String)? {
         var info = stat()
         guard stat(path, &info) == 0 else { return nil }
@@ -52,6 +52,8 @@ public enum Machine {
     /// Measured: 14 for the process itself, and about as many for a moment while engines and nodes are started; of each
     /// interface a queue for each worker; of each node its namespace, its netlink socket and its init; of each program a
     /// pidfd, its output's two ends and its log.
+    ///
+    /// - Throws: `ApplianceError` (`machine`) if the limit of open files is too low.
     package static func requireFiles(for plan: AppliancePlan) throws(ApplianceError) {
         raiseFileLimit()
         var limit = rlimit()
@@ -76,8 +78,8 @@ public enum Machine {
         _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
-    /// What it means that engines have more workers than the machine has processors for this program; nil if they
-    /// have not.
+    /// The remark that engines have more workers than the machine has processors for this program; nil if they have
+    /// not.
     package static func oversubscription(of engines: EnginesPlan) -> String? {
         let (workers, processors) = (engines.count * engines.workers, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         guard workers > processors, engines.workers > 1 else { return nil }
@@ -86,11 +88,12 @@ public enum Machine {
             + "of them carry no more; `workers: \(max(1, processors / engines.count))` is enough here"
     }
 
-    /// Lets this process be root: an ordinary user's becomes root in a user namespace, where that is there or is made.
+    /// Makes this process root. An ordinary user's process becomes root in a user namespace, if there is one or one is
+    /// made.
     ///
     /// Called first, while the process has one thread.
     ///
-    /// - Throws: What the machine forbids, where a topology is to be made.
+    /// - Throws: `ApplianceError` that says what the machine forbids, if `purpose` is to make a topology.
     public static func requireRoot(_ purpose: UserNamespace.Purpose = .looking) throws(ApplianceError) {
         _ = startedAs
         try UserNamespace.enter(purpose)

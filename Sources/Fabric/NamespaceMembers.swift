@@ -6,8 +6,8 @@ import Reporting
 /// The processes in an ordinary user's namespaces, through which later commands enter. Each has one file, named after
 /// its number, with its start time in it.
 ///
-/// The files are in the folder `tapline` of the user's runtime directory (XDG_RUNTIME_DIR or /run/user/UID), or in
-/// /tmp/tapline-UID, which no other user can read. The folder is removed with the last of them.
+/// The files are in the folder `tapline` of the user's runtime directory (XDG_RUNTIME_DIR or /run/user/UID). Without
+/// that directory they are in /tmp/tapline-UID, which no other user can read. The folder is removed with the last file.
 final class NamespaceMembers {
     private static let variable = "TAPLINE_MEMBERS"
 
@@ -23,7 +23,7 @@ final class NamespaceMembers {
 
     // MARK: - The folder
 
-    /// The user's folder, locked; nil if there is none and none is to be made.
+    /// The user's folder, locked; nil if there is none and none is made.
     static func open(creating: Bool) throws(ApplianceError) -> NamespaceMembers? {
         try open(folder, creating: creating)
     }
@@ -57,7 +57,7 @@ final class NamespaceMembers {
             while flock(descriptor, LOCK_EX) != 0 {
                 guard errno == EINTR else { throw .system("cannot lock \(path)", errno: errno) }
             }
-            // What was locked must still be what others would open.
+            // The locked folder must still be the one that others open.
             var there = stat()
             if lstat(path, &there) == 0, there.st_ino == mine.st_ino { return members }
         }
@@ -95,7 +95,7 @@ final class NamespaceMembers {
         }
     }
 
-    /// Adds this process, until it ends, and those that it starts.
+    /// Adds this process and its children, until it ends.
     func enter() throws(ApplianceError) {
         guard let mine = RecordedProcess(pid: getpid(), what: "tapline") else {
             throw ApplianceError(.failed, "cannot find this process in /proc", hint: "mount /proc")

@@ -6,6 +6,8 @@ import Wire
 /// Changes of what is built, beside the making of new nodes.
 extension NetworkBuilder {
     /// Takes the bridges' ends of a node's veths away, and the nodes' ends with them.
+    ///
+    /// - Throws: `ApplianceError` if the kernel refuses.
     package func removeLegs(of node: NodePlan, from built: BuiltTopology) throws(ApplianceError) {
         guard let fabric = built.fabric else { return }
         try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
@@ -17,13 +19,14 @@ extension NetworkBuilder {
         }
     }
 
-    /// Makes the TAP that is a node's own device a port of a bridge, with a veth to the node in its place.
+    /// Replaces the TAP that is a node's own device by a veth; the TAP becomes a port of a bridge.
     ///
-    /// The node's end has the name, the number, the MAC address, the addresses and the routes of the TAP, whoever gave
-    /// them; frames that are on their way at that moment are lost, connections are not. What programs have attached to
-    /// the device itself (captures, queueing disciplines) they must attach again.
+    /// The node's end gets the TAP's name, number, MAC address, addresses and routes. That includes settings of other
+    /// programs. Frames on their way at that moment are lost; connections are not. Programs must attach their captures
+    /// and queueing disciplines again.
     ///
-    /// - Parameter owner: The node, with the name that its veth is to have in the fabric.
+    /// - Parameter owner: The node, with the wanted name of its veth in the fabric.
+    /// - Throws: `ApplianceError` if the kernel refuses.
     package func bridge(_ interface: Int, of owner: NodePlan, in built: BuiltTopology) throws(ApplianceError)
         -> BuiltTopology
     {
@@ -85,17 +88,18 @@ extension NetworkBuilder {
         if !concerned.isEmpty { try Sysctl.write(concerned.map { ($0.name, $0.value) }, in: namespace) }
     }
 
-    /// Gives the devices of an interface the MTU and the queue of the plan, and lets its bridge know the engine's MAC
-    /// addresses of the plan, beside those of `old`.
+    /// Gives the devices of an interface the MTU and the queue of the plan. Its bridge learns the plan's MAC addresses
+    /// of the engine, and keeps the addresses of `old`.
     ///
     /// - Parameter nodes: The nodes on the interface that are there.
+    /// - Throws: `ApplianceError` if the kernel refuses.
     package func alter(
         _ interface: Int, from old: AppliancePlan, nodes: [NodePlan], in built: BuiltTopology
     ) throws(ApplianceError) {
         let (mtu, queue) = (plan.interfaces[interface].mtu, plan.interfaces[interface].queue)
         try attempting("interface \(plan.interfaces[interface].name)") { () throws(SystemError) in
             let tap = built.taps[interface]
-            // What waits in a queue that becomes shorter is lost only where it has no room any more.
+            // A queue that becomes shorter loses only the frames that no longer fit.
             let changesQueue = old.interfaces[interface].queue != queue
             guard let bridge = built.bridges[interface], let fabric = built.fabric else {
                 guard case .direct(let owner) = plan.interfaces[interface].attachment else { return }
@@ -127,6 +131,8 @@ extension NetworkBuilder {
     }
 
     /// The bridge of an interface knows none of the engine's MAC addresses that only `old` has any more.
+    ///
+    /// - Throws: `ApplianceError` if the kernel refuses.
     package func forgetAddresses(
         of interface: Int, from old: AppliancePlan, in built: BuiltTopology
     ) throws(ApplianceError) {

@@ -13,6 +13,8 @@ extension NetworkBuilder {
     /// A device that was switched on loses frames until a thread of the kernel has seen the carrier (`linkwatch`): at
     /// once on an idle machine, later on a busy one. A node that sends before loses its question for its neighbour, and
     /// with it a second.
+    ///
+    /// - Throws: `ApplianceError` if a link does not come up within 30 s, or if the build is cancelled.
     package func awaitLinks(of nodes: [NodePlan], in built: BuiltTopology) throws(ApplianceError) {
         var (places, fabricDevices): ([(node: String, namespace: NetworkNamespace, devices: Set<String>)], Set<String>)
         (places, fabricDevices) = ([], [])

@@ -7,7 +7,7 @@ import Synchronization
 import Topology
 import Wire
 
-/// What has been made of a plan: the namespaces and the TAPs, open.
+/// The open namespaces and TAPs of a plan.
 package struct BuiltTopology: Sendable {
     /// By the nodes' names.
     package var namespaces: [String: NetworkNamespace]
@@ -55,6 +55,8 @@ package struct NetworkBuilder: Sendable {
     }
 
     /// Makes everything.
+    ///
+    /// - Throws: `ApplianceError` if the kernel refuses, or if the build is cancelled.
     package func build() throws(ApplianceError) -> BuiltTopology {
         let namespaces = try makeNamespaces(plan.nodes)
         var built = BuiltTopology(namespaces: namespaces, fabric: nil, bridges: [], taps: [])
@@ -74,6 +76,8 @@ package struct NetworkBuilder: Sendable {
     /// Makes nodes in what is there: their namespaces, their devices, and what is in them.
     ///
     /// Every interface that they are on must have its bridge already.
+    ///
+    /// - Throws: `ApplianceError` if the kernel refuses, or if the build is cancelled.
     package func add(_ nodes: [NodePlan], to built: BuiltTopology) throws(ApplianceError) -> BuiltTopology {
         let namespaces = try makeNamespaces(nodes)
         var grown = built
@@ -95,7 +99,7 @@ package struct NetworkBuilder: Sendable {
     }
 
     func makeFabric() throws(ApplianceError) -> NetworkNamespace {
-        // The fabric's own stack never speaks: whatever it sent would look like a node's.
+        // The fabric's own stack never sends: its packets would look like a node's.
         let fabric = try attempting("the fabric") { () throws(SystemError) in
             try NetworkNamespace.create(
                 plan.fabricNamespace, mark: mark, defaults: Self.bridgeDefaults,
@@ -107,9 +111,9 @@ package struct NetworkBuilder: Sendable {
         return fabric
     }
 
-    /// Has bridges pass frames on as they are. Where the machine has br_netfilter, every frame on every bridge would run
-    /// through the packet filters' hooks and be checked as by a host: trailers are cut off, fragments are put together and
-    /// cut up anew, in another order or not at all. A node's own `sysctls` come after these.
+    /// Makes bridges pass frames on unchanged. With br_netfilter, the packet filters' hooks would check every frame on
+    /// every bridge as a host does. They cut off trailers. They reassemble fragments and split them anew, in another
+    /// order or not at all. A node's own `sysctls` come after these.
     private static let bridgeDefaults = ["arptables", "iptables", "ip6tables"].map {
         (name: "net.bridge.bridge-nf-call-\($0)", value: "0")
     }
@@ -234,7 +238,8 @@ package struct NetworkBuilder: Sendable {
 
     /// A veth from the node to its interface's bridge; returns the number of the node's end.
     ///
-    /// - Parameter number: What that number is to be; any where nil.
+    /// - Parameter number: The wanted number; nil: any.
+    /// - Throws: The kernel's refusal; EEXIST if a name or the number is taken.
     @discardableResult
     package func connect(
         _ leg: LegPlan, _ bridge: Int32, _ fabric: NetworkNamespace, _ namespace: NetworkNamespace,
@@ -251,7 +256,7 @@ package struct NetworkBuilder: Sendable {
                 isolated: true, learning: false, unicastFlood: leg.takesEverything, multicastFlood: true,
                 broadcastFlood: true))
         for mac in [leg.mac] + leg.deliverToo { try netlink.addForwardingEntry(mac, port: pair.near) }
-        // What a transparent application passes on has the addresses of `deliverToo`, too.
+        // Frames that a transparent application passes on also have the addresses of `deliverToo`.
         if leg.isLocked { try netlink.setBridgePort(index: pair.near, BridgePortSettings(locked: true)) }
         if !leg.offload {
             try netlink.disableTransmitOffloads(of: near.name)

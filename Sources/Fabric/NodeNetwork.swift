@@ -2,11 +2,10 @@ import LinuxNetwork
 import Topology
 import Wire
 
-/// Makes a running node's network what another plan of the node says, without a moment in which something that both
-/// plans have is missing.
+/// Changes a running node's network to another plan of the node. Parts that both plans have stay in place all the time.
 ///
-/// What is new is added first (`widen`), what is no longer wanted is taken away later (`narrow`); between the two,
-/// engines change to another table. What the node's own commands have added stays.
+/// New parts are added first (`widen`). Then engines change to another table. Old parts are removed last (`narrow`).
+/// Additions of the node's own commands stay.
 package struct NodeNetwork {
     package let old: NodePlan
     package let new: NodePlan
@@ -21,7 +20,9 @@ package struct NodeNetwork {
         self.built = built
     }
 
-    /// Adds what `new` has and `old` has not, and puts in place what goes the same way by another gateway.
+    /// Adds the parts that only `new` has. Replaces routes that have the same destination and another gateway.
+    ///
+    /// - Throws: The kernel's refusal.
     package func widen() throws(SystemError) {
         let netlink = try namespace.netlink
         let links = try self.links()
@@ -46,7 +47,9 @@ package struct NodeNetwork {
         if !written.isEmpty { try Sysctl.write(written, in: namespace) }
     }
 
-    /// Takes away what `old` has and `new` has not.
+    /// Removes the parts that only `old` has.
+    ///
+    /// - Throws: The kernel's refusal.
     package func narrow() throws(SystemError) {
         let netlink = try namespace.netlink
         let links = try self.links()
@@ -92,7 +95,7 @@ package struct NodeNetwork {
         let before = Set(old.routes)
         for route in new.routes where !before.contains(route) {
             let way = kernel(route, links)
-            // IPv6 keeps routes to one destination beside each other where they go by different links.
+            // IPv6 keeps several routes to one destination if they use different links.
             if let other = old.routes.first(where: { $0.destination == route.destination }) {
                 if route.destination.family == .ipv6, other.leg != route.leg || other.gateway != route.gateway {
                     try ignoringAbsence { () throws(SystemError) in try netlink.deleteRoute(kernel(other, links)) }
@@ -112,7 +115,7 @@ package struct NodeNetwork {
         return links
     }
 
-    /// Has the bridge of a leg take frames from its own MAC addresses alone, or from all, as the leg says.
+    /// Makes the bridge of a leg take frames from the leg's own MAC addresses alone, or from all.
     private func lock(_ leg: LegPlan) throws(SystemError) {
         guard let device = leg.fabricDevice, let fabric = built.fabric else { return }
         let netlink = try fabric.netlink

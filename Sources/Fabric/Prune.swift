@@ -4,10 +4,9 @@ import LinuxNetwork
 import Reporting
 import Topology
 
-/// What topologies have left on the machine whose control processes are gone: found by their state and their marks,
-/// and by nothing else.
+/// Finds the leftovers of topologies whose control processes are gone, by their state and their marks alone.
 public enum Prune {
-    /// What one topology has left.
+    /// The leftovers of one topology.
     public struct Leftover: Codable, Sendable {
         /// The topology's name.
         public var name: String
@@ -18,19 +17,19 @@ public enum Prune {
         /// Its folder of state; nil if that is gone.
         public var state: String?
     }
-    /// What was found, and what came of it. The keys are stable.
+    /// The leftovers that were found, and the results. The keys are stable.
     public struct Report: Codable, Sendable {
         /// The version of this format.
         public var version = 1
         /// True if it was only looked for.
         public var dryRun: Bool
-        /// What was taken away, or would be.
+        /// The leftovers that were removed, or would be.
         public var taken: [Leftover] = []
         /// The topologies that are up, or coming or going: they were not touched.
         public var live: [String] = []
-        /// What looks like a namespace of some topology and bears no mark, with the reason why it stays.
+        /// Namespaces that look like a topology's and bear no mark, with the reason why they stay.
         public var leftAlone: [String] = []
-        /// What could not be taken away.
+        /// The errors of removals that failed.
         public var failures: [ApplianceError] = []
 
         /// Memberwise.
@@ -47,7 +46,7 @@ public enum Prune {
         }
     }
 
-    /// Finds what is left, and takes it away.
+    /// Finds the leftovers and removes them.
     ///
     /// - Parameters:
     ///   - names: Only topologies of these names; all where empty.
@@ -96,7 +95,7 @@ public enum Prune {
         var marked: [String: [String]] = [:]
         /// Files on which no namespace is mounted.
         var unfinished: [String] = []
-        /// What is to be told of those.
+        /// The sentences about those files.
         var strange: [String] = []
     }
 
@@ -164,7 +163,7 @@ public enum Prune {
         defer { lock.release() }
         for pid in leftover.processes { end(pid, leftover) }
         try Teardown(directory: directory).takeAway(directory.readState())
-        // Whatever such a namespace is called, its mark says whose it is.
+        // The mark of such a namespace says whose it is, not its name.
         for name in leftover.namespaces {
             do throws(SystemError) {
                 let mark = try NetworkNamespace.mark(of: name)
@@ -197,7 +196,7 @@ extension ApplianceState {
     /// The topology that a mark names; nil if it is none of Tapline's.
     package static func topology(ofMark mark: String) -> String? {
         guard let named = reading(mark: mark)?.topology else { return nil }
-        // Where a mark had no room for the whole name, the state tells it.
+        // If a mark had no room for the whole name, the state file has it.
         do throws(ApplianceError) {
             return try StateDirectory(name: named).readState()?.name ?? named
         } catch {

@@ -10,8 +10,8 @@ extension BuiltTopology {
         }
     }
 
-    /// For each interface the frames from its nodes that found its TAP's ring full, because the engine read too slowly,
-    /// or not at all; the kernel has dropped them. 0 if the device is gone, and its counters with it.
+    /// For each interface, the frames from its nodes that the kernel dropped because its TAP's ring was full. The ring
+    /// is full when the engine reads too slowly, or not at all. 0 if the device is gone: its counters go with it.
     ///
     /// A TAP's ring has room for as many frames in each of its queues as its transmit queue length says.
     package func ringDrops(_ plan: AppliancePlan) -> [UInt64] {

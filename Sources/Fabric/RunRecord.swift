@@ -2,14 +2,14 @@ import EventLoop
 import Reporting
 import Synchronization
 
-/// What one run of a topology is about to make, kept in memory and in its state file. From any thread.
+/// The parts that one run of a topology is about to make, kept in memory and in its state file. Any thread may use it.
 ///
-/// The file is written before anything else happens, so that `down` finds what was made, whatever ends this process.
+/// The file is written before anything else happens, so that `down` finds all parts, however this process ends.
 package final class RunRecord: Sendable {
     private let directory: StateDirectory
     private let state: Mutex<ApplianceState>
 
-    /// - Parameter state: What is known now. It is written with the first change.
+    /// - Parameter state: The state that is known now. It is written with the first change.
     package init(_ state: ApplianceState, in directory: StateDirectory) {
         self.directory = directory
         self.state = Mutex(state)

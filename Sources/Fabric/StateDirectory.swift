@@ -4,7 +4,7 @@ import Glibc
 import Reporting
 import Topology
 
-/// What is intended, written before it is made: `down` needs no more than this and the marks.
+/// The plan of a run, written before anything is made. `down` needs only this and the marks.
 public struct ApplianceState: Codable, Sendable, Equatable {
     /// How far a topology has come.
     public enum Phase: String, Codable, Sendable {
@@ -52,7 +52,7 @@ public struct ApplianceState: Codable, Sendable, Equatable {
     /// The format that is written and understood.
     static let currentVersion = 1
 
-    /// What is equal until the machine starts anew; nil if /proc does not tell.
+    /// The identity of the machine's current boot; nil if /proc does not tell.
     static var currentBoot: String? {
         readFile("/proc/sys/kernel/random/boot_id", limit: 64).map {
             String(decoding: $0.prefix { $0 != 10 }, as: UTF8.self)
@@ -79,7 +79,7 @@ public struct ApplianceState: Codable, Sendable, Equatable {
         return "\(mark) \(shown)…"
     }
 
-    /// What the marks of every run of a topology begin with.
+    /// The beginning of the marks of every run of a topology.
     public static func markPrefix(name: String) -> String { "tapline \(DerivedNames.topology(name)) " }
 
     /// IFALIASZ without the zero at its end (linux/if.h), in octets.
@@ -91,7 +91,7 @@ public struct ApplianceState: Codable, Sendable, Equatable {
         guard parts.count >= 3, parts[0] == "tapline", !parts[1].isEmpty else { return nil }
         let run = parts[2]
         guard run.utf8.count == 16, run.allSatisfy(\.isHexDigit) else { return nil }
-        // A name that was too long to be there whole is told by the folder's, which commands take as well.
+        // If the mark had no room for the whole name, the folder's name stands for it. Commands take that as well.
         if parts.count == 4, DerivedNames.topology(parts[3]) == parts[1] { return (parts[3], run) }
         return (parts[1], run)
     }
@@ -134,7 +134,7 @@ public struct StateDirectory: Sendable, Hashable {
 
     /// The folder.
     public var path: String { "\(Self.root)/\(folder)" }
-    /// What is intended.
+    /// The state file.
     public var statePath: String { "\(path)/state.json" }
     /// The control socket.
     public var socketPath: String { "\(path)/control.sock" }
@@ -142,10 +142,10 @@ public struct StateDirectory: Sendable, Hashable {
     public var logPath: String { "\(path)/appliance.log" }
     /// The folder of one node, `$TAPLINE_DIR`.
     public func nodePath(_ node: String) -> String { "\(path)/nodes/\(DerivedNames.node(node))" }
-    /// What the node's commands write.
+    /// The output of the node's commands.
     public func outputPath(_ node: String) -> String { "\(nodePath(node))/output.log" }
 
-    /// The folder of what nodes see in place of files of the machine.
+    /// The folder of the files that nodes see in place of the machine's.
     package var filesPath: String { "\(path)/files" }
     /// The node's /etc/hosts.
     package func hostsPath(_ node: String) -> String { "\(filesPath)/\(DerivedNames.node(node)).hosts" }
@@ -198,10 +198,10 @@ public struct StateDirectory: Sendable, Hashable {
         rmdir(Self.root)
     }
 
-    /// The state as it was last written; nil if there is none, or where it is cut off, garbage, or of another
-    /// version. What a topology has made is then known by its marks alone.
+    /// The state as it was last written; nil if there is none, or where it is cut off, garbage, or of another version.
+    /// Then only the marks tell what the topology has made.
     ///
-    /// No process of before the machine's last start is in it: its number may be anybody's by now.
+    /// It has no processes from before the machine's last start: other processes may have their numbers by now.
     public func readState() -> ApplianceState? {
         guard let bytes = readFile(statePath),
             var state = try? JSONDecoder().decode(ApplianceState.self, from: Data(bytes)),
@@ -214,7 +214,7 @@ public struct StateDirectory: Sendable, Hashable {
         return state
     }
 
-    /// Writes the state so that after a crash at any moment the file holds the old or the new one, whole.
+    /// Writes the state atomically: after a crash the file holds the whole old state or the whole new one.
     ///
     /// - Throws: `ApplianceError` with the errno of the write.
     public func write(_ state: ApplianceState) throws(ApplianceError) {
@@ -253,6 +253,8 @@ package final class TopologyLock: @unchecked Sendable {
     }
 
     /// The lock, or nil if another process holds it. The folder must be there.
+    ///
+    /// - Throws: `ApplianceError` if the folder cannot be made, opened or locked.
     package static func take(_ directory: StateDirectory) throws(ApplianceError) -> TopologyLock? {
         while true {
             let descriptor = open(directory)
@@ -271,7 +273,7 @@ package final class TopologyLock: @unchecked Sendable {
                 if code == EINTR { continue }
                 throw .system("cannot lock \(directory.path)", errno: code)
             }
-            // What was locked must still be what others would open.
+            // The locked folder must still be the one that others open.
             var mine = stat()
             var there = stat()
             if fstat(descriptor, &mine) == 0, lstat(directory.path, &there) == 0, mine.st_ino == there.st_ino {

@@ -5,8 +5,8 @@ import Reporting
 
 /// Takes away what a topology has made, by its state and its marks. Everything without a mark of that topology stays.
 ///
-/// It needs neither the topology file nor the process that made it, and can be repeated. The caller must hold the
-/// topology's lock.
+/// It does not need the topology file or the process that made the topology. It can be repeated. The caller must hold
+/// the topology's lock.
 package struct Teardown {
     package let directory: StateDirectory
 
@@ -15,7 +15,7 @@ package struct Teardown {
         self.directory = directory
     }
 
-    /// What was found and not taken away.
+    /// The parts that were found and not removed.
     package struct Report {
         /// Namespaces that bear the topology's name and not its mark.
         package var foreign: [String] = []
@@ -31,8 +31,9 @@ package struct Teardown {
 
     /// Ends the processes of `state`, and deletes every namespace that is marked as this topology's.
     ///
-    /// - Parameter state: What was intended; nil if that cannot be read: then every namespace of the machine is
-    ///   asked for its mark.
+    /// - Parameter state: The state file's content; nil if it cannot be read. Then the mark of every namespace of the
+    ///   machine is checked.
+    /// - Throws: The first `ApplianceError`, after all namespaces have been tried.
     @discardableResult
     package func takeAway(_ state: ApplianceState?) throws(ApplianceError) -> Report {
         for process in state?.processes ?? [] where process.isAlive { end(process) }
@@ -53,7 +54,7 @@ package struct Teardown {
                 case .gone: break
                 }
             } catch {
-                // A namespace without the name and the mark is foreign, whatever is wrong with it.
+                // A namespace without the name and the mark is foreign, even if it is broken.
                 guard intended.contains(name) || name.hasPrefix("\(directory.folder)-") else { continue }
                 failure = failure ?? ApplianceError(.failed, "cannot take away the namespace \(name): \(error)")
             }

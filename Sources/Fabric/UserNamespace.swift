@@ -4,14 +4,14 @@ import Glibc
 import LinuxNetwork
 import Reporting
 
-/// Root without being root: all of an ordinary user's topologies live in one user namespace, in which that user is root,
-/// with a mount namespace in which /run is private.
+/// Lets an ordinary user make topologies without root. All of the user's topologies live in one user namespace, in
+/// which that user is root. It has a mount namespace with a private /run.
 ///
-/// The first command that makes a topology makes the namespaces; those that follow enter them through a process that
-/// already lives there (`NamespaceMembers`). When the last one ends, the kernel takes away whatever is left. Nothing
-/// else differs: from there on every command does what it does for root.
+/// The first command that makes a topology makes the namespaces. Later commands enter them through a process that lives
+/// there (`NamespaceMembers`). When the last process ends, the kernel removes the rest. Nothing else differs: inside,
+/// every command works as for root.
 public enum UserNamespace {
-    /// What a command is about to do.
+    /// The purpose of a command.
     public enum Purpose: Sendable {
         /// Make a topology: there must be a namespace for it.
         case making
@@ -22,7 +22,7 @@ public enum UserNamespace {
     /// Enters the user's namespace where this process needs one to be root. In a process of one thread, before anything
     /// else. A second call does nothing.
     ///
-    /// - Throws: What the machine forbids, and how to allow it.
+    /// - Throws: `ApplianceError` that says what the machine forbids, and how to allow it.
     public static func enter(_ purpose: Purpose) throws(ApplianceError) {
         guard geteuid() != 0 || isForeign else {
             if isEntered { try NamespaceMembers.inherited()?.enter() }
@@ -87,11 +87,10 @@ public enum UserNamespace {
         try makeRunPrivate()
     }
 
-    /// Mounts an empty /run in which the folders of the machine's are still found, but for Tapline's own and those of
-    /// the network namespaces.
+    /// Mounts an empty /run. The machine's folders appear in it, except Tapline's and the network namespaces'.
     private static func makeRunPrivate() throws(ApplianceError) {
         let folder = currentFolder()
-        // What is mounted on the machine later appears here too, and nothing the other way round.
+        // Later mounts of the machine appear here too. Mounts made here do not appear there.
         guard mount("none", "/", nil, UInt(MS_REC | MS_SLAVE), nil) == 0 else {
             throw .system("cannot make the mounts private", errno: errno)
         }
@@ -139,9 +138,9 @@ public enum UserNamespace {
         return clinux_id_range(first: 0, count: 0)
     }
 
-    // MARK: - What forbids it
+    // MARK: - Obstacles
 
-    /// What keeps this user from having a topology without root, with what would allow it; nil if nothing does.
+    /// The obstacle to topologies without root for this user, with its hint; nil if there is none.
     ///
     /// It is tried in a child that leaves nothing. For root itself, what root may and others may not is not seen.
     public static func obstacle() -> ApplianceError? {

@@ -13,7 +13,7 @@ final class ConnectionProbe {
     /// The most that is read of an answer, in octets.
     private static let bound = 64 << 10
 
-    /// What became of it.
+    /// The state of the probe.
     enum Outcome {
         case open
         case passed(String)
@@ -137,7 +137,7 @@ extension HealthMonitor {
             return
         }
         check.connection = connection
-        // Between two sockets of one kernel it is made by now, as a rule, and need not be waited for.
+        // Between two sockets of one kernel the connection is usually made at once.
         proceed(check)
         guard check.connection != nil else { return }
         do throws(ApplianceError) {

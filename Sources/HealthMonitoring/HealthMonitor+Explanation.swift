@@ -4,12 +4,12 @@ import Reporting
 import Topology
 import Wire
 
-/// What a check that does not pass means: the packet, the place where it vanished, and what would fix it.
+/// Explains a check that does not pass: the packet, the place where it vanished, and the hint.
 extension HealthMonitor {
     /// Waits until every check has passed once.
     ///
-    /// - Throws: Why one did not within the time that its node has to become ready; where several did not, the others
-    ///   in the details.
+    /// - Throws: `ApplianceError` if a check does not pass within its node's ready timeout. Other checks that failed
+    ///   are in the details.
     package func proveOnce(_ cancellation: Cancellation) throws(ApplianceError) {
         let began = monotonicMilliseconds()
         while true {
@@ -32,7 +32,7 @@ extension HealthMonitor {
         }
     }
 
-    /// Why each check that has never passed has not, in the order of the plan.
+    /// The reasons of the checks that have never passed, in the order of the plan.
     func explainFailures() -> [ApplianceError] {
         guarded {
             let order = Dictionary(

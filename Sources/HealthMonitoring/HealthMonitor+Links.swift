@@ -1,12 +1,12 @@
 import Health
 import LinuxNetwork
 
-/// Links: each leg's end in the fabric, which loses its carrier whichever end is switched off or deleted.
+/// Links: each leg's end in the fabric, which loses its carrier if either end is switched off or deleted.
 extension HealthMonitor {
-    /// Finds the legs' devices among those that are there now.
+    /// Finds the legs' devices among the present devices.
     func findLinks() {
         guard let fabric else { return }
-        // What cannot be listed now is told of as soon as it changes.
+        // If the links cannot be listed now, changes are heard later.
         guard let there = try? fabric.netlink.links() else { return }
         let byName = Dictionary(there.map { ($0.name, $0) }) { first, _ in first }
         for instance in instances.values {

@@ -4,8 +4,8 @@ import LinuxNetwork
 import Topology
 import Wire
 
-/// Probes that are frames: they go in at the fabric's end of a leg, and are heard where they come out, before any
-/// bridge and any engine has them.
+/// Probes that are frames. They go in at the fabric's end of a leg. They are heard where they come out, before a bridge
+/// or an engine has them.
 extension HealthMonitor {
     /// Between two announcements of the engine's addresses: less than a kernel takes to doubt a neighbour (half of its
     /// 30 s).
@@ -34,8 +34,8 @@ extension HealthMonitor {
         }
     }
 
-    /// Where an echo comes from: the engine's own address there, as anybody would ask who looks from the gateway. The
-    /// reply is heard on the veth, and thrown away by the engine like every probe.
+    /// The source of an echo: the engine's own address there, as if the gateway sent it. The reply is heard on the
+    /// veth. The engine drops it, like every probe.
     private func echoSource(_ leg: WatchedLeg, _ address: IPAddress) -> IPAddress? {
         let own = leg.engine.filter { $0.family == address.family }
         let near = leg.addresses.filter { $0.address.family == address.family }
@@ -150,7 +150,7 @@ extension HealthMonitor {
 
     // MARK: - The engine's addresses
 
-    /// When an instance is to be told again where the engine is; nil if no probe needs it.
+    /// The time of the next announcement of the engine to an instance; nil if no probe needs it.
     func nextAnnouncement(to instance: WatchedInstance) -> MonotonicTime? {
         guard instance.checks.contains(where: { $0.shape != nil && instance.condition.isLooking($0.index) }),
             !instance.isTransparent,
@@ -172,11 +172,11 @@ extension HealthMonitor {
         announce(to: instance, at: now, asking: false)
     }
 
-    /// Tells the node where its neighbour the engine is: its probes must find their way also while no engine runs,
-    /// which could tell. It is told what the engine says itself, and no answer is asked for.
+    /// Announces the engine's addresses to the node, so that its probes find their way even while no engine runs. The
+    /// announcement is the engine's own, and no answer is asked for.
     ///
-    /// - Parameter asking: As the engine itself when it looks for the node: so a node learns what it had not asked for
-    /// yet.
+    /// - Parameter asking: True: sends the question that the engine sends when it looks for the node. So a node learns
+    /// addresses that it has not asked for yet.
     private func announce(to instance: WatchedInstance, at now: MonotonicTime, asking: Bool) {
         instance.announced = now
         for (leg, planned) in zip(instance.legs, instance.node.legs) {

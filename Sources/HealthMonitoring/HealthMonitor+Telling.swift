@@ -6,7 +6,7 @@ import Wire
 
 /// Draws conclusions from the results: verdicts, and the messages about them.
 extension HealthMonitor {
-    /// Puts down what is to be told of a check.
+    /// Notes an event of a check.
     func note(_ kind: ApplianceEvent.Kind, _ check: WatchedCheck, _ reason: String) {
         pendingEvents.append(
             ApplianceEvent(
@@ -32,7 +32,7 @@ extension HealthMonitor {
             guard instances[instance.node.name] === instance else { continue }
             _ = instance.condition.settle(at: now)
             if !instance.checks.isEmpty, !instance.condition.isLooking(0) {
-                // What has been away, or was started anew, may have forgotten its neighbours.
+                // A node that was away, or was started anew, may have forgotten its neighbours.
                 instance.isIntroduced = false
                 instance.announced = MonotonicTime(nanoseconds: 0)
             }

@@ -22,7 +22,7 @@ extension HealthMonitor {
         withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.mostEvents) { events in
             var count = clinux_epoll_wait(epoll, events.baseAddress, Int32(Self.mostEvents), wait)
             guarded {
-                // Everything that is there by now is looked at before any time is judged to be over by now.
+                // Read everything that has arrived before judging that a time is over.
                 let now = HealthClock.now
                 if let planned, planned <= now, count <= 0 {
                     count = clinux_epoll_wait(epoll, events.baseAddress, Int32(Self.mostEvents), 0)
@@ -45,12 +45,12 @@ extension HealthMonitor {
         tell()
     }
 
-    /// What is left until a time, in microseconds, rounded up: a wait that ends before the time would be in vain.
+    /// The time left until `time`, in microseconds, rounded up: a wait must not end too early.
     private static func microseconds(until time: MonotonicTime) -> Int64 {
         max(0, (time - HealthClock.now + .nanoseconds(999)).wholeMicroseconds)
     }
 
-    /// The time of the first in the queue that still stands.
+    /// The time of the first valid item in the queue.
     private func nextTime() -> MonotonicTime? {
         while let first = queue.first {
             if queuedAt(first.item) == first.time { return first.time }
@@ -140,7 +140,7 @@ extension HealthMonitor {
         }
     }
 
-    /// What there is to say where the time is over.
+    /// The reason of a check whose time is over.
     private func overdueReason(_ check: WatchedCheck, _ number: UInt64) -> String {
         let time = seconds(check.plan.timeout)
         switch check.plan.probe {
@@ -160,11 +160,11 @@ extension HealthMonitor {
         }
     }
 
-    /// Puts down the result of one probe.
+    /// Records the result of one probe.
     ///
     /// - Parameters:
     ///   - failure: Why it failed; nil if it passed.
-    ///   - seen: What it saw.
+    ///   - seen: The answer that it saw.
     func conclude(_ check: WatchedCheck, _ number: UInt64, _ failure: String?, seen: @autoclosure () -> String) {
         let now = HealthClock.now
         let path = check.paths.removeValue(forKey: number)
@@ -192,7 +192,7 @@ extension HealthMonitor {
 
     // MARK: - Instances
 
-    /// Makes an instance of a plan one that is looked after.
+    /// Begins to watch an instance of a plan.
     func watch(_ application: ApplicationPlan, _ node: NodePlan) {
         let now = HealthClock.now
         let legs = node.legs.indices.map { index in
@@ -235,7 +235,7 @@ extension HealthMonitor {
 
     private func timing(_ plan: HealthCheckPlan, _ place: Int) -> CheckTiming {
         let interval = Duration.milliseconds(plan.interval)
-        // Eight places in the interval, neighbours far from each other: those that share one share a wake-up.
+        // Eight places in the interval, neighbours far from each other: checks in one place share a wake-up.
         let phase = interval / 8 * (place &* 5 % 8)
         let most =
             switch plan.probe {

@@ -12,10 +12,10 @@ import Wire
 
 /// Looks after the instances of a topology: their processes, their links, and all their checks.
 ///
-/// All probes are made by one thread of its own, which waits for nothing but the next event: neither the control
-/// process's other work nor a probe that hangs keeps it from the others. It runs before other threads, so that a busy
-/// machine is not taken for a dead firewall; where it was late all the same, answers that have come count, and others
-/// have as much more time.
+/// One thread of its own makes all probes. It waits only for the next event, so other work of the control process does
+/// not delay it. A probe that hangs does not delay the others. The thread has a high priority, so that a busy machine
+/// is not taken for a dead firewall. If it is late nevertheless, answers that have come count. Open probes get as much
+/// more time.
 ///
 /// Its methods may be called from any thread.
 package final class HealthMonitor: @unchecked Sendable {
@@ -65,7 +65,7 @@ package final class HealthMonitor: @unchecked Sendable {
     /// True if the thread has entered a node's namespace.
     var isAway = false
 
-    /// What a slot of the queue stands for.
+    /// The item of a slot of the queue.
     enum Watched {
         case check(WatchedCheck)
         case instance(WatchedInstance)
@@ -74,9 +74,10 @@ package final class HealthMonitor: @unchecked Sendable {
     /// - Parameters:
     ///   - built: The namespaces; where it has no fabric, links and packets are not looked at.
     ///   - loop: Where `changed` is called.
-    ///   - token: What the topology's probes end in; not zero.
+    ///   - token: The last eight octets of the topology's probes; not zero.
     ///   - events: Takes failed and passed checks.
     ///   - entrance: The way into a node, for commands.
+    /// - Throws: `ApplianceError` if a socket cannot be opened, or if the plan has no node for an instance.
     package init(
         plan: AppliancePlan, built: BuiltTopology, loop: EventLoop, token: UInt64, events: @escaping EventSink,
         entrance: @escaping Entrance
@@ -124,7 +125,7 @@ package final class HealthMonitor: @unchecked Sendable {
         lock.deallocate()
     }
 
-    /// What the thread is called, at most 15 octets.
+    /// The thread's name, at most 15 octets.
     static let threadName = "tapline-health"
 
     static let wakeKey: UInt64 = 0
@@ -153,6 +154,8 @@ package final class HealthMonitor: @unchecked Sendable {
     // MARK: - Life
 
     /// Begins to look.
+    ///
+    /// - Throws: `ApplianceError` if no thread can be started.
     package func start() throws(ApplianceError) {
         let flag = RaisedFlag()
         let isFirst = guarded {
@@ -170,7 +173,7 @@ package final class HealthMonitor: @unchecked Sendable {
         }
     }
 
-    /// Ends all that is under way. Nothing is told afterwards.
+    /// Ends all checks. It reports nothing afterwards.
     package func stop() {
         let thread = guarded {
             isStopping = true
@@ -189,13 +192,14 @@ package final class HealthMonitor: @unchecked Sendable {
         while !guarded({ isStopping }) { turn() }
     }
 
-    // MARK: - What others tell it
+    // MARK: - Messages of others
 
     /// Looks after another instance, whose node has been built.
     ///
     /// - Parameters:
     ///   - node: The node, where it is not in the plan.
     ///   - namespace: Its namespace, where it was not built with the others.
+    /// - Throws: `ApplianceError` if the plan has no such node.
     package func add(
         application: ApplicationPlan, instance: InstancePlan, node: NodePlan? = nil, namespace: NetworkNamespace? = nil
     ) throws(ApplianceError) {
@@ -241,7 +245,7 @@ package final class HealthMonitor: @unchecked Sendable {
     /// It is ready.
     package func processReady(_ node: String) { act(on: node) { $0.condition.processReady(at: $1) } }
 
-    /// True if nothing speaks against an instance but that one of its checks has neither passed nor failed yet.
+    /// True if an instance is not healthy only because one of its checks has not passed or failed yet.
     package func isUndecided(_ node: String) -> Bool {
         guarded {
             guard let cause = instances[node]?.condition.cause else { return false }

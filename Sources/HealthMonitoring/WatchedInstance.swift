@@ -4,7 +4,7 @@ import Health
 import Topology
 import Wire
 
-/// The two clocks that health is told by.
+/// The two clocks of health.
 enum HealthClock {
     /// It never steps back.
     static var now: MonotonicTime {
@@ -37,7 +37,7 @@ struct WatchedLeg {
     let addresses: [InterfaceAddress]
     /// The Ethernet destination and source of frames that the engine sends in here.
     let inward: (destination: MACAddress, source: MACAddress)
-    /// What the node takes for its next hops here, which are the engine's; none if it is transparent.
+    /// The node's next hops here, which are addresses of the engine; none if it is transparent.
     let engine: [IPAddress]
 
     /// The address that it is asked by where the file names none: `NodePlan.probedAddress`.
@@ -62,11 +62,11 @@ final class WatchedCheck {
     /// Set while it waits to be looked at again in this turn of the loop.
     var isTouched = false
 
-    // What it saw.
+    // The answer that it saw.
     var last: String?
-    /// Why it failed last: what made it fail, whatever a probe of the same moment saw.
+    /// The reason of its last failure, even if a probe of the same moment saw another one.
     var lastFailure: String?
-    /// How long the last probe took.
+    /// The duration of the last probe.
     var took: Duration?
     /// The heartbeats under way, by their numbers.
     var paths: [UInt64: HeartbeatPath] = [:]
@@ -74,7 +74,7 @@ final class WatchedCheck {
     var lastPath: HeartbeatPath?
     /// The connection under way.
     var connection: ConnectionProbe?
-    /// The command under way, also where its time is over and it has not ended.
+    /// The command under way, even if its time is over and it has not ended.
     var command: UInt64?
 
     init(
@@ -109,7 +109,7 @@ final class WatchedInstance {
     /// The time at which the queue has it.
     var queuedAt: MonotonicTime?
     var isTouched = false
-    /// What was told last.
+    /// The last report.
     var reported: (isHealthy: Bool, isSuppressed: Bool) = (false, false)
     /// When `told.isHealthy` changed last, since 1970.
     var since = HealthClock.wall
@@ -130,7 +130,7 @@ final class WatchedInstance {
     /// True for one whose frames pass through as they are.
     var isTransparent: Bool { node.legs.count == 2 && !node.legs[0].deliverToo.isEmpty }
 
-    /// The health as others are told it.
+    /// The health for reports.
     var health: InstanceHealth {
         InstanceHealth(
             isHealthy: condition.isHealthy, reason: reason, since: since, isSuppressed: condition.isSuppressed,

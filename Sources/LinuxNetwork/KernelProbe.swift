@@ -1,18 +1,18 @@
 import CLinux
 
-/// Tries what topologies are built of in a namespace that nobody else sees and that goes with the thread it was made
-/// on: the kernel's own answer, rather than a reading of its configuration.
+/// Tries the kernel's features that topologies need. It asks the kernel itself and reads no configuration. It works in
+/// a namespace of its own, which goes with the thread that made it.
 public struct KernelProbe: Sendable {
     /// One thing that was tried.
     public struct Step: Sendable {
-        /// What it is: "TAP devices with several queues".
+        /// The name of the step: "TAP devices with several queues".
         public var what: String
-        /// What the kernel refused; nil if it works.
+        /// The kernel's refusal; nil if it works.
         public var refusal: SystemError?
     }
-    /// What was tried, in this order. Where a namespace cannot be made, nothing else is tried.
+    /// The steps, in this order. If a namespace cannot be made, it tries nothing else.
     public let steps: [Step]
-    /// What the kernel leaves to a TAP's reader: all, or all but UDP segments; empty where a TAP could not be made.
+    /// The work that the kernel leaves to a TAP's reader: all, or all but UDP segments; empty if a TAP cannot be made.
     public let offloads: TapOffloads
     /// Whether ports of a bridge can be locked to a MAC address (Linux 5.16).
     public let locksPorts: Bool

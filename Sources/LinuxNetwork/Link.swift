@@ -38,7 +38,7 @@ public struct Link: Hashable, Sendable {
 
     fileprivate init() {}
 
-    /// True if frames pass: those that it is given to send, and those that arrive.
+    /// True if frames pass, in both directions.
     public var carriesFrames: Bool { isUp && isRunning && hasQueues && portForwards }
 
     /// The link that a message describes; nil for messages of other types.
@@ -56,7 +56,7 @@ public struct Link: Hashable, Sendable {
 }
 
 extension LinkObject {
-    /// What libnl has read of a link.
+    /// The attributes of a link, as libnl read them.
     fileprivate var described: Link {
         var link = Link()
         let flags = rtnl_link_get_flags(pointer)
@@ -88,15 +88,15 @@ extension LinkObject {
     private func text(_ octets: UnsafePointer<CChar>?) -> String? { octets.map { String(cString: $0) } }
 }
 
-/// What one end of a veth pair, a bridge or a TAP is to be.
+/// The wanted settings of a veth's end, a bridge or a TAP.
 public struct LinkSettings: Hashable, Sendable {
     /// The device's name, at most 15 octets.
     public var name: String
-    /// Its MAC address; the kernel picks one where nil.
+    /// Its MAC address; nil: the kernel picks one.
     public var mac: MACAddress?
-    /// Its MTU in octets; the kernel's default (1500) where nil.
+    /// Its MTU in octets; nil: the kernel's default (1500).
     public var mtu: Int?
-    /// Packets that its transmit queue holds; the kernel's default where nil.
+    /// Packets that its transmit queue holds; nil: the kernel's default.
     public var transmitQueueLength: Int?
     /// The device's alias: the ownership mark.
     public var mark: String?

@@ -1,7 +1,7 @@
 import CLinux
 import CNetlink
 
-/// What has changed about the links of a namespace.
+/// A change of a link of a namespace.
 public enum LinkChange: Sendable {
     /// The link is there, and is like this now.
     case present(Link)
@@ -11,8 +11,13 @@ public enum LinkChange: Sendable {
     case lost
 }
 
-/// Hears of every change of a link of a namespace as the kernel tells it (RTNLGRP_LINK), without asking for it: a link
-/// that is switched off, deleted, freed from its bridge, or without carrier because of its other end, wherever that is.
+/// Hears of every change of a link of a namespace as the kernel notifies it (RTNLGRP_LINK), without polling.
+///
+/// A change is one of these:
+///
+/// - a link is switched off or deleted,
+/// - a link leaves its bridge,
+/// - a link loses its carrier because of its other end, in any namespace.
 public final class LinkWatch: @unchecked Sendable {
     /// Readable when something has changed; valid as long as this object lives.
     public let descriptor: Int32
@@ -36,14 +41,14 @@ public final class LinkWatch: @unchecked Sendable {
         }
     }
 
-    /// Nil for messages of bridges about their ports, which come beside those of the ports themselves.
+    /// Nil for a bridge's messages about its ports: the ports send messages of their own.
     private static func change(_ reply: NetlinkReply) -> LinkChange? {
         guard let header = reply.familyHeader(ifinfomsg.self), header.ifi_family == UInt8(AF_UNSPEC) else { return nil }
         if reply.type == Int(RTM_DELLINK) { return .gone(header.ifi_index) }
         do throws(NetlinkFailure) {
             return try Link(reply).map { .present($0) }
         } catch {
-            // What libnl cannot read has to be looked at.
+            // If libnl cannot read it, look at all links.
             return .lost
         }
     }

@@ -2,9 +2,9 @@ import CLinux
 
 /// /run/netns, where namespaces have names that `ip netns` knows.
 ///
-/// `ip netns` needs the directory to be a shared mount of its own. Where it is not yet one, an empty directory gets a
-/// tmpfs whose source names Tapline, so that the last namespace's deletion can take it away again; a directory that
-/// is in use is bound onto itself, as `ip netns` does. A lock on /run orders all this between processes.
+/// `ip netns` needs the directory to be a shared mount of its own. If it is not yet one, an empty directory gets a
+/// tmpfs. The source of the tmpfs names Tapline, so the last namespace's deletion can unmount it. A directory in use is
+/// bound onto itself, as `ip netns` does. A lock on /run orders all this between processes.
 enum NamespaceDirectory {
     static let directory = "/run/netns"
     private static let sourceWhereDirectoryWasMade = "tapline"
@@ -109,7 +109,7 @@ enum NamespaceDirectory {
         if source == sourceWhereDirectoryWasMade { rmdir(directory) }
     }
 
-    /// What is mounted on the directory, as /proc/self/mountinfo names it (proc(5)); nil if nothing is.
+    /// The source that is mounted on the directory, as /proc/self/mountinfo names it (proc(5)); nil if nothing is.
     private static func mountSource() throws(SystemError) -> String? {
         var source: String?
         for line in try File.read("/proc/self/mountinfo").split(separator: "\n") {

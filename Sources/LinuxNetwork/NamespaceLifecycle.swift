@@ -20,12 +20,12 @@ public struct NamespaceEntry: Hashable, Sendable {
 
 /// Making, listing and deleting named namespaces.
 extension NetworkNamespace {
-    /// Makes a namespace, marks it, switches its lo on, writes the sysctls, and only then publishes it as
-    /// /run/netns/`name`: nobody ever finds it unmarked.
+    /// Makes a namespace, marks it, switches its lo on and writes the sysctls. Then it publishes the namespace as
+    /// /run/netns/`name`, so no process finds it unmarked.
     ///
     /// - Parameters:
     ///   - mark: Written as the alias of the namespace's lo.
-    ///   - defaults: Names with dots, below `net.`, and values; applied first, where the kernel has them and lets it.
+    ///   - defaults: Names with dots, below `net.`, and values; applied first, if the kernel has them and permits it.
     ///   - sysctls: The same; applied in order.
     /// - Throws: EEXIST where the name is taken, by a stale file too.
     public static func create(
@@ -51,18 +51,23 @@ extension NetworkNamespace {
     }
 
     /// Takes the name away, whether a namespace is mounted on it or the file is stale. The namespace itself goes when
-    /// no process, descriptor or socket holds it any more. Asks no mark: look at `mark(of:)` first.
+    /// no process, descriptor or socket holds it any more. It does not check the mark: look at `mark(of:)` first.
+    ///
+    /// - Throws: The kernel's refusal to unmount or to remove the name.
     public static func delete(_ name: String) throws(SystemError) {
         try NamespaceDirectory.withdraw(try NamespaceDirectory.path(of: name), name)
     }
 
-    /// Takes away the mount on /run/netns that Tapline made, where the last name in it has gone by another hand than
-    /// `delete`.
+    /// Unmounts the /run/netns that Tapline mounted, if another program than `delete` has removed the last name in it.
+    ///
+    /// - Throws: The kernel's refusal to unmount the directory.
     public static func tidyDirectory() throws(SystemError) {
         try NamespaceDirectory.tidy()
     }
 
     /// The mark (the alias of its lo) of the namespace called `name`; nil if it has none.
+    ///
+    /// - Throws: ENOENT if there is no such name; EINVAL if its file is stale.
     public static func mark(of name: String) throws(SystemError) -> String? {
         try open(name).mark
     }
@@ -75,6 +80,8 @@ extension NetworkNamespace {
     /// Every name under /run/netns, with marks, in the order of the names.
     ///
     /// A namespace that goes while it is looked at is left out.
+    ///
+    /// - Throws: The kernel's refusal to read the directory or a namespace.
     public static func list() throws(SystemError) -> [NamespaceEntry] {
         var entries: [NamespaceEntry] = []
         for name in try NamespaceDirectory.names() {

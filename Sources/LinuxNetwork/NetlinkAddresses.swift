@@ -6,10 +6,10 @@ import Wire
 public struct LinkAddress: Hashable, Sendable, CustomStringConvertible {
     /// The address itself.
     public var address: IPAddress
-    /// The on-link prefix's length.
+    /// The on-link prefix's length in bits.
     public var length: Int
 
-    /// An address with its on-link prefix's length; the family's width where nil.
+    /// An address with its on-link prefix's length in bits; nil: the family's width.
     public init(_ address: IPAddress, length: Int? = nil) {
         self.address = address
         self.length = length ?? address.family.width

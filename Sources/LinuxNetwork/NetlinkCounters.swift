@@ -1,13 +1,13 @@
 import CLinux
 import CNetlink
 
-/// What a device has carried since it was made.
+/// Frames and octets that a device has carried since it was made.
 public struct LinkCounters: Hashable, Sendable {
     /// Packets that came in by the device.
     public var receivedPackets: UInt64
     /// Packets that went out by the device.
     public var sentPackets: UInt64
-    /// Packets that were to go out and that the device dropped: of a TAP, those that its queues had no room for.
+    /// Packets that were to go out and that the device dropped: for a TAP, frames that found its queues full.
     public var sentDrops: UInt64
 
     /// The counters of a link that libnl has read.

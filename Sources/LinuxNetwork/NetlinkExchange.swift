@@ -20,7 +20,7 @@ final class NetlinkExchange {
         callbacks = try NetlinkCallbacks()
         handle = try NetlinkHandle(callbacks)
         let context = Unmanaged.passUnretained(self).toOpaque()
-        // What answers a request that was given up is passed over.
+        // Ignore answers to requests that were given up.
         callbacks.set(NL_CB_SEQ_CHECK, context) { message, context in
             let isOurs = nlmsg_hdr(message).pointee.nlmsg_seq == NetlinkExchange.of(context).sequence
             return Int32((isOurs ? NL_OK : NL_SKIP).rawValue)

@@ -38,7 +38,7 @@ struct NetlinkFailure: Error, Equatable {
         return result
     }
 
-    /// What a function of libnl has allocated.
+    /// The object that a function of libnl has allocated.
     ///
     /// - Throws: ENOMEM for NULL.
     static func check(allocated pointer: OpaquePointer?) throws(NetlinkFailure) -> OpaquePointer {
@@ -48,7 +48,7 @@ struct NetlinkFailure: Error, Equatable {
 
     /// The failure of a call that `errno` tells about. To be asked at once.
     ///
-    /// - Parameter library: What libnl returned, a negative NLE_ number.
+    /// - Parameter library: The result of libnl, a negative NLE_ number.
     static func ofCall(_ library: Int32) -> NetlinkFailure {
         let isMalformed = [NLE_MSG_TOOSHORT, NLE_MSG_TRUNC, NLE_INVAL, NLE_NOADDR].contains(-library)
         return NetlinkFailure(errno: isMalformed ? EPROTO : currentErrno())
@@ -89,8 +89,8 @@ struct NetlinkHandle: ~Copyable {
 
     /// Octets that the kernel keeps for the socket to read.
     private static let receiveBuffer: Int32 = 1 << 20
-    /// Octets of the longest message that is read. The kernel's dumps send at most 32 KiB at once, so no message needs a
-    /// look ahead (MSG_PEEK), which costs one more call.
+    /// Octets of the longest message that is read. The kernel's dumps send at most 32 KiB at once. So no message needs
+    /// MSG_PEEK, which costs one more call.
     private static let messageBuffer = 64 << 10
 
     /// - Throws: The kernel's refusal of the socket; ENOMEM.

@@ -39,7 +39,7 @@ extension NetlinkSocket {
         // libnl takes a number that no device has for none.
         guard name != nil || index > 0 else { throw NetlinkFailure(errno: ENODEV) }
         let message = try NetlinkMessage { rtnl_link_build_get_request(index, name, $0) }
-        // libnl asks for virtual functions, which nobody here wants, and has no call to leave out the counters.
+        // libnl asks for virtual functions, which are not needed here. It has no call that leaves out the counters.
         try message.overwrite(Int(IFLA_EXT_MASK), withCounters ? 0 : UInt32(RTEXT_FILTER_SKIP_STATS))
         return message
     }

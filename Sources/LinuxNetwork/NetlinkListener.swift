@@ -3,7 +3,7 @@ import CNetlink
 
 /// A socket that hears what the kernel tells of its own accord (rtnetlink(7), the groups RTNLGRP_…).
 final class NetlinkListener {
-    /// What is heard.
+    /// A message that the listener heard.
     enum Notification {
         /// A message, valid until the call that hands it over returns.
         case message(NetlinkReply)
@@ -22,7 +22,7 @@ final class NetlinkListener {
     init(_ groups: [rtnetlink_groups]) throws(NetlinkFailure) {
         callbacks = try NetlinkCallbacks()
         handle = try NetlinkHandle(callbacks)
-        // What nobody asked for has the numbers of others' requests, or none.
+        // Notifications have the numbers of others' requests, or none.
         nl_socket_disable_seq_check(handle.pointer)
         for group in groups {
             let result = nl_socket_add_membership(handle.pointer, Int32(group.rawValue))

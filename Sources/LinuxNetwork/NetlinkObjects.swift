@@ -9,7 +9,7 @@ struct NetlinkAddress: ~Copyable {
     /// - Parameters:
     ///   - family: AF_INET, AF_INET6 or AF_LLC.
     ///   - octets: In the order of the wire; none stands for a default route's destination.
-    ///   - prefix: The prefix length; all bits where nil.
+    ///   - prefix: The prefix length in bits; nil: all bits.
     /// - Throws: ENOMEM.
     private init(family: Int32, octets: [UInt8], prefix: Int?) throws(NetlinkFailure) {
         pointer = try NetlinkFailure.check(allocated: nl_addr_build(family, octets, octets.count))
@@ -41,7 +41,7 @@ struct NetlinkAddress: ~Copyable {
 
     /// Hands the address to a setter of libnl, which takes a reference or a copy of its own.
     ///
-    /// - Throws: What the setter returns, where that is negative.
+    /// - Throws: The setter's result, if it is negative.
     borrowing func give(to setter: (OpaquePointer) -> Int32) throws(NetlinkFailure) {
         try NetlinkFailure.check(setter(pointer))
     }
@@ -116,7 +116,8 @@ struct LinkObject: ~Copyable {
         }
     }
 
-    /// Sets all that a device can be created with (an alias is not a part of it), but for the name and the state.
+    /// Sets all settings that a device can be created with, except its name and its state. The alias is not one of
+    /// them.
     ///
     /// - Throws: ENOMEM.
     borrowing func set(_ settings: LinkSettings) throws(NetlinkFailure) {

@@ -4,13 +4,13 @@ import Wire
 
 /// A route of a namespace.
 public struct Route: Hashable, Sendable, CustomStringConvertible {
-    /// What becomes of the packets.
+    /// The treatment of the packets.
     public enum Kind: UInt8, Sendable {
         /// Sent on (RTN_UNICAST).
         case unicast = 1
         /// Taken as the namespace's own (RTN_LOCAL): every address of the prefix answers.
         case local = 2
-        /// Dropped without a word (RTN_BLACKHOLE).
+        /// Dropped without an ICMP error (RTN_BLACKHOLE).
         case blackhole = 6
         /// Refused with an ICMP error (RTN_UNREACHABLE).
         case unreachable = 7
@@ -26,9 +26,9 @@ public struct Route: Hashable, Sendable, CustomStringConvertible {
     public var preferredSource: IPAddress?
     /// The gateway is taken to be on the link even where no prefix of the link holds it.
     public var gatewayIsOnLink: Bool
-    /// Lower wins; the kernel's default where nil.
+    /// The lowest wins; nil: the kernel's default.
     public var metric: UInt32?
-    /// What becomes of the packets.
+    /// The treatment of the packets.
     public var kind: Kind
 
     /// A route; see the properties.
@@ -152,7 +152,7 @@ extension RouteObject {
         route.preferredSource = IPAddress(rtnl_route_get_pref_src(pointer))
         let metric = rtnl_route_get_priority(pointer)
         route.metric = metric == 0 ? nil : metric
-        // Of several next hops none is the route's.
+        // A route with several next hops has no gateway of its own.
         if rtnl_route_get_nnexthops(pointer) == 1, let hop = rtnl_route_nexthop_n(pointer, 0) {
             let link = rtnl_route_nh_get_ifindex(hop)
             route.link = link == 0 ? nil : link

@@ -45,7 +45,7 @@ public final class NetlinkSocket: @unchecked Sendable {
         lock.deallocate()
     }
 
-    /// What notifications name its requests by.
+    /// The port number by which notifications name its requests.
     public var port: UInt32 { locked { exchange.port } }
 
     /// How many dumps have been asked for once more since the socket was opened.
@@ -60,7 +60,7 @@ public final class NetlinkSocket: @unchecked Sendable {
     /// Builds a request, sends it, and waits for the acknowledgement, or for the end of a dump.
     ///
     /// - Parameters:
-    ///   - operation: What is attempted, after "cannot".
+    ///   - operation: The attempt, as the words after "cannot".
     ///   - object: On what.
     ///   - message: Builds the request.
     ///   - reply: Called with each message that answers, when all have come.

@@ -12,10 +12,10 @@ public struct VethPair: Hashable, Sendable {
 
 /// Veth pairs.
 extension NetlinkSocket {
-    /// Makes a pair of veth devices with one end here and the other in `namespace`; both complete, in one request,
-    /// then marked and switched on in one more each (a veth cannot be on before it has its peer).
+    /// Makes a pair of veth devices with one end here and the other in `namespace`. One request makes both ends
+    /// complete. One more request for each marks it and switches it on: a veth cannot be on before it has its peer.
     ///
-    /// - Parameter farIndex: The number that the other end is to have, free in `namespace`; any where nil.
+    /// - Parameter farIndex: The number of the other end, free in `namespace`; nil: any.
     /// - Throws: EEXIST where a name or the number is taken; EINVAL for a name longer than 15 octets.
     public func createVeth(
         near: LinkSettings, far: LinkSettings, in namespace: NetworkNamespace, farIndex wanted: Int32? = nil

@@ -1,4 +1,4 @@
-/// Whose a change of a network is.
+/// The author of a change of a network.
 public enum NetworkAuthor: Sendable {
     /// Not seen to be the check's.
     case others
@@ -8,15 +8,15 @@ public enum NetworkAuthor: Sendable {
     case check
 }
 
-/// What was seen of a check's doing in a network between two looks.
+/// A check's activity in a network between two looks.
 public struct NetworkClaims {
-    /// Its requests: those that may have been carried out meanwhile.
+    /// Its requests that the kernel may have carried out meanwhile.
     public var requests: [(what: NetworkRequest, author: NetworkAuthor)]
     /// The numbers of its netlink sockets, all of them held.
     public var ports: [NetworkNotes.Port: NetworkAuthor]
-    /// True if one of its requests may not have come to its end: what it does may be seen before it is told.
+    /// True if one of its requests may still be under way: its effect may be visible before its notification.
     public var isUnderWay: Bool
-    /// Whose that is for which nobody is named and nobody was seen to ask.
+    /// The author of a change that has no named socket and no known request.
     public var rest: NetworkAuthor
 
     /// Claims; see the properties.
@@ -31,11 +31,15 @@ public struct NetworkClaims {
     }
 }
 
-/// Who made what is different between two network states, one after the other, by evidence alone.
+/// The author of each difference between two network states, one after the other, by evidence alone.
 ///
-/// A change is the check's where the kernel's last word about it names a socket of the check's, or, where it names
-/// nobody, where a request of the check's asked for just that. What is neither told nor asked for while a request is
-/// under way waits for the next look; all else is others'.
+/// A change is the check's in two cases:
+///
+/// - The kernel's last notification of it names a socket of the check's.
+/// - The notification names no socket, and a request of the check's asked for exactly this change.
+///
+/// A change without notification or request waits for the next look while a request is under way. All other changes are
+/// others'.
 public struct NetworkAuthorship {
     private let earlier: NetworkState
     private let later: NetworkState
@@ -59,7 +63,7 @@ public struct NetworkAuthorship {
         }
     }
 
-    /// What can be settled of the later picture: what cannot is as it was.
+    /// The later network state; changes without a known author are left out.
     public var settled: NetworkState {
         var networkState = later
         for (difference, author) in authors where author == nil {
@@ -93,7 +97,7 @@ public struct NetworkAuthorship {
         case .gone(let record):
             if let device = record.device, deferredDevices.contains(device) { return nil }
             if let author = named(difference) { return author }
-            // A route that is replaced goes without a word.
+            // A replaced route goes without a notification.
             if let key = record.routeKey {
                 for case .added(let other) in all where other.routeKey == key {
                     return author(of: .added(other), among: [])
@@ -111,7 +115,7 @@ public struct NetworkAuthorship {
     private func author(ofDevice index: Int32) -> NetworkAuthor? {
         let difference = NetworkState.Difference.device(index)
         if let author = named(difference) { return author }
-        // Both ends of a pair come and go by one request.
+        // One request makes or removes both ends of a pair.
         if let device = before[index] ?? after[index], let peer = device.peer,
             let other = before[peer] ?? after[peer], other.peer == index,
             (before[peer] == nil) == (before[index] == nil),
@@ -126,7 +130,7 @@ public struct NetworkAuthorship {
         } ?? unnamed(difference)
     }
 
-    /// Whose socket the kernel named last.
+    /// The owner of the socket that the kernel named last.
     private func named(_ difference: NetworkState.Difference) -> NetworkAuthor? {
         guard let port = notes.port(of: difference), port != 0 else { return nil }
         return claims.ports[port] ?? .others
@@ -142,9 +146,9 @@ public struct NetworkAuthorship {
 
     // MARK: - Taking over
 
-    /// Takes over into a network state what somebody else has changed.
+    /// Copies changes of other authors into a network state.
     ///
-    /// - Parameter isOthers: Whose changes those are.
+    /// - Parameter isOthers: True for the authors whose changes are copied.
     public func adopt(into networkState: inout NetworkState, where isOthers: (NetworkAuthor) -> Bool) {
         for (difference, author) in authors {
             guard let author, isOthers(author) else { continue }
@@ -154,7 +158,7 @@ public struct NetworkAuthorship {
             case .device(let index): adopt(index, &networkState, isOthers)
             }
         }
-        // What somebody else has made once more is somebody else's.
+        // A record that others have made once more is others'.
         for case (let difference, let port) in notes.lastNotified {
             switch difference {
             case .added(let record) where earlier.records.contains(record) && later.records.contains(record):
@@ -190,7 +194,7 @@ public struct NetworkAuthorship {
             return
         }
         guard let place = networkState.devices.firstIndex(where: { $0.index == index }) else { return }
-        // What they left alone may be changed by somebody else, and stays as it was.
+        // Fields that they did not change stay as they were: another author may have changed them.
         for field in NetworkRequest.Field.allCases
         where field.differs(was, now) && isOthers(asked { $0.asks(for: field, of: now, before: was) } ?? claims.rest) {
             field.copy(from: now, to: &networkState.devices[place])

@@ -37,6 +37,8 @@ public final class NetworkNamespace: Sendable {
     /// Runs `body` inside the namespace, on a thread of its own that ends with it.
     ///
     /// Sockets and TAPs opened there stay bound to the namespace and work from any thread.
+    ///
+    /// - Throws: The kernel's refusal of a thread or of the namespace (EPERM); the errors of `body`.
     public func perform<Value: ~Copyable>(
         _ body: () throws(SystemError) -> Value
     ) throws(SystemError) -> Value {
@@ -49,7 +51,7 @@ public final class NetworkNamespace: Sendable {
 
     /// A socket that hears what the kernel tells of this namespace.
     ///
-    /// - Parameter operation: What is attempted, after "cannot".
+    /// - Parameter operation: The attempt, as the words after "cannot".
     func listen(
         _ groups: [rtnetlink_groups], _ operation: String
     ) throws(SystemError) -> NetlinkListener {
@@ -77,6 +79,8 @@ public final class NetworkNamespace: Sendable {
     }
 
     /// The network namespace of a process.
+    ///
+    /// - Throws: ENOENT if there is no such process; EACCES if this process may not look at it.
     public static func open(pid: Int32) throws(SystemError) -> NetworkNamespace {
         let name = "of process \(pid)"
         let file = try SystemError.checkErrno(
@@ -85,6 +89,8 @@ public final class NetworkNamespace: Sendable {
     }
 
     /// The network namespace of the calling thread.
+    ///
+    /// - Throws: The kernel's refusal, if /proc is not mounted or no more files can be opened.
     public static func current() throws(SystemError) -> NetworkNamespace {
         let file = try SystemError.checkErrno(
             clinux_open("/proc/thread-self/ns/net", O_RDONLY, 0), "open the network namespace", "of this thread")
@@ -92,7 +98,7 @@ public final class NetworkNamespace: Sendable {
     }
 }
 
-/// A socket opened by whoever needs it first.
+/// A socket that is opened at its first use.
 private final class LazySocket: @unchecked Sendable {
     private var socket: NetlinkSocket?
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)

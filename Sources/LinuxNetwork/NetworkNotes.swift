@@ -3,9 +3,13 @@ import CNetlink
 
 /// Hears of every change of a namespace's links, addresses, routes and rules, and from which netlink socket it came.
 public final class NetworkNotes: @unchecked Sendable {
-    /// Whose request a change was, as far as the kernel tells: the port number of the netlink socket that it came by,
-    /// which is its process's number where the kernel chose it; 0 for changes of a link's state, for IPv6 addresses, for
-    /// what came by ioctl, and for the kernel's own.
+    /// The netlink socket that requested a change, by its port number. If the kernel chose the number, it is the
+    /// process's number. It is 0 for:
+    ///
+    /// - changes of a link's state,
+    /// - IPv6 addresses,
+    /// - changes by ioctl,
+    /// - the kernel's own changes.
     public typealias Port = UInt32
 
     /// Readable when something has changed; valid as long as this object lives.
@@ -28,7 +32,7 @@ public final class NetworkNotes: @unchecked Sendable {
         descriptor = listener.descriptor
     }
 
-    /// Takes what has been told; true where anything has.
+    /// Reads the notifications; true if there were any.
     public func hear() -> Bool {
         listener.drain { heard in
             switch heard {
@@ -42,7 +46,7 @@ public final class NetworkNotes: @unchecked Sendable {
         let port = reply.header.pointee.nlmsg_pid
         if [Int(RTM_NEWLINK), Int(RTM_DELLINK)].contains(reply.type) {
             guard let header = reply.familyHeader(ifinfomsg.self) else { return }
-            // Of a link's several notifications most carry 0: one that names somebody stays.
+            // Most notifications of a link carry 0. Keep one that names a socket.
             let device = NetworkState.Difference.device(header.ifi_index)
             if port != 0 || notified[device].map({ $0.port == 0 || $0.age != age }) ?? true {
                 notified[device] = (port, age)
@@ -61,15 +65,15 @@ public final class NetworkNotes: @unchecked Sendable {
     /// True if more has changed than the kernel could tell.
     public var hasLost: Bool { isLost }
 
-    /// Whose request a difference was, as far as was heard; 0 if nobody is named, nil if nothing was told of it.
+    /// The socket that requested a difference; 0 if no socket is named, nil if there was no notification.
     func port(of difference: NetworkState.Difference) -> Port? { notified[difference]?.port }
 
-    /// What was told since it was settled last.
+    /// The notifications since the last settling.
     var lastNotified: [(NetworkState.Difference, Port)] {
         notified.compactMap { $0.value.age == age ? ($0.key, $0.value.port) : nil }
     }
 
-    /// From here on what has been told is settled, but for what was told last: a network state may be of before it.
+    /// Settles all notifications except the last ones: a network state may be older than these.
     public func settled() {
         notified = notified.filter { $0.value.age == age }
         (isLost, age) = (false, age + 1)
@@ -87,7 +91,7 @@ extension NetworkState {
 
     func differences(to later: NetworkState) -> [Difference] {
         let (before, after) = (byIndex, later.byIndex)
-        // Devices first: what is on one that somebody has taken away goes with it.
+        // Devices first: the records of a removed device go with it.
         return Set(before.keys).union(after.keys).sorted().filter { before[$0] != after[$0] }.map { .device($0) }
             + later.records.subtracting(records).map { .added($0) }
             + records.subtracting(later.records).map { .gone($0) }

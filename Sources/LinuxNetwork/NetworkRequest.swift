@@ -3,8 +3,8 @@ import CNetlink
 import Glibc
 import Wire
 
-/// A request to the kernel to change links, addresses, routes or rules, as its sender wrote it: what it asks for of that
-/// for which the kernel names nobody. What it does not ask for, in so many words, it has not done.
+/// A request to the kernel to change links, addresses, routes or rules, as its sender wrote it. It tells the author of
+/// changes for which the kernel names no socket. A change that the request does not name is not the request's.
 public struct NetworkRequest: Sendable {
     /// A link's settings.
     enum Field: CaseIterable, Sendable {
@@ -22,14 +22,14 @@ public struct NetworkRequest: Sendable {
     private var name: String?
     /// The name of the other end that it makes.
     private var peerName: String?
-    /// What it sets of a link.
+    /// The fields of a link that it sets.
     private var newName: String?
     private var isUp: Bool?
     private var mtu: Int?
     private var mac: [UInt8]?
     private var master: Int32?
     private var leavesNamespace = false
-    /// The address that it adds or removes, its family and its prefix length; nil: whichever.
+    /// The address that it adds or removes, its family and its prefix length in bits; nil: any.
     private var address: [UInt8]?
     private var family: UInt8 = 0
     private var length: UInt8?
@@ -147,7 +147,7 @@ public struct NetworkRequest: Sendable {
         return request
     }
 
-    // MARK: - What it asks for
+    // MARK: - Contents
 
     /// True if it is about this device.
     func concerns(_ device: NetworkState.Device) -> Bool {
@@ -178,7 +178,7 @@ public struct NetworkRequest: Sendable {
         subject == .link && (deletes || leavesNamespace) && concerns(device)
     }
 
-    /// True if it asks for this record, one of those for which the kernel names nobody.
+    /// True if it asks for this record, for which the kernel names no socket.
     func makes(_ record: NetworkState.Record, on device: NetworkState.Device) -> Bool {
         if subject == .route { return !deletes && leads(record) }
         guard concerns(device) else { return false }

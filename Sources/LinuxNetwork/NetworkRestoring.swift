@@ -2,14 +2,15 @@ import CNetlink
 import Glibc
 
 extension NetlinkSocket {
-    /// Undoes what is different in one network state from another, and nothing else: what is not as it was seen any
-    /// more is somebody else's by now. A device that is gone stays gone.
+    /// Undoes the differences between two network states, and nothing else. It leaves alone all that has changed since
+    /// it was last seen: that is others' by now. A device that is gone stays gone.
     ///
     /// - Parameters:
-    ///   - picture: How it is to be.
-    ///   - seen: How the namespace was seen last; nil: it is as it is now.
-    ///   - except: Devices that are left as they are, and what goes by them, by their numbers.
-    /// - Returns: What could not be put back, as sentences.
+    ///   - picture: The wanted network state.
+    ///   - seen: The last seen network state; nil: the present one.
+    ///   - except: Devices, by their numbers, that are left as they are, with all that uses them.
+    /// - Returns: The failures, as sentences.
+    /// - Throws: The kernel's refusal to list links, addresses, routes or rules.
     public func restore(
         _ networkState: NetworkState, seen: NetworkState? = nil, except: Set<Int32> = []
     ) throws(SystemError) -> [String] {
@@ -84,7 +85,7 @@ extension NetlinkSocket {
             guard try links().contains(where: { running.contains($0.index) && $0.isUp && !$0.isRunning }) else { break }
             usleep(20_000)
         }
-        // What the kernel makes by itself for a device that comes up takes it a moment, and is better made by it.
+        // Give the kernel a moment to make its own records for a device that comes up.
         try restoreRecords { $0.kind != .address || !$0.isKernels }
         for _ in 0..<10 {
             if try left().isEmpty { break }
@@ -101,7 +102,7 @@ extension NetlinkSocket {
     }
 
     private func change(_ record: NetworkState.Record, isNew: Bool) throws(SystemError) {
-        // Nothing that is there is replaced: it would be somebody else's.
+        // Existing records are not replaced: they are others'.
         let flags = isNew ? NLM_F_CREATE | (record.kind == .route ? NLM_F_APPEND : NLM_F_EXCL) : 0
         do throws(SystemError) {
             try request(isNew ? "put back the" : "take back the", "\(record)") { () throws(NetlinkFailure) in
@@ -111,7 +112,7 @@ extension NetlinkSocket {
                 return message
             }
         } catch {
-            // What is so already is as it should be.
+            // The record is as it should be already.
             guard error.errno != (isNew ? EEXIST : ESRCH), isNew || error.errno != EADDRNOTAVAIL else { return }
             throw error
         }
@@ -119,7 +120,7 @@ extension NetlinkSocket {
 }
 
 extension NetworkState {
-    /// True if a record can be put back into this picture: it is not there, nor another in its place, and its device is.
+    /// True if a record can be put back into this state: its device is there, and its place is free.
     fileprivate func hasRoom(for record: Record, wanted: NetworkState, _ except: Set<Int32>) -> Bool {
         if records.contains(record) { return false }
         if let device = record.device, except.contains(device) || byIndex[device] == nil { return false }
@@ -127,8 +128,8 @@ extension NetworkState {
         return !records.contains { $0.routeKey == key && !wanted.records.contains($0) }
     }
 
-    /// This network state of now as it is to be: what is still as it was seen, and was not to be so, is as it was to
-    /// be.
+    /// The present network state with the unwanted changes undone. Only records and fields that are still as they were
+    /// seen are undone.
     fileprivate func undone(
         from seen: NetworkState, to wanted: NetworkState, gone: Set<Record>, _ except: Set<Int32>
     ) -> NetworkState {

@@ -2,11 +2,11 @@ import CLinux
 import CNetlink
 import Wire
 
-/// How the links, addresses, routes and rules of a namespace are at one moment, so that what changed since can be told
-/// and put back.
+/// The links, addresses, routes and rules of a namespace at one moment. Later changes can be found and undone.
 ///
-/// Addresses, routes and rules are kept as the kernel wrote them, all tables and all attributes, not as libnl's objects,
-/// which know only a part of the attributes: what is put back is the same to the last octet. Routes that routing daemons write, and those that the kernel learns, are left out.
+/// Addresses, routes and rules of all tables are kept as the kernel wrote them, with all attributes. libnl's objects
+/// know only some of the attributes. So a restored record is the same to the last octet. Routes of routing daemons and
+/// routes that the kernel learns are left out.
 public struct NetworkState: Sendable, Equatable {
     /// A device.
     struct Device: Sendable, Hashable {
@@ -36,6 +36,8 @@ public struct NetworkState: Sendable, Equatable {
 
 extension NetlinkSocket {
     /// How the namespace is now.
+    ///
+    /// - Throws: The kernel's refusal to list links, addresses, routes or rules.
     public func networkState() throws(SystemError) -> NetworkState {
         let devices = try links().map {
             NetworkState.Device(
@@ -63,7 +65,7 @@ extension NetlinkSocket {
 }
 
 extension NetworkState {
-    /// What is different in `other`, one sentence each: "the route default via 192.0.2.1 is gone".
+    /// The differences in `other`, one sentence each: "the route default via 192.0.2.1 is gone".
     public func changes(to other: NetworkState, except: Set<Int32> = []) -> [String] {
         var summary: [String] = []
         let now = Dictionary(other.devices.map { ($0.index, $0) }) { first, _ in first }
@@ -99,7 +101,7 @@ extension NetworkState {
             }
             return "\(record)" + (device.map { " on \($0)" } ?? "")
         }
-        // What a device had goes with it, and is not told beside it.
+        // A device's records go with it and get no sentence of their own.
         let gone = records.subtracting(other.records).filter { record in
             record.device.map { except.contains($0) || now[$0] == nil } != true
         }
@@ -151,7 +153,7 @@ extension NetworkState.Kind {
 }
 
 extension NetlinkReply {
-    /// Of an address's flags those that somebody has given it: whether it is in use yet shows the kernel's pace.
+    /// The flags of an address that a program sets. The others change at the kernel's own pace.
     private static let lastingFlags = UInt32(IFA_F_SECONDARY) | UInt32(IFA_F_NODAD) | UInt32(IFA_F_HOMEADDRESS)
 
     /// The message behind its netlink header, without what counts and ages; nil if it is not of the network state.
@@ -168,7 +170,7 @@ extension NetlinkReply {
             if kind == .route {
                 guard header.rtm_protocol <= UInt8(RTPROT_STATIC),
                     header.rtm_type != UInt8(RTN_MULTICAST), header.rtm_flags & UInt32(RTM_F_CLONED) == 0,
-                    // With an address the kernel makes these, and takes them away: nobody else does.
+                    // With an address the kernel makes these, and takes them away: no other part does.
                     header.rtm_protocol != UInt8(RTPROT_KERNEL) || header.rtm_table != UInt8(RT_TABLE_LOCAL.rawValue)
                 else { return nil }
                 // Whether a next hop is dead or its link without carrier shows by the link.
@@ -234,7 +236,7 @@ extension NetworkState.Record: CustomStringConvertible {
 
     var family: UInt8 { octets[0] }
 
-    /// What a route shares with the one that replaces it: family, table, destination, type of service and priority.
+    /// The key that a route shares with its replacement: family, table, destination, type of service and priority.
     var routeKey: [UInt8]? {
         guard kind == .route else { return nil }
         return [octets[0], octets[1], octets[3]]
@@ -248,7 +250,7 @@ extension NetworkState.Record: CustomStringConvertible {
             && (attribute(Int(RTA_GATEWAY.rawValue)) != nil || attribute(Int(RTA_VIA.rawValue)) != nil)
     }
 
-    /// What the kernel makes by itself for a device or an address, at its own pace: routes, link-local addresses.
+    /// True for records that the kernel makes by itself for a device or an address: routes, link-local addresses.
     var isKernels: Bool {
         switch kind {
         case .address: (address(Int(IFA_LOCAL)) ?? address(Int(IFA_ADDRESS)))?.isLinkLocal ?? false
@@ -257,7 +259,7 @@ extension NetworkState.Record: CustomStringConvertible {
         }
     }
 
-    /// What goes with an address or a device is not told beside it.
+    /// False for records that go with an address or a device: they get no sentence of their own.
     var isReported: Bool { kind != .route || !isKernels }
 
     var description: String {

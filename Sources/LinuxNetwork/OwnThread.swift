@@ -2,8 +2,8 @@ import CLinux
 
 /// Runs `body` on a new thread and returns what it returned, when that thread has ended.
 ///
-/// Whatever `body` does to its thread (entering a namespace, above all) ends with it. Never a Task: the threads of the
-/// pool are shared.
+/// All that `body` does to its thread ends with the thread, entering a namespace above all. A Task cannot do this: the
+/// threads of the pool are shared.
 func onThreadOfItsOwn<Value: ~Copyable>(
     _ body: () throws(SystemError) -> Value
 ) throws(SystemError) -> Value {
@@ -107,7 +107,7 @@ final class PermanentThread: @unchecked Sendable {
             while pending.isEmpty { pthread_cond_wait(changed, lock) }
             let next = pending.removeFirst()
             pthread_mutex_unlock(lock)
-            // In a function of its own, so that nothing of the closure is held once it is said to be done.
+            // In a function of its own, so that the closure is released before the caller goes on.
             _ = runThreadWork(next)
             pthread_mutex_lock(lock)
             next.pointee.isDone = true

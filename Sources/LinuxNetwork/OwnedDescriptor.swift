@@ -23,6 +23,8 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
     }
 
     /// Another descriptor, close-on-exec, of the same open file.
+    ///
+    /// - Throws: EMFILE if the process may open no more files.
     public borrowing func duplicate() throws(SystemError) -> OwnedDescriptor {
         OwnedDescriptor(
             owning: try SystemError.checkErrno(

@@ -3,7 +3,7 @@ import Wire
 
 /// A frame as a packet socket saw it; its octets last as long as the call that it is handed to.
 public struct SeenFrame {
-    /// What was kept of it, from its Ethernet header on.
+    /// The octets that were kept, from its Ethernet header on.
     public let bytes: UnsafeRawBufferPointer
     /// Its whole length in octets.
     public let length: Int
@@ -11,11 +11,11 @@ public struct SeenFrame {
     public let nanoseconds: UInt64
     /// True if it left the namespace by the device.
     public let isOutgoing: Bool
-    /// True if its transport checksum is to be finished by whoever sends it out.
+    /// True if the sending device has yet to finish its transport checksum.
     public let hasPartialChecksum: Bool
 }
 
-/// What a frame must have, so that the kernel keeps it: a word at an offset from its transport header.
+/// The condition on which the kernel keeps a frame: a word at an offset from its transport header.
 public struct FrameMatch: Sendable, Hashable {
     /// IPv4 or IPv6, whose transport header is right behind the fixed one.
     public var family: AddressFamily
@@ -40,8 +40,8 @@ public struct FrameMatch: Sendable, Hashable {
     }
 }
 
-/// Sees the frames that pass a device, in both directions, as its namespace's kernel sees them (AF_PACKET, a ring of
-/// TPACKET_V3): from the moment it is made until it goes. One thread reads it.
+/// Sees the frames that pass a device in both directions (AF_PACKET, a ring of TPACKET_V3). It sees them as the kernel
+/// does, from its making until its end. One thread reads it.
 public final class PacketSocket: @unchecked Sendable {
     /// Becomes readable when frames are there; valid as long as this object lives.
     public let descriptor: Int32
@@ -58,6 +58,7 @@ public final class PacketSocket: @unchecked Sendable {
     ///   - matches: A frame is kept where one of them holds, at most 16; every frame where there are none.
     ///   - frameLength: The most octets that are kept of a frame.
     ///   - room: Octets in the ring, in two blocks at least; a frame must fit into one.
+    /// - Throws: ENODEV if there is no such device; the kernel's refusal of the socket or its ring.
     public init(
         on device: String, in namespace: NetworkNamespace, matches: [FrameMatch] = [], frameLength: Int, room: Int
     ) throws(SystemError) {
@@ -94,8 +95,8 @@ public final class PacketSocket: @unchecked Sendable {
         Self.closeAside(descriptor)
     }
 
-    /// The kernel lets whoever closes a packet socket wait until no processor can still be using it, some
-    /// milliseconds for each: nobody else has to.
+    /// Closing a packet socket takes some milliseconds, until no processor can still be using it. Another thread does
+    /// it, so no caller waits.
     private static func closeAside(_ descriptor: Int32) {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
@@ -126,6 +127,8 @@ public final class PacketSocket: @unchecked Sendable {
     }
 
     /// How many frames found no room since the last call.
+    ///
+    /// - Throws: The kernel's refusal.
     public func losses() throws(SystemError) -> Int {
         var count: UInt32 = 0
         try SystemError.check(clinux_packet_losses(descriptor, &count), "count the losses of the packet socket", "")

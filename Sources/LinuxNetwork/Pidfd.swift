@@ -31,7 +31,7 @@ public final class Pidfd: Sendable {
     public let pid: Int32
     /// A descriptor that becomes readable (POLLIN) when the process ends; valid as long as this object lives.
     public let descriptor: Int32
-    /// How it ended, once that has been asked of the kernel, which tells it once.
+    /// How it ended, after the first question to the kernel, which answers only once.
     private let end = Mutex<ProcessExit?>(nil)
 
     /// Opens a process that is there now.
@@ -53,14 +53,19 @@ public final class Pidfd: Sendable {
         return held < 0 ? nil : RouteSocket(owning: held)
     }
 
-    /// Sends a signal. A process that has ended takes it without a word.
+    /// Sends a signal. A process that has ended ignores it, without an error.
+    ///
+    /// - Throws: EPERM if this process may not send it; EINVAL if there is no such signal.
     public func signal(_ number: Int32) throws(SystemError) {
         let result = clinux_pidfd_send_signal(descriptor, number)
         if result == -ESRCH { return }
         try SystemError.check(result, "send signal \(number) to the process", "\(pid)")
     }
 
-    /// Sends a signal to the whole process group that the process leads (as one started in a session of its own does).
+    /// Sends a signal to the whole process group that the process leads. A process that was started in its own session
+    /// leads one.
+    ///
+    /// - Throws: EPERM if this process may not send it; EINVAL if there is no such signal.
     public func signalGroup(_ number: Int32) throws(SystemError) {
         guard !hasEnded else { return }
         if kill(-pid, number) != 0 {
@@ -73,7 +78,7 @@ public final class Pidfd: Sendable {
     /// Whether the process has ended.
     public var hasEnded: Bool { waitForEnd(milliseconds: 0) }
 
-    /// Waits until the process has ended, at most so long (-1: for ever). True when it has.
+    /// Waits until the process has ended, at most for `milliseconds` (-1: for ever). True if it has ended.
     public func waitForEnd(milliseconds: Int32) -> Bool {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         while true {
@@ -93,7 +98,7 @@ public final class Pidfd: Sendable {
         }
     }
 
-    /// How a child of this process ended, or nil while it runs. All who ask this object are told the same.
+    /// How a child of this process ended, or nil while it runs. Every caller of this object gets the same answer.
     ///
     /// - Throws: As `wait`.
     public func statusIfEnded() throws(SystemError) -> ProcessExit? {
@@ -108,8 +113,8 @@ public final class Pidfd: Sendable {
         return try outcome.get()
     }
 
-    /// Whether a child of this process stands still by a signal (SIGSTOP and the like). Looking changes nothing for
-    /// those who wait for its end.
+    /// Whether a signal has stopped a child of this process (SIGSTOP and the like). Looking changes nothing for threads
+    /// that wait for its end.
     public var isStopped: Bool { clinux_pidfd_is_stopped(descriptor) == 1 }
 
     private func reap() throws(SystemError) -> ProcessExit? {
@@ -120,8 +125,8 @@ public final class Pidfd: Sendable {
     }
 }
 
-/// A route netlink socket of another process, held: as long as it is, no other socket of its namespace has its port number,
-/// so what the kernel names by that number came by this socket.
+/// A route netlink socket of another process, held open. Meanwhile no other socket of its namespace has its port
+/// number. So every change that the kernel names by that number came by this socket.
 public final class RouteSocket: Sendable {
     private let descriptor: Int32
 

@@ -5,9 +5,9 @@ import Wire
 /// namespace.
 ///
 /// A frame sent on a veth comes out of its other end; a frame that the other end sends is heard here before any bridge
-/// has it. It hears only short frames that end in a token or are addressed to a MAC address, so that nothing of the
-/// ordinary traffic is ever copied here. One socket rather than one for each device: the kernel makes whoever closes
-/// one wait some fifteen milliseconds, and a device that is made anew is heard at once. One thread uses it.
+/// has it. It hears only short frames that end in a token or go to one MAC address. Ordinary traffic is never copied
+/// here. One socket serves all devices, for two reasons: closing a packet socket takes about 15 ms, and a new device is
+/// heard at once. One thread uses it.
 public final class ProbeSocket: @unchecked Sendable {
     /// Readable when frames are there; valid as long as this object lives.
     public let descriptor: Int32
@@ -21,9 +21,10 @@ public final class ProbeSocket: @unchecked Sendable {
     private static let batch = Int(CLINUX_PROBE_BATCH)
 
     /// - Parameters:
-    ///   - token: What the frames that are heard end in, big-endian.
-    ///   - mac: The address of frames that are heard besides.
-    ///   - longest: No longer frame is heard or sent, in octets.
+    ///   - token: The last octets of the frames that are heard, big-endian.
+    ///   - mac: Frames to this address are heard, too.
+    ///   - longest: The longest frame that is heard or sent, in octets.
+    /// - Throws: The kernel's refusal of the socket, or of the namespace.
     public init(
         in namespace: NetworkNamespace, token: UInt64, mac: MACAddress, longest: Int
     ) throws(SystemError) {
@@ -53,7 +54,8 @@ public final class ProbeSocket: @unchecked Sendable {
         queue(on: device, answering: RawSpan()) { room, _ in write(&room) }
     }
 
-    /// The same, with a frame at hand that is answered: one that `drain` has handed over stays as it is meanwhile.
+    /// The same for an answer to a frame. The frame may be one that `drain` has handed over: it does not change
+    /// meanwhile.
     @discardableResult
     public func queue(
         on device: Int32, answering frame: RawSpan, _ write: (inout MutableRawSpan, RawSpan) -> Int
@@ -69,7 +71,8 @@ public final class ProbeSocket: @unchecked Sendable {
         return true
     }
 
-    /// Sends what is in the queue. What the kernel does not take (the device is down, or gone) is lost, as on any link.
+    /// Sends what is in the queue. A frame that the kernel does not take (the device is down, or gone) is lost, as on
+    /// any link.
     public func flush() {
         var next = 0
         while next < queued.count {

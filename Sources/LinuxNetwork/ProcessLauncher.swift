@@ -8,7 +8,7 @@ public struct Command: Hashable, Sendable {
     public var arguments: [String]
     /// Its whole environment, as NAME=value.
     public var environment: [String]
-    /// Where it starts; the node's root, or this process's directory, where nil.
+    /// The directory where it starts; nil: the node's root, or this process's directory.
     public var workingDirectory: String?
     /// Its descriptors: number there → descriptor here. 0, 1 and 2 are /dev/null where absent; all others are closed.
     public var descriptors: [Int32: Int32]
@@ -22,10 +22,10 @@ public struct Command: Hashable, Sendable {
     /// It is the first process of a PID namespace of its own, where the kernel makes one: what it starts ends with it. In a
     /// node it is the node's.
     public var ownsProcesses = false
-    /// How readily the kernel ends it, and all that it starts, when memory runs out, from -1000 to 1000 (oom_score_adj in
-    /// proc(5)); nil: as readily as this process. What the kernel does not grant is left as it is.
+    /// How readily the kernel ends it, and all that it starts, when memory runs out, from -1000 to 1000 (oom_score_adj
+    /// in proc(5)); nil: as readily as this process. Settings that the kernel does not grant stay as they are.
     public var memoryScore: Int32?
-    /// Where the listener of its witness is handed over, a socket; nil: it has none.
+    /// The socket that hands over the listener of its witness; nil: it has none.
     public var witness: Int32?
 
     /// A program to start; see the properties.
@@ -63,9 +63,9 @@ public enum ResourceLimit {
     public static let locks = Int32(CLINUX_LIMIT_LOCKS)
 }
 
-/// What a node's processes see in place of the host's.
+/// The view of a node's processes, in place of the host's.
 public struct NodeView: Hashable, Sendable {
-    /// Its host name, at most 64 octets; the machine's where nil.
+    /// Its host name, at most 64 octets; nil: the machine's.
     public var hostname: String?
     /// Shown at its own path inside the node's private /run.
     public var directory: String?
@@ -92,14 +92,17 @@ public struct NodeView: Hashable, Sendable {
 
 /// Starting processes: nodes' inits and programs.
 ///
-/// All are cloned on one thread that lives as long as the process, for the kernel counts a parent's *thread* when it
-/// sends the death signal.
+/// All are cloned on one thread that lives as long as the process. The kernel sends the death signal when the parent's
+/// *thread* ends.
 public enum ProcessLauncher {
-    /// Starts PID 1 of a node: a PID, mount, UTS, IPC and cgroup namespace of its own in the given network namespace, with its
-    /// own /proc, /sys, /run and /dev/shm. What of them is the machine's is read-only. It reaps, and is killed when this process ends, and all of the node's processes with it.
+    /// Starts PID 1 of a node in the given network namespace. It gets its own PID, mount, UTS, IPC and cgroup
+    /// namespaces, and its own /proc, /sys, /run and /dev/shm. The parts of these that are the machine's are read-only.
+    /// It reaps processes. When this process ends, the kernel kills it and all of the node's processes.
     ///
-    /// Killing it kills the node's processes. It has ended itself only when they are reaped, and the programs spawned
-    /// by this process are this process's to reap: wait for them first, or on other threads.
+    /// Killing it kills the node's processes. It ends only when they are reaped. This process must reap the programs
+    /// that it spawned: wait for them first, or on other threads.
+    ///
+    /// - Throws: The kernel's refusal, with the step that failed.
     public static func startInit(
         in namespace: NetworkNamespace, view: NodeView = NodeView()
     ) throws(SystemError) -> Pidfd {
@@ -129,7 +132,7 @@ public enum ProcessLauncher {
     ///
     /// - Parameter node: A node's init, whose network, mount and PID namespaces the program runs in; nil for this
     ///   process's own.
-    /// - Throws: What failed between the fork and the program's first instruction.
+    /// - Throws: The error between the fork and the program's first instruction.
     public static func spawn(_ command: Command, node: Pidfd? = nil) throws(SystemError) -> Pidfd {
         let strings = CStrings()
         let path = strings.pointer(command.path)
@@ -181,7 +184,7 @@ private final class CStrings {
 }
 
 extension clinux_stage {
-    /// What was being done.
+    /// The step that failed.
     var sentence: String {
         switch self {
         case CLINUX_STAGE_CLONE: "making its process"

@@ -7,9 +7,10 @@ public final class SharedMemory: @unchecked Sendable {
     /// The mapping, valid as long as this object lives; read-only where it was sealed when mapped.
     public let bytes: UnsafeMutableRawBufferPointer
 
-    /// Makes `size` octets of zeros that everybody who gets the descriptor can write. Its size is sealed.
+    /// Makes `size` octets of zeros. Every process with the descriptor can write them. The size is sealed.
     ///
     /// - Parameter name: Shown in /proc/PID/maps.
+    /// - Throws: The kernel's refusal; EMFILE if the process may open no more files.
     public convenience init(name: String, size: Int) throws(SystemError) {
         let descriptor = OwnedDescriptor(
             owning: try SystemError.check(clinux_memfd(name, size), "make shared memory", name))
@@ -17,7 +18,9 @@ public final class SharedMemory: @unchecked Sendable {
         try self.init(owning: descriptor, writable: true)
     }
 
-    /// Makes sealed memory with these contents: nobody can ever change it, nor map it to be written.
+    /// Makes sealed memory with these contents. No process can change it or map it for writing.
+    ///
+    /// - Throws: The kernel's refusal; EMFILE if the process may open no more files.
     public convenience init(name: String, sealed contents: UnsafeRawBufferPointer) throws(SystemError) {
         let descriptor = OwnedDescriptor(
             owning: try SystemError.check(clinux_memfd(name, contents.count), "make shared memory", name))
@@ -37,6 +40,8 @@ public final class SharedMemory: @unchecked Sendable {
     }
 
     /// Maps memory that was made elsewhere.
+    ///
+    /// - Throws: The kernel's refusal to map it.
     public init(owning descriptor: consuming OwnedDescriptor, writable: Bool) throws(SystemError) {
         var status = stat()
         try SystemError.checkErrno(fstat(descriptor.number, &status), "inspect the shared memory", "")

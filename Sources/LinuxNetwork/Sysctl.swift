@@ -9,11 +9,14 @@ public enum Sysctl {
     ///
     /// - Parameter name: With dots, as sysctl(8) has it, or with slashes where an interface's name holds a dot:
     ///   "net.ipv4.ip_forward", "net/ipv4/conf/eth0.1/rp_filter". It begins with "net".
+    /// - Throws: ENOENT if there is no such parameter; EINVAL if the kernel does not take the value.
     public static func write(_ name: String, _ value: String, in namespace: NetworkNamespace) throws(SystemError) {
         try namespace.perform { () throws(SystemError) in try writeHere(name, value) }
     }
 
     /// Writes several parameters in `namespace`, in order.
+    ///
+    /// - Throws: The kernel's refusal of the first parameter that it does not take.
     public static func write(
         _ values: [(name: String, value: String)], in namespace: NetworkNamespace
     ) throws(SystemError) {
@@ -23,6 +26,8 @@ public enum Sysctl {
     }
 
     /// Reads a parameter in `namespace`, without its newline.
+    ///
+    /// - Throws: ENOENT if there is no such parameter.
     public static func read(_ name: String, in namespace: NetworkNamespace) throws(SystemError) -> String {
         try namespace.perform { () throws(SystemError) in
             var text = try File.read(try path(name))

@@ -1,11 +1,11 @@
 import CLinux
 
-/// What the operating system refused: what was attempted, on which object, the error number, and the kernel's own
-/// words where it had any (netlink's extended acknowledgement, RFC 3549's NLMSG_ERROR with NLMSGERR_ATTR_MSG).
+/// A refusal of the operating system: the attempt, its object, the error number, and the kernel's own message if there
+/// is one. That message is netlink's extended acknowledgement (RFC 3549's NLMSG_ERROR with NLMSGERR_ATTR_MSG).
 public struct SystemError: Error, Hashable, Sendable {
-    /// What was attempted, after "cannot": "add the address".
+    /// The attempt, as the words after "cannot": "add the address".
     public let operation: String
-    /// What it was attempted on: "192.0.2.1/24 on eth0".
+    /// The object of the attempt: "192.0.2.1/24 on eth0".
     public let object: String
     /// The error number (positive), as errno holds it.
     public let errno: Int32

@@ -3,7 +3,7 @@ import CNetlink
 import Synchronization
 import Wire
 
-/// What the reader of a TAP can finish by itself: TUNSETOFFLOAD's flags (linux/if_tun.h).
+/// The work that the reader of a TAP can finish by itself: TUNSETOFFLOAD's flags (linux/if_tun.h).
 public struct TapOffloads: OptionSet, Hashable, Sendable {
     /// The flags as the kernel has them.
     public let rawValue: UInt32
@@ -23,23 +23,23 @@ public struct TapOffloads: OptionSet, Hashable, Sendable {
     public static let udp6 = TapOffloads(rawValue: 0x40)
     /// All of them: 0x67.
     public static let all: TapOffloads = [.checksum, .tcp4, .tcp6, .udp4, .udp6]
-    /// What kernels before 6.2 take: 0x07.
+    /// The offloads that kernels before 6.2 take: 0x07.
     public static let withoutUDP: TapOffloads = [.checksum, .tcp4, .tcp6]
 }
 
 /// A TAP device made here, and its queues.
 ///
-/// Frames on a queue start with a virtio_net_hdr of 10 octets, little-endian. The device goes when the last
-/// descriptor of the last queue is closed, in whichever process; the descriptors keep its namespace alive.
+/// Frames on a queue start with a virtio_net_hdr of 10 octets, little-endian. The device goes when the last descriptor
+/// of the last queue is closed, in any process. The descriptors keep its namespace alive.
 public final class TapDevice: Sendable {
     /// The device's name.
     public var name: String { place.withLock { $0.name } }
     /// Its number in its namespace.
     public var index: Int32 { place.withLock { $0.index } }
-    /// What the kernel took of the offloads asked for.
+    /// The offloads that the kernel took.
     public let offloads: TapOffloads
-    /// Why frames are not divided among the queues by their outermost addresses, both directions of a flow alike, but by the
-    /// kernel's own rule, which looks into tunnels; nil if they are, or there is one queue.
+    /// Why the kernel divides frames among the queues by its own rule, which looks into tunnels. Nil if there is one
+    /// queue, or if they are divided by their outermost addresses, both directions alike.
     public let steeringRefusal: SystemError?
     /// The queues' descriptors, nonblocking, valid as long as this object lives.
     public var queues: [Int32] { owned.numbers }
@@ -80,6 +80,8 @@ public final class TapDevice: Sendable {
     }
 
     /// Opens one more queue of the device, in the namespace where the device is now.
+    ///
+    /// - Throws: E2BIG if the device has 256 queues already; EMFILE if the process may open no more files.
     public func openQueue(in namespace: NetworkNamespace) throws(SystemError) -> OwnedDescriptor {
         let queue = try namespace.perform { () throws(SystemError) in try Self.openQueue(name) }
         _ = try Self.setOffloads(queue.number, offloads, name)
@@ -101,19 +103,21 @@ public final class TapDevice: Sendable {
         try namespace.netlink.applyLink(index: link.index, settings)
     }
 
-    /// Attaches or detaches a queue by its descriptor (or a duplicate of it): the kernel steers frames to those that
-    /// are attached.
+    /// Attaches or detaches a queue by its descriptor (or a duplicate of it): the kernel steers frames to attached
+    /// queues only.
+    ///
+    /// - Throws: The kernel's refusal.
     public static func setQueue(_ descriptor: Int32, attached: Bool) throws(SystemError) {
         try SystemError.check(
             clinux_tap_set_queue(descriptor, attached ? 1 : 0), attached ? "attach the queue" : "detach the queue",
             "\(descriptor)")
     }
 
-    /// What is attempted where a queue is opened: refused with E2BIG where the device has as many as the kernel gives
-    /// one (256), with EMFILE where the process may open no more files.
+    /// The attempt to open a queue, as the words after "cannot". The kernel's refusals: E2BIG if the device has 256
+    /// queues already; EMFILE if the process may open no more files.
     public static let openingQueue = "open a queue of the TAP"
 
-    /// Has the program of `clinux_steering_load` divide frames among the queues. The device keeps it.
+    /// Makes the program of `clinux_steering_load` divide frames among the queues. The device keeps it.
     ///
     /// - Returns: Why it does not; nil if it does.
     private static func steer(_ queue: Int32) -> SystemError? {

@@ -21,6 +21,8 @@ public struct UnixSocket: ~Copyable, Sendable {
     }
 
     /// A connected pair, both close-on-exec; each end is handed to `body` to be kept.
+    ///
+    /// - Throws: EMFILE if the process may open no more files.
     public static func pair() throws(SystemError) -> UnixSocketPair {
         var ends: [Int32] = [0, 0]
         try SystemError.checkErrno(clinux_socket_pair(&ends), "make a socket pair", "")

@@ -1,12 +1,12 @@
 import CLinux
 
-/// Hears of what a command and all that it starts is about to do to its network, and to other processes, while it waits
-/// to be let go on: whoever looks at the network before that sees it as it is before anything of theirs.
+/// Hears what a command and its processes are about to do to the network and to other processes. The acting process
+/// waits until it may go on. So a look at the network during the wait shows it without the process's change.
 ///
 /// A seccomp filter asks (seccomp_unotify(2)); it forbids nothing. Where the kernel has no such filter, or a container
 /// forbids it, there is no witness.
 public final class Witness: Sendable {
-    /// What is about to be done.
+    /// An act that a process is about to do.
     public enum Act: Sendable {
         /// A socket is bound by which links, addresses, routes and rules may be changed, or looked at.
         case binds(descriptor: Int32)
@@ -16,11 +16,12 @@ public final class Witness: Sendable {
         case sends(descriptor: Int32, [NetworkRequest])
         /// A device is changed by ioctl, or asked about.
         case callsDevice(NetworkRequest)
-        /// A signal is sent: to a process, to a group (negative), to everybody (-1), as the sender's PID namespace counts.
+        /// A signal is sent to a process, a group (negative), or all processes (-1), as the sender's PID namespace
+        /// counts.
         case signals(Int32)
     }
 
-    /// Who is about to do it.
+    /// The thread that is about to act.
     public struct Actor: Sendable {
         /// The thread, as this process's PID namespace counts.
         public let thread: Int32
@@ -37,6 +38,8 @@ public final class Witness: Sendable {
     }
 
     /// Starts a program as `ProcessLauncher.spawn` does, and its witness; nil if there is none.
+    ///
+    /// - Throws: The kernel's refusal, as `ProcessLauncher.spawn` throws it.
     public static func spawn(
         _ command: Command, node: Pidfd? = nil
     ) throws(SystemError) -> (program: Pidfd, witness: Witness?) {
@@ -57,7 +60,7 @@ public final class Witness: Sendable {
     /// - Parameters:
     ///   - others: Descriptors that end the waiting, too, when they are readable.
     ///   - milliseconds: The longest time; for ever where negative.
-    ///   - body: Gets the act and who does it.
+    ///   - body: Gets the act and the thread that does it.
     /// - Returns: False if nothing of the command lives any more.
     public func hear(
         or others: [Int32], milliseconds: Int32, _ body: (Act, Actor) -> Void

@@ -12,7 +12,7 @@ package struct CommandOutcome: Sendable {
     package var output: [UInt8] = []
     /// There was more.
     package var truncated = false
-    /// Why it was ended, where that was neither its time nor a cancellation.
+    /// Why it was ended, if the reason was not its time or a cancellation.
     package var endedFor: String?
 
     /// Memberwise.
@@ -27,7 +27,7 @@ package struct CommandOutcome: Sendable {
     package var text: String { String(decoding: output, as: UTF8.self) }
 }
 
-/// What a command may do before it is ended.
+/// The limits of a command; beyond them it is ended.
 package struct CommandBounds: Sendable {
     /// The most that is kept of what it prints, in octets.
     package var output = 1 << 20
@@ -40,7 +40,7 @@ package struct CommandBounds: Sendable {
     package var limits: [Int32: UInt64] = [:]
     /// Asked from time to time: a reason to end it now.
     package var watch: @Sendable () -> String? = { nil }
-    /// Takes what hears of its acts, when it has been started; nil if there is none. It is not heard where this is nil.
+    /// Takes the witness of the started command; nil if there is none. Without this closure the command has no witness.
     var witnessed: (@Sendable (Witness?) -> Void)?
     /// Ends what it has started and what left its process group, too.
     package var sweep: @Sendable () -> Void = {}
@@ -66,7 +66,9 @@ package enum CommandRun {
     /// The time between two questions to the watch, in milliseconds.
     private static let watchPause = 100
 
-    /// Runs a shell command in a node, and keeps what it prints.
+    /// Runs a shell command in a node, and keeps its output. `timeout` is in milliseconds.
+    ///
+    /// - Throws: `ApplianceError` if the command cannot be started.
     package static func captured(
         _ command: String, in entrance: NodeEntrance, node: Pidfd, timeout: Int, cancellation: Cancellation,
         bounds: CommandBounds = CommandBounds()
@@ -94,7 +96,8 @@ package enum CommandRun {
         return finish(child, output: ends[0], timeout: timeout, cancellation: cancellation, bounds: bounds)
     }
 
-    /// Waits for `child`; when its time is over, or `cancellation` is raised, ends its whole process group.
+    /// Waits for `child`. When its time is over, or `cancellation` is raised, ends its whole process group. `timeout`
+    /// is in milliseconds.
     ///
     /// - Parameter output: The reading end of a pipe that it prints into, or nil if that goes elsewhere.
     package static func finish(

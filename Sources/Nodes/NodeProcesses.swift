@@ -33,9 +33,9 @@ package enum NodeProcesses {
 /// A mark that a command and all that it ever starts carry, so that none of them can hide: not in another session, not
 /// behind a parent that ended, not with an empty environment.
 ///
-/// It is the limit of file locks (RLIMIT_LOCKS), which every child inherits, every program keeps, and Linux has not
-/// looked at since version 2.4. A control group would do as well, and is not to be had in every container, nor without
-/// root; a PID namespace for each command would hide the node's own processes from it.
+/// It is the limit of file locks (RLIMIT_LOCKS). Every child inherits it and every program keeps it; Linux has ignored
+/// it since version 2.4. A control group would work as well, but not in every container and not without root. A PID
+/// namespace for each command would hide the node's own processes from it.
 package struct ProcessMark: Sendable, Hashable {
     private let number: UInt64
 
@@ -72,7 +72,7 @@ package struct ProcessMark: Sendable, Hashable {
         while true {
             let found = NodeProcesses.all(of: node).filter { isCarried(marks, by: $0) }
             if found.isEmpty { return true }
-            // What stands still starts nothing; then all of them end.
+            // Stopped processes start no others; then all of them end.
             for pid in found { kill(pid, SIGSTOP) }
             for pid in found { kill(pid, SIGKILL) }
             if monotonicMilliseconds() > deadline { return false }

@@ -7,15 +7,16 @@ import Topology
 
 /// A node that changes while the topology is up. In a thread of the caller's, one change at a time.
 extension NodeRuntime {
-    /// Becomes another plan of the same node; what runs goes on.
+    /// Takes over another plan of the same node; running processes go on.
     ///
     /// - Parameter folder: Where its commands start from now on.
+    /// - Throws: `ApplianceError` if /etc/hosts cannot be written.
     package func take(_ plan: NodePlan, folder: String) throws(ApplianceError) {
         try loop.sync { () throws(ApplianceError) in
             self.plan = plan
             self.folder = folder
             if plan.process.isNothing { self.state = .idle }
-            // What runs in the node has this very file open as /etc/hosts: it is written over, not replaced.
+            // Processes of the node have this very file open as /etc/hosts: it is overwritten, not replaced.
             if self.initProcess != nil { try self.writeSmall(self.directory.hostsPath(plan.name), self.hostsText) }
         }
     }
@@ -39,19 +40,22 @@ extension NodeRuntime {
         state = .starting
     }
 
-    /// What ends all its waiting from now on. On the loop's thread.
+    /// Sets the cancellation that ends all its waiting from now on. On the loop's thread.
     package func wait(on cancellation: Cancellation) {
         loop.preconditionCurrent()
         self.cancellation = cancellation
     }
 
     /// Ends the application, becomes another plan of the same node, and starts what that says, until it is ready.
+    ///
+    /// - Throws: `ApplianceError` if the application does not start or is not ready in time, or if `cancellation` is
+    ///   raised.
     package func restart(as plan: NodePlan, folder: String, _ cancellation: Cancellation) throws(ApplianceError) {
         let old: Pidfd? = loop.sync {
             self.attempt += 1
             self.state = .starting
             self.cancellation = cancellation
-            // Which folder is to be seen in the node is its init's to say.
+            // The init process sets the folder that the node sees, so a new folder needs a new init.
             if folder != self.folder { try? self.initProcess?.signal(SIGKILL) }
             guard plan.process.run == nil else { return nil }
             let child = self.process
@@ -78,6 +82,6 @@ extension NodeRuntime {
 }
 
 extension ProcessPlan {
-    /// True if nothing is to run in the node.
+    /// True if nothing has to run in the node.
     var isNothing: Bool { setup.isEmpty && run == nil }
 }

@@ -1,7 +1,7 @@
 import EventLoop
 import LinuxNetwork
 
-/// What other threads ask of a node.
+/// The questions of other threads about a node.
 extension NodeRuntime {
     /// How the node is now, its application, and how that last ended.
     package func glimpse() -> (state: State, application: Pidfd?, lastEnd: String?) {

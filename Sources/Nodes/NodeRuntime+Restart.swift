@@ -31,7 +31,8 @@ extension NodeRuntime {
         pause = min(pause * 2, Self.longestPause)
     }
 
-    /// In a thread of its own. The application is ready again only when it says so, as it was the first time.
+    /// Runs in a thread of its own. The application is ready again when its readiness probe holds, as at its first
+    /// start.
     private func startAgain(_ mine: Int) throws(ApplianceError) {
         guard let run = plan.process.run else { return }
         waitForDyingInit()
@@ -56,8 +57,8 @@ extension NodeRuntime {
         }
     }
 
-    /// Waits until the application is ready, as long as it lives; true when it is. One that takes longer than it may is
-    /// told of and waited for: it runs, and nothing is gained by ending it.
+    /// Waits until the application is ready, as long as it lives; true when it is. A late one is reported and waited
+    /// for: it runs, and ending it gains nothing.
     private func waits(for child: Pidfd, _ probe: ReadinessProbe, _ cancellation: Cancellation) -> Bool {
         if plan.process.ready == .started { watchFirstMoments(of: child, cancellation) }
         let begun = monotonicMilliseconds()
@@ -77,7 +78,7 @@ extension NodeRuntime {
         return false
     }
 
-    // MARK: - What earlier runs have left
+    // MARK: - Leftovers of earlier runs
 
     /// A mark for the processes of one more start.
     func newRun() -> ProcessMark {
@@ -86,10 +87,10 @@ extension NodeRuntime {
         return mark
     }
 
-    /// Ends what earlier starts of the application have left: a daemon that made itself independent and outlived the
-    /// command it came from holds the ports, and would go on with the packets, of the one that is to take its place.
+    /// Ends processes that earlier starts of the application have left. Such a daemon has outlived the command that
+    /// started it. It would hold the ports of its replacement, and take its packets.
     ///
-    /// What `setup` has started lives on, and so does what people have.
+    /// Processes that `setup` or people have started live on.
     func endEarlierRuns(in node: Pidfd) throws(ApplianceError) {
         let marks = runs.withLock { $0 }
         let left = NodeProcesses.all(of: node.pid).filter { ProcessMark.isCarried(marks, by: $0) }

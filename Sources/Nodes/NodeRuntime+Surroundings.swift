@@ -5,7 +5,7 @@ import Reporting
 import Topology
 import Wire
 
-/// What a node's commands find around them: files and variables.
+/// The files and variables of a node's commands.
 extension NodeRuntime {
     /// Writes a small file anew.
     func writeSmall(_ path: String, _ text: String) throws(ApplianceError) {

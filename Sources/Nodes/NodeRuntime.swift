@@ -8,9 +8,9 @@ import Synchronization
 import Topology
 import Wire
 
-/// What goes on in one node: its init process, its application, and its log.
+/// The runtime of one node: its init process, its application, and its log.
 ///
-/// What several threads look at is changed on the loop's thread alone.
+/// Only the loop's thread changes values that several threads read.
 package final class NodeRuntime: @unchecked Sendable {
     /// How far the node has come; the raw value is what `status` tells.
     package enum State: String, Sendable {
@@ -53,9 +53,9 @@ package final class NodeRuntime: @unchecked Sendable {
     private(set) var closing = false
     /// Counts the starts of the `run` command, so that of two that would start it again one gives way.
     var attempt = 0
-    /// What every process of the `run` command's earlier starts carries.
+    /// The marks that processes of the `run` command's earlier starts carry.
     let runs = Mutex<Set<ProcessMark>>([])
-    /// What ends all waiting; set when it comes up.
+    /// It ends all waiting; set when the node comes up.
     var cancellation: Cancellation?
     /// Called on the loop's thread once for each end of the application after it had been ready; `changed` follows.
     package var ended: ((NodeRuntime, ProcessExit) -> Void)?
@@ -96,6 +96,8 @@ package final class NodeRuntime: @unchecked Sendable {
     // MARK: - Entering
 
     /// The node's init process; started where there is none.
+    ///
+    /// - Throws: `ApplianceError` if the init process cannot be started, or if the topology is being taken down.
     package func enter() throws(ApplianceError) -> (entrance: NodeEntrance, node: Pidfd) {
         try loop.sync { () throws(ApplianceError) in
             let node = try self.liveInit()
@@ -134,6 +136,9 @@ package final class NodeRuntime: @unchecked Sendable {
     // MARK: - Coming up, in a thread of the caller's
 
     /// Runs the setup commands, starts the application and waits until it is ready.
+    ///
+    /// - Throws: `ApplianceError` if a command fails, if the application ends or is not ready in time, or if
+    ///   `cancellation` is raised.
     package func bringUp(_ cancellation: Cancellation) throws(ApplianceError) {
         let isIdle = loop.sync {
             if self.state != .idle { self.cancellation = cancellation }
@@ -180,7 +185,7 @@ package final class NodeRuntime: @unchecked Sendable {
 
     /// Starts a shell command in the node.
     ///
-    /// - Parameter mark: What it and all that it starts are found by later; nil: nothing.
+    /// - Parameter mark: The mark by which it and its descendants are found later; nil: no mark.
     func spawn(
         _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog, mark: ProcessMark? = nil
     ) throws(ApplianceError) -> Pidfd {
@@ -207,7 +212,7 @@ package final class NodeRuntime: @unchecked Sendable {
             if let child, child.hasEnded {
                 let end = (try? child.statusIfEnded()) ?? .exited(0)
                 let (what, run) = ("its application \(end.summary) before it was ready", plan.process.run ?? "")
-                // Where the loop watches it, what becomes of the node is said there.
+                // If the loop watches the child, it sets the node's state.
                 throw isWatched ? failure(what, run, end) : failed(what, run, end)
             }
             let left = deadline - monotonicMilliseconds()
@@ -222,8 +227,8 @@ package final class NodeRuntime: @unchecked Sendable {
         }
     }
 
-    /// Where nothing tells when an application is ready, it must at least live on for a moment: one that cannot even
-    /// read its configuration ends within that.
+    /// If nothing tells when an application is ready, it must live for a moment (150 ms). An application that cannot
+    /// even read its configuration ends within that time.
     func watchFirstMoments(of child: Pidfd, _ cancellation: Cancellation) {
         let end = monotonicMilliseconds() + Self.firstMoments
         while monotonicMilliseconds() < end, !cancellation.isRaised, !child.waitForEnd(milliseconds: 10) {}
@@ -236,7 +241,7 @@ package final class NodeRuntime: @unchecked Sendable {
         return error
     }
 
-    /// What `up` fails with: the node, the command, how it ended, and the last lines of its log.
+    /// The error of `up`: the node, the command, how it ended, and the last lines of its log.
     private func failure(
         _ what: String, _ command: String, _ end: ProcessExit? = nil
     ) -> ApplianceError {
@@ -250,7 +255,7 @@ package final class NodeRuntime: @unchecked Sendable {
         return ApplianceError(.failed, "\(place): \(what): \(command)", hint: hint(lines), details: lines)
     }
 
-    /// What a program that changes its user meets where there is no other user.
+    /// The hint for a program that changes its user where there is no other user.
     private func hint(_ lines: [String]) -> String? {
         let refusals = ["Invalid argument", "Operation not permitted"]
         guard lines.contains(where: { line in refusals.contains(where: line.contains) }), !UserNamespace.hasOtherUsers
@@ -261,9 +266,11 @@ package final class NodeRuntime: @unchecked Sendable {
 
     // MARK: - Brought back by a check, in a thread of the caller's
 
-    /// Makes the node's application run and be ready again: waits for the one that runs, or starts it.
+    /// Makes the node's application ready again: waits for the running one, or starts it.
     ///
     /// - Parameter anew: One that runs is ended first.
+    /// - Throws: `ApplianceError` if the application does not start or is not ready in time, or if `cancellation` is
+    ///   raised.
     package func bringBack(anew: Bool, _ cancellation: Cancellation) throws(ApplianceError) {
         guard let run = plan.process.run else { return }
         let running: (child: Pidfd?, isWhole: Bool) = loop.sync {

@@ -4,23 +4,29 @@ import LinuxNetwork
 import Reporting
 import Synchronization
 
-/// Watches a node's network while a check runs, and tells what the check's own processes changed from what others did:
-/// its application, a daemon, somebody who came in by `exec`, the kernel.
+/// Watches a node's network while a check runs. It tells changes of the check's own processes from changes by others:
+/// the node's application, a daemon, a person who came in by `exec`, the kernel.
 ///
-/// Only evidence counts (`NetworkAuthorship`). Each process of the check's waits, before it sends the kernel a request
-/// that changes the network, for a look at the network: all until then is others'. Its socket is held, so that nobody
-/// else has the number by which the kernel names the socket of most changes; for the rest (the state of links, IPv6
-/// addresses) the request itself is read, and what it asks for is the check's. What neither says is others'. So what a
-/// running application made is neither told nor taken away, and of a check that asks for no change nothing is ever
-/// told.
+/// Only evidence counts (`NetworkAuthorship`). It finds the author of a change in this way:
+///
+/// - A process of the check waits for a look at the network before it sends a request that changes it. All changes
+///   until then are others'.
+/// - The process's socket is held, so no other socket gets its number. For most changes the kernel names the socket by
+///   that number.
+/// - For other changes (the state of links, IPv6 addresses) the request itself is read. The changes that it asks for
+///   are the check's.
+/// - All other changes are others'.
+///
+/// So changes of a running application are neither reported nor undone. A check that asks for no change is never blamed
+/// for one.
 ///
 /// `baseline` is the network state to go back to: how the node was when the check began, with all that others have
-/// changed since. `tolerated` has in it what commands that may alter the node have changed, too: what differs from it
-/// is told.
+/// changed since. `tolerated` also has the changes of commands that may alter the node. Differences from it are
+/// reported.
 package final class NodeWatch: @unchecked Sendable {
     private let node: NodeRuntime
     private let notes: NetworkNotes
-    /// What the check's commands in this node carry.
+    /// The marks of the check's commands in this node.
     private let marks = Mutex<Set<ProcessMark>>([])
     private let state: Mutex<State>
 
@@ -33,13 +39,13 @@ package final class NodeWatch: @unchecked Sendable {
         var requests: [Int32: Request] = [:]
         /// The netlink sockets of the check's, oldest first.
         var sockets: [Held] = []
-        /// How many commands of the check run in the node: those that may alter it, and those that may not.
+        /// How many commands of the check run in the node, by whether they may alter it.
         var running = [true: 0, false: 0]
         /// True if a running command has opened a setting of the network, or none could have been heard.
         var maySet = false
         /// True if only the check's processes were in the node at the last look. Known if `maySet`.
         var wasAlone = false
-        /// True if a process of the check has sent a signal to one that is none.
+        /// True if a process of the check has signalled a foreign process.
         var hasSignalled = false
     }
 
@@ -63,6 +69,9 @@ package final class NodeWatch: @unchecked Sendable {
     /// The most sockets that are held: of more the first are forgotten.
     private static let socketBound = 256
 
+    /// Begins to watch a node.
+    ///
+    /// - Throws: `ApplianceError` if the kernel refuses a socket, or to list the network.
     package init(_ node: NodeRuntime) throws(ApplianceError) {
         self.node = node
         do throws(SystemError) {
@@ -74,7 +83,7 @@ package final class NodeWatch: @unchecked Sendable {
         }
     }
 
-    // MARK: - What the check does
+    // MARK: - Acts of the check
 
     /// A command of the check begins.
     package func began(_ mark: ProcessMark, mayAlter: Bool) {
@@ -90,8 +99,7 @@ package final class NodeWatch: @unchecked Sendable {
         }
     }
 
-    /// Hears what a command that has begun does, and all that it has started, as long as any of them lives; nil: nothing
-    /// can be heard.
+    /// Hears the acts of a command and its descendants as long as any of them lives; nil: nothing can be heard.
     package func follow(_ witness: Witness?, mayAlter: Bool) {
         guard let witness else {
             return look { [self] state in
@@ -111,7 +119,7 @@ package final class NodeWatch: @unchecked Sendable {
         do throws(ApplianceError) { try startThread(body) } catch { _ = error }
     }
 
-    /// In milliseconds: how soon it is seen that a request has come to its end.
+    /// The longest time until the end of a request is seen, in milliseconds.
     private static let pause: Int32 = 5
 
     /// True if a request is under way.
@@ -151,10 +159,12 @@ package final class NodeWatch: @unchecked Sendable {
         }
     }
 
-    /// Looks once more, so that what a process of the check did is told before it is forgotten.
+    /// Looks once more, so that no change of a process of the check is forgotten unreported.
     package func look() { look { _ in } }
 
     /// Changes a device on the check's behalf.
+    ///
+    /// - Throws: The errors of `body`; the kernel's refusal of a socket.
     package func change<Value: Sendable>(
         device: Int32, up: Bool, _ body: (NetlinkSocket) throws(SystemError) -> Value
     ) throws(SystemError) -> Value {
@@ -164,7 +174,7 @@ package final class NodeWatch: @unchecked Sendable {
 
     /// Settles all that has changed until now, does something, and settles what has changed with it.
     ///
-    /// - Parameter ours: What is done on the check's behalf.
+    /// - Parameter ours: The requests on the check's behalf.
     private func whileNobodyLooks<Value: Sendable>(
         _ ours: [NetworkRequest], _ body: (State) throws(SystemError) -> Value
     ) throws(SystemError) -> Value {
@@ -175,15 +185,15 @@ package final class NodeWatch: @unchecked Sendable {
         }
     }
 
-    // MARK: - What came of it
+    // MARK: - Results
 
-    /// What commands have changed until now that may not, as sentences.
+    /// The changes until now of commands that may not alter the node, as sentences.
     package var changes: [String] {
         look { _ in }
         return state.withLock { $0.tolerated.changes(to: $0.seen) }
     }
 
-    /// True if a process of the check has sent a signal to one that is not the check's, or none could have been heard.
+    /// True if a process of the check has signalled a foreign process, or if signals cannot be heard.
     package var hasSignalled: Bool { state.withLock { $0.hasSignalled } }
 
     /// Notes that signals may have been sent which were not heard.
@@ -192,10 +202,11 @@ package final class NodeWatch: @unchecked Sendable {
     /// Takes back what the check has changed.
     ///
     /// - Parameter except: Devices that are left as they are.
-    /// - Returns: What could not be put back, as sentences.
+    /// - Returns: The failures, as sentences.
+    /// - Throws: The kernel's refusal to list the network or to open a socket.
     package func restore(except: Set<Int32> = []) throws(SystemError) -> [String] {
         let netlink = try node.namespace.netlink
-        // What is put back is so in the baseline already; all else that changes meanwhile is others'.
+        // The baseline has the restored state already. All other changes meanwhile are others'.
         return try whileNobodyLooks([]) { (state) throws(SystemError) in
             // Where the check has changed nothing, nothing is touched.
             guard !state.baseline.changes(to: state.seen, except: except).isEmpty else { return [] }
@@ -205,7 +216,8 @@ package final class NodeWatch: @unchecked Sendable {
 
     // MARK: - Looking
 
-    /// Settles whose all is that has changed until now; then lets `after` change who can do something from here on.
+    /// Settles the authors of all changes until now. Then `after` changes the set of processes that can change
+    /// something.
     private func look(_ after: (inout State) -> Void) {
         state.withLock { state in
             settle(&state)
@@ -224,7 +236,7 @@ package final class NodeWatch: @unchecked Sendable {
     }
 
     private func settle(_ state: inout State, _ ours: [NetworkRequest] = []) {
-        // Those that have come to their end by now have changed, and told, all that they ever will.
+        // Requests that have ended by now make no more changes and no more notifications.
         let ended = state.requests.filter { Self.hasEnded($1, thread: $0) }.keys
         let gone = state.sockets.filter(\.process.hasEnded).map { ObjectIdentifier($0.socket) }
         let hasHeard = notes.hear()
@@ -232,7 +244,7 @@ package final class NodeWatch: @unchecked Sendable {
         guard hasHeard || !ended.isEmpty || !ours.isEmpty || state.maySet else { return }
         let earlier = state.seen
         guard let now = try? node.namespace.netlink.networkState() else { return }
-        // What is in the network state and is told by now.
+        // Read the notifications of changes that the network state has by now.
         _ = notes.hear()
         if now != earlier || hasHeard {
             let claims = claims(state, isUnderWay: ended.count < state.requests.count, ours)
@@ -269,7 +281,7 @@ package final class NodeWatch: @unchecked Sendable {
 
     /// True if a signal's target is the check's own, as the node counts.
     private func isOwn(_ target: Int32) -> Bool {
-        // Each command leads a group of its own, which 0 means, and no group of anybody else's is among the check's.
+        // Each command leads a group of its own, and 0 means that group. The check has no groups of others.
         if target == 0 { return true }
         guard target != -1, let initPid = node.currentInitPid else { return false }
         let own = marks.withLock { $0 }

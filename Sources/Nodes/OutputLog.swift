@@ -4,8 +4,8 @@ import Reporting
 
 /// A node's `output.log`: what its setup and run commands write, never larger than a bound.
 ///
-/// On the loop's thread. The commands write into a pipe, so a command that prints without end waits for the loop to
-/// read, and can fill neither the disk nor the memory: at the bound the file starts over with a line that says so.
+/// On the loop's thread. The commands write into a pipe. A command that prints without end waits for the loop to read.
+/// So it cannot fill the disk or the memory. At the bound the file starts over with a line that says so.
 final class OutputLog {
     /// In octets.
     static let bound = 16 << 20

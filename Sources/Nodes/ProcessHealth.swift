@@ -3,7 +3,7 @@ import EventLoop
 import Reporting
 
 extension NodeRuntime {
-    /// What the node's process alone says of its health. On the loop's thread.
+    /// The health that follows from the node's process alone. On the loop's thread.
     package var processHealth: InstanceHealth {
         loop.preconditionCurrent()
         let end = lastEnd.map { "its application \($0)" } ?? "its application has ended"

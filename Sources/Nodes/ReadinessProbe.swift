@@ -13,7 +13,7 @@ struct ReadinessProbe {
     let entrance: NodeEntrance
     let node: Pidfd
 
-    /// What is waited for, as the end of a sentence.
+    /// The condition that is waited for, as the end of a sentence.
     var summary: String {
         switch plan {
         case .started: "it was not started"
@@ -24,7 +24,7 @@ struct ReadinessProbe {
         }
     }
 
-    /// True if it is ready now.
+    /// True if it is ready now. `timeout` is in milliseconds.
     func holds(timeout: Int, _ cancellation: Cancellation) throws(ApplianceError) -> Bool {
         switch plan {
         case .started:

@@ -3,8 +3,8 @@ import Forwarding
 import Reporting
 import Topology
 
-/// What is said of every instance of a topology, and what follows from it: the availability and the weight of each in
-/// the table, which applications are down, and what there is to tell.
+/// The states of all instances of a topology, and the results: each instance's availability and weight in the table,
+/// the applications that are down, and the events.
 ///
 /// A pure value: times come in, events and groups go out.
 package struct ApplicationStates: Sendable {
@@ -20,7 +20,7 @@ package struct ApplicationStates: Sendable {
     private var present: Set<String> = []
     /// True from when there may be connections that an instance that comes could take from others.
     package var isServing = false
-    /// The applications that are up; those that have not been up yet are not down in anybody's ears either.
+    /// The applications that are up. An application that has never been up is not reported as down.
     private var up: Set<String> = []
 
     /// No instance is available before its health is heard of.
@@ -28,9 +28,9 @@ package struct ApplicationStates: Sendable {
         _ = adopt(applications: applications, groups: groups, at: now)
     }
 
-    /// Goes on with another file's applications: what operators have said of instances that stay holds on.
+    /// Takes over another file's applications. Operators' settings of instances that stay remain.
     ///
-    /// - Parameter health: What is known of instances by now, those that are new among them.
+    /// - Parameter health: The known health of instances, new ones included.
     package mutating func adopt(
         applications: [ApplicationPlan], groups: [InstanceGroup], health: [String: InstanceHealth] = [:],
         at now: Moment
@@ -58,9 +58,9 @@ package struct ApplicationStates: Sendable {
         return events + judge(at: now)
     }
 
-    // MARK: - What follows
+    // MARK: - Results
 
-    /// The groups as the table is to have them.
+    /// The groups for the table.
     package var groups: [InstanceGroup] {
         var groups = fileGroups
         for application in applications {
@@ -98,9 +98,9 @@ package struct ApplicationStates: Sendable {
         return (drains + instances.values.compactMap { $0.join?.end }).min()
     }
 
-    // MARK: - What happens
+    // MARK: - Inputs
 
-    /// Takes what an instance's process, links and checks say of it now.
+    /// Takes an instance's new health, from its process, links and checks.
     package mutating func hear(_ health: InstanceHealth, of node: String, at now: Moment) -> [ApplianceEvent] {
         guard let before = instances[node] else { return [] }
         var health = health
@@ -138,9 +138,10 @@ package struct ApplicationStates: Sendable {
         return events + judge(at: now)
     }
 
-    /// Does what an operator asks for.
+    /// Carries out an operator's request.
     ///
-    /// - Returns: What to tell everybody, and what to tell the operator: sentences without a full stop.
+    /// - Returns: The events for all listeners, and sentences without a full stop for the operator.
+    /// - Throws: `ApplianceError` if there is no such instance, or if the operation is not possible now.
     package mutating func perform(
         _ operation: InstanceOperation, on node: String, at now: Moment
     ) throws(ApplianceError) -> (events: [ApplianceEvent], summary: [String]) {
@@ -192,7 +193,7 @@ package struct ApplicationStates: Sendable {
         return (events, summary + follows(application, events))
     }
 
-    /// What else stands between an instance and its packets.
+    /// The other reasons why an instance gets no packets.
     private func rest(of node: String) -> [String] {
         guard let state = instances[node] else { return [] }
         if state.disabled != nil { return ["it is disabled: 'enable' ends that"] }
@@ -201,7 +202,7 @@ package struct ApplicationStates: Sendable {
         return ["it gets no packets until it is healthy: \(state.health.reason)"]
     }
 
-    /// What an operation means for the application as a whole.
+    /// The effects of an operation on the application as a whole.
     private func follows(_ application: ApplicationPlan, _ events: [ApplianceEvent]) -> [String] {
         if let down = events.first(where: { $0.event == .applicationDown })?.reason {
             return ["\(application.name) is down: \(down)"]
@@ -243,7 +244,7 @@ package struct ApplicationStates: Sendable {
         return events
     }
 
-    /// Who comes beside others that work leaves them what they have: their connections know nothing of it.
+    /// An instance that joins working ones leaves them their flows, so no connection breaks.
     private mutating func settleJoins(_ application: ApplicationPlan, at now: Moment) {
         func isThere(_ node: String) -> Bool { (instances[node]?.availability ?? .down) != .down }
         for instance in application.instances {
@@ -260,7 +261,7 @@ package struct ApplicationStates: Sendable {
             }
             if others { instances[node]?.join = InstanceState.Join(began: now, time: application.drainTime) }
         }
-        // Those who are left alone have it all already, and leave it to nobody.
+        // If only joining instances are left, they take all flows at once.
         for group in Set(application.instances.map(\.group)) {
             let left = application.instances.map { $0.group == group ? $0.node : "" }.filter(present.contains)
             guard left.allSatisfy({ instances[$0]?.join != nil }) else { continue }
@@ -275,7 +276,7 @@ package struct ApplicationStates: Sendable {
         return "\(left == 0 ? "none" : "\(left)") of its \(all) instances \(left < 2 ? "is" : "are")"
     }
 
-    /// Why an application is down, instance by instance, and what becomes of its packets.
+    /// Why an application is down, instance by instance, and how its packets are treated.
     func whyDown(_ application: ApplicationPlan) -> String {
         let needed =
             application.instances.compactMap { instance in
@@ -291,7 +292,7 @@ package struct ApplicationStates: Sendable {
         return parts.joined(separator: "; ") + "; \(application.downSummary)"
     }
 
-    // MARK: - What there is
+    // MARK: - Contents
 
     /// The weight that the file gives an instance.
     package func fileWeight(of node: String) -> Int {
@@ -301,7 +302,7 @@ package struct ApplicationStates: Sendable {
         return fileGroups[place.group].members[place.member].weight
     }
 
-    /// What is said about a name that no instance has.
+    /// The error for a name that no instance has.
     private func noInstance(_ name: String) -> ApplianceError {
         let names = applications.flatMap(\.instances).map(\.node)
         if let application = applications.first(where: { $0.name == name }) {
@@ -334,7 +335,7 @@ package struct ApplicationStates: Sendable {
 }
 
 extension ApplicationPlan {
-    /// What becomes of its packets while it is down.
+    /// The treatment of its packets while it is down.
     var downSummary: String {
         switch whenDown {
         case .drop, .spare: "its packets are dropped"

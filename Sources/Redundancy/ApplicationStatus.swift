@@ -3,12 +3,12 @@ import Forwarding
 import Topology
 
 extension ApplicationStates {
-    /// What `status` tells, application by application.
+    /// The report for `status`, one item per application.
     ///
-    /// - Parameter health: What instances' checks have seen last, where that is known.
+    /// - Parameter health: The last results of instances' checks, if known.
     package func report(at now: Moment, health: [String: InstanceHealth] = [:]) -> [StatusReport.Application] {
         let groups = groups
-        // What begins is what counts: of what drains, what it has.
+        // Shares are of new flows; a draining instance has the share of its old flows.
         let shares = groups.map { group -> [Double] in
             guard !group.isDown else { return [] }
             let now = group.slots().shares(members: group.members.count)

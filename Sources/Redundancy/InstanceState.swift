@@ -4,9 +4,9 @@ import Reporting
 
 /// One instant, on the clock that never steps back and on the one that people read.
 package struct Moment: Sendable, Hashable {
-    /// Of the monotonic clock.
+    /// Milliseconds of the monotonic clock.
     package var milliseconds: Int
-    /// Since 1970.
+    /// Microseconds since 1970.
     package var microseconds: Int
 
     /// Memberwise.
@@ -16,10 +16,10 @@ package struct Moment: Sendable, Hashable {
     }
 }
 
-/// What is said of one instance, by its health and by operators, and what follows from both: an operator's word is
-/// never taken back by health, nor the other way round.
+/// The state of one instance, by its health and by operators. Health never overrides an operator, and an operator never
+/// overrides health.
 package struct InstanceState: Sendable, Hashable {
-    /// It is to end what it has, and to get nothing new.
+    /// It gets no new flows, and its old flows end.
     package struct Drain: Sendable, Hashable {
         /// When it began, in microseconds.
         package var began: Moment
@@ -45,18 +45,18 @@ package struct InstanceState: Sendable, Hashable {
 
     /// Its application.
     package var application: String
-    /// What its process, links and checks say.
+    /// The health by its process, links and checks.
     package var health: InstanceHealth
     /// When an operator took it out, in microseconds since 1970; nil if none has.
     package var disabled: Int?
-    /// What an operator has asked for; nil if it does not drain.
+    /// The drain that an operator has asked for; nil if it does not drain.
     package var drain: Drain?
-    /// Set while it gets what begins, and nothing that others have; nil if it has its whole share, or none.
+    /// Set while it gets new flows only; nil if it has its whole share, or none.
     package var join: Join?
     /// Its weight in an operator's word; nil: the file's.
     package var weight: Int?
 
-    /// What the table is told.
+    /// The availability in the table.
     package var availability: Availability {
         if disabled != nil || drain?.isOver == true || !health.isHealthy { return .down }
         if drain != nil { return .draining }

@@ -4,10 +4,11 @@ import Topology
 /// measured load, with the time as a value.
 ///
 /// One more is needed when the mean load of the instances has been above a limit for the file's time. The last added
-/// instance is removed when the others could have carried all of the load, at 60 % of the limit, for six times that
-/// long. So the others can do without it at once. Only instances that were added by this rule are removed by it.
+/// instance is removed when the others could have carried all of the load at 60 % of the limit. That must hold for six
+/// times the file's time. So the others can do without it at once. Only instances that were added by this rule are
+/// removed by it.
 package struct ScaleDecision: Sendable {
-    /// What one instance did since the last look.
+    /// The load of one instance since the last look.
     package struct Load: Sendable, Hashable {
         /// The instance.
         package var instance: String
@@ -23,7 +24,7 @@ package struct ScaleDecision: Sendable {
             self.processor = processor
         }
     }
-    /// What is to be done.
+    /// The step to take.
     package enum Step: Sendable, Hashable {
         /// One more, and why.
         case add(because: String)
@@ -31,7 +32,7 @@ package struct ScaleDecision: Sendable {
         case remove(String, because: String)
     }
 
-    /// The part of the limit that the load on those that stay may be, before one goes.
+    /// An instance goes only if the load on the others is then below this part of the limit.
     private static let calm = 0.6
     /// How much longer than the need for one more the calm must last.
     private static let calmness = 6
@@ -85,13 +86,13 @@ package struct ScaleDecision: Sendable {
         begin()
     }
 
-    /// Whatever was seen until now was seen of other instances.
+    /// Forgets all earlier loads: they were of other instances.
     package mutating func begin() { (needSince, calmSince) = (nil, nil) }
 
     /// A number of any size as a whole one, for people.
     private static func whole(_ number: Double) -> Int { Int(min(max(number, 0), 1e15).rounded()) }
 
-    /// What is above its limit where all of the load is shared by so many; nil if nothing is.
+    /// The load that is above its limit if so many instances share all of it; nil if none is.
     private func reason(_ loads: [Load], over instances: Double, above part: Double) -> String? {
         let rate = loads.map(\.rate).reduce(0, +) / instances
         if let limit = plan.rate, rate > Double(limit) * part {

@@ -2,7 +2,7 @@ import Glibc
 
 /// The exit statuses of `tapline`; scripts depend on them.
 public enum ExitCode: Int32, Sendable, Codable {
-    /// What was asked for has been done, and every check held.
+    /// The request has been done, and every check held.
     case success = 0
     /// A check of the file did not hold.
     case checkFailed = 1
@@ -18,13 +18,13 @@ public enum ExitCode: Int32, Sendable, Codable {
     case usage = 64
 }
 
-/// What went wrong, as one sentence for a person, with what would fix it, and the exit status that goes with it.
+/// An error as one sentence for a person, with a hint and the exit status that goes with it.
 public struct ApplianceError: Error, Sendable, Codable, Equatable {
     /// The exit status of the command that ends with this error.
     public var status: ExitCode
     /// One sentence, without a full stop: what was attempted, on which node, at which line, and what came back.
     public var message: String
-    /// What would fix it, where that is known.
+    /// The hint that says how to fix it, if known.
     public var hint: String?
     /// Lines that explain it: the last lines of a log, the errors of a file.
     public var details: [String]
@@ -45,8 +45,8 @@ public struct ApplianceError: Error, Sendable, Codable, Equatable {
         self.hint = limit
     }
 
-    /// What would fix it where an error is that no more files can be opened. Any system call of any room may come to
-    /// that, and all of them tell it in the C library's words.
+    /// The hint for the error that no more files can be opened. Any system call of any room may fail so. All of them
+    /// use the C library's words.
     private static func fileLimit(in message: String) -> String? {
         if message.hasSuffix(errorText(EMFILE)) {
             return "raise the limit of open files: ulimit -Hn 65536 as root, or LimitNOFILE= in the unit"
@@ -55,7 +55,7 @@ public struct ApplianceError: Error, Sendable, Codable, Equatable {
             ? "raise the machine's limit of open files: sysctl fs.file-max" : nil
     }
 
-    /// What `up` and `run` end with where a signal or `tapline down` stops them halfway.
+    /// The error of `up` and `run` if a signal or `tapline down` stops them halfway.
     public static let cancelled = ApplianceError(.failed, "interrupted; everything made so far was taken away")
 }
 

@@ -1,8 +1,8 @@
 /// Durations as files and commands give them: 500ms, 5s, 2m or 1h.
 public enum DurationText {
-    /// The longest there is, in milliseconds: a day.
+    /// The longest duration, in milliseconds: a day.
     public static let longest = 86_400_000
-    /// What is said of a text that is none.
+    /// The hint for a text that is no duration.
     public static let hint = "write a duration such as 500ms, 5s or 2m; at most 24h"
 
     /// Milliseconds; nil if the text is no duration, or a longer one than a day.

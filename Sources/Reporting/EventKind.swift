@@ -1,4 +1,4 @@
-/// What may happen in a topology while it is up; the raw value is what listings and checks call it.
+/// The kinds of events in a topology while it is up. The raw value is the name in listings and checks.
 public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     case checkFailed = "check-failed"
     case checkPassed = "check-passed"
@@ -32,10 +32,10 @@ public enum EventKind: String, Codable, Sendable, Hashable, CaseIterable {
     /// The queues of one engine are read by others.
     case queuesMoved = "queues-moved"
     case fileApplied = "file-applied"
-    /// Told to one listener alone: so many events went by that it did not read in time.
+    /// Sent to one listener alone: it read too slowly and missed events.
     case eventsLost = "events-lost"
     case scaled
 
-    /// Those that a topology tells everybody.
+    /// The kinds that a topology sends to all listeners.
     package static let general = allCases.filter { $0 != .eventsLost }
 }

@@ -1,4 +1,4 @@
-/// What an ARP frame for IPv4 says (RFC 826).
+/// The fields of an ARP frame for IPv4 (RFC 826).
 public struct ARPFields: Sendable, Equatable {
     /// The two operations that are answered or learnt from.
     public enum Operation: UInt16, Sendable {
@@ -15,16 +15,16 @@ public struct ARPFields: Sendable, Equatable {
     public var sourceMAC: MACAddress
     /// Request or reply.
     public var operation: Operation
-    /// Who speaks.
+    /// The sender's MAC address.
     public var senderMAC: MACAddress
-    /// The address of who speaks; 0.0.0.0 in a probe (RFC 5227).
+    /// The sender's IP address; 0.0.0.0 in a probe (RFC 5227).
     public var senderAddress: IPAddress
-    /// Who is spoken to; zero in a request.
+    /// The target's MAC address; zero in a request.
     public var targetMAC: MACAddress
-    /// The address asked for, or of who is spoken to.
+    /// The target's IP address: the one asked for in a request.
     public var targetAddress: IPAddress
 
-    /// A broadcast that asks who has `target`.
+    /// A broadcast that asks for the MAC address of `target`.
     public init(requestFor target: IPAddress, from mac: MACAddress, _ address: IPAddress) {
         destinationMAC = .broadcast
         sourceMAC = mac
@@ -49,7 +49,7 @@ public struct ARPFields: Sendable, Equatable {
     /// Reads a frame whose EtherType is ARP.
     ///
     /// - Throws: `truncatedEthernet`, `truncatedARP`; `badARP` for other hardware, protocols and operations, and for
-    ///   senders that nobody can be: group, zero or broadcast addresses.
+    ///   invalid senders: group, zero or broadcast addresses.
     public init(_ frame: RawSpan) throws(MalformedReason) {
         guard let ethernet = EthernetView(frame) else { throw .truncatedEthernet }
         guard let packet = ARPView(frame, at: EthernetView.length) else { throw .truncatedARP }

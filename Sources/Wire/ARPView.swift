@@ -19,9 +19,9 @@ public enum ARPPacket: FixedHeaderLayout {
     @inlinable public static var hardwareAddressSpace: HeaderField<UInt16> { HeaderField(0) }
     /// 0x0800 for IPv4.
     @inlinable public static var protocolAddressSpace: HeaderField<UInt16> { HeaderField(2) }
-    /// 6 for Ethernet.
+    /// In octets: 6 for Ethernet.
     @inlinable public static var hardwareAddressLength: HeaderField<UInt8> { HeaderField(4) }
-    /// 4 for IPv4.
+    /// In octets: 4 for IPv4.
     @inlinable public static var protocolAddressLength: HeaderField<UInt8> { HeaderField(5) }
     /// 1 request, 2 reply.
     @inlinable public static var opcode: HeaderField<UInt16> { HeaderField(6) }
@@ -46,9 +46,9 @@ extension HeaderView where Header == ARPPacket {
     @inlinable public var hardwareAddressSpace: UInt16 { self[Header.hardwareAddressSpace] }
     /// 0x0800 for IPv4.
     @inlinable public var protocolAddressSpace: UInt16 { self[Header.protocolAddressSpace] }
-    /// 6 for Ethernet.
+    /// In octets: 6 for Ethernet.
     @inlinable public var hardwareAddressLength: UInt8 { self[Header.hardwareAddressLength] }
-    /// 4 for IPv4.
+    /// In octets: 4 for IPv4.
     @inlinable public var protocolAddressLength: UInt8 { self[Header.protocolAddressLength] }
     /// 1 request, 2 reply.
     @inlinable public var opcode: UInt16 { self[Header.opcode] }

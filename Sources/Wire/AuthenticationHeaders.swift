@@ -1,11 +1,11 @@
-/// The authentication headers behind an IPv4 header (RFC 4302, section 2), walked to the protocol that they protect, as
-/// those of IPv6 are.
+/// The authentication headers behind an IPv4 header (RFC 4302, section 2). The walk ends at the protocol that they
+/// protect, as for IPv6.
 ///
 ///     next header (1), length in 4 octets without the first two (1), reserved (2), SPI, sequence number, check value
 struct AuthenticationHeaders {
     /// The protocol of what is at `offset`.
     private(set) var nextHeader: UInt8
-    /// The offset after the headers walked.
+    /// The offset after the headers walked, in octets.
     private(set) var offset: Int
     private(set) var failure = IPv6ExtensionHeaders.Failure.none
 

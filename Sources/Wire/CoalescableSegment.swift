@@ -1,9 +1,18 @@
 /// A frame that may become one segment of a superframe: everything about it that does not depend on the others.
 ///
-/// What a kernel's own segmentation makes of a superframe is what it makes anew for every segment: lengths, IPv4
-/// identification and header checksum, TCP sequence number, FIN and PSH, the transport checksum. Only where it would make
-/// exactly what the frame has, may the frame be a segment. So padding, checksums that are wrong or left out, and whatever
-/// is not sent in every segment alike (SYN, RST, URG, CWR) are kept apart.
+/// When the kernel segments a superframe, it computes these fields anew for every segment:
+///
+/// - the lengths,
+/// - the IPv4 identification and header checksum,
+/// - the TCP sequence number, FIN and PSH,
+/// - the transport checksum.
+///
+/// A frame may be a segment only if the kernel would compute exactly the frame's own values. So these frames are kept
+/// apart:
+///
+/// - frames with padding,
+/// - frames with a wrong checksum, or without one,
+/// - frames with flags that are not sent in every segment alike (SYN, RST, URG, CWR).
 struct CoalescableSegment {
     /// The octets of all headers, from the Ethernet header on.
     let headers: Int
@@ -24,7 +33,7 @@ struct CoalescableSegment {
     /// - Parameters:
     ///   - start: The frame's `virtio_net_hdr`.
     ///   - length: The octets that are there, the `virtio_net_hdr` among them.
-    ///   - kind: What `FrameKind` found it to be; not `other`.
+    ///   - kind: The frame's kind, from `FrameKind`; not `other`.
     ///   - networkOffset: Where the network header begins, from the Ethernet header on.
     @inline(__always)
     init?(_ start: UnsafeRawPointer, _ length: Int, _ kind: FrameKind, at networkOffset: Int) {
@@ -57,8 +66,9 @@ struct CoalescableSegment {
         guard payload > 0 else { return nil }
     }
 
-    /// True if the IPv4 header's checksum is right, and the transport's is right or, where the `virtio_net_hdr` says
-    /// so, will be. A superframe's are made anew, and one that was wrong must not be corrected.
+    /// True if the IPv4 header's checksum is right, and the transport's is right too. A partial transport checksum
+    /// counts as right (`virtio_net_hdr`). The kernel computes a superframe's checksums anew, and a wrong one must not
+    /// be corrected.
     ///
     /// - Parameters: As for the initializer.
     @inline(__always)
@@ -67,7 +77,8 @@ struct CoalescableSegment {
     ) -> Bool {
         let network = start + (VirtioNetHeader.length &+ networkOffset)
         let available = length &- VirtioNetHeader.length &- networkOffset
-        // Of a checksum's two zeros segmentation writes one: the other one is kept apart, here and below.
+        // A checksum has two zeros, and segmentation writes one of them. A frame with the other one is kept apart, here
+        // and below.
         if kind.family == .ipv4,
             FastPathSums.ipv4Header(network) != 0xFFFF || network.big(IPv4Header.headerChecksum) == 0xFFFF
         {
@@ -125,8 +136,8 @@ struct CoalescableSegment {
         return true
     }
 
-    /// True if two frames of one kind are of one flow: Ethernet addresses, what stands between them and the packet,
-    /// network addresses and ports.
+    /// True if two frames of one kind are of one flow. They must have the same Ethernet addresses, octets up to the
+    /// packet, network addresses and ports.
     ///
     /// - Parameters:
     ///   - first: The Ethernet header of one.

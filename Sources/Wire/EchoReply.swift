@@ -1,4 +1,4 @@
-/// The answer to an echo request (RFC 792, RFC 4443 section 4.2): the same data, back to where it came from.
+/// The answer to an echo request (RFC 792, RFC 4443 section 4.2): the same data, back to its sender.
 public enum EchoReply {
     /// Writes the reply to `request`, without its IP options or extension headers, with its traffic class and DF flag.
     ///
@@ -7,8 +7,8 @@ public enum EchoReply {
     /// - Parameters:
     ///   - request: The frame that `fields` was parsed from.
     ///   - mac: The Ethernet source of the reply; it goes to the request's.
-    ///   - checksum: What the request's checksum field holds; a wrong full one is not answered.
-    /// - Returns: The frame's length; 0 if the request is not a whole echo request to a unicast address, or where
+    ///   - checksum: The state of the request's checksum; a request with a wrong full checksum is not answered.
+    /// - Returns: The frame's length in octets. 0 if the request is not a whole echo request to a unicast address. 0 if
     ///   `frame` has no room for the reply.
     public static func write(
         into frame: inout MutableRawSpan, answering request: RawSpan, _ fields: PacketFields, from mac: MACAddress,

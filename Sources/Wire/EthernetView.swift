@@ -20,9 +20,9 @@ public enum EtherType {
 public enum EthernetHeader: FixedHeaderLayout {
     /// The header's length in octets.
     public static let length = 14
-    /// Who the frame goes to.
+    /// The destination MAC address.
     @inlinable public static var destinationAddress: HeaderField<MACAddress> { HeaderField(0) }
-    /// Who sent it.
+    /// The source MAC address.
     @inlinable public static var sourceAddress: HeaderField<MACAddress> { HeaderField(6) }
     /// The EtherType.
     @inlinable public static var type: HeaderField<UInt16> { HeaderField(12) }
@@ -32,9 +32,9 @@ public enum EthernetHeader: FixedHeaderLayout {
 public typealias EthernetView = HeaderView<EthernetHeader>
 
 extension HeaderView where Header == EthernetHeader {
-    /// Who the frame goes to.
+    /// The destination MAC address.
     @inlinable public var destinationAddress: MACAddress { self[Header.destinationAddress] }
-    /// Who sent it.
+    /// The source MAC address.
     @inlinable public var sourceAddress: MACAddress { self[Header.sourceAddress] }
     /// The EtherType.
     @inlinable public var type: UInt16 { self[Header.type] }
@@ -56,7 +56,7 @@ extension HeaderView where Header == EthernetHeader {
     }
 }
 
-/// Both Ethernet addresses of a frame as they lie there: for comparing with those of another frame.
+/// Both Ethernet addresses of a frame as they lie there, to compare two frames.
 public struct EthernetAddresses: Sendable, Equatable {
     /// The destination, and the first two octets of the source, in the machine's order.
     @usableFromInline let first: UInt64

@@ -1,13 +1,13 @@
-/// What forwarding asks of a frame of one of the fast path's kinds, read by the least number of looks.
+/// The fields of a fast-path frame that forwarding needs, read with the fewest memory reads.
 ///
-/// It says of such a frame what `PacketFields.parse` says, or leaves it to that: whatever is unusual or wrong is not
-/// plain. Rewriting it gives the octets that rewriting by `PacketFields` gives.
+/// It gives the same result as `PacketFields.parse`, or leaves the frame to that: unusual or wrong frames are not
+/// plain. Rewriting it gives the same octets as rewriting by `PacketFields`.
 public struct FastPathPacket {
     /// One of the fast path's kinds.
     public private(set) var kind = FrameKind.udp4
     /// Addresses, protocol and ports.
     public private(set) var flow = FlowFields()
-    /// What the transport checksum field holds.
+    /// The state of the transport checksum field.
     public private(set) var checksum = ChecksumState.full
     /// The octets of the network packet, header included.
     public private(set) var packetLength = 0
@@ -26,7 +26,7 @@ public struct FastPathPacket {
     /// - Parameters:
     ///   - start: The frame's `virtio_net_hdr`.
     ///   - length: The octets that are there, the `virtio_net_hdr` among them.
-    ///   - kind: What `FrameKind` found it to be; not `other`.
+    ///   - kind: The frame's kind, from `FrameKind`; not `other`.
     ///   - networkOffset: Where the network header begins, from the Ethernet header on.
     /// - Returns: False if it is not plain, or not a packet.
     public mutating func read(
@@ -35,7 +35,7 @@ public struct FastPathPacket {
         let frame = start + VirtioNetHeader.length
         let network = frame + networkOffset
         let available = length &- VirtioNetHeader.length &- networkOffset
-        // Eight octets that end with the source. Of those the address takes six.
+        // Read eight octets that end with the source. The address is the last six.
         let source = MACAddress(bits: frame.big(HeaderField<UInt64>(EthernetHeader.sourceAddress.offset &- 2)))
         guard !source.isMulticast, !source.isZero else { return false }
         let end: Int
@@ -129,7 +129,7 @@ public struct FastPathPacket {
     /// - Parameters:
     ///   - address: An address of the packet's family (not checked).
     ///   - start: The `virtio_net_hdr` and the `headerLength` octets of the packet (not checked).
-    ///   - checksum: What the transport checksum field there holds.
+    ///   - checksum: The state of the transport checksum field there.
     public func rewriteDestination(
         to address: IPAddress, in start: UnsafeMutableRawPointer, checksum: ChecksumState
     ) {
@@ -170,8 +170,8 @@ enum FastPathSums {
     /// The folded sum of an IPv4 header without options: 0xFFFF where it is right.
     @inline(__always)
     static func ipv4Header(_ network: UnsafeRawPointer) -> UInt16 {
-        // All twenty octets, whatever they are, summed as the machine reads them: only the result has a byte order
-        // (RFC 1071, section 2).
+        // All twenty octets are summed as the machine reads them: only the result has a byte order (RFC 1071, section
+        // 2).
         let words: (UInt64, UInt64, UInt32) = (network.raw(0), network.raw(8), network.raw(16))
         let sum = (words.0 & 0xFFFF_FFFF) &+ (words.0 >> 32) &+ (words.1 & 0xFFFF_FFFF) &+ (words.1 >> 32)
         return UInt16(bigEndian: InternetChecksum.fold(sum &+ UInt64(words.2)))

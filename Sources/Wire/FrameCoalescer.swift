@@ -1,23 +1,26 @@
-/// Coalesces frames (GRO): finds those of one batch that a kernel would send as one, those of one flow that follow one
-/// another there, and that segmentation gives back exactly as they came.
+/// Coalesces frames (GRO). It finds frames of one flow that follow one another in a batch. The kernel can send them as
+/// one. Segmentation gives them back exactly as they came.
 ///
-/// It puts the frames into *runs*, in the order of their first frames. A conversation is never reordered: a frame that
-/// does not fit its flow's open run closes it, a frame of the reverse flow closes it, and a frame that cannot be told
-/// to be of one flow (a fragment, ICMP, ARP, options) closes all of them. No frame waits for another batch, no frame is
-/// changed, and each is looked at once.
+/// It puts the frames into *runs*, in the order of their first frames. A conversation is never reordered:
 ///
-/// Between the frames of one run frames of other conversations may have come: then the runs do not tell the order of
-/// the batch (`isInterleaved`), and whoever has to keep that takes a run by its parts (`part(of:from:)`).
+/// - A frame that does not fit its flow's open run closes the run.
+/// - A frame of the reverse flow closes the run.
+/// - A frame without a known flow (a fragment, ICMP, ARP, options) closes all runs.
 ///
-/// Runs of one frame are runs, too. Where the same flow has several, each knows the first (`Run.twin`), so that what
-/// was decided of that one need not be decided again.
+/// No frame waits for another batch. No frame is changed. Each frame is looked at once.
+///
+/// Frames of other conversations may have come between the frames of a run. Then the runs do not show the order of the
+/// batch (`isInterleaved`). A caller that must keep that order takes a run by its parts (`part(of:from:)`).
+///
+/// A single frame is a run, too. If a flow has several runs, each knows the first (`Run.twin`), so a decision for that
+/// one serves all.
 public struct FrameCoalescer: ~Copyable {
     /// The most segments of a superframe: Linux before 6.9 takes no more for UDP (UDP_MAX_SEGMENTS).
     public static let mostSegments = 64
     /// The most octets of a superframe's network packet.
     public static let mostOctets = 65_535
 
-    /// What is coalesced.
+    /// The kinds of frames that are coalesced.
     public struct Kinds: Sendable {
         /// TCP segments.
         public var tcp: Bool
@@ -35,13 +38,13 @@ public struct FrameCoalescer: ~Copyable {
         }
     }
 
-    /// Frames that are to be sent as one, or one frame.
+    /// Frames that are sent as one, or one frame.
     public struct Run {
         /// The first frame's `virtio_net_hdr`.
         public let start: UnsafeMutableRawPointer
         /// The octets of the first frame, the `virtio_net_hdr` among them.
         public let length: Int
-        /// What all of them are.
+        /// The kind of all frames of the run.
         public let kind: FrameKind
         fileprivate var state = State.unknown
         @usableFromInline let networkStart: UInt16
@@ -85,7 +88,7 @@ public struct FrameCoalescer: ~Copyable {
     }
 
     fileprivate enum State: UInt8 {
-        /// Whether the first frame may be followed by others has not been asked yet.
+        /// It is not known yet whether other frames may follow the first.
         case unknown
         case open
         case closed
@@ -99,7 +102,7 @@ public struct FrameCoalescer: ~Copyable {
         @usableFromInline var next: Int32
     }
 
-    /// What is coalesced from the next frame on.
+    /// The kinds that are coalesced from the next frame on.
     public var coalescing: Kinds
     /// How many runs there are.
     public private(set) var count = 0
@@ -144,7 +147,7 @@ public struct FrameCoalescer: ~Copyable {
     @inlinable @inline(__always)
     public func next(after frame: Int32) -> Int32 { links[Int(frame)].next }
 
-    /// The frames of a run from one of them on that came one right behind another, as a run of their own.
+    /// A part of a run as a run of its own: consecutive frames of the batch, from `frame` on.
     ///
     /// - Parameter frame: The index of a frame of the run in the batch.
     public func part(of run: borrowing Run, from frame: Int32) -> Run {
@@ -179,7 +182,7 @@ public struct FrameCoalescer: ~Copyable {
     /// - Parameters:
     ///   - start: The frame's `virtio_net_hdr`.
     ///   - length: The octets that are there, the `virtio_net_hdr` among them.
-    ///   - kind: What its packet is.
+    ///   - kind: The kind of its packet.
     ///   - networkOffset: Where the packet begins, from the Ethernet header on; less than 65,536. A tag or a stack of labels
     ///     before it belongs to the flow.
     @inline(__always)
@@ -226,7 +229,7 @@ public struct FrameCoalescer: ~Copyable {
         count &+= 1
     }
 
-    /// The same for both flows of a conversation, so that a frame of one takes the place of the other one's run.
+    /// The slot of a conversation. Both flows have the same one, so a frame of one flow displaces the other's run.
     @inline(__always)
     private static func slot(_ network: UnsafeRawPointer, _ kind: FrameKind) -> Int {
         let (from, to): (UInt64, UInt64)

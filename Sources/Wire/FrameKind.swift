@@ -1,8 +1,8 @@
-/// What the beginning of a frame says that it is, to whoever handles frames many at a time.
+/// The kind of a frame by its first octets, for code that handles frames in batches.
 ///
-/// The fast path's kinds are whole TCP segments and UDP datagrams straight behind an IPv4 header without options or an
-/// IPv6 header without extension headers. That their fixed headers are there is known; of what they say, nothing has
-/// been checked. A kind says nothing of what stands before the network header: all lengths count from there.
+/// The fast path's kinds are whole TCP segments and UDP datagrams. They follow an IPv4 header without options or an
+/// IPv6 header without extension headers. Their fixed headers are complete, but their values have not been checked. A
+/// kind says nothing of the octets before the network header: all lengths count from there.
 public enum FrameKind: UInt8, Sendable {
     /// Anything else.
     case other
@@ -11,7 +11,7 @@ public enum FrameKind: UInt8, Sendable {
     case udp6
     case tcp6
 
-    /// What a frame is whose packet stands right behind the Ethernet header.
+    /// The kind of a frame whose packet begins right behind the Ethernet header.
     ///
     /// - Parameters:
     ///   - start: The frame's `virtio_net_hdr`.
@@ -28,17 +28,17 @@ public enum FrameKind: UInt8, Sendable {
             packet: frame + EthernetHeader.length, available, etherType: frame.big(EthernetHeader.type))
     }
 
-    /// What a packet is, wherever in a frame it begins.
+    /// The kind of a packet that begins anywhere in a frame.
     ///
     /// - Parameters:
     ///   - packet: The network header.
     ///   - available: The octets that are there; at least `leastLength` (not checked).
-    ///   - etherType: What the headers before it say that the packet is.
+    ///   - etherType: The packet's EtherType, from the headers before it.
     @inlinable @inline(__always)
     public init(packet: UnsafeRawPointer, _ available: Int, etherType: UInt16) {
         self = .other
         if etherType == EtherType.ipv4, packet.big(IPv4Header.versionAndIHL) == IPv4Header.plainVersionAndIHL {
-            // Neither "more fragments" nor an offset.
+            // The flag "more fragments" and the offset must be zero.
             let place = packet.big(IPv4Header.flagsAndFragmentOffset)
             guard place & (IPv4View.moreFragmentsBit | IPv4View.fragmentOffsetMask) == 0 else { return }
             let number = packet.big(IPv4Header.protocol)
@@ -76,12 +76,11 @@ public enum FrameKind: UInt8, Sendable {
     @inlinable @inline(__always)
     public var networkLength: Int { family == .ipv6 ? IPv6Header.length : IPv4Header.minimumLength }
 
-    /// Where a kind of the fast path's transport checksum stands, from its TCP or UDP header on.
+    /// The offset of a fast-path packet's transport checksum from its TCP or UDP header, in octets.
     @inlinable @inline(__always)
     public var checksumOffset: Int { isTCP ? TCPHeader.checksum.offset : UDPHeader.checksum.offset }
 
-    /// The octets of a kind of the fast path's headers that a rewrite of addresses may edit, from the network header
-    /// on.
+    /// The octets of a fast-path packet's headers that a rewrite of addresses may edit, from the network header on.
     @inlinable @inline(__always)
     public var headerLength: Int {
         networkLength &+ (isTCP ? TCPHeader.minimumLength : UDPHeader.length)

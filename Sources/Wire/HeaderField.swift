@@ -1,7 +1,7 @@
 /// A field of a header: its place in the header, and the type of its value.
 ///
-/// The place of a field in a frame is the sum of two offsets: the header's and the field's. Only the code that found the
-/// header knows the first one, so a tag or a stack of labels before a header changes no field.
+/// The place of a field in a frame is the sum of two offsets: the header's and the field's. Only the code that found
+/// the header knows the first one. So a tag or a stack of labels before a header changes no field.
 ///
 /// Integers are big-endian. `MACAddress` stands for six octets, `IPAddress` for the sixteen octets of an IPv6 address.
 public struct HeaderField<Value>: Sendable {

@@ -1,4 +1,4 @@
-/// What the health checks' own packets keep to, so that an engine that has others to forward knows them at a glance.
+/// The limits of the health checks' own packets. They let an engine recognize these packets fast.
 public enum HeartbeatLimits {
     /// The most octets of one, from the Ethernet header on.
     public static let maximumFrame = 256

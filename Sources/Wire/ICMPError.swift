@@ -17,7 +17,7 @@ public struct ICMPError: Sendable, Equatable {
         self.word = word
     }
 
-    /// Nobody serves the destination: 3/0, or 1/0.
+    /// No node serves the destination: 3/0, or 1/0.
     public static func networkUnreachable(_ family: AddressFamily) -> ICMPError {
         ICMPError(family: family, type: family == .ipv4 ? 3 : 1, code: 0)
     }
@@ -27,7 +27,7 @@ public struct ICMPError: Sendable, Equatable {
         family == .ipv4 ? ICMPError(family: family, type: 3, code: 1) : ICMPError(family: family, type: 1, code: 3)
     }
 
-    /// Nobody serves the port: 3/3, or 1/4.
+    /// No application serves the port: 3/3, or 1/4.
     public static func portUnreachable(_ family: AddressFamily) -> ICMPError {
         family == .ipv4 ? ICMPError(family: family, type: 3, code: 3) : ICMPError(family: family, type: 1, code: 4)
     }
@@ -49,10 +49,16 @@ public struct ICMPError: Sendable, Equatable {
     /// True for ICMPv6's packet too big.
     private var isPacketTooBig: Bool { family == .ipv6 && type == 2 }
 
-    /// True if the error may be sent about the packet at all (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 (e)):
-    /// not about ICMP errors or redirects, group or broadcast destinations in either header, or sources that do not name
-    /// one host. IPv4 owes none about later fragments, IPv6 does: only so does a sender learn that its fragments are too
-    /// big. Packet too big is the one that may answer IPv6 multicast (RFC 4443 section 2.4 (e.3)).
+    /// True if the error may be sent about the packet at all (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 (e)). It
+    /// may not be sent about:
+    ///
+    /// - ICMP errors or redirects,
+    /// - group or broadcast destinations in either header,
+    /// - sources that do not name one host,
+    /// - later fragments of IPv4.
+    ///
+    /// IPv6 sends errors about later fragments, so that a sender learns that its fragments are too big. Packet too big
+    /// is the only error that may answer IPv6 multicast (RFC 4443 section 2.4 (e.3)).
     public func mayAnswer(_ fields: PacketFields) -> Bool {
         let toGroup =
             fields.destinationMAC.isMulticast || fields.flow.destination.isMulticast
@@ -64,15 +70,15 @@ public struct ICMPError: Sendable, Equatable {
 
     /// Writes the error about `packet`, quoting as much of it as fits, to the packet's source.
     ///
-    /// The quote is the packet as `packet` holds it. Where its transport checksum is partial the quoted one is too:
-    /// who receives the error matches addresses and ports, not the checksum.
+    /// The quote is the packet as `packet` holds it. If its transport checksum is partial, the quoted one is partial,
+    /// too. The receiver of the error matches addresses and ports, not the checksum.
     ///
     /// - Parameters:
     ///   - packet: The frame that `fields` was parsed from, or its first octets; more quoted bytes are better.
-    ///   - source: Whom the error comes from.
+    ///   - source: The address that the error comes from.
     ///   - sourceMAC: The Ethernet source; it goes to the packet's Ethernet source.
-    /// - Returns: The frame's length; 0 if the families differ, where `packet` lacks the octets up to
-    ///   `headerLength`, or where `frame` has no room for the least quote.
+    /// - Returns: The frame's length in octets. 0 if the families differ, or `packet` lacks the octets up to
+    ///   `headerLength`. 0 if `frame` has no room for the least quote.
     public func write(
         into frame: inout MutableRawSpan, about packet: RawSpan, _ fields: PacketFields, from source: IPAddress,
         sourceMAC: MACAddress, hopLimit: UInt8 = 64

@@ -1,5 +1,5 @@
 extension ICMPView {
-    /// What an ICMP error says, in a word or two.
+    /// The name of an ICMP error, in a few words.
     public static func errorName(_ type: UInt8, _ code: UInt8, _ family: AddressFamily) -> String {
         switch (family, type, code) {
         case (.ipv4, 3, 4), (.ipv6, 2, _): "packet too big"

@@ -41,7 +41,7 @@ extension HeaderView where Header == ICMPHeader {
     /// The second word, which each type has a use of its own for.
     @inlinable public var word: UInt32 { self[Header.mtu] }
 
-    /// What a message of `type` is to the one who forwards it.
+    /// The meaning of a message of `type` for forwarding.
     @inlinable
     public static func message(type: UInt8, _ family: AddressFamily) -> ICMPMessage {
         switch (family, type) {

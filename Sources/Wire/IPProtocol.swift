@@ -71,7 +71,7 @@ public enum IPProtocol {
     }
 }
 
-/// What the headers of TCP, UDP, UDP-Lite, SCTP and DCCP begin with.
+/// The ports at the beginning of the headers of TCP, UDP, UDP-Lite, SCTP and DCCP.
 public enum PortHeader: FixedHeaderLayout {
     /// Both ports, in octets.
     public static let length = 4

@@ -17,7 +17,11 @@ public struct IPv4Fragmentation: Sendable {
     private let moreFragments: Bool
     private var next: Int
 
-    /// Nil where the packet fits, where it says DF or is IPv6, or where the MTU leaves no room for eight octets of data.
+    /// Nil in these cases:
+    ///
+    /// - The packet fits.
+    /// - The packet has DF set, or is IPv6.
+    /// - The MTU leaves no room for eight octets of data.
     ///
     /// - Parameters:
     ///   - frame: The frame that `fields` was parsed from.
@@ -38,10 +42,11 @@ public struct IPv4Fragmentation: Sendable {
 
     /// Writes the next fragment's frame.
     ///
-    /// The first carries all options, the others those that say so (the copied flag), padded to a multiple of four.
+    /// The first carries all options. The others carry options with the copied flag. Options are padded to a multiple
+    /// of four octets.
     ///
     /// - Parameters:
-    ///   - frame: The same octets as were given to the initializer; what stands before the packet is taken from it.
+    ///   - frame: The same octets as were given to the initializer; the octets before the packet are taken from it.
     ///   - buffer: At least the octets before the packet and the MTU.
     /// - Returns: The fragment's length with its Ethernet header; nil after the last, and where `buffer` is too small.
     public mutating func next(of frame: RawSpan, into buffer: inout MutableRawSpan) -> Int? {

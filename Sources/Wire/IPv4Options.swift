@@ -10,7 +10,7 @@ public struct IPv4Options: ~Escapable {
         static let minimumLength = 2
         static let type = HeaderField<UInt8>(0)
         static let length = HeaderField<UInt8>(1)
-        /// Of a source route: where the next address stands in it, counted from 1 at the type.
+        /// The place of the next address in a source route, in octets, counted from 1 at the type.
         static let pointer = HeaderField<UInt8>(2)
     }
 

@@ -16,7 +16,7 @@
 ///     |                 options (0…40 octets), padding                |
 ///     +---------------------------------------------------------------+
 public enum IPv4Header: HeaderLayout {
-    /// The length of a header without options.
+    /// The length of a header without options, in octets.
     public static let minimumLength = 20
     /// Version and header length (IHL, in units of four octets), four bits each.
     @inlinable public static var versionAndIHL: HeaderField<UInt8> { HeaderField(0) }
@@ -24,7 +24,7 @@ public enum IPv4Header: HeaderLayout {
     @inlinable public static var typeOfService: HeaderField<UInt8> { HeaderField(1) }
     /// Header and data in octets.
     @inlinable public static var totalLength: HeaderField<UInt16> { HeaderField(2) }
-    /// What fragments of one datagram share.
+    /// The number that all fragments of one datagram share.
     @inlinable public static var identification: HeaderField<UInt16> { HeaderField(4) }
     /// Three flags, and the fragment offset in units of eight octets.
     @inlinable public static var flagsAndFragmentOffset: HeaderField<UInt16> { HeaderField(6) }
@@ -64,7 +64,7 @@ extension HeaderView where Header == IPv4Header {
     @inlinable public var typeOfService: UInt8 { self[Header.typeOfService] }
     /// Header and data in octets, as it says.
     @inlinable public var totalLength: Int { Int(self[Header.totalLength]) }
-    /// What fragments of one datagram share.
+    /// The number that all fragments of one datagram share.
     @inlinable public var identification: UInt16 { self[Header.identification] }
     /// Flags and fragment offset in one word.
     @inlinable public var flagsAndFragmentOffset: UInt16 { self[Header.flagsAndFragmentOffset] }
@@ -93,7 +93,7 @@ extension HeaderView where Header == IPv4Header {
     /// True if the header's sum is right. The header must be there whole: `headerLength` octets.
     @inlinable public var headerChecksumIsValid: Bool {
         if headerLength == Self.minimumLength {
-            // All five words, whatever they are.
+            // All five words, without looking at their meaning.
             var sum: UInt64 = 0
             for word in 0..<5 { sum &+= UInt64(self[HeaderField<UInt32>(word &* 4)]) }
             return InternetChecksum.fold(sum) == 0xFFFF

@@ -9,11 +9,11 @@
 ///     |                        identification                         |
 ///     +---------------------------------------------------------------+
 ///
-/// The walk ends at the first header that is not an extension (ESP among them), and behind the fragment header of a
-/// fragment that is not the first: what follows there is data.
+/// The walk ends at the first header that is not an extension; ESP ends it, too. For a later fragment it ends behind
+/// the fragment header: data follows there.
 ///
-/// A routing header with segments left is passed: the packet is on its way to the destination in its IPv6 header, which is
-/// a legal stop of it (RFC 8754, RFC 6275). Its end, which transport checksums cover, stands in the routing header.
+/// A routing header with segments left is passed. The packet is on its way to the destination in its IPv6 header, a
+/// legal stop (RFC 8754, RFC 6275). The routing header has its final destination, which transport checksums cover.
 struct IPv6ExtensionHeaders {
     /// More headers than this are refused.
     static let maximumCount = 8
@@ -31,7 +31,7 @@ struct IPv6ExtensionHeaders {
         case sourceRouted
     }
 
-    /// The fields that the walk reads, of whatever header has them.
+    /// The fields of any header that the walk reads.
     private enum Field {
         /// The octets that every extension header has.
         static let minimumLength = 8
@@ -44,7 +44,7 @@ struct IPv6ExtensionHeaders {
         // The fragment header's, whose length is fixed.
         static let fragmentOffsetAndM = HeaderField<UInt16>(2)
         static let identification = HeaderField<UInt32>(4)
-        /// In `fragmentOffsetAndM`: the offset in octets, as its unit of eight is shifted by three bits.
+        /// In `fragmentOffsetAndM`: the offset in octets, because its unit of eight octets is shifted by three bits.
         static let fragmentOffsetMask: UInt16 = 0xFFF8
         /// In `fragmentOffsetAndM`: more fragments follow.
         static let moreFragmentsBit: UInt16 = 1
@@ -65,7 +65,7 @@ struct IPv6ExtensionHeaders {
 
     /// The number of the header at `offset`.
     private(set) var nextHeader: UInt8
-    /// The offset after the headers walked.
+    /// The offset after the headers walked, in octets.
     private(set) var offset: Int
     private(set) var failure = Failure.none
     private(set) var fragment = FragmentPosition.whole
@@ -73,11 +73,11 @@ struct IPv6ExtensionHeaders {
     private(set) var fragmentProtocol: UInt8 = 0
     /// In octets, where this is a fragment.
     private(set) var fragmentOffset = 0
-    /// What the fragments of a datagram have in common, where this is one.
+    /// The identification that all fragments of a datagram share, if this is a fragment.
     private(set) var identification: UInt32 = 0
     /// True if more fragments follow.
     private(set) var moreFragments = false
-    /// What stands among the headers that makes an address of the IPv6 header other than it seems.
+    /// The headers that change the meaning of an address of the IPv6 header.
     private(set) var bindings = AddressBindings()
 
     /// True for the numbers that name an extension header which the walk steps over.
@@ -166,8 +166,8 @@ struct IPv6ExtensionHeaders {
     }
 }
 
-/// What engines pass of the headers between a network header and the protocol of a packet: IPv6's extension headers, and
-/// authentication headers behind either.
+/// The headers between a network header and a packet's protocol that engines pass: IPv6's extension headers, and
+/// authentication headers of both families.
 public enum HeaderChain {
     /// The most headers.
     public static let maximumCount = IPv6ExtensionHeaders.maximumCount
@@ -182,8 +182,8 @@ public enum HeaderChain {
     /// Why an engine would drop a packet for its headers; nil if it would not.
     ///
     /// - Parameters:
-    ///   - octets: What follows the network header.
-    ///   - first: The protocol number of what `octets` begin with.
+    ///   - octets: The octets behind the network header.
+    ///   - first: The protocol number of the first header in `octets`.
     public static func fault(of octets: [UInt8], first: UInt8, _ family: AddressFamily) -> MalformedReason? {
         guard isStepped(over: first, family) else { return nil }
         let bytes = octets.span.bytes

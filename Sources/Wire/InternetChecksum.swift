@@ -1,9 +1,9 @@
-/// What a frame's transport checksum field holds.
+/// The state of a frame's transport checksum field.
 public enum ChecksumState: UInt8, Sendable {
     /// The complement of the sum over pseudo-header, header and data, as on the wire.
     case full
-    /// The folded sum of the pseudo-header alone, not complemented: the rest is added by whoever sends the frame
-    /// out (`VIRTIO_NET_HDR_F_NEEDS_CSUM`).
+    /// The folded sum of the pseudo-header alone, not complemented. The sending device adds the rest
+    /// (`VIRTIO_NET_HDR_F_NEEDS_CSUM`).
     case partial
 }
 
@@ -33,7 +33,7 @@ public enum InternetChecksum {
             carries &+= (one.overflow ? 1 : 0) &+ (two.overflow ? 1 : 0)
             offset &+= 16
         }
-        // What is left is less than 16 octets: words of 32 bits cannot overflow `rest`.
+        // Less than 16 octets are left: words of 32 bits cannot overflow `rest`.
         var rest = (first & 0xFFFF_FFFF) &+ (first >> 32) &+ (second & 0xFFFF_FFFF) &+ (second >> 32) &+ carries
         while offset &+ 4 <= end {
             rest &+= UInt64(

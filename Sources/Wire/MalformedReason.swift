@@ -4,7 +4,7 @@ public enum MalformedReason: UInt8, Error, Sendable, Hashable, CaseIterable {
     /// The Ethernet source is a group address or zero.
     case badSourceMAC
     case truncatedARP
-    /// Not IPv4 over Ethernet, neither request nor reply, or a sender that nobody can be.
+    /// Not IPv4 over Ethernet, neither request nor reply, or an invalid sender.
     case badARP
     case truncatedIPv4
     case badIPv4Version
@@ -23,11 +23,14 @@ public enum MalformedReason: UInt8, Error, Sendable, Hashable, CaseIterable {
     /// More than eight extension headers or authentication headers, more than 256 octets of them, or headers beyond
     /// `PacketFields.maximumHeaderLength`.
     case headerChainTooLong
-    /// A source route that is not used up and that nobody may use: IPv4's options (RFC 7126), IPv6's routing header of
-    /// type 0 (RFC 5095). Routing headers of other types are passed.
+    /// A forbidden source route that is not used up: IPv4's options (RFC 7126), IPv6's routing header of type 0 (RFC
+    /// 5095). Routing headers of other types are passed.
     case sourceRouted
-    /// A fragment that would end beyond 65,535 octets, whose length is not a multiple of eight although more follow,
-    /// or that would overwrite the TCP header of the first (RFC 1858).
+    /// A fragment with one of these faults:
+    ///
+    /// - It would end beyond 65,535 octets.
+    /// - Its length is not a multiple of eight octets although more fragments follow.
+    /// - It would overwrite the TCP header of the first (RFC 1858).
     case badFragment
     case truncatedTransport
     /// Less than the least header, or more than the packet.
@@ -37,7 +40,7 @@ public enum MalformedReason: UInt8, Error, Sendable, Hashable, CaseIterable {
     case truncatedICMP
     /// An ICMP error that does not quote a packet (RFC 792, RFC 4443).
     case badQuotedPacket
-    /// A hop limit of zero, which nobody may send.
+    /// A hop limit of zero, which may not be sent.
     case hopLimitZero
     /// A multicast or broadcast source address.
     case sourceIsMulticast
@@ -85,7 +88,7 @@ extension MalformedReason: CustomStringConvertible {
     }
 }
 
-/// What a frame turned out to be.
+/// The result of parsing a frame.
 public enum ParseVerdict: Sendable, Equatable {
     /// An IPv4 or IPv6 packet, whose fields are filled in.
     case packet

@@ -47,7 +47,7 @@ public struct NeighbourMessage: Sendable, Equatable {
         }
     }
 
-    /// The fields of neighbour solicitations and advertisements; those of a redirect's target stand there, too.
+    /// The fields of neighbour solicitations and advertisements; a redirect's target has the same place.
     private enum Layout: FixedHeaderLayout {
         static let length = 24
         /// R, S and O in the three most significant bits.
@@ -95,7 +95,7 @@ public struct NeighbourMessage: Sendable, Equatable {
     /// The O flag of an advertisement: it replaces what is known.
     public var isOverriding = false
 
-    /// Asks, by multicast, who has `target`.
+    /// Asks by multicast for the MAC address of `target`.
     public init(solicitationFor target: IPAddress, from mac: MACAddress, _ source: IPAddress) {
         kind = .neighbourSolicitation
         destination = target.solicitedNode
@@ -127,8 +127,8 @@ public struct NeighbourMessage: Sendable, Equatable {
     /// Reads and validates a frame that `fields` was parsed from, and whose message is `neighbourDiscovery`.
     ///
     /// - Parameter checksum: A partial one is not verified.
-    /// - Throws: `badNeighbourMessage` for whatever RFC 4861, sections 6.1, 7.1 and 8.1, or RFC 6980 (fragments) says to
-    ///   discard.
+    /// - Throws: `badNeighbourMessage` for messages that RFC 4861 (sections 6.1, 7.1 and 8.1) or RFC 6980 (fragments)
+    ///   says to discard.
     public init(_ frame: RawSpan, _ fields: PacketFields, checksum: ChecksumState = .full) throws(MalformedReason) {
         let start = fields.transportOffset
         guard fields.family == .ipv6, fields.message == .neighbourDiscovery, fields.fragment == .whole,

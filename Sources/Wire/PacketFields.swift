@@ -8,7 +8,7 @@ public enum FragmentPosition: UInt8, Sendable {
     case later
 }
 
-/// What an ICMP or ICMPv6 message is to the one who forwards it.
+/// The meaning of an ICMP or ICMPv6 message for forwarding.
 public enum ICMPMessage: UInt8, Sendable {
     /// The packet is not ICMP.
     case none
@@ -49,8 +49,11 @@ public struct FlowFields: Sendable, Hashable {
         destinationPort = 0
     }
 
-    /// True for what a host's kernel says to groups by itself: IGMP (RFC 3376), and ICMPv6 to all routers (ff02::2, router
-    /// solicitations of RFC 4861) or to all MLDv2 routers (ff02::16, reports of RFC 3810).
+    /// True for group messages that a host's kernel sends by itself:
+    ///
+    /// - IGMP (RFC 3376),
+    /// - ICMPv6 to all routers (ff02::2, router solicitations of RFC 4861),
+    /// - ICMPv6 to all MLDv2 routers (ff02::16, reports of RFC 3810).
     public var isHousekeeping: Bool {
         if destination.family == .ipv4 { return protocolNumber == IPProtocol.igmp && destination.isMulticast }
         return protocolNumber == IPProtocol.icmpv6 && destination.high == 0xFF02 << 48
@@ -72,7 +75,7 @@ public struct FlowFields: Sendable, Hashable {
 /// `parse` fills it in; a value can be used again for the next frame. All offsets count octets from the beginning
 /// of the Ethernet header.
 public struct PacketFields: Sendable {
-    /// The most that `headerLength` can be.
+    /// The most that `headerLength` can be, in octets.
     public static let maximumHeaderLength = 512
 
     /// The Ethernet destination.
@@ -84,12 +87,12 @@ public struct PacketFields: Sendable {
 
     /// IPv4 or IPv6; the fields from here on hold after the verdict `packet`.
     public var family = AddressFamily.ipv4
-    /// Addresses, protocol and ports of the packet. For every fragment of an IPv6 datagram the protocol is the one
-    /// that the fragment header names, so that all of them are looked up alike.
+    /// Addresses, protocol and ports of the packet. For an IPv6 fragment the protocol is the one that the fragment
+    /// header names. So all fragments of a datagram are looked up alike.
     public var flow = FlowFields()
     /// Where in a fragmented datagram the packet stands.
     public var fragment = FragmentPosition.whole
-    /// What the fragments of one datagram have in common, where this is one; else not set.
+    /// The identification that all fragments of a datagram share, if this is a fragment; else not set.
     public var identification: UInt32 = 0
     /// IPv4's DF flag; true for IPv6, which routers never fragment.
     public var dontFragment = false
@@ -101,20 +104,20 @@ public struct PacketFields: Sendable {
     public var transportOffset = 0
     /// The protocol of the header at `transportOffset`; unlike `flow.protocolNumber` behind all extension headers.
     public var transportProtocol: UInt8 = 0
-    /// The offset after the packet's last octet. What the frame holds beyond is Ethernet padding.
+    /// The offset after the packet's last octet. The rest of the frame is Ethernet padding.
     public var end = 0
     /// The number of leading octets that a rewrite may read or write: through the transport header's fixed part, and
     /// for ICMP errors through the quoted one's; no more than `maximumHeaderLength`, and never beyond `end`.
     public var headerLength = 0
 
-    /// What forbids rewriting an address, beside what every rewrite fixes.
+    /// The headers that forbid rewriting an address. Headers that every rewrite updates do not count.
     public var bindings: AddressBindings = []
 
     var hasFirstPorts = false
     var firstSourcePort: UInt16 = 0
     var firstDestinationPort: UInt16 = 0
 
-    /// What kind of ICMP message; `none` for other protocols and later fragments.
+    /// The kind of ICMP message; `none` for other protocols and later fragments.
     public var message = ICMPMessage.none
     /// The ICMP type, where `message` is not `none`.
     public var icmpType: UInt8 = 0
@@ -129,7 +132,7 @@ public struct PacketFields: Sendable {
     public var quoted = FlowFields()
     /// Where in a fragmented datagram the quoted packet stands.
     public var quotedFragment = FragmentPosition.whole
-    /// What forbids rewriting an address of the quoted packet.
+    /// The headers that forbid rewriting an address of the quoted packet.
     public var quotedBindings: AddressBindings = []
     /// Where the quoted network header begins.
     public var quotedNetworkOffset = 0
@@ -150,7 +153,7 @@ public struct PacketFields: Sendable {
         hasQuoted ? quoted.reversed : flow
     }
 
-    /// The ports of a first fragment, where its protocol has such and is the one that all its fragments name.
+    /// The ports of a first fragment, if its protocol has ports and is the one that all its fragments name.
     public var firstPorts: (source: UInt16, destination: UInt16)? {
         fragment == .first && hasFirstPorts ? (firstSourcePort, firstDestinationPort) : nil
     }

@@ -24,7 +24,7 @@ extension PacketFields {
     /// A tag or a stack of labels may stand before the packet: all other offsets follow from the packet's.
     ///
     /// - Parameters:
-    ///   - etherType: What the packet is.
+    ///   - etherType: The packet's EtherType.
     ///   - offset: Where it begins.
     public mutating func parsePacket(_ frame: RawSpan, etherType: UInt16, at offset: Int) -> ParseVerdict {
         hasQuoted = false
@@ -133,7 +133,7 @@ extension PacketFields {
         return parseTransport(frame)
     }
 
-    /// What no packet between hosts may have in its addresses or its hop limit.
+    /// The fault in the addresses or the hop limit; nil if a packet between hosts may have them.
     @inline(__always)
     private func addressFault() -> MalformedReason? {
         if flow.source.isMulticast || flow.source.isLimitedBroadcast { return .sourceIsMulticast }
@@ -159,8 +159,9 @@ extension PacketFields {
     ///   - limit: The most octets that the datagram's fragmentable part can have.
     private func fragmentFault(offset: Int, more: Bool, limit: Int) -> MalformedReason? {
         let length = end - transportOffset
-        // The unfragmentable part of a first IPv6 fragment ends at its fragment header, whose length is a multiple of
-        // eight, as are those of the extension headers behind it: `length` is right modulo eight.
+        // The unfragmentable part of a first IPv6 fragment ends at its fragment header. The fragment header and the
+        // extension headers behind it have lengths that are multiples of eight octets. So `length` is right modulo
+        // eight.
         if more, length % 8 != 0 || length == 0 { return .badFragment }
         if fragment == .later, length == 0 || offset + length > limit { return .badFragment }
         if fragment == .later, flow.protocolNumber == IPProtocol.tcp, offset < TCPView.minimumLength {

@@ -5,15 +5,15 @@ extension PacketFields {
     ///
     /// The packet's destination becomes `address`. An ICMP error on its way to the service side quotes a response that
     /// came from the service address: the quoted source becomes `address` too, so that the application knows its own
-    /// packet. All checksums that cover what changed are updated (RFC 1624): IPv4 header, transport, quoted IPv4 header,
-    /// quoted transport as far as the quote goes, and the ICMP message around it. A UDP checksum of zero stays zero. In
-    /// later fragments only the IP header changes. A packet whose authentication header or list of stops names the
-    /// destination, too, cannot be rewritten.
+    /// packet. All checksums that cover what changed are updated (RFC 1624): IPv4 header, transport, quoted IPv4
+    /// header, quoted transport as far as the quote goes, and the ICMP message around it. A UDP checksum of zero stays
+    /// zero. In later fragments only the IP header changes. A packet cannot be rewritten if its authentication header
+    /// covers the destination or its list of stops names it.
     ///
     /// - Parameters:
     ///   - address: An address of the packet's family.
     ///   - header: The first `headerLength` octets, or more, of the frame that these fields were parsed from.
-    ///   - checksum: What the packet's own transport checksum field holds.
+    ///   - checksum: The state of the packet's own transport checksum field.
     /// - Returns: False, with nothing changed, where the family differs, `header` is too short, or the packet is bound to
     ///   its destination.
     @discardableResult
@@ -38,14 +38,14 @@ extension PacketFields {
 
     /// Rewrites a response so that it comes from the service address `address` in place of the application's.
     ///
-    /// The packet's source becomes `address`. An ICMP error on its way to the customer quotes a request that went to the
-    /// application's address: the quoted destination becomes `address`, and the source of the error itself only where it
-    /// is the application's too (a router behind it speaks for itself). Checksums as for `rewriteDestination`.
+    /// The packet's source becomes `address`. An ICMP error on its way to the customer quotes a request that went to
+    /// the application's address. The quoted destination becomes `address`. The source of the error changes only if it
+    /// is the application's, too: a router behind it keeps its own. Checksums as for `rewriteDestination`.
     ///
     /// - Parameters:
     ///   - address: An address of the packet's family.
     ///   - header: The first `headerLength` octets, or more, of the frame that these fields were parsed from.
-    ///   - checksum: What the packet's own transport checksum field holds.
+    ///   - checksum: The state of the packet's own transport checksum field.
     /// - Returns: False, with nothing changed, where the family differs, `header` is too short, or the packet is bound to
     ///   its source.
     @discardableResult
@@ -96,10 +96,10 @@ extension PacketFields {
 
     /// Replaces one address of the quoted packet, and its checksums as far as the quote reaches.
     ///
-    /// The quoted transport checksum is taken for a full one. Where the sender of the error quoted a packet that its
-    /// network card had yet to complete, the field was meaningless before and stays so.
+    /// The quoted transport checksum counts as a full one. The sender of the error may have quoted a packet whose
+    /// checksum its network card had yet to complete. Such a field has no meaning before or after.
     ///
-    /// - Returns: What that changed in the octets that the ICMP checksum covers.
+    /// - Returns: The change of the sum over the octets that the ICMP checksum covers.
     private func rewriteQuoted(
         _ header: inout MutableRawSpan, at offset: Int, from old: IPAddress, to new: IPAddress
     ) -> ChecksumChange {

@@ -1,5 +1,5 @@
-// The superframe that a run of frames is sent as: one packet with all their payloads, and a `virtio_net_hdr` that tells
-// the kernel how to cut it into the frames that they were (GSO).
+// The superframe of a run: one packet with the payloads of all frames. Its `virtio_net_hdr` tells the kernel how to
+// split it into the original frames (GSO).
 
 extension FrameCoalescer {
     /// Octets of the superframe of a run, its `virtio_net_hdr` among them.

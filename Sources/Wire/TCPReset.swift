@@ -1,4 +1,4 @@
-/// The reset that answers a TCP segment whose destination takes it no more (RFC 9293, section 3.10.7.1).
+/// The reset that answers a TCP segment whose destination no longer takes it (RFC 9293, section 3.10.7.1).
 public enum TCPReset {
     /// The most octets of a frame with a reset, of either family.
     @inlinable public static var maximumFrameLength: Int {

@@ -14,7 +14,7 @@
 ///     |           checksum            |        urgent pointer         |
 ///     +-------------------------------+-------------------------------+
 public enum TCPHeader: HeaderLayout {
-    /// The length of a header without options.
+    /// The length of a header without options, in octets.
     public static let minimumLength = 20
     /// The source port.
     @inlinable public static var sourcePort: HeaderField<UInt16> { PortHeader.sourcePort }
@@ -52,7 +52,7 @@ extension HeaderView where Header == TCPHeader {
     @inlinable public static var syn: UInt8 { 0x02 }
     /// Control bit: the connection is no more.
     @inlinable public static var rst: UInt8 { 0x04 }
-    /// Control bit: what was sent is to be handed on at once.
+    /// Control bit: the receiver hands the data on at once.
     @inlinable public static var psh: UInt8 { 0x08 }
     /// Control bit: the acknowledgment number counts.
     @inlinable public static var ack: UInt8 { 0x10 }

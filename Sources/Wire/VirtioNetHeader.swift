@@ -46,13 +46,13 @@ public struct VirtioNetHeader: Sendable, Equatable {
     public var flags: UInt8 = 0
     /// One of the `gso…` constants, with or without `gsoECN`.
     public var gsoType: UInt8 = 0
-    /// The length of the headers that each segment repeats; a hint.
+    /// The length of the headers that each segment repeats, in octets; a hint.
     public var headerLength: UInt16 = 0
     /// The payload octets of each segment.
     public var gsoSize: UInt16 = 0
     /// The offset in the frame where the checksum's coverage begins.
     public var checksumStart: UInt16 = 0
-    /// The offset of the checksum field from `checksumStart`.
+    /// The offset of the checksum field from `checksumStart`, in octets.
     public var checksumOffset: UInt16 = 0
 
     /// No offload: all zero.
@@ -86,10 +86,10 @@ public struct VirtioNetHeader: Sendable, Equatable {
     @inlinable
     public var isSegmented: Bool { gsoType & ~Self.gsoECN != Self.gsoNone }
 
-    /// What the transport checksum field of the packet at `fields` holds.
+    /// The state of the transport checksum field of the packet at `fields`.
     ///
-    /// Partial only where the coverage begins at the packet's own transport header: inside a tunnel it is another
-    /// header's checksum that is unfinished, and the one that a rewrite edits is full.
+    /// It is partial only if the coverage begins at the packet's own transport header. Inside a tunnel another header's
+    /// checksum is unfinished, and the one that a rewrite edits is full.
     @inlinable
     public func checksumState(of fields: PacketFields) -> ChecksumState {
         flags & Self.needsChecksum != 0 && Int(checksumStart) == fields.transportOffset ? .partial : .full
