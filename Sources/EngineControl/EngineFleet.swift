@@ -12,14 +12,12 @@ import Wire
 /// Runs the packeting engines of a topology, on the loop's thread: divides the TAPs' queues among them, replaces an
 /// engine that ends or hangs, and publishes tables to all.
 ///
-/// The fleet keeps the TAPs' descriptors, the counters and the tables, and each engine gets copies. So its successor
-/// continues with the same. A single engine has a spare: a process that has everything, and reads nothing until it
-/// takes the engine's place.
+/// The fleet keeps the TAPs' descriptors, the counters and the tables. Each engine gets copies, so its successor
+/// continues with the same. A single engine has a spare, which reads nothing until it takes the engine's place.
 package final class EngineFleet: @unchecked Sendable {
-    /// An engine's place. Its process reads, or is about to read.
+    /// An engine's place. Its process reads, or is about to read. The successor takes the place when it is ready.
     struct Member {
         var process: EngineProcess?
-        /// The process that takes its place when it is ready.
         var successor: EngineProcess?
         /// An operator has asked it not to read.
         var isDrained = false

@@ -127,7 +127,10 @@ import Testing
                 #expect(kinds.contains(kind), "\(kinds)")
             }
             let tables = try events(lab).filter { $0["event"] as? String == "table-published" }
-            #expect(tables.contains { ($0["reason"] as? String)?.hasPrefix("web-2: it gets no packets until 'enable'") == true })
+            #expect(
+                tables.contains {
+                    ($0["reason"] as? String)?.hasPrefix("web-2: it gets no packets until 'enable'") == true
+                })
             let generations = tables.compactMap { $0["generation"] as? Int }
             #expect(generations.count == tables.count && generations == generations.sorted())
         }
