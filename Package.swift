@@ -113,7 +113,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "ApplianceClient",
-            dependencies: ["ControlAPI", "Fabric", "EventLoop", "LinuxNetwork", "Reporting"],
+            dependencies: ["ControlAPI", "Fabric", "EventLoop", "CLinux", "LinuxNetwork", "Reporting"],
             swiftSettings: settings),
 
         // The control process, which ties these rooms together, and the command line.

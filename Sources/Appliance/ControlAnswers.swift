@@ -55,6 +55,9 @@ extension ControlProcess {
         case .engine(let command):
             let reply = lines.reply(to: command)
             operate(command.operation, engine: command.engine) { reply($0.map { Done() }) }
+        case .capture:
+            // Its answers are a stream.
+            break
         }
     }
 

@@ -1,5 +1,7 @@
+import CLinux
 import ControlAPI
 import EventLoop
+import Glibc
 import Reporting
 
 /// Takes the lines that answer one request, on the loop's thread: nil if one could not be written, and whether it is
@@ -55,7 +57,7 @@ final class ControlConnection {
         /// Its request is being answered.
         case asking
         /// It is answered again and again.
-        case streaming(ControlServer.Stream)
+        case streaming(ControlStream)
 
         static func == (first: Phase, second: Phase) -> Bool {
             switch (first, second) {
@@ -84,6 +86,12 @@ final class ControlConnection {
     private var used = 0
     private(set) var lineEnd: Int?
     private(set) var output: [UInt8] = []
+    /// Descriptors that go beside `output`, and what keeps them open until then.
+    var descriptors: [Int32] = []
+    /// See `descriptors`.
+    var owners: [AnyObject] = []
+    /// True if nothing is written behind `output`.
+    var isLast = false
     /// Octets of `output` that have been written.
     private(set) var sent = 0
     /// When it last took as much as counts, in milliseconds.
@@ -128,6 +136,25 @@ final class ControlConnection {
             (output, sent) = (bytes, 0)
         } else {
             output += bytes
+        }
+    }
+
+    /// Writes some of its output.
+    ///
+    /// - Returns: The octets that were written; -1 with an errno.
+    func send(most: Int) -> Int {
+        output.withUnsafeBytes { bytes in
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
+            guard !descriptors.isEmpty else {
+                return Glibc.send(descriptor, rest.baseAddress, min(most, rest.count), noSignal)
+            }
+            let result = clinux_send_fds(descriptor, rest.baseAddress, rest.count, descriptors, descriptors.count)
+            guard result == 0 else {
+                errno = -result
+                return -1
+            }
+            (descriptors, owners) = ([], [])
+            return rest.count
         }
     }
 

@@ -63,6 +63,15 @@ public final class ControlProcess: @unchecked Sendable {
     private(set) var fleet: EngineFleet?
     private(set) var drainNotes: DrainNotes?
     private(set) var server: ControlServer?
+    /// What is captured for commands. On the loop's thread.
+    private(set) lazy var captures = CaptureSessions(
+        loop: loop,
+        source: { [unowned self] in
+            fleet.map {
+                CaptureSessions.Source(
+                    fleet: $0, interfaces: table.interfaces.map(\.name), rewrites: table.rewritesAddresses)
+            }
+        }, pump: { [unowned self] in server?.pump() })
     /// Lists the table. On the loop's thread.
     private(set) lazy var lister = TableLister(loop: loop) { [unowned self] in
         // The counters of one moment.
@@ -294,7 +303,7 @@ public final class ControlProcess: @unchecked Sendable {
         server = try loop.sync { [unowned self] () throws(ApplianceError) in
             try ControlServer(
                 loop: loop, path: directory.socketPath, report: { [unowned self] in logger.warning("\($0)") },
-                stream: { [events] in events.stream($0) },
+                stream: { [unowned self] request throws(ApplianceError) in try stream(request) },
                 answer: { [unowned self] in answer($0, $1) })
         }
         progress(.step("building \(Plural.nodes(plan.nodes.count)) on \(Plural.interfaces(plan.interfaces.count))"))

@@ -32,7 +32,7 @@ extension ControlServer {
         } catch {
             return refuse(error, to: connection)
         }
-        guard let more = stream(request) else {
+        guard request.isStream else {
             watch(connection)
             return answer(
                 request,
@@ -41,10 +41,15 @@ extension ControlServer {
         guard makeRoomForStream() else {
             return refuse(
                 ApplianceError(
-                    .failed, "\(bounds.streams) others already follow the events",
+                    .failed, "\(bounds.streams) others already follow events or capture frames",
                     hint: "close one of them: ss -xp shows which processes have \(path) open"), to: connection)
         }
-        connection.phase = .streaming(more)
+        do throws(ApplianceError) {
+            guard let stream = try stream(request) else { return }
+            connection.phase = .streaming(stream)
+        } catch {
+            return refuse(error, to: connection)
+        }
         flush(connection)
     }
 
@@ -105,15 +110,9 @@ extension ControlServer {
         let now = monotonicMilliseconds()
         var room = Self.writesEachTurn
         while room > 0 {
-            if case .streaming(let more) = connection.phase {
-                while connection.left < bounds.streamRoom, let answer = more(),
-                    let bytes = try? JSONLine.encode(answer)
-                { connection.write(bytes, at: now) }
-            }
+            take(more: connection, at: now)
             guard connection.left > 0 else { break }
-            let wrote = connection.output.withUnsafeBytes {
-                send(connection.descriptor, $0.baseAddress! + connection.sent, min(room, connection.left), noSignal)
-            }
+            let wrote = connection.send(most: room)
             if wrote < 0 {
                 if errno == EINTR { continue }
                 if errno != EAGAIN { return drop(connection) }
@@ -123,10 +122,23 @@ extension ControlServer {
             room -= wrote
         }
         look()
+        if connection.isLast, connection.left == 0 { return drop(connection) }
         if connection.phase == .quiet, connection.left == 0, connection.lineEnd != nil || connection.isEnded {
             take(connection)
         } else {
             watch(connection)
+        }
+    }
+
+    /// Takes a stream's next lines, as many as there is room for. A line with descriptors is written by itself.
+    private func take(more connection: ControlConnection, at now: Int) {
+        guard case .streaming(let stream) = connection.phase else { return }
+        while connection.left < bounds.streamRoom, connection.descriptors.isEmpty, !connection.isLast {
+            if stream.hasDescriptors, connection.left > 0 { return }
+            guard let line = stream.next() else { return }
+            connection.write(line.bytes, at: now)
+            (connection.descriptors, connection.owners) = (line.descriptors, line.owners)
+            connection.isLast = line.isLast
         }
     }
 

@@ -49,9 +49,6 @@ final class ControlServer {
     /// The time between two looks at all connections, in milliseconds.
     static let lookInterval = 500
 
-    /// The source of a stream's answers; nil while there are no more.
-    typealias Stream = () -> ControlAnswer<EventsRequest.Answer>?
-
     let loop: EventLoop
     private let listener: Int32
     let path: String
@@ -65,19 +62,20 @@ final class ControlServer {
     private var nextNumber: UInt64 = 0
     /// The connections closed since the last look, by reason: their number and the last peer.
     var sentAway: [String: (count: Int, last: SocketPeer?)] = [:]
-    let stream: (ControlRequest) -> Stream?
+    let stream: (ControlRequest) throws(ApplianceError) -> ControlStream?
     let answer: (ControlRequest, AnswerLines) -> Void
     let report: (String) -> Void
 
     /// Listens at `path`. On the loop's thread.
     ///
     /// - Parameters:
-    ///   - stream: The source of a request's repeated answers, for `pump`; nil if `answer` answers the request.
+    ///   - stream: The source of a request's repeated answers, for `pump`; nil if `answer` answers the request. What it
+    ///     throws is the answer.
     ///   - answer: Answers a request, now or later; progress goes before the answer.
     ///   - report: Takes what is to be logged: a line now and then.
     init(
         loop: EventLoop, path: String, bounds: Bounds = Bounds(), report: @escaping (String) -> Void = { _ in },
-        stream: @escaping (ControlRequest) -> Stream?,
+        stream: @escaping (ControlRequest) throws(ApplianceError) -> ControlStream?,
         answer: @escaping (ControlRequest, AnswerLines) -> Void
     ) throws(ApplianceError) {
         loop.preconditionCurrent()
@@ -231,6 +229,7 @@ final class ControlServer {
         queue.removeAll { $0 === connection }
         loop.unwatch(connection.descriptor)
         Glibc.close(connection.descriptor)
+        if case .streaming(let stream) = connection.phase { stream.closed() }
     }
 
     // MARK: - Reading

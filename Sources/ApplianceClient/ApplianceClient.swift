@@ -62,6 +62,15 @@ public struct ApplianceClient: Sendable {
         return results.withLock { results in names.indices.compactMap { results[$0] } }
     }
 
+    /// Begins a capture of a running topology, and waits until every engine copies.
+    ///
+    /// - Throws: `ApplianceError` if there is no such topology, or if its control process does not answer or refuses.
+    package func capture(_ request: CaptureRequest) throws(ApplianceError) -> CaptureConnection {
+        guard directory.exists else { throw unknown }
+        try greet()
+        return try CaptureConnection(control, request)
+    }
+
     /// The report of a topology that does not answer.
     private func hungReport(_ error: ApplianceError) -> StatusReport {
         let state = directory.readState()

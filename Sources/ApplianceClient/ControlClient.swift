@@ -22,7 +22,8 @@ package struct ControlClient {
     /// A connection on which `request` has been sent; nil if no process listens.
     ///
     /// - Parameter deadline: The end of the retries if it takes no more connections, in monotonic milliseconds.
-    private func sent(_ request: some ControlCommand, deadline: Int) throws(ApplianceError) -> Int32? {
+    /// - Throws: `ApplianceError` if the socket is another user's, or the control process takes no connection.
+    func sent(_ request: some ControlCommand, deadline: Int) throws(ApplianceError) -> Int32? {
         try requireOwnSocket()
         while true {
             let descriptor = newSocket()
@@ -71,7 +72,9 @@ package struct ControlClient {
     }
 
     /// The answer of one line.
-    private func answer<Command: ControlCommand>(
+    ///
+    /// - Throws: `ApplianceError` if the line is of another version, or no answer.
+    func answer<Command: ControlCommand>(
         to command: Command, _ line: some Sequence<UInt8>
     ) throws(ApplianceError) -> ControlAnswer<Command.Answer> {
         try JSONLine.decode(ControlVersion.self, line).check(

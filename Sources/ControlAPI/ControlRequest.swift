@@ -30,10 +30,12 @@ package enum ControlRequest: Sendable {
     case operate(InstanceRequest)
     /// Replace, drain or undrain engines. Answered when that is done.
     case engine(EngineRequest)
+    /// Copy frames to rings in shared memory, until the connection ends.
+    case capture(CaptureRequest)
 
     /// The name of a command, as the line has it.
     package enum Name: String, Codable, Sendable, CaseIterable {
-        case status, tables, stop, node, reload, apply, add, remove, cancel, events, operate, engine
+        case status, tables, stop, node, reload, apply, add, remove, cancel, events, operate, engine, capture
 
         /// The type of the command.
         package var command: any ControlCommand.Type {
@@ -50,6 +52,7 @@ package enum ControlRequest: Sendable {
             case .events: EventsRequest.self
             case .operate: InstanceRequest.self
             case .engine: EngineRequest.self
+            case .capture: CaptureRequest.self
             }
         }
     }
@@ -69,9 +72,18 @@ package enum ControlRequest: Sendable {
         case .events(let command): (.events, command)
         case .operate(let command): (.operate, command)
         case .engine(let command): (.engine, command)
+        case .capture(let command): (.capture, command)
         }
     }
 
+    /// True if its answers come one after the other until the connection ends.
+    package var isStream: Bool {
+        switch self {
+        case .events(let command): command.follow == true
+        case .capture: true
+        default: false
+        }
+    }
     /// The name of the command.
     package var name: Name { parts.name }
     /// The command with its arguments.

@@ -10,6 +10,8 @@ public enum RequestRange {
     public static let weight = 0...1000
     /// A time of the wall clock, in microseconds since 1970: before the year 10000.
     public static let since = 0...253_402_300_799_999_999
+    /// Of how many flows a capture takes one.
+    public static let oneIn = 1...1_000_000_000
     /// How many events.
     public static let count = 0...1_000_000_000
     /// Octets of a name, and of the path of a file (PATH_MAX).

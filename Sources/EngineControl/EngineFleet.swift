@@ -59,6 +59,13 @@ package final class EngineFleet: @unchecked Sendable {
     /// How often the counters have grown.
     var countersNumber = 0
 
+    /// What is captured now; nil: nothing.
+    var observation: Observation?
+    /// The number of the newest observers that engines were handed.
+    var observationNumber: UInt64 = 0
+    /// The changes of observers that not every engine has answered yet.
+    var observing: [PendingObservation] = []
+
     var members: [Member]
     var spare: EngineProcess?
     /// Why a single engine has no spare; nil if it has one, or is about to.
@@ -251,6 +258,8 @@ package final class EngineFleet: @unchecked Sendable {
         replacement = nil
         for drain in drains { drain.done(.failure(.cancelled)) }
         drains = []
+        for change in observing { change.done(.failure(.cancelled)) }
+        observing = []
     }
 
     // MARK: - Messages of engines
@@ -275,6 +284,7 @@ package final class EngineFleet: @unchecked Sendable {
         case .assigned:
             hand()
             tellFirst()
+        case .observed: settleObservations()
         case .alive: break
         case nil: if let complaint = process.complaint { logger.warning("engine process \(process.pid): \(complaint)") }
         }
@@ -311,6 +321,7 @@ package final class EngineFleet: @unchecked Sendable {
         forgetNeighbours(of: process)
         forget(process)
         settlePublications()
+        settleObservations()
         if firstReady != nil {
             let why = process.complaint ?? end.summary
             failFirst(

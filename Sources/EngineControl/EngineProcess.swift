@@ -37,6 +37,12 @@ package final class EngineProcess {
     let lane: Int
     /// The number of packets that earlier owners of its blocks had received.
     var receivedBefore: UInt64 = 0
+    /// The number of the newest observers that it was handed; 0 if it never was.
+    private(set) var handedObservers: UInt64 = 0
+    /// The number of the newest observers that it has taken or refused.
+    private(set) var observed: UInt64 = 0
+    /// Why it refused those; nil if it captures for them.
+    private(set) var observationRefusal: String?
     /// How its workers write frames, as far as has been told; nil until the first look.
     var writing: EngineWriting?
     /// How often it was told to write one by one.
@@ -96,6 +102,7 @@ package final class EngineProcess {
         errors = try EngineErrors(loop: loop, path: logPath)
         countersSize = resources.counterLayout.size
         tablesSize = resources.tableSize + countersSize
+        grantedSize = 2 * tablesSize
         conversation = EngineConversation(first: resources.generation)
         let ends = try EngineLink.makePair()
         let link = EngineLink(owning: ends.control)
@@ -169,6 +176,9 @@ package final class EngineProcess {
         case .alive(let number):
             answeredPings = number
             unansweredLooks = 0
+        case .observed(let number, let refusal):
+            observed = number
+            observationRefusal = refusal
         case .refused(_, let reason): complaint = reason
         case nil:
             // Its end shows by its pidfd, too; a link without an engine is of no use.
@@ -197,13 +207,19 @@ package final class EngineProcess {
         if clinux_address_space(pid, 0, &limit) == 0 { spareRoom = limit }
     }
 
+    /// Octets that it maps for capturing.
+    private var capturesSize = 0
+    /// The largest that these two were together.
+    private var grantedSize = 0
+
     /// Raises its limit, so that it can map the next memories beside the present ones.
     private func makeRoom(for octets: Int) {
-        guard let spareRoom, octets > tablesSize else { return }
-        tablesSize = octets
+        tablesSize = max(tablesSize, octets)
+        guard let spareRoom, 2 * tablesSize + capturesSize > grantedSize else { return }
+        grantedSize = 2 * tablesSize + capturesSize
         var limit: UInt64 = 0
-        // Where that is not granted, it refuses the table, and says why.
-        _ = clinux_address_space(pid, spareRoom &+ 2 * UInt64(octets), &limit)
+        // Where that is not granted, it refuses the table or the observers, and says why.
+        _ = clinux_address_space(pid, spareRoom &+ UInt64(grantedSize), &limit)
     }
 
     /// How readily the kernel ends it when memory runs out.
@@ -262,6 +278,19 @@ package final class EngineProcess {
             try link.publish(
                 table: isHeld ? nil : shared.table.memory, groups: shared.groups?.memory,
                 generation: shared.generation, counters: grown.map { (descriptor: $0.0, layout: $0.1) })
+        }
+    }
+
+    /// Has it capture for these observers, and for no others; nil: for none.
+    func observe(_ observation: EngineFleet.Observation?, number: UInt64, workers: Int) {
+        handedObservers = number
+        capturesSize = observation == nil ? 0 : workers * CaptureRing.size + (observation?.memory.memory.size ?? 0) * 2
+        makeRoom(for: tablesSize)
+        conversation.observe(number)
+        tell { link throws(EngineError) in
+            try link.observe(
+                observation?.memory.memory, rings: observation?.rings.descriptor ?? -1, firstBlock: lane * workers,
+                workers: workers, number: number)
         }
     }
 

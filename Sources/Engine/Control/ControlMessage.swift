@@ -19,6 +19,9 @@ import Reporting
 //                                                              groups; without groups, it has its own.
 //     assign       number; payload: the queue sets to read from
 //                  now on, and no others
+//     observe      number, octets of observers, octets of       those whose octets are not 0: observers, rings.
+//                  rings of this engine, their place in the             Without observers, nothing is captured.
+//                  rings' memory
 //     ping         number
 //     stop
 //
@@ -28,6 +31,8 @@ import Reporting
 //     applied      generation: every worker decides by it, and the table and counters before are unmapped
 //     refused      generation; text: why. The table in force stays.
 //     assigned     number: every worker reads its part of the queue sets, and has sent on all frames of others
+//     observed     number, 1 if it refuses the observers; text: why. Every worker captures for these observers from
+//                  now on, or, after a refusal, for those before
 //     pong         number: every worker has completed a turn since the ping
 
 /// One message, in either direction.
@@ -45,10 +50,12 @@ public struct ControlMessage: Sendable, Hashable {
         case refused
         case assigned
         case pong
+        case observe
+        case observed
     }
 
     /// The version of this protocol. Both ends refuse any other.
-    public static let version: UInt16 = 5
+    public static let version: UInt16 = 6
     /// The size of every message, in octets.
     static let length = 512
     static let magic: UInt32 = 0x4C50_4154

@@ -20,6 +20,7 @@ public struct EngineConversation: Sendable {
     private var tables: [UInt64] = []
     private var assignments: [UInt64] = []
     private var pings: [UInt64] = []
+    private var observations: [UInt64] = []
 
     /// - Parameter first: The generation of the table that it is started with.
     public init(first: UInt64) { self.first = first }
@@ -30,11 +31,14 @@ public struct EngineConversation: Sendable {
     /// Notes that the engine got an assignment of this number.
     public mutating func assign(_ number: UInt64) { assignments.append(number) }
 
+    /// Notes that the engine got the observers of this number.
+    public mutating func observe(_ number: UInt64) { observations.append(number) }
+
     /// Notes that the engine got a ping of this number.
     public mutating func ping(_ number: UInt64) { pings.append(number) }
 
     /// True if the engine owes an answer of any kind.
-    public var owesAnswer: Bool { !(tables.isEmpty && assignments.isEmpty && pings.isEmpty) }
+    public var owesAnswer: Bool { !(tables.isEmpty && assignments.isEmpty && pings.isEmpty && observations.isEmpty) }
 
     /// Takes one event from the engine.
     ///
@@ -57,6 +61,7 @@ public struct EngineConversation: Sendable {
         case .refused(let generation, _): try take(generation, from: \.tables, "refused table")
         case .assigned(let number): try take(number, from: \.assignments, "took assignment")
         case .alive(let number): try take(number, from: \.pings, "answered question")
+        case .observed(let number, _): try take(number, from: \.observations, "took observers")
         }
     }
 

@@ -13,6 +13,8 @@ public enum EngineEvent: Sendable, Hashable {
     case assigned(UInt64)
     /// Every worker has completed a turn since the ping of this number.
     case alive(UInt64)
+    /// Every worker captures for the observers of this number, unless the engine refuses them: then for those before.
+    case observed(UInt64, refusal: String?)
 }
 
 /// The confinement that an engine reports when it is ready, from `/proc/self/status` just before the first frame.
@@ -162,6 +164,28 @@ public struct EngineLink: ~Copyable, Sendable {
         try socket.send(ControlMessage(.assign, [number], payload: queueSets.numbers.map { UInt8($0) }))
     }
 
+    /// Has every worker capture for these observers from now on, and for no others. It answers `observed`.
+    ///
+    /// - Parameters:
+    ///   - observers: Sealed memory (`CaptureObservers.bytes`); nil ends all capturing.
+    ///   - rings: The memory of all rings. The engine uses as many as it has workers, from the ring of its first worker's
+    ///     block on. It maps them when it captures for the first time, and after it has captured for nobody.
+    ///   - firstBlock: The index of that block.
+    /// - Throws: `EngineError`, as `start(_:user:spareMebibytes:)` does.
+    public func observe(
+        _ observers: Memory?, rings: Int32, firstBlock: Int, workers: Int, number: UInt64
+    ) throws(EngineError) {
+        guard let observers else { return try socket.send(ControlMessage(.observe, [number])) }
+        try socket.send(
+            ControlMessage(
+                .observe,
+                [
+                    number, UInt64(observers.size), UInt64(workers * CaptureRing.size),
+                    UInt64(firstBlock * CaptureRing.size),
+                ]),
+            descriptors: [observers.descriptor, rings])
+    }
+
     /// Asks whether the engine makes progress. It answers `alive` with the same number when every worker has completed
     /// a turn.
     ///
@@ -237,7 +261,8 @@ public struct EngineLink: ~Copyable, Sendable {
         case .refused: return .refused(generation: fields[0], reason: message.text)
         case .assigned: return .assigned(fields[0])
         case .pong: return .alive(fields[0])
-        case .hello, .queues, .table, .assign, .ping, .stop:
+        case .observed: return .observed(fields[0], refusal: fields[1] == 0 ? nil : message.text)
+        case .hello, .queues, .table, .assign, .observe, .ping, .stop:
             throw EngineError("read a control message", because: "an engine does not send such messages")
         }
     }

@@ -16,6 +16,8 @@ public struct EngineMain: ~Copyable {
     /// What the workers do now; nil before the start.
     var order: WorkerOrder?
     var mapping: Mapping?
+    /// The memory that is mapped for capturing; nil while nothing is captured.
+    var captureMemory: CaptureMemory?
     var interfaces = 0
 
     /// The memory that is mapped for the table in force.
@@ -59,6 +61,7 @@ public struct EngineMain: ~Copyable {
             case .assign:
                 obey { $0.queueSets = QueueSets(message.payload.map(Int.init)) }
                 try socket.send(ControlMessage(.assigned, [message.fields[0]]))
+            case .observe: try takeObservers(message, descriptors)
             case .ping:
                 obey { _ in }
                 try socket.send(ControlMessage(.pong, [message.fields[0]]))

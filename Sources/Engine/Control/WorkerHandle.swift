@@ -1,4 +1,5 @@
 import CLinux
+import Forwarding
 import Synchronization
 
 /// What all workers do from their next turn on. An order does not change after it was given.
@@ -7,6 +8,8 @@ struct WorkerOrder {
     var table: PublishedTable
     /// The queue sets to read. Each worker takes its own.
     var queueSets: QueueSets
+    /// What to capture; nil: nothing.
+    var capture: CaptureOrder?
 }
 
 /// The state that a worker's thread and the main thread share.
@@ -21,7 +24,7 @@ struct WorkerHandle: ~Copyable {
         var workers: Int
     }
 
-    fileprivate var worker: Worker<EpollFrameIO>
+    fileprivate var worker: Worker<CapturingFrameIO<EpollFrameIO>>
     fileprivate let queues: Queues
     /// The newest order. Only the main thread writes it.
     fileprivate let next = Atomic<UnsafeMutablePointer<WorkerOrder>?>(nil)
@@ -34,7 +37,7 @@ struct WorkerHandle: ~Copyable {
     /// - Parameters:
     ///   - wake: The eventfd that ends the worker's wait.
     ///   - moved: The eventfd that signals the main thread that an order was taken.
-    init(worker: consuming Worker<EpollFrameIO>, queues: Queues, wake: Int32, moved: Int32) {
+    init(worker: consuming Worker<CapturingFrameIO<EpollFrameIO>>, queues: Queues, wake: Int32, moved: Int32) {
         self.worker = worker
         self.queues = queues
         self.wake = wake
@@ -58,7 +61,7 @@ struct WorkerCrew: ~Copyable {
     }
 
     /// Whether a worker has a ring to write with.
-    var writesByRing: Bool { handles.contains { $0.pointee.worker.io.writing == .ring } }
+    var writesByRing: Bool { handles.contains { $0.pointee.worker.io.base.writing == .ring } }
 
     /// Adds a worker, before the threads start.
     mutating func add(_ handle: consuming WorkerHandle) {
@@ -149,7 +152,7 @@ private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawP
     guard let handle = context?.assumingMemoryBound(to: WorkerHandle.self) else { return nil }
     // Workers need no descriptors that the main thread opens later. If the kernel refuses, reads cost a little more.
     _ = clinux_own_descriptors()
-    handle.pointee.worker.io.begin()
+    handle.pointee.worker.io.base.begin()
     var noted = handle.pointee.worker.noteWriting()
     ring(handle.pointee.moved)
     // Before the process is confined there is nothing to do.
@@ -162,7 +165,7 @@ private func runWorker(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawP
         if next != handle.pointee.taken.load(ordering: .relaxed), let next {
             take(next, handle)
         }
-        if noted != handle.pointee.worker.io.writing { noted = handle.pointee.worker.noteWriting() }
+        if noted != handle.pointee.worker.io.base.writing { noted = handle.pointee.worker.noteWriting() }
         // Frames wait for a neighbour for some seconds at most.
         if handle.pointee.isEnding.load(ordering: .acquiring), !handle.pointee.worker.hasWaitingFrames { return nil }
         handle.pointee.worker.turn()
@@ -175,10 +178,12 @@ private func take(_ order: UnsafeMutablePointer<WorkerOrder>, _ handle: UnsafeMu
     _ = handle.pointee.worker.noteWriting()
     let queues = handle.pointee.queues
     let queueSets = order.pointee.queueSets
-    handle.pointee.worker.io.takeQueues { index in
+    handle.pointee.worker.io.base.takeQueues { index in
         let queueSet = Int(queues.queueSets[index])
         return queueSet % queues.workers == queues.worker && queueSets.contains(queueSet)
     }
+    handle.pointee.worker.io.observe(
+        order.pointee.capture, worker: queues.worker, generation: order.pointee.table.snapshot.generation)
     handle.pointee.taken.store(order, ordering: .releasing)
     ring(handle.pointee.moved)
 }

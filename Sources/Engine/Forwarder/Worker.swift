@@ -165,13 +165,13 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     }
 }
 
-extension Worker where IO == EpollFrameIO {
+extension Worker where IO == CapturingFrameIO<EpollFrameIO> {
     /// Writes into the counters how frames are written now.
     ///
     /// - Returns: The way that it noted.
     func noteWriting() -> EngineTuning.Writing {
-        forwarder.counters.noteWriting(io.writing, failure: io.ringFailure)
-        return io.writing
+        forwarder.counters.noteWriting(io.base.writing, failure: io.base.ringFailure)
+        return io.base.writing
     }
 }
 

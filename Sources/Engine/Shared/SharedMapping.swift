@@ -9,15 +9,18 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
 
     /// Maps `size` octets of a memfd.
     ///
+    /// - Parameter offset: Where they begin: a multiple of the page size.
     /// - Throws: `EngineError` if the memory is smaller, or with the errno of `fstat` or `mmap`.
-    public init(mapping descriptor: Int32, size: Int, writable: Bool) throws(EngineError) {
+    public init(
+        mapping descriptor: Int32, from offset: Int = 0, size: Int, writable: Bool
+    ) throws(EngineError) {
         let actual = clinux_file_size(descriptor)
         guard actual >= 0 else { throw EngineError("look at shared memory", errno: Int32(-actual)) }
         // Reading beyond the end of the file would cause a SIGBUS.
-        guard size > 0, Int(actual) >= size else {
-            throw EngineError("map shared memory", because: "it has \(actual) octets instead of \(size)")
+        guard size > 0, offset >= 0, size <= Int(actual), offset <= Int(actual) - size else {
+            throw EngineError("map shared memory", because: "it has \(actual) octets instead of \(offset &+ size)")
         }
-        let memory = mmap(nil, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, descriptor, 0)
+        let memory = mmap(nil, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, descriptor, offset)
         guard let memory, Int(bitPattern: memory) != -1 else {
             throw EngineError("map shared memory", errno: clinux_errno())
         }
@@ -76,6 +79,14 @@ public struct SharedMapping: ~Copyable, @unchecked Sendable {
             NeighbourTable(memory: memory.base).initialize()
             _ = consume memory
         }
+    }
+
+    /// Makes the memory of so many capture rings, which takes as much of the machine's memory as is written to. The caller
+    /// owns the descriptor.
+    ///
+    /// - Throws: `EngineError` with the errno of the kernel's refusal.
+    public static func makeCaptureRings(_ count: Int) throws(EngineError) -> Int32 {
+        try make("tapline-capture", size: count * CaptureRing.size) { _ throws(EngineError) in }
     }
 
     /// Makes the memory of a compiled table, sealed against writes. The caller owns the descriptor.

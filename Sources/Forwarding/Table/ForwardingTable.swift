@@ -156,6 +156,9 @@ public struct ForwardingTable: Hashable, Sendable {
     /// these packets out on every interface.
     public var heartbeatToken: UInt64
 
+    /// True if the engine rewrites addresses for some entry: a packet's addresses differ before and behind a hop.
+    public var rewritesAddresses: Bool { entries.contains { $0.rewriteSource != nil } }
+
     /// Memberwise.
     public init(
         interfaces: [TableInterface] = [], entries: [Entry] = [], neighbours: [StaticNeighbour] = [],

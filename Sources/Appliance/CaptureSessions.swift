@@ -1,0 +1,154 @@
+import ControlAPI
+import Engine
+import EngineControl
+import EventLoop
+import Reporting
+
+/// The captures of a topology: what the engines copy is what all of them want together. On the loop's thread.
+///
+/// A capture lives as long as its connection. Frames go from the engines to its reader through shared memory; this process
+/// touches none of them, and a reader that stalls holds up neither the engines nor another reader.
+final class CaptureSessions {
+    /// One capture.
+    private final class Session {
+        var observer: CaptureObserver
+        /// Why it was refused, or nil.
+        var failure: ApplianceError?
+        /// True when every engine copies for it.
+        var isInForce = false
+        /// The generation of the table that its reader knows; 0 before the first answer.
+        var known: UInt64 = 0
+        var isOver = false
+
+        init(_ observer: CaptureObserver) { self.observer = observer }
+    }
+
+    /// The memory that an answer's descriptors are of.
+    struct Source {
+        var fleet: EngineFleet
+        /// The names of the interfaces, in the table's order.
+        var interfaces: [String]
+        /// True if addresses are rewritten on the way.
+        var rewrites: Bool
+    }
+
+    private let loop: EventLoop
+    /// nil while there are no engines.
+    private let source: () -> Source?
+    /// Asks for the streams' next lines.
+    private let pump: () -> Void
+    private var sessions: [Int: Session] = [:]
+
+    init(loop: EventLoop, source: @escaping () -> Source?, pump: @escaping () -> Void) {
+        self.loop = loop
+        self.source = source
+        self.pump = pump
+    }
+
+    /// The number of captures.
+    var count: Int { sessions.count }
+
+    /// Begins a capture.
+    ///
+    /// - Throws: `ApplianceError` if an interface or the filter is wrong, or if there are too many captures.
+    func begin(_ request: CaptureRequest) throws(ApplianceError) -> ControlStream {
+        loop.preconditionCurrent()
+        guard let source = source() else {
+            throw ApplianceError(.failed, "the topology has no engine now", hint: "try again when it is up")
+        }
+        let session = Session(try observer(request, source))
+        let number = session.observer.number
+        sessions[number] = session
+        publish()
+        return ControlStream(
+            hasDescriptors: true, next: { [unowned self] in line(of: session) },
+            closed: { [weak self] in self?.end(number) })
+    }
+
+    /// Another table is in force: readers get it.
+    func tableChanged() {
+        loop.preconditionCurrent()
+        if !sessions.isEmpty { pump() }
+    }
+
+    private func observer(_ request: CaptureRequest, _ source: Source) throws(ApplianceError) -> CaptureObserver {
+        guard let number = (0..<CaptureObserver.most).first(where: { sessions[$0] == nil }) else {
+            throw ApplianceError(
+                .failed, "\(CaptureObserver.most) captures and traces already run",
+                hint: "end one of them first")
+        }
+        var observer = CaptureObserver(number: number)
+        for name in request.interfaces ?? [] {
+            guard let index = source.interfaces.firstIndex(of: name) else {
+                throw ApplianceError(
+                    .name, "there is no interface '\(ControlText.shown(name, most: 64))'",
+                    hint: "the interfaces are: \(source.interfaces.joined(separator: ", "))")
+            }
+            observer.interfaces.append(index)
+        }
+        if request.sent == false { observer.directions.remove(.sent) }
+        if request.received == false { observer.directions.remove(.received) }
+        observer.sample = FlowSample(
+            oneIn: UInt32(clamping: request.oneIn ?? 1), ignoresAddresses: source.rewrites)
+        observer.snapLength = request.snapLength ?? CaptureRequest.longestFrame
+        guard let program = try request.program() else { return observer }
+        let instructions = program.withUnsafeBytes { bytes in
+            (0..<bytes.count / 8).map { index in
+                ClassicBPFInstruction(
+                    code: bytes.loadUnaligned(fromByteOffset: index * 8, as: UInt16.self),
+                    jumpTrue: bytes[index * 8 + 2], jumpFalse: bytes[index * 8 + 3],
+                    k: bytes.loadUnaligned(fromByteOffset: index * 8 + 4, as: UInt32.self))
+            }
+        }
+        do throws(ClassicBPFError) {
+            observer.filter = try ClassicBPFProgram(instructions).instructions
+        } catch {
+            throw ApplianceError(.usage, "\(error)", hint: "let libpcap compile the filter for Ethernet")
+        }
+        return observer
+    }
+
+    private func end(_ number: Int) {
+        guard sessions.removeValue(forKey: number) != nil else { return }
+        publish()
+    }
+
+    /// Has the engines copy what all sessions want.
+    private func publish() {
+        guard let fleet = source()?.fleet else { return }
+        let observers = sessions.values.map(\.observer).sorted { $0.number < $1.number }
+        let waiting = sessions.values.filter { !$0.isInForce && $0.failure == nil }
+        fleet.observe(observers) { [weak self] result in
+            guard let self else { return }
+            for session in waiting {
+                switch result {
+                case .success: session.isInForce = true
+                case .failure(let error): session.failure = error
+                }
+            }
+            if !waiting.isEmpty { pump() }
+        }
+    }
+
+    private func line(of session: Session) -> ControlStream.Line? {
+        guard !session.isOver else { return nil }
+        if let failure = session.failure {
+            session.isOver = true
+            let answer = ControlAnswer<CaptureAnswer>.error(failure)
+            return (try? JSONLine.encode(answer)).map { ControlStream.Line(bytes: $0, isLast: true) }
+        }
+        guard session.isInForce, let memory = source()?.fleet.captureMemory, memory.generation != session.known else {
+            return nil
+        }
+        let isFirst = session.known == 0
+        session.known = memory.generation
+        let answer = CaptureAnswer(
+            number: session.observer.number, rings: memory.rings, ringSize: CaptureRing.size,
+            generation: memory.generation, tableSize: memory.table.size, groupsSize: memory.groups?.size ?? 0)
+        guard let bytes = try? JSONLine.encode(ControlAnswer.answer(answer)) else { return nil }
+        return ControlStream.Line(
+            bytes: bytes,
+            descriptors: (isFirst ? [memory.descriptor] : []) + [memory.table.descriptor]
+                + (memory.groups.map { [$0.descriptor] } ?? []), owners: memory.owners)
+    }
+}

@@ -1,0 +1,71 @@
+import Wire
+
+/// The frames of one capture from all rings, in the order of their times. One thread at a time uses it.
+public final class CaptureFeed {
+    private let readers: UnsafeMutableBufferPointer<CaptureReader>
+    private let number: Int
+    private var waiting: [CapturedFrame] = []
+    /// The most frames that are taken out of one ring at once.
+    private static let mostAtOnce = 4_096
+
+    /// The frames that come from now on.
+    ///
+    /// - Parameters:
+    ///   - rings: The memory of `count` rings; it must outlive this object.
+    ///   - number: The number of the capture's observer.
+    /// - Returns: nil if the memory is too small.
+    public init?(rings: UnsafeRawBufferPointer, count: Int, number: Int) {
+        guard count > 0, (0..<CaptureObserver.most).contains(number), rings.count >= count * CaptureRing.size,
+            let base = rings.baseAddress
+        else { return nil }
+        readers = .allocate(capacity: count)
+        for worker in 0..<count {
+            readers.initializeElement(
+                at: worker, to: CaptureReader(memory: base + worker * CaptureRing.size, worker: worker))
+        }
+        self.number = number
+    }
+
+    deinit {
+        readers.deinitialize()
+        readers.deallocate()
+    }
+
+    /// Frames that were overwritten before they were read. Frames that only other captures wanted are among them.
+    public var lost: UInt64 {
+        var sum: UInt64 = 0
+        for index in readers.indices { sum &+= readers[index].lost }
+        return sum
+    }
+
+    /// How often a ring said something that cannot be.
+    public var faults: UInt64 {
+        var sum: UInt64 = 0
+        for index in readers.indices { sum &+= readers[index].faults }
+        return sum
+    }
+
+    /// The frames that can be told in order: those of before `time`, oldest first. Frames of a later time wait, because
+    /// another worker may still write older ones.
+    ///
+    /// - Parameter time: Now, less the time that a worker may take from reading its clock to writing the record.
+    /// - Returns: Some of them; empty if there are none now.
+    public func frames(before time: MonotonicTime) -> [CapturedFrame] {
+        let bit = UInt32(1) << UInt32(number)
+        var isSorted = true
+        for index in readers.indices {
+            var taken = 0
+            while taken < Self.mostAtOnce, let frame = readers[index].next() {
+                taken += 1
+                guard frame.observers & bit != 0 else { continue }
+                if let last = waiting.last, frame.time < last.time { isSorted = false }
+                waiting.append(frame)
+            }
+        }
+        // Frames of the same time stay in their ring's order.
+        if !isSorted { waiting.sort { ($0.time, $0.worker, $0.sequence) < ($1.time, $1.worker, $1.sequence) } }
+        let end = waiting.firstIndex { $0.time >= time } ?? waiting.count
+        defer { waiting.removeFirst(end) }
+        return Array(waiting[..<end])
+    }
+}

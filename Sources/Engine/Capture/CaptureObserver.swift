@@ -1,0 +1,31 @@
+/// One wish of a capture: which frames of which interfaces, and how much of each.
+public struct CaptureObserver: Sendable, Hashable {
+    /// The most observers at a time.
+    public static let most = 32
+
+    /// Its number, less than `most`; the bit of records that are for it.
+    public var number: Int
+    /// The ways of the frames.
+    public var directions: Set<CaptureDirection>
+    /// The indexes of the interfaces; empty for all.
+    public var interfaces: [Int]
+    /// Which flows.
+    public var sample: FlowSample
+    /// The most octets of each frame that are kept, from the Ethernet header on.
+    public var snapLength: Int
+    /// What frames match; empty for all.
+    public var filter: [ClassicBPFInstruction]
+
+    /// Memberwise.
+    public init(
+        number: Int, directions: Set<CaptureDirection> = [.received, .sent], interfaces: [Int] = [],
+        sample: FlowSample = .all, snapLength: Int = 262_144, filter: [ClassicBPFInstruction] = []
+    ) {
+        self.number = number
+        self.directions = directions
+        self.interfaces = interfaces
+        self.sample = sample
+        self.snapLength = snapLength
+        self.filter = filter
+    }
+}

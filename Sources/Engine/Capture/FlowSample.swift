@@ -1,0 +1,55 @@
+import Wire
+
+/// Which flows a capture takes: one in so many, always the same ones, in both directions.
+///
+/// What decides is a hash of a packet's addresses, protocol and ports. It is the same for both directions of a flow, for its
+/// ICMP errors, and for every worker. All fragments of a datagram are decided by their addresses and protocol.
+public struct FlowSample: Sendable, Hashable {
+    /// One flow in this many: at least 1.
+    public var one: UInt32
+    /// True leaves addresses out of the hash where a packet has ports. So a flow keeps its decision in a topology that
+    /// rewrites addresses.
+    public var ignoresAddresses: Bool
+
+    /// All flows.
+    public static let all = FlowSample(oneIn: 1)
+
+    /// One flow in `one`.
+    public init(oneIn one: UInt32, ignoresAddresses: Bool = false) {
+        self.one = max(1, one)
+        self.ignoresAddresses = ignoresAddresses
+    }
+
+    /// True if the flow of a frame is taken. A frame that is no IP packet is taken only if all flows are.
+    ///
+    /// - Parameters:
+    ///   - frame: The Ethernet header and what follows it.
+    ///   - fields: Memory for the parser.
+    func takes(_ frame: RawSpan, _ fields: inout PacketFields) -> Bool {
+        guard one > 1 else { return true }
+        guard case .packet = fields.parse(frame) else { return false }
+        let flow = fields.lookupFlow
+        var hash = UInt64(flow.protocolNumber)
+        if flow.hasPorts { hash = Self.mixed(hash, UInt64(flow.sourcePort), UInt64(flow.destinationPort)) }
+        if !ignoresAddresses || !flow.hasPorts {
+            hash = Self.mixed(hash, Self.folded(flow.source), Self.folded(flow.destination))
+        }
+        return (hash &>> 32) &* UInt64(one) &>> 32 == 0
+    }
+
+    /// Adds two values to a hash, which does not depend on their order.
+    @inline(__always)
+    private static func mixed(_ hash: UInt64, _ one: UInt64, _ other: UInt64) -> UInt64 {
+        // The finaliser of MurmurHash3, over the sum of both, so that equal values do not cancel out.
+        func finished(_ value: UInt64) -> UInt64 {
+            var value = value
+            value = (value ^ value &>> 33) &* 0xFF51_AFD7_ED55_8CCD
+            value = (value ^ value &>> 33) &* 0xC4CE_B9FE_1A85_EC53
+            return value ^ value &>> 33
+        }
+        return finished(hash &* 31 &+ finished(one) &+ finished(other))
+    }
+
+    @inline(__always)
+    private static func folded(_ address: IPAddress) -> UInt64 { address.high &* 0x9E37_79B9_7F4A_7C15 ^ address.low }
+}
