@@ -143,7 +143,8 @@ import Wire
         let captured = try Pipeline()
         let ring = Ring(capacity: 2_048)
         var worker = try worker(captured, ring)
-        var (slow, fast) = (ring.reader(), ring.reader())
+        var slow = ring.reader()
+        var fast = ring.reader()
         var (taken, seen) = (0, 0)
         var frames = 0
         for (step, input) in inputs.enumerated() {
@@ -184,9 +185,11 @@ import Wire
                 CaptureObserver(number: 5, interfaces: [0, 2], filter: filter),
                 CaptureObserver(number: 31, directions: [.sent], interfaces: [3], snapLength: 14),
             ])
-        worker.io.base.input = inputs()
-        worker.turn(wait: false)
-        _ = worker.io.base.takeOutput()
+        for input in inputs() {
+            worker.io.base.input = [input]
+            worker.turn(wait: false)
+            _ = worker.io.base.takeOutput()
+        }
         let frames = drain(&reader)
         for frame in frames {
             var expected: UInt32 = 0
@@ -207,9 +210,11 @@ import Wire
         var reader = ring.reader()
         var worker = try worker(
             Pipeline(), ring, [CaptureObserver(number: 0, sample: FlowSample(oneIn: 4))])
-        worker.io.base.input = inputs()
-        worker.turn(wait: false)
-        _ = worker.io.base.takeOutput()
+        for input in inputs() {
+            worker.io.base.input = [input]
+            worker.turn(wait: false)
+            _ = worker.io.base.takeOutput()
+        }
         var ports: [Int: Set<Int>] = [:]
         for frame in drain(&reader) where frame.direction == .received {
             let port = { Int(frame.octets[$0]) << 8 | Int(frame.octets[$0 + 1]) }

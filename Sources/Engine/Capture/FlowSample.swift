@@ -34,7 +34,7 @@ public struct FlowSample: Sendable, Hashable {
         if !ignoresAddresses || !flow.hasPorts {
             hash = Self.mixed(hash, Self.folded(flow.source), Self.folded(flow.destination))
         }
-        return (hash &>> 32) &* UInt64(one) &>> 32 == 0
+        return ((hash &>> 32) &* UInt64(one)) &>> 32 == 0
     }
 
     /// Adds two values to a hash, which does not depend on their order.
