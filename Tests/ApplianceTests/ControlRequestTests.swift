@@ -42,6 +42,7 @@ enum RequestExtremes {
             case .remove: ["instance": "\"nobody\""]
             case .operate: ["instance": "\"nobody\"", "operation": "{\"undrain\":{}}"]
             case .engine: ["operation": "\"undrain\"", "engine": "200"]
+            case .capture: ["interfaces": "[\"nothing\"]"]
             }
         return own.merging(["version": "2", "command": "\"\(command.rawValue)\""]) { $1 }
     }
@@ -67,11 +68,13 @@ enum RequestExtremes {
             for key in own + ["version", "release", "command"] {
                 var less = whole
                 less[key] = nil
-                lines.append(line(less))
+                // A capture of all interfaces is answered for as long as the connection lasts.
+                if key != "interfaces" { lines.append(line(less)) }
                 // What does not depend on the command is sent with one of them.
                 for value in values where value.count < 200 || command == .cancel || own.contains(key) {
                     // This one is answered for as long as the connection lasts.
                     if key == "follow", value == "true" { continue }
+                    if key == "interfaces", value == "null" || value == "[]" { continue }
                     lines.append(line(whole.merging([key: value]) { $1 }))
                     if value.count < 50 { lines.append(line(whole, (key, value))) }
                 }
@@ -111,6 +114,10 @@ struct ControlRequestTests {
         case .events: EventsRequest(since: 1, count: 2, follow: true)
         case .operate: InstanceRequest(.setWeight(3), on: "i")
         case .engine: EngineRequest(.replace, engine: 4)
+        case .capture:
+            CaptureRequest(
+                interfaces: ["a"], sent: false, received: true, oneIn: 2, snapLength: 60,
+                filter: [6, 0, 0, 0, 1, 0, 0, 0])
         }
     }
 
@@ -150,6 +157,9 @@ struct ControlRequestTests {
                 case .operate(let asked):
                     if case .drain(let time?) = asked.operation { #expect(RequestRange.drain.contains(time)) }
                     if case .setWeight(let weight?) = asked.operation { #expect(RequestRange.weight.contains(weight)) }
+                case .capture(let asked):
+                    #expect(asked.oneIn.map(RequestRange.oneIn.contains) ?? true)
+                    #expect(asked.snapLength.map((14...CaptureRequest.longestFrame).contains) ?? true)
                 case .status, .tables, .stop, .node, .reload, .add, .cancel: break
                 }
             } catch {

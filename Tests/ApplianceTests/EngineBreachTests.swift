@@ -23,7 +23,7 @@ struct EngineBreachTests {
         ("say 8 77", "took table 77, which it never got"),
         ("say 9 77 \u{1B}[2Jno", "refused table 77, which it never got"),
         ("say 10 18446744073709551615", "took assignment 18446744073709551615, which it never got"),
-        ("say 11 0", "answered question 0, but"), ("say 3 1", "an engine does not send such messages"),
+        ("say 13 5", "took observers 5, which it never got"), ("say 11 0", "answered question 0, but"), ("say 3 1", "an engine does not send such messages"),
         ("say 6 0", "an engine does not send such messages"), ("say 4711 0", "it is not of this version"),
         ("descriptors", "it is too long, or has descriptors with it"),
         ("long", "it is too long, or has descriptors with it"),
