@@ -62,6 +62,14 @@ public struct ApplianceClient: Sendable {
         return results.withLock { results in names.indices.compactMap { results[$0] } }
     }
 
+    /// The names of a running topology's parts.
+    ///
+    /// - Parameter entries: Whether the entries' names are wanted, too.
+    /// - Throws: `ApplianceError` if there is no such topology, or if its control process does not answer.
+    package func description(entries: Bool) throws(ApplianceError) -> NetworkDescription {
+        try asked(DescribeRequest(entries: entries))
+    }
+
     /// Begins a capture of a running topology, and waits until every engine copies.
     ///
     /// - Throws: `ApplianceError` if there is no such topology, or if its control process does not answer or refuses.

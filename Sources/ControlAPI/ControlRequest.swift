@@ -32,10 +32,12 @@ package enum ControlRequest: Sendable {
     case engine(EngineRequest)
     /// Copy frames to rings in shared memory, until the connection ends.
     case capture(CaptureRequest)
+    /// The names of its parts.
+    case describe(DescribeRequest)
 
     /// The name of a command, as the line has it.
     package enum Name: String, Codable, Sendable, CaseIterable {
-        case status, tables, stop, node, reload, apply, add, remove, cancel, events, operate, engine, capture
+        case status, tables, stop, node, reload, apply, add, remove, cancel, events, operate, engine, capture, describe
 
         /// The type of the command.
         package var command: any ControlCommand.Type {
@@ -53,6 +55,7 @@ package enum ControlRequest: Sendable {
             case .operate: InstanceRequest.self
             case .engine: EngineRequest.self
             case .capture: CaptureRequest.self
+            case .describe: DescribeRequest.self
             }
         }
     }
@@ -73,6 +76,7 @@ package enum ControlRequest: Sendable {
         case .operate(let command): (.operate, command)
         case .engine(let command): (.engine, command)
         case .capture(let command): (.capture, command)
+        case .describe(let command): (.describe, command)
         }
     }
 

@@ -35,7 +35,7 @@ enum RequestExtremes {
     private static func whole(_ command: ControlRequest.Name) -> [String: String] {
         let own: [String: String] =
             switch command {
-            case .status, .tables, .stop, .cancel, .events: [:]
+            case .status, .tables, .stop, .cancel, .events, .describe: [:]
             case .node: ["node": "\"nobody\""]
             case .reload, .apply: ["file": "\"/nowhere\""]
             case .add: ["application": "\"nothing\"", "instance": "\"nobody\""]
@@ -118,6 +118,7 @@ struct ControlRequestTests {
             CaptureRequest(
                 interfaces: ["a"], sent: false, received: true, oneIn: 2, snapLength: 60,
                 filter: [6, 0, 0, 0, 1, 0, 0, 0])
+        case .describe: DescribeRequest(entries: true)
         }
     }
 
@@ -160,7 +161,7 @@ struct ControlRequestTests {
                 case .capture(let asked):
                     #expect(asked.oneIn.map(RequestRange.oneIn.contains) ?? true)
                     #expect(asked.snapLength.map((14...CaptureRequest.longestFrame).contains) ?? true)
-                case .status, .tables, .stop, .node, .reload, .add, .cancel: break
+                case .status, .tables, .stop, .node, .reload, .add, .cancel, .describe: break
                 }
             } catch {
                 let harmless = error.description.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }
