@@ -60,6 +60,12 @@ let package = Package(
             providers: [.apt(["libnl-3-dev", "libnl-route-3-dev", "pkg-config"])]
         ),
         .target(name: "LinuxNetwork", dependencies: ["CLinux", "CNetlink", "Wire"], swiftSettings: settings),
+        .systemLibrary(
+            name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev", "pkg-config"])]),
+
+        // Captures: their files, and the filters that people write.
+        .target(name: "PacketCapture", dependencies: ["Wire", "Reporting"], swiftSettings: settings),
+        .target(name: "PacketFilters", dependencies: ["CPcap", "Reporting"], swiftSettings: settings),
 
         // The packeting engine: the process that reads hostile bytes.
         .target(name: "Engine", dependencies: ["Forwarding", "Wire", "CLinux", "Reporting"], swiftSettings: settings),
@@ -151,6 +157,11 @@ let package = Package(
         .testTarget(
             name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "CLinux", "CNetlink", "Wire"],
             swiftSettings: unoptimised),
+        // Captures, judged by tshark, tcpdump and scapy; filters, judged by libpcap's own interpreter.
+        .testTarget(
+            name: "PacketCaptureTests",
+            dependencies: ["PacketCapture", "PacketFilters", "Engine", "CPcap", "Wire", "Reporting", "Seeds"],
+            exclude: ["read-pcapng.py"], swiftSettings: unoptimised),
         .target(name: "CAllocations", path: "Tests/CAllocations"),
         // Frames, and a worker over memory.
         .target(

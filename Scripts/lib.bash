@@ -99,7 +99,7 @@ need_swift() {
         [ -x "$place/swift" ] && PATH=$PATH:$place
     done
     [ "${place%/bin}" = "$home/.local/share/swiftly" ] && export SWIFTLY_HOME_DIR="$home/.local/share/swiftly"
-    need_packages libnl-3-dev libnl-route-3-dev pkg-config git
+    need_packages libnl-3-dev libnl-route-3-dev libpcap-dev pkg-config git
     if command -v swift >/dev/null; then
         local version
         # A toolchain that was unpacked by hand may lack the libraries that it is linked with.

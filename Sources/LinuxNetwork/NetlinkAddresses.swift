@@ -119,14 +119,6 @@ extension AddressFamily {
 }
 
 extension IPAddress {
-    /// The octets in the order of the wire.
-    var octets: [UInt8] {
-        switch family {
-        case .ipv4: (0..<4).map { UInt8(truncatingIfNeeded: low >> (24 - 8 * UInt64($0))) }
-        case .ipv6: (0..<16).map { UInt8(truncatingIfNeeded: ($0 < 8 ? high : low) >> (56 - 8 * UInt64($0 % 8))) }
-        }
-    }
-
     /// Reads 4 or 16 octets in the order of the wire.
     init?(octets: UnsafeRawBufferPointer) {
         func number(_ range: Range<Int>) -> UInt64 { octets[range].reduce(0) { $0 << 8 | UInt64($1) } }

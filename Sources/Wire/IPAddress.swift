@@ -43,6 +43,14 @@ public struct IPAddress: Hashable, Sendable {
         self.low = family == .ipv4 ? low & 0xFFFF_FFFF : low
     }
 
+    /// The 4 or 16 octets in the order of the wire.
+    public var octets: [UInt8] {
+        switch family {
+        case .ipv4: (0..<4).map { UInt8(truncatingIfNeeded: low >> (24 - 8 * UInt64($0))) }
+        case .ipv6: (0..<16).map { UInt8(truncatingIfNeeded: ($0 < 8 ? high : low) >> (56 - 8 * UInt64($0 % 8))) }
+        }
+    }
+
     /// The 32 bits of an IPv4 address.
     @inlinable
     public var ipv4Bits: UInt32 { UInt32(truncatingIfNeeded: low) }

@@ -95,7 +95,12 @@ private struct Receivers {
 
     init(_ output: [MemoryFrameIO.Frame], _ passive: Set<[UInt8]>) throws(BrokenProperty) {
         for frame in output {
-            for segment in try KernelSegmentation.frames(of: frame.bytes) {
+            let segments = try KernelSegmentation.frames(of: frame.bytes)
+            if let offload = frame.bytes.withUnsafeBytes({ VirtioNetHeader($0.bytes) }), offload.isSegmented {
+                let cut = Segmentation.frames(of: Array(frame.bytes.dropFirst(VirtioNetHeader.length)), offload)
+                try require(cut == segments, "a capture cuts a superframe into other frames than the kernel does")
+            }
+            for segment in segments {
                 if passive.contains(Array(segment[..<6])) { flows[Array(segment[..<6]), default: []].append(segment) }
                 flows[Self.key(segment, frame.interface), default: []].append(segment)
             }

@@ -1,0 +1,147 @@
+/// What segmentation (GSO) makes of a superframe: the frames that a receiver without offload gets.
+///
+/// Each frame has the headers of the superframe and at most `gso_size` octets of its payload. Its lengths are its own, its
+/// IPv4 identification counts up, and its checksums are complete. TCP's sequence number goes on; FIN and PSH are in the last
+/// segment alone, and CWR in the first alone (RFC 3168, section 6.1.2). These are the rules of the kernel's
+/// tcp_gso_segment, __udp_gso_segment and inet_gso_segment.
+public enum Segmentation {
+    /// The frames of a superframe of TCP (`gsoTCPv4`, `gsoTCPv6`) or UDP (`gsoUDPL4`) behind an Ethernet header with or without
+    /// tags.
+    ///
+    /// - Parameters:
+    ///   - superframe: All of it, from the Ethernet header on.
+    ///   - offload: Its `virtio_net_hdr`.
+    /// - Returns: Nil if it is no such superframe, or its headers do not agree with `offload`.
+    public static func frames(of superframe: [UInt8], _ offload: VirtioNetHeader) -> [[UInt8]]? {
+        superframe.withUnsafeBytes { buffer in
+            guard let shape = Shape(buffer.bytes, offload) else { return nil }
+            return (0..<shape.count).map { index in
+                var segment = Array(buffer[..<shape.headers]) + buffer[shape.payload(of: index)]
+                segment.withUnsafeMutableBytes { target in
+                    var bytes = MutableRawSpan(_unsafeBytes: target)
+                    shape.writeNetwork(&bytes, index)
+                    shape.writeTransport(&bytes, index)
+                }
+                return segment
+            }
+        }
+    }
+
+    /// Where the headers and the payload of a superframe stand.
+    private struct Shape {
+        let isTCP: Bool
+        let family: AddressFamily
+        /// Where the network header begins.
+        let network: Int
+        /// Where the TCP or UDP header begins.
+        let transport: Int
+        /// The octets of all headers.
+        let headers: Int
+        /// The offset after the payload.
+        let end: Int
+        /// The payload octets of a segment.
+        let size: Int
+        /// The length in the pseudo-header that the partial checksum covers.
+        let coveredLength: UInt16
+        /// The superframe's IPv4 identification; 0 for IPv6.
+        let identification: UInt16
+        /// TCP's sequence number; 0 for UDP.
+        let sequenceNumber: UInt32
+        /// TCP's control bits; 0 for UDP.
+        let controlBits: UInt8
+
+        /// How many segments.
+        var count: Int { (end - headers + size - 1) / size }
+
+        init?(_ frame: RawSpan, _ offload: VirtioNetHeader) {
+            let type = offload.gsoType & ~VirtioNetHeader.gsoECN
+            guard [VirtioNetHeader.gsoTCPv4, VirtioNetHeader.gsoTCPv6, VirtioNetHeader.gsoUDPL4].contains(type),
+                offload.flags & VirtioNetHeader.needsChecksum != 0, offload.gsoSize > 0,
+                let ethernet = EthernetView(frame)
+            else { return nil }
+            isTCP = type != VirtioNetHeader.gsoUDPL4
+            transport = Int(offload.checksumStart)
+            size = Int(offload.gsoSize)
+            var etherType = ethernet.type
+            var network = EthernetView.length
+            while etherType == 0x8100 || etherType == 0x88A8, network + 4 <= frame.byteCount {
+                etherType = frame.uint16(at: network + 2)
+                network += 4
+            }
+            self.network = network
+            if etherType == EtherType.ipv4, let header = IPv4View(frame, at: network) {
+                family = .ipv4
+                end = network + header.totalLength
+                identification = header.identification
+                guard header.headerLength >= IPv4View.minimumLength, network + header.headerLength == transport else {
+                    return nil
+                }
+            } else if etherType == EtherType.ipv6, let header = IPv6View(frame, at: network) {
+                family = .ipv6
+                end = network + IPv6View.length + header.payloadLength
+                identification = 0
+                guard network + IPv6View.length <= transport else { return nil }
+            } else {
+                return nil
+            }
+            if isTCP, let header = TCPView(frame, at: transport), header.headerLength >= TCPView.minimumLength {
+                headers = transport + header.headerLength
+                coveredLength = UInt16(truncatingIfNeeded: end - transport)
+                (sequenceNumber, controlBits) = (header.sequenceNumber, header.controlBits)
+            } else if !isTCP, let header = UDPView(frame, at: transport) {
+                headers = transport + UDPView.length
+                coveredLength = UInt16(truncatingIfNeeded: header.length)
+                (sequenceNumber, controlBits) = (0, 0)
+            } else {
+                return nil
+            }
+            guard end <= frame.byteCount, headers < end else { return nil }
+        }
+
+        /// The octets of a segment's payload in the superframe.
+        func payload(of index: Int) -> Range<Int> {
+            headers + index * size..<min(end, headers + (index + 1) * size)
+        }
+
+        func writeNetwork(_ segment: inout MutableRawSpan, _ index: Int) {
+            let length = segment.byteCount - network
+            guard family == .ipv4 else {
+                segment.store(
+                    UInt16(truncatingIfNeeded: length - IPv6View.length), to: IPv6Header.payloadLength, at: network)
+                return
+            }
+            segment.store(UInt16(truncatingIfNeeded: length), to: IPv4Header.totalLength, at: network)
+            segment.store(
+                identification &+ UInt16(truncatingIfNeeded: index), to: IPv4Header.identification, at: network)
+            segment.store(0, to: IPv4Header.headerChecksum, at: network)
+            let sum = InternetChecksum.sum(segment.bytes, network..<transport)
+            segment.store(~sum, to: IPv4Header.headerChecksum, at: network)
+        }
+
+        func writeTransport(_ segment: inout MutableRawSpan, _ index: Int) {
+            let length = UInt16(truncatingIfNeeded: segment.byteCount - transport)
+            let checksum: HeaderField<UInt16> = isTCP ? TCPHeader.checksum : UDPHeader.checksum
+            if isTCP {
+                writeTCP(&segment, index)
+            } else {
+                segment.store(length, to: UDPHeader.datagramLength, at: transport)
+            }
+            // The field holds the sum of the superframe's pseudo-header: its length becomes the segment's.
+            var change = ChecksumChange()
+            change.add(from: coveredLength, to: length)
+            let partial = change.applied(to: segment.uint16(at: transport + checksum.offset), .partial)
+            segment.store(partial, to: checksum, at: transport)
+            let sum = ~InternetChecksum.sum(segment.bytes, transport..<segment.byteCount)
+            segment.store(sum == 0 && !isTCP ? 0xFFFF : sum, to: checksum, at: transport)
+        }
+
+        private func writeTCP(_ segment: inout MutableRawSpan, _ index: Int) {
+            let sequence = sequenceNumber &+ UInt32(truncatingIfNeeded: index * size)
+            var bits = controlBits
+            if index > 0 { bits &= ~0x80 }
+            if index < count - 1 { bits &= ~(TCPView.fin | TCPView.psh) }
+            segment.store(sequence, to: TCPHeader.sequenceNumber, at: transport)
+            segment.store(bits, to: TCPHeader.controlBits, at: transport)
+        }
+    }
+}
