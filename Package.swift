@@ -73,6 +73,10 @@ let package = Package(
             name: "tapline-engine", dependencies: ["Engine", "CLinux", "Reporting"], swiftSettings: settings,
             linkerSettings: sealed),
 
+        // The way of packets, from what engines read and wrote: no operating system.
+        .target(
+            name: "Tracing", dependencies: ["Engine", "Forwarding", "Wire", "Reporting"], swiftSettings: settings),
+
         // The control side: what it speaks of, its loop, and what it plans.
         .target(name: "ControlAPI", dependencies: ["Reporting"], swiftSettings: settings),
         .target(name: "EventLoop", dependencies: ["CLinux", "Reporting"], swiftSettings: settings),
@@ -197,6 +201,10 @@ let package = Package(
             dependencies: ["Wire", "Forwarding", "Engine", "Topology", "TableReading", "Reporting"],
             path: "Tests/Fuzz/Properties", swiftSettings: settings),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzProperties", "Seeds"], swiftSettings: settings),
+        .testTarget(
+            name: "TracingTests",
+            dependencies: ["Tracing", "Topology", "EngineRig", "Engine", "Forwarding", "Wire", "Seeds"],
+            swiftSettings: unoptimised),
         // Captures and a topology in, the expected captures out.
         .testTarget(
             name: "GoldenTests", dependencies: ["Topology", "Engine", "Forwarding", "Wire"],

@@ -1,0 +1,100 @@
+import Engine
+import Forwarding
+import Wire
+
+/// A worker of the engine itself over memory, which is asked again what it does with a frame.
+///
+/// The engine keeps nothing per flow, so the same frame and the same table give the same answer. What it has learnt of
+/// neighbours is not in the table: it is given the neighbour messages that were captured. The limits on the engine's own
+/// errors do not count, because time passes between two questions.
+final class EngineReplay {
+    /// What the engine does with a frame.
+    enum Answer: Hashable {
+        /// It drops the frame, or a copy of it, for this reason.
+        case dropped(DropReason)
+        /// It forwards or answers the frame.
+        case taken
+        /// The frame waits for a neighbour that is not known here.
+        case waits
+    }
+
+    let snapshot: Snapshot
+    private var worker: Worker<MemoryFrameIO>
+    private var counters = CounterReader()
+    private let memories: [UnsafeMutableRawPointer]
+    /// What is drops of frames that the engine itself would have sent.
+    private static let ownFrames: Set<DropReason> = [.errorRateLimited, .errorForbidden, .answerRateLimited]
+
+    /// - Parameter table: A compiled table.
+    /// - Throws: `SnapshotError` or `EngineError` if the engine would not take it.
+    init(table bytes: [UInt8]) throws {
+        func allocate(_ count: Int) -> UnsafeMutableRawPointer {
+            let memory = UnsafeMutableRawPointer.allocate(byteCount: count, alignment: 4_096)
+            memory.initializeMemory(as: UInt8.self, repeating: 0, count: count)
+            return memory
+        }
+        let table = allocate(bytes.count)
+        UnsafeMutableRawBufferPointer(start: table, count: bytes.count).copyBytes(from: bytes)
+        do {
+            snapshot = try Snapshot(validating: UnsafeRawBufferPointer(start: table, count: bytes.count))
+        } catch {
+            table.deallocate()
+            throw error
+        }
+        let layout = CounterLayout(
+            workers: 1, interfaces: snapshot.interfaceCount, entries: snapshot.counterCount)
+        let block = allocate(layout.size)
+        layout.initialize(block)
+        let known = allocate(NeighbourTable.memorySize)
+        let neighbours = NeighbourTable(memory: known)
+        neighbours.initialize()
+        memories = [table, block, known]
+        let published = try PublishedTable(snapshot: snapshot, counters: block, layout: layout)
+        worker = Worker(io: MemoryFrameIO(), table: published, neighbours: neighbours, worker: 0)
+        counters.add(memory: block, layout: layout)
+    }
+
+    deinit { for memory in memories { memory.deallocate() } }
+
+    /// What the engine does with a frame that it read from an interface.
+    ///
+    /// - Parameters:
+    ///   - octets: The captured octets, the `virtio_net_hdr` among them.
+    ///   - length: The octets that the frame had. The missing ones are zeros.
+    func answer(_ octets: [UInt8], length: Int, on interface: Int) -> Answer {
+        // What waited is given up, and the senders' limits are fresh.
+        worker.io.time += .seconds(60)
+        worker.turn(wait: false)
+        _ = worker.io.takeOutput()
+        let before = drops()
+        let sent = take(octets, length: length, on: interface)
+        let after = drops()
+        let reasons = after.filter { $0.value > before[$0.key] ?? 0 }.map(\.key)
+        if let reason = reasons.filter({ !Self.ownFrames.contains($0) }).min(by: { $0.rawValue < $1.rawValue }) {
+            return .dropped(reason)
+        }
+        return sent.isEmpty || sent.allSatisfy { Self.isQuestion($0.bytes) } ? .waits : .taken
+    }
+
+    /// Learns from a neighbour message that the engine read.
+    func learn(_ octets: [UInt8], length: Int, on interface: Int) { _ = take(octets, length: length, on: interface) }
+
+    private func take(_ octets: [UInt8], length: Int, on interface: Int) -> [MemoryFrameIO.Frame] {
+        var bytes = Array(octets.prefix(length))
+        bytes += [UInt8](repeating: 0, count: max(0, min(length, frameSlotSize) - bytes.count))
+        worker.io.input = [MemoryFrameIO.Frame(interface: interface, bytes: bytes)]
+        worker.turn(wait: false)
+        return worker.io.takeOutput()
+    }
+
+    private func drops() -> [DropReason: UInt64] {
+        Dictionary(uniqueKeysWithValues: counters.drops().map { ($0.reason, $0.frames) })
+    }
+
+    /// True for ARP and neighbour solicitations, which the engine sends for a frame that waits.
+    private static func isQuestion(_ bytes: [UInt8]) -> Bool {
+        var fields = PacketFields()
+        let verdict = bytes.dropFirst(VirtioNetHeader.length).withUnsafeBytes { fields.parse($0.bytes) }
+        return verdict == .arp || verdict == .packet && fields.message == .neighbourDiscovery
+    }
+}

@@ -1,0 +1,190 @@
+import Engine
+import Wire
+
+/// Reads captured heads of frames. What was cut off reads as zeros, so lengths are judged as the engine judged them.
+struct FrameReader {
+    /// What a frame is.
+    enum Reading {
+        /// The packets of a frame: several for a superframe of UDP.
+        case packets([TracedPacket])
+        /// ARP or neighbour discovery.
+        case neighbour
+        /// Neither ARP nor IP, or malformed, or cut off inside its headers.
+        case unread
+    }
+
+    /// The octets of payload that a digest covers.
+    static let digested = 32
+
+    /// The fields of the last frame.
+    private(set) var fields = PacketFields()
+    private var scratch = [UInt8](repeating: 0, count: frameSlotSize + VirtioNetHeader.length)
+    private var used = 0
+
+    /// Reads a frame behind its `virtio_net_hdr`.
+    mutating func read(_ frame: CapturedFrame) -> Reading {
+        let captured = min(frame.octets.count, frame.length, scratch.count)
+        let length = min(frame.length, scratch.count)
+        guard captured >= VirtioNetHeader.length + EthernetView.length else {
+            fields = PacketFields()
+            return .unread
+        }
+        for index in 0..<captured { scratch[index] = frame.octets[index] }
+        if used > captured { for index in captured..<used { scratch[index] = 0 } }
+        used = captured
+        var fields = self.fields
+        let reading = scratch.withUnsafeBytes { buffer -> Reading in
+            let whole = UnsafeRawBufferPointer(rebasing: buffer[..<length])
+            guard let offload = VirtioNetHeader(whole.bytes) else { return .unread }
+            let octets = UnsafeRawBufferPointer(rebasing: whole[VirtioNetHeader.length...])
+            switch fields.parse(octets.bytes) {
+            case .packet: break
+            case .arp: return .neighbour
+            case .unsupported, .malformed: return .unread
+            }
+            if fields.message == .neighbourDiscovery { return .neighbour }
+            guard fields.headerLength <= captured - VirtioNetHeader.length else { return .unread }
+            return .packets(Self.packets(octets, fields, offload, captured: captured - VirtioNetHeader.length))
+        }
+        self.fields = fields
+        return reading
+    }
+
+    private static func packets(
+        _ octets: UnsafeRawBufferPointer, _ fields: PacketFields, _ offload: VirtioNetHeader, captured: Int
+    ) -> [TracedPacket] {
+        var packet = TracedPacket(flow: fields.flow, lookup: fields.lookupFlow)
+        packet.length = fields.packetLength
+        packet.fragment = fields.fragment
+        if let ports = fields.firstPorts {
+            (packet.flow.sourcePort, packet.flow.destinationPort) = ports
+            packet.flow.hasPorts = true
+        }
+        readPlace(octets.bytes, fields, &packet)
+        guard fields.fragment != .later else { return [packet] }
+        let payload = readTransport(octets.bytes, fields, &packet)
+        let size = offload.isSegmented && fields.fragment == .whole ? Int(offload.gsoSize) : 0
+        packet.payloadLength = max(0, fields.end - payload)
+        if packet.segment != nil, fields.fragment == .whole {
+            let bits = packet.segment?.controlBits ?? 0
+            let control = (bits & TCPView.syn != 0 ? 1 : 0) + (bits & TCPView.fin != 0 ? 1 : 0)
+            packet.segment?.length = packet.payloadLength + control
+            packet.segment?.segmentSize = size
+            if size > 0 { packet.packets = max(1, (packet.payloadLength + size - 1) / size) }
+        }
+        guard size > 0, packet.protocolNumber == IPProtocol.udp, packet.payloadLength > size else {
+            packet.digest = digest(octets, payload, packet.payloadLength, captured)
+            return [packet]
+        }
+        return (0..<(packet.payloadLength + size - 1) / size).map { index in
+            var datagram = packet
+            datagram.payloadLength = min(size, packet.payloadLength - index * size)
+            datagram.octets = 0..<packet.headerLength + datagram.payloadLength
+            datagram.length = packet.length - packet.payloadLength + datagram.payloadLength
+            if fields.family == .ipv4, packet.identification != 0 {
+                datagram.identification = (packet.identification + UInt32(index)) & 0xFFFF
+            }
+            datagram.digest = digest(octets, payload + index * size, datagram.payloadLength, captured)
+            return datagram
+        }
+    }
+
+    /// The identification, and the place in the datagram.
+    private static func readPlace(_ frame: RawSpan, _ fields: PacketFields, _ packet: inout TracedPacket) {
+        let length = fields.end - fields.transportOffset
+        packet.octets = 0..<length
+        if fields.family == .ipv4 {
+            guard let header = IPv4View(frame, at: fields.networkOffset) else { return }
+            packet.identification = UInt32(header.identification)
+            packet.octets = header.fragmentOffset..<header.fragmentOffset + length
+            packet.isLast = !header.moreFragments
+        } else if fields.fragment != .whole {
+            packet.identification = fields.identification
+            packet.isLast = false
+            guard fields.fragment == .later else { return }
+            // The fragment header (RFC 8200, section 4.5) stands right before a later fragment's data.
+            let word = Int(frame.uint16(at: fields.transportOffset - 6))
+            packet.octets = word & ~7..<(word & ~7) + length
+            packet.isLast = word & 1 == 0
+        }
+    }
+
+    /// Reads the upper-layer header.
+    ///
+    /// - Returns: Where the payload begins.
+    private static func readTransport(_ frame: RawSpan, _ fields: PacketFields, _ packet: inout TracedPacket) -> Int {
+        let start = fields.transportOffset
+        packet.message = fields.message
+        packet.icmpType = fields.icmpType
+        packet.icmpCode = fields.icmpCode
+        switch fields.transportProtocol {
+        case IPProtocol.tcp:
+            guard let header = TCPView(frame, at: start) else { break }
+            packet.headerLength = header.headerLength
+            if fields.fragment == .whole {
+                packet.segment = TracedPacket.Segment(
+                    sequence: header.sequenceNumber, acknowledgment: header.acknowledgmentNumber, length: 0,
+                    controlBits: header.controlBits, timestamp: timestamp(frame, start, header.headerLength),
+                    segmentSize: 0)
+            }
+        case IPProtocol.udp: packet.headerLength = UDPView.length
+        case IPProtocol.icmp, IPProtocol.icmpv6:
+            guard fields.message != .none, let header = ICMPView(frame, at: start) else { break }
+            packet.headerLength = ICMPView.length
+            packet.icmpWord = header.word
+            if fields.hasQuoted { packet.quote = quote(frame, fields) }
+        default: break
+        }
+        return start + packet.headerLength
+    }
+
+    private static func quote(_ frame: RawSpan, _ fields: PacketFields) -> TracedPacket.Quote {
+        var quote = TracedPacket.Quote(flow: fields.quoted, number: 0, hasNumber: false)
+        let start = fields.quotedTransportOffset
+        let hasWord = fields.quotedFragment != .later && fields.quotedEnd >= start + 8
+        switch fields.quotedTransportProtocol {
+        case IPProtocol.tcp, IPProtocol.icmp, IPProtocol.icmpv6:
+            guard hasWord else { break }
+            quote.number = UInt32(frame.uint16(at: start + 4)) << 16 | UInt32(frame.uint16(at: start + 6))
+            quote.hasNumber = true
+        default:
+            guard fields.family == .ipv4 else { break }
+            quote.number = UInt32(frame.uint16(at: fields.quotedNetworkOffset + 4))
+            quote.hasNumber = quote.number != 0
+        }
+        return quote
+    }
+
+    /// TSval of the time stamps option (RFC 7323, section 3.2).
+    private static func timestamp(_ frame: RawSpan, _ start: Int, _ length: Int) -> UInt32? {
+        var place = start + TCPView.minimumLength
+        let end = min(start + length, frame.byteCount)
+        while place < end {
+            let kind = frame.unsafeLoad(fromByteOffset: place, as: UInt8.self)
+            if kind == 0 { return nil }
+            if kind == 1 {
+                place += 1
+                continue
+            }
+            guard place + 1 < end else { return nil }
+            let size = Int(frame.unsafeLoad(fromByteOffset: place + 1, as: UInt8.self))
+            guard size >= 2, place + size <= end else { return nil }
+            if kind == 8, size == 10 {
+                return UInt32(frame.uint16(at: place + 2)) << 16 | UInt32(frame.uint16(at: place + 4))
+            }
+            place += size
+        }
+        return nil
+    }
+
+    /// FNV-1a of the payload's first octets; nil if not all of them were captured.
+    private static func digest(_ octets: UnsafeRawBufferPointer, _ start: Int, _ length: Int, _ captured: Int)
+        -> UInt64?
+    {
+        let count = min(length, digested)
+        guard start + count <= captured else { return nil }
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for index in start..<start + count { hash = (hash ^ UInt64(octets[index])) &* 0x100_0000_01B3 }
+        return hash
+    }
+}

@@ -1,0 +1,280 @@
+import Engine
+import Forwarding
+import Wire
+
+// What the records of frames say: one packet that the engine has read or written.
+
+extension PacketTracer {
+    /// The engine read a packet.
+    mutating func received(
+        _ packet: TracedPacket, _ fields: PacketFields, _ record: ReorderWindow.Record, _ table: TracedTable
+    ) {
+        let interface = record.frame.interface
+        let source = fields.sourceMAC
+        let node = table.network.node(source, on: interface)
+        if let node {
+            let matches = room.matches(packet, at: .node(table.numbers[node]))
+            for match in matches { comeOut(match, packet, source, node, record, table) }
+            guard matches.isEmpty else { return }
+        }
+        let origin = Origin(
+            interface: interface, source: source, flow: packet.datagramFlow, identification: packet.identification)
+        if packet.fragment != .whole, let flight = origins[origin] {
+            flight.fragments += 1
+            flight.hops[0].frames += 1
+            add(packet, range: packet.octets, to: flight, hop: 0, record, source, table)
+            settle(flight)
+            return
+        }
+        begin(packet, origin, node, record, table)
+    }
+
+    /// A packet, or a part of it, came out of a node.
+    private mutating func comeOut(
+        _ match: WaitingRoom.Match, _ packet: TracedPacket, _ source: MACAddress, _ node: Int,
+        _ record: ReorderWindow.Record, _ table: TracedTable
+    ) {
+        let (stage, flight) = (match.stage, match.stage.flight)
+        let time = record.frame.time.nanoseconds
+        stage.left.add(match.range)
+        if stage.exit == nil {
+            stage.exit = flight.hops.count
+            flight.appendHop(record, source, node, table)
+        }
+        guard let exit = stage.exit else { return }
+        flight.hops[exit].inside = time - min(time, stage.enteredLast)
+        if match.isTranslated { flight.hops[exit].translated = TracedPacketText(packet).ends }
+        if match.isGuess {
+            flight.hops[exit].isGuess = true
+            flight.isGuess = true
+        }
+        flight.hops[exit].frames += 1
+        if stage.left.covers(stage.entered) {
+            room.remove(stage)
+            recent.note(packet, at: table.numbers[node], flight: flight.id, time: time)
+        }
+        add(packet, range: match.range, to: flight, hop: exit, record, source, table)
+        settle(flight)
+    }
+
+    /// A packet of which nothing was seen before.
+    private mutating func begin(
+        _ packet: TracedPacket, _ origin: Origin, _ node: Int?, _ record: ReorderWindow.Record, _ table: TracedTable
+    ) {
+        let time = record.frame.time.nanoseconds
+        let flight = Flight(id: nextFlight, packet, time: time)
+        nextFlight += 1
+        flights[flight.id] = flight
+        flight.beginning = beginning(of: flight, packet, node, table)
+        flight.appendHop(record, origin.source, node, table)
+        flight.hops[0].frames = 1
+        if packet.fragment != .whole {
+            flight.fragments = 1
+            origins[origin] = flight
+            flight.origin = origin
+        }
+        let range = packet.fragment == .whole ? 0..<(flight.total ?? 1) : packet.octets
+        add(packet, range: range, to: flight, hop: 0, record, origin.source, table)
+        watch(flight)
+        settle(flight)
+    }
+
+    /// What the sender has to do with a packet that was not seen before, and which packet it answers.
+    private mutating func beginning(
+        of flight: Flight, _ packet: TracedPacket, _ node: Int?, _ table: TracedTable
+    ) -> TraceBeginning {
+        guard let node else { return .stranger }
+        if let earlier = recent.flight(of: packet, at: table.numbers[node]) {
+            flight.follows = TraceLink(trace: earlier, isGuess: false)
+            return .duplicate
+        }
+        let kind = table.network.nodes[node].kind
+        let isUncertain = lost.overlap(now - min(now, stay), now)
+        if let (question, isGuess, stages) = questions.answered(by: packet, .node(table.numbers[node])) {
+            flight.answers = TraceLink(trace: question.flight, isGuess: isGuess)
+            if !isUncertain {
+                for stage in stages where !stage.isOver {
+                    stage.answered = (TracedPacketText(packet).what, isGuess && packet.segment == nil)
+                    room.remove(stage)
+                    settle(stage.flight)
+                }
+            }
+        }
+        if flight.answers == nil, kind != .customer, let last = lastInto[table.numbers[node]],
+            now - min(now, last.time) <= stay
+        {
+            flight.follows = TraceLink(trace: last.flight, isGuess: true)
+        }
+        switch kind {
+        case .customer: return .customer
+        case .terminal: return .end
+        case .passive: return .made
+        case .inline, .router: return isUncertain && flight.answers == nil ? .midway : .made
+        }
+    }
+
+    /// A part of a packet is in the engine: computes again what the engine does with it.
+    private mutating func add(
+        _ packet: TracedPacket, range: Range<Int>, to flight: Flight, hop: Int, _ record: ReorderWindow.Record,
+        _ source: MACAddress, _ table: TracedTable
+    ) {
+        let time = record.frame.time.nanoseconds
+        let interface = record.frame.interface
+        flight.last = max(flight.last, time)
+        flight.states[hop].lastRead = time
+        if hop == 0 {
+            flight.sent.add(range)
+            if packet.isLast, flight.total == nil { flight.total = packet.octets.upperBound }
+        }
+        switch table.route(packet, from: source, on: interface) {
+        case .undecided: flight.states[hop].held.append((packet, range, time))
+        case .engine:
+            let head = record.frame
+            if case .dropped(let reason) = table.replay.answer(head.octets, length: head.length, on: interface) {
+                flight.drop = flight.drop ?? (reason, hop, time)
+                flight.hops[hop].drop = reason.name
+            }
+            flight.isForEngine = true
+            questions.note(packet, flow: packet.flow, .engine(interface), flight, nil)
+        case .drop(let reason):
+            var reason = reason
+            let head = record.frame
+            if case .dropped(let said) = table.replay.answer(head.octets, length: head.length, on: interface) {
+                reason = said
+            }
+            flight.drop = flight.drop ?? (reason, hop, time)
+            flight.hops[hop].drop = reason.name
+            questions.note(packet, flow: packet.flow, .engine(interface), flight, nil)
+        case .forward(let counter, let direction, let copies):
+            flight.name(counter, direction, hop, table.network)
+            expect(copies, packet, range, flight, hop, time, table.network)
+            questions.note(packet, flow: packet.flow, .engine(interface), flight, nil)
+            let held = flight.states[hop].held
+            flight.states[hop].held = []
+            for part in held { expectHeld(part, flight, hop, source, interface, table) }
+        }
+    }
+
+    private mutating func expectHeld(
+        _ part: (packet: TracedPacket, range: Range<Int>, time: UInt64), _ flight: Flight, _ hop: Int,
+        _ source: MACAddress, _ interface: Int, _ table: TracedTable
+    ) {
+        guard case .forward(_, _, let copies) = table.route(part.packet, from: source, on: interface) else { return }
+        expect(copies, part.packet, part.range, flight, hop, part.time, table.network)
+    }
+
+    /// The copies that the engine should write.
+    private mutating func expect(
+        _ copies: [TracedTable.Copy], _ packet: TracedPacket, _ range: Range<Int>, _ flight: Flight, _ hop: Int,
+        _ time: UInt64, _ network: TracedNetwork
+    ) {
+        for (index, copy) in copies.enumerated() {
+            if index < flight.states[hop].stages.count {
+                let stage = flight.states[hop].stages[index]
+                let wasOver = stage.isOver
+                stage.entered.add(range)
+                stage.enteredLast = time
+                if wasOver { room.insert(stage) }
+                continue
+            }
+            var seen = packet
+            seen.flow = copy.flow
+            let stage = Stage(
+                flight, at: copy.places.map { .egress(interface: $0.interface, mac: $0.mac) }, seen, hop: hop,
+                copy: index, copy.system, number: nextStage, time: time)
+            nextStage += 1
+            stage.entered.add(range)
+            flight.appendCopy(
+                stage, copy, hop, from: packet, interface: network.interfaceName(copy.places[0].interface))
+            room.insert(stage)
+        }
+    }
+
+    /// The engine wrote a packet.
+    mutating func sent(
+        _ packet: TracedPacket, _ fields: PacketFields, _ record: ReorderWindow.Record, _ table: TracedTable
+    ) {
+        let interface = record.frame.interface
+        var matches = room.matches(packet, at: .egress(interface: interface, mac: fields.destinationMAC))
+        if matches.isEmpty { matches = room.matches(packet, at: .egress(interface: interface, mac: nil)) }
+        guard !matches.isEmpty else {
+            ownFrame(packet, interface)
+            return
+        }
+        let node = table.network.node(fields.destinationMAC, on: interface)
+        for match in matches { leave(match, packet, fields.destinationMAC, node, record, table) }
+    }
+
+    /// A frame that the engine made itself, or whose beginning was not seen.
+    private mutating func ownFrame(_ packet: TracedPacket, _ interface: Int) {
+        guard let (question, _, _) = questions.answered(by: packet, .engine(interface)) else {
+            counts.strays += 1
+            return
+        }
+        flights[question.flight]?.notes.append("The engine answered: \(TracedPacketText(packet).what).")
+    }
+
+    /// A copy, or a part of it, has left the engine.
+    private mutating func leave(
+        _ match: WaitingRoom.Match, _ packet: TracedPacket, _ mac: MACAddress, _ node: Int?,
+        _ record: ReorderWindow.Record, _ table: TracedTable
+    ) {
+        let (stage, flight) = (match.stage, match.stage.flight)
+        let time = record.frame.time.nanoseconds
+        flight.last = max(flight.last, time)
+        if match.isGuess { flight.isGuess = true }
+        stage.left.add(match.range)
+        let name = node.map { table.network.nodes[$0].name } ?? mac.description
+        let read = flight.states[stage.hop].lastRead
+        var copy = flight.hops[stage.hop].copies[stage.copy]
+        copy.to = name
+        copy.at = time
+        copy.engine = time - min(time, read)
+        copy.frames += 1
+        flight.hops[stage.hop].copies[stage.copy] = copy
+        if stage.left.covers(stage.entered) { room.remove(stage) }
+        defer { settle(flight) }
+        guard !stage.isPassive else { return }
+        if let node { lastInto[table.numbers[node]] = (flight.id, time) }
+        let passes = node.map { Self.passes(stage.system, table.network.nodes[$0]) } ?? false
+        var inside: Stage?
+        if passes, let node { inside = enter(match.range, packet, table.numbers[node], flight, stage, time) }
+        if !passes { flight.deliver(to: name, match.range, time) }
+        if let node { questions.note(packet, flow: packet.flow, .node(table.numbers[node]), flight, inside) }
+    }
+
+    /// True if a node passes on what it gets.
+    private static func passes(_ system: DestinationSystemType, _ node: TracedNetwork.Node) -> Bool {
+        switch system {
+        case .inlineApplication: true
+        case .router: Set(node.legs.map(\.interface)).count > 1
+        case .passiveApplication, .terminalApplication, .customer, .packetingEngine: false
+        }
+    }
+
+    /// A packet, or a part of it, has entered a node that passes it on.
+    private mutating func enter(
+        _ range: Range<Int>, _ packet: TracedPacket, _ node: Int, _ flight: Flight, _ stage: Stage, _ time: UInt64
+    ) -> Stage {
+        if let inside = flight.stages.first(where: {
+            $0.node == node && $0.hop == stage.hop && $0.copy == stage.copy
+        }) {
+            let wasOver = inside.isOver
+            inside.entered.add(range)
+            inside.enteredLast = time
+            if wasOver { room.insert(inside) }
+            return inside
+        }
+        // Only a part may be in this frame, or more than the packet: what the engine read tells its size.
+        var own = stage.packet
+        own.flow = packet.flow
+        let inside = Stage(
+            flight, at: [.node(node)], own, hop: stage.hop, copy: stage.copy, stage.system, number: nextStage,
+            time: time)
+        nextStage += 1
+        inside.entered.add(range)
+        flight.stages.append(inside)
+        room.insert(inside)
+        return inside
+    }
+}

@@ -1,0 +1,51 @@
+import Engine
+import Wire
+
+/// Puts records in the order of their times: those of several workers come slightly out of order.
+struct ReorderWindow {
+    /// A captured frame, and where its record is from.
+    struct Record {
+        var frame: CapturedFrame
+        var worker: Int
+        var sequence: UInt64
+        var generation: UInt64
+
+        fileprivate func isBefore(_ other: Record) -> Bool {
+            (frame.time.nanoseconds, worker, sequence) < (other.frame.time.nanoseconds, other.worker, other.sequence)
+        }
+    }
+
+    /// How long a record waits for earlier ones, in nanoseconds.
+    let window: UInt64
+    /// The most records that wait.
+    let capacity: Int
+    private var records: [Record] = []
+    private var newest: UInt64 = 0
+
+    init(window: UInt64, capacity: Int) {
+        self.window = window
+        self.capacity = capacity
+    }
+
+    mutating func insert(_ record: Record) {
+        newest = max(newest, record.frame.time.nanoseconds)
+        var place = records.count
+        while place > 0, record.isBefore(records[place - 1]) { place -= 1 }
+        records.insert(record, at: place)
+    }
+
+    /// No record before this time comes any more, except those that are out of order.
+    mutating func advance(to time: UInt64) { newest = max(newest, time) }
+
+    /// Removes and returns the records that no earlier one can precede.
+    ///
+    /// - Parameter all: Whatever the time is.
+    mutating func take(all: Bool = false) -> [Record] {
+        let limit = newest > window ? newest - window : 0
+        var count = all ? records.count : records.firstIndex { $0.frame.time.nanoseconds > limit } ?? records.count
+        count = max(count, records.count - capacity)
+        guard count > 0 else { return [] }
+        defer { records.removeFirst(count) }
+        return Array(records[..<count])
+    }
+}

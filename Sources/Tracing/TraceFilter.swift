@@ -1,0 +1,70 @@
+import Wire
+
+/// A filter for engines in the pcap-filter language that lets through every frame of the packets that are wanted, at each
+/// of their hops.
+///
+/// Addresses change on the way: the engine rewrites them for network send addresses, and applications may translate
+/// them to their own. So the own addresses of the applications and routers that a packet may pass are let through, too.
+/// The tracer selects exactly (`TraceSelection`).
+package enum TraceFilter {
+    /// The expression; nil if no filter is right: everything may belong to a packet that is wanted.
+    ///
+    /// - Parameters:
+    ///   - selection: Its `from`, `service` and `via` decide.
+    ///   - network: The topology; it must have what the selection names (`TraceSelection.problems`).
+    package static func expression(_ selection: TraceSelection, _ network: TracedNetwork) -> String? {
+        var parts: [String] = []
+        if let from = selection.from.flatMap(network.node(named:)) {
+            let node = network.nodes[from]
+            let own = node.legs.flatMap(\.addresses).map { IPPrefix(host: $0) } + node.prefixes
+            // Of a node without addresses nothing is known.
+            if !own.isEmpty { parts += alternative(own, own: middle(network), network) }
+        }
+        let services = network.services.filter { service in
+            if let name = selection.service, service.name != name { return false }
+            if let via = selection.via, !service.applications.contains(via) { return false }
+            return true
+        }
+        if selection.service != nil || selection.via != nil {
+            guard !services.isEmpty else { return joined(parts) }
+            let own = Set(services.flatMap(\.applications)).union(middle(network))
+            parts += alternative(services.flatMap(\.addresses), own: own, network)
+        }
+        return joined(parts)
+    }
+
+    /// Both filters: what a person wrote, and one that was made here.
+    package static func both(_ written: String?, _ made: String?) -> String? {
+        let parts = [written, made].compactMap { $0 }.filter { !$0.allSatisfy { $0 == " " } }
+        return parts.count < 2 ? parts.first : parts.map { "(\($0))" }.joined(separator: " and ")
+    }
+
+    private static func joined(_ parts: [String]) -> String? {
+        parts.isEmpty ? nil : parts.count == 1 ? parts[0] : parts.map { "(\($0))" }.joined(separator: " and ")
+    }
+
+    /// The nodes that may translate addresses to their own: those that packets pass.
+    private static func middle(_ network: TracedNetwork) -> Set<String> {
+        Set(network.nodes.filter { $0.kind == .inline || $0.kind == .router }.map(\.name))
+    }
+
+    private static func alternative(_ prefixes: [IPPrefix], own nodes: Set<String>, _ network: TracedNetwork)
+        -> [String]
+    {
+        var all = prefixes
+        for node in network.nodes where nodes.contains(node.name) {
+            all += node.legs.flatMap(\.addresses).map { IPPrefix(host: $0) }
+        }
+        var seen: Set<IPPrefix> = []
+        // A prefix that is everything of its family needs no host of that family beside it.
+        let whole = Set(all.filter { $0.length == 0 }.map(\.family))
+        if whole == Set(AddressFamily.allCases) { return [] }
+        let words = all.filter { seen.insert($0).inserted && ($0.length == 0 || !whole.contains($0.family)) }.map(word)
+        return words.isEmpty ? [] : [words.joined(separator: " or ")]
+    }
+
+    private static func word(_ prefix: IPPrefix) -> String {
+        if prefix.length == 0 { return prefix.family == .ipv4 ? "ip" : "ip6" }
+        return prefix.isHost ? "host \(prefix.address)" : "net \(prefix.address)/\(prefix.length)"
+    }
+}

@@ -1,0 +1,158 @@
+import Wire
+
+/// The stages that packets wait in, found by what may be seen of them next.
+struct WaitingRoom {
+    /// A part of a packet that was seen again.
+    struct Match {
+        let stage: Stage
+        let range: Range<Int>
+        let isGuess: Bool
+        /// True if addresses, ports or an identifier were changed.
+        let isTranslated: Bool
+    }
+
+    private enum Key: Hashable {
+        case flow(WaitingPlace, FlowFields)
+        /// Addresses, protocol and identification: for fragments. IPv6's identification does not count.
+        case datagram(WaitingPlace, FlowFields, UInt32)
+        case content(WaitingPlace, ContentKey)
+        /// A datagram of a flow with its content.
+        case exact(WaitingPlace, FlowFields, ContentKey)
+    }
+
+    private struct Translation: Hashable {
+        var node: Int
+        var flow: FlowFields
+    }
+
+    /// How many stages of one key are looked at: the oldest.
+    private static let looked = 512
+    private static let translationCapacity = 16_384
+    private var stages: [Key: [Stage]] = [:]
+    /// For a flow that left a node, the flow that entered it.
+    private var translations: [Translation: FlowFields] = [:]
+
+    mutating func insert(_ stage: Stage) {
+        for key in Self.keys(of: stage) { stages[key, default: []].append(stage) }
+    }
+
+    mutating func remove(_ stage: Stage) {
+        for key in Self.keys(of: stage) {
+            guard let place = stages[key]?.firstIndex(where: { $0 === stage }) else { continue }
+            stages[key]?.remove(at: place)
+            if stages[key]?.isEmpty == true { stages[key] = nil }
+        }
+    }
+
+    private static func keys(of stage: Stage) -> [Key] {
+        stage.places.flatMap { keys(stage.packet, $0) }
+    }
+
+    private static func keys(_ packet: TracedPacket, _ place: WaitingPlace) -> [Key] {
+        var keys: [Key] = []
+        let isFour = packet.flow.source.family == .ipv4
+        if packet.fragment == .whole {
+            let content = ContentKey(packet)
+            if let content, packet.segment == nil { keys.append(.exact(place, packet.flow, content)) }
+            keys.append(.flow(place, packet.flow))
+            if let content, case .node = place { keys.append(.content(place, content)) }
+            guard isFour, packet.identification != 0 else { return keys }
+        }
+        keys.append(.datagram(place, packet.datagramFlow, isFour ? packet.identification : 0))
+        return keys
+    }
+
+    /// The stages at a place that a packet belongs to, each with the part of it.
+    mutating func matches(_ seen: TracedPacket, at place: WaitingPlace) -> [Match] {
+        for key in Self.keys(seen, place) {
+            if case .content = key { continue }
+            let found = choose(seen, stages[key] ?? [], isTranslated: false)
+            if !found.isEmpty { return found }
+        }
+        guard case .node(let node) = place, seen.fragment == .whole else { return [] }
+        if let original = translations[Translation(node: node, flow: seen.flow)] {
+            let found = choose(seen, stages[.flow(place, original)] ?? [], isTranslated: true)
+            if !found.isEmpty { return found }
+        }
+        guard let content = ContentKey(seen) else { return [] }
+        let found = choose(seen, stages[.content(place, content)] ?? [], isTranslated: true)
+        for match in found where seen.isDistinct && !match.isGuess { learn(node, seen.flow, match.stage.packet.flow) }
+        return found
+    }
+
+    /// The open stages at a place with this flow.
+    func open(_ flow: FlowFields, at place: WaitingPlace) -> [Stage] {
+        (stages[.flow(place, flow)] ?? []).filter { !$0.isOver }
+    }
+
+    private mutating func learn(_ node: Int, _ outside: FlowFields, _ inside: FlowFields) {
+        if translations.count >= Self.translationCapacity { translations.removeAll() }
+        translations[Translation(node: node, flow: outside)] = inside
+        translations[Translation(node: node, flow: inside.reversed)] = outside.reversed
+    }
+
+    private func choose(_ seen: TracedPacket, _ candidates: [Stage], isTranslated: Bool) -> [Match] {
+        var found: [(stage: Stage, range: Range<Int>, score: Int)] = []
+        for stage in candidates.prefix(Self.looked) where !stage.isOver {
+            guard
+                let (range, score) = stage.flight.relation(of: seen, to: stage.packet, isTranslated: isTranslated),
+                !stage.entered.subtracting(stage.left).intersection(range).isEmpty
+            else { continue }
+            found.append((stage, range, score))
+        }
+        guard let best = found.map(\.score).max() else { return [] }
+        if seen.segment == nil || found.contains(where: { $0.stage.packet.segment == nil }) {
+            let top = found.filter { $0.score == best }
+            // Several flows with one content: any of them may be the one that was translated.
+            let isWeak = isTranslated && !(seen.isDistinct || best >= 2)
+            return [
+                Match(
+                    stage: top[0].stage, range: top[0].range, isGuess: top.count > 1 || isWeak,
+                    isTranslated: isTranslated && top[0].stage.packet.flow != seen.flow)
+            ]
+        }
+        return share(seen, found, isTranslated: isTranslated)
+    }
+
+    /// A segment may cover several packets, and one that was sent again. Each octet goes to one packet: first to those
+    /// that are known by more than their sequence number, then to those that came first.
+    private func share(
+        _ seen: TracedPacket, _ found: [(stage: Stage, range: Range<Int>, score: Int)], isTranslated: Bool
+    ) -> [Match] {
+        guard let segment = seen.segment else { return [] }
+        var rest = Coverage(0..<max(1, segment.length))
+        var matches: [Match] = []
+        let isWeak = isTranslated && !seen.isDistinct
+        for (stage, range, score) in found.sorted(by: { ($1.score, $0.stage.number) < ($0.score, $1.stage.number) }) {
+            let shift = segment.length == 0 ? 0 : Int(Int32(truncatingIfNeeded: stage.flight.base &- segment.sequence))
+            for part in stage.entered.subtracting(stage.left).intersection(range) {
+                let there = part.lowerBound + shift..<part.upperBound + shift
+                for piece in rest.intersection(there) {
+                    rest.remove(piece)
+                    let rivals = found.count { other in
+                        other.score == score && other.stage !== stage
+                            && !other.stage.entered.subtracting(other.stage.left).intersection(
+                                other.stage.flight.own(piece, of: segment)
+                            ).isEmpty
+                    }
+                    matches.append(
+                        Match(
+                            stage: stage, range: piece.lowerBound - shift..<piece.upperBound - shift,
+                            isGuess: isWeak || rivals > 0,
+                            isTranslated: isTranslated && stage.packet.flow != seen.flow))
+                }
+            }
+        }
+        return matches
+    }
+}
+
+extension Flight {
+    /// Octets of a segment in this packet's own counting.
+    fileprivate func own(_ piece: Range<Int>, of segment: TracedPacket.Segment) -> Range<Int> {
+        guard segment.length > 0, let total else { return 0..<1 }
+        let shift = Int(Int32(truncatingIfNeeded: base &- segment.sequence))
+        let (first, end) = (piece.lowerBound - shift, piece.upperBound - shift)
+        return (first..<end).clamped(to: 0..<total)
+    }
+}

@@ -1,0 +1,148 @@
+import Engine
+import EngineRig
+import Testing
+import Topology
+@testable import Tracing
+import Wire
+
+/// Where packets end, and what is said of it.
+@Suite struct EndTests {
+    private typealias F = TestFrame
+
+    /// The trace of one packet that a node sends.
+    private func end(
+        _ node: String, _ interface: String, _ packet: [UInt8], topology: String = "four-interface",
+        mac: MACAddress? = nil
+    ) throws -> PacketTrace {
+        let lab = try Lab(topology)
+        lab.send(node, interface, packet, mac: mac)
+        return try #require(lab.trace().traces.first)
+    }
+
+    @Test func theEnginesReasonsAreComputedAgain() throws {
+        let cases: [(String, PacketTrace)] = [
+            ("no-service", try end("alice", "customers", F.udp("192.0.2.10", 4_000, "198.51.100.9", 53))),
+            ("port-not-served", try end("alice", "customers", F.udp("192.0.2.10", 4_000, "203.0.113.80", 53))),
+            ("spoofed-source", try end("alice", "customers", F.udp("192.0.2.99", 4_000, "203.0.113.80", 53))),
+            (
+                "spoofed-source",
+                try end(
+                    "stranger", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80), mac: F.mac(0xBAD))
+            ),
+            ("passive-emission", try end("ids", "inspection", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))),
+            ("no-sequencing-entry", try end("firewall", "inspected", F.udp("192.0.2.10", 4_000, "198.51.100.9", 53))),
+            ("to-the-engine", try end("alice", "customers", F.tcp("192.0.2.10", 4_000, "192.0.2.1", 80))),
+            (
+                "truncated-upper-header",
+                try end("alice", "customers", F.packet("192.0.2.10", "203.0.113.80", 6, [1, 2, 3]))
+            ),
+        ]
+        for (reason, trace) in cases {
+            #expect(trace.end.kind == .dropped, "\(reason)")
+            #expect(trace.end.reason == reason)
+            #expect(!trace.end.isGuess)
+            #expect(!trace.end.sentence.isEmpty)
+        }
+        #expect(cases[0].1.notes == ["The engine answered: icmp unreachable."])
+        #expect(cases[3].1.beginning == .stranger)
+    }
+
+    @Test func aPacketThatIsTooBigIsDroppedAtTheHopWhereItIs() throws {
+        let lab = try Lab("four-interface")
+        let first = lab.send(
+            "alice", "customers",
+            F.icmp("192.0.2.10", "203.0.113.80", type: 8, data: [UInt8](repeating: 1, count: 1_440)))
+        for out in lab.frames(first, for: "firewall", "inspection") { lab.forward(out, "firewall", "inspected") }
+        let trace = try #require(lab.trace().traces.first)
+        #expect(trace.end.reason == "too-big")
+        #expect(trace.path == "alice → ids, firewall → dropped: too-big")
+        #expect(trace.notes == ["The engine answered: icmp packet too big."])
+    }
+
+    @Test func echoToTheEngineEndsThere() throws {
+        let trace = try end("alice", "customers", F.icmp("192.0.2.10", "192.0.2.1", type: 8))
+        #expect(trace.end.kind == .engine)
+        #expect(trace.notes == ["The engine answered: icmp echo reply 1."])
+    }
+
+    @Test func anUnknownNeighbourIsAGuess() throws {
+        let lab = try Lab("two-engines")
+        lab.send("firewall", "inspection", F.tcp("203.0.113.80", 80, "192.0.2.77", 4_000))
+        let trace = try #require(lab.trace().traces.first)
+        #expect(trace.end.reason == "neighbour-unresolved" && trace.end.isGuess)
+        #expect(trace.isGuess)
+    }
+
+    @Test func aFullQueueIsAGuess() throws {
+        let lab = try Lab("four-interface")
+        lab.fill("servers")
+        lab.send("firewall", "inspected", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+        let trace = try #require(lab.trace().traces.first)
+        #expect(trace.end.reason == "tap-full" && trace.end.isGuess)
+    }
+
+    @Test func lostRecordsMakeTheEndUnknown() throws {
+        let lab = try Lab("four-interface")
+        let first = lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+        for out in lab.frames(first, for: "firewall", "inspection") { lab.forward(out, "firewall", "inspected") }
+        lab.wait(.milliseconds(1))
+        lab.send("bob", "customers", F.icmp("192.0.2.20", "203.0.113.81", type: 8))
+        // The records of what came out of the firewall are the fourth and the fifth.
+        #expect(lab.records[3].frame.direction == .received && lab.records[4].frame.direction == .sent)
+        let (traces, counts) = try lab.trace(keeping: { $0 != 3 && $0 != 4 })
+        #expect(counts.lost == 2)
+        let trace = try #require(traces.first { $0.from == "alice" })
+        #expect(trace.end.kind == .unknown)
+        #expect(trace.end.sentence.contains("Records were lost"))
+        // Where nothing is lost, the same packet is said to be in the firewall.
+        let (whole, _) = try lab.trace(keeping: { $0 < 3 })
+        #expect(whole.first?.end.kind == .vanished)
+    }
+
+    @Test func aBeginningThatIsLostIsTold() throws {
+        let lab = try Lab("four-interface")
+        lab.send("bob", "customers", F.icmp("192.0.2.20", "203.0.113.81", type: 8))
+        let first = lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+        for out in lab.frames(first, for: "firewall", "inspection") { lab.forward(out, "firewall", "inspected") }
+        let (traces, _) = try lab.trace(keeping: { !(3...5).contains($0) })
+        let trace = try #require(traces.first { $0.end.node == "shop" })
+        #expect(trace.beginning == .midway)
+    }
+
+    @Test func tooManyPacketsUnderWayAreGivenUpAndCounted() throws {
+        let lab = try Lab("four-interface")
+        for number: UInt8 in 0..<10 {
+            lab.send("alice", "customers", F.icmp("192.0.2.10", "203.0.113.80", type: 8, word: [0, 1, 0, number]))
+        }
+        let (traces, counts) = try lab.trace(.init(open: 4))
+        #expect(counts.evicted == 6)
+        #expect(traces.count == 10)
+        #expect(traces.prefix(6).allSatisfy { $0.end.kind == .unknown })
+        #expect(traces.suffix(4).allSatisfy { $0.end.kind == .vanished })
+    }
+
+    @Test func hostileRecordsAreSurvived() throws {
+        let lab = try Lab("four-interface")
+        lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+        var tracer = PacketTracer()
+        try tracer.take(lab.plan.table, generation: 1, network: lab.network)
+        var sequence: UInt64 = 0
+        for record in lab.records {
+            for length in 0...record.frame.octets.count {
+                var frame = record.frame
+                frame.octets = Array(frame.octets.prefix(length))
+                for whole in [length, frame.length, 100_000] {
+                    frame.length = whole
+                    for interface in [frame.interface, 60_000] {
+                        frame.interface = interface
+                        tracer.add(frame, worker: 0, sequence: sequence, generation: 7)
+                        sequence += 1
+                    }
+                }
+            }
+        }
+        tracer.finish()
+        #expect(tracer.open == 0)
+        #expect(tracer.totals.records == sequence)
+    }
+}

@@ -1,0 +1,140 @@
+import EngineRig
+import Foundation
+import Testing
+import Topology
+@testable import Tracing
+import Wire
+
+/// Which packets are shown, and which the engine is asked for.
+@Suite struct SelectionTests {
+    private typealias F = TestFrame
+
+    private func traces() throws -> (Lab, [PacketTrace]) {
+        let lab = try Lab("four-interface")
+        for number in 1...3 {
+            let first = lab.send(
+                "alice", "customers",
+                F.tcp("192.0.2.10", 4_000 + number, "203.0.113.80", 80, payload: [], flags: 0x02, sequence: 1))
+            for out in lab.frames(first, for: "firewall", "inspection") { lab.forward(out, "firewall", "inspected") }
+            let back = lab.send(
+                "shop", "servers", F.tcp("203.0.113.80", 80, "192.0.2.10", 4_000 + number, payload: [], flags: 0x12))
+            for out in lab.frames(back, for: "firewall", "inspected") { lab.forward(out, "firewall", "inspection") }
+        }
+        lab.send("bob", "customers", F.udp("192.0.2.20", 4_000, "198.51.100.9", 53))
+        return (lab, try lab.trace().traces)
+    }
+
+    private func ids(_ selection: TraceSelection, _ traces: [PacketTrace]) -> [UInt64] {
+        var selection = selection
+        return traces.filter { selection.takes($0) }.map(\.id)
+    }
+
+    @Test func tracesAreSelected() throws {
+        let (_, traces) = try traces()
+        #expect(traces.count == 7)
+        #expect(ids(TraceSelection(), traces).count == 7)
+        #expect(ids(TraceSelection(onlyLost: true), traces) == [7])
+        // The answers that alice got belong to her packets.
+        #expect(ids(TraceSelection(from: "alice"), traces) == [1, 2, 3, 4, 5, 6])
+        #expect(ids(TraceSelection(from: "bob"), traces) == [7])
+        #expect(ids(TraceSelection(service: "shopping"), traces) == [1, 2, 3, 4, 5, 6])
+        #expect(ids(TraceSelection(service: "reading"), traces) == [])
+        #expect(ids(TraceSelection(via: "ids"), traces) == [1, 2, 3, 4, 5, 6])
+        #expect(ids(TraceSelection(via: "library"), traces) == [])
+        #expect(ids(TraceSelection(first: 2), traces) == [1, 2, 3, 4])
+        var selection = TraceSelection(first: 1)
+        #expect(!selection.isFull)
+        let taken = traces.prefix(3).map { selection.takes($0) }
+        #expect(taken == [true, true, false] && selection.isFull)
+    }
+
+    @Test func unknownNamesAreNamedWithTheKnownOnes() throws {
+        let lab = try Lab("four-interface")
+        #expect(TraceSelection(from: "alice", service: "reading", via: "ids").problems(in: lab.network).isEmpty)
+        let problems = TraceSelection(from: "alcie", service: "shop").problems(in: lab.network)
+        #expect(problems.count == 2)
+        #expect(problems[0].hasPrefix("--from alcie: the topology has no such node; it has alice, bob, ids"))
+        #expect(problems[1] == "--service shop: the topology has no such service; it has reading, shopping")
+    }
+
+    /// libpcap accepts an expression.
+    private func compiles(_ expression: String) throws -> Bool {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["tcpdump", "-y", "EN10MB", "-d", expression]
+        process.standardOutput = Pipe()
+        process.standardError = Pipe()
+        try process.run()
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }
+
+    @Test func filtersLetEveryHopThrough() throws {
+        let lab = try Lab("network-address")
+        let own = lab.address("switch", "inside")
+        let byService = try #require(TraceFilter.expression(TraceSelection(service: "shop"), lab.network))
+        // The service address, and what the engine rewrites it to.
+        #expect(byService.contains("host 203.0.113.80 or ") && byService.contains("host \(own)"))
+        #expect(!byService.contains("198.51.100.1"))
+        let byNode = try #require(TraceFilter.expression(TraceSelection(from: "alice"), lab.network))
+        #expect(byNode.hasPrefix("host 192.0.2.10 or host 2001:db8:2::10 or "))
+        let byApplication = try #require(TraceFilter.expression(TraceSelection(via: "web-a"), lab.network))
+        #expect(byApplication.contains("host 198.51.100.1 ") && !byApplication.contains("host 198.51.100.2 "))
+        let both = try #require(
+            TraceFilter.both(
+                "tcp port 80", TraceFilter.expression(TraceSelection(from: "alice", service: "shop"), lab.network)))
+        #expect(both.hasPrefix("(tcp port 80) and ((host 192.0.2.10"))
+        for expression in [byService, byNode, byApplication, both] {
+            #expect(try compiles(expression), "\(expression)")
+        }
+        #expect(TraceFilter.expression(TraceSelection(), lab.network) == nil)
+        #expect(TraceFilter.both(" ", nil) == nil && TraceFilter.both("tcp", nil) == "tcp")
+    }
+
+    @Test func everythingNeedsNoFilter() throws {
+        let lab = try Lab("egress")
+        #expect(TraceFilter.expression(TraceSelection(service: "egress"), lab.network) == nil)
+        let named = try #require(TraceFilter.expression(TraceSelection(service: "dns"), lab.network))
+        #expect(named.contains("host 198.51.100.53"))
+    }
+
+    @Test func measuresOfAPath() throws {
+        let lab = try Lab("four-interface")
+        var waiting: [Lab.Out] = []
+        for number: UInt8 in 0..<10 {
+            waiting += lab.frames(
+                lab.send("alice", "customers", F.icmp("192.0.2.10", "203.0.113.80", type: 8, word: [0, 1, 0, number])),
+                for: "firewall", "inspection")
+            lab.wait(.microseconds(10))
+        }
+        // One is lost, two change places, one comes twice, and there is a gap of 5 ms.
+        waiting.remove(at: 3)
+        waiting.swapAt(5, 6)
+        for (index, out) in waiting.enumerated() {
+            if index == 4 { lab.wait(.milliseconds(5)) }
+            lab.forward(out, "firewall", "inspected")
+        }
+        lab.forward(waiting[8], "firewall", "inspected")
+        let (traces, _) = try lab.trace()
+        let measures = PathMeasures(traces, from: "alice", to: "shop")
+        #expect(measures.sent == 10 && measures.delivered == 9 && measures.lost == 1 && measures.unknown == 0)
+        #expect(measures.reordered == 1)
+        #expect(measures.duplicates == 1)
+        #expect(measures.longestGap == 5_003_000)
+        #expect(measures.paths.map(\.count) == [9, 1])
+        #expect(measures.inside["firewall"]?.count == 9)
+        #expect(measures.whole.count == 9)
+        #expect(PathMeasures(traces, from: "alice", to: "library").delivered == 0)
+        #expect(PathMeasures([], from: "alice").longestGap == 0)
+    }
+
+    @Test func whatIsUnknownIsNotLost() throws {
+        let lab = try Lab("four-interface")
+        for number: UInt8 in 0..<6 {
+            lab.send("alice", "customers", F.icmp("192.0.2.10", "203.0.113.80", type: 8, word: [0, 1, 0, number]))
+        }
+        let (traces, _) = try lab.trace(.init(open: 2))
+        let measures = PathMeasures(traces, from: "alice")
+        #expect(measures.unknown == 4 && measures.sent == 2 && measures.lost == 2)
+    }
+}
