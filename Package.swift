@@ -126,6 +126,15 @@ let package = Package(
             dependencies: ["ControlAPI", "Fabric", "EventLoop", "CLinux", "LinuxNetwork", "Reporting"],
             swiftSettings: settings),
 
+        // What commands see of a running topology: live frames, captures, traces.
+        .target(
+            name: "Observation",
+            dependencies: [
+                "ApplianceClient", "ControlAPI", "Engine", "EventLoop", "PacketCapture", "PacketFilters", "Tracing",
+                "Forwarding", "Wire", "Reporting",
+            ],
+            swiftSettings: settings),
+
         // The control process, which ties these rooms together, and the command line.
         .target(
             name: "Appliance",

@@ -25,20 +25,26 @@ final class EngineReplay {
     /// What is drops of frames that the engine itself would have sent.
     private static let ownFrames: Set<DropReason> = [.errorRateLimited, .errorForbidden, .answerRateLimited]
 
-    /// - Parameter table: A compiled table.
-    /// - Throws: `SnapshotError` or `EngineError` if the engine would not take it.
-    init(table bytes: [UInt8]) throws {
+    /// - Throws: `SnapshotError` or `EngineError` if the engine would not take the table.
+    init(_ image: TableImage) throws {
         func allocate(_ count: Int) -> UnsafeMutableRawPointer {
             let memory = UnsafeMutableRawPointer.allocate(byteCount: count, alignment: 4_096)
             memory.initializeMemory(as: UInt8.self, repeating: 0, count: count)
             return memory
         }
-        let table = allocate(bytes.count)
-        UnsafeMutableRawBufferPointer(start: table, count: bytes.count).copyBytes(from: bytes)
+        func copied(_ bytes: [UInt8]) -> UnsafeMutableRawBufferPointer {
+            let memory = UnsafeMutableRawBufferPointer(start: allocate(bytes.count), count: bytes.count)
+            memory.copyBytes(from: bytes)
+            return memory
+        }
+        let table = copied(image.table)
+        let groups = image.groups.map(copied)
         do {
-            snapshot = try Snapshot(validating: UnsafeRawBufferPointer(start: table, count: bytes.count))
+            let own = try Snapshot(validating: UnsafeRawBufferPointer(table))
+            snapshot = try groups.map { try Snapshot(own, groups: UnsafeRawBufferPointer($0)) } ?? own
         } catch {
             table.deallocate()
+            groups?.deallocate()
             throw error
         }
         let layout = CounterLayout(
@@ -48,7 +54,7 @@ final class EngineReplay {
         let known = allocate(NeighbourTable.memorySize)
         let neighbours = NeighbourTable(memory: known)
         neighbours.initialize()
-        memories = [table, block, known]
+        memories = [table.baseAddress!, block, known] + (groups.map { [$0.baseAddress!] } ?? [])
         let published = try PublishedTable(snapshot: snapshot, counters: block, layout: layout)
         worker = Worker(io: MemoryFrameIO(), table: published, neighbours: neighbours, worker: 0)
         counters.add(memory: block, layout: layout)

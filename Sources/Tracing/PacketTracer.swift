@@ -85,16 +85,28 @@ package struct PacketTracer: ~Copyable {
 
     /// Knows a version of the table from now on. The last sixteen versions are kept.
     ///
-    /// - Parameters:
-    ///   - generation: The number that the table was published under.
-    ///   - network: The words for it.
-    /// - Throws: `TableError`, `SnapshotError` or `EngineError` if an engine would not take the table.
-    package mutating func take(_ table: ForwardingTable, generation: UInt64, network: TracedNetwork) throws {
+    /// - Parameter network: The words for it.
+    /// - Throws: `SnapshotError` or `EngineError` if an engine would not take the table.
+    package mutating func take(_ image: TableImage, network: TracedNetwork) throws {
+        let generation = image.generation
         for node in network.nodes where numbers[node.name] == nil { numbers[node.name] = numbers.count }
         tables[generation] = try TracedTable(
-            table, generation: generation, network: network, numbers: network.nodes.map { numbers[$0.name] ?? 0 })
+            image, network: network, numbers: network.nodes.map { numbers[$0.name] ?? 0 })
         newest = max(newest, generation)
         if tables.count > 16, let oldest = tables.keys.min() { tables[oldest] = nil }
+    }
+
+    /// Compiles a table and knows it from now on, as `take(_:network:)` does.
+    ///
+    /// - Throws: `TableError`, `SnapshotError` or `EngineError` if an engine would not take the table.
+    package mutating func take(_ table: ForwardingTable, generation: UInt64, network: TracedNetwork) throws {
+        let image = try TableCompiler.compile(table, generation: generation)
+        try take(TableImage(table: image, groups: nil, generation: generation), network: network)
+    }
+
+    /// Takes a captured frame of a running topology.
+    package mutating func add(_ frame: CapturedFrame) {
+        add(frame, worker: frame.worker, sequence: frame.sequence, generation: frame.generation)
     }
 
     /// Takes a captured frame.

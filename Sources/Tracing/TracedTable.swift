@@ -39,11 +39,11 @@ final class TracedTable {
         var identification: UInt32
     }
 
-    /// - Throws: `TableProblem`s or `SnapshotError` if the table does not compile.
-    init(_ table: ForwardingTable, generation: UInt64, network: TracedNetwork, numbers: [Int]) throws {
+    /// - Throws: `SnapshotError` or `EngineError` if an engine would not take the table.
+    init(_ image: TableImage, network: TracedNetwork, numbers: [Int]) throws {
         self.network = network
         self.numbers = numbers
-        replay = try EngineReplay(table: TableCompiler.compile(table, generation: generation))
+        replay = try EngineReplay(image)
     }
 
     /// True if the table has this interface.

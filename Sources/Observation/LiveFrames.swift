@@ -1,0 +1,72 @@
+import ApplianceClient
+import ControlAPI
+import Engine
+import Reporting
+import Tracing
+import Wire
+
+/// The frames of a running topology that one capture or trace wants, as they come.
+///
+/// They come from shared memory. A caller that does not read loses frames (`lost`), and holds up nobody.
+package final class LiveFrames {
+    /// What came.
+    package enum News {
+        /// Frames in the order of their times; empty if none came within the time.
+        case frames([CapturedFrame])
+        /// Another table is in force: frames may name it from now on.
+        case table(TableImage)
+        /// The topology goes away.
+        case end
+    }
+
+    /// The table that was in force at the beginning.
+    package let table: TableImage
+    private let connection: CaptureConnection
+    private let feed: CaptureFeed
+
+    /// How long a worker may take from reading its clock to writing a record.
+    private static let settling = Duration.milliseconds(3)
+
+    /// Begins to copy, and waits until every engine does.
+    ///
+    /// - Throws: `ApplianceError` if no such topology runs, or if its control process refuses.
+    package init(_ client: ApplianceClient, _ request: CaptureRequest) throws(ApplianceError) {
+        connection = try client.capture(request)
+        guard
+            let feed = CaptureFeed(
+                rings: connection.rings.bytes, count: connection.ringCount, number: connection.number)
+        else {
+            throw ApplianceError(.failed, "the control process of '\(client.directory.name)' sent rings of another size")
+        }
+        self.feed = feed
+        table = Self.image(connection.table)
+    }
+
+    /// Frames that were overwritten before they were read.
+    package var lost: UInt64 { feed.lost }
+
+    /// What came next.
+    ///
+    /// - Parameter milliseconds: How long to wait while nothing comes.
+    /// - Throws: `ApplianceError` if the control process answers with an error.
+    package func next(milliseconds: Int) throws(ApplianceError) -> News {
+        let frames = feed.frames(before: .now - Self.settling)
+        guard frames.isEmpty, !isOver else { return isOver && frames.isEmpty ? .end : .frames(frames) }
+        switch try connection.news(milliseconds: milliseconds) {
+        case .nothing: return .frames([])
+        case .table(let table): return .table(Self.image(table))
+        case .end:
+            isOver = true
+            // What engines wrote last is older than the end.
+            return .frames(feed.frames(before: .now))
+        }
+    }
+
+    private var isOver = false
+
+    private static func image(_ table: CaptureConnection.Table) -> TableImage {
+        TableImage(
+            table: Array(table.table.bytes), groups: table.groups.map { Array($0.bytes) },
+            generation: table.generation)
+    }
+}

@@ -1,0 +1,105 @@
+import ApplianceClient
+import ControlAPI
+import Engine
+import Reporting
+import Tracing
+import Wire
+
+/// The traces of a running topology that one person wants, as packets end.
+package final class LiveTraces {
+    /// What to follow.
+    package struct Options: Sendable {
+        /// Which traces are shown.
+        package var selection: TraceSelection
+        /// A filter in the language of pcap-filter; nil for every packet.
+        package var filter: String?
+        /// One flow in this many.
+        package var oneIn: Int
+        /// The limits of the tracer.
+        package var limits: PacketTracer.Limits
+
+        /// Memberwise.
+        package init(
+            selection: TraceSelection = TraceSelection(), filter: String? = nil, oneIn: Int = 1,
+            limits: PacketTracer.Limits = PacketTracer.Limits()
+        ) {
+            self.selection = selection
+            self.filter = filter
+            self.oneIn = oneIn
+            self.limits = limits
+        }
+    }
+
+    /// The topology's parts.
+    package private(set) var network: TracedNetwork
+    private let client: ApplianceClient
+    private let frames: LiveFrames
+    private var tracer: PacketTracer
+    private var selection: TraceSelection
+    /// True when the topology has gone.
+    package private(set) var isOver = false
+
+    /// The octets of each frame that tell a packet from all others: headers, and the payload's first octets.
+    private static let snapLength = 256
+
+    /// Begins to follow packets.
+    ///
+    /// - Throws: `ApplianceError` if no such topology runs, if the filter does not compile, or if the selection names
+    ///   what the topology does not have.
+    package init(_ client: ApplianceClient, _ options: Options) throws(ApplianceError) {
+        self.client = client
+        network = TracedNetwork(try client.description(entries: true))
+        let problems = options.selection.problems(in: network)
+        if let first = problems.first {
+            throw ApplianceError(.usage, first, details: Array(problems.dropFirst()))
+        }
+        var request = CaptureRequest(
+            oneIn: options.oneIn > 1 ? options.oneIn : nil, snapLength: Self.snapLength)
+        try request.match(TraceFilter.both(options.filter, TraceFilter.expression(options.selection, network)))
+        frames = try LiveFrames(client, request)
+        tracer = PacketTracer(options.limits)
+        selection = options.selection
+        try take(frames.table)
+    }
+
+    /// What was counted: records, lost records, packets that were given up.
+    package var counts: PacketTracer.Counts {
+        var counts = tracer.totals
+        counts.lost = max(counts.lost, frames.lost)
+        return counts
+    }
+    /// True if as many packets as were asked for have been shown, and no answer is awaited.
+    package var isFull: Bool { selection.isFull }
+
+    /// The traces that ended by now.
+    ///
+    /// - Parameter milliseconds: How long to wait while no frame comes.
+    /// - Throws: `ApplianceError` if the control process answers with an error.
+    package func next(milliseconds: Int) throws(ApplianceError) -> [PacketTrace] {
+        switch try frames.next(milliseconds: milliseconds) {
+        case .frames(let frames): for frame in frames { tracer.add(frame) }
+        case .table(let image):
+            network = TracedNetwork(try client.description(entries: true))
+            try take(image)
+        case .end:
+            isOver = true
+            tracer.finish()
+        }
+        if !isOver { tracer.advance(to: .now) }
+        return selected()
+    }
+
+    /// Ends every trace with what is known now.
+    package func finish() -> [PacketTrace] {
+        tracer.finish()
+        return selected()
+    }
+
+    private func selected() -> [PacketTrace] { tracer.takeFinished().filter { selection.takes($0) } }
+
+    private func take(_ image: TableImage) throws(ApplianceError) {
+        do { try tracer.take(image, network: network) } catch {
+            throw ApplianceError(.failed, "the table of the engines cannot be read: \(error)")
+        }
+    }
+}
