@@ -98,8 +98,8 @@ let package = Package(
         .target(
             name: "EngineControl",
             dependencies: [
-                "Engine", "ControlAPI", "EventLoop", "Topology", "LinuxNetwork", "Forwarding", "Wire", "CLinux",
-                "Reporting",
+                "Engine", "ControlAPI", "EventLoop", "Topology", "Tracing", "LinuxNetwork", "Forwarding", "Wire",
+                "CLinux", "Reporting",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
@@ -212,7 +212,9 @@ let package = Package(
         .testTarget(name: "FuzzTests", dependencies: ["FuzzProperties", "Seeds"], swiftSettings: settings),
         .testTarget(
             name: "TracingTests",
-            dependencies: ["Tracing", "Topology", "EngineRig", "Engine", "Forwarding", "Wire", "Seeds"],
+            dependencies: [
+                "Tracing", "EngineControl", "Topology", "EngineRig", "Engine", "Forwarding", "Wire", "Seeds",
+            ],
             swiftSettings: unoptimised),
         // Captures and a topology in, the expected captures out.
         .testTarget(

@@ -115,8 +115,7 @@ struct FrameReader {
     private static func readTransport(_ frame: RawSpan, _ fields: PacketFields, _ packet: inout TracedPacket) -> Int {
         let start = fields.transportOffset
         packet.message = fields.message
-        packet.icmpType = fields.icmpType
-        packet.icmpCode = fields.icmpCode
+        if fields.message != .none { (packet.icmpType, packet.icmpCode) = (fields.icmpType, fields.icmpCode) }
         switch fields.transportProtocol {
         case IPProtocol.tcp:
             guard let header = TCPView(frame, at: start) else { break }

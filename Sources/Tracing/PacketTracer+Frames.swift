@@ -135,6 +135,7 @@ extension PacketTracer {
                 flight.hops[hop].drop = reason.name
             }
             flight.isForEngine = true
+            expect(table.mirrored(packet, on: interface), packet, range, flight, hop, time, table.network)
             questions.note(packet, flow: packet.flow, .engine(interface), flight, nil)
         case .drop(let reason):
             var reason = reason
@@ -144,6 +145,7 @@ extension PacketTracer {
             }
             flight.drop = flight.drop ?? (reason, hop, time)
             flight.hops[hop].drop = reason.name
+            expect(table.mirrored(packet, on: interface), packet, range, flight, hop, time, table.network)
             questions.note(packet, flow: packet.flow, .engine(interface), flight, nil)
         case .forward(let counter, let direction, let copies):
             flight.name(counter, direction, hop, table.network)
@@ -224,7 +226,11 @@ extension PacketTracer {
         flight.last = max(flight.last, time)
         if match.isGuess { flight.isGuess = true }
         stage.left.add(match.range)
-        let name = node.map { table.network.nodes[$0].name } ?? mac.description
+        var name = node.map { table.network.nodes[$0].name } ?? mac.description
+        if node == nil, stage.isPassive {
+            let passive = table.network.passive(on: record.frame.interface)
+            if !passive.isEmpty { name = passive.joined(separator: ", ") }
+        }
         let read = flight.states[stage.hop].lastRead
         var copy = flight.hops[stage.hop].copies[stage.copy]
         copy.to = name

@@ -192,6 +192,10 @@ package struct PacketTracer: ~Copyable {
             let oldest = flights[deadlines[firstDeadline].flight]
             firstDeadline += 1
             guard let oldest else { continue }
+            guard !oldest.isEnding else {
+                settle(oldest, isExpired: true)
+                continue
+            }
             counts.evicted += 1
             oldest.notes.append("Too many packets were under way, so this one was followed no further.")
             settle(oldest, isExpired: true, isEvicted: true)

@@ -25,20 +25,23 @@ struct TextRows {
 
     /// The text broken at blanks; all lines but the first are indented.
     func wrapped(_ text: String, indent: Int) -> [String] {
+        let blanks = String(repeating: " ", count: indent)
         var lines: [String] = []
-        var line = ""
+        var line: String?
         for word in text.split(separator: " ") {
             let word = cut(String(word), width - indent)
-            if line.isEmpty || lines.isEmpty && line == "" {
-                line = (lines.isEmpty ? "" : String(repeating: " ", count: indent)) + word
-            } else if measure(line) + 1 + measure(word) <= width {
-                line += " " + word
+            guard let begun = line else {
+                line = word
+                continue
+            }
+            if measure(begun) + 1 + measure(word) <= width {
+                line = begun + " " + word
             } else {
-                lines.append(line)
-                line = String(repeating: " ", count: indent) + word
+                lines.append(begun)
+                line = blanks + word
             }
         }
-        return line.isEmpty ? lines : lines + [line]
+        return lines + (line.map { [$0] } ?? [])
     }
 
     /// A bar from one point of a whole to another.

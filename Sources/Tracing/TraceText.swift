@@ -20,12 +20,12 @@ package enum TraceText {
     /// One trace: its packet, each hop with its copies and times, bars, and its end.
     ///
     /// - Parameters:
-    ///   - width: Columns of the terminal, at least 40.
+    ///   - width: Columns of the terminal, at least 60.
     ///   - measure: The columns that a text takes.
     package static func lines(
         _ trace: PacketTrace, width: Int = 80, measure: @escaping (String) -> Int = { $0.count }
     ) -> [String] {
-        let rows = TextRows(width: max(40, width), measure: measure)
+        let rows = TextRows(width: max(60, width), measure: measure)
         var lines = rows.wrapped(headline(trace), indent: 4)
         for sentence in beginnings(trace) { lines += rows.wrapped("    \(sentence)", to: 4) }
         for hop in trace.hops { lines += hopLines(hop, rows) }
@@ -69,7 +69,7 @@ package enum TraceText {
         var lines = row(hop.at, hop.interface, hop.from, text, rows)
         for copy in hop.copies {
             var text = copy.system
-            if let engine = copy.engine { text += ", \(time(engine)) in the engine" }
+            if let engine = copy.engine { text += ", engine \(time(engine))" }
             if let rewritten = copy.rewritten { text += ", \(rewritten)" }
             lines += row(copy.at, copy.interface, copy.to.isEmpty ? "→ not written" : "→ \(copy.to)", text, rows)
         }

@@ -129,6 +129,11 @@ package struct TracedNetwork: Sendable, Hashable {
     /// The index of the node of a name.
     package func node(named name: String) -> Int? { nodes.firstIndex { $0.name == name } }
 
+    /// The passive applications on an interface, which get mirrored frames whatever MAC address these carry.
+    package func passive(on interface: Int) -> [String] {
+        nodes.filter { $0.kind == .passive && $0.legs.contains { $0.interface == interface } }.map(\.name)
+    }
+
     /// The interface's name, or its number if the network does not name it.
     package func interfaceName(_ index: Int) -> String {
         interfaces.indices.contains(index) ? interfaces[index] : "interface \(index)"

@@ -134,4 +134,43 @@ import Wire
         #expect(traces.first?.nodeTimes.map(\.node) == ["firewall", "router"])
         #expect(traces.first?.services == ["egress", "dns"])
     }
+
+    @Test func aTransparentApplicationIsPassed() throws {
+        let lab = try Lab("transparent-ips")
+        let first = lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+        lab.wait(.microseconds(5))
+        // A bump in the wire passes frames on as they are.
+        for out in first { lab.take([out.bytes], lab.interface("inside")) }
+        let (traces, _) = try lab.trace()
+        #expect(traces.map(\.path) == ["alice → ips → web"])
+        #expect(traces.first?.hops.last?.inside == 5_000)
+    }
+
+    @Test func mirroredFramesAreCopiesToo() throws {
+        let lab = try Lab(
+            """
+            name: everything
+            interfaces:
+              customers:  { address: 192.0.2.1/24 }
+              inspection: { address: 198.18.2.1/24 }
+              inspected:  { address: 198.18.3.1/24 }
+              servers:    { address: 198.18.4.1/24 }
+            customers:
+              alice: { interface: customers, address: 192.0.2.10 }
+            applications:
+              ids:      { passive: true, copies: everything, attach: inspection }
+              firewall: { attach: { in: inspection, out: inspected } }
+              web:      { attach: servers }
+            services:
+              shop: { address: 203.0.113.80, ports: tcp/80, distribute: [ids, firewall], sequence: [firewall, web] }
+
+            """)
+        let first = lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+        for out in lab.frames(first, for: "firewall", "inspection") { lab.forward(out, "firewall", "inspected") }
+        lab.send("alice", "customers", F.udp("192.0.2.10", 4_000, "203.0.113.80", 53))
+        let (traces, _) = try lab.trace()
+        #expect(traces[0].path.hasPrefix("alice → ids, firewall"))
+        #expect(traces[0].end.kind == .delivered)
+        #expect(traces[1].path == "alice → ids → dropped: port-not-served")
+    }
 }

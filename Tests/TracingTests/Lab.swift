@@ -1,4 +1,5 @@
 import Engine
+import EngineControl
 import EngineRig
 import Forwarding
 import Topology
@@ -28,10 +29,13 @@ final class Lab {
     ///   - snap: The octets that are captured of each frame.
     init(_ topology: String, engines count: Int = 1, snap: Int = 256) throws {
         let root = "\(#filePath)".split(separator: "/").dropLast(3).map { "/\($0)" }.joined()
-        plan =
+        let file =
             topology.contains("\n")
-            ? try Planner.plan(TopologyFile.parse(topology, path: "t.yaml"))
-            : try Planner.plan(TopologyFile.read("\(root)/Topologies/\(topology)/topology.yaml"))
+            ? try TopologyFile.parse(topology, path: "t.yaml")
+            : try TopologyFile.read("\(root)/Topologies/\(topology)/topology.yaml")
+        var plan = try Planner.plan(file)
+        plan.source = file
+        self.plan = plan
         network = TracedNetwork(plan)
         for _ in 0..<count {
             engines.append(try CapturingEngine(plan.table, snap: snap))
@@ -193,63 +197,5 @@ final class CapturingEngine {
         var frames: [CapturedFrame] = []
         while let frame = reader.next() { frames.append(frame) }
         return frames
-    }
-}
-
-extension TracedNetwork {
-    /// The words of a plan.
-    init(_ plan: AppliancePlan) {
-        var legs: [String: [Leg]] = [:]
-        for node in plan.nodes {
-            legs[node.name] = node.legs.map { leg in
-                Leg(interface: leg.interface, macs: [leg.mac] + leg.deliverToo, addresses: leg.addresses.map(\.address))
-            }
-        }
-        var systems: [String: Set<DestinationSystemType>] = [:]
-        for source in plan.table.sources { systems[source.node, default: []].insert(source.system) }
-        let nodes = plan.nodes.map { node in
-            let kind: NodeKind
-            switch node.kind {
-            case .customer: kind = .customer
-            case .router: kind = .router
-            case .application:
-                let system = systems[node.name] ?? []
-                kind =
-                    system.contains(.inlineApplication)
-                    ? .inline : system.contains(.passiveApplication) ? .passive : .terminal
-            }
-            return Node(name: node.name, kind: kind, legs: legs[node.name] ?? [])
-        }
-        var entries: [Int: EntryName] = [:]
-        var services: [String: Service] = [:]
-        for entry in plan.table.entries {
-            let service = entry.name.split(separator: ".").first.map(String.init)
-            entries[entry.counter] = EntryName(name: entry.name, service: service)
-            guard let service else { continue }
-            var known = services[service] ?? Service(name: service, addresses: [], applications: [])
-            let address = entry.direction == .request ? entry.destination : entry.source
-            if entry.kind == .distribution, let address, !known.addresses.contains(address) {
-                known.addresses.append(address)
-            }
-            for target in entry.targets {
-                for node in nodes where node.kind != .customer {
-                    guard !known.applications.contains(node.name),
-                        node.legs.contains(where: { leg in
-                            guard leg.interface == target.interface else { return false }
-                            switch target.address {
-                            case .mac(let mac): return leg.macs.contains(mac)
-                            case .network(let address): return leg.addresses.contains(address)
-                            case .neighbour: return false
-                            }
-                        })
-                    else { continue }
-                    known.applications.append(node.name)
-                }
-            }
-            services[service] = known
-        }
-        self.init(
-            interfaces: plan.interfaces.map(\.name), nodes: nodes, entries: entries,
-            services: services.values.sorted { $0.name < $1.name })
     }
 }

@@ -54,7 +54,7 @@ import Wire
         let problems = TraceSelection(from: "alcie", service: "shop").problems(in: lab.network)
         #expect(problems.count == 2)
         #expect(problems[0].hasPrefix("--from alcie: the topology has no such node; it has alice, bob, ids"))
-        #expect(problems[1] == "--service shop: the topology has no such service; it has reading, shopping")
+        #expect(problems[1] == "--service shop: the topology has no such service; it has shopping, reading")
     }
 
     /// libpcap accepts an expression.

@@ -1,0 +1,79 @@
+import Forwarding
+import Topology
+import Tracing
+import Wire
+
+extension TracedNetwork {
+    /// The words of a plan: names of interfaces, nodes, entries and services.
+    package init(_ plan: AppliancePlan) {
+        let nodes = Self.nodes(plan)
+        let origins = plan.entryOrigins
+        var entries: [Int: EntryName] = [:]
+        var applications: [String: [String]] = [:]
+        for entry in plan.table.entries {
+            let origin =
+                origins.first { !$0.isService && $0.name == entry.name }
+                ?? origins.filter { $0.isService && entry.name.hasPrefix("\($0.name).") }
+                .max { $0.name.count < $1.name.count }
+            let service = origin.flatMap { $0.isService ? $0.name : nil }
+            entries[entry.counter] = EntryName(name: entry.name, service: service, line: origin?.line ?? 0)
+            guard let service else { continue }
+            for target in entry.targets {
+                for node in nodes where node.kind != .customer && Self.leads(target, to: node) {
+                    if applications[service]?.contains(node.name) != true {
+                        applications[service, default: []].append(node.name)
+                    }
+                }
+            }
+        }
+        self.init(
+            interfaces: plan.interfaces.map(\.name), nodes: nodes, entries: entries,
+            services: origins.filter(\.isService).map {
+                Service(name: $0.name, addresses: $0.addresses, applications: applications[$0.name] ?? [])
+            })
+    }
+
+    private static func nodes(_ plan: AppliancePlan) -> [Node] {
+        var systems: [String: Set<DestinationSystemType>] = [:]
+        var prefixes: [String: [IPPrefix]] = [:]
+        for source in plan.table.sources {
+            systems[source.node, default: []].insert(source.system)
+            prefixes[source.node, default: []] += source.origins ?? []
+        }
+        return plan.nodes.map { node in
+            let legs = node.legs.map { leg in
+                // Frames out of a transparent application carry the MAC address that the engine sent them with.
+                let sources = plan.table.sources.filter { $0.node == node.name && $0.interface == leg.interface }
+                return Leg(
+                    interface: leg.interface, macs: [leg.mac] + leg.deliverToo + sources.map(\.mac),
+                    addresses: leg.addresses.map(\.address))
+            }
+            let own = Set(legs.flatMap(\.addresses).map { IPPrefix(host: $0) })
+            return Node(
+                name: node.name, kind: kind(node, systems[node.name] ?? []), legs: legs,
+                prefixes: (prefixes[node.name] ?? []).filter { !own.contains($0) && !$0.address.isLinkLocal })
+        }
+    }
+
+    /// An application that is a customer, too, is what it is for its own customers.
+    private static func kind(_ node: NodePlan, _ systems: Set<DestinationSystemType>) -> NodeKind {
+        switch node.kind {
+        case .customer: .customer
+        case .router: .router
+        case .application:
+            systems.contains(.inlineApplication)
+                ? .inline : systems.contains(.passiveApplication) ? .passive : .terminal
+        }
+    }
+
+    private static func leads(_ target: SendTarget, to node: Node) -> Bool {
+        node.legs.contains { leg in
+            guard leg.interface == target.interface else { return false }
+            switch target.address {
+            case .mac(let mac): return leg.macs.contains(mac)
+            case .network(let address): return leg.addresses.contains(address)
+            case .neighbour: return false
+            }
+        }
+    }
+}
