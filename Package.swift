@@ -69,7 +69,7 @@ let package = Package(
 
         // The control side: what it speaks of, its loop, and what it plans.
         .target(name: "ControlAPI", dependencies: ["Reporting"], swiftSettings: settings),
-        .target(name: "EventLoop", dependencies: ["CLinux", "Reporting"], swiftSettings: settings),
+        .target(name: "EventLoop", dependencies: ["CLinux", "Wire", "Reporting"], swiftSettings: settings),
         .target(
             name: "Topology",
             dependencies: ["Forwarding", "Wire", "Reporting", .product(name: "Yams", package: "Yams")],
@@ -94,7 +94,7 @@ let package = Package(
             ],
             swiftSettings: settings),
         .target(
-            name: "Redundancy", dependencies: ["ControlAPI", "Topology", "Forwarding", "Reporting"],
+            name: "Redundancy", dependencies: ["ControlAPI", "Topology", "Forwarding", "Wire", "Reporting"],
             swiftSettings: settings),
         .target(
             name: "HealthMonitoring",
@@ -113,7 +113,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "ApplianceClient",
-            dependencies: ["ControlAPI", "Fabric", "EventLoop", "LinuxNetwork", "Reporting"],
+            dependencies: ["ControlAPI", "Fabric", "EventLoop", "LinuxNetwork", "Wire", "Reporting"],
             swiftSettings: settings),
 
         // The control process, which ties these rooms together, and the command line.

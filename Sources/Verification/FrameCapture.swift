@@ -54,7 +54,7 @@ final class FrameCapture: @unchecked Sendable {
         writeAll(file, Self.fileHeader)
         try startThread { [self] in
             while !isStopped.withLock({ $0 }) {
-                _ = pollOne(socket.descriptor, POLLIN, milliseconds: 50)
+                _ = pollOne(socket.descriptor, POLLIN, within: .milliseconds(50))
                 drain()
             }
             stopping.raise()
@@ -64,7 +64,7 @@ final class FrameCapture: @unchecked Sendable {
     /// Takes the frames that have passed until now.
     func flush() {
         guard !isStopped.withLock({ $0 }) else { return }
-        usleep(UInt32(PacketSocket.patience * 3) * 1000)
+        usleep(UInt32(clamping: (PacketSocket.patience * 3).wholeMicroseconds))
         drain()
     }
 
