@@ -38,7 +38,7 @@ public struct FastPathPacket {
             : readPacket(start, length, kind, at: networkOffset)
     }
 
-    /// Reads a frame as `read` does, which it is compiled into, once for each kind of `networkOffset`.
+    /// Does what `read` says. It is compiled into `read` twice: for the constant offset, and for any other.
     @inline(__always)
     private mutating func readPacket(
         _ start: UnsafeRawPointer, _ length: Int, _ kind: FrameKind, at networkOffset: Int
