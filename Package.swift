@@ -79,7 +79,7 @@ let package = Package(
 
         // The control side: what it speaks of, its loop, and what it plans.
         .target(name: "ControlAPI", dependencies: ["Reporting"], swiftSettings: settings),
-        .target(name: "EventLoop", dependencies: ["CLinux", "Reporting"], swiftSettings: settings),
+        .target(name: "EventLoop", dependencies: ["CLinux", "Wire", "Reporting"], swiftSettings: settings),
         .target(
             name: "Topology",
             dependencies: ["Forwarding", "Wire", "Reporting", .product(name: "Yams", package: "Yams")],
@@ -104,7 +104,7 @@ let package = Package(
             ],
             swiftSettings: settings),
         .target(
-            name: "Redundancy", dependencies: ["ControlAPI", "Topology", "Forwarding", "Reporting"],
+            name: "Redundancy", dependencies: ["ControlAPI", "Topology", "Forwarding", "Wire", "Reporting"],
             swiftSettings: settings),
         .target(
             name: "HealthMonitoring",
@@ -123,7 +123,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "ApplianceClient",
-            dependencies: ["ControlAPI", "Fabric", "EventLoop", "CLinux", "LinuxNetwork", "Reporting"],
+            dependencies: ["ControlAPI", "Fabric", "EventLoop", "CLinux", "LinuxNetwork", "Wire", "Reporting"],
             swiftSettings: settings),
 
         // What commands see of a running topology: live frames, captures, traces.

@@ -65,7 +65,7 @@ private final class LogFile: Sendable {
     func write(_ line: String) {
         guard descriptor >= 0 else { return }
         rateLimit.withLock { rateLimit in
-            guard let leftOut = rateLimit.take(at: monotonicMilliseconds()) else { return }
+            guard let leftOut = rateLimit.take(at: monotonicTime()) else { return }
             var bytes = Array(line.utf8)
             if bytes.count > Self.longestLine {
                 bytes = Array((String(decoding: bytes.prefix(Self.longestLine), as: UTF8.self) + " …\n").utf8)

@@ -5,6 +5,7 @@ import Forwarding
 import Redundancy
 import Reporting
 import Topology
+import Wire
 
 /// Combines what the health checks and the operators report about instances, and keeps the table in step with it. It
 /// publishes each change at once. It logs each change and its consequence as an event.
@@ -18,8 +19,8 @@ final class ApplicationControl {
     private var timer: Int?
     private var isRetrying = false
 
-    /// How long a table that could not be published waits for the next try, in milliseconds.
-    private static let pause = 1000
+    /// How long a table that could not be published waits for the next try.
+    private static let pause = Duration.seconds(1)
 
     /// - Parameter publisher: Its table gets the groups as they are: nothing is available before it is heard of.
     init(plan: AppliancePlan, publisher: TablePublisher, loop: EventLoop, tell: @escaping EventSink) {
@@ -124,7 +125,7 @@ final class ApplicationControl {
     private func retryLater() {
         guard !isRetrying else { return }
         isRetrying = true
-        loop.after(milliseconds: Self.pause) { [weak self] in
+        loop.after(Self.pause) { [weak self] in
             guard let self else { return }
             self.isRetrying = false
             if !self.publisher.table.groups.starts(with: self.states.groups) {
@@ -141,7 +142,7 @@ final class ApplicationControl {
         if let timer { loop.cancel(timer) }
         timer = nil
         guard let end = states.nextEnd else { return }
-        timer = loop.after(milliseconds: max(0, end - monotonicMilliseconds())) { [weak self] in
+        timer = loop.after(end - monotonicTime()) { [weak self] in
             guard let self else { return }
             self.endTimes()
             self.publish(cause: "the time of a draining or joining instance is over") { _ in }

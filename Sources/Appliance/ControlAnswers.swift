@@ -32,7 +32,7 @@ extension ControlProcess {
         case .apply(let command):
             inBackground(lines.reply(to: command)) { [self, file] tell throws(ApplianceError) in
                 try apply(
-                    command.file ?? file, isTrial: command.isTrial ?? false, drain: command.drain, tell: tell)
+                    command.file ?? file, isTrial: command.isTrial ?? false, drain: command.drain?.duration, tell: tell)
             }
         case .add(let command):
             inBackground(lines.reply(to: command)) { [self] tell throws(ApplianceError) in
@@ -40,7 +40,7 @@ extension ControlProcess {
             }
         case .remove(let command):
             inBackground(lines.reply(to: command)) { [self] tell throws(ApplianceError) in
-                try remove(command.instance, drain: command.drain, tell: tell)
+                try remove(command.instance, drain: command.drain?.duration, tell: tell)
             }
         case .cancel(let command): lines.reply(to: command)(CancelReport(isUnderWay: gate.cancel()))
         case .events(let command):

@@ -3,6 +3,7 @@ import ControlAPI
 import EventLoop
 import Glibc
 import Reporting
+import Wire
 
 /// Takes the lines that answer one request, on the loop's thread: nil if one could not be written, and whether it is
 /// the last.
@@ -77,8 +78,8 @@ final class ControlConnection {
     var isEnded = false
     /// It has been answered before.
     var hasAsked = false
-    /// Since when it has asked for nothing, in milliseconds.
-    var since: Int
+    /// Since when it has asked for nothing.
+    var since: MonotonicTime
     /// Its next request, or why the line is no request.
     var next: Result<ControlRequest, ApplianceError>?
     private var input: [UInt8] = []
@@ -94,11 +95,11 @@ final class ControlConnection {
     var isLast = false
     /// Octets of `output` that have been written.
     private(set) var sent = 0
-    /// When it last took as much as counts, in milliseconds.
-    private(set) var marked: Int
+    /// When it last took as much as counts.
+    private(set) var marked: MonotonicTime
     private var taken = 0
 
-    init(_ descriptor: Int32, _ peer: SocketPeer?, number: UInt64, now: Int) {
+    init(_ descriptor: Int32, _ peer: SocketPeer?, number: UInt64, now: MonotonicTime) {
         self.descriptor = descriptor
         self.peer = peer
         self.number = number
@@ -130,7 +131,7 @@ final class ControlConnection {
         return line
     }
 
-    func write(_ bytes: [UInt8], at now: Int) {
+    func write(_ bytes: [UInt8], at now: MonotonicTime) {
         if left == 0 {
             (marked, taken) = (now, 0)
             (output, sent) = (bytes, 0)
@@ -159,7 +160,7 @@ final class ControlConnection {
     }
 
     /// It has taken some of its output.
-    func took(_ count: Int, atLeast least: Int, at now: Int) {
+    func took(_ count: Int, atLeast least: Int, at now: MonotonicTime) {
         sent += count
         taken += count
         if taken >= least || left == 0 { (marked, taken) = (now, 0) }
@@ -167,5 +168,5 @@ final class ControlConnection {
     }
 
     /// True if the other end does not read its answers.
-    func stalled(for time: Int, at now: Int) -> Bool { left > 0 && now - marked >= time }
+    func stalled(for time: Duration, at now: MonotonicTime) -> Bool { left > 0 && now - marked >= time }
 }

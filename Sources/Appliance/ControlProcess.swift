@@ -13,6 +13,7 @@ import Nodes
 import Reporting
 import Synchronization
 import Topology
+import Wire
 
 /// The control process of one topology: builds it, starts and watches its processes, answers its socket, and takes it
 /// away, however the run ends.
@@ -181,7 +182,7 @@ public final class ControlProcess: @unchecked Sendable {
     /// - Throws: `ApplianceError` that says why the topology did not come up, or what could not be taken away.
     ///   Everything that was made is taken away in any case.
     public func perform(_ purpose: Purpose) throws(ApplianceError) -> Bool {
-        let started = monotonicMilliseconds()
+        let started = monotonicTime()
         try Machine.check()
         let enginePath = try Machine.enginePath()
         let lock = try takeLock()
@@ -225,7 +226,7 @@ public final class ControlProcess: @unchecked Sendable {
 
     /// Comes up, and proves the file's checks if that is the purpose. The gate keeps changes out meanwhile.
     private func comeUpAndProve(
-        _ enginePath: String, _ purpose: Purpose, _ started: Int
+        _ enginePath: String, _ purpose: Purpose, _ started: MonotonicTime
     ) throws(ApplianceError) -> Bool {
         _ = try gate.enter("it is starting, or its checks are running,")
         defer { gate.leave() }
@@ -234,7 +235,7 @@ public final class ControlProcess: @unchecked Sendable {
             .ready(
                 ReadyReport(
                     name: plan.name, nodes: plan.nodes.count, interfaces: plan.interfaces.count,
-                    entries: plan.table.entries.count, milliseconds: monotonicMilliseconds() - started,
+                    entries: plan.table.entries.count, time: monotonicTime() - started,
                     places: ReadyReport.Place.all(of: plan))))
         return if purpose == .stay { true } else { try prove() }
     }
@@ -242,20 +243,19 @@ public final class ControlProcess: @unchecked Sendable {
     /// The lock of this name. The call waits for an owner that is about to end, or that has ended but is not yet
     /// cleared away by the kernel.
     private func takeLock() throws(ApplianceError) -> TopologyLock {
-        let deadline = monotonicMilliseconds() + Self.lockPatience
+        let deadline = monotonicTime() + Self.lockPatience
         while true {
             try cancellation.check()
             try directory.create()
             if let lock = try TopologyLock.take(directory) { return lock }
-            let owner = try? ControlClient(directory: directory).ask(StatusRequest(), timeout: 2000)
+            let owner = try? ControlClient(directory: directory).ask(StatusRequest(), timeout: .seconds(2))
             if let state = owner?.state, state != .stopping { throw nameTaken() }
-            guard monotonicMilliseconds() < deadline else { throw nameTaken() }
-            cancellation.sleep(milliseconds: 10)
+            guard monotonicTime() < deadline else { throw nameTaken() }
+            cancellation.sleep(.milliseconds(10))
         }
     }
 
-    /// In milliseconds.
-    private static let lockPatience = 10_000
+    private static let lockPatience = Duration.seconds(10)
 
     private func nameTaken() -> ApplianceError {
         let process = directory.readState()?.control.map { " (process \($0.pid))" } ?? ""

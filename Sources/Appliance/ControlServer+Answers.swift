@@ -2,6 +2,7 @@ import ControlAPI
 import EventLoop
 import Glibc
 import Reporting
+import Wire
 
 /// How the server of the control socket answers, and how it treats connections that do not read their answers.
 extension ControlServer {
@@ -72,7 +73,7 @@ extension ControlServer {
     private func makeRoomForStream() -> Bool {
         let streams = connections.values.filter(\.isStream)
         guard streams.count >= bounds.streams else { return true }
-        let now = monotonicMilliseconds()
+        let now = monotonicTime()
         guard let idlest = streams.filter({ $0.stalled(for: bounds.stall, at: now) }).min(by: { $0.marked < $1.marked })
         else { return false }
         sendAway(idlest, "did not read their events", nil)
@@ -94,11 +95,11 @@ extension ControlServer {
         loop.preconditionCurrent()
         guard connection.isOpen, connection.phase == .asking else { return }
         guard let line else { return drop(connection) }
-        connection.write(line, at: monotonicMilliseconds())
+        connection.write(line, at: monotonicTime())
         if isLast {
             connection.phase = .quiet
             connection.hasAsked = true
-            connection.since = monotonicMilliseconds()
+            connection.since = monotonicTime()
         }
         flush(connection)
     }
@@ -107,7 +108,7 @@ extension ControlServer {
 
     func flush(_ connection: ControlConnection) {
         guard connection.isOpen else { return }
-        let now = monotonicMilliseconds()
+        let now = monotonicTime()
         var room = Self.writesEachTurn
         while room > 0 {
             take(more: connection, at: now)
@@ -157,15 +158,15 @@ extension ControlServer {
     /// Looks at all connections now and then, as long as there are any.
     func look() {
         guard looks == nil, !isClosed else { return }
-        looks = loop.after(milliseconds: Self.lookInterval) { [weak self] in
+        looks = loop.after(Self.lookInterval) { [weak self] in
             guard let self else { return }
             self.looks = nil
-            self.lookAfter(at: monotonicMilliseconds())
+            self.lookAfter(at: monotonicTime())
             if !self.connections.isEmpty || !self.sentAway.isEmpty { self.look() }
         }
     }
 
-    private func lookAfter(at now: Int) {
+    private func lookAfter(at now: MonotonicTime) {
         for connection in Array(connections.values) {
             if connection.stalled(for: connection.isStream ? bounds.streamStall : bounds.stall, at: now) {
                 let what = connection.isStream ? "their events" : "their answers"

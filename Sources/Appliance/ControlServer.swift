@@ -30,14 +30,14 @@ final class ControlServer {
         var streams = 32
         /// Octets of answers that wait for readers, above which no more are made.
         var held = 64 << 20
-        /// How long the first whole line may take, and each that follows an answer, in milliseconds.
-        var firstLine = 5000
+        /// How long the first whole line may take, and each that follows an answer.
+        var firstLine = Duration.seconds(5)
         /// See `firstLine`.
-        var nextLine = 60_000
-        /// How long an answer may be left alone by its reader, in milliseconds.
-        var stall = 10_000
-        /// The same for a stream, in milliseconds. If other clients want its place, it is as short as for an answer.
-        var streamStall = 600_000
+        var nextLine = Duration.seconds(60)
+        /// How long an answer may be left alone by its reader.
+        var stall = Duration.seconds(10)
+        /// The same for a stream. If other clients want its place, it is as short as for an answer.
+        var streamStall = Duration.seconds(600)
     }
 
     /// Connections accepted in one turn of the loop, so that other things have theirs.
@@ -46,8 +46,8 @@ final class ControlServer {
     static let writesEachTurn = 1 << 20
     /// Octets that count as taking an answer.
     static let leastTaken = 65536
-    /// The time between two looks at all connections, in milliseconds.
-    static let lookInterval = 500
+    /// The time between two looks at all connections.
+    static let lookInterval = Duration.milliseconds(500)
 
     let loop: EventLoop
     private let listener: Int32
@@ -150,7 +150,7 @@ final class ControlServer {
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
             _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
             let peer = SocketPeer(descriptor)
-            let connection = ControlConnection(descriptor, peer, number: nextNumber, now: monotonicMilliseconds())
+            let connection = ControlConnection(descriptor, peer, number: nextNumber, now: monotonicTime())
             nextNumber &+= 1
             guard peer?.isTrusted == true else {
                 let uid = peer.map { "\($0.uid)" } ?? "unknown"
@@ -182,7 +182,7 @@ final class ControlServer {
     private func rest() {
         if let oldest = quiet.min(by: { $0.number < $1.number }) { sendAwayForOthers(oldest) }
         loop.unwatch(listener)
-        loop.after(milliseconds: 100) { [weak self] in
+        loop.after(.milliseconds(100)) { [weak self] in
             guard let self, !self.isClosed else { return }
             self.loop.watch(self.listener) { [unowned self] _ in accept() }
         }

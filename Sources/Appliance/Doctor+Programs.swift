@@ -35,7 +35,8 @@ extension Doctor {
             let child = try ProcessLauncher.spawn(
                 Command(path, arguments: ["tapline-engine", argument], descriptors: [1: ends[1]], diesWithParent: true))
             close(ends[1])
-            let outcome = CommandRun.finish(child, output: ends[0], timeout: 2000, cancellation: try Cancellation())
+            let outcome = CommandRun.finish(
+                child, output: ends[0], timeout: .seconds(2), cancellation: try Cancellation())
             return outcome.text.split(separator: "\n").first.map(String.init)
         } catch {
             return nil

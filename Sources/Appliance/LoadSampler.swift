@@ -3,6 +3,7 @@ import Glibc
 import LinuxNetwork
 import Redundancy
 import Topology
+import Wire
 
 /// Reads the load of instances since the last reading: packets by their links' counters, processor time from /proc.
 ///
@@ -11,7 +12,7 @@ struct LoadSampler {
     private struct Reading {
         var packets: UInt64
         var ticks: UInt64
-        var time: Int
+        var time: MonotonicTime
     }
     private var last: [String: Reading] = [:]
     /// Clock ticks per second (sysconf(3)).
@@ -28,7 +29,8 @@ struct LoadSampler {
     /// The loads of the instances that have been read before; the others are read for the next time.
     ///
     /// - Parameter fabric: The namespace of the bridges' ends of the veths.
-    mutating func read(_ subjects: [Subject], fabric: NetworkNamespace?, at now: Int) -> [ScaleDecision.Load] {
+    mutating func read(_ subjects: [Subject], fabric: NetworkNamespace?, at now: MonotonicTime) -> [ScaleDecision.Load]
+    {
         // One request for all of them: the fabric sees every packet that goes to a bridged node.
         let counters = (try? fabric?.netlink.counters()) ?? [:]
         var loads: [ScaleDecision.Load] = []
@@ -39,7 +41,7 @@ struct LoadSampler {
             )
             fresh[subject.node.name] = reading
             guard let before = last[subject.node.name], now > before.time else { continue }
-            let span = Double(now - before.time) / 1000
+            let span = (now - before.time) / .seconds(1)
             // A process that ends without its parent's looking takes its time with it: less than before is none.
             let ticks = reading.ticks >= before.ticks ? reading.ticks - before.ticks : 0
             let packets = reading.packets >= before.packets ? reading.packets - before.packets : 0

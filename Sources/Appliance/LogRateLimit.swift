@@ -1,3 +1,5 @@
+import Wire
+
 /// The number of lines that a log takes: a few thousand at once, and then a fixed number a second.
 ///
 /// A value without a clock.
@@ -7,23 +9,23 @@ struct LogRateLimit {
     /// See `burst`.
     static let rate = 100
 
-    private var room = LogRateLimit.burst * 1000
-    private var last: Int?
+    /// The room that one line takes: as much as comes back in the time between two lines.
+    private static let line = Duration.seconds(1) / rate
+    private var room = line * burst
+    private var last: MonotonicTime?
     private(set) var leftOut = 0
 
-    /// Whether a line is written that comes at `now`, in milliseconds of a clock that never steps back.
+    /// Whether a line is written that comes at `now`.
     ///
     /// - Returns: nil if it is left out; else how many lines before it were.
-    mutating func take(at now: Int) -> Int? {
-        // A thousandth of a line for each millisecond and line a second.
-        let passed = min(max(0, now - (last ?? now)), Self.burst * 1000 / Self.rate)
+    mutating func take(at now: MonotonicTime) -> Int? {
+        room = min(Self.line * Self.burst, room + max(.zero, now - (last ?? now)))
         last = now
-        room = min(Self.burst * 1000, room + passed * Self.rate)
-        guard room >= 1000 else {
+        guard room >= Self.line else {
             leftOut += 1
             return nil
         }
-        room -= 1000
+        room -= Self.line
         defer { leftOut = 0 }
         return leftOut
     }

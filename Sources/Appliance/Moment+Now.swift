@@ -5,6 +5,6 @@ import Reporting
 extension Moment {
     /// Now, on both clocks.
     static var now: Moment {
-        Moment(milliseconds: monotonicMilliseconds(), microseconds: wallClockMicroseconds())
+        Moment(monotonic: monotonicTime(), microseconds: wallClockMicroseconds())
     }
 }

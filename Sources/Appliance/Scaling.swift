@@ -8,6 +8,7 @@ import Nodes
 import Redundancy
 import Reporting
 import Topology
+import Wire
 
 /// Once a second reads the load of applications whose file asks for scaling, and adds and removes instances.
 ///
@@ -16,13 +17,13 @@ final class Scaling: @unchecked Sendable {
     private let control: ControlProcess
     private var decisions: [String: ScaleDecision] = [:]
     private var sampler = LoadSampler()
-    /// When a change that failed may be tried again, by application, in milliseconds.
-    private var pauses: [String: Int] = [:]
+    /// When a change that failed may be tried again, by application.
+    private var pauses: [String: MonotonicTime] = [:]
 
-    /// The time between two looks, in milliseconds.
-    private static let interval = 1000
-    /// How long a change that failed is not tried again, in milliseconds.
-    private static let pause = 60_000
+    /// The time between two looks.
+    private static let interval = Duration.seconds(1)
+    /// How long a change that failed is not tried again.
+    private static let pause = Duration.seconds(60)
 
     init(_ control: ControlProcess) { self.control = control }
 
@@ -31,7 +32,7 @@ final class Scaling: @unchecked Sendable {
         try startThread { [self] in
             while !control.cancellation.isRaised {
                 look()
-                control.cancellation.sleep(milliseconds: Self.interval)
+                control.cancellation.sleep(Self.interval)
             }
         }
     }
@@ -53,7 +54,7 @@ final class Scaling: @unchecked Sendable {
                 node: node.plan, namespace: namespace,
                 initProcess: control.loop.sync { node.initProcess?.pid })
         }
-        let now = monotonicMilliseconds()
+        let now = monotonicTime()
         let loads = sampler.read(subjects, fabric: built.fabric, at: now)
         for application in applications {
             guard let scale = application.scale else { continue }
@@ -84,7 +85,7 @@ final class Scaling: @unchecked Sendable {
                     decisions[application.name]?.note(added: fresh)
                     tell(application.name, fresh, "\(fresh) was added: \(because)")
                 case .remove(let instance, let because):
-                    _ = try control.remove(instance, drain: application.drainTime, cancellation) { _ in }
+                    _ = try control.remove(instance, drain: .milliseconds(application.drainTime), cancellation) { _ in }
                     decisions[application.name]?.note(removed: instance)
                     tell(application.name, instance, "\(instance) was removed: \(because)")
                 }
@@ -93,7 +94,7 @@ final class Scaling: @unchecked Sendable {
             decisions[application.name]?.begin()
             // If another change goes on just now, the next look may find that it is over.
             guard error.hint != ChangeGate.hint, !control.cancellation.isRaised else { return }
-            pauses[application.name] = monotonicMilliseconds() + Self.pause
+            pauses[application.name] = monotonicTime() + Self.pause
             control.logger.warning("scaling \(application.name): \(error)")
             control.happened(
                 ApplianceEvent(.scaled, application: application.name, reason: "no change: \(error)"))

@@ -8,6 +8,7 @@ import LinuxNetwork
 import Reporting
 import Synchronization
 import Verification
+import Wire
 
 /// Runs the files of a test side by side, each in a process of its own under a name of its own.
 ///
@@ -103,7 +104,7 @@ public final class TestRun: Sendable {
     private func emptyReport(_ file: TestFile) -> TestFileReport {
         TestFileReport(
             label: file.label, file: file.path, topology: nil, outcome: .interrupted, status: .failed,
-            started: wallClockSeconds(), milliseconds: 0, checks: [], notReached: file.checks, error: nil,
+            started: wallClockSeconds(), time: .zero, checks: [], notReached: file.checks, error: nil,
             notes: file.remarks, errorOutput: [], kept: false, nodes: file.nodes)
     }
 
@@ -117,7 +118,7 @@ public final class TestRun: Sendable {
             return report
         }
         sink(.started(index))
-        let start = monotonicMilliseconds()
+        let start = monotonicTime()
         report.topology = file.topology
         do throws(ApplianceError) {
             let ended = try follow(index, &report, sink)
@@ -129,7 +130,7 @@ public final class TestRun: Sendable {
         }
         if !report.kept { takeAwayLeftovers(&report) }
         report.notReached = Array(file.checks.dropFirst(report.checks.count))
-        report.milliseconds = monotonicMilliseconds() - start
+        report.time = Milliseconds(monotonicTime() - start)
         return report
     }
 

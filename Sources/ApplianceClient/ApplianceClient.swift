@@ -5,6 +5,7 @@ import Glibc
 import LinuxNetwork
 import Reporting
 import Synchronization
+import Wire
 
 /// The requests of commands to an existing topology, alive or dead.
 public struct ApplianceClient: Sendable {
@@ -12,8 +13,8 @@ public struct ApplianceClient: Sendable {
     public let directory: StateDirectory
     private var control: ControlClient { ControlClient(directory: directory) }
 
-    /// How long a control process may take to end, in milliseconds, before it is ended.
-    private static let patience = 30_000
+    /// How long a control process may take to end before it is ended.
+    private static let patience = Duration.seconds(30)
     /// How often a control process is asked to end that answers something else, 20 ms apart, before it is ended.
     private static let mostRefusals = 100
 
@@ -98,7 +99,7 @@ public struct ApplianceClient: Sendable {
     }
 
     private func asked<Command: ControlCommand>(
-        _ request: Command, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
+        _ request: Command, timeout: Duration = .seconds(30), progress: (Progress) -> Void = { _ in }
     ) throws(ApplianceError) -> Command.Answer {
         guard directory.exists else { throw unknown }
         // A long request does not begin if the control process does not even greet.
@@ -159,8 +160,8 @@ public struct ApplianceClient: Sendable {
 
     // MARK: - Changes
 
-    /// The longest time between two messages of a change, in milliseconds: 24 h, the longest timeout of a node.
-    private static let changePatience = 24 * 3_600_000
+    /// The longest time between two messages of a change: 24 h, the longest timeout of a node.
+    private static let changePatience = DurationText.longest
 
     /// Makes the running topology what a file says.
     ///
@@ -169,10 +170,10 @@ public struct ApplianceClient: Sendable {
     /// - Parameters:
     ///   - file: Its path; nil for that of `up`, or of the last `apply`.
     ///   - isTrial: True for a report of the changes without doing them.
-    ///   - drain: The drain time of removed instances, in milliseconds; nil: the usual time.
+    ///   - drain: The drain time of removed instances; nil: the usual time.
     /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or the change fails.
     public func apply(
-        file: String?, isTrial: Bool, drain: Int?, progress: (Progress) -> Void
+        file: String?, isTrial: Bool, drain: Duration?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         try change(ApplyRequest(file: file, isTrial: isTrial, drain: drain), progress)
     }
@@ -191,7 +192,7 @@ public struct ApplianceClient: Sendable {
     ///
     /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or the change fails.
     public func remove(
-        _ instance: String, drain: Int?, progress: (Progress) -> Void
+        _ instance: String, drain: Duration?, progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         try change(RemoveRequest(instance: instance, drain: drain), progress)
     }
@@ -211,7 +212,7 @@ public struct ApplianceClient: Sendable {
             var (set, number) = (watched, Int32(0))
             while sigwait(&set, &number) == 0 {
                 do throws(ApplianceError) {
-                    _ = try control.ask(CancelRequest(), timeout: 5000)
+                    _ = try control.ask(CancelRequest(), timeout: .seconds(5))
                 } catch {
                     // No control process is there to take anything back.
                     Glibc.exit(ExitCode.failed.rawValue)
@@ -276,8 +277,8 @@ public struct ApplianceClient: Sendable {
         _ = try asked(EngineRequest(operation, engine: number), timeout: Self.operationPatience)
     }
 
-    /// How long replacing every engine may take, in milliseconds.
-    private static let operationPatience = 300_000
+    /// How long replacing every engine may take.
+    private static let operationPatience = Duration.seconds(300)
 
     // MARK: - Down
 
@@ -297,7 +298,7 @@ public struct ApplianceClient: Sendable {
     }
 
     private func takeAway() throws(ApplianceError) {
-        var deadline = monotonicMilliseconds() + Self.patience
+        var deadline = monotonicTime() + Self.patience
         var wasAsked = false
         var refusals = 0
         while true {
@@ -313,21 +314,21 @@ public struct ApplianceClient: Sendable {
             }
             if !wasAsked {
                 do throws(ApplianceError) {
-                    wasAsked = try control.ask(StopRequest(), timeout: 5000) != nil
+                    wasAsked = try control.ask(StopRequest(), timeout: .seconds(5)) != nil
                 } catch {
                     refusals += 1
                     // One that does not hear takes nothing away, however long it is waited for. One that had no place for
                     // the request may have one now.
                     if error == control.silence || refusals == Self.mostRefusals {
                         wasAsked = true
-                        deadline = monotonicMilliseconds()
+                        deadline = monotonicTime()
                     }
                 }
             }
-            if monotonicMilliseconds() > deadline, let process = directory.readState()?.control, process.isAlive {
+            if monotonicTime() > deadline, let process = directory.readState()?.control, process.isAlive {
                 let descriptor = try? Pidfd(pid: process.pid)
                 if process.isAlive { try? descriptor?.signal(SIGKILL) }
-                _ = descriptor?.waitForEnd(milliseconds: 5000)
+                _ = descriptor?.waitForEnd(within: .seconds(5))
             }
             usleep(wasAsked ? 3000 : 20_000)
         }

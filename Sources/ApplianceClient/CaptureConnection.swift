@@ -5,6 +5,7 @@ import Fabric
 import Glibc
 import LinuxNetwork
 import Reporting
+import Wire
 
 /// Memory that is mapped for reading, as long as this object lives.
 package final class ReadOnlyMemory {
@@ -70,7 +71,7 @@ package final class CaptureConnection {
     ///
     /// - Throws: `ApplianceError` if no process listens, if it does not answer, or if it refuses.
     package init(_ client: ControlClient, _ request: CaptureRequest) throws(ApplianceError) {
-        guard let descriptor = try client.sent(request, deadline: monotonicMilliseconds() + ControlClient.promptness)
+        guard let descriptor = try client.sent(request, deadline: monotonicTime() + ControlClient.promptness)
         else {
             throw ApplianceError(
                 .failed, "the control process of '\(client.directory.name)' is gone",
@@ -79,7 +80,7 @@ package final class CaptureConnection {
         socket = OwnedDescriptor(owning: descriptor)
         self.client = client
         var input = Input()
-        guard let answer = try Self.answer(client, descriptor, &input, milliseconds: Self.patience) else {
+        guard let answer = try Self.answer(client, descriptor, &input, within: Self.patience) else {
             input.descriptors.forEach { close($0) }
             throw client.silence
         }
@@ -97,17 +98,17 @@ package final class CaptureConnection {
 
     deinit { input.descriptors.forEach { close($0) } }
 
-    /// The time in which every engine begins to copy, in milliseconds.
-    private static let patience = 10_000
+    /// The time in which every engine begins to copy.
+    private static let patience = Duration.seconds(10)
 
     /// Waits for news.
     ///
     /// - Throws: `ApplianceError` if the control process answers with an error, or with something else.
-    package func news(milliseconds: Int) throws(ApplianceError) -> News {
-        guard input.octets.contains(10) || pollOne(socket.number, POLLIN, milliseconds: milliseconds) else {
+    package func news(within time: Duration) throws(ApplianceError) -> News {
+        guard input.octets.contains(10) || pollOne(socket.number, POLLIN, within: time) else {
             return .nothing
         }
-        guard let answer = try Self.answer(client, socket.number, &input, milliseconds: Self.patience) else {
+        guard let answer = try Self.answer(client, socket.number, &input, within: Self.patience) else {
             return .end
         }
         return .table(try Self.table(answer, &input, client))
@@ -115,9 +116,9 @@ package final class CaptureConnection {
 
     /// The next answer; nil at the end.
     private static func answer(
-        _ client: ControlClient, _ socket: Int32, _ input: inout Input, milliseconds: Int
+        _ client: ControlClient, _ socket: Int32, _ input: inout Input, within time: Duration
     ) throws(ApplianceError) -> CaptureAnswer? {
-        let deadline = monotonicMilliseconds() + milliseconds
+        let deadline = monotonicTime() + time
         while true {
             if let end = input.octets.firstIndex(of: 10) {
                 let line = Array(input.octets[..<end])
@@ -128,8 +129,8 @@ package final class CaptureConnection {
                 case .progress: continue
                 }
             }
-            let left = deadline - monotonicMilliseconds()
-            guard left > 0, pollOne(socket, POLLIN, milliseconds: left) else { throw client.silence }
+            let left = deadline - monotonicTime()
+            guard left > .zero, pollOne(socket, POLLIN, within: left) else { throw client.silence }
             var octets = [UInt8](repeating: 0, count: 65_536)
             var descriptors = [Int32](repeating: -1, count: Int(CLINUX_MAX_FDS))
             var count = descriptors.count

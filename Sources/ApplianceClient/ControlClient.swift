@@ -3,6 +3,7 @@ import EventLoop
 import Fabric
 import Glibc
 import Reporting
+import Wire
 
 /// A command's end of the control socket: one request, one answer.
 package struct ControlClient {
@@ -14,22 +15,23 @@ package struct ControlClient {
         self.directory = directory
     }
 
-    /// The time in which a healthy control process says anything at all, in milliseconds.
-    static let promptness = 2000
+    /// The time in which a healthy control process says anything at all.
+    static let promptness = Duration.seconds(2)
     /// The longest answer, in octets; anything longer is not an answer.
     private static let longestAnswer = 1 << 30
 
     /// A connection on which `request` has been sent; nil if no process listens.
     ///
-    /// - Parameter deadline: The end of the retries if it takes no more connections, in monotonic milliseconds.
+    /// - Parameter deadline: The end of the retries if it takes no more connections.
     /// - Throws: `ApplianceError` if the socket is another user's, or the control process takes no connection.
-    func sent(_ request: some ControlCommand, deadline: Int) throws(ApplianceError) -> Int32? {
+    func sent(_ request: some ControlCommand, deadline: MonotonicTime) throws(ApplianceError) -> Int32? {
         try requireOwnSocket()
         while true {
             let descriptor = newSocket()
             // A full queue of callers is waited in, first come, first served.
             _ = fcntl(descriptor, F_SETFL, 0)
-            let left = max(1, deadline - monotonicMilliseconds())
+            // No time at all would mean for ever.
+            let left = max(1, Int((deadline - monotonicTime()).waitMilliseconds))
             var time = timeval(tv_sec: left / 1000, tv_usec: left % 1000 * 1000)
             setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
             guard let connected = withSocketAddress(directory.socketPath, { connect(descriptor, $0, $1) }) else {
@@ -53,7 +55,7 @@ package struct ControlClient {
             guard code == EAGAIN || code == EINTR else {
                 throw .system("cannot reach the control process of '\(directory.name)'", errno: code)
             }
-            guard monotonicMilliseconds() < deadline else { throw silence }
+            guard monotonicTime() < deadline else { throw silence }
             usleep(20_000)
         }
     }
@@ -98,13 +100,13 @@ package struct ControlClient {
     package func follow(
         _ request: EventsRequest, _ take: (EventsRequest.Answer) -> Bool
     ) throws(ApplianceError) -> Bool {
-        guard let descriptor = try sent(request, deadline: monotonicMilliseconds() + Self.promptness) else {
+        guard let descriptor = try sent(request, deadline: monotonicTime() + Self.promptness) else {
             return false
         }
         defer { close(descriptor) }
         var rest: [UInt8] = []
         while true {
-            guard pollOne(descriptor, POLLIN, milliseconds: 60_000) else { continue }
+            guard pollOne(descriptor, POLLIN, within: .seconds(60)) else { continue }
             guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return true }
             rest += bytes
             while let end = rest.firstIndex(of: 10) {
@@ -122,19 +124,19 @@ package struct ControlClient {
     /// Sends `request` and waits for its answer; nil if no process listens.
     ///
     /// - Parameters:
-    ///   - timeout: In milliseconds, since the last progress.
+    ///   - timeout: The longest time since the last progress.
     ///   - progress: Takes the progress before the answer.
     package func ask<Command: ControlCommand>(
-        _ request: Command, timeout: Int = 30_000, progress: (Progress) -> Void = { _ in }
+        _ request: Command, timeout: Duration = .seconds(30), progress: (Progress) -> Void = { _ in }
     ) throws(ApplianceError) -> Command.Answer? {
-        var deadline = monotonicMilliseconds() + timeout
+        var deadline = monotonicTime() + timeout
         guard let descriptor = try sent(request, deadline: deadline) else { return nil }
         defer { close(descriptor) }
         var input: [UInt8] = []
         // Octets without an end of line are no sign of life: time runs on.
         while true {
-            let left = deadline - monotonicMilliseconds()
-            guard left > 0, pollOne(descriptor, POLLIN, milliseconds: left) else { throw silence }
+            let left = deadline - monotonicTime()
+            guard left > .zero, pollOne(descriptor, POLLIN, within: left) else { throw silence }
             guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return nil }
             input += bytes
             guard input.count <= Self.longestAnswer else { throw silence }
@@ -146,7 +148,7 @@ package struct ControlClient {
                 case .error(let error): throw error
                 case .progress(let report):
                     progress(report)
-                    deadline = monotonicMilliseconds() + timeout
+                    deadline = monotonicTime() + timeout
                 }
             }
         }

@@ -1,9 +1,9 @@
 // Packet sockets with a ring of variable blocks (TPACKET_V3, linux/if_packet.h).
 #include "clinux.h"
+#include "frame.h"
 
 #include <arpa/inet.h>
 #include <linux/filter.h>
-#include <linux/if_ether.h>
 
 /// Nothing at all: what a socket hears between its making and its binding, from whatever device, is not wanted.
 static int attach(int fd, struct sock_filter *code, size_t count) {
@@ -20,19 +20,20 @@ static int attach_matches(int fd, const struct clinux_word_match *matches, size_
     for (size_t i = 0; i < count; i++) {
         const struct clinux_word_match *match = &matches[i];
         int is_v6 = match->family == AF_INET6;
-        unsigned int start = is_v6 ? 54 : 14;
+        unsigned int start = is_v6 ? ETH_HLEN + sizeof(struct ip6_hdr) : ETH_HLEN;
         unsigned char left = is_v6 ? 6 : 7;
-        code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12);
+        code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_H | BPF_ABS, ETHERNET_FIELD(h_proto));
         code[n++] = (struct sock_filter)BPF_JUMP(
             BPF_JMP | BPF_JEQ | BPF_K, is_v6 ? ETH_P_IPV6 : ETH_P_IP, 0, (unsigned char)(left - 1));
-        code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_B | BPF_ABS, is_v6 ? 20 : 23);
+        code[n++] = (struct sock_filter)BPF_STMT(
+            BPF_LD | BPF_B | BPF_ABS, is_v6 ? IPV6_FIELD(ip6_nxt) : IPV4_FIELD(protocol));
         code[n++] = (struct sock_filter)BPF_JUMP(
             BPF_JMP | BPF_JEQ | BPF_K, match->protocol, 0, (unsigned char)(left - 3));
         if (is_v6) {
             code[n++] = (struct sock_filter)BPF_STMT(
                 (match->is_half ? BPF_LD | BPF_H : BPF_LD | BPF_W) | BPF_ABS, start + match->offset);
         } else {
-            code[n++] = (struct sock_filter)BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, start);
+            code[n++] = (struct sock_filter)BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, IPV4_VERSION_AND_LENGTH);
             code[n++] = (struct sock_filter)BPF_STMT(
                 (match->is_half ? BPF_LD | BPF_H : BPF_LD | BPF_W) | BPF_IND, start + match->offset);
         }

@@ -1,9 +1,9 @@
 // The packet socket that a topology's probes go out by and come in by, on every device of its namespace.
 #include "clinux.h"
+#include "frame.h"
 
 #include <arpa/inet.h>
 #include <linux/filter.h>
-#include <linux/if_ether.h>
 #include <linux/netlink.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -18,19 +18,20 @@
 /// Short frames that end in the token, and frames to the prober's MAC address. All else costs a comparison or two: bulk
 /// frames are longer than any probe, and are told by that first.
 static int filter(int fd, uint64_t token, uint64_t mac, unsigned int longest) {
+    enum { HALF = sizeof token / 2, DESTINATION = ETHERNET_FIELD(h_dest) };
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
         BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, longest, 11, 0),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 22, 0, 10),
-        BPF_STMT(BPF_ALU | BPF_SUB | BPF_K, 8),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, ETH_HLEN + sizeof token, 0, 10),
+        BPF_STMT(BPF_ALU | BPF_SUB | BPF_K, sizeof token),
         BPF_STMT(BPF_MISC | BPF_TAX, 0),
         BPF_STMT(BPF_LD | BPF_W | BPF_IND, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(token >> 32), 0, 2),
-        BPF_STMT(BPF_LD | BPF_W | BPF_IND, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_IND, HALF),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)token, 5, 0),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, DESTINATION),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(mac >> 16), 0, 2),
-        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, DESTINATION + 4),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint16_t)mac, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, 0),
         BPF_STMT(BPF_RET | BPF_K, longest),

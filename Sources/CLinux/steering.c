@@ -1,8 +1,8 @@
 // The program by which a TAP's frames find their queue (TUNSETSTEERINGEBPF).
 #include "clinux.h"
+#include "frame.h"
 
 #include <linux/bpf.h>
-#include <linux/if_ether.h>
 #include <linux/if_tun.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
@@ -73,39 +73,41 @@ static void write_program(struct program *program) {
 
     add(program, BY(BPF_MOV, R6, R1));
     add(program, WITH(BPF_MOV, R9, 0));
-    add(program, LOAD(BPF_H, 12));
+    add(program, LOAD(BPF_H, ETHERNET_FIELD(h_proto)));
     int ipv4 = jump_if(program, R0, ETH_P_IP);
     int ipv6 = jump_if(program, R0, ETH_P_IPV6);
     finish[finishes++] = jump(program);
 
     land(program, ipv4);
-    mix_words(program, 26, 30);
+    mix_words(program, IPV4_FIELD(saddr), IPV4_FIELD(daddr));
     // "More fragments" or an offset.
-    add(program, LOAD(BPF_H, 20));
-    add(program, WITH(BPF_AND, R0, 0x3FFF));
+    add(program, LOAD(BPF_H, IPV4_FIELD(frag_off)));
+    add(program, WITH(BPF_AND, R0, IP_MF | IP_OFFMASK));
     int whole = jump_if(program, R0, 0);
     finish[finishes++] = jump(program);
     land(program, whole);
-    add(program, LOAD(BPF_B, 23));
+    add(program, LOAD(BPF_B, IPV4_FIELD(protocol)));
     add(program, BY(BPF_MOV, R7, R0));
-    add(program, LOAD(BPF_B, 14));
-    add(program, WITH(BPF_AND, R0, 15));
+    add(program, LOAD(BPF_B, IPV4_VERSION_AND_LENGTH));
+    add(program, WITH(BPF_AND, R0, IPV4_LENGTH_MASK));
     add(program, WITH(BPF_LSH, R0, 2));
     add(program, BY(BPF_MOV, R8, R0));
     int known = jump(program);
 
     land(program, ipv6);
-    for (int word = 0; word < 16; word += 4) mix_words(program, 22 + word, 38 + word);
-    add(program, LOAD(BPF_B, 20));
+    for (int word = 0; word < (int)sizeof(struct in6_addr); word += 4)
+        mix_words(program, IPV6_FIELD(ip6_src) + word, IPV6_FIELD(ip6_dst) + word);
+    add(program, LOAD(BPF_B, IPV6_FIELD(ip6_nxt)));
     add(program, BY(BPF_MOV, R7, R0));
-    add(program, WITH(BPF_MOV, R8, 40));
+    add(program, WITH(BPF_MOV, R8, sizeof(struct ip6_hdr)));
 
     // Register 7: the protocol; register 8: the octets of the network header.
     land(program, known);
     for (int i = 0; i < PROTOCOLS; i++) ports[i] = jump_if(program, R7, with_ports[i]);
     finish[finishes++] = jump(program);
     for (int i = 0; i < PROTOCOLS; i++) land(program, ports[i]);
-    add(program, LOAD_BEHIND(BPF_W, R8, 14));
+    // Both ports, the first octets of all four protocols' headers.
+    add(program, LOAD_BEHIND(BPF_W, R8, ETH_HLEN));
     add(program, BY(BPF_MOV, R8, R0));
     add(program, WITH(BPF_RSH, R8, 16));
     add(program, WITH(BPF_AND, R0, 0xFFFF));

@@ -9,13 +9,18 @@ public struct ChangeReport: Codable, Sendable {
     /// How many of them were in the table before and kept their counters.
     public var kept: Int
     /// How long it took.
-    public var milliseconds: Int
+    public var time: Milliseconds
 
     /// Memberwise.
-    public init(changes: [String], entries: Int, kept: Int, milliseconds: Int) {
+    public init(changes: [String], entries: Int, kept: Int, time: Duration) {
         self.changes = changes
         self.entries = entries
         self.kept = kept
-        self.milliseconds = milliseconds
+        self.time = Milliseconds(time)
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case changes, notes, entries, kept
+        case time = "milliseconds"
     }
 }

@@ -9,13 +9,13 @@ package struct ApplyRequest: ControlCommand {
     package var file: String?
     /// True if the change is only to be reported, not made; nil: false.
     package var isTrial: Bool?
-    /// How long removed nodes keep their flows, in milliseconds; nil: the usual time.
-    package var drain: Int?
+    /// How long removed nodes keep their flows; nil: the usual time.
+    package var drain: Milliseconds?
 
-    package init(file: String? = nil, isTrial: Bool = false, drain: Int? = nil) {
+    package init(file: String? = nil, isTrial: Bool = false, drain: Duration? = nil) {
         self.file = file
         self.isTrial = isTrial
-        self.drain = drain
+        self.drain = drain.map(Milliseconds.init)
     }
 
     package var request: ControlRequest { .apply(self) }
@@ -25,7 +25,7 @@ package struct ApplyRequest: ControlCommand {
         switch key {
         case .file: try RequestCheck.check(file, key)
         case .isTrial: break
-        case .drain: try RequestCheck.check(drain, key, RequestRange.drain, "milliseconds")
+        case .drain: try RequestCheck.check(drain, key, RequestRange.drain)
         }
     }
 }
@@ -61,12 +61,12 @@ package struct RemoveRequest: ControlCommand {
     package enum CodingKeys: CodingKey, CaseIterable { case instance, drain }
 
     package var instance: String
-    /// How long it keeps its flows, in milliseconds; nil: the usual time.
-    package var drain: Int?
+    /// How long it keeps its flows; nil: the usual time.
+    package var drain: Milliseconds?
 
-    package init(instance: String, drain: Int? = nil) {
+    package init(instance: String, drain: Duration? = nil) {
         self.instance = instance
-        self.drain = drain
+        self.drain = drain.map(Milliseconds.init)
     }
 
     package var request: ControlRequest { .remove(self) }
@@ -75,7 +75,7 @@ package struct RemoveRequest: ControlCommand {
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .instance: try RequestCheck.check(instance, key)
-        case .drain: try RequestCheck.check(drain, key, RequestRange.drain, "milliseconds")
+        case .drain: try RequestCheck.check(drain, key, RequestRange.drain)
         }
     }
 }

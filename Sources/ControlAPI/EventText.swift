@@ -60,7 +60,7 @@ extension ApplianceEvent {
     ///
     /// - Returns: Microseconds since 1970; nil if it is none of these.
     public static func time(_ text: String) -> Int? {
-        if let milliseconds = DurationText.milliseconds(text) { return wallClockMicroseconds() - milliseconds * 1000 }
+        if let ago = DurationText.duration(text) { return wallClockMicroseconds() - Int(ago / .microseconds(1)) }
         if let time = Int(text), time >= 0 { return time }
         let form = Array("0000-00-00T00:00:00.000000Z")
         let given = Array(text)

@@ -21,7 +21,7 @@ package struct InstanceRequest: ControlCommand {
         case .instance: try RequestCheck.check(instance, key)
         case .operation:
             switch operation {
-            case .drain(let time): try RequestCheck.check(time, key, RequestRange.drain, "milliseconds")
+            case .drain(let time): try RequestCheck.check(time, key, RequestRange.drain)
             case .setWeight(let weight): try RequestCheck.check(weight, key, RequestRange.weight)
             case .undrain, .disable, .enable: break
             }
@@ -33,8 +33,8 @@ package struct InstanceRequest: ControlCommand {
 public enum InstanceOperation: Codable, Sendable, Hashable {
     /// It gets no new connections if another instance can take them, and after a time nothing.
     ///
-    /// - Parameter milliseconds: That time in milliseconds; nil: its application's.
-    case drain(milliseconds: Int?)
+    /// - Parameter for: That time; nil: its application's.
+    case drain(for: Milliseconds?)
     /// It gets its share again.
     case undrain
     /// It gets nothing, at once.
@@ -51,6 +51,9 @@ public enum InstanceOperation: Codable, Sendable, Hashable {
         case enable = "putBack"
         case setWeight = "weigh"
     }
+
+    /// See `CodingKeys`.
+    private enum DrainCodingKeys: String, CodingKey { case `for` = "milliseconds" }
 }
 
 /// The effect of an operator's request.

@@ -27,18 +27,23 @@ public struct ReadyReport: Codable, Sendable {
     /// How many entries the table has.
     public var entries: Int
     /// How long it took.
-    public var milliseconds: Int
+    public var time: Milliseconds
     /// The addresses of the nodes, then of the services, in the order of the file.
     public var places: [Place]?
 
     /// Memberwise.
-    package init(name: String, nodes: Int, interfaces: Int, entries: Int, milliseconds: Int, places: [Place]? = nil) {
+    package init(name: String, nodes: Int, interfaces: Int, entries: Int, time: Duration, places: [Place]? = nil) {
         self.name = name
         self.nodes = nodes
         self.interfaces = interfaces
         self.entries = entries
-        self.milliseconds = milliseconds
+        self.time = Milliseconds(time)
         self.places = places
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name, nodes, interfaces, entries, places
+        case time = "milliseconds"
     }
 
     /// A node or a service, with its addresses.
@@ -71,7 +76,7 @@ public struct CheckReport: Codable, Sendable {
     /// Whether it held.
     public var passed: Bool
     /// How long it took.
-    public var milliseconds: Int
+    public var time: Milliseconds
     /// The expectation that did not hold.
     public var expected: String?
     /// The actual result, bounded.
@@ -81,16 +86,21 @@ public struct CheckReport: Codable, Sendable {
 
     /// Memberwise.
     package init(
-        name: String, line: Int, passed: Bool, milliseconds: Int, expected: String? = nil, came: [String],
+        name: String, line: Int, passed: Bool, time: Duration, expected: String? = nil, came: [String],
         evidence: [Evidence] = []
     ) {
         self.name = name
         self.line = line
         self.passed = passed
-        self.milliseconds = milliseconds
+        self.time = Milliseconds(time)
         self.expected = expected
         self.came = came
         self.evidence = evidence
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name, line, passed, expected, came, evidence
+        case time = "milliseconds"
     }
 
     /// One thing that may explain why a check did not hold.

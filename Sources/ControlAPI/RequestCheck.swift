@@ -4,8 +4,8 @@ import Reporting
 public enum RequestRange {
     /// The number of an engine: as many as there can be queue indexes (`QueueSets.capacity`).
     public static let engine = 1...256
-    /// How long an instance or a node keeps its flows, in milliseconds.
-    public static let drain = 0...DurationText.longest
+    /// How long an instance or a node keeps its flows.
+    public static let drain = Duration.zero...DurationText.longest
     /// The weight of an instance.
     public static let weight = 0...1000
     /// A time of the wall clock, in microseconds since 1970: before the year 10000.
@@ -28,6 +28,13 @@ enum RequestCheck {
             .usage,
             "'\(key.stringValue)' is \(range.lowerBound) to \(range.upperBound)\(unit.map { " \($0)" } ?? ""), and not "
                 + "\(number)")
+    }
+
+    static func check(
+        _ time: Milliseconds?, _ key: some CodingKey, _ range: ClosedRange<Duration>
+    ) throws(ApplianceError) {
+        let bounds = Milliseconds(range.lowerBound).count...Milliseconds(range.upperBound).count
+        try check(time?.count, key, bounds, "milliseconds")
     }
 
     static func check(_ text: String?, _ key: some CodingKey) throws(ApplianceError) {

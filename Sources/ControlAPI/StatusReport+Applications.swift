@@ -58,17 +58,18 @@ extension StatusReport {
         public var fileWeight: Int
         /// Its priority.
         public var priority: Int
-        /// While it drains: the milliseconds until it gets nothing.
-        public var drainLeft: Int?
-        /// The milliseconds until it has its whole share, while it joins: it gets new flows only.
-        public var joinLeft: Int?
+        /// While it drains: the time until it gets nothing.
+        public var drainLeft: Milliseconds?
+        /// The time until it has its whole share, while it joins: it gets new flows only.
+        public var joinLeft: Milliseconds?
         /// Its health checks in the order of the file.
         public var checks: [InstanceHealth.Check]
 
         /// Memberwise.
         package init(
             name: String, state: String, reason: String, since: Int, isHealthy: Bool, share: Double, weight: Int,
-            fileWeight: Int, priority: Int, drainLeft: Int? = nil, joinLeft: Int? = nil, checks: [InstanceHealth.Check]
+            fileWeight: Int, priority: Int, drainLeft: Duration? = nil, joinLeft: Duration? = nil,
+            checks: [InstanceHealth.Check]
         ) {
             self.name = name
             self.state = state
@@ -79,8 +80,8 @@ extension StatusReport {
             self.weight = weight
             self.fileWeight = fileWeight
             self.priority = priority
-            self.drainLeft = drainLeft
-            self.joinLeft = joinLeft
+            self.drainLeft = drainLeft.map(Milliseconds.init)
+            self.joinLeft = joinLeft.map(Milliseconds.init)
             self.checks = checks
         }
     }

@@ -12,9 +12,9 @@ package final class DrainNotes {
     private var groups: [InstanceGroup] = []
     private var timer: Int?
 
-    /// The time without a packet after which a slot may go over, in milliseconds; it takes once to twice as long. A
+    /// The time without a packet after which a slot may go over; it takes once to twice as long. A
     /// busy connection is never silent for that long, even while a lost segment waits to be sent again (RFC 6298).
-    private static let stretch = 1000
+    private static let stretch = Duration.seconds(1)
 
     package init(_ table: DrainTable, loop: EventLoop) {
         self.table = table
@@ -47,7 +47,7 @@ package final class DrainNotes {
 
     private func arm() {
         guard timer == nil, !changing.isEmpty else { return }
-        timer = loop.after(milliseconds: Self.stretch) { [weak self] in
+        timer = loop.after(Self.stretch) { [weak self] in
             guard let self else { return }
             self.timer = nil
             for group in self.changing { self.table.beginPeriod(group) }

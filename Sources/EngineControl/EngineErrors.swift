@@ -10,9 +10,9 @@ import Reporting
 final class EngineErrors {
     /// Octets that one engine's lines may take up in the log.
     static let bound = 32 << 10
-    /// Octets read in one turn, and the time between two of them in milliseconds where there is more.
+    /// Octets read in one turn, and the time between two of them where there is more.
     private static let portion = 4 << 10
-    private static let pause = 250
+    private static let pause = Duration.milliseconds(250)
     /// The longest line, in octets; a longer one is cut into several.
     private static let longestLine = 500
 
@@ -63,7 +63,7 @@ final class EngineErrors {
         take(bytes)
         guard written < Self.bound else { return }
         isPaused = true
-        loop.after(milliseconds: Self.pause) { [weak self] in
+        loop.after(Self.pause) { [weak self] in
             guard let self, isPaused, !isClosed else { return }
             isPaused = false
             watch()

@@ -34,6 +34,6 @@ extension EngineFleet {
     func healNeighbours() {
         let unfinished = neighbours.unfinished()
         guard !unfinished.isEmpty else { return }
-        loop.after(milliseconds: 50) { [neighbours] in neighbours.heal(unfinished) }
+        loop.after(.milliseconds(50)) { [neighbours] in neighbours.heal(unfinished) }
     }
 }

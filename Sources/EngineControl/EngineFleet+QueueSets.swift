@@ -79,7 +79,7 @@ extension EngineFleet {
     /// Ends a process that reads nothing any more, as soon as all that it has read is sent on.
     func retire(_ process: EngineProcess) {
         process.stop()
-        loop.after(milliseconds: Self.stopTimeout) { [weak process] in
+        loop.after(Self.stopTimeout) { [weak process] in
             if let process, process.phase == .leaving { process.end() }
         }
     }

@@ -26,14 +26,14 @@ package final class EngineFleet: @unchecked Sendable {
         var lastEnd: String?
     }
 
-    /// How long an engine may take until it is ready, in milliseconds.
-    static let readyTimeout = 10_000
-    /// The time between an end and the start of another process, in milliseconds, where it does not press.
-    private static let politePause = 2
+    /// How long an engine may take until it is ready.
+    static let readyTimeout = Duration.seconds(10)
+    /// The time between an end and the start of another process where it does not press.
+    private static let politePause = Duration.milliseconds(2)
     /// How long an engine may take to end when it is asked to. Frames wait for a neighbour for up to 4 s.
-    static let stopTimeout = 8_000
+    static let stopTimeout = Duration.seconds(8)
     /// The same for an engine that a signal had stopped. Its frames are useful for a short time only.
-    private static let resumeTimeout = 500
+    private static let resumeTimeout = Duration.milliseconds(500)
 
     let loop: EventLoop
     let logger: Logger
@@ -185,7 +185,7 @@ package final class EngineFleet: @unchecked Sendable {
                 ended: { [unowned self] in bury($0, $1) }, inspect: inspect))
         process.receivedBefore = reader.received(blocks: blocks(of: process))
         living.append(process)
-        loop.after(milliseconds: Self.readyTimeout) { [weak process] in
+        loop.after(Self.readyTimeout) { [weak process] in
             guard let process, process.phase == .starting else { return }
             process.complaint = "it was not ready within \(seconds(Self.readyTimeout))"
             process.end()
@@ -207,16 +207,16 @@ package final class EngineFleet: @unchecked Sendable {
     }
 
     /// Starts what is missing of a member: its process, its spare.
-    private func launchLater(_ member: Int, _ milliseconds: Int) {
-        if milliseconds > 0 {
-            logger.error("engine \(member + 1) ends again and again; the next start waits \(seconds(milliseconds))")
+    private func launchLater(_ member: Int, _ pause: Duration) {
+        if pause > .zero {
+            logger.error("engine \(member + 1) ends again and again; the next start waits \(seconds(pause))")
         } else if movesUnderWay.isEmpty, spare == nil, members[member].process == nil {
             launch(member)
             return
         }
-        if milliseconds > 0, members.count == 1, members[0].process != nil { spareTrouble = "it ends again and again" }
+        if pause > .zero, members.count == 1, members[0].process != nil { spareTrouble = "it ends again and again" }
         // Where others read already, there is time to hear so first: starting a program takes some milliseconds.
-        loop.after(milliseconds: max(milliseconds, Self.politePause)) { [weak self] in
+        loop.after(max(pause, Self.politePause)) { [weak self] in
             self?.launch(member)
             self?.launchSpare()
         }
@@ -232,7 +232,7 @@ package final class EngineFleet: @unchecked Sendable {
             logger.error("the spare engine could not be started: \(error)")
             spareTrouble = "\(error)"
             let pause = members[0].backoff.failed()
-            loop.after(milliseconds: pause) { [weak self] in self?.launchSpare() }
+            loop.after(pause) { [weak self] in self?.launchSpare() }
         }
     }
 
@@ -329,7 +329,7 @@ package final class EngineFleet: @unchecked Sendable {
                     .failed, "the packeting engine did not start: \(why)", details: lastLines(logPath, 10)))
             return
         }
-        let now = monotonicMilliseconds()
+        let now = monotonicTime()
         if let member {
             launchLater(member, members[member].backoff.ended(now: now, started: process.started))
         } else if process === spare {
@@ -377,7 +377,7 @@ package final class EngineFleet: @unchecked Sendable {
         if isSpare { spare = nil }
         guard let number = member ?? (isSpare ? 0 : nil) else { return }
         if let member { events(ApplianceEvent(.engineStopped, engine: member + 1, reason: why)) }
-        launchLater(number, members[number].backoff.ended(now: monotonicMilliseconds(), started: process.started))
+        launchLater(number, members[number].backoff.ended(now: monotonicTime(), started: process.started))
     }
 
     /// The engine has sent a message that it was not asked for. It is ended, and another takes its place.
@@ -404,7 +404,7 @@ package final class EngineFleet: @unchecked Sendable {
     private func resume(_ process: EngineProcess) {
         process.stop()
         try? process.process.signal(SIGCONT)
-        loop.after(milliseconds: Self.resumeTimeout) { [weak process] in
+        loop.after(Self.resumeTimeout) { [weak process] in
             if let process, process.phase == .leaving { process.end() }
         }
     }

@@ -47,8 +47,8 @@ package final class EngineProcess {
     var writing: EngineWriting?
     /// How often it was told to write one by one.
     var writingsReported = 0
-    /// When it was started, in milliseconds of a clock that never steps back.
-    let started = monotonicMilliseconds()
+    /// When it was started.
+    let started = monotonicTime()
     var phase = Phase.starting
     /// The newest generation that all its workers decide by; 0 before it is ready.
     var applied: UInt64 = 0
@@ -68,8 +68,8 @@ package final class EngineProcess {
     private(set) var confirmed = QueueSets()
     /// The number of looks since it last answered whether it makes progress.
     private(set) var unansweredLooks = 0
-    /// How long its threads had waited for a processor at the first of those looks, in nanoseconds.
-    private(set) var delayBefore: UInt64?
+    /// How long its threads had waited for a processor at the first of those looks.
+    private(set) var delayBefore: Duration?
 
     private let loop: EventLoop
     private let errors: EngineErrors
@@ -307,16 +307,16 @@ package final class EngineProcess {
         tell { link throws(EngineError) in try link.ping(number) }
     }
 
-    /// The time that its threads have waited for a processor, summed, in nanoseconds; nil if the kernel does not tell.
-    /// It is the second number of each /proc/PID/task/TID/schedstat.
-    func processorDelay() -> UInt64? {
+    /// The time that its threads have waited for a processor, summed; nil if the kernel does not tell.
+    /// It is the second number of each /proc/PID/task/TID/schedstat, in nanoseconds there.
+    func processorDelay() -> Duration? {
         let tasks = "/proc/\(pid)/task"
-        var total: UInt64?
+        var total: Duration?
         for name in namesInFolder(tasks) {
             guard let bytes = readFile("\(tasks)/\(name)/schedstat", limit: 256) else { continue }
             let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ")
-            guard fields.count >= 2, let delay = UInt64(fields[1]) else { continue }
-            total = (total ?? 0) &+ delay
+            guard fields.count >= 2, let delay = Int64(fields[1]) else { continue }
+            total = (total ?? .zero) + .nanoseconds(delay)
         }
         return total
     }
@@ -335,7 +335,7 @@ package final class EngineProcess {
     /// Ends it, waits until it has ended, and forgets it.
     func endAndWait() {
         end()
-        if process.waitForEnd(milliseconds: 5000) { _ = try? process.statusIfEnded() }
+        if process.waitForEnd(within: .seconds(5)) { _ = try? process.statusIfEnded() }
         forgetProcess()
     }
 }

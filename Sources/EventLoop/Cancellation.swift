@@ -47,11 +47,11 @@ public final class Cancellation: @unchecked Sendable {
 
     /// Waits until it is raised.
     package func wait() {
-        while !isRaised { _ = pollOne(descriptor, POLLIN, milliseconds: 60_000) }
+        while !isRaised { _ = pollOne(descriptor, POLLIN, within: .seconds(60)) }
     }
 
     /// Waits a time, or less where it is raised meanwhile.
-    package func sleep(milliseconds: Int) {
-        _ = pollOne(descriptor, POLLIN, milliseconds: milliseconds)
+    package func sleep(_ time: Duration) {
+        _ = pollOne(descriptor, POLLIN, within: time)
     }
 }

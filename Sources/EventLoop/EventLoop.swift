@@ -1,6 +1,7 @@
 import Glibc
 import Reporting
 import Synchronization
+import Wire
 
 /// One thread that waits for descriptors and times, and runs their handlers.
 ///
@@ -21,7 +22,7 @@ public final class EventLoop: @unchecked Sendable {
     private var nextWatch: UInt64 = 1
     /// Told of each descriptor that was closed while it was watched, which is a mistake of ours. On the loop's thread.
     package var closedUnderWatch: (Int32) -> Void = { _ in }
-    private var timers: [(id: Int, due: Int, body: () -> Void)] = []
+    private var timers: [(id: Int, due: MonotonicTime, body: () -> Void)] = []
     private var nextTimer = 1
 
     private struct Watch {
@@ -104,14 +105,15 @@ public final class EventLoop: @unchecked Sendable {
         handlers[descriptor] = nil
     }
 
-    /// Runs `body` once after a time. On the loop's thread only.
+    /// Runs `body` once after a time, never earlier. On the loop's thread only.
+    ///
+    /// - Returns: What `cancel` takes.
     @discardableResult
-    public func after(milliseconds: Int, _ body: @escaping () -> Void) -> Int {
+    public func after(_ time: Duration, _ body: @escaping () -> Void) -> Int {
         preconditionCurrent()
         let id = nextTimer
         nextTimer += 1
-        let (due, isFar) = monotonicMilliseconds().addingReportingOverflow(milliseconds)
-        timers.append((id, isFar ? .max : due, body))
+        timers.append((id, monotonicTime() + time, body))
         return id
     }
 
@@ -130,7 +132,7 @@ public final class EventLoop: @unchecked Sendable {
                 watches.append(entry.id)
             }
             var wait: Int32 = -1
-            if let due = timers.map(\.due).min() { wait = Int32(clamping: max(0, due - monotonicMilliseconds())) }
+            if let due = timers.map(\.due).min() { wait = (due - monotonicTime()).waitMilliseconds }
             guard poll(&waiting, nfds_t(waiting.count), wait) >= 0 || errno == EINTR else { continue }
             if waiting[0].revents != 0 { _ = readOnce(wakeRead, limit: 4096) }
             for body in submitted.withLock({ bodies in
@@ -149,7 +151,7 @@ public final class EventLoop: @unchecked Sendable {
                 let events = Int32(ready.revents) & (watch.events | POLLHUP | POLLERR)
                 if events != 0 { watch.handler(events) }
             }
-            let now = monotonicMilliseconds()
+            let now = monotonicTime()
             let due = timers.filter { $0.due <= now }
             timers.removeAll { $0.due <= now }
             for timer in due { timer.body() }

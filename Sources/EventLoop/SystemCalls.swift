@@ -1,12 +1,13 @@
 import Glibc
+import Wire
 
 // The few calls that several rooms make, each with EINTR dealt with once.
 
-/// A clock that never steps back, in milliseconds.
-package func monotonicMilliseconds() -> Int {
+/// The time now on a clock that never steps back (CLOCK_MONOTONIC).
+package func monotonicTime() -> MonotonicTime {
     var now = timespec()
     clock_gettime(CLOCK_MONOTONIC, &now)
-    return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+    return MonotonicTime(nanoseconds: UInt64(now.tv_sec) &* 1_000_000_000 &+ UInt64(now.tv_nsec))
 }
 
 /// Reads what is there, at most `limit` octets; nil with errno set where the call failed, empty at the end.
@@ -56,12 +57,11 @@ package func readFile(_ path: String, limit: Int = 16 << 20) -> [UInt8]? {
 }
 
 /// Polls one descriptor; true when one of `events` (or an error) is there before the time is over.
-package func pollOne(_ descriptor: Int32, _ events: Int32, milliseconds: Int) -> Bool {
+package func pollOne(_ descriptor: Int32, _ events: Int32, within time: Duration) -> Bool {
     var waiting = pollfd(fd: descriptor, events: Int16(events), revents: 0)
-    let deadline = monotonicMilliseconds() + milliseconds
+    let deadline = monotonicTime() + time
     while true {
-        let left = max(0, deadline - monotonicMilliseconds())
-        let ready = poll(&waiting, 1, Int32(clamping: left))
+        let ready = poll(&waiting, 1, (deadline - monotonicTime()).waitMilliseconds)
         if ready > 0 { return true }
         if ready == 0 || errno != EINTR { return false }
     }

@@ -1,6 +1,7 @@
 import Glibc
 import Reporting
 import Synchronization
+import Wire
 
 /// A value that several threads hand to each other, whose order of use is kept by other means.
 package final class Box<Value>: @unchecked Sendable {
@@ -49,13 +50,9 @@ package final class RaisedFlag: @unchecked Sendable {
     }
 
     /// Waits a time at most; true once raised.
-    package func wait(milliseconds: Int) -> Bool {
-        var until = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &until)
-        let time = min(max(0, milliseconds), Self.longest)
-        until.tv_nsec += time % 1000 * 1_000_000
-        until.tv_sec += time / 1000 + until.tv_nsec / 1_000_000_000
-        until.tv_nsec %= 1_000_000_000
+    package func wait(atMost time: Duration) -> Bool {
+        let end = (monotonicTime() + min(max(.zero, time), Self.longest)).nanoseconds
+        var until = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while !isRaised {
@@ -64,8 +61,8 @@ package final class RaisedFlag: @unchecked Sendable {
         return true
     }
 
-    /// The longest wait, in milliseconds: some decades, so that no sum runs over.
-    private static let longest = 1 << 40
+    /// The longest wait: some decades, so that the kernel takes its end.
+    private static let longest = Duration.seconds(1_000_000_000)
 }
 
 /// Starts a detached thread.

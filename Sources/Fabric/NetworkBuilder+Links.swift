@@ -2,11 +2,12 @@ import EventLoop
 import LinuxNetwork
 import Reporting
 import Topology
+import Wire
 
 /// Waiting until the kernel carries frames on what was built.
 extension NetworkBuilder {
-    /// How long a busy machine is waited for, in milliseconds.
-    private static let linkPatience = 30_000
+    /// How long a busy machine is waited for.
+    private static let linkPatience = Duration.seconds(30)
 
     /// Waits until the devices of these nodes, and their ports of the bridges, carry frames.
     ///
@@ -29,7 +30,7 @@ extension NetworkBuilder {
             for (tap, bridge) in zip(built.taps, built.bridges) where bridge != nil { fabricDevices.insert(tap.name) }
             places.append(("the fabric", fabric, fabricDevices))
         }
-        let deadline = monotonicMilliseconds() + Self.linkPatience
+        let deadline = monotonicTime() + Self.linkPatience
         for (place, namespace, devices) in places {
             while let idle = try attempting(
                 place,
@@ -38,12 +39,13 @@ extension NetworkBuilder {
                 })
             {
                 try cancellation.check()
-                guard monotonicMilliseconds() < deadline else {
+                guard monotonicTime() < deadline else {
                     throw ApplianceError(
-                        .machine, "\(place): the link of \(idle.name) did not come up within 30 s",
+                        .machine,
+                        "\(place): the link of \(idle.name) did not come up within \(seconds(Self.linkPatience))",
                         hint: "try again when the machine is less busy")
                 }
-                cancellation.sleep(milliseconds: 1)
+                cancellation.sleep(.milliseconds(1))
             }
         }
     }

@@ -184,7 +184,7 @@ public enum Prune {
             let process = try Pidfd(pid: pid)
             guard processes(of: leftover.name, in: leftover.namespaces).contains(pid) else { return }
             try process.signal(SIGKILL)
-            _ = process.waitForEnd(milliseconds: 5000)
+            _ = process.waitForEnd(within: .seconds(5))
         } catch {
             // It has ended by itself.
             guard error.errno != ESRCH else { return }

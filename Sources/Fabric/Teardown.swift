@@ -92,7 +92,7 @@ package struct Teardown {
     private func end(_ process: RecordedProcess) {
         guard process.pid != getpid(), let descriptor = try? Pidfd(pid: process.pid), process.isAlive else { return }
         try? descriptor.signal(SIGKILL)
-        _ = descriptor.waitForEnd(milliseconds: 5000)
+        _ = descriptor.waitForEnd(within: .seconds(5))
     }
 }
 

@@ -64,9 +64,9 @@ public struct CheckState: Sendable {
     public struct Running: Sendable, Hashable {
         /// Its number, counted from 1.
         public var number: UInt64
-        /// When it began, in microseconds.
+        /// When it began.
         public var began: MonotonicTime
-        /// When it counts as failed unless an answer comes before, in microseconds.
+        /// When it counts as failed unless an answer comes before.
         public var deadline: MonotonicTime
         /// True if the deadline was moved because the judging thread was late.
         fileprivate var isExtended = false
@@ -84,7 +84,7 @@ public struct CheckState: Sendable {
     public private(set) var failed = 0
     /// True if a probe has ever passed.
     public private(set) var hasPassed = false
-    /// When the next probe is due, in microseconds.
+    /// When the next probe is due.
     public private(set) var due: MonotonicTime
     /// The probes under way, the oldest first.
     public private(set) var running: [Running] = []
@@ -94,7 +94,7 @@ public struct CheckState: Sendable {
     private var number: UInt64 = 0
     private var lastBegan: MonotonicTime
 
-    /// A check whose first probe is due at `due`, in microseconds.
+    /// A check whose first probe is due at `due`.
     public init(_ timing: CheckTiming, due: MonotonicTime) {
         self.timing = timing
         self.due = due
@@ -104,7 +104,7 @@ public struct CheckState: Sendable {
     /// True while the verdict is not settled. Then probes are more frequent.
     public var isInDoubt: Bool { verdict == .undecided || streak > 0 }
 
-    /// When the check needs attention next, in microseconds; nil if only an event can change it.
+    /// When the check needs attention next; nil if only an event can change it.
     public var nextTime: MonotonicTime? {
         guard isLooking else { return nil }
         // Mostly one probe or none is under way, so no collection is made.
@@ -113,7 +113,7 @@ public struct CheckState: Sendable {
         return next
     }
 
-    /// When the probe with this number began, in microseconds; nil if it is not under way.
+    /// When the probe with this number began; nil if it is not under way.
     public func began(_ number: UInt64) -> MonotonicTime? {
         for index in running.indices where running[index].number == number { return running[index].began }
         return nil
@@ -135,8 +135,8 @@ public struct CheckState: Sendable {
     /// The number of the oldest probe whose time is over. Call `conclude` for it next.
     ///
     /// - Parameters:
-    ///   - now: A time up to which all arrived frames have been read, in microseconds.
-    ///   - lateness: How late the judging thread was, in microseconds. Every probe under way gets this time in
+    ///   - now: A time up to which all arrived frames have been read.
+    ///   - lateness: How late the judging thread was. Every probe under way gets this time in
     ///     addition, once and at most its timeout, because answers may have been read as late.
     public mutating func overdue(at now: MonotonicTime, lateness: Duration = .zero) -> UInt64? {
         for index in running.indices where running[index].deadline <= now {

@@ -33,7 +33,7 @@ public struct Damping: Sendable {
         ceiling = self.reuse * Double(1 << Self.longest)
     }
 
-    /// The penalty at a time, in microseconds.
+    /// The penalty at a time.
     public func penalty(at now: MonotonicTime) -> Double {
         figure * Self.halved(Double(now.nanoseconds - min(now, figuredAt).nanoseconds) / halfLife)
     }
@@ -50,7 +50,7 @@ public struct Damping: Sendable {
         if isSuppressing, penalty(at: now) <= reuse { isSuppressing = false }
     }
 
-    /// When `advance` accepts the instance, unless it falls again, in microseconds; nil if it is not suppressed.
+    /// When `advance` accepts the instance, unless it falls again; nil if it is not suppressed.
     public var reuseTime: MonotonicTime? {
         guard isSuppressing else { return nil }
         var low = 0.0, high = 1.0

@@ -39,7 +39,7 @@ public struct InstanceCondition: Sendable {
     public private(set) var links: [String?]
     /// The present obstacle.
     public private(set) var cause: Cause
-    /// When it became healthy or unhealthy, in microseconds.
+    /// When it became healthy or unhealthy.
     public private(set) var since: MonotonicTime
     /// True if it would be healthy, but went up and down too often.
     public var isSuppressed: Bool { cause == .suppressed }
@@ -56,7 +56,7 @@ public struct InstanceCondition: Sendable {
     ///   - legs: The number of its links. Each counts as up until an event says otherwise.
     ///   - checks: The times and thresholds of each check.
     ///   - damping: The damping, if there is one.
-    ///   - now: In microseconds.
+    ///   - now: The time now.
     public init(process: Process, legs: Int, checks: [CheckTiming], damping: Damping?, at now: MonotonicTime) {
         self.process = process
         self.checks = checks.map { CheckState($0, due: now) }
@@ -67,7 +67,7 @@ public struct InstanceCondition: Sendable {
         watchOrRest(at: now)
     }
 
-    /// When it needs attention next by itself, in microseconds; nil if only an event can change it.
+    /// When it needs attention next by itself; nil if only an event can change it.
     public var reuseTime: MonotonicTime? { damping?.reuseTime }
 
     // MARK: - Events

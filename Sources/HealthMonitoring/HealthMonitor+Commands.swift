@@ -20,7 +20,8 @@ extension HealthMonitor {
         serial += 1
         let mine = serial
         check.command = mine
-        let (identity, node, timeout) = (check.identity, check.instance.node.name, check.plan.timeout)
+        let (identity, node) = (check.identity, check.instance.node.name)
+        let timeout = Duration.milliseconds(check.plan.timeout)
         do throws(ApplianceError) {
             try startThread { [weak self, entrance, cancellation] in
                 let failure = Self.outcome(of: command, in: node, entrance, timeout, cancellation)
@@ -34,7 +35,7 @@ extension HealthMonitor {
 
     /// Why the command failed; nil if it exited with status 0.
     private static func outcome(
-        of command: String, in node: String, _ entrance: Entrance, _ timeout: Int, _ cancellation: Cancellation
+        of command: String, in node: String, _ entrance: Entrance, _ timeout: Duration, _ cancellation: Cancellation
     ) -> String? {
         do throws(ApplianceError) {
             let (way, initProcess) = try entrance(node)

@@ -11,13 +11,13 @@ extension HealthMonitor {
     /// - Throws: `ApplianceError` if a check does not pass within its node's ready timeout. Other checks that failed
     ///   are in the details.
     package func proveOnce(_ cancellation: Cancellation) throws(ApplianceError) {
-        let began = monotonicMilliseconds()
+        let began = monotonicTime()
         while true {
             try cancellation.check()
-            let passed = monotonicMilliseconds() - began
+            let passed = monotonicTime() - began
             let waiting = guarded {
                 instances.values.filter { instance in instance.checks.contains { !$0.state.hasPassed } }
-                    .map(\.node.process.readyTimeout)
+                    .map { Duration.milliseconds($0.node.process.readyTimeout) }
             }
             guard let longest = waiting.min() else { return }
             if passed > longest {
@@ -28,7 +28,7 @@ extension HealthMonitor {
                 first.details += errors.map { "\($0)" }
                 throw first
             }
-            cancellation.sleep(milliseconds: 3)
+            cancellation.sleep(.milliseconds(3))
         }
     }
 

@@ -142,7 +142,7 @@ extension HealthMonitor {
 
     /// The reason of a check whose time is over.
     private func overdueReason(_ check: WatchedCheck, _ number: UInt64) -> String {
-        let time = seconds(check.plan.timeout)
+        let time = seconds(.milliseconds(check.plan.timeout))
         switch check.plan.probe {
         case .heartbeat:
             return check.paths[number].map { summary($0, check) } ?? "it did not come out"

@@ -1,27 +1,16 @@
 import ControlAPI
-import Glibc
+import EventLoop
 import Health
+import Reporting
 import Topology
 import Wire
 
 /// The two clocks of health.
 enum HealthClock {
     /// It never steps back.
-    static var now: MonotonicTime {
-        let time = read(CLOCK_MONOTONIC)
-        return MonotonicTime(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
-    }
+    static var now: MonotonicTime { monotonicTime() }
     /// Microseconds since 1970.
-    static var wall: Int {
-        let time = read(CLOCK_REALTIME)
-        return time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
-    }
-
-    private static func read(_ clock: clockid_t) -> timespec {
-        var time = timespec()
-        clock_gettime(clock, &time)
-        return time
-    }
+    static var wall: Int { wallClockMicroseconds() }
 }
 
 /// A leg of an instance as its probes see it.

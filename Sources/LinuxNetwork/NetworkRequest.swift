@@ -43,21 +43,27 @@ public struct NetworkRequest: Sendable {
             let rest = Array(octets[start...])
             let length = rest.withUnsafeBytes { Int($0.integer(UInt32.self)) }
             requests.append(NetworkRequest(message: Array(rest.prefix(max(length, 0)))))
-            start += max(16, (length + 3) & ~3)
-        } while start + 16 <= octets.count
+            start += max(Self.headerLength, (length + 3) & ~3)
+        } while start + Self.headerLength <= octets.count
         return requests
     }
 
+    /// The octets of the header that every netlink message begins with.
+    private static let headerLength = MemoryLayout<nlmsghdr>.size
+    /// Where a message's attributes begin, behind the header of its family.
+    private static let linkLength = headerLength + MemoryLayout<ifinfomsg>.size
+    private static let addressLength = headerLength + MemoryLayout<ifaddrmsg>.size
+
     /// A netlink message, or its beginning.
     private init(message octets: [UInt8]) {
-        guard octets.count >= 24 else { return }
-        let type = Int(octets[4]) | Int(octets[5]) << 8
+        guard octets.count >= Self.addressLength else { return }
+        let type = octets.withUnsafeBytes { Int($0.loadUnaligned(as: nlmsghdr.self).nlmsg_type) }
         // Types come in fours (new, delete, get, set) from RTM_NEWLINK on.
         changes = type >= Int(RTM_NEWLINK) && type & 3 != 2
         deletes = type & 3 == 1
         octets.withUnsafeBytes { octets in
             switch type & ~3 {
-            case Int(RTM_NEWLINK) where octets.count >= 32: readLink(octets)
+            case Int(RTM_NEWLINK) where octets.count >= Self.linkLength: readLink(octets)
             case Int(RTM_NEWADDR): readAddress(octets)
             default: break
             }
@@ -66,14 +72,15 @@ public struct NetworkRequest: Sendable {
 
     private mutating func readLink(_ octets: UnsafeRawBufferPointer) {
         subject = .link
-        index = octets.loadUnaligned(fromByteOffset: 20, as: Int32.self)
-        let flags = octets.loadUnaligned(fromByteOffset: 24, as: UInt32.self)
-        let mask = octets.loadUnaligned(fromByteOffset: 28, as: UInt32.self)
+        let header = octets.loadUnaligned(fromByteOffset: Self.headerLength, as: ifinfomsg.self)
+        index = header.ifi_index
+        let (flags, mask) = (header.ifi_flags, header.ifi_change)
         if mask & UInt32(IFF_UP) != 0 || (mask == 0 && flags & UInt32(IFF_UP) != 0) {
             isUp = flags & UInt32(IFF_UP) != 0
         }
         var request = self
-        NetlinkReply.forEachAttribute(in: UnsafeRawBufferPointer(rebasing: octets[32...])) { type, payload in
+        NetlinkReply.forEachAttribute(in: UnsafeRawBufferPointer(rebasing: octets[Self.linkLength...])) {
+            type, payload in
             switch type {
             case IFLA_IFNAME: request.name = payload.text
             case IFLA_MTU: request.mtu = Int(payload.integer(UInt32.self))
@@ -95,8 +102,10 @@ public struct NetworkRequest: Sendable {
         NetlinkReply.forEachAttribute(in: info) { type, payload in
             guard type == IFLA_INFO_DATA else { return }
             NetlinkReply.forEachAttribute(in: payload) { type, payload in
-                guard type == 1, payload.count > 16 else { return }
-                NetlinkReply.forEachAttribute(in: UnsafeRawBufferPointer(rebasing: payload[16...])) { type, payload in
+                let length = MemoryLayout<ifinfomsg>.size
+                guard type == 1, payload.count > length else { return }
+                let rest = UnsafeRawBufferPointer(rebasing: payload[length...])
+                NetlinkReply.forEachAttribute(in: rest) { type, payload in
                     if type == IFLA_IFNAME { found = payload.text }
                 }
             }
@@ -106,11 +115,12 @@ public struct NetworkRequest: Sendable {
 
     private mutating func readAddress(_ octets: UnsafeRawBufferPointer) {
         subject = .address
-        index = octets.loadUnaligned(fromByteOffset: 20, as: Int32.self)
-        family = octets[16]
-        length = octets[17]
+        let header = octets.loadUnaligned(fromByteOffset: Self.headerLength, as: ifaddrmsg.self)
+        (family, length) = (header.ifa_family, header.ifa_prefixlen)
+        index = Int32(bitPattern: header.ifa_index)
         var request = self
-        NetlinkReply.forEachAttribute(in: UnsafeRawBufferPointer(rebasing: octets[24...])) { type, payload in
+        NetlinkReply.forEachAttribute(in: UnsafeRawBufferPointer(rebasing: octets[Self.addressLength...])) {
+            type, payload in
             if type == IFA_LOCAL || (type == IFA_ADDRESS && request.address == nil) { request.address = Array(payload) }
         }
         self = request

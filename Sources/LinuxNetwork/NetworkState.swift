@@ -219,7 +219,7 @@ extension NetworkState.Record: CustomStringConvertible {
     /// The number of the device that it belongs to, where it belongs to one.
     var device: Int32? {
         switch kind {
-        case .address: octets.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 4, as: Int32.self) }
+        case .address: Int32(bitPattern: header(ifaddrmsg.self).ifa_index)
         case .route: attribute(Int(RTA_OIF.rawValue)).map { $0.withUnsafeBytes { $0.integer(Int32.self) } }
         case .rule: nil
         }
@@ -234,12 +234,18 @@ extension NetworkState.Record: CustomStringConvertible {
         }
     }
 
-    var family: UInt8 { octets[0] }
+    /// The header that the record begins with, of its kind's type.
+    private func header<Header: BitwiseCopyable>(_: Header.Type) -> Header {
+        octets.withUnsafeBytes { $0.loadUnaligned(as: Header.self) }
+    }
+
+    var family: UInt8 { kind == .address ? header(ifaddrmsg.self).ifa_family : header(rtmsg.self).rtm_family }
 
     /// The key that a route shares with its replacement: family, table, destination, type of service and priority.
     var routeKey: [UInt8]? {
         guard kind == .route else { return nil }
-        return [octets[0], octets[1], octets[3]]
+        let header = header(rtmsg.self)
+        return [header.rtm_family, header.rtm_dst_len, header.rtm_tos]
             + [Int(RTA_TABLE.rawValue), Int(RTA_DST.rawValue), Int(RTA_PRIORITY.rawValue)].flatMap { type in
                 attribute(type).map { [1] + $0 } ?? [0]
             }
@@ -254,7 +260,7 @@ extension NetworkState.Record: CustomStringConvertible {
     var isKernels: Bool {
         switch kind {
         case .address: (address(Int(IFA_LOCAL)) ?? address(Int(IFA_ADDRESS)))?.isLinkLocal ?? false
-        case .route: octets[5] == UInt8(RTPROT_KERNEL)
+        case .route: header(rtmsg.self).rtm_protocol == UInt8(RTPROT_KERNEL)
         case .rule: false
         }
     }
@@ -263,13 +269,13 @@ extension NetworkState.Record: CustomStringConvertible {
     var isReported: Bool { kind != .route || !isKernels }
 
     var description: String {
-        let family: AddressFamily = octets[0] == UInt8(AF_INET) ? .ipv4 : .ipv6
+        let family: AddressFamily = self.family == UInt8(AF_INET) ? .ipv4 : .ipv6
         switch kind {
         case .address:
             let address = address(Int(IFA_LOCAL)) ?? address(Int(IFA_ADDRESS))
-            return "address " + (address.map { "\($0)/\(octets[1])" } ?? "?")
+            return "address " + (address.map { "\($0)/\(header(ifaddrmsg.self).ifa_prefixlen)" } ?? "?")
         case .route:
-            let length = octets[1]
+            let length = header(rtmsg.self).rtm_dst_len
             let destination =
                 address(Int(RTA_DST.rawValue)).map { "\($0)/\(length)" }
                 ?? (family == .ipv4 ? "default" : "default (IPv6)")

@@ -49,8 +49,8 @@ public final class PacketSocket: @unchecked Sendable {
     private let memory: UnsafeMutableRawPointer
     private var cursor = clinux_packet_cursor()
 
-    /// Frames wait in the kernel for no longer than this until they can be read, in milliseconds.
-    public static let patience = 8
+    /// Frames wait in the kernel for no longer than this until they can be read.
+    public static let patience = Duration.milliseconds(8)
 
     /// Opens a socket on a device.
     ///
@@ -68,7 +68,8 @@ public final class PacketSocket: @unchecked Sendable {
         let size = UInt32((wanted + page - 1) / page * page)
         var ring = clinux_packet_ring(
             device: link.index, block_size: size, block_count: UInt32(max(2, room / Int(size))),
-            retire_milliseconds: UInt32(Self.patience), frame_length: UInt32(frameLength), matches: nil, match_count: 0)
+            retire_milliseconds: UInt32(Self.patience.wholeMilliseconds), frame_length: UInt32(frameLength),
+            matches: nil, match_count: 0)
         let words = matches.map {
             clinux_word_match(
                 family: $0.family == .ipv4 ? AF_INET : AF_INET6, protocol: $0.protocolNumber,

@@ -1,5 +1,6 @@
 import CLinux
 import Synchronization
+import Wire
 
 /// How a process ended.
 public enum ProcessExit: Hashable, Sendable, CustomStringConvertible {
@@ -76,13 +77,13 @@ public final class Pidfd: Sendable {
     }
 
     /// Whether the process has ended.
-    public var hasEnded: Bool { waitForEnd(milliseconds: 0) }
+    public var hasEnded: Bool { waitForEnd(within: .zero) }
 
-    /// Waits until the process has ended, at most for `milliseconds` (-1: for ever). True if it has ended.
-    public func waitForEnd(milliseconds: Int32) -> Bool {
+    /// Waits until the process has ended, at most for `time` (nil: for ever). True if it has ended.
+    public func waitForEnd(within time: Duration?) -> Bool {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         while true {
-            let count = poll(&entry, 1, milliseconds)
+            let count = poll(&entry, 1, time?.waitMilliseconds ?? -1)
             if count < 0 && currentErrno() == EINTR { continue }
             return count > 0
         }
@@ -93,7 +94,7 @@ public final class Pidfd: Sendable {
     /// - Throws: ECHILD where it is no child, or something else than this object has waited for it.
     public func wait() throws(SystemError) -> ProcessExit {
         while true {
-            _ = waitForEnd(milliseconds: -1)
+            _ = waitForEnd(within: nil)
             if let end = try statusIfEnded() { return end }
         }
     }

@@ -1,4 +1,5 @@
 import CLinux
+import Wire
 
 /// Hears what a command and its processes are about to do to the network and to other processes. The acting process
 /// waits until it may go on. So a look at the network during the wait shows it without the process's change.
@@ -59,14 +60,14 @@ public final class Witness: Sendable {
     ///
     /// - Parameters:
     ///   - others: Descriptors that end the waiting, too, when they are readable.
-    ///   - milliseconds: The longest time; for ever where negative.
+    ///   - time: The longest time; nil: for ever.
     ///   - body: Gets the act and the thread that does it.
     /// - Returns: False if nothing of the command lives any more.
     public func hear(
-        or others: [Int32], milliseconds: Int32, _ body: (Act, Actor) -> Void
+        or others: [Int32], within time: Duration?, _ body: (Act, Actor) -> Void
     ) -> Bool {
         var waiting = ([listener] + others).map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-        guard poll(&waiting, nfds_t(waiting.count), milliseconds) > 0 else { return true }
+        guard poll(&waiting, nfds_t(waiting.count), time?.waitMilliseconds ?? -1) > 0 else { return true }
         let events = Int32(waiting[0].revents)
         guard events & POLLIN != 0 else { return events & (POLLHUP | POLLERR | POLLNVAL) == 0 }
         var seen = clinux_witnessed()

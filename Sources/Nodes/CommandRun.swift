@@ -3,6 +3,7 @@ import EventLoop
 import Glibc
 import LinuxNetwork
 import Reporting
+import Wire
 
 /// How one run of a command ended.
 package struct CommandOutcome: Sendable {
@@ -63,14 +64,15 @@ package struct CommandBounds: Sendable {
 
 /// Runs one command to its end in the calling thread, and takes what it prints.
 package enum CommandRun {
-    /// The time between two questions to the watch, in milliseconds.
-    private static let watchPause = 100
+    /// The time between two questions to the watch.
+    private static let watchPause = Duration.milliseconds(100)
 
-    /// Runs a shell command in a node, and keeps its output. `timeout` is in milliseconds.
+    /// Runs a shell command in a node, and keeps its output.
     ///
+    /// - Parameter timeout: The longest time that it may take.
     /// - Throws: `ApplianceError` if the command cannot be started.
     package static func captured(
-        _ command: String, in entrance: NodeEntrance, node: Pidfd, timeout: Int, cancellation: Cancellation,
+        _ command: String, in entrance: NodeEntrance, node: Pidfd, timeout: Duration, cancellation: Cancellation,
         bounds: CommandBounds = CommandBounds()
     ) throws(ApplianceError) -> CommandOutcome {
         var ends: [Int32] = [-1, -1]
@@ -96,16 +98,17 @@ package enum CommandRun {
         return finish(child, output: ends[0], timeout: timeout, cancellation: cancellation, bounds: bounds)
     }
 
-    /// Waits for `child`. When its time is over, or `cancellation` is raised, ends its whole process group. `timeout`
-    /// is in milliseconds.
+    /// Waits for `child`. When its time is over, or `cancellation` is raised, ends its whole process group.
     ///
-    /// - Parameter output: The reading end of a pipe that it prints into, or nil if that goes elsewhere.
+    /// - Parameters:
+    ///   - output: The reading end of a pipe that it prints into, or nil if that goes elsewhere.
+    ///   - timeout: The longest time that it may take.
     package static func finish(
-        _ child: Pidfd, output: Int32?, timeout: Int, cancellation: Cancellation,
+        _ child: Pidfd, output: Int32?, timeout: Duration, cancellation: Cancellation,
         bounds: CommandBounds = CommandBounds()
     ) -> CommandOutcome {
-        let deadline = monotonicMilliseconds() + timeout
-        var nextWatch = monotonicMilliseconds() + watchPause
+        let deadline = monotonicTime() + timeout
+        var nextWatch = monotonicTime() + watchPause
         var outcome = CommandOutcome()
         var open = output != nil
         while true {
@@ -114,16 +117,16 @@ package enum CommandRun {
                 pollfd(fd: cancellation.descriptor, events: Int16(POLLIN), revents: 0),
             ]
             if open, let output { waiting.append(pollfd(fd: output, events: Int16(POLLIN), revents: 0)) }
-            let now = monotonicMilliseconds()
+            let now = monotonicTime()
             let left = deadline - now
-            if left <= 0 || cancellation.isRaised { break }
+            if left <= .zero || cancellation.isRaised { break }
             if now >= nextWatch {
                 nextWatch = now + watchPause
                 outcome.endedFor = bounds.watch()
                 if outcome.endedFor != nil { break }
             }
-            let wait = min(left, max(1, nextWatch - now))
-            guard poll(&waiting, nfds_t(waiting.count), Int32(clamping: wait)) >= 0 || errno == EINTR else { break }
+            let wait = min(left, nextWatch - now).waitMilliseconds
+            guard poll(&waiting, nfds_t(waiting.count), wait) >= 0 || errno == EINTR else { break }
             if open, waiting[2].revents != 0, let output { open = take(output, &outcome, bounds.output) }
             if outcome.truncated, bounds.endsBeyondOutput {
                 outcome.endedFor = "its output exceeded \(bounds.output >> 20) MiB"
@@ -135,7 +138,7 @@ package enum CommandRun {
             // Background processes of the command may hold the pipe open. Only the command's own end counts, with its
             // output until then, which is at most what a pipe holds.
             var reads = 17
-            while open, reads > 0, let output, pollOne(output, POLLIN, milliseconds: 0) {
+            while open, reads > 0, let output, pollOne(output, POLLIN, within: .zero) {
                 open = take(output, &outcome, bounds.output)
                 reads -= 1
             }
@@ -152,7 +155,7 @@ package enum CommandRun {
     package static func end(_ child: Pidfd) {
         try? child.signalGroup(SIGKILL)
         try? child.signal(SIGKILL)
-        if child.waitForEnd(milliseconds: 2000) { _ = try? child.statusIfEnded() }
+        if child.waitForEnd(within: .seconds(2)) { _ = try? child.statusIfEnded() }
     }
 
     /// False at the end of the pipe.

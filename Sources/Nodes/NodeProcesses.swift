@@ -1,6 +1,7 @@
 import EventLoop
 import Glibc
 import LinuxNetwork
+import Wire
 
 /// The processes of a node, as the host counts them.
 package enum NodeProcesses {
@@ -68,14 +69,14 @@ package struct ProcessMark: Sendable, Hashable {
     /// - Returns: False if new ones came faster than they could be ended.
     package static func end(_ marks: Set<ProcessMark>, in node: Int32) -> Bool {
         guard !marks.isEmpty else { return true }
-        let deadline = monotonicMilliseconds() + 2000
+        let deadline = monotonicTime() + .seconds(2)
         while true {
             let found = NodeProcesses.all(of: node).filter { isCarried(marks, by: $0) }
             if found.isEmpty { return true }
             // Stopped processes start no others; then all of them end.
             for pid in found { kill(pid, SIGSTOP) }
             for pid in found { kill(pid, SIGKILL) }
-            if monotonicMilliseconds() > deadline { return false }
+            if monotonicTime() > deadline { return false }
             usleep(2000)
         }
     }

@@ -76,7 +76,7 @@ extension NodeRuntime {
             return [self.process, self.initProcess].compactMap { $0 }
         }
         // Its init ends only when the last process of the node has been reaped.
-        for process in processes where process.waitForEnd(milliseconds: 5000) { _ = try? process.statusIfEnded() }
+        for process in processes where process.waitForEnd(within: .seconds(5)) { _ = try? process.statusIfEnded() }
         loop.sync { self.finish() }
     }
 }

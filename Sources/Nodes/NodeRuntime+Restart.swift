@@ -4,6 +4,7 @@ import LinuxNetwork
 import Reporting
 import Synchronization
 import Topology
+import Wire
 
 /// Starting an application again that has ended.
 extension NodeRuntime {
@@ -27,7 +28,7 @@ extension NodeRuntime {
         guard !closing, attempt == mine else { return }
         log?.note("cannot start again: \(error)")
         state = .restarting
-        loop.after(milliseconds: pause) { [weak self] in self?.restart() }
+        loop.after(pause) { [weak self] in self?.restart() }
         pause = min(pause * 2, Self.longestPause)
     }
 
@@ -43,7 +44,7 @@ extension NodeRuntime {
             let child = try spawn(run, entrance, node, log, mark: newRun())
             restarts += 1
             process = child
-            startedAt = monotonicMilliseconds()
+            startedAt = monotonicTime()
             state = .starting
             watch(child)
             restarted?(self, "it \(lastEnd ?? "ended"), and was restarted")
@@ -61,19 +62,19 @@ extension NodeRuntime {
     /// for: it runs, and ending it gains nothing.
     private func waits(for child: Pidfd, _ probe: ReadinessProbe, _ cancellation: Cancellation) -> Bool {
         if plan.process.ready == .started { watchFirstMoments(of: child, cancellation) }
-        let begun = monotonicMilliseconds()
-        var wait = 5
+        let begun = monotonicTime()
+        var wait = Duration.milliseconds(5)
         var isReported = false
         while !cancellation.isRaised, !child.hasEnded {
-            if (try? probe.holds(timeout: 5000, cancellation)) == true { return !child.hasEnded }
-            if !isReported, monotonicMilliseconds() - begun > plan.process.readyTimeout {
+            if (try? probe.holds(timeout: .seconds(5), cancellation)) == true { return !child.hasEnded }
+            if !isReported, monotonicTime() - begun > readyTimeout {
                 isReported = true
                 loop.submit { [self] in
-                    log?.note("restarted, but not ready within \(seconds(plan.process.readyTimeout)): \(probe.summary)")
+                    log?.note("restarted, but not ready within \(seconds(readyTimeout)): \(probe.summary)")
                 }
             }
-            cancellation.sleep(milliseconds: wait)
-            wait = min(wait * 2, 200)
+            cancellation.sleep(wait)
+            wait = min(wait * 2, .milliseconds(200))
         }
         return false
     }

@@ -48,7 +48,7 @@ package final class NodeRuntime: @unchecked Sendable {
     var log: OutputLog?
     /// The process of the `run` command.
     var process: Pidfd?
-    var startedAt = 0
+    var startedAt = MonotonicTime(nanoseconds: 0)
     var pause = NodeRuntime.shortestPause
     private(set) var closing = false
     /// Counts the starts of the `run` command, so that of two that would start it again one gives way.
@@ -64,11 +64,12 @@ package final class NodeRuntime: @unchecked Sendable {
     /// Called on the loop's thread when the `run` command was started again, with why.
     package var restarted: ((NodeRuntime, String) -> Void)?
 
-    /// The shortest and longest time before an application that ended is started again, in milliseconds.
-    static let shortestPause = 100
-    static let longestPause = 10_000
-    /// In milliseconds.
-    private static let firstMoments = 150
+    /// The shortest and longest time before an application that ended is started again.
+    static let shortestPause = Duration.milliseconds(100)
+    static let longestPause = Duration.seconds(10)
+    private static let firstMoments = Duration.milliseconds(150)
+    /// How long its setup commands, and its application, may take until they are ready.
+    var readyTimeout: Duration { .milliseconds(plan.process.readyTimeout) }
 
     package init(
         plan: NodePlan, folder: String, directory: StateDirectory, loop: EventLoop,
@@ -151,10 +152,10 @@ package final class NodeRuntime: @unchecked Sendable {
         for command in plan.process.setup {
             let child = try spawn(command, entrance, node, log)
             let outcome = CommandRun.finish(
-                child, output: nil, timeout: plan.process.readyTimeout, cancellation: cancellation)
+                child, output: nil, timeout: readyTimeout, cancellation: cancellation)
             try cancellation.check()
             guard let end = outcome.end else {
-                throw failed("setup did not end within \(seconds(plan.process.readyTimeout))", command)
+                throw failed("setup did not end within \(seconds(readyTimeout))", command)
             }
             guard end == .exited(0) else { throw failed("setup \(end.summary)", command, end) }
         }
@@ -167,7 +168,7 @@ package final class NodeRuntime: @unchecked Sendable {
         let child = try spawn(run, entrance, node, log, mark: newRun())
         loop.sync {
             self.process = child
-            self.startedAt = monotonicMilliseconds()
+            self.startedAt = monotonicTime()
         }
         try waitUntilReady(child, entrance, node, cancellation)
         loop.sync {
@@ -204,8 +205,8 @@ package final class NodeRuntime: @unchecked Sendable {
         _ child: Pidfd?, _ entrance: NodeEntrance, _ node: Pidfd, _ cancellation: Cancellation, isWatched: Bool = false
     ) throws(ApplianceError) {
         let probe = ReadinessProbe(plan: plan.process.ready, namespace: namespace, entrance: entrance, node: node)
-        let deadline = monotonicMilliseconds() + plan.process.readyTimeout
-        var wait = 5
+        let deadline = monotonicTime() + readyTimeout
+        var wait = Duration.milliseconds(5)
         if let child, plan.process.ready == .started { watchFirstMoments(of: child, cancellation) }
         while true {
             try cancellation.check()
@@ -215,23 +216,23 @@ package final class NodeRuntime: @unchecked Sendable {
                 // If the loop watches the child, it sets the node's state.
                 throw isWatched ? failure(what, run, end) : failed(what, run, end)
             }
-            let left = deadline - monotonicMilliseconds()
-            if try probe.holds(timeout: max(100, min(left, 5000)), cancellation) { return }
-            guard left > 0 else {
+            let left = deadline - monotonicTime()
+            if try probe.holds(timeout: max(.milliseconds(100), min(left, .seconds(5))), cancellation) { return }
+            guard left > .zero else {
                 throw failed(
-                    "it was not ready within \(seconds(plan.process.readyTimeout)): \(probe.summary)",
+                    "it was not ready within \(seconds(readyTimeout)): \(probe.summary)",
                     plan.process.run ?? plan.process.setup.last ?? "")
             }
-            cancellation.sleep(milliseconds: min(wait, left))
-            wait = min(wait * 2, 200)
+            cancellation.sleep(min(wait, left))
+            wait = min(wait * 2, .milliseconds(200))
         }
     }
 
     /// If nothing tells when an application is ready, it must live for a moment (150 ms). An application that cannot
     /// even read its configuration ends within that time.
     func watchFirstMoments(of child: Pidfd, _ cancellation: Cancellation) {
-        let end = monotonicMilliseconds() + Self.firstMoments
-        while monotonicMilliseconds() < end, !cancellation.isRaised, !child.waitForEnd(milliseconds: 10) {}
+        let end = monotonicTime() + Self.firstMoments
+        while monotonicTime() < end, !cancellation.isRaised, !child.waitForEnd(within: .milliseconds(10)) {}
     }
 
     /// The node has failed; why, as `failure` says.
@@ -298,7 +299,7 @@ package final class NodeRuntime: @unchecked Sendable {
         loop.sync {
             self.restarts += 1
             self.process = child
-            self.startedAt = monotonicMilliseconds()
+            self.startedAt = monotonicTime()
             self.restarted?(self, "a check restarted it")
         }
         try waitUntilReady(child, entrance, node, cancellation)
@@ -311,7 +312,7 @@ package final class NodeRuntime: @unchecked Sendable {
     /// An init that was killed ends when all of the node's processes have been reaped.
     func waitForDyingInit() {
         guard let current = loop.sync({ self.initProcess }), isDying(current.pid) else { return }
-        if current.waitForEnd(milliseconds: 5000) { _ = try? current.statusIfEnded() }
+        if current.waitForEnd(within: .seconds(5)) { _ = try? current.statusIfEnded() }
     }
 
     // MARK: - Staying up, on the loop's thread
@@ -337,8 +338,8 @@ package final class NodeRuntime: @unchecked Sendable {
                 return
             }
             state = .restarting
-            if monotonicMilliseconds() - startedAt > Self.longestPause { pause = Self.shortestPause }
-            loop.after(milliseconds: pause) { [weak self] in self?.restart() }
+            if monotonicTime() - startedAt > Self.longestPause { pause = Self.shortestPause }
+            loop.after(pause) { [weak self] in self?.restart() }
             pause = min(pause * 2, Self.longestPause)
         }
     }
@@ -365,7 +366,7 @@ package final class NodeRuntime: @unchecked Sendable {
         loop.preconditionCurrent()
         // Its init ends only when the last process of the node has been reaped.
         for child in [process, initProcess] {
-            guard let child, child.waitForEnd(milliseconds: 5000) else { continue }
+            guard let child, child.waitForEnd(within: .seconds(5)) else { continue }
             _ = try? child.statusIfEnded()
         }
         process = nil

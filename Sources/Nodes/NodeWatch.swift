@@ -108,7 +108,7 @@ package final class NodeWatch: @unchecked Sendable {
         }
         let body: @Sendable () -> Void = { [self] in
             while witness.hear(
-                or: [notes.descriptor], milliseconds: isWatchful ? Self.pause : -1,
+                or: [notes.descriptor], within: isWatchful ? Self.pause : nil,
                 { act, actor in
                     witnessed(act, by: actor, mayAlter)
                 })
@@ -119,8 +119,8 @@ package final class NodeWatch: @unchecked Sendable {
         do throws(ApplianceError) { try startThread(body) } catch { _ = error }
     }
 
-    /// The longest time until the end of a request is seen, in milliseconds.
-    private static let pause: Int32 = 5
+    /// The longest time until the end of a request is seen.
+    private static let pause = Duration.milliseconds(5)
 
     /// True if a request is under way.
     private var isWatchful: Bool { state.withLock { !$0.requests.isEmpty } }

@@ -24,8 +24,10 @@ struct ReadinessProbe {
         }
     }
 
-    /// True if it is ready now. `timeout` is in milliseconds.
-    func holds(timeout: Int, _ cancellation: Cancellation) throws(ApplianceError) -> Bool {
+    /// True if it is ready now.
+    ///
+    /// - Parameter timeout: The longest time that looking may take.
+    func holds(timeout: Duration, _ cancellation: Cancellation) throws(ApplianceError) -> Bool {
         switch plan {
         case .started:
             return true
@@ -47,7 +49,7 @@ struct ReadinessProbe {
     }
 
     /// A connected socket of the node's, nonblocking; nil if no program listens.
-    private func connected(_ address: IPAddress, _ port: UInt16, _ timeout: Int) -> Int32? {
+    private func connected(_ address: IPAddress, _ port: UInt16, _ timeout: Duration) -> Int32? {
         let family = address.family == .ipv4 ? AF_INET : AF_INET6
         let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         let made = try? namespace.perform { () throws(SystemError) -> Int32 in socket(family, kind, 0) }
@@ -56,7 +58,7 @@ struct ReadinessProbe {
         if result == 0 { return descriptor }
         var failure: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
-        guard errno == EINPROGRESS, pollOne(descriptor, POLLOUT, milliseconds: timeout),
+        guard errno == EINPROGRESS, pollOne(descriptor, POLLOUT, within: timeout),
             getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &failure, &length) == 0, failure == 0
         else {
             close(descriptor)
@@ -66,10 +68,10 @@ struct ReadinessProbe {
     }
 
     /// The status of an HTTP answer.
-    private func answer(_ socket: Int32, _ timeout: Int) -> Int? {
-        let deadline = monotonicMilliseconds() + timeout
+    private func answer(_ socket: Int32, _ timeout: Duration) -> Int? {
+        let deadline = monotonicTime() + timeout
         var head: [UInt8] = []
-        while head.count < 1024, pollOne(socket, POLLIN, milliseconds: max(0, deadline - monotonicMilliseconds())) {
+        while head.count < 1024, pollOne(socket, POLLIN, within: deadline - monotonicTime()) {
             guard let bytes = readOnce(socket, limit: 1024), !bytes.isEmpty else { break }
             head += bytes
             if head.contains(10) { break }

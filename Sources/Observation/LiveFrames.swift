@@ -47,12 +47,12 @@ package final class LiveFrames {
 
     /// What came next.
     ///
-    /// - Parameter milliseconds: How long to wait while nothing comes.
+    /// - Parameter time: How long to wait while nothing comes.
     /// - Throws: `ApplianceError` if the control process answers with an error.
-    package func next(milliseconds: Int) throws(ApplianceError) -> News {
+    package func next(within time: Duration) throws(ApplianceError) -> News {
         let frames = feed.frames(before: .now - Self.settling)
         guard frames.isEmpty, !isOver else { return isOver && frames.isEmpty ? .end : .frames(frames) }
-        switch try connection.news(milliseconds: milliseconds) {
+        switch try connection.news(within: time) {
         case .nothing: return .frames([])
         case .table(let table): return .table(Self.image(table))
         case .end:

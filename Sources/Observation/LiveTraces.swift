@@ -73,10 +73,10 @@ package final class LiveTraces {
 
     /// The traces that ended by now.
     ///
-    /// - Parameter milliseconds: How long to wait while no frame comes.
+    /// - Parameter time: How long to wait while no frame comes.
     /// - Throws: `ApplianceError` if the control process answers with an error.
-    package func next(milliseconds: Int) throws(ApplianceError) -> [PacketTrace] {
-        switch try frames.next(milliseconds: milliseconds) {
+    package func next(within time: Duration) throws(ApplianceError) -> [PacketTrace] {
+        switch try frames.next(within: time) {
         case .frames(let frames): for frame in frames { tracer.add(frame) }
         case .table(let image):
             network = TracedNetwork(try client.description(entries: true))

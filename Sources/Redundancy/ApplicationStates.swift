@@ -2,6 +2,7 @@ import ControlAPI
 import Forwarding
 import Reporting
 import Topology
+import Wire
 
 /// The states of all instances of a topology, and the results: each instance's availability and weight in the table,
 /// the applications that are down, and the events.
@@ -92,8 +93,8 @@ package struct ApplicationStates: Sendable {
         return own.allSatisfy { groups[$0].isDown }
     }
 
-    /// When the time of the next one that drains or joins is over, in milliseconds of the monotonic clock.
-    package var nextEnd: Int? {
+    /// When the time of the next one that drains or joins is over.
+    package var nextEnd: MonotonicTime? {
         let drains = instances.values.compactMap { $0.drain }.filter { !$0.isOver }.map(\.end)
         return (drains + instances.values.compactMap { $0.join?.end }).min()
     }
@@ -123,11 +124,11 @@ package struct ApplicationStates: Sendable {
     /// Ends the drains and joins whose time is over.
     package mutating func endTimes(at now: Moment) -> [ApplianceEvent] {
         for (node, state) in instances {
-            if let join = state.join, join.end <= now.milliseconds { instances[node]?.join = nil }
+            if let join = state.join, join.end <= now.monotonic { instances[node]?.join = nil }
         }
         var events: [ApplianceEvent] = []
         for node in instances.keys.sorted() {
-            guard let state = instances[node], let drain = state.drain, !drain.isOver, drain.end <= now.milliseconds
+            guard let state = instances[node], let drain = state.drain, !drain.isOver, drain.end <= now.monotonic
             else { continue }
             instances[node]?.drain?.isOver = true
             events.append(
@@ -154,7 +155,7 @@ package struct ApplicationStates: Sendable {
                 throw ApplianceError(
                     .failed, "\(node) is disabled, so it cannot be drained", hint: "enable it first")
             }
-            let time = given ?? application.drainTime
+            let time = given?.duration ?? .milliseconds(application.drainTime)
             instances[node]?.drain = InstanceState.Drain(began: now, time: time)
             outcome = (
                 .instanceDraining, "no new connections if another can take them; nothing after \(seconds(time))"
@@ -259,7 +260,9 @@ package struct ApplicationStates: Sendable {
                 other.node != node && other.group == instance.group && present.contains(other.node)
                     && isThere(other.node)
             }
-            if others { instances[node]?.join = InstanceState.Join(began: now, time: application.drainTime) }
+            if others {
+                instances[node]?.join = InstanceState.Join(began: now, time: .milliseconds(application.drainTime))
+            }
         }
         // If only joining instances are left, they take all flows at once.
         for group in Set(application.instances.map(\.group)) {

@@ -1,6 +1,7 @@
 import ControlAPI
 import Forwarding
 import Topology
+import Wire
 
 extension ApplicationStates {
     /// The report for `status`, one item per application.
@@ -43,7 +44,7 @@ extension ApplicationStates {
             if let disabled = state.disabled {
                 ("taken-out", disabled)
             } else if let drain = state.drain, drain.isOver {
-                ("drained", drain.began.microseconds + drain.time * 1000)
+                ("drained", drain.began.microseconds + Int(drain.time.wholeMicroseconds))
             } else if !state.health.isHealthy {
                 (state.health.isSuppressed ? "suppressed" : "down", state.health.since)
             } else if let drain = state.drain {
@@ -55,8 +56,8 @@ extension ApplicationStates {
             name: member.name, state: word, reason: (health ?? state.health).reason, since: since,
             isHealthy: state.health.isHealthy, share: share, weight: member.weight,
             fileWeight: fileWeight(of: member.name), priority: member.priority,
-            drainLeft: state.drain.flatMap { $0.isOver ? nil : max(0, $0.end - now.milliseconds) },
-            joinLeft: share > 0 ? state.join.map { max(0, $0.end - now.milliseconds) } : nil,
+            drainLeft: state.drain.flatMap { $0.isOver ? nil : max(.zero, $0.end - now.monotonic) },
+            joinLeft: share > 0 ? state.join.map { max(.zero, $0.end - now.monotonic) } : nil,
             checks: (health ?? state.health).checks)
     }
 }

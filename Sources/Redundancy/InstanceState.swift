@@ -1,17 +1,18 @@
 import ControlAPI
 import Forwarding
 import Reporting
+import Wire
 
 /// One instant, on the clock that never steps back and on the one that people read.
 package struct Moment: Sendable, Hashable {
-    /// Milliseconds of the monotonic clock.
-    package var milliseconds: Int
+    /// On the clock that never steps back.
+    package var monotonic: MonotonicTime
     /// Microseconds since 1970.
     package var microseconds: Int
 
     /// Memberwise.
-    package init(milliseconds: Int, microseconds: Int) {
-        self.milliseconds = milliseconds
+    package init(monotonic: MonotonicTime, microseconds: Int) {
+        self.monotonic = monotonic
         self.microseconds = microseconds
     }
 }
@@ -21,26 +22,26 @@ package struct Moment: Sendable, Hashable {
 package struct InstanceState: Sendable, Hashable {
     /// It gets no new flows, and its old flows end.
     package struct Drain: Sendable, Hashable {
-        /// When it began, in microseconds.
+        /// When it began.
         package var began: Moment
-        /// How long it keeps what does not tell its beginning, in milliseconds.
-        package var time: Int
+        /// How long it keeps what does not tell its beginning.
+        package var time: Duration
         /// True once that time is over.
         var isOver = false
 
         /// When that time is over, on the monotonic clock.
-        package var end: Int { began.milliseconds + time }
+        package var end: MonotonicTime { began.monotonic + time }
     }
 
     /// It has come, or come back, beside others that work: what they have is left to them for a while.
     package struct Join: Sendable, Hashable {
         /// When it came.
         package var began: Moment
-        /// For how long, in milliseconds.
-        package var time: Int
+        /// For how long.
+        package var time: Duration
 
         /// When that time is over, on the monotonic clock.
-        package var end: Int { began.milliseconds + time }
+        package var end: MonotonicTime { began.monotonic + time }
     }
 
     /// Its application.

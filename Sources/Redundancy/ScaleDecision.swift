@@ -1,4 +1,5 @@
 import Topology
+import Wire
 
 /// Decides when an application needs one more instance, and when one less is enough. It is a pure function of the
 /// measured load, with the time as a value.
@@ -40,16 +41,21 @@ package struct ScaleDecision: Sendable {
     package let plan: ScalePlan
     /// The instances that came by this rule, in the order in which they came.
     package private(set) var added: [String] = []
-    /// Since when one more has been needed, and since when one less would do, in milliseconds.
-    private var needSince: Int?
-    private var calmSince: Int?
+    /// Since when one more has been needed, and since when one less would do.
+    private var needSince: MonotonicTime?
+    private var calmSince: MonotonicTime?
 
     package init(_ plan: ScalePlan) { self.plan = plan }
 
-    /// Takes what the instances did, at a time in milliseconds of a clock that never steps back.
+    /// How long one more must have been needed.
+    private var patience: Duration { .milliseconds(plan.patience) }
+
+    /// Takes what the instances did, at a time.
     ///
-    /// - Parameter loads: Those of the instances that take packets.
-    package mutating func look(_ loads: [Load], at now: Int) -> Step? {
+    /// - Parameters:
+    ///   - loads: Those of the instances that take packets.
+    ///   - now: Of a clock that never steps back.
+    package mutating func look(_ loads: [Load], at now: MonotonicTime) -> Step? {
         guard !loads.isEmpty else {
             (needSince, calmSince) = (nil, nil)
             return nil
@@ -58,7 +64,7 @@ package struct ScaleDecision: Sendable {
             calmSince = nil
             let since = needSince ?? now
             needSince = since
-            guard now - since >= plan.patience, loads.count < plan.most else { return nil }
+            guard now - since >= patience, loads.count < plan.most else { return nil }
             return .add(because: need)
         }
         needSince = nil
@@ -70,7 +76,7 @@ package struct ScaleDecision: Sendable {
         }
         let since = calmSince ?? now
         calmSince = since
-        guard now - since >= Self.calmness * plan.patience else { return nil }
+        guard now - since >= patience * Self.calmness else { return nil }
         return .remove(last, because: "the others can carry the load at \(Int(Self.calm * 100)) % of the limit")
     }
 

@@ -187,3 +187,8 @@ struct FrameReader {
         return hash
     }
 }
+
+extension RawSpan {
+    /// The big-endian integer at an offset; the caller has checked that its octets are there.
+    fileprivate func uint16(at offset: Int) -> UInt16 { load(HeaderField<UInt16>(0), at: offset) }
+}

@@ -8,6 +8,7 @@ import LinuxNetwork
 import Nodes
 import Reporting
 import Topology
+import Wire
 
 /// The parts that checks look at, and that their faults break.
 package struct CheckSources: Sendable {
@@ -90,14 +91,14 @@ package struct CheckRunner {
         self.sources = sources
     }
 
-    /// The shortest and the longest time between two looks at an expectation that does not hold yet, in milliseconds.
-    private static let pauses = 50...500
+    /// The shortest and the longest time between two looks at an expectation that does not hold yet.
+    private static let pauses = Duration.milliseconds(50)...Duration.milliseconds(500)
 
     /// Runs one check: its steps in order, until one does not hold.
     ///
     /// - Throws: `ApplianceError`: the reason of a cancellation, and nothing else.
     package func run(_ check: CheckPlan) throws(ApplianceError) -> CheckReport {
-        let started = monotonicMilliseconds()
+        let started = monotonicTime()
         let session = CheckSession(sources)
         var failure: (step: StepPlan, finding: StepOutcome)?
         do throws(ApplianceError) {
@@ -114,7 +115,7 @@ package struct CheckRunner {
         try sources.cancellation.check()
         var report = CheckReport(
             name: check.name, line: check.line, passed: failure == nil && aftermath.isEmpty,
-            milliseconds: monotonicMilliseconds() - started, expected: nil, came: [])
+            time: monotonicTime() - started, expected: nil, came: [])
         guard !report.passed else { return report }
         if let failure {
             let place = check.listsSteps ? "in the step on line \(failure.step.line) (\(failure.step.summary)): " : ""
@@ -130,12 +131,13 @@ package struct CheckRunner {
 
     /// Looks at a step until it holds or its time is over.
     private func hold(_ step: StepPlan, _ session: CheckSession) throws(ApplianceError) -> StepOutcome {
-        let deadline = monotonicMilliseconds() + step.within
+        let deadline = monotonicTime() + .milliseconds(step.within)
         var pause = Self.pauses.lowerBound
         while true {
             try sources.cancellation.check()
-            let left = deadline - monotonicMilliseconds()
-            let timeout = step.within == 0 ? step.timeout : min(step.timeout, max(left, 1000))
+            let left = deadline - monotonicTime()
+            let longest = Duration.milliseconds(step.timeout)
+            let timeout = step.within == 0 ? longest : min(longest, max(left, .seconds(1)))
             let finding: StepOutcome
             do throws(ApplianceError) {
                 finding = try session.look(step.action, timeout)
@@ -144,8 +146,8 @@ package struct CheckRunner {
                 finding = StepOutcome(holds: false, expected: ["that it can be looked at"], came: ["\(error)"])
             }
             try sources.cancellation.check()
-            if finding.holds || finding.isFinal || monotonicMilliseconds() + pause >= deadline { return finding }
-            sources.cancellation.sleep(milliseconds: pause)
+            if finding.holds || finding.isFinal || monotonicTime() + pause >= deadline { return finding }
+            sources.cancellation.sleep(pause)
             pause = min(pause * 2, Self.pauses.upperBound)
         }
     }

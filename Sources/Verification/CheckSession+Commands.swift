@@ -7,6 +7,7 @@ import Nodes
 import Reporting
 import Synchronization
 import Topology
+import Wire
 
 /// A command that runs beside the steps of its check.
 final class StartedCommand: @unchecked Sendable {
@@ -36,13 +37,13 @@ extension CheckSession {
     private static let folderBound = 256 << 20
     /// The least free space of the file system of the node's folder, in octets.
     private static let freeBound = 16 << 20
-    /// How long a started command may run at most, in milliseconds: its check ends it long before.
-    private static let longestRun = 24 * 3_600_000
+    /// How long a started command may run at most: its check ends it long before.
+    private static let longestRun = DurationText.longest
 
     // MARK: - Commands
 
     func run(
-        _ plan: CommandPlan, _ expectation: CommandExpectation, _ timeout: Int
+        _ plan: CommandPlan, _ expectation: CommandExpectation, _ timeout: Duration
     ) throws(ApplianceError) -> StepOutcome {
         let node = try sources.node(plan.node)
         let watch = try remember(node)
@@ -87,13 +88,13 @@ extension CheckSession {
         return .held
     }
 
-    func finish(_ name: String, _ expectation: CommandExpectation, _ timeout: Int) -> StepOutcome {
+    func finish(_ name: String, _ expectation: CommandExpectation, _ timeout: Duration) -> StepOutcome {
         guard let command = started[name] else {
             return StepOutcome(holds: false, expected: ["a command called \(name)"], came: ["it was not started"])
         }
-        let deadline = monotonicMilliseconds() + timeout
-        while command.result == nil, monotonicMilliseconds() < deadline, !sources.cancellation.isRaised {
-            sources.cancellation.sleep(milliseconds: 10)
+        let deadline = monotonicTime() + timeout
+        while command.result == nil, monotonicTime() < deadline, !sources.cancellation.isRaised {
+            sources.cancellation.sleep(.milliseconds(10))
         }
         var outcome = command.result
         if outcome == nil {
@@ -113,7 +114,7 @@ extension CheckSession {
         for (_, command) in started { command.ended.wait() }
     }
 
-    private func captured(_ plan: CommandPlan, _ node: NodeRuntime, _ timeout: Int) throws(ApplianceError)
+    private func captured(_ plan: CommandPlan, _ node: NodeRuntime, _ timeout: Duration) throws(ApplianceError)
         -> CommandOutcome
     {
         let (bounds, entered) = try prepare(plan, node, ProcessMark())
@@ -169,7 +170,8 @@ extension CheckSession {
         if !ProcessMark.end(marks, in: initProcess.pid) { try? initProcess.signal(SIGKILL) }
     }
 
-    private func judge(_ outcome: CommandOutcome, _ expectation: CommandExpectation, _ timeout: Int) -> StepOutcome {
+    private func judge(_ outcome: CommandOutcome, _ expectation: CommandExpectation, _ timeout: Duration) -> StepOutcome
+    {
         var unmet: [String] = []
         var came: [String] = []
         if let reason = outcome.endedFor {
@@ -197,8 +199,8 @@ private struct NodeGlance {
     private let before: Set<String>
     private let application: Pidfd?
     private let processes: [(pid: Int32, started: UInt64, name: String)]
-    /// How long the end of an application may take to show after its signal, in milliseconds.
-    private static let dying: Int32 = 10
+    /// How long the end of an application may take to show after its signal.
+    private static let dying = Duration.milliseconds(10)
 
     /// - Parameter own: The processes of the check's own commands, which may end at any time.
     init(_ node: NodeRuntime, _ watch: NodeWatch, besides own: Set<ProcessMark>) {
@@ -218,7 +220,7 @@ private struct NodeGlance {
     func changes(_ faults: (links: Bool, processes: Bool)) -> [String] {
         var summary = faults.links ? [] : watch.changes.filter { !before.contains($0) }
         guard !faults.processes, watch.hasSignalled else { return summary }
-        if let application, application.waitForEnd(milliseconds: Self.dying) || isDying(application.pid) {
+        if let application, application.waitForEnd(within: Self.dying) || isDying(application.pid) {
             summary.append("its application has ended")
         } else if application == nil, !processes.isEmpty,
             processes.allSatisfy({ processStartTime($0.pid) != $0.started })

@@ -5,6 +5,7 @@ import LinuxNetwork
 import Nodes
 import Reporting
 import Topology
+import Wire
 
 /// The damage of a check's faults that is not repaired yet.
 struct StandingFaults {
@@ -31,14 +32,15 @@ struct StandingFaults {
 
 extension CheckSession {
     /// Breaks something, or repairs it.
-    func cause(_ fault: FaultPlan, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
+    func cause(_ fault: FaultPlan, _ timeout: Duration) throws(ApplianceError) -> StepOutcome {
         let name: String
         switch fault.target {
         case .engine(let number): return try causeInEngine(fault.kind, number, timeout)
         case .node(let node): name = node
         }
         switch fault.kind {
-        case .drain, .undrain, .disable, .enable: return try operate(fault.kind, name, fault.duration)
+        case .drain, .undrain, .disable, .enable:
+            return try operate(fault.kind, name, fault.duration.map { .milliseconds($0) })
         default: break
         }
         let node = try sources.node(name)
@@ -50,9 +52,9 @@ extension CheckSession {
             faults.stopped[fault.target] = nil
             for process in processes { signal(process, SIGKILL) }
             // A killed process has ended when the next step begins.
-            let deadline = monotonicMilliseconds() + timeout
+            let deadline = monotonicTime() + timeout
             for process in processes {
-                _ = process.waitForEnd(milliseconds: Int32(clamping: max(0, deadline - monotonicMilliseconds())))
+                _ = process.waitForEnd(within: deadline - monotonicTime())
             }
         case .stop:
             faults.processNodes.insert(name)
@@ -115,7 +117,7 @@ extension CheckSession {
     }
 
     private func causeInEngine(
-        _ kind: FaultPlan.Kind, _ number: Int, _ timeout: Int
+        _ kind: FaultPlan.Kind, _ number: Int, _ timeout: Duration
     ) throws(ApplianceError) -> StepOutcome {
         faults.engines = true
         let target = FaultPlan.Target.engine(number)
@@ -149,7 +151,7 @@ extension CheckSession {
         default:
             faults.stopped[target] = nil
             signal(process, SIGKILL)
-            _ = process.waitForEnd(milliseconds: Int32(clamping: timeout))
+            _ = process.waitForEnd(within: timeout)
             if kind == .restart, !waitForEngines(timeout) {
                 return StepOutcome(
                     holds: false, expected: ["that another engine forwards"], came: ["none does yet"])
@@ -168,20 +170,20 @@ extension CheckSession {
         return !engines.isEmpty && engines.allSatisfy(\.isRunning)
     }
 
-    private func waitForEngines(_ timeout: Int) -> Bool {
-        let deadline = monotonicMilliseconds() + timeout
-        while monotonicMilliseconds() < deadline, !sources.cancellation.isRaised {
+    private func waitForEngines(_ timeout: Duration) -> Bool {
+        let deadline = monotonicTime() + timeout
+        while monotonicTime() < deadline, !sources.cancellation.isRaised {
             if enginesRun { return true }
-            sources.cancellation.sleep(milliseconds: 10)
+            sources.cancellation.sleep(.milliseconds(10))
         }
         return enginesRun
     }
 
     // MARK: - Afterwards
 
-    /// How long the return to the state before the check may take, in milliseconds, beside the time that applications
-    /// need to be ready.
-    private static let patience = 10_000
+    /// How long the return to the state before the check may take, beside the time that applications need to be
+    /// ready.
+    private static let patience = Duration.seconds(10)
 
     /// Ends the processes of the check, and leaves the rest as it is: the whole topology is about to be taken away.
     func abandon() {
@@ -235,7 +237,7 @@ extension CheckSession {
         else { return [] }
         // One that has ended by itself, and is not started again, is as its file wants it.
         guard faults.processNodes.contains(name) || hasSignalled(name) || comesBack(name) else { return [] }
-        if isDying(before.pid) { _ = before.waitForEnd(milliseconds: Int32(Self.patience)) }
+        if isDying(before.pid) { _ = before.waitForEnd(within: Self.patience) }
         guard before.hasEnded || !isCurrent(before, name) else { return [] }
         do throws(ApplianceError) {
             try sources.node(name).bringBack(anew: false, sources.cancellation)

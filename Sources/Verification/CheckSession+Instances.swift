@@ -3,6 +3,7 @@ import EventLoop
 import LinuxNetwork
 import Reporting
 import Topology
+import Wire
 
 extension CheckSources {
     /// How every instance stands, in the word that `status` has for it.
@@ -58,11 +59,11 @@ extension CheckSession {
     // MARK: - Doing
 
     /// Carries out an operator's request for an instance.
-    func operate(_ kind: FaultPlan.Kind, _ name: String, _ duration: Int?) throws(ApplianceError) -> StepOutcome {
+    func operate(_ kind: FaultPlan.Kind, _ name: String, _ duration: Duration?) throws(ApplianceError) -> StepOutcome {
         concern(name)
         let operation: InstanceOperation
         switch kind {
-        case .drain: operation = .drain(milliseconds: duration)
+        case .drain: operation = .drain(for: duration.map(Milliseconds.init))
         case .undrain: operation = .undrain
         case .disable: operation = .disable
         default: operation = .enable
@@ -74,9 +75,8 @@ extension CheckSession {
 
     // MARK: - Afterwards
 
-    /// How long instances may take to be as they were before the check, in milliseconds: their checks have to pass
-    /// again.
-    private static let patience = 30_000
+    /// How long instances may take to be as they were before the check: their checks have to pass again.
+    private static let patience = Duration.seconds(30)
 
     /// Takes back the check's requests for instances, and waits until each is in its earlier state again.
     ///
@@ -86,10 +86,10 @@ extension CheckSession {
             for operation in undoing(name) { try? sources.operate(operation, name) }
         }
         guard standings.values.contains(where: InstanceExpectation.Standing.up.words.contains) else { return [] }
-        let deadline = monotonicMilliseconds() + Self.patience
+        let deadline = monotonicTime() + Self.patience
         var left = standingsChanged()
-        while !left.isEmpty, monotonicMilliseconds() < deadline, !sources.cancellation.isRaised {
-            sources.cancellation.sleep(milliseconds: 20)
+        while !left.isEmpty, monotonicTime() < deadline, !sources.cancellation.isRaised {
+            sources.cancellation.sleep(.milliseconds(20))
             left = standingsChanged()
         }
         return sources.cancellation.isRaised ? [] : left

@@ -9,11 +9,11 @@ import Topology
 import Wire
 
 extension CheckSession {
-    /// The time to wait for unexpected nodes to see a packet, after all expected nodes have seen it, in milliseconds.
-    private static let settling = 80
+    /// The time to wait for unexpected nodes to see a packet, after all expected nodes have seen it.
+    private static let settling = Duration.milliseconds(80)
 
     /// Sends a packet, and watches its way and the way of its answer.
-    func send(_ plan: PacketPlan, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
+    func send(_ plan: PacketPlan, _ timeout: Duration) throws(ApplianceError) -> StepOutcome {
         for name in [plan.from] + plan.reaches.joined() {
             let instances = plan.standIns.filter { $0.value == name }.map(\.key).sorted()
             for node in instances.isEmpty ? [name] : instances { concern(node) }
@@ -116,16 +116,16 @@ private final class PacketWatch {
 
     /// Looks until `isComplete` and nothing has come for a while, or the time is over.
     func follow(
-        timeout: Int, settling: Int, _ cancellation: Cancellation, _ isComplete: (PacketWatch) -> Bool
+        timeout: Duration, settling: Duration, _ cancellation: Cancellation, _ isComplete: (PacketWatch) -> Bool
     ) {
-        let deadline = monotonicMilliseconds() + timeout
-        var quietSince = monotonicMilliseconds()
+        let deadline = monotonicTime() + timeout
+        var quietSince = monotonicTime()
         while !cancellation.isRaised {
-            let now = monotonicMilliseconds()
+            let now = monotonicTime()
             if look() { quietSince = now }
             if now >= deadline { break }
             if now - quietSince >= settling, isComplete(self) { break }
-            cancellation.sleep(milliseconds: min(5, deadline - now))
+            cancellation.sleep(min(.milliseconds(5), deadline - now))
         }
         for (_, _, socket) in sockets { losses += (try? socket.losses()) ?? 0 }
     }

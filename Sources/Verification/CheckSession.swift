@@ -60,7 +60,7 @@ final class CheckSession {
     }
 
     /// Does a step, or compares its expectation.
-    func look(_ action: StepPlan.Action, _ timeout: Int) throws(ApplianceError) -> StepOutcome {
+    func look(_ action: StepPlan.Action, _ timeout: Duration) throws(ApplianceError) -> StepOutcome {
         switch action {
         case .command(let command, let expectation):
             return try run(command, expectation, timeout)
@@ -79,7 +79,7 @@ final class CheckSession {
         case .packet(let packet):
             return try send(packet, timeout)
         case .wait(let milliseconds):
-            sources.cancellation.sleep(milliseconds: milliseconds)
+            sources.cancellation.sleep(.milliseconds(milliseconds))
             return .held
         case .capture(let place):
             return try capture(place)

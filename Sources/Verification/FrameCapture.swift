@@ -54,7 +54,7 @@ final class FrameCapture: @unchecked Sendable {
         writeAll(file, Self.fileHeader)
         try startThread { [self] in
             while !isStopped.withLock({ $0 }) {
-                _ = pollOne(socket.descriptor, POLLIN, milliseconds: 50)
+                _ = pollOne(socket.descriptor, POLLIN, within: .milliseconds(50))
                 drain()
             }
             stopping.raise()
@@ -64,7 +64,7 @@ final class FrameCapture: @unchecked Sendable {
     /// Takes the frames that have passed until now.
     func flush() {
         guard !isStopped.withLock({ $0 }) else { return }
-        usleep(UInt32(PacketSocket.patience * 3) * 1000)
+        usleep(UInt32(clamping: (PacketSocket.patience * 3).wholeMicroseconds))
         drain()
     }
 
@@ -175,8 +175,10 @@ extension FrameFilter {
                 let wanted = port.servicePort(head.family)
                 guard wanted.protocolNumber.map({ $0 == head.protocolNumber }) ?? true else { return false }
                 if IPProtocol.hasPorts(head.protocolNumber), port.ports != 0...65535 {
-                    guard head.transportOffset + 4 <= frame.count else { return false }
-                    let ends = [0, 2].map { frame.bytes.uint16(at: head.transportOffset + $0) }
+                    guard head.transportOffset + PortHeader.length <= frame.count else { return false }
+                    let ends = [PortHeader.sourcePort, PortHeader.destinationPort].map {
+                        frame.bytes.load($0, at: head.transportOffset)
+                    }
                     guard ends.contains(where: port.ports.contains) else { return false }
                 }
             }
@@ -200,10 +202,11 @@ enum FrameText {
             }
             var source = "\(head.source)", destination = "\(head.destination)"
             let start = head.transportOffset
-            if IPProtocol.hasPorts(head.protocolNumber), start + 4 <= buffer.count {
+            if IPProtocol.hasPorts(head.protocolNumber), start + PortHeader.length <= buffer.count {
                 let isLong = head.family == .ipv6
-                source = (isLong ? "[\(source)]" : source) + ":\(frame.uint16(at: start))"
-                destination = (isLong ? "[\(destination)]" : destination) + ":\(frame.uint16(at: start + 2))"
+                let (from, to) = (PortHeader.sourcePort, PortHeader.destinationPort)
+                source = (isLong ? "[\(source)]" : source) + ":\(frame.load(from, at: start))"
+                destination = (isLong ? "[\(destination)]" : destination) + ":\(frame.load(to, at: start))"
             }
             return "\(source) → \(destination) \(kind(frame, head)), \(length) octets"
         }

@@ -42,7 +42,7 @@ public struct JUnitReport {
             ("name", file.label), ("package", "tapline"), ("id", "\(index)"), ("tests", "\(cases.count)"),
             ("failures", "\(cases.count { $0.kind == "failure" })"),
             ("errors", "\(cases.count { $0.kind == "error" })"),
-            ("skipped", "\(cases.count { $0.kind == "skipped" })"), ("time", Self.seconds(file.milliseconds)),
+            ("skipped", "\(cases.count { $0.kind == "skipped" })"), ("time", Self.seconds(file.time)),
             ("timestamp", Self.timestamp(file.started)), ("hostname", hostname),
         ]
         var properties = [("file", file.file), ("outcome", file.outcome.rawValue)]
@@ -84,7 +84,7 @@ public struct JUnitReport {
 
     private func cases(_ file: TestFileReport) -> [Case] {
         var cases = file.checks.map { check -> Case in
-            var entry = Case(name: check.name, line: check.line, time: Self.seconds(check.milliseconds))
+            var entry = Case(name: check.name, line: check.line, time: Self.seconds(check.time))
             guard !check.passed else { return entry }
             entry.kind = "failure"
             entry.type = "check"
@@ -101,7 +101,7 @@ public struct JUnitReport {
                     text: (error.details + ["\(error)"]).joined(separator: "\n")))
         } else if cases.isEmpty, file.notReached.isEmpty {
             // A suite without a case would not be seen, and this file has been proven to come up and go.
-            cases.append(Case(name: "the topology runs", time: Self.seconds(file.milliseconds)))
+            cases.append(Case(name: "the topology runs", time: Self.seconds(file.time)))
         }
         cases += file.notReached.map { name in
             Case(name: name, kind: "skipped", message: "it was not reached", type: "not-reached")
@@ -112,7 +112,7 @@ public struct JUnitReport {
     private func output(_ file: TestFileReport) -> String {
         var lines = file.notes.map { "note: \($0)" }
         for check in file.checks {
-            lines.append("\(check.passed ? "ok" : "FAILED") \(check.name) (\(check.milliseconds) ms)")
+            lines.append("\(check.passed ? "ok" : "FAILED") \(check.name) (\(check.time))")
         }
         if file.kept, let topology = file.topology { lines.append("'\(topology)' is still up") }
         return lines.joined(separator: "\n")
@@ -123,9 +123,9 @@ public struct JUnitReport {
     }
 
     /// Seconds with three decimals.
-    package static func seconds(_ milliseconds: Int) -> String {
-        let thousandths = "\(milliseconds % 1000)"
-        return "\(milliseconds / 1000)." + String(repeating: "0", count: 3 - thousandths.count) + thousandths
+    package static func seconds(_ time: Milliseconds) -> String {
+        let thousandths = "\(time.count % 1000)"
+        return "\(time.count / 1000)." + String(repeating: "0", count: 3 - thousandths.count) + thousandths
     }
 
     /// Universal time as `2026-11-25T03:59:21`: the schemas allow no zone.

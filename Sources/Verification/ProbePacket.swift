@@ -102,18 +102,19 @@ struct ProbePacket {
             }
             switch protocolNumber {
             case IPProtocol.tcp:
-                packet.store(sourcePort, at: network)
-                packet.store(port, at: network + 2)
-                packet.store(number, at: network + 4)
-                packet.store(0x5002 as UInt16, at: network + 12)  // five words, SYN
-                packet.store(64240 as UInt16, at: network + 14)
+                packet.store(sourcePort, to: TCPHeader.sourcePort, at: network)
+                packet.store(port, to: TCPHeader.destinationPort, at: network)
+                packet.store(number, to: TCPHeader.sequenceNumber, at: network)
+                packet.store(UInt8(TCPHeader.minimumLength / 4) << 4, to: TCPHeader.dataOffset, at: network)
+                packet.store(TCPView.syn, to: TCPHeader.controlBits, at: network)
+                packet.store(64240, to: TCPHeader.window, at: network)
             case IPProtocol.udp:
-                packet.store(sourcePort, at: network)
-                packet.store(port, at: network + 2)
-                packet.store(UInt16(length - network), at: network + 4)
+                packet.store(sourcePort, to: UDPHeader.sourcePort, at: network)
+                packet.store(port, to: UDPHeader.destinationPort, at: network)
+                packet.store(UInt16(length - network), to: UDPHeader.datagramLength, at: network)
             case IPProtocol.icmp, IPProtocol.icmpv6:
-                packet.store((family == .ipv4 ? 8 : 128) as UInt8, at: network)
-                packet.store(number, at: network + 4)
+                packet.store(ICMPView.echoRequest(family), to: ICMPHeader.type, at: network)
+                packet.store(number, to: ICMPHeader.word, at: network)
             default: break
             }
             if let offset = IPProtocol.pseudoHeaderChecksumOffset(protocolNumber, family) {
@@ -135,21 +136,28 @@ struct ProbePacket {
     var matches: [FrameMatch] {
         let control = family == .ipv4 ? IPProtocol.icmp : IPProtocol.icmpv6
         let quoted = ICMPView.length + (family == .ipv4 ? IPv4View.minimumLength : IPv6View.length)
-        func match(_ number: UInt8, _ offset: Int, _ value: UInt32) -> FrameMatch {
-            FrameMatch(family, protocolNumber: number, offset: offset, value: value)
+        // A field of the header `start` octets behind the beginning of the transport header.
+        func match(
+            _ number: UInt8, _ field: HeaderField<UInt32>, _ value: UInt32, behind start: Int = 0
+        ) -> FrameMatch {
+            FrameMatch(family, protocolNumber: number, offset: start + field.offset, value: value)
         }
-        func ports(_ number: UInt8, _ offset: Int) -> FrameMatch {
-            FrameMatch(family, protocolNumber: number, offset: offset, value: UInt32(sourcePort), isHalf: true)
+        func ports(_ number: UInt8, _ field: HeaderField<UInt16>, behind start: Int = 0) -> FrameMatch {
+            FrameMatch(
+                family, protocolNumber: number, offset: start + field.offset, value: UInt32(sourcePort), isHalf: true)
         }
         switch protocolNumber {
         case IPProtocol.tcp:
-            return [match(IPProtocol.tcp, 4, number)]
-                + acknowledgements.map { match(IPProtocol.tcp, 8, $0) } + [match(control, quoted + 4, number)]
+            return [match(IPProtocol.tcp, TCPHeader.sequenceNumber, number)]
+                + acknowledgements.map { match(IPProtocol.tcp, TCPHeader.acknowledgmentNumber, $0) }
+                + [match(control, TCPHeader.sequenceNumber, number, behind: quoted)]
         case IPProtocol.udp:
-            return [ports(IPProtocol.udp, 0), ports(IPProtocol.udp, 2)] + payloadMatches(UDPView.length)
-                + [ports(control, quoted)] + quotedPayloadMatches(control, quoted + UDPView.length)
+            return [ports(IPProtocol.udp, UDPHeader.sourcePort), ports(IPProtocol.udp, UDPHeader.destinationPort)]
+                + payloadMatches(UDPView.length) + [ports(control, UDPHeader.sourcePort, behind: quoted)]
+                + quotedPayloadMatches(control, quoted + UDPView.length)
         case control:
-            return [match(control, 4, number)] + payloadMatches(ICMPView.length) + [match(control, quoted + 4, number)]
+            return [match(control, ICMPHeader.word, number)] + payloadMatches(ICMPView.length)
+                + [match(control, ICMPHeader.word, number, behind: quoted)]
         default:
             return payloadMatches(0) + quotedPayloadMatches(control, quoted)
         }
@@ -187,10 +195,13 @@ struct ProbePacket {
         switch protocolNumber {
         case IPProtocol.tcp:
             guard let header = TCPView(frame, at: start) else { return nil }
-            let flags = header.controlBits & 0x17
-            if flags == 0x02 { return header.sequenceNumber == number ? .packet : nil }
-            guard acknowledgements.contains(header.acknowledgmentNumber), flags & 0x10 != 0 else { return nil }
-            return flags & 0x02 != 0 ? .answer("SYN and ACK") : flags & 0x04 != 0 ? .answer("RST") : nil
+            let flags = header.controlBits & (TCPView.syn | TCPView.ack | TCPView.rst | TCPView.fin)
+            if flags == TCPView.syn { return header.sequenceNumber == number ? .packet : nil }
+            guard acknowledgements.contains(header.acknowledgmentNumber), flags & TCPView.ack != 0 else {
+                return nil
+            }
+            return flags & TCPView.syn != 0
+                ? .answer("SYN and ACK") : flags & TCPView.rst != 0 ? .answer("RST") : nil
         case IPProtocol.udp:
             guard let header = UDPView(frame, at: start) else { return nil }
             let ends = ProbeEnds(
@@ -204,7 +215,7 @@ struct ProbePacket {
             guard let header = ICMPView(frame, at: start),
                 carries(frame, at: start + ICMPView.length, isPortEnough: header.word == number)
             else { return nil }
-            return header.type == (family == .ipv4 ? 8 : 128) ? .packet : .answer("echo reply")
+            return header.type == ICMPView.echoRequest(family) ? .packet : .answer("echo reply")
         default:
             guard carries(frame, at: start, isPortEnough: false) else { return nil }
             let ends = ProbeEnds(source: head.source, destination: head.destination, sourcePort: 0, destinationPort: 0)
@@ -224,23 +235,23 @@ struct ProbePacket {
     /// The kind of an ICMP error that quotes the packet at `offset`; nil if it quotes another packet.
     private func quoted(_ frame: RawSpan, at offset: Int, _ name: String) -> Kind? {
         let network = family == .ipv4 ? IPv4View.minimumLength : IPv6View.length
-        guard frame.byteCount >= offset + network + 8 else { return nil }
-        let protocolOffset = family == .ipv4 ? 9 : 6
-        guard frame.unsafeLoad(fromByteOffset: offset + protocolOffset, as: UInt8.self) == protocolNumber else {
-            return nil
-        }
+        guard frame.byteCount >= offset + network + Self.leastQuoted else { return nil }
+        let quotedProtocol = family == .ipv4 ? IPv4Header.protocol : IPv6Header.nextHeader
+        guard frame.load(quotedProtocol, at: offset) == protocolNumber else { return nil }
         let start = offset + network
         switch protocolNumber {
-        case IPProtocol.tcp, IPProtocol.icmp, IPProtocol.icmpv6:
-            return word(frame, start + 4) == number ? .error(name) : nil
+        case IPProtocol.tcp:
+            return frame.load(TCPHeader.sequenceNumber, at: start) == number ? .error(name) : nil
+        case IPProtocol.icmp, IPProtocol.icmpv6:
+            return frame.load(ICMPHeader.word, at: start) == number ? .error(name) : nil
         case IPProtocol.udp:
-            let ports = (frame.uint16(at: start), frame.uint16(at: start + 2))
+            let ports = (frame.load(UDPHeader.sourcePort, at: start), frame.load(UDPHeader.destinationPort, at: start))
             guard ports.0 == sourcePort || carries(frame, at: start + UDPView.length, isPortEnough: false) else {
                 return nil
             }
             return quotedEnds(frame, at: offset, ports).map { .errorAbout($0, name) }
         default:
-            guard payloadWord.map({ word(frame, start) == $0 }) ?? false else { return nil }
+            guard let word = payloadWord, frame.load(Self.firstWord, at: start) == word else { return nil }
             return quotedEnds(frame, at: offset, (0, 0)).map { .errorAbout($0, name) }
         }
     }
@@ -258,9 +269,10 @@ struct ProbePacket {
             source: addresses.0, destination: addresses.1, sourcePort: ports.0, destinationPort: ports.1)
     }
 
-    private func word(_ frame: RawSpan, _ offset: Int) -> UInt32 {
-        UInt32(frame.uint16(at: offset)) << 16 | UInt32(frame.uint16(at: offset + 2))
-    }
+    /// The octets behind the network header that every ICMP error quotes (RFC 792).
+    private static let leastQuoted = 8
+    /// The beginning of a payload.
+    private static let firstWord = HeaderField<UInt32>(0)
 }
 
 /// The network header of a frame, and the beginning of the transport header. The frame may be cut off behind that.

@@ -29,7 +29,7 @@ public struct TestFileReport: Codable, Sendable {
     /// When it was started, in seconds since 1970.
     public var started: Int
     /// From the start until all was taken away, or kept.
-    public var milliseconds: Int
+    public var time: Milliseconds
     /// The checks that ran, in order.
     public var checks: [CheckReport]
     /// The names of the checks that did not run.
@@ -48,7 +48,7 @@ public struct TestFileReport: Codable, Sendable {
     /// Memberwise.
     package init(
         label: String, file: String, topology: String? = nil, outcome: Outcome, status: ExitCode, started: Int,
-        milliseconds: Int, checks: [CheckReport], notReached: [String], error: ApplianceError? = nil, notes: [String],
+        time: Duration, checks: [CheckReport], notReached: [String], error: ApplianceError? = nil, notes: [String],
         errorOutput: [String], kept: Bool, nodes: [String]
     ) {
         self.label = label
@@ -57,7 +57,7 @@ public struct TestFileReport: Codable, Sendable {
         self.outcome = outcome
         self.status = status
         self.started = started
-        self.milliseconds = milliseconds
+        self.time = Milliseconds(time)
         self.checks = checks
         self.notReached = notReached
         self.error = error
@@ -65,6 +65,11 @@ public struct TestFileReport: Codable, Sendable {
         self.errorOutput = errorOutput
         self.kept = kept
         self.nodes = nodes
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case label, file, topology, outcome, status, started, checks, notReached, error, notes, errorOutput, kept, nodes
+        case time = "milliseconds"
     }
 
     /// How many of the checks did not hold.
@@ -77,16 +82,21 @@ public struct TestReport: Codable, Sendable {
     public var version = 1
     /// The exit status.
     public var status: ExitCode
-    /// How long the whole test took, in milliseconds.
-    public var milliseconds: Int
+    /// How long the whole test took.
+    public var time: Milliseconds
     /// The files, in the order of the command line.
     public var files: [TestFileReport]
 
     /// A report on files in their order.
-    public init(files: [TestFileReport], milliseconds: Int) {
+    public init(files: [TestFileReport], time: Duration) {
         self.files = files
-        self.milliseconds = milliseconds
+        self.time = Milliseconds(time)
         status = Self.status(of: files)
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case version, status, files
+        case time = "milliseconds"
     }
 
     /// The gravest outcome. A bad file goes before a test that could not be run, and that before a check that did not

@@ -32,6 +32,17 @@ public struct FastPathPacket {
     public mutating func read(
         _ start: UnsafeRawPointer, _ length: Int, _ kind: FrameKind, at networkOffset: Int
     ) -> Bool {
+        // Nearly all packets begin right behind the Ethernet header. For them the place of every field is a constant.
+        networkOffset == EthernetView.length
+            ? readPacket(start, length, kind, at: EthernetView.length)
+            : readPacket(start, length, kind, at: networkOffset)
+    }
+
+    /// Does what `read` says. It is compiled into `read` twice: for the constant offset, and for any other.
+    @inline(__always)
+    private mutating func readPacket(
+        _ start: UnsafeRawPointer, _ length: Int, _ kind: FrameKind, at networkOffset: Int
+    ) -> Bool {
         let frame = start + VirtioNetHeader.length
         let network = frame + networkOffset
         let available = length &- VirtioNetHeader.length &- networkOffset

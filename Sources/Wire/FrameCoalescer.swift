@@ -208,7 +208,7 @@ public struct FrameCoalescer: ~Copyable {
                 CoalescableSegment.areOfOneFlow(
                     UnsafeRawPointer(run.pointee.start) + VirtioNetHeader.length, octets, kind, at: networkOffset)
             {
-                if append(start, length, frame, to: run) {
+                if append(start, length, frame, to: run, at: networkOffset) {
                     if index != count &- 1 { isInterleaved = true }
                     return
                 }
@@ -257,13 +257,16 @@ public struct FrameCoalescer: ~Copyable {
     }
 
     /// Appends a frame to a run of its flow, where that is open and the frame is its next segment.
+    ///
+    /// It is compiled into `add`. So the place of every field is a constant where `networkOffset` is one.
+    @inline(__always)
     private mutating func append(
-        _ start: UnsafeMutableRawPointer, _ length: Int, _ frame: Int32, to run: UnsafeMutablePointer<Run>
+        _ start: UnsafeMutableRawPointer, _ length: Int, _ frame: Int32, to run: UnsafeMutablePointer<Run>,
+        at networkOffset: Int
     ) -> Bool {
         let kind = run.pointee.kind
         guard kind.isTCP ? coalescing.tcp : coalescing.udp, run.pointee.state != .closed else { return false }
         if run.pointee.state == .unknown, !open(run) { return false }
-        let networkOffset = run.pointee.networkOffset
         let network = VirtioNetHeader.length &+ networkOffset
         guard let next = CoalescableSegment(start, length, kind, at: networkOffset),
             next.headers == Int(run.pointee.headers),

@@ -20,7 +20,9 @@ public enum ICMPHeader: FixedHeaderLayout {
     @inlinable public static var sequenceNumber: HeaderField<UInt16> { HeaderField(6) }
     /// Packet too big: the MTU (RFC 4443, section 3.2); fragmentation needed: the lower half is the next hop's MTU
     /// (RFC 1191, section 4). Other errors have zero here, or a pointer.
-    @inlinable public static var mtu: HeaderField<UInt32> { HeaderField(4) }
+    @inlinable public static var mtu: HeaderField<UInt32> { word }
+    /// The second word, which each type has a use of its own for.
+    @inlinable public static var word: HeaderField<UInt32> { HeaderField(4) }
 }
 
 /// An ICMP or ICMPv6 header whose first eight octets are there.
@@ -39,7 +41,7 @@ extension HeaderView where Header == ICMPHeader {
     /// The checksum.
     @inlinable public var checksum: UInt16 { self[Header.checksum] }
     /// The second word, which each type has a use of its own for.
-    @inlinable public var word: UInt32 { self[Header.mtu] }
+    @inlinable public var word: UInt32 { self[Header.word] }
 
     /// The meaning of a message of `type` for forwarding.
     @inlinable

@@ -52,6 +52,23 @@ extension Duration {
         return isOver ? (seconds < 0 ? .min : .max) : sum
     }
 
+    /// Whole milliseconds, cut towards zero; the nearest that 64 bits hold.
+    public var wholeMilliseconds: Int {
+        let (seconds, attoseconds) = components
+        let (product, isBeyond) = Int(seconds).multipliedReportingOverflow(by: 1_000)
+        guard !isBeyond else { return seconds < 0 ? .min : .max }
+        let (sum, isOver) = product.addingReportingOverflow(Int(attoseconds / 1_000_000_000_000_000))
+        return isOver ? (seconds < 0 ? .min : .max) : sum
+    }
+
+    /// The milliseconds for a system call that waits this long, rounded up: no wait ends too early. 0 where the time is
+    /// over; the nearest that 32 bits hold.
+    public var waitMilliseconds: Int32 {
+        guard self > .zero else { return 0 }
+        let whole = wholeMilliseconds
+        return Int32(clamping: whole < Int(Int32.max) && self > .milliseconds(whole) ? whole + 1 : whole)
+    }
+
     /// Whole microseconds, cut towards zero; the nearest that 64 bits hold.
     public var wholeMicroseconds: Int64 {
         let (seconds, attoseconds) = components

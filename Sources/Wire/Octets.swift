@@ -26,10 +26,12 @@ extension RawSpan {
         IPAddress(ipv6High: unchecked(field.high, at: header), low: unchecked(field.low, at: header))
     }
 
-    /// The big-endian 16-bit integer at `offset`, which must be in bounds (checked).
+    /// The integer in a field of the header at `header`. The field must be in bounds (checked).
     @inlinable @inline(__always)
-    public func uint16(at offset: Int) -> UInt16 {
-        UInt16(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))
+    public func load<Value: FixedWidthInteger & BitwiseCopyable>(
+        _ field: HeaderField<Value>, at header: Int
+    ) -> Value {
+        Value(bigEndian: unsafeLoadUnaligned(fromByteOffset: header &+ field.offset, as: Value.self))
     }
 }
 

@@ -43,7 +43,7 @@ struct Apply: ParsableCommand {
     var drain: String?
 
     func validate() throws {
-        if let drain, DurationText.milliseconds(drain) == nil {
+        if let drain, DurationText.duration(drain) == nil {
             throw ValidationError("--drain: \(DurationText.hint).")
         }
     }
@@ -56,7 +56,7 @@ struct Apply: ParsableCommand {
             let (name, file) = try target()
             let report = try ApplianceClient(name: name).apply(
                 file: file.map(PlanReader.absolute), isTrial: dryRun,
-                drain: drain.flatMap { DurationText.milliseconds($0) }
+                drain: drain.flatMap { DurationText.duration($0) }
             ) { display.take($0) }
             display.clear()
             report.show(name, isTrial: dryRun)
@@ -83,7 +83,7 @@ extension ChangeReport {
         for note in notes { Terminal.error("note: \(note)") }
         if !isTrial {
             Terminal.out(
-                "\(name): changed in \(milliseconds) ms; \(Plural.entries(entries)), \(kept) of them as before")
+                "\(name): changed in \(time); \(Plural.entries(entries)), \(kept) of them as before")
         }
     }
 }

@@ -23,10 +23,10 @@ struct Drain: ParsableCommand {
     var time: String?
 
     func validate() throws {
-        if let time, DurationText.milliseconds(time) == nil { throw ValidationError("--for: \(DurationText.hint).") }
+        if let time, DurationText.duration(time) == nil { throw ValidationError("--for: \(DurationText.hint).") }
     }
 
     func run() throws {
-        try word.perform(.drain(milliseconds: time.flatMap { DurationText.milliseconds($0) }))
+        try word.perform(.drain(for: time.flatMap { DurationText.duration($0) }.map(Milliseconds.init)))
     }
 }

@@ -28,7 +28,7 @@ struct Remove: ParsableCommand {
     var drain: String?
 
     func validate() throws {
-        if let drain, DurationText.milliseconds(drain) == nil {
+        if let drain, DurationText.duration(drain) == nil {
             throw ValidationError("--drain: \(DurationText.hint).")
         }
     }
@@ -39,7 +39,7 @@ struct Remove: ParsableCommand {
             defer { display.clear() }
             try Machine.requireRoot()
             let report = try ApplianceClient(name: name).remove(
-                instance, drain: drain.flatMap { DurationText.milliseconds($0) }
+                instance, drain: drain.flatMap { DurationText.duration($0) }
             ) { display.take($0) }
             display.clear()
             report.show(name, isTrial: false)

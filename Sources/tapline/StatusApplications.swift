@@ -53,8 +53,8 @@ struct StatusApplications {
 
     private func why(_ instance: StatusReport.Instance) -> String {
         var parts = [instance.reason]
-        if let left = instance.joinLeft { parts.insert("new flows only, \((left + 999) / 1000) s left", at: 0) }
-        if let left = instance.drainLeft { parts.insert("drains for \((left + 999) / 1000) s more", at: 0) }
+        if let left = instance.joinLeft { parts.insert("new flows only, \((left.count + 999) / 1000) s left", at: 0) }
+        if let left = instance.drainLeft { parts.insert("drains for \((left.count + 999) / 1000) s more", at: 0) }
         if instance.weight != instance.fileWeight { parts.append("weight \(instance.fileWeight) in the file") }
         return parts.joined(separator: "; ")
     }

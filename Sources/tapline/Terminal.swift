@@ -132,7 +132,7 @@ final class ProgressDisplay: Sendable {
     private let showsReady: Bool
     private let showsPlaces: Bool
     private let ended = Mutex<(passed: Int, failed: Int)>((0, 0))
-    private let begun = TestDisplay.now()
+    private let begun = ContinuousClock.now
 
     /// - Parameters:
     ///   - showsReady: Whether to say when all is up.
@@ -151,7 +151,7 @@ final class ProgressDisplay: Sendable {
             passed + failed == 0
             ? "no checks; the topology came up and was taken away"
             : failed == 0 ? "\(checks) passed" : "\(passed) of \(checks) passed, \(failed) failed"
-        let time = TestDisplay.seconds(TestDisplay.now() - begun)
+        let time = TestDisplay.seconds(ContinuousClock.now - begun)
         Terminal.out(Terminal.coloured("\(plan.name): \(came), in \(time)", failed == 0 ? 32 : 31))
     }
 
@@ -204,7 +204,7 @@ extension ReadyReport {
 
     /// What is up, and how long the start took.
     var summary: String {
-        "\(Plural.nodes(nodes)) on \(Plural.interfaces(interfaces)), \(Plural.entries(entries)), in \(milliseconds) ms"
+        "\(Plural.nodes(nodes)) on \(Plural.interfaces(interfaces)), \(Plural.entries(entries)), in \(time)"
     }
 }
 
@@ -216,6 +216,6 @@ extension CheckReport {
             passed
             ? Terminal.coloured(isTerminal && !ASCIIText.isWanted ? "✓" : "ok", 32, on: descriptor)
             : Terminal.coloured(isTerminal && !ASCIIText.isWanted ? "✗" : "FAILED", 31, on: descriptor)
-        return ["\(sign) \(name) (\(milliseconds) ms)"] + (passed ? [] : explanation.map { "    \($0)" })
+        return ["\(sign) \(name) (\(time))"] + (passed ? [] : explanation.map { "    \($0)" })
     }
 }

@@ -85,7 +85,7 @@ struct Test: ParsableCommand {
         let display = TestDisplay(files, on: json || junit == "-" ? 2 : 1)
         display.tellMistakes()
         let reports = try perform(run, display)
-        let report = TestReport(files: reports, milliseconds: display.elapsed)
+        let report = TestReport(files: reports, time: display.elapsed)
         let xml = JUnitReport(reports).xml
         display.finish(report)
         if json { Terminal.json(try prettyJSON(report)) }

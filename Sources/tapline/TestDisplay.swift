@@ -21,7 +21,7 @@ final class TestDisplay: Sendable {
     private let files: [TestFile]
     private let descriptor: Int32
     private let width: Int
-    private let begun = TestDisplay.now()
+    private let begun = ContinuousClock.now
     private let state = Mutex(State())
 
     /// - Parameter descriptor: Where the checks are shown. The updating line is on standard error.
@@ -31,15 +31,8 @@ final class TestDisplay: Sendable {
         width = min(32, files.filter { $0.mistake == nil }.map(\.label.count).max() ?? 0)
     }
 
-    /// Milliseconds since this display was made.
-    var elapsed: Int { Self.now() - begun }
-
-    /// Milliseconds of the monotonic clock.
-    static func now() -> Int {
-        var now = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &now)
-        return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
-    }
+    /// The time since this display was made.
+    var elapsed: Duration { ContinuousClock.now - begun }
 
     /// Shows every mistake of every file, and the remarks on the other files.
     func tellMistakes() {
@@ -105,7 +98,7 @@ final class TestDisplay: Sendable {
             let checks = file.notReached.isEmpty ? "\(all)" : "\(file.checks.count) of \(all)"
             table.add([
                 file.outcome == .badFile ? "-" : file.label, file.outcome.rawValue, ran ? checks : "-",
-                ran ? "\(file.failures)" : "-", ran ? Self.seconds(file.milliseconds) : "-", file.file,
+                ran ? "\(file.failures)" : "-", ran ? Self.seconds(file.time.duration) : "-", file.file,
             ])
         }
         var lines = [""] + table.lines + [""]
@@ -130,11 +123,13 @@ final class TestDisplay: Sendable {
         }.joined(separator: ", ")
         let text =
             "\(Plural.counted(report.files.count, "file")): \(summary); "
-            + "\(Plural.counted(checks, "check")), \(failures) failed, in \(Self.seconds(report.milliseconds))"
+            + "\(Plural.counted(checks, "check")), \(failures) failed, in \(Self.seconds(report.time.duration))"
         return Terminal.coloured(text, report.status == .success ? 32 : 31, on: descriptor)
     }
 
-    static func seconds(_ milliseconds: Int) -> String {
-        "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s"
+    /// `12.3 s`: cut to tenths.
+    static func seconds(_ time: Duration) -> String {
+        let (whole, attoseconds) = time.components
+        return "\(whole).\(attoseconds / 100_000_000_000_000_000) s"
     }
 }

@@ -1,6 +1,7 @@
 import Forwarding
 import Testing
 import Topology
+import Wire
 
 @testable import Appliance
 @testable import ControlAPI
@@ -46,7 +47,9 @@ struct ApplicationStatesTests {
     }
 
     static func moment(_ milliseconds: Int) -> Moment {
-        Moment(milliseconds: 1_000_000 + milliseconds, microseconds: 1_700_000_000_000_000 + milliseconds * 1000)
+        Moment(
+            monotonic: MonotonicTime(nanoseconds: 0) + .milliseconds(1_000_000 + milliseconds),
+            microseconds: 1_700_000_000_000_000 + milliseconds * 1000)
     }
 
     static func health(_ isHealthy: Bool, _ reason: String = "all its checks pass", suppressed: Bool = false)
@@ -67,7 +70,7 @@ struct ApplicationStatesTests {
         _ = states.hear(Self.health(false, "tcp 80 failed"), of: "web-1", at: Self.moment(0))
         _ = states.hear(Self.health(true), of: "web-1", at: Self.moment(100))
         #expect(availabilities(states, 1) == [.joining, .up])
-        #expect(states.nextEnd == Self.moment(30_100).milliseconds)
+        #expect(states.nextEnd == Self.moment(30_100).monotonic)
         // It gets what begins, and all where the other one is gone.
         #expect(states.groups[1].slots().owners.allSatisfy { $0 == 1 })
         #expect(states.groups[1].slotsForNew()?.owners.contains(0) == true)
@@ -169,11 +172,11 @@ struct ApplicationStatesTests {
     @Test("a drain ends by the clock, and undrain takes it back")
     func drain() throws {
         var states = Self.states()
-        let (events, summary) = try states.perform(.drain(milliseconds: nil), on: "fw-a", at: Self.moment(0))
+        let (events, summary) = try states.perform(.drain(for: nil), on: "fw-a", at: Self.moment(0))
         #expect(kinds(events) == [.instanceDraining])
         #expect(summary == ["fw-a: no new connections if another can take them; nothing after 5 s"])
         #expect(availabilities(states, 0) == [.draining, .up])
-        #expect(states.nextEnd == Self.moment(5000).milliseconds)
+        #expect(states.nextEnd == Self.moment(5000).monotonic)
         #expect(states.endTimes(at: Self.moment(4999)).isEmpty)
         #expect(availabilities(states, 0) == [.draining, .up])
         let over = states.endTimes(at: Self.moment(5000))
@@ -195,11 +198,11 @@ struct ApplicationStatesTests {
     @Test("a drain that is asked for again takes the new time")
     func drainAgain() throws {
         var states = Self.states()
-        _ = try states.perform(.drain(milliseconds: nil), on: "web-1", at: Self.moment(0))
-        #expect(states.nextEnd == Self.moment(30_000).milliseconds, "an application's own time by default")
-        _ = try states.perform(.drain(milliseconds: 200), on: "web-1", at: Self.moment(1000))
-        #expect(states.nextEnd == Self.moment(1200).milliseconds)
-        _ = try states.perform(.drain(milliseconds: 100), on: "web-2", at: Self.moment(1000))
+        _ = try states.perform(.drain(for: nil), on: "web-1", at: Self.moment(0))
+        #expect(states.nextEnd == Self.moment(30_000).monotonic, "an application's own time by default")
+        _ = try states.perform(.drain(for: Milliseconds(.milliseconds(200))), on: "web-1", at: Self.moment(1000))
+        #expect(states.nextEnd == Self.moment(1200).monotonic)
+        _ = try states.perform(.drain(for: Milliseconds(.milliseconds(100))), on: "web-2", at: Self.moment(1000))
         #expect(kinds(states.endTimes(at: Self.moment(1100))) == [.instanceDrained])
         #expect(kinds(states.endTimes(at: Self.moment(1200))) == [.instanceDrained, .applicationDown])
     }
@@ -208,7 +211,7 @@ struct ApplicationStatesTests {
     func drainingTheLast() throws {
         var states = Self.states()
         _ = states.hear(Self.health(false, "its application ended"), of: "fw-b", at: Self.moment(0))
-        let (_, summary) = try states.perform(.drain(milliseconds: nil), on: "fw-a", at: Self.moment(0))
+        let (_, summary) = try states.perform(.drain(for: nil), on: "fw-a", at: Self.moment(0))
         #expect(summary.count == 2)
         #expect(summary[1].hasPrefix("firewall is down when the drain is over: none of its 2 instances is up"))
         #expect(kinds(states.endTimes(at: Self.moment(5000))) == [.instanceDrained, .applicationDown])
@@ -226,7 +229,7 @@ struct ApplicationStatesTests {
         #expect(summary.count == 2)
         #expect(summary.contains { $0.hasPrefix("web is down: none of its 2 instances is up") })
         #expect(throws: ApplianceError.self) {
-            try states.perform(.drain(milliseconds: 1), on: "web-1", at: Self.moment(3))
+            try states.perform(.drain(for: Milliseconds(.milliseconds(1))), on: "web-1", at: Self.moment(3))
         }
         _ = states.hear(Self.health(false, "tcp 80 failed"), of: "web-1", at: Self.moment(0))
         let back = try states.perform(.enable, on: "web-1", at: Self.moment(4))
@@ -303,12 +306,12 @@ struct ApplicationStatesTests {
         #expect(report[0].instances.map(\.share) == [1, 0])
         #expect(abs(report[1].instances[0].share - 0.75) < 0.02)
         #expect(report[2].state == "down" && report[2].reason?.contains("never been ready") == true)
-        _ = try states.perform(.drain(milliseconds: 4000), on: "fw-a", at: Self.moment(1000))
+        _ = try states.perform(.drain(for: Milliseconds(.milliseconds(4000))), on: "fw-a", at: Self.moment(1000))
         _ = states.hear(Self.health(false, "flaps", suppressed: true), of: "web-1", at: Self.moment(0))
         _ = try states.perform(.disable, on: "fw-b", at: Self.moment(1000))
         report = states.report(at: Self.moment(2000))
         #expect(report[0].instances.map(\.state) == ["draining", "taken-out"])
-        #expect(report[0].instances[0].drainLeft == 3000)
+        #expect(report[0].instances[0].drainLeft == Milliseconds(.seconds(3)))
         #expect(report[0].instances[1].since == Self.moment(1000).microseconds)
         #expect(report[1].instances.map(\.state) == ["suppressed", "active"])
         #expect(report[1].instances.map(\.share) == [0, 1])

@@ -97,13 +97,13 @@ struct CaptureTests {
             try ping(topology, 3)
             #expect(try echoes(feed, 3).count >= 3)
             #expect(try CommandLineRun.run("reload", topology.name).status == 0)
-            guard case .table(let table) = try capture.news(milliseconds: 5_000) else {
+            guard case .table(let table) = try capture.news(within: .seconds(5)) else {
                 Issue.record("no news of the table")
                 return
             }
             #expect(table.generation > capture.table.generation)
             #expect(try CommandLineRun.run("down", topology.name).status == 0)
-            guard case .end = try capture.news(milliseconds: 5_000) else {
+            guard case .end = try capture.news(within: .seconds(5)) else {
                 Issue.record("no news of the end")
                 return
             }

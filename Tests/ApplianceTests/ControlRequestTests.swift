@@ -107,9 +107,9 @@ struct ControlRequestTests {
         case .stop: StopRequest()
         case .node: NodeRequest(node: "n")
         case .reload: ReloadRequest(file: "/f")
-        case .apply: ApplyRequest(file: "/f", isTrial: true, drain: 5)
+        case .apply: ApplyRequest(file: "/f", isTrial: true, drain: .milliseconds(5))
         case .add: AddRequest(application: "a", instance: "i")
-        case .remove: RemoveRequest(instance: "i", drain: 5)
+        case .remove: RemoveRequest(instance: "i", drain: .milliseconds(5))
         case .cancel: CancelRequest()
         case .events: EventsRequest(since: 1, count: 2, follow: true)
         case .operate: InstanceRequest(.setWeight(3), on: "i")
@@ -150,13 +150,13 @@ struct ControlRequestTests {
                 taken += 1
                 switch request {
                 case .engine(let asked): #expect(asked.engine.map(RequestRange.engine.contains) ?? true)
-                case .apply(let asked): #expect(asked.drain.map(RequestRange.drain.contains) ?? true)
-                case .remove(let asked): #expect(asked.drain.map(RequestRange.drain.contains) ?? true)
+                case .apply(let asked): #expect(asked.drain.map { RequestRange.drain.contains($0.duration) } ?? true)
+                case .remove(let asked): #expect(asked.drain.map { RequestRange.drain.contains($0.duration) } ?? true)
                 case .events(let asked):
                     #expect(asked.since.map(RequestRange.since.contains) ?? true)
                     #expect(asked.count.map(RequestRange.count.contains) ?? true)
                 case .operate(let asked):
-                    if case .drain(let time?) = asked.operation { #expect(RequestRange.drain.contains(time)) }
+                    if case .drain(let time?) = asked.operation { #expect(RequestRange.drain.contains(time.duration)) }
                     if case .setWeight(let weight?) = asked.operation { #expect(RequestRange.weight.contains(weight)) }
                 case .capture(let asked):
                     #expect(asked.oneIn.map(RequestRange.oneIn.contains) ?? true)

@@ -74,7 +74,7 @@ struct ControlServerTests {
     }
 
     /// An answer to `apply`.
-    private static let nothing = ChangeReport(changes: [], entries: 0, kept: 0, milliseconds: 0)
+    private static let nothing = ChangeReport(changes: [], entries: 0, kept: 0, time: .zero)
 
     @Test("those who ask for nothing lock nobody out: the oldest goes, and is told why")
     func quiet() throws {
@@ -97,7 +97,7 @@ struct ControlServerTests {
 
     @Test("a line that does not come to its end in time is given up, however its octets dribble")
     func dribble() throws {
-        let bench = try Bench { $0.firstLine = 600 }
+        let bench = try Bench { $0.firstLine = .milliseconds(600) }
         let caller = try bench.connect()
         let text = Array("{\"version\":2,\"command\":\"cancel\"".utf8)
         var place = 0
@@ -107,7 +107,7 @@ struct ControlServerTests {
         }
         #expect(place < 400)
         let summary = try caller.error()?.message
-        #expect(summary == "no whole request came for \(seconds(600)): the connection was closed")
+        #expect(summary == "no whole request came for 600 ms: the connection was closed")
         #expect(caller.line() == nil)
         try CommandLineRun.eventually("the log tells") { bench.reported.contains { $0.contains("asked for nothing") } }
         // An octet a piece is no harm where the line comes to its end.
@@ -132,7 +132,7 @@ struct ControlServerTests {
     func streams() throws {
         let bench = try Bench {
             $0.streams = 4
-            $0.stall = 500
+            $0.stall = .milliseconds(500)
         }
         let followers = try (0..<4).map { _ in try bench.connect() }
         for follower in followers { follower.ask("events", ",\"follow\":true") }
@@ -149,8 +149,8 @@ struct ControlServerTests {
         }
         let read = followers.dropFirst().map(\.descriptor)
         let reader = Thread {
-            while !halt.wait(milliseconds: 0) {
-                for descriptor in read where pollOne(descriptor, POLLIN, milliseconds: 1) {
+            while !halt.wait(atMost: .zero) {
+                for descriptor in read where pollOne(descriptor, POLLIN, within: .milliseconds(1)) {
                     _ = readOnce(descriptor, limit: 1 << 20)
                 }
             }
@@ -191,7 +191,7 @@ struct ControlServerTests {
         for caller in greedy { for _ in 0..<100 { caller.ask("tables") } }
         let halt = RaisedFlag()
         let flood = Thread { [folder = bench.folder.path] in
-            while !halt.wait(milliseconds: 0) { if let caller = try? Caller(folder + "/s") { caller.say("{") } }
+            while !halt.wait(atMost: .zero) { if let caller = try? Caller(folder + "/s") { caller.say("{") } }
         }
         flood.start()
         defer { halt.raise() }
@@ -224,7 +224,7 @@ struct ControlServerTests {
     func unread() throws {
         let bench = try Bench {
             $0.held = 4 << 20
-            $0.stall = 3000
+            $0.stall = .seconds(3)
         }
         let lazy = try (0..<20).map { _ in try bench.connect() }
         for caller in lazy { for _ in 0..<50 { caller.ask("tables") } }

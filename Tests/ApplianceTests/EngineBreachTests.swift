@@ -102,13 +102,14 @@ struct EngineBreachTests {
     @Test("one that breaks it again and again waits longer and longer")
     func backoff() throws {
         var backoff = RestartBackoff()
-        var now = 0
+        let begun = MonotonicTime(nanoseconds: 1_000_000_000)
+        var now = begun
         var starts = 0
         // As slowly as engines start on a busy machine: not five in a second.
-        while now < 600_000 {
-            let pause = backoff.ended(now: now, started: now - 290)
+        while now - begun < .seconds(600) {
+            let pause = backoff.ended(now: now, started: now + .milliseconds(-290))
             starts += 1
-            now += pause + 300
+            now += pause + .milliseconds(300)
         }
         // One each 300 ms would be 2,000.
         #expect(starts < 300)
@@ -183,15 +184,21 @@ struct EngineBreachTests {
     func log() throws {
         var rateLimit = LogRateLimit()
         var taken = 0
-        for _ in 0..<100_000 where rateLimit.take(at: 5) != nil { taken += 1 }
+        let begun = MonotonicTime(nanoseconds: 5_000_000)
+        for _ in 0..<100_000 where rateLimit.take(at: begun) != nil { taken += 1 }
         #expect(taken == LogRateLimit.burst)
-        #expect(rateLimit.take(at: 1005) == 100_000 - LogRateLimit.burst)
-        #expect(rateLimit.take(at: 1005) == 0)
+        #expect(rateLimit.take(at: begun + .seconds(1)) == 100_000 - LogRateLimit.burst)
+        #expect(rateLimit.take(at: begun + .seconds(1)) == 0)
         // Time that steps back, or far ahead, makes no more than the burst.
-        for now in [Int.min / 2, .max / 2] { _ = rateLimit.take(at: now) }
+        let ends = [UInt64.min, .max].map(MonotonicTime.init)
+        for now in ends { _ = rateLimit.take(at: now) }
         taken = 0
-        for _ in 0..<10_000 where rateLimit.take(at: .max / 2) != nil { taken += 1 }
+        for _ in 0..<10_000 where rateLimit.take(at: ends[1]) != nil { taken += 1 }
         #expect(taken <= LogRateLimit.burst)
+        // Lines less than a millisecond apart gain room, too.
+        var often = LogRateLimit()
+        let hundredths = (0..<LogRateLimit.burst * 100).map { begun + .microseconds(100 * $0) }
+        #expect(hundredths.count { often.take(at: $0) != nil } > LogRateLimit.burst + LogRateLimit.rate * 19)
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("tapline-\(UUID().uuidString)").path
         defer { unlink(path) }
         let logger = ApplianceLog.logger(path: path)

@@ -78,7 +78,7 @@ final class HealthLab: @unchecked Sendable {
             try? process.signal(SIGKILL)
         }
         for process in programs.withLock({ $0 }) + inits.withLock({ Array($0.values) }) {
-            if process.waitForEnd(milliseconds: 5_000) { _ = try? process.statusIfEnded() }
+            if process.waitForEnd(within: .seconds(5)) { _ = try? process.statusIfEnded() }
         }
         Self.delete(plan)
     }

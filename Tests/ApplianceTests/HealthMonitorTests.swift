@@ -263,7 +263,7 @@ import Wire
             lab.monitor.processReady("web")
             try lab.becomes("web", healthy: true)
             try process.signal(SIGKILL)
-            #expect(process.waitForEnd(milliseconds: 10_000))
+            #expect(process.waitForEnd(within: .seconds(10)))
             let end = try #require(try process.statusIfEnded())
             lab.monitor.processEnded("web", summary: end.summary)
             #expect(lab.health("web")?.isHealthy == false, "with no turn of anything in between, round \(round)")

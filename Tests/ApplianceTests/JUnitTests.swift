@@ -18,7 +18,7 @@ struct JUnitTests {
     private func report(_ change: (inout TestFileReport) -> Void) -> TestFileReport {
         var report = TestFileReport(
             label: "small", file: "a b.yaml", topology: "small-x", outcome: .passed, status: .success,
-            started: 1_795_579_161, milliseconds: 12_034, checks: [], notReached: [], error: nil, notes: [],
+            started: 1_795_579_161, time: .milliseconds(12_034), checks: [], notReached: [], error: nil, notes: [],
             errorOutput: [], kept: false, nodes: [])
         change(&report)
         return report
@@ -26,7 +26,7 @@ struct JUnitTests {
 
     private func check(_ name: String, passed: Bool = true, came: [String] = []) -> CheckReport {
         CheckReport(
-            name: name, line: 7, passed: passed, milliseconds: 5, expected: passed ? nil : "output with '<a>'",
+            name: name, line: 7, passed: passed, time: .milliseconds(5), expected: passed ? nil : "output with '<a>'",
             came: came, evidence: passed ? [] : [.init(title: "log of fw", lines: ["\u{1B}[31m]]>"])])
     }
 

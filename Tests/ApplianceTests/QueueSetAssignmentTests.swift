@@ -1,6 +1,7 @@
 import Engine
 import Testing
 import Topology
+import Wire
 
 @testable import Appliance
 @testable import EngineControl
@@ -67,20 +68,20 @@ import Topology
     @Test("an engine that ends again and again is started more and more slowly, until one lives long")
     func backoff() {
         var backoff = RestartBackoff()
-        var now = 0
-        var pauses: [Int] = []
+        var now = MonotonicTime(nanoseconds: 1_000_000_000)
+        var pauses: [Duration] = []
         for _ in 0..<40 {
-            let pause = backoff.ended(now: now, started: now - 5)
+            let pause = backoff.ended(now: now, started: now + .milliseconds(-5))
             pauses.append(pause)
-            now += pause + 10
+            now += pause + .milliseconds(10)
         }
-        #expect(pauses.prefix(5) == [0, 0, 0, 0, 1_000])
-        let waits = pauses.filter { $0 > 0 }
-        #expect(waits.prefix(6) == [1_000, 2_000, 4_000, 8_000, 16_000, 30_000])
-        #expect(waits.allSatisfy { $0 <= 30_000 })
-        now += 60_000
-        #expect(backoff.ended(now: now, started: now - 50_000) == 0)
-        for _ in 0..<3 { #expect(backoff.ended(now: now, started: now) == 0) }
-        #expect(backoff.ended(now: now, started: now) == 1_000)
+        #expect(Array(pauses.prefix(5)) == [.zero, .zero, .zero, .zero, .seconds(1)])
+        let waits = pauses.filter { $0 > .zero }
+        #expect(Array(waits.prefix(6)) == [1, 2, 4, 8, 16, 30].map { Duration.seconds($0 as Int) })
+        #expect(waits.allSatisfy { $0 <= .seconds(30) })
+        now += .seconds(60)
+        #expect(backoff.ended(now: now, started: now + .seconds(-50)) == .zero)
+        for _ in 0..<3 { #expect(backoff.ended(now: now, started: now) == .zero) }
+        #expect(backoff.ended(now: now, started: now) == .seconds(1))
     }
 }

@@ -275,7 +275,7 @@ import Wire
             #expect(send(client, block, 40_000, 0) == 40_000)
             sent += block.prefix(40_000)
             try engine?.process.signal(SIGKILL)
-            #expect(engine?.process.waitForEnd(milliseconds: 1_000) == true)
+            #expect(engine?.process.waitForEnd(within: .seconds(1)) == true)
             engine = nil
             engine = try bench.start(generation: UInt64(round + 2))
             var buffer = [UInt8](repeating: 0, count: 65_536)

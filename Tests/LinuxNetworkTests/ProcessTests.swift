@@ -250,9 +250,9 @@ extension LinuxTests {
             try parentProcess.signal(SIGKILL)
             #expect(try parentProcess.wait() == .signalled(SIGKILL))
             // The init is gone once its node's processes are, and those that are ours are ours to reap.
-            #expect(sleeper.waitForEnd(milliseconds: 2000))
+            #expect(sleeper.waitForEnd(within: .seconds(2)))
             #expect(try sleeper.wait() == .signalled(SIGKILL))
-            #expect(node.waitForEnd(milliseconds: 2000))
+            #expect(node.waitForEnd(within: .seconds(2)))
         }
     }
 

@@ -6,6 +6,7 @@ import Forwarding
 import Logging
 import Reporting
 import Topology
+import Wire
 
 /// Changes of the topology while it is up. Each works in a thread of its own.
 extension ControlProcess {
@@ -13,9 +14,9 @@ extension ControlProcess {
     ///
     /// - Parameters:
     ///   - isTrial: True if the change is only to be reported, not made.
-    ///   - drain: How long removed nodes keep their flows, in milliseconds; nil: the usual time.
+    ///   - drain: How long removed nodes keep their flows; nil: the usual time.
     func apply(
-        _ path: String, isTrial: Bool, drain: Int?, tell: @escaping (Progress) -> Void
+        _ path: String, isTrial: Bool, drain: Duration?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
@@ -55,10 +56,11 @@ extension ControlProcess {
 
     /// Changes the running topology from one plan to another, or reports what it would change.
     func change(
-        _ current: AppliancePlan, to fresh: AppliancePlan, isTrial: Bool, drain: Int?, _ cancellation: Cancellation,
+        _ current: AppliancePlan, to fresh: AppliancePlan, isTrial: Bool, drain: Duration?,
+        _ cancellation: Cancellation,
         _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        let started = monotonicMilliseconds()
+        let started = monotonicTime()
         var plan = fresh.adopting(current)
         try avoidOthersNames(in: &plan, besides: current)
         let change = TopologyChange(self, from: current, to: plan, drain: drain, cancellation, tell: tell)
@@ -84,7 +86,7 @@ extension ControlProcess {
         }
         var report = ChangeReport(
             changes: lines, entries: plan.table.entries.count, kept: kept,
-            milliseconds: monotonicMilliseconds() - started)
+            time: monotonicTime() - started)
         report.notes = plan.remarks.map(\.note) + change.notes
         return report
     }
@@ -152,7 +154,7 @@ extension ControlProcess {
             if let fleet { fleet.pause { isQuiet.raise() } } else { isQuiet.raise() }
         }
         // An engine that does not answer is the fleet's business.
-        _ = isQuiet.wait(milliseconds: 1_000)
+        _ = isQuiet.wait(atMost: .seconds(1))
         defer { loop.sync { self.fleet?.resume() } }
         return try body()
     }
@@ -182,7 +184,7 @@ extension ControlProcess {
             }
         }
         // An engine that has just ended takes the table when its successor starts.
-        while !done.wait(milliseconds: 100) { try cancellation.check() }
+        while !done.wait(atMost: .milliseconds(100)) { try cancellation.check() }
         try outcome.value.get()
     }
 }

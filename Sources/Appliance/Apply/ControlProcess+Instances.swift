@@ -40,10 +40,10 @@ extension ControlProcess {
 
     /// Removes an instance of an application.
     ///
-    /// - Parameter drain: How long it keeps its flows, in milliseconds; nil: it gets nothing new from now on, and its
+    /// - Parameter drain: How long it keeps its flows; nil: it gets nothing new from now on, and its
     ///   remaining packets are forwarded for the usual time.
     func remove(
-        _ instance: String, drain: Int?, tell: @escaping (Progress) -> Void
+        _ instance: String, drain: Duration?, tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             try remove(instance, drain: drain, cancellation, tell)
@@ -52,7 +52,7 @@ extension ControlProcess {
 
     /// As `remove`, for who is in the gate already.
     func remove(
-        _ instance: String, drain: Int?, _ cancellation: Cancellation, _ tell: @escaping (Progress) -> Void
+        _ instance: String, drain: Duration?, _ cancellation: Cancellation, _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         let current = try running()
         guard let owner = current.applications.first(where: { $0.instances.contains { $0.node == instance } }) else {
@@ -82,7 +82,7 @@ extension ControlProcess {
     }
 
     private func change(
-        _ current: AppliancePlan, by changes: InstanceChanges, drain: Int?, _ cancellation: Cancellation,
+        _ current: AppliancePlan, by changes: InstanceChanges, drain: Duration?, _ cancellation: Cancellation,
         _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         guard let source = current.source else { throw ApplianceError(.failed, "'\(name)' has no file") }

@@ -170,13 +170,13 @@ extension TopologyChange {
     /// Lets removed instances keep their flows for a time, and get no new ones.
     func withdrawRemoved() throws(ApplianceError) {
         let names = removed.map(\.name).filter(isInstance)
-        guard time.drain > 0, !names.isEmpty else { return }
+        guard time.drain > .zero, !names.isEmpty else { return }
         tell(.step("draining \(names.joined(separator: ", "))"))
         for name in names {
             undoing(place(of: name)) { [self] in try control.operate(.undrain, on: name, cancellation) }
-            try control.operate(.drain(milliseconds: time.drain), on: name, cancellation)
+            try control.operate(.drain(for: Milliseconds(time.drain)), on: name, cancellation)
         }
-        cancellation.sleep(milliseconds: time.drain)
+        cancellation.sleep(time.drain)
         try cancellation.check()
     }
 

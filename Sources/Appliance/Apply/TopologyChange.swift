@@ -39,7 +39,7 @@ final class TopologyChange {
     private var lingering: LingeringEntries?
 
     init(
-        _ control: ControlProcess, from old: AppliancePlan, to new: AppliancePlan, drain: Int?,
+        _ control: ControlProcess, from old: AppliancePlan, to new: AppliancePlan, drain: Duration?,
         _ cancellation: Cancellation, tell: @escaping (Progress) -> Void
     ) {
         self.control = control
@@ -204,7 +204,7 @@ final class TopologyChange {
 
     /// The engines decide by the new table from here on, and for a while also by the lingering entries of the old one.
     private func publish() throws(ApplianceError) -> Int {
-        if time.linger > 0 {
+        if time.linger > .zero {
             let found = LingeringEntries(from: old.table, to: new.table)
             if !found.entries.isEmpty { lingering = found }
         }
@@ -217,10 +217,10 @@ final class TopologyChange {
     /// forwarded. After that, the table has no entries of them.
     private func awaitLeavers() {
         let isNodes = time.isAsked && !removed.isEmpty
-        guard time.linger > 0, lingering != nil || isNodes else { return }
+        guard time.linger > .zero, lingering != nil || isNodes else { return }
         let what = removed.isEmpty ? "packets in the chains" : removed.map(\.name).joined(separator: ", ")
         tell(.step("draining \(what)"))
-        cancellation.sleep(milliseconds: time.linger)
+        cancellation.sleep(time.linger)
         guard lingering != nil else { return }
         note("the table") { _ = try control.publishAndWait(new, leaving: nil, control.cancellation) }
     }

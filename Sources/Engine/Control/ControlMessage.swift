@@ -60,6 +60,14 @@ public struct ControlMessage: Sendable, Hashable {
     static let length = 512
     static let magic: UInt32 = 0x4C50_4154
     static let payloadCapacity = 438
+    /// Where the parts are, as above.
+    private enum Offset {
+        static let version = 4
+        static let kind = 6
+        static let fields = 8
+        static let payloadLength = 72
+        static let payload = 74
+    }
 
     /// The type of the message.
     var kind: Kind
@@ -101,13 +109,13 @@ public struct ControlMessage: Sendable, Hashable {
     /// Reads a datagram; nil if it is not of this protocol and version.
     init?(_ bytes: UnsafeRawBufferPointer) {
         guard bytes.count == Self.length, bytes.loadUnaligned(as: UInt32.self) == Self.magic,
-            bytes.loadUnaligned(fromByteOffset: 4, as: UInt16.self) == Self.version,
-            let kind = Kind(rawValue: bytes.loadUnaligned(fromByteOffset: 6, as: UInt16.self))
+            bytes.loadUnaligned(fromByteOffset: Offset.version, as: UInt16.self) == Self.version,
+            let kind = Kind(rawValue: bytes.loadUnaligned(fromByteOffset: Offset.kind, as: UInt16.self))
         else { return nil }
-        let count = Int(bytes.loadUnaligned(fromByteOffset: 72, as: UInt16.self))
+        let count = Int(bytes.loadUnaligned(fromByteOffset: Offset.payloadLength, as: UInt16.self))
         guard count <= Self.payloadCapacity else { return nil }
         self.kind = kind
-        fields = (0..<8).map { bytes.loadUnaligned(fromByteOffset: 8 + $0 * 8, as: UInt64.self) }
-        payload = Array(bytes[74..<74 + count])
+        fields = (0..<8).map { bytes.loadUnaligned(fromByteOffset: Offset.fields + $0 * 8, as: UInt64.self) }
+        payload = Array(bytes[Offset.payload..<Offset.payload + count])
     }
 }

@@ -21,13 +21,13 @@ public struct NeighbourTable: @unchecked Sendable {
     public static let slots = 4_096
     /// The size of the table, in octets.
     public static let size = 64 + slots * 64
-    /// How long an answer is valid without asking again, in nanoseconds: 30 s (RFC 4861, REACHABLE_TIME).
+    /// How long an answer is valid without asking again: 30 s (RFC 4861, REACHABLE_TIME).
     public static let reachableTime = Duration.seconds(30)
-    /// The time between two requests, in nanoseconds: 1 s (RFC 4861, RETRANS_TIMER).
+    /// The time between two requests: 1 s (RFC 4861, RETRANS_TIMER).
     public static let retryTime = Duration.seconds(1)
     /// The number of requests before a neighbour counts as unreachable.
     public static let maximumTries = 3
-    /// How long a failed neighbour is not asked for again, in nanoseconds: 1 s.
+    /// How long a failed neighbour is not asked for again: 1 s.
     public static let failedTime = Duration.seconds(1)
 
     // The same in nanoseconds, as packets are judged by them.
