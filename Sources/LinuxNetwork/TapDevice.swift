@@ -72,7 +72,12 @@ public final class TapDevice: Sendable {
         for queue in descriptors.numbers { taken = try Self.setOffloads(queue, taken, settings.name) }
         // The kernel makes the rings of the queues that there are as long as the transmit queue becomes by this.
         let link = try netlink.existingLink(named: settings.name)
+        // In one request the kernel would bring the device up before it changes the transmit queue, and lose a frame that
+        // the node's kernel sends in between.
+        let isUp = settings.isUp
+        settings.isUp = false
         try netlink.applyLink(index: link.index, settings)
+        if isUp { try netlink.setLink(index: link.index, up: true) }
         place = Mutex((settings.name, link.index))
         self.offloads = taken
         steeringRefusal = count < 2 ? nil : Self.steer(descriptors.numbers[0])
