@@ -65,7 +65,7 @@ public enum Segmentation {
             var etherType = ethernet.type
             var network = EthernetView.length
             while etherType == 0x8100 || etherType == 0x88A8, network + 4 <= frame.byteCount {
-                etherType = frame.uint16(at: network + 2)
+                etherType = frame.load(HeaderField<UInt16>(2), at: network)
                 network += 4
             }
             self.network = network
