@@ -35,8 +35,8 @@ package final class EngineProcess {
     let user: UInt32
     /// Which blocks of the counters it writes to.
     let lane: Int
-    /// The number of packets that earlier owners of its blocks had received.
-    var receivedBefore: UInt64 = 0
+    /// What earlier owners of its blocks had counted.
+    var before = EngineWork()
     /// How its workers write frames, as far as has been told; nil until the first look.
     var writing: EngineWriting?
     /// How often it was told to write one by one.

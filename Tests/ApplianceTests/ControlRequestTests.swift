@@ -35,7 +35,7 @@ enum RequestExtremes {
     private static func whole(_ command: ControlRequest.Name) -> [String: String] {
         let own: [String: String] =
             switch command {
-            case .status, .tables, .stop, .cancel, .events: [:]
+            case .status, .tables, .sample, .stop, .cancel, .events: [:]
             case .node: ["node": "\"nobody\""]
             case .reload, .apply: ["file": "\"/nowhere\""]
             case .add: ["application": "\"nothing\"", "instance": "\"nobody\""]
@@ -101,6 +101,7 @@ struct ControlRequestTests {
         switch name {
         case .status: StatusRequest()
         case .tables: TablesRequest()
+        case .sample: SampleRequest()
         case .stop: StopRequest()
         case .node: NodeRequest(node: "n")
         case .reload: ReloadRequest(file: "/f")
@@ -150,7 +151,7 @@ struct ControlRequestTests {
                 case .operate(let asked):
                     if case .drain(let time?) = asked.operation { #expect(RequestRange.drain.contains(time)) }
                     if case .setWeight(let weight?) = asked.operation { #expect(RequestRange.weight.contains(weight)) }
-                case .status, .tables, .stop, .node, .reload, .add, .cancel: break
+                case .status, .tables, .sample, .stop, .node, .reload, .add, .cancel: break
                 }
             } catch {
                 let harmless = error.description.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }
