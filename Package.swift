@@ -130,7 +130,7 @@ let package = Package(
         .executableTarget(
             name: "tapline",
             dependencies: [
-                "Appliance", "ApplianceClient", "Verification", "Fabric", "ControlAPI",
+                "Appliance", "ApplianceClient", "Verification", "Fabric", "Metrics", "EventLoop", "ControlAPI",
                 "Topology",
                 "Forwarding", "CLinux", "Reporting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
