@@ -59,6 +59,39 @@ import Testing
         }
     }
 
+    /// Names with full stops, copies for a passive application, and a customer that is an application.
+    @Test func aServiceCountsEachPacketOnce() throws {
+        let topology = """
+            name: services
+            interfaces:
+              customers:  { address: 192.0.2.1/24 }
+              inspection: { address: 198.18.2.1/24 }
+              inspected:  { address: 198.18.3.1/24 }
+              servers:    { address: 198.18.4.1/24 }
+            customers:
+              alice: { interface: customers }
+            applications:
+              ids: { passive: true, attach: inspection }
+              firewall: { attach: { in: inspection, out: inspected } }
+              web: { attach: servers }
+              db: { attach: servers }
+            services:
+              shop.request.x: { address: 203.0.113.80, distribute: [ids, firewall], sequence: [firewall, web] }
+              db: { address: 203.0.113.90, from: web, sequence: [firewall, db] }
+            """
+        try Lab.with(topology) { lab in
+            #expect(try lab.exec("alice", "ping -n -q -i 0.002 -c 50 -W 5 203.0.113.80").status == 0)
+            #expect(try lab.exec("web", "ping -n -q -i 0.002 -c 30 -W 5 203.0.113.90").status == 0)
+            let values = try MetricsLab.values(lab)
+            for (service, count) in [("shop.request.x", 50.0), ("db", 30)] {
+                for direction in ["request", "response"] {
+                    let labels = ["service": service, "direction": direction]
+                    #expect(try values.of("tapline_service_packets_total", labels) == count)
+                }
+            }
+        }
+    }
+
     @Test func bothFormatsSatisfyTheirJudges() throws {
         try MetricsLab.with { lab in
             let text = try lab.tapline("metrics", lab.name, "--format", "text")
