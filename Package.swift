@@ -79,6 +79,7 @@ let package = Package(
 
         // The control side: what it speaks of, its loop, and what it plans.
         .target(name: "ControlAPI", dependencies: ["Reporting"], swiftSettings: settings),
+        .target(name: "Metrics", dependencies: ["ControlAPI"], swiftSettings: settings),
         .target(name: "EventLoop", dependencies: ["CLinux", "Wire", "Reporting"], swiftSettings: settings),
         .target(
             name: "Topology",
@@ -148,7 +149,8 @@ let package = Package(
         .executableTarget(
             name: "tapline",
             dependencies: [
-                "Appliance", "ApplianceClient", "Verification", "Fabric", "ControlAPI", "Topology",
+                "Appliance", "ApplianceClient", "Verification", "Fabric", "Metrics", "EventLoop", "ControlAPI",
+                "Topology",
                 "Forwarding", "CLinux", "Reporting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -167,6 +169,8 @@ let package = Package(
             name: "ForwardingTests", dependencies: ["Forwarding", "Wire", "TableReading", "Seeds"],
             swiftSettings: settings),
         .testTarget(name: "HealthTests", dependencies: ["Health", "Wire", "Seeds"], swiftSettings: settings),
+        .testTarget(
+            name: "MetricsTests", dependencies: ["Metrics", "ControlAPI"], swiftSettings: unoptimised),
         .testTarget(
             name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "CLinux", "CNetlink", "Wire"],
             swiftSettings: unoptimised),

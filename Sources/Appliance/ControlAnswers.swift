@@ -18,7 +18,8 @@ extension ControlProcess {
         loop.preconditionCurrent()
         switch request {
         case .status(let command): answerStatus(lines.reply(to: command))
-        case .tables(let command): lister.list(for: lines.reply(to: command))
+        case .tables(let command): sampler.tables.answer(lines.reply(to: command))
+        case .sample(let command): sampler.samples.answer(lines.reply(to: command))
         case .stop(let command):
             lines.reply(to: command)(Done())
             cancellation.raise()
@@ -63,19 +64,22 @@ extension ControlProcess {
 
     /// Dealing slots out takes time, so it is done on a thread that no request waits for.
     private func answerStatus(_ reply: ControlReply<StatusReport>) {
-        let report = status()
-        guard let states = applications?.states, !states.applications.isEmpty else { return reply(report) }
-        let (answer, loop, health) = (Box(reply), loop, watch.health(of: nodes))
+        let reading = sampler.read(withEntries: false)
+        guard reading.states?.applications.isEmpty == false else { return reply(reading.status) }
+        let (answer, loop) = (Box(reply), loop)
         let work: @Sendable () -> Void = {
-            var whole = report
-            whole.applications = states.report(at: .now, health: health)
-            let summary = whole
-            loop.submit { answer.value(summary) }
+            let whole = reading.wholeStatus
+            loop.submit { answer.value(whole) }
         }
         do throws(ApplianceError) { try startThread(work) } catch { work() }
     }
 
-    private func status() -> StatusReport {
+    /// How everything is, without the applications.
+    ///
+    /// - Parameters:
+    ///   - counts: In the order of the table's interfaces; empty without an engine.
+    ///   - dropped: By the reason's raw value; empty without an engine.
+    func status(interfaces counts: [InterfaceCount], drops dropped: [UInt64]) -> StatusReport {
         let state: StatusReport.State =
             switch record.phase {
             case .starting: .starting
@@ -84,7 +88,7 @@ extension ControlProcess {
             }
         let ringDrops = built?.ringDrops(plan) ?? []
         let interfaces = table.interfaces.enumerated().map { index, interface in
-            let count = fleet?.interface(index)
+            let count = counts.indices.contains(index) ? counts[index] : nil
             return StatusReport.Interface(
                 name: interface.name, mac: "\(interface.mac)", mtu: interface.mtu,
                 addresses: interface.addresses.map { "\($0)" },
@@ -94,7 +98,8 @@ extension ControlProcess {
                 ringDrops: ringDrops.indices.contains(index) ? ringDrops[index] : 0)
         }
         let drops = DropReason.allCases.filter { $0 != .housekeeping }.compactMap { reason -> StatusReport.Drop? in
-            guard let frames = fleet?.drops(reason), frames > 0 else { return nil }
+            let place = Int(reason.rawValue)
+            guard let frames = dropped.indices.contains(place) ? dropped[place] : nil, frames > 0 else { return nil }
             return StatusReport.Drop(
                 reason: reason.name, sentence: reason.sentence, frames: frames,
                 last: fleet?.lastDrop(reason).map { StatusReport.Dropped($0, table) })
@@ -102,7 +107,8 @@ extension ControlProcess {
         var report = StatusReport(
             name: plan.name, state: state, run: record.current.run, file: file, pid: ownPid, since: since,
             engine: fleet.map(engineStatus), interfaces: interfaces, nodes: nodes.map(nodeStatus), drops: drops)
-        report.housekeeping = fleet?.drops(.housekeeping) ?? 0
+        let housekeeping = Int(DropReason.housekeeping.rawValue)
+        report.housekeeping = dropped.indices.contains(housekeeping) ? dropped[housekeeping] : 0
         report.engines = (fleet?.status ?? []).map {
             StatusReport.NumberedEngine(
                 number: $0.number, pid: $0.pid, state: $0.state.rawValue, queues: $0.queueSets,

@@ -73,12 +73,8 @@ public final class ControlProcess: @unchecked Sendable {
                     fleet: $0, interfaces: table.interfaces.map(\.name), rewrites: table.rewritesAddresses)
             }
         }, pump: { [unowned self] in server?.pump() })
-    /// Lists the table. On the loop's thread.
-    private(set) lazy var lister = TableLister(loop: loop) { [unowned self] in
-        // The counters of one moment.
-        let counters = fleet.map { fleet in (0..<fleet.compiled.counterCount).map { fleet.entry($0) } } ?? []
-        return TableLister.Picture(name: plan.name, table: table, counters: counters)
-    }
+    /// Reads all counters. On the loop's thread.
+    private(set) lazy var sampler = Sampler(self)
 
     /// The running plan, its file, and everything that was made for it.
     var plan: AppliancePlan { topology.plan }

@@ -47,6 +47,28 @@ public struct ApplianceClient: Sendable {
         return reports.withLock { reports in names.indices.compactMap { reports[$0] } }
     }
 
+    /// A sample of every topology that has state here, all asked at once, and the names of those that give none.
+    ///
+    /// - Throws: `ApplianceError` if a control process refuses this user, or a thread cannot be started.
+    public static func samples() throws(ApplianceError) -> (samples: [Sample], silent: [String]) {
+        let names = StateDirectory.allNames()
+        let results = Mutex<(samples: [Int: Sample], silent: Set<Int>)>(([:], []))
+        try inParallel(names.count, width: names.count) { index throws(ApplianceError) in
+            do throws(ApplianceError) {
+                let sample = try ApplianceClient(name: names[index]).sample()
+                results.withLock { $0.samples[index] = sample }
+            } catch {
+                // It went away while it was looked at.
+                if error.status == .name { return }
+                guard error.status == .failed else { throw error }
+                results.withLock { _ = $0.silent.insert(index) }
+            }
+        }
+        return results.withLock { results in
+            (names.indices.compactMap { results.samples[$0] }, results.silent.sorted().map { names[$0] })
+        }
+    }
+
     /// Takes several topologies away, all at once.
     ///
     /// - Returns: The result of each, in their order; see `down`.
@@ -148,6 +170,13 @@ public struct ApplianceClient: Sendable {
     /// - Throws: `ApplianceError` if the topology is not up, or its control process does not answer.
     public func tables() throws(ApplianceError) -> TableListing {
         try asked(TablesRequest())
+    }
+
+    /// Everything that is counted, and how everything is, at one moment.
+    ///
+    /// - Throws: `ApplianceError` if the topology is not up, or its control process does not answer.
+    public func sample() throws(ApplianceError) -> Sample {
+        try asked(SampleRequest())
     }
 
     /// Reads the file (or another one) again and publishes its table.

@@ -10,6 +10,8 @@ package enum ControlRequest: Sendable {
     case status(StatusRequest)
     /// The entries, with their counters.
     case tables(TablesRequest)
+    /// Everything that is counted, and how everything is, at one moment.
+    case sample(SampleRequest)
     /// Take the topology away. Answered at once; the socket goes when it is done.
     case stop(StopRequest)
     /// The init process of a node, started if there is none yet.
@@ -37,13 +39,15 @@ package enum ControlRequest: Sendable {
 
     /// The name of a command, as the line has it.
     package enum Name: String, Codable, Sendable, CaseIterable {
-        case status, tables, stop, node, reload, apply, add, remove, cancel, events, operate, engine, capture, describe
+        case status, tables, sample, stop, node, reload, apply, add, remove, cancel, events, operate, engine, capture
+        case describe
 
         /// The type of the command.
         package var command: any ControlCommand.Type {
             switch self {
             case .status: StatusRequest.self
             case .tables: TablesRequest.self
+            case .sample: SampleRequest.self
             case .stop: StopRequest.self
             case .node: NodeRequest.self
             case .reload: ReloadRequest.self
@@ -65,6 +69,7 @@ package enum ControlRequest: Sendable {
         switch self {
         case .status(let command): (.status, command)
         case .tables(let command): (.tables, command)
+        case .sample(let command): (.sample, command)
         case .stop(let command): (.stop, command)
         case .node(let command): (.node, command)
         case .reload(let command): (.reload, command)

@@ -8,7 +8,8 @@ extension ApplianceEvent {
     /// Its time in UTC as ISO 8601 has it, to the microsecond: 2026-11-27T03:00:45.123456Z.
     public var at: String { Self.timeText(time) }
 
-    static func timeText(_ microseconds: Int) -> String {
+    /// A time in microseconds since 1970, in the same way.
+    package static func timeText(_ microseconds: Int) -> String {
         var whole = microseconds / 1_000_000
         var parts = tm()
         gmtime_r(&whole, &parts)

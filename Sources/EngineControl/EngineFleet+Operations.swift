@@ -82,6 +82,7 @@ extension EngineFleet {
     func promote(_ member: Int) {
         let old = members[member].process
         let fresh = members[member].successor
+        members[member].noteLeaving(living)
         members[member].process = fresh
         members[member].successor = nil
         members[member].starts += 1

@@ -44,7 +44,7 @@ extension EngineFleet {
             return EngineStatus(
                 number: index + 1, pid: member.process?.pid, state: state(member),
                 queueSets: member.process?.confirmed.numbers ?? [],
-                received: member.process.map { reader.received(blocks: blocks(of: $0)) &- $0.receivedBefore } ?? 0,
+                received: member.process.map { work(of: $0).received } ?? 0,
                 starts: member.starts, lastEnd: member.lastEnd, writing: member.process.flatMap(writing))
         }
     }
@@ -82,6 +82,14 @@ extension EngineFleet {
 
     /// The last frame that was dropped for a reason, if it could be read.
     package func lastDrop(_ reason: DropReason) -> DroppedFrame? { reader.lastDrop(reason) }
+
+    /// Packets and bytes of every entry, by the entries' counters.
+    package var entryCounts: [CounterReading.EntryCount] {
+        (0..<compiled.counterCount).map { counter in
+            let count = reader.entry(counter)
+            return CounterReading.EntryCount(packets: count.packets, bytes: count.bytes)
+        }
+    }
 
     /// The blocks of the counters that a process writes to.
     func blocks(of process: EngineProcess) -> Range<Int> {

@@ -15,17 +15,6 @@ import Wire
 /// The fleet keeps the TAPs' descriptors, the counters and the tables. Each engine gets copies, so its successor
 /// continues with the same. A single engine has a spare, which reads nothing until it takes the engine's place.
 package final class EngineFleet: @unchecked Sendable {
-    /// An engine's place. Its process reads, or is about to read. The successor takes the place when it is ready.
-    struct Member {
-        var process: EngineProcess?
-        var successor: EngineProcess?
-        /// An operator has asked it not to read.
-        var isDrained = false
-        var backoff = RestartBackoff()
-        var starts = 0
-        var lastEnd: String?
-    }
-
     /// How long an engine may take until it is ready.
     static let readyTimeout = Duration.seconds(10)
     /// The time between an end and the start of another process where it does not press.
@@ -54,7 +43,7 @@ package final class EngineFleet: @unchecked Sendable {
     package internal(set) var compiled: CompiledTable
     var published: SharedTable
     /// The generation of the newest table. A refused table's generation is not used again.
-    var newestGeneration: UInt64 = 1
+    package internal(set) var newestGeneration: UInt64 = 1
     var publications: [Publication] = []
     /// How often the counters have grown.
     var countersNumber = 0
@@ -183,7 +172,7 @@ package final class EngineFleet: @unchecked Sendable {
             handlers: EngineProcess.Handlers(
                 said: { [unowned self] in heard($0, $1) }, broke: { [unowned self] in broke($0, $1) },
                 ended: { [unowned self] in bury($0, $1) }, inspect: inspect))
-        process.receivedBefore = reader.received(blocks: blocks(of: process))
+        process.before = written(by: process)
         living.append(process)
         loop.after(Self.readyTimeout) { [weak process] in
             guard let process, process.phase == .starting else { return }
@@ -309,6 +298,7 @@ package final class EngineFleet: @unchecked Sendable {
         let corrected = correctedBefore + correctQueues()
         correctedBefore = ""
         let member = members.firstIndex { $0.process === process }
+        keepWork(of: process)
         if let member { release(member, "\(end.summary)") } else { hand() }
         // The rest may take its time: the others read already.
         let summary = (process.isUnconfined ? process.complaint.map { "\($0), and was ended" } : nil) ?? end.summary
@@ -341,6 +331,7 @@ package final class EngineFleet: @unchecked Sendable {
 
     /// The process of a member reads no more: its queue sets go to others before anything else happens.
     private func release(_ member: Int, _ how: String) {
+        members[member].noteLeaving(living)
         members[member].process = nil
         members[member].lastEnd = how
         if members[member].successor == nil, let promoted = spare {

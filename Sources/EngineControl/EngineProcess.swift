@@ -35,8 +35,8 @@ package final class EngineProcess {
     let user: UInt32
     /// Which blocks of the counters it writes to.
     let lane: Int
-    /// The number of packets that earlier owners of its blocks had received.
-    var receivedBefore: UInt64 = 0
+    /// What earlier owners of its blocks had counted.
+    var before = EngineWork()
     /// The number of the newest observers that it was handed; 0 if it never was.
     private(set) var handedObservers: UInt64 = 0
     /// The number of the newest observers that it has taken or refused.

@@ -10,6 +10,13 @@ package func monotonicTime() -> MonotonicTime {
     return MonotonicTime(nanoseconds: UInt64(now.tv_sec) &* 1_000_000_000 &+ UInt64(now.tv_nsec))
 }
 
+/// The same clock, in microseconds.
+package func monotonicMicroseconds() -> UInt64 {
+    var now = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return UInt64(now.tv_sec) * 1_000_000 + UInt64(now.tv_nsec) / 1_000
+}
+
 /// Reads what is there, at most `limit` octets; nil with errno set where the call failed, empty at the end.
 package func readOnce(_ descriptor: Int32, limit: Int = 65536) -> [UInt8]? {
     var failed = false

@@ -19,6 +19,7 @@ struct Status: ParsableCommand {
             EXAMPLE
               sudo tapline status four-interface
               sudo tapline status --json
+              sudo tapline status four-interface --watch
             """.paragraphs)
 
     @Argument(help: "The topology's name.", completion: topologyNames)
@@ -27,7 +28,20 @@ struct Status: ParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
+    @Flag(help: "Watch live rates, as 'tapline top' does.")
+    var watch = false
+
+    @OptionGroup(visibility: .hidden) var watching: WatchOptions
+
+    func validate() throws {
+        if watch, name == nil { throw ValidationError("Name the topology to watch.") }
+        if !watch, !watching.isDefault {
+            throw ValidationError("--interval, --count, --sort and --filter go with --watch.")
+        }
+    }
+
     func run() throws {
+        if watch, let name { return try watching.watch(name, json: json) }
         try reporting { () throws(ApplianceError) in
             try Machine.requireRoot()
             if let name {

@@ -30,6 +30,7 @@ struct Tapline: ParsableCommand {
         version: Machine.version,
         subcommands: [
             Init.self, Run.self, Test.self, Up.self, Down.self, Status.self, Exec.self, Logs.self, Tables.self,
+            MetricsCommand.self, Top.self,
             Validate.self,
             Graph.self, Schema.self, Apply.self, Add.self, Remove.self, Reload.self, Events.self, Drain.self,
             Undrain.self, Disable.self, Enable.self, Weight.self, Balance.self, EngineCommand.self,
@@ -63,7 +64,7 @@ struct Tapline: ParsableCommand {
 
     /// Commands of other programs of this kind, and the same command here.
     private static let foreign: [[String]: String] = [
-        ["ps", "ls", "list", "show", "stat", "stats", "top", "inspect", "info"]:
+        ["ps", "ls", "list", "show", "stat", "stats", "inspect", "info"]:
             "'tapline status' lists all topologies, and 'tapline status NAME' shows one",
         ["deploy", "start", "create", "launch", "boot"]: "'tapline up FILE -d' brings a topology up",
         ["destroy", "stop", "rm", "remove-all", "delete", "kill", "halt", "teardown", "wipe"]:

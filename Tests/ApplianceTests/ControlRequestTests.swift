@@ -35,7 +35,7 @@ enum RequestExtremes {
     private static func whole(_ command: ControlRequest.Name) -> [String: String] {
         let own: [String: String] =
             switch command {
-            case .status, .tables, .stop, .cancel, .events, .describe: [:]
+            case .status, .tables, .sample, .stop, .cancel, .events, .describe: [:]
             case .node: ["node": "\"nobody\""]
             case .reload, .apply: ["file": "\"/nowhere\""]
             case .add: ["application": "\"nothing\"", "instance": "\"nobody\""]
@@ -104,6 +104,7 @@ struct ControlRequestTests {
         switch name {
         case .status: StatusRequest()
         case .tables: TablesRequest()
+        case .sample: SampleRequest()
         case .stop: StopRequest()
         case .node: NodeRequest(node: "n")
         case .reload: ReloadRequest(file: "/f")
@@ -161,7 +162,7 @@ struct ControlRequestTests {
                 case .capture(let asked):
                     #expect(asked.oneIn.map(RequestRange.oneIn.contains) ?? true)
                     #expect(asked.snapLength.map((14...CaptureRequest.longestFrame).contains) ?? true)
-                case .status, .tables, .stop, .node, .reload, .add, .cancel, .describe: break
+                case .status, .tables, .sample, .stop, .node, .reload, .add, .cancel, .describe: break
                 }
             } catch {
                 let harmless = error.description.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }

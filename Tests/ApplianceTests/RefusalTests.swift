@@ -51,7 +51,8 @@ struct RefusalTests {
     }
 
     static let commands = [
-        "init", "run", "test", "up", "down", "status", "exec", "logs", "tables", "validate", "graph", "schema", "apply",
+        "init", "run", "test", "up", "down", "status", "exec", "logs", "tables", "metrics", "top", "validate", "graph",
+        "schema", "apply",
         "add", "remove", "reload", "events", "drain", "undrain", "weight", "balance", "engine", "doctor", "prune",
     ]
 

@@ -242,8 +242,8 @@ public struct CounterReader: ~Copyable {
     /// The number of health checks' own packets that came in.
     public func heartbeats() -> UInt64 { sum { _ in 16 } }
 
-    /// The number of frames that were coalesced with frames before them.
-    public func coalesced() -> UInt64 { sum { _ in 40 } }
+    /// The number of frames that were coalesced with frames before them, by the workers with these blocks; nil: by all.
+    public func coalesced(blocks: Range<Int>? = nil) -> UInt64 { sum(blocks: blocks) { _ in 40 } }
 
     /// The number of queues that were gone when they were read: their device was deleted, or they were detached.
     public func closedQueues() -> UInt64 { sum { _ in 48 } }
@@ -262,6 +262,6 @@ public struct CounterReader: ~Copyable {
         return nil
     }
 
-    /// The number of turns of all workers.
-    public func turns() -> UInt64 { sum { _ in 8 } }
+    /// The number of turns of the workers with these blocks; nil: of all.
+    public func turns(blocks: Range<Int>? = nil) -> UInt64 { sum(blocks: blocks) { _ in 8 } }
 }

@@ -1,0 +1,110 @@
+import ControlAPI
+import Engine
+import EngineControl
+import EventLoop
+import Forwarding
+import Glibc
+import LinuxNetwork
+import Nodes
+import Redundancy
+import Reporting
+import Topology
+
+/// Reads everything that a topology counts, in one place. `status`, `tables`, `top` and metrics are made from its readings.
+///
+/// On the loop's thread.
+final class Sampler {
+    /// What the loop's thread knows at one moment. The rest is made of it beside the loop.
+    struct Reading: Sendable {
+        /// See `Sample`.
+        var time = wallClockMicroseconds()
+        /// See `Sample`.
+        var clock = monotonicMicroseconds()
+        /// Without the applications, which take time.
+        var status: StatusReport
+        /// What the applications' reports are made from; nil if there are none yet.
+        var states: ApplicationStates?
+        /// By node.
+        var health: [String: InstanceHealth]
+        var table: ForwardingTable
+        var tableVersion: UInt64
+        /// By the entries' counters; empty if they were not asked for.
+        var counts: [CounterReading.EntryCount] = []
+        var services: [String]
+        var interfaces: [InterfaceCount] = []
+        /// By the reason's raw value.
+        var drops: [UInt64] = []
+        var work: [EngineWork] = []
+        /// The processes to look at.
+        var processes: ProcessMeter.Subjects
+    }
+
+    private unowned let control: ControlProcess
+    /// Used by one sample at a time.
+    private let meter = ProcessMeter()
+    private(set) lazy var samples = SharedAnswers<Sample>(loop: control.loop) { [unowned self] in
+        let (reading, meter) = (read(withEntries: true), meter)
+        return { reading.sample(meter) }
+    }
+    private(set) lazy var tables = SharedAnswers<TableListing>(loop: control.loop) { [unowned self] in
+        let reading = read(withEntries: true)
+        return { reading.tables }
+    }
+
+    init(_ control: ControlProcess) { self.control = control }
+
+    /// Reads all counters.
+    ///
+    /// - Parameter withEntries: Whether to read those of the entries, of which there may be a million.
+    func read(withEntries: Bool) -> Reading {
+        control.loop.preconditionCurrent()
+        let (fleet, plan, table, nodes) = (control.fleet, control.plan, control.table, control.nodes)
+        let interfaces = fleet.map { fleet in table.interfaces.indices.map { fleet.interface($0) } } ?? []
+        let drops = fleet.map { fleet in DropReason.allCases.map { fleet.drops($0) } } ?? []
+        return Reading(
+            status: control.status(interfaces: interfaces, drops: drops), states: control.applications?.states,
+            health: control.watch.health(of: nodes), table: table, tableVersion: fleet?.newestGeneration ?? 0,
+            counts: withEntries ? fleet?.entryCounts ?? [] : [], services: plan.services.map(\.name),
+            interfaces: interfaces, drops: drops, work: fleet?.work ?? [],
+            processes: ProcessMeter.Subjects(
+                control: getpid(),
+                engines: (fleet?.status ?? []).map { ($0.number, $0.pid) },
+                nodes: nodes.map { ($0.plan.name, $0.initProcess?.pid) }))
+    }
+}
+
+extension Sampler.Reading {
+    /// The status with its applications. It takes time to deal slots out.
+    var wholeStatus: StatusReport {
+        var whole = status
+        if let states, !states.applications.isEmpty { whole.applications = states.report(at: .now, health: health) }
+        return whole
+    }
+
+    /// The listing of the table, with counters if they were read.
+    var tables: TableListing {
+        TableListing(name: status.name, table: table) { counter in
+            counts.indices.contains(counter) ? (counts[counter].packets, counts[counter].bytes) : (0, 0)
+        }
+    }
+
+    /// All of it.
+    func sample(_ meter: ProcessMeter) -> Sample {
+        let uses = meter.read(processes)
+        let sums = EntrySums(table, counts, services: services)
+        return Sample(
+            time: time, clock: clock, status: wholeStatus, tableVersion: tableVersion, entries: sums.entries,
+            services: sums.services,
+            interfaces: interfaces.map { Sample.InterfaceDrops(received: $0.receivedDrops, sent: $0.sentDrops) },
+            drops: zip(DropReason.allCases, drops).map {
+                StatusReport.Drop(reason: $0.name, sentence: $0.sentence, frames: $1)
+            },
+            engines: work.enumerated().map { index, work in
+                Sample.Engine(
+                    number: index + 1, packets: work.received, coalesced: work.coalesced, turns: work.turns,
+                    use: uses.engines[index + 1])
+            },
+            control: uses.control,
+            nodes: status.nodes.map { Sample.Node(name: $0.name, use: uses.nodes[$0.name] ?? Sample.ProcessUse()) })
+    }
+}
