@@ -149,9 +149,8 @@ let package = Package(
         .executableTarget(
             name: "tapline",
             dependencies: [
-                "Appliance", "ApplianceClient", "Verification", "Fabric", "Metrics", "EventLoop", "ControlAPI",
-                "Topology",
-                "Forwarding", "CLinux", "Reporting",
+                "Appliance", "ApplianceClient", "Observation", "PacketCapture", "Tracing", "Metrics", "Verification",
+                "Fabric", "EventLoop", "ControlAPI", "Topology", "Engine", "Forwarding", "Wire", "CLinux", "Reporting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings,

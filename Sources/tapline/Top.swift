@@ -74,7 +74,7 @@ struct WatchOptions: ParsableArguments {
                 return try lines(watch, milliseconds, json: json)
             }
             let view = TopView(name: name, order: sort, filter: filter)
-            try TopSession(watch: watch, view: view, interval: milliseconds, count: count).run()
+            try TopSession(watch: watch, view: view, interval: .milliseconds(milliseconds), count: count).run()
         }
     }
 

@@ -4,12 +4,13 @@ import Glibc
 import Metrics
 import Reporting
 import Synchronization
+import Wire
 
 /// `tapline top` on a terminal: draws rates, takes keys, and gives the terminal back however it ends.
 final class TopSession {
     private let watch: RateWatch
     private var view: TopView
-    private let interval: Int
+    private let interval: Duration
     private let count: Int?
     private let terminal = RawTerminal()
     private var report: RateReport?
@@ -23,9 +24,9 @@ final class TopSession {
     private var lookEnded: Int32 = -1
 
     /// - Parameters:
-    ///   - interval: In milliseconds.
+    ///   - interval: The time between two looks.
     ///   - count: How many intervals; nil: no end.
-    init(watch: RateWatch, view: TopView, interval: Int, count: Int?) {
+    init(watch: RateWatch, view: TopView, interval: Duration, count: Int?) {
         self.watch = watch
         self.view = view
         self.interval = interval
@@ -52,19 +53,19 @@ final class TopSession {
 
     /// - Returns: The signal that ended it; nil: the user or the count did.
     private func turns(_ signals: SignalDescriptor) throws(ApplianceError) -> Int32? {
-        var next = monotonicMilliseconds() + interval
+        var next = monotonicTime() + interval
         var isLooking = false
         draw()
         while true {
-            let now = monotonicMilliseconds()
+            let now = monotonicTime()
             if !isLooking, now >= next {
                 next = now + interval
                 isLooking = true
                 try begin()
             }
             var waiting = [0, signals.descriptor, lookEnded].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-            let patience = isLooking ? -1 : max(0, next - now)
-            guard poll(&waiting, nfds_t(waiting.count), Int32(clamping: patience)) >= 0 || errno == EINTR else {
+            let patience = isLooking ? -1 : (next - now).waitMilliseconds
+            guard poll(&waiting, nfds_t(waiting.count), patience) >= 0 || errno == EINTR else {
                 throw .system("cannot wait for keys", errno: errno)
             }
             if waiting[1].revents != 0, let number = heed(signals) { return number }

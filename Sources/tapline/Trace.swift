@@ -1,0 +1,145 @@
+import Appliance
+import ApplianceClient
+import ArgumentParser
+import ControlAPI
+import EventLoop
+import Fabric
+import Glibc
+import Observation
+import Reporting
+import Topology
+import Tracing
+import Wire
+
+/// `tapline trace`.
+struct Trace: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Follow real packets, hop by hop: where they went, and how long each application held them.",
+        discussion: """
+            FILTER is an expression of pcap-filter(7). It is tried at every hop, so name what no hop rewrites, or select by
+            --from, --service and --via. Each packet is shown when its way has ended: its entries, its copies, the time in
+            each application, and its end. Interrupt the command to see the summary: each distinct path with the times in it.
+            What can only be guessed is marked as a guess. With --json each packet is one line, and the summary the last.
+
+            EXAMPLE
+              sudo tapline trace four-interface --from alice --first 10
+              sudo tapline trace four-interface 'tcp port 80' --sample 1/64 --for 10s --quiet
+              sudo tapline trace four-interface --dropped
+            """.paragraphs)
+
+    @Argument(help: "The topology's name.", completion: topologyNames)
+    var name: String
+
+    @Argument(help: "Only packets that match this expression.")
+    var filter: [String] = []
+
+    @Option(help: "Only packets that this node sent, and their answers.")
+    var from: String?
+
+    @Option(help: "Only packets of this service.")
+    var service: String?
+
+    @Option(help: "Only packets that this application got.")
+    var via: String?
+
+    @Option(help: "End after COUNT packets and their answers.")
+    var first: Int?
+
+    @Option(help: "Follow one flow in N: 1/64.")
+    var sample: String?
+
+    @Flag(help: "Only packets that the engine dropped, or that did not come out of an application.")
+    var dropped = false
+
+    @Option(name: .customLong("for"), help: "End after this time: 10s.")
+    var time: String?
+
+    @Flag(help: "Print lines of JSON.")
+    var json = false
+
+    @Flag(help: "Show the summary alone.")
+    var quiet = false
+
+    @Option(help: "Also write the summary to this file as a picture (SVG).", completion: .file(extensions: ["svg"]))
+    var svg: String?
+
+    /// How long a packet may stay in an application, and how long an answer is waited for after the last packet.
+    private static let patience = Duration.milliseconds(1_100)
+
+    private var oneIn: Int? {
+        guard let sample else { return 1 }
+        let parts = sample.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[0] == "1", let one = Int(parts[1]), RequestRange.oneIn.contains(one) else {
+            return nil
+        }
+        return one
+    }
+
+    func validate() throws {
+        if oneIn == nil { throw ValidationError("--sample is 1/N: 1/64 follows one flow in 64.") }
+        if let first, first < 1 { throw ValidationError("--first is 1 or more.") }
+        if let time, DurationText.milliseconds(time) == nil { throw ValidationError("--for: \(DurationText.hint).") }
+    }
+
+    func run() throws {
+        try reporting { () throws(ApplianceError) in
+            try Machine.requireRoot()
+            let traces = try LiveTraces(
+                ApplianceClient(name: name),
+                LiveTraces.Options(
+                    selection: TraceSelection(
+                        first: first, onlyLost: dropped, from: from, service: service, via: via),
+                    filter: filter.isEmpty ? nil : filter.joined(separator: " "), oneIn: oneIn ?? 1))
+            Ending.note()
+            if !json, isatty(2) == 1 { Terminal.error("following packets of '\(name)'; Ctrl-C ends it") }
+            var summary = TraceSummary()
+            func show(_ finished: [PacketTrace]) {
+                for trace in finished {
+                    summary.add(trace)
+                    if !quiet { show(trace) }
+                }
+            }
+            let end = time.flatMap(DurationText.milliseconds).map { monotonicTime() + .milliseconds($0) }
+            var answersUntil: MonotonicTime?
+            while !Ending.isAskedFor, !traces.isOver {
+                let now = monotonicTime()
+                if let end, now >= end { break }
+                if traces.isFull {
+                    let until = answersUntil ?? now + Self.patience
+                    answersUntil = until
+                    if now >= until { break }
+                }
+                show(try traces.next(within: .milliseconds(20)))
+            }
+            show(traces.finish())
+            let report = summary.report(traces.counts)
+            try show(report)
+            if traces.isOver {
+                throw ApplianceError(
+                    .name, "the topology '\(name)' was taken away", hint: "'tapline status' lists all topologies")
+            }
+        }
+    }
+
+    private func show(_ trace: PacketTrace) {
+        if json {
+            guard let line = try? JSONLine.encode(trace) else { return }
+            Terminal.json(String(decoding: line.dropLast(), as: UTF8.self))
+        } else {
+            let lines = TraceText.lines(trace, width: Terminal.width ?? 80) { TextColumn.width($0) }
+            Terminal.out(lines.joined(separator: "\n") + "\n")
+        }
+    }
+
+    private func show(_ report: TraceSummaryReport) throws(ApplianceError) {
+        if json {
+            Terminal.json(String(decoding: try JSONLine.encode(report).dropLast(), as: UTF8.self))
+        } else {
+            let lines = SummaryText.lines(report, width: Terminal.width ?? 80) { TextColumn.width($0) }
+            Terminal.out(lines.joined(separator: "\n"))
+        }
+        if let svg {
+            try ReportFile.write(SummarySVG.document(report, title: "Paths of packets through \(name)"), to: svg)
+        }
+    }
+}
