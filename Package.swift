@@ -119,7 +119,7 @@ let package = Package(
             name: "Verification",
             dependencies: [
                 "Nodes", "EngineControl", "Fabric", "ControlAPI", "EventLoop", "Topology", "LinuxNetwork", "Forwarding",
-                "Wire", "Reporting",
+                "PacketCapture", "Wire", "Reporting",
             ],
             swiftSettings: settings),
         .target(

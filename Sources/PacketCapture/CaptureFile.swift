@@ -10,7 +10,7 @@ import Wire
 ///
 /// If the output fails, such as on a full disk, the capture has ended: the call throws one sentence, and so does every later one.
 /// Nothing but the capture is affected.
-public struct CaptureFile: ~Copyable {
+public struct CaptureFile: ~Copyable, Sendable {
     private let target: CaptureTarget
     private let limits: CaptureLimits
     private let isCancelled: @Sendable () -> Bool
@@ -78,7 +78,7 @@ public struct CaptureFile: ~Copyable {
         return limits.end.map { now >= $0 } ?? false
     }
 
-    /// Adds an interface; returns its index. Those that `limits` allow no packets of are written all the same.
+    /// Adds an interface; returns its index.
     ///
     /// - Throws: The sentence for too many interfaces, or for an output that failed.
     public mutating func add(_ interface: PcapngInterface) throws(ApplianceError) -> Int {

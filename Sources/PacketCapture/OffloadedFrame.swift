@@ -14,7 +14,7 @@ public struct OffloadedFrame: Sendable {
     /// What is to be done for the frame.
     public let offload: VirtioNetHeader
     /// The frame from the Ethernet header on, or as many of its first octets as there are.
-    public let octets: [UInt8]
+    public let octets: ArraySlice<UInt8>
     /// The octets that the frame had.
     public let length: Int
 
@@ -26,7 +26,7 @@ public struct OffloadedFrame: Sendable {
     public init?(_ record: [UInt8], length: Int) {
         guard let offload = record.withUnsafeBytes({ VirtioNetHeader($0.bytes) }) else { return nil }
         self.offload = offload
-        octets = Array(record.dropFirst(VirtioNetHeader.length))
+        octets = record.dropFirst(VirtioNetHeader.length)
         self.length = max(length - VirtioNetHeader.length, octets.count)
     }
 
@@ -35,8 +35,8 @@ public struct OffloadedFrame: Sendable {
 
     /// The octets to be written, with a complete checksum where that is possible.
     public var completed: [UInt8] {
+        var octets = Array(octets)
         guard offload.flags & VirtioNetHeader.needsChecksum != 0, isWhole else { return octets }
-        var octets = octets
         octets.withUnsafeMutableBytes { buffer in
             var frame = MutableRawSpan(_unsafeBytes: buffer)
             InternetChecksum.complete(
@@ -47,7 +47,9 @@ public struct OffloadedFrame: Sendable {
 
     /// The frames that a wire would carry: several of a superframe; one where it is none, or a part of it is missing.
     public var segments: [[UInt8]] {
-        if offload.isSegmented, isWhole, let segments = Segmentation.frames(of: octets, offload) { return segments }
+        if offload.isSegmented, isWhole, let segments = Segmentation.frames(of: Array(octets), offload) {
+            return segments
+        }
         return [completed]
     }
 }

@@ -72,11 +72,7 @@ struct PcapngBlocks: Sendable {
 
     /// An integer, little-endian.
     mutating func append(_ value: some FixedWidthInteger & UnsignedInteger) {
-        var rest = UInt64(value)
-        for _ in 0..<value.bitWidth / 8 {
-            octets.append(UInt8(truncatingIfNeeded: rest))
-            rest >>= 8
-        }
+        withUnsafeBytes(of: value.littleEndian) { octets.append(contentsOf: $0) }
     }
 
     /// Octets, and zeros up to the next multiple of four.
@@ -107,5 +103,10 @@ enum PcapngText {
     static let longest = 4096
 
     /// UTF-8 without characters that a terminal would obey.
-    static func octets(_ text: String) -> [UInt8] { Array(HarmlessText.reading(text.utf8, most: longest).utf8) }
+    static func octets(_ text: String) -> [UInt8] {
+        let plain = Array(text.utf8)
+        // Most texts are plain ASCII, and there may be some with every packet.
+        if plain.count <= longest, plain.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) { return plain }
+        return Array(HarmlessText.reading(plain, most: longest).utf8)
+    }
 }

@@ -73,7 +73,7 @@ public struct PcapngName: Sendable, Hashable {
     public enum Address: Sendable, Hashable {
         /// IPv4 or IPv6.
         case network(IPAddress)
-        /// A MAC address.
+        /// A MAC address. Wireshark reads these names since 4.2; earlier releases pass over them.
         case hardware(MACAddress)
     }
 

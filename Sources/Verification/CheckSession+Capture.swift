@@ -1,6 +1,7 @@
 import Fabric
 import LinuxNetwork
 import Nodes
+import PacketCapture
 import Reporting
 import Topology
 
@@ -16,7 +17,11 @@ extension CheckSession {
         try sources.directory.createNode(place.node)
         captures[place] = try FrameCapture(
             on: leg.device, in: node.namespace,
-            path: "\(sources.directory.nodePath(place.node))/capture-\(leg.device).pcap")
+            path: "\(sources.directory.nodePath(place.node))/capture-\(leg.device).pcap",
+            PcapngInterface(
+                node: place.node, interface: sources.plan.interfaces[place.interface].name,
+                description: "device \(leg.device) of node '\(place.node)'", hardwareAddress: leg.mac),
+            sources.plan.captureNames)
         return .held
     }
 

@@ -2,12 +2,13 @@ import EventLoop
 import Forwarding
 import Glibc
 import LinuxNetwork
+import PacketCapture
 import Reporting
 import Synchronization
 import Topology
 import Wire
 
-/// Captures the frames of a node's device into a file that Wireshark reads (pcap, times in nanoseconds), and keeps the
+/// Captures the frames of a node's device into a file that Wireshark reads (pcapng, times in nanoseconds), and keeps the
 /// file for later steps.
 ///
 /// Frames are as the node's kernel has them: a segment that the device would cut up counts as one frame. A checksum
@@ -25,8 +26,11 @@ final class FrameCapture: @unchecked Sendable {
     private let stopping = RaisedFlag()
     private let isStopped = Mutex(false)
 
-    private struct State: ~Copyable {
-        var file: Int32
+    fileprivate struct State: ~Copyable {
+        /// Nil once the capture has ended.
+        var file: CaptureFile?
+        /// Why the file is not whole. The frames in memory are counted all the same.
+        var fileFailure: ApplianceError?
         var octets: [UInt8] = []
         var frames: [Frame] = []
         var lost = 0
@@ -43,15 +47,22 @@ final class FrameCapture: @unchecked Sendable {
         var range: Range<Int>
     }
 
-    init(on device: String, in namespace: NetworkNamespace, path: String) throws(ApplianceError) {
+    /// - Parameters:
+    ///   - place: What the file says of the device.
+    ///   - names: What addresses are called in the file.
+    /// - Throws: The sentence for a device that cannot be watched, or a file that cannot be written.
+    init(
+        on device: String, in namespace: NetworkNamespace, path: String, _ place: PcapngInterface, _ names: [PcapngName]
+    ) throws(ApplianceError) {
         self.path = path
         do throws(SystemError) {
             socket = try PacketSocket(on: device, in: namespace, frameLength: Self.frameLength, room: 8 << 20)
         } catch { throw ApplianceError(.failed, "\(error)") }
-        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        guard file >= 0 else { throw .system("cannot write \(path)", errno: errno) }
-        state = Mutex(State(file: file))
-        writeAll(file, Self.fileHeader)
+        let section = PcapngSection(
+            interfaces: [place], snapLength: Self.frameLength, names: names, application: "tapline \(Release.version)")
+        // The node's own processes may write into its folder, and read the file.
+        let target = CaptureTarget.file(CapturePath(path, mode: 0o644, followsLinks: false))
+        state = Mutex(State(file: try CaptureFile(to: target, section)))
         try startThread { [self] in
             while !isStopped.withLock({ $0 }) {
                 _ = pollOne(socket.descriptor, POLLIN, within: .milliseconds(50))
@@ -77,8 +88,9 @@ final class FrameCapture: @unchecked Sendable {
         guard !wasStopped else { return }
         stopping.wait()
         state.withLock { state in
-            Glibc.close(state.file)
-            state.file = -1
+            let lost = UInt64(state.lost)
+            guard let file = state.file.take() else { return }
+            do throws(ApplianceError) { try file.close(lost: [lost]) } catch { state.fileFailure = error }
         }
     }
 
@@ -97,12 +109,14 @@ final class FrameCapture: @unchecked Sendable {
                     Frame(
                         nanoseconds: frame.nanoseconds, isOutgoing: frame.isOutgoing, length: frame.length,
                         range: start..<start + bytes.count))
-                if state.file >= 0 {
-                    writeAll(state.file, Self.record(frame.nanoseconds, bytes.count, frame.length) + bytes)
-                }
+                state.write(
+                    PcapngPacket(
+                        interface: 0, direction: frame.isOutgoing ? .outbound : .inbound,
+                        nanoseconds: frame.nanoseconds, octets: bytes, length: frame.length))
                 if state.octets.count > Self.bound { state.isFull = true }
             }
             state.lost += (try? socket.losses()) ?? 0
+            state.flush()
         }
     }
 
@@ -124,32 +138,17 @@ final class FrameCapture: @unchecked Sendable {
     /// The last frames, one line each.
     func frameSummary(_ count: Int) -> [String] {
         state.withLock { state in
-            guard !state.frames.isEmpty else { return ["(no frame)"] }
+            let failure = state.fileFailure.map { ["(the file is not whole: \($0.message))"] } ?? []
+            guard !state.frames.isEmpty else { return failure + ["(no frame)"] }
             let first = state.frames[0].nanoseconds
             let left = state.frames.count - count
-            return (left > 0 ? ["(\(Plural.counted(left, "frame")) before)"] : [])
+            return failure + (left > 0 ? ["(\(Plural.counted(left, "frame")) before)"] : [])
                 + state.frames.suffix(count).map { frame in
                     let milliseconds = Int(frame.nanoseconds &- first) / 1_000_000
                     return "+\(milliseconds) ms \(frame.isOutgoing ? "out" : "in") "
                         + FrameText.line(Array(state.octets[frame.range]), frame.length)
                 }
         }
-    }
-
-    // MARK: - The file
-
-    /// The magic of nanosecond times, version 2.4, no time zone, the longest frame, Ethernet; all in host order.
-    private static var fileHeader: [UInt8] {
-        let words: [UInt32] = [0xA1B2_3C4D, 0x0004_0002, 0, 0, UInt32(frameLength), 1]
-        return words.flatMap { word in withUnsafeBytes(of: word.littleEndian) { Array($0) } }
-    }
-
-    private static func record(_ nanoseconds: UInt64, _ captured: Int, _ length: Int) -> [UInt8] {
-        let words = [
-            UInt32(truncatingIfNeeded: nanoseconds / 1_000_000_000), UInt32(nanoseconds % 1_000_000_000),
-            UInt32(captured), UInt32(length),
-        ]
-        return words.flatMap { word in withUnsafeBytes(of: word.littleEndian) { Array($0) } }
     }
 
     private static func completeChecksum(_ frame: inout [UInt8]) {
@@ -160,6 +159,20 @@ final class FrameCapture: @unchecked Sendable {
             else { return }
             InternetChecksum.complete(&frame, start: head.transportOffset, offset: offset, end: buffer.count)
         }
+    }
+}
+
+extension FrameCapture.State {
+    /// Writes a packet to the file, if that is still written.
+    fileprivate mutating func write(_ packet: PcapngPacket) {
+        guard fileFailure == nil else { return }
+        do throws(ApplianceError) { try file?.add(packet) } catch { fileFailure = error }
+    }
+
+    /// Lets later steps read what was written.
+    fileprivate mutating func flush() {
+        guard fileFailure == nil else { return }
+        do throws(ApplianceError) { try file?.flush() } catch { fileFailure = error }
     }
 }
 

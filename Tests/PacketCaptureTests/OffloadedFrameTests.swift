@@ -74,6 +74,19 @@ import Wire
         #expect(data == payload.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
     }
 
+    @Test("A superframe behind a tag is cut, too")
+    func tagged() throws {
+        let rig = try CaptureRig()
+        var header = CaptureFrames.offload(segment: 100)
+        header[6] += 4
+        var frame = CaptureFrames.tcp(payload: [UInt8](repeating: 7, count: 250))
+        frame.insert(contentsOf: [0x81, 0x00, 0x00, 0x05], at: 12)
+        try write([record(header + frame)], segments: true, rig)
+        let rows = try rig.tshark(
+            "a.pcapng", ["vlan.id", "tcp.len", "ip.checksum.status", "tcp.checksum.status"], Self.checks)
+        #expect(rows == [["5", "100", "1", "1"], ["5", "100", "1", "1"], ["5", "50", "1", "1"]])
+    }
+
     @Test("Whatever the offload header says, something harmless is written")
     func hostile() throws {
         let frame = CaptureFrames.tcp(payload: [UInt8](repeating: 1, count: 100))

@@ -14,6 +14,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case file
     /// What engines say to the control process and write into memory that it reads: `Engine`.
     case engine
+    /// Programs of classic BPF over frames: `Engine`.
+    case filter
 
     /// Gives the target one input.
     ///
@@ -26,6 +28,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .coalescing: try CoalescingProperties.check(input)
         case .file: try FileProperties.check(input)
         case .engine: try EngineProperties.check(input)
+        case .filter: try FilterProperties.check(input)
         }
     }
 }
