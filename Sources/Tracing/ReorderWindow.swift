@@ -20,6 +20,9 @@ struct ReorderWindow {
     /// The most records that wait.
     let capacity: Int
     private var records: [Record] = []
+    /// The records before this one are taken.
+    private var first = 0
+    private static let moved = 4_096
     private var newest: UInt64 = 0
 
     init(window: UInt64, capacity: Int) {
@@ -30,7 +33,7 @@ struct ReorderWindow {
     mutating func insert(_ record: Record) {
         newest = max(newest, record.frame.time.nanoseconds)
         var place = records.count
-        while place > 0, record.isBefore(records[place - 1]) { place -= 1 }
+        while place > first, record.isBefore(records[place - 1]) { place -= 1 }
         records.insert(record, at: place)
     }
 
@@ -42,10 +45,16 @@ struct ReorderWindow {
     /// - Parameter all: Whatever the time is.
     mutating func take(all: Bool = false) -> [Record] {
         let limit = newest > window ? newest - window : 0
-        var count = all ? records.count : records.firstIndex { $0.frame.time.nanoseconds > limit } ?? records.count
-        count = max(count, records.count - capacity)
-        guard count > 0 else { return [] }
-        defer { records.removeFirst(count) }
-        return Array(records[..<count])
+        var end = max(first, records.count - capacity)
+        while end < records.count, all || records[end].frame.time.nanoseconds <= limit { end += 1 }
+        guard end > first else { return [] }
+        let taken = Array(records[first..<end])
+        first = end
+        // All at once, so that the ones that wait are not moved for each.
+        if first >= Self.moved || first == records.count {
+            records.removeFirst(first)
+            first = 0
+        }
+        return taken
     }
 }

@@ -1,20 +1,22 @@
 /// Traces and summaries as text for a terminal.
 package enum TraceText {
-    /// A duration in nanoseconds as a person reads it: `850 ns`, `4.1 us`, `12.3 ms`, `1.20 s`.
+    /// A duration in nanoseconds as a person reads it, with three digits: `850 ns`, `4.10 us`, `12.3 ms`, `120 s`.
     package static func time(_ nanoseconds: UInt64) -> String {
         switch nanoseconds {
         case ..<1_000: "\(nanoseconds) ns"
-        case ..<1_000_000: "\(decimal(nanoseconds, 1_000, digits: 1)) us"
-        case ..<1_000_000_000: "\(decimal(nanoseconds, 1_000_000, digits: 1)) ms"
-        default: "\(decimal(nanoseconds, 1_000_000_000, digits: 2)) s"
+        case ..<1_000_000: "\(digits(nanoseconds, 1_000)) us"
+        case ..<1_000_000_000: "\(digits(nanoseconds, 1_000_000)) ms"
+        default: "\(digits(nanoseconds, 1_000_000_000)) s"
         }
     }
 
-    private static func decimal(_ value: UInt64, _ unit: UInt64, digits: Int) -> String {
-        let scale: UInt64 = digits == 1 ? 10 : 100
-        let scaled = value / unit * scale + value % unit * scale / unit
-        let rest = String(scaled % scale)
-        return "\(scaled / scale)." + String(repeating: "0", count: digits - rest.count) + rest
+    /// The number of units, cut after its third digit.
+    private static func digits(_ value: UInt64, _ unit: UInt64) -> String {
+        let whole = value / unit
+        let scale: UInt64 = whole < 10 ? 100 : whole < 100 ? 10 : 1
+        guard scale > 1 else { return "\(whole)" }
+        let rest = String(value % unit * scale / unit)
+        return "\(whole)." + String(repeating: "0", count: (scale == 100 ? 2 : 1) - rest.count) + rest
     }
 
     /// One trace: its packet, each hop with its copies and times, bars, and its end.

@@ -84,7 +84,7 @@ import Wire
         tracer.advance(to: MonotonicTime(nanoseconds: 2_010_000_000))
         let trace = try #require(tracer.takeFinished().first)
         #expect(trace.end.kind == .vanished && trace.end.node == "firewall")
-        #expect(trace.end.sentence == "It entered firewall at 3.0 us and did not come out within 1 s.")
+        #expect(trace.end.sentence == "It entered firewall at 3.00 us and did not come out within 1 s.")
         #expect(tracer.open == 1)
         #expect(trace.path == "alice → ids, firewall → did not come out")
     }

@@ -76,16 +76,24 @@ import Wire
                 "#1 alice: 192.0.2.10:4000 → 203.0.113.80:80 tcp SYN, 40 octets",
                 "    +0 ns       customers        alice            shopping.request.customers",
                 "                                                  (line 38)",
-                "    +3.0 us     inspection       → ids            passive, engine 3.0 us",
-                "    +3.0 us     inspection       → firewall       inline, engine 3.0 us",
+                "    +3.00 us    inspection       → ids            passive, engine 3.00 us",
+                "    +3.00 us    inspection       → firewall       inline, engine 3.00 us",
                 "    +97.0 us    inspected        firewall         shopping.request.firewall",
                 "                                                  (line 38); 94.0 us inside",
-                "    +100.0 us   servers          → shop           terminal, engine 3.0 us",
-                "    engine           |##                                            |    3.0 us",
+                "    +100 us     servers          → shop           terminal, engine 3.00 us",
+                "    engine           |##                                            |   3.00 us",
                 "    firewall         | ############################################ |   94.0 us",
-                "    engine           |                                            ##|    3.0 us",
+                "    engine           |                                            ##|   3.00 us",
                 "    delivered: It reached shop.",
             ])
+    }
+
+    @Test func timesHaveThreeDigits() {
+        let times: [(UInt64, String)] = [
+            (0, "0 ns"), (999, "999 ns"), (1_000, "1.00 us"), (4_109, "4.10 us"), (99_999, "99.9 us"),
+            (100_999, "100 us"), (12_345_678, "12.3 ms"), (1_005_000_000, "1.00 s"), (120_000_000_000, "120 s"),
+        ]
+        for (time, text) in times { #expect(TraceText.time(time) == text) }
     }
 
     @Test func jsonHasTheDocumentedKeysAndComesBack() throws {
@@ -113,7 +121,7 @@ import Wire
         let parser = XMLReader(picture)
         #expect(parser.elements.first == "svg" && parser.error == nil)
         #expect(!picture.contains("<script") && !picture.contains("href"))
-        #expect(picture.contains("p50 500."))
+        #expect(picture.contains("p50 500 us"))
         #expect(!picture.contains("\u{1B}"))
     }
 

@@ -137,4 +137,35 @@ import Wire
         let measures = PathMeasures(traces, from: "alice")
         #expect(measures.unknown == 4 && measures.sent == 2 && measures.lost == 2)
     }
+
+    @Test func aSessionFollowsSelectsAndSumsUp() throws {
+        let (lab, all) = try traces()
+        var session = TraceSession(TraceSelection(first: 2, from: "alice"))
+        try session.take(lab.plan.table, generation: 1, network: lab.network)
+        var taken: [PacketTrace] = []
+        var wasFull: [Bool] = []
+        for record in lab.records {
+            session.add(record.frame, worker: 0, sequence: record.sequence, generation: 1)
+            taken += session.takeTraces()
+        }
+        session.advance(to: MonotonicTime(nanoseconds: lab.time + 1_000_000_000))
+        wasFull.append(session.isFull)
+        session.finish()
+        taken += session.takeTraces()
+        wasFull.append(session.isFull)
+        #expect(taken.map(\.id) == [1, 2, 3, 4] && all.count == 7)
+        #expect(wasFull == [false, true])
+        let report = session.report
+        #expect(report.traces == 4 && report.answers == 2 && report.counts.traces == 7)
+        #expect(report.paths.map(\.count) == [2, 2])
+    }
+
+    @Test func sharesAreRead() {
+        #expect(SampleText.flows("1/64") == 64 && SampleText.flows("1/1") == 1)
+        for text in [
+            "", "1", "64", "2/64", "1/0", "1/-1", "1/64/", "1/+4", "1/ 4", "1/1000001", "1/99999999999999999999",
+        ] {
+            #expect(SampleText.flows(text) == nil, "\(text)")
+        }
+    }
 }

@@ -1,0 +1,68 @@
+import Engine
+import Forwarding
+import Wire
+
+/// What one reader of a topology's records wants: its packets are followed, selected and summed up.
+package struct TraceSession: ~Copyable {
+    private var tracer: PacketTracer
+    private var selection: TraceSelection
+    private var summary = TraceSummary()
+
+    /// A session without a table; see `take(_:generation:network:)`.
+    package init(_ selection: TraceSelection = TraceSelection(), limits: PacketTracer.Limits = .init()) {
+        self.selection = selection
+        tracer = PacketTracer(limits)
+    }
+
+    /// Knows a version of the table from now on.
+    ///
+    /// - Throws: `TableError`, `SnapshotError` or `EngineError` if an engine would not take the table.
+    package mutating func take(_ table: ForwardingTable, generation: UInt64, network: TracedNetwork) throws {
+        try tracer.take(table, generation: generation, network: network)
+    }
+
+    /// Takes a captured frame; see `PacketTracer.add`.
+    package mutating func add(_ frame: CapturedFrame, worker: Int, sequence: UInt64, generation: UInt64) {
+        tracer.add(frame, worker: worker, sequence: sequence, generation: generation)
+    }
+
+    /// Lets time pass without records.
+    package mutating func advance(to time: MonotonicTime) { tracer.advance(to: time) }
+
+    /// Ends every trace with what is known.
+    package mutating func finish() { tracer.finish() }
+
+    /// Removes and returns the finished traces that are wanted. They are in the summary from then on.
+    package mutating func takeTraces() -> [PacketTrace] {
+        var wanted: [PacketTrace] = []
+        for trace in tracer.takeFinished() where selection.takes(trace) {
+            summary.add(trace)
+            wanted.append(trace)
+        }
+        return wanted
+    }
+
+    /// True if all packets that were asked for are finished; only answers to them may follow.
+    package var isFull: Bool { selection.isFull }
+
+    /// The summary of the traces that were taken, with what the tracer has counted.
+    package var report: TraceSummaryReport { summary.report(tracer.totals) }
+}
+
+/// Shares of all flows as commands give them: `1/64`.
+package enum SampleText {
+    /// The largest number of flows of which one is followed.
+    package static let largest = 1_000_000
+    /// The hint for a text that is no share.
+    package static let hint = "write 1/N, such as 1/64: one flow of N is followed; N is 1 to 1000000"
+
+    /// Of how many flows one is followed; nil if the text is no share.
+    package static func flows(_ text: some StringProtocol) -> Int? {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[0] == "1", !parts[1].isEmpty,
+            parts[1].utf8.allSatisfy({ (48...57).contains($0) }),
+            let flows = Int(parts[1]), (1...largest).contains(flows)
+        else { return nil }
+        return flows
+    }
+}
