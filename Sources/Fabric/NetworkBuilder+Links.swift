@@ -20,7 +20,7 @@ extension NetworkBuilder {
         (places, fabricDevices) = ([], [])
         for node in nodes {
             guard let namespace = built.namespaces[node.name] else { continue }
-            places.append(("node \(node.name) (line \(node.line))", namespace, Set(node.legs.map(\.device))))
+            places.append((node.place, namespace, Set(node.legs.map(\.device))))
             for leg in node.legs where built.bridges[leg.interface] != nil {
                 if let device = leg.fabricDevice { fabricDevices.insert(device) }
             }

@@ -100,7 +100,6 @@ final class WatchedCheck {
 /// One instance that is looked after.
 final class WatchedInstance {
     let application: String
-    let line: Int
     let node: NodePlan
     let slot: Int
     var condition: InstanceCondition
@@ -120,7 +119,6 @@ final class WatchedInstance {
 
     init(_ application: ApplicationPlan, node: NodePlan, slot: Int, legs: [WatchedLeg], condition: InstanceCondition) {
         self.application = application.name
-        line = application.line
         self.node = node
         self.slot = slot
         self.legs = legs

@@ -87,7 +87,7 @@ package final class NodeRuntime: @unchecked Sendable {
     package var pid: Int32? { process?.pid }
 
     /// The sentence's beginning for what happens here.
-    package var place: String { "node \(plan.name) (line \(plan.line))" }
+    package var place: String { plan.place }
 
     func become(_ state: State) {
         loop.sync { self.state = state }

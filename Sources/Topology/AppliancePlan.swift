@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// Everything that one topology needs, decided and named, before anything is built: a pure function of the file.
@@ -206,8 +207,8 @@ public struct NodePlan: Sendable, Hashable {
     public var kind: NodeKind
     /// The application's type in the file ("firewall"), nil for customers and routers.
     public var type: String?
-    /// The line of the file that the node is described from, for messages; 0 if that is a record.
-    public var line: Int
+    /// Where it is described, for messages: a line of the file, or a record.
+    public var origin: SourceOrigin
     /// The network namespace, as `ip netns` shows it: `<topology>-<node>` if both are short plain names.
     public var namespace: String
     /// Its devices.
@@ -227,7 +228,7 @@ public struct NodePlan: Sendable, Hashable {
 
     /// Memberwise.
     public init(
-        name: String, kind: NodeKind, type: String? = nil, line: Int, namespace: String, legs: [LegPlan],
+        name: String, kind: NodeKind, type: String? = nil, origin: SourceOrigin, namespace: String, legs: [LegPlan],
         loopback: [IPAddress] = [], local: [IPPrefix] = [], routes: [RoutePlan] = [], sysctls: [SysctlPlan] = [],
         hosts: [HostPlan] = [],
         process: ProcessPlan = ProcessPlan()
@@ -235,7 +236,7 @@ public struct NodePlan: Sendable, Hashable {
         self.name = name
         self.kind = kind
         self.type = type
-        self.line = line
+        self.origin = origin
         self.namespace = namespace
         self.legs = legs
         self.loopback = loopback
@@ -248,6 +249,9 @@ public struct NodePlan: Sendable, Hashable {
 }
 
 extension NodePlan {
+    /// The node and where it is described, for messages: `node web (line 14)`.
+    public var place: String { "node \(name) (\(origin))" }
+
     /// The address under which health checks probe a leg. It is the leg's first one, IPv4 before IPv6. A leg without
     /// any has the link-local one that the kernel forms from the leg's MAC address.
     public func probedAddress(leg: Int) -> IPAddress {

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// How the instances of an application divide its work.
@@ -27,8 +28,8 @@ public enum DownPolicy: String, Sendable, Codable, Hashable, CaseIterable {
 public struct ApplicationPlan: Sendable, Hashable {
     /// The name in the file.
     public var name: String
-    /// The line of the file that it is described from; 0 if that is a record.
-    public var line: Int
+    /// Where it is described: a line of the file, or a record.
+    public var origin: SourceOrigin
     /// Its type, in the file's words.
     public var type: String?
     /// How its instances divide the work.
@@ -48,12 +49,12 @@ public struct ApplicationPlan: Sendable, Hashable {
 
     /// Memberwise.
     public init(
-        name: String, line: Int, type: String? = nil, redundancy: Redundancy, instances: [InstancePlan],
+        name: String, origin: SourceOrigin, type: String? = nil, redundancy: Redundancy, instances: [InstancePlan],
         health: [HealthCheckPlan] = [], damping: DampingPlan? = DampingPlan(), whenDown: DownPolicy = .drop,
         drainTime: Int = 30_000, scale: ScalePlan? = nil
     ) {
         self.name = name
-        self.line = line
+        self.origin = origin
         self.type = type
         self.redundancy = redundancy
         self.instances = instances
@@ -102,8 +103,8 @@ public struct HealthCheckPlan: Sendable, Hashable {
     }
     /// Its name in messages: `heartbeat`, `tcp 80`.
     public var name: String
-    /// The line of the file, 0 for a record. A default has the line of its application.
-    public var line: Int
+    /// Where it is written: a line of the file, or a record. A default has the place of its application.
+    public var origin: SourceOrigin
     /// The probe.
     public var probe: Probe
     /// The time between two, in milliseconds: 10 or more.
@@ -120,10 +121,11 @@ public struct HealthCheckPlan: Sendable, Hashable {
 
     /// Memberwise.
     public init(
-        name: String, line: Int, probe: Probe, interval: Int, fastInterval: Int, timeout: Int, rise: Int, fall: Int
+        name: String, origin: SourceOrigin, probe: Probe, interval: Int, fastInterval: Int, timeout: Int, rise: Int,
+        fall: Int
     ) {
         self.name = name
-        self.line = line
+        self.origin = origin
         self.probe = probe
         self.interval = interval
         self.fastInterval = fastInterval

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// One check of the file: its name, and its steps in order.
@@ -7,17 +8,17 @@ import Wire
 public struct CheckPlan: Sendable, Hashable {
     /// Its name in the file.
     public var name: String
-    /// The line of the file; 0 for a record.
-    public var line: Int
+    /// Where it is written: a line of the file, or a record.
+    public var origin: SourceOrigin
     /// Its steps, in order; the first that does not hold ends the check.
     public var steps: [StepPlan]
     /// True if the file lists the steps, so that a message has to say which of them it means.
     public var listsSteps: Bool
 
     /// Memberwise.
-    public init(name: String, line: Int, steps: [StepPlan], listsSteps: Bool = false) {
+    public init(name: String, origin: SourceOrigin, steps: [StepPlan], listsSteps: Bool = false) {
         self.name = name
-        self.line = line
+        self.origin = origin
         self.steps = steps
         self.listsSteps = listsSteps
     }
@@ -56,8 +57,8 @@ public struct StepPlan: Sendable, Hashable {
         /// Something breaks, is repaired, or is done as an operator does it.
         case fault(FaultPlan)
     }
-    /// The line of the file; 0 for a record.
-    public var line: Int
+    /// Where it is written: a line of the file, or a record.
+    public var origin: SourceOrigin
     /// The step in a few words, for messages: `on alice: curl http://…`.
     public var summary: String
     /// Its action, or its look at something.
@@ -68,8 +69,10 @@ public struct StepPlan: Sendable, Hashable {
     public var timeout: Int
 
     /// Memberwise.
-    public init(line: Int, summary: String, action: Action, within: Int = 0, timeout: Int = 30_000) {
-        self.line = line
+    public init(
+        origin: SourceOrigin, summary: String, action: Action, within: Int = 0, timeout: Int = 30_000
+    ) {
+        self.origin = origin
         self.summary = summary
         self.action = action
         self.within = within

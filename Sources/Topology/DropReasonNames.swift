@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 
 /// The drop reasons that a check may name.
 enum DropReasonNames {

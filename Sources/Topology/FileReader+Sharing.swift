@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// Contradictions in an application's redundancy that show before its services are known.

@@ -1,4 +1,5 @@
 import Glibc
+import Reporting
 
 /// Reads from this machine's kernel which sysctls network namespaces have, without writing any.
 enum KernelSettings {

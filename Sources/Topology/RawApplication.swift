@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// An application whose health Tapline looks after, as the file has it: the source of its instances, and how they share

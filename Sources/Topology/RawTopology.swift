@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// An address as the file has it.

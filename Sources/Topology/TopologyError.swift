@@ -1,3 +1,5 @@
+import Reporting
+
 /// A value of the topology, and its place.
 public struct Located<Value> {
     /// The value.

@@ -1,3 +1,4 @@
+import Reporting
 import Wire
 
 /// The instances that were added to and removed from a running topology, beside its file.

@@ -1,4 +1,5 @@
 import Glibc
+import Reporting
 
 /// A topology file as it was written: every key known, every value of its kind, every name with its place. `Planner`
 /// finds the meaning of the names.

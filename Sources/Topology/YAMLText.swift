@@ -1,4 +1,5 @@
 import Foundation
+import Reporting
 import Yams
 
 /// Turns the text of a file into a tree of nodes with positions. It ends soon for any text.

@@ -113,11 +113,12 @@ package struct CheckRunner {
         let aftermath = session.restore()
         try sources.cancellation.check()
         var report = CheckReport(
-            name: check.name, line: check.line, passed: failure == nil && aftermath.isEmpty,
+            name: check.name, origin: check.origin, passed: failure == nil && aftermath.isEmpty,
             milliseconds: monotonicMilliseconds() - started, expected: nil, came: [])
         guard !report.passed else { return report }
         if let failure {
-            let place = check.listsSteps ? "in the step on line \(failure.step.line) (\(failure.step.summary)): " : ""
+            let step = failure.step
+            let place = check.listsSteps ? "in the step \(step.origin.place) (\(step.summary)): " : ""
             report.expected = place + failure.finding.expected.joined(separator: "; ")
             report.came = failure.finding.came
         } else {

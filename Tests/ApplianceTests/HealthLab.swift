@@ -186,7 +186,8 @@ extension HealthCheckPlan {
         _ name: String, _ probe: Probe, interval: Int = 20, timeout: Int = 200, rise: Int = 2, fall: Int = 2
     ) -> HealthCheckPlan {
         HealthCheckPlan(
-            name: name, line: 9, probe: probe, interval: interval, fastInterval: 10, timeout: timeout, rise: rise,
+            name: name, origin: .line(SourcePosition(line: 9, column: 1)), probe: probe, interval: interval,
+            fastInterval: 10, timeout: timeout, rise: rise,
             fall: fall)
     }
 }

@@ -26,7 +26,8 @@ struct JUnitTests {
 
     private func check(_ name: String, passed: Bool = true, came: [String] = []) -> CheckReport {
         CheckReport(
-            name: name, line: 7, passed: passed, milliseconds: 5, expected: passed ? nil : "output with '<a>'",
+            name: name, origin: .line(SourcePosition(line: 7, column: 1)), passed: passed, milliseconds: 5,
+            expected: passed ? nil : "output with '<a>'",
             came: came, evidence: passed ? [] : [.init(title: "log of fw", lines: ["\u{1B}[31m]]>"])])
     }
 

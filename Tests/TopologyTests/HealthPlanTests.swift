@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Testing
 import Topology
 import Wire
@@ -29,7 +30,7 @@ import Wire
                 == HeartbeatPlan(
                     source: #require(IPAddress("198.18.2.1")), destination: #require(IPAddress("198.18.3.1"))))
         #expect([check.interval, check.fastInterval, check.timeout, check.rise, check.fall] == [100, 20, 100, 2, 3])
-        #expect(check.name == "heartbeat" && check.line == 12)
+        #expect(check.name == "heartbeat" && check.origin.lineNumber == 12)
         let six = try checks(
             "{ heartbeat: true }",
             in: picture.replacing("198.18.3.1/24, ", with: "").replacing("203.0.113.80, ", with: ""))[0]

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Topology
 import Wire
 
@@ -19,7 +20,10 @@ func problems(_ text: String) -> [TopologyProblem] {
 
 extension AppliancePlan {
     func node(_ name: String) -> NodePlan {
-        nodes.first { $0.name == name } ?? NodePlan(name: "absent", kind: .customer, line: 0, namespace: "", legs: [])
+        nodes.first { $0.name == name }
+            ?? NodePlan(
+                name: "absent", kind: .customer, origin: .line(SourcePosition(line: 1, column: 1)), namespace: "",
+                legs: [])
     }
 
     /// Who has a MAC address: `node.interface`, `engine.interface`, or the address itself.

@@ -301,8 +301,7 @@ final class TopologyChange {
     }
 
     func place(of node: String) -> String {
-        let line = (new.nodes.first { $0.name == node } ?? old.nodes.first { $0.name == node })?.line
-        return line.map { "node \(node) (line \($0))" } ?? "node \(node)"
+        (new.nodes.first { $0.name == node } ?? old.nodes.first { $0.name == node })?.place ?? "node \(node)"
     }
 }
 

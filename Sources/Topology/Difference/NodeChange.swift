@@ -11,7 +11,7 @@ public struct NodeChange: Sendable, Hashable {
     /// The changes that are made while it runs on.
     public var inPlace: [String] = []
 
-    /// True if nothing that is made or runs differs. Its line in the file may.
+    /// True if nothing that is made or runs differs. Its place in the file may.
     public var isEmpty: Bool { rebuild.isEmpty && restart.isEmpty && inPlace.isEmpty }
 
     /// Nothing.

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// The steps that make one topology of another while it runs: a pure function of the two plans. Parts that are equal in
@@ -87,7 +88,7 @@ public struct PlanDifference: Sendable, Hashable {
         actions = interfaces + added + alteredInPlace + changed
         if let table = Self.change(from: old.table, to: new.table) { actions.append(.publish(table)) }
         actions += removed + Self.applications(old, new)
-        if old.checks != new.checks {
+        if old.checks.map(\.placeless) != new.checks.map(\.placeless) {
             actions.append(.checks(before: old.checks.count, after: new.checks.count))
         }
     }
@@ -198,7 +199,7 @@ extension ApplicationPlan {
         if !more.isEmpty { what.append("more instances: \(more.joined(separator: ", "))") }
         if !less.isEmpty { what.append("fewer instances: \(less.joined(separator: ", "))") }
         if redundancy != other.redundancy { what.append("its redundancy is \(redundancy.rawValue)") }
-        if health.map(\.lineless) != other.health.map(\.lineless) { what.append("its health checks") }
+        if health.map(\.placeless) != other.health.map(\.placeless) { what.append("its health checks") }
         if damping != other.damping { what.append("its damping") }
         if whenDown != other.whenDown { what.append("when it is down: \(whenDown.rawValue)") }
         if drainTime != other.drainTime { what.append("its drain time") }
@@ -207,10 +208,22 @@ extension ApplicationPlan {
     }
 }
 
+/// The place of all parts in a comparison where places do not count.
+private let somewhere = SourceOrigin.line(SourcePosition(line: 1, column: 1))
+
 extension HealthCheckPlan {
-    fileprivate var lineless: HealthCheckPlan {
+    fileprivate var placeless: HealthCheckPlan {
         var check = self
-        check.line = 0
+        check.origin = somewhere
+        return check
+    }
+}
+
+extension CheckPlan {
+    fileprivate var placeless: CheckPlan {
+        var check = self
+        check.origin = somewhere
+        for index in check.steps.indices { check.steps[index].origin = somewhere }
         return check
     }
 }

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// The addresses that are taken, while they are.

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// A node's place on an interface, with its addresses.

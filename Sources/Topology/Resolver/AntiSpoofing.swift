@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 // The source addresses that a node may send from: `anti-spoofing`.

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// Finds the names in the steps of the checks, and plans the steps.
@@ -13,11 +14,11 @@ struct CheckResolver: EntryStage, Diagnosing {
         let entryNames = Array(Set(entries.map(\.name))).sorted()
         return file.checks.map { check in
             CheckPlan(
-                name: check.name, line: check.origin.lineNumber,
+                name: check.name, origin: check.origin,
                 steps: check.steps.compactMap { step in
                     action(step.action, entryNames).map {
                         StepPlan(
-                            line: step.origin.lineNumber, summary: step.summary, action: $0, within: step.within,
+                            origin: step.origin, summary: step.summary, action: $0, within: step.within,
                             timeout: step.timeout)
                     }
                 }, listsSteps: check.listsSteps)

@@ -1,3 +1,5 @@
+import Reporting
+
 /// Finds the nodes that others wait for; notes sysctls of devices that nodes do not have.
 struct DependencyResolver: NameStage, Diagnosing {
     let named: NamedTopology

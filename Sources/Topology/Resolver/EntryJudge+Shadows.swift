@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// Packets that applications and routers send as customers, if the table would take them for a part of another service.

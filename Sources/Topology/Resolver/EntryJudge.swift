@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// Reports entries that collide, and packets that the table takes for another service's.

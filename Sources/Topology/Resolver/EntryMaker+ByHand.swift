@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// Entries by hand.

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// Entries, and packets that they match, in the words of the file.

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// The probes of applications' health checks, once their interfaces and places in the chains are known.
@@ -19,7 +20,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
                     origins.append(check.origin)
                     plans.append(
                         HealthCheckPlan(
-                            name: number == 1 ? name : "\(name) \(number)", line: check.origin.lineNumber, probe: probe,
+                            name: number == 1 ? name : "\(name) \(number)", origin: check.origin, probe: probe,
                             interval: check.interval, fastInterval: check.fastInterval, timeout: check.timeout,
                             rise: check.rise, fall: check.fall))
                 }

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 // `copies: everything`: passive applications that see all that arrives on an interface, as it arrived.

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// The questions that a stage can answer as soon as names are known: `NamedTopology`, and every stage made from it.

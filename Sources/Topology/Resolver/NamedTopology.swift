@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// The first stage: the meaning of the file's names, and the names that Tapline chooses.

@@ -17,7 +17,7 @@ struct NodePlanner: EntryStage, Diagnosing {
             process.depends = resolved.dependencies[index].map { file.nodes[$0].name.value }.uniqued()
             process.environment.merge(environment(index)) { _, own in own }
             return NodePlan(
-                name: raw.name.value, kind: raw.kind, type: raw.type, line: raw.name.origin.lineNumber,
+                name: raw.name.value, kind: raw.kind, type: raw.type, origin: raw.name.origin,
                 namespace: DerivedNames.namespace(topology: name, node: raw.name.value), legs: legPlans,
                 loopback: served[index] ?? [], local: localPrefixes(index), routes: routes(index, served[index] ?? []),
                 sysctls: sysctls(index), hosts: raw.hosts, process: process)

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// The source of an entry of the plan.

@@ -1,3 +1,5 @@
+import Reporting
+
 /// Turns a topology file into the plan of an appliance, the same one every time.
 public enum Planner {
     /// The plan of `file`, under the file's name or `name`.

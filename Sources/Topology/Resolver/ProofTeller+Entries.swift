@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// The mistakes of single entries and interfaces, in the words of the file.

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// The findings of a proof, in the words of the file: the lines that collide, a packet that shows it, and the hint.

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// Proves the table, and reports the findings of the proof in the words of the file.

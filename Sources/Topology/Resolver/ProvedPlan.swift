@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// A plan, and the paths that its table was proved by.
@@ -15,8 +16,8 @@ public struct ProvedPlan: Sendable {
 public struct UnprovedEntry: Sendable, Hashable {
     /// Its name.
     public var name: String
-    /// The line of the file; 0 for a record.
-    public var line: Int
+    /// Where it is written: a line of the file, or a record.
+    public var origin: SourceOrigin
     /// Why, for a person.
     public var reason: String
 }
@@ -25,8 +26,8 @@ public struct UnprovedEntry: Sendable, Hashable {
 public struct ProvedService: Sendable, Hashable {
     /// Its name.
     public var name: String
-    /// The line of the file; 0 for a record.
-    public var line: Int
+    /// Where it is written: a line of the file, or a record.
+    public var origin: SourceOrigin
     /// True for an entry by hand.
     public var isByHand: Bool
     /// Its paths: paths that differ in customers, addresses or ports alone are one.
@@ -100,7 +101,7 @@ extension ResolvedTopology {
             let basis = bases[entry]
             let name = basis.service.map { file.services[$0].name.value } ?? entries[entry].name
             return ProvedService(
-                name: name, line: basis.origin.lineNumber, isByHand: basis.service == nil, paths: groups.finished)
+                name: name, origin: basis.origin, isByHand: basis.service == nil, paths: groups.finished)
         }
     }
 
@@ -113,7 +114,7 @@ extension ResolvedTopology {
                 return nil
             }
             return UnprovedEntry(
-                name: entry.name, line: basis.origin.lineNumber,
+                name: entry.name, origin: basis.origin,
                 reason: entry.kind == .distribution
                     ? "it leads to no node of the file"
                     : "no packet that a node of the file sends comes to it and to its end")

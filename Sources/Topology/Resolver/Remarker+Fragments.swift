@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// Services of which the ports alone say which way a datagram goes: its later fragments have none.

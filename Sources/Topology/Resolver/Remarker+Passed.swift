@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 
 /// Applications that a service's packets pass by.
 extension Remarker {

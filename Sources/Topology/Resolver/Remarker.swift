@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// Remarks on parts of a file that work but are hardly intended.

@@ -21,7 +21,7 @@ extension ResolvedTopology {
             case .on(let plan)?: damping = plan
             }
             return ApplicationPlan(
-                name: raw.name.value, line: raw.name.origin.lineNumber, type: raw.template.type,
+                name: raw.name.value, origin: raw.name.origin, type: raw.template.type,
                 redundancy: raw.resolvedRedundancy,
                 instances: application.members.enumerated().map { index, node in
                     InstancePlan(

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// Separates the packets of services that have addresses or applications in common.

@@ -1,4 +1,5 @@
 import Forwarding
+import Reporting
 import Wire
 
 /// Finds the applications and customers of services, and the part of each node in their chains.

@@ -18,7 +18,7 @@ public struct SourcePosition: Hashable, Sendable, Comparable {
 }
 
 /// A record that a part of a topology comes from: it has no line, and is known by its kind and its id.
-public struct SourceRecord: Hashable, Sendable, Comparable, CustomStringConvertible {
+public struct SourceRecord: Hashable, Sendable, Codable, Comparable, CustomStringConvertible {
     /// The kind of the record, in one word: `service`, `customer`.
     public var kind: String
     /// The id that tells it from the other records of its kind.
@@ -68,6 +68,14 @@ public enum SourceOrigin: Hashable, Sendable, Comparable, CustomStringConvertibl
         switch self {
         case .line(let position): position
         case .record: nil
+        }
+    }
+
+    /// The record; nil for a place in the file.
+    public var record: SourceRecord? {
+        switch self {
+        case .line: nil
+        case .record(let record): record
         }
     }
 

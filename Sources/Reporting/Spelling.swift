@@ -14,7 +14,7 @@ public enum Spelling {
     }
 
     /// The hint for a name that does not exist: the nearest name, else all names.
-    static func hint(for word: String, among candidates: [String], kind: String) -> String {
+    package static func hint(for word: String, among candidates: [String], kind: String) -> String {
         if let nearest = nearest(to: word, among: candidates) { return "did you mean \(quoted(nearest))?" }
         guard !candidates.isEmpty else { return "the file has no \(kind)" }
         let shown = candidates.prefix(12).map { quoted($0) }.joined(separator: ", ")
@@ -46,7 +46,7 @@ public enum Spelling {
 /// The text in double quotes, shortened if it is long, with control characters made visible.
 ///
 /// - Parameter seen: Whether other invisible characters are made visible, too.
-func quoted(_ text: String, seen: Bool = false) -> String {
+package func quoted(_ text: String, seen: Bool = false) -> String {
     let limit = 60
     let shown = text.unicodeScalars.prefix(limit).map { scalar in
         scalar.properties.generalCategory == .control || (0x202A...0x202E).contains(scalar.value)
