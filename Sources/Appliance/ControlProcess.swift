@@ -90,7 +90,8 @@ public final class ControlProcess: @unchecked Sendable {
     ///   - progress: Takes the progress, from any thread.
     /// - Throws: `ApplianceError` if the limit of open files is too low, or the control loop or the signals cannot be
     ///   set up.
-    public init(plan: AppliancePlan, file: String, progress: @escaping ProgressSink) throws(ApplianceError) {
+    public init(_ planned: PlannedFile, file: String, progress: @escaping ProgressSink) throws(ApplianceError) {
+        let plan = planned.plan
         try Machine.requireFiles(for: plan)
         name = plan.name
         self.progress = progress
@@ -103,7 +104,7 @@ public final class ControlProcess: @unchecked Sendable {
         let childSignals = try SignalDescriptor([SIGCHLD])
         cancellation = try Cancellation()
         loop = try EventLoop()
-        topology = RunningTopology(loop: loop, plan: plan, file: file)
+        topology = RunningTopology(loop: loop, planned: planned, file: file)
         record = RunRecord(
             ApplianceState(
                 name: plan.name, run: ApplianceState.newRun(), file: file,

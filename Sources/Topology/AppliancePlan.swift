@@ -23,8 +23,8 @@ public struct AppliancePlan: Sendable {
     public var engines: EnginesPlan
     /// The applications whose health Tapline looks after.
     public var applications: [ApplicationPlan]
-    /// The file that it is a plan of; nil if it was made by hand.
-    public var source: TopologyFile?
+    /// The services as customers find them, in the order of the file.
+    public var services: [ServiceAddresses] = []
     /// The instances that were added to the file's, or removed from them.
     public var changes = InstanceChanges()
     /// Remarks on parts of the file that are valid but hardly intended, in the order of the text.

@@ -6,16 +6,12 @@ public struct ServiceAddresses: Sendable, Hashable {
     public var addresses: [String]
     /// Its ports as the file has them, such as `tcp/80`; none: every one.
     public var ports: [String]
-}
 
-extension AppliancePlan {
-    /// The services of the file that it is a plan of, in its order.
-    public var services: [ServiceAddresses] {
-        (source?.services ?? []).map { service in
-            ServiceAddresses(
-                name: service.name.value, addresses: service.addresses.map { "\($0.value)" }.uniqued(),
-                ports: service.ports.filter { $0.value != .any }.map { "\($0.value)" }.uniqued())
-        }
+    /// Memberwise.
+    public init(name: String, addresses: [String], ports: [String]) {
+        self.name = name
+        self.addresses = addresses
+        self.ports = ports
     }
 }
 

@@ -29,7 +29,7 @@ extension ControlProcess {
                 hint: names.isEmpty
                     ? "give one 'instances' in the file" : Self.hint(application, names))
         }
-        guard let source = current.source else { throw ApplianceError(.failed, "'\(name)' has no file") }
+        let source = loop.sync { self.topology.source }
         let fresh = instance ?? source.nextInstance(of: application, besides: current.nodes.map(\.name))
         if current.nodes.contains(where: { $0.name == fresh }) {
             throw ApplianceError(.name, "'\(name)' already has a node '\(fresh)'", hint: "choose another name")
@@ -85,7 +85,7 @@ extension ControlProcess {
         _ current: AppliancePlan, by changes: InstanceChanges, drain: Int?, _ cancellation: Cancellation,
         _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        guard let source = current.source else { throw ApplianceError(.failed, "'\(name)' has no file") }
+        let source = loop.sync { self.topology.source }
         let fresh = try PlanReader.plan(source, name: name, keeping: current, changes: changes)
         return try change(current, to: fresh, isTrial: false, drain: drain, cancellation, tell)
     }

@@ -46,6 +46,8 @@ public enum Planner {
             name: resolved.name, directory: directory ?? ".", interfaces: resolved.interfacePlans(),
             nodes: proved.routed.nodes, table: proved.table, checks: resolved.checks, engines: resolved.enginesPlan(),
             applications: resolved.applicationPlans())
+        plan.services = resolved.serviceAddresses()
+        plan.changes = changes
         plan.remarks = (file.remarks + diagnostics.remarks).sorted { $0.origin < $1.origin }
         return (plan, proved)
     }

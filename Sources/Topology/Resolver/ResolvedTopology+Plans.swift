@@ -36,6 +36,15 @@ extension ResolvedTopology {
         }
     }
 
+    /// The services as customers find them.
+    func serviceAddresses() -> [ServiceAddresses] {
+        file.services.map { service in
+            ServiceAddresses(
+                name: service.name.value, addresses: service.addresses.map { "\($0.value)" }.uniqued(),
+                ports: service.ports.filter { $0.value != .any }.map { "\($0.value)" }.uniqued())
+        }
+    }
+
     /// The packeting engines, each with its interfaces if they share the load by direction.
     func enginesPlan() -> EnginesPlan {
         var plan = file.engines
