@@ -2,9 +2,9 @@ import ControlAPI
 import EngineControl
 import EventLoop
 import Forwarding
+import Plan
 import Redundancy
 import Reporting
-import Topology
 
 /// Combines what the health checks and the operators report about instances, and keeps the table in step with it. It
 /// publishes each change at once. It logs each change and its consequence as an event.

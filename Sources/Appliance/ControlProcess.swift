@@ -10,9 +10,9 @@ import HealthMonitoring
 import LinuxNetwork
 import Logging
 import Nodes
+import Plan
 import Reporting
 import Synchronization
-import Topology
 
 /// The control process of one topology: builds it, starts and watches its processes, answers its socket, and takes it
 /// away, however the run ends.

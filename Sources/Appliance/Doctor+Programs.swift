@@ -3,8 +3,8 @@ import Fabric
 import Glibc
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
-import Topology
 
 /// The programs of Tapline itself, and the programs that a topology's commands name.
 extension Doctor {

@@ -1,6 +1,8 @@
 import Glibc
+import Plan
+import Planning
 import Reporting
-import Topology
+import TopologyFiles
 
 /// A topology file as a plan, with its mistakes as this room's errors.
 public enum PlanReader {

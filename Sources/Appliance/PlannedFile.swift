@@ -1,4 +1,5 @@
-import Topology
+import Plan
+import TopologyFiles
 
 /// A topology file as it was read, and its plan.
 ///

@@ -1,7 +1,8 @@
 import EventLoop
 import Fabric
 import Nodes
-import Topology
+import Plan
+import TopologyFiles
 
 /// The running topology: the plan, its source, the built networks, and the runtimes of its nodes.
 ///

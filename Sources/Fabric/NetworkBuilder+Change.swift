@@ -1,6 +1,6 @@
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// Changes of what is built, beside the making of new nodes.

@@ -1,7 +1,7 @@
 import EventLoop
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 
 /// Waiting until the kernel carries frames on what was built.
 extension NetworkBuilder {

@@ -2,9 +2,9 @@ import EventLoop
 import Forwarding
 import Glibc
 import LinuxNetwork
+import Plan
 import Reporting
 import Synchronization
-import Topology
 import Wire
 
 /// The open namespaces and TAPs of a plan.

@@ -1,7 +1,7 @@
 import EventLoop
 import Health
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// Explains a check that does not pass: the packet, the place where it vanished, and the hint.

@@ -1,7 +1,7 @@
 import ControlAPI
 import Glibc
 import Health
-import Topology
+import Plan
 import Wire
 
 /// The two clocks of health.

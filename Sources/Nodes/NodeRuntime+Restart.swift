@@ -1,9 +1,9 @@
 import EventLoop
 import Glibc
 import LinuxNetwork
+import Plan
 import Reporting
 import Synchronization
-import Topology
 
 /// Starting an application again that has ended.
 extension NodeRuntime {

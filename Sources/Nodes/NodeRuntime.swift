@@ -3,9 +3,9 @@ import EventLoop
 import Fabric
 import Glibc
 import LinuxNetwork
+import Plan
 import Reporting
 import Synchronization
-import Topology
 import Wire
 
 /// The runtime of one node: its init process, its application, and its log.

@@ -1,6 +1,6 @@
 import ControlAPI
 import Forwarding
-import Topology
+import Plan
 
 extension ApplicationStates {
     /// The report for `status`, one item per application.

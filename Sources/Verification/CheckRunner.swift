@@ -6,8 +6,8 @@ import Forwarding
 import Glibc
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
-import Topology
 
 /// The parts that checks look at, and that their faults break.
 package struct CheckSources: Sendable {

@@ -1,8 +1,8 @@
 import Fabric
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
-import Topology
 
 extension CheckSession {
     /// Captures on a node's device from now on.

@@ -4,9 +4,9 @@ import Fabric
 import Glibc
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
 import Synchronization
-import Topology
 
 /// A command that runs beside the steps of its check.
 final class StartedCommand: @unchecked Sendable {

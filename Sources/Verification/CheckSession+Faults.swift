@@ -3,8 +3,8 @@ import EventLoop
 import Glibc
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
-import Topology
 
 /// The damage of a check's faults that is not repaired yet.
 struct StandingFaults {

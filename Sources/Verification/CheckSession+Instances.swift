@@ -1,8 +1,8 @@
 import ControlAPI
 import EventLoop
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 
 extension CheckSources {
     /// How every instance stands, in the word that `status` has for it.

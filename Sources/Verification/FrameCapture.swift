@@ -2,9 +2,9 @@ import EventLoop
 import Forwarding
 import Glibc
 import LinuxNetwork
+import Plan
 import Reporting
 import Synchronization
-import Topology
 import Wire
 
 /// Captures the frames of a node's device into a file that Wireshark reads (pcap, times in nanoseconds), and keeps the

@@ -1,5 +1,4 @@
 import Reporting
-import Topology
 
 /// Columns of text, each as wide as its widest cell.
 ///

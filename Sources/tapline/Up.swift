@@ -2,8 +2,8 @@ import Appliance
 import ArgumentParser
 import ControlAPI
 import Fabric
+import Plan
 import Reporting
-import Topology
 
 /// `tapline up`.
 struct Up: ParsableCommand {

@@ -2,8 +2,10 @@ import Appliance
 import ArgumentParser
 import ControlAPI
 import Forwarding
+import Plan
+import Planning
 import Reporting
-import Topology
+import TopologyFiles
 
 /// `tapline validate`.
 struct Validate: ParsableCommand {

@@ -10,8 +10,10 @@ import Testing
 @testable import HealthMonitoring
 @testable import LinuxNetwork
 @testable import Nodes
+@testable import Plan
+@testable import Planning
 @testable import Reporting
-@testable import Topology
+@testable import TopologyFiles
 @testable import Wire
 
 /// The namespaces and devices of a topology, without engine and control process, and a monitor of their health.

@@ -1,8 +1,8 @@
 import Foundation
 import Glibc
 import LinuxNetwork
+import Plan
 import Testing
-import Topology
 import Wire
 
 @testable import Appliance

@@ -1,7 +1,7 @@
 import Foundation
 import LinuxNetwork
+import Plan
 import Testing
-import Topology
 
 @testable import Appliance
 @testable import EventLoop

@@ -1,6 +1,6 @@
 import Engine
+import Plan
 import Testing
-import Topology
 
 @testable import Appliance
 @testable import EngineControl

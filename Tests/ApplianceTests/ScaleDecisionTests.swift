@@ -1,5 +1,5 @@
+import Plan
 import Testing
-import Topology
 
 @testable import Appliance
 @testable import Redundancy

@@ -1,7 +1,7 @@
 import Foundation
+import Plan
 import Reporting
 import Testing
-import Topology
 import Wire
 
 /// What checks may say, and what becomes of it.

@@ -1,7 +1,7 @@
 import Forwarding
+import Plan
 import Reporting
 import Testing
-import Topology
 import Wire
 
 /// What must be done to make one file out of another, told without doing it.

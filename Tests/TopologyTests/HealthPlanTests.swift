@@ -1,7 +1,9 @@
 import Forwarding
+import Plan
+import Planning
 import Reporting
 import Testing
-import Topology
+import TopologyFiles
 import Wire
 
 @Suite struct HealthPlanTests {
@@ -86,7 +88,7 @@ import Wire
             ])
         let plan = try plan(redundant)
         #expect(plan.node("fw-b").probedAddress(leg: 1) == plan.node("fw-b").legs[1].addresses[0].address)
-        let bare = try Topology.Planner.plan(
+        let bare = try Planner.plan(
             TopologyFile.parse(
                 picture.replacing(
                     "bob:   { interface: customers }", with: "bob: { interface: customers, address: [] }"),

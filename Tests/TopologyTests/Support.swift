@@ -1,6 +1,8 @@
 import Forwarding
+import Plan
+import Planning
 import Reporting
-import Topology
+import TopologyFiles
 import Wire
 
 /// The plan of a text, or the test fails with what is wrong with it.

@@ -4,8 +4,8 @@ import EventLoop
 import Fabric
 import Forwarding
 import Logging
+import Plan
 import Reporting
-import Topology
 
 /// Changes of the topology while it is up. Each works in a thread of its own.
 extension ControlProcess {

@@ -1,7 +1,8 @@
 import ControlAPI
 import EventLoop
+import Plan
 import Reporting
-import Topology
+import TopologyFiles
 
 /// Instances that are added and removed while the topology is up, beside the file.
 extension ControlProcess {

@@ -6,8 +6,9 @@ import HealthMonitoring
 import LinuxNetwork
 import Logging
 import Nodes
+import Plan
 import Reporting
-import Topology
+import TopologyFiles
 
 /// One change of a running topology, from the running plan to another, in a thread of the caller's.
 ///
