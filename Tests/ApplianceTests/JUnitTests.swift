@@ -73,6 +73,19 @@ struct JUnitTests {
         #expect(text.contains(#"<error message="x.yaml has a mistake" type="bad-file">x.yaml:3:1: error: no"#))
     }
 
+    @Test("a check of a record names the record in place of a line")
+    func record() throws {
+        let origin = SourceOrigin.record(SourceRecord(kind: "check", id: "4"))
+        let check = CheckReport(
+            name: "one", origin: origin, passed: false, milliseconds: 5, expected: "an answer", came: [])
+        #expect(check.explanation == ["check record 4: expected an answer"])
+        let text = try valid([report { $0.checks = [check] }])
+        #expect(text.contains("a b.yaml: check record 4: one"))
+        #expect(!text.contains("line="))
+        let again = try JSONDecoder().decode(CheckReport.self, from: JSONEncoder().encode(check))
+        #expect(again.line == 0 && again.record == origin.record)
+    }
+
     @Test("no file at all, and names that are hard to write")
     func edges() throws {
         #expect(try valid([]).contains("<testsuites>"))

@@ -51,7 +51,9 @@ struct RecordTests {
         file.nodes[web].name.origin = .record(SourceRecord(kind: "application", id: "4"))
         let plan = try Planner.plan(file)
         #expect(plan.node("web").place == "node web (application record 4)")
-        #expect(plan.node("fw").place == "node fw (line \(file.nodes.first { $0.name.value == "fw" }!.name.origin.lineNumber))")
+        #expect(
+            plan.node("fw").place
+                == "node fw (line \(file.nodes.first { $0.name.value == "fw" }!.name.origin.lineNumber))")
     }
 
     @Test func aNameThatStandsForNothingIsToldWithTheRecord() throws {
