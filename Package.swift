@@ -81,36 +81,39 @@ let package = Package(
         .target(name: "ControlAPI", dependencies: ["Reporting"], swiftSettings: settings),
         .target(name: "Metrics", dependencies: ["ControlAPI"], swiftSettings: settings),
         .target(name: "EventLoop", dependencies: ["CLinux", "Wire", "Reporting"], swiftSettings: settings),
+        .target(name: "Plan", dependencies: ["Forwarding", "Wire", "Reporting"], swiftSettings: settings),
         .target(
-            name: "Topology",
-            dependencies: ["Forwarding", "Wire", "Reporting", .product(name: "Yams", package: "Yams")],
-            swiftSettings: settings
-        ),
+            name: "TopologyFiles",
+            dependencies: ["Plan", "Forwarding", "Wire", "Reporting", .product(name: "Yams", package: "Yams")],
+            swiftSettings: settings),
+        .target(
+            name: "Planning", dependencies: ["TopologyFiles", "Plan", "Forwarding", "Wire", "Reporting"],
+            swiftSettings: settings),
 
         // The control side: one room for each of its jobs.
         .target(
             name: "Fabric",
-            dependencies: ["Topology", "LinuxNetwork", "EventLoop", "Forwarding", "Wire", "CLinux", "Reporting"],
+            dependencies: ["Plan", "LinuxNetwork", "EventLoop", "Forwarding", "Wire", "CLinux", "Reporting"],
             swiftSettings: settings),
         .target(
             name: "Nodes",
-            dependencies: ["Fabric", "ControlAPI", "EventLoop", "Topology", "LinuxNetwork", "Wire", "Reporting"],
+            dependencies: ["Fabric", "ControlAPI", "EventLoop", "Plan", "LinuxNetwork", "Wire", "Reporting"],
             swiftSettings: settings),
         .target(
             name: "EngineControl",
             dependencies: [
-                "Engine", "ControlAPI", "EventLoop", "Topology", "Tracing", "LinuxNetwork", "Forwarding", "Wire",
+                "Engine", "ControlAPI", "EventLoop", "Plan", "Tracing", "LinuxNetwork", "Forwarding", "Wire",
                 "CLinux", "Reporting",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
         .target(
-            name: "Redundancy", dependencies: ["ControlAPI", "Topology", "Forwarding", "Wire", "Reporting"],
+            name: "Redundancy", dependencies: ["ControlAPI", "Plan", "Forwarding", "Wire", "Reporting"],
             swiftSettings: settings),
         .target(
             name: "HealthMonitoring",
             dependencies: [
-                "Health", "Nodes", "Fabric", "ControlAPI", "EventLoop", "Topology", "LinuxNetwork", "Forwarding",
+                "Health", "Nodes", "Fabric", "ControlAPI", "EventLoop", "Plan", "LinuxNetwork", "Forwarding",
                 "Wire",
                 "CLinux", "Reporting",
             ],
@@ -118,7 +121,7 @@ let package = Package(
         .target(
             name: "Verification",
             dependencies: [
-                "Nodes", "EngineControl", "Fabric", "ControlAPI", "EventLoop", "Topology", "LinuxNetwork", "Forwarding",
+                "Nodes", "EngineControl", "Fabric", "ControlAPI", "EventLoop", "Plan", "LinuxNetwork", "Forwarding",
                 "PacketCapture", "Wire", "Reporting",
             ],
             swiftSettings: settings),
@@ -141,7 +144,8 @@ let package = Package(
             name: "Appliance",
             dependencies: [
                 "Verification", "HealthMonitoring", "Redundancy", "EngineControl", "Nodes", "Fabric", "ApplianceClient",
-                "ControlAPI", "EventLoop", "Topology", "Engine", "LinuxNetwork", "Forwarding", "Wire", "CLinux",
+                "ControlAPI", "EventLoop", "Planning", "TopologyFiles", "Plan", "Engine", "LinuxNetwork", "Forwarding",
+                "Wire", "CLinux",
                 "Reporting", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
@@ -150,7 +154,7 @@ let package = Package(
             name: "tapline",
             dependencies: [
                 "Appliance", "ApplianceClient", "Observation", "PacketCapture", "Tracing", "Metrics", "Verification",
-                "Fabric", "EventLoop", "ControlAPI", "Topology", "Engine", "Forwarding", "Wire", "CLinux", "Reporting",
+                "Fabric", "EventLoop", "ControlAPI", "Planning", "TopologyFiles", "Plan", "Engine", "Forwarding", "Wire", "CLinux", "Reporting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings,
@@ -192,7 +196,8 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(
-            name: "TopologyTests", dependencies: ["Topology", "Forwarding", "Wire", "Reporting", "Seeds"],
+            name: "TopologyTests",
+            dependencies: ["Planning", "TopologyFiles", "Plan", "Forwarding", "Wire", "Reporting", "Seeds"],
             exclude: ["BadFiles", "judge-schema.py"],
             swiftSettings: unoptimised
         ),
@@ -201,7 +206,8 @@ let package = Package(
             dependencies: [
                 "Appliance", "ApplianceClient", "Verification", "HealthMonitoring", "Redundancy", "EngineControl",
                 "Nodes",
-                "Fabric", "ControlAPI", "EventLoop", "Topology", "Engine", "Forwarding", "Health", "LinuxNetwork",
+                "Fabric", "ControlAPI", "EventLoop", "Planning", "TopologyFiles", "Plan", "Engine", "Forwarding",
+                "Health", "LinuxNetwork",
                 "Wire", "CLinux", "Reporting", "Seeds",
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -210,18 +216,20 @@ let package = Package(
         // What must hold whatever the bytes are, for the fuzzer and for the test that replays its corpus.
         .target(
             name: "FuzzProperties",
-            dependencies: ["Wire", "Forwarding", "Engine", "Topology", "TableReading", "Reporting"],
+            dependencies: [
+                "Wire", "Forwarding", "Engine", "Planning", "TopologyFiles", "Plan", "TableReading", "Reporting",
+            ],
             path: "Tests/Fuzz/Properties", swiftSettings: settings),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzProperties", "Seeds"], swiftSettings: settings),
         .testTarget(
             name: "TracingTests",
             dependencies: [
-                "Tracing", "EngineControl", "Topology", "EngineRig", "Engine", "Forwarding", "Wire", "Seeds",
+                "Tracing", "EngineControl", "Planning", "TopologyFiles", "Plan", "EngineRig", "Engine", "Forwarding", "Wire", "Seeds",
             ],
             swiftSettings: unoptimised),
         // Captures and a topology in, the expected captures out.
         .testTarget(
-            name: "GoldenTests", dependencies: ["Topology", "Engine", "Forwarding", "Wire"],
+            name: "GoldenTests", dependencies: ["Planning", "TopologyFiles", "Plan", "Engine", "Forwarding", "Wire"],
             exclude: ["Cases", "make-inputs.py"],
             swiftSettings: unoptimised),
         // An engine that belongs to somebody else.

@@ -3,7 +3,6 @@ import Glibc
 import Logging
 import Reporting
 import Synchronization
-import Topology
 
 /// Writes the control process's log: a line for each event, with the time in UTC.
 struct ApplianceLog: LogHandler {

@@ -2,9 +2,9 @@ import ControlAPI
 import EngineControl
 import EventLoop
 import Forwarding
+import Plan
 import Redundancy
 import Reporting
-import Topology
 import Wire
 
 /// Combines what the health checks and the operators report about instances, and keeps the table in step with it. It

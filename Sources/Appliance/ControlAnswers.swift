@@ -7,9 +7,9 @@ import Forwarding
 import LinuxNetwork
 import Logging
 import Nodes
+import Plan
 import Redundancy
 import Reporting
-import Topology
 import Wire
 
 /// The control process's answers on its socket. On the loop's thread.

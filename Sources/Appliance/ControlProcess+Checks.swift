@@ -2,10 +2,10 @@ import ControlAPI
 import EngineControl
 import EventLoop
 import Fabric
+import Plan
 import Redundancy
 import Reporting
 import Synchronization
-import Topology
 import Verification
 
 /// The sources that checks look at, and the actions of checks.

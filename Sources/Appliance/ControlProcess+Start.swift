@@ -5,8 +5,8 @@ import Fabric
 import LinuxNetwork
 import Logging
 import Nodes
+import Plan
 import Reporting
-import Topology
 
 /// Starts the nodes and engines of a topology that has been built.
 extension ControlProcess {

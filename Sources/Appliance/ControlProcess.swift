@@ -10,9 +10,9 @@ import HealthMonitoring
 import LinuxNetwork
 import Logging
 import Nodes
+import Plan
 import Reporting
 import Synchronization
-import Topology
 import Wire
 
 /// The control process of one topology: builds it, starts and watches its processes, answers its socket, and takes it
@@ -96,7 +96,8 @@ public final class ControlProcess: @unchecked Sendable {
     ///   - progress: Takes the progress, from any thread.
     /// - Throws: `ApplianceError` if the limit of open files is too low, or the control loop or the signals cannot be
     ///   set up.
-    public init(plan: AppliancePlan, file: String, progress: @escaping ProgressSink) throws(ApplianceError) {
+    public init(_ planned: PlannedFile, file: String, progress: @escaping ProgressSink) throws(ApplianceError) {
+        let plan = planned.plan
         try Machine.requireFiles(for: plan)
         name = plan.name
         self.progress = progress
@@ -109,7 +110,7 @@ public final class ControlProcess: @unchecked Sendable {
         let childSignals = try SignalDescriptor([SIGCHLD])
         cancellation = try Cancellation()
         loop = try EventLoop()
-        topology = RunningTopology(loop: loop, plan: plan, file: file)
+        topology = RunningTopology(loop: loop, planned: planned, file: file)
         record = RunRecord(
             ApplianceState(
                 name: plan.name, run: ApplianceState.newRun(), file: file,

@@ -3,7 +3,6 @@ import Fabric
 import Glibc
 import LinuxNetwork
 import Reporting
-import Topology
 
 /// Limits, free space, and the distribution's settings.
 extension Doctor {

@@ -3,8 +3,8 @@ import Fabric
 import Glibc
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
-import Topology
 
 /// The programs of Tapline itself, and the programs that a topology's commands name.
 extension Doctor {
@@ -82,7 +82,7 @@ extension Doctor {
     private func commands(of plan: AppliancePlan) -> [(place: String, command: String)] {
         var commands: [(String, String)] = []
         for node in plan.nodes {
-            let place = "node \(node.name) (line \(node.line))"
+            let place = node.place
             commands += node.process.setup.map { (place, $0) }
             if let run = node.process.run { commands.append((place, run)) }
             if case .command(let command) = node.process.ready { commands.append((place, command)) }
@@ -91,7 +91,7 @@ extension Doctor {
             for step in check.steps {
                 switch step.action {
                 case .command(let command, _), .start(_, let command):
-                    commands.append(("the check '\(check.name)' (line \(step.line))", command.command))
+                    commands.append(("the check '\(check.name)' (\(step.origin))", command.command))
                 case .finish, .log, .entry, .interface, .drops, .packet, .wait, .capture, .captured, .instance, .event,
                     .fault:
                     break

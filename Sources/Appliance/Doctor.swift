@@ -5,8 +5,8 @@ import EventLoop
 import Fabric
 import Glibc
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 
 /// Looks at everything on the machine that topologies depend on, and changes nothing.
 public struct Doctor: Sendable {

@@ -5,8 +5,8 @@ import Fabric
 import HealthMonitoring
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
-import Topology
 
 /// Watches the health of instances. It knows the state of each instance from its process, its links and its checks.
 ///

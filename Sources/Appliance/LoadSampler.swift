@@ -1,8 +1,8 @@
 import EventLoop
 import Glibc
 import LinuxNetwork
+import Plan
 import Redundancy
-import Topology
 import Wire
 
 /// Reads the load of instances since the last reading: packets by their links' counters, processor time from /proc.

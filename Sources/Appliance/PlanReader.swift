@@ -1,6 +1,8 @@
 import Glibc
+import Plan
+import Planning
 import Reporting
-import Topology
+import TopologyFiles
 
 /// A topology file as a plan, with its mistakes as this room's errors.
 public enum PlanReader {
@@ -9,6 +11,14 @@ public enum PlanReader {
     /// - Parameter name: A name in place of the file's.
     /// - Throws: `ApplianceError` with all mistakes of the file.
     public static func plan(_ path: String, name: String? = nil) throws(ApplianceError) -> AppliancePlan {
+        try planned(path, name: name).plan
+    }
+
+    /// The file at `path`, with its plan.
+    ///
+    /// - Parameter name: A name in place of the file's.
+    /// - Throws: `ApplianceError` with all mistakes of the file.
+    public static func planned(_ path: String, name: String? = nil) throws(ApplianceError) -> PlannedFile {
         try plan(try file(path), name: name, keeping: nil)
     }
 
@@ -20,15 +30,13 @@ public enum PlanReader {
     static func plan(
         _ file: TopologyFile, name: String?, keeping kept: AppliancePlan?,
         changes: InstanceChanges = InstanceChanges()
-    ) throws(ApplianceError) -> AppliancePlan {
+    ) throws(ApplianceError) -> PlannedFile {
         var plan = try telling(file.path, false) { () throws(TopologyError) in
             try Planner.plan(file, name: name, keeping: kept, changes: changes)
         }
         // Commands start there from inside mount namespaces, which have no current folder any more.
         plan.directory = absolute(plan.directory.isEmpty ? "." : plan.directory)
-        plan.source = file
-        plan.changes = changes
-        return plan
+        return PlannedFile(source: file, plan: plan)
     }
 
     /// The file at `path`, read and not yet planned.

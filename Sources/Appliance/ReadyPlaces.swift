@@ -1,5 +1,5 @@
 import ControlAPI
-import Topology
+import Plan
 
 extension ReadyReport.Place {
     /// The nodes of a plan with their addresses, then its services with theirs.

@@ -1,25 +1,29 @@
 import EventLoop
 import Fabric
 import Nodes
-import Topology
+import Plan
+import TopologyFiles
 
-/// The running topology: the plan, its file, the built networks, and the runtimes of its nodes.
+/// The running topology: the plan, its source, the built networks, and the runtimes of its nodes.
 ///
 /// While the topology comes up, its own thread alone changes it. After that the loop's thread alone changes it, where
 /// all answers and watches read it.
 final class RunningTopology: @unchecked Sendable {
     private let loop: EventLoop
     private(set) var plan: AppliancePlan
-    /// The file of `plan`.
+    /// The file of `plan`, as it was read.
+    private(set) var source: TopologyFile
+    /// The path of that file.
     private(set) var file: String
     private(set) var built: BuiltTopology?
     private(set) var nodes: [NodeRuntime] = []
     /// The nodes that a change starts just now, and the cancellation to raise if one of them ends.
     private(set) var starting: (nodes: Set<String>, cancellation: Cancellation)?
 
-    init(loop: EventLoop, plan: AppliancePlan, file: String) {
+    init(loop: EventLoop, planned: PlannedFile, file: String) {
         self.loop = loop
-        self.plan = plan
+        plan = planned.plan
+        source = planned.source
         self.file = file
     }
 
@@ -56,9 +60,10 @@ final class RunningTopology: @unchecked Sendable {
     }
 
     /// A plan that differs in nothing that was made.
-    func take(_ fresh: AppliancePlan) {
+    func take(_ fresh: PlannedFile) {
         loop.preconditionCurrent()
-        plan = fresh
+        plan = fresh.plan
+        source = fresh.source
     }
 
     /// An interface has got a bridge, and its only node a veth to it.
@@ -102,9 +107,11 @@ final class RunningTopology: @unchecked Sendable {
     /// Makes the new plan the running one.
     ///
     /// - Parameter kept: Interfaces that have not got their bridges yet, with their present attachments.
-    func commit(_ new: AppliancePlan, keeping kept: [(interface: Int, attachment: InterfacePlan.Attachment)]) {
+    func commit(_ fresh: PlannedFile, keeping kept: [(interface: Int, attachment: InterfacePlan.Attachment)]) {
         loop.preconditionCurrent()
+        let new = fresh.plan
         plan = new
+        source = fresh.source
         for (interface, attachment) in kept { plan.interfaces[interface].attachment = attachment }
         for node in nodes {
             guard let plan = new.nodes.first(where: { $0.name == node.plan.name }) else { continue }

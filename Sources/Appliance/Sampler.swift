@@ -6,9 +6,9 @@ import Forwarding
 import Glibc
 import LinuxNetwork
 import Nodes
+import Plan
 import Redundancy
 import Reporting
-import Topology
 
 /// Reads everything that a topology counts, in one place. `status`, `tables`, `top` and metrics are made from its readings.
 ///

@@ -5,9 +5,9 @@ import Forwarding
 import LinuxNetwork
 import Logging
 import Nodes
+import Plan
 import Redundancy
 import Reporting
-import Topology
 import Wire
 
 /// Once a second reads the load of applications whose file asks for scaling, and adds and removes instances.

@@ -1,6 +1,6 @@
 import ControlAPI
 import Forwarding
-import Topology
+import Plan
 import Wire
 
 extension TableListing {

@@ -1,8 +1,9 @@
 import EventLoop
 import Fabric
 import Glibc
+import Plan
 import Reporting
-import Topology
+import TopologyFiles
 
 /// One file of a test, read before anything is started.
 public struct TestFile: Sendable {

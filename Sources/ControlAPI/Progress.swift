@@ -71,8 +71,10 @@ public struct ReadyReport: Codable, Sendable {
 public struct CheckReport: Codable, Sendable {
     /// In the file's words.
     public var name: String
-    /// The line of the file.
+    /// The line of the file, from 1; 0 for a record.
     public var line: Int
+    /// The record that it is written in; nil: it is written in the file.
+    public var record: SourceRecord?
     /// Whether it held.
     public var passed: Bool
     /// How long it took.
@@ -86,11 +88,12 @@ public struct CheckReport: Codable, Sendable {
 
     /// Memberwise.
     package init(
-        name: String, line: Int, passed: Bool, time: Duration, expected: String? = nil, came: [String],
+        name: String, origin: SourceOrigin, passed: Bool, time: Duration, expected: String? = nil, came: [String],
         evidence: [Evidence] = []
     ) {
         self.name = name
-        self.line = line
+        line = origin.lineNumber
+        record = origin.record
         self.passed = passed
         self.time = Milliseconds(time)
         self.expected = expected
@@ -98,8 +101,11 @@ public struct CheckReport: Codable, Sendable {
         self.evidence = evidence
     }
 
+    /// Where it is written: `line 7`, or `check record 17`.
+    public var place: String { record?.name ?? "line \(line)" }
+
     private enum CodingKeys: String, CodingKey {
-        case name, line, passed, expected, came, evidence
+        case name, line, record, passed, expected, came, evidence
         case time = "milliseconds"
     }
 

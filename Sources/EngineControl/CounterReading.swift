@@ -2,7 +2,7 @@ import ControlAPI
 import Engine
 import EventLoop
 import Forwarding
-import Topology
+import Plan
 
 /// The engines' counters at one moment.
 package struct CounterReading: Sendable {

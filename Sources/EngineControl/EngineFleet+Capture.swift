@@ -3,8 +3,8 @@ import ControlAPI
 import Engine
 import EventLoop
 import Glibc
+import Plan
 import Reporting
-import Topology
 
 /// The memory of capture rings. It goes with its last owner.
 final class CaptureRings {

@@ -1,7 +1,7 @@
 import Engine
 import EventLoop
 import Glibc
-import Topology
+import Plan
 import Wire
 
 /// Putting right what an engine left behind, or changed, in what all of them share.

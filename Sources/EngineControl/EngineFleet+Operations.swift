@@ -1,8 +1,8 @@
 import ControlAPI
 import Engine
 import EventLoop
+import Plan
 import Reporting
-import Topology
 
 /// The operators' requests to engines.
 extension EngineFleet {

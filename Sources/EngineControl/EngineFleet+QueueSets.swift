@@ -2,8 +2,8 @@ import ControlAPI
 import Engine
 import EventLoop
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 
 /// The assignment of queues to engines.
 extension EngineFleet {

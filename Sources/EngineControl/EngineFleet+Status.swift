@@ -1,7 +1,7 @@
 import Engine
 import EventLoop
 import Forwarding
-import Topology
+import Plan
 
 /// How the engines are.
 extension EngineFleet {

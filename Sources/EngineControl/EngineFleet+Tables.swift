@@ -4,8 +4,8 @@ import EventLoop
 import Forwarding
 import Glibc
 import Logging
+import Plan
 import Reporting
-import Topology
 
 /// A table or its groups in sealed memory, which engines map. It goes with its last owner.
 final class SealedMemory {

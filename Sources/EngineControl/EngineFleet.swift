@@ -5,8 +5,8 @@ import Forwarding
 import Glibc
 import LinuxNetwork
 import Logging
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// Runs the packeting engines of a topology, on the loop's thread: divides the TAPs' queues among them, replaces an

@@ -1,8 +1,8 @@
 import ControlAPI
 import Engine
 import Logging
+import Plan
 import Reporting
-import Topology
 
 /// How an engine's workers write frames, and why not otherwise.
 package struct EngineWriting: Hashable, Sendable {

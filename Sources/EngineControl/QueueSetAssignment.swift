@@ -1,5 +1,5 @@
 import Engine
-import Topology
+import Plan
 
 extension EnginesPlan {
     /// The queue sets that all queues are divided into: engine `e` owns `e * workers ..< (e + 1) * workers`.

@@ -1,5 +1,5 @@
 import Forwarding
-import Topology
+import Plan
 import Tracing
 import Wire
 
@@ -16,7 +16,7 @@ extension TracedNetwork {
                 ?? origins.filter { $0.isService && entry.name.hasPrefix("\($0.name).") }
                 .max { $0.name.count < $1.name.count }
             let service = origin.flatMap { $0.isService ? $0.name : nil }
-            entries[entry.counter] = EntryName(name: entry.name, service: service, line: origin?.line ?? 0)
+            entries[entry.counter] = EntryName(name: entry.name, service: service, line: origin?.origin.lineNumber ?? 0)
             guard let service else { continue }
             for target in entry.targets {
                 for node in nodes where node.kind != .customer && Self.leads(target, to: node) {

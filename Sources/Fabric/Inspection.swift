@@ -1,5 +1,5 @@
 import LinuxNetwork
-import Topology
+import Plan
 
 /// Checks whether everything that was made still exists. Other programs delete namespaces, and delete, rename, move and
 /// switch off devices.

@@ -1,6 +1,6 @@
 import Glibc
+import Plan
 import Reporting
-import Topology
 
 /// The conditions that the machine must meet before anything is made.
 public enum Machine {

@@ -1,6 +1,6 @@
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// Changes of what is built, beside the making of new nodes.
@@ -10,7 +10,7 @@ extension NetworkBuilder {
     /// - Throws: `ApplianceError` if the kernel refuses.
     package func removeLegs(of node: NodePlan, from built: BuiltTopology) throws(ApplianceError) {
         guard let fabric = built.fabric else { return }
-        try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
+        try attempting(node.place) { () throws(SystemError) in
             let netlink = try fabric.netlink
             for device in node.legs.compactMap(\.fabricDevice) {
                 guard let link = try netlink.link(named: device) else { continue }

@@ -1,7 +1,7 @@
 import EventLoop
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// Waiting until the kernel carries frames on what was built.
@@ -21,7 +21,7 @@ extension NetworkBuilder {
         (places, fabricDevices) = ([], [])
         for node in nodes {
             guard let namespace = built.namespaces[node.name] else { continue }
-            places.append(("node \(node.name) (line \(node.line))", namespace, Set(node.legs.map(\.device))))
+            places.append((node.place, namespace, Set(node.legs.map(\.device))))
             for leg in node.legs where built.bridges[leg.interface] != nil {
                 if let device = leg.fabricDevice { fabricDevices.insert(device) }
             }

@@ -2,9 +2,9 @@ import EventLoop
 import Forwarding
 import Glibc
 import LinuxNetwork
+import Plan
 import Reporting
 import Synchronization
-import Topology
 import Wire
 
 /// The open namespaces and TAPs of a plan.
@@ -92,7 +92,7 @@ package struct NetworkBuilder: Sendable {
             try cancellation.check()
             let node = nodes[index]
             guard let namespace = built.namespaces[node.name] else { return }
-            try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
+            try attempting(node.place) { () throws(SystemError) in
                 try furnish(node, namespace, built.bridges, built.fabric)
             }
         }
@@ -156,7 +156,7 @@ package struct NetworkBuilder: Sendable {
             try cancellation.check()
             let node = nodes[index]
             let early = node.sysctls.filter { !concernsDevice($0, of: node) }.map { (name: $0.name, value: $0.value) }
-            let namespace = try attempting("node \(node.name) (line \(node.line))") { () throws(SystemError) in
+            let namespace = try attempting(node.place) { () throws(SystemError) in
                 try NetworkNamespace.create(node.namespace, mark: mark, defaults: Self.bridgeDefaults, sysctls: early)
             }
             made.withLock { $0[node.name] = namespace }

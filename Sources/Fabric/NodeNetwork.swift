@@ -1,5 +1,5 @@
 import LinuxNetwork
-import Topology
+import Plan
 import Wire
 
 /// Changes a running node's network to another plan of the node. Parts that both plans have stay in place all the time.

@@ -1,8 +1,8 @@
 import EventLoop
 import Glibc
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 
 /// Finds the leftovers of topologies whose control processes are gone, by their state and their marks alone.
 public enum Prune {

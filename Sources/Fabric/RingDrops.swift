@@ -1,5 +1,5 @@
 import LinuxNetwork
-import Topology
+import Plan
 
 extension BuiltTopology {
     /// The namespace that the TAP of an interface is in, and that namespace's name for people.

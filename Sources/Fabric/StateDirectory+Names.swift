@@ -1,7 +1,7 @@
 import EventLoop
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 
 /// Names of namespaces that are not this topology's to take.
 extension StateDirectory {

@@ -1,8 +1,8 @@
 import EventLoop
 import FoundationEssentials
 import Glibc
+import Plan
 import Reporting
-import Topology
 
 /// The plan of a run, written before anything is made. `down` needs only this and the marks.
 public struct ApplianceState: Codable, Sendable, Equatable {

@@ -4,8 +4,8 @@ import Glibc
 import Health
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// One TCP connection inside a node: made, and where something is asked over it, asked and read.

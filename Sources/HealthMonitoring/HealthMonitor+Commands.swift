@@ -2,8 +2,8 @@ import EventLoop
 import Glibc
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
-import Topology
 
 /// Commands: each on a thread of its own, for starting one takes milliseconds and it may hang.
 extension HealthMonitor {

@@ -1,7 +1,7 @@
 import EventLoop
 import Health
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// Explains a check that does not pass: the packet, the place where it vanished, and the hint.
@@ -48,8 +48,8 @@ extension HealthMonitor {
         guard !check.state.hasPassed else { return nil }
         let instance = check.instance
         let subject =
-            "\(instance.node.name) (line \(instance.node.line)): its health check '\(check.plan.name)' "
-            + "(line \(check.plan.line)) never passed"
+            "\(instance.node.name) (\(instance.node.origin)): its health check '\(check.plan.name)' "
+            + "(\(check.plan.origin)) never passed"
         guard check.state.made > 0 else {
             return ApplianceError(.failed, "\(subject): it was never made, because \(waitingReason(instance))")
         }

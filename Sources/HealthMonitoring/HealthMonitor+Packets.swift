@@ -1,7 +1,7 @@
 import Forwarding
 import Health
 import LinuxNetwork
-import Topology
+import Plan
 import Wire
 
 /// Probes that are frames. They go in at the fabric's end of a leg. They are heard where they come out, before a bridge

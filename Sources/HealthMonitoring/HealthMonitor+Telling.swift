@@ -1,7 +1,7 @@
 import ControlAPI
 import EventLoop
 import Health
-import Topology
+import Plan
 import Wire
 
 /// Draws conclusions from the results: verdicts, and the messages about them.

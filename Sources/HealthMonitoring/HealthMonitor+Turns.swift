@@ -3,8 +3,8 @@ import Forwarding
 import Glibc
 import Health
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// One turn of the thread: wait, read arrived frames, judge overdue probes, begin due probes, report.

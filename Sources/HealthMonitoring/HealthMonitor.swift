@@ -6,8 +6,8 @@ import Forwarding
 import Glibc
 import Health
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// Looks after the instances of a topology: their processes, their links, and all their checks.

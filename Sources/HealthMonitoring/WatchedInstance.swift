@@ -1,8 +1,8 @@
 import ControlAPI
 import EventLoop
 import Health
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// The two clocks of health.
@@ -89,7 +89,6 @@ final class WatchedCheck {
 /// One instance that is looked after.
 final class WatchedInstance {
     let application: String
-    let line: Int
     let node: NodePlan
     let slot: Int
     var condition: InstanceCondition
@@ -109,7 +108,6 @@ final class WatchedInstance {
 
     init(_ application: ApplicationPlan, node: NodePlan, slot: Int, legs: [WatchedLeg], condition: InstanceCondition) {
         self.application = application.name
-        line = application.line
         self.node = node
         self.slot = slot
         self.legs = legs

@@ -2,8 +2,8 @@ import EventLoop
 import Fabric
 import Glibc
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 
 /// A node that changes while the topology is up. In a thread of the caller's, one change at a time.
 extension NodeRuntime {

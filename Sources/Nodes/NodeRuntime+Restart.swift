@@ -1,9 +1,9 @@
 import EventLoop
 import Glibc
 import LinuxNetwork
+import Plan
 import Reporting
 import Synchronization
-import Topology
 import Wire
 
 /// Starting an application again that has ended.

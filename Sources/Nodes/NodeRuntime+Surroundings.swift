@@ -1,8 +1,8 @@
 import EventLoop
 import Fabric
 import Glibc
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// The files and variables of a node's commands.

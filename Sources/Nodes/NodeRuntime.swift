@@ -3,9 +3,9 @@ import EventLoop
 import Fabric
 import Glibc
 import LinuxNetwork
+import Plan
 import Reporting
 import Synchronization
-import Topology
 import Wire
 
 /// The runtime of one node: its init process, its application, and its log.
@@ -88,7 +88,7 @@ package final class NodeRuntime: @unchecked Sendable {
     package var pid: Int32? { process?.pid }
 
     /// The sentence's beginning for what happens here.
-    package var place: String { "node \(plan.name) (line \(plan.line))" }
+    package var place: String { plan.place }
 
     func become(_ state: State) {
         loop.sync { self.state = state }

@@ -2,8 +2,8 @@ import ControlAPI
 import EventLoop
 import Glibc
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// Looks whether an application is ready, from inside its node.

@@ -1,7 +1,7 @@
 import ControlAPI
 import Forwarding
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// The states of all instances of a topology, and the results: each instance's availability and weight in the table,

@@ -1,4 +1,4 @@
-import Topology
+import Plan
 import Wire
 
 /// Decides when an application needs one more instance, and when one less is enough. It is a pure function of the

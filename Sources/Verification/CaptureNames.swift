@@ -1,5 +1,5 @@
 import PacketCapture
-import Topology
+import Plan
 import Wire
 
 extension AppliancePlan {

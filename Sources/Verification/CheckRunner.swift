@@ -6,8 +6,8 @@ import Forwarding
 import Glibc
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// The parts that checks look at, and that their faults break.
@@ -114,11 +114,12 @@ package struct CheckRunner {
         let aftermath = session.restore()
         try sources.cancellation.check()
         var report = CheckReport(
-            name: check.name, line: check.line, passed: failure == nil && aftermath.isEmpty,
+            name: check.name, origin: check.origin, passed: failure == nil && aftermath.isEmpty,
             time: monotonicTime() - started, expected: nil, came: [])
         guard !report.passed else { return report }
         if let failure {
-            let place = check.listsSteps ? "in the step on line \(failure.step.line) (\(failure.step.summary)): " : ""
+            let step = failure.step
+            let place = check.listsSteps ? "in the step \(step.origin.place) (\(step.summary)): " : ""
             report.expected = place + failure.finding.expected.joined(separator: "; ")
             report.came = failure.finding.came
         } else {

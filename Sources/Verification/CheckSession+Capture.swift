@@ -2,8 +2,8 @@ import Fabric
 import LinuxNetwork
 import Nodes
 import PacketCapture
+import Plan
 import Reporting
-import Topology
 
 extension CheckSession {
     /// Captures on a node's device from now on.

@@ -4,9 +4,9 @@ import Fabric
 import Glibc
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
 import Synchronization
-import Topology
 import Wire
 
 /// A command that runs beside the steps of its check.

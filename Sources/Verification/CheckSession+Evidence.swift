@@ -6,8 +6,8 @@ import Forwarding
 import Glibc
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
-import Topology
 
 extension CheckSession {
     /// The most lines of one piece of evidence.

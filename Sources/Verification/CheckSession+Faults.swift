@@ -3,8 +3,8 @@ import EventLoop
 import Glibc
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// The damage of a check's faults that is not repaired yet.

@@ -1,8 +1,8 @@
 import ControlAPI
 import EventLoop
 import LinuxNetwork
+import Plan
 import Reporting
-import Topology
 import Wire
 
 extension CheckSources {

@@ -3,9 +3,9 @@ import EventLoop
 import Glibc
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
 import Synchronization
-import Topology
 import Wire
 
 extension CheckSession {

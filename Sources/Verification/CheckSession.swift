@@ -5,8 +5,8 @@ import Forwarding
 import Glibc
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
-import Topology
 
 /// One run of one check: all that its steps have started, opened and broken until now, and the state when it began.
 ///

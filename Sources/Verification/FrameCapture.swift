@@ -3,9 +3,9 @@ import Forwarding
 import Glibc
 import LinuxNetwork
 import PacketCapture
+import Plan
 import Reporting
 import Synchronization
-import Topology
 import Wire
 
 /// Captures the frames of a node's device into a file that Wireshark reads (pcapng, times in nanoseconds), and keeps the

@@ -73,7 +73,7 @@ public struct JUnitReport {
     /// One testcase; `kind` is the element that says how it did not pass.
     private struct Case {
         var name: String
-        /// Its line of the file; nil if it is about the whole file.
+        /// Its line of the file; nil if it is about the whole file, or a record.
         var line: Int?
         var time = "0.000"
         var kind: String?
@@ -84,12 +84,14 @@ public struct JUnitReport {
 
     private func cases(_ file: TestFileReport) -> [Case] {
         var cases = file.checks.map { check -> Case in
-            var entry = Case(name: check.name, line: check.line, time: Self.seconds(check.time))
+            let line = check.record == nil ? check.line : nil
+            var entry = Case(name: check.name, line: line, time: Self.seconds(check.time))
             guard !check.passed else { return entry }
             entry.kind = "failure"
             entry.type = "check"
             entry.message = "expected \(check.expected ?? "something else")"
-            entry.text = (["\(file.file):\(check.line): \(check.name)"] + check.explanation).joined(separator: "\n")
+            let place = check.record.map { "\(file.file): \($0.name)" } ?? "\(file.file):\(check.line)"
+            entry.text = (["\(place): \(check.name)"] + check.explanation).joined(separator: "\n")
             return entry
         }
         if let error = file.error {
@@ -141,7 +143,7 @@ public struct JUnitReport {
 extension CheckReport {
     /// The expectation, the result and the evidence, as lines for a person.
     public var explanation: [String] {
-        var lines = ["line \(line): expected \(expected ?? "something else")"]
+        var lines = ["\(place): expected \(expected ?? "something else")"]
         lines += came.map { "| \($0)" }
         for evidence in evidence { lines += ["\(evidence.title):"] + evidence.lines.map { "| \($0)" } }
         return lines

@@ -1,6 +1,6 @@
 import Forwarding
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// The entries that send packets into each application, and the entries that take its packets. They show a person where

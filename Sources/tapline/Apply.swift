@@ -3,8 +3,8 @@ import ApplianceClient
 import ArgumentParser
 import ControlAPI
 import Fabric
+import Plan
 import Reporting
-import Topology
 
 /// `tapline apply`.
 struct Apply: ParsableCommand {

@@ -2,7 +2,6 @@ import Appliance
 import ArgumentParser
 import ControlAPI
 import Reporting
-import Topology
 
 /// `tapline drain`.
 struct Drain: ParsableCommand {

@@ -5,7 +5,6 @@ import ControlAPI
 import Fabric
 import Glibc
 import Reporting
-import Topology
 
 /// `tapline events`.
 struct Events: ParsableCommand {

@@ -1,8 +1,8 @@
 import Appliance
 import ArgumentParser
 import Glibc
+import Planning
 import Reporting
-import Topology
 
 extension Diagram.Format: ExpressibleByArgument {}
 

@@ -3,7 +3,6 @@ import ArgumentParser
 import Fabric
 import Glibc
 import Reporting
-import Topology
 
 /// `tapline init`.
 struct Init: ParsableCommand {

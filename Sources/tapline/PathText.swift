@@ -1,4 +1,4 @@
-import Topology
+import Planning
 
 /// The proved paths of a service as lines for people.
 struct PathText {

@@ -4,7 +4,6 @@ import ArgumentParser
 import ControlAPI
 import Fabric
 import Reporting
-import Topology
 
 /// `tapline reload`.
 struct Reload: ParsableCommand {

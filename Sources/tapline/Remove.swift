@@ -3,7 +3,6 @@ import ApplianceClient
 import ArgumentParser
 import Fabric
 import Reporting
-import Topology
 
 /// `tapline remove`.
 struct Remove: ParsableCommand {

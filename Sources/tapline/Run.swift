@@ -2,8 +2,8 @@ import Appliance
 import ArgumentParser
 import ControlAPI
 import Fabric
+import Plan
 import Reporting
-import Topology
 
 /// `tapline run`.
 struct Run: ParsableCommand {
@@ -40,11 +40,11 @@ struct Run: ParsableCommand {
             defer { display.clear() }
             let file = try TestFiles.one(self.file)
             try Machine.requireRoot(.making)
-            let plan = try PlanReader.plan(file, name: name)
-            for remark in plan.remarks { display.take(.note(remark.note)) }
-            let control = try ControlProcess(plan: plan, file: PlanReader.absolute(file)) { display.take($0) }
+            let planned = try PlanReader.planned(file, name: name)
+            for remark in planned.plan.remarks { display.take(.note(remark.note)) }
+            let control = try ControlProcess(planned, file: PlanReader.absolute(file)) { display.take($0) }
             held = try control.perform(.prove)
-            display.summarize(plan)
+            display.summarize(planned.plan)
         }
         if !held { throw ArgumentParser.ExitCode(1) }
     }
@@ -54,9 +54,9 @@ struct Run: ParsableCommand {
         let tell = DetachedStart.teller(proving: true)
         var held = false
         do throws(ApplianceError) {
-            var plan = try PlanReader.plan(file, name: name)
-            if let filter { plan.checks.removeAll { !$0.name.contains(filter) } }
-            let control = try ControlProcess(plan: plan, file: PlanReader.absolute(file), progress: tell)
+            var planned = try PlanReader.planned(file, name: name)
+            if let filter { planned.plan.checks.removeAll { !$0.name.contains(filter) } }
+            let control = try ControlProcess(planned, file: PlanReader.absolute(file), progress: tell)
             control.endWithReader(of: DetachedStart.progressDescriptor)
             held = try control.perform(keep ? .proveAndStay : .prove)
         } catch {

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Topology
+import TopologyFiles
 
 /// `tapline schema`.
 struct Schema: ParsableCommand {

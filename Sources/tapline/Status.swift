@@ -4,8 +4,8 @@ import ArgumentParser
 import ControlAPI
 import Fabric
 import Glibc
+import Plan
 import Reporting
-import Topology
 
 /// `tapline status`.
 struct Status: ParsableCommand {

@@ -1,6 +1,5 @@
 import Appliance
 import ControlAPI
-import Topology
 
 /// The part of `tapline status` that shows applications and their instances.
 struct StatusApplications {

@@ -3,7 +3,6 @@ import ArgumentParser
 import Fabric
 import Glibc
 import Reporting
-import Topology
 
 /// The command line: one file for each command beside this one.
 @main

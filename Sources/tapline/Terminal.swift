@@ -3,9 +3,9 @@ import ArgumentParser
 import CLinux
 import ControlAPI
 import Glibc
+import Plan
 import Reporting
 import Synchronization
-import Topology
 import Verification
 
 /// Output for people. Colours and the updating line appear only on a terminal. With NO_COLOR there are no colours.

@@ -3,7 +3,6 @@ import ControlAPI
 import Glibc
 import Reporting
 import Synchronization
-import Topology
 import Verification
 
 /// Shows the progress of a test. Each check is shown as it ends, behind the name of its topology. Lines of one topology

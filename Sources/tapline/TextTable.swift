@@ -1,4 +1,4 @@
-import Topology
+import Reporting
 
 /// Columns of text, each as wide as its widest cell.
 ///

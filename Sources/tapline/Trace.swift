@@ -6,8 +6,8 @@ import EventLoop
 import Fabric
 import Glibc
 import Observation
+import Plan
 import Reporting
-import Topology
 import Tracing
 import Wire
 

@@ -2,8 +2,8 @@ import Appliance
 import ArgumentParser
 import ControlAPI
 import Fabric
+import Plan
 import Reporting
-import Topology
 
 /// `tapline up`.
 struct Up: ParsableCommand {
@@ -43,9 +43,9 @@ struct Up: ParsableCommand {
                 try DetachedStart.follow(arguments) { display.take($0) }
                 return
             }
-            let plan = try PlanReader.plan(file, name: name)
-            for remark in plan.remarks { display.take(.note(remark.note)) }
-            let control = try ControlProcess(plan: plan, file: PlanReader.absolute(file)) { display.take($0) }
+            let planned = try PlanReader.planned(file, name: name)
+            for remark in planned.plan.remarks { display.take(.note(remark.note)) }
+            let control = try ControlProcess(planned, file: PlanReader.absolute(file)) { display.take($0) }
             _ = try control.perform(.stay)
         }
     }
@@ -55,9 +55,9 @@ struct Up: ParsableCommand {
         let tell = DetachedStart.teller()
         do throws(ApplianceError) {
             try Machine.requireRoot(.making)
-            let plan = try PlanReader.plan(file, name: name)
-            for remark in plan.remarks { tell(.note(remark.note)) }
-            let control = try ControlProcess(plan: plan, file: PlanReader.absolute(file), progress: tell)
+            let planned = try PlanReader.planned(file, name: name)
+            for remark in planned.plan.remarks { tell(.note(remark.note)) }
+            let control = try ControlProcess(planned, file: PlanReader.absolute(file), progress: tell)
             control.handOver(DetachedStart.progressDescriptor)
             _ = try control.perform(.stay)
         } catch {

@@ -2,8 +2,10 @@ import Appliance
 import ArgumentParser
 import ControlAPI
 import Forwarding
+import Plan
+import Planning
 import Reporting
-import Topology
+import TopologyFiles
 
 /// `tapline validate`.
 struct Validate: ParsableCommand {
@@ -54,7 +56,7 @@ struct Validate: ParsableCommand {
                 for entry in proved.unproved {
                     Terminal.out(
                         Terminal.coloured("entry \(entry.name)", 1)
-                            + ": it could not be proved: \(entry.reason) (line \(entry.line))")
+                            + ": it could not be proved: \(entry.reason) (\(entry.origin))")
                 }
             }
         }
@@ -66,7 +68,7 @@ struct Validate: ParsableCommand {
             let proved = try Planner.prove(try TopologyFile.read((try? TestFiles.one(file)) ?? file))
             services = proved.services.map { ValidationReport.Service($0) }
             unproved = proved.unproved.map {
-                ValidationReport.Unproved(name: $0.name, line: $0.line, reason: $0.reason)
+                ValidationReport.Unproved(name: $0.name, line: $0.origin.lineNumber, reason: $0.reason)
             }
             remarks = proved.plan.remarks.map { ValidationReport.Problem($0) }
             if strict { (problems, remarks) = (remarks, []) }
@@ -88,24 +90,15 @@ private struct ValidationReport: Encodable {
     struct Place: Encodable {
         var line: Int?
         var column: Int?
-        var record: Record?
+        /// What stands in place of line and column for a record.
+        var record: SourceRecord?
         var label: String
-    }
-    /// What stands in place of line and column where a problem is in a record.
-    struct Record: Encodable {
-        var kind: String
-        var id: String
-        var field: String?
-
-        init?(_ origin: SourceOrigin) {
-            guard case .record(let record) = origin else { return nil }
-            (kind, id, field) = (record.kind, record.id, record.field)
-        }
     }
     struct Problem: Encodable {
         var line: Int?
         var column: Int?
-        var record: Record?
+        /// What stands in place of line and column for a record.
+        var record: SourceRecord?
         var message: String
         var hint: String?
         var example: String?
@@ -113,20 +106,20 @@ private struct ValidationReport: Encodable {
 
         /// The keys of `validate --json`.
         private enum CodingKeys: String, CodingKey {
-            case line, column, message, example, related
+            case line, column, record, message, example, related
             case hint = "mend"
         }
 
         init(_ problem: TopologyProblem) {
             line = problem.origin.position?.line
             column = problem.origin.position?.column
-            record = Record(problem.origin)
+            record = problem.origin.record
             message = problem.message
             hint = problem.hint
             example = problem.example
             related = problem.related.map {
                 Place(
-                    line: $0.origin.position?.line, column: $0.origin.position?.column, record: Record($0.origin),
+                    line: $0.origin.position?.line, column: $0.origin.position?.column, record: $0.origin.record,
                     label: $0.label)
             }
         }
@@ -180,7 +173,7 @@ private struct ValidationReport: Encodable {
 
         init(_ service: ProvedService) {
             name = service.name
-            line = service.line
+            line = service.origin.lineNumber
             isEntry = service.isByHand
             paths = service.paths.map {
                 Path(

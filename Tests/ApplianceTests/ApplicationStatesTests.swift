@@ -1,6 +1,6 @@
 import Forwarding
+import Plan
 import Testing
-import Topology
 import Wire
 
 @testable import Appliance
@@ -26,17 +26,17 @@ struct ApplicationStatesTests {
         ]
         let applications = [
             ApplicationPlan(
-                name: "firewall", line: 1, redundancy: .activeStandby,
+                name: "firewall", origin: .line(SourcePosition(line: 1, column: 1)), redundancy: .activeStandby,
                 instances: [
                     InstancePlan(node: "fw-a", group: 0, member: 0), InstancePlan(node: "fw-b", group: 0, member: 1),
                 ], whenDown: whenDown, drainTime: 5000),
             ApplicationPlan(
-                name: "web", line: 2, redundancy: .balance,
+                name: "web", origin: .line(SourcePosition(line: 2, column: 1)), redundancy: .balance,
                 instances: [
                     InstancePlan(node: "web-1", group: 1, member: 0), InstancePlan(node: "web-2", group: 1, member: 1),
                 ], whenDown: whenDown),
             ApplicationPlan(
-                name: "ids", line: 3, redundancy: .copies,
+                name: "ids", origin: .line(SourcePosition(line: 3, column: 1)), redundancy: .copies,
                 instances: [
                     InstancePlan(node: "ids-1", group: 2, member: 0), InstancePlan(node: "ids-2", group: 3, member: 0),
                 ], whenDown: .bypass),

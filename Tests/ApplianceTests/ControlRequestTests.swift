@@ -1,7 +1,7 @@
 import Foundation
+import Plan
 import Seeds
 import Testing
-import Topology
 
 @testable import Appliance
 @testable import ControlAPI

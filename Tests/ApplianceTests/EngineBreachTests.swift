@@ -2,8 +2,10 @@ import Engine
 import Forwarding
 import Foundation
 import Logging
+import Plan
+import Planning
 import Testing
-import Topology
+import TopologyFiles
 import Wire
 
 @testable import Appliance

@@ -2,8 +2,8 @@ import Engine
 import Forwarding
 import Foundation
 import Logging
+import Plan
 import Testing
-import Topology
 import Wire
 
 @testable import Appliance

@@ -1,6 +1,6 @@
 import Foundation
+import Plan
 import Testing
-import Topology
 
 @testable import Appliance
 @testable import ApplianceClient

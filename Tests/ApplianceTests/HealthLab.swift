@@ -10,8 +10,10 @@ import Testing
 @testable import HealthMonitoring
 @testable import LinuxNetwork
 @testable import Nodes
+@testable import Plan
+@testable import Planning
 @testable import Reporting
-@testable import Topology
+@testable import TopologyFiles
 @testable import Wire
 
 /// The namespaces and devices of a topology, without engine and control process, and a monitor of their health.
@@ -186,7 +188,8 @@ extension HealthCheckPlan {
         _ name: String, _ probe: Probe, interval: Int = 20, timeout: Int = 200, rise: Int = 2, fall: Int = 2
     ) -> HealthCheckPlan {
         HealthCheckPlan(
-            name: name, line: 9, probe: probe, interval: interval, fastInterval: 10, timeout: timeout, rise: rise,
+            name: name, origin: .line(SourcePosition(line: 9, column: 1)), probe: probe, interval: interval,
+            fastInterval: 10, timeout: timeout, rise: rise,
             fall: fall)
     }
 }

@@ -1,7 +1,7 @@
 import Glibc
 import LinuxNetwork
+import Plan
 import Testing
-import Topology
 import Wire
 
 @testable import Appliance

@@ -1,8 +1,8 @@
 import Foundation
 import Glibc
 import LinuxNetwork
+import Plan
 import Testing
-import Topology
 import Wire
 
 @testable import Appliance
@@ -54,7 +54,7 @@ import Wire
         _ node: String, _ checks: [HealthCheckPlan], damping: DampingPlan? = nil
     ) -> ApplicationPlan {
         ApplicationPlan(
-            name: node, line: 9, redundancy: .activeStandby,
+            name: node, origin: .line(SourcePosition(line: 9, column: 1)), redundancy: .activeStandby,
             instances: [InstancePlan(node: node, group: 0, member: 0)], health: checks, damping: damping)
     }
 
@@ -120,10 +120,10 @@ import Wire
         try lab.monitor.start()
         try lab.eventually("it has been tried") { (lab.check("fw", "heartbeat")?.failed ?? 0) > 1 }
         let errors = lab.monitor.explainFailures()
-        let line = lab.plan.nodes.first { $0.name == "fw" }!.line
+        let place = lab.plan.nodes.first { $0.name == "fw" }!.origin
         #expect(
             errors.map(\.message) == [
-                "fw (line \(line)): its health check 'heartbeat' (line 9) never passed: the packet (ICMP echo request from "
+                "fw (\(place)): its health check 'heartbeat' (line 9) never passed: the packet (ICMP echo request from "
                     + "198.18.2.1 to 198.18.3.1, 84 octets) came out at inspected; its answer went in there and did not "
                     + "come out at inspection"
             ])

@@ -26,7 +26,8 @@ struct JUnitTests {
 
     private func check(_ name: String, passed: Bool = true, came: [String] = []) -> CheckReport {
         CheckReport(
-            name: name, line: 7, passed: passed, time: .milliseconds(5), expected: passed ? nil : "output with '<a>'",
+            name: name, origin: .line(SourcePosition(line: 7, column: 1)), passed: passed, time: .milliseconds(5),
+            expected: passed ? nil : "output with '<a>'",
             came: came, evidence: passed ? [] : [.init(title: "log of fw", lines: ["\u{1B}[31m]]>"])])
     }
 
@@ -70,6 +71,19 @@ struct JUnitTests {
         #expect(text.contains(#"| \u{0}\u{8}\u{fffe}"&amp;'é漢🦀"# + "\t|"))
         #expect(text.contains(#"log of fw:"# + "\n" + #"| \u{1b}[31m]]&gt;"#))
         #expect(text.contains(#"<error message="x.yaml has a mistake" type="bad-file">x.yaml:3:1: error: no"#))
+    }
+
+    @Test("a check of a record names the record in place of a line")
+    func record() throws {
+        let origin = SourceOrigin.record(SourceRecord(kind: "check", id: "4"))
+        let check = CheckReport(
+            name: "one", origin: origin, passed: false, milliseconds: 5, expected: "an answer", came: [])
+        #expect(check.explanation == ["check record 4: expected an answer"])
+        let text = try valid([report { $0.checks = [check] }])
+        #expect(text.contains("a b.yaml: check record 4: one"))
+        #expect(!text.contains("line="))
+        let again = try JSONDecoder().decode(CheckReport.self, from: JSONEncoder().encode(check))
+        #expect(again.line == 0 && again.record == origin.record)
     }
 
     @Test("no file at all, and names that are hard to write")

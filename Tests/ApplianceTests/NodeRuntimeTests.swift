@@ -1,7 +1,7 @@
 import Foundation
 import LinuxNetwork
+import Plan
 import Testing
-import Topology
 
 @testable import Appliance
 @testable import EventLoop
@@ -27,7 +27,8 @@ struct NodeRuntimeTests {
             try directory.create()
             node = NodeRuntime(
                 plan: NodePlan(
-                    name: "one", kind: .application, line: 1, namespace: "none", legs: [], process: process),
+                    name: "one", kind: .application, origin: .line(SourcePosition(line: 1, column: 1)),
+                    namespace: "none", legs: [], process: process),
                 folder: "/", directory: directory, loop: loop, namespace: try .current(), record: { _ in })
             let summary = summary
             node.ended = { node, end in

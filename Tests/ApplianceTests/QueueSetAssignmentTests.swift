@@ -1,6 +1,6 @@
 import Engine
+import Plan
 import Testing
-import Topology
 import Wire
 
 @testable import Appliance

@@ -1,5 +1,5 @@
+import Plan
 import Testing
-import Topology
 import Wire
 
 @testable import Appliance

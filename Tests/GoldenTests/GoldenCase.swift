@@ -1,8 +1,10 @@
 import Engine
 import Forwarding
 import Glibc
+import Plan
+import Planning
 import Testing
-import Topology
+import TopologyFiles
 import Wire
 
 /// One golden case: a folder with a topology, captures of what comes in, and captures of what must go out.

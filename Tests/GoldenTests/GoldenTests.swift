@@ -1,7 +1,7 @@
 import Forwarding
 import Glibc
+import Plan
 import Testing
-import Topology
 import Wire
 
 /// Captures in, the expected captures out. To add a case, or after a change that is meant: `make-inputs.py`, then

@@ -50,7 +50,7 @@ class Case:
         self.time += 10_000_000
 
     def mac(self, interface, node=""):
-        """The MAC address that the planner gives: 64-bit FNV-1a over the names (Sources/Topology/GeneratedNames.swift).
+        """The MAC address that the planner gives: 64-bit FNV-1a over the names (Sources/Plan/GeneratedNames.swift).
         Without a node it is the engine's."""
         value = 0xCBF29CE484222325
         for part in (self.name, node, interface) if node else (self.name, "", interface):

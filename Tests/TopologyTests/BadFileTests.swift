@@ -1,6 +1,8 @@
 import Foundation
+import Plan
+import Planning
 import Testing
-import Topology
+import TopologyFiles
 
 /// One file of the folder of bad files: what it must be told, from the comments at its beginning.
 struct BadFile: Sendable, CustomTestStringConvertible {

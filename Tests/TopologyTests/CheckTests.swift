@@ -1,7 +1,7 @@
 import Foundation
+import Plan
 import Reporting
 import Testing
-import Topology
 import Wire
 
 /// What checks may say, and what becomes of it.
@@ -72,7 +72,7 @@ import Wire
             ])
         #expect(check.steps[4].within == 5000)
         #expect(check.steps[13].timeout == 3000)
-        #expect(check.steps[0].line == 23)
+        #expect(check.steps[0].origin.lineNumber == 23)
         #expect(check.steps[0].summary == "start load: sleep 1")
         #expect(check.steps[4].summary == "on alice: true")
     }

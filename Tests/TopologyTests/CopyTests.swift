@@ -1,6 +1,6 @@
 import Forwarding
+import Plan
 import Testing
-import Topology
 
 /// `copies: everything`, and what else of a file decides how frames on a link are taken.
 @Suite struct CopyTests {

@@ -1,7 +1,7 @@
 import Forwarding
+import Plan
 import Seeds
 import Testing
-import Topology
 import Wire
 
 /// Chains of applications that may be left out, with whatever is up and down: the engine's own decisions, followed.

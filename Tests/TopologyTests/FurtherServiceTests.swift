@@ -1,6 +1,8 @@
 import Forwarding
+import Plan
+import Planning
 import Testing
-import Topology
+import TopologyFiles
 import Wire
 
 /// The plan of a text, whose table the engine must take.
@@ -294,7 +296,7 @@ extension AppliancePlan {
                 "S shop.request.fw: inspected from fw.inspected dst 198.18.4.9 6/80 -> servers!web.servers"))
         #expect(plan.node("web").loopback.isEmpty)
         #expect(
-            try Topology.Planner.plan(
+            try Planner.plan(
                 TopologyFile.parse(own.replacing("type: web-server,", with: "send: network,"), path: "t.yaml")
             ).entryLines == plan.entryLines)
         let other = own.replacing("sequence: [fw, web]", with: "sequence: [fw, other]")

@@ -1,6 +1,7 @@
 import Foundation
+import Planning
 import Testing
-import Topology
+import TopologyFiles
 
 #if canImport(FoundationXML)
     import FoundationXML

@@ -1,6 +1,9 @@
 import Forwarding
+import Plan
+import Planning
+import Reporting
 import Testing
-import Topology
+import TopologyFiles
 import Wire
 
 @Suite struct HealthPlanTests {
@@ -29,7 +32,7 @@ import Wire
                 == HeartbeatPlan(
                     source: #require(IPAddress("198.18.2.1")), destination: #require(IPAddress("198.18.3.1"))))
         #expect([check.interval, check.fastInterval, check.timeout, check.rise, check.fall] == [100, 20, 100, 2, 3])
-        #expect(check.name == "heartbeat" && check.line == 12)
+        #expect(check.name == "heartbeat" && check.origin.lineNumber == 12)
         let six = try checks(
             "{ heartbeat: true }",
             in: picture.replacing("198.18.3.1/24, ", with: "").replacing("203.0.113.80, ", with: ""))[0]
@@ -85,7 +88,7 @@ import Wire
             ])
         let plan = try plan(redundant)
         #expect(plan.node("fw-b").probedAddress(leg: 1) == plan.node("fw-b").legs[1].addresses[0].address)
-        let bare = try Topology.Planner.plan(
+        let bare = try Planner.plan(
             TopologyFile.parse(
                 picture.replacing(
                     "bob:   { interface: customers }", with: "bob: { interface: customers, address: [] }"),

@@ -1,7 +1,7 @@
 import Forwarding
+import Plan
 import Seeds
 import Testing
-import Topology
 
 /// Whatever the text, there is a plan or a list of mistakes, and soon.
 @Suite struct HostileTextTests {

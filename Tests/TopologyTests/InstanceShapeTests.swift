@@ -1,6 +1,8 @@
 import Forwarding
+import Plan
+import Planning
 import Testing
-import Topology
+import TopologyFiles
 import Wire
 
 @Suite struct InstanceShapeTests {

@@ -1,6 +1,8 @@
 import Forwarding
+import Plan
+import Planning
 import Testing
-import Topology
+import TopologyFiles
 import Wire
 
 extension AppliancePlan {
@@ -159,10 +161,10 @@ let redundant = picture.replacing(
         #expect(group.active == 2 && group.minimum == 2 && group.hashing == .addresses && group.seed == 7)
         #expect(plan.hops("shop.request.fw") == ["fw.inspected: a.servers|b.servers|c.servers (else reset)"])
         #expect(plan.applications[0].drainTime == 5_000 && plan.applications[0].damping == nil)
-        let numbered = try Topology.Planner.plan(
+        let numbered = try Planner.plan(
             TopologyFile.parse(redundant.replacing("[fw-a, fw-b]", with: "3"), path: "t.yaml"))
         #expect(numbered.table.groups[0].members.map(\.name) == ["fw-1", "fw-2", "fw-3"])
-        let sole = try Topology.Planner.plan(
+        let sole = try Planner.plan(
             TopologyFile.parse(redundant.replacing("[fw-a, fw-b]", with: "fw"), path: "t.yaml"))
         #expect(sole.applications[0].instances.map(\.node) == ["fw"])
     }
@@ -182,7 +184,7 @@ let redundant = picture.replacing(
             plan.applications[0].instances == [
                 InstancePlan(node: "ids-1", group: 0, member: 0), InstancePlan(node: "ids-2", group: 1, member: 0),
             ])
-        plan = try Topology.Planner.plan(
+        plan = try Planner.plan(
             TopologyFile.parse(two.replacing("instances: 2", with: "instances: 2, redundancy: balance"), path: "t.yaml")
         )
         #expect(
@@ -190,7 +192,7 @@ let redundant = picture.replacing(
                 "ids-1.inspection|ids-2.inspection (else nobody) + fw.inspection"
             ])
         // What they may say themselves comes from each.
-        plan = try Topology.Planner.plan(
+        plan = try Planner.plan(
             TopologyFile.parse(
                 two.replacing("instances: 2", with: "instances: 2, active-responses: true"), path: "t.yaml"))
         #expect(plan.hops("shop.request.ids").map { $0.prefix(6) } == ["ids-1.", "ids-2."])

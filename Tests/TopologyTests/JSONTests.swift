@@ -1,5 +1,5 @@
+import Plan
 import Testing
-import Topology
 
 /// JSON documents of whatever program, and the paths into them.
 @Suite struct JSONTests {

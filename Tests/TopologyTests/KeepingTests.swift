@@ -1,7 +1,9 @@
-import Foundation
 import Forwarding
+import Foundation
+import Plan
+import Planning
 import Testing
-import Topology
+import TopologyFiles
 import Wire
 
 /// What a plan keeps of the plan before it.

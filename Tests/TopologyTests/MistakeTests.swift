@@ -1,5 +1,7 @@
+import Plan
+import Planning
 import Testing
-import Topology
+import TopologyFiles
 
 /// One mistake: the text with it, where it is told, and what is said.
 struct Mistake: Sendable, CustomTestStringConvertible {

@@ -1,6 +1,7 @@
+import Reporting
 import Testing
 
-@testable import Topology
+@testable import Plan
 
 @Suite struct NameTests {
     @Test func shortPlainNamesStandForThemselves() {

@@ -1,7 +1,9 @@
 import Forwarding
 import Glibc
+import Plan
+import Planning
 import Testing
-import Topology
+import TopologyFiles
 import Wire
 
 @Suite struct PlanTests {

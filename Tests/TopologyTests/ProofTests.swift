@@ -1,5 +1,8 @@
+import Plan
+import Planning
+import Reporting
 import Testing
-import Topology
+import TopologyFiles
 
 /// A chain written by hand that works: customers, an IDS that gets copies, a firewall, a server.
 private let byHand = """

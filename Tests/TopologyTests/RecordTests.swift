@@ -1,8 +1,11 @@
 import Forwarding
+import Reporting
 import Testing
 import Wire
 
-@testable import Topology
+@testable import Plan
+@testable import Planning
+@testable import TopologyFiles
 
 /// A topology that comes in part from records: what stands in them has no line, and messages name the record.
 struct RecordTests {
@@ -39,7 +42,18 @@ struct RecordTests {
         #expect(plan.table.entries.contains { $0.name == "mail.request.customers" })
         let proved = try Planner.prove(file)
         #expect(proved.services.map(\.name) == ["shop", "mail"])
-        #expect(proved.services.last?.line == 0)
+        #expect(proved.services.last?.origin == Self.record())
+    }
+
+    @Test func messagesOfThePlanNameTheRecord() throws {
+        var file = try TopologyFile.parse(picture, path: "t.yaml")
+        let web = try #require(file.nodes.firstIndex { $0.name.value == "web" })
+        file.nodes[web].name.origin = .record(SourceRecord(kind: "application", id: "4"))
+        let plan = try Planner.plan(file)
+        #expect(plan.node("web").place == "node web (application record 4)")
+        #expect(
+            plan.node("fw").place
+                == "node fw (line \(file.nodes.first { $0.name.value == "fw" }!.name.origin.lineNumber))")
     }
 
     @Test func aNameThatStandsForNothingIsToldWithTheRecord() throws {

@@ -1,6 +1,8 @@
 import Forwarding
+import Plan
+import Planning
 import Testing
-import Topology
+import TopologyFiles
 import Wire
 
 /// What works and is hardly meant is told, with its place, and refuses nothing.

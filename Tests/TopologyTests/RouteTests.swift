@@ -1,5 +1,5 @@
+import Plan
 import Testing
-import Topology
 
 /// The routes of what sits in mid-chain: each packet leaves by the side that leads to where it goes.
 @Suite struct RouteTests {

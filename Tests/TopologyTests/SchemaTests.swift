@@ -1,6 +1,6 @@
 import Foundation
 import Testing
-import Topology
+import TopologyFiles
 
 /// The top folder of the sources.
 let sourcesRoot = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")

@@ -1,6 +1,8 @@
 import Forwarding
+import Plan
+import Planning
 import Testing
-import Topology
+import TopologyFiles
 import Wire
 
 /// The plan of a text, whose table the engine must take.

@@ -1,8 +1,10 @@
 import Forwarding
+import Plan
 import Testing
 import Wire
 
-@testable import Topology
+@testable import Planning
+@testable import TopologyFiles
 
 /// The stages from a file to a proved topology: each is made from the one before it, and keeps what it guarantees.
 struct StageTests {

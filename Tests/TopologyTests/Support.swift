@@ -1,5 +1,8 @@
 import Forwarding
-import Topology
+import Plan
+import Planning
+import Reporting
+import TopologyFiles
 import Wire
 
 /// The plan of a text, or the test fails with what is wrong with it.
@@ -19,7 +22,10 @@ func problems(_ text: String) -> [TopologyProblem] {
 
 extension AppliancePlan {
     func node(_ name: String) -> NodePlan {
-        nodes.first { $0.name == name } ?? NodePlan(name: "absent", kind: .customer, line: 0, namespace: "", legs: [])
+        nodes.first { $0.name == name }
+            ?? NodePlan(
+                name: "absent", kind: .customer, origin: .line(SourcePosition(line: 1, column: 1)), namespace: "",
+                legs: [])
     }
 
     /// Who has a MAC address: `node.interface`, `engine.interface`, or the address itself.

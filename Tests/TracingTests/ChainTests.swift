@@ -1,8 +1,9 @@
 import EngineRig
+import Plan
 import Testing
-import Topology
-@testable import Tracing
 import Wire
+
+@testable import Tracing
 
 /// Packets through chains of real tables, with applications that pass them on unchanged.
 @Suite struct ChainTests {

@@ -1,9 +1,10 @@
 import Engine
 import EngineRig
+import Plan
 import Testing
-import Topology
-@testable import Tracing
 import Wire
+
+@testable import Tracing
 
 /// Where packets end, and what is said of it.
 @Suite struct EndTests {

@@ -1,8 +1,9 @@
 import EngineRig
+import Plan
 import Testing
-import Topology
-@testable import Tracing
 import Wire
+
+@testable import Tracing
 
 /// Packets that look different at each hop: rewritten, translated, in fragments, in superframes.
 @Suite struct IdentityTests {

@@ -2,9 +2,12 @@ import Engine
 import EngineControl
 import EngineRig
 import Forwarding
-import Topology
-@testable import Tracing
+import Plan
+import Planning
+import TopologyFiles
 import Wire
+
+@testable import Tracing
 
 /// Real engines over memory, with the capture point and the ring that a real engine has. What nodes do, a test does.
 final class Lab {

@@ -1,9 +1,10 @@
 import EngineRig
 import Foundation
+import Plan
 import Testing
-import Topology
-@testable import Tracing
 import Wire
+
+@testable import Tracing
 
 /// Which packets are shown, and which the engine is asked for.
 @Suite struct SelectionTests {

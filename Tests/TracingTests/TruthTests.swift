@@ -1,8 +1,8 @@
 import Engine
 import EngineRig
+import Plan
 import Seeds
 import Testing
-import Topology
 import Wire
 
 @testable import Tracing

@@ -4,8 +4,8 @@ import EventLoop
 import Fabric
 import Forwarding
 import Logging
+import Plan
 import Reporting
-import Topology
 import Wire
 
 /// Changes of the topology while it is up. Each works in a thread of its own.
@@ -31,10 +31,10 @@ extension ControlProcess {
     }
 
     /// The plan of a file as it is now, with the instances that operators or scaling added and removed.
-    private func plan(of path: String, keeping current: AppliancePlan) throws(ApplianceError) -> AppliancePlan {
+    private func plan(of path: String, keeping current: AppliancePlan) throws(ApplianceError) -> PlannedFile {
         let file = try PlanReader.file(path)
         let read = try PlanReader.plan(file, name: name, keeping: current)
-        let changes = current.changes.fitting(read)
+        let changes = current.changes.fitting(read.plan)
         if changes == InstanceChanges() { return read }
         return try PlanReader.plan(file, name: name, keeping: current, changes: changes)
     }
@@ -56,14 +56,16 @@ extension ControlProcess {
 
     /// Changes the running topology from one plan to another, or reports what it would change.
     func change(
-        _ current: AppliancePlan, to fresh: AppliancePlan, isTrial: Bool, drain: Duration?,
+        _ current: AppliancePlan, to fresh: PlannedFile, isTrial: Bool, drain: Duration?,
         _ cancellation: Cancellation,
         _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         let started = monotonicTime()
-        var plan = fresh.adopting(current)
-        try avoidOthersNames(in: &plan, besides: current)
-        let change = TopologyChange(self, from: current, to: plan, drain: drain, cancellation, tell: tell)
+        var planned = fresh
+        planned.plan = fresh.plan.adopting(current)
+        try avoidOthersNames(in: &planned.plan, besides: current)
+        let (plan, adopted) = (planned.plan, planned)
+        let change = TopologyChange(self, from: current, to: adopted, drain: drain, cancellation, tell: tell)
         if !change.difference.refusals.isEmpty {
             let refusals = change.difference.refusals
             throw ApplianceError(
@@ -77,7 +79,7 @@ extension ControlProcess {
         if !isTrial {
             if change.difference.isEmpty {
                 // Lines may have moved in the file; messages name them.
-                loop.sync { self.topology.take(plan) }
+                loop.sync { self.topology.take(adopted) }
             } else {
                 logger.info("changing: \(lines.joined(separator: "; "))")
                 kept = try change.perform()
@@ -194,8 +196,9 @@ extension ControlProcess {
     func reload(_ path: String) throws(ApplianceError) -> ReloadReport {
         try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
-            let fresh = try plan(of: path, keeping: current).adopting(current)
-            let beside = PlanDifference(from: current, to: fresh).beside(current)
+            var fresh = try plan(of: path, keeping: current)
+            fresh.plan = fresh.plan.adopting(current)
+            let beside = PlanDifference(from: current, to: fresh.plan).beside(current)
             guard beside.isEmpty else {
                 throw ApplianceError(
                     .file, "the table is not the only difference: \(beside.joined(separator: "; "))",
@@ -204,7 +207,7 @@ extension ControlProcess {
             var report = try change(current, to: fresh, isTrial: false, drain: nil, cancellation) { _ in }
             // An explicit request publishes the table even if it is the same: engines that were in doubt are not
             // afterwards.
-            if report.changes.isEmpty { report.kept = try publishAndWait(fresh, cancellation) }
+            if report.changes.isEmpty { report.kept = try publishAndWait(fresh.plan, cancellation) }
             return ReloadReport(entries: report.entries, kept: report.kept)
         }
     }

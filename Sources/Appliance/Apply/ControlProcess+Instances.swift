@@ -1,7 +1,8 @@
 import ControlAPI
 import EventLoop
+import Plan
 import Reporting
-import Topology
+import TopologyFiles
 
 /// Instances that are added and removed while the topology is up, beside the file.
 extension ControlProcess {
@@ -29,7 +30,7 @@ extension ControlProcess {
                 hint: names.isEmpty
                     ? "give one 'instances' in the file" : Self.hint(application, names))
         }
-        guard let source = current.source else { throw ApplianceError(.failed, "'\(name)' has no file") }
+        let source = loop.sync { self.topology.source }
         let fresh = instance ?? source.nextInstance(of: application, besides: current.nodes.map(\.name))
         if current.nodes.contains(where: { $0.name == fresh }) {
             throw ApplianceError(.name, "'\(name)' already has a node '\(fresh)'", hint: "choose another name")
@@ -85,7 +86,7 @@ extension ControlProcess {
         _ current: AppliancePlan, by changes: InstanceChanges, drain: Duration?, _ cancellation: Cancellation,
         _ tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        guard let source = current.source else { throw ApplianceError(.failed, "'\(name)' has no file") }
+        let source = loop.sync { self.topology.source }
         let fresh = try PlanReader.plan(source, name: name, keeping: current, changes: changes)
         return try change(current, to: fresh, isTrial: false, drain: drain, cancellation, tell)
     }

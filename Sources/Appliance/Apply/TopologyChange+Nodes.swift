@@ -4,8 +4,8 @@ import Fabric
 import Forwarding
 import LinuxNetwork
 import Nodes
+import Plan
 import Reporting
-import Topology
 
 /// The nodes of a change: made, started, built anew, taken away.
 extension TopologyChange {

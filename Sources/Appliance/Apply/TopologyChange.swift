@@ -6,8 +6,9 @@ import HealthMonitoring
 import LinuxNetwork
 import Logging
 import Nodes
+import Plan
 import Reporting
-import Topology
+import TopologyFiles
 
 /// One change of a running topology, from the running plan to another, in a thread of the caller's.
 ///
@@ -19,6 +20,8 @@ final class TopologyChange {
     let old: AppliancePlan
     /// The plan to reach.
     let new: AppliancePlan
+    /// The file of the plan to reach.
+    private let source: TopologyFile
     let difference: PlanDifference
     /// How long removed nodes keep their flows.
     let time: RemovalTime
@@ -39,12 +42,13 @@ final class TopologyChange {
     private var lingering: LingeringEntries?
 
     init(
-        _ control: ControlProcess, from old: AppliancePlan, to new: AppliancePlan, drain: Duration?,
+        _ control: ControlProcess, from old: AppliancePlan, to fresh: PlannedFile, drain: Duration?,
         _ cancellation: Cancellation, tell: @escaping (Progress) -> Void
     ) {
         self.control = control
         self.old = old
-        self.new = new
+        new = fresh.plan
+        source = fresh.source
         difference = PlanDifference(from: old, to: new)
         let gone = difference.actions.compactMap { if case .remove(let node) = $0 { node } else { nil } }
         let instances = Set(old.applications.flatMap(\.instances).map(\.node))
@@ -227,7 +231,8 @@ final class TopologyChange {
 
     /// Makes the new plan the running one. On the loop's thread.
     private func commit() {
-        control.topology.commit(new, keeping: leftAlone.map { ($0, old.interfaces[$0].attachment) })
+        control.topology.commit(
+            PlannedFile(source: source, plan: new), keeping: leftAlone.map { ($0, old.interfaces[$0].attachment) })
     }
 
     private func cleanUp() {
@@ -301,8 +306,7 @@ final class TopologyChange {
     }
 
     func place(of node: String) -> String {
-        let line = (new.nodes.first { $0.name == node } ?? old.nodes.first { $0.name == node })?.line
-        return line.map { "node \(node) (line \($0))" } ?? "node \(node)"
+        (new.nodes.first { $0.name == node } ?? old.nodes.first { $0.name == node })?.place ?? "node \(node)"
     }
 }
 

@@ -1,5 +1,7 @@
 import Forwarding
-import Topology
+import Plan
+import Planning
+import TopologyFiles
 
 /// Whatever the text, there is a plan whose table compiles, or a list of mistakes that a person can find.
 enum FileProperties {

@@ -1,6 +1,6 @@
 import Engine
 import Forwarding
-import Topology
+import Plan
 import Wire
 
 /// Whatever frames and offload headers come in, what goes out is sound, fits its interface, says nothing of memory that

@@ -1,6 +1,8 @@
 import Engine
 import Forwarding
-import Topology
+import Plan
+import Planning
+import TopologyFiles
 import Wire
 
 /// A worker over memory, with the table of a topology that has one of everything.

@@ -1,0 +1,12 @@
+import Plan
+import TopologyFiles
+
+/// A topology file as it was read, and its plan.
+///
+/// The control process keeps both: instances that are added while the topology is up are planned from the file.
+public struct PlannedFile: Sendable {
+    /// The file.
+    public let source: TopologyFile
+    /// Its plan.
+    public var plan: AppliancePlan
+}

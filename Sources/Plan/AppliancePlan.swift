@@ -1,0 +1,291 @@
+import Forwarding
+import Reporting
+import Wire
+
+/// Everything that one topology needs, decided and named, before anything is built: a pure function of the file.
+///
+/// Applying it is `Appliance`'s work. Device names, MAC addresses and entries are the same every time the same file is
+/// planned under the same name.
+public struct AppliancePlan: Sendable {
+    /// The topology's name: the file's, or the one given on the command line.
+    public var name: String
+    /// The folder of the file, where the nodes' commands start.
+    public var directory: String
+    /// The interfaces, in the order of the table's.
+    public var interfaces: [InterfacePlan]
+    /// Every node with a namespace.
+    public var nodes: [NodePlan]
+    /// The entries, interfaces and neighbours of the packeting engine.
+    public var table: ForwardingTable
+    /// The checks that `run` proves once all is up, in the order of the file.
+    public var checks: [CheckPlan]
+    /// The packeting engines.
+    public var engines: EnginesPlan
+    /// The applications whose health Tapline looks after.
+    public var applications: [ApplicationPlan]
+    /// The services as customers find them, in the order of the file.
+    public var services: [ServiceAddresses] = []
+    /// The services and the entries by hand, in the order of the file.
+    public var entryOrigins: [EntryOrigin] = []
+    /// The instances that were added to the file's, or removed from them.
+    public var changes = InstanceChanges()
+    /// Remarks on parts of the file that are valid but hardly intended, in the order of the text.
+    public var remarks: [TopologyProblem] = []
+
+    /// Memberwise.
+    public init(
+        name: String, directory: String, interfaces: [InterfacePlan], nodes: [NodePlan], table: ForwardingTable,
+        checks: [CheckPlan], engines: EnginesPlan = EnginesPlan(), applications: [ApplicationPlan] = []
+    ) {
+        self.name = name
+        self.directory = directory
+        self.interfaces = interfaces
+        self.nodes = nodes
+        self.table = table
+        self.checks = checks
+        self.engines = engines
+        self.applications = applications
+        fabricNamespace = DerivedNames.fabric(topology: name)
+    }
+
+    /// The namespace that holds the bridges, visible to `ip netns`; only made if a bridge is needed.
+    public var fabricNamespace: String
+}
+
+/// One claimed interface: a TAP device, and its connection to its nodes.
+public struct InterfacePlan: Sendable, Hashable {
+    /// How the TAP reaches the nodes.
+    public enum Attachment: Sendable, Hashable {
+        /// The TAP is the node's own device: it is made in the node's namespace under the leg's device name, with the
+        /// leg's MAC address.
+        case direct(node: String)
+        /// The TAP `tapDevice` is a port of the bridge `bridgeDevice` in the fabric namespace. Each node has a veth to
+        /// the bridge.
+        case bridge(bridgeDevice: String, tapDevice: String)
+    }
+    /// The name in the file.
+    public var name: String
+    /// The largest network-layer packet in octets: 576…65521, and at least 1280 where IPv6 is to pass.
+    public var mtu: Int
+    /// How many frames from the nodes each queue of the TAP has room for.
+    public var queue: Int
+    /// How the TAP reaches the nodes.
+    public var attachment: Attachment
+
+    /// Memberwise.
+    public init(name: String, mtu: Int, queue: Int, attachment: Attachment) {
+        self.name = name
+        self.mtu = mtu
+        self.queue = queue
+        self.attachment = attachment
+    }
+}
+
+/// The kind of a node in the topology.
+public enum NodeKind: String, Sendable, Codable, Hashable {
+    case customer
+    case application
+    case router
+}
+
+/// A node's device on an interface.
+public struct LegPlan: Sendable, Hashable {
+    /// The index of the interface in the plan.
+    public var interface: Int
+    /// `in`, `out`, or `port` for a node with one leg.
+    public var role: String
+    /// The device inside the node's namespace, at most 15 octets.
+    public var device: String
+    /// The other end of the veth, in the fabric namespace, at most 15 octets; nil if the TAP is the device itself.
+    public var fabricDevice: String?
+    /// The device's MAC address.
+    public var mac: MACAddress
+    /// MAC addresses beside `mac` that the bridge must deliver to this leg (transparent applications).
+    public var deliverToo: [MACAddress]
+    /// The device's addresses.
+    public var addresses: [InterfaceAddress]
+    /// False: the node gets single frames of its MTU with full checksums, and sends such.
+    public var offload: Bool
+    /// True: the bridge must deliver every frame to it, for any destination.
+    public var takesEverything: Bool
+    /// True: the bridge takes frames from it alone that have `mac` or one of `deliverToo` as their source.
+    public var isLocked: Bool
+
+    /// Memberwise.
+    public init(
+        interface: Int, role: String, device: String, fabricDevice: String?, mac: MACAddress,
+        deliverToo: [MACAddress] = [], addresses: [InterfaceAddress], offload: Bool, takesEverything: Bool = false,
+        isLocked: Bool = false
+    ) {
+        self.interface = interface
+        self.role = role
+        self.device = device
+        self.fabricDevice = fabricDevice
+        self.mac = mac
+        self.deliverToo = deliverToo
+        self.addresses = addresses
+        self.offload = offload
+        self.takesEverything = takesEverything
+        self.isLocked = isLocked
+    }
+}
+
+/// A route in a node.
+public struct RoutePlan: Sendable, Hashable {
+    /// The destination.
+    public var destination: IPPrefix
+    /// The next hop: one of the engine's addresses on the leg's interface.
+    public var gateway: IPAddress
+    /// The index of the leg in the node's legs.
+    public var leg: Int
+    /// The source address that the node's own packets on this route prefer.
+    public var source: IPAddress?
+
+    /// Memberwise.
+    public init(destination: IPPrefix, gateway: IPAddress, leg: Int, source: IPAddress? = nil) {
+        self.destination = destination
+        self.gateway = gateway
+        self.leg = leg
+        self.source = source
+    }
+}
+
+/// When an application counts as ready.
+public enum ReadinessPlan: Sendable, Hashable {
+    /// As soon as it has been started.
+    case started
+    /// When the shell command exits with status 0 inside the node.
+    case command(String)
+    /// When a TCP connection to the address (a literal; 127.0.0.1 by default) and port succeeds inside the node.
+    case tcp(address: IPAddress, port: UInt16)
+    /// When a GET of the path answers with the status.
+    case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int)
+}
+
+/// The reaction to the end of an application's process while the topology is up.
+public enum RestartPolicy: String, Sendable, Codable, Hashable, CaseIterable {
+    case never
+    case onFailure = "on-failure"
+    case always
+}
+
+/// The process of a node.
+public struct ProcessPlan: Sendable, Hashable {
+    /// Shell commands that must each exit with status 0, in order, before `run` starts.
+    public var setup: [String]
+    /// The shell command that is the application; nil if the kernel does the job (nftables, routing).
+    public var run: String?
+    /// When it counts as ready.
+    public var ready: ReadinessPlan
+    /// How long it may take to become ready, in milliseconds.
+    public var readyTimeout: Int
+    /// The reaction to its end.
+    public var restart: RestartPolicy
+    /// The nodes that must be ready before `setup` starts.
+    public var depends: [String]
+    /// Variables beside PATH, HOME, TERM, LANG and Tapline's own (TAPLINE_TOPOLOGY, TAPLINE_NODE, TAPLINE_DIR).
+    public var environment: [String: String]
+
+    /// Memberwise.
+    public init(
+        setup: [String] = [], run: String? = nil, ready: ReadinessPlan = .started, readyTimeout: Int = 30_000,
+        restart: RestartPolicy = .onFailure, depends: [String] = [], environment: [String: String] = [:]
+    ) {
+        self.setup = setup
+        self.run = run
+        self.ready = ready
+        self.readyTimeout = readyTimeout
+        self.restart = restart
+        self.depends = depends
+        self.environment = environment
+    }
+}
+
+/// A node: a network namespace, its devices, and its process.
+public struct NodePlan: Sendable, Hashable {
+    /// The name in the file.
+    public var name: String
+    /// Its kind.
+    public var kind: NodeKind
+    /// The application's type in the file ("firewall"), nil for customers and routers.
+    public var type: String?
+    /// Where it is described, for messages: a line of the file, or a record.
+    public var origin: SourceOrigin
+    /// The network namespace, as `ip netns` shows it: `<topology>-<node>` if both are short plain names.
+    public var namespace: String
+    /// Its devices.
+    public var legs: [LegPlan]
+    /// Addresses on its loopback device: the service addresses that a terminal application answers for.
+    public var loopback: [IPAddress]
+    /// Prefixes that it takes as its own, each address of them.
+    public var local: [IPPrefix]
+    /// Its routes.
+    public var routes: [RoutePlan]
+    /// Sysctls inside its namespace, as `net.ipv4.ip_forward` → `1`, in this order.
+    public var sysctls: [SysctlPlan]
+    /// Names for its hosts file beside its own.
+    public var hosts: [HostPlan]
+    /// Its process.
+    public var process: ProcessPlan
+
+    /// Memberwise.
+    public init(
+        name: String, kind: NodeKind, type: String? = nil, origin: SourceOrigin, namespace: String, legs: [LegPlan],
+        loopback: [IPAddress] = [], local: [IPPrefix] = [], routes: [RoutePlan] = [], sysctls: [SysctlPlan] = [],
+        hosts: [HostPlan] = [],
+        process: ProcessPlan = ProcessPlan()
+    ) {
+        self.name = name
+        self.kind = kind
+        self.type = type
+        self.origin = origin
+        self.namespace = namespace
+        self.legs = legs
+        self.loopback = loopback
+        self.local = local
+        self.routes = routes
+        self.sysctls = sysctls
+        self.hosts = hosts
+        self.process = process
+    }
+}
+
+extension NodePlan {
+    /// The node and where it is described, for messages: `node web (line 14)`.
+    public var place: String { "node \(name) (\(origin))" }
+
+    /// The address under which health checks probe a leg. It is the leg's first one, IPv4 before IPv6. A leg without
+    /// any has the link-local one that the kernel forms from the leg's MAC address.
+    public func probedAddress(leg: Int) -> IPAddress {
+        let own = legs[leg].addresses.map(\.address)
+        return own.first { $0.family == .ipv4 } ?? own.first ?? GeneratedNames.linkLocal(legs[leg].mac)
+    }
+}
+
+/// One sysctl: its dotted name (`net.ipv4.ip_forward`; a device name with dots is written with slashes) and value.
+public struct SysctlPlan: Sendable, Hashable {
+    /// The dotted name.
+    public var name: String
+    /// The value to write.
+    public var value: String
+
+    /// Memberwise.
+    public init(_ name: String, _ value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// One line of a node's hosts file.
+public struct HostPlan: Sendable, Hashable {
+    /// The address.
+    public var address: IPAddress
+    /// The name.
+    public var name: String
+
+    /// Memberwise.
+    public init(address: IPAddress, name: String) {
+        self.address = address
+        self.name = name
+    }
+}

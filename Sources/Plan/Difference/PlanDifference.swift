@@ -1,0 +1,229 @@
+import Forwarding
+import Reporting
+import Wire
+
+/// The steps that make one topology of another while it runs: a pure function of the two plans. Parts that are equal in
+/// both are in no step, so they stay untouched.
+public struct PlanDifference: Sendable, Hashable {
+    /// One thing that is done. Interfaces are indices, nodes are named.
+    public enum Action: Sendable, Hashable {
+        /// The TAP that was a node's own device becomes a port of a bridge. The node gets a veth in its place, with the
+        /// same name, number, MAC address, addresses and routes.
+        case bridge(interface: Int)
+        /// The MTU of every device of an interface, and the MAC addresses that lead to the engine.
+        case reshape(interface: Int, what: [String])
+        /// A node that was not there.
+        case add(node: String)
+        /// A node is taken away and made anew.
+        case rebuild(node: String, because: [String])
+        /// A node's `run` command is ended and started again.
+        case restart(node: String, because: [String])
+        /// A node changes while it runs on.
+        case alter(node: String, what: [String])
+        /// Engines decide by another table.
+        case publish(TableChange)
+        /// A node goes.
+        case remove(node: String)
+        /// The health checks and the instances of an application.
+        case application(name: String, what: [String])
+        /// The checks of `run`.
+        case checks(before: Int, after: Int)
+    }
+
+    /// How much of a table is new.
+    public struct TableChange: Sendable, Hashable {
+        /// Entries that are in the new one alone.
+        public var added: Int
+        /// Entries that are in the old one alone.
+        public var removed: Int
+        /// Entries that are in both.
+        public var kept: Int
+    }
+
+    /// Something that cannot be changed while the topology is up.
+    public struct Refusal: Sendable, Hashable {
+        /// The difference, as a sentence.
+        public var what: String
+        /// The hint.
+        public var hint: String
+    }
+
+    /// The actions in their order: an action that can fail without harm comes first, the removal of parts that others
+    /// still use comes last.
+    public private(set) var actions: [Action] = []
+    /// The refusals; if there are any, nothing is done.
+    public private(set) var refusals: [Refusal] = []
+
+    /// True if the two are the same.
+    public var isEmpty: Bool { actions.isEmpty && refusals.isEmpty }
+
+    /// The difference from `old` to `new`.
+    ///
+    /// - Parameter new: As it is carried out where `old` runs (`AppliancePlan.adopting`).
+    public init(from old: AppliancePlan, to new: AppliancePlan) {
+        compareInterfaces(old, new)
+        if old.engines != new.engines {
+            refuse("the engines differ", "write the engines as before", old.name)
+        }
+        guard refusals.isEmpty else { return }
+        var interfaces: [Action] = []
+        for index in old.interfaces.indices { interfaces += Self.changes(of: index, old, new) }
+        let before = Dictionary(old.nodes.map { ($0.name, $0) }) { first, _ in first }
+        let after = Set(new.nodes.map(\.name))
+        var (added, changed, alteredInPlace): ([Action], [Action], [Action]) = ([], [], [])
+        for node in new.nodes {
+            guard let known = before[node.name] else {
+                added.append(.add(node: node.name))
+                continue
+            }
+            let change = NodeChange(from: known, to: node, isElsewhere: old.directory != new.directory)
+            if !change.rebuild.isEmpty {
+                changed.append(.rebuild(node: node.name, because: change.rebuild))
+                continue
+            }
+            if !change.inPlace.isEmpty { alteredInPlace.append(.alter(node: node.name, what: change.inPlace)) }
+            if !change.restart.isEmpty { changed.append(.restart(node: node.name, because: change.restart)) }
+        }
+        let removed = old.nodes.filter { !after.contains($0.name) }.map { Action.remove(node: $0.name) }
+        actions = interfaces + added + alteredInPlace + changed
+        if let table = Self.change(from: old.table, to: new.table) { actions.append(.publish(table)) }
+        actions += removed + Self.applications(old, new)
+        if old.checks.map(\.placeless) != new.checks.map(\.placeless) {
+            actions.append(.checks(before: old.checks.count, after: new.checks.count))
+        }
+    }
+
+    private mutating func refuse(_ what: String, _ hint: String, _ name: String) {
+        refusals.append(Refusal(what: what, hint: "\(hint), or take '\(name)' away and bring it up again"))
+    }
+
+    private mutating func compareInterfaces(_ old: AppliancePlan, _ new: AppliancePlan) {
+        let (before, after) = (old.interfaces.map(\.name), new.interfaces.map(\.name))
+        guard before != after else { return }
+        // Engines hold a queue of every TAP from their start, and know the interfaces by their order.
+        for name in after where !before.contains(name) {
+            refuse("the interface \(name) is new", "attach nodes to the existing interfaces", old.name)
+        }
+        for name in before where !after.contains(name) {
+            refuse("the interface \(name) is gone", "keep it in the file, without nodes", old.name)
+        }
+        if refusals.isEmpty {
+            refuse("the interfaces are in another order", "write \(before.joined(separator: ", "))", old.name)
+        }
+    }
+
+    private static func changes(of index: Int, _ old: AppliancePlan, _ new: AppliancePlan) -> [Action] {
+        let (before, after) = (old.interfaces[index], new.interfaces[index])
+        var actions: [Action] = []
+        if case .direct = before.attachment, case .bridge = after.attachment {
+            actions.append(.bridge(interface: index))
+        }
+        var what: [String] = []
+        if before.mtu != after.mtu { what.append("its MTU is \(after.mtu)") }
+        if before.queue != after.queue { what.append("its queues have room for \(after.queue) frames") }
+        if old.table.interfaces[index].addresses != new.table.interfaces[index].addresses {
+            what.append("the engine's addresses on it")
+        }
+        let (mac, aliases) = (new.table.interfaces[index].mac, new.table.interfaces[index].aliases)
+        if old.table.interfaces[index].mac != mac || old.table.interfaces[index].aliases != aliases {
+            what.append("the engine's MAC addresses on it")
+        }
+        if !what.isEmpty { actions.append(.reshape(interface: index, what: what)) }
+        return actions
+    }
+
+    /// nil if the tables are the same, apart from parts that change at run time: counters, health, heartbeats' token.
+    private static func change(from old: ForwardingTable, to new: ForwardingTable) -> TableChange? {
+        var known: [Entry: Int] = [:]
+        for entry in old.entries { known[entry.uncounted, default: 0] += 1 }
+        var kept = 0
+        for entry in new.entries {
+            guard let left = known[entry.uncounted], left > 0 else { continue }
+            known[entry.uncounted] = left - 1
+            kept += 1
+        }
+        let change = TableChange(
+            added: new.entries.count - kept, removed: old.entries.count - kept, kept: kept)
+        return old.written == new.written ? nil : change
+    }
+
+    private static func applications(_ old: AppliancePlan, _ new: AppliancePlan) -> [Action] {
+        let before = Dictionary(old.applications.map { ($0.name, $0) }) { first, _ in first }
+        let after = Set(new.applications.map(\.name))
+        var actions: [Action] = []
+        for application in new.applications {
+            guard let known = before[application.name] else {
+                actions.append(.application(name: application.name, what: ["its health is watched now"]))
+                continue
+            }
+            let what = application.differences(from: known)
+            if !what.isEmpty { actions.append(.application(name: application.name, what: what)) }
+        }
+        for application in old.applications where !after.contains(application.name) {
+            actions.append(.application(name: application.name, what: ["its health is no longer watched"]))
+        }
+        return actions
+    }
+}
+
+extension Entry {
+    /// Without the place of its counters.
+    fileprivate var uncounted: Entry {
+        var entry = self
+        entry.counter = 0
+        return entry
+    }
+}
+
+extension ForwardingTable {
+    /// The table as the file says it, without decisions made while it runs.
+    fileprivate var written: ForwardingTable {
+        var table = self
+        table.entries = entries.map(\.uncounted)
+        table.heartbeatToken = 0
+        for group in table.groups.indices {
+            for member in table.groups[group].members.indices {
+                table.groups[group].members[member].availability = .up
+            }
+        }
+        return table
+    }
+}
+
+extension ApplicationPlan {
+    /// The differences, in words; a moved line and another place in the table do not count.
+    fileprivate func differences(from other: ApplicationPlan) -> [String] {
+        var what: [String] = []
+        let (now, then) = (Set(instances.map(\.node)), Set(other.instances.map(\.node)))
+        let (more, less) = (now.subtracting(then).sorted(), then.subtracting(now).sorted())
+        if !more.isEmpty { what.append("more instances: \(more.joined(separator: ", "))") }
+        if !less.isEmpty { what.append("fewer instances: \(less.joined(separator: ", "))") }
+        if redundancy != other.redundancy { what.append("its redundancy is \(redundancy.rawValue)") }
+        if health.map(\.placeless) != other.health.map(\.placeless) { what.append("its health checks") }
+        if damping != other.damping { what.append("its damping") }
+        if whenDown != other.whenDown { what.append("when it is down: \(whenDown.rawValue)") }
+        if drainTime != other.drainTime { what.append("its drain time") }
+        if scale != other.scale { what.append("its scaling") }
+        return what
+    }
+}
+
+/// The place of all parts in a comparison where places do not count.
+private let somewhere = SourceOrigin.line(SourcePosition(line: 1, column: 1))
+
+extension HealthCheckPlan {
+    fileprivate var placeless: HealthCheckPlan {
+        var check = self
+        check.origin = somewhere
+        return check
+    }
+}
+
+extension CheckPlan {
+    fileprivate var placeless: CheckPlan {
+        var check = self
+        check.origin = somewhere
+        for index in check.steps.indices { check.steps[index].origin = somewhere }
+        return check
+    }
+}

@@ -1,0 +1,215 @@
+import Forwarding
+import Plan
+import Reporting
+import TopologyFiles
+import Wire
+
+/// The probes of applications' health checks, once their interfaces and places in the chains are known.
+struct HealthResolver: ServiceStage, Diagnosing {
+    let served: ServedTopology
+    let diagnostics: Diagnostics
+
+    /// For each application: its health checks. Reports checks that cannot work.
+    func checks() -> [[HealthCheckPlan]] {
+        applications.map { application in
+            var names: [String: Int] = [:]
+            var plans: [HealthCheckPlan] = []
+            var origins: [SourceOrigin] = []
+            for check in application.raw.health {
+                for (name, probe) in probes(check, of: application) {
+                    names[name, default: 0] += 1
+                    let number = names[name] ?? 1
+                    origins.append(check.origin)
+                    plans.append(
+                        HealthCheckPlan(
+                            name: number == 1 ? name : "\(name) \(number)", origin: check.origin, probe: probe,
+                            interval: check.interval, fastInterval: check.fastInterval, timeout: check.timeout,
+                            rise: check.rise, fall: check.fall))
+                }
+            }
+            checkContradictions(application, Array(zip(plans, origins)))
+            return plans
+        }
+    }
+
+    private func probes(
+        _ check: RawHealthCheck, of application: ResolvedApplication
+    ) -> [(name: String, probe: HealthCheckPlan.Probe)] {
+        switch check.probe {
+        case .tcp(let address, let port): return [("tcp \(port)", .tcp(address: address, port: port))]
+        case .http(let address, let port, let path, let host, let status, let body):
+            return [
+                (
+                    "http \(port)\(path)",
+                    .http(address: address, port: port, path: path, host: host, status: status, body: body)
+                )
+            ]
+        case .command(let command): return [("command", .command(command))]
+        case .neighbour, .echo: return legProbes(check, of: application)
+        case .heartbeat(let raw):
+            return heartbeat(raw, check, of: application).map {
+                [(raw.isNegative ? "negative heartbeat" : "heartbeat", .heartbeat($0))]
+            } ?? []
+        }
+    }
+
+    /// One for each leg: one side that does not answer is the instance failed.
+    private func legProbes(
+        _ check: RawHealthCheck, of application: ResolvedApplication
+    ) -> [(name: String, probe: HealthCheckPlan.Probe)] {
+        var isEcho = false
+        if case .echo = check.probe { isEcho = true }
+        guard !application.raw.template.transparent else {
+            diagnostics.error(
+                check.origin,
+                "\(quoted(application.raw.name.value)) is transparent: it has no address that could answer",
+                hint: "write { heartbeat: true }, which passes it")
+            return []
+        }
+        return legs[application.members[0]].enumerated().map { place, leg in
+            let name = file.interfaces[leg.interface].name.value
+            return isEcho
+                ? ("echo \(name)", .echo(leg: place, address: nil))
+                : ("neighbour \(name)", .neighbour(leg: place, address: nil))
+        }
+    }
+
+    // MARK: - Heartbeats
+
+    private func heartbeat(
+        _ raw: RawHeartbeat, _ check: RawHealthCheck, of application: ResolvedApplication
+    ) -> HeartbeatPlan? {
+        let node = application.members[0]
+        let name = quoted(application.raw.name.value)
+        guard legs[node].count == 2, systems[node] == .inlineApplication else {
+            // The code that reads the interfaces reports a missing one.
+            guard file.nodes[node].outLeg == nil || legs[node].count == 2 else { return nil }
+            let why =
+                application.raw.template.passive
+                ? "is passive: it passes no packets on"
+                : legs[node].count < 2 ? "has one interface" : "ends its services: it passes no packets on"
+            diagnostics.error(
+                check.origin, "\(name) \(why), and a heartbeat goes in on one side and comes out on the other",
+                hint: "write { neighbour: true }, { tcp: 80 } or { http: 80 } for an application that answers itself")
+            return nil
+        }
+        guard let (source, destination) = ends(raw, check, of: application) else { return nil }
+        let least = source.family == .ipv4 ? 52 : 72
+        if raw.size.value < least {
+            diagnostics.error(
+                raw.size.origin,
+                "a heartbeat of \(raw.size.value) octets is too small for its headers and its identification",
+                hint: "write \(least) or more")
+        }
+        return HeartbeatPlan(
+            isNegative: raw.isNegative, kind: raw.kind, source: source, destination: destination, size: raw.size.value,
+            hopLimit: raw.hopLimit, trafficClass: raw.trafficClass)
+    }
+
+    /// The ends of a heartbeat: those in the file, else the engine's own addresses on either side, IPv4 before IPv6.
+    private func ends(
+        _ raw: RawHeartbeat, _ check: RawHealthCheck, of application: ResolvedApplication
+    ) -> (source: IPAddress, destination: IPAddress)? {
+        let (near, far) = (legs[application.members[0]][0], legs[application.members[0]][1])
+        if let source = raw.source, let destination = raw.destination, source.value.family != destination.value.family {
+            diagnostics.error(
+                destination.origin,
+                "the source \(source.value) and the destination \(destination.value) are of two families",
+                hint: "write two addresses of one family")
+            return nil
+        }
+        let isTransparent = application.raw.template.transparent
+        let families = (raw.source ?? raw.destination).map { [$0.value.family] } ?? [.ipv4, .ipv6]
+        for family in families {
+            let documentation = isTransparent && families.count == 1
+            let source = raw.source?.value ?? engine(family, near) ?? (documentation ? Self.example(family).0 : nil)
+            let destination =
+                raw.destination?.value ?? engine(family, far) ?? (documentation ? Self.example(family).1 : nil)
+            guard let source, let destination else { continue }
+            return checkRouting(source, destination, raw, check, of: application) ? (source, destination) : nil
+        }
+        if isTransparent { return Self.example(.ipv4) }
+        let missing = [near, far].first { leg in !families.contains { engine($0, leg) != nil } } ?? far
+        let interface = file.interfaces[missing.interface].name.value
+        let isFamily = families.count == 1 ? (families[0] == .ipv4 ? "IPv4 " : "IPv6 ") : ""
+        diagnostics.error(
+            check.origin,
+            "the engine has no \(isFamily)address on interface \(quoted(interface)) for the heartbeat of "
+                + "\(quoted(application.raw.name.value)), or none of the family that it has on the other side",
+            hint: "give the interface one, or write the heartbeat's `source` and `destination`")
+        return nil
+    }
+
+    /// The engine's address on a leg's interface that packets can be routed to.
+    private func engine(_ family: AddressFamily, _ leg: ResolvedLeg) -> IPAddress? {
+        file.interfaces[leg.interface].addresses.map(\.value.value.address)
+            .first { $0.family == family && !$0.isLinkLocal }
+    }
+
+    /// Addresses for documentation (RFC 5737, RFC 3849), which belong to no host: a bump in the wire needs no more.
+    private static func example(_ family: AddressFamily) -> (IPAddress, IPAddress) {
+        family == .ipv4
+            ? (IPAddress(ipv4: 0xC000_0201), IPAddress(ipv4: 0xC633_6401))
+            : (
+                IPAddress(ipv6High: 0x2001_0DB8_0000_0001, low: 1), IPAddress(ipv6High: 0x2001_0DB8_0000_0002, low: 1)
+            )
+    }
+
+    /// A router needs addresses of IPv4 to pass IPv4 on; IPv6 it routes by its link-local ones.
+    private func checkRouting(
+        _ source: IPAddress, _ destination: IPAddress, _ raw: RawHeartbeat, _ check: RawHealthCheck,
+        of application: ResolvedApplication
+    ) -> Bool {
+        guard !application.raw.template.transparent else { return true }
+        if source == destination {
+            diagnostics.error(
+                (raw.destination ?? raw.source)?.origin ?? check.origin,
+                "a heartbeat from \(source) to itself passes no node", hint: "write two addresses")
+            return false
+        }
+        for node in application.members {
+            let own = legs[node].flatMap(\.addresses).map(\.address)
+            if let mine = [source, destination].first(where: own.contains) {
+                let written = [raw.source, raw.destination].compactMap { $0 }.first { $0.value == mine }
+                diagnostics.error(
+                    written?.origin ?? check.origin,
+                    "\(mine) is the address of \(quoted(file.nodes[node].name.value)) itself, so it would keep the heartbeat",
+                    hint: "omit it, or write an address behind it")
+                return false
+            }
+            guard source.family == .ipv4, let bare = legs[node].first(where: { $0.address(.ipv4) == nil }) else {
+                continue
+            }
+            diagnostics.error(
+                check.origin,
+                "\(quoted(file.nodes[node].name.value)) has no IPv4 address on interface "
+                    + "\(quoted(file.interfaces[bare.interface].name.value)): it cannot pass an IPv4 heartbeat on there",
+                hint: "give it one, or write a `source` and a `destination` of IPv6")
+            return false
+        }
+        return true
+    }
+
+    /// The same packet cannot have to come out and have to stay in.
+    private func checkContradictions(_ application: ResolvedApplication, _ plans: [(HealthCheckPlan, SourceOrigin)]) {
+        let heartbeats = plans.compactMap { plan, origin -> (origin: SourceOrigin, packet: HeartbeatPlan)? in
+            if case .heartbeat(let packet) = plan.probe { return (origin, packet) }
+            return nil
+        }
+        for (_, packet) in heartbeats where packet.isNegative {
+            var positive = packet
+            positive.isNegative = false
+            guard let other = heartbeats.first(where: { $0.packet == positive }),
+                let raw = application.raw.health.first(where: {
+                    if case .heartbeat(let raw) = $0.probe { return raw.isNegative }
+                    return false
+                })
+            else { continue }
+            diagnostics.error(
+                raw.origin,
+                "the packet of this negative heartbeat is that of the heartbeat \(other.origin.place): it cannot both "
+                    + "pass and not pass",
+                hint: "give it another protocol, port or address that the application blocks")
+        }
+    }
+}

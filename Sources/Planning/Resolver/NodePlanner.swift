@@ -1,0 +1,100 @@
+import Forwarding
+import Plan
+import Reporting
+import TopologyFiles
+import Wire
+
+/// Plans every node with its devices, addresses, routes and process.
+struct NodePlanner: EntryStage, Diagnosing {
+    let resolved: ResolvedTopology
+    let diagnostics: Diagnostics
+
+    var planned: PlannedEntries { resolved.planned }
+
+    /// Every node with its devices, addresses, routes and process.
+    func nodePlans() -> [NodePlan] {
+        let served = servedAddresses()
+        return file.nodes.enumerated().map { index, raw in
+            let legPlans = legs[index].enumerated().map { place, leg in legPlan(index, place, leg) }
+            var process = raw.process
+            process.depends = resolved.dependencies[index].map { file.nodes[$0].name.value }.uniqued()
+            process.environment.merge(environment(index)) { _, own in own }
+            return NodePlan(
+                name: raw.name.value, kind: raw.kind, type: raw.type, origin: raw.name.origin,
+                namespace: DerivedNames.namespace(topology: name, node: raw.name.value), legs: legPlans,
+                loopback: served[index] ?? [], local: localPrefixes(index), routes: routes(index, served[index] ?? []),
+                sysctls: sysctls(index), hosts: raw.hosts, process: process)
+        }
+    }
+
+    private func legPlan(_ node: Int, _ place: Int, _ leg: ResolvedLeg) -> LegPlan {
+        // The engine addresses packets that it sends in here to the alias of the other side.
+        let other = legs[node].count == 2 ? legs[node][1 - place].alias : nil
+        return LegPlan(
+            interface: leg.interface, role: leg.role, device: leg.device,
+            fabricDevice: named.fabric.devices[node][place], mac: leg.mac,
+            deliverToo: other.map { [$0] } ?? [], addresses: leg.addresses, offload: file.hasOffload(node),
+            takesEverything: resolved.mirrors.contains { $0.send == leg.interface },
+            isLocked: isJudged(node, on: leg.interface))
+    }
+
+    /// The prefixes that services ending at an application have: it takes each address of them as its own. Everything,
+    /// and a prefix with the node's own network, address or gateway in it, are left to its `setup`.
+    private func localPrefixes(_ node: Int) -> [IPPrefix] {
+        guard file.nodes[node].kind == .application else { return [] }
+        let prefixes = services.filter { $0.chain.last == lead(node) }.flatMap { $0.raw.addresses.map(\.value) }
+        return prefixes.uniqued().filter { prefix in
+            !prefix.isHost && prefix.length > 0
+                && !legs[node].contains { leg in
+                    let own =
+                        leg.addresses.map(\.address) + [gateway(prefix.family, on: leg.interface)].compactMap { $0 }
+                    return own.contains { prefix.contains(IPPrefix(host: $0)) }
+                        || leg.addresses.contains { prefix.contains($0.prefix) }
+                }
+        }
+    }
+
+    private func environment(_ node: Int) -> [String: String] {
+        var variables: [String: String] = [:]
+        for (place, leg) in legs[node].enumerated() {
+            let side = place == 0 ? "IN" : "OUT"
+            variables["TAPLINE_\(side)"] = leg.device
+            variables["TAPLINE_\(side)_MTU"] = String(file.interfaces[leg.interface].mtu.value)
+            for family in AddressFamily.allCases {
+                let suffix = family == .ipv4 ? "" : "6"
+                if let address = leg.address(family) {
+                    variables["TAPLINE_\(side)_ADDRESS\(suffix)"] = address.description
+                    if place == 0 { variables["TAPLINE_ADDRESS\(suffix)"] = address.description }
+                }
+                if !leg.addresses.isEmpty, let gateway = gateway(family, on: leg.interface) {
+                    variables["TAPLINE_\(side)_GATEWAY\(suffix)"] = gateway.description
+                }
+            }
+        }
+        return variables
+    }
+
+    private func sysctls(_ node: Int) -> [SysctlPlan] {
+        let raw = file.nodes[node]
+        var sysctls: [SysctlPlan] = []
+        for scope in ["all", "default"] {
+            sysctls += [
+                SysctlPlan("net.ipv4.conf.\(scope).rp_filter", "0"),
+                SysctlPlan("net.ipv4.conf.\(scope).arp_announce", "2"),
+                SysctlPlan("net.ipv4.conf.\(scope).send_redirects", "0"),
+                SysctlPlan("net.ipv4.conf.\(scope).accept_redirects", "0"),
+                SysctlPlan("net.ipv6.conf.\(scope).accept_redirects", "0"),
+                SysctlPlan("net.ipv6.conf.\(scope).accept_ra", "0"),
+                SysctlPlan("net.ipv6.conf.\(scope).accept_dad", "0"),
+            ]
+        }
+        let forwards =
+            raw.kind == .router
+            || raw.kind == .application && !raw.transparent
+                && (systems[node] == .inlineApplication || resolved.handTraffic[node]?.passesOn ?? false)
+        if forwards {
+            sysctls += [SysctlPlan("net.ipv4.ip_forward", "1"), SysctlPlan("net.ipv6.conf.all.forwarding", "1")]
+        }
+        return sysctls + raw.sysctls
+    }
+}

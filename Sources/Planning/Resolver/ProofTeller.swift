@@ -1,0 +1,132 @@
+import Forwarding
+import Plan
+import Reporting
+import TopologyFiles
+import Wire
+
+/// Proves the table, and reports the findings of the proof in the words of the file.
+struct ProofTeller: EntryStage, Diagnosing {
+    let planned: PlannedEntries
+    let diagnostics: Diagnostics
+
+    /// Proves the table; its findings become mistakes of the file.
+    ///
+    /// - Returns: The paths that were proved, in the order of the entries; none if anything was found.
+    func prove(_ table: ForwardingTable) -> [ProvedPath] {
+        let result: Prover.Result
+        do throws(TableError) {
+            result = try Prover.prove(
+                ProofSubject(
+                    table: table, nodes: proofNodes(), owners: bases.map(\.service), vouched: planned.vouched))
+        } catch {
+            for problem in error.problems { tell(problem) }
+            return []
+        }
+        for finding in withoutConsequences(withoutHalfDead(result.findings)) { tell(finding) }
+        return result.findings.isEmpty ? result.paths : []
+    }
+
+    /// The nodes, as a proof sees them.
+    private func proofNodes() -> [ProofNode] {
+        let served = servedAddresses()
+        return file.nodes.enumerated().map { index, node in
+            ProofNode(
+                name: node.name.value, system: systems[index], isTransparent: node.transparent,
+                mayEmit: node.activeResponses?.value ?? false,
+                legs: legs[index].enumerated().map { place, leg in
+                    let other = legs[index].count == 2 ? legs[index][1 - place] : leg
+                    let addresses = leg.addresses.map(\.address) + [GeneratedNames.linkLocal(leg.mac)]
+                    return ProofLeg(
+                        interface: leg.interface, mac: other.alias ?? leg.mac,
+                        addresses: node.transparent ? [] : addresses)
+                },
+                prefixes: node.prefixes.map(\.value), served: served[index] ?? [])
+        }
+    }
+
+    /// The part of the file's text that several entries of the table share.
+    private struct DeadGroup: Hashable {
+        var origin: SourceOrigin
+        var name: String
+        var port: ServicePort
+        var side: IPPrefix?
+    }
+
+    /// The findings without dead entries of a group that has a live one. One statement of the file may become several
+    /// entries, one for each customer or address. One match among them is enough.
+    private func withoutHalfDead(_ findings: [ProofFinding]) -> [ProofFinding] {
+        var dead: Set<Int> = []
+        for case .dead(let entry, _, _) in findings { dead.insert(entry) }
+        guard !dead.isEmpty else { return findings }
+        var alive: Set<DeadGroup> = []
+        for index in entries.indices where !dead.contains(index) { alive.insert(deadGroup(index)) }
+        var reported: Set<DeadGroup> = []
+        return findings.filter { finding in
+            guard case .dead(let entry, _, _) = finding else { return true }
+            let group = deadGroup(entry)
+            return !alive.contains(group) && reported.insert(group).inserted
+        }
+    }
+
+    /// The findings without consequences of other findings:
+    /// - answers that are lost because an entry sends them to an empty place
+    /// - answers to an interface that no node sends requests from
+    private func withoutConsequences(_ findings: [ProofFinding]) -> [ProofFinding] {
+        var mismatched: Set<Int> = []
+        for case .mismatch(let place, _) in findings { mismatched.insert(place.entry) }
+        var deserted: Set<Int> = []
+        for case .dead(let entry, .noNode, _) in findings { deserted.insert(entries[entry].receivedInterface) }
+        return findings.filter { finding in
+            if case .mismatch(let place, .noNode) = finding {
+                return !deserted.contains(entries[place.entry].targets[place.target].interface)
+            }
+            guard case .unanswered(_, .nobody, _, let answer) = finding, let last = answer.hops.last else {
+                return true
+            }
+            return !mismatched.contains(last.entry)
+        }
+    }
+
+    private func deadGroup(_ index: Int) -> DeadGroup {
+        let entry = entries[index]
+        var port = entry.servicePort
+        if port.protocolNumber == 58 { port = ServicePort(protocolNumber: 1) }
+        // A service's customers are many, its addresses each count; of a node's addresses by hand, any.
+        let isService = bases[index].service != nil
+        let side = entry.direction == .request ? entry.destination : entry.source
+        return DeadGroup(
+            origin: bases[index].origin, name: entry.name, port: port, side: isService ? side : nil)
+    }
+
+    // MARK: Reasons why a table cannot be compiled
+
+    private func tell(_ problem: TableProblem) {
+        let references: [EntryReference]
+        switch problem {
+        case .tie(let first, let second): references = [second, first]
+        case .noTargets(let entry), .entryInterface(let entry, _), .mixedFamilies(let entry),
+            .rewriteAcrossFamilies(let entry, _), .rewriteOfPrefix(let entry, _), .portsWithoutProtocol(let entry),
+            .counter(let entry, _), .entryGroup(let entry, _), .tooManyChoices(let entry):
+            references = [entry]
+        case .macAddress, .address, .tooManyInterfaces, .mtu, .interface, .neighbourTwice, .sourceTwice,
+            .tooManyGroups, .group:
+            references = []
+        }
+        if case .tie(let first, let second) = problem {
+            let (left, right) = (bases[first.index], bases[second.index])
+            diagnostics.finding(
+                right.origin,
+                "\(right.label) and \(left.label) \(left.origin.place) match the same packets on interface "
+                    + "\(quoted(file.interfaces[entries[second.index].receivedInterface].name.value)) where a request's "
+                    + "port meets a response's, and neither is more specific",
+                hint: "give one of them another source, destination or service port",
+                related: [(left.origin, "\(left.label) is here")],
+                example: "\(sample(second.index)): \(first.name) and \(second.name) both take it")
+            return
+        }
+        diagnostics.finding(
+            references.first.map { bases[$0.index].origin } ?? file.name.origin, "\(problem)",
+            hint: "change what the entry matches or sends", related: [],
+            example: references.first.map { sample($0.index) })
+    }
+}

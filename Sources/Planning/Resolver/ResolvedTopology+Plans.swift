@@ -1,0 +1,71 @@
+import Forwarding
+import Plan
+import Reporting
+import TopologyFiles
+
+/// The parts of a plan that follow from the stages without further mistakes.
+extension ResolvedTopology {
+    /// The interfaces, each with its connection to its nodes.
+    func interfacePlans() -> [InterfacePlan] {
+        zip(file.interfaces, named.fabric.attachments).map { interface, attachment in
+            InterfacePlan(
+                name: interface.name.value, mtu: interface.mtu.value, queue: interface.queue, attachment: attachment)
+        }
+    }
+
+    /// The applications whose health Tapline looks after.
+    func applicationPlans() -> [ApplicationPlan] {
+        applications.enumerated().map { number, application in
+            let raw = application.raw
+            var damping: DampingPlan? = DampingPlan()
+            switch raw.damping {
+            case nil: break
+            case .off?: damping = nil
+            case .on(let plan)?: damping = plan
+            }
+            return ApplicationPlan(
+                name: raw.name.value, origin: raw.name.origin, type: raw.template.type,
+                redundancy: raw.resolvedRedundancy,
+                instances: application.members.enumerated().map { index, node in
+                    InstancePlan(
+                        node: file.nodes[node].name.value,
+                        group: application.isCopied
+                            ? application.groups.lowerBound + index : application.groups.lowerBound,
+                        member: application.isCopied ? 0 : index)
+                },
+                health: healthChecks[number], damping: damping,
+                whenDown: raw.whenDown?.value ?? (raw.template.passive ? .bypass : .drop),
+                drainTime: raw.drain ?? 30_000, scale: raw.scale?.plan)
+        }
+    }
+
+    /// The services as customers find them.
+    func serviceAddresses() -> [ServiceAddresses] {
+        file.services.map { service in
+            ServiceAddresses(
+                name: service.name.value, addresses: service.addresses.map { "\($0.value)" }.uniqued(),
+                ports: service.ports.filter { $0.value != .any }.map { "\($0.value)" }.uniqued())
+        }
+    }
+
+    /// What the entries are made for.
+    func entryOrigins() -> [EntryOrigin] {
+        file.services.map { service in
+            EntryOrigin(
+                name: service.name.value, isService: true, origin: service.name.origin,
+                addresses: service.addresses.map(\.value))
+        }
+            + file.entries.map { EntryOrigin(name: $0.name.value, isService: false, origin: $0.origin) }
+    }
+
+    /// The packeting engines, each with its interfaces if they share the load by direction.
+    func enginesPlan() -> EnginesPlan {
+        var plan = file.engines
+        guard plan.sharing == .direction else { return plan }
+        // An interface on which requests and answers come in has requests.
+        let answering = Set(entries.filter { $0.direction == .response }.map(\.receivedInterface))
+        let asking = Set(entries.filter { $0.direction == .request }.map(\.receivedInterface))
+        plan.engineOfInterface = file.interfaces.indices.map { answering.contains($0) && !asking.contains($0) ? 1 : 0 }
+        return plan
+    }
+}

@@ -1,0 +1,147 @@
+import Forwarding
+import Plan
+import Reporting
+import TopologyFiles
+import Wire
+
+/// Separates the packets of services that have addresses or applications in common.
+extension ServiceResolver {
+    /// Lets the narrower service address win where customers of a wider one are named one by one.
+    ///
+    /// The table compares a named source before the destination. So a service for all customers of an interface also
+    /// gets the sources that a service with a wider address names there.
+    func widened(_ found: [ResolvedService]) -> [ResolvedService] {
+        var services = found
+        let original = services.map(\.scopes)
+        for index in services.indices {
+            var extra: [Scope] = []
+            for other in services.indices where other != index && original[other].contains(where: { $0.source != nil })
+            {
+                let isWider = services[other].raw.addresses.contains { wide in
+                    services[index].raw.addresses.contains { wide.value != $0.value && wide.value.contains($0.value) }
+                }
+                guard isWider else { continue }
+                for scope in original[other] {
+                    guard scope.node == nil, let source = scope.source, !original[index].contains(scope) else {
+                        continue
+                    }
+                    let covered = original[index].contains {
+                        $0.node == nil && $0.interface == scope.interface && ($0.source?.contains(source) ?? true)
+                    }
+                    if covered { extra.append(scope) }
+                }
+            }
+            services[index].scopes = (services[index].scopes + extra).uniqued()
+        }
+        // If two services have one address and different customers, the customers tell them apart all the way.
+        var groups: [IPPrefix: [Int]] = [:]
+        for (index, service) in services.enumerated() {
+            for address in service.raw.addresses { groups[address.value, default: []].append(index) }
+        }
+        for members in groups.values where members.count > 1 {
+            let scopes = Set(original[members[0]])
+            guard members.contains(where: { Set(original[$0]) != scopes }) else { continue }
+            for member in members { services[member].needsSource = true }
+        }
+        separateOpeners(&services)
+        guard services.contains(where: \.needsSource) else { return services }
+        var changed = true
+        while changed {
+            changed = false
+            let asking = services.filter(\.needsSource).flatMap { $0.raw.addresses.map(\.value) }
+            for index in services.indices where !services[index].needsSource {
+                guard
+                    services[index].raw.addresses.contains(where: { own in asking.contains { $0.overlaps(own.value) } })
+                else { continue }
+                services[index].needsSource = true
+                changed = true
+            }
+        }
+        return services
+    }
+
+    /// A proxy and its customers may pass one application on their way to overlapping addresses. Then only the source
+    /// tells the proxy's packets from the customers'.
+    private func separateOpeners(_ services: inout [ResolvedService]) {
+        for index in services.indices where !services[index].openers.isEmpty {
+            for other in services.indices where other != index {
+                let (mine, theirs) = (services[index], services[other])
+                guard Set(mine.chain.dropLast()).contains(where: { theirs.chain.contains($0) }),
+                    mine.raw.addresses.contains(where: { own in
+                        theirs.raw.addresses.contains { $0.value.overlaps(own.value) }
+                    })
+                else { continue }
+                services[index].needsSource = true
+                services[other].needsSource = true
+            }
+        }
+    }
+
+    /// Notes customers among the applications and routers whose packets would come back to them.
+    func checkOpeners(of services: [ResolvedService]) {
+        let openers = Set(services.flatMap(\.openers))
+        for (index, node) in file.nodes.enumerated()
+        where node.kind == .application && !openers.contains(index) && !followsMistakes {
+            guard let prefix = node.prefixes.first else { continue }
+            diagnostics.error(
+                prefix.origin,
+                "\(quoted(shownName(index))) sends from \(prefix.value) as a customer, but is a customer of no service",
+                hint: "write a service with `from: \(shownName(index))`, or remove `prefixes`")
+        }
+        for service in services {
+            for opener in service.openers {
+                let position =
+                    service.raw.from.first { $0.value == shownName(opener) }?.origin
+                    ?? service.raw.name.origin
+                for other in services where other.chain.last == lead(opener) {
+                    let shared = service.raw.addresses.first { own in
+                        other.raw.addresses.contains { $0.value.overlaps(own.value) }
+                    }
+                    guard let shared else { continue }
+                    checkOpener(opener, of: service, endOf: other, shared.value, position)
+                }
+            }
+        }
+    }
+
+    private func checkOpener(
+        _ opener: Int, of service: ResolvedService, endOf other: ResolvedService, _ address: IPPrefix,
+        _ position: SourceOrigin
+    ) {
+        let raw = file.nodes[opener]
+        let name = quoted(shownName(opener))
+        if raw.kind == .application, raw.networkAddress == nil, address.isHost {
+            diagnostics.error(
+                position,
+                "\(name) has the address \(address) itself, where service \(quoted(other.raw.name.value)) "
+                    + "\(other.raw.name.origin.place) ends at it: its packets for that address would never leave it",
+                hint:
+                    "give service \(quoted(service.raw.name.value)) another address, or add `send: network` to \(name)")
+        } else if raw.kind == .router || !raw.prefixes.isEmpty,
+            let shared = service.chain.first(where: { other.chain.contains($0) })
+        {
+            diagnostics.error(
+                position,
+                "packets to \(address) would pass \(quoted(shownName(shared))) before and behind the "
+                    + "\(raw.kind.rawValue) \(name), for service \(quoted(other.raw.name.value)) "
+                    + "\(other.raw.name.origin.place) and "
+                    + "for \(quoted(service.raw.name.value)), and their contents do not show which",
+                hint: "use another application for one of the two services")
+        }
+    }
+
+    /// The packets that applications and routers send as customers.
+    func openings(of services: [ResolvedService]) -> [Opening] {
+        services.flatMap { service in
+            service.scopes.flatMap { scope -> [Opening] in
+                guard let node = scope.node else { return [] }
+                return service.raw.addresses.compactMap { address in
+                    guard scope.source.map({ $0.family == address.value.family }) ?? true else { return nil }
+                    return Opening(
+                        service: service.index, node: node, emission: emission(node, .request), source: scope.source,
+                        destination: address.value)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+import Plan
+import Reporting
+import Wire
+import Yams
+
+/// Reads the sections of a topology file into its raw form.
+struct FileReader {
+    let nodes: NodeReader
+    var diagnostics: Diagnostics { nodes.diagnostics }
+
+    init(diagnostics: Diagnostics) {
+        nodes = NodeReader(diagnostics: diagnostics)
+    }
+
+    /// The raw form; nil if the content cannot be read at all.
+    func read(_ text: String, path: String) -> TopologyFile? {
+        guard let root = YAMLText.compose(text, diagnostics) else { return nil }
+        guard root.mapping != nil else {
+            diagnostics.error(
+                root.origin, "the file must be a mapping, but is \(root.shape)", hint: "begin with `name: …`")
+            return nil
+        }
+        nodes.checkTags(root)
+        let fields = nodes.fields(root, "the file", Grammar.file)
+        var name = Located("topology", root.origin)
+        if let node = fields["name"] {
+            if let written = nodes.text(node, "name", mayBeEmpty: true) {
+                name = written
+                checkName(written, "topology")
+            }
+        } else {
+            diagnostics.error(root.origin, "the topology has no name", hint: "add `name: …`")
+        }
+        var file = TopologyFile(path: path, text: text, name: name)
+        if let node = fields["interfaces"] { file.interfaces = interfaces(node) }
+        readNodes(fields, &file)
+        if let node = fields["services"] {
+            for (name, value) in nodes.entries(node, "services").pairs {
+                checkName(name, "service")
+                file.services.append(service(name, value))
+            }
+        }
+        let nodeNames = file.nodes.map(\.name) + file.applications.map(\.name)
+        for names in [file.interfaces.map(\.name), nodeNames, file.services.map(\.name)] { checkDistinct(names) }
+        if let node = fields["entries"] { file.entries = entries(node) }
+        for node in nodes.list(fields["checks"]) {
+            if let check = check(node) { file.checks.append(check) }
+        }
+        file.engines = engines(fields)
+        return file
+    }
+
+    /// The nodes in the order of the file, of an application with instances those.
+    private func readNodes(_ fields: Fields, _ file: inout TopologyFile) {
+        let sections: [(String, NodeKind)] = [
+            ("customers", .customer), ("applications", .application), ("routers", .router),
+        ]
+        var made: [(origin: SourceOrigin, nodes: [RawNode], application: RawApplication?)] = []
+        for (section, kind) in sections {
+            guard let node = fields[section] else { continue }
+            for (name, value) in nodes.entries(node, section).pairs {
+                checkName(name, kind.rawValue, isNode: true)
+                let read = self.node(name, value, kind)
+                made.append((name.origin, read.nodes, read.application))
+            }
+        }
+        made.sort { $0.origin < $1.origin }
+        file.nodes = made.flatMap(\.nodes)
+        file.applications = made.compactMap(\.application)
+    }
+
+    /// Reports a text that cannot be a name.
+    func checkName(_ name: Located<String>, _ kind: String, isNode: Bool = false) {
+        guard let (fault, hint) = NameForm.fault(of: name.value, isNode: isNode) else { return }
+        let article = kind.first.map { "aeiou".contains($0) } ?? false ? "an" : "a"
+        diagnostics.error(
+            name.origin, "\(quoted(name.value, seen: true)) cannot be the name of \(article) \(kind): \(fault)",
+            hint: hint)
+    }
+
+    /// Reports names that differ from others of their kind only by invisible characters.
+    func checkDistinct(_ names: [Located<String>]) {
+        var seen: [String: Located<String>] = [:]
+        for name in names {
+            let visible = NameForm.visible(name.value)
+            if let other = seen[visible], other.value != name.value {
+                diagnostics.error(
+                    name.origin,
+                    "\(quoted(name.value, seen: true)) looks like the name \(other.origin.place), but is a different one",
+                    hint: "remove the invisible characters, or rename one")
+            } else {
+                seen[visible] = name
+            }
+        }
+    }
+
+    private func interfaces(_ node: Node) -> [RawInterface] {
+        let pairs = nodes.entries(node, "interfaces").pairs
+        if pairs.count > 4096 {
+            diagnostics.error(
+                pairs[4096].key.origin, "this is interface \(pairs.count) and the engine has room for 4096",
+                hint: "put several nodes on one interface")
+        }
+        return pairs.prefix(4096).map { name, value in
+            checkName(name, "interface")
+            let fields = nodes.fields(value, "interface \(quoted(name.value))", Grammar.interface)
+            let mtu = nodes.integer(fields["mtu"], "the MTU", in: Grammar.mtus)
+            var interface = RawInterface(name: name, mtu: mtu ?? Located(1500, fields.origin(of: "mtu")))
+            let mode: Located<CopyMode>? = nodes.choice(fields["copies"], "`copies`")
+            if let mode, mode.value == .everything { interface.copiesEverything = mode.origin }
+            interface.antiSpoofing = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`")
+            if let queue = nodes.integer(fields["queue"], "the queue", in: Grammar.queues) {
+                interface.queue = queue.value
+            }
+            for node in nodes.list(fields["address"]) {
+                guard let address = nodes.address(node, "the engine's address") else { continue }
+                if address.value.hasLength {
+                    interface.addresses.append(address)
+                } else {
+                    let length = address.value.value.address.family == .ipv4 ? 24 : 64
+                    diagnostics.error(
+                        address.origin, "the engine's address \(address.value.value.address) has no prefix length",
+                        hint: "write \(address.value.value.address)/\(length)")
+                }
+            }
+            return interface
+        }
+    }
+
+    private func service(_ name: Located<String>, _ node: Node) -> RawService {
+        let subject = "service \(quoted(name.value))"
+        let fields = nodes.fields(node, subject, Grammar.service)
+        var service = RawService(name: name)
+        service.addresses = nodes.list(fields["address"]).compactMap { nodes.prefix($0, "the service address") }
+        service.ports = nodes.list(fields["ports"]).compactMap { nodes.port($0, "the service port") }
+        if nodes.list(fields["ports"]).isEmpty { service.ports = [Located(.any, name.origin)] }
+        nodes.refuseEmptyList(fields, "ports", "all ports")
+        nodes.refuseEmptyList(fields, "from", "all customers")
+        service.from = nodes.texts(fields["from"], "`from`")
+        service.distribute = nodes.texts(fields["distribute"], "an application of `distribute`")
+        service.sequence = nodes.texts(fields["sequence"], "an application of `sequence`")
+        service.owner = nodes.text(fields["owner"], "the owner")?.value
+        if nodes.list(fields["address"]).isEmpty, fields.isMapping {
+            diagnostics.error(
+                name.origin, "\(subject) has no address", hint: "add `address: …`: where its customers send")
+        }
+        if nodes.list(fields["sequence"]).isEmpty, fields.isMapping {
+            diagnostics.error(
+                name.origin, "\(subject) has no sequence",
+                hint: "add `sequence: [ … ]`, ending at a terminal application or a router")
+        }
+        return service
+    }
+}

@@ -1,0 +1,89 @@
+import Plan
+
+extension Grammar {
+    static let customer = MappingGrammar(
+        "customer", "A node on whose behalf packets arrive.",
+        onOneInterface + [
+            KeyGrammar("prefixes", .oneOrMany(.prefix), "Networks behind it.")
+        ] + everyNode)
+
+    static let router = MappingGrammar(
+        "router", "A node that ends services for prefixes, and answers for the networks behind it.",
+        kinds: ["interface", "attach"],
+        [
+            KeyGrammar("interface", .name, "The interface that it is on, with customers and servers on it."),
+            KeyGrammar(
+                "address", .oneOrMany(.address), "Its addresses; the first free ones by default.",
+                beside: ["interface"]),
+            KeyGrammar(
+                "attach", .oneOf([.name, .mapping(attachment)]),
+                "{ in: X, out: Y }: the interface towards customers, and the one towards servers."),
+        ] + everyNode)
+
+    static let attachment = MappingGrammar(
+        "attachment", "The interfaces of an application or a router.",
+        [
+            KeyGrammar(
+                "in", .oneOf([.name, .mapping(leg)]), "The interface that requests reach it on.", required: true),
+            KeyGrammar("out", .oneOf([.name, .mapping(leg)]), "The interface that it passes requests on to."),
+        ])
+
+    static let leg = MappingGrammar(
+        "leg", "A place on an interface, with addresses.",
+        [
+            KeyGrammar("interface", .name, "The interface.", required: true),
+            KeyGrammar("address", .oneOrMany(.address), "Its addresses there; the first free ones by default."),
+        ])
+
+    private static let onOneInterface = [
+        KeyGrammar("interface", .name, "The interface that it is on.", required: true),
+        KeyGrammar("address", .oneOrMany(.address), "Its addresses; the first free ones by default."),
+    ]
+
+    /// The keys that every node may have.
+    static let everyNode = [
+        KeyGrammar("setup", .oneOrMany(.text), "Shell commands that must succeed, in order, before `run`."),
+        KeyGrammar("run", .text, "The shell command of the application; begin it with exec."),
+        KeyGrammar(
+            "ready", .oneOf([.choice(["started"]), .mapping(readiness)]), "When it counts as ready; started by default."
+        ),
+        KeyGrammar("ready-timeout", .duration, "How long it may take to be ready; 30s by default."),
+        KeyGrammar(
+            "restart", .choice(RestartPolicy.allCases.map(\.rawValue)),
+            "What happens when its command ends; on-failure by default."),
+        KeyGrammar("depends", .oneOrMany(.name), "Nodes that must be ready first."),
+        KeyGrammar("environment", .named(.text), "Variables for its commands; not TAPLINE_…."),
+        KeyGrammar(
+            "offload", .flag,
+            "Whether it exchanges segments larger than its MTU and partial checksums, like a virtual machine."
+        ),
+        KeyGrammar(
+            "anti-spoofing", .flag,
+            "off: it may send from MAC addresses and network addresses that are not its own; on by default, or as its "
+                + "interface has it."),
+        KeyGrammar("sysctls", .named(.text), "Settings of its network namespace: net.ipv4.tcp_ecn: 1."),
+        KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes besides those that Tapline adds."),
+        KeyGrammar("hosts", .named(.oneOrMany(.address)), "Names for its hosts file, each with its addresses."),
+    ]
+
+    static let readiness = MappingGrammar(
+        "readiness", "How to find out that an application is ready.", kinds: ["run", "tcp", "http"],
+        [
+            KeyGrammar("run", .text, "A shell command that succeeds inside the node."),
+            KeyGrammar("tcp", .integer(1...65535), "A port that takes TCP connections."),
+            KeyGrammar("http", .integer(1...65535), "A port that answers HTTP."),
+            KeyGrammar(
+                "address", .address, "The address that is asked; 127.0.0.1 by default.", beside: ["tcp", "http"]),
+            KeyGrammar("path", .text, "The path that is asked for; / by default.", beside: ["http"]),
+            KeyGrammar("host", .text, "The host that is asked for; the address by default.", beside: ["http"]),
+            KeyGrammar("status", .integer(100...599), "The expected status; 200 by default.", beside: ["http"]),
+        ])
+
+    static let route = MappingGrammar(
+        "route", "A route of a node.",
+        [
+            KeyGrammar(
+                "to", .oneOf([.prefix, .choice(["default"])]), "The destination: a prefix, or default.", required: true),
+            KeyGrammar("via", .address, "The next hop.", required: true),
+        ])
+}

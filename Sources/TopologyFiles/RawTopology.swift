@@ -1,0 +1,138 @@
+import Forwarding
+import Plan
+import Reporting
+import Wire
+
+/// An address as the file has it.
+public struct RawAddress: Sendable, Hashable {
+    /// The address, with the length of its prefix; without one, the whole length.
+    public var value: InterfaceAddress
+    /// True if the file gives the length of the prefix.
+    public var hasLength: Bool
+
+    /// Memberwise.
+    package init(value: InterfaceAddress, hasLength: Bool) {
+        self.value = value
+        self.hasLength = hasLength
+    }
+}
+
+/// An interface as the file has it.
+package struct RawInterface: Sendable {
+    package var name: Located<String>
+    package var addresses: [Located<RawAddress>] = []
+    package var mtu: Located<Int>
+    /// `copies: everything`.
+    package var copiesEverything: SourceOrigin?
+    /// The name of the file's interface, if the planner made this one of it.
+    package var home: String?
+    /// `anti-spoofing`.
+    package var antiSpoofing: Located<Bool>?
+    /// The frames that may wait in each queue.
+    package var queue = Grammar.usualQueue
+}
+
+/// The packets that passive applications get copies of.
+package enum CopyMode: String, CaseIterable, Sendable {
+    /// The packets that services and entries forward.
+    case services
+    /// All packets that arrive.
+    case everything
+}
+
+/// A node's place on an interface as the file has it.
+package struct RawLeg: Sendable {
+    package var interface: Located<String>
+    /// nil: the planner chooses them.
+    package var addresses: [Located<RawAddress>]?
+    package var origin: SourceOrigin
+}
+
+/// When a process counts as ready, as the file has it.
+package typealias RawReadiness = ReadinessPlan
+
+/// A customer, application or router as the file has it.
+package struct RawNode: Sendable {
+    package var name: Located<String>
+    package var kind: NodeKind
+    /// The application that it is an instance of; nil if it is no instance.
+    package var application: String?
+    package var type: String?
+    package var passive = false
+    /// `copies: everything`.
+    package var copiesEverything: SourceOrigin?
+    package var transparent = false
+    package var activeResponses: Located<Bool>?
+    /// The place in the file that asks for a network send address.
+    package var networkAddress: SourceOrigin?
+    /// `in`, or the only one.
+    package var inLeg: RawLeg?
+    package var outLeg: RawLeg?
+    /// The networks behind a customer.
+    package var prefixes: [Located<IPPrefix>] = []
+    package var offload: Bool?
+    /// `anti-spoofing`; nil: as its interface has it.
+    package var antiSpoofing: Located<Bool>?
+    package var routes: [RawRoute] = []
+    package var sysctls: [SysctlPlan] = []
+    /// The place of each sysctl.
+    package var sysctlPlaces: [(name: String, origin: SourceOrigin)] = []
+    package var hosts: [HostPlan] = []
+    package var process = ProcessPlan()
+    package var depends: [Located<String>] = []
+}
+
+/// A route by hand.
+package struct RawRoute: Sendable {
+    package var destination: IPPrefix
+    package var gateway: Located<IPAddress>
+}
+
+/// A service as the file has it.
+package struct RawService: Sendable {
+    package var name: Located<String>
+    package var addresses: [Located<IPPrefix>] = []
+    package var ports: [Located<PortSpecification>] = []
+    /// Empty: every interface that has customers.
+    package var from: [Located<String>] = []
+    package var distribute: [Located<String>] = []
+    package var sequence: [Located<String>] = []
+    package var owner: String?
+}
+
+/// The value that a raw entry compares a source or destination with.
+package enum RawEndpoint: Sendable {
+    case any
+    case prefix(IPPrefix)
+    case mac(MACAddress)
+    case node(String)
+}
+
+/// A send target by hand.
+package struct RawTarget: Sendable {
+    package enum Address: Sendable {
+        case mac(MACAddress)
+        case network(IPAddress)
+        case neighbour(via: IPAddress?)
+        /// A node of the file: its leg on the interface, or its `in` leg.
+        case node(Located<String>)
+    }
+    package var origin: SourceOrigin
+    package var interface: Located<String>?
+    package var address: Address
+    package var system: DestinationSystemType?
+}
+
+/// An entry by hand.
+package struct RawEntry: Sendable {
+    package var name: Located<String>
+    package var kind: EntryKind
+    package var origin: SourceOrigin
+    package var received: Located<String>
+    package var source: Located<RawEndpoint>?
+    package var destination: Located<RawEndpoint>?
+    package var ports: [Located<PortSpecification>] = []
+    package var direction: ChainDirection = .request
+    package var rewriteSource: Located<IPAddress>?
+    package var targets: [RawTarget] = []
+}

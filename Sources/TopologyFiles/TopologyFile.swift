@@ -1,0 +1,141 @@
+import Glibc
+import Plan
+import Reporting
+
+/// A topology file as it was written: every key known, every value of its kind, every name with its place. `Planner`
+/// finds the meaning of the names.
+public struct TopologyFile: Sendable {
+    /// The path that it was read from, as messages show it.
+    public let path: String
+    /// Its text.
+    public let text: String
+    /// The topology's name.
+    public package(set) var name: Located<String>
+    package var interfaces: [RawInterface] = []
+    /// Customers, applications and routers in the order of the file; for an application with instances those.
+    package var nodes: [RawNode] = []
+    /// The applications whose health Tapline looks after.
+    package var applications: [RawApplication] = []
+    package var services: [RawService] = []
+    package var entries: [RawEntry] = []
+    package var checks: [RawCheck] = []
+    /// The packeting engines; which interfaces each takes, the planner finds out.
+    public package(set) var engines = EnginesPlan()
+    /// The reader's remarks; the planner's are with the plan.
+    package var remarks: [TopologyProblem] = []
+
+    init(path: String, text: String, name: Located<String>) {
+        self.path = path
+        self.text = text
+        self.name = name
+    }
+
+    /// Reads a text as the file at `path`, as far as that is possible.
+    ///
+    /// - Returns: The file, nil if the text cannot be read at all; and the reader's mistakes and remarks.
+    package static func reading(_ text: String, path: String) -> (file: TopologyFile?, diagnostics: Diagnostics) {
+        // Some editors begin every file with a byte order mark, which is no part of the text.
+        let mark: Unicode.Scalar = "\u{FEFF}"
+        let text = text.unicodeScalars.first == mark ? String(text.unicodeScalars.dropFirst()) : text
+        let diagnostics = Diagnostics(path: path, text: text)
+        return (FileReader(diagnostics: diagnostics).read(text, path: path), diagnostics)
+    }
+
+    /// The place of the first octet that is no UTF-8.
+    private static func firstInvalid(_ octets: [UInt8]) -> SourcePosition {
+        var position = SourcePosition(line: 1, column: 1)
+        var decoder = UTF8()
+        var rest = octets.makeIterator()
+        while case .scalarValue(let scalar) = decoder.decode(&rest) {
+            position =
+                scalar == "\n"
+                ? SourcePosition(line: position.line + 1, column: 1)
+                : SourcePosition(line: position.line, column: position.column + 1)
+        }
+        return position
+    }
+
+    /// The kind of a file that is no text in UTF-8, if its first octets show it.
+    private static func otherKind(_ octets: [UInt8]) -> (kind: String, hint: String)? {
+        let start = Array(octets.prefix(4))
+        if start.starts(with: [0xFF, 0xFE]) || start.starts(with: [0xFE, 0xFF]) || start == [0, 0, 0xFE, 0xFF] {
+            return ("UTF-16 or UTF-32 text", "save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 FILE")
+        }
+        // Text without a byte order mark has a zero octet beside each character of ASCII.
+        guard let zero = octets.prefix(4096).firstIndex(of: 0) else { return nil }
+        let isWide =
+            octets.count > 3 && zero < 2 && octets[zero ^ 1] != 0 && octets[(zero ^ 1) + 2] != 0
+            && octets[zero + 2] == 0
+        if isWide { return ("UTF-16 text", "save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 FILE") }
+        let zeros = octets.prefix(4096).count { $0 == 0 }
+        // A few stray zero octets in a text are reported later, each at its place.
+        return zeros > 8 ? ("binary", "name a topology file, which is a text file") : nil
+    }
+
+    /// The hint for a file that cannot be read.
+    private static func hint(_ code: Int32) -> String? {
+        switch code {
+        case ENOENT, ENOTDIR: "check the path"
+        case EACCES, EPERM: "permit it with chmod, also for its parent folders, or use sudo"
+        case ELOOP: "the links on the way to it run in a loop: name the file itself"
+        case ENAMETOOLONG: "the path is too long: name the file from its own folder"
+        case EMFILE, ENFILE: "raise the limit of open files: ulimit -n"
+        case ENXIO, ENODEV: "write the topology into a file"
+        default: "copy it to another place, or check the disk"
+        }
+    }
+
+    /// The text of the file at `path`.
+    ///
+    /// - Throws: `TopologyError` if it cannot be read, or is no text in UTF-8.
+    package static func text(of path: String) throws(TopologyError) -> String {
+        func failure(
+            _ message: String, _ hint: String?, at position: SourcePosition = SourcePosition(line: 1, column: 1)
+        ) -> TopologyError {
+            TopologyError(problems: [
+                TopologyProblem(
+                    file: path, origin: .line(position), message: message, hint: hint,
+                    sourceLine: "")
+            ])
+        }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            let number = errno
+            throw failure("the file cannot be read: \(String(cString: strerror(number)))", hint(number))
+        }
+        defer { close(descriptor) }
+        var info = stat()
+        if fstat(descriptor, &info) == 0 {
+            // A pipe may be a file that the shell makes for `<(…)`: such a one is read until its writer closes it.
+            switch info.st_mode & S_IFMT {
+            case S_IFDIR:
+                throw failure(
+                    "this is a folder", "name the file in it: \(path)\(path.hasSuffix("/") ? "" : "/")topology.yaml")
+            case S_IFIFO:
+                guard path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/") || path == "/dev/stdin" else {
+                    throw failure("this is a named pipe, not a file", "write the topology into a file")
+                }
+                _ = fcntl(descriptor, F_SETFL, O_RDONLY)
+            case S_IFBLK, S_IFSOCK: throw failure("this is not a file", "write the topology into a file")
+            default: break
+            }
+        }
+        var octets: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while octets.count <= YAMLText.maximumSize {
+            let count = Glibc.read(descriptor, &buffer, buffer.count)
+            if count == 0 { break }
+            if count < 0 {
+                if errno == EINTR { continue }
+                let number = errno
+                throw failure("the file cannot be read: \(String(cString: strerror(number)))", hint(number))
+            }
+            octets += buffer[..<count]
+        }
+        if let (kind, hint) = otherKind(octets) { throw failure("the file is \(kind), not UTF-8 text", hint) }
+        guard let text = String(validating: octets, as: UTF8.self) else {
+            throw failure("the file is not UTF-8 text", "save it as UTF-8", at: firstInvalid(octets))
+        }
+        return text
+    }
+}
