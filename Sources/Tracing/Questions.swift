@@ -39,16 +39,15 @@ struct Questions {
         _ packet: TracedPacket, flow: FlowFields, _ receiver: Receiver, _ flight: Flight, _ stage: Stage?
     ) {
         let key = Key(receiver: receiver, flow: flow.reversed)
-        var list = questions[key] ?? []
         // A packet that comes in pieces is one question.
-        if let last = list.last, last.flight == flight.id { return }
-        if list.count >= Self.perFlow { list.removeFirst() }
+        if questions[key]?.last?.flight == flight.id { return }
         next += 1
-        list.append(
+        // In place: a copy of the list would count a reference for each of its stages.
+        questions[key, default: []].append(
             Question(
                 flight: flight.id, segment: flight.packet.segment, identification: packet.identification,
                 message: packet.message, word: packet.icmpWord, stage: stage, number: next))
-        questions[key] = list
+        if let count = questions[key]?.count, count > Self.perFlow { questions[key]?.removeFirst(count / 2) }
         order.append((key, next))
         guard order.count > capacity else { return }
         for old in order.prefix(capacity / 4) {
