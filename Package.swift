@@ -134,8 +134,8 @@ let package = Package(
         .target(
             name: "Observation",
             dependencies: [
-                "ApplianceClient", "ControlAPI", "Engine", "EventLoop", "PacketCapture", "PacketFilters", "Tracing",
-                "Forwarding", "Wire", "Reporting",
+                "ApplianceClient", "ControlAPI", "Engine", "EventLoop", "Fabric", "PacketCapture", "PacketFilters", "Tracing",
+                "Wire", "Reporting",
             ],
             swiftSettings: settings),
 

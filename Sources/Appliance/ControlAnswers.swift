@@ -59,7 +59,19 @@ extension ControlProcess {
         case .capture:
             // Its answers are a stream.
             break
+        case .describe(let command): describe(command, lines.reply(to: command))
         }
+    }
+
+    /// A large table has many names, so they are collected on a thread that no request waits for.
+    private func describe(_ command: DescribeRequest, _ reply: ControlReply<NetworkDescription>) {
+        let (answer, loop, plan, directory) = (Box(reply), loop, plan, directory)
+        let work: @Sendable () -> Void = {
+            let description = NetworkDescription(
+                plan, entries: command.entries ?? false, folder: { directory.nodePath($0) })
+            loop.submit { answer.value(description) }
+        }
+        do throws(ApplianceError) { try startThread(work) } catch { work() }
     }
 
     /// Dealing slots out takes time, so it is done on a thread that no request waits for.

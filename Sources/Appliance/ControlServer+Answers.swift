@@ -132,7 +132,7 @@ extension ControlServer {
     }
 
     /// Takes a stream's next lines, as many as there is room for. A line with descriptors is written by itself.
-    private func take(more connection: ControlConnection, at now: Int) {
+    private func take(more connection: ControlConnection, at now: MonotonicTime) {
         guard case .streaming(let stream) = connection.phase else { return }
         while connection.left < bounds.streamRoom, connection.descriptors.isEmpty, !connection.isLast {
             if stream.hasDescriptors, connection.left > 0 { return }

@@ -1,5 +1,6 @@
 import Forwarding
 import Plan
+import Reporting
 import Tracing
 import Wire
 
@@ -10,11 +11,14 @@ extension TracedNetwork {
         let origins = plan.entryOrigins
         var entries: [Int: EntryName] = [:]
         var applications: [String: [String]] = [:]
+        // Many entries share a name.
+        var found: [String: EntryOrigin] = [:]
         for entry in plan.table.entries {
             let origin =
-                origins.first { !$0.isService && $0.name == entry.name }
+                found[entry.name] ?? origins.first { !$0.isService && $0.name == entry.name }
                 ?? origins.filter { $0.isService && entry.name.hasPrefix("\($0.name).") }
                 .max { $0.name.count < $1.name.count }
+            found[entry.name] = origin
             let service = origin.flatMap { $0.isService ? $0.name : nil }
             entries[entry.counter] = EntryName(name: entry.name, service: service, line: origin?.origin.lineNumber ?? 0)
             guard let service else { continue }

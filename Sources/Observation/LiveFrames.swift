@@ -1,6 +1,8 @@
 import ApplianceClient
 import ControlAPI
 import Engine
+import EventLoop
+import Fabric
 import Reporting
 import Tracing
 import Wire
@@ -24,8 +26,8 @@ package final class LiveFrames {
     private let connection: CaptureConnection
     private let feed: CaptureFeed
 
-    /// How long a worker may take from reading its clock to writing a record.
-    private static let settling = Duration.milliseconds(3)
+    /// How long a worker may take from reading its clock to writing a record, in nanoseconds.
+    private static let settling: UInt64 = 3_000_000
 
     /// Begins to copy, and waits until every engine does.
     ///
@@ -50,7 +52,7 @@ package final class LiveFrames {
     /// - Parameter time: How long to wait while nothing comes.
     /// - Throws: `ApplianceError` if the control process answers with an error.
     package func next(within time: Duration) throws(ApplianceError) -> News {
-        let frames = feed.frames(before: .now - Self.settling)
+        let frames = feed.frames(before: MonotonicTime(nanoseconds: MonotonicTime.now.nanoseconds - Self.settling))
         guard frames.isEmpty, !isOver else { return isOver && frames.isEmpty ? .end : .frames(frames) }
         switch try connection.news(within: time) {
         case .nothing: return .frames([])

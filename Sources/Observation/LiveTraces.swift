@@ -34,8 +34,7 @@ package final class LiveTraces {
     package private(set) var network: TracedNetwork
     private let client: ApplianceClient
     private let frames: LiveFrames
-    private var tracer: PacketTracer
-    private var selection: TraceSelection
+    private var session: TraceSession
     /// True when the topology has gone.
     package private(set) var isOver = false
 
@@ -48,28 +47,34 @@ package final class LiveTraces {
     ///   what the topology does not have.
     package init(_ client: ApplianceClient, _ options: Options) throws(ApplianceError) {
         self.client = client
-        network = TracedNetwork(try client.description(entries: true))
+        let network = TracedNetwork(try client.description(entries: true))
+        self.network = network
         let problems = options.selection.problems(in: network)
         if let first = problems.first {
             throw ApplianceError(.usage, first, details: Array(problems.dropFirst()))
         }
+        // What a person wrote is judged by itself first: so the message names their words.
+        let written = try FrameMatch(options.filter)
         var request = CaptureRequest(
             oneIn: options.oneIn > 1 ? options.oneIn : nil, snapLength: Self.snapLength)
-        try request.match(TraceFilter.both(options.filter, TraceFilter.expression(options.selection, network)))
+        try request.match(
+            TraceFilter.whole(options.filter, TraceFilter.expression(options.selection, network), network))
         frames = try LiveFrames(client, request)
-        tracer = PacketTracer(options.limits)
-        selection = options.selection
+        session = TraceSession(
+            options.selection, limits: options.limits,
+            wants: written.map { match in { match.matches($0) } })
         try take(frames.table)
     }
 
-    /// What was counted: records, lost records, packets that were given up.
-    package var counts: PacketTracer.Counts {
-        var counts = tracer.totals
-        counts.lost = max(counts.lost, frames.lost)
-        return counts
+    /// True if as many packets as were asked for have been shown; only answers may follow.
+    package var isFull: Bool { session.isFull }
+
+    /// The summary of the traces so far.
+    package var report: TraceSummaryReport {
+        var report = session.report
+        report.counts.lost = max(report.counts.lost, frames.lost)
+        return report
     }
-    /// True if as many packets as were asked for have been shown, and no answer is awaited.
-    package var isFull: Bool { selection.isFull }
 
     /// The traces that ended by now.
     ///
@@ -77,28 +82,26 @@ package final class LiveTraces {
     /// - Throws: `ApplianceError` if the control process answers with an error.
     package func next(within time: Duration) throws(ApplianceError) -> [PacketTrace] {
         switch try frames.next(within: time) {
-        case .frames(let frames): for frame in frames { tracer.add(frame) }
+        case .frames(let frames): for frame in frames { session.add(frame) }
         case .table(let image):
             network = TracedNetwork(try client.description(entries: true))
             try take(image)
         case .end:
             isOver = true
-            tracer.finish()
+            session.finish()
         }
-        if !isOver { tracer.advance(to: .now) }
-        return selected()
+        if !isOver { session.advance(to: .now) }
+        return session.takeTraces()
     }
 
     /// Ends every trace with what is known now.
     package func finish() -> [PacketTrace] {
-        tracer.finish()
-        return selected()
+        session.finish()
+        return session.takeTraces()
     }
 
-    private func selected() -> [PacketTrace] { tracer.takeFinished().filter { selection.takes($0) } }
-
     private func take(_ image: TableImage) throws(ApplianceError) {
-        do { try tracer.take(image, network: network) } catch {
+        do { try session.take(image, network: network) } catch {
             throw ApplianceError(.failed, "the table of the engines cannot be read: \(error)")
         }
     }

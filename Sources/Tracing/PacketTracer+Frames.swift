@@ -65,6 +65,7 @@ extension PacketTracer {
         let flight = Flight(id: nextFlight, packet, time: time)
         nextFlight += 1
         flights[flight.id] = flight
+        if let wants, !wants(record.frame) { unwanted.insert(flight.id) }
         flight.beginning = beginning(of: flight, packet, node, table)
         flight.appendHop(record, origin.source, node, table)
         flight.hops[0].frames = 1

@@ -65,6 +65,10 @@ package struct PacketTracer: ~Copyable {
     private var deadlines: [(time: UInt64, flight: UInt64)] = []
     private var firstDeadline = 0
     var finished: [PacketTrace] = []
+    /// Says of a packet's first frame whether the packet is wanted; nil: every packet is.
+    let wants: ((CapturedFrame) -> Bool)?
+    /// The numbers of packets under way, or just finished, that are not wanted.
+    var unwanted: Set<UInt64> = []
 
     /// Where the fragments of a datagram begin.
     struct Origin: Hashable {
@@ -75,8 +79,11 @@ package struct PacketTracer: ~Copyable {
     }
 
     /// A tracer without a table; see `take(_:generation:network:)`.
-    package init(_ limits: Limits = Limits()) {
+    ///
+    /// - Parameter wants: Says of a packet's first frame whether the packet is wanted; see `isWanted(_:)`.
+    package init(_ limits: Limits = Limits(), wants: ((CapturedFrame) -> Bool)? = nil) {
         self.limits = limits
+        self.wants = wants
         window = ReorderWindow(
             window: UInt64(clamping: limits.reorder.wholeNanoseconds), capacity: max(1_024, limits.open))
         questions = Questions(capacity: max(1_024, limits.open))
@@ -142,6 +149,9 @@ package struct PacketTracer: ~Copyable {
         defer { finished = [] }
         return finished
     }
+
+    /// Whether the packet of a trace that was just taken is wanted by its first frame.
+    package mutating func isWanted(_ trace: PacketTrace) -> Bool { unwanted.remove(trace.id) == nil }
 
     /// What was counted so far.
     package var totals: Counts {

@@ -33,10 +33,23 @@ package enum TraceFilter {
         return joined(parts)
     }
 
-    /// Both filters: what a person wrote, and one that was made here.
-    package static func both(_ written: String?, _ made: String?) -> String? {
-        let parts = [written, made].compactMap { $0 }.filter { !$0.allSatisfy { $0 == " " } }
-        return parts.count < 2 ? parts.first : parts.map { "(\($0))" }.joined(separator: " and ")
+    /// An expression for engines that lets through every packet that a person's filter matches at its first hop.
+    ///
+    /// Behind a rewrite or a translation the filter may not match any more. So the addresses of the applications and
+    /// routers are let through beside it. ARP and neighbour discovery are, too: they tell which neighbours the engine
+    /// knows.
+    ///
+    /// - Parameters:
+    ///   - written: What a person wrote; nil or blank: everything.
+    ///   - made: An expression of `expression(_:_:)`.
+    package static func whole(_ written: String?, _ made: String?, _ network: TracedNetwork) -> String? {
+        var parts = made.map { [$0] } ?? []
+        if let written, !written.allSatisfy(\.isWhitespace) {
+            let nodes = Set(network.nodes.filter { $0.kind != .customer && $0.kind != .passive }.map(\.name))
+            // Of an application without an address only what the filter matches is followed.
+            parts.append((["(\(written))"] + alternative([], own: nodes, network)).joined(separator: " or "))
+        }
+        return joined(parts).map { "(\($0)) or arp or (icmp6 and (ip6[40] = 135 or ip6[40] = 136))" }
     }
 
     private static func joined(_ parts: [String]) -> String? {

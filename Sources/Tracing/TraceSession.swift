@@ -7,12 +7,30 @@ package struct TraceSession: ~Copyable {
     private var tracer: PacketTracer
     private var selection: TraceSelection
     private var summary = TraceSummary()
+    /// The numbers of the last wanted packets, whose answers are wanted, too.
+    private var wanted = RecentNumbers()
 
-    /// A session without a table; see `take(_:generation:network:)`.
-    package init(_ selection: TraceSelection = TraceSelection(), limits: PacketTracer.Limits = .init()) {
+    /// A session without a table; see `take(_:network:)`.
+    ///
+    /// - Parameter wants: Says of a packet's first frame whether the packet is wanted. An answer is wanted if its question
+    ///   was. nil: every packet is.
+    package init(
+        _ selection: TraceSelection = TraceSelection(), limits: PacketTracer.Limits = .init(),
+        wants: ((CapturedFrame) -> Bool)? = nil
+    ) {
         self.selection = selection
-        tracer = PacketTracer(limits)
+        tracer = PacketTracer(limits, wants: wants)
     }
+
+    /// Knows a version of the table from now on.
+    ///
+    /// - Throws: `SnapshotError` or `EngineError` if an engine would not take the table.
+    package mutating func take(_ image: TableImage, network: TracedNetwork) throws {
+        try tracer.take(image, network: network)
+    }
+
+    /// Takes a captured frame of a running topology.
+    package mutating func add(_ frame: CapturedFrame) { tracer.add(frame) }
 
     /// Knows a version of the table from now on.
     ///
@@ -34,12 +52,16 @@ package struct TraceSession: ~Copyable {
 
     /// Removes and returns the finished traces that are wanted. They are in the summary from then on.
     package mutating func takeTraces() -> [PacketTrace] {
-        var wanted: [PacketTrace] = []
-        for trace in tracer.takeFinished() where selection.takes(trace) {
+        var taken: [PacketTrace] = []
+        for trace in tracer.takeFinished() {
+            let isWanted = tracer.isWanted(trace)
+            guard isWanted || trace.answers.map({ wanted.contains($0.trace) }) ?? false else { continue }
+            wanted.insert(trace.id)
+            guard selection.takes(trace) else { continue }
             summary.add(trace)
-            wanted.append(trace)
+            taken.append(trace)
         }
-        return wanted
+        return taken
     }
 
     /// True if all packets that were asked for are finished; only answers to them may follow.
@@ -47,6 +69,23 @@ package struct TraceSession: ~Copyable {
 
     /// The summary of the traces that were taken, with what the tracer has counted.
     package var report: TraceSummaryReport { summary.report(tracer.totals) }
+}
+
+/// The last numbers that were put in.
+struct RecentNumbers {
+    private var numbers: Set<UInt64> = []
+    private var order: [UInt64] = []
+    private static let capacity = 16_384
+
+    mutating func insert(_ number: UInt64) {
+        guard numbers.insert(number).inserted else { return }
+        order.append(number)
+        guard order.count > Self.capacity else { return }
+        for old in order.prefix(Self.capacity / 4) { numbers.remove(old) }
+        order.removeFirst(Self.capacity / 4)
+    }
+
+    func contains(_ number: UInt64) -> Bool { numbers.contains(number) }
 }
 
 /// Shares of all flows as commands give them: `1/64`.

@@ -66,17 +66,10 @@ struct Trace: ParsableCommand {
     /// How long a packet may stay in an application, and how long an answer is waited for after the last packet.
     private static let patience = Duration.milliseconds(1_100)
 
-    private var oneIn: Int? {
-        guard let sample else { return 1 }
-        let parts = sample.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts[0] == "1", let one = Int(parts[1]), RequestRange.oneIn.contains(one) else {
-            return nil
-        }
-        return one
-    }
+    private var oneIn: Int? { sample.map { SampleText.flows($0) } ?? 1 }
 
     func validate() throws {
-        if oneIn == nil { throw ValidationError("--sample is 1/N: 1/64 follows one flow in 64.") }
+        if oneIn == nil { throw ValidationError("--sample: \(SampleText.hint).") }
         if let first, first < 1 { throw ValidationError("--first is 1 or more.") }
         if let time, DurationText.milliseconds(time) == nil { throw ValidationError("--for: \(DurationText.hint).") }
     }
@@ -92,13 +85,6 @@ struct Trace: ParsableCommand {
                     filter: filter.isEmpty ? nil : filter.joined(separator: " "), oneIn: oneIn ?? 1))
             Ending.note()
             if !json, isatty(2) == 1 { Terminal.error("following packets of '\(name)'; Ctrl-C ends it") }
-            var summary = TraceSummary()
-            func show(_ finished: [PacketTrace]) {
-                for trace in finished {
-                    summary.add(trace)
-                    if !quiet { show(trace) }
-                }
-            }
             let end = time.flatMap(DurationText.milliseconds).map { monotonicTime() + .milliseconds($0) }
             var answersUntil: MonotonicTime?
             while !Ending.isAskedFor, !traces.isOver {
@@ -112,14 +98,15 @@ struct Trace: ParsableCommand {
                 show(try traces.next(within: .milliseconds(20)))
             }
             show(traces.finish())
-            let report = summary.report(traces.counts)
-            try show(report)
+            try show(traces.report)
             if traces.isOver {
                 throw ApplianceError(
                     .name, "the topology '\(name)' was taken away", hint: "'tapline status' lists all topologies")
             }
         }
     }
+
+    private func show(_ traces: [PacketTrace]) { if !quiet { for trace in traces { show(trace) } } }
 
     private func show(_ trace: PacketTrace) {
         if json {
@@ -135,11 +122,11 @@ struct Trace: ParsableCommand {
         if json {
             Terminal.json(String(decoding: try JSONLine.encode(report).dropLast(), as: UTF8.self))
         } else {
-            let lines = SummaryText.lines(report, width: Terminal.width ?? 80) { TextColumn.width($0) }
+            let lines = TraceText.lines(report, width: Terminal.width ?? 80) { TextColumn.width($0) }
             Terminal.out(lines.joined(separator: "\n"))
         }
         if let svg {
-            try ReportFile.write(SummarySVG.document(report, title: "Paths of packets through \(name)"), to: svg)
+            try ReportFile(path: svg).write(SummarySVG.document(report, title: "Paths of packets through \(name)"))
         }
     }
 }

@@ -1,0 +1,34 @@
+import ControlAPI
+import EngineControl
+import Nodes
+import Plan
+import Tracing
+
+extension NetworkDescription {
+    /// The names of a plan's parts.
+    ///
+    /// - Parameters:
+    ///   - entries: Whether the entries' names are wanted, too.
+    ///   - folder: The folder of a node on this machine.
+    init(_ plan: AppliancePlan, entries: Bool, folder: (String) -> String?) {
+        let network = TracedNetwork(plan)
+        self.init(
+            name: plan.name, interfaces: network.interfaces,
+            nodes: network.nodes.map { node in
+                Node(
+                    name: node.name, kind: node.kind.rawValue, type: plan.nodes.first { $0.name == node.name }?.type,
+                    legs: node.legs.map { leg in
+                        Leg(
+                            interface: leg.interface, macs: leg.macs.map { "\($0)" },
+                            addresses: leg.addresses.map { "\($0)" })
+                    }, prefixes: node.prefixes.map { "\($0)" }, folder: folder(node.name))
+            },
+            entries: entries
+                ? network.entries.sorted { $0.key < $1.key }.map {
+                    Entry(counter: $0.key, name: $0.value.name, service: $0.value.service, line: $0.value.line)
+                } : [],
+            services: network.services.map {
+                Service(name: $0.name, addresses: $0.addresses.map { "\($0)" }, applications: $0.applications)
+            })
+    }
+}
