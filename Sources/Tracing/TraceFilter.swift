@@ -33,6 +33,11 @@ package enum TraceFilter {
         return joined(parts)
     }
 
+    /// Both expressions: frames that match one and the other.
+    package static func both(_ one: String?, _ other: String?) -> String? {
+        joined([one, other].compactMap { $0 }.filter { !$0.allSatisfy(\.isWhitespace) })
+    }
+
     /// An expression for engines that lets through every packet that a person's filter matches at its first hop.
     ///
     /// Behind a rewrite or a translation the filter may not match any more. So the addresses of the applications and

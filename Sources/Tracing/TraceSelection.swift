@@ -36,7 +36,8 @@ package struct TraceSelection: Sendable, Hashable {
             return false
         }
         guard let first else { return true }
-        if let answered = trace.answers { return taken.contains(answered.trace) }
+        // In a connection the customer's packets answer, too.
+        if let answered = trace.answers, trace.beginning != .customer { return taken.contains(answered.trace) }
         guard count < first else { return false }
         count += 1
         taken.append(trace.id)
