@@ -134,7 +134,8 @@ let package = Package(
         .target(
             name: "Observation",
             dependencies: [
-                "ApplianceClient", "ControlAPI", "Engine", "EventLoop", "Fabric", "PacketCapture", "PacketFilters", "Tracing",
+                "ApplianceClient", "ControlAPI", "Engine", "EventLoop", "Fabric", "PacketCapture", "PacketFilters",
+                "Tracing",
                 "Wire", "Reporting",
             ],
             swiftSettings: settings),
@@ -144,7 +145,8 @@ let package = Package(
             name: "Appliance",
             dependencies: [
                 "Verification", "HealthMonitoring", "Redundancy", "EngineControl", "Nodes", "Fabric", "ApplianceClient",
-                "ControlAPI", "EventLoop", "Planning", "TopologyFiles", "Plan", "Engine", "LinuxNetwork", "Forwarding",
+                "ControlAPI", "EventLoop", "Planning", "TopologyFiles", "Plan", "Tracing", "Engine", "LinuxNetwork",
+                "Forwarding",
                 "Wire", "CLinux",
                 "Reporting", .product(name: "Logging", package: "swift-log"),
             ],
@@ -154,7 +156,8 @@ let package = Package(
             name: "tapline",
             dependencies: [
                 "Appliance", "ApplianceClient", "Observation", "PacketCapture", "Tracing", "Metrics", "Verification",
-                "Fabric", "EventLoop", "ControlAPI", "Planning", "TopologyFiles", "Plan", "Engine", "Forwarding", "Wire", "CLinux", "Reporting",
+                "Fabric", "EventLoop", "ControlAPI", "Planning", "TopologyFiles", "Plan", "Forwarding", "Wire",
+                "CLinux", "Reporting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings,
@@ -224,7 +227,8 @@ let package = Package(
         .testTarget(
             name: "TracingTests",
             dependencies: [
-                "Tracing", "EngineControl", "Planning", "TopologyFiles", "Plan", "EngineRig", "Engine", "Forwarding", "Wire", "Seeds",
+                "Tracing", "EngineControl", "Planning", "TopologyFiles", "Plan", "EngineRig", "Engine", "Forwarding",
+                "Wire", "Seeds",
             ],
             swiftSettings: unoptimised),
         // Captures and a topology in, the expected captures out.

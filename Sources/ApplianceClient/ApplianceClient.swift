@@ -11,7 +11,7 @@ import Wire
 public struct ApplianceClient: Sendable {
     /// Where its state is.
     public let directory: StateDirectory
-    private var control: ControlClient { ControlClient(directory: directory) }
+    var control: ControlClient { ControlClient(directory: directory) }
 
     /// How long a control process may take to end before it is ended.
     private static let patience = Duration.seconds(30)
@@ -85,23 +85,6 @@ public struct ApplianceClient: Sendable {
         return results.withLock { results in names.indices.compactMap { results[$0] } }
     }
 
-    /// The names of a running topology's parts.
-    ///
-    /// - Parameter entries: Whether the entries' names are wanted, too.
-    /// - Throws: `ApplianceError` if there is no such topology, or if its control process does not answer.
-    package func description(entries: Bool) throws(ApplianceError) -> NetworkDescription {
-        try asked(DescribeRequest(entries: entries))
-    }
-
-    /// Begins a capture of a running topology, and waits until every engine copies.
-    ///
-    /// - Throws: `ApplianceError` if there is no such topology, or if its control process does not answer or refuses.
-    package func capture(_ request: CaptureRequest) throws(ApplianceError) -> CaptureConnection {
-        guard directory.exists else { throw unknown }
-        try greet()
-        return try CaptureConnection(control, request)
-    }
-
     /// The report of a topology that does not answer.
     private func hungReport(_ error: ApplianceError) -> StatusReport {
         let state = directory.readState()
@@ -112,7 +95,7 @@ public struct ApplianceClient: Sendable {
         return report
     }
 
-    private var unknown: ApplianceError {
+    var unknown: ApplianceError {
         let hint =
             geteuid() == 0
             ? "'tapline status' lists all topologies"
@@ -120,7 +103,7 @@ public struct ApplianceClient: Sendable {
         return ApplianceError(.name, "there is no topology '\(directory.name)'", hint: hint)
     }
 
-    private func asked<Command: ControlCommand>(
+    func asked<Command: ControlCommand>(
         _ request: Command, timeout: Duration = .seconds(30), progress: (Progress) -> Void = { _ in }
     ) throws(ApplianceError) -> Command.Answer {
         guard directory.exists else { throw unknown }
@@ -131,7 +114,7 @@ public struct ApplianceClient: Sendable {
     }
 
     /// - Throws: Where there is a control process that does not answer.
-    private func greet() throws(ApplianceError) {
+    func greet() throws(ApplianceError) {
         _ = try control.ask(EventsRequest(count: 0), timeout: ControlClient.promptness)
     }
 

@@ -47,6 +47,22 @@ extension EngineFleet {
         let done: (Result<Void, ApplianceError>) -> Void
     }
 
+    /// The state of capturing.
+    struct Captures {
+        /// What is captured now; nil: nothing.
+        var observation: Observation?
+        /// The number of the newest observers that engines were handed.
+        var number: UInt64 = 0
+        /// The changes of observers that not every engine has answered yet.
+        var pending: [PendingObservation] = []
+
+        /// Nobody answers any more.
+        mutating func cancel() {
+            for change in pending { change.done(.failure(.cancelled)) }
+            pending = []
+        }
+    }
+
     /// What a reader of the rings needs. The descriptors stay the fleet's.
     package struct CaptureMemory {
         /// The memory of the rings, for reading only.
@@ -65,7 +81,7 @@ extension EngineFleet {
 
     /// What a reader of the rings needs; nil while engines capture nothing.
     package var captureMemory: CaptureMemory? {
-        guard let rings = observation?.rings else { return nil }
+        guard let rings = captures.observation?.rings else { return nil }
         return CaptureMemory(
             descriptor: rings.readOnly, rings: captureRingCount, table: published.table.memory,
             groups: published.groups?.memory, generation: published.generation,
@@ -85,34 +101,38 @@ extension EngineFleet {
         guard !hasStopped else { return done(.failure(.cancelled)) }
         do throws(EngineError) {
             if observers.isEmpty {
-                observation = nil
+                captures.observation = nil
             } else {
-                let memory = try SealedMemory(CaptureObservers.bytes(observers), generation: observationNumber + 1)
+                let memory = try SealedMemory(CaptureObservers.bytes(observers), generation: captures.number + 1)
                 let rings: CaptureRings
-                if let present = observation?.rings { rings = present } else { rings = try CaptureRings(captureRingCount) }
-                observation = Observation(memory: memory, rings: rings)
+                if let present = captures.observation?.rings {
+                    rings = present
+                } else {
+                    rings = try CaptureRings(captureRingCount)
+                }
+                captures.observation = Observation(memory: memory, rings: rings)
             }
         } catch {
             return done(.failure(ApplianceError(.failed, "\(error)")))
         }
-        observationNumber += 1
-        observing.append(PendingObservation(number: observationNumber, done: done))
+        captures.number += 1
+        captures.pending.append(PendingObservation(number: captures.number, done: done))
         for process in living where process.phase == .ready { handObservers(process) }
         settleObservations()
     }
 
     /// Gives the present observers to an engine that has not got them.
     func handObservers(_ process: EngineProcess) {
-        guard process.handedObservers != observationNumber else { return }
-        process.observe(observation, number: observationNumber, workers: plan.workers)
+        guard process.handedObservers != captures.number else { return }
+        process.observe(captures.observation, number: captures.number, workers: plan.workers)
     }
 
     /// Reports the changes that every ready engine has answered.
     func settleObservations() {
         let ready = living.filter { $0.phase == .ready }
-        while let first = observing.first {
+        while let first = captures.pending.first {
             guard ready.allSatisfy({ $0.observed >= first.number }) else { return }
-            observing.removeFirst()
+            captures.pending.removeFirst()
             let refusal = ready.lazy.compactMap { $0.observed == first.number ? $0.observationRefusal : nil }.first
             if let refusal {
                 first.done(.failure(ApplianceError(.failed, "an engine refused to capture: \(refusal)")))

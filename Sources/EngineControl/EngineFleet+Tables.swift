@@ -111,7 +111,7 @@ extension EngineFleet {
     /// Gives the newest table to a process that was started during a publication, before it reads a frame.
     func bringUpToDate(_ process: EngineProcess) {
         if process.handed != published.generation { hand(process, published) }
-        if observation != nil { handObservers(process) }
+        if captures.observation != nil { handObservers(process) }
     }
 
     private func hand(_ process: EngineProcess, _ table: SharedTable) {

@@ -48,12 +48,8 @@ package final class EngineFleet: @unchecked Sendable {
     /// How often the counters have grown.
     var countersNumber = 0
 
-    /// What is captured now; nil: nothing.
-    var observation: Observation?
-    /// The number of the newest observers that engines were handed.
-    var observationNumber: UInt64 = 0
-    /// The changes of observers that not every engine has answered yet.
-    var observing: [PendingObservation] = []
+    /// What is captured.
+    var captures = Captures()
 
     var members: [Member]
     var spare: EngineProcess?
@@ -247,8 +243,7 @@ package final class EngineFleet: @unchecked Sendable {
         replacement = nil
         for drain in drains { drain.done(.failure(.cancelled)) }
         drains = []
-        for change in observing { change.done(.failure(.cancelled)) }
-        observing = []
+        captures.cancel()
     }
 
     // MARK: - Messages of engines

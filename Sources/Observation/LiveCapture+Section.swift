@@ -69,7 +69,8 @@ extension LiveCapture {
     static func interface(
         _ place: Place, _ description: NetworkDescription, _ options: Options
     ) -> PcapngInterface {
-        let name = description.interfaces.indices.contains(place.interface)
+        let name =
+            description.interfaces.indices.contains(place.interface)
             ? description.interfaces[place.interface] : "\(place.interface)"
         guard let node = description.nodes.first(where: { $0.name == place.node }) else {
             return PcapngInterface(

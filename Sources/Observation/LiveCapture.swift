@@ -62,6 +62,7 @@ package final class LiveCapture {
     private var places: [Place: Int] = [:]
     private var keys: [KeyLogFile]
     private var lostTold: UInt64 = 0
+    private var numbers = PacketNumbers()
     /// True when the topology has gone.
     package private(set) var isOver = false
     /// Packets that were written.
@@ -141,7 +142,8 @@ package final class LiveCapture {
                 CaptureRecord(
                     interface: index,
                     direction: frame.direction == .sent ? .inbound : .outbound, time: frame.time, octets: frame.octets,
-                    length: frame.length, worker: UInt32(frame.worker), identifier: notes.identifier,
+                    length: frame.length, worker: UInt32(frame.worker),
+                    identifier: notes.identifier.map { numbers.number(of: $0) },
                     lostBefore: fresh, comments: notes.comments),
                 segments: options.cutsSegments, clock)
         }
@@ -168,5 +170,27 @@ package final class LiveCapture {
         do { try describer.take(image, network: network) } catch {
             throw ApplianceError(.failed, "the table of the engines cannot be read: \(error)")
         }
+    }
+}
+
+/// Small numbers for packets, in the order in which they are first seen: easier to read and to type than hashes.
+struct PacketNumbers {
+    private var numbers: [UInt64: UInt64] = [:]
+    private var order: [UInt64] = []
+    private var next: UInt64 = 1
+    /// How many packets are remembered: a packet that comes again later gets another number.
+    private static let capacity = 65_536
+
+    mutating func number(of identifier: UInt64) -> UInt64 {
+        if let number = numbers[identifier] { return number }
+        let number = next
+        next += 1
+        numbers[identifier] = number
+        order.append(identifier)
+        if order.count > Self.capacity {
+            for old in order.prefix(Self.capacity / 4) { numbers[old] = nil }
+            order.removeFirst(Self.capacity / 4)
+        }
+        return number
     }
 }

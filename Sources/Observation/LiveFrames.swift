@@ -38,7 +38,8 @@ package final class LiveFrames {
             let feed = CaptureFeed(
                 rings: connection.rings.bytes, count: connection.ringCount, number: connection.number)
         else {
-            throw ApplianceError(.failed, "the control process of '\(client.directory.name)' sent rings of another size")
+            throw ApplianceError(
+                .failed, "the control process of '\(client.directory.name)' sent rings of another size")
         }
         self.feed = feed
         table = Self.image(connection.table)

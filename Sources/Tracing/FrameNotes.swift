@@ -104,7 +104,8 @@ package final class FrameDescriber {
             if case .dropped(let said) = table.replay.answer(frame.octets, length: frame.length, on: frame.interface) {
                 reason = said
             }
-            notes.drop = (reason.name, reason.sentence)
+            // Kernels send these by themselves: nothing is lost.
+            if reason != .housekeeping { notes.drop = (reason.name, reason.sentence) }
         case .engine, .undecided: break
         }
         return notes
@@ -142,7 +143,6 @@ extension TracedPacket {
             add(UInt64(octets.lowerBound))
             add(UInt64(octets.count))
         }
-        // Readers of captures show it as a signed number or in decimal: 48 bits stay short.
-        return (hash ^ hash &>> 48) & 0xFFFF_FFFF_FFFF
+        return hash
     }
 }

@@ -125,6 +125,8 @@ package struct PacketTracer: ~Copyable {
     package mutating func add(_ frame: CapturedFrame, worker: Int, sequence: UInt64, generation: UInt64) {
         counts.records += 1
         lost.note(worker: worker, sequence: sequence, time: frame.time.nanoseconds)
+        // A write that failed left nothing behind: the copy is missing.
+        guard frame.failure == 0 else { return }
         window.insert(.init(frame: frame, worker: worker, sequence: sequence, generation: generation))
         drain()
     }

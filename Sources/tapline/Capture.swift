@@ -105,7 +105,8 @@ struct Capture: ParsableCommand {
             if let output, output != "-" { summary += " into \(output)" }
             if output == nil { summary += " into \(name).pcapng" }
             if capture.lost > 0 {
-                summary += "; \(Plural.counted(capture.lost, "frame was", "frames were")) lost: narrow the filter, or use --snaplen"
+                summary +=
+                    "; \(Plural.counted(capture.lost, "frame was", "frames were")) lost: narrow the filter, or use --snaplen"
             }
             Terminal.error(summary)
             if capture.isOver {

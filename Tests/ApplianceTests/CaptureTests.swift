@@ -82,7 +82,8 @@ struct CaptureTests {
     @Test("a capture goes on with the next engine, and hears of another table")
     func nextEngine() throws {
         try withTopology { topology in
-            let capture = try capture(topology, CaptureRequest(interfaces: ["servers"], received: false, snapLength: 60))
+            let capture = try capture(
+                topology, CaptureRequest(interfaces: ["servers"], received: false, snapLength: 60))
             let feed = try feed(capture)
             try ping(topology, 3)
             let sent = try echoes(feed, 3)
@@ -135,7 +136,9 @@ struct CaptureTests {
                 }
             }
             #expect(more.count == CaptureObserver.most - 2)
-            #expect(refusal?.message.contains("others already follow events or capture frames") == true, "\(refusal as Any)")
+            #expect(
+                refusal?.message.contains("others already follow events or capture frames") == true, "\(refusal as Any)"
+            )
             try ping(topology, 10)
             #expect(try echoes(feed, 20).count == 20)
             more = []

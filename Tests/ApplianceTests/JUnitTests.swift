@@ -77,7 +77,7 @@ struct JUnitTests {
     func record() throws {
         let origin = SourceOrigin.record(SourceRecord(kind: "check", id: "4"))
         let check = CheckReport(
-            name: "one", origin: origin, passed: false, milliseconds: 5, expected: "an answer", came: [])
+            name: "one", origin: origin, passed: false, time: .milliseconds(5), expected: "an answer", came: [])
         #expect(check.explanation == ["check record 4: expected an answer"])
         let text = try valid([report { $0.checks = [check] }])
         #expect(text.contains("a b.yaml: check record 4: one"))

@@ -1,4 +1,3 @@
-import Engine
 import EngineControl
 import EngineRig
 import Forwarding
@@ -7,6 +6,7 @@ import Planning
 import TopologyFiles
 import Wire
 
+@testable import Engine
 @testable import Tracing
 
 /// Real engines over memory, with the capture point and the ring that a real engine has. What nodes do, a test does.
@@ -36,9 +36,7 @@ final class Lab {
             topology.contains("\n")
             ? try TopologyFile.parse(topology, path: "t.yaml")
             : try TopologyFile.read("\(root)/Topologies/\(topology)/topology.yaml")
-        var plan = try Planner.plan(file)
-        plan.source = file
-        self.plan = plan
+        plan = try Planner.plan(file)
         network = TracedNetwork(plan)
         for _ in 0..<count {
             engines.append(try CapturingEngine(plan.table, snap: snap))
@@ -174,14 +172,21 @@ final class CapturingEngine {
         let neighbours = NeighbourTable(memory: known)
         neighbours.initialize()
         let capacity = 1 << 20
-        let ring = allocate(CaptureWriter.size(capacity: capacity))
-        let writer = CaptureWriter(memory: ring, capacity: capacity, mostOctets: snap)
-        reader = CaptureReader(memory: ring, size: CaptureWriter.size(capacity: capacity))!
+        let ring = allocate(CaptureRing.size(capacity: capacity))
+        reader = CaptureReader(memory: UnsafeRawPointer(ring), capacity: capacity)
+        let wishes = CaptureObservers.bytes([
+            CaptureObserver(number: 0, snapLength: snap - VirtioNetHeader.length)
+        ])
+        let wish = allocate(wishes.count)
+        UnsafeMutableRawBufferPointer(start: wish, count: wishes.count).copyBytes(from: wishes)
         worker = Worker(
-            io: CapturingFrameIO(MemoryFrameIO(), into: writer),
+            io: CapturingFrameIO(MemoryFrameIO()),
             table: try PublishedTable(snapshot: snapshot, counters: counters, layout: layout), neighbours: neighbours,
             worker: 0)
-        memories = [compiled, counters, known, ring]
+        memories = [compiled, counters, known, ring, wish]
+        worker.io.observe(
+            try CaptureObservers(validating: UnsafeRawBufferPointer(start: wish, count: wishes.count)), in: ring,
+            capacity: capacity, generation: 1)
     }
 
     deinit { for memory in memories { memory.deallocate() } }

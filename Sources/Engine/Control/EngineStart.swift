@@ -151,7 +151,8 @@ extension EngineMain {
             crew.add(
                 WorkerHandle(
                     worker: Worker(
-                        io: CapturingFrameIO(port.io), table: table, neighbours: neighbours, worker: hello.firstBlock + index,
+                        io: CapturingFrameIO(port.io), table: table, neighbours: neighbours,
+                        worker: hello.firstBlock + index,
                         tuning: hello.tuning),
                     queues: WorkerHandle.Queues(
                         queueSets: UnsafeBufferPointer(queueSets), worker: index, workers: hello.workers),

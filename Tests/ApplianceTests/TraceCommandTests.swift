@@ -1,0 +1,156 @@
+import Foundation
+import Testing
+
+/// `tapline trace` and `tapline capture`, on topologies that run and with real traffic.
+@Suite("traces and captures of a running topology", .serialized)
+struct TraceCommandTests {
+    /// A chain of a firewall and a web server that is up while `body` runs.
+    private func withChain(_ body: (ScratchTopology) throws -> Void) throws {
+        let topology = try ScratchTopology()
+        defer { _ = try? CommandLineRun.run("down", topology.name) }
+        try #require(try CommandLineRun.run("up", topology.file, "-d").status == 0)
+        try body(topology)
+        #expect(try CommandLineRun.run("down", topology.name).status == 0)
+        try topology.expectGone()
+    }
+
+    /// What a command printed while `command` ran in a node of the topology, a while after the command began.
+    private func meanwhile(
+        _ words: String, _ topology: ScratchTopology, _ command: String, from node: String = "alice"
+    ) throws -> RunResult {
+        let tapline = CommandLineRun.tapline
+        return try CommandLineRun.shell(
+            "(sleep 1; \(tapline) exec \(topology.name) \(node) -- \(command) >/dev/null 2>&1) & "
+                + "\(tapline) \(words.replacingOccurrences(of: "NAME", with: topology.name)) 2>&1; status=$?; wait; exit $status"
+        )
+    }
+
+    /// The lines of JSON.
+    private func objects(_ output: String) -> [[String: Any]] {
+        output.split(separator: "\n").compactMap {
+            (try? JSONSerialization.jsonObject(with: Data($0.utf8))) as? [String: Any]
+        }
+    }
+
+    @Test("each packet is told hop by hop, with the time in the application, and so is its answer")
+    func hops() throws {
+        try withChain { topology in
+            let ran = try meanwhile(
+                "trace NAME icmp --from alice --first 3 --for 20s --json", topology,
+                "ping -n -c 3 -i 0.05 203.0.113.80")
+            let lines = objects(ran.output)
+            #expect(ran.status == 0 && lines.count == 7, "\(ran)")
+            let requests = lines.filter { $0["from"] as? String == "alice" }
+            #expect(requests.count == 3)
+            for request in requests {
+                let hops = try #require(request["hops"] as? [[String: Any]])
+                #expect(hops.map { $0["entry"] as? String } == ["shop.request.customers", "shop.request.firewall"])
+                #expect(hops.map { $0["from"] as? String } == ["alice", "firewall"])
+                #expect(hops[0]["inside"] == nil && hops[1]["inside"] as? Int ?? 0 > 0)
+                #expect((request["end"] as? [String: Any])?["kind"] as? String == "delivered")
+            }
+            let answers = lines.filter { $0["from"] as? String == "web" }
+            #expect(answers.count == 3 && answers.allSatisfy { ($0["answers"] as? [String: Any])?["trace"] != nil })
+            let paths = try #require(lines.last?["paths"] as? [[String: Any]])
+            #expect(paths.count == 2 && paths.allSatisfy { $0["count"] as? Int == 3 }, "\(paths)")
+        }
+    }
+
+    @Test("packets that an application swallows, and that the engine drops, are told with where they ended")
+    func ends() throws {
+        try withChain { topology in
+            let block =
+                "nft add table inet t; nft add chain inet t f '{ type filter hook forward priority 0; policy drop; }'"
+            #expect(
+                try CommandLineRun.shell(
+                    "\(CommandLineRun.tapline) exec \(topology.name) firewall -- sh -c \"\(block)\""
+                ).status == 0)
+            let swallowed = try meanwhile(
+                "trace NAME --dropped --via firewall --first 1 --for 20s", topology, "ping -n -c 1 -W 1 203.0.113.80")
+            #expect(
+                swallowed.status == 0 && swallowed.output.contains("did not come out"), "\(swallowed)")
+            let dropped = try meanwhile(
+                "trace NAME udp --dropped --first 1 --for 20s --json", topology,
+                "bash -c 'echo x > /dev/udp/203.0.113.80/9'")
+            let end = objects(dropped.output).first?["end"] as? [String: Any]
+            #expect(end?["kind"] as? String == "dropped" && end?["reason"] is String, "\(dropped)")
+        }
+    }
+
+    @Test("what is wrong is said before anything is followed or written")
+    func refusals() throws {
+        try withChain { topology in
+            let name = topology.name
+            func refused(_ words: [String], _ status: Int32, _ text: String) throws {
+                let ran = try CommandLineRun.shell(
+                    ([CommandLineRun.tapline] + words.map { "'\($0)'" }).joined(separator: " ") + " 2>&1")
+                #expect(ran.status == status && ran.output.contains(text), "\(words): \(ran)")
+            }
+            let file = topology.folder.appendingPathComponent("x.pcapng").path
+            for command in [["trace", name], ["capture", name, "-w", file]] {
+                try refused(command + ["tcp prot 80"], 64, "the filter does not compile")
+                try refused(command + ["port http or or"], 64, "the filter does not compile")
+                try refused(command + ["--for", "soon"], 64, "--for")
+            }
+            try refused(["trace", name, "--from", "carol"], 64, "alice, bob, firewall, web")
+            try refused(["trace", name, "--service", "shops"], 64, "it has shop")
+            try refused(["trace", name, "--sample", "64"], 64, "1/64")
+            try refused(["capture", name, "-w", file, "--interface", "server"], 5, "customers, inspection")
+            try refused(["capture", name, "-w", "/nowhere/x.pcapng"], 1, "/nowhere/x.pcapng")
+            try refused(["capture", name, "-w", file, "--ring", "1×1"], 64, "--ring 100M")
+            try refused(["trace", "nosuchtopology"], 5, "there is no topology 'nosuchtopology'")
+            #expect(!FileManager.default.fileExists(atPath: file))
+            let alive = try topology.echo()
+            #expect(alive)
+        }
+    }
+
+    @Test("a capture has a packet at every hop under one number, and tshark and tcpdump read it")
+    func capture() throws {
+        try withChain { topology in
+            let file = topology.folder.appendingPathComponent("chain.pcapng").path
+            let ran = try meanwhile(
+                "capture NAME icmp -w \(file) --count 16 --for 20s", topology,
+                "ping -n -c 2 -i 0.05 203.0.113.80")
+            #expect(ran.status == 0 && ran.output.contains("captured 16 packets into \(file)"), "\(ran)")
+            let fields = [
+                "frame.packet_id", "frame.interface_name", "icmp.type", "icmp.seq", "ip.dst_host", "frame.comment",
+            ].map { "-e \($0)" }.joined(separator: " ")
+            let read = try CommandLineRun.shell("tshark -r \(file) -N n -T fields \(fields) 2>/dev/null").output
+            let rows = read.split(separator: "\n").map { $0.split(separator: "\t", omittingEmptySubsequences: false) }
+            #expect(rows.count == 16, "\(read)")
+            let first = rows.filter { $0[0] == "1" }
+            #expect(
+                first.map { $0[1] } == [
+                    "alice on customers", "firewall on inspection", "firewall on inspected", "web on servers",
+                ], "\(read)")
+            #expect(first.allSatisfy { $0[2] == "8" && $0[4] == "shop" })
+            #expect(Set(rows.map { "\($0[2]) \($0[3]) \($0[0])" }).count == 4)
+            #expect(first.first?[5] == "service: shop,entry: shop.request.customers")
+            #expect(first[2][5].contains("entry: shop.request.firewall,") && first[2][5].contains(" in firewall"))
+            let count = try CommandLineRun.shell("tcpdump -nr \(file) 2>/dev/null | wc -l").output
+            #expect(count.contains("16"), "\(count)")
+        }
+    }
+
+    @Test("a capture into a pipe is read live, one node alone is captured, and a topology that goes away ends it")
+    func live() throws {
+        try withChain { topology in
+            let name = topology.name
+            let ran = try CommandLineRun.shell(
+                "(sleep 1; \(CommandLineRun.tapline) exec \(name) alice -- ping -n -c 3 -i 0.05 203.0.113.80 >/dev/null) & "
+                    + "timeout 20 \(CommandLineRun.tapline) capture \(name) web icmp -w - 2>/dev/null"
+                    + " | tshark -i - -c 6 -T fields -e frame.interface_name 2>/dev/null; wait")
+            let rows = ran.output.split(separator: "\n")
+            #expect(rows.count == 6 && rows.allSatisfy { $0 == "web on servers" }, "\(ran)")
+            let file = topology.folder.appendingPathComponent("end.pcapng").path
+            let ended = try CommandLineRun.shell(
+                "(sleep 1; \(CommandLineRun.tapline) down \(name) >/dev/null) & "
+                    + "timeout 20 \(CommandLineRun.tapline) capture \(name) -w \(file) 2>&1; status=$?; wait; exit $status"
+            )
+            #expect(ended.status == 5 && ended.output.contains("was taken away"), "\(ended)")
+            #expect(try CommandLineRun.shell("tshark -r \(file) >/dev/null 2>&1").status == 0)
+            try #require(try CommandLineRun.run("up", topology.file, "-d").status == 0)
+        }
+    }
+}
