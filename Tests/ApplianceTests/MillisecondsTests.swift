@@ -44,7 +44,8 @@ import Testing
     @Test("reports keep their keys")
     func reports() throws {
         let time = Duration.milliseconds(12_034)
-        let check = CheckReport(name: "c", origin: .line(1), passed: true, time: time, came: [])
+        let check = CheckReport(
+            name: "c", origin: .line(SourcePosition(line: 1, column: 1)), passed: true, time: time, came: [])
         let change = ChangeReport(changes: [], entries: 0, kept: 0, time: time)
         let ready = ReadyReport(name: "t", nodes: 1, interfaces: 1, entries: 1, time: time)
         let file = TestFileReport(
