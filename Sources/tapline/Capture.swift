@@ -95,11 +95,11 @@ struct Capture: ParsableCommand {
                 isCancelled: { Ending.isAskedFor })
             tell(filter)
             do throws(ApplianceError) {
-                while !Ending.isAskedFor, try capture.turn(within: .milliseconds(20)) {}
+                while !Ending.isAskedFor, !isReaderGone, try capture.turn(within: .milliseconds(20)) {}
                 try capture.close()
             } catch {
                 // A reader that has seen enough is no failure.
-                guard capture.isReaderGone || Ending.isAskedFor && output == "-" else { throw error }
+                guard capture.isReaderGone || isReaderGone || Ending.isAskedFor && output == "-" else { throw error }
             }
             var summary = "captured \(Plural.counted(capture.packets, "packet"))"
             if let output, output != "-" { summary += " into \(output)" }
@@ -130,6 +130,13 @@ struct Capture: ParsableCommand {
         let path = CapturePath(output ?? "\(name).pcapng")
         guard let ring else { return .file(path) }
         return .ring(path, try FileRing(ring))
+    }
+
+    /// True if the reader of standard output has closed the pipe. Without frames no write would tell.
+    private var isReaderGone: Bool {
+        guard output == "-" else { return false }
+        var waiting = pollfd(fd: 1, events: 0, revents: 0)
+        return poll(&waiting, 1, 0) > 0 && waiting.revents & Int16(POLLERR) != 0
     }
 
     /// Tells how to see the capture live.

@@ -96,7 +96,7 @@ struct TraceCommandTests {
             try refused(["trace", name, "--service", "shops"], 64, "it has shop")
             try refused(["trace", name, "--sample", "64"], 64, "1/64")
             try refused(["capture", name, "-w", file, "--interface", "server"], 5, "customers, inspection")
-            try refused(["capture", name, "-w", "/nowhere/x.pcapng"], 1, "/nowhere/x.pcapng")
+            try refused(["capture", name, "-w", "/nowhere/x.pcapng"], 2, "/nowhere/x.pcapng")
             try refused(["capture", name, "-w", file, "--ring", "1×1"], 64, "--ring 100M")
             try refused(["trace", "nosuchtopology"], 5, "there is no topology 'nosuchtopology'")
             #expect(!FileManager.default.fileExists(atPath: file))
