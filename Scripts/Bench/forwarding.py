@@ -26,11 +26,13 @@ from scenarios import SUBJECTS
 from testbed import Testbed
 from tapline import EarlierTapline, LowLatencyTapline, UncoalescedTapline, Tapline
 from vde import VDE
+from watched import CapturedTapline, DumpedTapline, SampledTapline, TracedTapline
 
 SYSTEMS = {
     "hop": (Tapline, UncoalescedTapline, Relay, CoalescingRelay, VethPair, Bridges, Routing, OpenVSwitch, VDE),
     "chain": (Tapline, UncoalescedTapline, LowLatencyTapline, Relay, CoalescingRelay, Bridges, Routing, OpenVSwitch),
-    "distribute": (Tapline, CoalescingRelay, Bridges, OpenVSwitch)}
+    "distribute": (Tapline, CoalescingRelay, Bridges, OpenVSwitch),
+    "trace": (Tapline, SampledTapline, TracedTapline, CapturedTapline, DumpedTapline)}
 
 
 def arguments():

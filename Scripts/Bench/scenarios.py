@@ -4,7 +4,7 @@ Addresses are the same for every system: a leg of network N has 198.18.N.10/24 (
 .1; customers send to SERVICE, which the server has on its loopback device. Applications in mid-chain are namespaces that
 forward, without a rule.
 """
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 SERVICE = "203.0.113.80"
 SINK_PORT, ECHO_PORT, BULK_PORT = 9000, 9001, 5201
@@ -78,4 +78,6 @@ CHAIN = Scenario(
           ("server", "server")),
     [("client", "one-in"), ("one-out", "two-in"), ("two-out", "server")],
     inline=[("one", "one-in", "one-out"), ("two", "two-in", "two-out")])
-SUBJECTS = {"hop": [HOP], "distribute": [_distribution(2), _distribution(4)], "chain": [CHAIN]}
+TRACE = replace(CHAIN, name="trace", title="the same chain, with traces and captures")
+SUBJECTS = {"hop": [HOP], "distribute": [_distribution(2), _distribution(4)], "chain": [CHAIN],
+            "trace": [TRACE]}

@@ -10,6 +10,7 @@ import Nodes
 import Plan
 import Redundancy
 import Reporting
+import Verification
 import Wire
 
 /// The control process's answers on its socket. On the loop's thread.
@@ -60,6 +61,13 @@ extension ControlProcess {
             // Its answers are a stream.
             break
         case .describe(let command): describe(command, lines.reply(to: command))
+        case .send(let command):
+            inBackground(lines.reply(to: command)) { [self] _ throws(ApplianceError) in
+                let sent = try ProbeSender.send(
+                    from: node(command.from), to: command.to, port: command.port,
+                    sourcePort: command.sourcePort.map { UInt16(clamping: $0) })
+                return SentPacket(source: "\(sent.source)", length: sent.length)
+            }
         }
     }
 

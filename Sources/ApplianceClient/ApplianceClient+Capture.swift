@@ -12,6 +12,18 @@ extension ApplianceClient {
         try asked(DescribeRequest(entries: entries))
     }
 
+    /// Sends one packet from a node.
+    ///
+    /// - Parameters:
+    ///   - port: `tcp/80`, `udp/53` or `icmp`.
+    ///   - sourcePort: nil for any.
+    /// - Throws: `ApplianceError` if there is no such topology or node, or if the packet cannot be sent.
+    package func send(
+        from node: String, to destination: String, port: String, sourcePort: Int? = nil
+    ) throws(ApplianceError) -> SentPacket {
+        try asked(SendRequest(from: node, to: destination, port: port, sourcePort: sourcePort))
+    }
+
     /// Begins a capture of a running topology, and waits until every engine copies.
     ///
     /// - Throws: `ApplianceError` if there is no such topology, or if its control process does not answer or refuses.

@@ -36,11 +36,13 @@ package enum ControlRequest: Sendable {
     case capture(CaptureRequest)
     /// The names of its parts.
     case describe(DescribeRequest)
+    /// Send one packet from a node.
+    case send(SendRequest)
 
     /// The name of a command, as the line has it.
     package enum Name: String, Codable, Sendable, CaseIterable {
         case status, tables, sample, stop, node, reload, apply, add, remove, cancel, events, operate, engine, capture
-        case describe
+        case describe, send
 
         /// The type of the command.
         package var command: any ControlCommand.Type {
@@ -60,6 +62,7 @@ package enum ControlRequest: Sendable {
             case .engine: EngineRequest.self
             case .capture: CaptureRequest.self
             case .describe: DescribeRequest.self
+            case .send: SendRequest.self
             }
         }
     }
@@ -82,6 +85,7 @@ package enum ControlRequest: Sendable {
         case .engine(let command): (.engine, command)
         case .capture(let command): (.capture, command)
         case .describe(let command): (.describe, command)
+        case .send(let command): (.send, command)
         }
     }
 

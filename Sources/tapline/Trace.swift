@@ -25,6 +25,7 @@ struct Trace: ParsableCommand {
               sudo tapline trace four-interface --from alice --first 10
               sudo tapline trace four-interface 'tcp port 80' --sample 1/64 --for 10s --quiet
               sudo tapline trace four-interface --dropped
+              sudo tapline trace four-interface --send alice 203.0.113.80 tcp/80
             """.paragraphs)
 
     @Argument(help: "The topology's name.", completion: topologyNames)
@@ -32,6 +33,11 @@ struct Trace: ParsableCommand {
 
     @Argument(help: "Only packets that match this expression.")
     var filter: [String] = []
+
+    @Option(
+        parsing: .upToNextOption,
+        help: "Send a packet and follow it: NODE ADDRESS PORT, for example alice 203.0.113.80 tcp/80.")
+    var send: [String] = []
 
     @Option(help: "Only packets that this node sent, and their answers.")
     var from: String?
@@ -70,6 +76,18 @@ struct Trace: ParsableCommand {
 
     func validate() throws {
         if oneIn == nil { throw ValidationError("--sample: \(SampleText.hint).") }
+        if !send.isEmpty {
+            guard send.count == 3 else {
+                throw ValidationError("--send takes NODE ADDRESS PORT: --send alice 203.0.113.80 tcp/80.")
+            }
+            guard IPAddress(send[1]) != nil else {
+                throw ValidationError("--send: '\(send[1])' is no IPv4 or IPv6 address.")
+            }
+            guard filter.isEmpty, from == nil, service == nil, via == nil, first == nil, sample == nil, !dropped else {
+                throw ValidationError(
+                    "--send follows the packet that it sends: leave the filter and the selection out.")
+            }
+        }
         if let first, first < 1 { throw ValidationError("--first is 1 or more.") }
         if let time, DurationText.milliseconds(time) == nil { throw ValidationError("--for: \(DurationText.hint).") }
     }
@@ -77,14 +95,15 @@ struct Trace: ParsableCommand {
     func run() throws {
         try reporting { () throws(ApplianceError) in
             try Machine.requireRoot()
-            let traces = try LiveTraces(
-                ApplianceClient(name: name),
-                LiveTraces.Options(
-                    selection: TraceSelection(
-                        first: first, onlyLost: dropped, from: from, service: service, via: via),
-                    filter: filter.isEmpty ? nil : filter.joined(separator: " "), oneIn: oneIn ?? 1))
+            let client = try ApplianceClient(name: name)
+            let sourcePort = Int.random(in: 20_000...32_000)
+            let traces = try LiveTraces(client, options(sourcePort))
             Ending.note()
-            if !json, isatty(2) == 1 { Terminal.error("following packets of '\(name)'; Ctrl-C ends it") }
+            if !send.isEmpty {
+                _ = try client.send(from: send[0], to: send[1], port: send[2], sourcePort: sourcePort)
+            } else if !json, isatty(2) == 1 {
+                Terminal.error("following packets of '\(name)'; Ctrl-C ends it")
+            }
             let end = time.flatMap(DurationText.milliseconds).map { monotonicTime() + .milliseconds($0) }
             var answersUntil: MonotonicTime?
             while !Ending.isAskedFor, !traces.isOver {
@@ -104,6 +123,21 @@ struct Trace: ParsableCommand {
                     .name, "the topology '\(name)' was taken away", hint: "'tapline status' lists all topologies")
             }
         }
+    }
+
+    /// What to follow.
+    ///
+    /// - Parameter sourcePort: That of the packet to send.
+    private func options(_ sourcePort: Int) -> LiveTraces.Options {
+        guard send.isEmpty else {
+            // Other packets of the node go on meanwhile.
+            let hasPorts = send[2].contains("/") && !send[2].hasPrefix("protocol")
+            let filter = "host \(send[1])" + (hasPorts ? " and src port \(sourcePort)" : "")
+            return LiveTraces.Options(selection: TraceSelection(first: 1, from: send[0]), filter: filter)
+        }
+        return LiveTraces.Options(
+            selection: TraceSelection(first: first, onlyLost: dropped, from: from, service: service, via: via),
+            filter: filter.isEmpty ? nil : filter.joined(separator: " "), oneIn: oneIn ?? 1)
     }
 
     private func show(_ traces: [PacketTrace]) { if !quiet { for trace in traces { show(trace) } } }

@@ -43,6 +43,7 @@ enum RequestExtremes {
             case .operate: ["instance": "\"nobody\"", "operation": "{\"undrain\":{}}"]
             case .engine: ["operation": "\"undrain\"", "engine": "200"]
             case .capture: ["interfaces": "[\"nothing\"]"]
+            case .send: ["from": "\"nobody\"", "to": "\"192.0.2.1\"", "port": "\"tcp/80\""]
             }
         return own.merging(["version": "2", "command": "\"\(command.rawValue)\""]) { $1 }
     }
@@ -120,6 +121,7 @@ struct ControlRequestTests {
                 interfaces: ["a"], sent: false, received: true, oneIn: 2, snapLength: 60,
                 filter: [6, 0, 0, 0, 1, 0, 0, 0])
         case .describe: DescribeRequest(entries: true)
+        case .send: SendRequest(from: "n", to: "192.0.2.1", port: "icmp", sourcePort: 7)
         }
     }
 
@@ -162,6 +164,7 @@ struct ControlRequestTests {
                 case .capture(let asked):
                     #expect(asked.oneIn.map(RequestRange.oneIn.contains) ?? true)
                     #expect(asked.snapLength.map((14...CaptureRequest.longestFrame).contains) ?? true)
+                case .send(let asked): #expect(asked.sourcePort.map((1...65_535).contains) ?? true)
                 case .status, .tables, .sample, .stop, .node, .reload, .add, .cancel, .describe: break
                 }
             } catch {

@@ -56,6 +56,32 @@ struct TraceCommandTests {
         }
     }
 
+    @Test("a packet is sent and followed with its answer")
+    func send() throws {
+        try withChain { topology in
+            func sent(_ words: String) throws -> [[String: Any]] {
+                let ran = try CommandLineRun.shell(
+                    "timeout 20 \(CommandLineRun.tapline) trace \(topology.name) --json --send \(words) 2>&1")
+                #expect(ran.status == 0, "\(ran)")
+                return objects(ran.output)
+            }
+            let reset = try sent("alice 203.0.113.80 tcp/80")
+            #expect(reset.count >= 3 && reset[0]["from"] as? String == "alice" && reset[1]["from"] as? String == "web")
+            let echo = try sent("bob 203.0.113.80 icmp")
+            #expect(echo.first?["from"] as? String == "bob" && echo.count == 3, "\(echo)")
+            let dropped = try sent("alice 203.0.113.80 udp/9")
+            #expect((dropped.first?["end"] as? [String: Any])?["kind"] as? String == "dropped", "\(dropped)")
+            for (words, text) in [
+                ("carol 203.0.113.80 icmp", "alice"), ("alice nowhere icmp", "is no IPv4 or IPv6 address"),
+                ("alice 203.0.113.80 tcp", "tcp/80"), ("alice 203.0.113.80", "NODE ADDRESS PORT"),
+            ] {
+                let ran = try CommandLineRun.shell(
+                    "timeout 20 \(CommandLineRun.tapline) trace \(topology.name) --send \(words) 2>&1")
+                #expect(ran.status == 64 && ran.output.contains(text), "\(words): \(ran)")
+            }
+        }
+    }
+
     @Test("packets that an application swallows, and that the engine drops, are told with where they ended")
     func ends() throws {
         try withChain { topology in
