@@ -132,7 +132,7 @@ struct Trace: ParsableCommand {
         guard send.isEmpty else {
             // Other packets of the node go on meanwhile.
             let hasPorts = send[2].contains("/") && !send[2].hasPrefix("protocol")
-            let filter = "host \(send[1])" + (hasPorts ? " and src port \(sourcePort)" : "")
+            let filter = "host \(send[1])" + (hasPorts ? " and port \(sourcePort)" : "")
             return LiveTraces.Options(selection: TraceSelection(first: 1, from: send[0]), filter: filter)
         }
         return LiveTraces.Options(
