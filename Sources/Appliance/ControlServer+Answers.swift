@@ -33,25 +33,25 @@ extension ControlServer {
         } catch {
             return refuse(error, to: connection)
         }
-        guard request.isStream else {
-            watch(connection)
-            return answer(
-                request,
-                AnswerLines { [weak self] line, isLast in self?.respond(line, isLast: isLast, to: connection) })
+        if request.isStream {
+            guard makeRoomForStream() else {
+                return refuse(
+                    ApplianceError(
+                        .failed, "\(bounds.streams) others already follow events or capture frames",
+                        hint: "close one of them: ss -xp shows which processes have \(path) open"), to: connection)
+            }
+            do throws(ApplianceError) {
+                if let stream = try stream(request) {
+                    connection.phase = .streaming(stream)
+                    return flush(connection)
+                }
+            } catch {
+                return refuse(error, to: connection)
+            }
         }
-        guard makeRoomForStream() else {
-            return refuse(
-                ApplianceError(
-                    .failed, "\(bounds.streams) others already follow events or capture frames",
-                    hint: "close one of them: ss -xp shows which processes have \(path) open"), to: connection)
-        }
-        do throws(ApplianceError) {
-            guard let stream = try stream(request) else { return }
-            connection.phase = .streaming(stream)
-        } catch {
-            return refuse(error, to: connection)
-        }
-        flush(connection)
+        watch(connection)
+        answer(
+            request, AnswerLines { [weak self] line, isLast in self?.respond(line, isLast: isLast, to: connection) })
     }
 
     private func admit(_ request: ControlRequest) throws(ApplianceError) {
