@@ -119,7 +119,9 @@ struct HostileCallerTests {
         let followers = try (0..<80).map { _ in try caller(topology) }
         for follower in followers { follower.ask("events", ",\"follow\":true") }
         let refused = try CommandLineRun.run("events", topology.name, "-f")
-        #expect(refused.status == 2 && refused.errors.contains("others already follow events or capture frames"), "\(refused)")
+        #expect(
+            refused.status == 2 && refused.errors.contains("others already follow events or capture frames"),
+            "\(refused)")
         // A caller that connects and half-asks as fast as it can.
         let flood = try CommandLineRun.Started([
             "/usr/bin/python3", "-c",
