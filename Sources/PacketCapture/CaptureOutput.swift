@@ -19,6 +19,13 @@ public struct CapturePath: Sendable, Hashable {
     public var mode: UInt32
     /// False in a folder where others can put links.
     public var followsLinks: Bool
+    /// The user and group that a file of the process's own user is given to; nil: it stays the process's.
+    public var owner: (user: UInt32, group: UInt32)? {
+        get { user.map { ($0, group) } }
+        set { (user, group) = (newValue?.user, newValue?.group ?? 0) }
+    }
+    private var user: UInt32?
+    private var group: UInt32 = 0
 
     /// Memberwise.
     public init(_ path: String, mode: UInt32 = 0o600, followsLinks: Bool = true) {
@@ -52,6 +59,11 @@ struct CaptureOutput: ~Copyable {
         guard descriptor >= 0 else { throw .system("cannot write \(path.path)", errno: errno) }
         isOwned = true
         isFile = Self.isFile(descriptor)
+        var info = stat()
+        if let owner = path.owner, isFile, fstat(descriptor, &info) == 0, info.st_uid == geteuid(), info.st_nlink == 1 {
+            // Where that is refused, the file can still be read by who wrote it.
+            _ = fchown(descriptor, owner.user, owner.group)
+        }
     }
 
     /// An output that stays the caller's.

@@ -127,7 +127,10 @@ struct Capture: ParsableCommand {
 
     private func target() throws(ApplianceError) -> CaptureTarget {
         if output == "-" { return .descriptor(1, name: "standard output") }
-        let path = CapturePath(output ?? "\(name).pcapng")
+        var path = CapturePath(output ?? "\(name).pcapng")
+        // Captures may hold secrets, so nobody but their owner reads them: with sudo that is who called it.
+        func number(_ variable: String) -> UInt32? { getenv(variable).flatMap { UInt32(String(cString: $0)) } }
+        if let user = number("SUDO_UID"), let group = number("SUDO_GID") { path.owner = (user, group) }
         guard let ring else { return .file(path) }
         return .ring(path, try FileRing(ring))
     }

@@ -90,7 +90,11 @@ final class DocumentationRun {
     }
 
     private func asRoot(_ command: String) throws -> Finished {
-        let script = "sudo() { \"$@\"; }; cd \(folder.path) && PATH=\(Product.folder.path):$PATH\n\(command)"
+        let script = """
+            sudo() { SUDO_UID=\(user) SUDO_GID=\(user) "$@"; }
+            cd \(folder.path) && PATH=\(Product.folder.path):$PATH
+            \(command)
+            """
         return try run("/bin/bash", ["-c", script], timeout: 120)
     }
 
