@@ -52,6 +52,7 @@ public final class EventLoop: @unchecked Sendable {
 
     /// Runs `body` on the loop's thread, soon.
     public func submit(_ body: @escaping @Sendable () -> Void) {
+        ThreadOrder.give(self)
         submitted.withLock { $0.append(body) }
         var one: UInt8 = 1
         _ = Glibc.write(wakeWrite, &one, 1)
@@ -135,11 +136,13 @@ public final class EventLoop: @unchecked Sendable {
             if let due = timers.map(\.due).min() { wait = (due - monotonicTime()).waitMilliseconds }
             guard poll(&waiting, nfds_t(waiting.count), wait) >= 0 || errno == EINTR else { continue }
             if waiting[0].revents != 0 { _ = readOnce(wakeRead, limit: 4096) }
-            for body in submitted.withLock({ bodies in
+            let bodies = submitted.withLock { bodies in
                 let taken = bodies
                 bodies = []
                 return taken
-            }) { body() }
+            }
+            ThreadOrder.take(self)
+            for body in bodies { body() }
             for (ready, id) in zip(waiting, watches).dropFirst() where ready.revents != 0 {
                 guard let watch = handlers[ready.fd], watch.id == id else { continue }
                 if Int32(ready.revents) & POLLNVAL != 0 {
