@@ -1,4 +1,5 @@
 // Thin system calls: one wrapper each.
+#include "clone.h"
 #include "clinux.h"
 
 #include <linux/if_tun.h>
@@ -139,7 +140,7 @@ int clinux_correct_flags(int fd) {
 }
 
 pid_t clinux_fork(void) {
-    long pid = syscall(SYS_clone, (unsigned long)SIGCHLD, 0, 0, 0, 0);
+    long pid = clinux_clone((unsigned long)SIGCHLD);
     return pid < 0 ? -errno : (pid_t)pid;
 }
 

@@ -1,4 +1,5 @@
 // Taking a process out of the machine: namespaces of its own, nothing mounted, a user of its own, no privilege, limits.
+#include "clone.h"
 #include "clinux.h"
 
 #include <linux/capability.h>
@@ -158,9 +159,9 @@ __attribute__((noreturn)) static void try_here(int pipe, uid_t user) {
 }
 
 pid_t clinux_fork_apart(void) {
-    pid_t child = (pid_t)syscall(SYS_clone, (unsigned long)(CLONE_NEWPID | SIGCHLD), 0, 0, 0, 0);
+    pid_t child = (pid_t)clinux_clone((unsigned long)(CLONE_NEWPID | SIGCHLD));
     if (child >= 0 || (errno != EPERM && errno != ENOSPC && errno != EINVAL)) return child;
-    return (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, 0, 0, 0, 0);
+    return (pid_t)clinux_clone((unsigned long)SIGCHLD);
 }
 
 int clinux_try_isolation(uid_t user, int in_user_namespace) {

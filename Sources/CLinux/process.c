@@ -1,5 +1,6 @@
 // Children. Between clone and exec only async-signal-safe calls are made: the parent has threads, whose locks the child
 // inherits as they are.
+#include "clone.h"
 #include "clinux.h"
 
 #include <linux/magic.h>
@@ -39,7 +40,7 @@ static unsigned long node_namespaces(void) {
     return flags;
 }
 
-static pid_t raw_clone(unsigned long flags) { return (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0); }
+static pid_t raw_clone(unsigned long flags) { return (pid_t)clinux_clone(flags); }
 
 static void close_from(unsigned int first, unsigned int last) {
     if (first <= last) syscall(SYS_close_range, first, last, 0);
