@@ -1,6 +1,6 @@
 // Thin system calls: one wrapper each.
-#include "clone.h"
 #include "clinux.h"
+#include "clone.h"
 
 #include <linux/if_tun.h>
 #include <linux/netlink.h>

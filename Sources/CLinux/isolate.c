@@ -1,6 +1,6 @@
 // Taking a process out of the machine: namespaces of its own, nothing mounted, a user of its own, no privilege, limits.
-#include "clone.h"
 #include "clinux.h"
+#include "clone.h"
 
 #include <linux/capability.h>
 #include <linux/keyctl.h>

@@ -1,7 +1,7 @@
 // Children. Between clone and exec only async-signal-safe calls are made: the parent has threads, whose locks the child
 // inherits as they are.
-#include "clone.h"
 #include "clinux.h"
+#include "clone.h"
 
 #include <linux/magic.h>
 #include <limits.h>
