@@ -46,12 +46,10 @@ public struct DetachedStart {
                     failure = error
                     continue
                 }
-                if case .ready = message {
-                    // If the confirmation cannot be written, the control process has ended meanwhile, and is not up.
-                    guard writeAll(ends[0], [1]) else { break }
-                    return progress(message)
-                }
                 progress(message)
+                // The confirmation follows what was said: a process that ends before it has said that all is up leaves
+                // nothing. If it cannot be written, the control process has ended meanwhile, and is not up.
+                if case .ready = message, writeAll(ends[0], [1]) { return }
             }
         }
         if let failure { throw failure }

@@ -2,14 +2,22 @@
 
 hold.py ADDRESS COUNT SECONDS: prints a line for each server that answered, and one for all of them:
 `web-1: 9 connections, 0 lost`
+
+The seconds begin when each connection has had its first answer. The file `held` in the node's folder says so to the
+next step of a check.
 """
 import collections
 import concurrent.futures
 import http.client
+import os
+import pathlib
 import sys
+import threading
 import time
 
 address, count, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+held_file = pathlib.Path(os.environ["TAPLINE_DIR"], "held")
+all_held = threading.Barrier(count, action=held_file.touch)
 
 
 def ask(connection):
@@ -22,10 +30,13 @@ def hold(_):
     connection = http.client.HTTPConnection(address, 80, timeout=3)
     server = "nobody"
     try:
-        connection.connect()
-        # Every further answer must come by this connection, or not at all.
-        connection.auto_open = 0
-        server = ask(connection)
+        try:
+            connection.connect()
+            # Every further answer must come by this connection, or not at all.
+            connection.auto_open = 0
+            server = ask(connection)
+        finally:
+            all_held.wait()
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             time.sleep(0.1)
