@@ -149,7 +149,9 @@ struct CrashTests {
             started.signal(SIGKILL)
             let end = started.finish()
             // It had said that all is up: then it is, or it goes, where the signal came before the confirmation.
-            if end.status == 0 || end.output.contains(" is up") || end.errors.contains(" is up") { return try Self.down(topology) }
+            if end.status == 0 || end.output.contains(" is up") || end.errors.contains(" is up") {
+                return try Self.down(topology)
+            }
             // What it had started goes by itself, in its own time.
             try CommandLineRun.eventually("nothing is left of what was killed after \(moment) us") {
                 try topology.remains() == nil && !Self.runs(topology.file)
