@@ -19,9 +19,9 @@ struct Validate: ParsableCommand {
             A remark is about something that works but is probably not meant: an application that nothing uses, an empty list that
             means everything. Remarks go to standard error and do not change the exit status. With --strict a remark is a mistake.
 
-            With --json the keys are stable: version, file, valid; problems, each with file (of an included file), line, column, message, mend, example, and
-            related (line, column, label); remarks, each with the same keys; services, each with name, line, isEntry, and paths
-            (customers, destinations, servicePorts, request, response, and silence where there is none); of each hop from,
+            With --json the keys are stable: version, file, valid; problems, each with file (only if it is in an included file),
+            line, column, message, mend, example, and related (file, line, column, label); remarks, each with the same keys;
+            services, each with name, line, isEntry, and paths (customers, destinations, servicePorts, request, response, and silence where there is none); of each hop from,
             receivedInterface, entry, rewriteSource, copies (to, sendInterface, rewriteDestination, isPassive); unproved, the
             entries by hand that no packet was followed through, each with name, line, reason.
 
