@@ -19,8 +19,12 @@ This page is generated from the grammar that Tapline reads files with: `Scripts/
 `Topologies/FORMAT.md` explains the keys at length, with examples, defaults and reasons. Editors that know YAML complete and
 explain the keys while you write: `tapline schema` prints the schema for them.
 
-Where the table says "or a list", one value alone is a list of one. A key without "required" may be left away.
+Where the table says "or a list", one value alone is a list of one. A key without "required" may be left away. A
+variable, `${NAME}`, may stand for any value.
 """
+
+# Every value may be a text with a variable in it, which the page says once.
+VARIABLE = "[$][{]"
 
 # What a pattern of the schema stands for, by a value that it takes and one that it does not.
 SAMPLES = [
@@ -60,6 +64,8 @@ def kinds(schema):
     if "anyOf" in schema:
         found = []
         for choice in schema["anyOf"]:
+            if choice.get("pattern") == VARIABLE:
+                continue
             if choice.get("type") == "array" and kinds(choice.get("items", {})) == found:
                 found = found + [kind for kind in ["a list"] if kind not in found]
                 continue

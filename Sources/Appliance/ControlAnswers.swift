@@ -29,12 +29,13 @@ extension ControlProcess {
             do throws(ApplianceError) { reply(try node(command.node).enter().entrance) } catch { reply.fail(error) }
         case .reload(let command):
             inBackground(lines.reply(to: command)) { [self, file] _ throws(ApplianceError) in
-                try reload(command.file ?? file)
+                try reload(command.file ?? file, settings: command.settings)
             }
         case .apply(let command):
             inBackground(lines.reply(to: command)) { [self, file] tell throws(ApplianceError) in
                 try apply(
-                    command.file ?? file, isTrial: command.isTrial ?? false, drain: command.drain?.duration, tell: tell)
+                    command.file ?? file, settings: command.settings, isTrial: command.isTrial ?? false,
+                    drain: command.drain?.duration, tell: tell)
             }
         case .add(let command):
             inBackground(lines.reply(to: command)) { [self] tell throws(ApplianceError) in

@@ -8,18 +8,26 @@ import TopologyFiles
 public enum PlanReader {
     /// The plan of the file at `path`.
     ///
-    /// - Parameter name: A name in place of the file's.
+    /// - Parameters:
+    ///   - name: A name in place of the file's.
+    ///   - settings: Values for its variables.
     /// - Throws: `ApplianceError` with all mistakes of the file.
-    public static func plan(_ path: String, name: String? = nil) throws(ApplianceError) -> AppliancePlan {
-        try planned(path, name: name).plan
+    public static func plan(
+        _ path: String, name: String? = nil, settings: FileSettings = FileSettings()
+    ) throws(ApplianceError) -> AppliancePlan {
+        try planned(path, name: name, settings: settings).plan
     }
 
     /// The file at `path`, with its plan.
     ///
-    /// - Parameter name: A name in place of the file's.
+    /// - Parameters:
+    ///   - name: A name in place of the file's.
+    ///   - settings: Values for its variables.
     /// - Throws: `ApplianceError` with all mistakes of the file.
-    public static func planned(_ path: String, name: String? = nil) throws(ApplianceError) -> PlannedFile {
-        try plan(try file(path), name: name, keeping: nil)
+    public static func planned(
+        _ path: String, name: String? = nil, settings: FileSettings = FileSettings()
+    ) throws(ApplianceError) -> PlannedFile {
+        try plan(try file(path, settings: settings), name: name, keeping: nil)
     }
 
     /// The plan of a file that has been read.
@@ -40,20 +48,33 @@ public enum PlanReader {
     }
 
     /// The file at `path`, read and not yet planned.
-    static func file(_ path: String) throws(ApplianceError) -> TopologyFile {
-        try read(path, false) { file throws(TopologyError) in file }
+    ///
+    /// - Parameter settings: Values for its variables.
+    static func file(_ path: String, settings: FileSettings = FileSettings()) throws(ApplianceError) -> TopologyFile {
+        try read(path, settings, false) { file throws(TopologyError) in file }
+    }
+
+    /// The text of the file at `path` as it is written out: without variables, counts and included files.
+    ///
+    /// - Throws: `ApplianceError` with the mistakes that keep it from being written out.
+    public static func rendered(_ path: String, settings: FileSettings) throws(ApplianceError) -> String {
+        try telling(path, false) { () throws(TopologyError) in
+            try TopologyFile.rendered(path, settings: settings)
+        }
     }
 
     /// The plan of the file at `path`, with the paths that its table was proved by.
     ///
     /// - Parameters:
+    ///   - settings: Values for its variables.
     ///   - isBrief: Whether a mistake is one line, without the line of the file.
     ///   - isStrict: Whether a file with remarks is refused.
     /// - Throws: `ApplianceError` with all mistakes of the file; if remarks are mistakes, with these, too.
     public static func prove(
-        _ path: String, brief isBrief: Bool = false, strict isStrict: Bool = false
+        _ path: String, settings: FileSettings = FileSettings(), brief isBrief: Bool = false,
+        strict isStrict: Bool = false
     ) throws(ApplianceError) -> ProvedPlan {
-        let proved = try read(path, isBrief) { file throws(TopologyError) in try Planner.prove(file) }
+        let proved = try read(path, settings, isBrief) { file throws(TopologyError) in try Planner.prove(file) }
         let remarks = proved.plan.remarks
         guard isStrict, !remarks.isEmpty else { return proved }
         throw ApplianceError(
@@ -70,14 +91,17 @@ public enum PlanReader {
     }
 
     private static func read<Plan>(
-        _ path: String, _ isBrief: Bool, _ make: (TopologyFile) throws(TopologyError) -> Plan
+        _ path: String, _ settings: FileSettings, _ isBrief: Bool,
+        _ make: (TopologyFile) throws(TopologyError) -> Plan
     ) throws(ApplianceError) -> Plan {
         if access(path, R_OK) != 0, errno == EACCES {
             throw ApplianceError(
                 .machine, "\(path) cannot be read by this user",
                 hint: "permit it with chmod, also for its parent folders, or use sudo")
         }
-        return try telling(path, isBrief) { () throws(TopologyError) in try make(try TopologyFile.read(path)) }
+        return try telling(path, isBrief) { () throws(TopologyError) in
+            try make(try TopologyFile.read(path, settings: settings))
+        }
     }
 
     /// A file's mistakes as an error of this room's.
@@ -95,11 +119,7 @@ public enum PlanReader {
     }
 
     /// The absolute path of a file.
-    public static func absolute(_ path: String) -> String {
-        guard let resolved = realpath(path, nil) else { return path }
-        defer { free(resolved) }
-        return String(cString: resolved)
-    }
+    public static func absolute(_ path: String) -> String { canonicalPath(path) }
 }
 
 /// This process's number.

@@ -22,6 +22,8 @@ public struct TestFile: Sendable {
     public var mistake: ApplianceError?
     /// The remarks on it, one line each.
     public var remarks: [String] = []
+    /// Values for its variables.
+    public var settings = FileSettings()
 }
 
 /// The files that a test is asked for.
@@ -29,10 +31,14 @@ public enum TestFiles {
     /// Reads every file that `paths` lead to. A path may be a file. For a folder it is its `topology.yaml`, else the
     /// `topology.yaml` of each folder in it. The same file may come several times.
     ///
-    /// - Parameter filter: A file whose path or name contains this text keeps all its checks. Another file keeps only
-    ///   the checks whose names contain it, and goes if there are none. A file with mistakes stays.
-    public static func read(_ paths: [String], filter: String? = nil) -> [TestFile] {
-        var files = paths.flatMap(found).map(read)
+    /// - Parameters:
+    ///   - settings: Values for the files' variables.
+    ///   - filter: A file whose path or name contains this text keeps all its checks. Another file keeps only the
+    ///     checks whose names contain it, and goes if there are none. A file with mistakes stays.
+    public static func read(
+        _ paths: [String], settings: FileSettings = FileSettings(), filter: String? = nil
+    ) -> [TestFile] {
+        var files = paths.flatMap(found).map { read($0, settings) }
         if let filter {
             files = files.filter { file in
                 isWhole(file, filter) || file.checks.contains { $0.contains(filter) }
@@ -110,13 +116,13 @@ public enum TestFiles {
         return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
     }
 
-    private static func read(_ path: String) -> TestFile {
+    private static func read(_ path: String, _ settings: FileSettings) -> TestFile {
         do throws(ApplianceError) {
-            let plan = try PlanReader.plan(path)
+            let plan = try PlanReader.plan(path, settings: settings)
             return TestFile(
                 label: plan.name, path: path, topology: generatedName(plan.name), checks: plan.checks.map(\.name),
                 nodes: plan.nodes.map(\.name),
-                remarks: plan.remarks.map(\.note))
+                remarks: plan.remarks.map(\.note), settings: settings)
         } catch {
             return TestFile(label: path, path: path, topology: "", checks: [], nodes: [], mistake: error)
         }

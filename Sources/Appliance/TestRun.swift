@@ -179,6 +179,7 @@ public final class TestRun: Sendable {
     private func start(_ file: TestFile, progress: Int32, errors: Int32) throws(ApplianceError) -> Pidfd {
         defer { close(progress) }
         var arguments = ["run", "--tell-progress", "--name", file.topology]
+        arguments += file.settings.words
         if keep { arguments.append("--keep") }
         if let filter, !TestFiles.isWhole(file, filter) { arguments += ["--filter=\(filter)"] }
         var descriptors = [DetachedStart.progressDescriptor: progress]

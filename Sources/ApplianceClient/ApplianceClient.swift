@@ -166,8 +166,8 @@ public struct ApplianceClient: Sendable {
     ///
     /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or the file is
     ///   refused. The file must have no mistakes and change only the table.
-    public func reload(file: String?) throws(ApplianceError) -> ReloadReport {
-        try asked(ReloadRequest(file: file))
+    public func reload(file: String?, settings: [String: String]? = nil) throws(ApplianceError) -> ReloadReport {
+        try asked(ReloadRequest(file: file, settings: settings))
     }
 
     // MARK: - Changes
@@ -181,13 +181,15 @@ public struct ApplianceClient: Sendable {
     ///
     /// - Parameters:
     ///   - file: Its path; nil for that of `up`, or of the last `apply`.
+    ///   - settings: Values for its variables; nil: those that the running topology has.
     ///   - isTrial: True for a report of the changes without doing them.
     ///   - drain: The drain time of removed instances; nil: the usual time.
     /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or the change fails.
     public func apply(
-        file: String?, isTrial: Bool, drain: Duration?, progress: (Progress) -> Void
+        file: String?, settings: [String: String]? = nil, isTrial: Bool, drain: Duration?,
+        progress: (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
-        try change(ApplyRequest(file: file, isTrial: isTrial, drain: drain), progress)
+        try change(ApplyRequest(file: file, settings: settings, isTrial: isTrial, drain: drain), progress)
     }
 
     /// Adds an instance to an application; as `apply`.

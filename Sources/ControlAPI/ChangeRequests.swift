@@ -3,17 +3,22 @@ import Reporting
 /// Makes the running topology equal to a file.
 package struct ApplyRequest: ControlCommand {
     package typealias Answer = ChangeReport
-    package enum CodingKeys: CodingKey, CaseIterable { case file, isTrial, drain }
+    package enum CodingKeys: CodingKey, CaseIterable { case file, settings, isTrial, drain }
 
     /// The file's absolute path; nil: the file of `up`, or of the last `apply`.
     package var file: String?
+    /// Values for the file's variables, by their names; nil: those that the running topology has.
+    package var settings: [String: String]?
     /// True if the change is only to be reported, not made; nil: false.
     package var isTrial: Bool?
     /// How long removed nodes keep their flows; nil: the usual time.
     package var drain: Milliseconds?
 
-    package init(file: String? = nil, isTrial: Bool = false, drain: Duration? = nil) {
+    package init(
+        file: String? = nil, settings: [String: String]? = nil, isTrial: Bool = false, drain: Duration? = nil
+    ) {
         self.file = file
+        self.settings = settings
         self.isTrial = isTrial
         self.drain = drain.map(Milliseconds.init)
     }
@@ -24,6 +29,7 @@ package struct ApplyRequest: ControlCommand {
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .file: try RequestCheck.check(file, key)
+        case .settings: try RequestCheck.check(settings, key)
         case .isTrial: break
         case .drain: try RequestCheck.check(drain, key, RequestRange.drain)
         }
@@ -101,12 +107,17 @@ package struct CancelReport: Codable, Sendable {
 /// Reads the file again and publishes its table, if only the table differs.
 package struct ReloadRequest: ControlCommand {
     package typealias Answer = ReloadReport
-    package enum CodingKeys: CodingKey, CaseIterable { case file }
+    package enum CodingKeys: CodingKey, CaseIterable { case file, settings }
 
     /// As in `ApplyRequest`.
     package var file: String?
+    /// As in `ApplyRequest`.
+    package var settings: [String: String]?
 
-    package init(file: String? = nil) { self.file = file }
+    package init(file: String? = nil, settings: [String: String]? = nil) {
+        self.file = file
+        self.settings = settings
+    }
 
     package var request: ControlRequest { .reload(self) }
 
@@ -114,6 +125,7 @@ package struct ReloadRequest: ControlCommand {
     package func check(_ key: CodingKeys) throws(ApplianceError) {
         switch key {
         case .file: try RequestCheck.check(file, key)
+        case .settings: try RequestCheck.check(settings, key)
         }
     }
 }

@@ -37,6 +37,13 @@ enum RequestCheck {
         try check(time?.count, key, bounds, "milliseconds")
     }
 
+    static func check(_ values: [String: String]?, _ key: some CodingKey) throws(ApplianceError) {
+        for (name, value) in values ?? [:] {
+            try check(name, key)
+            try check(value.isEmpty ? nil : value, key)
+        }
+    }
+
     static func check(_ text: String?, _ key: some CodingKey) throws(ApplianceError) {
         guard let text else { return }
         guard RequestRange.text.contains(text.utf8.count), !text.utf8.contains(0) else {

@@ -32,7 +32,7 @@ public enum Planner {
     private static func make(
         _ file: TopologyFile, name: String?, keeping kept: AppliancePlan?, changes: InstanceChanges
     ) throws(TopologyError) -> (plan: AppliancePlan, proved: ProvedTopology) {
-        let diagnostics = Diagnostics(path: file.path, text: file.text)
+        let diagnostics = Diagnostics(path: file.path, text: file.text, included: file.included)
         if let name, let (fault, hint) = NameForm.fault(of: name) {
             diagnostics.error(
                 file.name.origin, "\(quoted(name)) cannot be the name of a topology: \(fault)", hint: hint)

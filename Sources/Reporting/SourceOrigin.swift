@@ -1,19 +1,23 @@
-/// A place in a topology file: line and column, both counted from 1; columns count Unicode scalars.
+/// A place in a topology file, or in a file that it includes: line and column, both counted from 1; columns count
+/// Unicode scalars.
 public struct SourcePosition: Hashable, Sendable, Comparable {
     /// The line, from 1.
     public var line: Int
     /// The column, from 1, in Unicode scalars.
     public var column: Int
+    /// The path of the included file, as messages show it; nil: the topology file itself.
+    public var file: String?
 
     /// Memberwise.
-    public init(line: Int, column: Int) {
+    public init(line: Int, column: Int, file: String? = nil) {
         self.line = line
         self.column = column
+        self.file = file
     }
 
-    /// In the order of the text.
+    /// In the order of the text; the topology file comes before the files that it includes.
     public static func < (left: SourcePosition, right: SourcePosition) -> Bool {
-        (left.line, left.column) < (right.line, right.column)
+        (left.file ?? "", left.line, left.column) < (right.file ?? "", right.line, right.column)
     }
 }
 
@@ -85,10 +89,10 @@ public enum SourceOrigin: Hashable, Sendable, Comparable, CustomStringConvertibl
     /// The column, from 1, in Unicode scalars; 0 for a record, which has none.
     public var columnNumber: Int { position?.column ?? 0 }
 
-    /// `line 14`, or `service record 17`.
+    /// `line 14`, `line 14 of common.yaml`, or `service record 17`.
     public var description: String {
         switch self {
-        case .line(let position): "line \(position.line)"
+        case .line(let position): "line \(position.line)" + (position.file.map { " of \($0)" } ?? "")
         case .record(let record): record.name
         }
     }
@@ -104,10 +108,10 @@ public enum SourceOrigin: Hashable, Sendable, Comparable, CustomStringConvertibl
     /// The place, at the head of a message: `topology.yaml:14:3`, or `topology.yaml: service record 17, field
     /// "address"`.
     ///
-    /// - Parameter file: The topology's file.
+    /// - Parameter file: The topology's file; a place in an included file names that one.
     public func head(in file: String) -> String {
         switch self {
-        case .line(let position): "\(file):\(position.line):\(position.column)"
+        case .line(let position): "\(position.file ?? file):\(position.line):\(position.column)"
         case .record(let record): "\(file): \(record)"
         }
     }

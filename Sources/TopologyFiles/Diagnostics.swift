@@ -23,14 +23,42 @@ public struct TopologyError: Error, Hashable, Sendable, CustomStringConvertible 
 package final class Diagnostics {
     private let path: String
     private let lines: [Substring]
+    /// The lines of the included files, by the paths in their places.
+    private var included: [String: [Substring]] = [:]
     private var problems: [TopologyProblem] = []
     /// The remarks, in the order in which they were made.
     package private(set) var remarks: [TopologyProblem] = []
     private var origins: Set<SourceOrigin> = []
 
-    package init(path: String, text: String) {
+    /// - Parameters:
+    ///   - path: The topology file, as messages show it.
+    ///   - included: The texts of the files that it includes, by their paths.
+    package init(path: String, text: String, included: [String: String] = [:]) {
         self.path = path
         lines = Self.lines(of: text)
+        for (path, text) in included { include(path, text) }
+    }
+
+    /// Makes the lines of an included file known to messages.
+    func include(_ path: String, _ text: String) {
+        included[path] = Self.lines(of: text)
+    }
+
+    /// Takes over what was reported about an included file on its own.
+    func absorb(_ other: Diagnostics) {
+        func here(_ problem: TopologyProblem) -> TopologyProblem {
+            var problem = problem
+            if case .line(var position) = problem.origin {
+                position.file = other.path
+                problem.origin = .line(position)
+            }
+            problem.file = path
+            return problem
+        }
+        for problem in other.problems.map(here) where origins.insert(problem.origin).inserted {
+            problems.append(problem)
+        }
+        remarks += other.remarks.map(here)
     }
 
     /// The lines of a text, as YAML breaks them (YAML 1.1, section 4.1.4).
@@ -76,7 +104,7 @@ package final class Diagnostics {
 
     /// A place in the text; a place behind the end becomes the end.
     private func inText(_ origin: SourceOrigin) -> SourceOrigin {
-        guard case .line(var position) = origin else { return origin }
+        guard case .line(var position) = origin, let lines = lines(of: position.file) else { return origin }
         if position.line > lines.count || position.line == lines.count && lines.last?.isEmpty == true {
             let last = lines.lastIndex { !$0.isEmpty } ?? 0
             position = SourcePosition(line: last + 1, column: lines[last].unicodeScalars.count + 1)
@@ -110,7 +138,14 @@ package final class Diagnostics {
 
     private func line(of origin: SourceOrigin) -> String {
         let index = origin.lineNumber - 1
-        return lines.indices.contains(index) ? String(lines[index].prefix(8192)) : ""
+        guard let lines = lines(of: origin.position?.file), lines.indices.contains(index) else { return "" }
+        return String(lines[index].prefix(8192))
+    }
+
+    /// The lines of an included file, or of the topology file; nil if that file could not be read.
+    private func lines(of file: String?) -> [Substring]? {
+        guard let file else { return lines }
+        return included[file]
     }
 
     /// Throws the mistakes that were found, in the order of the text; returns if there are none.

@@ -13,14 +13,9 @@ struct FileReader {
     }
 
     /// The raw form; nil if the content cannot be read at all.
-    func read(_ text: String, path: String) -> TopologyFile? {
-        guard let root = YAMLText.compose(text, diagnostics) else { return nil }
-        guard root.mapping != nil else {
-            diagnostics.error(
-                root.origin, "the file must be a mapping, but is \(root.shape)", hint: "begin with `name: …`")
-            return nil
-        }
-        nodes.checkTags(root)
+    func read(_ text: String, path: String, settings: FileSettings) -> TopologyFile? {
+        var composer = FileComposer(settings: settings, diagnostics: diagnostics)
+        guard let root = composer.compose(text, path: path) else { return nil }
         let fields = nodes.fields(root, "the file", Grammar.file)
         var name = Located("topology", root.origin)
         if let node = fields["name"] {
@@ -32,6 +27,7 @@ struct FileReader {
             diagnostics.error(root.origin, "the topology has no name", hint: "add `name: …`")
         }
         var file = TopologyFile(path: path, text: text, name: name)
+        (file.included, file.settings) = (composer.included, settings)
         if let node = fields["interfaces"] { file.interfaces = interfaces(node) }
         readNodes(fields, &file)
         if let node = fields["services"] {

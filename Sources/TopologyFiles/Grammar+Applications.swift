@@ -29,7 +29,7 @@ extension Grammar {
             KeyGrammar(
                 "prefixes", .oneOrMany(.prefix),
                 "Networks that it sends from besides its own addresses, as a customer of other services."),
-        ] + everyNode + redundancy)
+        ] + everyNode + redundancy + repetition)
 
     /// The keys of an application that may fail without its service failing. Any of these makes Tapline look after its
     /// health.
@@ -78,7 +78,7 @@ extension Grammar {
                 "address", .oneOf([.oneOrMany(.address), .mapping(instanceAddress)]),
                 "Its addresses, { in: …, out: … } if it has two sides; the first free ones by default."),
             KeyGrammar("prefixes", .oneOrMany(.prefix), "Networks that it sends from besides its own addresses."),
-        ] + everyNode)
+        ] + everyNode + repetition)
 
     static let instanceAddress = MappingGrammar(
         "instance-address", "An instance's addresses on either side.",

@@ -11,7 +11,7 @@ extension Grammar {
             KeyGrammar(
                 "steps", .oneOrMany(.mapping(step)), "The steps, in order, until one does not hold."
             ),
-        ] + looks)
+        ] + looks + repetition)
 
     /// One step of a check.
     static let step = MappingGrammar(

@@ -16,6 +16,11 @@ extension Grammar {
         "A topology: interfaces, the nodes on them, the services that run through them, and the checks.",
         [
             KeyGrammar("name", .text, "The topology's name; the command line can give another.", required: true),
+            KeyGrammar(
+                "include", .oneOrMany(.text),
+                "Files whose keys are this file's, too; this file's own values replace theirs."),
+            KeyGrammar(
+                "variables", .named(.anything), "Values that `${NAME}` stands for; --set NAME=VALUE replaces one."),
             KeyGrammar("interfaces", .named(.mapping(interface)), "The engine's interfaces, by name."),
             KeyGrammar("customers", .named(.mapping(customer)), "The nodes on whose behalf packets arrive, by name."),
             KeyGrammar(
@@ -87,7 +92,17 @@ extension Grammar {
                 "queue", .integer(queues),
                 "How many frames from its nodes may wait for a worker of the engine, \(usualQueue) by default; the kernel "
                     + "drops further frames."),
-        ])
+        ] + repetition)
+
+    /// The keys of a part that stands for several.
+    static let repetition = [
+        KeyGrammar(
+            "count", .oneOf([.integer(1...FileExpansion.mostCopies), .text]),
+            "So many parts: NAME-1, NAME-2 and so on, each with the next address; `${number}` is the number."),
+        KeyGrammar(
+            "for-each", .named(.oneOrMany(.anything)),
+            "One part for each value of a variable: { SITE: [north, south] } for `${SITE}`."),
+    ]
 
     /// Of an interface and of a passive application.
     static func copies(_ what: String) -> KeyGrammar {
@@ -115,7 +130,7 @@ extension Grammar {
                 "sequence", .oneOrMany(.name),
                 "The applications in order, ending at a terminal application or a router.", required: true),
             KeyGrammar("owner", .text, "The owner of the service."),
-        ])
+        ] + repetition)
 
     static let entries = MappingGrammar(
         "entries", "Entries by hand.",

@@ -5,7 +5,7 @@ extension Grammar {
         "customer", "A node on whose behalf packets arrive.",
         onOneInterface + [
             KeyGrammar("prefixes", .oneOrMany(.prefix), "Networks behind it.")
-        ] + everyNode)
+        ] + everyNode + repetition)
 
     static let router = MappingGrammar(
         "router", "A node that ends services for prefixes, and answers for the networks behind it.",
@@ -18,7 +18,7 @@ extension Grammar {
             KeyGrammar(
                 "attach", .oneOf([.name, .mapping(attachment)]),
                 "{ in: X, out: Y }: the interface towards customers, and the one towards servers."),
-        ] + everyNode)
+        ] + everyNode + repetition)
 
     static let attachment = MappingGrammar(
         "attachment", "The interfaces of an application or a router.",
@@ -41,30 +41,32 @@ extension Grammar {
     ]
 
     /// The keys that every node may have.
-    static let everyNode = [
-        KeyGrammar("setup", .oneOrMany(.text), "Shell commands that must succeed, in order, before `run`."),
-        KeyGrammar("run", .text, "The shell command of the application; begin it with exec."),
-        KeyGrammar(
-            "ready", .oneOf([.choice(["started"]), .mapping(readiness)]), "When it counts as ready; started by default."
-        ),
-        KeyGrammar("ready-timeout", .duration, "How long it may take to be ready; 30s by default."),
-        KeyGrammar(
-            "restart", .choice(RestartPolicy.allCases.map(\.rawValue)),
-            "What happens when its command ends; on-failure by default."),
-        KeyGrammar("depends", .oneOrMany(.name), "Nodes that must be ready first."),
-        KeyGrammar("environment", .named(.text), "Variables for its commands; not TAPLINE_…."),
-        KeyGrammar(
-            "offload", .flag,
-            "Whether it exchanges segments larger than its MTU and partial checksums, like a virtual machine."
-        ),
-        KeyGrammar(
-            "anti-spoofing", .flag,
-            "off: it may send from MAC addresses and network addresses that are not its own; on by default, or as its "
-                + "interface has it."),
-        KeyGrammar("sysctls", .named(.text), "Settings of its network namespace: net.ipv4.tcp_ecn: 1."),
-        KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes besides those that Tapline adds."),
-        KeyGrammar("hosts", .named(.oneOrMany(.address)), "Names for its hosts file, each with its addresses."),
-    ]
+    static let everyNode =
+        [
+            KeyGrammar("setup", .oneOrMany(.text), "Shell commands that must succeed, in order, before `run`."),
+            KeyGrammar("run", .text, "The shell command of the application; begin it with exec."),
+            KeyGrammar(
+                "ready", .oneOf([.choice(["started"]), .mapping(readiness)]),
+                "When it counts as ready; started by default."
+            ),
+            KeyGrammar("ready-timeout", .duration, "How long it may take to be ready; 30s by default."),
+            KeyGrammar(
+                "restart", .choice(RestartPolicy.allCases.map(\.rawValue)),
+                "What happens when its command ends; on-failure by default."),
+            KeyGrammar("depends", .oneOrMany(.name), "Nodes that must be ready first."),
+            KeyGrammar("environment", .named(.text), "Variables for its commands; not TAPLINE_…."),
+            KeyGrammar(
+                "offload", .flag,
+                "Whether it exchanges segments larger than its MTU and partial checksums, like a virtual machine."
+            ),
+            KeyGrammar(
+                "anti-spoofing", .flag,
+                "off: it may send from MAC addresses and network addresses that are not its own; on by default, or as its "
+                    + "interface has it."),
+            KeyGrammar("sysctls", .named(.text), "Settings of its network namespace: net.ipv4.tcp_ecn: 1."),
+            KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes besides those that Tapline adds."),
+            KeyGrammar("hosts", .named(.oneOrMany(.address)), "Names for its hosts file, each with its addresses."),
+        ]
 
     static let readiness = MappingGrammar(
         "readiness", "How to find out that an application is ready.", kinds: ["run", "tcp", "http"],

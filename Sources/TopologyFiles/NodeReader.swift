@@ -25,7 +25,8 @@ struct Fields {
 extension Node {
     /// The beginning of the node.
     var origin: SourceOrigin {
-        .line(SourcePosition(line: max(1, mark?.line ?? 1), column: max(1, mark?.column ?? 1)))
+        .line(
+            SourcePosition(line: max(1, mark?.line ?? 1), column: max(1, mark?.column ?? 1), file: includedFile))
     }
 
     /// True for an empty value, `~` and `null`.
@@ -49,11 +50,15 @@ extension Node {
 struct NodeReader {
     let diagnostics: Diagnostics
 
-    /// The fields of a mapping; an empty value is an empty mapping. Reports unknown keys.
+    /// True for a key that has no meaning to Tapline: a place for anchors, or for other programs.
+    static func isExtension(_ key: String) -> Bool { key.hasPrefix("x-") }
+
+    /// The fields of a mapping; an empty value is an empty mapping. Reports unknown keys; those with `x-` are passed
+    /// over.
     func fields(_ node: Node, _ subject: String, _ grammar: MappingGrammar) -> Fields {
         let fields = entries(node, subject)
         let keys = grammar.keyNames
-        for (key, _) in fields.pairs where !keys.contains(key.value) {
+        for (key, _) in fields.pairs where !keys.contains(key.value) && !Self.isExtension(key.value) {
             diagnostics.error(
                 key.origin, "\(subject) has no key \(quoted(key.value))",
                 hint: Spelling.nearest(to: key.value, among: keys).map { "did you mean \(quoted($0))?" }

@@ -9,6 +9,10 @@ public struct TopologyFile: Sendable {
     public let path: String
     /// Its text.
     public let text: String
+    /// The texts of the files that it includes, by their paths as messages show them.
+    package internal(set) var included: [String: String] = [:]
+    /// The values that the caller gave its variables.
+    package internal(set) var settings = FileSettings()
     /// The topology's name.
     public package(set) var name: Located<String>
     package var interfaces: [RawInterface] = []
@@ -33,12 +37,18 @@ public struct TopologyFile: Sendable {
     /// Reads a text as the file at `path`, as far as that is possible.
     ///
     /// - Returns: The file, nil if the text cannot be read at all; and the reader's mistakes and remarks.
-    package static func reading(_ text: String, path: String) -> (file: TopologyFile?, diagnostics: Diagnostics) {
-        // Some editors begin every file with a byte order mark, which is no part of the text.
-        let mark: Unicode.Scalar = "\u{FEFF}"
-        let text = text.unicodeScalars.first == mark ? String(text.unicodeScalars.dropFirst()) : text
+    package static func reading(
+        _ text: String, path: String, settings: FileSettings = FileSettings()
+    ) -> (file: TopologyFile?, diagnostics: Diagnostics) {
+        let text = withoutMark(text)
         let diagnostics = Diagnostics(path: path, text: text)
-        return (FileReader(diagnostics: diagnostics).read(text, path: path), diagnostics)
+        return (FileReader(diagnostics: diagnostics).read(text, path: path, settings: settings), diagnostics)
+    }
+
+    /// The text without the byte order mark that some editors begin every file with: it is no part of the text.
+    static func withoutMark(_ text: String) -> String {
+        let mark: Unicode.Scalar = "\u{FEFF}"
+        return text.unicodeScalars.first == mark ? String(text.unicodeScalars.dropFirst()) : text
     }
 
     /// The place of the first octet that is no UTF-8.
@@ -138,4 +148,11 @@ public struct TopologyFile: Sendable {
         }
         return text
     }
+}
+
+/// The absolute path of a file, without links; the path itself if there is no such file.
+package func canonicalPath(_ path: String) -> String {
+    guard let resolved = realpath(path, nil) else { return path }
+    defer { free(resolved) }
+    return String(cString: resolved)
 }

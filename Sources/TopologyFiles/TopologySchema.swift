@@ -40,6 +40,7 @@ public struct TopologySchema {
         }
         // Readers that do not merge `<<` see it as a key.
         properties.append(.init("<<", .object([])))
+        let extensions = JSONText.object([.init("^x-", .object([]))])
         let isEmptyAllowed = required.isEmpty && grammar.kinds.isEmpty
         var pairs: [JSONText.Member] = [
             .init("description", .text(grammar.sentence)),
@@ -47,6 +48,7 @@ public struct TopologySchema {
         ]
         if !required.isEmpty { pairs.append(.init("required", .array(required.map { .text($0) }))) }
         pairs.append(.init("properties", .object(properties)))
+        pairs.append(.init("patternProperties", extensions))
         pairs.append(.init("additionalProperties", .flag(false)))
         if !grammar.kinds.isEmpty {
             pairs.append(.init("oneOf", .array(grammar.kinds.map { kind($0, of: grammar) })))
@@ -69,8 +71,11 @@ public struct TopologySchema {
     }
 
     private static func string(_ pattern: String) -> JSONText {
-        .object([.init("type", .text("string")), .init("pattern", .text("^(\(pattern))$"))])
+        .object([.init("type", .text("string")), .init("pattern", .text("^(\(pattern))$|\(reference)"))])
     }
+
+    /// A text with a variable in it, whose value may have any form.
+    private static let reference = "[$][{]"
 
     private mutating func shape(_ shape: Shape) -> JSONText {
         switch shape {
@@ -79,23 +84,24 @@ public struct TopologySchema {
         case .flag:
             let words = ["true", "false", "yes", "no", "on", "off"].map(Self.anyCase).joined(separator: "|")
             return .object([
-                .init("type", .array([.text("boolean"), .text("string")])), .init("pattern", .text("^(\(words))$")),
+                .init("type", .array([.text("boolean"), .text("string")])),
+                .init("pattern", .text("^(\(words))$|\(Self.reference)")),
             ])
         case .integer(let range):
             return .object([
                 .init("type", .array([.text("integer"), .text("string")])), .init("minimum", .number(range.lowerBound)),
-                .init("maximum", .number(range.upperBound)), .init("pattern", .text("^[0-9]+$")),
+                .init("maximum", .number(range.upperBound)), .init("pattern", .text("^[0-9]+$|\(Self.reference)")),
             ])
         case .percentage(let range):
             return .object([
                 .init("type", .array([.text("integer"), .text("string")])), .init("minimum", .number(range.lowerBound)),
-                .init("maximum", .number(range.upperBound)), .init("pattern", .text("^[0-9]+ ?%?$")),
+                .init("maximum", .number(range.upperBound)), .init("pattern", .text("^[0-9]+ ?%?$|\(Self.reference)")),
             ])
         case .duration:
             return .object([
                 .init("type", .array([.text("string"), .text("integer")])), .init("minimum", .number(0)),
                 .init("maximum", .number(0)),
-                .init("pattern", .text("^([0-9]+[.]?[0-9]*|[.][0-9]+)(ms|s|m|min|h)$|^0$")),
+                .init("pattern", .text("^([0-9]+[.]?[0-9]*|[.][0-9]+)(ms|s|m|min|h)$|^0$|\(Self.reference)")),
             ])
         case .address, .prefix:
             return Self.string("\(Self.ipv4)(/\(Self.ipv4Length))?|\(Self.ipv6)(/\(Self.ipv6Length))?")
@@ -104,14 +110,25 @@ public struct TopologySchema {
             let transports = ["tcp", "udp", "sctp", "dccp", "udplite"].map(Self.anyCase).joined(separator: "|")
             let words = ["any", "icmp", "icmpv6"].map(Self.anyCase).joined(separator: "|")
             return Self.string(
-                "\(words)|\(Self.anyCase("protocol"))/[0-9]{1,3}|(\(transports))(/\(Self.number)(-\(Self.number))?)?")
+                "\(words)|\(Self.anyCase("protocol"))/[0-9]{1,3}|(\(transports))(/\(Self.number)(-\(Self.number)|[+])?)?"
+            )
         case .mac: return Self.string("[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
         case .comparison:
             return .object([
                 .init("type", .array([.text("string"), .text("integer")])), .init("minimum", .number(0)),
-                .init("pattern", .text("^(==|!=|>=|<=|>|<|=)? *[0-9]+$")),
+                .init("pattern", .text("^(==|!=|>=|<=|>|<|=)? *[0-9]+$|\(Self.reference)")),
             ])
-        case .choice(let words): return .object([.init("enum", .array(words.map { .text($0) }))])
+        case .choice(let words):
+            return .object([
+                .init(
+                    "anyOf",
+                    .array([
+                        .object([.init("enum", .array(words.map { .text($0) }))]),
+                        .object([
+                            .init("type", .text("string")), .init("pattern", .text(Self.reference)),
+                        ]),
+                    ]))
+            ])
         case .anything: return .object([])
         case .just(let flag): return .object([.init("const", .flag(flag))])
         case .oneOrMany(let element):

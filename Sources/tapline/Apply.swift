@@ -42,6 +42,9 @@ struct Apply: ParsableCommand {
     @Option(help: "How long removed nodes keep their connections. (default: 1s; 0s: no time)")
     var drain: String?
 
+    @OptionGroup
+    var options: FileOptions
+
     func validate() throws {
         if let drain, DurationText.duration(drain) == nil {
             throw ValidationError("--drain: \(DurationText.hint).")
@@ -55,7 +58,7 @@ struct Apply: ParsableCommand {
             try Machine.requireRoot()
             let (name, file) = try target()
             let report = try ApplianceClient(name: name).apply(
-                file: file.map(PlanReader.absolute), isTrial: dryRun,
+                file: file.map(PlanReader.absolute), settings: options.given, isTrial: dryRun,
                 drain: drain.flatMap { DurationText.duration($0) }
             ) { display.take($0) }
             display.clear()
@@ -68,7 +71,7 @@ struct Apply: ParsableCommand {
         guard file == nil, name.looksLikeTopologyFile, try !StateDirectory(name: name).exists else {
             return (name, file)
         }
-        return (try PlanReader.plan(name).name, name)
+        return (try PlanReader.plan(name, settings: options.settings).name, name)
     }
 }
 

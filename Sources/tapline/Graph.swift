@@ -27,11 +27,14 @@ struct Graph: ParsableCommand {
     @Option(name: [.customShort("o"), .long], help: "Write to this file instead of standard output.")
     var output: String?
 
+    @OptionGroup
+    var options: FileOptions
+
     func run() throws {
         try reporting { () throws(ApplianceError) in
             try refuseOtherFormats()
             let file = try TestFiles.one(self.file)
-            let text = Diagram(try PlanReader.prove(file)).text(format ?? guessed)
+            let text = Diagram(try PlanReader.prove(file, settings: options.settings)).text(format ?? guessed)
             guard let output else { return Terminal.data(text, end: "") }
             try write(text, to: output)
         }

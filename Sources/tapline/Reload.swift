@@ -23,10 +23,14 @@ struct Reload: ParsableCommand {
     @Argument(help: "The file. (default: that of 'up')", completion: .file(extensions: ["yaml", "yml"]))
     var file: String?
 
+    @OptionGroup
+    var options: FileOptions
+
     func run() throws {
         try reporting { () throws(ApplianceError) in
             try Machine.requireRoot()
-            let report = try ApplianceClient(name: name).reload(file: file.map(PlanReader.absolute))
+            let report = try ApplianceClient(name: name).reload(
+                file: file.map(PlanReader.absolute), settings: options.given)
             Terminal.out("\(name): \(Plural.entries(report.entries)) published, \(report.kept) of them as before")
         }
     }

@@ -23,6 +23,9 @@ struct Run: ParsableCommand {
     @Option(help: "The topology's name. (default: the file's)")
     var name: String?
 
+    @OptionGroup
+    var options: FileOptions
+
     @Flag(help: .hidden)
     var tellProgress = false
 
@@ -40,7 +43,7 @@ struct Run: ParsableCommand {
             defer { display.clear() }
             let file = try TestFiles.one(self.file)
             try Machine.requireRoot(.making)
-            let planned = try PlanReader.planned(file, name: name)
+            let planned = try PlanReader.planned(file, name: name, settings: options.settings)
             for remark in planned.plan.remarks { display.take(.note(remark.note)) }
             let control = try ControlProcess(planned, file: PlanReader.absolute(file)) { display.take($0) }
             held = try control.perform(.prove)
@@ -54,7 +57,7 @@ struct Run: ParsableCommand {
         let tell = DetachedStart.teller(proving: true)
         var held = false
         do throws(ApplianceError) {
-            var planned = try PlanReader.planned(file, name: name)
+            var planned = try PlanReader.planned(file, name: name, settings: options.settings)
             if let filter { planned.plan.checks.removeAll { !$0.name.contains(filter) } }
             let control = try ControlProcess(planned, file: PlanReader.absolute(file), progress: tell)
             control.endWithReader(of: DetachedStart.progressDescriptor)

@@ -57,6 +57,9 @@ struct Test: ParsableCommand {
             valueName: "text"))
     var filter: String?
 
+    @OptionGroup
+    var options: FileOptions
+
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -74,7 +77,7 @@ struct Test: ParsableCommand {
 
     private func test() throws(ApplianceError) -> Reporting.ExitCode {
         let reportFile: ReportFile? = if let junit, junit != "-" { try ReportFile(path: junit) } else { nil }
-        let files = TestFiles.read(self.files, filter: filter)
+        let files = TestFiles.read(self.files, settings: options.settings, filter: filter)
         guard !files.isEmpty else {
             throw ApplianceError(
                 .usage, "no file and no check has '\(filter ?? "")' in its name",

@@ -28,6 +28,9 @@ struct Up: ParsableCommand {
     @Option(help: "The topology's name. (default: the file's)")
     var name: String?
 
+    @OptionGroup
+    var options: FileOptions
+
     @Flag(help: .hidden)
     var tellProgress = false
 
@@ -39,11 +42,14 @@ struct Up: ParsableCommand {
             let file = try TestFiles.one(self.file)
             try Machine.requireRoot(.making)
             if detach {
-                let arguments = ["up", "--tell-progress"] + (name.map { ["--name", $0] } ?? []) + ["--", file]
+                let arguments =
+                    ["up", "--tell-progress"] + (name.map { ["--name", $0] } ?? []) + options.settings.words + [
+                        "--", file,
+                    ]
                 try DetachedStart.follow(arguments) { display.take($0) }
                 return
             }
-            let planned = try PlanReader.planned(file, name: name)
+            let planned = try PlanReader.planned(file, name: name, settings: options.settings)
             for remark in planned.plan.remarks { display.take(.note(remark.note)) }
             let control = try ControlProcess(planned, file: PlanReader.absolute(file)) { display.take($0) }
             _ = try control.perform(.stay)
@@ -55,7 +61,7 @@ struct Up: ParsableCommand {
         let tell = DetachedStart.teller()
         do throws(ApplianceError) {
             try Machine.requireRoot(.making)
-            let planned = try PlanReader.planned(file, name: name)
+            let planned = try PlanReader.planned(file, name: name, settings: options.settings)
             for remark in planned.plan.remarks { tell(.note(remark.note)) }
             let control = try ControlProcess(planned, file: PlanReader.absolute(file), progress: tell)
             control.handOver(DetachedStart.progressDescriptor)

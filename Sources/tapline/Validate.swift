@@ -19,9 +19,9 @@ struct Validate: ParsableCommand {
             A remark is about something that works but is probably not meant: an application that nothing uses, an empty list that
             means everything. Remarks go to standard error and do not change the exit status. With --strict a remark is a mistake.
 
-            With --json the keys are stable: version, file, valid; problems, each with line, column, message, mend, example, and
-            related (line, column, label); remarks, each with the same keys; services, each with name, line, isEntry, and paths
-            (customers, destinations, servicePorts, request, response, and silence where there is none); of each hop from,
+            With --json the keys are stable: version, file, valid; problems, each with file (only if it is in an included file),
+            line, column, message, mend, example, and related (file, line, column, label); remarks, each with the same keys;
+            services, each with name, line, isEntry, and paths (customers, destinations, servicePorts, request, response, and silence where there is none); of each hop from,
             receivedInterface, entry, rewriteSource, copies (to, sendInterface, rewriteDestination, isPassive); unproved, the
             entries by hand that no packet was followed through, each with name, line, reason.
 
@@ -38,13 +38,31 @@ struct Validate: ParsableCommand {
     @Flag(help: "Refuse files with remarks, too.")
     var strict = false
 
+    @Flag(help: "Print the file as it is written out: without variables, counts and included files.")
+    var rendered = false
+
+    @OptionGroup
+    var options: FileOptions
+
     @Flag(help: "Print JSON.")
     var json = false
 
+    func validate() throws {
+        if rendered, json || brief || strict {
+            throw ValidationError("--rendered prints the file alone: remove --json, --brief and --strict.")
+        }
+    }
+
     func run() throws {
+        if rendered {
+            return try reporting { () throws(ApplianceError) in
+                Terminal.data(try PlanReader.rendered(try TestFiles.one(file), settings: options.settings), end: "")
+            }
+        }
         guard json else {
             return try reporting { () throws(ApplianceError) in
-                let proved = try PlanReader.prove(try TestFiles.one(file), brief: brief, strict: strict)
+                let proved = try PlanReader.prove(
+                    try TestFiles.one(file), settings: options.settings, brief: brief, strict: strict)
                 let plan = proved.plan
                 for line in PlanReader.lines(plan.remarks, brief: brief) { Terminal.error(line) }
                 Terminal.out(
@@ -65,7 +83,8 @@ struct Validate: ParsableCommand {
         var services: [ValidationReport.Service] = []
         var unproved: [ValidationReport.Unproved] = []
         do throws(TopologyError) {
-            let proved = try Planner.prove(try TopologyFile.read((try? TestFiles.one(file)) ?? file))
+            let proved = try Planner.prove(
+                try TopologyFile.read((try? TestFiles.one(file)) ?? file, settings: options.settings))
             services = proved.services.map { ValidationReport.Service($0) }
             unproved = proved.unproved.map {
                 ValidationReport.Unproved(name: $0.name, line: $0.origin.lineNumber, reason: $0.reason)
@@ -88,6 +107,8 @@ struct Validate: ParsableCommand {
 /// What `validate --json` prints.
 private struct ValidationReport: Encodable {
     struct Place: Encodable {
+        /// The included file that the place is in; absent for the topology file.
+        var file: String?
         var line: Int?
         var column: Int?
         /// What stands in place of line and column for a record.
@@ -95,6 +116,8 @@ private struct ValidationReport: Encodable {
         var label: String
     }
     struct Problem: Encodable {
+        /// The included file that the place is in; absent for the topology file.
+        var file: String?
         var line: Int?
         var column: Int?
         /// What stands in place of line and column for a record.
@@ -106,11 +129,12 @@ private struct ValidationReport: Encodable {
 
         /// The keys of `validate --json`.
         private enum CodingKeys: String, CodingKey {
-            case line, column, record, message, example, related
+            case file, line, column, record, message, example, related
             case hint = "mend"
         }
 
         init(_ problem: TopologyProblem) {
+            file = problem.origin.position?.file
             line = problem.origin.position?.line
             column = problem.origin.position?.column
             record = problem.origin.record
@@ -119,7 +143,8 @@ private struct ValidationReport: Encodable {
             example = problem.example
             related = problem.related.map {
                 Place(
-                    line: $0.origin.position?.line, column: $0.origin.position?.column, record: $0.origin.record,
+                    file: $0.origin.position?.file, line: $0.origin.position?.line,
+                    column: $0.origin.position?.column, record: $0.origin.record,
                     label: $0.label)
             }
         }

@@ -181,7 +181,8 @@ import Testing
             try lab.exec("alice", "kill $(cat $TAPLINE_DIR/load.pid)")
             try eventually("the second instance has gone") { try !namespaces(lab).contains("web-2") }
             #expect(try answering(lab) == "web-1")
-            #expect(try events(lab, "scaled").count == 2)
+            // The event follows the change.
+            try eventually("the removal is told, too") { try events(lab, "scaled").count == 2 }
         }
     }
 

@@ -6,6 +6,7 @@ import Forwarding
 import Logging
 import Plan
 import Reporting
+import TopologyFiles
 import Wire
 
 /// Changes of the topology while it is up. Each works in a thread of its own.
@@ -13,14 +14,16 @@ extension ControlProcess {
     /// Makes the running topology equal to a file.
     ///
     /// - Parameters:
+    ///   - settings: Values for the file's variables; nil: those that the running topology has.
     ///   - isTrial: True if the change is only to be reported, not made.
     ///   - drain: How long removed nodes keep their flows; nil: the usual time.
     func apply(
-        _ path: String, isTrial: Bool, drain: Duration?, tell: @escaping (Progress) -> Void
+        _ path: String, settings: [String: String]? = nil, isTrial: Bool, drain: Duration?,
+        tell: @escaping (Progress) -> Void
     ) throws(ApplianceError) -> ChangeReport {
         try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
-            let fresh = try plan(of: path, keeping: current)
+            let fresh = try plan(of: path, settings, keeping: current)
             let report = try change(current, to: fresh, isTrial: isTrial, drain: drain, cancellation, tell)
             guard !isTrial else { return report }
             try record.change { $0.file = path }
@@ -31,8 +34,11 @@ extension ControlProcess {
     }
 
     /// The plan of a file as it is now, with the instances that operators or scaling added and removed.
-    private func plan(of path: String, keeping current: AppliancePlan) throws(ApplianceError) -> PlannedFile {
-        let file = try PlanReader.file(path)
+    private func plan(
+        of path: String, _ settings: [String: String]?, keeping current: AppliancePlan
+    ) throws(ApplianceError) -> PlannedFile {
+        let kept = loop.sync { self.topology.source.settings }
+        let file = try PlanReader.file(path, settings: settings.map { FileSettings($0) } ?? kept)
         let read = try PlanReader.plan(file, name: name, keeping: current)
         let changes = current.changes.fitting(read.plan)
         if changes == InstanceChanges() { return read }
@@ -193,10 +199,10 @@ extension ControlProcess {
 
 extension ControlProcess {
     /// Publishes a file's table, if only the table and the checks differ.
-    func reload(_ path: String) throws(ApplianceError) -> ReloadReport {
+    func reload(_ path: String, settings: [String: String]? = nil) throws(ApplianceError) -> ReloadReport {
         try changing("another change is under way") { [self] (cancellation) throws(ApplianceError) in
             let current = try running()
-            var fresh = try plan(of: path, keeping: current)
+            var fresh = try plan(of: path, settings, keeping: current)
             fresh.plan = fresh.plan.adopting(current)
             let beside = PlanDifference(from: current, to: fresh.plan).beside(current)
             guard beside.isEmpty else {

@@ -1,0 +1,45 @@
+import Wire
+
+/// How the values of a counted part go on from one copy to the next.
+enum Counting {
+    /// The next address: of a node.
+    case hosts
+    /// The next network of the same length; of an address without a length the next address.
+    case networks
+    /// The next port, where the text ends in `+`: `tcp/8000+`.
+    case ports
+
+    /// The text of the copy that comes `offset` copies after the first.
+    ///
+    /// - Returns: The text as it is if it is no such value, which the reader reports; nil if there are no more such values.
+    func text(_ text: String, advancedBy offset: Int) -> String? {
+        switch self {
+        case .ports: port(text, offset)
+        case .hosts, .networks: address(text, offset)
+        }
+    }
+
+    private func address(_ text: String, _ offset: Int) -> String? {
+        guard let written = InterfaceAddress(text) else { return text }
+        let (address, length, width) = (written.address, written.length, written.address.family.width)
+        let step = self == .networks ? width - length : 0
+        guard step < width, offset > 0 else { return offset == 0 ? text : nil }
+        let value = UInt128(address.high) << 64 | UInt128(address.low)
+        let (sum, overflows) = value.addingReportingOverflow(UInt128(offset) << UInt128(step))
+        guard !overflows, width == 128 || sum <= UInt32.max else { return nil }
+        let next = IPAddress(
+            family: address.family, high: UInt64(truncatingIfNeeded: sum >> 64), low: UInt64(truncatingIfNeeded: sum))
+        let hasLength = text.contains("/")
+        // The copies of a node stay on its link.
+        if self == .hosts, hasLength, !written.prefix.contains(next) { return nil }
+        return hasLength ? "\(next)/\(length)" : "\(next)"
+    }
+
+    private func port(_ text: String, _ offset: Int) -> String? {
+        guard text.hasSuffix("+"), let slash = text.firstIndex(of: "/"),
+            let port = Int(text[text.index(after: slash)...].dropLast())
+        else { return text }
+        guard port + offset <= 65_535 else { return nil }
+        return "\(text[...slash])\(port + offset)"
+    }
+}
