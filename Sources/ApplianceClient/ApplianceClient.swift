@@ -363,20 +363,32 @@ public struct ApplianceClient: Sendable {
         return nodes.filter { access(directory.nodePath($0), F_OK) == 0 }
     }
 
-    /// Runs a command in a node with this process's terminal, and returns its status as a shell does.
+    /// The way into a node, and its init process.
     ///
-    /// - Throws: `ApplianceError` without the privileges, if the topology is not up, or if it has no such node.
-    public func execute(_ words: [String], in node: String) throws(ApplianceError) -> Int32 {
-        try Machine.requireRoot()
+    /// - Throws: `ApplianceError` if the topology is not up, or if it has no such node.
+    package func entrance(to node: String) throws(ApplianceError) -> (NodeEntrance, Pidfd) {
         let entrance = try asked(NodeRequest(node: node))
-        let watched = SignalDescriptor.block([SIGTERM, SIGHUP])
-        // The terminal sends these to the command, too; its answer to them is what counts.
-        for number in [SIGINT, SIGQUIT] { signal(number, SIG_IGN) }
         do throws(SystemError) {
             let entered = try Pidfd(pid: entrance.pid)
             guard processStartTime(entrance.pid) == entrance.started else {
                 throw SystemError("enter the node", node, errno: ESRCH)
             }
+            return (entrance, entered)
+        } catch {
+            throw ApplianceError(.failed, "node \(node): \(error)")
+        }
+    }
+
+    /// Runs a command in a node with this process's terminal, and returns its status as a shell does.
+    ///
+    /// - Throws: `ApplianceError` without the privileges, if the topology is not up, or if it has no such node.
+    public func execute(_ words: [String], in node: String) throws(ApplianceError) -> Int32 {
+        try Machine.requireRoot()
+        let (entrance, entered) = try entrance(to: node)
+        let watched = SignalDescriptor.block([SIGTERM, SIGHUP])
+        // The terminal sends these to the command, too; its answer to them is what counts.
+        for number in [SIGINT, SIGQUIT] { signal(number, SIG_IGN) }
+        do throws(SystemError) {
             var variables = entrance.environment
             if let terminal = getenv("TERM") { variables["TERM"] = String(cString: terminal) }
             let command = Command(

@@ -1,6 +1,7 @@
 import ApplianceClient
 import ControlAPI
 import Engine
+import Glibc
 import Reporting
 import Tracing
 import Wire
@@ -15,17 +16,20 @@ package final class LiveTraces {
         package var filter: String?
         /// One flow in this many.
         package var oneIn: Int
+        /// Whether nftables in the nodes is asked which rule dropped a packet.
+        package var explains: Bool
         /// The limits of the tracer.
         package var limits: PacketTracer.Limits
 
         /// Memberwise.
         package init(
             selection: TraceSelection = TraceSelection(), filter: String? = nil, oneIn: Int = 1,
-            limits: PacketTracer.Limits = PacketTracer.Limits()
+            explains: Bool = false, limits: PacketTracer.Limits = PacketTracer.Limits()
         ) {
             self.selection = selection
             self.filter = filter
             self.oneIn = oneIn
+            self.explains = explains
             self.limits = limits
         }
     }
@@ -35,6 +39,7 @@ package final class LiveTraces {
     private let client: ApplianceClient
     private let frames: LiveFrames
     private var session: TraceSession
+    private let rules: NodeRules?
     /// True when the topology has gone.
     package private(set) var isOver = false
 
@@ -59,12 +64,21 @@ package final class LiveTraces {
             oneIn: options.oneIn > 1 ? options.oneIn : nil, snapLength: Self.snapLength)
         try request.match(
             TraceFilter.whole(options.filter, TraceFilter.expression(options.selection, network), network))
+        // Marks come first: no packet is followed that they miss.
+        rules =
+            options.explains
+            ? try NodeRules(
+                client, network, matches: RuleMark.matches(options.filter, options.selection, network)) : nil
         frames = try LiveFrames(client, request)
         session = TraceSession(
             options.selection, limits: options.limits,
             wants: written.map { match in { match.matches($0) } })
+        if let rules { session.rules = RuleTraces(nodes: rules.nodes) }
         try take(frames.table)
     }
+
+    /// What a person should know before the first trace: where drops are not explained.
+    package var remarks: [String] { rules?.remarks ?? [] }
 
     /// True if as many packets as were asked for have been shown; only answers may follow.
     package var isFull: Bool { session.isFull }
@@ -91,13 +105,22 @@ package final class LiveTraces {
             session.finish()
         }
         if !isOver { session.advance(to: .now) }
+        readRules()
         return session.takeTraces()
     }
 
     /// Ends every trace with what is known now.
     package func finish() -> [PacketTrace] {
+        // nft may be a little behind.
+        if rules != nil { usleep(50_000) }
+        readRules()
         session.finish()
         return session.takeTraces()
+    }
+
+    private func readRules() {
+        guard let rules, session.rules != nil else { return }
+        rules.read(into: &session.rules!)
     }
 
     private func take(_ image: TableImage) throws(ApplianceError) {
