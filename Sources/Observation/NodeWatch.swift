@@ -139,7 +139,9 @@ final class NodeWatch {
             if rest.count > Self.longestLine { rest = [] }
             return []
         }
-        for line in rest[..<end].split(separator: 10) { lines.append(HarmlessText.reading(line, most: Self.longestLine)) }
+        for line in rest[..<end].split(separator: 10) {
+            lines.append(HarmlessText.reading(line, most: Self.longestLine))
+        }
         rest.removeFirst(end + 1)
         return lines
     }

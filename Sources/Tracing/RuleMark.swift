@@ -2,8 +2,7 @@ import Wire
 
 /// Which packets nftables in a node should report, as commands of nft.
 ///
-/// The rules let through more packets than are followed, never fewer: what nft reports is compared with the packets of the
-/// traces. They are in a table that the kernel removes when the process that made it ends.
+/// The rules match more packets than are followed: what nft reports is compared with the packets of the traces. They are in a table that the kernel removes when the process that made it ends.
 package enum RuleMark {
     /// The most packets a second that one node reports.
     package static let rate = 200
@@ -21,7 +20,8 @@ package enum RuleMark {
     package static func command(family: String, table: String, matches: [String]) -> String {
         // Neighbours and multicast groups are not of packets that are followed.
         let always = "icmpv6 type { 130-137, 143 } return"
-        let rules = ([always] + matches.map { $0.isEmpty ? "jump follow" : "\($0) jump follow" }).joined(separator: "; ")
+        let jumps = matches.map { $0.isEmpty ? "jump follow" : "\($0) jump follow" }
+        let rules = ([always] + jumps).joined(separator: "; ")
         let chains = ["prerouting", "output"].map {
             "chain \($0) { type filter hook \($0) priority -2000; policy accept; \(rules); }"
         }

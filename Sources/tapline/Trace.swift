@@ -19,8 +19,10 @@ struct Trace: ParsableCommand {
             FILTER is an expression of pcap-filter(7). It is tried at every hop, so name what no hop rewrites, or select by
             --from, --service and --via. Each packet is shown when its way has ended: its entries, its copies, the time in
             each application, and its end. Interrupt the command to see the summary: each distinct path with the times in it.
-            What can only be guessed is marked as a guess. With --explain, 'nft monitor trace' runs in the nodes that have rules of
-            nftables, and the rule that dropped a packet is named. The rules stay as they are. With --json each packet is one line, and the summary the last.
+            What can only be guessed is marked as a guess. With --json each packet is one line, and the summary the last.
+
+            With --explain, 'nft monitor trace' runs in each node that has rules of nftables, and the rule that dropped a packet
+            is named. The node's own rules stay as they are.
 
             EXAMPLE
               sudo tapline trace four-interface --from alice --first 10
@@ -138,7 +140,8 @@ struct Trace: ParsableCommand {
             // Other packets of the node go on meanwhile.
             let hasPorts = send[2].contains("/") && !send[2].hasPrefix("protocol")
             let filter = "host \(send[1])" + (hasPorts ? " and port \(sourcePort)" : "")
-            return LiveTraces.Options(selection: TraceSelection(first: 1, from: send[0]), filter: filter, explains: explain)
+            return LiveTraces.Options(
+                selection: TraceSelection(first: 1, from: send[0]), filter: filter, explains: explain)
         }
         return LiveTraces.Options(
             selection: TraceSelection(first: first, onlyLost: dropped, from: from, service: service, via: via),
