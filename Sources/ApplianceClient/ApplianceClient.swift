@@ -50,12 +50,14 @@ public struct ApplianceClient: Sendable {
     /// A sample of every topology that has state here, all asked at once, and the names of those that give none.
     ///
     /// - Throws: `ApplianceError` if a control process refuses this user, or a thread cannot be started.
-    public static func samples() throws(ApplianceError) -> (samples: [Sample], silent: [String]) {
+    public static func samples(
+        timesOneIn: Int? = nil
+    ) throws(ApplianceError) -> (samples: [Sample], silent: [String]) {
         let names = StateDirectory.allNames()
         let results = Mutex<(samples: [Int: Sample], silent: Set<Int>)>(([:], []))
         try inParallel(names.count, width: names.count) { index throws(ApplianceError) in
             do throws(ApplianceError) {
-                let sample = try ApplianceClient(name: names[index]).sample()
+                let sample = try ApplianceClient(name: names[index]).sample(timesOneIn: timesOneIn)
                 results.withLock { $0.samples[index] = sample }
             } catch {
                 // It went away while it was looked at.
@@ -158,8 +160,11 @@ public struct ApplianceClient: Sendable {
     /// Everything that is counted, and how everything is, at one moment.
     ///
     /// - Throws: `ApplianceError` if the topology is not up, or its control process does not answer.
-    public func sample() throws(ApplianceError) -> Sample {
-        try asked(SampleRequest())
+    ///
+    /// - Parameter timesOneIn: Also have the times in applications measured, of one flow in this many, for five minutes from
+    ///   now on.
+    public func sample(timesOneIn: Int? = nil) throws(ApplianceError) -> Sample {
+        try asked(SampleRequest(timesOneIn: timesOneIn))
     }
 
     /// Reads the file (or another one) again and publishes its table.
