@@ -1,6 +1,7 @@
 import ApplianceClient
 import ControlAPI
 import Engine
+import EventLoop
 import Glibc
 import Reporting
 import Tracing
@@ -40,11 +41,16 @@ package final class LiveTraces {
     private let frames: LiveFrames
     private var session: TraceSession
     private let rules: NodeRules?
+    /// Records that came before the end, and for which there was no time.
+    private var unread: UInt64 = 0
     /// True when the topology has gone.
     package private(set) var isOver = false
 
     /// The octets of each frame that tell a packet from all others: headers, and the payload's first octets.
     private static let snapLength = 256
+
+    /// How long records are followed at the end.
+    private static let longestEnd = Duration.seconds(2)
 
     /// Begins to follow packets.
     ///
@@ -86,7 +92,7 @@ package final class LiveTraces {
     /// The summary of the traces so far.
     package var report: TraceSummaryReport {
         var report = session.report
-        report.counts.lost = max(report.counts.lost, frames.lost)
+        report.counts.lost = max(report.counts.lost, frames.lost) + unread
         return report
     }
 
@@ -111,6 +117,18 @@ package final class LiveTraces {
 
     /// Ends every trace with what is known now.
     package func finish() -> [PacketTrace] {
+        // What was captured by now belongs to it, however far behind this reader is.
+        let end = monotonicTime()
+        // A ring is not believed: it may say that frames of old times come for ever.
+        while !isOver, monotonicTime() < end + Self.longestEnd * 5 {
+            let rest = frames.rest(before: end)
+            if rest.isEmpty { break }
+            guard monotonicTime() < end + Self.longestEnd else {
+                unread += UInt64(rest.count)
+                continue
+            }
+            for frame in rest { session.add(frame) }
+        }
         // nft may be a little behind.
         if rules != nil { usleep(50_000) }
         readRules()
