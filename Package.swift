@@ -134,8 +134,8 @@ let package = Package(
         .target(
             name: "Observation",
             dependencies: [
-                "ApplianceClient", "ControlAPI", "Engine", "EventLoop", "Fabric", "PacketCapture", "PacketFilters",
-                "Tracing",
+                "ApplianceClient", "ControlAPI", "Engine", "EventLoop", "Fabric", "LinuxNetwork", "PacketCapture",
+                "PacketFilters", "Tracing",
                 "Wire", "Reporting",
             ],
             swiftSettings: settings),

@@ -20,7 +20,9 @@ extension ControlProcess {
         switch request {
         case .status(let command): answerStatus(lines.reply(to: command))
         case .tables(let command): sampler.tables.answer(lines.reply(to: command))
-        case .sample(let command): sampler.samples.answer(lines.reply(to: command))
+        case .sample(let command):
+            if let oneIn = command.timesOneIn { applicationTimes.want(oneIn: oneIn) }
+            sampler.samples.answer(lines.reply(to: command))
         case .stop(let command):
             lines.reply(to: command)(Done())
             cancellation.raise()

@@ -73,6 +73,8 @@ public final class ControlProcess: @unchecked Sendable {
                     fleet: $0, interfaces: table.interfaces.map(\.name), rewrites: table.rewritesAddresses)
             }
         }, pump: { [unowned self] in server?.pump() })
+    /// Has times in applications measured. On the loop's thread.
+    private(set) lazy var applicationTimes = ApplicationTimes(loop: loop, topology: plan.name)
     /// Reads all counters. On the loop's thread.
     private(set) lazy var sampler = Sampler(self)
 
@@ -367,6 +369,7 @@ public final class ControlProcess: @unchecked Sendable {
             publisher.end()
             applications = nil
             watch.stop()
+            applicationTimes.stop()
             for node in nodes { node.close() }
             fleet?.stop()
             for node in nodes { node.finish() }

@@ -60,7 +60,11 @@ public struct DetachedStart {
     }
 
     /// This program once more, with this process's variables, in a session of its own.
-    static func spawn(_ arguments: [String], descriptors: [Int32: Int32]) throws(ApplianceError) -> Pidfd {
+    ///
+    /// - Parameter diesWithParent: SIGKILL when this process ends, however it ends.
+    static func spawn(
+        _ arguments: [String], descriptors: [Int32: Int32], diesWithParent: Bool = false
+    ) throws(ApplianceError) -> Pidfd {
         let path = try Machine.ownPath()
         var variables: [String] = []
         var next = Glibc.environ
@@ -71,7 +75,8 @@ public struct DetachedStart {
         do throws(SystemError) {
             return try ProcessLauncher.spawn(
                 Command(
-                    path, arguments: ["tapline"] + arguments, environment: variables, descriptors: descriptors))
+                    path, arguments: ["tapline"] + arguments, environment: variables, descriptors: descriptors,
+                    diesWithParent: diesWithParent))
         } catch {
             throw ApplianceError(.failed, "\(error)")
         }

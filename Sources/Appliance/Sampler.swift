@@ -9,6 +9,7 @@ import Nodes
 import Plan
 import Redundancy
 import Reporting
+import Tracing
 
 /// Reads everything that a topology counts, in one place. `status`, `tables`, `top` and metrics are made from its readings.
 ///
@@ -35,6 +36,10 @@ final class Sampler {
         /// By the reason's raw value.
         var drops: [UInt64] = []
         var work: [EngineWork] = []
+        /// What packets spent in nodes, by node; empty if nobody asked.
+        var times: [String: NodeTimes] = [:]
+        /// When counting them began.
+        var timesSince = 0
         /// The processes to look at.
         var processes: ProcessMeter.Subjects
     }
@@ -65,7 +70,8 @@ final class Sampler {
             status: control.status(interfaces: interfaces, drops: drops), states: control.applications?.states,
             health: control.watch.health(of: nodes), table: table, tableVersion: fleet?.newestGeneration ?? 0,
             counts: withEntries ? fleet?.entryCounts ?? [] : [], services: plan.services.map(\.name),
-            interfaces: interfaces, drops: drops, work: fleet?.work ?? [],
+            interfaces: interfaces, drops: drops, work: fleet?.work ?? [], times: control.applicationTimes.counts,
+            timesSince: control.applicationTimes.began,
             processes: ProcessMeter.Subjects(
                 control: getpid(),
                 engines: (fleet?.status ?? []).map { ($0.number, $0.pid) },
@@ -92,8 +98,9 @@ extension Sampler.Reading {
     func sample(_ meter: ProcessMeter) -> Sample {
         let uses = meter.read(processes)
         let sums = EntrySums(table, counts, services: services)
+        let status = wholeStatus
         return Sample(
-            time: time, clock: clock, status: wholeStatus, tableVersion: tableVersion, entries: sums.entries,
+            time: time, clock: clock, status: status, tableVersion: tableVersion, entries: sums.entries,
             services: sums.services,
             interfaces: interfaces.map { Sample.InterfaceDrops(received: $0.receivedDrops, sent: $0.sentDrops) },
             drops: zip(DropReason.allCases, drops).map {
@@ -105,6 +112,22 @@ extension Sampler.Reading {
                     use: uses.engines[index + 1])
             },
             control: uses.control,
-            nodes: status.nodes.map { Sample.Node(name: $0.name, use: uses.nodes[$0.name] ?? Sample.ProcessUse()) })
+            nodes: status.nodes.map { Sample.Node(name: $0.name, use: uses.nodes[$0.name] ?? Sample.ProcessUse()) },
+            timesInApplications: timesInApplications(status))
+    }
+
+    private func timesInApplications(_ status: StatusReport) -> [Sample.TimeInApplication] {
+        guard !times.isEmpty else { return [] }
+        var applications: [String: String] = [:]
+        for application in status.applications {
+            for instance in application.instances { applications[instance.name] = application.name }
+        }
+        return status.nodes.compactMap { node in
+            guard let times = times[node.name] else { return nil }
+            let bounds = NodeTimes.bounds.map { Optional($0) } + [nil]
+            return Sample.TimeInApplication(
+                application: applications[node.name] ?? node.name, instance: node.name, since: timesSince,
+                buckets: zip(bounds, times.counts).map { .init(atMost: $0, packets: $1) }, sum: times.sum)
+        }
     }
 }

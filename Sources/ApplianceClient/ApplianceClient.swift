@@ -50,12 +50,14 @@ public struct ApplianceClient: Sendable {
     /// A sample of every topology that has state here, all asked at once, and the names of those that give none.
     ///
     /// - Throws: `ApplianceError` if a control process refuses this user, or a thread cannot be started.
-    public static func samples() throws(ApplianceError) -> (samples: [Sample], silent: [String]) {
+    public static func samples(
+        timesOneIn: Int? = nil
+    ) throws(ApplianceError) -> (samples: [Sample], silent: [String]) {
         let names = StateDirectory.allNames()
         let results = Mutex<(samples: [Int: Sample], silent: Set<Int>)>(([:], []))
         try inParallel(names.count, width: names.count) { index throws(ApplianceError) in
             do throws(ApplianceError) {
-                let sample = try ApplianceClient(name: names[index]).sample()
+                let sample = try ApplianceClient(name: names[index]).sample(timesOneIn: timesOneIn)
                 results.withLock { $0.samples[index] = sample }
             } catch {
                 // It went away while it was looked at.
@@ -158,8 +160,11 @@ public struct ApplianceClient: Sendable {
     /// Everything that is counted, and how everything is, at one moment.
     ///
     /// - Throws: `ApplianceError` if the topology is not up, or its control process does not answer.
-    public func sample() throws(ApplianceError) -> Sample {
-        try asked(SampleRequest())
+    ///
+    /// - Parameter timesOneIn: Also have the times in applications measured, of one flow in this many, for five minutes from
+    ///   now on.
+    public func sample(timesOneIn: Int? = nil) throws(ApplianceError) -> Sample {
+        try asked(SampleRequest(timesOneIn: timesOneIn))
     }
 
     /// Reads the file (or another one) again and publishes its table.
@@ -352,49 +357,5 @@ public struct ApplianceClient: Sendable {
     private func marked() -> [String] {
         let all = try? MarkedNamespace.all()
         return (all ?? []).filter { $0.topology == directory.name }.map(\.name)
-    }
-
-    // MARK: - Nodes
-
-    /// The names of the nodes, as far as their folders tell.
-    ///
-    /// - Throws: `ApplianceError` if there is no such topology.
-    public func loggedNodes() throws(ApplianceError) -> [String] {
-        guard directory.exists else { throw unknown }
-        guard let nodes = directory.readState()?.nodes else { return namesInFolder("\(directory.path)/nodes") }
-        return nodes.filter { access(directory.nodePath($0), F_OK) == 0 }
-    }
-
-    /// Runs a command in a node with this process's terminal, and returns its status as a shell does.
-    ///
-    /// - Throws: `ApplianceError` without the privileges, if the topology is not up, or if it has no such node.
-    public func execute(_ words: [String], in node: String) throws(ApplianceError) -> Int32 {
-        try Machine.requireRoot()
-        let entrance = try asked(NodeRequest(node: node))
-        let watched = SignalDescriptor.block([SIGTERM, SIGHUP])
-        // The terminal sends these to the command, too; its answer to them is what counts.
-        for number in [SIGINT, SIGQUIT] { signal(number, SIG_IGN) }
-        do throws(SystemError) {
-            let entered = try Pidfd(pid: entrance.pid)
-            guard processStartTime(entrance.pid) == entrance.started else {
-                throw SystemError("enter the node", node, errno: ESRCH)
-            }
-            var variables = entrance.environment
-            if let terminal = getenv("TERM") { variables["TERM"] = String(cString: terminal) }
-            let command = Command(
-                "/bin/sh", arguments: ["sh", "-c", "exec \"$@\"", "tapline"] + words,
-                environment: variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" },
-                workingDirectory: entrance.directory, descriptors: [0: 0, 1: 1, 2: 2], keepsSession: true,
-                diesWithParent: true)
-            let child = try ProcessLauncher.spawn(command, node: entered)
-            let watcher: @Sendable () -> Void = {
-                var (set, number) = (watched, Int32(0))
-                while sigwait(&set, &number) == 0 { try? child.signal(number) }
-            }
-            do throws(ApplianceError) { try startThread(watcher) } catch { _ = error }
-            return try child.wait().code
-        } catch {
-            throw ApplianceError(.failed, "node \(node): \(error)")
-        }
     }
 }

@@ -90,7 +90,8 @@ package struct ControlClient {
         let process = directory.readState()?.control.map { ", process \($0.pid)," } ?? ""
         return ApplianceError(
             .failed, "the control process of '\(directory.name)'\(process) does not answer",
-            hint: "'tapline down \(directory.name)' ends it and takes the topology away")
+            hint: "try again if the machine is busy; "
+                + "'tapline down \(directory.name)' ends it and takes the topology away")
     }
 
     /// Asks for events and gives each handful to `take`, until that returns false or the control process ends.

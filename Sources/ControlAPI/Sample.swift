@@ -1,11 +1,23 @@
+import Reporting
+
 /// Asks for a sample.
 package struct SampleRequest: ControlCommand {
     package typealias Answer = Sample
-    package typealias CodingKeys = NoKeys
+    package enum CodingKeys: CodingKey, CaseIterable { case timesOneIn }
 
-    package init() {}
+    /// Have the times in applications measured, of one flow in this many, for some minutes from now on; nil: do not.
+    package var timesOneIn: Int?
+
+    package init(timesOneIn: Int? = nil) { self.timesOneIn = timesOneIn }
 
     package var request: ControlRequest { .sample(self) }
+
+    /// - Throws: `ApplianceError` if the value is out of its range.
+    package func check(_ key: CodingKeys) throws(ApplianceError) {
+        switch key {
+        case .timesOneIn: try RequestCheck.check(timesOneIn, key, RequestRange.oneIn)
+        }
+    }
 }
 
 /// Everything that a topology counts, and how it is, at one moment. Status, tables, live rates and metrics come from it.
@@ -132,7 +144,8 @@ public struct Sample: Codable, Sendable {
         }
     }
 
-    /// The time that packets spent in an application, as a histogram.
+    /// The time that packets spent in an instance of an application, as a histogram. Only some flows are measured, and only
+    /// while somebody asks for it.
     public struct TimeInApplication: Codable, Sendable, Hashable {
         /// A bucket of the histogram.
         public struct Bucket: Codable, Sendable, Hashable {
@@ -147,13 +160,22 @@ public struct Sample: Codable, Sendable {
                 self.packets = packets
             }
         }
+        /// The application.
+        public var application: String
+        /// The instance; an application with one instance has its name.
+        public var instance: String
+        /// When counting began, in microseconds since 1970.
+        public var since: Int
         /// By rising bounds; the last has none.
         public var buckets: [Bucket]
         /// The sum of all times, in nanoseconds.
         public var sum: UInt64
 
         /// Memberwise.
-        public init(buckets: [Bucket], sum: UInt64) {
+        public init(application: String, instance: String, since: Int, buckets: [Bucket], sum: UInt64) {
+            self.application = application
+            self.instance = instance
+            self.since = since
             self.buckets = buckets
             self.sum = sum
         }
@@ -183,14 +205,15 @@ public struct Sample: Codable, Sendable {
     public var control: ProcessUse?
     /// In the order of the plan.
     public var nodes: [Node]
-    /// By application. Empty while nothing measures these times.
-    public var timesInApplications: [String: TimeInApplication] = [:]
+    /// In the order of the plan. Empty if nobody has asked for these times.
+    public var timesInApplications: [TimeInApplication] = []
 
     /// Memberwise.
     public init(
         time: Int, clock: UInt64, status: StatusReport, tableVersion: UInt64, entries: [Entry] = [],
         services: [Service] = [], interfaces: [InterfaceDrops] = [], drops: [StatusReport.Drop] = [],
-        engines: [Engine] = [], control: ProcessUse? = nil, nodes: [Node] = []
+        engines: [Engine] = [], control: ProcessUse? = nil, nodes: [Node] = [],
+        timesInApplications: [TimeInApplication] = []
     ) {
         self.time = time
         self.clock = clock
@@ -203,5 +226,6 @@ public struct Sample: Codable, Sendable {
         self.engines = engines
         self.control = control
         self.nodes = nodes
+        self.timesInApplications = timesInApplications
     }
 }

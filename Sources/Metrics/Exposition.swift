@@ -21,7 +21,7 @@ public enum Exposition: String, Sendable, CaseIterable {
         text += "# HELP \(named) \(Self.escaped(family.help, quotes: self == .openmetrics))\n"
         text += "# TYPE \(named) \(type(of: family.kind))\n"
         if self == .openmetrics, let unit = family.unit { text += "# UNIT \(family.name) \(unit)\n" }
-        for point in family.points {
+        for point in family.points where self == .openmetrics || point.suffix != MetricFamily.created {
             text += family.name + ending + point.suffix
             if !point.labels.isEmpty {
                 text += "{"

@@ -40,6 +40,9 @@ package struct MetricFamily: Sendable {
         package var value: String
     }
 
+    /// The suffix of the time when a histogram began, in seconds since 1970. Only OpenMetrics has it.
+    package static let created = "_created"
+
     /// The name, which ends with the unit if there is one.
     package let name: String
     /// What kind it is.

@@ -99,10 +99,14 @@ extension MetricSet {
     private func times(_ samples: [Sample]) -> [MetricFamily] {
         var times = MetricFamily(
             "tapline_time_in_application_seconds", .histogram, unit: "seconds",
-            "The time from the write of a packet to an application to the read of what came out.")
+            "The time from the write of a packet to an application to the read of what came out, of the flows that are "
+                + "measured.")
         for sample in samples {
-            for (name, histogram) in sample.timesInApplications.sorted(by: { $0.key < $1.key }) {
-                let labels = [MetricFamily.Label("topology", sample.status.name), .init("application", name)]
+            for histogram in sample.timesInApplications {
+                let labels = [
+                    MetricFamily.Label("topology", sample.status.name), .init("application", histogram.application),
+                    .init("instance", histogram.instance),
+                ]
                 var count: UInt64 = 0
                 for bucket in histogram.buckets {
                     count &+= bucket.packets
@@ -111,6 +115,9 @@ extension MetricSet {
                 }
                 times.add(labels, suffix: "_sum", MetricFamily.seconds(histogram.sum, digits: 9))
                 times.add(labels, suffix: "_count", "\(count)")
+                times.add(
+                    labels, suffix: MetricFamily.created,
+                    MetricFamily.seconds(UInt64(max(0, histogram.since)), digits: 6))
             }
         }
         return [times]

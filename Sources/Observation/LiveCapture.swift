@@ -123,6 +123,9 @@ package final class LiveCapture {
     /// - Throws: `ApplianceError` if the output fails.
     package func close() throws(ApplianceError) { if let file = file.take() { try file.close() } }
 
+    /// Counts the frames that were lost while nothing could be written.
+    package func countLost() { frames.giveUp() }
+
     private func write(_ frames: [CapturedFrame]) throws(ApplianceError) {
         guard !frames.isEmpty else { return }
         for index in keys.indices {

@@ -48,6 +48,12 @@ package final class LiveFrames {
     /// Frames that were overwritten before they were read.
     package var lost: UInt64 { feed.lost }
 
+    /// The next frames that were captured before a time, without waiting; empty if all were given.
+    package func rest(before time: MonotonicTime) -> [CapturedFrame] { feed.frames(before: time) }
+
+    /// Counts the frames that were overwritten by now; what was not read is given up.
+    package func giveUp() { _ = feed.frames(before: .now) }
+
     /// What came next.
     ///
     /// - Parameter time: How long to wait while nothing comes.

@@ -1,6 +1,8 @@
 import ApplianceClient
 import ControlAPI
 import Engine
+import EventLoop
+import Glibc
 import Reporting
 import Tracing
 import Wire
@@ -15,17 +17,20 @@ package final class LiveTraces {
         package var filter: String?
         /// One flow in this many.
         package var oneIn: Int
+        /// Whether nftables in the nodes is asked which rule dropped a packet.
+        package var explains: Bool
         /// The limits of the tracer.
         package var limits: PacketTracer.Limits
 
         /// Memberwise.
         package init(
             selection: TraceSelection = TraceSelection(), filter: String? = nil, oneIn: Int = 1,
-            limits: PacketTracer.Limits = PacketTracer.Limits()
+            explains: Bool = false, limits: PacketTracer.Limits = PacketTracer.Limits()
         ) {
             self.selection = selection
             self.filter = filter
             self.oneIn = oneIn
+            self.explains = explains
             self.limits = limits
         }
     }
@@ -35,11 +40,17 @@ package final class LiveTraces {
     private let client: ApplianceClient
     private let frames: LiveFrames
     private var session: TraceSession
+    private let rules: NodeRules?
+    /// Records that came before the end, and for which there was no time.
+    private var unread: UInt64 = 0
     /// True when the topology has gone.
     package private(set) var isOver = false
 
     /// The octets of each frame that tell a packet from all others: headers, and the payload's first octets.
     private static let snapLength = 256
+
+    /// How long records are followed at the end.
+    private static let longestEnd = Duration.seconds(2)
 
     /// Begins to follow packets.
     ///
@@ -59,12 +70,21 @@ package final class LiveTraces {
             oneIn: options.oneIn > 1 ? options.oneIn : nil, snapLength: Self.snapLength)
         try request.match(
             TraceFilter.whole(options.filter, TraceFilter.expression(options.selection, network), network))
+        // Marks come first: no packet is followed that they miss.
+        rules =
+            options.explains
+            ? try NodeRules(
+                client, network, matches: RuleMark.matches(options.filter, options.selection, network)) : nil
         frames = try LiveFrames(client, request)
         session = TraceSession(
             options.selection, limits: options.limits,
             wants: written.map { match in { match.matches($0) } })
+        if let rules { session.rules = RuleTraces(nodes: rules.nodes) }
         try take(frames.table)
     }
+
+    /// What a person should know before the first trace: where drops are not explained.
+    package var remarks: [String] { rules?.remarks ?? [] }
 
     /// True if as many packets as were asked for have been shown; only answers may follow.
     package var isFull: Bool { session.isFull }
@@ -72,7 +92,7 @@ package final class LiveTraces {
     /// The summary of the traces so far.
     package var report: TraceSummaryReport {
         var report = session.report
-        report.counts.lost = max(report.counts.lost, frames.lost)
+        report.counts.lost = max(report.counts.lost, frames.lost) + unread
         return report
     }
 
@@ -91,13 +111,34 @@ package final class LiveTraces {
             session.finish()
         }
         if !isOver { session.advance(to: .now) }
+        readRules()
         return session.takeTraces()
     }
 
     /// Ends every trace with what is known now.
     package func finish() -> [PacketTrace] {
+        // What was captured by now belongs to it, however far behind this reader is.
+        let end = monotonicTime()
+        // A ring is not believed: it may say that frames of old times come for ever.
+        while !isOver, monotonicTime() < end + Self.longestEnd * 5 {
+            let rest = frames.rest(before: end)
+            if rest.isEmpty { break }
+            guard monotonicTime() < end + Self.longestEnd else {
+                unread += UInt64(rest.count)
+                continue
+            }
+            for frame in rest { session.add(frame) }
+        }
+        // nft may be a little behind.
+        if rules != nil { usleep(50_000) }
+        readRules()
         session.finish()
         return session.takeTraces()
+    }
+
+    private func readRules() {
+        guard let rules, session.rules != nil else { return }
+        rules.read(into: &session.rules!)
     }
 
     private func take(_ image: TableImage) throws(ApplianceError) {

@@ -29,6 +29,8 @@ package struct PacketTrace: Codable, Sendable, Hashable {
     package var answers: TraceLink?
     /// The trace of the packet that made an application send this one: always a guess.
     package var follows: TraceLink?
+    /// What nftables in nodes dropped of the packet's copies, if it was asked.
+    package var rules: [RuleVerdict] = []
     /// True if a part of the trace is a guess.
     package var isGuess: Bool
     /// What else happened, one sentence each.
@@ -138,6 +140,10 @@ package struct TraceCopy: Codable, Sendable, Hashable {
     package var rewritten: String?
     /// The frames that it left in.
     package var frames: Int
+    /// The packet as the node got it; not in JSON.
+    var arrival: PacketArrival?
+
+    private enum CodingKeys: CodingKey { case at, interface, to, system, engine, rewritten, frames }
 }
 
 /// Where a packet ended.
@@ -152,6 +158,8 @@ package struct TraceEnd: Codable, Sendable, Hashable {
         case dropped
         /// It entered an application or a router and did not come out in time.
         case vanished
+        /// nftables in the node that it ended at dropped it.
+        case filtered
         /// An application in mid-chain answered it itself: with an error, or as the end of its connection.
         case answered
         /// It was for the engine itself.
@@ -186,6 +194,7 @@ extension PacketTrace {
         case .delivered, .copied: break
         case .dropped: steps.append("dropped: \(end.reason ?? "unknown reason")")
         case .vanished: steps.append("did not come out")
+        case .filtered: steps.append(rules.last { $0.node == end.node }.map { "dropped: \($0.short)" } ?? "dropped")
         case .answered: steps.append("answered there")
         case .engine: steps.append("the engine")
         case .incomplete: steps.append("fragments missing")

@@ -238,6 +238,7 @@ extension PacketTracer {
         copy.at = time
         copy.engine = time - min(time, read)
         copy.frames += 1
+        if copy.arrival == nil { copy.arrival = PacketArrival(packet) }
         flight.hops[stage.hop].copies[stage.copy] = copy
         if stage.left.covers(stage.entered) { room.remove(stage) }
         defer { settle(flight) }

@@ -12,6 +12,12 @@ extension TraceText {
         let rows = TextRows(width: max(72, width), measure: measure)
         var lines = rows.wrapped(totals(report), indent: 4)
         for path in report.paths { lines += [""] + self.lines(path, rows) }
+        if !report.ownDrops.isEmpty { lines.append("") }
+        for drop in report.ownDrops {
+            lines += rows.wrapped(
+                "\(Plural.counted(drop.packets, "packet")) that \(drop.rule.node) made itself: \(drop.rule.sentence)",
+                indent: 4)
+        }
         return lines + warnings(report.counts).flatMap { rows.wrapped($0, indent: 4) }
     }
 

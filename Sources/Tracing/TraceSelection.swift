@@ -69,7 +69,7 @@ extension PacketTrace {
     /// True if the packet was dropped, or did not come out of a node whole.
     package var isLost: Bool {
         switch end.kind {
-        case .dropped, .vanished, .incomplete: true
+        case .dropped, .vanished, .filtered, .incomplete: true
         case .delivered, .copied, .answered, .engine, .unknown: false
         }
     }

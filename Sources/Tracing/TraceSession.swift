@@ -9,6 +9,15 @@ package struct TraceSession: ~Copyable {
     private var summary = TraceSummary()
     /// The numbers of the last wanted packets, whose answers are wanted, too.
     private var wanted = RecentNumbers()
+    /// What nftables in nodes told; nil: nobody asked.
+    package var rules: RuleTraces?
+    /// Finished traces that nft may still tell something of, with the time until which they wait for it.
+    private var waiting: [(trace: PacketTrace, until: MonotonicTime)] = []
+    private var time = MonotonicTime(nanoseconds: 0)
+    private var isFinished = false
+
+    /// How much later than engines nft may tell of a packet.
+    private static let patience = Duration.milliseconds(200)
 
     /// A session without a table; see `take(_:network:)`.
     ///
@@ -45,15 +54,21 @@ package struct TraceSession: ~Copyable {
     }
 
     /// Lets time pass without records.
-    package mutating func advance(to time: MonotonicTime) { tracer.advance(to: time) }
+    package mutating func advance(to time: MonotonicTime) {
+        self.time = time
+        tracer.advance(to: time)
+    }
 
     /// Ends every trace with what is known.
-    package mutating func finish() { tracer.finish() }
+    package mutating func finish() {
+        isFinished = true
+        tracer.finish()
+    }
 
     /// Removes and returns the finished traces that are wanted. They are in the summary from then on.
     package mutating func takeTraces() -> [PacketTrace] {
         var taken: [PacketTrace] = []
-        for trace in tracer.takeFinished() {
+        for trace in ended() {
             let isWanted = tracer.isWanted(trace)
             guard isWanted || trace.answers.map({ wanted.contains($0.trace) }) ?? false else { continue }
             wanted.insert(trace.id)
@@ -62,6 +77,21 @@ package struct TraceSession: ~Copyable {
             taken.append(trace)
         }
         return taken
+    }
+
+    /// The traces that nothing more will be known of.
+    private mutating func ended() -> [PacketTrace] {
+        guard rules != nil else { return tracer.takeFinished() }
+        waiting += tracer.takeFinished().map { ($0, time + Self.patience) }
+        let count = isFinished ? waiting.count : waiting.firstIndex { $0.until > time } ?? waiting.count
+        let ended = waiting.prefix(count).map { waiting in
+            var trace = waiting.trace
+            if rules != nil { trace.explain(&rules!) }
+            return trace
+        }
+        waiting.removeFirst(count)
+        for drop in rules?.takeOwnDrops() ?? [] { summary.add(own: drop) }
+        return ended
     }
 
     /// True if all packets that were asked for are finished; only answers to them may follow.

@@ -21,6 +21,7 @@ package struct TraceSummary: Sendable {
     private var ends: [String: UInt64] = [:]
     private var reasons: [String: UInt64] = [:]
     private var answers: UInt64 = 0
+    private var own: [RuleVerdict: UInt64] = [:]
 
     /// Empty.
     package init() {}
@@ -55,6 +56,12 @@ package struct TraceSummary: Sendable {
         if trace.answers != nil { answers += 1 }
     }
 
+    /// Counts a packet that a node made itself and dropped. The engine never sees it, so it has no trace.
+    package mutating func add(own verdict: RuleVerdict) {
+        guard own[verdict] != nil || own.count < Self.mostPaths else { return }
+        own[verdict, default: 0] += 1
+    }
+
     /// The summary as numbers: the paths by their counts, the most frequent first.
     package func report(_ counts: PacketTracer.Counts = PacketTracer.Counts()) -> TraceSummaryReport {
         let sorted = paths.enumerated().sorted { ($1.element.count, $0.offset) < ($0.element.count, $1.offset) }
@@ -66,6 +73,9 @@ package struct TraceSummary: Sendable {
                     packets: path.packets, guesses: path.guesses, example: path.example, whole: path.whole.figures,
                     engine: path.engine.figures,
                     nodes: path.nodes.map { TraceSummaryReport.NodeTimes(node: $0.node, times: $0.times.figures) })
+            },
+            ownDrops: own.map { TraceSummaryReport.OwnDrop(rule: $0.key, packets: $0.value) }.sorted {
+                ($1.packets, $0.rule.sentence) < ($0.packets, $1.rule.sentence)
             }, counts: counts)
     }
 }
@@ -102,6 +112,14 @@ package struct TraceSummaryReport: Codable, Sendable, Hashable {
         package var nodes: [NodeTimes]
     }
 
+    /// Packets that a node made itself, and that its own nftables dropped.
+    package struct OwnDrop: Codable, Sendable, Hashable {
+        /// Where.
+        package var rule: RuleVerdict
+        /// How many.
+        package var packets: UInt64
+    }
+
     /// All traces.
     package var traces: UInt64
     /// Those that answer another one.
@@ -112,6 +130,8 @@ package struct TraceSummaryReport: Codable, Sendable, Hashable {
     package var drops: [String: UInt64]
     /// The distinct paths.
     package var paths: [Path]
+    /// What nodes dropped of their own packets, if nftables was asked: these have no trace.
+    package var ownDrops: [OwnDrop] = []
     /// What the tracer has counted.
     package var counts: PacketTracer.Counts
 }

@@ -101,6 +101,7 @@ struct Capture: ParsableCommand {
                 // A reader that has seen enough is no failure.
                 guard capture.isReaderGone || isReaderGone || Ending.isAskedFor && output == "-" else { throw error }
             }
+            capture.countLost()
             var summary = "captured \(Plural.counted(capture.packets, "packet"))"
             if let output, output != "-" { summary += " into \(output)" }
             if output == nil { summary += " into \(name).pcapng" }

@@ -33,7 +33,7 @@ struct Tapline: ParsableCommand {
             Validate.self,
             Graph.self, Schema.self, Apply.self, Add.self, Remove.self, Reload.self, Events.self, Drain.self,
             Undrain.self, Disable.self, Enable.self, Weight.self, Balance.self, EngineCommand.self,
-            Trace.self, Capture.self, DoctorCommand.self, PruneCommand.self, Manual.self, OldDisable.self,
+            Trace.self, Capture.self, DoctorCommand.self, PruneCommand.self, Manual.self, Measure.self, OldDisable.self,
             OldEnable.self,
         ])
 

@@ -21,10 +21,13 @@ struct Trace: ParsableCommand {
             each application, and its end. Interrupt the command to see the summary: each distinct path with the times in it.
             What can only be guessed is marked as a guess. With --json each packet is one line, and the summary the last.
 
+            With --explain, 'nft monitor trace' runs in each node that has rules of nftables, and the rule that dropped a packet
+            is named. The node's own rules stay as they are.
+
             EXAMPLE
               sudo tapline trace four-interface --from alice --first 10
               sudo tapline trace four-interface 'tcp port 80' --sample 1/64 --for 10s --quiet
-              sudo tapline trace four-interface --dropped
+              sudo tapline trace four-interface --dropped --explain
               sudo tapline trace four-interface --send alice 203.0.113.80 tcp/80
             """.paragraphs)
 
@@ -56,6 +59,9 @@ struct Trace: ParsableCommand {
 
     @Flag(help: "Only packets that the engine dropped, or that did not come out of an application.")
     var dropped = false
+
+    @Flag(help: "Name the rule of nftables that dropped a packet in a node.")
+    var explain = false
 
     @Option(name: .customLong("for"), help: "End after this time: 10s.")
     var time: String?
@@ -98,6 +104,7 @@ struct Trace: ParsableCommand {
             let client = try ApplianceClient(name: name)
             let sourcePort = Int.random(in: 20_000...32_000)
             let traces = try LiveTraces(client, options(sourcePort))
+            for remark in traces.remarks { Terminal.error("note: \(remark)") }
             Ending.note()
             if !send.isEmpty {
                 _ = try client.send(from: send[0], to: send[1], port: send[2], sourcePort: sourcePort)
@@ -133,11 +140,12 @@ struct Trace: ParsableCommand {
             // Other packets of the node go on meanwhile.
             let hasPorts = send[2].contains("/") && !send[2].hasPrefix("protocol")
             let filter = "host \(send[1])" + (hasPorts ? " and port \(sourcePort)" : "")
-            return LiveTraces.Options(selection: TraceSelection(first: 1, from: send[0]), filter: filter)
+            return LiveTraces.Options(
+                selection: TraceSelection(first: 1, from: send[0]), filter: filter, explains: explain)
         }
         return LiveTraces.Options(
             selection: TraceSelection(first: first, onlyLost: dropped, from: from, service: service, via: via),
-            filter: filter.isEmpty ? nil : filter.joined(separator: " "), oneIn: oneIn ?? 1)
+            filter: filter.isEmpty ? nil : filter.joined(separator: " "), oneIn: oneIn ?? 1, explains: explain)
     }
 
     private func show(_ traces: [PacketTrace]) { if !quiet { for trace in traces { show(trace) } } }

@@ -170,6 +170,28 @@ import Wire
         #expect(seen == frames && missed == 0)
     }
 
+    @Test func aReaderThatStalledKnowsWhatItLostAlsoIfNothingFollows() throws {
+        let ring = Ring(capacity: 2_048)
+        var worker = try worker(try Pipeline(), ring)
+        var reader = ring.reader()
+        var frames = 0
+        for input in inputs() {
+            worker.io.base.input = [input]
+            worker.turn(wait: false)
+            frames += 1 + worker.io.base.takeOutput().count
+        }
+        let taken = drain(&reader).count
+        // The last one may still be on its way into the ring.
+        let lost = Int(reader.lost)
+        #expect(taken == 0 && lost == frames - 1)
+        worker.io.base.input = [inputs()[0]]
+        worker.turn(wait: false)
+        frames += 1 + worker.io.base.takeOutput().count
+        let more = drain(&reader).count
+        let all = Int(reader.lost)
+        #expect(more > 0 && more + all == frames)
+    }
+
     @Test func observersGetWhatTheyAskForAndNothingElse() throws {
         let ring = Ring(capacity: 1 << 20)
         var reader = ring.reader()

@@ -217,6 +217,10 @@ import Testing
         let text = try String(contentsOf: path, encoding: .utf8)
         let asked = Set(text.matches(of: /tapline_[a-z_]+/).map { String($0.0) })
         try MetricsLab.with { lab in
+            // The times in applications are there some moments after they were first asked for.
+            try Self.eventually {
+                try lab.tapline("metrics", lab.name, "--times", "1/64").output.contains("tapline_time_in_application")
+            }
             let known = Set(try MetricsLab.values(lab).map(\.name))
             #expect(asked.subtracting(known).isEmpty, "\(asked.subtracting(known))")
         }

@@ -8,7 +8,7 @@ import Testing
         import http.server, subprocess, sys
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                text = subprocess.run([sys.argv[1], "metrics", sys.argv[2]], check=True, capture_output=True).stdout
+                text = subprocess.run([sys.argv[1], "metrics"] + sys.argv[2:], check=True, capture_output=True).stdout
                 self.send_response(200)
                 self.send_header("Content-Type", "application/openmetrics-text; version=1.0.0; charset=utf-8")
                 self.send_header("Content-Length", str(len(text)))
@@ -78,6 +78,114 @@ import Testing
             }
             // What the dashboard asks for is what this Prometheus understands.
             for expression in try Self.dashboard() { _ = try query(expression) }
+        }
+    }
+
+    /// A transparent application that holds each frame for 20 ms.
+    private static let relay = """
+        import collections, os, select, socket, struct, time
+        ends = []
+        for name in (os.environ["TAPLINE_IN"], os.environ["TAPLINE_OUT"]):
+            s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+            s.bind((name, 3))
+            s.setsockopt(263, 1, struct.pack("IHH8s", socket.if_nametoindex(name), 1, 0, b""))
+            ends.append(s)
+        open(os.environ["TAPLINE_DIR"] + "/ready", "w")
+        waiting = collections.deque()
+        while True:
+            left = max(0, waiting[0][0] - time.monotonic()) if waiting else None
+            for s in select.select(ends, [], [], left)[0]:
+                frame, address = s.recvfrom(65536)
+                if address[2] != 4: waiting.append((time.monotonic() + 0.02, ends[1 - ends.index(s)], frame))
+            while waiting and waiting[0][0] <= time.monotonic():
+                _, s, frame = waiting.popleft()
+                try: s.send(frame)
+                except OSError: pass
+        """
+
+    private static let relayed = """
+        name: relayed
+        interfaces:
+          customers: { address: 192.0.2.1/24 }
+          outside:   { address: 198.18.2.1/24 }
+          inside:    { address: 198.18.3.1/24 }
+          servers:   { address: 198.18.4.1/24 }
+        customers:
+          alice: { interface: customers }
+        applications:
+          relay:
+            transparent: true
+            attach: { in: outside, out: inside }
+            run: exec python3 relay.py
+            ready: { run: test -e "$TAPLINE_DIR/ready" }
+          web: { attach: servers }
+        services:
+          shop: { address: 203.0.113.80, sequence: [relay, web] }
+        """
+
+    @Test func timesInApplicationsAreHistogramsThatPrometheusUnderstands() throws {
+        try Lab.with(Self.relayed, files: ["relay.py": Self.relay]) { lab in
+            let name = "tapline_time_in_application_seconds"
+            func text(_ words: String...) throws -> String {
+                try run(Product.tapline, ["metrics", lab.name] + words).output
+            }
+            // Nobody has asked, so nothing is measured.
+            #expect(try !text().contains(name))
+            func count() throws -> Double? {
+                let values = try MetricsLab.parsed(try text("--times", "1/1"), format: "openmetrics")
+                return values.first { $0.name == "\(name)_count" && $0.labels["instance"] == "relay" }?.value
+            }
+            try MetricsCommandTests.eventually { try count() != nil }
+            let before = try #require(try count())
+            try MetricsLab.echoes(lab, 50)
+            // Each echo and each answer.
+            try MetricsCommandTests.eventually { try count() ?? 0 >= before + 100 }
+            // A process that measures may die: what it has counted stays.
+            let counted = try #require(try count())
+            let measuring = try run(
+                "/bin/sh",
+                [
+                    "-c",
+                    "ps -eo pid,args | awk '$2 ~ /tapline/ && $3 == \"measure\" && $4 == \"\(lab.name)\" { print $1 }'",
+                ])
+            let pid = try #require(Int32(measuring.output.trimmingCharacters(in: .whitespacesAndNewlines)))
+            kill(pid, SIGKILL)
+            try MetricsCommandTests.eventually { try count() ?? 0 >= counted && kill(pid, 0) != 0 }
+            let values = try MetricsLab.parsed(try text("--times", "1/1"), format: "openmetrics")
+            let bucket = { (bound: Double) in
+                values.first { $0.name == "\(name)_bucket" && Double($0.labels["le"] ?? "") == bound }?.value
+            }
+            #expect(bucket(0.01) == 0 && bucket(.infinity) ?? 0 >= before + 100)
+            #expect(try values.of("\(name)_sum") >= 0.02 * 100)
+            let file = lab.folder.appendingPathComponent("times.prom").path
+            #expect(try lab.tapline("metrics", lab.name, "--textfile", file).status == 0)
+            let judged = try run("/bin/sh", ["-c", "promtool check metrics < \(file) 2>&1"])
+            #expect(judged.status == 0, "\(judged.output)")
+
+            try Self.server.write(
+                to: lab.folder.appendingPathComponent("server.py"), atomically: true, encoding: .utf8)
+            let server = try Background(
+                "/usr/bin/python3",
+                [lab.folder.appendingPathComponent("server.py").path, Product.tapline, lab.name, "--times", "1/1"],
+                in: lab.folder)
+            let (port, prometheusPort) = (try #require(Int(try server.firstLine())), try Self.freePort())
+            let configuration = lab.folder.appendingPathComponent("prometheus.yml")
+            try """
+            scrape_configs:
+              - { job_name: tapline, scrape_interval: 2s, scrape_timeout: 2s, static_configs: [{ targets: ["127.0.0.1:\(port)"] }] }
+            """.write(to: configuration, atomically: true, encoding: .utf8)
+            let prometheus = try Background(
+                "/usr/bin/prometheus",
+                [
+                    "--config.file=\(configuration.path)", "--storage.tsdb.path=\(lab.folder.path)/data",
+                    "--web.listen-address=127.0.0.1:\(prometheusPort)",
+                ], in: lab.folder)
+            defer { for program in [prometheus, server] { program.end() } }
+            let median = "histogram_quantile(0.5, sum by (le) (\(name)_bucket{application=\"relay\"}))"
+            try MetricsCommandTests.eventually { try !Self.query(median, port: prometheusPort).isEmpty }
+            // The bucket that 20 ms are in.
+            let found = try Self.query(median, port: prometheusPort)
+            #expect(found.count == 1 && found[0] > 0.01 && found[0] <= 0.05, "\(found)")
         }
     }
 

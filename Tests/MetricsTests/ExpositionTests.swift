@@ -79,18 +79,22 @@ struct ExpositionTests {
     @Test("times in applications are cumulative buckets in seconds")
     func histogram() {
         var sample = Samples.one()
-        sample.timesInApplications["firewall"] = Sample.TimeInApplication(
-            buckets: [
-                .init(atMost: 1000, packets: 3), .init(atMost: 1_000_000, packets: 4), .init(atMost: nil, packets: 1),
-            ],
-            sum: 2_500_000_000)
+        sample.timesInApplications = [
+            Sample.TimeInApplication(
+                application: "firewall", instance: "fw-a", since: 1_700_000_000_500_000,
+                buckets: [
+                    .init(atMost: 1000, packets: 3), .init(atMost: 1_000_000, packets: 4),
+                    .init(atMost: nil, packets: 1),
+                ], sum: 2_500_000_000)
+        ]
         let name = "tapline_time_in_application_seconds"
-        let labels = "topology=\"lab\",application=\"firewall\""
+        let labels = "topology=\"lab\",application=\"firewall\",instance=\"fw-a\""
         #expect(
             lines(.openmetrics, [sample]).filter { $0.hasPrefix(name) } == [
                 "\(name)_bucket{\(labels),le=\"0.000001000\"} 3", "\(name)_bucket{\(labels),le=\"0.001000000\"} 7",
                 "\(name)_bucket{\(labels),le=\"+Inf\"} 8", "\(name)_sum{\(labels)} 2.500000000",
-                "\(name)_count{\(labels)} 8",
+                "\(name)_count{\(labels)} 8", "\(name)_created{\(labels)} 1700000000.500000",
             ])
+        #expect(!lines(.text, [sample]).contains { $0.contains("_created") })
     }
 }

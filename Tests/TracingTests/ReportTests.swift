@@ -103,7 +103,12 @@ import Wire
         for trace in traces {
             let data = try encoder.encode(trace)
             #expect(!data.contains(10), "one line for each trace")
-            #expect(try JSONDecoder().decode(PacketTrace.self, from: data) == trace)
+            // How a node got a packet is for nft alone.
+            var shown = trace
+            for hop in shown.hops.indices {
+                for copy in shown.hops[hop].copies.indices { shown.hops[hop].copies[copy].arrival = nil }
+            }
+            #expect(try JSONDecoder().decode(PacketTrace.self, from: data) == shown)
         }
         let text = String(decoding: try encoder.encode(traces[0]), as: UTF8.self)
         for key in [

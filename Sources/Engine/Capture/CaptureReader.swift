@@ -53,7 +53,7 @@ public struct CaptureReader: ~Copyable {
                 return nil
             }
             guard written - position <= UInt64(capacity) else {
-                skip(to: written, isFault: false)
+                skipOverwritten()
                 continue
             }
             let place = Int(truncatingIfNeeded: position) & (capacity - 1)
@@ -67,7 +67,7 @@ public struct CaptureReader: ~Copyable {
             let reserved = CaptureLayout.counter(memory, CaptureLayout.reservedOffset).pointee.load(ordering: .relaxed)
             // What was copied may have been overwritten meanwhile.
             guard reserved >= position, reserved - position <= UInt64(capacity) else {
-                skip(to: self.written & ~7, isFault: reserved < position)
+                if reserved < position { skip(to: self.written & ~7, isFault: true) } else { skipOverwritten() }
                 continue
             }
             guard isWhole, kind == CaptureLayout.Record.gap || frame != nil else {
@@ -81,6 +81,17 @@ public struct CaptureReader: ~Copyable {
             return frame
         }
         return nil
+    }
+
+    /// Goes on with the newest frames. The overwritten ones are counted at once, because nothing may follow them.
+    private mutating func skipOverwritten() {
+        // Each frame is counted before it is written: the last one of the count may not be there yet.
+        let count = frames
+        atomicMemoryFence(ordering: .acquiring)
+        skip(to: written & ~7, isFault: false)
+        guard let expected, count > expected &+ 1 else { return }
+        lost &+= count - 1 - expected
+        self.expected = count - 1
     }
 
     private mutating func skip(to place: UInt64, isFault: Bool) {
