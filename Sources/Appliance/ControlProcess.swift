@@ -73,6 +73,8 @@ public final class ControlProcess: @unchecked Sendable {
                     fleet: $0, interfaces: table.interfaces.map(\.name), rewrites: table.rewritesAddresses)
             }
         }, pump: { [unowned self] in server?.pump() })
+    /// The nodes whose devices an operator has taken down, by name. On the loop's thread.
+    var operatedLinks: [String: NodeLinks] = [:]
     /// Reads all counters. On the loop's thread.
     private(set) lazy var sampler = Sampler(self)
 
