@@ -63,6 +63,11 @@ extension ControlProcess {
         case .capture:
             // Its answers are a stream.
             break
+        case .operateNode(let command):
+            inBackground(lines.reply(to: command)) { [self] _ throws(ApplianceError) in
+                try operate(command)
+                return Done()
+            }
         case .describe(let command): describe(command, lines.reply(to: command))
         case .send(let command):
             inBackground(lines.reply(to: command)) { [self] _ throws(ApplianceError) in

@@ -75,6 +75,8 @@ public final class ControlProcess: @unchecked Sendable {
         }, pump: { [unowned self] in server?.pump() })
     /// Has times in applications measured. On the loop's thread.
     private(set) lazy var applicationTimes = ApplicationTimes(loop: loop, topology: plan.name)
+    /// The nodes whose devices an operator has taken down, by name. On the loop's thread.
+    var operatedLinks: [String: NodeLinks] = [:]
     /// Reads all counters. On the loop's thread.
     private(set) lazy var sampler = Sampler(self)
 

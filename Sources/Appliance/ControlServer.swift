@@ -208,15 +208,20 @@ final class ControlServer {
                 .failed,
                 "\(bounds.quiet) other connections to the control process send no request, so this "
                     + "connection was closed in favour of another",
-                hint: "try again; \(path) is open in the processes that block it: ss -xp"))
+                hint: "try again; \(path) is open in the processes that block it: ss -xp"), mayAskAgain: true)
     }
 
     /// Tells a connection why, as far as it takes that at once, and closes it.
-    func sendAway(_ connection: ControlConnection, _ what: String, _ error: ApplianceError?) {
+    ///
+    /// - Parameter mayAskAgain: Whether it was closed only to make room.
+    func sendAway(
+        _ connection: ControlConnection, _ what: String, _ error: ApplianceError?, mayAskAgain: Bool = false
+    ) {
         sentAway[what, default: (0, nil)].count += 1
         sentAway[what]?.last = connection.peer
         look()
-        if let error, connection.left == 0, let bytes = try? JSONLine.encode(ControlAnswer<Done>.error(error)) {
+        let answer: ControlAnswer<Done>? = error.map { mayAskAgain ? .crowded($0) : .error($0) }
+        if let answer, connection.left == 0, let bytes = try? JSONLine.encode(answer) {
             _ = bytes.withUnsafeBytes { send(connection.descriptor, $0.baseAddress, $0.count, noSignal) }
         }
         drop(connection)

@@ -12,6 +12,16 @@ extension ApplianceClient {
         try asked(DescribeRequest(entries: entries))
     }
 
+    /// Does something to a node, and waits until it is done.
+    ///
+    /// - Parameter interface: The interface of the device that is meant; nil: the node has one device.
+    /// - Throws: `ApplianceError` if there is no such topology, node or device, or if it fails.
+    package func operate(
+        _ operation: NodeOperation, on node: String, interface: String? = nil
+    ) throws(ApplianceError) {
+        _ = try change(NodeOperationRequest(operation, on: node, interface: interface)) { _ in }
+    }
+
     /// Sends one packet from a node.
     ///
     /// - Parameters:

@@ -216,7 +216,7 @@ public struct ApplianceClient: Sendable {
         try change(RemoveRequest(instance: instance, drain: drain), progress)
     }
 
-    private func change<Change: ControlCommand>(
+    func change<Change: ControlCommand>(
         _ request: Change, _ progress: (Progress) -> Void
     ) throws(ApplianceError) -> Change.Answer {
         try cancelBySignal()

@@ -125,7 +125,7 @@ package final class CaptureConnection {
                 input.octets.removeSubrange(...end)
                 switch try client.answer(to: CaptureRequest(), line) {
                 case .answer(let answer): return answer
-                case .error(let error): throw error
+                case .error(let error), .crowded(let error): throw error
                 case .progress: continue
                 }
             }

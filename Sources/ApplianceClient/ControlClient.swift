@@ -116,7 +116,7 @@ package struct ControlClient {
                 switch answer {
                 case .answer(let events): guard take(events) else { return true }
                 case .progress: break
-                case .error(let error): throw error
+                case .error(let error), .crowded(let error): throw error
                 }
             }
         }
@@ -131,22 +131,46 @@ package struct ControlClient {
         _ request: Command, timeout: Duration = .seconds(30), progress: (Progress) -> Void = { _ in }
     ) throws(ApplianceError) -> Command.Answer? {
         var deadline = monotonicTime() + timeout
-        guard let descriptor = try sent(request, deadline: deadline) else { return nil }
+        while true {
+            switch try once(request, timeout, &deadline, progress) {
+            case .answer(let answer): return answer
+            case .nobody: return nil
+            case .crowded(let error):
+                // Others were faster: this process was kept waiting between its call and its words.
+                guard monotonicTime() < deadline else { throw error }
+                usleep(20_000)
+            }
+        }
+    }
+
+    /// What came of one connection.
+    private enum Attempt<Answer> {
+        case answer(Answer)
+        /// No process listens.
+        case nobody
+        case crowded(ApplianceError)
+    }
+
+    private func once<Command: ControlCommand>(
+        _ request: Command, _ timeout: Duration, _ deadline: inout MonotonicTime, _ progress: (Progress) -> Void
+    ) throws(ApplianceError) -> Attempt<Command.Answer> {
+        guard let descriptor = try sent(request, deadline: deadline) else { return .nobody }
         defer { close(descriptor) }
         var input: [UInt8] = []
         // Octets without an end of line are no sign of life: time runs on.
         while true {
             let left = deadline - monotonicTime()
             guard left > .zero, pollOne(descriptor, POLLIN, within: left) else { throw silence }
-            guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return nil }
+            guard let bytes = readOnce(descriptor), !bytes.isEmpty else { return .nobody }
             input += bytes
             guard input.count <= Self.longestAnswer else { throw silence }
             while let end = bytes.contains(10) ? input.firstIndex(of: 10) : nil {
                 let answer = try answer(to: request, input[..<end])
                 input.removeSubrange(...end)
                 switch answer {
-                case .answer(let answer): return answer
+                case .answer(let answer): return .answer(answer)
                 case .error(let error): throw error
+                case .crowded(let error): return .crowded(error)
                 case .progress(let report):
                     progress(report)
                     deadline = monotonicTime() + timeout

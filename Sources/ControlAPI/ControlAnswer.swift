@@ -9,16 +9,19 @@ package enum ControlAnswer<Answer: Codable & Sendable>: Sendable {
     case answer(Answer)
     /// Why it could not be done.
     case error(ApplianceError)
+    /// The connection made room for others before its request was read; the same request may be sent again.
+    case crowded(ApplianceError)
 }
 
 extension ControlAnswer: Codable {
-    private enum Key: CodingKey { case progress, answer, error }
+    private enum Key: CodingKey { case progress, answer, error, again }
 
     /// - Throws: `DecodingError` if it is not such an answer.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: Key.self)
         if let error = try container.decodeIfPresent(ApplianceError.self, forKey: .error) {
-            self = .error(error)
+            let again = try container.decodeIfPresent(Bool.self, forKey: .again) ?? false
+            self = again ? .crowded(error) : .error(error)
         } else if let progress = try container.decodeIfPresent(Progress.self, forKey: .progress) {
             self = .progress(progress)
         } else {
@@ -34,6 +37,9 @@ extension ControlAnswer: Codable {
         case .progress(let progress): try container.encode(progress, forKey: .progress)
         case .answer(let answer): try container.encode(answer, forKey: .answer)
         case .error(let error): try container.encode(error, forKey: .error)
+        case .crowded(let error):
+            try container.encode(error, forKey: .error)
+            try container.encode(true, forKey: .again)
         }
     }
 }

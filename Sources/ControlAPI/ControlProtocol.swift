@@ -2,7 +2,7 @@ import Reporting
 
 /// The protocol of the control socket: each request is one line of JSON, and so is each answer.
 package enum ControlProtocol {
-    /// The version of the lines; it rises with every change of their content.
+    /// The version of the lines. It rises with every change that an older end would misread; a new command is none.
     package static let version = 2
 }
 

@@ -38,11 +38,13 @@ package enum ControlRequest: Sendable {
     case describe(DescribeRequest)
     /// Send one packet from a node.
     case send(SendRequest)
+    /// Restart a node, kill what runs in it, take a device of it down or up.
+    case operateNode(NodeOperationRequest)
 
     /// The name of a command, as the line has it.
     package enum Name: String, Codable, Sendable, CaseIterable {
         case status, tables, sample, stop, node, reload, apply, add, remove, cancel, events, operate, engine, capture
-        case describe, send
+        case describe, send, operateNode
 
         /// The type of the command.
         package var command: any ControlCommand.Type {
@@ -63,6 +65,7 @@ package enum ControlRequest: Sendable {
             case .capture: CaptureRequest.self
             case .describe: DescribeRequest.self
             case .send: SendRequest.self
+            case .operateNode: NodeOperationRequest.self
             }
         }
     }
@@ -86,6 +89,7 @@ package enum ControlRequest: Sendable {
         case .capture(let command): (.capture, command)
         case .describe(let command): (.describe, command)
         case .send(let command): (.send, command)
+        case .operateNode(let command): (.operateNode, command)
         }
     }
 

@@ -265,14 +265,18 @@ package final class NodeRuntime: @unchecked Sendable {
             + "uidmap, lines in /etc/subuid and /etc/subgid), or run it with sudo"
     }
 
-    // MARK: - Brought back by a check, in a thread of the caller's
+    // MARK: - Brought back by a check or an operator, in a thread of the caller's
 
     /// Makes the node's application ready again: waits for the running one, or starts it.
     ///
-    /// - Parameter anew: One that runs is ended first.
+    /// - Parameters:
+    ///   - anew: One that runs is ended first.
+    ///   - why: The reason of a restart, for its event.
     /// - Throws: `ApplianceError` if the application does not start or is not ready in time, or if `cancellation` is
     ///   raised.
-    package func bringBack(anew: Bool, _ cancellation: Cancellation) throws(ApplianceError) {
+    package func bringBack(
+        anew: Bool, why: String = "a check restarted it", _ cancellation: Cancellation
+    ) throws(ApplianceError) {
         guard let run = plan.process.run else { return }
         let running: (child: Pidfd?, isWhole: Bool) = loop.sync {
             self.pause = Self.shortestPause
@@ -300,7 +304,7 @@ package final class NodeRuntime: @unchecked Sendable {
             self.restarts += 1
             self.process = child
             self.startedAt = monotonicTime()
-            self.restarted?(self, "a check restarted it")
+            self.restarted?(self, why)
         }
         try waitUntilReady(child, entrance, node, cancellation)
         loop.sync {

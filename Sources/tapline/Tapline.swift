@@ -32,7 +32,8 @@ struct Tapline: ParsableCommand {
             MetricsCommand.self, Top.self,
             Validate.self,
             Graph.self, Schema.self, Apply.self, Add.self, Remove.self, Reload.self, Events.self, Drain.self,
-            Undrain.self, Disable.self, Enable.self, Weight.self, Balance.self, EngineCommand.self,
+            Undrain.self, Disable.self, Enable.self, Weight.self, Restart.self, Kill.self, LinkDown.self, LinkUp.self,
+            Shell.self, Balance.self, EngineCommand.self,
             Trace.self, Capture.self, DoctorCommand.self, PruneCommand.self, Manual.self, Measure.self, OldDisable.self,
             OldEnable.self,
         ])
@@ -67,11 +68,11 @@ struct Tapline: ParsableCommand {
         ["ps", "ls", "list", "show", "stat", "stats", "inspect", "info"]:
             "'tapline status' lists all topologies, and 'tapline status NAME' shows one",
         ["deploy", "start", "create", "launch", "boot"]: "'tapline up FILE -d' brings a topology up",
-        ["destroy", "stop", "rm", "remove-all", "delete", "kill", "halt", "teardown", "wipe"]:
+        ["destroy", "stop", "rm", "remove-all", "delete", "halt", "teardown", "wipe"]:
             "'tapline down NAME' takes a topology away",
-        ["shell", "sh", "bash", "attach", "enter", "connect", "console", "ssh", "login"]:
+        ["sh", "bash", "attach", "enter", "connect", "console", "ssh", "login"]:
             "'tapline exec NAME NODE' opens a shell in a node, and 'tapline exec NAME NODE CMD' runs a command",
-        ["restart", "redeploy", "update", "reconfigure"]:
+        ["redeploy", "update", "reconfigure"]:
             "'tapline apply NAME' changes a running topology to what its file says now",
         ["new", "generate"]: "'tapline init NAME' writes a small topology file",
         ["check", "lint", "plan", "config"]: "'tapline validate FILE' reads a file and shows the path of every packet",

@@ -67,8 +67,10 @@ extension ControlServerTests {
         /// The error that is the next line; nil at the end, or where it is none.
         func error() throws -> ApplianceError? {
             guard let line = line() else { return nil }
-            guard case .error(let error) = try JSONLine.decode(ControlAnswer<AnyAnswer>.self, line) else { return nil }
-            return error
+            switch try JSONLine.decode(ControlAnswer<AnyAnswer>.self, line) {
+            case .error(let error), .crowded(let error): return error
+            case .answer, .progress: return nil
+            }
         }
     }
 

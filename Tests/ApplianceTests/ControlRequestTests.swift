@@ -43,6 +43,7 @@ enum RequestExtremes {
             case .operate: ["instance": "\"nobody\"", "operation": "{\"undrain\":{}}"]
             case .engine: ["operation": "\"undrain\"", "engine": "200"]
             case .capture: ["interfaces": "[\"nothing\"]"]
+            case .operateNode: ["node": "\"nobody\"", "operation": "\"kill\""]
             case .send: ["from": "\"nobody\"", "to": "\"192.0.2.1\"", "port": "\"tcp/80\""]
             }
         return own.merging(["version": "2", "command": "\"\(command.rawValue)\""]) { $1 }
@@ -108,8 +109,8 @@ struct ControlRequestTests {
         case .sample: SampleRequest()
         case .stop: StopRequest()
         case .node: NodeRequest(node: "n")
-        case .reload: ReloadRequest(file: "/f")
-        case .apply: ApplyRequest(file: "/f", isTrial: true, drain: .milliseconds(5))
+        case .reload: ReloadRequest(file: "/f", settings: ["A": "b"])
+        case .apply: ApplyRequest(file: "/f", settings: ["A": ""], isTrial: true, drain: .milliseconds(5))
         case .add: AddRequest(application: "a", instance: "i")
         case .remove: RemoveRequest(instance: "i", drain: .milliseconds(5))
         case .cancel: CancelRequest()
@@ -121,6 +122,7 @@ struct ControlRequestTests {
                 interfaces: ["a"], sent: false, received: true, oneIn: 2, snapLength: 60,
                 filter: [6, 0, 0, 0, 1, 0, 0, 0])
         case .describe: DescribeRequest(entries: true)
+        case .operateNode: NodeOperationRequest(.linkDown, on: "n", interface: "i")
         case .send: SendRequest(from: "n", to: "192.0.2.1", port: "icmp", sourcePort: 7)
         }
     }
@@ -165,7 +167,7 @@ struct ControlRequestTests {
                     #expect(asked.oneIn.map(RequestRange.oneIn.contains) ?? true)
                     #expect(asked.snapLength.map((14...CaptureRequest.longestFrame).contains) ?? true)
                 case .send(let asked): #expect(asked.sourcePort.map((1...65_535).contains) ?? true)
-                case .status, .tables, .sample, .stop, .node, .reload, .add, .cancel, .describe: break
+                case .status, .tables, .sample, .stop, .node, .reload, .add, .cancel, .describe, .operateNode: break
                 }
             } catch {
                 let harmless = error.description.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }

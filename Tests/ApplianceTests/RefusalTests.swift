@@ -28,7 +28,7 @@ struct RefusalTests {
             ("ps", "tapline status"), ("ls", "tapline status"), ("list", "tapline status"),
             ("inspect", "tapline status"),
             ("deploy", "tapline up"), ("start", "tapline up"), ("destroy", "tapline down"), ("stop", "tapline down"),
-            ("rm", "tapline down"), ("shell", "tapline exec"), ("restart", "tapline apply"),
+            ("rm", "tapline down"), ("sh", "tapline exec"), ("redeploy", "tapline apply"),
         ])
     func foreignWords(_ word: String, _ meant: String) throws {
         let result = try CommandLineRun.run(word)

@@ -1,0 +1,85 @@
+import Foundation
+import Testing
+
+/// What operators do to nodes of a running topology.
+@Suite("Commands for nodes", .enabled(if: isRoot))
+struct NodeCommandTests {
+    /// A topology that is up, with a web server that tells its process number.
+    private static func with(_ body: (ScratchTopology) throws -> Void) throws {
+        let topology = try ScratchTopology(small: nil)
+        let text = ScratchTopology.small(topology.name).replacingOccurrences(
+            of: "{ type: web-server, attach: servers }",
+            with: "{ attach: servers, run: 'echo $$ > $TAPLINE_DIR/pid; exec sleep 1000', restart: never }")
+        try text.write(toFile: topology.file, atomically: true, encoding: .utf8)
+        let up = try CommandLineRun.run("up", "-d", topology.file)
+        #expect(up.status == 0, "\(up)")
+        try body(topology)
+        #expect(try CommandLineRun.run("down", topology.name).status == 0)
+        #expect(try topology.remains() == nil)
+    }
+
+    private static func pid(_ topology: ScratchTopology) throws -> String {
+        try CommandLineRun.run("exec", topology.name, "web", "--", "sh", "-c", "cat $TAPLINE_DIR/pid").output
+    }
+
+    private static func state(_ topology: ScratchTopology) throws -> String? {
+        let nodes = try CommandLineRun.json("status", "--json", topology.name)["nodes"] as? [[String: Any]]
+        return nodes?.first { $0["name"] as? String == "web" }?["state"] as? String
+    }
+
+    @Test("restart starts the application anew, kill leaves it to its policy, and restart brings it back")
+    func processes() throws {
+        try Self.with { topology in
+            let first = try Self.pid(topology)
+            let restarted = try CommandLineRun.run("restart", topology.name, "web")
+            #expect(restarted.status == 0 && restarted.output.contains("ready"), "\(restarted)")
+            #expect(try Self.pid(topology) != first)
+            let events = try CommandLineRun.run("events", topology.name, "--json").output
+            #expect(events.contains("application-restarted") && events.contains("restarted by command"), "\(events)")
+            let killed = try CommandLineRun.run("kill", topology.name, "web")
+            #expect(killed.status == 0, "\(killed)")
+            try CommandLineRun.eventually("the application has ended") { try Self.state(topology) != "ready" }
+            #expect(try topology.echo())
+            #expect(try CommandLineRun.run("restart", topology.name, "web").status == 0)
+            #expect(try Self.state(topology) == "ready")
+        }
+    }
+
+    @Test("link-down cuts the node off, and link-up restores its routes")
+    func links() throws {
+        try Self.with { topology in
+            func routes() throws -> String {
+                try CommandLineRun.run("exec", topology.name, "web", "--", "ip", "route").output
+            }
+            let before = try routes()
+            #expect(before.contains("via") || before.contains("198.18.4.0/24"))
+            let down = try CommandLineRun.run("link-down", topology.name, "web")
+            #expect(down.status == 0, "\(down)")
+            #expect(try !topology.echo())
+            #expect(try routes().isEmpty)
+            let up = try CommandLineRun.run("link-up", topology.name, "web", "servers")
+            #expect(up.status == 0, "\(up)")
+            #expect(try routes() == before)
+            try CommandLineRun.eventually("echo comes back") { try topology.echo() }
+            // Without a link-down before it, link-up changes nothing.
+            #expect(try CommandLineRun.run("link-up", topology.name, "web").status == 0)
+            #expect(try routes() == before)
+        }
+    }
+
+    @Test("mistakes are named")
+    func mistakes() throws {
+        try Self.with { topology in
+            for (words, status, text) in [
+                (["restart", topology.name, "wbe"], 5, "there is no node 'wbe'"),
+                (["restart", topology.name, "alice"], 2, "has no application"),
+                (["link-down", topology.name, "web", "customers"], 5, "it has one on servers"),
+                (["kill", "\(topology.name)x", "web"], 5, "\(topology.name)x"),
+                (["link-up", topology.name], 64, "node"),
+            ] as [([String], Int32, String)] {
+                let end = try CommandLineRun.Started([CommandLineRun.tapline] + words).finish()
+                #expect(end.status == status && end.errors.contains(text), "\(words): \(end)")
+            }
+        }
+    }
+}
