@@ -136,19 +136,3 @@ public final class PacketSocket: @unchecked Sendable {
         return Int(count)
     }
 }
-
-extension NetworkNamespace {
-    /// Sends a packet from the namespace, by its routes and neighbours. The kernel fills in what the IPv4 header leaves
-    /// zero of its checksum and identification.
-    ///
-    /// - Parameter packet: The packet from its network header on.
-    /// - Throws: EMSGSIZE where it is larger than the device's MTU, ENETUNREACH where there is no route.
-    public func send(_ packet: [UInt8], to destination: IPAddress) throws(SystemError) {
-        let octets = destination.octets
-        _ = try perform { () throws(SystemError) in
-            try SystemError.check(
-                clinux_send_raw(packet, packet.count, Int32(destination.family.number), octets), "send a packet to",
-                "\(destination)")
-        }
-    }
-}

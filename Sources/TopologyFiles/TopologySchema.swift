@@ -111,6 +111,8 @@ public struct TopologySchema {
                 .init("type", .array([.text("string"), .text("integer")])), .init("minimum", .number(0)),
                 .init("pattern", .text("^(==|!=|>=|<=|>|<|=)? *[0-9]+$")),
             ])
+        case .timeBound: return Self.string("(<|>|<=|>=)? *([0-9]+[.]?[0-9]*|[.][0-9]+)(us|ms|s|m|min)")
+        case .rate: return Self.string("([0-9]+[.]?[0-9]*|[.][0-9]+) *k?Hz")
         case .choice(let words): return .object([.init("enum", .array(words.map { .text($0) }))])
         case .anything: return .object([])
         case .just(let flag): return .object([.init("const", .flag(flag))])

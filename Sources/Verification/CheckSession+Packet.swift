@@ -44,14 +44,14 @@ extension CheckSession {
         var expected: [String] = []
         var came = ["the packet: \(trace.summary)"]
         if !faults.isEmpty {
-            expected.append("that the packet reaches \(PacketTrace.summary(plan.reaches)), and no other node")
+            expected.append("that the packet reaches \(ProbeWay.summary(plan.reaches)), and no other node")
         }
         if let stages = plan.answer {
             let answer = watch.answerTrace(plan, stages)
             came.append("the answer\(watch.answerName.map { " (\($0))" } ?? ""): \(answer.summary)")
             let wrong = answer.faults.map { "the answer: \($0)" }
             if !wrong.isEmpty {
-                expected.append("that the answer reaches \(PacketTrace.summary(stages)), and no other node")
+                expected.append("that the answer reaches \(ProbeWay.summary(stages)), and no other node")
             }
             faults += wrong
         } else if let answer = watch.answerName {
@@ -182,12 +182,12 @@ private final class PacketWatch {
         answerName = answer
     }
 
-    func trace(_ plan: PacketPlan) -> PacketTrace {
-        PacketTrace(origin: plan.from, sightings: packets, stages: plan.reaches)
+    func trace(_ plan: PacketPlan) -> ProbeWay {
+        ProbeWay(origin: plan.from, sightings: packets, stages: plan.reaches)
     }
 
     /// An answer may be sent more than once: only the first sightings at each node count.
-    func answerTrace(_ plan: PacketPlan, _ stages: [[String]]) -> PacketTrace {
+    func answerTrace(_ plan: PacketPlan, _ stages: [[String]]) -> ProbeWay {
         var seen: [String: Int] = [:]
         let bound = Dictionary(stages.joined().map { ($0, 1) }, uniquingKeysWith: +)
         let first = answers.sorted { $0.nanoseconds < $1.nanoseconds }.filter { sighting in
@@ -195,6 +195,6 @@ private final class PacketWatch {
             return seen[sighting.node, default: 0] <= max(1, bound[sighting.node] ?? 1)
         }
         let last = plan.reaches.last?.last ?? "the engine"
-        return PacketTrace(origin: answerer?.node ?? last, sightings: first, stages: stages)
+        return ProbeWay(origin: answerer?.node ?? last, sightings: first, stages: stages)
     }
 }
