@@ -22,6 +22,10 @@ extension ControlProcess {
                 engines: { [unowned self] in
                     loop.sync { self.fleet?.status.map { ($0.pid, $0.state == .running) } ?? [] }
                 },
+                deliver: { [unowned self] interface, frame in
+                    guard let tap = loop.sync({ self.built?.taps[interface] }) else { return }
+                    _ = tap.deliver(frame)
+                },
                 operate: { [unowned self] operation, node throws(ApplianceError) in
                     try done(on: loop) { done in
                         guard let applications = self.applications else { return done(.failure(.noEngineYet)) }

@@ -21,6 +21,8 @@ package struct CheckSources: Sendable {
     package let counters: @Sendable () -> CounterReading
     /// The engines' processes, and whether they forward.
     package let engines: @Sendable () -> [(pid: Int32?, isRunning: Bool)]
+    /// Delivers a frame to what is on an interface, as an engine does.
+    let deliver: @Sendable (Int, [UInt8]) -> Void
     /// Carries out an operator's request for an instance, and returns when the engines decide by it.
     package let operate: @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void
     /// Carries out an operator's request for the engine of a number from 1, and returns when it is done.
@@ -36,6 +38,7 @@ package struct CheckSources: Sendable {
         node: @escaping @Sendable (String) throws(ApplianceError) -> NodeRuntime,
         counters: @escaping @Sendable () -> CounterReading,
         engines: @escaping @Sendable () -> [(pid: Int32?, isRunning: Bool)],
+        deliver: @escaping @Sendable (Int, [UInt8]) -> Void,
         operate: @escaping @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void,
         operateEngine: @escaping @Sendable (EngineOperation, Int) throws(ApplianceError) -> Void,
         applications: @escaping @Sendable () -> [StatusReport.Application], events: EventLog
@@ -46,6 +49,7 @@ package struct CheckSources: Sendable {
         self.node = node
         self.counters = counters
         self.engines = engines
+        self.deliver = deliver
         self.operate = operate
         self.operateEngine = operateEngine
         self.applications = applications

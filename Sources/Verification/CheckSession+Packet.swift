@@ -23,6 +23,7 @@ extension CheckSession {
             sourcePort: plan.sourcePort ?? UInt16.random(in: 20_000...32_000), payload: plan.payload, size: plan.size,
             hopLimit: plan.hopLimit, dontFragment: plan.dontFragment)
         let watch = try PacketWatch(probe, sources, standIns: plan.standIns)
+        watch.prove(.before, sources) { isDownByFault($0) }
         let before = sources.counters()
         let namespace = try sources.node(plan.from).namespace
         do throws(SystemError) {
@@ -35,8 +36,13 @@ extension CheckSession {
         watch.follow(timeout: timeout, settling: Self.settling, sources.cancellation) { watch in
             watch.trace(plan).isComplete && (plan.answer.map { watch.answerTrace(plan, $0).isComplete } ?? true)
         }
+        watch.prove(.after, sources) { isDownByFault($0) }
         return finding(plan, watch, before)
     }
+
+    /// True if a fault of this check has taken a device of the node down: then nothing arrives there, and nothing needs to be
+    /// watched.
+    private func isDownByFault(_ node: String) -> Bool { faults.down[node]?.isEmpty == false }
 
     private func finding(_ plan: PacketPlan, _ watch: PacketWatch, _ before: CounterReading) -> StepOutcome {
         let trace = watch.trace(plan)
@@ -58,7 +64,14 @@ extension CheckSession {
             came.append("the answer (\(answer)): \(watch.answerTrace(plan, []).summary)")
         }
         if !watch.wasSent { faults.append("\(plan.from) did not send it on any device") }
-        if watch.losses > 0 { faults.append("\(Plural.counted(watch.losses, "frame")) could not be watched") }
+        if !watch.blind.isEmpty || watch.losses > 0 {
+            expected.append("that every node is watched while the packet is under way")
+        }
+        faults += watch.blind
+        if watch.losses > 0 {
+            faults.append(
+                "cannot tell whether another node saw it: \(Plural.counted(watch.losses, "frame")) could not be watched")
+        }
         let drops = sources.counters().dropSummary(since: before, of: sources.plan).map { "dropped meanwhile: \($0)" }
         return StepOutcome(unmet: expected.isEmpty ? faults : expected, came: faults + came + drops)
     }
@@ -69,6 +82,13 @@ private final class PacketWatch {
     private let probe: ProbePacket
     private let standIns: [String: String]
     private var sockets: [(node: String, interface: String, socket: PacketSocket)] = []
+    /// The place of each of them.
+    private var legs: [LegPlan] = []
+    /// What the canaries of this watch have and no others, and those that were seen.
+    private let token = UInt64.random(in: 1...UInt64.max)
+    private var heard: Set<UInt32> = []
+    /// The devices of which nobody can tell, one sentence each.
+    private(set) var blind: [String] = []
     /// All that has to do with the probe.
     private var seen: [(kind: ProbePacket.Kind, sighting: Sighting, isOutgoing: Bool)] = []
     // The sightings in `seen`, sorted by kind.
@@ -98,12 +118,14 @@ private final class PacketWatch {
             let (node, leg) = places[index]
             do throws(SystemError) {
                 let socket = try PacketSocket(
-                    on: leg.device, in: node.namespace, matches: matches, frameLength: frame, room: 4 * frame + 32768)
+                    on: leg.device, in: node.namespace, matches: matches, etherType: Canary.etherType,
+                    frameLength: frame, room: 4 * frame + 32768)
                 opened.withLock { $0[index] = socket }
             } catch {
                 throw ApplianceError(.failed, "\(node.place): \(error)")
             }
         }
+        legs = places.map(\.leg)
         sockets = opened.withLock { opened in
             places.indices.compactMap { index in
                 let (node, leg) = places[index]
@@ -113,6 +135,50 @@ private final class PacketWatch {
     }
 
     var wasSent: Bool { !sent.isEmpty }
+
+    /// When canaries are sent: before the packet, and after its way.
+    enum Moment: UInt32 {
+        case before, after
+    }
+
+    /// How long a canary may take, and how long it is waited for until another one is sent.
+    private static let canaryTime = Duration.seconds(1)
+    private static let canaryPause = Duration.milliseconds(100)
+
+    /// Proves that every device is watched: each must see a canary that is delivered to it.
+    ///
+    /// - Parameter isDown: Says of a node whether a fault has taken a device of it down.
+    func prove(_ moment: Moment, _ sources: CheckSources, _ isDown: (String) -> Bool) {
+        func number(_ index: Int) -> UInt32 { moment.rawValue << 31 | UInt32(index) }
+        var missing = sockets.indices.map { $0 }
+        let deadline = monotonicTime() + Self.canaryTime
+        while !missing.isEmpty, !sources.cancellation.isRaised, monotonicTime() < deadline {
+            for index in missing {
+                let leg = legs[index]
+                let frame = Canary.frame(
+                    to: leg.mac, from: sources.plan.table.interfaces[leg.interface].mac, token: token,
+                    number: number(index))
+                sources.deliver(leg.interface, frame)
+            }
+            let next = min(deadline, monotonicTime() + Self.canaryPause)
+            while !missing.isEmpty, !sources.cancellation.isRaised, monotonicTime() < next {
+                look()
+                missing.removeAll { heard.contains(number($0)) || (isDown(sockets[$0].node) && !isUp($0, sources)) }
+                if !missing.isEmpty { sources.cancellation.sleep(.milliseconds(2)) }
+            }
+        }
+        blind += missing.map { index in
+            let (node, interface, _) = sockets[index]
+            return "cannot tell whether \(node) saw it on \(interface): a canary \(moment) the packet did not arrive there"
+        }
+    }
+
+    private func isUp(_ index: Int, _ sources: CheckSources) -> Bool {
+        guard let node = try? sources.node(sockets[index].node), let netlink = try? node.namespace.netlink,
+            let link = try? netlink.link(named: legs[index].device)
+        else { return true }
+        return link.isUp
+    }
 
     /// Looks until `isComplete` and nothing has come for a while, or the time is over.
     func follow(
@@ -131,10 +197,15 @@ private final class PacketWatch {
     }
 
     /// Takes the frames that have come; false if there are none.
+    @discardableResult
     private func look() -> Bool {
         var came = false
         for (node, interface, socket) in sockets {
             socket.drain { frame in
+                if let number = Canary.number(of: frame.bytes, token: token) {
+                    if !frame.isOutgoing { heard.insert(number) }
+                    return
+                }
                 guard let kind = probe.kind(of: frame.bytes.bytes) else { return }
                 came = true
                 let sighting = Sighting(

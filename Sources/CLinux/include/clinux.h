@@ -177,6 +177,8 @@ struct clinux_packet_ring {
     /// A frame gets in where one of them holds, at most 16; every frame where there are none.
     const struct clinux_word_match *matches;
     size_t match_count;
+    /// Frames of this EtherType get in, too; 0 for none.
+    unsigned short ether_type;
 };
 
 /// Where the reader of a ring stands.
