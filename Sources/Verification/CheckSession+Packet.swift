@@ -70,7 +70,8 @@ extension CheckSession {
         faults += watch.blind
         if watch.losses > 0 {
             faults.append(
-                "cannot tell whether another node saw it: \(Plural.counted(watch.losses, "frame")) could not be watched")
+                "cannot tell whether another node saw it: \(Plural.counted(watch.losses, "frame")) could not be watched"
+            )
         }
         let drops = sources.counters().dropSummary(since: before, of: sources.plan).map { "dropped meanwhile: \($0)" }
         return StepOutcome(unmet: expected.isEmpty ? faults : expected, came: faults + came + drops)
@@ -169,7 +170,8 @@ private final class PacketWatch {
         }
         blind += missing.map { index in
             let (node, interface, _) = sockets[index]
-            return "cannot tell whether \(node) saw it on \(interface): a canary \(moment) the packet did not arrive there"
+            return
+                "cannot tell whether \(node) saw it on \(interface): a canary \(moment) the packet did not arrive there"
         }
     }
 
