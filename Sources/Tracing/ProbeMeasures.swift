@@ -51,6 +51,9 @@ package struct ProbeMeasures: Sendable {
     package private(set) var duplicated = 0
     /// The first packet that came again.
     package private(set) var duplicate: PacketTrace?
+    /// The first packet that arrived behind a later one of its flow.
+    package private(set) var late: PacketTrace?
+    private var newest: [Int: Int] = [:]
     /// The times in each application and router.
     package private(set) var inside: [String: LatencyHistogram] = [:]
     /// The slowest packet in each of them.
@@ -104,7 +107,11 @@ package struct ProbeMeasures: Sendable {
         case _ where trace.hasArrived:
             let at = trace.began + (trace.end.at ?? trace.took)
             whole.record(at - trace.began)
-            if !isLate { arrive(number, at) }
+            if !isLate {
+                arrive(number, at)
+                if late == nil, number < newest[probes[number].flow] ?? 0 { late = trace }
+                newest[probes[number].flow] = max(number, newest[probes[number].flow] ?? 0)
+            }
         default: if !isLate { probes[number].fate = .lost }
         }
         if probes[number].fate != .arrived, examples.count < Self.mostExamples { examples.append(trace) }

@@ -1,5 +1,6 @@
 import EngineControl
 import EventLoop
+import Forwarding
 import Glibc
 import LinuxNetwork
 import Nodes

@@ -35,8 +35,10 @@ struct Judgement {
         if let lost = expectation.lost, !compare("lost", lost, sums.lost...(sums.lost + sums.unknown)) {
             explain(measures.examples, "a packet that did not arrive")
         }
-        if let reordered = expectation.reordered {
-            compare("reordered", reordered, sums.reordered...(sums.reordered + sums.unknown))
+        if let reordered = expectation.reordered,
+            !compare("reordered", reordered, sums.reordered...(sums.reordered + sums.unknown))
+        {
+            explain(measures.late.map { [$0] } ?? [], "a packet that arrived behind a later one")
         }
         if let expected = expectation.duplicated {
             let count = measures.duplicated

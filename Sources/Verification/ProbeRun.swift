@@ -102,12 +102,12 @@ final class ProbeRun: Sendable {
 
     // MARK: - Sending
 
-    /// Sends at the rate. A sender that is late goes on from then: no packets are sent faster to catch up, but for the grain
-    /// of the timer.
+    /// Sends at the rate. A sender that is late goes on from then: packets that follow each other closely would meet queues
+    /// that those before have filled, and other processors. A part of the interval makes up for the grain of timers.
     private func send(_ socket: borrowing RawSocket) {
         let plan = train.plan
         let interval = Duration.nanoseconds(Int64(plan.interval))
-        let grain = max(Self.grain, interval)
+        let grain = interval / 4
         var next = monotonicTime()
         var number = 0
         while number < count ?? OutagePlan.mostPackets, !cancellation.isRaised {
@@ -137,8 +137,6 @@ final class ProbeRun: Sendable {
             next = max(next + interval, monotonicTime() + (.zero - grain))
         }
     }
-
-    private static let grain = Duration.milliseconds(2)
 
     // MARK: - Following
 

@@ -5,11 +5,11 @@ import Testing
 @Suite("checks: paths", .serialized)
 struct CheckPathTests {
     private static let checks = """
-          - { name: all arrive, path: { from: alice, to: 203.0.113.80, port: udp/7, count: 200, rate: 500Hz, paths: 1, through: [firewall, web] } }
-          - { name: echo requests arrive, path: { from: alice, to: 203.0.113.80, count: 100, size: 900, rate: 500Hz } }
-          - { name: over IPv6, path: { from: alice, to: "2001:db8:cb::80", port: udp/7, count: 100, rate: 500Hz, through: web } }
-          - { name: connections, path: { from: alice, to: "2001:db8:cb::80", port: tcp/80, count: 100, rate: 500Hz, lost: 0 } }
-          - { name: a closed port is reached, path: { from: alice, to: 203.0.113.80, port: udp/9, count: 50, rate: 500Hz } }
+          - { name: all arrive, path: { from: alice, to: 203.0.113.80, port: udp/7, count: 200, rate: 250Hz, paths: 1, through: [firewall, web] } }
+          - { name: echo requests arrive, path: { from: alice, to: 203.0.113.80, count: 100, size: 900, rate: 250Hz } }
+          - { name: over IPv6, path: { from: alice, to: "2001:db8:cb::80", port: udp/7, count: 100, rate: 250Hz, through: web } }
+          - { name: connections, path: { from: alice, to: "2001:db8:cb::80", port: tcp/80, count: 100, rate: 250Hz, lost: 0 } }
+          - { name: a closed port is reached, path: { from: alice, to: 203.0.113.80, port: udp/9, count: 50, rate: 250Hz } }
           - { name: nothing is lost, path: { from: alice, to: 203.0.113.80, port: udp/7, count: 50, lost: "> 0" } }
           - { name: it takes two paths, path: { from: alice, to: 203.0.113.80, port: udp/7, count: 50, paths: 2 } }
           - { name: it goes elsewhere, path: { from: alice, to: 203.0.113.80, port: udp/7, count: 50, through: [[web], [firewall, ids]] } }
@@ -23,21 +23,21 @@ struct CheckPathTests {
           - name: some are lost
             steps:
               - { on: firewall, run: 'echo lose > "$TAPLINE_DIR/mode"' }
-              - { path: { from: alice, to: 203.0.113.80, port: udp/7, count: 100, rate: 500Hz } }
+              - { path: { from: alice, to: 203.0.113.80, port: udp/7, count: 100, rate: 250Hz } }
           - name: as many are lost as may be
-            path: { from: alice, to: 203.0.113.80, port: udp/7, count: 100, rate: 500Hz, lost: 10, paths: 2 }
+            path: { from: alice, to: 203.0.113.80, port: udp/7, count: 100, rate: 250Hz, lost: 10, paths: 2 }
           - name: some come twice
             steps:
               - { on: firewall, run: 'echo repeat > "$TAPLINE_DIR/mode"' }
-              - { path: { from: alice, to: 203.0.113.80, port: udp/7, count: 100, rate: 500Hz, lost: 0 } }
+              - { path: { from: alice, to: 203.0.113.80, port: udp/7, count: 100, rate: 250Hz, lost: 0 } }
           - name: some may come twice
-            path: { from: alice, to: 203.0.113.80, port: udp/7, count: 100, rate: 500Hz, duplicated: 10 }
+            path: { from: alice, to: 203.0.113.80, port: udp/7, count: 100, rate: 250Hz, duplicated: 10 }
           - name: some change places
             steps:
               - { on: firewall, run: 'echo swap > "$TAPLINE_DIR/mode"' }
-              - { path: { from: alice, to: 203.0.113.80, port: udp/7, count: 95, rate: 500Hz, flows: 1, lost: any } }
+              - { path: { from: alice, to: 203.0.113.80, port: udp/7, count: 95, rate: 250Hz, flows: 1, lost: any } }
           - name: some may change places
-            path: { from: alice, to: 203.0.113.80, port: udp/7, count: 95, rate: 500Hz, flows: 1, lost: any, reordered: ">= 8" }
+            path: { from: alice, to: 203.0.113.80, port: udp/7, count: 95, rate: 250Hz, flows: 1, lost: any, reordered: ">= 8" }
           - name: all are held
             steps:
               - { on: firewall, run: 'echo hold > "$TAPLINE_DIR/mode"' }
