@@ -2,6 +2,7 @@ import ControlAPI
 import EngineControl
 import EventLoop
 import Fabric
+import LinuxNetwork
 import Plan
 import Redundancy
 import Reporting

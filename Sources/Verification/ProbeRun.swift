@@ -159,12 +159,12 @@ final class ProbeRun: Sendable {
     private func take(_ traces: [PacketTrace]) {
         guard !traces.isEmpty else { return }
         state.withLock { state in
-            state.lastNews = monotonicTime()
-            for trace in traces { take(trace, &state) }
+            for trace in traces where take(trace, &state) { state.lastNews = monotonicTime() }
         }
     }
 
-    private func take(_ trace: PacketTrace, _ state: inout State) {
+    /// - Returns: True if the trace has to do with the packets.
+    private func take(_ trace: PacketTrace, _ state: inout State) -> Bool {
         let packet = train.plan.packet
         let number = train.mark(of: trace).flatMap { state.numbers[$0] }
         let isBack = trace.packet.destination != packet.destination.description && trace.end.node == packet.from
@@ -180,9 +180,9 @@ final class ProbeRun: Sendable {
             } else {
                 state.measures.goOn(trace, of: number)
             }
-            return
+            return true
         }
-        guard isBack, trace.beginning != .duplicate else { return }
+        guard isBack, trace.beginning != .duplicate else { return false }
         let isRefusal = trace.packet.isRefusal
         let time = isRefusal ? nil : trace.began + (trace.end.at ?? trace.took)
         // An echo carries what was asked, so it names its question; others are told by the tracer.
@@ -194,7 +194,10 @@ final class ProbeRun: Sendable {
             } else {
                 state.early.append((question.trace, trace.packet.kind, time))
             }
+        } else {
+            return false
         }
+        return true
     }
 
     // MARK: - Ending
