@@ -9,6 +9,8 @@ extension ProbeMeasures {
         package var lost = 0
         /// Those that nobody can tell of.
         package var unknown = 0
+        /// Of answers: the lost packets that reached the end of their chain.
+        package var unanswered = 0
         /// Packets that arrived behind one of their flow that was sent later (RFC 4737, section 3).
         package var reordered = 0
         /// The longest time in which nothing arrived, if all the unknown packets arrived, and if none of them did.
@@ -37,7 +39,9 @@ extension ProbeMeasures {
                         number: number, flow: probe.flow, time: answers ? probe.answered : probe.arrived,
                         order: answers ? probe.answerOrder : probe.arrivalOrder))
             case .unknown: sums.unknown += 1
-            case .lost, .unseen: sums.lost += 1
+            case .lost, .unseen:
+                sums.lost += 1
+                if answers, probe.fate == .arrived { sums.unanswered += 1 }
             }
         }
         arrivals.sort { ($0.time, $0.order) < ($1.time, $1.order) }

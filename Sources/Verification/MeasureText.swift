@@ -89,6 +89,9 @@ struct MeasureText {
         for (what, count) in measures.answers.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }).prefix(6) {
             lines.append("\(count) were answered: \(what)")
         }
+        if sums.unanswered > 0 {
+            lines.append("\(sums.unanswered) of the lost packets reached the end of the chain, and were not answered")
+        }
         if measures.guesses > 0 { lines.append("\(measures.guesses) of the traces are in part a guess") }
         return lines
     }
