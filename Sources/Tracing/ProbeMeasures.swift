@@ -118,7 +118,8 @@ package struct ProbeMeasures: Sendable {
     }
 
     private mutating func note(_ trace: PacketTrace, _ number: Int) {
-        if trace.isGuess { guesses += 1 }
+        // Whether a packet answers another one has no bearing on its path.
+        if trace.end.isGuess || trace.hops.contains(where: \.isGuess) { guesses += 1 }
         for (node, time) in trace.nodeTimes {
             if time >= inside[node]?.max ?? 0 { slowest[node] = trace }
             inside[node, default: .init()].record(time)
@@ -179,8 +180,11 @@ package struct ProbeMeasures: Sendable {
 
     /// The path of the last packet that arrived of the first ones.
     package func lastPath(ofFirst count: Int) -> String? {
-        guard let last = probes.prefix(count).last(where: { $0.fate == .arrived && $0.path >= 0 }) else { return nil }
-        return paths.indices.contains(Int(last.path)) ? paths[Int(last.path)].path : nil
+        let last = probes.prefix(count).last { probe in
+            let path = Int(probe.path)
+            return paths.indices.contains(path) && paths[path].example.hasArrived
+        }
+        return last.map { paths[Int($0.path)].path }
     }
 }
 

@@ -57,6 +57,8 @@ final class ProbeRun: Sendable {
 
     /// How long nothing may come until everything is thought to have come.
     private static let settling = Duration.milliseconds(150)
+    /// How much later than others the records of an engine may come that gets no processor.
+    private static let reorder = Duration.milliseconds(100)
     /// How often it is looked whether there is something.
     private static let pause = Duration.milliseconds(5)
 
@@ -76,7 +78,7 @@ final class ProbeRun: Sendable {
         do throws(SystemError) { socket = try RawSocket(in: namespace, plan.packet.destination.family) } catch {
             throw ApplianceError(.failed, "\(plan.packet.from): \(error)")
         }
-        let limits = PacketTracer.Limits(stay: stay, open: 1 << 17)
+        let limits = PacketTracer.Limits(stay: stay, reorder: Self.reorder, open: 1 << 17)
         let options = LiveTraces.Options(filter: train.filter, limits: limits)
         let traces = Box(try LiveTraces(ApplianceClient(name: sources.directory.name), options))
         try startThread { [self] in

@@ -46,7 +46,9 @@ struct CheckOutageTests {
         expect("one way", "(one way)")
         expect("nobody answers", "(one way)")
         expect("answers are missed", "an answer before the steps began")
-        expect("few are lost", "expected lost <= 3", "of the lost packets reached the end of the chain, and were not answered")
+        expect(
+            "few are lost", "expected lost <= 3",
+            "of the lost packets reached the end of the chain, and were not answered")
         expect("the gap is short", "expected longest-gap <= 40ms")
         expect("a step fails", "(on alice: exit 3): status 0")
         expect("nothing arrives at all", "that packets arrive before the steps begin", "no-service")
