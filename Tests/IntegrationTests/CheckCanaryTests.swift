@@ -3,13 +3,14 @@ import Testing
 /// "No other node may see it" holds only if every node was watched.
 @Suite("checks: canaries", .serialized)
 struct CheckCanaryTests {
-    /// Fills the ring of whoever watches the detector's device, for two seconds.
+    /// Fills the ring of whoever watches the detector's device, until the check ends it.
     private static let flood = """
-        import socket, time
+        import os, socket, time
         s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         s.bind(("inspection", 0))
         frame = bytes.fromhex("0200000000ff0200000000fe88b5") + bytes(1400)
-        end = time.monotonic() + 2
+        open(os.environ["TAPLINE_DIR"] + "/flooding", "w").close()
+        end = time.monotonic() + 30
         while time.monotonic() < end:
             try: s.send(frame)
             except OSError: pass
@@ -32,8 +33,8 @@ struct CheckCanaryTests {
               - { packet: *packet, reaches: [firewall, web] }
           - name: a watcher is flooded
             steps:
-              - { start: flood, on: ids, run: python3 flood.py }
-              - { wait: 500ms }
+              - { start: flood, on: ids, run: python3 flood.py & python3 flood.py }
+              - { on: ids, run: 'until [ -e "$TAPLINE_DIR/flooding" ]; do sleep 0.05; done' }
               - { packet: *packet, reaches: [[ids, firewall], web] }
 
         """
