@@ -103,7 +103,10 @@ import Wire
         for trace in traces {
             let data = try encoder.encode(trace)
             #expect(!data.contains(10), "one line for each trace")
-            #expect(try JSONDecoder().decode(PacketTrace.self, from: data) == trace)
+            // The digest is for checks alone.
+            var shown = trace
+            shown.digest = nil
+            #expect(try JSONDecoder().decode(PacketTrace.self, from: data) == shown)
         }
         let text = String(decoding: try encoder.encode(traces[0]), as: UTF8.self)
         for key in [
