@@ -121,7 +121,8 @@ let package = Package(
         .target(
             name: "Verification",
             dependencies: [
-                "Nodes", "EngineControl", "ApplianceClient", "Observation", "Tracing", "Fabric", "ControlAPI", "EventLoop",
+                "Nodes", "EngineControl", "ApplianceClient", "Observation", "Tracing", "Fabric", "ControlAPI",
+                "EventLoop",
                 "Plan", "LinuxNetwork", "Forwarding", "PacketCapture", "Wire", "Reporting",
             ],
             swiftSettings: settings),

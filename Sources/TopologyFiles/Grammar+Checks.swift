@@ -18,7 +18,8 @@ extension Grammar {
         "step", "One step of a check: an action, a fault, or an expectation.",
         kinds: [
             "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "path", "outage", "wait",
-            "start", "finish", "capture", "captured", "kill", "stop", "continue", "restart", "link-down", "link-up", "drain", "undrain", "take-out",
+            "start", "finish", "capture", "captured", "kill", "stop", "continue", "restart", "link-down", "link-up",
+            "drain", "undrain", "take-out",
             "put-back", "replace",
         ],
         looks + [
