@@ -25,10 +25,14 @@ extension CheckResolver {
         }
         guard let train = train(raw.train, usualFlows: 32, most: raw.count.value) else { return nil }
         checkOrder(raw.order, train)
-        let names = through + [within.compactMap(\.node)]
+        // Each name by itself: one may be an application, and another one of its instances.
+        var instances: [String: String] = [:]
+        for name in through.joined() + within.compactMap(\.node) {
+            instances.merge(standIns([[name]])) { first, _ in first }
+        }
         return PathPlan(
             train: train, count: raw.count.value, expectation: raw.expectation, paths: raw.paths, through: through,
-            within: within, standIns: standIns(names))
+            within: within, standIns: instances)
     }
 
     func outage(_ raw: RawOutage, _ entryNames: [String]) -> OutagePlan? {
