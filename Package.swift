@@ -121,8 +121,9 @@ let package = Package(
         .target(
             name: "Verification",
             dependencies: [
-                "Nodes", "EngineControl", "Fabric", "ControlAPI", "EventLoop", "Plan", "LinuxNetwork", "Forwarding",
-                "PacketCapture", "Wire", "Reporting",
+                "Nodes", "EngineControl", "ApplianceClient", "Observation", "Tracing", "Fabric", "ControlAPI",
+                "EventLoop",
+                "Plan", "LinuxNetwork", "Forwarding", "PacketCapture", "Wire", "Reporting",
             ],
             swiftSettings: settings),
         .target(

@@ -28,6 +28,8 @@ VARIABLE = "[$][{]"
 
 # What a pattern of the schema stands for, by a value that it takes and one that it does not.
 SAMPLES = [
+    ("a time, such as `\"<= 5ms\"`", "<= 5ms", "5"),
+    ("a rate, such as `1kHz`", "1kHz", "5s"),
     ("a number, or a comparison such as `\">= 5\"`", ">= 5", "x"),
     ("a number", "5", "x"),
     ("`true` or `false`", "true", "x"),

@@ -2,6 +2,7 @@ import ControlAPI
 import EngineControl
 import EventLoop
 import Fabric
+import LinuxNetwork
 import Plan
 import Redundancy
 import Reporting
@@ -21,6 +22,10 @@ extension ControlProcess {
                 counters: { [unowned self] in loop.sync { self.counters() } },
                 engines: { [unowned self] in
                     loop.sync { self.fleet?.status.map { ($0.pid, $0.state == .running) } ?? [] }
+                },
+                deliver: { [unowned self] interface, frame in
+                    guard let tap = loop.sync({ self.built?.taps[interface] }) else { return }
+                    _ = tap.deliver(frame)
                 },
                 operate: { [unowned self] operation, node throws(ApplianceError) in
                     try done(on: loop) { done in

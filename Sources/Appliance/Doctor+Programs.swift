@@ -88,12 +88,12 @@ extension Doctor {
             if case .command(let command) = node.process.ready { commands.append((place, command)) }
         }
         for check in plan.checks {
-            for step in check.steps {
+            for step in check.steps.flatMap(\.withInnerSteps) {
                 switch step.action {
                 case .command(let command, _), .start(_, let command):
                     commands.append(("the check '\(check.name)' (\(step.origin))", command.command))
-                case .finish, .log, .entry, .interface, .drops, .packet, .wait, .capture, .captured, .instance, .event,
-                    .fault:
+                case .finish, .log, .entry, .interface, .drops, .packet, .path, .outage, .wait, .capture, .captured,
+                    .instance, .event, .fault:
                     break
                 }
             }

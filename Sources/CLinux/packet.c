@@ -11,10 +11,11 @@ static int attach(int fd, struct sock_filter *code, size_t count) {
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
 }
 
-static int attach_matches(int fd, const struct clinux_word_match *matches, size_t count, unsigned int length) {
+static int attach_matches(
+    int fd, const struct clinux_word_match *matches, size_t count, unsigned short ether_type, unsigned int length) {
     // For each word: its family's EtherType and protocol, then the word itself. A mismatch goes on to the next one.
     enum { MAX_MATCHES = 16, PER_MATCH = 9 };
-    struct sock_filter code[MAX_MATCHES * PER_MATCH + 2];
+    struct sock_filter code[MAX_MATCHES * PER_MATCH + 4];
     unsigned short n = 0;
     if (count > MAX_MATCHES) return -E2BIG;
     for (size_t i = 0; i < count; i++) {
@@ -38,6 +39,11 @@ static int attach_matches(int fd, const struct clinux_word_match *matches, size_
                 (match->is_half ? BPF_LD | BPF_H : BPF_LD | BPF_W) | BPF_IND, start + match->offset);
         }
         code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, match->value, 0, 1);
+        code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, length);
+    }
+    if (ether_type) {
+        code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_H | BPF_ABS, ETHERNET_FIELD(h_proto));
+        code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ether_type, 0, 1);
         code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, length);
     }
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
@@ -72,7 +78,8 @@ int clinux_packet_open(const struct clinux_packet_ring *ring, void **memory) {
         if (mapped == MAP_FAILED) result = -errno;
     }
     if (result == 0)
-        result = ring->match_count ? attach_matches(fd, ring->matches, ring->match_count, ring->frame_length)
+        result = ring->match_count ? attach_matches(
+                                         fd, ring->matches, ring->match_count, ring->ether_type, ring->frame_length)
                                    : everything(fd, ring->frame_length);
     if (result == 0) {
         struct sockaddr_ll address;
@@ -138,9 +145,12 @@ int clinux_packet_losses(int fd, unsigned int *losses) {
     return 0;
 }
 
-int clinux_send_raw(const void *packet, size_t length, int family, const void *destination) {
+int clinux_raw_open(int family) {
     int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-    if (fd < 0) return -errno;
+    return fd < 0 ? -errno : fd;
+}
+
+int clinux_raw_send(int fd, const void *packet, size_t length, int family, const void *destination) {
     struct sockaddr_storage address;
     memset(&address, 0, sizeof address);
     socklen_t size;
@@ -158,7 +168,5 @@ int clinux_send_raw(const void *packet, size_t length, int family, const void *d
     ssize_t sent;
     do sent = sendto(fd, packet, length, 0, (struct sockaddr *)&address, size);
     while (sent < 0 && errno == EINTR);
-    int result = sent < 0 ? -errno : 0;
-    close(fd);
-    return result;
+    return sent < 0 ? -errno : 0;
 }

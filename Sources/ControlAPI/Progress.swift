@@ -85,11 +85,13 @@ public struct CheckReport: Codable, Sendable {
     public var came: [String]
     /// Evidence that may explain a failure: the ends of logs, counters, captures.
     public var evidence: [Evidence] = []
+    /// What its packets measured, whether it held or not.
+    public var measured: [CheckMeasurement] = []
 
     /// Memberwise.
     package init(
         name: String, origin: SourceOrigin, passed: Bool, time: Duration, expected: String? = nil, came: [String],
-        evidence: [Evidence] = []
+        evidence: [Evidence] = [], measured: [CheckMeasurement] = []
     ) {
         self.name = name
         line = origin.lineNumber
@@ -99,13 +101,14 @@ public struct CheckReport: Codable, Sendable {
         self.expected = expected
         self.came = came
         self.evidence = evidence
+        self.measured = measured
     }
 
     /// Where it is written: `line 7`, or `check record 17`.
     public var place: String { record?.name ?? "line \(line)" }
 
     private enum CodingKeys: String, CodingKey {
-        case name, line, record, passed, expected, came, evidence
+        case name, line, record, passed, expected, came, evidence, measured
         case time = "milliseconds"
     }
 
@@ -115,6 +118,8 @@ public struct CheckReport: Codable, Sendable {
         public var title: String
         /// Its lines, bounded.
         public var lines: [String]
+        /// True for the way of one packet.
+        package var isTrace: Bool { title.hasPrefix("trace of ") }
 
         /// Memberwise.
         public init(title: String, lines: [String]) {

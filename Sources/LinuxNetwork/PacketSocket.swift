@@ -56,11 +56,13 @@ public final class PacketSocket: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - matches: A frame is kept where one of them holds, at most 16; every frame where there are none.
+    ///   - etherType: Frames of this type are kept, too; 0 for none.
     ///   - frameLength: The most octets that are kept of a frame.
     ///   - room: Octets in the ring, in two blocks at least; a frame must fit into one.
     /// - Throws: ENODEV if there is no such device; the kernel's refusal of the socket or its ring.
     public init(
-        on device: String, in namespace: NetworkNamespace, matches: [FrameMatch] = [], frameLength: Int, room: Int
+        on device: String, in namespace: NetworkNamespace, matches: [FrameMatch] = [], etherType: UInt16 = 0,
+        frameLength: Int, room: Int
     ) throws(SystemError) {
         let link = try namespace.netlink.existingLink(named: device)
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
@@ -69,7 +71,7 @@ public final class PacketSocket: @unchecked Sendable {
         var ring = clinux_packet_ring(
             device: link.index, block_size: size, block_count: UInt32(max(2, room / Int(size))),
             retire_milliseconds: UInt32(Self.patience.wholeMilliseconds), frame_length: UInt32(frameLength),
-            matches: nil, match_count: 0)
+            matches: nil, match_count: 0, ether_type: etherType)
         let words = matches.map {
             clinux_word_match(
                 family: $0.family == .ipv4 ? AF_INET : AF_INET6, protocol: $0.protocolNumber,
@@ -134,21 +136,5 @@ public final class PacketSocket: @unchecked Sendable {
         var count: UInt32 = 0
         try SystemError.check(clinux_packet_losses(descriptor, &count), "count the losses of the packet socket", "")
         return Int(count)
-    }
-}
-
-extension NetworkNamespace {
-    /// Sends a packet from the namespace, by its routes and neighbours. The kernel fills in what the IPv4 header leaves
-    /// zero of its checksum and identification.
-    ///
-    /// - Parameter packet: The packet from its network header on.
-    /// - Throws: EMSGSIZE where it is larger than the device's MTU, ENETUNREACH where there is no route.
-    public func send(_ packet: [UInt8], to destination: IPAddress) throws(SystemError) {
-        let octets = destination.octets
-        _ = try perform { () throws(SystemError) in
-            try SystemError.check(
-                clinux_send_raw(packet, packet.count, Int32(destination.family.number), octets), "send a packet to",
-                "\(destination)")
-        }
     }
 }

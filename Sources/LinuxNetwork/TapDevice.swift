@@ -93,6 +93,16 @@ public final class TapDevice: Sendable {
         return queue
     }
 
+    /// Hands a frame to what is behind the device, as an engine does. A queue that no engine reads takes none, so each is
+    /// tried.
+    ///
+    /// - Parameter frame: Its octets from its Ethernet header on.
+    /// - Returns: False if no queue takes it: the device is down, for example.
+    public func deliver(_ frame: [UInt8]) -> Bool {
+        let octets = [UInt8](repeating: 0, count: VirtioNetHeader.length) + frame
+        return queues.contains { write($0, octets, octets.count) == octets.count }
+    }
+
     /// Moves the device to another namespace and gives it other settings there; its queues stay open, and keep what
     /// waits in them. Addresses and routes that it had stay behind.
     ///

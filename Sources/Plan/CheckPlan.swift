@@ -44,6 +44,10 @@ public struct StepPlan: Sendable, Hashable {
         case drops(reason: String, frames: NumberExpectation, CountingStart)
         /// A packet, and the nodes that it and its answer must reach.
         case packet(PacketPlan)
+        /// Packets whose paths, losses, order and times are measured.
+        case path(PathPlan)
+        /// Packets that are sent while steps break something.
+        case outage(OutagePlan)
         /// Nothing, for so many milliseconds.
         case wait(Int)
         /// Captures on a node's device from now on.
@@ -77,6 +81,12 @@ public struct StepPlan: Sendable, Hashable {
         self.action = action
         self.within = within
         self.timeout = timeout
+    }
+
+    /// The step and, behind it, those while which it measures.
+    package var withInnerSteps: [StepPlan] {
+        if case .outage(let outage) = action { return [self] + outage.steps.flatMap(\.withInnerSteps) }
+        return [self]
     }
 }
 

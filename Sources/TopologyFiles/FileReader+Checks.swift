@@ -27,27 +27,30 @@ extension FileReader {
                 diagnostics.error(
                     fields.origin(of: "steps"), "the check has no step", hint: "write `- { on: node, run: command }`")
             }
-            check.steps = steps.compactMap { step in
-                let fields = nodes.fields(step, "a step", Grammar.step)
-                guard fields.isMapping else { return nil }
-                guard let kind = nodes.kind(of: fields, Grammar.step) else {
-                    guard !hasStrayKeys(fields, Grammar.step) else { return nil }
-                    diagnostics.error(
-                        fields.origin, "a step must have one of \(Self.listed(Grammar.step.kinds))",
-                        hint: "write { on: node, run: command }, for example")
-                    return nil
-                }
-                return self.step(fields, kind)
-            }
-            findNames(of: check)
+            check.steps = steps.compactMap(self.step)
         } else if let step = step(fields, kind) {
             check.steps = [step]
         }
+        findNames(of: check.steps)
         return check
     }
 
+    /// One step of a check, or of an outage.
+    func step(_ node: Node) -> RawStep? {
+        let fields = nodes.fields(node, "a step", Grammar.step)
+        guard fields.isMapping else { return nil }
+        guard let kind = nodes.kind(of: fields, Grammar.step) else {
+            guard !hasStrayKeys(fields, Grammar.step) else { return nil }
+            diagnostics.error(
+                fields.origin, "a step must have one of \(Self.listed(Grammar.step.kinds))",
+                hint: "write { on: node, run: command }, for example")
+            return nil
+        }
+        return step(fields, kind)
+    }
+
     /// True if an unknown key was reported: a missing key may be what it was meant to be.
-    private func hasStrayKeys(_ fields: Fields, _ grammars: MappingGrammar...) -> Bool {
+    func hasStrayKeys(_ fields: Fields, _ grammars: MappingGrammar...) -> Bool {
         let known = Set(grammars.flatMap(\.keyNames))
         return fields.pairs.contains { !known.contains($0.key.value) }
     }
@@ -58,10 +61,10 @@ extension FileReader {
     }
 
     /// An earlier step must have begun the names in `finish` and `captured`.
-    private func findNames(of check: RawCheck) {
+    private func findNames(of steps: [RawStep]) {
         var started: Set<String> = []
         var captured: Set<String> = []
-        for step in check.steps {
+        for step in steps.flatMap(\.withInnerSteps) {
             switch step.action {
             case .start(let name, _):
                 if !started.insert(name.value).inserted {
@@ -94,7 +97,7 @@ extension FileReader {
     private func step(_ fields: Fields, _ kind: String) -> RawStep? {
         let before = diagnostics.count
         let within = nodes.duration(fields["within"], "`within`")?.value ?? 0
-        let limit = kind == "packet" ? 2000 : 30_000
+        let limit = ["packet", "path", "outage"].contains(kind) ? 2000 : 30_000
         let timeout = nodes.duration(fields["timeout"], "`timeout`")?.value ?? limit
         guard let action = action(fields, kind), diagnostics.count == before else { return nil }
         return RawStep(
@@ -109,13 +112,18 @@ extension FileReader {
             let command = fields["run"]?.scalar?.string ?? ""
             let line = command.split(separator: "\n").first.map(String.init) ?? ""
             return "\(kind) \(subject): " + (line.count > 60 ? line.prefix(60) + " …" : line)
-        case "packet": return "packet to \(fields["packet"].flatMap { nodes.peek($0, "to") } ?? "")"
+        case "packet", "path", "outage": return "\(kind) to \(fields[kind].flatMap { nodes.peek($0, "to") } ?? "")"
         default: return "\(kind) \(subject)"
         }
     }
 
     private func action(_ fields: Fields, _ kind: String) -> RawStep.Action? {
-        if kind == "packet" { return packet(fields).map { .packet($0) } }
+        switch kind {
+        case "packet": return packet(fields).map { .packet($0) }
+        case "path": return path(fields).map { .path($0) }
+        case "outage": return outage(fields).map { .outage($0) }
+        default: break
+        }
         guard let subject = nodes.text(fields[kind], "`\(kind)`") else { return nil }
         switch kind {
         case "on":
@@ -239,7 +247,7 @@ extension FileReader {
     }
 
     /// An address without a length.
-    private func host(_ node: Node?, _ what: String) -> Located<IPAddress>? {
+    func host(_ node: Node?, _ what: String) -> Located<IPAddress>? {
         guard let address = nodes.address(node, what) else { return nil }
         if address.value.hasLength {
             diagnostics.error(

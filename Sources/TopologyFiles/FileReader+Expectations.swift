@@ -136,13 +136,18 @@ extension FileReader {
     /// Reads a comparison with a count. A comparison that no count meets is an error; one that every count meets is a
     /// remark.
     ///
-    /// - Parameter bound: The largest possible count.
-    func number(_ node: Node?, _ what: String, atMost bound: UInt64 = .max) -> NumberExpectation? {
+    /// - Parameters:
+    ///   - bound: The largest possible count.
+    ///   - word: What may be written instead.
+    func number(
+        _ node: Node?, _ what: String, atMost bound: UInt64 = .max, orWord word: String? = nil
+    ) -> NumberExpectation? {
         guard let written = nodes.text(node, what) else { return nil }
         guard let number = NumberExpectation(written.value) else {
             diagnostics.error(
                 written.origin, "\(what) is \(quoted(written.value))",
-                hint: "write a comparison with a whole number, such as \">= 1\" or 0")
+                hint: word.map { "write a whole number, a comparison with one such as \"<= 3\", or \($0)" }
+                    ?? "write a comparison with a whole number, such as \">= 1\" or 0")
             return nil
         }
         if number.isMetByNone(upTo: bound) {

@@ -5,7 +5,7 @@ extension Grammar {
     /// One check: exactly one of the kinds, and the keys that go with it.
     static let check = MappingGrammar(
         "check", "One thing to prove: a command in a node, a log, counters, the path of a packet, or steps in order.",
-        kinds: ["on", "log", "entry", "interface", "drops", "instance", "event", "packet", "steps"],
+        kinds: ["on", "log", "entry", "interface", "drops", "instance", "event", "packet", "path", "outage", "steps"],
         [
             KeyGrammar("name", .text, "What it proves.", required: true),
             KeyGrammar(
@@ -14,12 +14,12 @@ extension Grammar {
         ] + looks + repetition)
 
     /// One step of a check.
-    static let step = MappingGrammar(
+    static let step: MappingGrammar = MappingGrammar(
         "step", "One step of a check: an action, a fault, or an expectation.",
         kinds: [
-            "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "wait", "start", "finish",
-            "capture",
-            "captured", "kill", "stop", "continue", "restart", "link-down", "link-up", "drain", "undrain", "take-out",
+            "on", "log", "entry", "interface", "drops", "instance", "event", "packet", "path", "outage", "wait",
+            "start", "finish", "capture", "captured", "kill", "stop", "continue", "restart", "link-down", "link-up",
+            "drain", "undrain", "take-out",
             "put-back", "replace",
         ],
         looks + [
@@ -89,6 +89,11 @@ extension Grammar {
             KeyGrammar(
                 "expect", .oneOf([.oneOrMany(.text), .mapping(commandExpectation)]),
                 "Texts that the output must contain, or a description of it.", beside: ["on", "log", "finish"]),
+            KeyGrammar(
+                "path", .mapping(path), "Packets that are sent, to measure their paths, losses, order and times."),
+            KeyGrammar(
+                "outage", .mapping(outage),
+                "Packets that are sent while steps break something, to measure for how long."),
             KeyGrammar("packets", .comparison, "The packets of the entries: \">= 1\".", beside: ["entry"]),
             KeyGrammar(
                 "bytes", .comparison, "The octets of frames that were counted.", beside: ["entry", "captured"]),
@@ -115,7 +120,7 @@ extension Grammar {
                 beside: ["on", "log", "entry", "interface", "drops", "instance", "event", "packet", "captured"]),
             KeyGrammar(
                 "timeout", .duration, "The longest time of one try; 30s by default, 2s for packets.",
-                beside: ["on", "packet", "finish"] + FaultPlan.Kind.allCases.map(\.rawValue)),
+                beside: ["on", "packet", "path", "outage", "finish"] + FaultPlan.Kind.allCases.map(\.rawValue)),
         ]
 
     /// A packet that a check sends.

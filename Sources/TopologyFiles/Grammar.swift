@@ -26,6 +26,10 @@ indirect enum Shape: Sendable {
     case mac
     /// A comparison with a whole number: `">= 1"`, `0`.
     case comparison
+    /// A comparison with a time: `"<= 40ms"`, `5ms`.
+    case timeBound
+    /// `500Hz`, `1kHz`.
+    case rate
     /// One of a few words.
     case choice([String])
     /// One exact value of YAML: `true`.

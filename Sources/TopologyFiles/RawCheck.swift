@@ -21,6 +21,8 @@ package struct RawStep: Sendable {
         case interface(name: Located<String>, [InterfaceCounter: NumberExpectation], CountingStart)
         case drops(reason: Located<String>, frames: NumberExpectation, CountingStart)
         case packet(RawPacket)
+        case path(RawPath)
+        case outage(RawOutage)
         case wait(Int)
         case capture(RawPlace)
         case captured(RawPlace, RawFrameFilter, frames: NumberExpectation?, bytes: NumberExpectation?)
@@ -33,6 +35,12 @@ package struct RawStep: Sendable {
     package var action: Action
     package var within: Int
     package var timeout: Int
+
+    /// The step, or the steps while which an outage is measured.
+    var withInnerSteps: [RawStep] {
+        if case .outage(let outage) = action { return outage.steps.flatMap(\.withInnerSteps) }
+        return [self]
+    }
 }
 
 /// A command in a node as the file has it.
@@ -87,4 +95,36 @@ package struct RawPacket: Sendable {
     package var dontFragment: Bool
     package var reaches: [[Located<String>]]
     package var answer: [[Located<String>]]?
+}
+
+/// Numbered packets that a check sends, as the file has them.
+package struct RawTrain: Sendable {
+    /// One of them, without a way.
+    package var packet: RawPacket
+    package var interval: UInt64
+    package var flows: Int?
+}
+
+/// Packets whose paths a check measures, as the file has them.
+package struct RawPath: Sendable {
+    package var train: RawTrain
+    package var count: Located<Int>
+    package var expectation: TrainExpectation
+    /// Where `reordered` is written.
+    package var order: SourceOrigin?
+    package var paths: NumberExpectation?
+    package var through: [[Located<String>]]
+    package var within: [(node: Located<String>, figure: PathPlan.Figure, time: TimeExpectation)]
+}
+
+/// Packets that a check sends while steps run, as the file has them.
+package struct RawOutage: Sendable {
+    package var train: RawTrain
+    package var steps: [RawStep]
+    package var expectation: TrainExpectation
+    /// Where `reordered` is written.
+    package var order: SourceOrigin?
+    package var longestGap: TimeExpectation?
+    package var countsAnswers: Bool?
+    package var settle: Int
 }

@@ -28,8 +28,8 @@ final class Stage {
     var enteredLast: UInt64
     /// Of a node: the hop at which it came out.
     var exit: Int?
-    /// Of a node: what it answered itself, and whether that is a guess.
-    var answered: (what: String, isGuess: Bool)?
+    /// Of a node: what it answered itself, and whether that is a guess, and an error or a reset.
+    var answered: (what: String, isGuess: Bool, isRefusal: Bool)?
 
     init(
         _ flight: Flight, at places: [WaitingPlace], _ packet: TracedPacket, hop: Int, copy: Int,

@@ -13,9 +13,6 @@ struct FrameReader {
         case unread
     }
 
-    /// The octets of payload that a digest covers.
-    static let digested = 32
-
     /// The fields of the last frame.
     private(set) var fields = PacketFields()
     private var scratch = [UInt8](repeating: 0, count: frameSlotSize + VirtioNetHeader.length)
@@ -176,14 +173,25 @@ struct FrameReader {
         return nil
     }
 
-    /// FNV-1a of the payload's first octets; nil if not all of them were captured.
+    /// nil if not all of the digested octets were captured.
     private static func digest(_ octets: UnsafeRawBufferPointer, _ start: Int, _ length: Int, _ captured: Int)
         -> UInt64?
     {
-        let count = min(length, digested)
+        let count = min(length, PayloadDigest.octets)
         guard start + count <= captured else { return nil }
+        return PayloadDigest.of(octets[start..<start + count])
+    }
+}
+
+/// A digest of a payload's beginning, which no chain rewrites.
+package enum PayloadDigest {
+    /// The octets of payload that a digest covers at most.
+    package static let octets = 32
+
+    /// FNV-1a of the first octets.
+    package static func of(_ payload: some Collection<UInt8>) -> UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for index in start..<start + count { hash = (hash ^ UInt64(octets[index])) &* 0x100_0000_01B3 }
+        for octet in payload.prefix(octets) { hash = (hash ^ UInt64(octet)) &* 0x100_0000_01B3 }
         return hash
     }
 }

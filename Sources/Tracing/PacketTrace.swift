@@ -35,6 +35,12 @@ package struct PacketTrace: Codable, Sendable, Hashable {
     package var isGuess: Bool
     /// What else happened, one sentence each.
     package var notes: [String]
+    /// The digest of the payload's first octets (`PayloadDigest`), by which probes are known; not in JSON.
+    package var digest: UInt64?
+
+    private enum CodingKeys: String, CodingKey {
+        case id, began, took, packet, from, beginning, direction, services, hops, end, answers, follows, isGuess, notes
+    }
 }
 
 /// A packet as a person reads it.
@@ -181,6 +187,8 @@ package struct TraceEnd: Codable, Sendable, Hashable {
     package var sentence: String
     /// True if the reason is only likely.
     package var isGuess: Bool
+    /// True if an application in mid-chain refused it: with an ICMP error or a reset.
+    package var isRefusal: Bool?
 }
 
 extension PacketTrace {

@@ -39,7 +39,8 @@ extension PacketTracer {
             let name = name(of: stage)
             return TraceEnd(
                 kind: .answered, node: name, at: flight.offset(stage.enteredLast),
-                sentence: "\(name) answered it itself: \(answered.what).", isGuess: answered.isGuess)
+                sentence: "\(name) answered it itself: \(answered.what).", isGuess: answered.isGuess,
+                isRefusal: answered.isRefusal ? true : nil)
         }
         if let stage = flight.stages.first(where: { !$0.isOver && !$0.isPassive }) { return stuck(stage, flight) }
         for stage in flight.stages where !stage.isOver && stage.isPassive { flight.notes.append(note(stage, flight)) }
@@ -179,7 +180,8 @@ extension PacketTracer {
             id: flight.id, began: flight.began, took: flight.offset(flight.last), packet: text, from: hops[0].from,
             beginning: flight.beginning, direction: hops.compactMap(\.direction).first, services: flight.services,
             hops: hops, end: end, answers: flight.answers, follows: flight.follows,
-            isGuess: flight.isGuess || end.isGuess || flight.answers?.isGuess == true, notes: flight.notes)
+            isGuess: flight.isGuess || end.isGuess || flight.answers?.isGuess == true, notes: flight.notes,
+            digest: flight.packet.digest)
     }
 }
 

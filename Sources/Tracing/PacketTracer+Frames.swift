@@ -95,7 +95,10 @@ extension PacketTracer {
             flight.answers = TraceLink(trace: question.flight, isGuess: isGuess)
             if !isUncertain {
                 for stage in stages where !stage.isOver {
-                    stage.answered = (TracedPacketText(packet).what, isGuess && packet.segment == nil)
+                    stage.answered = (
+                        TracedPacketText(packet).what, isGuess && packet.segment == nil,
+                        packet.message == .error || packet.segment?.isRST == true
+                    )
                     room.remove(stage)
                     settle(stage.flight)
                 }

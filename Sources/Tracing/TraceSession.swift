@@ -22,7 +22,7 @@ package struct TraceSession: ~Copyable {
     /// A session without a table; see `take(_:network:)`.
     ///
     /// - Parameter wants: Says of a packet's first frame whether the packet is wanted. An answer is wanted if its question
-    ///   was. nil: every packet is.
+    ///   was, and what an application let out again if that was. nil: every packet is.
     package init(
         _ selection: TraceSelection = TraceSelection(), limits: PacketTracer.Limits = .init(),
         wants: ((CapturedFrame) -> Bool)? = nil
@@ -70,7 +70,10 @@ package struct TraceSession: ~Copyable {
         var taken: [PacketTrace] = []
         for trace in ended() {
             let isWanted = tracer.isWanted(trace)
-            guard isWanted || trace.answers.map({ wanted.contains($0.trace) }) ?? false else { continue }
+            // What an application let out again may have other addresses than what went in.
+            let again = trace.beginning == .duplicate ? trace.follows : nil
+            let isMore = [trace.answers, again].contains { $0.map { wanted.contains($0.trace) } ?? false }
+            guard isWanted || isMore else { continue }
             wanted.insert(trace.id)
             guard selection.takes(trace) else { continue }
             summary.add(trace)

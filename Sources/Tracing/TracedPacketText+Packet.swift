@@ -14,6 +14,21 @@ extension TracedPacketText {
     /// `tcp SYN,ACK`, `icmp echo reply`: the protocol and the kind.
     var what: String { detail.isEmpty ? `protocol` : "\(`protocol`) \(detail)" }
 
+    /// The same without the packet's own number: `icmp echo reply`.
+    package var kind: String {
+        let words = what.split(separator: " ")
+        return (Int(words.last ?? "") != nil && words.count > 2 ? words.dropLast() : words[...]).joined(separator: " ")
+    }
+
+    /// True for an ICMP error and for a reset.
+    package var isRefusal: Bool {
+        switch `protocol` {
+        case "tcp": detail.split(separator: ",").contains("RST")
+        case "icmp", "icmpv6": !detail.hasPrefix("echo") && !detail.hasPrefix("type") && !detail.isEmpty
+        default: false
+        }
+    }
+
     private static func name(_ number: UInt8) -> String {
         switch number {
         case IPProtocol.tcp: "tcp"

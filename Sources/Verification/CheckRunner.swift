@@ -21,6 +21,8 @@ package struct CheckSources: Sendable {
     package let counters: @Sendable () -> CounterReading
     /// The engines' processes, and whether they forward.
     package let engines: @Sendable () -> [(pid: Int32?, isRunning: Bool)]
+    /// Delivers a frame to what is on an interface, as an engine does.
+    let deliver: @Sendable (Int, [UInt8]) -> Void
     /// Carries out an operator's request for an instance, and returns when the engines decide by it.
     package let operate: @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void
     /// Carries out an operator's request for the engine of a number from 1, and returns when it is done.
@@ -36,6 +38,7 @@ package struct CheckSources: Sendable {
         node: @escaping @Sendable (String) throws(ApplianceError) -> NodeRuntime,
         counters: @escaping @Sendable () -> CounterReading,
         engines: @escaping @Sendable () -> [(pid: Int32?, isRunning: Bool)],
+        deliver: @escaping @Sendable (Int, [UInt8]) -> Void,
         operate: @escaping @Sendable (InstanceOperation, String) throws(ApplianceError) -> Void,
         operateEngine: @escaping @Sendable (EngineOperation, Int) throws(ApplianceError) -> Void,
         applications: @escaping @Sendable () -> [StatusReport.Application], events: EventLog
@@ -46,6 +49,7 @@ package struct CheckSources: Sendable {
         self.node = node
         self.counters = counters
         self.engines = engines
+        self.deliver = deliver
         self.operate = operate
         self.operateEngine = operateEngine
         self.applications = applications
@@ -79,6 +83,11 @@ struct StepOutcome {
     }
 }
 
+extension StepPlan {
+    /// The step in a message: `in the step line 7 (kill fw)`.
+    var inWords: String { "in the step \(origin.place) (\(summary))" }
+}
+
 /// Runs the checks of a file, one after another, in the calling thread.
 ///
 /// Every check starts from the same state. After each check, its processes are ended, and everything that its faults
@@ -91,9 +100,6 @@ package struct CheckRunner {
         self.sources = sources
     }
 
-    /// The shortest and the longest time between two looks at an expectation that does not hold yet.
-    private static let pauses = Duration.milliseconds(50)...Duration.milliseconds(500)
-
     /// Runs one check: its steps in order, until one does not hold.
     ///
     /// - Throws: `ApplianceError`: the reason of a cancellation, and nothing else.
@@ -103,7 +109,7 @@ package struct CheckRunner {
         var failure: (step: StepPlan, finding: StepOutcome)?
         do throws(ApplianceError) {
             for step in check.steps where failure == nil {
-                let finding = try hold(step, session)
+                let finding = try session.hold(step)
                 if !finding.holds { failure = (step, finding) }
             }
         } catch {
@@ -115,11 +121,11 @@ package struct CheckRunner {
         try sources.cancellation.check()
         var report = CheckReport(
             name: check.name, origin: check.origin, passed: failure == nil && aftermath.isEmpty,
-            time: monotonicTime() - started, expected: nil, came: [])
+            time: monotonicTime() - started, expected: nil, came: [], measured: session.measured)
         guard !report.passed else { return report }
         if let failure {
             let step = failure.step
-            let place = check.listsSteps ? "in the step \(step.origin.place) (\(step.summary)): " : ""
+            let place = check.listsSteps ? "\(step.inWords): " : ""
             report.expected = place + failure.finding.expected.joined(separator: "; ")
             report.came = failure.finding.came
         } else {
@@ -128,28 +134,5 @@ package struct CheckRunner {
         report.came += aftermath
         report.evidence = failure == nil ? session.evidence() : evidence
         return report
-    }
-
-    /// Looks at a step until it holds or its time is over.
-    private func hold(_ step: StepPlan, _ session: CheckSession) throws(ApplianceError) -> StepOutcome {
-        let deadline = monotonicTime() + .milliseconds(step.within)
-        var pause = Self.pauses.lowerBound
-        while true {
-            try sources.cancellation.check()
-            let left = deadline - monotonicTime()
-            let longest = Duration.milliseconds(step.timeout)
-            let timeout = step.within == 0 ? longest : min(longest, max(left, .seconds(1)))
-            let finding: StepOutcome
-            do throws(ApplianceError) {
-                finding = try session.look(step.action, timeout)
-            } catch {
-                try sources.cancellation.check()
-                finding = StepOutcome(holds: false, expected: ["that it can be looked at"], came: ["\(error)"])
-            }
-            try sources.cancellation.check()
-            if finding.holds || finding.isFinal || monotonicTime() + pause >= deadline { return finding }
-            sources.cancellation.sleep(pause)
-            pause = min(pause * 2, Self.pauses.upperBound)
-        }
     }
 }

@@ -15,9 +15,9 @@ extension CheckSession {
     private static let framesShown = 12
 
     /// Evidence that may explain why the check does not hold: the ends of the logs that were written meanwhile, nodes
-    /// whose state has changed, drops and entries that have counted, captures.
+    /// whose state has changed, drops and entries that have counted, captures, and the traces of packets.
     func evidence() -> [CheckReport.Evidence] {
-        var evidence: [CheckReport.Evidence] = []
+        var evidence = traces
         let changes = stateChanges()
         if !changes.isEmpty { evidence.append(CheckReport.Evidence(title: "nodes that changed", lines: changes)) }
         let now = sources.counters()

@@ -1,5 +1,6 @@
 import EngineControl
 import EventLoop
+import Forwarding
 import Glibc
 import LinuxNetwork
 import Nodes
@@ -23,6 +24,7 @@ extension CheckSession {
             sourcePort: plan.sourcePort ?? UInt16.random(in: 20_000...32_000), payload: plan.payload, size: plan.size,
             hopLimit: plan.hopLimit, dontFragment: plan.dontFragment)
         let watch = try PacketWatch(probe, sources, standIns: plan.standIns)
+        watch.prove(.before, sources) { isDownByFault($0) }
         let before = sources.counters()
         let namespace = try sources.node(plan.from).namespace
         do throws(SystemError) {
@@ -35,8 +37,13 @@ extension CheckSession {
         watch.follow(timeout: timeout, settling: Self.settling, sources.cancellation) { watch in
             watch.trace(plan).isComplete && (plan.answer.map { watch.answerTrace(plan, $0).isComplete } ?? true)
         }
+        watch.prove(.after, sources) { isDownByFault($0) }
         return finding(plan, watch, before)
     }
+
+    /// True if a fault of this check has taken a device of the node down: then nothing arrives there, and nothing needs to be
+    /// watched.
+    private func isDownByFault(_ node: String) -> Bool { faults.down[node]?.isEmpty == false }
 
     private func finding(_ plan: PacketPlan, _ watch: PacketWatch, _ before: CounterReading) -> StepOutcome {
         let trace = watch.trace(plan)
@@ -44,21 +51,29 @@ extension CheckSession {
         var expected: [String] = []
         var came = ["the packet: \(trace.summary)"]
         if !faults.isEmpty {
-            expected.append("that the packet reaches \(PacketTrace.summary(plan.reaches)), and no other node")
+            expected.append("that the packet reaches \(ProbeWay.summary(plan.reaches)), and no other node")
         }
         if let stages = plan.answer {
             let answer = watch.answerTrace(plan, stages)
             came.append("the answer\(watch.answerName.map { " (\($0))" } ?? ""): \(answer.summary)")
             let wrong = answer.faults.map { "the answer: \($0)" }
             if !wrong.isEmpty {
-                expected.append("that the answer reaches \(PacketTrace.summary(stages)), and no other node")
+                expected.append("that the answer reaches \(ProbeWay.summary(stages)), and no other node")
             }
             faults += wrong
         } else if let answer = watch.answerName {
             came.append("the answer (\(answer)): \(watch.answerTrace(plan, []).summary)")
         }
         if !watch.wasSent { faults.append("\(plan.from) did not send it on any device") }
-        if watch.losses > 0 { faults.append("\(Plural.counted(watch.losses, "frame")) could not be watched") }
+        if !watch.blind.isEmpty || watch.losses > 0 {
+            expected.append("that every node is watched while the packet is under way")
+        }
+        faults += watch.blind
+        if watch.losses > 0 {
+            faults.append(
+                "cannot tell whether another node saw it: \(Plural.counted(watch.losses, "frame")) could not be watched"
+            )
+        }
         let drops = sources.counters().dropSummary(since: before, of: sources.plan).map { "dropped meanwhile: \($0)" }
         return StepOutcome(unmet: expected.isEmpty ? faults : expected, came: faults + came + drops)
     }
@@ -69,6 +84,13 @@ private final class PacketWatch {
     private let probe: ProbePacket
     private let standIns: [String: String]
     private var sockets: [(node: String, interface: String, socket: PacketSocket)] = []
+    /// The place of each of them.
+    private var legs: [LegPlan] = []
+    /// What the canaries of this watch have and no others, and those that were seen.
+    private let token = UInt64.random(in: 1...UInt64.max)
+    private var heard: Set<UInt32> = []
+    /// The devices of which nobody can tell, one sentence each.
+    private(set) var blind: [String] = []
     /// All that has to do with the probe.
     private var seen: [(kind: ProbePacket.Kind, sighting: Sighting, isOutgoing: Bool)] = []
     // The sightings in `seen`, sorted by kind.
@@ -98,12 +120,14 @@ private final class PacketWatch {
             let (node, leg) = places[index]
             do throws(SystemError) {
                 let socket = try PacketSocket(
-                    on: leg.device, in: node.namespace, matches: matches, frameLength: frame, room: 4 * frame + 32768)
+                    on: leg.device, in: node.namespace, matches: matches, etherType: Canary.etherType,
+                    frameLength: frame, room: 4 * frame + 32768)
                 opened.withLock { $0[index] = socket }
             } catch {
                 throw ApplianceError(.failed, "\(node.place): \(error)")
             }
         }
+        legs = places.map(\.leg)
         sockets = opened.withLock { opened in
             places.indices.compactMap { index in
                 let (node, leg) = places[index]
@@ -113,6 +137,51 @@ private final class PacketWatch {
     }
 
     var wasSent: Bool { !sent.isEmpty }
+
+    /// When canaries are sent: before the packet, and after its way.
+    enum Moment: UInt32 {
+        case before, after
+    }
+
+    /// How long a canary may take, and how long it is waited for until another one is sent.
+    private static let canaryTime = Duration.seconds(1)
+    private static let canaryPause = Duration.milliseconds(100)
+
+    /// Proves that every device is watched: each must see a canary that is delivered to it.
+    ///
+    /// - Parameter isDown: Says of a node whether a fault has taken a device of it down.
+    func prove(_ moment: Moment, _ sources: CheckSources, _ isDown: (String) -> Bool) {
+        func number(_ index: Int) -> UInt32 { moment.rawValue << 31 | UInt32(index) }
+        var missing = sockets.indices.map { $0 }
+        let deadline = monotonicTime() + Self.canaryTime
+        while !missing.isEmpty, !sources.cancellation.isRaised, monotonicTime() < deadline {
+            for index in missing {
+                let leg = legs[index]
+                let frame = Canary.frame(
+                    to: leg.mac, from: sources.plan.table.interfaces[leg.interface].mac, token: token,
+                    number: number(index))
+                sources.deliver(leg.interface, frame)
+            }
+            let next = min(deadline, monotonicTime() + Self.canaryPause)
+            while !missing.isEmpty, !sources.cancellation.isRaised, monotonicTime() < next {
+                look()
+                missing.removeAll { heard.contains(number($0)) || (isDown(sockets[$0].node) && !isUp($0, sources)) }
+                if !missing.isEmpty { sources.cancellation.sleep(.milliseconds(2)) }
+            }
+        }
+        blind += missing.map { index in
+            let (node, interface, _) = sockets[index]
+            return
+                "cannot tell whether \(node) saw it on \(interface): a canary \(moment) the packet did not arrive there"
+        }
+    }
+
+    private func isUp(_ index: Int, _ sources: CheckSources) -> Bool {
+        guard let node = try? sources.node(sockets[index].node), let netlink = try? node.namespace.netlink,
+            let link = try? netlink.link(named: legs[index].device)
+        else { return true }
+        return link.isUp
+    }
 
     /// Looks until `isComplete` and nothing has come for a while, or the time is over.
     func follow(
@@ -131,10 +200,15 @@ private final class PacketWatch {
     }
 
     /// Takes the frames that have come; false if there are none.
+    @discardableResult
     private func look() -> Bool {
         var came = false
         for (node, interface, socket) in sockets {
             socket.drain { frame in
+                if let number = Canary.number(of: frame.bytes, token: token) {
+                    if !frame.isOutgoing { heard.insert(number) }
+                    return
+                }
                 guard let kind = probe.kind(of: frame.bytes.bytes) else { return }
                 came = true
                 let sighting = Sighting(
@@ -182,12 +256,12 @@ private final class PacketWatch {
         answerName = answer
     }
 
-    func trace(_ plan: PacketPlan) -> PacketTrace {
-        PacketTrace(origin: plan.from, sightings: packets, stages: plan.reaches)
+    func trace(_ plan: PacketPlan) -> ProbeWay {
+        ProbeWay(origin: plan.from, sightings: packets, stages: plan.reaches)
     }
 
     /// An answer may be sent more than once: only the first sightings at each node count.
-    func answerTrace(_ plan: PacketPlan, _ stages: [[String]]) -> PacketTrace {
+    func answerTrace(_ plan: PacketPlan, _ stages: [[String]]) -> ProbeWay {
         var seen: [String: Int] = [:]
         let bound = Dictionary(stages.joined().map { ($0, 1) }, uniquingKeysWith: +)
         let first = answers.sorted { $0.nanoseconds < $1.nanoseconds }.filter { sighting in
@@ -195,6 +269,6 @@ private final class PacketWatch {
             return seen[sighting.node, default: 0] <= max(1, bound[sighting.node] ?? 1)
         }
         let last = plan.reaches.last?.last ?? "the engine"
-        return PacketTrace(origin: answerer?.node ?? last, sightings: first, stages: stages)
+        return ProbeWay(origin: answerer?.node ?? last, sightings: first, stages: stages)
     }
 }

@@ -1,3 +1,4 @@
+import ControlAPI
 import EngineControl
 import EventLoop
 import Fabric
@@ -7,6 +8,7 @@ import LinuxNetwork
 import Nodes
 import Plan
 import Reporting
+import Wire
 
 /// One run of one check: all that its steps have started, opened and broken until now, and the state when it began.
 ///
@@ -33,6 +35,11 @@ final class CheckSession {
     /// The processes that this check started, running or ended, by node.
     var marks: [String: Set<ProcessMark>] = [:]
     var started: [String: StartedCommand] = [:]
+    /// What packets have measured, and traces that explain what was not expected.
+    var measured: [CheckMeasurement] = []
+    var traces: [CheckReport.Evidence] = []
+    /// The line of the step that is looked at; 0 for a record.
+    var line = 0
     var captures: [CapturePlace: FrameCapture] = [:]
     var faults = StandingFaults()
     /// The nodes that commands have run in which may not alter them.
@@ -59,8 +66,35 @@ final class CheckSession {
         standings = sources.standings
     }
 
+    /// The shortest and the longest time between two looks at an expectation that does not hold yet.
+    private static let pauses = Duration.milliseconds(50)...Duration.milliseconds(500)
+
+    /// Looks at a step until it holds or its time is over.
+    func hold(_ step: StepPlan) throws(ApplianceError) -> StepOutcome {
+        let deadline = monotonicTime() + .milliseconds(step.within)
+        var pause = Self.pauses.lowerBound
+        while true {
+            try sources.cancellation.check()
+            let left = deadline - monotonicTime()
+            let longest = Duration.milliseconds(step.timeout)
+            let timeout = step.within == 0 ? longest : min(longest, max(left, .seconds(1)))
+            let finding: StepOutcome
+            line = step.origin.lineNumber
+            do throws(ApplianceError) {
+                finding = try look(step.action, timeout)
+            } catch {
+                try sources.cancellation.check()
+                finding = StepOutcome(holds: false, expected: ["that it can be looked at"], came: ["\(error)"])
+            }
+            try sources.cancellation.check()
+            if finding.holds || finding.isFinal || monotonicTime() + pause >= deadline { return finding }
+            sources.cancellation.sleep(pause)
+            pause = min(pause * 2, Self.pauses.upperBound)
+        }
+    }
+
     /// Does a step, or compares its expectation.
-    func look(_ action: StepPlan.Action, _ timeout: Duration) throws(ApplianceError) -> StepOutcome {
+    private func look(_ action: StepPlan.Action, _ timeout: Duration) throws(ApplianceError) -> StepOutcome {
         switch action {
         case .command(let command, let expectation):
             return try run(command, expectation, timeout)
@@ -78,6 +112,10 @@ final class CheckSession {
             return lookAtDrops(reason, frames, since)
         case .packet(let packet):
             return try send(packet, timeout)
+        case .path(let path):
+            return try measure(path, timeout)
+        case .outage(let outage):
+            return try measure(outage, timeout)
         case .wait(let milliseconds):
             sources.cancellation.sleep(.milliseconds(milliseconds))
             return .held

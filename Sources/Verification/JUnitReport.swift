@@ -48,6 +48,11 @@ public struct JUnitReport {
         var properties = [("file", file.file), ("outcome", file.outcome.rawValue)]
         if let topology = file.topology { properties.append(("topology", topology)) }
         if file.kept { properties.append(("kept", "true")) }
+        properties += file.checks.flatMap { check in
+            check.measured.flatMap { measured in
+                figures(measured, check.measured.count > 1 ? "\(check.name), line \(measured.line)" : check.name)
+            }
+        }
         var lines = ["  <testsuite\(Self.text(attributes))>", "    <properties>"]
         lines += properties.map { "      <property\(Self.text([("name", $0.0), ("value", $0.1)]))/>" }
         lines.append("    </properties>")
@@ -111,11 +116,45 @@ public struct JUnitReport {
         return cases
     }
 
+    /// The figures of a measurement, each a property with the check's name; times are microseconds.
+    private func figures(_ measured: CheckMeasurement, _ name: String) -> [(String, String)] {
+        func microseconds(_ nanoseconds: UInt64) -> String {
+            let rest = String(nanoseconds % 1_000)
+            return "\(nanoseconds / 1_000)." + String(repeating: "0", count: 3 - rest.count) + rest
+        }
+        var figures = [
+            ("sent", "\(measured.sent)"), ("lost", "\(measured.lost)"), ("unknown", "\(measured.unknown)"),
+            ("reordered", "\(measured.reordered)"), ("duplicated", "\(measured.duplicated)"),
+            ("paths", "\(measured.paths.count)"),
+        ]
+        if let gap = measured.longestGap { figures.append(("longest gap (us)", microseconds(gap))) }
+        for times in measured.times {
+            figures.append(("\(times.node) p50 (us)", microseconds(times.p50)))
+            figures.append(("\(times.node) p99 (us)", microseconds(times.p99)))
+            figures.append(("\(times.node) max (us)", microseconds(times.max)))
+        }
+        return figures.map { ("\(name): \($0.0)", $0.1) }
+    }
+
+    /// The most octets of a suite's output. Reporters refuse files that are too large.
+    private static let mostOutput = 256 << 10
+
     private func output(_ file: TestFileReport) -> String {
         var lines = file.notes.map { "note: \($0)" }
         for check in file.checks {
             lines.append("\(check.passed ? "ok" : "FAILED") \(check.name) (\(check.time))")
+            lines += check.measured.map { "  \($0.summary)" }
+            guard !check.passed else { continue }
+            for evidence in check.evidence where evidence.isTrace {
+                lines += ["  \(evidence.title):"] + evidence.lines.map { "  | \($0)" }
+            }
         }
+        var octets = 0
+        let fitting = lines.prefix { line in
+            octets += line.utf8.count + 1
+            return octets <= Self.mostOutput
+        }
+        if fitting.count < lines.count { lines = fitting + ["(and \(lines.count - fitting.count) more lines)"] }
         if file.kept, let topology = file.topology { lines.append("'\(topology)' is still up") }
         return lines.joined(separator: "\n")
     }

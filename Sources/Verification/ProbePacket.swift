@@ -63,9 +63,10 @@ struct ProbePacket {
     /// - Parameters:
     ///   - payload: Its payload; nil: sixteen unique octets (none with TCP).
     ///   - size: Its whole length in octets; zeros fill it up.
+    ///   - number: TCP's sequence number, or identifier and sequence number of an echo request; nil: any.
     init(
         source: IPAddress, destination: IPAddress, protocolNumber: UInt8, port: UInt16, sourcePort: UInt16,
-        payload: [UInt8]?, size: Int?, hopLimit: UInt8, dontFragment: Bool
+        payload: [UInt8]?, size: Int?, hopLimit: UInt8, dontFragment: Bool, number: UInt32? = nil
     ) {
         family = destination.family
         self.protocolNumber = protocolNumber
@@ -73,7 +74,7 @@ struct ProbePacket {
         self.destination = destination
         self.sourcePort = sourcePort
         self.port = port
-        number = UInt32.random(in: 1...UInt32.max - 1)
+        self.number = number ?? UInt32.random(in: 1...UInt32.max - 1)
         var carried =
             payload ?? (protocolNumber == IPProtocol.tcp ? [] : (0..<16).map { _ in UInt8.random(in: 1...255) })
         let headers = Self.headerLength(family, protocolNumber)
@@ -85,7 +86,7 @@ struct ProbePacket {
         let length = headers + carried.count
         var octets = [UInt8](repeating: 0, count: length)
         octets.replaceSubrange(headers..., with: carried)
-        let number = number
+        let number = self.number
         let family = family
         octets.withUnsafeMutableBytes { buffer in
             var packet = MutableRawSpan(_unsafeBytes: buffer)

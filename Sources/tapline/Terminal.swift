@@ -209,13 +209,14 @@ extension ReadyReport {
 }
 
 extension CheckReport {
-    /// How the check ended. If it did not hold, also the evidence.
+    /// How the check ended, and what its packets measured. If it did not hold, also the evidence.
     func lines(on descriptor: Int32) -> [String] {
         let isTerminal = isatty(descriptor) == 1
         let sign =
             passed
             ? Terminal.coloured(isTerminal && !ASCIIText.isWanted ? "✓" : "ok", 32, on: descriptor)
             : Terminal.coloured(isTerminal && !ASCIIText.isWanted ? "✗" : "FAILED", 31, on: descriptor)
-        return ["\(sign) \(name) (\(time))"] + (passed ? [] : explanation.map { "    \($0)" })
+        let details = passed ? measured.map(\.summary) : explanation
+        return ["\(sign) \(name) (\(time))"] + details.map { "    \($0)" }
     }
 }

@@ -41,6 +41,34 @@ struct JUnitTests {
         return try String(contentsOfFile: path, encoding: .utf8)
     }
 
+    @Test("the figures of packets are properties, and the trace of a failed check is in the output, bounded")
+    func measurements() throws {
+        let measured = CheckMeasurement(
+            kind: .outage, line: 7, summary: "9 packets sent, 1 lost <&>", from: "alice", to: "203.0.113.80",
+            answersCount: true, sent: 9, arrived: 8, lost: 1, unknown: 0, reordered: 2, duplicated: 3,
+            longestGap: 40_012_345, late: 0, paths: [.init(path: "alice → \"web\"", count: 9)],
+            times: [.init(node: "fw", count: 9, p50: 1_500, p90: 2_000, p99: 3_000, p999: 4_000, max: 5_001)])
+        var passed = check("one")
+        passed.measured = [measured]
+        var failed = check("two", passed: false)
+        failed.measured = [measured, measured]
+        failed.evidence = [
+            .init(title: "trace of a packet that did not arrive", lines: Array(repeating: "→ ]]> \0", count: 100_000)),
+            .init(title: "log of fw", lines: ["not here"]),
+        ]
+        let text = try valid([report { $0.checks = [passed, failed] }])
+        #expect(text.contains(#"<property name="one: lost" value="1"/>"#))
+        #expect(text.contains(#"<property name="one: longest gap (us)" value="40012.345"/>"#))
+        #expect(text.contains(#"<property name="one: fw p50 (us)" value="1.500"/>"#))
+        #expect(text.contains(#"<property name="two, line 7: sent" value="9"/>"#))
+        let output = try #require(text.components(separatedBy: "<system-out>").last)
+        #expect(output.contains("9 packets sent, 1 lost &lt;&amp;&gt;"))
+        #expect(output.contains("trace of a packet that did not arrive:") && !output.contains("not here"))
+        #expect(output.utf8.count < 1 << 20 && output.contains("more lines)"))
+        let again = try JSONDecoder().decode(CheckReport.self, from: JSONEncoder().encode(failed))
+        #expect(again.measured == failed.measured)
+    }
+
     @Test("every outcome, counted in its suite")
     func outcomes() throws {
         let text = try valid([

@@ -177,6 +177,8 @@ struct clinux_packet_ring {
     /// A frame gets in where one of them holds, at most 16; every frame where there are none.
     const struct clinux_word_match *matches;
     size_t match_count;
+    /// Frames of this EtherType get in, too; 0 for none.
+    unsigned short ether_type;
 };
 
 /// Where the reader of a ring stands.
@@ -210,8 +212,11 @@ void clinux_packet_release(
     void *memory, const struct clinux_packet_ring *ring, struct clinux_packet_cursor *cursor);
 /// The frames that found no room in the ring since the last call. Returns 0 or -errno.
 int clinux_packet_losses(int fd, unsigned int *losses);
-/// Sends a packet, network header included, by the calling thread's network namespace's routes. Returns 0 or -errno.
-int clinux_send_raw(const void *packet, size_t length, int family, const void *destination);
+/// Opens a socket that sends packets, network header included, by the routes of the calling thread's network namespace.
+/// Returns the descriptor or -errno.
+int clinux_raw_open(int family);
+/// Sends a packet on such a socket; it waits while the socket's buffer is full. Returns 0 or -errno.
+int clinux_raw_send(int fd, const void *packet, size_t length, int family, const void *destination);
 
 // MARK: - Probes
 

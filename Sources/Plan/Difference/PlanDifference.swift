@@ -223,7 +223,19 @@ extension CheckPlan {
     fileprivate var placeless: CheckPlan {
         var check = self
         check.origin = somewhere
-        for index in check.steps.indices { check.steps[index].origin = somewhere }
+        check.steps = check.steps.map(\.placeless)
         return check
+    }
+}
+
+extension StepPlan {
+    fileprivate var placeless: StepPlan {
+        var step = self
+        step.origin = somewhere
+        if case .outage(var outage) = step.action {
+            outage.steps = outage.steps.map(\.placeless)
+            step.action = .outage(outage)
+        }
+        return step
     }
 }

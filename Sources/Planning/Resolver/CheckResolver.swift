@@ -17,13 +17,17 @@ struct CheckResolver: EntryStage, Diagnosing {
         return file.checks.map { check in
             CheckPlan(
                 name: check.name, origin: check.origin,
-                steps: check.steps.compactMap { step in
-                    action(step.action, entryNames).map {
-                        StepPlan(
-                            origin: step.origin, summary: step.summary, action: $0, within: step.within,
-                            timeout: step.timeout)
-                    }
-                }, listsSteps: check.listsSteps)
+                steps: steps(check.steps, entryNames), listsSteps: check.listsSteps)
+        }
+    }
+
+    /// The steps of which every name was found.
+    func steps(_ raw: [RawStep], _ entryNames: [String]) -> [StepPlan] {
+        raw.compactMap { step in
+            action(step.action, entryNames).map {
+                StepPlan(
+                    origin: step.origin, summary: step.summary, action: $0, within: step.within, timeout: step.timeout)
+            }
         }
     }
 
@@ -56,6 +60,8 @@ struct CheckResolver: EntryStage, Diagnosing {
             }
             return .drops(reason: reason.value, frames: frames, since)
         case .packet(let packet): return self.packet(packet).map { .packet($0) }
+        case .path(let path): return self.path(path).map { .path($0) }
+        case .outage(let outage): return self.outage(outage, entryNames).map { .outage($0) }
         case .wait(let milliseconds): return .wait(milliseconds)
         case .capture(let place): return self.place(place).map { .capture($0) }
         case .captured(let place, let filter, let frames, let bytes):
@@ -123,7 +129,7 @@ struct CheckResolver: EntryStage, Diagnosing {
 
     // MARK: - Packets
 
-    private func packet(_ raw: RawPacket) -> PacketPlan? {
+    func packet(_ raw: RawPacket) -> PacketPlan? {
         let to = raw.to.value
         let from = single(raw.from)
         let reaches = stages(raw.reaches)
@@ -154,7 +160,7 @@ struct CheckResolver: EntryStage, Diagnosing {
 
     /// The nodes of each stage. An application whose instances share its work means the instance that gets the packet.
     /// An application whose instances all get it means all of them.
-    private func stages(_ raw: [[Located<String>]]) -> [[String]] {
+    func stages(_ raw: [[Located<String>]]) -> [[String]] {
         raw.map { stage in
             stage.flatMap { name -> [String] in
                 let found = every(name)
@@ -167,7 +173,7 @@ struct CheckResolver: EntryStage, Diagnosing {
     }
 
     /// The instances that stages mean by their application's name.
-    private func standIns(_ stages: [[String]]) -> [String: String] {
+    func standIns(_ stages: [[String]]) -> [String: String] {
         var standIns: [String: String] = [:]
         let names = Set(stages.joined())
         for application in applications

@@ -8,7 +8,7 @@ struct Sighting: Sendable, Hashable {
 }
 
 /// The way of a packet, in order, compared with its expected way.
-struct PacketTrace {
+struct ProbeWay {
     /// Whom it starts from.
     let origin: String
     /// The sights, in the order of their times.
