@@ -73,6 +73,8 @@ public final class ControlProcess: @unchecked Sendable {
                     fleet: $0, interfaces: table.interfaces.map(\.name), rewrites: table.rewritesAddresses)
             }
         }, pump: { [unowned self] in server?.pump() })
+    /// Draws the topology. On the loop's thread.
+    private(set) lazy var drawings = Drawings(topology, loop: loop)
     /// Reads all counters. On the loop's thread.
     private(set) lazy var sampler = Sampler(self)
 

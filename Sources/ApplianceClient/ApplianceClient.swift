@@ -11,7 +11,11 @@ import Wire
 public struct ApplianceClient: Sendable {
     /// Where its state is.
     public let directory: StateDirectory
-    var control: ControlClient { ControlClient(directory: directory) }
+    /// Makes the connections, in a process that has no rights of its own and sees no files; nil: this process does.
+    private let broker: BrokeredConnections?
+    var control: ControlClient { ControlClient(directory: directory, broker: broker) }
+    /// True if there may be such a topology, as far as this process sees.
+    var isThere: Bool { broker != nil || directory.exists }
 
     /// How long a control process may take to end before it is ended.
     private static let patience = Duration.seconds(30)
@@ -21,6 +25,15 @@ public struct ApplianceClient: Sendable {
     /// - Throws: `ApplianceError` if no topology can have the name.
     public init(name: String) throws(ApplianceError) {
         directory = try StateDirectory(name: name)
+        broker = nil
+    }
+
+    /// A client that has the rights of the connections that it gets, and no others.
+    ///
+    /// - Throws: `ApplianceError` if no topology can have the name.
+    package init(name: String, through broker: BrokeredConnections) throws(ApplianceError) {
+        directory = try StateDirectory(name: name)
+        self.broker = broker
     }
 
     /// Every topology that has state here, all asked at once. The report says which one does not answer. It delays the
@@ -106,9 +119,9 @@ public struct ApplianceClient: Sendable {
     func asked<Command: ControlCommand>(
         _ request: Command, timeout: Duration = .seconds(30), progress: (Progress) -> Void = { _ in }
     ) throws(ApplianceError) -> Command.Answer {
-        guard directory.exists else { throw unknown }
-        // A long request does not begin if the control process does not even greet.
-        try greet()
+        guard isThere else { throw unknown }
+        // A long request does not begin if the control process does not even greet. A broker has heard it.
+        if broker == nil { try greet() }
         if let answer = try control.ask(request, timeout: timeout, progress: progress) { return answer }
         throw unreachable()
     }
@@ -120,6 +133,9 @@ public struct ApplianceClient: Sendable {
 
     /// The error if no control process listens.
     private func unreachable() -> ApplianceError {
+        guard broker == nil else {
+            return ApplianceError(.name, "the topology '\(directory.name)' is not up", hint: "bring it up")
+        }
         guard directory.exists else { return unknown }
         if TopologyLock.isHeld(directory) {
             if directory.readState()?.phase == .up {
@@ -261,8 +277,8 @@ public struct ApplianceClient: Sendable {
     public func followEvents(
         since: Int? = nil, count: Int? = nil, _ take: ([ApplianceEvent]) -> Bool
     ) throws(ApplianceError) {
-        guard directory.exists else { throw unknown }
-        try greet()
+        guard isThere else { throw unknown }
+        if broker == nil { try greet() }
         var isDone = false
         let isHeard = try control.follow(EventsRequest(since: since, count: count, follow: true)) { events in
             isDone = !take(events)
@@ -350,49 +366,5 @@ public struct ApplianceClient: Sendable {
     private func marked() -> [String] {
         let all = try? MarkedNamespace.all()
         return (all ?? []).filter { $0.topology == directory.name }.map(\.name)
-    }
-
-    // MARK: - Nodes
-
-    /// The names of the nodes, as far as their folders tell.
-    ///
-    /// - Throws: `ApplianceError` if there is no such topology.
-    public func loggedNodes() throws(ApplianceError) -> [String] {
-        guard directory.exists else { throw unknown }
-        guard let nodes = directory.readState()?.nodes else { return namesInFolder("\(directory.path)/nodes") }
-        return nodes.filter { access(directory.nodePath($0), F_OK) == 0 }
-    }
-
-    /// Runs a command in a node with this process's terminal, and returns its status as a shell does.
-    ///
-    /// - Throws: `ApplianceError` without the privileges, if the topology is not up, or if it has no such node.
-    public func execute(_ words: [String], in node: String) throws(ApplianceError) -> Int32 {
-        try Machine.requireRoot()
-        let entrance = try asked(NodeRequest(node: node))
-        let watched = SignalDescriptor.block([SIGTERM, SIGHUP])
-        // The terminal sends these to the command, too; its answer to them is what counts.
-        for number in [SIGINT, SIGQUIT] { signal(number, SIG_IGN) }
-        do throws(SystemError) {
-            let entered = try Pidfd(pid: entrance.pid)
-            guard processStartTime(entrance.pid) == entrance.started else {
-                throw SystemError("enter the node", node, errno: ESRCH)
-            }
-            var variables = entrance.environment
-            if let terminal = getenv("TERM") { variables["TERM"] = String(cString: terminal) }
-            let command = Command(
-                "/bin/sh", arguments: ["sh", "-c", "exec \"$@\"", "tapline"] + words,
-                environment: variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" },
-                workingDirectory: entrance.directory, descriptors: [0: 0, 1: 1, 2: 2], keepsSession: true,
-                diesWithParent: true)
-            let child = try ProcessLauncher.spawn(command, node: entered)
-            let watcher: @Sendable () -> Void = {
-                var (set, number) = (watched, Int32(0))
-                while sigwait(&set, &number) == 0 { try? child.signal(number) }
-            }
-            do throws(ApplianceError) { try startThread(watcher) } catch { _ = error }
-            return try child.wait().code
-        } catch {
-            throw ApplianceError(.failed, "node \(node): \(error)")
-        }
     }
 }

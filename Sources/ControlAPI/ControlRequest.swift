@@ -38,11 +38,17 @@ package enum ControlRequest: Sendable {
     case describe(DescribeRequest)
     /// Send one packet from a node.
     case send(SendRequest)
+    /// Answer nothing but questions on this connection from now on.
+    case observe(ObserveRequest)
+    /// The picture of the topology.
+    case drawing(DrawingRequest)
+    /// The end of what a node has written.
+    case log(LogRequest)
 
     /// The name of a command, as the line has it.
     package enum Name: String, Codable, Sendable, CaseIterable {
         case status, tables, sample, stop, node, reload, apply, add, remove, cancel, events, operate, engine, capture
-        case describe, send
+        case describe, send, observe, drawing, log
 
         /// The type of the command.
         package var command: any ControlCommand.Type {
@@ -63,6 +69,9 @@ package enum ControlRequest: Sendable {
             case .capture: CaptureRequest.self
             case .describe: DescribeRequest.self
             case .send: SendRequest.self
+            case .observe: ObserveRequest.self
+            case .drawing: DrawingRequest.self
+            case .log: LogRequest.self
             }
         }
     }
@@ -86,6 +95,9 @@ package enum ControlRequest: Sendable {
         case .capture(let command): (.capture, command)
         case .describe(let command): (.describe, command)
         case .send(let command): (.send, command)
+        case .observe(let command): (.observe, command)
+        case .drawing(let command): (.drawing, command)
+        case .log(let command): (.log, command)
         }
     }
 
