@@ -57,10 +57,7 @@ enum CaptureDownload {
                     isCancelled: { course.isEnding.load(ordering: .relaxed) })
                 loop.execute { begin(own.value, name: "\(own.value.desk.hub.name)-\(target.name)") }
                 let reader: @Sendable () -> Void = { carry(pipe.read, to: own, on: loop, course) }
-                do throws(ApplianceError) { try startThread(reader) } catch {
-                    Glibc.close(pipe.read)
-                    throw error
-                }
+                try startThread(reader)
                 defer { Glibc.close(pipe.write) }
                 do throws(ApplianceError) {
                     while !course.isEnding.load(ordering: .relaxed), !capture.isReaderGone,

@@ -124,6 +124,8 @@ final class RequestHandler: ChannelInboundHandler, Viewer {
         headers: [(String, String)] = []
     ) {
         guard let channel else { return }
+        // What has begun cannot become another answer.
+        if case .streaming = phase { return channel.close(promise: nil) }
         let bytes = ByteBuffer(string: text)
         var fields = head(type, headers)
         fields.add(name: "Content-Length", value: "\(bytes.readableBytes)")

@@ -98,7 +98,7 @@ import Testing
     /// Thousands of events later, the page holds as much as before.
     @Test func eventsDoNotGrowThePage() throws {
         let lab = try lab()
-        let found = try lab.browse("memory", AttackTests.socket(lab), "fw-a")
+        let found = try lab.browse("memory")
         expectNoFaults(found)
         let measured = try #require(found["measured"] as? [[String: Any]])
         #expect(measured.count == 2 && measured.allSatisfy { $0["listed"] as? Int == 500 })

@@ -7,15 +7,17 @@ away with it.
 """
 
 import base64
+import http.server
 import json
 import os
 import select
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.request
 
 PATIENCE = 60
 
@@ -206,39 +208,61 @@ def numbers(url):
     return result
 
 
-def events(_, path, count, instance):
-    """So many events of a topology, by its control socket: an instance's weight goes up and down."""
-    with socket.socket(socket.AF_UNIX) as own:
-        own.settimeout(PATIENCE)
-        own.connect(path)
-        answers = own.makefile("rb")
-        for number in range(int(count)):
-            operation = {"weigh": {"_0": 1 + number % 2}}
-            line = {"version": 2, "command": "operate", "instance": instance, "operation": operation}
-            own.sendall(json.dumps(line).encode() + b"\n")
-            if b'"error"' in answers.readline():
-                raise RuntimeError("the instance has no weight")
-    return {}
+class Flood(http.server.BaseHTTPRequestHandler):
+    """The true page, with events of another making: as many as are asked for, as fast as the browser takes them."""
+    protocol_version = "HTTP/1.0"
+    page = ""
+    wanted = 0
+    sent = 0
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        if not self.path.startswith("/live"):
+            with urllib.request.urlopen(Flood.page + self.path.lstrip("/")) as answer:
+                self.send_response(200)
+                self.send_header("Content-Type", answer.headers["Content-Type"])
+                self.end_headers()
+                self.wfile.write(answer.read())
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        try:
+            while True:
+                while Flood.sent < Flood.wanted:
+                    Flood.sent += 1
+                    line = json.dumps(["2026-01-01T00:00:00.000000Z instance-down fw-a: number %d" % Flood.sent])
+                    values = json.dumps({"state.text": "number %d" % Flood.sent, "i0.rp": str(Flood.sent)})
+                    self.wfile.write(("id: %d\nevent: happened\ndata: %s\n\nevent: values\ndata: %s\n\n" % (
+                        Flood.sent, line, values)).encode())
+                self.wfile.flush()
+                time.sleep(0.05)
+        except OSError:
+            pass
 
 
-def memory(url, path, instance):
+def memory(url):
     """What the page holds after some events, and after many more."""
+    Flood.page = url
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Flood)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     with Browser() as browser:
-        browser.open(url)
-        browser.until(LIVE)
+        browser.open("http://127.0.0.1:%d/" % server.server_address[1])
         result = []
-        for count in (1500, 6000):
-            events(url, path, count, instance)
-            last = "2" if count % 2 == 0 else "1"
-            browser.until("document.querySelectorAll('#happened li').length >= 500")
-            time.sleep(3)
+        for count in (2000, 20000):
+            Flood.wanted = count
+            browser.until("document.querySelector('#happened li') !== null && "
+                          "document.querySelector('#happened li').textContent.endsWith('number %d')" % count)
             browser.events = []
             browser.call("HeapProfiler.enable")
             browser.call("HeapProfiler.collectGarbage")
             measured = {entry["name"]: entry["value"] for entry in browser.call("Performance.getMetrics")["metrics"]}
             result.append({
                 "listed": browser.run("document.querySelectorAll('#happened li').length"),
-                "nodes": browser.run("document.querySelectorAll('*').length"), "last": last,
+                "nodes": browser.run("document.querySelectorAll('*').length"),
                 "heap": measured["JSHeapUsedSize"], "listeners": measured["JSEventListeners"]})
         return {"measured": result, "faults": browser.faults()}
 
@@ -397,7 +421,7 @@ def draw(url, path=None):
 
 
 SCENARIOS = {
-    "look": look, "numbers": numbers, "events": events, "memory": memory, "keyboard": keyboard, "names": names,
+    "look": look, "numbers": numbers, "memory": memory, "keyboard": keyboard, "names": names,
     "contrast": contrast, "capture": capture, "trace": trace, "draw": draw,
 }
 
