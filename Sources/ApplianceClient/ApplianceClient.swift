@@ -134,7 +134,7 @@ public struct ApplianceClient: Sendable {
     /// The error if no control process listens.
     private func unreachable() -> ApplianceError {
         guard broker == nil else {
-            return ApplianceError(.name, "the topology '\(directory.name)' is not up", hint: "bring it up")
+            return ApplianceError(.failed, "the topology '\(directory.name)' is not up", hint: "bring it up")
         }
         guard directory.exists else { return unknown }
         if TopologyLock.isHeld(directory) {

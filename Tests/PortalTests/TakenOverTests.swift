@@ -44,7 +44,7 @@ import Testing
         #expect(restarts(after) == restarts(before))
         #expect(try lab.ping(5))
         let events = try Programs.run(Programs.tapline, "events", lab.name)
-        #expect(events.status == 0 && !events.output.contains("disabled"))
+        #expect(events.status == 0 && !events.output.contains("instance-weighed"))
     }
 
     /// The true process holds no privilege, sees no file, process or network, and makes the system calls of a web server alone.

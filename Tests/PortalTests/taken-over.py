@@ -44,7 +44,7 @@ def ask(own, command, **fields):
 one = connection()
 forbidden = {
     "stop": {}, "node": {"node": "web"}, "reload": {}, "apply": {}, "add": {"application": "firewall"},
-    "remove": {"instance": "fw-b"}, "cancel": {}, "operate": {"instance": "fw-a", "operation": {"disable": {}}},
+    "remove": {"instance": "fw-b"}, "cancel": {}, "operate": {"instance": "fw-a", "operation": {"weigh": {"_0": 7}}},
     "engine": {"operation": "replace"}, "send": {"from": "alice", "to": "203.0.113.80", "port": "icmp"},
 }
 report["refused"] = {name: ask(one, name, **fields) for name, fields in forbidden.items()}
