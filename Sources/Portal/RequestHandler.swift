@@ -24,6 +24,8 @@ final class RequestHandler: ChannelInboundHandler, Viewer {
     /// How long an answer may wait for room to write.
     private static let writeTime = TimeAmount.seconds(30)
     private static let lookInterval = TimeAmount.seconds(2)
+    /// The most octets of events that wait for room to write: a large picture and some more.
+    private static let mostWaiting = 4 << 20
 
     let desk: Desk
     private let size: RequestSize
@@ -35,6 +37,8 @@ final class RequestHandler: ChannelInboundHandler, Viewer {
     private var since = NIODeadline.now()
     /// Writes that are not done.
     private var outstanding = 0
+    /// Octets of them.
+    private var waiting = 0
     private var looks: RepeatedTask?
     /// Called once when the connection is gone.
     var gone: (() -> Void)?
@@ -172,10 +176,13 @@ final class RequestHandler: ChannelInboundHandler, Viewer {
         guard let channel else { return desk.failed() }
         if outstanding == 0 { since = .now() }
         outstanding += 1
+        let count = bytes.count
+        waiting += count
         let done = channel.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes))))
         let own = NIOLoopBound(self, eventLoop: channel.eventLoop)
         done.whenComplete { _ in
             own.value.outstanding -= 1
+            own.value.waiting -= count
             own.value.since = .now()
         }
         return done
@@ -197,9 +204,10 @@ final class RequestHandler: ChannelInboundHandler, Viewer {
     }
 
     func take(_ message: [UInt8]) {
-        // What waits is bounded: a browser that does not read is left, and comes again by itself.
-        guard let channel, channel.isWritable else {
-            self.channel?.close(mode: .all, promise: nil)
+        // What waits is bounded: a browser that does not read is left, and comes again by itself. One that reads nothing for
+        // long is left by `look`.
+        guard waiting + message.count <= Self.mostWaiting else {
+            channel?.close(mode: .all, promise: nil)
             return
         }
         write(message)
