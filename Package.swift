@@ -157,7 +157,8 @@ let package = Package(
             name: "tapline",
             dependencies: [
                 "Appliance", "ApplianceClient", "Observation", "PacketCapture", "Tracing", "Metrics", "Verification",
-                "Fabric", "EventLoop", "ControlAPI", "Planning", "TopologyFiles", "Plan", "Forwarding", "Wire",
+                "Fabric", "EventLoop", "ControlAPI", "Planning", "TopologyFiles", "Plan", "Engine", "LinuxNetwork",
+                "Forwarding", "Wire",
                 "CLinux", "Reporting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -266,6 +267,33 @@ if Context.environment["TAPLINE_MEASURE"] != nil {
 // The documentation as a web site, for Scripts/documentation.
 if Context.environment["TAPLINE_DOCUMENTATION"] != nil {
     package.dependencies.append(.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"))
+}
+
+// The live page, for Scripts/install and Scripts/test: whoever builds `tapline` alone fetches and compiles no HTTP server.
+if Context.environment["TAPLINE_PORTAL"] != nil {
+    package.dependencies.append(.package(url: "https://github.com/apple/swift-nio", from: "2.101.2"))
+    package.products.append(.executable(name: "tapline-portal", targets: ["tapline-portal"]))
+    package.targets += [
+        .target(
+            name: "Portal",
+            dependencies: [
+                "ApplianceClient", "Observation", "Tracing", "PacketCapture", "Metrics", "ControlAPI", "EventLoop",
+                "Wire", "CLinux", "Reporting",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "tapline-portal", dependencies: ["Portal", "Reporting"], swiftSettings: settings,
+            linkerSettings: sealed),
+        // The live page as browsers and attackers see it.
+        .testTarget(
+            name: "PortalTests",
+            dependencies: ["tapline", "tapline-engine", "tapline-portal"],
+            exclude: ["browser.py", "taken-over.py"],
+            swiftSettings: unoptimised),
+    ]
 }
 
 // Only the test modules that TAPLINE_TESTS names (EngineTests,WireTests), so that no others are compiled for a run of these.

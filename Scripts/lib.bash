@@ -78,6 +78,23 @@ need_suricata() {
     apt_options=()
 }
 
+# A browser for the tests of the live page: Chromium of the distribution, or one that is there. Ubuntu's package only installs a
+# snap, whose browser sees no files of the tests.
+need_browser() {
+    local name path
+    for name in chromium chromium-browser google-chrome; do
+        path=$(command -v "$name") || continue
+        case "$(readlink -f "$path")" in */snap*) continue ;; esac
+        grep -aqs 'snap run\|/snap/bin' "$path" || return 0
+    done
+    refresh_package_lists
+    if ! has_candidate chromium || apt-cache show chromium | grep -q '^Depends:.*snapd'; then
+        fail "the tests of the live page need Chromium or Google Chrome, and this machine's archives have none but a snap: \
+install google-chrome-stable from https://www.google.com/chrome/"
+    fi
+    need_packages chromium
+}
+
 has_candidate() {
     local candidate
     candidate=$(apt-cache policy "$1" | awk '/Candidate:/ {print $2}')

@@ -69,6 +69,15 @@ extension ControlProcess {
                 return Done()
             }
         case .describe(let command): describe(command, lines.reply(to: command))
+        case .observe(let command): lines.reply(to: command)(Done())
+        case .drawing(let command): drawings.answer(command, lines.reply(to: command))
+        case .log(let command):
+            let reply = lines.reply(to: command)
+            guard nodes.contains(where: { $0.plan.name == command.node }) else {
+                return reply.fail(
+                    ApplianceError(.name, "there is no node '\(ControlText.shown(command.node, most: 64))'"))
+            }
+            reply(NodeLog(lines: lastLines(directory.outputPath(command.node), NodeLog.mostLines)))
         case .send(let command):
             inBackground(lines.reply(to: command)) { [self] _ throws(ApplianceError) in
                 let sent = try ProbeSender.send(

@@ -76,6 +76,8 @@ final class ControlConnection {
     var isOpen = true
     /// It says nothing more.
     var isEnded = false
+    /// It has given up every right but that to read (`ObserveRequest`), for good.
+    var onlyReads = false
     /// It has been answered before.
     var hasAsked = false
     /// Since when it has asked for nothing.

@@ -29,15 +29,17 @@ extension ControlServer {
         let request: ControlRequest
         do throws(ApplianceError) {
             request = try next.get()
-            if request.name != .stop { try admit(request) }
+            if request.name != .stop || connection.onlyReads { try admit(request, from: connection) }
         } catch {
             return refuse(error, to: connection)
         }
         if request.isStream {
-            guard makeRoomForStream() else {
+            guard makeRoomForStream(for: connection) else {
                 return refuse(
                     ApplianceError(
-                        .failed, "\(bounds.streams) others already follow events or capture frames",
+                        .failed,
+                        "\(connection.onlyReads ? bounds.streams / 2 : bounds.streams) others already follow events or "
+                            + "capture frames",
                         hint: "close one of them: ss -xp shows which processes have \(path) open"), to: connection)
             }
             do throws(ApplianceError) {
@@ -50,13 +52,25 @@ extension ControlServer {
             }
         }
         watch(connection)
+        if case .observe = request { connection.onlyReads = true }
         answer(
             request, AnswerLines { [weak self] line, isLast in self?.respond(line, isLast: isLast, to: connection) })
     }
 
-    private func admit(_ request: ControlRequest) throws(ApplianceError) {
+    private func admit(_ request: ControlRequest, from connection: ControlConnection) throws(ApplianceError) {
+        guard !connection.onlyReads || request.name.isReading else {
+            throw ApplianceError(
+                .machine, "this connection may only look, so '\(request.name.rawValue)' is refused",
+                hint: "use the tapline command for that")
+        }
         // A connection that has not read its answer yet costs this process as much as one that waits for an answer.
-        let others = connections.values.count { $0.phase == .asking || $0.phase == .quiet && $0.left > 0 } - 1
+        let busy = connections.values.filter { $0.phase == .asking || $0.phase == .quiet && $0.left > 0 }
+        let others = busy.count - 1
+        guard !connection.onlyReads || busy.count(where: \.onlyReads) <= bounds.asking / 2 else {
+            throw ApplianceError(
+                .failed, "\(bounds.asking / 2) other requests of programs that may only look are under way",
+                hint: "try again when one of them has ended")
+        }
         guard others < bounds.asking else {
             throw ApplianceError(
                 .failed, "\(others) other requests are under way, or their answers are not read yet",
@@ -69,9 +83,11 @@ extension ControlServer {
         }
     }
 
-    /// True if there is room for one more stream. A stream that is not read gives its place up.
-    private func makeRoomForStream() -> Bool {
+    /// True if there is room for one more stream. A stream that is not read gives its place up. Connections that may only look
+    /// take at most half of the places, so that they lock no command out.
+    private func makeRoomForStream(for connection: ControlConnection) -> Bool {
         let streams = connections.values.filter(\.isStream)
+        if connection.onlyReads, streams.count(where: \.onlyReads) >= bounds.streams / 2 { return false }
         guard streams.count >= bounds.streams else { return true }
         let now = monotonicTime()
         guard let idlest = streams.filter({ $0.stalled(for: bounds.stall, at: now) }).min(by: { $0.marked < $1.marked })

@@ -11,6 +11,8 @@ import TopologyFiles
 final class RunningTopology: @unchecked Sendable {
     private let loop: EventLoop
     private(set) var plan: AppliancePlan
+    /// Rises with each plan.
+    private(set) var version = 1
     /// The file of `plan`, as it was read.
     private(set) var source: TopologyFile
     /// The path of that file.
@@ -64,6 +66,7 @@ final class RunningTopology: @unchecked Sendable {
         loop.preconditionCurrent()
         plan = fresh.plan
         source = fresh.source
+        version += 1
     }
 
     /// An interface has got a bridge, and its only node a veth to it.
@@ -112,6 +115,7 @@ final class RunningTopology: @unchecked Sendable {
         let new = fresh.plan
         plan = new
         source = fresh.source
+        version += 1
         for (interface, attachment) in kept { plan.interfaces[interface].attachment = attachment }
         for node in nodes {
             guard let plan = new.nodes.first(where: { $0.name == node.plan.name }) else { continue }

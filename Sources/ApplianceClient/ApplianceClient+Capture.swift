@@ -38,8 +38,22 @@ extension ApplianceClient {
     ///
     /// - Throws: `ApplianceError` if there is no such topology, or if its control process does not answer or refuses.
     package func capture(_ request: CaptureRequest) throws(ApplianceError) -> CaptureConnection {
-        guard directory.exists else { throw unknown }
-        try greet()
+        guard isThere else { throw unknown }
+        if !control.isBrokered { try greet() }
         return try CaptureConnection(control, request)
+    }
+
+    /// The picture of the running topology; nil beside the version if that is the known one.
+    ///
+    /// - Throws: `ApplianceError` if the topology is not up, or its control process does not answer.
+    package func drawing(known: Int?) throws(ApplianceError) -> DrawingAnswer {
+        try asked(DrawingRequest(known: known))
+    }
+
+    /// The end of what a node has written.
+    ///
+    /// - Throws: `ApplianceError` if the topology is not up, its control process does not answer, or it has no such node.
+    package func log(of node: String) throws(ApplianceError) -> [String] {
+        try asked(LogRequest(node: node)).lines
     }
 }

@@ -11,7 +11,11 @@ import Wire
 public struct ApplianceClient: Sendable {
     /// Where its state is.
     public let directory: StateDirectory
-    var control: ControlClient { ControlClient(directory: directory) }
+    /// Makes the connections, in a process that has no rights of its own and sees no files; nil: this process does.
+    private let broker: BrokeredConnections?
+    var control: ControlClient { ControlClient(directory: directory, broker: broker) }
+    /// True if there may be such a topology, as far as this process sees.
+    var isThere: Bool { broker != nil || directory.exists }
 
     /// How long a control process may take to end before it is ended.
     private static let patience = Duration.seconds(30)
@@ -21,6 +25,15 @@ public struct ApplianceClient: Sendable {
     /// - Throws: `ApplianceError` if no topology can have the name.
     public init(name: String) throws(ApplianceError) {
         directory = try StateDirectory(name: name)
+        broker = nil
+    }
+
+    /// A client that has the rights of the connections that it gets, and no others.
+    ///
+    /// - Throws: `ApplianceError` if no topology can have the name.
+    package init(name: String, through broker: BrokeredConnections) throws(ApplianceError) {
+        directory = try StateDirectory(name: name)
+        self.broker = broker
     }
 
     /// Every topology that has state here, all asked at once. The report says which one does not answer. It delays the
@@ -108,9 +121,9 @@ public struct ApplianceClient: Sendable {
     func asked<Command: ControlCommand>(
         _ request: Command, timeout: Duration = .seconds(30), progress: (Progress) -> Void = { _ in }
     ) throws(ApplianceError) -> Command.Answer {
-        guard directory.exists else { throw unknown }
-        // A long request does not begin if the control process does not even greet.
-        try greet()
+        guard isThere else { throw unknown }
+        // A long request does not begin if the control process does not even greet. A broker has heard it.
+        if broker == nil { try greet() }
         if let answer = try control.ask(request, timeout: timeout, progress: progress) { return answer }
         throw unreachable()
     }
@@ -122,6 +135,9 @@ public struct ApplianceClient: Sendable {
 
     /// The error if no control process listens.
     private func unreachable() -> ApplianceError {
+        guard broker == nil else {
+            return ApplianceError(.failed, "the topology '\(directory.name)' is not up", hint: "bring it up")
+        }
         guard directory.exists else { return unknown }
         if TopologyLock.isHeld(directory) {
             if directory.readState()?.phase == .up {
@@ -268,8 +284,8 @@ public struct ApplianceClient: Sendable {
     public func followEvents(
         since: Int? = nil, count: Int? = nil, _ take: ([ApplianceEvent]) -> Bool
     ) throws(ApplianceError) {
-        guard directory.exists else { throw unknown }
-        try greet()
+        guard isThere else { throw unknown }
+        if broker == nil { try greet() }
         var isDone = false
         let isHeard = try control.follow(EventsRequest(since: since, count: count, follow: true)) { events in
             isDone = !take(events)

@@ -10,10 +10,17 @@ package struct ControlClient {
     /// The topology.
     package let directory: StateDirectory
 
+    /// Makes the connections, in a process that has no rights of its own; nil: this process does.
+    let broker: BrokeredConnections?
+
     /// Memberwise.
-    package init(directory: StateDirectory) {
+    package init(directory: StateDirectory, broker: BrokeredConnections? = nil) {
         self.directory = directory
+        self.broker = broker
     }
+
+    /// True if another process makes the connections.
+    var isBrokered: Bool { broker != nil }
 
     /// The time in which a healthy control process says anything at all.
     static let promptness = Duration.seconds(2)
@@ -25,6 +32,11 @@ package struct ControlClient {
     /// - Parameter deadline: The end of the retries if it takes no more connections.
     /// - Throws: `ApplianceError` if the socket is another user's, or the control process takes no connection.
     func sent(_ request: some ControlCommand, deadline: MonotonicTime) throws(ApplianceError) -> Int32? {
+        if let broker {
+            guard let descriptor = try broker.connection() else { return nil }
+            sendWhole(descriptor, try JSONLine.encode(request.request))
+            return descriptor
+        }
         try requireOwnSocket()
         while true {
             let descriptor = newSocket()

@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -75,4 +77,78 @@ static const struct clinux_call engine_calls[] = {
 const struct clinux_call *clinux_engine_calls(int with_ring, size_t *count) {
     *count = sizeof engine_calls / sizeof *engine_calls - (with_ring ? 0 : 1);
     return engine_calls;
+}
+
+// The live page's process: a web server and threads that come and go, so more than the engine needs. No file can be opened, no
+// socket made or connected, no program started, no process made or signalled, no descriptor passed on. A list that lacks a call
+// on some machine must not end the page, so other calls fail, and none of them is missed.
+static const struct clinux_call portal_calls[] = {
+    // Connections: accepted, read, written, asked about, closed.
+    {SYS_accept4, 0, {{0}}},
+    {SYS_read, 0, {{0}}},
+    {SYS_readv, 0, {{0}}},
+    {SYS_write, 0, {{0}}},
+    {SYS_writev, 0, {{0}}},
+    {SYS_recvfrom, 0, {{0}}},
+    {SYS_recvmsg, 0, {{0}}},
+    {SYS_sendto, 1, {{5, ~0U, 0}}},
+    {SYS_shutdown, 0, {{0}}},
+    {SYS_close, 0, {{0}}},
+    {SYS_getsockname, 0, {{0}}},
+    {SYS_getpeername, 0, {{0}}},
+    {SYS_getsockopt, 0, {{0}}},
+    {SYS_setsockopt, 0, {{0}}},
+    {SYS_fcntl, 1, {{1, ~0U, F_GETFL}}},
+    {SYS_fcntl, 1, {{1, ~0U, F_SETFL}}},
+    {SYS_fcntl, 1, {{1, ~0U, F_GETFD}}},
+    {SYS_fcntl, 1, {{1, ~0U, F_SETFD}}},
+    {SYS_fstat, 0, {{0}}},
+    {SYS_lseek, 0, {{0}}},
+    // A capture on its way to a connection.
+    {SYS_pipe2, 0, {{0}}},
+#ifdef SYS_pipe
+    {SYS_pipe, 0, {{0}}},
+#endif
+    // Waiting, and time.
+    {SYS_epoll_ctl, 0, {{0}}},
+#ifdef SYS_epoll_wait
+    {SYS_epoll_wait, 0, {{0}}},
+#endif
+    {SYS_epoll_pwait, 0, {{0}}},
+#ifdef SYS_poll
+    {SYS_poll, 0, {{0}}},
+#endif
+    {SYS_ppoll, 0, {{0}}},
+    {SYS_timerfd_settime, 0, {{0}}},
+    {SYS_clock_gettime, 0, {{0}}},
+    {SYS_clock_nanosleep, 0, {{0}}},
+    {SYS_restart_syscall, 0, {{0}}},
+    {SYS_getrandom, 0, {{0}}},
+    // Memory, which cannot be executed.
+    {SYS_brk, 0, {{0}}},
+    {SYS_mmap, 1, {{2, PROT_EXEC, 0}}},
+    {SYS_mprotect, 1, {{2, PROT_EXEC, 0}}},
+    {SYS_mremap, 0, {{0}}},
+    {SYS_munmap, 0, {{0}}},
+    {SYS_madvise, 0, {{0}}},
+    // Threads, and no processes. clone3 hides what it makes behind a pointer: the C library goes on with clone.
+    {SYS_clone, 1, {{0, CLONE_THREAD, CLONE_THREAD}}},
+    {SYS_set_robust_list, 0, {{0}}},
+#ifdef SYS_rseq
+    {SYS_rseq, 0, {{0}}},
+#endif
+    {SYS_prctl, 1, {{0, ~0U, PR_SET_NAME}}},
+    {SYS_futex, 0, {{0}}},
+    {SYS_sched_yield, 0, {{0}}},
+    {SYS_gettid, 0, {{0}}},
+    {SYS_getpid, 0, {{0}}},
+    {SYS_rt_sigprocmask, 0, {{0}}},
+    {SYS_rt_sigreturn, 0, {{0}}},
+    {SYS_exit, 0, {{0}}},
+    {SYS_exit_group, 0, {{0}}},
+};
+
+const struct clinux_call *clinux_portal_calls(size_t *count) {
+    *count = sizeof portal_calls / sizeof *portal_calls;
+    return portal_calls;
 }

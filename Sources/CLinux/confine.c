@@ -51,7 +51,8 @@ static void put_guarded(struct program *program, const struct clinux_call *call)
     load_number(program);
 }
 
-int clinux_confine(const struct clinux_call *calls, size_t count) {
+/// Lets through the calls of the list; `otherwise` is what every other one meets.
+static int confine(const struct clinux_call *calls, size_t count, unsigned int otherwise) {
     if (count > MOST_CALLS) return -E2BIG;
     size_t unconditional = 0, seen = 0;
     for (size_t i = 0; i < count; i++) {
@@ -76,10 +77,19 @@ int clinux_confine(const struct clinux_call *calls, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (calls[i].count) put_guarded(&program, calls + i);
     }
-    put(&program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+    put(&program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, otherwise));
     struct sock_fprog filter = {.len = program.length, .filter = program.code};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -errno;
     long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter);
     // A positive number is the thread that could not be brought under it.
     return result == 0 ? 0 : result > 0 ? -EBUSY : -errno;
+}
+
+int clinux_confine(const struct clinux_call *calls, size_t count) {
+    return confine(calls, count, SECCOMP_RET_KILL_PROCESS);
+}
+
+int clinux_refuse_others(const struct clinux_call *calls, size_t count) {
+    // As a kernel without the call: the C library then tries an older one, where there is one.
+    return confine(calls, count, SECCOMP_RET_ERRNO | ENOSYS);
 }

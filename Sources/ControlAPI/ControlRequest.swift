@@ -40,11 +40,17 @@ package enum ControlRequest: Sendable {
     case send(SendRequest)
     /// Restart a node, kill what runs in it, take a device of it down or up.
     case operateNode(NodeOperationRequest)
+    /// Answer nothing but questions on this connection from now on.
+    case observe(ObserveRequest)
+    /// The picture of the topology.
+    case drawing(DrawingRequest)
+    /// The end of what a node has written.
+    case log(LogRequest)
 
     /// The name of a command, as the line has it.
     package enum Name: String, Codable, Sendable, CaseIterable {
         case status, tables, sample, stop, node, reload, apply, add, remove, cancel, events, operate, engine, capture
-        case describe, send, operateNode
+        case describe, send, operateNode, observe, drawing, log
 
         /// The type of the command.
         package var command: any ControlCommand.Type {
@@ -66,6 +72,9 @@ package enum ControlRequest: Sendable {
             case .describe: DescribeRequest.self
             case .send: SendRequest.self
             case .operateNode: NodeOperationRequest.self
+            case .observe: ObserveRequest.self
+            case .drawing: DrawingRequest.self
+            case .log: LogRequest.self
             }
         }
     }
@@ -90,6 +99,9 @@ package enum ControlRequest: Sendable {
         case .describe(let command): (.describe, command)
         case .send(let command): (.send, command)
         case .operateNode(let command): (.operateNode, command)
+        case .observe(let command): (.observe, command)
+        case .drawing(let command): (.drawing, command)
+        case .log(let command): (.log, command)
         }
     }
 

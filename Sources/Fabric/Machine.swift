@@ -117,6 +117,24 @@ public enum Machine {
         return path
     }
 
+    /// The program of the live page: TAPLINE_PORTAL_PROGRAM, or `tapline-portal` beside this program.
+    ///
+    /// - Throws: `ApplianceError` if the program is not there.
+    public static func portalPath() throws(ApplianceError) -> String {
+        let path: String
+        if let given = getenv("TAPLINE_PORTAL_PROGRAM") {
+            path = String(cString: given)
+        } else {
+            path = try ownFolder() + "/tapline-portal"
+        }
+        guard access(path, X_OK) == 0 else {
+            throw ApplianceError(
+                .machine, "the live page's program is not at \(path)",
+                hint: "Scripts/install builds it, or: TAPLINE_PORTAL=1 swift build -c release --product tapline-portal")
+        }
+        return path
+    }
+
     /// This program's own path, as it was before this process entered other mounts.
     ///
     /// - Throws: `ApplianceError` if /proc is not mounted.

@@ -18,11 +18,14 @@ public enum Planner {
         try make(file, name: name, keeping: kept, changes: changes).plan
     }
 
-    /// The plan of `file`, with the paths that its table was proved by.
+    /// The plan of `file`, with the paths that its table was proved by. The parameters are those of `plan`.
     ///
     /// - Throws: `TopologyError` with every mistake of the file, and the lines that collide.
-    public static func prove(_ file: TopologyFile, name: String? = nil) throws(TopologyError) -> ProvedPlan {
-        let (plan, proved) = try make(file, name: name, keeping: nil, changes: InstanceChanges())
+    public static func prove(
+        _ file: TopologyFile, name: String? = nil, keeping kept: AppliancePlan? = nil,
+        changes: InstanceChanges = InstanceChanges()
+    ) throws(TopologyError) -> ProvedPlan {
+        let (plan, proved) = try make(file, name: name, keeping: kept, changes: changes)
         let resolved = proved.routed.resolved
         return ProvedPlan(
             plan: plan, services: resolved.provedServices(proved.paths),

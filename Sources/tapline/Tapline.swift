@@ -29,7 +29,7 @@ struct Tapline: ParsableCommand {
         version: Machine.version,
         subcommands: [
             Init.self, Run.self, Test.self, Up.self, Down.self, Status.self, Exec.self, Logs.self, Tables.self,
-            MetricsCommand.self, Top.self,
+            MetricsCommand.self, Top.self, Serve.self,
             Validate.self,
             Graph.self, Schema.self, Apply.self, Add.self, Remove.self, Reload.self, Events.self, Drain.self,
             Undrain.self, Disable.self, Enable.self, Weight.self, Restart.self, Kill.self, LinkDown.self, LinkUp.self,

@@ -35,8 +35,8 @@ enum RequestExtremes {
     private static func whole(_ command: ControlRequest.Name) -> [String: String] {
         let own: [String: String] =
             switch command {
-            case .status, .tables, .sample, .stop, .cancel, .events, .describe: [:]
-            case .node: ["node": "\"nobody\""]
+            case .status, .tables, .sample, .stop, .cancel, .events, .describe, .observe, .drawing: [:]
+            case .node, .log: ["node": "\"nobody\""]
             case .reload, .apply: ["file": "\"/nowhere\""]
             case .add: ["application": "\"nothing\"", "instance": "\"nobody\""]
             case .remove: ["instance": "\"nobody\""]

@@ -23,4 +23,7 @@ struct clinux_call {
 /// many. Every other one ends it.
 const struct clinux_call *clinux_engine_calls(int with_ring, size_t *count);
 
+/// The system calls that the live page's process makes once it serves; every other one fails.
+const struct clinux_call *clinux_portal_calls(size_t *count);
+
 #endif

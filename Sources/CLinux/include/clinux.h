@@ -294,6 +294,8 @@ pid_t clinux_fork_apart(void);
 /// Forbids the process, by a seccomp filter on all its threads, every system call that is not among `calls`: one ends it with
 /// SIGSYS. It sets no_new_privs, which the filter needs. Returns 0 or -errno.
 int clinux_confine(const struct clinux_call *calls, size_t count);
+/// The same, but a call that is not among them fails with ENOSYS.
+int clinux_refuse_others(const struct clinux_call *calls, size_t count);
 
 /// The size of a file in octets, by a call that names no path; or -errno.
 int64_t clinux_file_size(int fd);

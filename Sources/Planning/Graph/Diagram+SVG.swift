@@ -110,9 +110,21 @@ extension Diagram {
 
     /// An arrow from a node to its bar, through the engine to the next bar, and to the node there.
     private func path(_ arrow: Arrow, _ layout: DiagramLayout, lanes: Int) -> String {
+        let shape = course(arrow, layout, lanes: lanes).path
+        let dash = arrow.isResponse ? " stroke-dasharray=\"7 4\"" : ""
+        let label =
+            "\(services[arrow.service]) \(arrow.isResponse ? "response" : "request"): \(nodes[arrow.from].name) to "
+            + "\(nodes[arrow.to].name)\(arrow.isCopy ? ", a copy" : "")"
+        return "<path d=\"\(shape)\" fill=\"none\" stroke=\"\(colour(arrow.service))\" "
+            + "stroke-width=\"\(arrow.isCopy ? "1" : "2")\"\(dash) "
+            + "marker-end=\"url(#a\(colour(arrow.service).dropFirst()))\"><title>\(Self.xmlText(label))</title></path>"
+    }
+
+    /// The way of an arrow as the data of a path, and where the path ends.
+    func course(_ arrow: Arrow, _ layout: DiagramLayout, lanes: Int) -> (path: String, bar: Int, end: Int, y: Int) {
         let (from, to) = (layout.boxes[arrow.from], layout.boxes[arrow.to])
         let lane = (arrow.service * 2 + (arrow.isResponse ? 1 : 0)) % lanes
-        let offset = lane * DiagramLayout.laneHeight - (lanes - 1) * DiagramLayout.laneHeight / 2
+        let offset = lane * layout.laneHeight - (lanes - 1) * layout.laneHeight / 2
         let (y1, y2) = (from.middle + offset, to.middle + offset)
         let (bar1, bar2) = (layout.bars[arrow.receivedInterface], layout.bars[arrow.sendInterface])
         let start = bar1 < from.x ? from.x : from.right
@@ -121,15 +133,9 @@ extension Diagram {
         let reach = max(30, abs(bar2 - bar1) / 2)
         let side1 = bar1 < from.x ? -1 : 1
         let side2 = bar2 < to.x ? -1 : 1
-        let shape =
+        let path =
             "M\(start) \(y1) H\(bar1) C\(bar1 + side1 * reach) \(y1) \(bar2 + side2 * reach) \(y2) \(bar2) \(y2) H\(end)"
-        let dash = arrow.isResponse ? " stroke-dasharray=\"7 4\"" : ""
-        let label =
-            "\(services[arrow.service]) \(arrow.isResponse ? "response" : "request"): \(nodes[arrow.from].name) to "
-            + "\(nodes[arrow.to].name)\(arrow.isCopy ? ", a copy" : "")"
-        return "<path d=\"\(shape)\" fill=\"none\" stroke=\"\(colour(arrow.service))\" "
-            + "stroke-width=\"\(arrow.isCopy ? "1" : "2")\"\(dash) "
-            + "marker-end=\"url(#a\(colour(arrow.service).dropFirst()))\"><title>\(Self.xmlText(label))</title></path>"
+        return (path, bar2, end, y2)
     }
 
     private func text(

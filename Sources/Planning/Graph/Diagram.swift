@@ -27,6 +27,8 @@ public struct Diagram: Sendable {
         /// The interfaces that it is on, as indices, the near one first.
         var interfaces: [Int]
         var isCustomer: Bool
+        /// The nodes of the plan that it stands for.
+        var members: [String]
     }
 
     /// One copy of one hop.
@@ -49,6 +51,8 @@ public struct Diagram: Sendable {
     /// The place of each service: its addresses and prefixes, then its ports.
     let serviceAddresses: [[String]]
     let arrows: [Arrow]
+    /// For each arrow the names of its entries.
+    let entries: [Arrow: [String]]
 
     /// The picture of a plan whose table was proved.
     public init(_ proved: ProvedPlan) {
@@ -80,14 +84,17 @@ public struct Diagram: Sendable {
             return Node(
                 name: application?.name ?? node.name, caption: caption.joined(separator: ", "),
                 addresses: node.legs.flatMap(\.addresses).map { "\($0.address)" },
-                interfaces: node.legs.map(\.interface), isCustomer: node.kind == .customer)
+                interfaces: node.legs.map(\.interface), isCustomer: node.kind == .customer,
+                members: application?.instances.map(\.node) ?? [node.name])
         }
         services = proved.services.map(\.name)
         serviceAddresses = proved.services.map { service in
             let ports = service.paths.flatMap(\.servicePorts).uniqued()
             return service.paths.flatMap(\.destinations).uniqued() + ports
         }
-        arrows = Self.arrows(proved, nodes)
+        let drawn = Self.arrows(proved, nodes)
+        arrows = drawn.map(\.arrow).uniqued()
+        entries = Dictionary(grouping: drawn, by: \.arrow).mapValues { $0.map(\.entry).uniqued() }
     }
 
     /// How instances share the work, and the first few of them.
@@ -98,12 +105,12 @@ public struct Diagram: Sendable {
         return "\(application.redundancy.rawValue): \(shown)\(more)"
     }
 
-    private static func arrows(_ proved: ProvedPlan, _ nodes: [Node]) -> [Arrow] {
+    private static func arrows(_ proved: ProvedPlan, _ nodes: [Node]) -> [(arrow: Arrow, entry: String)] {
         var nodeIndex: [String: Int] = [:]
         for (index, node) in nodes.enumerated() { nodeIndex[node.name] = index }
         var interfaceIndex: [String: Int] = [:]
         for (index, interface) in proved.plan.interfaces.enumerated() { interfaceIndex[interface.name] = index }
-        var arrows: [Arrow] = []
+        var arrows: [(arrow: Arrow, entry: String)] = []
         for (service, proof) in proved.services.enumerated() {
             for path in proof.paths {
                 for (isResponse, hops) in [(false, path.request), (true, path.response)] {
@@ -117,10 +124,10 @@ public struct Diagram: Sendable {
                             else { continue }
                             for source in from {
                                 for target in to {
-                                    arrows.append(
-                                        Arrow(
-                                            from: source, receivedInterface: received, sendInterface: send, to: target,
-                                            service: service, isResponse: isResponse, isCopy: copy.isPassive))
+                                    let arrow = Arrow(
+                                        from: source, receivedInterface: received, sendInterface: send, to: target,
+                                        service: service, isResponse: isResponse, isCopy: copy.isPassive)
+                                    arrows.append((arrow, hop.entry))
                                 }
                             }
                         }
@@ -128,7 +135,7 @@ public struct Diagram: Sendable {
                 }
             }
         }
-        return arrows.uniqued()
+        return arrows
     }
 
     /// The diagram as a text in a format.

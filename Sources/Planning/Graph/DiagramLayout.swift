@@ -30,16 +30,20 @@ struct DiagramLayout {
     }
 
     /// The distance of two lanes.
-    static let laneHeight = 7
+    let laneHeight: Int
     private static let margin = 28
     private static let rowGap = 22
 
-    init(_ diagram: Diagram, lanes: Int) {
+    /// - Parameters:
+    ///   - side: The room between a box and a bar.
+    ///   - extra: The room in a box for more text.
+    init(_ diagram: Diagram, lanes: Int, laneHeight: Int = 7, side: Int = 48, extra: Int = 0) {
+        self.laneHeight = laneHeight
         let order = diagram.interfaceOrder
         var place = [Int](repeating: 0, count: order.count)
         for (number, interface) in order.enumerated() { place[interface] = number }
         let addresses = diagram.nodes.map(\.addresses.count).max() ?? 0
-        boxHeight = max(44 + addresses * 15, lanes * Self.laneHeight + 12)
+        boxHeight = max(44 + addresses * 15 + extra, lanes * laneHeight + 12)
         bars = Array(repeating: 0, count: order.count)
 
         // Gap 0 is left of the first bar, gap n right of bar n - 1.
@@ -70,7 +74,7 @@ struct DiagramLayout {
         }
         var gapWidths = [Int](repeating: 0, count: order.count + 1)
         for (node, slot) in slots.enumerated() {
-            gapWidths[slot.gap] = max(gapWidths[slot.gap], boxWidths[node] + 2 * 48)
+            gapWidths[slot.gap] = max(gapWidths[slot.gap], boxWidths[node] + 2 * side)
         }
         var x = Self.margin
         for number in 0...order.count {
