@@ -194,7 +194,7 @@ extension PacketTrace {
         switch end.kind {
         case .delivered, .copied, .engine: true
         case .answered: end.isRefusal != true
-        case .dropped, .vanished, .incomplete, .unknown: false
+        case .dropped, .filtered, .vanished, .incomplete, .unknown: false
         }
     }
 

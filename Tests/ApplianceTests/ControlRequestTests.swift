@@ -123,6 +123,9 @@ struct ControlRequestTests {
                 filter: [6, 0, 0, 0, 1, 0, 0, 0])
         case .describe: DescribeRequest(entries: true)
         case .operateNode: NodeOperationRequest(.linkDown, on: "n", interface: "i")
+        case .observe: ObserveRequest()
+        case .drawing: DrawingRequest(known: 3)
+        case .log: LogRequest(node: "web")
         case .send: SendRequest(from: "n", to: "192.0.2.1", port: "icmp", sourcePort: 7)
         }
     }
@@ -167,7 +170,9 @@ struct ControlRequestTests {
                     #expect(asked.oneIn.map(RequestRange.oneIn.contains) ?? true)
                     #expect(asked.snapLength.map((14...CaptureRequest.longestFrame).contains) ?? true)
                 case .send(let asked): #expect(asked.sourcePort.map((1...65_535).contains) ?? true)
-                case .status, .tables, .sample, .stop, .node, .reload, .add, .cancel, .describe, .operateNode: break
+                case .status, .tables, .sample, .stop, .node, .reload, .add, .cancel, .describe, .observe, .operateNode,
+                    .drawing, .log:
+                    break
                 }
             } catch {
                 let harmless = error.description.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }
