@@ -73,6 +73,8 @@ public struct CheckReport: Codable, Sendable {
     public var name: String
     /// The line of the file, from 1; 0 for a record.
     public var line: Int
+    /// The included file that the line is in; nil: the topology file.
+    public var file: String?
     /// The record that it is written in; nil: it is written in the file.
     public var record: SourceRecord?
     /// Whether it held.
@@ -95,6 +97,7 @@ public struct CheckReport: Codable, Sendable {
     ) {
         self.name = name
         line = origin.lineNumber
+        file = origin.position?.file
         record = origin.record
         self.passed = passed
         self.time = Milliseconds(time)
@@ -104,11 +107,11 @@ public struct CheckReport: Codable, Sendable {
         self.measured = measured
     }
 
-    /// Where it is written: `line 7`, or `check record 17`.
-    public var place: String { record?.name ?? "line \(line)" }
+    /// Where it is written: `line 7`, `line 7 of common.yaml`, or `check record 17`.
+    public var place: String { record?.name ?? "line \(line)" + (file.map { " of \($0)" } ?? "") }
 
     private enum CodingKeys: String, CodingKey {
-        case name, line, record, passed, expected, came, evidence, measured
+        case name, line, file, record, passed, expected, came, evidence, measured
         case time = "milliseconds"
     }
 

@@ -20,7 +20,8 @@ extension TracedNetwork {
                 .max { $0.name.count < $1.name.count }
             found[entry.name] = origin
             let service = origin.flatMap { $0.isService ? $0.name : nil }
-            entries[entry.counter] = EntryName(name: entry.name, service: service, line: origin?.origin.lineNumber ?? 0)
+            entries[entry.counter] = EntryName(
+                name: entry.name, service: service, line: origin?.origin.ownLineNumber ?? 0)
             guard let service else { continue }
             for target in entry.targets {
                 for node in nodes where node.kind != .customer && Self.leads(target, to: node) {

@@ -51,6 +51,8 @@ package final class LiveTraces {
 
     /// How long records are followed at the end.
     private static let longestEnd = Duration.seconds(2)
+    /// How far behind the packets nft may be with what it reports.
+    private static let ruleDelay = Duration.seconds(1)
 
     /// Begins to follow packets.
     ///
@@ -110,7 +112,8 @@ package final class LiveTraces {
             isOver = true
             session.finish()
         }
-        if !isOver { session.advance(to: .now) }
+        // On a busy machine nft is behind: a packet is given up only when nft has had its time.
+        if !isOver { session.advance(to: rules == nil ? .now : .now + (.zero - Self.ruleDelay)) }
         readRules()
         return session.takeTraces()
     }
@@ -130,7 +133,7 @@ package final class LiveTraces {
             for frame in rest { session.add(frame) }
         }
         // nft may be a little behind.
-        if rules != nil { usleep(50_000) }
+        if rules != nil { usleep(300_000) }
         readRules()
         session.finish()
         return session.takeTraces()

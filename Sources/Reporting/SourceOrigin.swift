@@ -86,6 +86,9 @@ public enum SourceOrigin: Hashable, Sendable, Comparable, CustomStringConvertibl
     /// The line, from 1; 0 for a record, which has none.
     public var lineNumber: Int { position?.line ?? 0 }
 
+    /// The line of the topology file itself, from 1; 0 for a record, and for a line of an included file.
+    public var ownLineNumber: Int { position?.file == nil ? lineNumber : 0 }
+
     /// The column, from 1, in Unicode scalars; 0 for a record, which has none.
     public var columnNumber: Int { position?.column ?? 0 }
 

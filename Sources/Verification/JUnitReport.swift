@@ -58,7 +58,7 @@ public struct JUnitReport {
         lines.append("    </properties>")
         for entry in cases {
             var attributes = [("name", entry.name), ("classname", file.label), ("time", entry.time)]
-            attributes.append(("file", file.file))
+            attributes.append(("file", entry.file ?? file.file))
             if let line = entry.line { attributes.append(("line", "\(line)")) }
             let head = "    <testcase" + Self.text(attributes)
             guard let kind = entry.kind else {
@@ -80,6 +80,8 @@ public struct JUnitReport {
         var name: String
         /// Its line of the file; nil if it is about the whole file, or a record.
         var line: Int?
+        /// The included file that the line is in; nil: the topology file.
+        var file: String?
         var time = "0.000"
         var kind: String?
         var message = ""
@@ -90,12 +92,12 @@ public struct JUnitReport {
     private func cases(_ file: TestFileReport) -> [Case] {
         var cases = file.checks.map { check -> Case in
             let line = check.record == nil ? check.line : nil
-            var entry = Case(name: check.name, line: line, time: Self.seconds(check.time))
+            var entry = Case(name: check.name, line: line, file: check.file, time: Self.seconds(check.time))
             guard !check.passed else { return entry }
             entry.kind = "failure"
             entry.type = "check"
             entry.message = "expected \(check.expected ?? "something else")"
-            let place = check.record.map { "\(file.file): \($0.name)" } ?? "\(file.file):\(check.line)"
+            let place = check.record.map { "\(file.file): \($0.name)" } ?? "\(check.file ?? file.file):\(check.line)"
             entry.text = (["\(place): \(check.name)"] + check.explanation).joined(separator: "\n")
             return entry
         }

@@ -3,6 +3,7 @@ import ArgumentParser
 import Fabric
 import Glibc
 import Reporting
+import Synchronization
 
 /// The command line: one file for each command beside this one.
 @main
@@ -51,6 +52,12 @@ struct Tapline: ParsableCommand {
             words.insert("--", at: 3)
         }
         main(words)
+        let failure = Terminal.failure.load(ordering: .relaxed)
+        guard failure != 0 else { return }
+        Terminal.error(
+            Terminal.coloured("tapline:", 31, on: 2)
+                + " standard output cannot be written: \(errorText(failure)); what was printed is incomplete")
+        Glibc.exit(Reporting.ExitCode.failed.rawValue)
     }
 
     /// The mistake in `help COMMAND WORD`.

@@ -82,13 +82,20 @@ enum Terminal {
         write((ASCIIText.isWanted ? ASCIIText.json(text) : text) + "\n", 1)
     }
 
+    /// The error number with which standard output could not be written; 0: it could.
+    static let failure = Atomic<Int32>(0)
+
     /// Writes to a descriptor, unchanged.
     static func write(_ text: String, _ descriptor: Int32) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let wrote = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if wrote < 0, errno == EINTR { continue }
-            guard wrote > 0 else { return }
+            guard wrote > 0 else {
+                // Who reads from a pipe may leave; a full disk loses what was asked for.
+                if descriptor == 1, wrote < 0, errno != EPIPE { failure.store(errno, ordering: .relaxed) }
+                return
+            }
             bytes = bytes.dropFirst(wrote)
         }
     }

@@ -113,6 +113,8 @@ struct Trace: ParsableCommand {
             }
             let end = time.flatMap(DurationText.milliseconds).map { monotonicTime() + .milliseconds($0) }
             var answersUntil: MonotonicTime?
+            let sentUntil = send.isEmpty || end != nil ? nil : monotonicTime() + Self.unseen
+            var seen = 0
             while !Ending.isAskedFor, !traces.isOver {
                 let now = monotonicTime()
                 if let end, now >= end { break }
@@ -121,7 +123,10 @@ struct Trace: ParsableCommand {
                     answersUntil = until
                     if now >= until { break }
                 }
-                show(try traces.next(within: .milliseconds(20)))
+                let ended = try traces.next(within: .milliseconds(20))
+                seen += ended.count
+                show(ended)
+                if let sentUntil, seen == 0, now >= sentUntil { throw unseen }
             }
             show(traces.finish())
             try show(traces.report)
@@ -130,6 +135,17 @@ struct Trace: ParsableCommand {
                     .name, "the topology '\(name)' was taken away", hint: "'tapline status' lists all topologies")
             }
         }
+    }
+
+    /// The time within which a packet that was sent has come to an engine, and its trace has ended.
+    private static let unseen = Duration.seconds(4)
+
+    private var unseen: ApplianceError {
+        ApplianceError(
+            .failed, "no engine has read the packet that \(send[0]) sent",
+            hint:
+                "nobody answered \(send[0]) for its next hop, the destination is on \(send[0])'s own link, or a rule in "
+                + "\(send[0]) dropped it: 'tapline exec \(name) \(send[0]) ip neighbour' shows the first")
     }
 
     /// What to follow.

@@ -65,7 +65,7 @@ import Testing
         #expect(
             Set(try json(TestReport(files: [], time: time)).keys) == ["version", "status", "milliseconds", "files"])
         #expect(
-            Set(try json(check).keys) == ["name", "line", "passed", "milliseconds", "came", "evidence"])
+            Set(try json(check).keys) == ["name", "line", "passed", "milliseconds", "came", "evidence", "measured"])
         #expect(Set(try json(change).keys) == ["changes", "notes", "entries", "kept", "milliseconds"])
         #expect(Set(try json(ready).keys) == ["name", "nodes", "interfaces", "entries", "milliseconds"])
     }

@@ -31,7 +31,7 @@ struct CheckPathTests {
               - { on: firewall, run: 'echo repeat > "$TAPLINE_DIR/mode"' }
               - { path: { from: alice, to: 203.0.113.80, port: udp/7, count: 100, rate: 250Hz, lost: 0 } }
           - name: some may come twice
-            path: { from: alice, to: 203.0.113.80, port: udp/7, count: 100, rate: 250Hz, duplicated: 10 }
+            path: { from: alice, to: 203.0.113.80, port: udp/7, count: 100, rate: 250Hz, duplicated: ">= 5" }
           - name: some change places
             steps:
               - { on: firewall, run: 'echo swap > "$TAPLINE_DIR/mode"' }
@@ -75,7 +75,7 @@ struct CheckPathTests {
             "some are lost", "expected in the step", "lost == 0", "100 packets sent, 10 lost",
             "10  alice → ids, firewall → did not come out", "trace of a packet that did not arrive",
             "vanished: It entered firewall")
-        expect("some come twice", "duplicated == 0", "10 duplicated", "trace of a packet that came again")
+        expect("some come twice", "duplicated == 0", "0 lost, 0 reordered", "trace of a packet that came again")
         expect("some change places", "reordered == 0")
         expect("none may be held", "expected firewall p50 <= 15ms", "firewall p50: 2")
     }

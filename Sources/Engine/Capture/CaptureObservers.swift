@@ -118,10 +118,8 @@ public struct CaptureObservers: @unchecked Sendable {
             let observer = View(memory: memory, index: index)
             guard observer.wants(direction, interface) else { continue }
             if observer.one > 1 {
-                let frame = UnsafeRawBufferPointer(start: header, count: headerLength)
                 let sample = FlowSample(oneIn: observer.one, ignoresAddresses: observer.ignoresAddresses)
-                // The headers of a packet are in the first part of a write, whose body is payload.
-                guard sample.takes(frame.bytes, &fields) else { continue }
+                guard sample.takes(header, headerLength, parts.body, parts.bodyLength, &fields) else { continue }
             }
             if observer.filterCount > 0 {
                 guard let program = observer.filter.baseAddress,

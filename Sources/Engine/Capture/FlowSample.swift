@@ -23,12 +23,44 @@ public struct FlowSample: Sendable, Hashable {
     /// True if the flow of a frame is taken. A frame that is no IP packet is taken only if all flows are.
     ///
     /// - Parameters:
+    ///   - header: The Ethernet header, and as much of what follows it as the first part of the frame has.
+    ///   - body: The rest of the frame; a frame that was read has none.
+    ///   - fields: Memory for the parser.
+    func takes(
+        _ header: UnsafeRawPointer, _ headerLength: Int, _ body: UnsafeRawPointer, _ bodyLength: Int,
+        _ fields: inout PacketFields
+    ) -> Bool {
+        guard one > 1 else { return true }
+        guard bodyLength > 0 else {
+            return takes(UnsafeRawBufferPointer(start: header, count: headerLength).bytes, &fields)
+        }
+        // The headers may end anywhere in the body, and are put together; the payload is not copied.
+        return withUnsafeTemporaryAllocation(byteCount: Self.headers, alignment: 8) { place in
+            guard let start = place.baseAddress else { return false }
+            let first = min(headerLength, Self.headers)
+            let second = min(bodyLength, Self.headers &- first)
+            start.copyMemory(from: header, byteCount: first)
+            (start + first).copyMemory(from: body, byteCount: second)
+            let frame = UnsafeRawBufferPointer(start: start, count: first &+ second)
+            return FlowFields(ofHeaders: frame.bytes).map(takes) ?? false
+        }
+    }
+
+    /// Octets that hold all headers of a packet, and of the packet that an error quotes.
+    private static let headers = 512
+
+    /// True if the flow of a whole frame is taken.
+    ///
+    /// - Parameters:
     ///   - frame: The Ethernet header and what follows it.
     ///   - fields: Memory for the parser.
     func takes(_ frame: RawSpan, _ fields: inout PacketFields) -> Bool {
         guard one > 1 else { return true }
         guard case .packet = fields.parse(frame) else { return false }
-        let flow = fields.lookupFlow
+        return takes(fields.lookupFlow)
+    }
+
+    private func takes(_ flow: FlowFields) -> Bool {
         var hash = UInt64(flow.protocolNumber)
         if flow.hasPorts { hash = Self.mixed(hash, UInt64(flow.sourcePort), UInt64(flow.destinationPort)) }
         if !ignoresAddresses || !flow.hasPorts {

@@ -17,6 +17,7 @@ struct FileComposer {
     /// The files on the way from the topology file to the one that is read, each by its absolute path.
     private var way: [String] = []
     private var octets = 0
+    private var inclusions = 0
 
     init(settings: FileSettings, diagnostics: Diagnostics) {
         self.settings = settings
@@ -35,7 +36,10 @@ struct FileComposer {
         }
         way = [canonicalPath(path)]
         let whole = withIncluded(root, path: path)
-        return FileExpansion(settings: settings, diagnostics: diagnostics).expand(whole)
+        let expansion = FileExpansion(settings: settings, diagnostics: diagnostics)
+        let expanded = expansion.expand(whole)
+        // Of a file that is cut off, nothing else can be said.
+        return expansion.isTooLarge ? nil : expanded
     }
 
     /// A file's root, put over the roots of the files that it includes.
@@ -61,9 +65,10 @@ struct FileComposer {
                 hint: "remove one of the two `include`")
             return nil
         }
-        guard included.count < Self.most || included[path] != nil else {
+        inclusions += 1
+        guard inclusions <= Self.most else {
             diagnostics.error(
-                name.origin, "the topology is made of more than \(Self.most) included files",
+                name.origin, "the topology includes files more than \(Self.most) times",
                 hint: "write them into one")
             return nil
         }

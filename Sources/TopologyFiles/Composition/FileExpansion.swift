@@ -41,7 +41,8 @@ final class FileExpansion {
     /// The names that counted and repeated parts became, by the name that is written.
     private var groups: [String: [Node]] = [:]
     private var size = 0
-    private var isTooLarge = false
+    /// True if the file has become too large, which has been reported.
+    private(set) var isTooLarge = false
     private var hasVariables = false
 
     init(settings: FileSettings, diagnostics: Diagnostics) {
@@ -110,6 +111,7 @@ final class FileExpansion {
         return node.replacingPairs(
             mapping.map { key, value in
                 let name = key.scalar?.string ?? ""
+                if NodeReader.isExtension(name) { return (key, value) }
                 guard name != "instances" || value.mapping == nil else { return (key, named(value, .nodes, scope)) }
                 var inner = self.scope(scope, below: name)
                 if countsPorts, name == "address" { inner.counting = nil }
@@ -213,15 +215,7 @@ extension FileExpansion {
     /// The node with the values of variables in their places.
     func substituted(_ node: Node, _ scope: Scope) -> Node {
         size += Self.nodeSize
-        guard size <= Self.largest else {
-            if !isTooLarge {
-                isTooLarge = true
-                diagnostics.error(
-                    node.origin, "the file becomes larger than 8 MiB when it is written out",
-                    hint: "count to smaller numbers, or write the text instead of the variables")
-            }
-            return node
-        }
+        guard isWithinSize(node) else { return node }
         switch node {
         case .scalar: return scalar(node, scope)
         case .sequence(let sequence):
@@ -235,29 +229,47 @@ extension FileExpansion {
         case .mapping(let mapping):
             return node.replacingPairs(
                 mapping.map { key, value in
-                    (substituted(key, scope), substituted(value, self.scope(scope, below: key.scalar?.string ?? "")))
+                    let name = key.scalar?.string ?? ""
+                    if NodeReader.isExtension(name) { return (key, value) }
+                    return (substituted(key, scope), substituted(value, self.scope(scope, below: name)))
                 })
         case .alias: return node
         }
     }
 
+    /// False once the file has become too large; reports that.
+    private func isWithinSize(_ node: Node, and more: Int = 0) -> Bool {
+        guard !isTooLarge, size + more > Self.largest else { return !isTooLarge }
+        isTooLarge = true
+        diagnostics.error(
+            node.origin, "the file becomes larger than 8 MiB when it is written out",
+            hint: "count to smaller numbers, or write the text instead of the variables")
+        return false
+    }
+
     private func scalar(_ node: Node, _ scope: Scope) -> Node {
         guard let written = node.scalar?.string else { return node }
         size += written.utf8.count
-        guard let text = VariableText(written) else { return counted(node, scope) }
+        guard let text = VariableText(written) else {
+            if !scope.isFree, hasVariables, written.contains("${") { refuseHalf(node) }
+            return counted(node, scope)
+        }
         if let whole = text.whole {
             guard let value = value(whole, at: node, scope) else { return node }
             guard let scalar = value.scalar else {
                 size += Self.size(of: value)
                 return value
             }
+            size += scalar.string.utf8.count
             let made = node.replacingText(scalar.string, style: scalar.style)
             return references(node, scope) ? made : counted(made, scope)
         }
         var result = ""
         for part in text.parts {
             switch part {
-            case .text(let text): result += text
+            case .text(let text):
+                result += text
+                if !scope.isFree, hasVariables, text.contains("${") { refuseHalf(node) }
             case .escaped(let name): result += isKnown(name, scope) ? "${\(name)}" : "$${\(name)}"
             case .reference(let name):
                 guard let value = value(name, at: node, scope) else {
@@ -265,6 +277,7 @@ extension FileExpansion {
                     continue
                 }
                 if let scalar = value.scalar {
+                    guard isWithinSize(node, and: result.utf8.count + scalar.string.utf8.count) else { return node }
                     result += scalar.string
                 } else {
                     diagnostics.error(
@@ -313,6 +326,13 @@ extension FileExpansion {
         return value
     }
 
+    /// Reports `${` that begins no reference.
+    private func refuseHalf(_ node: Node) {
+        diagnostics.error(
+            node.origin, "`${` begins no reference to a variable",
+            hint: "write ${NAME} with letters, digits and _; $${NAME} stands for the text ${NAME}")
+    }
+
     private func global(_ name: String, at node: Node) -> Node? {
         table.value(name, at: node) { substituted($0, Scope()) }
     }
@@ -334,10 +354,11 @@ extension FileExpansion {
             }
             return
         }
-        guard hasVariables || !scope.local.isEmpty else { return }
         diagnostics.error(
             node.origin, "no variable is called \(quoted(name))",
-            hint: near.map { "did you mean \(quoted($0))?" } ?? "the variables are \(known.joined(separator: ", "))")
+            hint: near.map { "did you mean \(quoted($0))?" }
+                ?? (known.isEmpty
+                    ? "add `variables: { \(name): … }`" : "the variables are \(known.joined(separator: ", "))"))
     }
 
     /// True if a text has a reference to a variable of this copy.
