@@ -90,11 +90,17 @@ extension PacketTracer {
         if stage.node != nil {
             let name = name(of: stage)
             let part = stage.left.isEmpty ? "did not come out" : "did not come out whole"
+            // Fragments that were not known again may be its own.
+            let isLoose = stage.isCuttable && looseFragments[stage.node ?? -1] ?? 0 >= flight.began
             return TraceEnd(
                 kind: .vanished, node: name, at: flight.offset(stage.enteredLast),
                 sentence:
                     "It entered \(name) at \(TraceText.time(flight.offset(stage.enteredLast))) and \(part) within "
-                    + "\(seconds).", isGuess: false)
+                    + "\(seconds)\(isLoose ? ", unless fragments that \(name) sent are of it" : "").",
+                isGuess: isLoose)
+        }
+        if let failure = stage.failure {
+            return dropped(failure, flight, stage.hop, at: stage.enteredLast, isGuess: false)
         }
         if let reason = reason(flight, stage.hop) {
             return dropped(reason, flight, stage.hop, at: stage.enteredLast, isGuess: false)
@@ -110,7 +116,7 @@ extension PacketTracer {
         if lost.overlap(stage.enteredLast, stage.enteredLast + stay) {
             return "The record of the copy for \(copy.interface) is lost."
         }
-        guard let reason = reason(flight, stage.hop) else {
+        guard let reason = stage.failure ?? reason(flight, stage.hop) else {
             return "The copy for a passive application on \(copy.interface) was not written."
         }
         return "The copy for a passive application on \(copy.interface) was not written: \(reason.name)."

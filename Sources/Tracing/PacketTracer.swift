@@ -55,6 +55,8 @@ package struct PacketTracer: ~Copyable {
     var lost = LostRecords()
     var origins: [Origin: Flight] = [:]
     var recent: RecentExits
+    /// For each node, when it last sent a fragment of a datagram that is not known to have come to it.
+    var looseFragments: [Int: UInt64] = [:]
     /// For each node, the packet that came to it last.
     var lastInto: [Int: (flight: UInt64, time: UInt64)] = [:]
     var nextFlight: UInt64 = 1
@@ -125,8 +127,6 @@ package struct PacketTracer: ~Copyable {
     package mutating func add(_ frame: CapturedFrame, worker: Int, sequence: UInt64, generation: UInt64) {
         counts.records += 1
         lost.note(worker: worker, sequence: sequence, time: frame.time.nanoseconds)
-        // A write that failed left nothing behind: the copy is missing.
-        guard frame.failure == 0 else { return }
         window.insert(.init(frame: frame, worker: worker, sequence: sequence, generation: generation))
         drain()
     }
@@ -186,6 +186,9 @@ package struct PacketTracer: ~Copyable {
         switch (reading, frame.direction) {
         case (.packets(let packets), .received):
             for packet in packets { received(packet, fields, record, table) }
+        // A write that failed left nothing behind: the copy is missing, and why is known.
+        case (.packets(let packets), .sent) where frame.failure != 0:
+            for packet in packets { failed(packet, fields, frame) }
         case (.packets(let packets), .sent):
             for packet in packets { sent(packet, fields, record, table) }
         case (.neighbour, .received):
