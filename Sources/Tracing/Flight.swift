@@ -112,6 +112,8 @@ final class Flight {
     var isForEngine = false
     /// True once it is nowhere any more, and only the engine's answer to its sender may follow.
     var isEnding = false
+    /// The node whose device it came from, if its MAC address names none.
+    var device: String?
     var beginning = TraceBeginning.customer
     var answers: TraceLink?
     var follows: TraceLink?

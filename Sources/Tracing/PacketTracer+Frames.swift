@@ -81,6 +81,7 @@ extension PacketTracer {
         flights[flight.id] = flight
         if let wants, !wants(record.frame) { unwanted.insert(flight.id) }
         flight.beginning = beginning(of: flight, packet, node, table)
+        if node == nil { flight.device = table.network.onlyNode(on: record.frame.interface)?.name }
         flight.appendHop(record, origin.source, node, table)
         flight.hops[0].frames = 1
         if packet.fragment != .whole {

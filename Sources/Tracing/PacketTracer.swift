@@ -27,6 +27,14 @@ package struct PacketTracer: ~Copyable {
         }
     }
 
+    /// Why engines may not copy a packet any more that an application has changed.
+    package enum Blindness: Sendable, Hashable {
+        /// They copy what a filter matches.
+        case filter
+        /// They copy a share of all flows.
+        case sample
+    }
+
     /// What a tracer has counted.
     package struct Counts: Codable, Sendable, Hashable {
         /// Records taken.
@@ -69,6 +77,8 @@ package struct PacketTracer: ~Copyable {
     var finished: [PacketTrace] = []
     /// Says of a packet's first frame whether the packet is wanted; nil: every packet is.
     let wants: ((CapturedFrame) -> Bool)?
+    /// Why packets may be lost from sight where applications change them; nil: they cannot.
+    package var blindness: Blindness?
     /// The numbers of packets under way, or just finished, that are not wanted.
     var unwanted: Set<UInt64> = []
 

@@ -79,7 +79,7 @@ final class ProbeRun: Sendable {
             throw ApplianceError(.failed, "\(plan.packet.from): \(error)")
         }
         let limits = PacketTracer.Limits(stay: stay, reorder: Self.reorder, open: 1 << 17)
-        let options = LiveTraces.Options(filter: train.filter, limits: limits)
+        let options = LiveTraces.Options(filter: train.filter, limits: limits, scope: .matching)
         let traces = Box(try LiveTraces(ApplianceClient(name: sources.directory.name), options))
         try startThread { [self] in
             follow(traces.value)
