@@ -72,7 +72,7 @@ final class ProbeRun: Sendable {
         train = ProbeTrain(plan, count: count)
         self.count = count
         cancellation = sources.cancellation
-        state = Mutex(State(measures: ProbeMeasures(interval: plan.interval)))
+        state = Mutex(State(measures: ProbeMeasures(interval: plan.interval, mostPaths: PathPlan.mostPaths)))
         let namespace = try sources.node(plan.packet.from).namespace
         let socket: RawSocket
         do throws(SystemError) { socket = try RawSocket(in: namespace, plan.packet.destination.family) } catch {
