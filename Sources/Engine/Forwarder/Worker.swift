@@ -137,7 +137,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         for index in 0..<writes.count {
             let write = writes.writes + index
             guard write.pointee.failure == 0 else {
-                forwarder.counters.countDrop(Self.reason(write.pointee.failure), write.pointee.packets)
+                forwarder.counters.countDrop(DropReason(writing: write.pointee.failure), write.pointee.packets)
                 forwarder.counters.countSendDrop(write.pointee.interface, write.pointee.packets)
                 continue
             }
@@ -153,15 +153,18 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         forwarder.pending.releaseLeaving()
         forwarder.held.releaseLeaving()
     }
+}
 
-    /// Why a write that failed with `errno` was dropped.
-    private static func reason(_ errno: Int32) -> DropReason {
-        switch errno {
-        case EAGAIN, ENOBUFS, ENOMEM: .tapFull
-        // EIO: the device is down. EBADFD: its queue is detached, or the device is deleted.
-        case EIO, EBADFD, ENODEV, ENXIO, ENETDOWN: .interfaceGone
-        default: .sendFailed
-        }
+extension DropReason {
+    /// Why a frame is dropped whose write failed with `errno`.
+    public init(writing errno: Int32) {
+        self =
+            switch errno {
+            case EAGAIN, ENOBUFS, ENOMEM: .tapFull
+            // EIO: the device is down. EBADFD: its queue is detached, or the device is deleted.
+            case EIO, EBADFD, ENODEV, ENXIO, ENETDOWN: .interfaceGone
+            default: .sendFailed
+            }
     }
 }
 
