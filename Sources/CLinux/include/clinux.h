@@ -122,6 +122,9 @@ int clinux_pidfd_send_signal(int pidfd, int signal_number);
 int clinux_pidfd_wait(int pidfd, int options, int *code, int *status);
 /// Whether a child stands still by a signal (SIGSTOP and the like): 1 or 0, or -errno. Takes nothing from other waits.
 int clinux_pidfd_is_stopped(int pidfd);
+/// Opens a path as a process with the root `root` would: neither a link nor `..` leads out of it, and links of /proc lead
+/// nowhere. The descriptor, or -errno; -ENOSYS before Linux 5.6.
+int clinux_open_within(int root, const char *path, int flags, unsigned int mode);
 /// A memfd that can be sealed, close-on-exec, of `size` bytes.
 int clinux_memfd(const char *name, size_t size);
 /// Seals a memfd against growing and shrinking, against writes too where `read_only`, and against more seals.
