@@ -106,7 +106,7 @@ public struct ApplianceState: Codable, Sendable, Equatable {
 /// The folder of one topology's state, `/run/tapline/<name>` where that is a short plain name, readable by root alone.
 public struct StateDirectory: Sendable, Hashable {
     /// Where the folders of all topologies are.
-    public static let root = "/run/tapline"
+    public static let root = DerivedNames.root
 
     /// The topology's name.
     public let name: String
@@ -141,7 +141,7 @@ public struct StateDirectory: Sendable, Hashable {
     /// The control process's log.
     public var logPath: String { "\(path)/appliance.log" }
     /// The folder of one node, `$TAPLINE_DIR`.
-    public func nodePath(_ node: String) -> String { "\(path)/nodes/\(DerivedNames.node(node))" }
+    public func nodePath(_ node: String) -> String { DerivedNames.folder(topology: name, node: node) }
     /// The output of the node's commands.
     public func outputPath(_ node: String) -> String { "\(nodePath(node))/output.log" }
 
