@@ -227,6 +227,8 @@ public struct NodePlan: Sendable, Hashable {
     public var sysctls: [SysctlPlan]
     /// Names for its hosts file beside its own.
     public var hosts: [HostPlan]
+    /// What it sees of the machine's files.
+    public var filesystem = FilesystemPlan()
     /// The files that it gets, before anything runs in it.
     public var files: [FilePlan] = []
     /// Its process.

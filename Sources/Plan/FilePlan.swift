@@ -33,7 +33,7 @@ public struct FilePlan: Sendable, Hashable {
 
 extension NodePlan {
     /// The paths of files that differ between two plans of a node, sorted.
-    func differentFiles(from other: NodePlan) -> [String] {
+    package func differentFiles(from other: NodePlan) -> [String] {
         func byPath(_ files: [FilePlan]) -> [String: FilePlan] {
             Dictionary(files.map { ($0.path, $0) }) { first, _ in first }
         }

@@ -57,6 +57,7 @@ extension FileReader {
         if let judged = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`") { node.antiSpoofing = judged }
         process(&node, fields)
         files(&node, fields)
+        if let filesystem = fields["filesystem"] { node.filesystem = self.filesystem(filesystem) }
         kernel(&node, fields)
         for (_, value) in fields.pairs { node.expressionPlaces.merge(value.expressionPlaces()) { _, own in own } }
     }

@@ -30,6 +30,7 @@ struct FileReader {
         var file = TopologyFile(path: path, text: text, name: name)
         (file.included, file.settings) = (composer.included, settings)
         if let node = fields["interfaces"] { file.interfaces = interfaces(node) }
+        if let node = fields["filesystem"], let usual = filesystem(node) { file.filesystem = usual }
         readNodes(fields, &file)
         file.included.merge(sources.templates) { included, _ in included }
         if let node = fields["services"] {

@@ -19,3 +19,20 @@ extension Grammar {
         "files", .named(.oneOf([.text, .mapping(nodeFile)])),
         "Files by their paths in the node, as texts or as copies; a relative path is in $TAPLINE_DIR.")
 }
+
+extension Grammar {
+    /// What a node sees of the machine's files.
+    static let filesystem = KeyGrammar(
+        "filesystem", .oneOf([.choice(["machine", "shared"]), .mapping(filesystemForm)]),
+        "machine, the default: the machine's files, read-only, with private /etc, /var, /root and /tmp; shared: the "
+            + "machine's files, written by nodes; or a root folder.")
+
+    static let filesystemForm = MappingGrammar(
+        "filesystem", "What a node sees of the machine's files.",
+        [
+            KeyGrammar("root", .text, "A folder that is its root directory; what it writes is its own."),
+            KeyGrammar("writable", .oneOrMany(.text), "Folders of the machine that it writes."),
+            KeyGrammar(
+                "private", .oneOrMany(.text), "Folders in which what it writes is its own, beside /etc, /var, /root, /tmp."),
+        ])
+}

@@ -53,7 +53,7 @@ extension Grammar {
             KeyGrammar(
                 "restart", .choice(RestartPolicy.allCases.map(\.rawValue)),
                 "What happens when its command ends; on-failure by default."),
-            files,
+            files, filesystem,
             KeyGrammar("reload", .text, "What `apply` runs after it changed its files, in place of a restart."),
             KeyGrammar("depends", .oneOrMany(.name), "Nodes that must be ready first."),
             KeyGrammar("environment", .named(.text), "Variables for its commands; not TAPLINE_…."),

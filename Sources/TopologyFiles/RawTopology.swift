@@ -81,6 +81,8 @@ package struct RawNode: Sendable {
     package var process = ProcessPlan()
     package var depends: [Located<String>] = []
     package var files: [RawFile] = []
+    /// nil: as the topology has it.
+    package var filesystem: FilesystemPlan?
     /// The places of its texts that have `{{ … }}` in them, by the texts.
     package var expressionPlaces: [String: SourceOrigin] = [:]
 }

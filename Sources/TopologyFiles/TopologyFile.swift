@@ -21,6 +21,8 @@ public struct TopologyFile: Sendable {
     /// The applications whose health Tapline looks after.
     package var applications: [RawApplication] = []
     package var services: [RawService] = []
+    /// What nodes see of the machine's files, unless they say it themselves.
+    package var filesystem = FilesystemPlan()
     package var entries: [RawEntry] = []
     package var checks: [RawCheck] = []
     /// The packeting engines; which interfaces each takes, the planner finds out.

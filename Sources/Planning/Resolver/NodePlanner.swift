@@ -25,6 +25,7 @@ struct NodePlanner: EntryStage, Diagnosing {
                 loopback: served[index] ?? [], local: localPrefixes(index), routes: routes(index, served[index] ?? []),
                 sysctls: sysctls(index), hosts: raw.hosts, process: process)
             plan.files = resolved.files[index]
+            plan.filesystem = raw.filesystem ?? file.filesystem
             return plan
         }
     }
