@@ -136,7 +136,7 @@ extension HealthMonitor {
         case .neighbour(let leg, let address):
             askNeighbour(check, leg, address ?? check.instance.legs[leg].probed, number)
         case .tcp, .http: connect(check, number)
-        case .command(let command): run(command, check, number)
+        case .command(let command): run(check.plan.ownCommands[check.instance.node.name] ?? command, check, number)
         }
     }
 

@@ -63,33 +63,6 @@ public enum ResourceLimit {
     public static let locks = Int32(CLINUX_LIMIT_LOCKS)
 }
 
-/// The view of a node's processes, in place of the host's.
-public struct NodeView: Hashable, Sendable {
-    /// Its host name, at most 64 octets; nil: the machine's.
-    public var hostname: String?
-    /// Shown at its own path inside the node's private /run.
-    public var directory: String?
-    /// The topology file's folder, shown in the same way where it is in /run.
-    public var topologyDirectory: String?
-    /// Files bound over others: path in the node → path here. A target that the host does not have is skipped.
-    public var binds: [String: String]
-
-    /// - Parameters:
-    ///   - hostname: Its host name.
-    ///   - directory: The node's own directory ($TAPLINE_DIR).
-    ///   - topologyDirectory: Where its commands start.
-    ///   - binds: Path in the node → path here: "/etc/hosts" and "/etc/resolv.conf", as a rule.
-    public init(
-        hostname: String? = nil, directory: String? = nil, topologyDirectory: String? = nil,
-        binds: [String: String] = [:]
-    ) {
-        self.hostname = hostname
-        self.directory = directory
-        self.topologyDirectory = topologyDirectory
-        self.binds = binds
-    }
-}
-
 /// Starting processes: nodes' inits and programs.
 ///
 /// All are cloned on one thread that lives as long as the process. The kernel sends the death signal when the parent's
@@ -102,30 +75,50 @@ public enum ProcessLauncher {
     /// Killing it kills the node's processes. It ends only when they are reaped. This process must reap the programs
     /// that it spawned: wait for them first, or on other threads.
     ///
+    /// - Parameter refused: Takes the folders over which the kernel refused a layer: they stay read-only.
     /// - Throws: The kernel's refusal, with the step that failed.
     public static func startInit(
-        in namespace: NetworkNamespace, view: NodeView = NodeView()
+        in namespace: NetworkNamespace, view: NodeView = NodeView(), refused: ([String]) -> Void = { _ in }
     ) throws(SystemError) -> Pidfd {
         let strings = CStrings()
-        let binds = view.binds.sorted { $0.key < $1.key }.map {
-            clinux_bind(source: strings.pointer($0.value), target: strings.pointer($0.key))
+        func pointer(_ text: String?) -> UnsafePointer<CChar>? { text.map { UnsafePointer(strings.pointer($0)) } }
+        func binds(_ files: [String: String], made: Bool) -> [clinux_bind] {
+            files.sorted { $0.key < $1.key }.map {
+                clinux_bind(
+                    source: strings.pointer($0.value), target: strings.pointer($0.key), is_made: made ? 1 : 0)
+            }
         }
-        let hostname = view.hostname.map { UnsafePointer(strings.pointer($0)) }
-        let directory = view.directory.map { UnsafePointer(strings.pointer($0)) }
-        let topology = view.topologyDirectory.map { UnsafePointer(strings.pointer($0)) }
-        return try PermanentThread.shared.run { () throws(SystemError) in
+        let bound = binds(view.binds, made: false) + binds(view.files, made: true)
+        // Folders come before those in them.
+        let (privates, writables) = (view.privates.sorted().map(pointer), view.writables.sorted().map(pointer))
+        let hostname = pointer(view.hostname)
+        let (directory, topology, share) = (
+            pointer(view.directory), pointer(view.topologyDirectory), pointer(view.shareDirectory)
+        )
+        let root = pointer(view.root)
+        let (process, refusals) = try PermanentThread.shared.run { () throws(SystemError) in
             var stage = CLINUX_STAGE_NONE
-            let pid = binds.withUnsafeBufferPointer { binds in
-                var node = clinux_node_init(
-                    network_namespace: namespace.descriptor, hostname: hostname, directory: directory,
-                    topology_directory: topology,
-                    binds: binds.baseAddress, bind_count: binds.count)
-                return clinux_node_init(&node, &stage)
+            var refusals: UInt32 = 0
+            let pid = bound.withUnsafeBufferPointer { bound in
+                privates.withUnsafeBufferPointer { privates in
+                    writables.withUnsafeBufferPointer { writables in
+                        var node = clinux_node_init(
+                            network_namespace: namespace.descriptor, hostname: hostname, directory: directory,
+                            topology_directory: topology, share_directory: share, binds: bound.baseAddress,
+                            bind_count: bound.count, keeps_machine: view.keepsMachine ? 1 : 0, root: root,
+                            privates: privates.baseAddress, private_count: privates.count,
+                            writables: writables.baseAddress, writable_count: writables.count)
+                        return clinux_node_init(&node, &stage, &refusals)
+                    }
+                }
             }
             withExtendedLifetime(strings) {}
             try SystemError.check(pid, "start the node's init (\(stage.sentence))", namespace.name)
-            return try Pidfd(pid: pid)
+            return (try Pidfd(pid: pid), refusals)
         }
+        let folders = NodeView.layered.enumerated().filter { refusals & 1 << UInt32($0.offset) != 0 }.map(\.element)
+        if !folders.isEmpty { refused(folders) }
+        return process
     }
 
     /// Starts a program, as a child of this process.
@@ -198,6 +191,11 @@ extension clinux_stage {
         case CLINUX_STAGE_MOUNT_SHARED_MEMORY: "mounting /dev/shm"
         case CLINUX_STAGE_BIND_DIRECTORY: "binding the node's directory"
         case CLINUX_STAGE_BIND_FILE: "binding a file"
+        case CLINUX_STAGE_MAKE_FILE: "making a place for one of its files"
+        case CLINUX_STAGE_READ_ONLY: "making the machine's files read-only"
+        case CLINUX_STAGE_LAYER: "putting a private layer over a folder"
+        case CLINUX_STAGE_WRITABLE: "binding a writable folder"
+        case CLINUX_STAGE_ROOT: "entering its root directory"
         case CLINUX_STAGE_ENTER_NODE: "entering the node"
         case CLINUX_STAGE_SECOND_CLONE: "making its process in the node"
         case CLINUX_STAGE_SESSION: "making its session"

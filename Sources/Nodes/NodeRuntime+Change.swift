@@ -13,9 +13,15 @@ extension NodeRuntime {
     /// - Throws: `ApplianceError` if /etc/hosts cannot be written.
     package func take(_ plan: NodePlan, folder: String) throws(ApplianceError) {
         try loop.sync { () throws(ApplianceError) in
+            let old = self.plan
             self.plan = plan
             self.folder = folder
             if plan.process.isNothing { self.state = .idle }
+            // A node without an init gets its files with the next one.
+            if self.initProcess != nil {
+                try self.putFiles(only: Set(plan.differentFiles(from: old)))
+                self.removeFiles(of: old)
+            }
             // Processes of the node have this very file open as /etc/hosts: it is overwritten, not replaced.
             if self.initProcess != nil { try self.writeSmall(self.directory.hostsPath(plan.name), self.hostsText) }
         }
@@ -67,6 +73,24 @@ extension NodeRuntime {
         try take(plan, folder: folder)
         if plan.process.run == nil { become(plan.process.isNothing ? .idle : .ready) }
         try bringBack(anew: true, cancellation)
+    }
+
+    /// Becomes another plan of the same node, which has other files, and runs its `reload` command.
+    ///
+    /// - Throws: `ApplianceError` if the command fails, or if `cancellation` is raised.
+    package func reload(as plan: NodePlan, folder: String, _ cancellation: Cancellation) throws(ApplianceError) {
+        try take(plan, folder: folder)
+        guard let command = plan.process.reload else { return }
+        let (entrance, node) = try enter()
+        let outcome = try CommandRun.captured(
+            command, in: entrance, node: node, timeout: readyTimeout, cancellation: cancellation)
+        try cancellation.check()
+        guard outcome.end != .exited(0) else { return }
+        let lines = outcome.text.split(whereSeparator: \.isNewline).suffix(20).map(String.init)
+        throw ApplianceError(
+            .failed,
+            "\(place): its reload \(outcome.end?.summary ?? "did not end within \(seconds(readyTimeout))"): \(command)",
+            details: lines)
     }
 
     /// Ends everything in the node, and waits for it without holding up the loop.

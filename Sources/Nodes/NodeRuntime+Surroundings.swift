@@ -32,12 +32,13 @@ extension NodeRuntime {
         var variables = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"]
         variables["TERM"] = "dumb"
         variables["LANG"] = "C.UTF-8"
-        for name in ["PATH", "HOME", "TERM", "LANG"] {
+        for name in ["HOME", "TERM", "LANG"] {
             if let value = getenv(name) { variables[name] = String(cString: value) }
         }
         variables["TAPLINE_TOPOLOGY"] = directory.name
         variables["TAPLINE_NODE"] = plan.name
         variables["TAPLINE_DIR"] = directory.nodePath(plan.name)
+        variables["TAPLINE_SHARE"] = directory.sharePath
         for leg in plan.legs { variables["TAPLINE_\(leg.role.uppercased())"] = leg.device }
         return variables.merging(plan.process.environment) { $1 }
     }

@@ -119,18 +119,16 @@ package final class NodeRuntime: @unchecked Sendable {
         if mkdir(files, 0o755) != 0, errno != EEXIST { throw .system("cannot make \(files)", errno: errno) }
         try writeSmall(hosts, hostsText)
         try writeSmall(resolver, "# Nothing in the topology resolves names beside /etc/hosts.\n")
+        try putFiles()
         do throws(SystemError) {
-            let started = try ProcessLauncher.startInit(
-                in: namespace,
-                view: NodeView(
-                    hostname: DerivedNames.node(plan.name), directory: directory.nodePath(plan.name),
-                    topologyDirectory: folder,
-                    binds: ["/etc/hosts": hosts, "/etc/resolv.conf": resolver]))
+            var refused: [String] = []
+            let started = try ProcessLauncher.startInit(in: namespace, view: view) { refused = $0 }
+            if !refused.isEmpty { tell(refused: refused) }
             initProcess = started
             if let process = RecordedProcess(pid: started.pid, what: "init of \(plan.name)") { record(process) }
             return started
         } catch {
-            throw ApplianceError(.failed, "\(place): \(error)")
+            throw ApplianceError(.failed, "\(place): \(error)", hint: viewHint(error))
         }
     }
 

@@ -181,6 +181,8 @@ public struct ProcessPlan: Sendable, Hashable {
     public var readyTimeout: Int
     /// The reaction to its end.
     public var restart: RestartPolicy
+    /// The shell command that makes the application read its changed files; nil: it is started again.
+    public var reload: String?
     /// The nodes that must be ready before `setup` starts.
     public var depends: [String]
     /// Variables beside PATH, HOME, TERM, LANG and Tapline's own (TAPLINE_TOPOLOGY, TAPLINE_NODE, TAPLINE_DIR).
@@ -225,6 +227,10 @@ public struct NodePlan: Sendable, Hashable {
     public var sysctls: [SysctlPlan]
     /// Names for its hosts file beside its own.
     public var hosts: [HostPlan]
+    /// What it sees of the machine's files.
+    public var filesystem = FilesystemPlan()
+    /// The files that it gets, before anything runs in it.
+    public var files: [FilePlan] = []
     /// Its process.
     public var process: ProcessPlan
 

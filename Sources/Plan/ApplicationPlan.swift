@@ -118,6 +118,8 @@ public struct HealthCheckPlan: Sendable, Hashable {
     public var rise: Int
     /// Failures in a row that make it down.
     public var fall: Int
+    /// Of a command that differs from instance to instance: the command of each, by its node. Empty: all have the same one.
+    public var ownCommands: [String: String] = [:]
 
     /// Memberwise.
     public init(

@@ -56,7 +56,10 @@ extension FileReader {
         if let offload = nodes.flag(fields["offload"], "`offload`") { node.offload = offload.value }
         if let judged = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`") { node.antiSpoofing = judged }
         process(&node, fields)
+        files(&node, fields)
+        if let filesystem = fields["filesystem"] { node.filesystem = self.filesystem(filesystem) }
         kernel(&node, fields)
+        for (_, value) in fields.pairs { node.expressionPlaces.merge(value.expressionPlaces()) { _, own in own } }
     }
 
     func addresses(_ node: Node) -> [Located<RawAddress>] {
@@ -151,6 +154,7 @@ extension FileReader {
             node.process.setup = nodes.texts(setup, "a command of `setup`").map { command($0, "a command of `setup`") }
         }
         if let run = nodes.text(fields["run"], "`run`") { node.process.run = command(run, "`run`") }
+        if let reload = nodes.text(fields["reload"], "`reload`") { node.process.reload = command(reload, "`reload`") }
         if let depends = fields["depends"] { node.depends = nodes.texts(depends, "`depends`") }
         if let timeout = nodes.duration(fields["ready-timeout"], "`ready-timeout`") {
             node.process.readyTimeout = timeout.value

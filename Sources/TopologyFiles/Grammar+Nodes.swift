@@ -53,6 +53,8 @@ extension Grammar {
             KeyGrammar(
                 "restart", .choice(RestartPolicy.allCases.map(\.rawValue)),
                 "What happens when its command ends; on-failure by default."),
+            files, filesystem,
+            KeyGrammar("reload", .text, "What `apply` runs after it changed its files, in place of a restart."),
             KeyGrammar("depends", .oneOrMany(.name), "Nodes that must be ready first."),
             KeyGrammar("environment", .named(.text), "Variables for its commands; not TAPLINE_…."),
             KeyGrammar(

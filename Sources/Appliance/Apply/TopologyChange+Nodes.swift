@@ -15,6 +15,7 @@ extension TopologyChange {
             case add
             case rebuild
             case restart
+            case reload
         }
         var plan: NodePlan
         var how: How
@@ -30,6 +31,7 @@ extension TopologyChange {
             case .add(let node): (name, how) = (node, .add)
             case .rebuild(let node, _): (name, how) = (node, .rebuild)
             case .restart(let node, _): (name, how) = (node, .restart)
+            case .reload(let node, _): (name, how) = (node, .reload)
             default: continue
             }
             guard let plan = new.nodes.first(where: { $0.name == name }) else { continue }
@@ -79,11 +81,13 @@ extension TopologyChange {
         for start in level where start.how != .add {
             guard let before = current(start.plan.name) else { continue }
             undoing(place(of: before.name)) { [self] in
-                if start.how == .rebuild {
+                switch start.how {
+                case .rebuild:
                     try remove([start.plan], keepingLog: true)
                     try make([before], as: old)
                     try control.node(before.name).bringUp(cancellation)
-                } else {
+                case .reload: try control.node(before.name).reload(as: before, folder: old.directory, cancellation)
+                case .restart, .add:
                     try control.node(before.name).restart(as: before, folder: old.directory, cancellation)
                 }
                 control.loop.sync { [control] in
@@ -91,7 +95,7 @@ extension TopologyChange {
                 }
             }
         }
-        try withdraw(level.filter { $0.how != .add }.map(\.plan.name))
+        try withdraw(level.filter { $0.how == .rebuild || $0.how == .restart }.map(\.plan.name))
         for start in level where start.how == .rebuild {
             guard let before = current(start.plan.name) else { continue }
             try remove([before], keepingLog: true)
@@ -103,10 +107,10 @@ extension TopologyChange {
             try inParallel(level.count, width: 64) { index throws(ApplianceError) in
                 do throws(ApplianceError) {
                     let node = try control.node(level[index].plan.name)
-                    if level[index].how == .restart {
-                        try node.restart(as: level[index].plan, folder: folder, stop)
-                    } else {
-                        try node.bringUp(stop)
+                    switch level[index].how {
+                    case .restart: try node.restart(as: level[index].plan, folder: folder, stop)
+                    case .reload: try node.reload(as: level[index].plan, folder: folder, stop)
+                    case .add, .rebuild: try node.bringUp(stop)
                     }
                 } catch {
                     // The other nodes can stop: the whole change is about to be taken back.

@@ -345,18 +345,31 @@ int clinux_alone_in_user_namespace(void);
 struct clinux_bind {
     const char *source;
     const char *target;
+    /// The target is made where there is none, without touching the machine's files; else it is skipped then.
+    int is_made;
 };
 
 struct clinux_node_init {
     int network_namespace;
     /// Its host name, at most 64 octets; NULL: the machine's.
     const char *hostname;
-    /// Shown at their own paths inside the node's private /run, where they are in /run; NULL for none.
+    /// Shown at their own paths, the topology's folder read-only unless the node keeps the machine's files; NULL for none.
     const char *directory;
     const char *topology_directory;
-    /// Bound over their targets; a target that the host does not have is skipped.
+    const char *share_directory;
+    /// Bound over their targets.
     const struct clinux_bind *binds;
     size_t bind_count;
+    /// Whether the node may write the machine's files.
+    int keeps_machine;
+    /// A root directory in place of the machine's; NULL for that. All that is written there is the node's own.
+    const char *root;
+    /// Folders that get a layer of the node's own beside /etc, /var, /root and /tmp.
+    const char *const *privates;
+    size_t private_count;
+    /// Folders of the machine that stay writable.
+    const char *const *writables;
+    size_t writable_count;
 };
 
 /// What a child could not do, for the sentence that a person reads.
@@ -373,6 +386,11 @@ enum clinux_stage {
     CLINUX_STAGE_MOUNT_SHARED_MEMORY,
     CLINUX_STAGE_BIND_DIRECTORY,
     CLINUX_STAGE_BIND_FILE,
+    CLINUX_STAGE_MAKE_FILE,
+    CLINUX_STAGE_READ_ONLY,
+    CLINUX_STAGE_LAYER,
+    CLINUX_STAGE_WRITABLE,
+    CLINUX_STAGE_ROOT,
     CLINUX_STAGE_ENTER_NODE,
     CLINUX_STAGE_SECOND_CLONE,
     CLINUX_STAGE_SESSION,
@@ -386,8 +404,8 @@ enum clinux_stage {
 /// Clones PID 1 of a node: its own PID, mount, UTS, IPC and cgroup namespaces, the network namespace given, its own /proc,
 /// /sys and /run, of which what is the machine's is read-only, comm `tapline-init`; it reaps and does nothing else. It is killed when the calling *thread* ends
 /// (PR_SET_PDEATHSIG counts threads), so call this on a thread that lives as long as the process. Returns its pid, or
-/// -errno with `*stage` set.
-pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *stage);
+/// -errno with `*stage` set. `*refused` has a bit for each of /etc, /var and /root that the kernel refused a layer.
+pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *stage, unsigned int *refused);
 
 /// A descriptor of the parent's and the number it has in the child.
 struct clinux_placed_fd {

@@ -8,11 +8,13 @@ public struct NodeChange: Sendable, Hashable {
     public var rebuild: [String] = []
     /// Why its `run` command is ended and started again.
     public var restart: [String] = []
+    /// Why its `reload` command is run, once its files are written.
+    public var reload: [String] = []
     /// The changes that are made while it runs on.
     public var inPlace: [String] = []
 
     /// True if nothing that is made or runs differs. Its place in the file may.
-    public var isEmpty: Bool { rebuild.isEmpty && restart.isEmpty && inPlace.isEmpty }
+    public var isEmpty: Bool { rebuild.isEmpty && restart.isEmpty && reload.isEmpty && inPlace.isEmpty }
 
     /// Nothing.
     public init() {}
@@ -31,6 +33,7 @@ public struct NodeChange: Sendable, Hashable {
             rebuild.append("its sysctl \(sysctl.name), which is gone")
         }
         compareProcesses(old.process, new.process, isElsewhere)
+        compareFiles(old, new)
         compareNetworks(old, new)
     }
 
@@ -50,6 +53,28 @@ public struct NodeChange: Sendable, Hashable {
         if old.ready != new.ready || old.readyTimeout != new.readyTimeout { inPlace.append("its readiness") }
         if old.restart != new.restart { inPlace.append("its restart") }
         if old.depends != new.depends { inPlace.append("its depends") }
+    }
+
+    private mutating func compareFiles(_ old: NodePlan, _ new: NodePlan) {
+        if old.filesystem != new.filesystem { rebuild.append("its filesystem") }
+        if old.process.reload != new.process.reload { inPlace.append("its reload") }
+        let different = new.differentFiles(from: old)
+        guard !different.isEmpty else { return }
+        let shown = different.prefix(6).joined(separator: ", ") + (different.count > 6 ? " and others" : "")
+        let reason = "its files (\(shown))"
+        if old.mountedPaths != new.mountedPaths {
+            // Its mounts are made with its namespaces.
+            rebuild.append(reason)
+        } else if new.process.reload != nil {
+            reload.append(reason)
+        } else if !new.process.setup.isEmpty {
+            // `setup` may have used them.
+            rebuild.append(reason)
+        } else if new.process.run != nil {
+            restart.append(reason)
+        } else {
+            inPlace.append(reason)
+        }
     }
 
     private mutating func compareNetworks(_ old: NodePlan, _ new: NodePlan) {

@@ -20,11 +20,12 @@ struct HealthResolver: ServiceStage, Diagnosing {
                     names[name, default: 0] += 1
                     let number = names[name] ?? 1
                     origins.append(check.origin)
-                    plans.append(
-                        HealthCheckPlan(
-                            name: number == 1 ? name : "\(name) \(number)", origin: check.origin, probe: probe,
-                            interval: check.interval, fastInterval: check.fastInterval, timeout: check.timeout,
-                            rise: check.rise, fall: check.fall))
+                    var plan = HealthCheckPlan(
+                        name: number == 1 ? name : "\(name) \(number)", origin: check.origin, probe: probe,
+                        interval: check.interval, fastInterval: check.fastInterval, timeout: check.timeout,
+                        rise: check.rise, fall: check.fall)
+                    plan.ownCommands = ownCommands(probe, of: application)
+                    plans.append(plan)
                 }
             }
             checkContradictions(application, Array(zip(plans, origins)))
@@ -51,6 +52,20 @@ struct HealthResolver: ServiceStage, Diagnosing {
                 [(raw.isNegative ? "negative heartbeat" : "heartbeat", .heartbeat($0))]
             } ?? []
         }
+    }
+
+    /// The command of each instance, by its node, if the command has expressions.
+    private func ownCommands(
+        _ probe: HealthCheckPlan.Probe, of application: ResolvedApplication
+    ) -> [String: String] {
+        guard case .command(let command) = probe, let place = application.raw.template.expressionPlaces[command] else {
+            return [:]
+        }
+        let expressions = ExpressionResolver(addressed: addressed, diagnostics: diagnostics)
+        let pairs = application.members.map {
+            (file.nodes[$0].name.value, expressions.text(command, of: $0, at: place))
+        }
+        return Dictionary(pairs) { first, _ in first }
     }
 
     /// One for each leg: one side that does not answer is the instance failed.
