@@ -153,7 +153,7 @@ public struct StatusReport: Codable, Sendable {
     public struct Leg: Codable, Sendable {
         /// The interface that it is on.
         public var interface: String
-        /// `in`, `out` or `port`.
+        /// Its name in the file, or `port` for a node with one leg.
         public var role: String
         /// Its name inside the node.
         public var device: String

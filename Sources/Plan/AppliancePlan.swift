@@ -92,7 +92,7 @@ public enum NodeKind: String, Sendable, Codable, Hashable {
 public struct LegPlan: Sendable, Hashable {
     /// The index of the interface in the plan.
     public var interface: Int
-    /// `in`, `out`, or `port` for a node with one leg.
+    /// Its name in the file, or `port` for a node with one leg.
     public var role: String
     /// The device inside the node's namespace, at most 15 octets.
     public var device: String
@@ -110,6 +110,11 @@ public struct LegPlan: Sendable, Hashable {
     public var takesEverything: Bool
     /// True: the bridge takes frames from it alone that have `mac` or one of `deliverToo` as their source.
     public var isLocked: Bool
+
+    /// The part of the names of variables that stands for the leg: `LAN_2` of `TAPLINE_LAN_2_ADDRESS`.
+    public static func variable(ofLeg role: String) -> String {
+        String(role.uppercased().map { $0 == "-" ? "_" : $0 })
+    }
 
     /// Memberwise.
     public init(

@@ -35,8 +35,9 @@ extension FileReader {
         } else {
             let position = fields.origin(of: "interface")
             if let interface = nodes.text(fields["interface"], "the interface of \(subject)") {
-                node.inLeg = RawLeg(
-                    interface: interface, addresses: fields["address"].map { addresses($0) }, origin: position)
+                node.legs = [
+                    RawLeg(interface: interface, addresses: fields["address"].map { addresses($0) }, origin: position)
+                ]
             } else if fields["interface"] == nil, fields.isMapping {
                 diagnostics.error(
                     name.origin, "\(subject) is on no interface", hint: "add `interface: …`")
@@ -85,17 +86,22 @@ extension FileReader {
                 node.copiesEverything = copies.origin
             }
         }
-        if node.passive, let out = node.outLeg {
+        if node.passive, let out = node.legs.last, out.name == "out" {
             diagnostics.error(
                 out.interface.origin, "\(fields.subject) is passive, but has an interface to pass packets on",
-                hint: "remove `out`, or `passive`")
-            node.outLeg = nil
+                hint: "give a further leg another name, such as `management`; or remove `out`, or `passive`")
+            node.legs.removeLast()
         }
-        if node.transparent, node.outLeg == nil || node.passive {
+        if node.transparent, node.legs.count != 2 || node.passive {
+            let fault =
+                node.passive
+                ? "passive" : node.legs.count < 2 ? "has no second interface" : "has \(node.legs.count) legs"
             diagnostics.error(
-                fields.origin(of: "transparent"),
-                "\(fields.subject) is transparent and \(node.passive ? "passive" : "has no second interface")",
-                hint: node.passive ? "remove one of the two" : "add `out` to its `attach`")
+                fields.origin(of: "transparent"), "\(fields.subject) is transparent and \(fault)",
+                hint: node.passive
+                    ? "remove one of the two"
+                    : node.legs.count < 2
+                        ? "add `out` to its `attach`" : "frames pass it between two legs: make two applications of it")
             node.transparent = false
         }
         if let active = node.activeResponses, !node.passive {
@@ -110,43 +116,6 @@ extension FileReader {
                 hint: "remove `send: network`")
             node.networkAddress = nil
         }
-    }
-
-    /// The interfaces of an application or a router.
-    private func attach(_ node: inout RawNode, _ fields: Fields) {
-        guard let attach = fields["attach"] else {
-            guard fields.isMapping else { return }
-            diagnostics.error(
-                node.name.origin, "\(fields.subject) is attached to no interface",
-                hint: "add `attach: { in: …, out: … }`")
-            return
-        }
-        if case .scalar = attach {
-            node.inLeg = leg(attach, "`attach`")
-            return
-        }
-        let sides = nodes.fields(attach, "`attach`", Grammar.attachment)
-        node.inLeg = sides["in"].flatMap { leg($0, "`in`") }
-        node.outLeg = sides["out"].flatMap { leg($0, "`out`") }
-        if sides["in"] == nil, sides.isMapping {
-            diagnostics.error(
-                sides.origin, "\(fields.subject) has no interface for requests", hint: "add `in: …`")
-        }
-    }
-
-    private func leg(_ node: Node, _ what: String) -> RawLeg? {
-        if case .scalar = node {
-            return nodes.text(node, what).map { RawLeg(interface: $0, addresses: nil, origin: node.origin) }
-        }
-        let fields = nodes.fields(node, what, Grammar.leg)
-        guard let interface = nodes.text(fields["interface"], "the interface of \(what)") else {
-            if fields["interface"] == nil {
-                diagnostics.error(node.origin, "\(what) names no interface", hint: "add `interface: …`")
-            }
-            return nil
-        }
-        return RawLeg(
-            interface: interface, addresses: fields["address"].map { addresses($0) }, origin: node.origin)
     }
 
     private func process(_ node: inout RawNode, _ fields: Fields) {

@@ -17,16 +17,18 @@ extension Grammar {
                 beside: ["interface"]),
             KeyGrammar(
                 "attach", .oneOf([.name, .mapping(attachment)]),
-                "{ in: X, out: Y }: the interface towards customers, and the one towards servers."),
+                "{ in: X, out: Y }: the interface towards customers, and the one towards servers; or legs of your own names."
+            ),
         ] + everyNode + repetition)
 
     static let attachment = MappingGrammar(
-        "attachment", "The interfaces of an application or a router.",
+        "attachment",
+        "The legs of an application or a router, each with its interface. Legs may have other names than `in` and `out`: "
+            + "{ outside: X, dmz: Y, lan: Z }.",
         [
-            KeyGrammar(
-                "in", .oneOf([.name, .mapping(leg)]), "The interface that requests reach it on.", required: true),
+            KeyGrammar("in", .oneOf([.name, .mapping(leg)]), "The interface that requests reach it on."),
             KeyGrammar("out", .oneOf([.name, .mapping(leg)]), "The interface that it passes requests on to."),
-        ])
+        ], rest: .oneOf([.name, .mapping(leg)]))
 
     static let leg = MappingGrammar(
         "leg", "A place on an interface, with addresses.",

@@ -88,12 +88,15 @@ struct MappingGrammar: Sendable {
     var kinds: [String] = []
     /// Its keys, in the order in which messages tell them.
     var keys: [KeyGrammar]
+    /// The shape of values at names that the writer of the file chooses, beside `keys`; nil: there are none.
+    var rest: Shape?
 
-    init(_ name: String, _ sentence: String, kinds: [String] = [], _ keys: [KeyGrammar]) {
+    init(_ name: String, _ sentence: String, kinds: [String] = [], _ keys: [KeyGrammar], rest: Shape? = nil) {
         self.name = name
         self.sentence = sentence
         self.kinds = kinds
         self.keys = keys
+        self.rest = rest
     }
 
     /// The keys as they are written.

@@ -49,7 +49,7 @@ public struct TopologySchema {
         if !required.isEmpty { pairs.append(.init("required", .array(required.map { .text($0) }))) }
         pairs.append(.init("properties", .object(properties)))
         pairs.append(.init("patternProperties", extensions))
-        pairs.append(.init("additionalProperties", .flag(false)))
+        pairs.append(.init("additionalProperties", grammar.rest.map { shape($0) } ?? .flag(false)))
         if !grammar.kinds.isEmpty {
             pairs.append(.init("oneOf", .array(grammar.kinds.map { kind($0, of: grammar) })))
         }

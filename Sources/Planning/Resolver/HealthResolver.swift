@@ -96,9 +96,11 @@ struct HealthResolver: ServiceStage, Diagnosing {
     ) -> HeartbeatPlan? {
         let node = application.members[0]
         let name = quoted(application.raw.name.value)
-        guard legs[node].count == 2, systems[node] == .inlineApplication else {
+        guard let exit = exitLeg(node), exit == legs[node].count - 1, exit > 0, entryLeg(node) == 0,
+            systems[node] == .inlineApplication
+        else {
             // The code that reads the interfaces reports a missing one.
-            guard file.nodes[node].outLeg == nil || legs[node].count == 2 else { return nil }
+            guard file.nodes[node].legs.count == legs[node].count else { return nil }
             let why =
                 application.raw.template.passive
                 ? "is passive: it passes no packets on"
@@ -125,7 +127,8 @@ struct HealthResolver: ServiceStage, Diagnosing {
     private func ends(
         _ raw: RawHeartbeat, _ check: RawHealthCheck, of application: ResolvedApplication
     ) -> (source: IPAddress, destination: IPAddress)? {
-        let (near, far) = (legs[application.members[0]][0], legs[application.members[0]][1])
+        let own = legs[application.members[0]]
+        let (near, far) = (own[0], own[own.count - 1])
         if let source = raw.source, let destination = raw.destination, source.value.family != destination.value.family {
             diagnostics.error(
                 destination.origin,

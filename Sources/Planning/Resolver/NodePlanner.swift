@@ -32,7 +32,7 @@ struct NodePlanner: EntryStage, Diagnosing {
 
     private func legPlan(_ node: Int, _ place: Int, _ leg: ResolvedLeg) -> LegPlan {
         // The engine addresses packets that it sends in here to the alias of the other side.
-        let other = legs[node].count == 2 ? legs[node][1 - place].alias : nil
+        let other = legs[node][across(node, place)].alias
         return LegPlan(
             interface: leg.interface, role: leg.role, device: leg.device,
             fabricDevice: named.fabric.devices[node][place], mac: leg.mac,
