@@ -96,8 +96,9 @@ extension ControlProcess {
             progress(.step("waiting for \(level.map(\.plan.name).joined(separator: ", "))"))
             let cancellation = cancellation
             do throws(ApplianceError) {
-                try inParallel(level.count, width: 64) { index throws(ApplianceError) in
+                try inParallel(level.count, width: 64) { [self] index throws(ApplianceError) in
                     do throws(ApplianceError) {
+                        try awaitHealth(before: level[index].plan, cancellation)
                         try level[index].bringUp(cancellation)
                     } catch {
                         // The other nodes can stop: the whole topology is about to be taken away.

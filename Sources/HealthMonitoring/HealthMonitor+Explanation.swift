@@ -155,6 +155,7 @@ extension HealthMonitor {
             "let \(name) answer echo requests to \(address ?? check.instance.node.probedAddress(leg: leg))"
         case .tcp(let address, let port), .http(let address, let port, _, _, _, _):
             "let its application listen on \(address) port \(port), or correct the check"
+        case .question(let question): hint(question, name)
         case .command: "try it with 'tapline exec \(plan.name) \(name) -- sh', or correct the check"
         }
     }

@@ -160,6 +160,8 @@ public enum ReadinessPlan: Sendable, Hashable {
     case tcp(address: IPAddress, port: UInt16)
     /// When a GET of the path answers with the status.
     case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int)
+    /// When something that is asked inside the node is as it should be.
+    case question(NodeQuestion)
 }
 
 /// The reaction to the end of an application's process while the topology is up.
@@ -183,6 +185,8 @@ public struct ProcessPlan: Sendable, Hashable {
     public var restart: RestartPolicy
     /// The nodes that must be ready before `setup` starts.
     public var depends: [String]
+    /// Those of `depends` that must be healthy as well.
+    public var healthy: [String] = []
     /// Variables beside PATH, HOME, TERM, LANG and Tapline's own (TAPLINE_TOPOLOGY, TAPLINE_NODE, TAPLINE_DIR).
     public var environment: [String: String]
 

@@ -151,7 +151,7 @@ extension FileReader {
             node.process.setup = nodes.texts(setup, "a command of `setup`").map { command($0, "a command of `setup`") }
         }
         if let run = nodes.text(fields["run"], "`run`") { node.process.run = command(run, "`run`") }
-        if let depends = fields["depends"] { node.depends = nodes.texts(depends, "`depends`") }
+        if let depends = fields["depends"] { dependencies(&node, depends) }
         if let timeout = nodes.duration(fields["ready-timeout"], "`ready-timeout`") {
             node.process.readyTimeout = timeout.value
         }
@@ -203,12 +203,16 @@ extension FileReader {
         guard let kind = nodes.kind(of: fields, Grammar.readiness) else {
             guard fields.isMapping else { return .started }
             diagnostics.error(
-                node.origin, "`ready` must have one of `run`, `tcp` and `http`",
+                node.origin,
+                "`ready` must have one of " + Grammar.readiness.kinds.map { "`\($0)`" }.joined(separator: ", "),
                 hint: "write { run: command }, { tcp: 80 } or { http: 80, path: / }")
             return .started
         }
         if kind == "run" {
             return nodes.text(fields["run"], "`run` of `ready`").map { .command($0.value) } ?? .started
+        }
+        if Grammar.questionKinds.contains(kind) {
+            return question(kind, fields, of: "`ready`").map { .question($0) } ?? .started
         }
         guard let asked = asked(fields, kind, of: "`ready`") else { return .started }
         if kind == "tcp" { return .tcp(address: asked.address, port: asked.port) }

@@ -53,7 +53,9 @@ extension Grammar {
             KeyGrammar(
                 "restart", .choice(RestartPolicy.allCases.map(\.rawValue)),
                 "What happens when its command ends; on-failure by default."),
-            KeyGrammar("depends", .oneOrMany(.name), "Nodes that must be ready first."),
+            KeyGrammar(
+                "depends", .oneOf([.oneOrMany(.name), .named(.choice(Awaited.allCases.map(\.rawValue)))]),
+                "Nodes that must be ready first, or { name: healthy }."),
             KeyGrammar("environment", .named(.text), "Variables for its commands; not TAPLINE_…."),
             KeyGrammar(
                 "offload", .flag,
@@ -69,7 +71,7 @@ extension Grammar {
         ]
 
     static let readiness = MappingGrammar(
-        "readiness", "How to find out that an application is ready.", kinds: ["run", "tcp", "http"],
+        "readiness", "How to find out that an application is ready.", kinds: ["run", "tcp", "http"] + questionKinds,
         [
             KeyGrammar("run", .text, "A shell command that succeeds inside the node."),
             KeyGrammar("tcp", .integer(1...65535), "A port that takes TCP connections."),
@@ -79,7 +81,7 @@ extension Grammar {
             KeyGrammar("path", .text, "The path that is asked for; / by default.", beside: ["http"]),
             KeyGrammar("host", .text, "The host that is asked for; the address by default.", beside: ["http"]),
             KeyGrammar("status", .integer(100...599), "The expected status; 200 by default.", beside: ["http"]),
-        ])
+        ] + questions)
 
     static let route = MappingGrammar(
         "route", "A route of a node.",

@@ -67,6 +67,7 @@ package struct RawHealthCheck: Sendable {
         case tcp(address: IPAddress, port: UInt16)
         case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int, body: String?)
         case command(String)
+        case question(NodeQuestion)
         case heartbeat(RawHeartbeat)
     }
     package var origin: SourceOrigin

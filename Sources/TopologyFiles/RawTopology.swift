@@ -80,6 +80,8 @@ package struct RawNode: Sendable {
     package var hosts: [HostPlan] = []
     package var process = ProcessPlan()
     package var depends: [Located<String>] = []
+    /// Those of `depends` that must be healthy, and not only ready.
+    package var dependsOnHealth: [Located<String>] = []
 }
 
 /// A route by hand.

@@ -135,6 +135,8 @@ int clinux_take_short_slices(unsigned long long nanoseconds);
 /// Gives the calling thread a table of descriptors of its own, a copy of the one that it shared with other threads: the
 /// kernel then counts no reference for each of its reads and writes. Returns 0 or -errno.
 int clinux_own_descriptors(void);
+/// Whether a path leads to something for a process, in its mounts and from its root: 1, 0 or -errno.
+int clinux_exists_for(pid_t pid, const char *path);
 /// fork without the C library's handlers: the child may call only what is async-signal-safe.
 pid_t clinux_fork(void);
 

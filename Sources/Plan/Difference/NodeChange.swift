@@ -49,7 +49,7 @@ public struct NodeChange: Sendable, Hashable {
         }
         if old.ready != new.ready || old.readyTimeout != new.readyTimeout { inPlace.append("its readiness") }
         if old.restart != new.restart { inPlace.append("its restart") }
-        if old.depends != new.depends { inPlace.append("its depends") }
+        if old.depends != new.depends || old.healthy != new.healthy { inPlace.append("its depends") }
     }
 
     private mutating func compareNetworks(_ old: NodePlan, _ new: NodePlan) {

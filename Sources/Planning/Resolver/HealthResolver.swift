@@ -45,6 +45,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
                 )
             ]
         case .command(let command): return [("command", .command(command))]
+        case .question(let question): return [(question.name, .question(question))]
         case .neighbour, .echo: return legProbes(check, of: application)
         case .heartbeat(let raw):
             return heartbeat(raw, check, of: application).map {
