@@ -3,6 +3,7 @@ import EventLoop
 import Nodes
 import Plan
 import Reporting
+import Wire
 
 /// What a node waits for before it is started.
 extension ControlProcess {

@@ -119,7 +119,7 @@ final class InstanceWatch {
         case .idle, .ready: monitor?.processReady(node.plan.name)
         case .waiting, .setup, .starting: monitor?.processBegan(node.plan.name)
         case .restarting, .ended, .failed:
-            monitor?.processEnded(node.plan.name, summary: node.lastEnd ?? "has ended")
+            monitor?.processEnded(node.plan.name, summary: node.endSummary)
         }
     }
 

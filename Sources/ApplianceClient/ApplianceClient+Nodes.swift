@@ -16,6 +16,21 @@ extension ApplianceClient {
         return nodes.filter { access(directory.nodePath($0), F_OK) == 0 }
     }
 
+    /// The names of a node's programs that have a log.
+    ///
+    /// - Throws: `ApplianceError` if there is no such topology.
+    public func loggedPrograms(of node: String) throws(ApplianceError) -> [String] {
+        guard directory.exists else { throw unknown }
+        if let known = try? status().nodes.first(where: { $0.name == node }) {
+            return known.programs.map(\.name).filter {
+                access(directory.outputPath(node, program: $0), F_OK) == 0
+            }
+        }
+        // Without a control process the files tell; short plain names are in them as they are.
+        return namesInFolder(directory.nodePath(node)).filter { $0.hasPrefix("output-") && $0.hasSuffix(".log") }
+            .map { String($0.dropFirst(7).dropLast(4)) }.sorted()
+    }
+
     /// The way into a node, and its init process.
     ///
     /// - Throws: `ApplianceError` if the topology is not up, or if it has no such node.

@@ -143,7 +143,11 @@ public struct StateDirectory: Sendable, Hashable {
     /// The folder of one node, `$TAPLINE_DIR`.
     public func nodePath(_ node: String) -> String { "\(path)/nodes/\(DerivedNames.node(node))" }
     /// The output of the node's commands.
-    public func outputPath(_ node: String) -> String { "\(nodePath(node))/output.log" }
+    ///
+    /// - Parameter program: One of the node's programs; nil: its setup and run commands.
+    public func outputPath(_ node: String, program: String? = nil) -> String {
+        "\(nodePath(node))/output\(program.map { "-" + DerivedNames.node($0) } ?? "").log"
+    }
 
     /// The folder of the files that nodes see in place of the machine's.
     package var filesPath: String { "\(path)/files" }

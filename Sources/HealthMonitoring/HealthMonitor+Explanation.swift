@@ -69,7 +69,7 @@ extension HealthMonitor {
     private func waitingReason(_ instance: WatchedInstance) -> String {
         switch instance.condition.cause {
         case .link(let leg, let why): "its link to \(instance.legs[leg].name) \(why)"
-        case .processEnded(let summary): "its application \(summary)"
+        case .processEnded(let summary): summary
         default: "its application was not ready"
         }
     }

@@ -210,7 +210,7 @@ extension HealthMonitor {
                 engine: isTransparent ? [] : Array(Set(hops)))
         }
         let condition = InstanceCondition(
-            process: node.process.run == nil && node.process.setup.isEmpty ? .unwatched : .starting, legs: legs.count,
+            process: node.process.isNothing ? .unwatched : .starting, legs: legs.count,
             checks: application.health.enumerated().map { timing($1, instances.count + $0) },
             damping: application.damping.map {
                 Damping(suppress: $0.suppress, reuse: $0.reuse, halfLife: .milliseconds($0.halfLife))

@@ -242,7 +242,7 @@ package final class HealthMonitor: @unchecked Sendable {
         }
     }
 
-    /// It has ended; how, as the end of a sentence.
+    /// It has ended; what and how, as the end of a sentence: `its application exited with status 1`.
     package func processEnded(_ node: String, summary: String) {
         act(on: node) { instance, now in
             instance.condition.processEnded(summary, at: now)

@@ -137,7 +137,7 @@ final class WatchedInstance {
         switch condition.cause {
         case .healthy: checks.isEmpty ? "there is no problem" : "all its checks pass"
         case .processStarting: "its application is starting"
-        case .processEnded(let summary): "its application \(summary)"
+        case .processEnded(let summary): summary
         case .link(let leg, let why): "its link to \(legs[leg].name) \(why)"
         case .check(let index):
             "\(checks[index].plan.name): \(checks[index].lastFailure ?? checks[index].last ?? "failed")"

@@ -4,6 +4,7 @@ import Glibc
 import LinuxNetwork
 import Plan
 import Reporting
+import Wire
 
 /// Asks one question of a node, as often as somebody wants to know.
 package final class NodeInquiry: Sendable {

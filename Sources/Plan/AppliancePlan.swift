@@ -175,8 +175,13 @@ public enum RestartPolicy: String, Sendable, Codable, Hashable, CaseIterable {
 public struct ProcessPlan: Sendable, Hashable {
     /// Shell commands that must each exit with status 0, in order, before `run` starts.
     public var setup: [String]
+    /// Programs that run beside the application, and are ready before it starts.
+    public var programs: [ProgramPlan] = []
     /// The shell command that is the application; nil if the kernel does the job (nftables, routing).
     public var run: String?
+    /// Shell commands that must each exit with status 0, in order, whenever the programs have become ready. Only then
+    /// the node is ready.
+    public var after: [String] = []
     /// When it counts as ready.
     public var ready: ReadinessPlan
     /// How long it may take to become ready, in milliseconds.

@@ -46,6 +46,11 @@ extension Grammar {
             KeyGrammar("setup", .oneOrMany(.text), "Shell commands that must succeed, in order, before `run`."),
             KeyGrammar("run", .text, "The shell command of the application; begin it with exec."),
             KeyGrammar(
+                "programs", .named(.mapping(program)),
+                "Programs beside `run`, each supervised by itself; they are ready before `run` starts."),
+            KeyGrammar(
+                "after", .oneOrMany(.text), "Shell commands that must succeed whenever the programs have become ready."),
+            KeyGrammar(
                 "ready", .oneOf([.choice(["started"]), .mapping(readiness)]),
                 "When it counts as ready; started by default."
             ),

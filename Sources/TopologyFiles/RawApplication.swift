@@ -72,6 +72,8 @@ package struct RawHealthCheck: Sendable {
     }
     package var origin: SourceOrigin
     package var probe: Probe
+    /// The program of the node that it is about; nil: the node.
+    package var program: String?
     /// In milliseconds, with the defaults of its kind.
     package var interval: Int
     package var fastInterval: Int

@@ -164,8 +164,9 @@ private struct DNSReader {
             return "\(IPAddress(ipv4: octets[place..<end].reduce(0) { $0 << 8 | UInt32($1) }))"
         case .aaaa:
             guard end - place == 16 else { return nil }
-            let half = { (range: Range<Int>) in octets[range].reduce(0) { $0 << 8 | UInt64($1) } }
-            return "\(IPAddress(ipv6High: half(place..<place + 8), low: half(place + 8..<end)))"
+            let high = octets[place..<place + 8].reduce(0) { $0 << 8 | UInt64($1) }
+            let low = octets[place + 8..<end].reduce(0) { $0 << 8 | UInt64($1) }
+            return "\(IPAddress(ipv6High: high, low: low))"
         case .ns, .cname, .ptr: return name()
         case .mx:
             guard let preference = word(), let host = name() else { return nil }

@@ -16,7 +16,8 @@ struct HealthResolver: ServiceStage, Diagnosing {
             var plans: [HealthCheckPlan] = []
             var origins: [SourceOrigin] = []
             for check in application.raw.health {
-                for (name, probe) in probes(check, of: application) {
+                for (kind, probe) in probes(check, of: application) {
+                    let name = check.program.map { "\($0): \(kind)" } ?? kind
                     names[name, default: 0] += 1
                     let number = names[name] ?? 1
                     origins.append(check.origin)
