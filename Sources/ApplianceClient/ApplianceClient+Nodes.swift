@@ -59,11 +59,12 @@ extension ApplianceClient {
         do throws(SystemError) {
             var variables = entrance.environment
             if let terminal = getenv("TERM") { variables["TERM"] = String(cString: terminal) }
-            let command = Command(
+            var command = Command(
                 "/bin/sh", arguments: ["sh", "-c", "exec \"$@\"", "tapline"] + words,
                 environment: variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" },
                 workingDirectory: entrance.directory, descriptors: [0: 0, 1: 1, 2: 2], keepsSession: true,
                 diesWithParent: true)
+            command.rights = entrance.capabilities.map { ProgramRights(bounding: $0) }
             let child = try ProcessLauncher.spawn(command, node: entered)
             let watcher: @Sendable () -> Void = {
                 var (set, number) = (watched, Int32(0))

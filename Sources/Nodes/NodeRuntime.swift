@@ -129,7 +129,8 @@ package final class NodeRuntime: @unchecked Sendable {
             return (
                 NodeEntrance(
                     pid: node.pid, started: processStartTime(node.pid) ?? 0, environment: self.environment,
-                    directory: self.folder), node
+                    directory: self.folder,
+                    capabilities: self.plan.process.confinement.commandCapabilities.bits), node
             )
         }
     }
@@ -225,9 +226,12 @@ package final class NodeRuntime: @unchecked Sendable {
     func spawn(
         _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog, mark: ProcessMark? = nil
     ) throws(ApplianceError) -> Pidfd {
+        let account = mark == nil ? nil : try self.account()
         do throws(SystemError) {
-            var started = entrance.command(command, output: log.writeEnd)
+            var started = (account.map { entrance.becoming($0, plan) } ?? entrance).command(
+                command, output: log.writeEnd)
             if let mark {
+                started.rights = plan.process.confinement.rights(of: account)
                 started.limits = mark.limits
                 loop.sync {
                     log.begin()
@@ -238,7 +242,9 @@ package final class NodeRuntime: @unchecked Sendable {
         } catch {
             throw ApplianceError(
                 .failed, "\(place): \(error)",
-                hint: access(folder, X_OK) == 0 ? nil : "the folder \(folder) must exist")
+                hint: access(folder, X_OK) != 0
+                    ? "the folder \(folder) must exist"
+                    : plan.process.confinement.user != nil && !UserNamespace.hasOtherUsers ? Self.otherUsersHint : nil)
         }
     }
 
@@ -302,9 +308,12 @@ package final class NodeRuntime: @unchecked Sendable {
         let refusals = ["Invalid argument", "Operation not permitted"]
         guard lines.contains(where: { line in refusals.contains(where: line.contains) }), !UserNamespace.hasOtherUsers
         else { return nil }
-        return "if it changes its user: let it stay root, or give this user subordinate ones (newuidmap of the package "
-            + "uidmap, lines in /etc/subuid and /etc/subgid), or run it with sudo"
+        return "if it changes its user: \(Self.otherUsersHint)"
     }
+
+    private static let otherUsersHint =
+        "let it stay root, or give this user subordinate ones (newuidmap of the package "
+        + "uidmap, lines in /etc/subuid and /etc/subgid), or run it with sudo"
 
     // MARK: - Staying up, on the loop's thread
 

@@ -188,6 +188,8 @@ public struct ProcessPlan: Sendable, Hashable {
     public var readyTimeout: Int
     /// The reaction to its end.
     public var restart: RestartPolicy
+    /// Who `run` and the programs are, and what they may do.
+    public var confinement = ConfinementPlan()
     /// The nodes that must be ready before `setup` starts.
     public var depends: [String]
     /// Those of `depends` that must be healthy as well.

@@ -14,6 +14,8 @@ public struct ProgramPlan: Sendable, Hashable {
     public var depends: [String] = []
     /// Variables beside those of the node.
     public var environment: [String: String] = [:]
+    /// Who it is, and what it may do; what is nil here is as the node has it.
+    public var confinement = ConfinementPlan()
 
     /// A program that is ready when it has been started.
     public init(name: String, run: String) {
@@ -47,8 +49,10 @@ extension ProcessPlan {
 
     /// The process of one program in its node.
     package func alone(_ program: ProgramPlan) -> ProcessPlan {
-        ProcessPlan(
+        var process = ProcessPlan(
             run: program.run, ready: program.ready, readyTimeout: program.readyTimeout, restart: program.restart,
             environment: environment.merging(program.environment) { $1 })
+        process.confinement = program.confinement.within(confinement)
+        return process
     }
 }

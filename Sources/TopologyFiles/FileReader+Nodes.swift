@@ -59,6 +59,7 @@ extension FileReader {
         if let offload = nodes.flag(fields["offload"], "`offload`") { node.offload = offload.value }
         if let judged = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`") { node.antiSpoofing = judged }
         process(&node, fields)
+        confinement(&node.process.confinement, fields)
         programs(&node, fields, ofInstance: ofInstance)
         kernel(&node, fields)
     }

@@ -47,6 +47,7 @@ extension FileReader {
         }
         program.depends = nodes.texts(fields["depends"], "`depends`").map(\.value)
         environment(fields["environment"], into: &program.environment)
+        confinement(&program.confinement, fields)
         return program
     }
 
@@ -57,7 +58,8 @@ extension FileReader {
             for name in program.depends where places[name] == nil {
                 let known = programs.map(\.name).filter { $0 != program.name }
                 diagnostics.error(
-                    place.origin, "program \(quoted(program.name)) depends on \(quoted(name)), which is no program of the node",
+                    place.origin,
+                    "program \(quoted(program.name)) depends on \(quoted(name)), which is no program of the node",
                     hint: Spelling.nearest(to: name, among: known).map { "did you mean \(quoted($0))?" }
                         ?? (known.isEmpty ? "remove it" : "the others are \(known.joined(separator: ", "))"))
             }

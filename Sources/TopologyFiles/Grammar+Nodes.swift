@@ -73,7 +73,7 @@ extension Grammar {
             KeyGrammar("sysctls", .named(.text), "Settings of its network namespace: net.ipv4.tcp_ecn: 1."),
             KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes besides those that Tapline adds."),
             KeyGrammar("hosts", .named(.oneOrMany(.address)), "Names for its hosts file, each with its addresses."),
-        ]
+        ] + confinement
 
     static let readiness = MappingGrammar(
         "readiness", "How to find out that an application is ready.", kinds: ["run", "tcp", "http"] + questionKinds,

@@ -17,5 +17,5 @@ extension Grammar {
             KeyGrammar(
                 "health", .oneOrMany(.mapping(health)),
                 "Checks that decide, with those of the application, whether an instance is healthy."),
-        ])
+        ] + confinement)
 }

@@ -83,7 +83,9 @@ struct Logs: ParsableCommand {
                 var hint = "its nodes are: \(known.joined(separator: ", "))"
                 if let last = chosen.last {
                     let programs = try client.loggedPrograms(of: last.node)
-                    if !programs.isEmpty { hint += "; the programs of \(last.node): \(programs.joined(separator: ", "))" }
+                    if !programs.isEmpty {
+                        hint += "; the programs of \(last.node): \(programs.joined(separator: ", "))"
+                    }
                 }
                 throw ApplianceError(.name, "there is no node '\(word)' in '\(name)'", hint: hint)
             }

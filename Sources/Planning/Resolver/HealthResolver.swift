@@ -17,7 +17,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
             var origins: [SourceOrigin] = []
             for check in application.raw.health {
                 for (kind, probe) in probes(check, of: application) {
-                    let name = check.program.map { "\($0): \(kind)" } ?? kind
+                    let name = check.program.map { "\($0): \(kind.hasPrefix("log of ") ? "log" : kind)" } ?? kind
                     names[name, default: 0] += 1
                     let number = names[name] ?? 1
                     origins.append(check.origin)

@@ -1,0 +1,56 @@
+import Plan
+import Reporting
+import Yams
+
+/// Who a program is, and what it may do.
+extension FileReader {
+    /// Reads the keys of `Grammar.confinement`; what has no key stays as it is.
+    func confinement(_ confinement: inout ConfinementPlan, _ fields: Fields) {
+        if let user = account(fields["user"], "`user`") { confinement.user = user }
+        if let group = account(fields["group"], "`group`") {
+            confinement.group = group
+            if confinement.user == nil {
+                diagnostics.error(
+                    fields.origin(of: "group"), "\(fields.subject) has a `group` and no `user`", hint: "add `user: …`")
+            }
+        }
+        if let written = fields["capabilities"] { confinement.capabilities = capabilities(written) }
+    }
+
+    /// A name that the machine looks up, or a number.
+    private func account(_ node: Node?, _ what: String) -> String? {
+        guard let name = nodes.text(node, what) else { return nil }
+        let isNumber = name.value.allSatisfy { $0.isASCII && $0.isNumber }
+        // The highest number means "as before" to setresuid(2).
+        let fits =
+            isNumber ? UInt32(name.value).map { $0 < .max } ?? false : !name.value.contains { ":/ \n".contains($0) }
+        guard fits else {
+            diagnostics.error(
+                name.origin, "\(what) is \(quoted(name.value))",
+                hint: isNumber
+                    ? "write a number below 4294967295" : "write the name of a user as /etc/passwd has it, or a number")
+            return nil
+        }
+        return name.value
+    }
+
+    /// nil: the default.
+    private func capabilities(_ node: Node) -> CapabilitySet? {
+        if let word = node.scalar?.string, Grammar.capabilityWords.contains(word) {
+            return word == "default" ? nil : word == "all" ? .all : CapabilitySet(bits: 0)
+        }
+        let written = nodes.texts(node, "a capability")
+        let names = written.map { name in
+            // As the manual writes them: CAP_NET_ADMIN.
+            let small = name.value.lowercased()
+            return Located(small.hasPrefix("cap_") ? String(small.dropFirst(4)) : small, name.origin)
+        }
+        for name in names where !CapabilitySet.names.contains(name.value) {
+            diagnostics.error(
+                name.origin, "there is no capability \(quoted(name.value))",
+                hint: Spelling.nearest(to: name.value, among: CapabilitySet.names + Grammar.capabilityWords)
+                    .map { "did you mean \(quoted($0))?" } ?? "see capabilities(7), or write default, all or none")
+        }
+        return CapabilitySet(names.map(\.value))
+    }
+}
