@@ -53,7 +53,12 @@ extension ControlProcess {
         made.restarted = { [unowned self] node, why in
             tell(.applicationRestarted, of: node, node.program.map { "\($0): \(why)" } ?? why)
         }
+        made.ranOut = { [unowned self] node, what in
+            logger.warning("node \(node.plan.name): \(what)")
+            tell(.outOfMemory, of: node, what)
+        }
         made.changed = { [unowned self] node in watch.heed(node) }
+        made.groups = groups
         return made
     }
 

@@ -32,6 +32,8 @@ public struct ApplianceState: Codable, Sendable, Equatable {
     public var nodes: [String]?
     /// The processes started so far: engines and the nodes' init processes.
     public var processes: [RecordedProcess]
+    /// The control groups that are made, one in each hierarchy; nil if there are none.
+    public var controlGroups: [String]?
     /// Which start of the machine the processes belong to; nil if it could not be told.
     public var boot: String?
 

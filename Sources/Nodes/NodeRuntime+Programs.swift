@@ -47,6 +47,7 @@ extension NodeRuntime {
             plan: plan.alone(program), folder: folder, directory: directory, loop: loop, namespace: namespace,
             record: record, program: program.name, of: self)
         made.ended = { [weak self] in self?.ended?($0, $1) }
+        made.ranOut = { [weak self] in self?.ranOut?($0, $1) }
         made.restarted = { [weak self] in self?.restarted?($0, $1) }
         return made
     }

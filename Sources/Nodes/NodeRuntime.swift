@@ -76,6 +76,13 @@ package final class NodeRuntime: @unchecked Sendable {
     /// Called on the loop's thread when the `run` command was started again, with why.
     package var restarted: ((NodeRuntime, String) -> Void)?
 
+    /// Called on the loop's thread when the kernel has ended processes of it because memory ran out, with what it says.
+    package var ranOut: ((NodeRuntime, String) -> Void)?
+    /// Where its programs are bounded, if they are to be.
+    package var groups: TopologyGroups?
+    /// The memory of its program, if a group bounds it.
+    var memory: MemoryWatch?
+
     /// The shortest and longest time before an application that ended is started again.
     static let shortestPause = Duration.milliseconds(100)
     static let longestPause = Duration.seconds(10)
@@ -227,18 +234,22 @@ package final class NodeRuntime: @unchecked Sendable {
         _ command: String, _ entrance: NodeEntrance, _ node: Pidfd, _ log: OutputLog, mark: ProcessMark? = nil
     ) throws(ApplianceError) -> Pidfd {
         let account = mark == nil ? nil : try self.account()
+        let bounds = mark == nil ? nil : try self.bounds(log)
         do throws(SystemError) {
             var started = (account.map { entrance.becoming($0, plan) } ?? entrance).command(
                 command, output: log.writeEnd)
             if let mark {
                 started.rights = plan.process.confinement.rights(of: account)
-                started.limits = mark.limits
+                started.limits = mark.limits.merging(bounds?.limits ?? [:]) { $1 }
+                started.controlGroups = bounds?.group?.entrances ?? []
                 loop.sync {
                     log.begin()
                     (self.host ?? self).following.wanted += 1
                 }
             }
-            return try ProcessLauncher.spawn(started, node: node)
+            return try withExtendedLifetime(bounds) { () throws(SystemError) in
+                try ProcessLauncher.spawn(started, node: node)
+            }
         } catch {
             throw ApplianceError(
                 .failed, "\(place): \(error)",
@@ -259,7 +270,8 @@ package final class NodeRuntime: @unchecked Sendable {
             try cancellation.check()
             if let child, child.hasEnded {
                 let end = (try? child.statusIfEnded()) ?? .exited(0)
-                let (what, run) = ("\(subject) \(end.summary) before it was ready", plan.process.run ?? "")
+                let memory = loop.sync { self.noteMemory() } ?? ""
+                let (what, run) = ("\(subject) \(end.summary)\(memory) before it was ready", plan.process.run ?? "")
                 // If the loop watches the child, it sets the node's state.
                 throw isWatched ? failure(what, run, end) : failed(what, run, end)
             }
@@ -323,8 +335,8 @@ package final class NodeRuntime: @unchecked Sendable {
             guard let end = try? child.statusIfEnded() else { return }
             loop.unwatch(child.descriptor)
             process = nil
-            lastEnd = end.summary
-            log?.note("\(plan.name): \(subject) \(end.summary)")
+            lastEnd = end.summary + (noteMemory() ?? "")
+            log?.note("\(plan.name): \(subject) \(lastEnd ?? "")")
             guard !closing else { return }
             ended?(self, end)
             let again =
@@ -375,5 +387,7 @@ package final class NodeRuntime: @unchecked Sendable {
         initProcess = nil
         log?.close()
         log = nil
+        memory = nil
+        if program == nil { groups?.remove(node: plan.name) }
     }
 }

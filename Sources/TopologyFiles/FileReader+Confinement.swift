@@ -15,6 +15,28 @@ extension FileReader {
             }
         }
         if let written = fields["capabilities"] { confinement.capabilities = capabilities(written) }
+        if let written = fields["limits"] { confinement.limits = limits(written, fields.subject) }
+    }
+
+    private func limits(_ node: Node, _ subject: String) -> LimitsPlan {
+        let fields = nodes.fields(node, "`limits` of \(subject)", Grammar.limits)
+        var limits = LimitsPlan()
+        limits.memory = size(fields["memory"], "`memory`", in: Grammar.memory)
+        limits.processor = nodes.percentage(fields["processor"], "`processor`", in: Grammar.percentages)?.value
+        limits.processes = nodes.integer(fields["processes"], "`processes`", in: Grammar.processes)?.value
+        limits.files = nodes.integer(fields["files"], "`files`", in: Grammar.files)?.value
+        return limits
+    }
+
+    private func size(_ node: Node?, _ what: String, in range: ClosedRange<UInt64>) -> UInt64? {
+        guard let written = nodes.text(node, what) else { return nil }
+        guard let octets = LimitsPlan.octets(written.value), range.contains(octets) else {
+            diagnostics.error(
+                written.origin, "\(what) is \(quoted(written.value))",
+                hint: "write an amount with its unit, 1M or more: 64M, 2G")
+            return nil
+        }
+        return octets
     }
 
     /// A name that the machine looks up, or a number.

@@ -101,6 +101,28 @@ import Wire
         }
     }
 
+    @Test func limitsAreOfTheNodeAndOfItsPrograms() throws {
+        let process = try plan(
+            web(
+                "run: x, limits: { memory: 256M, processor: 50%, processes: 100, files: 1024 }, "
+                    + "programs: { a: { run: y, limits: { memory: 64 MiB } } }")
+        ).node("web").process
+        let limits = process.confinement.limits
+        #expect(limits.memory == 256 << 20 && limits.processor == 50 && limits.processes == 100 && limits.files == 1024)
+        let own = try #require(process.programs.first).confinement.limits
+        #expect(own.memory == 64 << 20 && own.processor == nil && own.needsGroup)
+    }
+
+    @Test func amountsHaveUnits() {
+        for (text, octets) in [("1K", 1 << 10), ("1 KiB", 1 << 10), ("256M", 256 << 20), ("2GB", 2 << 30)] as [(String, UInt64)] {
+            #expect(LimitsPlan.octets(text) == octets, "\(text)")
+        }
+        for text in ["", "1", "M", "-1M", "1.5G", "1T", "1 M B", "99999999999999999999G", "18014398509481984G"] {
+            #expect(LimitsPlan.octets(text) == nil, "\(text)")
+        }
+        #expect(LimitsPlan.text(octets: 3 << 29) == "1536 MiB" && LimitsPlan.text(octets: 7) == "7 octets")
+    }
+
     @Test func changesOfProgramsRestartTheirNodeAlone() throws {
         let before = try plan(web("run: x, programs: { a: { run: y } }"))
         for keys in ["run: x, programs: { a: { run: z } }", "run: x, programs: { a: { run: y } }, capabilities: none"] {
@@ -138,6 +160,10 @@ import Wire
         ("user: 4294967295", "`user` is \"4294967295\""),
         ("capabilities: [net_bind]", "there is no capability \"net_bind\""),
         ("capabilities: every", "there is no capability \"every\""),
+        ("limits: { memory: 64 }", "`memory` is \"64\""), ("limits: { memory: 1K }", "`memory` is \"1K\""),
+        ("limits: { memory: 18446744073709551615G }", "`memory` is"), ("limits: { processor: 0% }", "`processor` is \"0%\""),
+        ("limits: { processes: 0 }", "`processes` is \"0\""), ("limits: { files: 3 }", "`files` is \"3\""),
+        ("limits: { swap: 1G }", "`limits` of application \"web\" has no key \"swap\""),
         ("depends: { fw: healthy }", "\"fw\" has no health checks"),
         ("depends: { fw: well }", "what is awaited of \"fw\" is \"well\""),
     ])

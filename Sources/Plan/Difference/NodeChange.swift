@@ -44,7 +44,7 @@ public struct NodeChange: Sendable, Hashable {
         if old.setup != new.setup { rebuild.append("its setup") }
         if !new.setup.isEmpty { rebuild += given }
         if old.run != new.run { restart.append("its run") }
-        if old.confinement != new.confinement { restart.append("its user and capabilities") }
+        if old.confinement != new.confinement { restart.append("its user, capabilities and limits") }
         if old.programs != new.programs { restart.append("its programs") }
         if new.setup.isEmpty {
             if !new.hasPrograms { inPlace += given } else { restart += given }
