@@ -36,8 +36,10 @@ package struct ControlGroups: Sendable {
     ///   - proc: Where /proc is.
     ///   - root: What is in front of the mounts' paths.
     package init(proc: String = "/proc", root: String = "") {
-        let own = Self.lines("\(proc)/self/cgroup").map { $0.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false) }
-            .filter { $0.count == 3 }
+        let own = Self.lines("\(proc)/self/cgroup").map {
+            $0.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+        }
+        .filter { $0.count == 3 }
         let mounts = Self.mounts("\(proc)/self/mountinfo")
         for controller in Controller.allCases {
             var why = "the kernel has no controller '\(controller.rawValue)'"
@@ -51,10 +53,13 @@ package struct ControlGroups: Sendable {
                 let below = mount.folders(of: String(path)).map { root + $0 }
                 if mount.isUnified {
                     let known = below.last.map { Self.words("\($0)/cgroup.controllers") } ?? []
-                    guard below.contains(where: { Self.words("\($0)/cgroup.controllers").contains(controller.rawValue) })
+                    guard
+                        below.contains(where: { Self.words("\($0)/cgroup.controllers").contains(controller.rawValue) })
                             || known.contains(controller.rawValue)
                     else { continue }
-                    let enabled = below.filter { Self.words("\($0)/cgroup.subtree_control").contains(controller.rawValue) }
+                    let enabled = below.filter {
+                        Self.words("\($0)/cgroup.subtree_control").contains(controller.rawValue)
+                    }
                     guard let place = enabled.first(where: Self.isOurs) else {
                         why =
                             enabled.isEmpty
@@ -120,7 +125,8 @@ package struct ControlGroups: Sendable {
     private static func mounts(_ path: String) -> [Mount] {
         let all = lines(path).compactMap { line -> Mount? in
             let halves = line.split(separator: " - ", maxSplits: 1).map { $0.split(separator: " ").map(String.init) }
-            guard halves.count == 2, halves[0].count > 5, let kind = halves[1].first, ["cgroup", "cgroup2"].contains(kind)
+            guard halves.count == 2, halves[0].count > 5, let kind = halves[1].first,
+                ["cgroup", "cgroup2"].contains(kind)
             else { return nil }
             return Mount(
                 root: halves[0][3], point: halves[0][4], isUnified: kind == "cgroup2",
@@ -180,7 +186,9 @@ extension ControlGroups {
         for name in namesInFolder(folder) {
             if let topology = topology(of: name) {
                 found[topology, default: []].append("\(folder)/\(name)")
-            } else if !name.contains(".") || name.hasSuffix(".slice") || name.hasSuffix(".scope") || name.hasSuffix(".service") {
+            } else if !name.contains(".") || name.hasSuffix(".slice") || name.hasSuffix(".scope")
+                || name.hasSuffix(".service")
+            {
                 search("\(folder)/\(name)", depth: depth + 1, &found, &seen)
             }
         }

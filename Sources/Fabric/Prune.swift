@@ -73,7 +73,8 @@ public enum Prune {
                 continue
             }
             var leftover = Leftover(
-                name: name, namespaces: namespaces, controlGroups: found.groups[directory.folder] ?? [], processes: processes(of: name, in: namespaces),
+                name: name, namespaces: namespaces, controlGroups: found.groups[directory.folder] ?? [],
+                processes: processes(of: name, in: namespaces),
                 state: directory.exists ? directory.path : nil)
             let intended = directory.readState()?.namespaces ?? []
             leftover.namespaces += found.unfinished.filter { intended.contains($0) }

@@ -40,7 +40,9 @@ package final class TopologyGroups: Sendable {
         of node: String, program: String?, whole: LimitsPlan, own: LimitsPlan,
         refused: inout [ControlGroups.Controller]
     ) throws(ApplianceError) -> ProgramGroup? {
-        let wanted = ControlGroups.Controller.allCases.filter { whole.value(for: $0) != nil || own.value(for: $0) != nil }
+        let wanted = ControlGroups.Controller.allCases.filter {
+            whole.value(for: $0) != nil || own.value(for: $0) != nil
+        }
         guard !wanted.isEmpty else { return nil }
         let result = state.withLock { state -> Result<(ProgramGroup?, [ControlGroups.Controller]), ApplianceError> in
             do throws(ApplianceError) {

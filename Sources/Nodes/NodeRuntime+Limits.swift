@@ -83,7 +83,10 @@ extension NodeRuntime {
     }
 
     private static func text(_ whole: LimitsPlan, _ own: LimitsPlan) -> String {
-        let parts = [own.memory.map { "\(LimitsPlan.text(octets: $0)) for it" }, whole.memory.map { "\(LimitsPlan.text(octets: $0)) for the node" }]
+        let parts = [
+            own.memory.map { "\(LimitsPlan.text(octets: $0)) for it" },
+            whole.memory.map { "\(LimitsPlan.text(octets: $0)) for the node" },
+        ]
         return parts.compactMap { $0 }.joined(separator: ", ")
     }
 

@@ -64,13 +64,13 @@ import Testing
         let machine = try Machine([
             "proc/self/cgroup": "5:cpu,cpuacct:/\n4:memory:/job/1\n3:pids:/elsewhere\n0::/\n",
             "proc/self/mountinfo": """
-                30 20 0:30 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
-                31 30 0:31 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
-                32 30 0:32 /job /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
-                33 30 0:33 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
-                34 30 0:34 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+            30 20 0:30 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
+            31 30 0:31 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+            32 30 0:32 /job /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+            33 30 0:33 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
+            34 30 0:34 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
 
-                """,
+            """,
             "sys/fs/cgroup/cpu,cpuacct/cgroup.procs": "", "sys/fs/cgroup/memory/1/cgroup.procs": "",
             "sys/fs/cgroup/pids/cgroup.procs": "", "sys/fs/cgroup/unified/cgroup.controllers": "hugetlb\n",
         ])
@@ -90,7 +90,10 @@ import Testing
         let name = ControlGroups.name(topology: "four-interface", run: "0123456789abcdef")
         #expect(name == "tapline-four-interface-0123456789abcdef")
         #expect(ControlGroups.topology(of: name) == "four-interface")
-        for other in ["tapline", "tapline-x", "tapline-0123456789abcdef", "docker-four-0123456789abcdef", "tapline-a-0123456789abcdeg"] {
+        for other in [
+            "tapline", "tapline-x", "tapline-0123456789abcdef", "docker-four-0123456789abcdef",
+            "tapline-a-0123456789abcdeg",
+        ] {
             #expect(ControlGroups.topology(of: other) == nil, "\(other)")
         }
     }

@@ -25,7 +25,8 @@ struct ProgramLimitsTests {
     private func left(of topology: ScratchTopology) -> [String] { ControlGroups.all()[topology.name] ?? [] }
 
     /// A program that takes memory, all of it its own, in small steps.
-    private static let hungry = "exec python3 -c 'import time; a = [bytearray(1 << 20) for i in range(400)]; time.sleep(1000)'"
+    private static let hungry =
+        "exec python3 -c 'import time; a = [bytearray(1 << 20) for i in range(400)]; time.sleep(1000)'"
 
     @Test("a program that takes too much memory is ended, and that is told with the limit")
     func memory() throws {
@@ -39,7 +40,8 @@ struct ProgramLimitsTests {
         }
         let events = try CommandLineRun.run("events", topology.name, "--text").output
         if groups.places[.memory] != nil {
-            #expect(events.contains(" out-of-memory web: the kernel ended a process of its program hungry"), "\(events)")
+            #expect(
+                events.contains(" out-of-memory web: the kernel ended a process of its program hungry"), "\(events)")
             let status = try CommandLineRun.run("status", topology.name).output
             #expect(status.contains("(Killed), because memory ran out (limit: 64 MiB for it)"), "\(status)")
         } else {
@@ -52,12 +54,16 @@ struct ProgramLimitsTests {
 
     @Test("a child that is ended for memory is told, too, while its program lives")
     func memoryOfAChild() throws {
-        let topology = try lab("run: \"sh -c '\(Self.hungry.replacingOccurrences(of: "'", with: "\\\""))'; exec sleep 1000\", limits: { memory: 64M }")
+        let topology = try lab(
+            "run: \"sh -c '\(Self.hungry.replacingOccurrences(of: "'", with: "\\\""))'; exec sleep 1000\", limits: { memory: 64M }"
+        )
         guard groups.places[.memory] != nil else { return }
         try up(topology)
         try CommandLineRun.eventually("it is told") {
             try CommandLineRun.run("events", topology.name, "--text").output
-                .contains(" out-of-memory web: the kernel ended a process of its application, because memory ran out (limit: 64 MiB for the node)")
+                .contains(
+                    " out-of-memory web: the kernel ended a process of its application, because memory ran out (limit: 64 MiB for the node)"
+                )
         }
         let nodes = try CommandLineRun.json("status", topology.name, "--json")["nodes"] as? [[String: Any]]
         #expect(nodes?.first { $0["name"] as? String == "web" }?["state"] as? String == "ready")
@@ -79,7 +85,8 @@ struct ProgramLimitsTests {
         for (controller, file, text) in [
             (ControlGroups.Controller.processor, "cpu.cfs_quota_us", "50000\n"), (.processes, "pids.max", "5\n"),
         ] {
-            guard let place = groups.places[controller], left(of: topology).contains(where: { $0.hasPrefix(place.path) })
+            guard let place = groups.places[controller],
+                left(of: topology).contains(where: { $0.hasPrefix(place.path) })
             else { continue }
             let group = try #require(left(of: topology).first { $0.hasPrefix(place.path) })
             let name = place.isUnified && controller == .processor ? "cpu.max" : file
@@ -122,7 +129,8 @@ struct ProgramLimitsTests {
         guard let place = groups.places[.memory] else { return }
         try up(topology)
         let text = try String(contentsOfFile: topology.file, encoding: .utf8)
-        try text.replacingOccurrences(of: "64M", with: "32M").write(toFile: topology.file, atomically: true, encoding: .utf8)
+        try text.replacingOccurrences(of: "64M", with: "32M").write(
+            toFile: topology.file, atomically: true, encoding: .utf8)
         let apply = try CommandLineRun.run("apply", topology.file)
         #expect(apply.status == 0, "\(apply.errors)")
         let group = try #require(left(of: topology).first { $0.hasPrefix(place.path) })

@@ -43,7 +43,8 @@ struct ProgramRightsTests {
             // A person's command is no more, and can do what `setup` could.
             let person = try CommandLineRun.run("exec", topology.name, "web", "--", "cat", "/proc/self/status").output
             #expect(try capabilities("CapBnd", in: person).bits == expected)
-            #expect(try CommandLineRun.run("exec", topology.name, "web", "--", "ip", "link", "del", "probe").status == 0)
+            #expect(
+                try CommandLineRun.run("exec", topology.name, "web", "--", "ip", "link", "del", "probe").status == 0)
             // What it does not have is refused: the clock stays.
             let clock = try CommandLineRun.run("exec", topology.name, "web", "--", "date", "-s", "@1")
             #expect(clock.errors.contains("Operation not permitted"), "\(clock)")

@@ -103,15 +103,25 @@ struct ProgramTests {
         #expect(try web(topology)["state"] as? String == "ready")
     }
 
-    @Test("tell why they do not start", arguments: [
-        ("programs: { a: { run: echo why not; exit 3 } }", "its program a ended with status 3 before it was ready", "why not"),
-        ("programs: { a: { run: exec sleep 9, ready: { log: never }, ready-timeout: 300ms } }",
-         "program a was not ready within 0.3 s: no line of its log has \"never\"", ""),
-        ("after: [echo it is over; exit 4]", "a command of `after` ended with status 4", "it is over"),
-        ("run: exec sleep 9, user: no-such-user", "there is no user 'no-such-user'", "useradd"),
-        ("run: exec sleep 9, ready: { file: never }, ready-timeout: 300ms", "there is no file never", ""),
-        ("run: exec sleep 9, ready: { dns: a.test }, ready-timeout: 300ms", "does not answer with a record for a.test A", ""),
-    ])
+    @Test(
+        "tell why they do not start",
+        arguments: [
+            (
+                "programs: { a: { run: echo why not; exit 3 } }",
+                "its program a ended with status 3 before it was ready", "why not"
+            ),
+            (
+                "programs: { a: { run: exec sleep 9, ready: { log: never }, ready-timeout: 300ms } }",
+                "program a was not ready within 0.3 s: no line of its log has \"never\"", ""
+            ),
+            ("after: [echo it is over; exit 4]", "a command of `after` ended with status 4", "it is over"),
+            ("run: exec sleep 9, user: no-such-user", "there is no user 'no-such-user'", "useradd"),
+            ("run: exec sleep 9, ready: { file: never }, ready-timeout: 300ms", "there is no file never", ""),
+            (
+                "run: exec sleep 9, ready: { dns: a.test }, ready-timeout: 300ms",
+                "does not answer with a record for a.test A", ""
+            ),
+        ])
     func reasons(_ keys: String, _ message: String, _ detail: String) throws {
         let topology = try ScratchTopology(small: nil)
         try ScratchTopology.small(topology.name, web: "{ type: web-server, attach: servers, \(keys) }")

@@ -16,7 +16,8 @@ import Wire
         let mail = try #require(DNSQuestion(name: "example.test", type: .mx))
         let questions: [(written: String, question: NodeQuestion, name: String)] = [
             (
-                "udp: { port: 7, send: ping }", .datagram(address: here, port: 7, send: Array("ping".utf8), expect: nil),
+                "udp: { port: 7, send: ping }",
+                .datagram(address: here, port: 7, send: Array("ping".utf8), expect: nil),
                 "udp 7"
             ),
             (
@@ -96,7 +97,9 @@ import Wire
         #expect(Set(usual.names).isDisjoint(with: CapabilitySet.notForNetworks))
         #expect(usual.names.contains("net_admin") && usual.names.contains("net_bind_service"))
         // linux/capability.h: these numbers never change.
-        for (number, name) in [(0, "chown"), (10, "net_bind_service"), (12, "net_admin"), (21, "sys_admin"), (40, "checkpoint_restore")] {
+        for (number, name) in [
+            (0, "chown"), (10, "net_bind_service"), (12, "net_admin"), (21, "sys_admin"), (40, "checkpoint_restore"),
+        ] {
             #expect(CapabilitySet.names[number] == name)
         }
     }
@@ -114,7 +117,9 @@ import Wire
     }
 
     @Test func amountsHaveUnits() {
-        for (text, octets) in [("1K", 1 << 10), ("1 KiB", 1 << 10), ("256M", 256 << 20), ("2GB", 2 << 30)] as [(String, UInt64)] {
+        for (text, octets) in [("1K", 1 << 10), ("1 KiB", 1 << 10), ("256M", 256 << 20), ("2GB", 2 << 30)]
+            as [(String, UInt64)]
+        {
             #expect(LimitsPlan.octets(text) == octets, "\(text)")
         }
         for text in ["", "1", "M", "-1M", "1.5G", "1T", "1 M B", "99999999999999999999G", "18014398509481984G"] {
@@ -151,7 +156,10 @@ import Wire
         ("programs: { a: {} }", "program \"a\" has no `run`"),
         ("programs: [a]", "must be a mapping"),
         ("programs: { a: { run: x, depends: b } }", "depends on \"b\", which is no program of the node"),
-        ("programs: { a: { run: x, depends: b }, b: { run: x, depends: a } }", "the programs wait for each other: a, b"),
+        (
+            "programs: { a: { run: x, depends: b }, b: { run: x, depends: a } }",
+            "the programs wait for each other: a, b"
+        ),
         ("programs: { a: { run: x, depends: a } }", "the programs wait for each other: a"),
         ("programs: { a: { run: x, setup: y } }", "has no key \"setup\""),
         ("programs: { a: { run: x, health: { tcp: 0 } } }", "the port of a health check is \"0\""),
@@ -161,7 +169,8 @@ import Wire
         ("capabilities: [net_bind]", "there is no capability \"net_bind\""),
         ("capabilities: every", "there is no capability \"every\""),
         ("limits: { memory: 64 }", "`memory` is \"64\""), ("limits: { memory: 1K }", "`memory` is \"1K\""),
-        ("limits: { memory: 18446744073709551615G }", "`memory` is"), ("limits: { processor: 0% }", "`processor` is \"0%\""),
+        ("limits: { memory: 18446744073709551615G }", "`memory` is"),
+        ("limits: { processor: 0% }", "`processor` is \"0%\""),
         ("limits: { processes: 0 }", "`processes` is \"0\""), ("limits: { files: 3 }", "`files` is \"3\""),
         ("limits: { swap: 1G }", "`limits` of application \"web\" has no key \"swap\""),
         ("depends: { fw: healthy }", "\"fw\" has no health checks"),
@@ -179,6 +188,7 @@ import Wire
         let text = picture.replacing(
             "bob:   { interface: customers }",
             with: "bob: { interface: customers, programs: { a: { run: x, health: { tcp: 9 } } } }")
-        #expect(problems(text).map(\.message).contains { $0.contains("nobody acts on its health") }, "\(problems(text))")
+        #expect(
+            problems(text).map(\.message).contains { $0.contains("nobody acts on its health") }, "\(problems(text))")
     }
 }

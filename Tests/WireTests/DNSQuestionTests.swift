@@ -17,14 +17,18 @@ import Wire
 
     @Test func namesThatNoDomainHasAreNone() {
         let long = String(repeating: "a", count: 64)
-        for name in ["", ".", "a..b", long, "a b", "ü.test", Array(repeating: "abcdefg", count: 32).joined(separator: ".")] {
+        for name in [
+            "", ".", "a..b", long, "a b", "ü.test", Array(repeating: "abcdefg", count: 32).joined(separator: "."),
+        ] {
             #expect(DNSQuestion(name: name, type: .a) == nil, "\(name)")
         }
         #expect(DNSQuestion(name: String(long.dropLast()), type: .txt) != nil)
     }
 
     @Test func anAnswerIsRead() {
-        #expect(question.answer(in: head + asked + record, id: 0x1234) == DNSAnswer(code: 0, isTruncated: false, records: ["203.0.113.80"]))
+        #expect(
+            question.answer(in: head + asked + record, id: 0x1234)
+                == DNSAnswer(code: 0, isTruncated: false, records: ["203.0.113.80"]))
         var refused = head
         refused[3] = 0x85
         refused[7] = 0
@@ -59,7 +63,8 @@ import Wire
 
     @Test(arguments: [
         (DNSQuestion.RecordType.mx, [UInt8](arrayLiteral: 0, 10, 0xC0, 12), "10 www.example.test"),
-        (.txt, [2, 104, 105, 1, 33], "hi!"), (.srv, [0, 1, 0, 2, 0, 80, 1, 97, 0], "1 2 80 a"), (.cname, [0xC0, 16], "example.test"),
+        (.txt, [2, 104, 105, 1, 33], "hi!"), (.srv, [0, 1, 0, 2, 0, 80, 1, 97, 0], "1 2 80 a"),
+        (.cname, [0xC0, 16], "example.test"),
         (.soa, [1, 97, 0, 1, 98, 0] + [UInt8](repeating: 0, count: 20), "a b"),
         (.aaaa, [0x20, 1, 0xD, 0xB8] + [UInt8](repeating: 0, count: 11) + [1], "2001:db8::1"),
     ])
