@@ -16,7 +16,8 @@ extension NodeRuntime {
             let old = self.plan
             self.plan = plan
             self.folder = folder
-            if plan.process.isNothing { self.state = .idle }
+            self.adoptPrograms()
+            if plan.process.isNothing { self.own = .idle }
             // A node without an init gets its files with the next one.
             if self.initProcess != nil {
                 try self.putFiles(only: Set(plan.differentFiles(from: old)))
@@ -32,6 +33,7 @@ extension NodeRuntime {
         loop.preconditionCurrent()
         self.plan = plan
         self.folder = folder
+        adoptPrograms()
     }
 
     /// A leg that had its TAP in the node itself has got a veth. On the loop's thread.
@@ -43,7 +45,7 @@ extension NodeRuntime {
     /// It is about to be ended, and counts as not ready from now on. On the loop's thread.
     package func withdraw() {
         loop.preconditionCurrent()
-        state = .starting
+        own = .starting
     }
 
     /// Sets the cancellation that ends all its waiting from now on. On the loop's thread.
@@ -59,7 +61,7 @@ extension NodeRuntime {
     package func restart(as plan: NodePlan, folder: String, _ cancellation: Cancellation) throws(ApplianceError) {
         let old: Pidfd? = loop.sync {
             self.attempt += 1
-            self.state = .starting
+            self.own = .starting
             self.cancellation = cancellation
             // The init process sets the folder that the node sees, so a new folder needs a new init.
             if folder != self.folder { try? self.initProcess?.signal(SIGKILL) }
@@ -70,6 +72,7 @@ extension NodeRuntime {
             return child
         }
         if let old { CommandRun.end(old) }
+        exchangePrograms(for: plan)
         try take(plan, folder: folder)
         if plan.process.run == nil { become(plan.process.isNothing ? .idle : .ready) }
         try bringBack(anew: true, cancellation)
@@ -97,15 +100,10 @@ extension NodeRuntime {
     package func end() {
         let processes = loop.sync {
             self.close()
-            return [self.process, self.initProcess].compactMap { $0 }
+            return self.programs.compactMap(\.process) + [self.process, self.initProcess].compactMap { $0 }
         }
         // Its init ends only when the last process of the node has been reaped.
         for process in processes where process.waitForEnd(within: .seconds(5)) { _ = try? process.statusIfEnded() }
         loop.sync { self.finish() }
     }
-}
-
-extension ProcessPlan {
-    /// True if nothing has to run in the node.
-    var isNothing: Bool { setup.isEmpty && run == nil }
 }

@@ -86,6 +86,8 @@ package struct RawNode: Sendable {
     package var filesystem: FilesystemPlan?
     /// The places of its texts that have `{{ … }}` in them, by the texts.
     package var expressionPlaces: [String: SourceOrigin] = [:]
+    /// Those of `depends` that must be healthy, and not only ready.
+    package var dependsOnHealth: [Located<String>] = []
 }
 
 /// A route by hand.

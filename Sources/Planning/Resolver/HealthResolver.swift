@@ -16,7 +16,8 @@ struct HealthResolver: ServiceStage, Diagnosing {
             var plans: [HealthCheckPlan] = []
             var origins: [SourceOrigin] = []
             for check in application.raw.health {
-                for (name, probe) in probes(check, of: application) {
+                for (kind, probe) in probes(check, of: application) {
+                    let name = check.program.map { "\($0): \(kind.hasPrefix("log of ") ? "log" : kind)" } ?? kind
                     names[name, default: 0] += 1
                     let number = names[name] ?? 1
                     origins.append(check.origin)
@@ -46,6 +47,7 @@ struct HealthResolver: ServiceStage, Diagnosing {
                 )
             ]
         case .command(let command): return [("command", .command(command))]
+        case .question(let question): return [(question.name, .question(question))]
         case .neighbour, .echo: return legProbes(check, of: application)
         case .heartbeat(let raw):
             return heartbeat(raw, check, of: application).map {

@@ -18,6 +18,7 @@ struct NodePlanner: EntryStage, Diagnosing {
             let legPlans = legs[index].enumerated().map { place, leg in legPlan(index, place, leg) }
             var process = resolved.processes[index]
             process.depends = resolved.dependencies[index].map { file.nodes[$0].name.value }.uniqued()
+            process.healthy = raw.dependsOnHealth.flatMap { every($0) }.map { file.nodes[$0].name.value }.uniqued()
             process.environment.merge(legVariables(of: index)) { _, own in own }
             var plan = NodePlan(
                 name: raw.name.value, kind: raw.kind, type: raw.type, origin: raw.name.origin,
