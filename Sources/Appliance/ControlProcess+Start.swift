@@ -27,8 +27,9 @@ extension ControlProcess {
 
     /// Makes the runtime of every node of the plan, and watches the nodes' health from here on.
     func makeNodes(_ built: BuiltTopology) throws(ApplianceError) {
+        let names = plan.hostNames
         let made = plan.nodes.compactMap { node in
-            built.namespaces[node.name].map { runtime(node, folder: plan.directory, $0) }
+            built.namespaces[node.name].map { runtime(node, names: names, folder: plan.directory, $0) }
         }
         try loop.sync { [self] () throws(ApplianceError) in
             topology.take(made)
@@ -38,9 +39,11 @@ extension ControlProcess {
     }
 
     /// The runtime of a node; it starts nothing yet.
-    func runtime(_ node: NodePlan, folder: String, _ namespace: NetworkNamespace) -> NodeRuntime {
+    func runtime(
+        _ node: NodePlan, names: [HostPlan], folder: String, _ namespace: NetworkNamespace
+    ) -> NodeRuntime {
         let made = NodeRuntime(
-            plan: node, folder: folder, directory: directory, loop: loop, namespace: namespace,
+            plan: node, names: names, folder: folder, directory: directory, loop: loop, namespace: namespace,
             record: { [weak self] in self?.note($0) })
         made.ended = { [unowned self] node, end in
             logger.warning("node \(node.plan.name): \(node.subject) \(end.summary)")

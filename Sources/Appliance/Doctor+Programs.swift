@@ -119,7 +119,6 @@ extension Doctor {
             let path = program.hasPrefix("/") ? program : "\(directory ?? ".")/\(program)"
             return access(path, X_OK) == 0 ? path : nil
         }
-        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/sbin:/usr/bin:/sbin:/bin"
-        return path.split(separator: ":").map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
+        return ProcessPlan.path.split(separator: ":").map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
     }
 }

@@ -294,7 +294,7 @@ pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *s
     close(ends[0]);
     *stage = (enum clinux_stage)report.stage;
     if (report.stage == CLINUX_STAGE_NONE) {
-        *refused = (unsigned int)report.pid;
+        if (refused) *refused = (unsigned int)report.pid;
         return pid;
     }
     reap(pid);

@@ -29,11 +29,21 @@ extension NodeRuntime {
     }
 
     /// Becomes another plan of the same node, which differs in nothing that was made of it. On the loop's thread.
-    package func adopt(_ plan: NodePlan, folder: String) {
+    ///
+    /// - Parameter names: The names of all nodes and services from now on.
+    package func adopt(_ plan: NodePlan, names: [HostPlan], folder: String) {
         loop.preconditionCurrent()
         self.plan = plan
         self.folder = folder
         adoptPrograms()
+        guard names != self.names else { return }
+        self.names = names
+        guard initProcess != nil else { return }
+        do throws(ApplianceError) {
+            try writeSmall(directory.hostsPath(plan.name), hostsText)
+        } catch {
+            log?.note("\(plan.name): its hosts file keeps its former names: \(error)")
+        }
     }
 
     /// A leg that had its TAP in the node itself has got a veth. On the loop's thread.

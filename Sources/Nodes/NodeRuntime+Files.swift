@@ -35,8 +35,8 @@ extension NodeRuntime {
     /// - Parameter paths: The paths of the files that are written; nil: all of them.
     /// - Throws: `ApplianceError` if one cannot be written, or if its owner does not exist.
     func putFiles(only paths: Set<String>? = nil) throws(ApplianceError) {
-        let users: UserList
-        if case .root(let path) = plan.filesystem.base { users = UserList(root: path) } else { users = UserList(root: nil) }
+        let users =
+            if case .root(let path) = plan.filesystem.base { UserList(root: path) } else { UserList(root: nil) }
         for file in plan.files where paths?.contains(file.path) ?? true {
             do throws(ApplianceError) {
                 try put(file, users)

@@ -33,6 +33,8 @@ package final class NodeRuntime: @unchecked Sendable {
     let directory: StateDirectory
     /// Where its commands start.
     package internal(set) var folder: String
+    /// The names of all nodes and services.
+    package internal(set) var names: [HostPlan]
     let loop: EventLoop
     package let namespace: NetworkNamespace
     let record: @Sendable (RecordedProcess) -> Void
@@ -91,11 +93,12 @@ package final class NodeRuntime: @unchecked Sendable {
     var readyTimeout: Duration { .milliseconds(plan.process.readyTimeout) }
 
     package init(
-        plan: NodePlan, folder: String, directory: StateDirectory, loop: EventLoop,
+        plan: NodePlan, names: [HostPlan] = [], folder: String, directory: StateDirectory, loop: EventLoop,
         namespace: NetworkNamespace, record: @escaping @Sendable (RecordedProcess) -> Void,
         program: String? = nil, of host: NodeRuntime? = nil
     ) {
         self.plan = plan
+        self.names = names
         self.folder = folder
         self.directory = directory
         self.loop = loop

@@ -14,8 +14,8 @@ struct UserList {
         let parts = text.split(separator: ":").map(String.init)
         guard let user = user(parts[0]) else {
             throw ApplianceError(
-                .machine, "there is no user '\(parts[0])'", hint: "install the package that makes it, or name another one"
-            )
+                .machine, "there is no user '\(parts[0])'",
+                hint: "install the package that makes it, or name another one")
         }
         guard parts.count == 2 else { return user }
         guard let group = group(parts[1]) else {
@@ -33,7 +33,8 @@ struct UserList {
                 fields.count > 3 ? uid_t(fields[2]).flatMap { user in gid_t(fields[3]).map { (user, $0) } } : nil
             }
         }
-        var (entry, buffer, found) = (passwd(), [CChar](repeating: 0, count: 16_384), UnsafeMutablePointer<passwd>?.none)
+        var (entry, buffer) = (passwd(), [CChar](repeating: 0, count: 16_384))
+        var found: UnsafeMutablePointer<passwd>?
         guard getpwnam_r(name, &entry, &buffer, buffer.count, &found) == 0, found != nil else { return nil }
         return (entry.pw_uid, entry.pw_gid)
     }
@@ -44,9 +45,8 @@ struct UserList {
             return Self.entry(name, in: "\(root)/etc/group").flatMap { $0.count > 2 ? gid_t($0[2]) : nil }
         }
         // A group has the names of its members in its buffer.
-        var (entry, buffer, found) = (
-            Glibc.group(), [CChar](repeating: 0, count: 262_144), UnsafeMutablePointer<Glibc.group>?.none
-        )
+        var (entry, buffer) = (Glibc.group(), [CChar](repeating: 0, count: 262_144))
+        var found: UnsafeMutablePointer<Glibc.group>?
         guard getgrnam_r(name, &entry, &buffer, buffer.count, &found) == 0, found != nil else { return nil }
         return entry.gr_gid
     }

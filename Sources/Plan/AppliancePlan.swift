@@ -204,6 +204,9 @@ public struct ProcessPlan: Sendable, Hashable {
     /// Variables beside PATH, HOME, TERM, LANG and Tapline's own (TAPLINE_TOPOLOGY, TAPLINE_NODE, TAPLINE_DIR).
     public var environment: [String: String]
 
+    /// Where commands look for programs, unless `environment` has another PATH.
+    public static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
     /// Memberwise.
     public init(
         setup: [String] = [], run: String? = nil, ready: ReadinessPlan = .started, readyTimeout: Int = 30_000,

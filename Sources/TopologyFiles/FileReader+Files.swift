@@ -36,7 +36,8 @@ extension FileReader {
         let read =
             kind == "from"
             ? source(fields["from"], isTemplate: isTemplate)
-            : nodes.text(fields["text"], "`text` of \(what)", mayBeEmpty: true).map { (Array($0.value.utf8), $0.origin) }
+            : nodes.text(fields["text"], "`text` of \(what)", mayBeEmpty: true)
+                .map { (Array($0.value.utf8), $0.origin) }
         guard let (contents, origin) = read, isPath else { return nil }
         return bounded(
             RawFile(
@@ -134,7 +135,8 @@ extension FileReader {
         }
         if text.hasPrefix(DerivedNames.root + "/") || text == DerivedNames.root {
             return refuse(
-                "\(DerivedNames.root) is Tapline's", "leave the folder out: a relative path is in the node's own folder")
+                "\(DerivedNames.root) is Tapline's", "leave the folder out: a relative path is in the node's own folder"
+            )
         }
         if parts.count == 1 { return refuse("it is in no folder", "name a folder that the machine has: /etc\(text)") }
         return true

@@ -51,7 +51,8 @@ extension FileReader {
                 hint: "install a shell in it")
         }
         let absolute = canonicalPath(path)
-        if absolute == "/" || absolute.hasPrefix("/run/") || absolute.hasPrefix("/proc/") || absolute.hasPrefix("/sys/") {
+        if absolute == "/" || absolute.hasPrefix("/run/") || absolute.hasPrefix("/proc/") || absolute.hasPrefix("/sys/")
+        {
             diagnostics.error(
                 written.origin, "\(absolute) cannot be a node's root directory",
                 hint: "put it elsewhere, such as below /srv")

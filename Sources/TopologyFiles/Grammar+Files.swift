@@ -33,6 +33,8 @@ extension Grammar {
             KeyGrammar("root", .text, "A folder that is its root directory; what it writes is its own."),
             KeyGrammar("writable", .oneOrMany(.text), "Folders of the machine that it writes."),
             KeyGrammar(
-                "private", .oneOrMany(.text), "Folders in which what it writes is its own, beside /etc, /var, /root, /tmp."),
+                "private", .oneOrMany(.text),
+                "Folders in which what it writes is its own, beside /etc, /var, /root, /tmp."
+            ),
         ])
 }

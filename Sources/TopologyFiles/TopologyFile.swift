@@ -173,7 +173,8 @@ public struct TopologyFile: Sendable {
         }
         if let most, octets.count > most {
             throw unreadable(
-                path, "the file is larger than \(most >> 20) MiB", "let `setup` copy it from a place that the node sees")
+                path, "the file is larger than \(most >> 20) MiB", "let `setup` copy it from a place that the node sees"
+            )
         }
         return octets
     }

@@ -66,9 +66,12 @@ extension TopologyChange {
     /// Makes nodes and their runtimes; nothing is started yet.
     private func make(_ nodes: [NodePlan], as plan: AppliancePlan) throws(ApplianceError) {
         let built = try builder(for: plan).add(nodes, to: built())
+        let names = plan.hostNames
         control.loop.sync { [control] in
             let runtimes = nodes.compactMap { node in
-                built.namespaces[node.name].map { control.runtime(node, folder: plan.directory, $0) }
+                built.namespaces[node.name].map {
+                    control.runtime(node, names: names, folder: plan.directory, $0)
+                }
             }
             control.topology.add(runtimes, built)
         }

@@ -408,7 +408,7 @@ enum clinux_stage {
 /// Clones PID 1 of a node: its own PID, mount, UTS, IPC and cgroup namespaces, the network namespace given, its own /proc,
 /// /sys and /run, of which what is the machine's is read-only, comm `tapline-init`; it reaps and does nothing else. It is killed when the calling *thread* ends
 /// (PR_SET_PDEATHSIG counts threads), so call this on a thread that lives as long as the process. Returns its pid, or
-/// -errno with `*stage` set. `*refused` has a bit for each of /etc, /var and /root that the kernel refused a layer.
+/// -errno with `*stage` set. `*refused`, unless it is NULL, has a bit for each of /etc, /var and /root that the kernel refused a layer.
 pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *stage, unsigned int *refused);
 
 /// A descriptor of the parent's and the number it has in the child.

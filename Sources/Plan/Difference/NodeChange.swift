@@ -8,7 +8,7 @@ public struct NodeChange: Sendable, Hashable {
     public var rebuild: [String] = []
     /// Why its `run` command is ended and started again.
     public var restart: [String] = []
-    /// Why its `reload` command is run, once its files are written.
+    /// Why its files are written, and its `reload` command is run if it has one.
     public var reload: [String] = []
     /// The changes that are made while it runs on.
     public var inPlace: [String] = []
@@ -76,7 +76,7 @@ public struct NodeChange: Sendable, Hashable {
         } else if new.process.run != nil {
             restart.append(reason)
         } else {
-            inPlace.append(reason)
+            reload.append(reason)
         }
     }
 

@@ -185,7 +185,9 @@ enum ServiceValue {
                     "write {{ services.\(service.name.value).network }}, or an address of it")
             }
             return found.address.description
-        case .network(let family): return try Self.prefix(of: service, family).description
+        case .network(let family):
+            let found = try Self.prefix(of: service, family)
+            return "\(found.address)/\(found.length)"
         case .port:
             guard let port = service.ports.map(\.value).first(where: { $0.ports != 0...65_535 }) else {
                 throw ExpressionFault("\(name) is for every port", "write the number, or give the service `ports`")
@@ -211,7 +213,8 @@ enum ServiceValue {
     private static func prefix(of service: RawService, _ family: AddressFamily?) throws(ExpressionFault) -> IPPrefix {
         let all = service.addresses.map(\.value)
         let found =
-            family.map { family in all.first { $0.family == family } } ?? (all.first { $0.family == .ipv4 } ?? all.first)
+            family.map { family in all.first { $0.family == family } }
+            ?? (all.first { $0.family == .ipv4 } ?? all.first)
         guard let found else {
             // A service without any address has been reported.
             if all.isEmpty { throw .consequence }

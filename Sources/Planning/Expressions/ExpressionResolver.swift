@@ -66,7 +66,7 @@ struct ExpressionResolver: AddressStage, Diagnosing {
             let value = try value(of: found, &names, node, way)
             if let more = names.next() {
                 throw ExpressionFault(
-                    "\(quoted(names.before)) is one value and has no \(quoted(more))", "write {{ \(names.before) }}")
+                    "\(quoted(names.owner)) is one value and has no \(quoted(more))", "write {{ \(names.owner) }}")
             }
             return value
         }
