@@ -85,12 +85,13 @@ struct Capture: ParsableCommand {
             let client = try ApplianceClient(name: name)
             Ending.note()
             let end = time.flatMap(DurationText.milliseconds).map { monotonicTime() + .milliseconds($0) }
-            let words = try CaptureWords(nodeAndFilter, nodes: try client.description(entries: false).nodes.map(\.name))
+            let nodes = try client.description(entries: false).nodes.map(\.name)
+            let words = try CaptureWords(nodeAndFilter, nodes: nodes)
             let capture = try LiveCapture(
                 client,
                 LiveCapture.Options(
-                    node: words.node, interface: interface, service: service, onlyDropped: dropped, filter: words.filter,
-                    snapLength: snaplen, cutsSegments: segments,
+                    node: words.node, interface: interface, service: service, onlyDropped: dropped,
+                    filter: words.filter, snapLength: snaplen, cutsSegments: segments,
                     limits: CaptureLimits(packets: count, end: end)), to: try target(),
                 isCancelled: { Ending.isAskedFor })
             tell()

@@ -155,10 +155,12 @@ struct TraceCommandTests {
                 try refused(command + ["--for", "soon"], 64, "--for")
             }
             try refused(["trace", name, "--from", "carol"], 64, "alice, bob, firewall, web")
+            try refused(["trace", name, "firewall"], 64, "'firewall' is a node: select by it with --from or --via")
             try refused(["trace", name, "--service", "shops"], 64, "it has shop")
             try refused(["trace", name, "--sample", "64"], 64, "1/64")
             try refused(["capture", name, "-w", file, "--interface", "server"], 5, "customers, inspection")
-            try refused(["capture", name, "firewal", "-w", file], 5, "there is no node 'firewal', so it was read as a filter")
+            try refused(
+                ["capture", name, "firewal", "-w", file], 5, "there is no node 'firewal', so it was read as a filter")
             try refused(["capture", name, "firewal", "tcp port 80", "-w", file], 5, "did you mean \"firewall\"?")
             try refused(["capture", name, "-w", "/nowhere/x.pcapng"], 2, "/nowhere/x.pcapng")
             try refused(["capture", name, "-w", file, "--ring", "1×1"], 64, "--ring 100M")
@@ -244,7 +246,8 @@ struct TraceCommandTests {
                 #expect(row[0] == "alice on customers" && row[1].hasPrefix("dropped: \(reason): "), "\(row)")
                 #expect(!row[1].contains("service:") && !row[1].contains("entry:"), "\(row)")
             }
-            let drops = try #require(try CommandLineRun.json("status", topology.name, "--json")["drops"] as? [[String: Any]])
+            let drops = try #require(
+                try CommandLineRun.json("status", topology.name, "--json")["drops"] as? [[String: Any]])
             let counted = Set(drops.compactMap { $0["reason"] as? String })
             #expect(counted.isSuperset(of: reasons), "\(counted)")
         }

@@ -76,7 +76,8 @@ import Wire
         let rig = try CaptureRig()
         var encoder = PcapngEncoder()
         try encoder.begin(Self.section)
-        let key = "CLIENT_RANDOM " + String(repeating: "0f", count: 32) + " " + String(repeating: "a5", count: 48) + "\n"
+        let key =
+            "CLIENT_RANDOM " + String(repeating: "0f", count: 32) + " " + String(repeating: "a5", count: 48) + "\n"
         encoder.add(keyLog: Array(key.utf8))
         for length in 1...9 {
             encoder.add(packet(0, comments: ["service: shop", String(repeating: "x", count: length)]))

@@ -40,7 +40,8 @@ import Wire
     ) throws -> FrameNotes {
         let lab = try Lab("four-interface")
         let index = lab.interface(interface)
-        let ends = (destination ?? lab.plan.table.interfaces[index].mac).octets + (mac ?? lab.mac(node, interface)).octets
+        let ends =
+            (destination ?? lab.plan.table.interfaces[index].mac).octets + (mac ?? lab.mac(node, interface)).octets
         lab.take([offload + ends + type + packet], index)
         return try #require(notes(lab).first?.notes)
     }
@@ -58,12 +59,16 @@ import Wire
         let six = F.icmp("2001:db8:2::10", "2001:db8:cb::80", type: 128, hopLimit: 0)
         let lab = try Lab("four-interface")
         let own = lab.plan.table.interfaces[lab.interface("customers")].mac
-        let request = Array(F.arp(1, from: lab.mac("alice", "customers"), "192.0.2.1", to: .broadcast, "192.0.2.20").dropFirst(14))
+        let request = Array(
+            F.arp(1, from: lab.mac("alice", "customers"), "192.0.2.1", to: .broadcast, "192.0.2.20").dropFirst(14))
         let cases: [(String, FrameNotes)] = [
             ("bad-header-checksum", try said("alice", "customers", changed(good) { $0[10] ^= 1 })),
             ("bad-network-header", try said("alice", "customers", zero)),
             ("bad-network-header", try said("alice", "customers", type: [0x86, 0xDD], six)),
-            ("lying-length", try said("alice", "customers", type: [0x86, 0xDD], changed(six) { ($0[4], $0[7]) = (9, 64) })),
+            (
+                "lying-length",
+                try said("alice", "customers", type: [0x86, 0xDD], changed(six) { ($0[4], $0[7]) = (9, 64) })
+            ),
             ("unsupported-ethertype", try said("alice", "customers", type: [0x88, 0xCC], Array("lldp".utf8))),
             ("spoofed-source", try said("alice", "customers", F.tcp("192.0.2.20", 4_000, "203.0.113.80", 80))),
             ("spoofed-source", try said("alice", "customers", good, from: F.mac(0xBAD))),
@@ -71,7 +76,10 @@ import Wire
             ("not-for-us", try said("alice", "customers", good, to: F.mac(0xBAD))),
             ("looped", try said("alice", "customers", good, from: own)),
             ("bad-offload-header", try said("alice", "customers", good, offload: [1, 1, 0, 0, 0, 0, 0, 0, 0, 0])),
-            ("truncated-upper-header", try said("alice", "customers", F.packet("192.0.2.10", "203.0.113.80", 6, [1, 2]))),
+            (
+                "truncated-upper-header",
+                try said("alice", "customers", F.packet("192.0.2.10", "203.0.113.80", 6, [1, 2]))
+            ),
             ("truncated-network-header", try said("alice", "customers", [0x45, 0, 0])),
             ("neighbour-conflict", try said("alice", "customers", type: [8, 6], request, to: .broadcast)),
             ("to-the-engine", try said("alice", "customers", F.tcp("192.0.2.10", 4_000, "192.0.2.1", 80))),
@@ -85,7 +93,8 @@ import Wire
             #expect(notes.comments == ["dropped: \(reason): \(sentence)"], "\(reason)")
         }
         let forwarded = try said("alice", "customers", good)
-        #expect(forwarded.drop == nil && forwarded.entry == "shopping.request.customers" && forwarded.service == "shopping")
+        #expect(
+            forwarded.drop == nil && forwarded.entry == "shopping.request.customers" && forwarded.service == "shopping")
     }
 
     @Test func aCopyThatIsDroppedKeepsItsEntry() throws {
