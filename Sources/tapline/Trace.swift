@@ -170,7 +170,9 @@ struct Trace: ParsableCommand {
                 _ = try traces.next(within: .milliseconds(20))
                 if let rule = ownDrop(traces) { throw rule }
             }
-            throw error
+            guard !explain, error.status == .failed else { throw error }
+            throw ApplianceError(
+                .failed, error.message, hint: error.hint ?? "if a rule of nftables drops it there, --explain names it")
         }
     }
 
