@@ -7,6 +7,7 @@ import Yams
 enum SendMode: String, CaseIterable {
     case mac
     case network
+    case announced
 }
 
 extension FileReader {
@@ -57,6 +58,9 @@ extension FileReader {
         if let prefixes = fields["prefixes"] {
             node.prefixes = nodes.list(prefixes).compactMap { nodes.prefix($0, "a network behind \(fields.subject)") }
         }
+        if let held = fields["may-have"] {
+            node.mayHave = nodes.list(held).compactMap { nodes.prefix($0, "an address of `may-have`") }
+        }
         if let offload = nodes.flag(fields["offload"], "`offload`") { node.offload = offload.value }
         if let judged = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`") { node.antiSpoofing = judged }
         process(&node, fields)
@@ -77,9 +81,9 @@ extension FileReader {
         node.passive = nodes.flag(fields["passive"], "`passive`")?.value ?? false
         node.transparent = nodes.flag(fields["transparent"], "`transparent`")?.value ?? false
         node.activeResponses = nodes.flag(fields["active-responses"], "`active-responses`")
-        if let mode: Located<SendMode> = nodes.choice(fields["send"], "`send`"), mode.value == .network {
-            node.networkAddress = mode.origin
-        }
+        let mode: Located<SendMode>? = nodes.choice(fields["send"], "`send`")
+        if mode?.value == .network { node.networkAddress = mode?.origin }
+        if mode?.value == .announced { node.announced = mode?.origin }
         attach(&node, fields)
         let copies: Located<CopyMode>? = nodes.choice(fields["copies"], "`copies`")
         if let copies {
@@ -114,12 +118,13 @@ extension FileReader {
                 fields.origin(of: "active-responses"), "\(fields.subject) is not passive, so it may always answer",
                 hint: active.value ? "remove `active-responses`, or add `passive: true`" : "remove `active-responses`")
         }
-        if let position = node.networkAddress, node.passive || node.transparent {
+        if let position = node.networkAddress ?? node.announced, node.passive || node.transparent {
             diagnostics.error(
                 position,
                 "\(fields.subject) is \(node.passive ? "passive" : "transparent"): packets reach it as they are",
-                hint: "remove `send: network`")
+                hint: "remove `send`")
             node.networkAddress = nil
+            node.announced = nil
         }
     }
 

@@ -125,29 +125,4 @@ struct FileReader {
             return interface
         }
     }
-
-    private func service(_ name: Located<String>, _ node: Node) -> RawService {
-        let subject = "service \(quoted(name.value))"
-        let fields = nodes.fields(node, subject, Grammar.service)
-        var service = RawService(name: name)
-        service.addresses = nodes.list(fields["address"]).compactMap { nodes.prefix($0, "the service address") }
-        service.ports = nodes.list(fields["ports"]).compactMap { nodes.port($0, "the service port") }
-        if nodes.list(fields["ports"]).isEmpty { service.ports = [Located(.any, name.origin)] }
-        nodes.refuseEmptyList(fields, "ports", "all ports")
-        nodes.refuseEmptyList(fields, "from", "all customers")
-        service.from = stops(fields["from"], "`from`")
-        service.distribute = stops(fields["distribute"], "an application of `distribute`")
-        service.sequence = stops(fields["sequence"], "an application of `sequence`")
-        service.owner = nodes.text(fields["owner"], "the owner")?.value
-        if nodes.list(fields["address"]).isEmpty, fields.isMapping {
-            diagnostics.error(
-                name.origin, "\(subject) has no address", hint: "add `address: …`: where its customers send")
-        }
-        if nodes.list(fields["sequence"]).isEmpty, fields.isMapping {
-            diagnostics.error(
-                name.origin, "\(subject) has no sequence",
-                hint: "add `sequence: [ … ]`, ending at a terminal application or a router")
-        }
-        return service
-    }
 }

@@ -29,7 +29,8 @@ extension Grammar {
                 "active-responses", .flag, "For a passive application: its packets about its services are forwarded."),
             KeyGrammar(
                 "send", .choice(SendMode.allCases.map(\.rawValue)),
-                "mac: packets reach it untouched; network: their destination becomes its own address."),
+                "mac: packets reach it untouched; network: their destination becomes its own address; announced: they reach "
+                    + "the instance that announced the service address last (VRRP, CARP)."),
             KeyGrammar(
                 "prefixes", .oneOrMany(.prefix),
                 "Networks that it sends from besides its own addresses, as a customer of other services."),

@@ -113,32 +113,8 @@ extension Grammar {
                 + "they arrive, before any check.")
     }
 
-    static let service = MappingGrammar(
-        "service", "A service address, and the applications that its packets pass.",
-        [
-            KeyGrammar(
-                "address", .oneOrMany(.prefix),
-                "Where customers send: addresses or prefixes.", required: true),
-            KeyGrammar(
-                "ports", .oneOrMany(.port), "Service ports such as tcp/80, tcp/8000-8100, icmp; every one by default."),
-            KeyGrammar(
-                "from", .oneOrMany(stop),
-                "Interfaces, customers, applications or routers that may use it; every interface that has customers by "
-                    + "default. { ids: management } names the leg that an application sends its requests by."),
-            KeyGrammar(
-                "distribute", .oneOrMany(stop),
-                "Passive applications that get a copy of requests and responses; { ids: inside } names the leg that gets it."
-            ),
-            KeyGrammar(
-                "sequence", .oneOrMany(stop),
-                "The applications in order, ending at a terminal application or a router. "
-                    + "{ firewall: { in: wan, out: dmz } } names the legs that requests enter and leave it by.",
-                required: true),
-            KeyGrammar("owner", .text, "The owner of the service."),
-        ] + repetition)
-
     /// A node in a list of a service, with its legs where the file names them.
-    private static let stop = Shape.oneOf([.name, .named(.oneOf([.name, .mapping(way)]))])
+    static let stop = Shape.oneOf([.name, .named(.oneOf([.name, .mapping(way)]))])
 
     static let way = MappingGrammar(
         "way", "The legs that requests enter and leave an application by; answers go the other way.",

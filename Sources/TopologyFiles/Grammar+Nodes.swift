@@ -74,6 +74,10 @@ extension Grammar {
                 "anti-spoofing", .flag,
                 "off: it may send from MAC addresses and network addresses that are not its own; on by default, or as its "
                     + "interface has it."),
+            KeyGrammar(
+                "may-have", .oneOrMany(.prefix),
+                "Addresses that it may announce besides its own; they move to it at once (VRRP, keepalived, CARP, DHCP)."
+            ),
             KeyGrammar("sysctls", .named(.text), "Settings of its network namespace: net.ipv4.tcp_ecn: 1."),
             KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes besides those that Tapline adds."),
             KeyGrammar("hosts", .named(.oneOrMany(.address)), "Names for its hosts file, each with its addresses."),

@@ -67,10 +67,14 @@ package struct RawNode: Sendable {
     package var activeResponses: Located<Bool>?
     /// The place in the file that asks for a network send address.
     package var networkAddress: SourceOrigin?
+    /// The place in the file that says that packets go to the node that announced the service's address.
+    package var announced: SourceOrigin?
     /// Its legs: `in` first, `out` last, the others between them in the order of the file.
     package var legs: [RawLeg] = []
     /// The networks behind a customer.
     package var prefixes: [Located<IPPrefix>] = []
+    /// Addresses that it may announce besides its own.
+    package var mayHave: [Located<IPPrefix>] = []
     package var offload: Bool?
     /// `anti-spoofing`; nil: as its interface has it.
     package var antiSpoofing: Located<Bool>?
@@ -124,6 +128,10 @@ package struct RawService: Sendable {
     package var from: [RawStop] = []
     package var distribute: [RawStop] = []
     package var sequence: [RawStop] = []
+    /// The nodes that are each other's neighbours; empty for a service with a sequence.
+    package var between: [RawStop] = []
+    /// The place of `subnet: true`.
+    package var subnet: SourceOrigin?
     package var owner: String?
 }
 

@@ -101,7 +101,7 @@ struct Origins {
             if !found.isEmpty { return found }
         }
         let found = customers[interface].filter(fits)
-        guard found.isEmpty, entry.kind == .distribution else { return found }
+        guard found.isEmpty, entry.kind == .distribution || entry.isBetween else { return found }
         if entry.sourceMAC == nil, hasCustomers(on: interface) { return [] }
         var others: [Origin] = []
         for leg in world.stations.on[interface] {

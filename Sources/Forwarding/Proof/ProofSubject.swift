@@ -11,11 +11,15 @@ public struct ProofLeg: Hashable, Sendable {
     public var addresses: [IPAddress]
     /// Its type, if it is another than the node's: a passive application's further legs are as those of a server.
     public var system: DestinationSystemType?
+    /// Addresses that the node has announced, so that packets find it. It sends from its own.
+    public var announced: [IPAddress]
 
     /// Memberwise.
     public init(
-        interface: Int, mac: MACAddress, addresses: [IPAddress] = [], system: DestinationSystemType? = nil
+        interface: Int, mac: MACAddress, addresses: [IPAddress] = [], system: DestinationSystemType? = nil,
+        announced: [IPAddress] = []
     ) {
+        self.announced = announced
         self.interface = interface
         self.mac = mac
         self.addresses = addresses
@@ -40,14 +44,18 @@ public struct ProofNode: Hashable, Sendable {
     public var prefixes: [IPPrefix]
     /// The service addresses that it has, besides the addresses of its legs.
     public var served: [IPAddress]
+    /// Addresses that a customer may have besides those of its legs.
+    public var mayHave: [IPPrefix]
     /// The routes that decide by which leg it passes a packet on; nil: by its other leg, or by its only one.
     public var routes: [ProofRoute]?
 
     /// Memberwise.
     public init(
         name: String, system: DestinationSystemType, isTransparent: Bool = false, mayEmit: Bool = false,
-        legs: [ProofLeg], prefixes: [IPPrefix] = [], served: [IPAddress] = [], routes: [ProofRoute]? = nil
+        legs: [ProofLeg], prefixes: [IPPrefix] = [], served: [IPAddress] = [], routes: [ProofRoute]? = nil,
+        mayHave: [IPPrefix] = []
     ) {
+        self.mayHave = mayHave
         self.name = name
         self.system = system
         self.isTransparent = isTransparent

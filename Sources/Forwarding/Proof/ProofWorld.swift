@@ -96,6 +96,10 @@ final class ProofWorld {
             let isPassive = target.system == .passiveApplication
             return Arrival(fate: isPassive ? .kept : .ended, holder: holder, flow: flow)
         }
+        if table.entries[entry].isBetween, target.system != .passiveApplication {
+            // Packets among neighbours are for the receiver itself.
+            return Arrival(fate: .ended, holder: stations.emitter(leg), flow: flow)
+        }
         return arrival(at: leg, as: isVouched ? target.system : nodes[leg.node].system(leg.leg), flow, isAnswer)
     }
 

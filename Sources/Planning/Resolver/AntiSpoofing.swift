@@ -20,7 +20,9 @@ extension ServiceStage {
     func origins(of node: Int, leg place: Int) -> [IPPrefix]? {
         let raw = file.nodes[node]
         guard isJudged(node, on: legs[node][place].interface) else { return nil }
-        let own = legs[node].flatMap(\.addresses).map { IPPrefix(host: $0.address) } + raw.prefixes.map(\.value)
+        let own =
+            legs[node].flatMap(\.addresses).map { IPPrefix(host: $0.address) } + raw.prefixes.map(\.value)
+            + raw.mayHave.map(\.value)
         if raw.kind == .customer { return own }
         guard raw.passive, raw.activeResponses?.value != true, maySend(node, leg: place) else { return nil }
         let served = services.filter { $0.stops.last?.node == lead(node) }.flatMap { $0.raw.addresses.map(\.value) }

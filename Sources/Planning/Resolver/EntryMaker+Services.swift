@@ -157,7 +157,7 @@ extension EntryMaker {
             || !sidesWithin(service, flow.address, place).isEmpty
         let destinations = self.destinations(service, place, family, named: named)
         let answers = destinations.compactMap { destination -> MadeEntry? in
-            guard let hops = back(service, from: place, to: destination.side) else { return nil }
+            guard let hops = back(service, from: place, flow, to: destination.side) else { return nil }
             var entry = template
             entry.destination = destination.prefix
             entry.hops = hops
@@ -218,7 +218,7 @@ extension EntryMaker {
             servicePort: flow.port, hops: [], counter: 0)
         return requests
             + destinations(service, place, flow.address.family).compactMap { destination -> MadeEntry? in
-                guard let hops = response(service, to: place - 1, destination.side) else { return nil }
+                guard let hops = response(service, to: place - 1, flow, destination.side) else { return nil }
                 var entry = template
                 entry.destination = destination.prefix
                 entry.hops = hops

@@ -42,11 +42,25 @@ struct ProofTeller: EntryStage, Diagnosing {
                     let addresses = leg.addresses.map(\.address) + [GeneratedNames.linkLocal(leg.mac)]
                     return ProofLeg(
                         interface: leg.interface, mac: other.alias ?? leg.mac,
-                        addresses: node.transparent ? [] : addresses, system: system(index, leg: place))
+                        addresses: node.transparent ? [] : addresses, system: system(index, leg: place),
+                        announced: announced(index, leg: place))
                 },
                 prefixes: node.prefixes.map(\.value), served: served[index] ?? [],
-                routes: isPassedByRoutes(index) ? proofRoutes(nodes[index]) : nil)
+                routes: isPassedByRoutes(index) ? proofRoutes(nodes[index]) : nil,
+                mayHave: node.mayHave.map(\.value))
         }
+    }
+
+    /// The addresses that a node may announce on a leg. In a proof, the first instance has done so.
+    private func announced(_ node: Int, leg: Int) -> [IPAddress] {
+        guard file.nodes[node].announced != nil, lead(node) == node else { return [] }
+        return services.flatMap { service -> [IPAddress] in
+            guard let stop = service.stop(of: node), stop.enter == leg || stop.leave == leg else { return [] }
+            let isEnd = service.stops.last == stop
+            return service.raw.addresses.compactMap {
+                announcedAddress(stop, leg: leg, $0.value, isEnd: isEnd)
+            }
+        }.uniqued()
     }
 
     /// The networks of a node's links, and its routes.

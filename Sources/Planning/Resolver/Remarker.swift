@@ -66,6 +66,9 @@ struct Remarker: EntryStage, Diagnosing {
                 }
             }
         }
+        for neighbourhood in neighbourhoods {
+            busy.formUnion(neighbourhood.members.map { lead($0.node) } + neighbourhood.listeners.map(\.node))
+        }
         for index in entries.indices where bases[index].raw != nil {
             let interfaces = [entries[index].receivedInterface] + entries[index].targets.map(\.interface)
             for (node, _) in interfaces.flatMap({ legsOn[$0] }) {

@@ -81,6 +81,8 @@ struct Opening: Sendable {
 struct ServedTopology: Sendable {
     let addressed: AddressedTopology
     let services: [ResolvedService]
+    /// The services between neighbours.
+    let neighbourhoods: [Neighbourhood]
     /// The packets that applications and routers send as customers of services.
     let openings: [Opening]
     /// For each node: its kind, by its place in the chains, else by its interfaces.
@@ -91,13 +93,16 @@ struct ServedTopology: Sendable {
     init(_ addressed: AddressedTopology, _ diagnostics: Diagnostics) {
         self.addressed = addressed
         let resolver = ServiceResolver(addressed: addressed, diagnostics: diagnostics)
-        let found = addressed.file.services.enumerated().compactMap { resolver.resolve($1, $0) }
+        let all = addressed.file.services.enumerated()
+        let found = all.filter(\.element.between.isEmpty).compactMap { resolver.resolve($1, $0) }
+        neighbourhoods = all.filter { !$0.element.between.isEmpty }.compactMap { resolver.neighbourhood($1, $0) }
         resolver.checkOpeners(of: found)
         openings = resolver.openings(of: found)
         services = resolver.widened(found)
         systems = resolver.systems(services)
-        copyLegs = resolver.copyLegs(services)
+        copyLegs = resolver.copyLegs(services.flatMap { $0.passives.joined() } + neighbourhoods.flatMap(\.listeners))
         resolver.checkPolicies(services)
+        resolver.checkMovable()
         for service in services { resolver.checkCarriage(of: service) }
     }
 }
@@ -114,6 +119,8 @@ extension ServedTopology: ServiceStage {
 extension ServiceStage {
     var addressed: AddressedTopology { served.addressed }
     var services: [ResolvedService] { served.services }
+    /// The services between neighbours.
+    var neighbourhoods: [Neighbourhood] { served.neighbourhoods }
     /// For each node: its kind.
     var systems: [DestinationSystemType] { served.systems }
 
@@ -142,6 +149,7 @@ extension ServiceStage {
     /// True if a passive application sends packets of its own where its copies arrive: as a customer of a service.
     func isOpener(_ node: Int, leg: Int) -> Bool {
         services.contains { $0.scopes.contains { $0.node == node && $0.leg == leg } }
+            || neighbourhoods.contains { $0.members.contains(Neighbour(node: node, leg: leg)) }
     }
 
     /// True if a node may send by a leg: its packets are not those of a passive application, or the file allows them.
@@ -155,7 +163,7 @@ extension ServiceStage {
         var served: [Int: [IPAddress]] = [:]
         for service in services {
             guard let stop = service.stops.last, file.nodes[stop.node].kind == .application,
-                file.nodes[stop.node].networkAddress == nil
+                file.nodes[stop.node].networkAddress == nil, file.nodes[stop.node].announced == nil
             else { continue }
             for member in members(of: stop.node) {
                 served[member, default: []] += service.raw.addresses.map(\.value)

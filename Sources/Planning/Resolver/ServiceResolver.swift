@@ -41,7 +41,8 @@ struct ServiceResolver: AddressStage, Diagnosing {
         checkOneArmed(of: service)
         guard diagnostics.count == before, !service.chain.isEmpty else { return nil }
         guard (service.chain + service.listeners).allSatisfy({ !legs[$0].isEmpty }) else { return nil }
-        return service
+        checkAnnounced(service)
+        return diagnostics.count == before ? service : nil
     }
 
     /// True if a sequence ends at a further leg of a passive application: `{ ids: management }`.
@@ -82,23 +83,23 @@ struct ServiceResolver: AddressStage, Diagnosing {
         }
     }
 
-    private func passivesToDistribute(_ raw: RawService) -> [Stop] {
+    func passivesToDistribute(_ raw: RawService) -> [Stop] {
         raw.distribute.compactMap { name in
             nodeIndex[name.value].flatMap { file.nodes[$0].passive ? stop($0, name, isEnd: true) : nil }
         }.uniqued()
     }
 
     /// For each passive application, the legs that copies reach it by: its first one, and those that services name.
-    func copyLegs(_ services: [ResolvedService]) -> [Int: Set<Int>] {
+    func copyLegs(_ copies: [Stop]) -> [Int: Set<Int>] {
         var found: [Int: Set<Int>] = [:]
         for node in file.nodes.indices where file.nodes[node].passive { found[node] = [0] }
-        for stop in services.flatMap({ $0.passives.joined() }) {
+        for stop in copies {
             for member in members(of: stop.node) { found[member, default: []].insert(stop.enter) }
         }
         return found
     }
 
-    private func checkDistribution(of raw: RawService, head: Int?, isSound: Bool) {
+    func checkDistribution(of raw: RawService, head: Int?, isSound: Bool) {
         var seen: Set<String> = []
         for name in raw.distribute {
             guard let node = listed(name.name) else { continue }
