@@ -4,6 +4,7 @@ import Plan
 import Reporting
 import Testing
 import TopologyFiles
+import Wire
 
 /// `{{ … }}` in the texts of a file.
 @Suite("Expressions") struct ExpressionTests {

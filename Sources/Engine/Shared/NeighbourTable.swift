@@ -71,7 +71,7 @@ public struct NeighbourTable: @unchecked Sendable {
     private static let lessonsOffset = 24
 
     /// Writes a slot whose neighbour has just answered.
-    private func learn(_ entry: NeighbourEntry, at place: Int) -> Lesson {
+    func learn(_ entry: NeighbourEntry, at place: Int) -> Lesson {
         guard write(entry, at: place) else { return .unasked }
         (base + Self.lessonsOffset).assumingMemoryBound(to: Atomic<UInt64>.self).pointee
             .wrappingAdd(1, ordering: .releasing)
@@ -180,7 +180,7 @@ public struct NeighbourTable: @unchecked Sendable {
         return false
     }
 
-    private func find(_ interface: Int, _ address: IPAddress) -> (place: Int, entry: NeighbourEntry)? {
+    func find(_ interface: Int, _ address: IPAddress) -> (place: Int, entry: NeighbourEntry)? {
         let tag = Self.tag(interface, address)
         let first = Self.firstSlot(tag, address)
         for way in 0..<Self.ways {
@@ -195,7 +195,7 @@ public struct NeighbourTable: @unchecked Sendable {
 
     /// A slot of the set for a new neighbour: a free one, the one that is needed least, or one of the sender that has
     /// the most in the set. nil if all are in use, and no sender has more than its part.
-    private func place(forNew address: IPAddress, tag: UInt64, for owner: UInt64, now: UInt64) -> Int? {
+    func place(forNew address: IPAddress, tag: UInt64, for owner: UInt64, now: UInt64) -> Int? {
         let first = Self.firstSlot(tag, address)
         var best: Int?
         var bestAge: UInt64 = 0
@@ -383,24 +383,6 @@ public struct NeighbourTable: @unchecked Sendable {
             entry.updated = MonotonicTime(nanoseconds: now)
             entry.tries = 0
             return learn(entry, at: place)
-        }
-    }
-
-    /// Gives an address that moves to the node that announces it, whatever node had it. It is in force for every worker
-    /// of every engine with the next packet.
-    ///
-    /// - Parameter owner: The sender of the announcement; see `NeighbourEntry.owner`.
-    func move(_ address: IPAddress, on interface: Int, to mac: MACAddress, for owner: UInt64, now: UInt64) {
-        let tag = Self.tag(interface, address)
-        // Another worker may be writing the slot, and an announcement may come only once.
-        for _ in 0..<64 {
-            guard let place = find(interface, address)?.place ?? place(forNew: address, tag: tag, for: owner, now: now)
-            else { return }
-            let entry = NeighbourEntry(
-                interface: interface, address: address, mac: mac, state: .resolved,
-                updated: MonotonicTime(nanoseconds: now), requested: MonotonicTime(nanoseconds: 0), tries: 0,
-                owner: owner)
-            if learn(entry, at: place) == .learned { return }
         }
     }
 

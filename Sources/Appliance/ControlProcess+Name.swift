@@ -1,0 +1,56 @@
+import ApplianceClient
+import ControlAPI
+import EventLoop
+import Fabric
+import Reporting
+import Wire
+
+// The name of a topology belongs to one control process at a time.
+
+extension ControlProcess {
+    /// The lock of this name. The call waits for an owner that is about to end, or that has ended but is not yet
+    /// cleared away by the kernel.
+    func takeLock() throws(ApplianceError) -> TopologyLock {
+        let deadline = monotonicTime() + Self.lockPatience
+        while true {
+            try cancellation.check()
+            try directory.create()
+            if let lock = try TopologyLock.take(directory) { return lock }
+            let owner = try? ControlClient(directory: directory).ask(StatusRequest(), timeout: .seconds(2))
+            if let state = owner?.state, state != .stopping { throw nameTaken() }
+            guard monotonicTime() < deadline else { throw nameTaken() }
+            cancellation.sleep(.milliseconds(10))
+        }
+    }
+
+    private static let lockPatience = Duration.seconds(10)
+
+    private func nameTaken() -> ApplianceError {
+        let process = directory.readState()?.control.map { " (process \($0.pid))" } ?? ""
+        return ApplianceError(
+            .name, "the topology '\(plan.name)' exists already\(process)",
+            hint: "take it away with 'tapline down \(plan.name)', or choose another name with --name")
+    }
+
+    /// Takes away the leftovers of a run of this name that ended without doing so.
+    func healLeftovers() throws(ApplianceError) {
+        let leftover = directory.readState()
+        try Teardown(directory: directory).takeAway(leftover)
+        for name in namesInFolder(directory.path) { removeTree("\(directory.path)/\(name)") }
+        try directory.create()
+        if let leftover {
+            progress(.note("took away what run \(leftover.run) of '\(plan.name)' had left behind"))
+        }
+    }
+
+    /// Renames a namespace if another topology has, or is about to make, one of that name.
+    func avoidOthersNames() throws(ApplianceError) {
+        // Written before the others' are read: of two that come up at once, at least one sees the other.
+        try record.change { $0.phase = .starting }
+        let taken = try directory.othersNames(among: NetworkBuilder.namespaces(of: plan))
+        guard !taken.isDisjoint(with: NetworkBuilder.namespaces(of: plan)) else { return }
+        topology.rename { $0.avoid(taken) }
+        let namespaces = NetworkBuilder.namespaces(of: plan)
+        try record.change { $0.namespaces = namespaces }
+    }
+}
