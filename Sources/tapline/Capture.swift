@@ -111,10 +111,7 @@ struct Capture: ParsableCommand {
                     "; \(Plural.counted(capture.lost, "frame was", "frames were")) lost: narrow the filter, or use --snaplen"
             }
             Terminal.error(summary)
-            if capture.isOver {
-                throw ApplianceError(
-                    .name, "the topology '\(name)' was taken away", hint: "the frames before are in the file")
-            }
+            if capture.isOver { throw client.parting("the frames before are in the file") }
         }
     }
 

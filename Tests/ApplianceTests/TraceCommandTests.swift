@@ -103,6 +103,42 @@ struct TraceCommandTests {
         }
     }
 
+    @Test("recorded paths are checks that hold, and that fail once the path is another one")
+    func record() throws {
+        try withChain { topology in
+            let file = topology.folder.appendingPathComponent("recorded.yaml").path
+            let recorded = try meanwhile(
+                "record NAME --for 4s -o \(file)", topology,
+                "bash -c 'ping -n -c 2 -i 0.05 203.0.113.80; curl -m 1 http://203.0.113.80/; echo x > /dev/udp/203.0.113.80/9'"
+            )
+            #expect(recorded.status == 0 && recorded.output.contains("into \(file)"), "\(recorded)")
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+            #expect(
+                text.contains("port: icmp }\n    reaches: [firewall, web]\n    answer: [firewall, alice]"), "\(text)")
+            #expect(
+                text.contains("port: tcp/80 }\n    reaches: [firewall, web]\n    answer: [firewall, alice]"), "\(text)")
+            let own = try String(contentsOfFile: topology.file, encoding: .utf8)
+            try (own + "\ninclude: [recorded.yaml]\n").write(toFile: topology.file, atomically: true, encoding: .utf8)
+            let validated = try CommandLineRun.run("validate", topology.file)
+            #expect(validated.status == 0, "\(validated)")
+            let held = try CommandLineRun.run("test", topology.file)
+            #expect(held.status == 0 && held.output.contains("takes its recorded path"), "\(held)")
+            // Without the firewall, the same packets take another path.
+            try
+                (own.replacingOccurrences(of: "distribute: [firewall]", with: "")
+                .replacingOccurrences(of: "sequence: [firewall, web]", with: "sequence: [web]")
+                + "\ninclude: [recorded.yaml]\n").write(toFile: topology.file, atomically: true, encoding: .utf8)
+            let failed = try CommandLineRun.run("test", topology.file)
+            #expect(
+                failed.status == 1 && failed.output.contains("expected that the packet reaches firewall"), "\(failed)")
+            try own.write(toFile: topology.file, atomically: true, encoding: .utf8)
+            let none = try CommandLineRun.run("record", topology.name, "--for", "100ms", "-o", file)
+            #expect(none.status == 2 && none.errors.contains("no packet came whose path a check can prove"), "\(none)")
+            // The file of before is as it was.
+            #expect(try String(contentsOfFile: file, encoding: .utf8) == text)
+        }
+    }
+
     @Test("what is wrong is said before anything is followed or written")
     func refusals() throws {
         try withChain { topology in

@@ -103,7 +103,7 @@ import Wire
         for out in lab.frames(lab.send("alice", "customers", big), for: "firewall", "inspection") {
             lab.forward(out, "firewall", "inspected")
         }
-        lab.fill("servers")
+        lab.fail("servers", 11)
         lab.send("firewall", "inspected", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
         let all = try notes(lab)
         let tooBig = try #require(all.last { $0.frame.direction == .received && $0.frame.length > 1_000 }).notes

@@ -168,11 +168,13 @@ struct Forwarder: ~Copyable {
             return answerDiscovery(octets.bytes, from: interface, sender, into: &writes)
         }
         if fields.destinationMAC.isMulticast, !fields.flow.destination.isMulticast,
-            !fields.flow.destination.isLimitedBroadcast
+            !fields.flow.destination.isLimitedBroadcast,
+            !table.isLinkBroadcast(fields.flow.destination, on: interface)
         {
             // RFC 1122, section 3.3.6: a unicast packet in a broadcast frame is never forwarded.
             return .notForUs
         }
+        let isForAll = fields.destinationMAC.isMulticast
         if table.isOwnAddress(fields.flow.destination) {
             return answerEcho(octets.bytes, from: interface, into: &writes)
         }
@@ -184,6 +186,8 @@ struct Forwarder: ~Copyable {
             copyAll(frame, entry, from: interface, sender: sender, into: &writes)
             return nil
         case .drop(let reason, let answer)?:
+            // The broadcast address of a network, without an entry.
+            if isForAll, answer != .none { return .notForUs }
             switch answer {
             case .none: break
             case .networkUnreachable:
