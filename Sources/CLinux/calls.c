@@ -83,7 +83,7 @@ const struct clinux_call *clinux_engine_calls(int with_ring, size_t *count) {
 // socket made or connected, no program started, no process made or signalled, no descriptor passed on. A list that lacks a call
 // on some machine must not end the page, so other calls fail, and none of them is missed.
 static const struct clinux_call portal_calls[] = {
-    // Connections: accepted, read, written, asked about, closed.
+    // Connections: accepted, read, written, asked about, closed. getsockopt asks for the error that an event alone has told of.
     {SYS_accept4, 0, {{0}}},
     {SYS_read, 0, {{0}}},
     {SYS_write, 0, {{0}}},

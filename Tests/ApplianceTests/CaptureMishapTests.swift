@@ -232,8 +232,9 @@ struct CaptureMishapTests {
     func hundred() throws {
         try withTopology { topology in
             let folder = topology.folder.path
+            // Not sh: it waits by SIGCHLD, which may be blocked in what a test starts.
             let all = try CommandLineRun.Started([
-                "/bin/sh", "-c",
+                "/bin/bash", "-c",
                 "for i in $(seq 100); do \(CommandLineRun.tapline) capture \(topology.name) icmp --count 4 --for 120s "
                     + "-w \(folder)/$i.pcapng 2>\(folder)/$i.err & done; wait",
             ])

@@ -63,7 +63,7 @@ import Testing
             """, in: lab.folder, user: user)
         #expect(done.status == 0, "\(done.output)")
         for line in [
-            "This page waits for it\n", "tapline_topology_up{topology=\"\(lab.name)\"} 1\n", "= 2\n",
+            "This page waits for it\n", "tapline_topology_up{topology=\"\(lab.name)\"} 1\n", "Number of packets:   2\n",
             "It reached web\n",
             "NoNewPrivs: 1\n", "Seccomp: 2\n", "CapEff: 0000000000000000\n", "private /run", "status 64: private\n",
             "<h1>\(lab.name)</h1>\n", "ended\n", "no topology of this user is up",
