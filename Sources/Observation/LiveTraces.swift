@@ -63,6 +63,16 @@ package final class LiveTraces {
     /// How far behind the packets nft may be with what it reports.
     private static let ruleDelay = Duration.seconds(1)
 
+    /// The fault of a filter; if its first word is a node, with how to select by that.
+    private static func naming(_ filter: String?, _ network: TracedNetwork, _ error: ApplianceError) -> ApplianceError {
+        guard let word = filter?.split(whereSeparator: \.isWhitespace).first.map(String.init),
+            network.node(named: word) != nil
+        else { return error }
+        return ApplianceError(
+            error.status, error.message, hint: "'\(word)' is a node: select by it with --from or --via",
+            details: error.details)
+    }
+
     /// Begins to follow packets.
     ///
     /// - Throws: `ApplianceError` if no such topology runs, if the filter does not compile, or if the selection names
@@ -76,7 +86,10 @@ package final class LiveTraces {
             throw ApplianceError(.usage, first, details: Array(problems.dropFirst()))
         }
         // What a person wrote is judged by itself first: so the message names their words.
-        let written = try FrameMatch(options.filter)
+        let written: FrameMatch?
+        do throws(ApplianceError) { written = try FrameMatch(options.filter) } catch {
+            throw Self.naming(options.filter, network, error)
+        }
         var request = CaptureRequest(
             oneIn: options.oneIn > 1 ? options.oneIn : nil, snapLength: Self.snapLength)
         let scope = try options.scope.decided(client, oneIn: options.oneIn)

@@ -46,7 +46,7 @@ package struct RawStep: Sendable {
 /// A command in a node as the file has it.
 package struct RawCommand: Sendable {
     package var node: Located<String>
-    package var command: String
+    package var command: Located<String>
     package var alters: Bool
 }
 

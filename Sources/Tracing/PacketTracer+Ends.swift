@@ -148,10 +148,13 @@ extension PacketTracer {
         return name.isEmpty ? "a node" : name
     }
 
-    /// The trace of a frame that the engine could not read.
+    /// The trace of a frame that is no packet: the engine could not read it, or refused a neighbour's message. From
+    /// other messages of neighbours the replay learns.
     mutating func unread(_ fields: PacketFields, _ record: ReorderWindow.Record, _ table: TracedTable) {
         let frame = record.frame
-        guard case .dropped(let reason) = table.replay.answer(frame.octets, length: frame.length, on: frame.interface)
+        guard case .dropped(let reason) = table.replay.answer(frame.octets, length: frame.length, on: frame.interface),
+            // Every host asks for others, and kernels announce themselves: nothing is lost.
+            reason != .neighbourNotOurs, reason != .housekeeping, wants.map({ $0(frame) }) ?? true
         else { return }
         let node = table.network.node(fields.sourceMAC, on: frame.interface)
         let name = node.map { table.network.nodes[$0].name } ?? fields.sourceMAC.description

@@ -147,7 +147,8 @@ extension PacketTracer {
             flight.sent.add(range)
             if packet.isLast, flight.total == nil { flight.total = packet.octets.upperBound }
         }
-        switch table.route(packet, from: source, on: interface) {
+        let refusal = table.replay.refusal(of: record.frame).map(TracedTable.Route.drop)
+        switch refusal ?? table.route(packet, from: source, on: interface) {
         case .undecided: flight.states[hop].held.append((packet, range, time))
         case .engine:
             let head = record.frame

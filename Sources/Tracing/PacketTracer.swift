@@ -201,9 +201,7 @@ package struct PacketTracer: ~Copyable {
             for packet in packets { failed(packet, fields, frame) }
         case (.packets(let packets), .sent):
             for packet in packets { sent(packet, fields, record, table) }
-        case (.neighbour, .received):
-            table.replay.learn(frame.octets, length: frame.length, on: frame.interface)
-        case (.unread, .received): unread(fields, record, table)
+        case (.neighbour, .received), (.unread, .received): unread(fields, record, table)
         case (.neighbour, .sent), (.unread, .sent): break
         }
     }
