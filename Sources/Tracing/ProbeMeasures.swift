@@ -79,8 +79,29 @@ package struct ProbeMeasures: Sendable {
     private let mostPaths: Int
     /// The first packet that arrived after the longest time in which none did.
     package private(set) var behindGap: PacketTrace?
-    private var lastArrival: UInt64 = 0
-    private var gap: UInt64 = 0
+    /// The first packet that was answered after the longest time in which none was.
+    package private(set) var behindAnswerGap: PacketTrace?
+    private var arrivalGap = Gap()
+    private var answerGap = Gap()
+    /// The first packets that arrived and are not answered.
+    private var unansweredTraces: [Int: PacketTrace] = [:]
+    /// The last one that arrived.
+    private var newestTrace: (number: Int, trace: PacketTrace)?
+    private static let mostUnanswered = 256
+
+    /// The longest time between two events.
+    private struct Gap {
+        private var last: UInt64 = 0
+        private var longest: UInt64 = 0
+
+        /// True if a longer time than any before ends with this event.
+        mutating func ends(at time: UInt64) -> Bool {
+            defer { last = max(last, time) }
+            guard last > 0, time > last, time - last > longest else { return false }
+            longest = time - last
+            return true
+        }
+    }
 
     /// - Parameters:
     ///   - interval: The time from one packet to the next that the sender keeps to.
@@ -118,7 +139,7 @@ package struct ProbeMeasures: Sendable {
             whole.record(at - trace.began)
             if !isLate {
                 arrive(number, at)
-                noteGap(trace, before: at)
+                keep(trace, number, at: at)
                 if late == nil, number < newest[probes[number].flow] ?? 0 { late = trace }
                 newest[probes[number].flow] = max(number, newest[probes[number].flow] ?? 0)
             }
@@ -148,13 +169,17 @@ package struct ProbeMeasures: Sendable {
         }
     }
 
-    /// Keeps the packet if a longer time without arrivals than any before ends with it.
-    private mutating func noteGap(_ trace: PacketTrace, before time: UInt64) {
-        defer { lastArrival = max(lastArrival, time) }
-        guard lastArrival > 0, time > lastArrival, time - lastArrival > gap else { return }
-        gap = time - lastArrival
-        behindGap = trace
+    /// Keeps what may explain a gap, or an answer that is missing.
+    private mutating func keep(_ trace: PacketTrace, _ number: Int, at time: UInt64) {
+        if arrivalGap.ends(at: time) { behindGap = trace }
+        newestTrace = (number, trace)
+        if probes[number].answered == 0, unansweredTraces.count < Self.mostUnanswered {
+            unansweredTraces[number] = trace
+        }
     }
+
+    /// The first packet that arrived and was not answered.
+    package var unanswered: PacketTrace? { unansweredTraces.min { $0.key < $1.key }?.value }
 
     private mutating func arrive(_ number: Int, _ time: UInt64) {
         probes[number].fate = .arrived
@@ -169,7 +194,7 @@ package struct ProbeMeasures: Sendable {
         if probes[number].path < 0 { known += 1 }
         let at = trace.began + (trace.end.at ?? trace.took)
         arrive(number, at)
-        noteGap(trace, before: at)
+        keep(trace, number, at: at)
         examples.removeAll { $0.digest != nil && $0.digest == trace.digest }
     }
 
@@ -186,6 +211,9 @@ package struct ProbeMeasures: Sendable {
         guard probes.indices.contains(number) else { return }
         answers[what, default: 0] += 1
         guard let time, probes[number].answered == 0 else { return }
+        let newest = newestTrace.flatMap { $0.number == number ? $0.trace : nil }
+        let question = unansweredTraces.removeValue(forKey: number) ?? newest
+        if answerGap.ends(at: time) { behindAnswerGap = question ?? behindAnswerGap }
         order += 1
         answered += 1
         probes[number].answered = time

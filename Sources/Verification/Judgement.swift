@@ -27,13 +27,13 @@ struct Judgement {
     mutating func refuse(_ expected: String, _ came: String) {
         unmet.append(expected)
         self.came.append(came)
-        explain(measures.examples, "a packet that did not arrive")
+        explainLoss()
     }
 
     /// Compares loss, order and duplicates.
     mutating func judge(_ expectation: TrainExpectation) {
         if let lost = expectation.lost, !compare("lost", lost, sums.lost...(sums.lost + sums.unknown)) {
-            explain(measures.examples, "a packet that did not arrive")
+            explainLoss()
         }
         if let reordered = expectation.reordered,
             !compare("reordered", reordered, sums.reordered...(sums.reordered + sums.unknown))
@@ -65,12 +65,17 @@ struct Judgement {
     /// Compares the longest time in which nothing arrived.
     mutating func judge(longestGap expected: TimeExpectation) {
         guard !compare("longest-gap", expected, sums.longestGap) else { return }
-        explain(measures.examples, "a packet that did not arrive")
-        explain(measures.behindGap.map { [$0] } ?? [], "the first packet behind the longest gap")
+        explainLoss()
+        let behind = text.answersCount ? measures.behindAnswerGap : measures.behindGap
+        explain(
+            behind.map { [$0] } ?? [], "the first packet \(text.answersCount ? "answered " : "")behind the longest gap")
     }
 
-    /// Shows what became of packets, beside an expectation that is no measured one.
-    mutating func explainLoss() { explain(measures.examples, "a packet that did not arrive") }
+    /// Shows packets that are lost, or whose answers are.
+    mutating func explainLoss() {
+        explain(measures.examples, "a packet that did not arrive")
+        if text.answersCount, let trace = measures.unanswered { explain([trace], "a packet that was not answered") }
+    }
 
     /// Compares a time of which only the two ends may be known; false if it does not hold for certain.
     private mutating func compare(_ what: String, _ expected: TimeExpectation, _ range: ClosedRange<UInt64>) -> Bool {

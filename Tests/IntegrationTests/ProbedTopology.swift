@@ -54,6 +54,10 @@ enum ProbedTopology {
                 continue
             send(packet)
             if count % 10 == 0 and said == "repeat": send(packet)
+            if count % 10 == 0 and said == "late":
+                # The answer with the same content is here by then, and waits.
+                time.sleep(0.002)
+                send(packet)
             if held:
                 send(held)
                 held = None

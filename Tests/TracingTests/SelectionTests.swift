@@ -97,6 +97,8 @@ import Wire
         let traces = try lab.trace().traces
         #expect(ids(TraceSelection(from: "alice"), traces).count == 3)
         #expect(Set(traces.map(\.device)) == [nil, "alice"])
+        // No entry has taken them.
+        #expect(traces.allSatisfy { $0.hops[0].entry == nil && $0.hops[0].drop != nil && $0.hops[0].copies.isEmpty })
         #expect(Set(traces.compactMap(\.end.reason)) == ["spoofed-source", "unsupported-ethertype"])
         let shown = traces.flatMap { TraceText.lines($0) }
         #expect(shown.contains { $0.contains("it came from alice's device, but not from its MAC address") })
