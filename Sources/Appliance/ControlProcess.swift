@@ -44,6 +44,11 @@ public final class ControlProcess: @unchecked Sendable {
     let gate = ChangeGate()
     /// The record of everything that the run is about to make.
     let record: RunRecord
+    /// The control groups of the run.
+    private(set) lazy var groups = TopologyGroups(topology: name, run: record.current.run) {
+        [record] (paths: [String]) throws(ApplianceError) in
+        try record.change { $0.controlGroups = paths }
+    }
     /// When it was started, in seconds since 1970.
     let since = wallClockSeconds()
     private let follower = Mutex<Int32?>(nil)

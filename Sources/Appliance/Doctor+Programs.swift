@@ -86,6 +86,11 @@ extension Doctor {
             commands += node.process.setup.map { (place, $0) }
             if let run = node.process.run { commands.append((place, run)) }
             if case .command(let command) = node.process.ready { commands.append((place, command)) }
+            for program in node.process.programs {
+                commands.append((place, program.run))
+                if case .command(let command) = program.ready { commands.append((place, command)) }
+            }
+            commands += node.process.after.map { (place, $0) }
         }
         for check in plan.checks {
             for step in check.steps.flatMap(\.withInnerSteps) {

@@ -48,7 +48,7 @@ public struct Doctor: Sendable {
         var findings = [kernel()] + privileges() + [tun()]
         if isRoot { findings += probe() }
         findings += userNamespaces() + [appArmor(), seccomp(), isolation(), ring(refusal: RingRefusal.tried()), ipv6()]
-        findings += limits() + space()
+        findings += limits() + [controlGroups()] + space()
         findings.append(engine())
         findings += programs(plan)
         findings.append(leftovers())

@@ -3,6 +3,7 @@
 #include "clinux.h"
 #include "clone.h"
 #include "view.h"
+#include "rights.h"
 
 #include <linux/magic.h>
 #include <limits.h>
@@ -14,6 +15,8 @@
 #define SYS_close_range 436
 #endif
 _Static_assert(CLINUX_LIMIT_FILE_SIZE == RLIMIT_FSIZE && CLINUX_LIMIT_CORE == RLIMIT_CORE, "as in clinux.h");
+_Static_assert(CLINUX_LIMIT_PROCESSES == RLIMIT_NPROC && CLINUX_LIMIT_FILES == RLIMIT_NOFILE, "as in clinux.h");
+_Static_assert(CLINUX_LIMIT_ADDRESS_SPACE == RLIMIT_AS, "as in clinux.h");
 
 enum { MAX_PLACED = 512 };
 
@@ -369,6 +372,12 @@ __attribute__((noreturn)) static void run_program(const struct clinux_spawn *spa
         struct rlimit limit = {.rlim_cur = spawn->limits[i].value, .rlim_max = spawn->limits[i].value};
         if (setrlimit((__rlimit_resource_t)spawn->limits[i].resource, &limit) < 0) fail(placed, CLINUX_STAGE_LIMITS);
     }
+    if (spawn->rights && clinux_take_rights(spawn->rights) < 0) fail(placed, CLINUX_STAGE_RIGHTS);
+    if (spawn->rights && spawn->parent_death_signal) {
+        // The kernel forgets it with the user.
+        prctl(PR_SET_PDEATHSIG, spawn->parent_death_signal, 0, 0, 0);
+        if (parent ? getppid() != parent : is_orphaned(placed)) _exit(127);
+    }
     reset_signals();
     if (!spawn->keep_session) umask(022);
     execve(spawn->path, spawn->arguments, spawn->environment);
@@ -403,6 +412,10 @@ pid_t clinux_spawn(const struct clinux_spawn *spawn, enum clinux_stage *stage) {
     if (first == 0) {
         close(ends[0]);
         if (spawn->oom_score_set) rank_for_memory(spawn->oom_score);
+        for (size_t i = 0; i < spawn->control_group_count; i++) {
+            // 0 is the writer.
+            if (write(spawn->control_groups[i], "0", 1) != 1) fail(ends[1], CLINUX_STAGE_CONTROL_GROUP);
+        }
         if (spawn->node >= 0) run_in_node(spawn, ends[1]);
         // From a namespace of its own it does not see who started it.
         run_program(spawn, ends[1], apart ? 0 : parent);

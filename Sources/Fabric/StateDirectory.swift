@@ -32,6 +32,8 @@ public struct ApplianceState: Codable, Sendable, Equatable {
     public var nodes: [String]?
     /// The processes started so far: engines and the nodes' init processes.
     public var processes: [RecordedProcess]
+    /// The control groups that are made, one in each hierarchy; nil if there are none.
+    public var controlGroups: [String]?
     /// Which start of the machine the processes belong to; nil if it could not be told.
     public var boot: String?
 
@@ -143,7 +145,11 @@ public struct StateDirectory: Sendable, Hashable {
     /// The folder of one node, `$TAPLINE_DIR`.
     public func nodePath(_ node: String) -> String { DerivedNames.folder(topology: name, node: node) }
     /// The output of the node's commands.
-    public func outputPath(_ node: String) -> String { "\(nodePath(node))/output.log" }
+    ///
+    /// - Parameter program: One of the node's programs; nil: its setup and run commands.
+    public func outputPath(_ node: String, program: String? = nil) -> String {
+        "\(nodePath(node))/output\(program.map { "-" + DerivedNames.node($0) } ?? "").log"
+    }
 
     /// The folder of the files that nodes see in place of the machine's.
     package var filesPath: String { "\(path)/files" }

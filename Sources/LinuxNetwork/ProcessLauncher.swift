@@ -27,6 +27,10 @@ public struct Command: Hashable, Sendable {
     public var memoryScore: Int32?
     /// The socket that hands over the listener of its witness; nil: it has none.
     public var witness: Int32?
+    /// Who it is, and what it may do; nil: as this process.
+    public var rights: ProgramRights?
+    /// Descriptors of the files of control groups (cgroup.procs) that it belongs to from its beginning.
+    public var controlGroups: [Int32] = []
 
     /// A program to start; see the properties.
     public init(
@@ -61,6 +65,45 @@ public enum ResourceLimit {
     public static let core = Int32(CLINUX_LIMIT_CORE)
     /// File locks (RLIMIT_LOCKS), which Linux does not look at.
     public static let locks = Int32(CLINUX_LIMIT_LOCKS)
+    /// Processes and threads of its user (RLIMIT_NPROC); those of root are not counted.
+    public static let processes = Int32(CLINUX_LIMIT_PROCESSES)
+    /// Open files of one process (RLIMIT_NOFILE).
+    public static let files = Int32(CLINUX_LIMIT_FILES)
+    /// The address space of one process, in octets (RLIMIT_AS).
+    public static let addressSpace = Int32(CLINUX_LIMIT_ADDRESS_SPACE)
+}
+
+/// Who a program is, and what it may do.
+public struct ProgramRights: Hashable, Sendable {
+    /// A user that a program becomes, and that gains nothing by executing a file.
+    public struct User: Hashable, Sendable {
+        /// Its number.
+        public var number: UInt32
+        /// The number of its group.
+        public var group: UInt32
+        /// The numbers of the other groups that it is in.
+        public var groups: [UInt32]
+        /// The capabilities that it has nevertheless, as bits.
+        public var kept: UInt64
+
+        /// Memberwise.
+        public init(number: UInt32, group: UInt32, groups: [UInt32], kept: UInt64) {
+            self.number = number
+            self.group = group
+            self.groups = groups
+            self.kept = kept
+        }
+    }
+    /// The capabilities that it, and all that it starts, can ever have, as bits (capabilities(7)).
+    public var bounding: UInt64
+    /// nil: this process's user.
+    public var user: User?
+
+    /// Memberwise.
+    public init(bounding: UInt64, user: User? = nil) {
+        self.bounding = bounding
+        self.user = user
+    }
 }
 
 /// Starting processes: nodes' inits and programs.
@@ -140,16 +183,20 @@ public enum ProcessLauncher {
                 environment.withUnsafeMutableBufferPointer { environment in
                     placed.withUnsafeBufferPointer { placed in
                         limits.withUnsafeBufferPointer { limits in
-                            var spawn = clinux_spawn(
-                                path: path, arguments: arguments.baseAddress, environment: environment.baseAddress,
-                                working_directory: directory, node: node?.descriptor ?? -1, fds: placed.baseAddress,
-                                fd_count: placed.count, keep_session: command.keepsSession ? 1 : 0,
-                                parent_death_signal: command.diesWithParent ? SIGKILL : 0,
-                                own_processes: command.ownsProcesses ? 1 : 0,
-                                oom_score_set: command.memoryScore == nil ? 0 : 1, oom_score: command.memoryScore ?? 0,
-                                limits: limits.baseAddress, limit_count: limits.count,
-                                witness: command.witness ?? -1)
-                            return clinux_spawn(&spawn, &stage)
+                            withRights(command) { rights, controlGroups in
+                                var spawn = clinux_spawn(
+                                    path: path, arguments: arguments.baseAddress, environment: environment.baseAddress,
+                                    working_directory: directory, node: node?.descriptor ?? -1, fds: placed.baseAddress,
+                                    fd_count: placed.count, keep_session: command.keepsSession ? 1 : 0,
+                                    parent_death_signal: command.diesWithParent ? SIGKILL : 0,
+                                    own_processes: command.ownsProcesses ? 1 : 0,
+                                    oom_score_set: command.memoryScore == nil ? 0 : 1,
+                                    oom_score: command.memoryScore ?? 0,
+                                    limits: limits.baseAddress, limit_count: limits.count, rights: rights,
+                                    control_groups: controlGroups.baseAddress, control_group_count: controlGroups.count,
+                                    witness: command.witness ?? -1)
+                                return clinux_spawn(&spawn, &stage)
+                            }
                         }
                     }
                 }
@@ -157,6 +204,22 @@ public enum ProcessLauncher {
             withExtendedLifetime(strings) {}
             try SystemError.check(pid, "start the program (\(stage.sentence))", command.path)
             return try Pidfd(pid: pid)
+        }
+    }
+}
+
+/// Calls `body` with a command's rights, if it has any, and its control groups, as the C call takes them.
+private func withRights<Result>(
+    _ command: Command, _ body: (UnsafePointer<clinux_rights>?, UnsafeBufferPointer<Int32>) -> Result
+) -> Result {
+    command.controlGroups.withUnsafeBufferPointer { controlGroups in
+        guard let given = command.rights else { return body(nil, controlGroups) }
+        return (given.user?.groups ?? []).withUnsafeBufferPointer { groups in
+            var rights = clinux_rights(
+                bounding: given.bounding, changes_user: given.user == nil ? 0 : 1, user: given.user?.number ?? 0,
+                group: given.user?.group ?? 0, groups: groups.baseAddress, group_count: groups.count,
+                kept: given.user?.kept ?? 0)
+            return withUnsafePointer(to: &rights) { body($0, controlGroups) }
         }
     }
 }
@@ -202,6 +265,8 @@ extension clinux_stage {
         case CLINUX_STAGE_WORKING_DIRECTORY: "entering its working directory"
         case CLINUX_STAGE_DESCRIPTORS: "placing its descriptors"
         case CLINUX_STAGE_LIMITS: "limiting it"
+        case CLINUX_STAGE_CONTROL_GROUP: "entering its control group"
+        case CLINUX_STAGE_RIGHTS: "taking its user and capabilities"
         case CLINUX_STAGE_EXECUTE: "executing it"
         case CLINUX_STAGE_DIED: "it died before it was ready"
         default: "starting"

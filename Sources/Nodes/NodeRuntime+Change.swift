@@ -16,7 +16,8 @@ extension NodeRuntime {
             let old = self.plan
             self.plan = plan
             self.folder = folder
-            if plan.process.isNothing { self.state = .idle }
+            self.adoptPrograms()
+            if plan.process.isNothing { self.own = .idle }
             // A node without an init gets its files with the next one.
             if self.initProcess != nil {
                 try self.putFiles(only: Set(plan.differentFiles(from: old)))
@@ -34,6 +35,7 @@ extension NodeRuntime {
         loop.preconditionCurrent()
         self.plan = plan
         self.folder = folder
+        adoptPrograms()
         guard names != self.names else { return }
         self.names = names
         guard initProcess != nil else { return }
@@ -53,7 +55,7 @@ extension NodeRuntime {
     /// It is about to be ended, and counts as not ready from now on. On the loop's thread.
     package func withdraw() {
         loop.preconditionCurrent()
-        state = .starting
+        own = .starting
     }
 
     /// Sets the cancellation that ends all its waiting from now on. On the loop's thread.
@@ -69,7 +71,7 @@ extension NodeRuntime {
     package func restart(as plan: NodePlan, folder: String, _ cancellation: Cancellation) throws(ApplianceError) {
         let old: Pidfd? = loop.sync {
             self.attempt += 1
-            self.state = .starting
+            self.own = .starting
             self.cancellation = cancellation
             // The init process sets the folder that the node sees, so a new folder needs a new init.
             if folder != self.folder { try? self.initProcess?.signal(SIGKILL) }
@@ -80,6 +82,7 @@ extension NodeRuntime {
             return child
         }
         if let old { CommandRun.end(old) }
+        exchangePrograms(for: plan)
         try take(plan, folder: folder)
         if plan.process.run == nil { become(plan.process.isNothing ? .idle : .ready) }
         try bringBack(anew: true, cancellation)
@@ -107,15 +110,10 @@ extension NodeRuntime {
     package func end() {
         let processes = loop.sync {
             self.close()
-            return [self.process, self.initProcess].compactMap { $0 }
+            return self.programs.compactMap(\.process) + [self.process, self.initProcess].compactMap { $0 }
         }
         // Its init ends only when the last process of the node has been reaped.
         for process in processes where process.waitForEnd(within: .seconds(5)) { _ = try? process.statusIfEnded() }
         loop.sync { self.finish() }
     }
-}
-
-extension ProcessPlan {
-    /// True if nothing has to run in the node.
-    var isNothing: Bool { setup.isEmpty && run == nil }
 }

@@ -40,7 +40,7 @@ extension NodeRuntime {
         variables["TAPLINE_NODE"] = plan.name
         variables["TAPLINE_DIR"] = directory.nodePath(plan.name)
         variables["TAPLINE_SHARE"] = directory.sharePath
-        for leg in plan.legs { variables["TAPLINE_\(leg.role.uppercased())"] = leg.device }
+        for leg in plan.legs { variables["TAPLINE_\(LegPlan.variable(ofLeg: leg.role))"] = leg.device }
         return variables.merging(plan.process.environment) { $1 }
     }
 }

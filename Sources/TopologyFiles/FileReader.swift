@@ -135,9 +135,9 @@ struct FileReader {
         if nodes.list(fields["ports"]).isEmpty { service.ports = [Located(.any, name.origin)] }
         nodes.refuseEmptyList(fields, "ports", "all ports")
         nodes.refuseEmptyList(fields, "from", "all customers")
-        service.from = nodes.texts(fields["from"], "`from`")
-        service.distribute = nodes.texts(fields["distribute"], "an application of `distribute`")
-        service.sequence = nodes.texts(fields["sequence"], "an application of `sequence`")
+        service.from = stops(fields["from"], "`from`")
+        service.distribute = stops(fields["distribute"], "an application of `distribute`")
+        service.sequence = stops(fields["sequence"], "an application of `sequence`")
         service.owner = nodes.text(fields["owner"], "the owner")?.value
         if nodes.list(fields["address"]).isEmpty, fields.isMapping {
             diagnostics.error(

@@ -122,16 +122,30 @@ extension Grammar {
             KeyGrammar(
                 "ports", .oneOrMany(.port), "Service ports such as tcp/80, tcp/8000-8100, icmp; every one by default."),
             KeyGrammar(
-                "from", .oneOrMany(.name),
+                "from", .oneOrMany(stop),
                 "Interfaces, customers, applications or routers that may use it; every interface that has customers by "
-                    + "default."),
+                    + "default. { ids: management } names the leg that an application sends its requests by."),
             KeyGrammar(
-                "distribute", .oneOrMany(.name), "Passive applications that get a copy of requests and responses."),
+                "distribute", .oneOrMany(stop),
+                "Passive applications that get a copy of requests and responses; { ids: inside } names the leg that gets it."
+            ),
             KeyGrammar(
-                "sequence", .oneOrMany(.name),
-                "The applications in order, ending at a terminal application or a router.", required: true),
+                "sequence", .oneOrMany(stop),
+                "The applications in order, ending at a terminal application or a router. "
+                    + "{ firewall: { in: wan, out: dmz } } names the legs that requests enter and leave it by.",
+                required: true),
             KeyGrammar("owner", .text, "The owner of the service."),
         ] + repetition)
+
+    /// A node in a list of a service, with its legs where the file names them.
+    private static let stop = Shape.oneOf([.name, .named(.oneOf([.name, .mapping(way)]))])
+
+    static let way = MappingGrammar(
+        "way", "The legs that requests enter and leave an application by; answers go the other way.",
+        [
+            KeyGrammar("in", .name, "The leg that they enter by."),
+            KeyGrammar("out", .name, "The leg that they leave by."),
+        ])
 
     static let entries = MappingGrammar(
         "entries", "Entries by hand.",

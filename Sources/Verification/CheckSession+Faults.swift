@@ -65,7 +65,8 @@ extension CheckSession {
             resume(fault.target)
         case .restart:
             faults.processNodes.insert(name)
-            for process in try targets(node) where process.pid != node.pid { signal(process, SIGKILL) }
+            let spared = node.programPids
+            for process in try targets(node) where !spared.contains(process.pid) { signal(process, SIGKILL) }
             faults.stopped[fault.target] = nil
             try node.bringBack(anew: true, sources.cancellation)
         case .linkDown, .linkUp:

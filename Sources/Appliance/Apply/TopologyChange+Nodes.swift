@@ -109,6 +109,7 @@ extension TopologyChange {
         do throws(ApplianceError) {
             try inParallel(level.count, width: 64) { index throws(ApplianceError) in
                 do throws(ApplianceError) {
+                    try control.awaitHealth(before: level[index].plan, stop)
                     let node = try control.node(level[index].plan.name)
                     switch level[index].how {
                     case .restart: try node.restart(as: level[index].plan, folder: folder, stop)

@@ -49,7 +49,7 @@ extension Proof {
             }
             return .failure(NoSender(reason: .unknownSource(mac, owner: world.stations.owner(of: mac))))
         }
-        if world.nodes[leg.node].isSilenced { return .failure(NoSender(reason: .silencedSource(leg.node))) }
+        if world.nodes[leg.node].isSilenced(leg.leg) { return .failure(NoSender(reason: .silencedSource(leg.node))) }
         return .success(sender(leg, on: interface))
     }
 
@@ -73,7 +73,7 @@ extension Proof {
         var senders: [Sender] = []
         var single: [Sender] = []
         var combined: Sender?
-        for leg in world.stations.on[interface] where !world.nodes[leg.node].isSilenced {
+        for leg in world.stations.on[interface] where !world.nodes[leg.node].isSilenced(leg.leg) {
             let sender = sender(leg, on: interface)
             if named.contains(sender.emitter.mac) {
                 single.append(sender)

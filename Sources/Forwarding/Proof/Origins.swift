@@ -107,7 +107,7 @@ struct Origins {
         for leg in world.stations.on[interface] {
             let node = world.nodes[leg.node]
             let emitter = world.stations.emitter(leg)
-            guard node.system != .customer, !node.isSilenced else { continue }
+            guard node.system != .customer, !node.isSilenced(leg.leg) else { continue }
             guard entry.sourceMAC.map({ $0 == emitter.mac }) ?? true else { continue }
             var addresses = node.legs[leg.leg].addresses.filter { address in
                 !(address.family == .ipv6 && address.isLinkLocal) && (entry.source?.contains(address) ?? true)

@@ -42,17 +42,20 @@ public struct NodeChange: Sendable, Hashable {
         let names = Set(old.environment.keys).union(new.environment.keys)
         let different = names.filter { old.environment[$0] != new.environment[$0] }.sorted()
         if !different.isEmpty { given.append("its environment (\(different.joined(separator: ", ")))") }
-        if isElsewhere, new.run != nil || !new.setup.isEmpty { given.append("the folder of the file") }
+        if isElsewhere, !new.isNothing { given.append("the folder of the file") }
         // Nothing can take back the effects of `setup` on the namespace, and `setup` may have used its environment.
         if old.setup != new.setup { rebuild.append("its setup") }
         if !new.setup.isEmpty { rebuild += given }
         if old.run != new.run { restart.append("its run") }
+        if old.confinement != new.confinement { restart.append("its user, capabilities and limits") }
+        if old.programs != new.programs { restart.append("its programs") }
         if new.setup.isEmpty {
-            if new.run == nil { inPlace += given } else { restart += given }
+            if !new.hasPrograms { inPlace += given } else { restart += given }
         }
         if old.ready != new.ready || old.readyTimeout != new.readyTimeout { inPlace.append("its readiness") }
+        if old.after != new.after { inPlace.append("its after") }
         if old.restart != new.restart { inPlace.append("its restart") }
-        if old.depends != new.depends { inPlace.append("its depends") }
+        if old.depends != new.depends || old.healthy != new.healthy { inPlace.append("its depends") }
     }
 
     private mutating func compareFiles(_ old: NodePlan, _ new: NodePlan) {
@@ -70,7 +73,7 @@ public struct NodeChange: Sendable, Hashable {
         } else if !new.process.setup.isEmpty {
             // `setup` may have used them.
             rebuild.append(reason)
-        } else if new.process.run != nil {
+        } else if new.process.hasPrograms {
             restart.append(reason)
         } else {
             reload.append(reason)

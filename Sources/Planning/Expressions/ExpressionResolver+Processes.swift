@@ -56,21 +56,31 @@ extension AddressStage {
     /// The variables that tell a node's commands of its legs.
     func legVariables(of node: Int) -> [String: String] {
         var variables: [String: String] = [:]
+        let (entry, exit) = (entryLeg(node), exitLeg(node))
         for (place, leg) in legs[node].enumerated() {
-            let side = place == 0 ? "IN" : "OUT"
-            variables["TAPLINE_\(side)"] = leg.device
-            variables["TAPLINE_\(side)_MTU"] = String(file.interfaces[leg.interface].mtu.value)
-            for family in AddressFamily.allCases {
-                let suffix = family == .ipv4 ? "" : "6"
-                if let address = leg.address(family) {
-                    variables["TAPLINE_\(side)_ADDRESS\(suffix)"] = address.description
-                    if place == 0 { variables["TAPLINE_ADDRESS\(suffix)"] = address.description }
-                }
-                if !leg.addresses.isEmpty, let gateway = gateway(family, on: leg.interface) {
-                    variables["TAPLINE_\(side)_GATEWAY\(suffix)"] = gateway.description
-                }
+            if place == entry { describe(leg, "IN", &variables) }
+            if place == exit, exit != entry { describe(leg, "OUT", &variables) }
+            for address in leg.addresses.map(\.address).reversed() where place == 0 {
+                variables["TAPLINE_ADDRESS\(address.family == .ipv4 ? "" : "6")"] = address.description
             }
+            guard !["in", "out", "port"].contains(leg.role) else { continue }
+            describe(leg, LegPlan.variable(ofLeg: leg.role), &variables)
         }
         return variables
+    }
+
+    /// The variables of a leg: its device, MTU, addresses and gateways.
+    private func describe(_ leg: ResolvedLeg, _ side: String, _ variables: inout [String: String]) {
+        variables["TAPLINE_\(side)"] = leg.device
+        variables["TAPLINE_\(side)_MTU"] = String(file.interfaces[leg.interface].mtu.value)
+        for family in AddressFamily.allCases {
+            let suffix = family == .ipv4 ? "" : "6"
+            if let address = leg.address(family) {
+                variables["TAPLINE_\(side)_ADDRESS\(suffix)"] = address.description
+            }
+            if !leg.addresses.isEmpty, let gateway = gateway(family, on: leg.interface) {
+                variables["TAPLINE_\(side)_GATEWAY\(suffix)"] = gateway.description
+            }
+        }
     }
 }

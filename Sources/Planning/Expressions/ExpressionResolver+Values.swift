@@ -51,20 +51,32 @@ extension ExpressionResolver {
     func leg(_ names: inout ExpressionPath, of node: Int) throws(ExpressionFault) -> ResolvedLeg {
         let own = legs[node]
         guard let first = own.first else { throw .consequence }
-        switch names.ahead {
+        guard let name = names.ahead else { return first }
+        let written = file.nodes[node].legs.compactMap(\.name)
+        if let leg = own.first(where: { $0.role == name }), name == "in" || name == "out" || written.contains(name) {
+            _ = names.next()
+            return leg
+        }
+        switch name {
         case "in":
             _ = names.next()
-            return first
+            return entryLeg(node).map { own[$0] } ?? first
         case "out":
             _ = names.next()
-            guard own.count > 1 else {
+            guard own.count > 1, let exit = exitLeg(node), exit != entryLeg(node) else {
                 // The interface of a leg that the file names may be unknown, which is reported.
-                if file.nodes[node].outLeg != nil { throw .consequence }
+                if written.contains(name) { throw .consequence }
                 throw ExpressionFault(
-                    "\(quoted(file.nodes[node].name.value)) has one interface, and no `out`", "write `in`")
+                    own.count == 1
+                        ? "\(quoted(file.nodes[node].name.value)) has one interface, and no `out`"
+                        : "\(quoted(file.nodes[node].name.value)) has no leg `out`",
+                    own.count == 1 ? "write `in`" : "write the name of a leg: \(written.joined(separator: ", "))")
             }
-            return own[1]
-        default: return first
+            return own[exit]
+        default:
+            // So is that of any other leg.
+            if written.contains(name) { throw .consequence }
+            return first
         }
     }
 
@@ -80,7 +92,8 @@ extension ExpressionResolver {
         default: break
         }
         guard let (value, family) = AddressValue.reading(word) else {
-            throw ExpressionFault(unknown: word, among: Self.nodeWords, of: names.owner)
+            throw ExpressionFault(
+                unknown: word, among: Self.nodeWords + file.nodes[node].legs.compactMap(\.name), of: names.owner)
         }
         if value == .gateway {
             let families = family.map { [$0] } ?? AddressFamily.allCases

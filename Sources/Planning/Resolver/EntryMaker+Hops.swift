@@ -9,10 +9,12 @@ import Wire
 /// same table.
 extension EntryMaker {
     /// A copy for each passive application, or for each instance if all get every packet.
-    func copies(_ nodes: [Int]) -> [Hop] {
-        nodes.flatMap { node -> [Hop] in
-            guard let application = application(of: node) else { return [.target(target(node, .request))] }
-            let targets = application.members.map { target($0, .request) }
+    func copies(_ stops: [Stop]) -> [Hop] {
+        stops.flatMap { stop -> [Hop] in
+            guard let application = application(of: stop.node) else {
+                return [.target(target(stop.node, leg: stop.enter))]
+            }
+            let targets = application.members.map { target($0, leg: stop.enter) }
             // A copy without a receiver is no loss.
             guard application.isCopied else {
                 return [.instance(group: application.groups.lowerBound, targets: targets, otherwise: .hops([]))]
@@ -47,7 +49,7 @@ extension EntryMaker {
 
     /// The last hop rewrites the destination if the application has a network send address.
     private func next(_ service: ResolvedService, _ node: Int, _ place: Int, _ flow: Flow) -> SendTarget {
-        var target = target(node, .request)
+        var target = target(service.stops[place], .request, of: node)
         if let address = rewritten(service, node, place, flow) { target.address = .network(address) }
         return target
     }
@@ -88,7 +90,9 @@ extension EntryMaker {
     func response(_ service: ResolvedService, to place: Int, _ side: CustomerSide?) -> [Hop]? {
         guard place >= 0 else { return side.map { [.target(customer($0))] } }
         let node = service.chain[place]
-        guard let application = application(of: node) else { return [.target(target(node, .response))] }
+        guard let application = application(of: node) else {
+            return [.target(target(service.stops[place], .response, of: node))]
+        }
         var otherwise = Hop.Otherwise.drop(.silence)
         switch application.raw.whenDown?.value {
         case .bypass?, .skipRest?:
@@ -97,7 +101,8 @@ extension EntryMaker {
         }
         return [
             .instance(
-                group: application.groups.lowerBound, targets: application.members.map { target($0, .response) },
+                group: application.groups.lowerBound,
+                targets: application.members.map { target(service.stops[place], .response, of: $0) },
                 otherwise: otherwise)
         ]
     }
@@ -108,7 +113,8 @@ extension EntryMaker {
         guard let application = application(of: node) else { return [] }
         return [
             .instance(
-                group: application.groups.lowerBound, targets: application.members.map { target($0, .response) },
+                group: application.groups.lowerBound,
+                targets: application.members.map { target(service.stops[place], .response, of: $0) },
                 otherwise: .drop(.silence))
         ]
     }
@@ -127,7 +133,12 @@ extension EntryMaker {
 
     /// The target of answers to customers.
     private func customer(_ side: CustomerSide) -> SendTarget {
-        side.node.map { target($0, .response) }
+        side.node.map { node in
+            var target = target(node, leg: side.leg)
+            // Answers to a passive application's own requests are no copies.
+            if target.system == .passiveApplication { target.system = .customer }
+            return target
+        }
             ?? SendTarget(interface: side.interface, address: .neighbour(via: side.via), system: .customer)
     }
 }

@@ -18,6 +18,7 @@ struct NodePlanner: EntryStage, Diagnosing {
             let legPlans = legs[index].enumerated().map { place, leg in legPlan(index, place, leg) }
             var process = resolved.processes[index]
             process.depends = resolved.dependencies[index].map { file.nodes[$0].name.value }.uniqued()
+            process.healthy = raw.dependsOnHealth.flatMap { every($0) }.map { file.nodes[$0].name.value }.uniqued()
             process.environment.merge(legVariables(of: index)) { _, own in own }
             var plan = NodePlan(
                 name: raw.name.value, kind: raw.kind, type: raw.type, origin: raw.name.origin,
@@ -32,7 +33,7 @@ struct NodePlanner: EntryStage, Diagnosing {
 
     private func legPlan(_ node: Int, _ place: Int, _ leg: ResolvedLeg) -> LegPlan {
         // The engine addresses packets that it sends in here to the alias of the other side.
-        let other = legs[node].count == 2 ? legs[node][1 - place].alias : nil
+        let other = legs[node][across(node, place)].alias
         return LegPlan(
             interface: leg.interface, role: leg.role, device: leg.device,
             fabricDevice: named.fabric.devices[node][place], mac: leg.mac,

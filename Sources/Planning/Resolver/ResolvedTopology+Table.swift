@@ -14,12 +14,12 @@ extension ResolvedTopology {
         for (index, node) in file.nodes.enumerated() {
             for (place, leg) in legs[index].enumerated() {
                 if let alias = leg.alias { aliases[leg.interface].append(alias) }
-                let other = legs[index].count == 2 ? legs[index][1 - place] : leg
+                let other = legs[index][across(index, place)]
                 sources.append(
                     KnownSource(
                         interface: leg.interface, mac: other.alias ?? leg.mac, node: node.name.value,
-                        system: systems[index], mayEmit: node.activeResponses?.value ?? false,
-                        origins: origins(of: index, on: leg.interface)))
+                        system: system(index, leg: place), mayEmit: maySend(index, leg: place),
+                        origins: origins(of: index, leg: place)))
                 guard !node.transparent else { continue }
                 let addresses = leg.addresses.map(\.address) + [GeneratedNames.linkLocal(leg.mac)]
                 neighbours += addresses.uniqued().map {

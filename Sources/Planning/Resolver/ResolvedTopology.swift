@@ -69,7 +69,9 @@ struct ProvedTopology: Sendable {
     init(_ routed: RoutedTopology, _ diagnostics: Diagnostics) throws(TopologyError) {
         self.routed = routed
         table = routed.resolved.table()
-        paths = ProofTeller(planned: routed.resolved.planned, diagnostics: diagnostics).prove(table)
+        paths = ProofTeller(
+            planned: routed.resolved.planned, nodes: routed.nodes, diagnostics: diagnostics
+        ).prove(table)
         try diagnostics.throwIfAny()
     }
 
