@@ -32,6 +32,17 @@ public final class ControlProcess: @unchecked Sendable {
         case proveAndStay
     }
 
+    /// A moment of a run's end, at which somebody may look at what there is.
+    public enum Moment: Sendable {
+        /// All that was made is still there.
+        case ending
+        /// No process runs in the nodes any more; their files are there.
+        case ended
+    }
+
+    /// Called at each moment of the run's end, in the thread of `perform`. Set before that.
+    public var atEnd: ((Moment) -> Void)?
+
     /// The running topology.
     let topology: RunningTopology
     /// The topology's name.
@@ -222,6 +233,7 @@ public final class ControlProcess: @unchecked Sendable {
                 outcome = .failure(error)
             }
             if case .failure(let error) = outcome { logger.error("\(error)") }
+            atEnd?(.ending)
             try takeAway()
         } catch {
             lock.release()
@@ -385,6 +397,7 @@ public final class ControlProcess: @unchecked Sendable {
             fleet = nil
             topology.clear()
         }
+        atEnd?(.ended)
         let left = try Teardown(directory: directory).takeAway(record.current)
         for name in left.foreign { logger.warning("left alone: \(name) does not have this topology's mark") }
         for foreignProcess in left.foreignProcesses { progress(.note(foreignProcess.sentence)) }

@@ -8,6 +8,9 @@ import Reporting
 
 /// The programs of Tapline itself, and the programs that a topology's commands name.
 extension Doctor {
+    /// The subject of findings about programs that files name.
+    static let programsSubject = "programs"
+
     func engine() -> Finding {
         let path: String
         do throws(ApplianceError) { path = try Machine.enginePath() } catch {
@@ -56,9 +59,10 @@ extension Doctor {
             let optional = ["ip", "nft"].filter { find($0, nil) == nil }
             findings.append(
                 optional.isEmpty
-                    ? Finding("programs", .ok, "sh, ip and nft are there; give a FILE to check its programs, too")
+                    ? Finding(
+                        Self.programsSubject, .ok, "sh, ip and nft are there; give a FILE to check its programs, too")
                     : Finding(
-                        "programs", .warn,
+                        Self.programsSubject, .warn,
                         "many topologies need programs that are not installed: "
                             + optional.joined(separator: ", "), hint: "install iproute2 and nftables"))
             return findings
@@ -69,11 +73,14 @@ extension Doctor {
         }
         let missing = sought.filter { find($0.key, plan.directory) == nil }.sorted { $0.key < $1.key }
         findings += missing.map { program, place in
-            Finding("programs", .fail, "\(place) runs '\(program)', which is not installed", hint: "install \(program)")
+            Finding(
+                Self.programsSubject, .fail, "\(place) runs '\(program)', which is not installed",
+                hint: "install \(program)")
         }
         if missing.isEmpty {
             let names = sought.keys.sorted().joined(separator: ", ")
-            findings.append(Finding("programs", .ok, names.isEmpty ? "the file names none" : "all are there: \(names)"))
+            findings.append(
+                Finding(Self.programsSubject, .ok, names.isEmpty ? "the file names none" : "all are there: \(names)"))
         }
         return findings
     }

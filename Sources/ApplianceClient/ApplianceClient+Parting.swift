@@ -21,7 +21,8 @@ extension ApplianceClient {
         }
         guard TopologyLock.isHeld(directory) else {
             return ApplianceError(
-                .failed, "the control process of '\(directory.name)' ended, and left the topology behind: it was killed",
+                .failed,
+                "the control process of '\(directory.name)' ended, and left the topology behind: it was killed",
                 hint: "'tapline down \(directory.name)' takes away what is left")
         }
         guard directory.readState()?.phase == .up else {

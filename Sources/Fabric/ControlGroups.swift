@@ -2,6 +2,7 @@ import EventLoop
 import Glibc
 import Plan
 import Reporting
+import Wire
 
 /// Where this process may make control groups, which bound what programs use (cgroups(7)).
 ///

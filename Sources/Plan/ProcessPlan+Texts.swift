@@ -6,22 +6,22 @@ extension ProcessPlan {
         process.run = run.map(body)
         process.after = after.map(body)
         process.reload = reload.map(body)
+        process.after = after.map(body)
         process.environment = environment.mapValues(body)
         process.ready = ready.mappingTexts(body)
         process.programs = programs.map { program in
-            var mapped = program
-            mapped.run = body(program.run)
-            mapped.environment = program.environment.mapValues(body)
-            mapped.ready = program.ready.mappingTexts(body)
-            return mapped
+            var program = program
+            program.run = body(program.run)
+            program.environment = program.environment.mapValues(body)
+            program.ready = program.ready.mappingTexts(body)
+            return program
         }
         return process
     }
 }
 
 extension ReadinessPlan {
-    /// The same condition with its command, or the path of its file, replaced by another one.
-    func mappingTexts(_ body: (String) -> String) -> ReadinessPlan {
+    fileprivate func mappingTexts(_ body: (String) -> String) -> ReadinessPlan {
         switch self {
         case .command(let command): .command(body(command))
         case .question(.file(let path)): .question(.file(body(path)))

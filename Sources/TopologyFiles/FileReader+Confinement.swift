@@ -24,7 +24,7 @@ extension FileReader {
         limits.memory = size(fields["memory"], "`memory`", in: Grammar.memory)
         limits.processor = nodes.percentage(fields["processor"], "`processor`", in: Grammar.percentages)?.value
         limits.processes = nodes.integer(fields["processes"], "`processes`", in: Grammar.processes)?.value
-        limits.files = nodes.integer(fields["files"], "`files`", in: Grammar.files)?.value
+        limits.files = nodes.integer(fields["files"], "`files`", in: Grammar.openFiles)?.value
         return limits
     }
 

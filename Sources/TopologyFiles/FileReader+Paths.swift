@@ -121,7 +121,8 @@ extension FileReader {
             diagnostics.error(
                 node.origin,
                 "`paths` is \(quoted(node.scalar?.string ?? "")), but \(Plural.counted(packets, "packet")) can take \(range)",
-                hint: most == 1 ? "write 1, or a larger `count`" : "write a number from 1 to \(most), or a comparison with one")
+                hint: most == 1
+                    ? "write 1, or a larger `count`" : "write a number from 1 to \(most), or a comparison with one")
         }
         return paths
     }

@@ -20,12 +20,12 @@ extension Grammar {
             KeyGrammar("memory", .size, "Memory: 256M."),
             KeyGrammar("processor", .percentage(percentages), "Percent of one processor: 50%; 200% are two."),
             KeyGrammar("processes", .integer(processes), "Processes and threads."),
-            KeyGrammar("files", .integer(files), "Open files of each process."),
+            KeyGrammar("files", .integer(openFiles), "Open files of each process."),
         ])
     /// Processes of a group; the kernel has no more numbers for them.
     static let processes = 1...4_194_304
     /// Files of a process, with those that every program has open from its beginning.
-    static let files = 8...1_048_576
+    static let openFiles = 8...1_048_576
     /// Octets of memory: less than the least does not hold a shell.
     static let memory = UInt64(1 << 20)...UInt64(1 << 50)
 }

@@ -41,7 +41,8 @@ package struct PacketTrace: Codable, Sendable, Hashable {
     package var digest: UInt64?
 
     private enum CodingKeys: String, CodingKey {
-        case id, began, took, packet, from, device, beginning, direction, services, hops, end, answers, follows, isGuess, notes,
+        case id, began, took, packet, from, device, beginning, direction, services, hops, end, answers, follows,
+            isGuess, notes,
             rules
     }
 }

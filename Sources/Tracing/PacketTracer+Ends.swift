@@ -191,7 +191,8 @@ extension PacketTracer {
         }
         return PacketTrace(
             id: flight.id, began: flight.began, took: flight.offset(flight.last), packet: text, from: hops[0].from,
-            device: flight.device, beginning: flight.beginning, direction: hops.compactMap(\.direction).first, services: flight.services,
+            device: flight.device, beginning: flight.beginning, direction: hops.compactMap(\.direction).first,
+            services: flight.services,
             hops: hops, end: end, answers: flight.answers, follows: flight.follows,
             isGuess: flight.isGuess || end.isGuess || flight.answers?.isGuess == true, notes: flight.notes,
             digest: flight.packet.digest)

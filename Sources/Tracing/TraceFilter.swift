@@ -21,7 +21,9 @@ package enum TraceFilter {
         guard !expression.contains(where: { "()[]!|<>=&\\\"".contains($0) }) else { return nil }
         let words = expression.split(whereSeparator: \.isWhitespace)
         guard !words.contains("or"), !words.contains("not") else { return nil }
-        return words.split(separator: "and").compactMap(\.first).first { ["tcp", "udp", "icmp", "icmp6", "sctp"].contains($0) }
+        return words.split(separator: "and").compactMap(\.first).first {
+            ["tcp", "udp", "icmp", "icmp6", "sctp"].contains($0)
+        }
     }
 
     /// The expression; nil if no filter is right: everything may belong to a packet that is wanted.
