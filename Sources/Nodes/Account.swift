@@ -1,5 +1,6 @@
 import ControlAPI
 import EventLoop
+import Fabric
 import Glibc
 import LinuxNetwork
 import Plan

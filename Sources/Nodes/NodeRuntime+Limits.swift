@@ -52,7 +52,6 @@ extension NodeRuntime {
         if let files = plan.process.confinement.limits.files { bounds.limits[ResourceLimit.files] = UInt64(files) }
         bounds.limits[ResourceLimit.addressSpace] = least(.memory)
         bounds.limits[ResourceLimit.processes] = least(.processes)
-        bounds.limits = bounds.limits.filter { $0.value != nil }
         for (resource, value) in bounds.limits { bounds.limits[resource] = min(value, Self.most(resource)) }
         let notes = Self.notes(refused.filter { least($0) != nil })
         loop.sync {

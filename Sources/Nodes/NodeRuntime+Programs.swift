@@ -71,7 +71,7 @@ extension NodeRuntime {
         loop.preconditionCurrent()
         for runtime in programs {
             guard let program = plan.process.programs.first(where: { $0.name == runtime.program }) else { continue }
-            runtime.adopt(plan.alone(program), names: names, folder: folder)
+            runtime.adopt(plan.alone(program), names: [], folder: folder)
         }
     }
 

@@ -87,7 +87,14 @@ public struct DNSAnswer: Sendable, Hashable {
     /// The answer did not fit into a datagram.
     public var isTruncated: Bool
     /// The data of the records of the wanted type, as zone files write them; names without the dot at their end.
-    public var records: [String] = []
+    public var records: [String]
+
+    /// Memberwise.
+    public init(code: UInt8, isTruncated: Bool, records: [String] = []) {
+        self.code = code
+        self.isTruncated = isTruncated
+        self.records = records
+    }
 
     /// The codes' names (RFC 1035, section 4.1.1; RFC 2136, section 2.2).
     public static let codeNames = [
@@ -167,15 +174,19 @@ private struct DNSReader {
             let high = octets[place..<place + 8].reduce(0) { $0 << 8 | UInt64($1) }
             let low = octets[place + 8..<end].reduce(0) { $0 << 8 | UInt64($1) }
             return "\(IPAddress(ipv6High: high, low: low))"
-        case .ns, .cname, .ptr: return name()
+        case .ns, .cname, .ptr:
+            guard let host = name(), place == end else { return nil }
+            return host
         case .mx:
-            guard let preference = word(), let host = name() else { return nil }
+            guard let preference = word(), let host = name(), place == end else { return nil }
             return "\(preference) \(host)"
         case .soa:
-            guard let server = name(), let mailbox = name() else { return nil }
+            guard let server = name(), let mailbox = name(), place + 20 == end else { return nil }
             return "\(server) \(mailbox)"
         case .srv:
-            guard let priority = word(), let weight = word(), let port = word(), let host = name() else { return nil }
+            guard let priority = word(), let weight = word(), let port = word(), let host = name(), place == end else {
+                return nil
+            }
             return "\(priority) \(weight) \(port) \(host)"
         case .txt:
             var text: [UInt8] = []

@@ -145,7 +145,7 @@ import Wire
         ("ready: { udp: { port: 0, send: x } }", "the port of `udp` is \"0\""),
         ("ready: { udp: { port: 7, send: x, expect: {} } }", "must have one of"),
         ("ready: { log: { matches: '(' } }", "is not a regular expression"),
-        ("ready: { log: { match: x } }", "has no key \"match\""),
+        ("ready: { log: {} }", "`log` of `ready` must have one of `contains`, `matches`"),
         ("ready: { log: \"\" }", "is an empty text"),
         ("ready: { dns: a..b }", "is no name of a domain"),
         ("ready: { dns: { name: a.test, type: AXFR } }", "`type` is \"AXFR\""),
