@@ -4,7 +4,6 @@ extension ProcessPlan {
         var process = self
         process.setup = setup.map(body)
         process.run = run.map(body)
-        process.after = after.map(body)
         process.reload = reload.map(body)
         process.after = after.map(body)
         process.environment = environment.mapValues(body)
