@@ -49,7 +49,7 @@ public struct Doctor: Sendable {
         var plans: [AppliancePlan] = []
         for file in TestFiles.paths(files) { plans.append(try PlanReader.plan(file)) }
         var findings = [kernel()] + privileges() + [tun()]
-        if isRoot { findings += probe() }
+        if isRoot { findings += probe() + [nodeFiles()] }
         findings += userNamespaces() + [appArmor(), seccomp(), isolation(), ring(refusal: RingRefusal.tried()), ipv6()]
         findings += limits() + [controlGroups()] + space()
         findings.append(engine())

@@ -268,7 +268,7 @@ __attribute__((noreturn)) static void run_init(const struct clinux_node_init *no
 
 pid_t clinux_node_init(const struct clinux_node_init *node, enum clinux_stage *stage, unsigned int *refused) {
     *stage = CLINUX_STAGE_CLONE;
-    if (node->bind_count > CLINUX_MOST_BINDS) return -E2BIG;
+    if (node->bind_count > CLINUX_MOST_BINDS || node->writable_count > CLINUX_MOST_BINDS) return -E2BIG;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
     sigset_t all, before;

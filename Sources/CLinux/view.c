@@ -54,8 +54,9 @@ int clinux_make_read_only(int copy, const char *path) {
     struct attributes attributes = {.set = ATTRIBUTE_READ_ONLY};
     unsigned int flags = AT_RECURSIVE | (path ? 0 : AT_EMPTY_PATH);
     long result = syscall(SYS_mount_setattr, path ? AT_FDCWD : copy, path ? path : "", flags, &attributes, sizeof attributes);
-    // Before Linux 5.12 one mount after another would have to be found; the file system of the root is the one that matters.
-    if (result < 0 && errno == ENOSYS) {
+    // Before Linux 5.12, and where a filter forbids the call, one mount after another would have to be found; the file system
+    // of the root is the one that matters.
+    if (result < 0 && (errno == ENOSYS || errno == EPERM)) {
         if (!path) return 0;
         return mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL);
     }

@@ -4,7 +4,7 @@
 
 #include "clinux.h"
 
-enum { CLINUX_VIEW_DEVICES = 64, CLINUX_MOST_BINDS = 512 };
+enum { CLINUX_VIEW_DEVICES = 512, CLINUX_MOST_BINDS = 512 };
 
 /// The private part of a node's files: a tmpfs that holds what is written into overlays, and the file systems that are the
 /// node's own.

@@ -11,6 +11,13 @@ extension FileReader {
         node.files.removeAll { replaced.contains($0.path.value) }
         node.files += read
         refuseNested(node.files, fields.subject)
+        let mounted = node.files.filter { $0.path.value.hasPrefix("/") }
+        if mounted.count > Grammar.mostMounted {
+            diagnostics.error(
+                mounted[Grammar.mostMounted].path.origin,
+                "\(fields.subject) has \(mounted.count) files with absolute paths, more than \(Grammar.mostMounted)",
+                hint: "put them into its own folder: leave the / at the beginning out")
+        }
     }
 
     private func file(_ path: Located<String>, _ value: Node) -> RawFile? {

@@ -77,6 +77,8 @@ extension FileReader {
                 refuse("it is there twice", "remove one of the two")
             } else if access(path, F_OK) != 0 {
                 refuse("this machine has no such folder", "make it: mkdir -p \(path)")
+            } else if known.count == Grammar.mostMounted {
+                refuse("there are more than \(Grammar.mostMounted)", "name a folder above them")
             } else {
                 known.append(path)
             }

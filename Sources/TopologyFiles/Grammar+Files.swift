@@ -2,6 +2,9 @@ extension Grammar {
     /// The permissions of a file whose mode is left open.
     static let usualMode = 0o644
 
+    /// The files of a node that are put over the machine's, and the folders of each kind in `filesystem`.
+    static let mostMounted = 500
+
     static let nodeFile = MappingGrammar(
         "node-file", "A file that a node gets.", kinds: ["from", "text"],
         [
