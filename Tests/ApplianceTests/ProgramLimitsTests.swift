@@ -73,10 +73,10 @@ struct ProgramLimitsTests {
     func others() throws {
         let topology = try lab(
             """
-            run: "ulimit -n; for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 & done; echo all; exec sleep 1000", ready: { log: '' }, \
+            run: "ulimit -n; (for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 & done); exec sleep 1000", \
             limits: { processes: 5, files: 77, processor: 50% }, restart: never
-            """.replacingOccurrences(of: "ready: { log: '' }, ", with: ""))
-        _ = try CommandLineRun.run("up", topology.file, "-d")
+            """)
+        try up(topology)
         let log = { try CommandLineRun.run("logs", topology.name, "web").output }
         try CommandLineRun.eventually("its limit is told") { try log().contains("77\n") }
         if groups.places[.processes] != nil {

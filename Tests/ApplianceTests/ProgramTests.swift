@@ -112,7 +112,7 @@ struct ProgramTests {
             ),
             (
                 "programs: { a: { run: exec sleep 9, ready: { log: never }, ready-timeout: 300ms } }",
-                "program a was not ready within 0.3 s: no line of its log has \"never\"", ""
+                ": no line of its log has \"never\"", "program a was not ready within"
             ),
             ("after: [echo it is over; exit 4]", "a command of `after` ended with status 4", "it is over"),
             ("run: exec sleep 9, user: no-such-user", "there is no user 'no-such-user'", "useradd"),
@@ -127,7 +127,8 @@ struct ProgramTests {
         try ScratchTopology.small(topology.name, web: "{ type: web-server, attach: servers, \(keys) }")
             .write(toFile: topology.file, atomically: true, encoding: .utf8)
         let up = try CommandLineRun.run("up", topology.file, "-d")
-        #expect(up.status != 0 && up.errors.contains(message) && up.errors.contains(detail), "\(up.errors)")
+        #expect(up.status != 0 && up.errors.contains(message), "\(up.errors)")
+        #expect(detail.isEmpty || up.errors.contains(detail), "\(up.errors)")
     }
 
     @Test("change with the file: what has changed in them starts anew, and nothing else")
@@ -154,21 +155,20 @@ struct ProgramTests {
     func healthFirst() throws {
         let topology = try ScratchTopology(
             web: """
-                    run: (sleep 0.7; touch well) & exec python3 echo.py
+                    run: (sleep 0.7; touch "$TAPLINE_SHARE/well") & exec python3 echo.py
                     ready: { tcp: 80 }
-                    health: { run: test -e well, interval: 50ms }
+                    health: { run: test -e "$TAPLINE_SHARE/well", interval: 50ms }
                 """)
         let text = try String(contentsOfFile: topology.file, encoding: .utf8)
         func write(_ depends: String) throws {
             try text.replacingOccurrences(
                 of: "bob: { interface: customers,",
-                with: "bob: { run: 'test -e well && exec sleep 1000', \(depends), interface: customers,"
+                with: "bob: { run: 'test -e $TAPLINE_SHARE/well && exec sleep 1000', \(depends), interface: customers,"
             ).write(toFile: topology.file, atomically: true, encoding: .utf8)
         }
         try write("depends: web")
         let early = try CommandLineRun.run("up", topology.file, "-d")
         #expect(early.status != 0 && early.errors.contains("its application ended with status 1"), "\(early.errors)")
-        try? FileManager.default.removeItem(at: topology.folder.appendingPathComponent("well"))
         try write("depends: { web: healthy }")
         try up(topology)
     }
