@@ -73,7 +73,7 @@ public struct NodeChange: Sendable, Hashable {
         } else if !new.process.setup.isEmpty {
             // `setup` may have used them.
             rebuild.append(reason)
-        } else if new.process.run != nil {
+        } else if new.process.hasPrograms {
             restart.append(reason)
         } else {
             reload.append(reason)
