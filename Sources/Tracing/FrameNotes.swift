@@ -76,7 +76,7 @@ package final class FrameDescriber {
         let node = table.network.node(mac, on: frame.interface)
         notes.node = node.map { table.network.nodes[$0].name }
         if frame.failure != 0 {
-            let reason = DropReason.tapFull
+            let reason = DropReason(ofFailure: frame.failure)
             notes.drop = (reason.name, reason.sentence)
         }
         guard case .packets(let packets) = reading, let packet = packets.first else {

@@ -130,6 +130,12 @@ extension PacketTracer {
             flight.sent.add(range)
             if packet.isLast, flight.total == nil { flight.total = packet.octets.upperBound }
         }
+        if let reason = Self.failure(record) {
+            // It was lost on its way from the node: the engine never saw it.
+            flight.drop = flight.drop ?? (reason, hop, time)
+            flight.hops[hop].drop = reason.name
+            return
+        }
         switch table.route(packet, from: source, on: interface) {
         case .undecided: flight.states[hop].held.append((packet, range, time))
         case .engine:
@@ -203,12 +209,38 @@ extension PacketTracer {
         let interface = record.frame.interface
         var matches = room.matches(packet, at: .egress(interface: interface, mac: fields.destinationMAC))
         if matches.isEmpty { matches = room.matches(packet, at: .egress(interface: interface, mac: nil)) }
+        if let reason = Self.failure(record) {
+            for match in matches { refuse(match, reason, record) }
+            return
+        }
         guard !matches.isEmpty else {
             ownFrame(packet, interface)
             return
         }
         let node = table.network.node(fields.destinationMAC, on: interface)
         for match in matches { leave(match, packet, fields.destinationMAC, node, record, table) }
+    }
+
+    /// Why a frame was lost: the kernel did not take it, or an impaired link lost it.
+    private static func failure(_ record: ReorderWindow.Record) -> DropReason? {
+        record.frame.failure == 0 ? nil : DropReason(ofFailure: record.frame.failure)
+    }
+
+    /// A copy, or a part of it, did not leave the engine.
+    private mutating func refuse(_ match: WaitingRoom.Match, _ reason: DropReason, _ record: ReorderWindow.Record) {
+        let (stage, flight) = (match.stage, match.stage.flight)
+        let time = record.frame.time.nanoseconds
+        flight.last = max(flight.last, time)
+        stage.left.add(match.range)
+        if stage.left.covers(stage.entered) { room.remove(stage) }
+        if stage.isPassive {
+            let interface = flight.hops[stage.hop].copies[stage.copy].interface
+            flight.notes.append("The copy for a passive application on \(interface) was not written: \(reason.name).")
+        } else {
+            flight.drop = flight.drop ?? (reason, stage.hop, time)
+            flight.hops[stage.hop].drop = reason.name
+        }
+        settle(flight)
     }
 
     /// A frame that the engine made itself, or whose beginning was not seen.

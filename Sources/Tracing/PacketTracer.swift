@@ -125,8 +125,6 @@ package struct PacketTracer: ~Copyable {
     package mutating func add(_ frame: CapturedFrame, worker: Int, sequence: UInt64, generation: UInt64) {
         counts.records += 1
         lost.note(worker: worker, sequence: sequence, time: frame.time.nanoseconds)
-        // A write that failed left nothing behind: the copy is missing.
-        guard frame.failure == 0 else { return }
         window.insert(.init(frame: frame, worker: worker, sequence: sequence, generation: generation))
         drain()
     }
@@ -188,6 +186,8 @@ package struct PacketTracer: ~Copyable {
             for packet in packets { received(packet, fields, record, table) }
         case (.packets(let packets), .sent):
             for packet in packets { sent(packet, fields, record, table) }
+        // It was lost before the engine saw it.
+        case (.neighbour, .received) where frame.failure != 0, (.unread, .received) where frame.failure != 0: break
         case (.neighbour, .received):
             table.replay.learn(frame.octets, length: frame.length, on: frame.interface)
         case (.unread, .received): unread(fields, record, table)
