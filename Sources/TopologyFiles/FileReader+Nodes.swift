@@ -36,7 +36,8 @@ extension FileReader {
             let position = fields.origin(of: "interface")
             if let interface = nodes.text(fields["interface"], "the interface of \(subject)") {
                 node.inLeg = RawLeg(
-                    interface: interface, addresses: fields["address"].map { addresses($0) }, origin: position)
+                    interface: interface, addresses: fields["address"].map { addresses($0) }, origin: position,
+                    impairment: impairment(fields["impair"], "`impair` of \(subject)"))
             } else if fields["interface"] == nil, fields.isMapping {
                 diagnostics.error(
                     name.origin, "\(subject) is on no interface", hint: "add `interface: …`")
@@ -143,7 +144,8 @@ extension FileReader {
             return nil
         }
         return RawLeg(
-            interface: interface, addresses: fields["address"].map { addresses($0) }, origin: node.origin)
+            interface: interface, addresses: fields["address"].map { addresses($0) }, origin: node.origin,
+            impairment: impairment(fields["impair"], "`impair` of \(what)"))
     }
 
     private func process(_ node: inout RawNode, _ fields: Fields) {

@@ -43,6 +43,7 @@ struct FileReader {
             if let check = check(node) { file.checks.append(check) }
         }
         file.engines = engines(fields)
+        checkLinks(of: file)
         return file
     }
 
@@ -108,6 +109,7 @@ struct FileReader {
             if let queue = nodes.integer(fields["queue"], "the queue", in: Grammar.queues) {
                 interface.queue = queue.value
             }
+            interface.impairment = impairment(fields["impair"], "`impair` of \(fields.subject)")
             for node in nodes.list(fields["address"]) {
                 guard let address = nodes.address(node, "the engine's address") else { continue }
                 if address.value.hasLength {
@@ -136,6 +138,7 @@ struct FileReader {
         service.distribute = nodes.texts(fields["distribute"], "an application of `distribute`")
         service.sequence = nodes.texts(fields["sequence"], "an application of `sequence`")
         service.owner = nodes.text(fields["owner"], "the owner")?.value
+        service.impairment = impairment(fields["impair"], "`impair` of \(subject)")
         if nodes.list(fields["address"]).isEmpty, fields.isMapping {
             diagnostics.error(
                 name.origin, "\(subject) has no address", hint: "add `address: …`: where its customers send")

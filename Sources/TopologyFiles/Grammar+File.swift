@@ -92,6 +92,7 @@ extension Grammar {
                 "queue", .integer(queues),
                 "How many frames from its nodes may wait for a worker of the engine, \(usualQueue) by default; the kernel "
                     + "drops further frames."),
+            impair("its packets"),
         ] + repetition)
 
     /// The keys of a part that stands for several.
@@ -130,6 +131,7 @@ extension Grammar {
                 "sequence", .oneOrMany(.name),
                 "The applications in order, ending at a terminal application or a router.", required: true),
             KeyGrammar("owner", .text, "The owner of the service."),
+            impair("its packets between its customers and the engine"),
         ] + repetition)
 
     static let entries = MappingGrammar(
