@@ -18,6 +18,8 @@ import Wire
         let pipeline: Pipeline
         private let counters: UnsafeMutableRawPointer
         private let stores: UnsafeMutableRawPointer
+        private let traffic: UnsafeMutablePointer<ImpairedTraffic>
+        private var links: [UnsafeMutablePointer<WorkerLinks>] = []
         private var sets: [UnsafeMutableRawBufferPointer] = []
 
         init(_ pipeline: Pipeline) {
@@ -29,9 +31,14 @@ import Wire
             counters = .allocate(byteCount: size, alignment: 4_096)
             counters.initializeMemory(as: UInt8.self, repeating: 0, count: size)
             stores = .allocate(byteCount: ImpairedTraffic.memorySize, alignment: 4_096)
+            traffic = .allocate(capacity: 1)
+            traffic.initialize(to: ImpairedTraffic(memory: stores))
         }
 
         deinit {
+            traffic.deinitialize(count: 1)
+            traffic.deallocate()
+            for links in links { WorkerLinks.free(links, workers: 1) }
             counters.deallocate()
             stores.deallocate()
             for set in sets { set.deallocate() }
@@ -48,9 +55,11 @@ import Wire
             memory.copyBytes(from: bytes)
             sets.append(memory)
             let set = try ImpairmentSet(validating: UnsafeRawBufferPointer(memory), interfaces: 4)
+            links.append(WorkerLinks.make(set, workers: 1))
             worker.io.base.impair(
-                ImpairmentOrder(links: set, counters: counters, stores: stores, firstBlock: 0), worker: 0,
-                counters: pipeline.block)
+                ImpairmentOrder(
+                    links: set, counters: counters, traffic: traffic, workerLinks: links[links.count - 1], firstBlock: 0
+                ), worker: 0, counters: pipeline.block)
         }
 
         /// Whether frames wait.

@@ -9,8 +9,10 @@ extension EngineMain {
         var linksSize = 0
         /// Counters, which stay mapped.
         var counters: UnsafeMutableRawPointer
-        /// Memory for frames that wait, which stays mapped: frames may wait when there are no links any more.
-        var stores: UnsafeMutableRawPointer
+        /// The links of each worker; nil: there are none.
+        var workerLinks: UnsafeMutablePointer<WorkerLinks>?
+        /// What each worker has, for good: frames may wait when there are no links any more.
+        var traffic: UnsafeMutablePointer<ImpairedTraffic>
     }
 
     /// Takes the links of a message, and answers when every worker's frames cross them.
@@ -33,8 +35,9 @@ extension EngineMain {
         let before = impairmentMemory
         guard number(1) > 0 else {
             obey { $0.impairments = nil }
-            if let links = before?.links { SharedMapping.unmap(links, size: before?.linksSize ?? 0) }
             impairmentMemory?.links = nil
+            impairmentMemory?.workerLinks = nil
+            release(before)
             return
         }
         let size = number(2)
@@ -52,14 +55,28 @@ extension EngineMain {
         } else {
             let counters = try SharedMapping(mapping: descriptors[1], size: size, writable: true)
             let stores = try SharedMapping.reserve(crew.count * ImpairedTraffic.memorySize)
-            fresh = ImpairmentMemory(counters: counters.leak(), stores: stores)
+            let traffic = UnsafeMutablePointer<ImpairedTraffic>.allocate(capacity: crew.count)
+            for worker in 0..<crew.count {
+                (traffic + worker).initialize(
+                    to: ImpairedTraffic(memory: stores + worker * ImpairedTraffic.memorySize))
+            }
+            fresh = ImpairmentMemory(counters: counters.leak(), traffic: traffic)
         }
         (fresh.links, fresh.linksSize) = (memory.base, memory.size)
         _ = memory.leak()
+        let workerLinks = WorkerLinks.make(links, workers: crew.count)
+        fresh.workerLinks = workerLinks
         let order = ImpairmentOrder(
-            links: links, counters: fresh.counters, stores: fresh.stores, firstBlock: number(3))
+            links: links, counters: fresh.counters, traffic: fresh.traffic, workerLinks: workerLinks,
+            firstBlock: number(3))
         obey { $0.impairments = order }
         impairmentMemory = fresh
+        release(before)
+    }
+
+    /// Gives back what no worker uses any more.
+    private func release(_ before: ImpairmentMemory?) {
+        if let links = before?.workerLinks { WorkerLinks.free(links, workers: crew.count) }
         if let links = before?.links { SharedMapping.unmap(links, size: before?.linksSize ?? 0) }
     }
 }

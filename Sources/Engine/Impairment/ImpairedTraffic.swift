@@ -2,7 +2,7 @@ import Forwarding
 import Wire
 
 /// The impaired links of one worker, and the frames that wait on them. Its memory is as large from the beginning as it ever
-/// gets.
+/// gets: the engine's main thread makes it when the first links come, and it stays.
 struct ImpairedTraffic: ~Copyable {
     /// How many pieces of frames may wait: 32 MiB, which are 80 ms of 3 Gbit/s, or 2 s of 128 Mbit/s.
     static let pieces = 16_384
@@ -17,8 +17,7 @@ struct ImpairedTraffic: ~Copyable {
     private var counted: ImpairmentCounters?
     /// The counters of drops and of interfaces.
     private var drops: CounterBlock?
-    private let stream: UInt64
-    private let links: UnsafeMutablePointer<ImpairedLink>
+    private var links: UnsafeMutablePointer<ImpairedLink>
     private var linkCount = 0
     private var store: FrameStore
     private var outgoing: DelayLine
@@ -37,15 +36,12 @@ struct ImpairedTraffic: ~Copyable {
     /// The place of each passing write in the list that it came in.
     private let places: UnsafeMutablePointer<Int32>
 
-    /// - Parameters:
-    ///   - memory: `memorySize` octets for frames that wait.
-    ///   - stream: Tells the workers of an engine apart.
-    init(memory: UnsafeMutableRawPointer, stream: Int) {
-        self.stream = UInt64(stream)
+    /// - Parameter memory: `memorySize` octets for frames that wait.
+    init(memory: UnsafeMutableRawPointer) {
         store = FrameStore(memory: memory, pieces: Self.pieces)
         outgoing = DelayLine(capacity: Self.pieces)
         incoming = DelayLine(capacity: Self.pieces)
-        links = .allocate(capacity: ImpairmentSet.mostRules)
+        links = UnsafeMutablePointer(bitPattern: MemoryLayout<ImpairedLink>.alignment)!
         batchMemory = .allocate(byteCount: Self.batchOctets + frameSlotSize, alignment: 64)
         whole = .allocate(byteCount: frameSlotSize, alignment: 64)
         scratch = .allocate(byteCount: frameSlotSize, alignment: 64)
@@ -55,8 +51,6 @@ struct ImpairedTraffic: ~Copyable {
     }
 
     deinit {
-        for index in 0..<linkCount { (links + index).deinitialize(count: 1) }
-        links.deallocate()
         batchMemory.deallocate()
         whole.deallocate()
         scratch.deallocate()
@@ -90,36 +84,31 @@ struct ImpairedTraffic: ~Copyable {
     /// Has other links from now on. A link of a slot whose epoch is the same goes on where it was.
     mutating func take(_ order: ImpairmentOrder?, worker: Int, counters: CounterBlock) {
         drops = counters
-        // An order about something else: the links are in the same memory, which is mapped as long as they are in force.
-        if let order, let present = self.order, order.links.isSame(as: present.links) { return }
-        let before = UnsafeMutablePointer<ImpairedLink>.allocate(capacity: max(1, linkCount))
-        before.moveInitialize(from: links, count: linkCount)
-        let (old, oldCount) = (self.order?.links, linkCount)
-        var isMoved = [Bool](repeating: false, count: oldCount)
-        linkCount = order?.links.count ?? 0
-        for place in 0..<linkCount {
-            guard let set = order?.links else { break }
-            let fresh = set.rule(place)
-            let kept = (0..<oldCount).first {
-                old?.rule($0).slot == fresh.slot && before[$0].rule.epoch == fresh.rule.epoch && !isMoved[$0]
-            }
-            if let kept {
-                isMoved[kept] = true
-                before[kept].move(to: fresh.rule, trace: set.trace)
-                (links + place).moveInitialize(from: before + kept, count: 1)
-            } else {
-                var rule = fresh.rule
-                rule.stream ^= stream << 56
-                (links + place).initialize(to: ImpairedLink(rule, trace: set.trace))
-            }
+        guard let order else {
+            (self.order, linkCount) = (nil, 0)
+            return
         }
-        for place in 0..<oldCount where !isMoved[place] { (before + place).deinitialize(count: 1) }
-        before.deallocate()
+        let fresh = order.workerLinks[worker]
+        // An order about something else comes with the links that are in force.
+        if self.order != nil, fresh.links == links { return }
+        for place in 0..<fresh.count { keep(fresh, place, order.links) }
+        (links, linkCount) = (fresh.links, fresh.count)
+        let isFirst = counted == nil
+        counted = ImpairmentCounters(memory: order.counters, block: order.firstBlock + worker)
+        if isFirst { counted?.begin() }
         self.order = order
-        if let order {
-            let isFirst = counted == nil
-            counted = ImpairmentCounters(memory: order.counters, block: order.firstBlock + worker)
-            if isFirst { counted?.begin() }
+    }
+
+    /// Takes over the present link in place of a fresh one, if they are the same. The fresh one goes where it was.
+    private func keep(_ fresh: WorkerLinks, _ place: Int, _ set: ImpairmentSet) {
+        guard let present = order?.links else { return }
+        let (slot, rule) = (set.rule(place).slot, set.rule(place).rule)
+        for old in 0..<linkCount where present.rule(old).slot == slot && links[old].rule.epoch == rule.epoch {
+            let kept = (links + old).move()
+            (links + old).moveInitialize(from: fresh.links + place, count: 1)
+            (fresh.links + place).initialize(to: kept)
+            fresh.links[place].move(to: rule, trace: set.trace)
+            return
         }
     }
 

@@ -7,9 +7,10 @@ struct ImpairmentOrder {
     var links: ImpairmentSet
     /// The memory of `ImpairmentCounters`.
     var counters: UnsafeMutableRawPointer
-    /// Memory for the frames that wait: `ImpairedTraffic.memorySize` octets for each of the engine's workers. It stays
-    /// mapped for the life of the process.
-    var stores: UnsafeMutableRawPointer
+    /// What each of the engine's workers needs beside the links, for the life of the process.
+    var traffic: UnsafeMutablePointer<ImpairedTraffic>
+    /// The links of each worker, as long as the order is in force.
+    var workerLinks: UnsafeMutablePointer<WorkerLinks>
     /// The block of the engine's first worker in the counters.
     var firstBlock: Int
 }
@@ -25,7 +26,7 @@ public struct ImpairingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
     public var base: Base
     /// Whether there are links, or frames that wait.
     private var isActive = false
-    private var traffic: ImpairedTraffic?
+    private var traffic: UnsafeMutablePointer<ImpairedTraffic>?
     /// See `FrameIO`.
     public private(set) var lostFrames = UnsafeBufferPointer<LostFrame>(start: nil, count: 0)
     /// How many queues of the base have frames. The position after them stands for frames that are due.
@@ -44,17 +45,17 @@ public struct ImpairingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
     mutating func impair(_ order: ImpairmentOrder?, worker: Int, counters: CounterBlock) {
         if traffic == nil {
             guard let order else { return }
-            traffic = ImpairedTraffic(memory: order.stores + worker * ImpairedTraffic.memorySize, stream: worker)
+            traffic = order.traffic + worker
         }
-        traffic?.take(order, worker: worker, counters: counters)
-        isActive = traffic?.isOver == false
+        traffic?.pointee.take(order, worker: worker, counters: counters)
+        isActive = traffic?.pointee.isOver == false
     }
 
     /// True while frames wait.
     var holds: Bool {
         mutating get {
             guard isActive else { return false }
-            return traffic?.holds == true
+            return traffic?.pointee.holds == true
         }
     }
 
@@ -76,20 +77,20 @@ public struct ImpairingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
     @inline(never)
     private mutating func waitForDue(_ limit: WaitLimit) -> Int {
         var limit = limit
-        if let due = traffic?.nextDue {
+        if let due = traffic?.pointee.nextDue {
             let now = base.now().nanoseconds
             limit = due <= now ? .zero : limit.or(nanoseconds: due &- now)
         }
         ready = base.wait(limit)
         let now = base.now().nanoseconds
-        traffic?.begin(at: now)
-        traffic?.sendDue(&base)
-        if traffic?.isOver == true {
+        traffic?.pointee.begin(at: now)
+        traffic?.pointee.sendDue(&base)
+        if traffic?.pointee.isOver == true {
             isActive = false
             lostFrames = UnsafeBufferPointer(start: nil, count: 0)
             return ready
         }
-        return traffic?.hasReceived == true ? ready &+ 1 : ready
+        return traffic?.pointee.hasReceived == true ? ready &+ 1 : ready
     }
 
     /// Reads as the base does, less what is lost or waits; or the frames that have waited.
@@ -97,17 +98,17 @@ public struct ImpairingFrameIO<Base: FrameIO & ~Copyable>: FrameIO, ~Copyable {
         guard isActive else { return base.receive(position, into: &batch) }
         lostFrames = UnsafeBufferPointer(start: nil, count: 0)
         if position >= ready {
-            traffic?.receiveDue(into: &batch, &base)
+            traffic?.pointee.receiveDue(into: &batch, &base)
         } else {
             base.receive(position, into: &batch)
-            if let lost = traffic?.takeReceived(&batch, queueIndex: base.queueIndex) { lostFrames = lost }
+            if let lost = traffic?.pointee.takeReceived(&batch, queueIndex: base.queueIndex) { lostFrames = lost }
         }
     }
 
     /// Writes as the base does, less what is lost or waits.
     public mutating func send(_ list: borrowing WriteList) {
         guard isActive else { return base.send(list) }
-        guard traffic?.concerns(list) == true else { return base.send(list) }
-        traffic?.send(list, &base)
+        guard traffic?.pointee.concerns(list) == true else { return base.send(list) }
+        traffic?.pointee.send(list, &base)
     }
 }

@@ -199,9 +199,6 @@ public struct ImpairmentSet: @unchecked Sendable {
         for place in 0..<delays where trace[place] > most { throw fault("a delay is too long") }
     }
 
-    /// True if both are in the same memory.
-    func isSame(as other: ImpairmentSet) -> Bool { index == other.index }
-
     /// The rule at a place below `count`.
     func rule(_ place: Int) -> SlottedRule { rules[place] }
 
