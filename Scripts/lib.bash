@@ -50,6 +50,7 @@ without_daemons() {
     for unit in $(comm -13 <(printf '%s\n' "$before") <(printf '%s\n' "$after")); do
         case "$unit" in
             nginx.service | suricata.service | nftables.service | iperf3.service | haproxy.service | squid.service | \
+                keepalived.service | bird.service | \
                 openvswitch-switch.service | ovs-record-hostname.service | prometheus.service | \
                 prometheus-node-exporter.service)
                 systemctl disable -q "$unit" 2>/dev/null || true ;;
@@ -225,6 +226,7 @@ host_state() {
         ip route show table all; ip -6 route show table all | sed -E 's/expires [0-9]+sec//'
         ip rule show; ip -6 rule show
         ls /run/netns /run/tapline || true
+        find /sys/fs/cgroup -type d -name 'tapline-*' | sort || true
         sort -k5 /proc/self/mountinfo | awk '{print $5, $9}'
         ip neigh show nud permanent || true
         sysctl -a 2>/dev/null | grep -E '^net\.(ipv4|ipv6|bridge|core)\.' | grep -vE 'nf_conntrack_count|entries|\.stable_secret' || true

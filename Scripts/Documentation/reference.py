@@ -108,6 +108,9 @@ def table(schema):
             continue
         words = " or ".join(kinds(value)) + (" (required)" if key in required else "")
         lines.append(f"| `{key}` | {cell(words)} | {cell(value.get('description', ''))} |")
+    rest = schema.get("additionalProperties")
+    if isinstance(rest, dict):
+        lines.append(f"| a name of your own | {cell(' or '.join(kinds(rest)))} | The same for a leg of that name. |")
     return lines
 
 

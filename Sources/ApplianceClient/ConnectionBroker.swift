@@ -20,14 +20,19 @@ package struct PortalSettings: Codable, Sendable {
     package var takesAnyAddress: Bool
     /// The secret that requests need; nil: none.
     package var token: String?
+    /// How long a connection may keep the page waiting, in milliseconds: for a whole request, or for room to write.
+    package var patience: Int
 
     /// Memberwise.
-    package init(name: String, user: UInt32, hosts: [String], takesAnyAddress: Bool, token: String?) {
+    package init(
+        name: String, user: UInt32, hosts: [String], takesAnyAddress: Bool, token: String?, patience: Int
+    ) {
         self.name = name
         self.user = user
         self.hosts = hosts
         self.takesAnyAddress = takesAnyAddress
         self.token = token
+        self.patience = patience
     }
 }
 

@@ -90,13 +90,10 @@ static const struct clinux_call portal_calls[] = {
     // Connections: accepted, read, written, asked about, closed.
     {SYS_accept4, 0, {{0}}},
     {SYS_read, 0, {{0}}},
-    {SYS_readv, 0, {{0}}},
     {SYS_write, 0, {{0}}},
     {SYS_writev, 0, {{0}}},
-    {SYS_recvfrom, 0, {{0}}},
     {SYS_recvmsg, 0, {{0}}},
     {SYS_sendto, 1, {{5, ~0U, 0}}},
-    {SYS_shutdown, 0, {{0}}},
     {SYS_close, 0, {{0}}},
     {SYS_getsockname, 0, {{0}}},
     {SYS_getpeername, 0, {{0}}},
@@ -107,13 +104,12 @@ static const struct clinux_call portal_calls[] = {
     {SYS_fcntl, 1, {{1, ~0U, F_GETFD}}},
     {SYS_fcntl, 1, {{1, ~0U, F_SETFD}}},
     {SYS_fstat, 0, {{0}}},
-    {SYS_lseek, 0, {{0}}},
-    // A capture on its way to a connection.
+    // A capture on its way to a connection. Older C libraries make pipes by the older call.
     {SYS_pipe2, 0, {{0}}},
 #ifdef SYS_pipe
     {SYS_pipe, 0, {{0}}},
 #endif
-    // Waiting, and time.
+    // Waiting, and time. Machines that have no older call use the newer one; the clock is a call where the kernel maps none.
     {SYS_epoll_ctl, 0, {{0}}},
 #ifdef SYS_epoll_wait
     {SYS_epoll_wait, 0, {{0}}},
@@ -126,30 +122,31 @@ static const struct clinux_call portal_calls[] = {
     {SYS_timerfd_settime, 0, {{0}}},
     {SYS_clock_gettime, 0, {{0}}},
     {SYS_clock_nanosleep, 0, {{0}}},
+    // After a stop, the kernel continues a wait by this one.
     {SYS_restart_syscall, 0, {{0}}},
     {SYS_getrandom, 0, {{0}}},
-    // Memory, which cannot be executed.
+    // Memory, which cannot be executed. A large block grows by mremap.
     {SYS_brk, 0, {{0}}},
     {SYS_mmap, 1, {{2, PROT_EXEC, 0}}},
     {SYS_mprotect, 1, {{2, PROT_EXEC, 0}}},
     {SYS_mremap, 0, {{0}}},
     {SYS_munmap, 0, {{0}}},
     {SYS_madvise, 0, {{0}}},
-    // Threads, and no processes. clone3 hides what it makes behind a pointer: the C library goes on with clone.
+    // Threads, and no processes. clone3 hides what it makes behind a pointer: the C library goes on with clone. Locks that many
+    // want yield the processor.
     {SYS_clone, 1, {{0, CLONE_THREAD, CLONE_THREAD}}},
     {SYS_set_robust_list, 0, {{0}}},
 #ifdef SYS_rseq
     {SYS_rseq, 0, {{0}}},
 #endif
-    {SYS_prctl, 1, {{0, ~0U, PR_SET_NAME}}},
     {SYS_futex, 0, {{0}}},
     {SYS_sched_yield, 0, {{0}}},
     {SYS_gettid, 0, {{0}}},
-    {SYS_getpid, 0, {{0}}},
     {SYS_rt_sigprocmask, 0, {{0}}},
-    {SYS_rt_sigreturn, 0, {{0}}},
     {SYS_exit, 0, {{0}}},
+    // The end: of the process by itself, and of a handler of a signal.
     {SYS_exit_group, 0, {{0}}},
+    {SYS_rt_sigreturn, 0, {{0}}},
 };
 
 const struct clinux_call *clinux_portal_calls(size_t *count) {

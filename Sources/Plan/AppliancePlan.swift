@@ -94,7 +94,7 @@ public enum NodeKind: String, Sendable, Codable, Hashable {
 public struct LegPlan: Sendable, Hashable {
     /// The index of the interface in the plan.
     public var interface: Int
-    /// `in`, `out`, or `port` for a node with one leg.
+    /// Its name in the file, or `port` for a node with one leg.
     public var role: String
     /// The device inside the node's namespace, at most 15 octets.
     public var device: String
@@ -112,6 +112,11 @@ public struct LegPlan: Sendable, Hashable {
     public var takesEverything: Bool
     /// True: the bridge takes frames from it alone that have `mac` or one of `deliverToo` as their source.
     public var isLocked: Bool
+
+    /// The part of the names of variables that stands for the leg: `LAN_2` of `TAPLINE_LAN_2_ADDRESS`.
+    public static func variable(ofLeg role: String) -> String {
+        String(role.uppercased().map { $0 == "-" ? "_" : $0 })
+    }
 
     /// Memberwise.
     public init(
@@ -162,6 +167,8 @@ public enum ReadinessPlan: Sendable, Hashable {
     case tcp(address: IPAddress, port: UInt16)
     /// When a GET of the path answers with the status.
     case http(address: IPAddress, port: UInt16, path: String, host: String, status: Int)
+    /// When something that is asked inside the node is as it should be.
+    case question(NodeQuestion)
 }
 
 /// The reaction to the end of an application's process while the topology is up.
@@ -175,18 +182,32 @@ public enum RestartPolicy: String, Sendable, Codable, Hashable, CaseIterable {
 public struct ProcessPlan: Sendable, Hashable {
     /// Shell commands that must each exit with status 0, in order, before `run` starts.
     public var setup: [String]
+    /// Programs that run beside the application, and are ready before it starts.
+    public var programs: [ProgramPlan] = []
     /// The shell command that is the application; nil if the kernel does the job (nftables, routing).
     public var run: String?
+    /// Shell commands that must each exit with status 0, in order, whenever the programs have become ready. Only then
+    /// the node is ready.
+    public var after: [String] = []
     /// When it counts as ready.
     public var ready: ReadinessPlan
     /// How long it may take to become ready, in milliseconds.
     public var readyTimeout: Int
     /// The reaction to its end.
     public var restart: RestartPolicy
+    /// The shell command that makes the application read its changed files; nil: it is started again.
+    public var reload: String?
+    /// Who `run` and the programs are, and what they may do.
+    public var confinement = ConfinementPlan()
     /// The nodes that must be ready before `setup` starts.
     public var depends: [String]
+    /// Those of `depends` that must be healthy as well.
+    public var healthy: [String] = []
     /// Variables beside PATH, HOME, TERM, LANG and Tapline's own (TAPLINE_TOPOLOGY, TAPLINE_NODE, TAPLINE_DIR).
     public var environment: [String: String]
+
+    /// Where commands look for programs, unless `environment` has another PATH.
+    public static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
     /// Memberwise.
     public init(
@@ -227,6 +248,10 @@ public struct NodePlan: Sendable, Hashable {
     public var sysctls: [SysctlPlan]
     /// Names for its hosts file beside its own.
     public var hosts: [HostPlan]
+    /// What it sees of the machine's files.
+    public var filesystem = FilesystemPlan()
+    /// The files that it gets, before anything runs in it.
+    public var files: [FilePlan] = []
     /// Its process.
     public var process: ProcessPlan
 

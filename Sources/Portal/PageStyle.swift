@@ -75,7 +75,7 @@ enum PageStyle {
         .arrow .hit { fill: none; visibility: hidden; pointer-events: stroke; stroke-width: 11; }
         .arrow .line { fill: none; stroke: var(--s); stroke-width: 1.6; stroke-opacity: .55; }
         .arrow.copy .line { stroke-width: 1; }
-        .arrow.response .line { stroke-dasharray: 7 4; }
+        .arrow.response .line { stroke-dasharray: 7 4; } .arrow.response .long { stroke-dasharray: none; }
         .arrow[data-state="busy"] .line { stroke-opacity: 1; stroke-width: 2.4; }
         .arrow.copy[data-state="busy"] .line { stroke-width: 1.4; }
         .arrow:hover .line, .arrow:focus .line { stroke-opacity: 1; stroke-width: 3.5; }

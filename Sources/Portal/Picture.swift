@@ -90,9 +90,11 @@ struct Picture {
         fragment.add(
             label: "a\(index).l", "\(Self.title(arrow, drawing)): \(Figures.short(rate)) packets a second")
         fragment.add(state: "a\(index).s", rate > 0 ? "busy" : "quiet")
+        let course = arrow.isResponse ? PictureCourse(arrow.course) : nil
         fragment.add(
-            "><path class=\"hit\" d=\"\(arrow.course)\"/><path class=\"line\" d=\"\(arrow.course)\" "
-                + "marker-end=\"url(#tip\(colour))\"/>")
+            "><path class=\"hit\" d=\"\(arrow.course)\"/>"
+                + (course?.curve.map { "<path class=\"line long\" d=\"\($0)\"/>" } ?? "")
+                + "<path class=\"line\" d=\"\(course?.rest ?? arrow.course)\" marker-end=\"url(#tip\(colour))\"/>")
         if !together.isEmpty {
             let entries = Set(together.flatMap { drawing.arrows[$0].entries })
             fragment.add("<text class=\"rate\" x=\"\(arrow.labelX)\" y=\"\(arrow.labelY)\">")

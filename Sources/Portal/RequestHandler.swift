@@ -19,11 +19,6 @@ final class RequestHandler: ChannelInboundHandler, Viewer {
         case streaming
     }
 
-    /// How long a request may take from the connection, or from the answer before, to its end.
-    private static let requestTime = TimeAmount.seconds(20)
-    /// How long an answer may wait for room to write.
-    private static let writeTime = TimeAmount.seconds(30)
-    private static let lookInterval = TimeAmount.seconds(2)
     /// The most octets of events that wait for room to write: a large picture and some more.
     private static let mostWaiting = 4 << 20
 
@@ -63,8 +58,8 @@ final class RequestHandler: ChannelInboundHandler, Viewer {
             return
         }
         let own = NIOLoopBound(self, eventLoop: context.eventLoop)
-        looks = context.eventLoop.scheduleRepeatedTask(initialDelay: Self.lookInterval, delay: Self.lookInterval) { _ in
-            own.value.look()
+        let interval = TimeAmount.nanoseconds(desk.patience.nanoseconds / 10)
+        looks = context.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in own.value.look()
         }
     }
 
@@ -93,11 +88,13 @@ final class RequestHandler: ChannelInboundHandler, Viewer {
     /// Closes a connection that keeps the server waiting.
     private func look() {
         let waited = NIODeadline.now() - since
+        guard waited > desk.patience else { return }
         switch phase {
-        case .reading where waited > Self.requestTime: channel?.close(promise: nil)
-        case .answering where waited > Self.writeTime * 2: channel?.close(promise: nil)
-        case .streaming where outstanding > 0 && waited > Self.writeTime: channel?.close(promise: nil)
-        default: break
+        case .reading: channel?.close(promise: nil)
+        // What the control process is asked for has its own limits, and takes from this time.
+        case .answering where waited > desk.patience * 3: channel?.close(promise: nil)
+        case .streaming where outstanding > 0: channel?.close(promise: nil)
+        case .answering, .streaming: break
         }
     }
 

@@ -14,6 +14,8 @@ final class Desk {
     let client: ApplianceClient
     /// For short questions to the control process, so that the event loop never waits for it.
     let helpers: NIOThreadPool
+    /// How long a connection may keep the page waiting: for a whole request, or for room to write.
+    let patience: TimeAmount
     /// How many connections are open.
     var connections = 0
     /// Captures and traces that run.
@@ -25,12 +27,13 @@ final class Desk {
     static let mostTraces = 6
     static let mostConnections = 64
 
-    init(hub: Hub, access: Access, client: ApplianceClient, helpers: NIOThreadPool) {
+    init(hub: Hub, access: Access, client: ApplianceClient, helpers: NIOThreadPool, patience: TimeAmount) {
         page = Page(name: hub.name, secret: access.secret)
         self.hub = hub
         self.access = access
         self.client = client
         self.helpers = helpers
+        self.patience = patience
     }
 }
 
@@ -55,7 +58,9 @@ public enum PortalServer {
             let loop = group.any()
             let bound = try loop.submit {
                 let hub = Hub(loop, name: settings.name)
-                let desk = Desk(hub: hub, access: Access(settings), client: client, helpers: helpers)
+                let desk = Desk(
+                    hub: hub, access: Access(settings), client: client, helpers: helpers,
+                    patience: .milliseconds(Int64(settings.patience)))
                 return (NIOLoopBound(desk, eventLoop: loop), NIOLoopBound(hub, eventLoop: loop))
             }.wait()
             let server = try bootstrap(group, bound.0).withBoundSocket(listener).wait()

@@ -144,7 +144,7 @@ package final class Diagnostics {
     }
 
     /// The lines of an included file, or of the topology file; nil if that file could not be read.
-    private func lines(of file: String?) -> [Substring]? {
+    func lines(of file: String?) -> [Substring]? {
         guard let file else { return lines }
         return included[file]
     }

@@ -46,7 +46,7 @@ extension FileReader {
     func checkLinks(of file: TopologyFile) {
         let interfaces = file.interfaces.filter { $0.impairment != nil }.map(\.name)
         let legs = file.nodes.flatMap { node in
-            [node.inLeg, node.outLeg].filter { $0?.impairment != nil }.map { _ in node.name }
+            node.legs.filter { $0.impairment != nil }.map { _ in node.name }
         }
         let names = interfaces + legs + file.services.filter { $0.impairment != nil }.map(\.name)
         guard names.count > ImpairmentPlan.most else { return }

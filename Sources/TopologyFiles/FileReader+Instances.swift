@@ -86,25 +86,8 @@ extension FileReader {
         let fields = nodes.fields(value, "instance \(quoted(node.name.value))", Grammar.instance)
         instance.weight = nodes.integer(fields["weight"], "the weight", in: Grammar.weights)
         instance.priority = nodes.integer(fields["priority"], "the priority", in: Grammar.priorities)
-        own(&node, fields)
-        guard let address = fields["address"] else { return }
-        guard case .mapping = address else {
-            if node.outLeg != nil {
-                diagnostics.error(
-                    fields.origin(of: "address"), "\(fields.subject) has two sides, and `address` does not say which",
-                    hint: "write address: { in: …, out: … }")
-            }
-            node.inLeg?.addresses = addresses(address)
-            return
-        }
-        let sides = nodes.fields(address, "`address` of \(fields.subject)", Grammar.instanceAddress)
-        if let near = sides["in"] { node.inLeg?.addresses = addresses(near) }
-        guard let far = sides["out"] else { return }
-        if node.outLeg == nil {
-            diagnostics.error(
-                sides.origin(of: "out"), "\(fields.subject) has one side, `in`", hint: "write its addresses there")
-        }
-        node.outLeg?.addresses = addresses(far)
+        own(&node, fields, ofInstance: true)
+        addresses(of: &node, fields)
     }
 
     private func sharing(_ application: inout RawApplication, _ fields: Fields) {
@@ -123,6 +106,7 @@ extension FileReader {
         for node in nodes.list(fields["health"]) {
             if let check = health(node, of: fields.subject) { application.health.append(check) }
         }
+        application.health += programHealth(fields)
         application.drain = nodes.duration(fields["drain"], "`drain`")?.value
         if let node = fields["damping"] { application.damping = damping(node) }
         if let node = fields["scale"] { application.scale = scale(node) }

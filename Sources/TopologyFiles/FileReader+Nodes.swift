@@ -7,6 +7,7 @@ import Yams
 enum SendMode: String, CaseIterable {
     case mac
     case network
+    case announced
 }
 
 extension FileReader {
@@ -35,29 +36,42 @@ extension FileReader {
         } else {
             let position = fields.origin(of: "interface")
             if let interface = nodes.text(fields["interface"], "the interface of \(subject)") {
-                node.inLeg = RawLeg(
-                    interface: interface, addresses: fields["address"].map { addresses($0) }, origin: position,
-                    impairment: impairment(fields["impair"], "`impair` of \(subject)"))
+                node.legs = [
+                    RawLeg(
+                        interface: interface, addresses: fields["address"].map { addresses($0) }, origin: position,
+                        impairment: impairment(fields["impair"], "`impair` of \(subject)"))
+                ]
             } else if fields["interface"] == nil, fields.isMapping {
                 diagnostics.error(
                     name.origin, "\(subject) is on no interface", hint: "add `interface: …`")
             }
         }
         own(&node, fields)
-        guard kind == .application, fields.pairs.contains(where: { Grammar.redundancyKeys.contains($0.key.value) })
+        guard kind == .application,
+            hasProgramHealth(fields) || fields.pairs.contains(where: { Grammar.redundancyKeys.contains($0.key.value) })
         else { return ([node], nil) }
         return instances(of: node, fields)
     }
 
     /// Reads the keys that every node may have; values without a key stay as they are.
-    func own(_ node: inout RawNode, _ fields: Fields) {
+    ///
+    /// - Parameter ofInstance: Whether they are an instance's, which replace those of its application.
+    func own(_ node: inout RawNode, _ fields: Fields, ofInstance: Bool = false) {
         if let prefixes = fields["prefixes"] {
             node.prefixes = nodes.list(prefixes).compactMap { nodes.prefix($0, "a network behind \(fields.subject)") }
+        }
+        if let held = fields["may-have"] {
+            node.mayHave = nodes.list(held).compactMap { nodes.prefix($0, "an address of `may-have`") }
         }
         if let offload = nodes.flag(fields["offload"], "`offload`") { node.offload = offload.value }
         if let judged = nodes.flag(fields["anti-spoofing"], "`anti-spoofing`") { node.antiSpoofing = judged }
         process(&node, fields)
+        files(&node, fields)
+        if let filesystem = fields["filesystem"] { node.filesystem = self.filesystem(filesystem) }
+        confinement(&node.process.confinement, fields)
+        programs(&node, fields, ofInstance: ofInstance)
         kernel(&node, fields)
+        for (_, value) in fields.pairs { node.expressionPlaces.merge(value.expressionPlaces()) { _, own in own } }
     }
 
     func addresses(_ node: Node) -> [Located<RawAddress>] {
@@ -69,9 +83,9 @@ extension FileReader {
         node.passive = nodes.flag(fields["passive"], "`passive`")?.value ?? false
         node.transparent = nodes.flag(fields["transparent"], "`transparent`")?.value ?? false
         node.activeResponses = nodes.flag(fields["active-responses"], "`active-responses`")
-        if let mode: Located<SendMode> = nodes.choice(fields["send"], "`send`"), mode.value == .network {
-            node.networkAddress = mode.origin
-        }
+        let mode: Located<SendMode>? = nodes.choice(fields["send"], "`send`")
+        if mode?.value == .network { node.networkAddress = mode?.origin }
+        if mode?.value == .announced { node.announced = mode?.origin }
         attach(&node, fields)
         let copies: Located<CopyMode>? = nodes.choice(fields["copies"], "`copies`")
         if let copies {
@@ -83,17 +97,22 @@ extension FileReader {
                 node.copiesEverything = copies.origin
             }
         }
-        if node.passive, let out = node.outLeg {
+        if node.passive, let out = node.legs.last, out.name == "out" {
             diagnostics.error(
                 out.interface.origin, "\(fields.subject) is passive, but has an interface to pass packets on",
-                hint: "remove `out`, or `passive`")
-            node.outLeg = nil
+                hint: "give a further leg another name, such as `management`; or remove `out`, or `passive`")
+            node.legs.removeLast()
         }
-        if node.transparent, node.outLeg == nil || node.passive {
+        if node.transparent, node.legs.count != 2 || node.passive {
+            let fault =
+                node.passive
+                ? "passive" : node.legs.count < 2 ? "has no second interface" : "has \(node.legs.count) legs"
             diagnostics.error(
-                fields.origin(of: "transparent"),
-                "\(fields.subject) is transparent and \(node.passive ? "passive" : "has no second interface")",
-                hint: node.passive ? "remove one of the two" : "add `out` to its `attach`")
+                fields.origin(of: "transparent"), "\(fields.subject) is transparent and \(fault)",
+                hint: node.passive
+                    ? "remove one of the two"
+                    : node.legs.count < 2
+                        ? "add `out` to its `attach`" : "frames pass it between two legs: make two applications of it")
             node.transparent = false
         }
         if let active = node.activeResponses, !node.passive {
@@ -101,51 +120,14 @@ extension FileReader {
                 fields.origin(of: "active-responses"), "\(fields.subject) is not passive, so it may always answer",
                 hint: active.value ? "remove `active-responses`, or add `passive: true`" : "remove `active-responses`")
         }
-        if let position = node.networkAddress, node.passive || node.transparent {
+        if let position = node.networkAddress ?? node.announced, node.passive || node.transparent {
             diagnostics.error(
                 position,
                 "\(fields.subject) is \(node.passive ? "passive" : "transparent"): packets reach it as they are",
-                hint: "remove `send: network`")
+                hint: "remove `send`")
             node.networkAddress = nil
+            node.announced = nil
         }
-    }
-
-    /// The interfaces of an application or a router.
-    private func attach(_ node: inout RawNode, _ fields: Fields) {
-        guard let attach = fields["attach"] else {
-            guard fields.isMapping else { return }
-            diagnostics.error(
-                node.name.origin, "\(fields.subject) is attached to no interface",
-                hint: "add `attach: { in: …, out: … }`")
-            return
-        }
-        if case .scalar = attach {
-            node.inLeg = leg(attach, "`attach`")
-            return
-        }
-        let sides = nodes.fields(attach, "`attach`", Grammar.attachment)
-        node.inLeg = sides["in"].flatMap { leg($0, "`in`") }
-        node.outLeg = sides["out"].flatMap { leg($0, "`out`") }
-        if sides["in"] == nil, sides.isMapping {
-            diagnostics.error(
-                sides.origin, "\(fields.subject) has no interface for requests", hint: "add `in: …`")
-        }
-    }
-
-    private func leg(_ node: Node, _ what: String) -> RawLeg? {
-        if case .scalar = node {
-            return nodes.text(node, what).map { RawLeg(interface: $0, addresses: nil, origin: node.origin) }
-        }
-        let fields = nodes.fields(node, what, Grammar.leg)
-        guard let interface = nodes.text(fields["interface"], "the interface of \(what)") else {
-            if fields["interface"] == nil {
-                diagnostics.error(node.origin, "\(what) names no interface", hint: "add `interface: …`")
-            }
-            return nil
-        }
-        return RawLeg(
-            interface: interface, addresses: fields["address"].map { addresses($0) }, origin: node.origin,
-            impairment: impairment(fields["impair"], "`impair` of \(what)"))
     }
 
     private func process(_ node: inout RawNode, _ fields: Fields) {
@@ -153,36 +135,21 @@ extension FileReader {
             node.process.setup = nodes.texts(setup, "a command of `setup`").map { command($0, "a command of `setup`") }
         }
         if let run = nodes.text(fields["run"], "`run`") { node.process.run = command(run, "`run`") }
-        if let depends = fields["depends"] { node.depends = nodes.texts(depends, "`depends`") }
+        if let reload = nodes.text(fields["reload"], "`reload`") { node.process.reload = command(reload, "`reload`") }
+        if let depends = fields["depends"] { dependencies(&node, depends) }
         if let timeout = nodes.duration(fields["ready-timeout"], "`ready-timeout`") {
             node.process.readyTimeout = timeout.value
         }
         if let restart: Located<RestartPolicy> = nodes.choice(fields["restart"], "`restart`") {
             node.process.restart = restart.value
         }
-        for (key, value) in nodes.textMap(fields["environment"], "`environment`") {
-            let octets = Array(key.value.utf8)
-            let isLegal =
-                octets.first.map { !(0x30...0x39).contains($0) } ?? false
-                && octets.allSatisfy {
-                    $0 == 0x5F || (0x30...0x39).contains($0) || (0x41...0x5A).contains($0 & 0xDF) && $0 > 0x40
-                }
-            if !isLegal || key.value.hasPrefix("TAPLINE_") {
-                diagnostics.error(
-                    key.origin,
-                    isLegal
-                        ? "\(quoted(key.value)) is one of Tapline's own variables"
-                        : "\(quoted(key.value)) cannot be the name of a variable",
-                    hint: isLegal ? "choose a name without TAPLINE_" : "use letters, digits and _")
-            }
-            node.process.environment[key.value] = value
-        }
+        environment(fields["environment"], into: &node.process.environment)
         if let ready = fields["ready"] { node.process.ready = readiness(ready, fields.subject) }
     }
 
     /// A command, which the shell gets as one argument: Linux gives that 131,072 octets with the zero behind it
     /// (MAX_ARG_STRLEN, execve(2)).
-    private func command(_ written: Located<String>, _ what: String) -> String {
+    func command(_ written: Located<String>, _ what: String) -> String {
         if written.value.utf8.count > 131_071 {
             diagnostics.error(
                 written.origin,
@@ -192,7 +159,7 @@ extension FileReader {
         return written.value
     }
 
-    private func readiness(_ node: Node, _ subject: String) -> ReadinessPlan {
+    func readiness(_ node: Node, _ subject: String) -> ReadinessPlan {
         if case .scalar(let scalar) = node {
             if scalar.string == "started" { return .started }
             diagnostics.error(
@@ -205,12 +172,16 @@ extension FileReader {
         guard let kind = nodes.kind(of: fields, Grammar.readiness) else {
             guard fields.isMapping else { return .started }
             diagnostics.error(
-                node.origin, "`ready` must have one of `run`, `tcp` and `http`",
+                node.origin,
+                "`ready` must have one of " + Grammar.readiness.kinds.map { "`\($0)`" }.joined(separator: ", "),
                 hint: "write { run: command }, { tcp: 80 } or { http: 80, path: / }")
             return .started
         }
         if kind == "run" {
             return nodes.text(fields["run"], "`run` of `ready`").map { .command($0.value) } ?? .started
+        }
+        if Grammar.questionKinds.contains(kind) {
+            return question(kind, fields, of: "`ready`").map { .question($0) } ?? .started
         }
         guard let asked = asked(fields, kind, of: "`ready`") else { return .started }
         if kind == "tcp" { return .tcp(address: asked.address, port: asked.port) }

@@ -122,11 +122,11 @@ extension FileReader {
     func checkAddresses(of application: RawApplication, _ made: [RawNode]) {
         guard made.count > 1 else { return }
         let name = quoted(application.name.value)
-        for (side, path) in [("in", \RawNode.inLeg), ("out", \RawNode.outLeg)] {
-            guard let written = application.template[keyPath: path]?.addresses?.first else { continue }
-            let sharing = made.filter { $0[keyPath: path]?.addresses?.first?.origin == written.origin }
+        for (place, leg) in application.template.legs.enumerated() {
+            guard let written = leg.addresses?.first else { continue }
+            let sharing = made.filter { $0.legs[place].addresses?.first?.origin == written.origin }
             guard sharing.count > 1 else { continue }
-            let own = application.template.outLeg == nil ? "…" : "{ \(side): … }"
+            let own = application.template.legs.count == 1 ? "…" : "{ \(leg.name ?? "in"): … }"
             diagnostics.error(
                 written.origin, "\(name) has \(made.count) instances, but only one address",
                 hint: "remove the address, so that each gets one; or give each its own: "

@@ -6,6 +6,7 @@ import Yams
 /// Reads the sections of a topology file into its raw form.
 struct FileReader {
     let nodes: NodeReader
+    let sources = SourceFiles()
     var diagnostics: Diagnostics { nodes.diagnostics }
 
     init(diagnostics: Diagnostics) {
@@ -29,7 +30,9 @@ struct FileReader {
         var file = TopologyFile(path: path, text: text, name: name)
         (file.included, file.settings) = (composer.included, settings)
         if let node = fields["interfaces"] { file.interfaces = interfaces(node) }
+        if let node = fields["filesystem"], let usual = filesystem(node) { file.filesystem = usual }
         readNodes(fields, &file)
+        file.included.merge(sources.templates) { included, _ in included }
         if let node = fields["services"] {
             for (name, value) in nodes.entries(node, "services").pairs {
                 checkName(name, "service")
@@ -123,31 +126,5 @@ struct FileReader {
             }
             return interface
         }
-    }
-
-    private func service(_ name: Located<String>, _ node: Node) -> RawService {
-        let subject = "service \(quoted(name.value))"
-        let fields = nodes.fields(node, subject, Grammar.service)
-        var service = RawService(name: name)
-        service.addresses = nodes.list(fields["address"]).compactMap { nodes.prefix($0, "the service address") }
-        service.ports = nodes.list(fields["ports"]).compactMap { nodes.port($0, "the service port") }
-        if nodes.list(fields["ports"]).isEmpty { service.ports = [Located(.any, name.origin)] }
-        nodes.refuseEmptyList(fields, "ports", "all ports")
-        nodes.refuseEmptyList(fields, "from", "all customers")
-        service.from = nodes.texts(fields["from"], "`from`")
-        service.distribute = nodes.texts(fields["distribute"], "an application of `distribute`")
-        service.sequence = nodes.texts(fields["sequence"], "an application of `sequence`")
-        service.owner = nodes.text(fields["owner"], "the owner")?.value
-        service.impairment = impairment(fields["impair"], "`impair` of \(subject)")
-        if nodes.list(fields["address"]).isEmpty, fields.isMapping {
-            diagnostics.error(
-                name.origin, "\(subject) has no address", hint: "add `address: …`: where its customers send")
-        }
-        if nodes.list(fields["sequence"]).isEmpty, fields.isMapping {
-            diagnostics.error(
-                name.origin, "\(subject) has no sequence",
-                hint: "add `sequence: [ … ]`, ending at a terminal application or a router")
-        }
-        return service
     }
 }

@@ -15,8 +15,12 @@ extension Grammar {
             KeyGrammar("type", .text, "Its kind in your own words: firewall."),
             KeyGrammar(
                 "attach", .oneOf([.name, .mapping(attachment)]),
-                "{ in: X, out: Y }, or one interface for both directions.", required: true),
-            KeyGrammar("passive", .flag, "It gets copies; its own packets are dropped."),
+                "{ in: X, out: Y }, one interface for both directions, or legs of your own names: { wan: X, dmz: Y, lan: Z }.",
+                required: true),
+            KeyGrammar(
+                "passive", .flag,
+                "It gets copies; what it sends where they arrive is dropped. Its further legs are as those of any node."
+            ),
             copies("Of a passive application"),
             KeyGrammar(
                 "transparent", .flag,
@@ -25,7 +29,8 @@ extension Grammar {
                 "active-responses", .flag, "For a passive application: its packets about its services are forwarded."),
             KeyGrammar(
                 "send", .choice(SendMode.allCases.map(\.rawValue)),
-                "mac: packets reach it untouched; network: their destination becomes its own address."),
+                "mac: packets reach it untouched; network: their destination becomes its own address; announced: they reach "
+                    + "the instance that announced the service address last (VRRP, CARP)."),
             KeyGrammar(
                 "prefixes", .oneOrMany(.prefix),
                 "Networks that it sends from besides its own addresses, as a customer of other services."),
@@ -76,16 +81,16 @@ extension Grammar {
             KeyGrammar("priority", .integer(priorities), "For active-standby: the highest ones work; 100 by default."),
             KeyGrammar(
                 "address", .oneOf([.oneOrMany(.address), .mapping(instanceAddress)]),
-                "Its addresses, { in: …, out: … } if it has two sides; the first free ones by default."),
+                "Its addresses, { in: …, out: … } if it has several legs; the first free ones by default."),
             KeyGrammar("prefixes", .oneOrMany(.prefix), "Networks that it sends from besides its own addresses."),
         ] + everyNode + repetition)
 
     static let instanceAddress = MappingGrammar(
-        "instance-address", "An instance's addresses on either side.",
+        "instance-address", "An instance's addresses, by the names of its legs.",
         [
             KeyGrammar("in", .oneOrMany(.address), "Its addresses on the interface that requests reach it on."),
             KeyGrammar("out", .oneOrMany(.address), "Its addresses on the interface that it passes requests on to."),
-        ])
+        ], rest: .oneOrMany(.address))
 
     static let damping = MappingGrammar(
         "damping",

@@ -21,6 +21,7 @@ extension Grammar {
                 "Files whose keys are this file's, too; this file's own values replace theirs."),
             KeyGrammar(
                 "variables", .named(.anything), "Values that `${NAME}` stands for; --set NAME=VALUE replaces one."),
+            filesystem,
             KeyGrammar("interfaces", .named(.mapping(interface)), "The engine's interfaces, by name."),
             KeyGrammar("customers", .named(.mapping(customer)), "The nodes on whose behalf packets arrive, by name."),
             KeyGrammar(
@@ -113,26 +114,15 @@ extension Grammar {
                 + "they arrive, before any check.")
     }
 
-    static let service = MappingGrammar(
-        "service", "A service address, and the applications that its packets pass.",
+    /// A node in a list of a service, with its legs where the file names them.
+    static let stop = Shape.oneOf([.name, .named(.oneOf([.name, .mapping(way)]))])
+
+    static let way = MappingGrammar(
+        "way", "The legs that requests enter and leave an application by; answers go the other way.",
         [
-            KeyGrammar(
-                "address", .oneOrMany(.prefix),
-                "Where customers send: addresses or prefixes.", required: true),
-            KeyGrammar(
-                "ports", .oneOrMany(.port), "Service ports such as tcp/80, tcp/8000-8100, icmp; every one by default."),
-            KeyGrammar(
-                "from", .oneOrMany(.name),
-                "Interfaces, customers, applications or routers that may use it; every interface that has customers by "
-                    + "default."),
-            KeyGrammar(
-                "distribute", .oneOrMany(.name), "Passive applications that get a copy of requests and responses."),
-            KeyGrammar(
-                "sequence", .oneOrMany(.name),
-                "The applications in order, ending at a terminal application or a router.", required: true),
-            KeyGrammar("owner", .text, "The owner of the service."),
-            impair("its packets between its customers and the engine"),
-        ] + repetition)
+            KeyGrammar("in", .name, "The leg that they enter by."),
+            KeyGrammar("out", .name, "The leg that they leave by."),
+        ])
 
     static let entries = MappingGrammar(
         "entries", "Entries by hand.",

@@ -20,16 +20,18 @@ extension Grammar {
                 "What happens to the packets of its device: delay, loss, a rate and the like.", beside: ["interface"]),
             KeyGrammar(
                 "attach", .oneOf([.name, .mapping(attachment)]),
-                "{ in: X, out: Y }: the interface towards customers, and the one towards servers."),
+                "{ in: X, out: Y }: the interface towards customers, and the one towards servers; or legs of your own names."
+            ),
         ] + everyNode + repetition)
 
     static let attachment = MappingGrammar(
-        "attachment", "The interfaces of an application or a router.",
+        "attachment",
+        "The legs of an application or a router, each with its interface. Legs may have other names than `in` and `out`: "
+            + "{ outside: X, dmz: Y, lan: Z }.",
         [
-            KeyGrammar(
-                "in", .oneOf([.name, .mapping(leg)]), "The interface that requests reach it on.", required: true),
+            KeyGrammar("in", .oneOf([.name, .mapping(leg)]), "The interface that requests reach it on."),
             KeyGrammar("out", .oneOf([.name, .mapping(leg)]), "The interface that it passes requests on to."),
-        ])
+        ], rest: .oneOf([.name, .mapping(leg)]))
 
     static let leg = MappingGrammar(
         "leg", "A place on an interface, with addresses.",
@@ -51,6 +53,11 @@ extension Grammar {
             KeyGrammar("setup", .oneOrMany(.text), "Shell commands that must succeed, in order, before `run`."),
             KeyGrammar("run", .text, "The shell command of the application; begin it with exec."),
             KeyGrammar(
+                "programs", .named(.mapping(program)),
+                "Programs beside `run`, each supervised by itself; they are ready before `run` starts."),
+            KeyGrammar(
+                "after", .oneOrMany(.text), "Shell commands that must succeed whenever the programs have become ready."),
+            KeyGrammar(
                 "ready", .oneOf([.choice(["started"]), .mapping(readiness)]),
                 "When it counts as ready; started by default."
             ),
@@ -58,7 +65,11 @@ extension Grammar {
             KeyGrammar(
                 "restart", .choice(RestartPolicy.allCases.map(\.rawValue)),
                 "What happens when its command ends; on-failure by default."),
-            KeyGrammar("depends", .oneOrMany(.name), "Nodes that must be ready first."),
+            files, filesystem,
+            KeyGrammar("reload", .text, "What `apply` runs after it changed its files, in place of a restart."),
+            KeyGrammar(
+                "depends", .oneOf([.oneOrMany(.name), .named(.choice(Awaited.allCases.map(\.rawValue)))]),
+                "Nodes that must be ready first, or { name: healthy }."),
             KeyGrammar("environment", .named(.text), "Variables for its commands; not TAPLINE_…."),
             KeyGrammar(
                 "offload", .flag,
@@ -68,13 +79,17 @@ extension Grammar {
                 "anti-spoofing", .flag,
                 "off: it may send from MAC addresses and network addresses that are not its own; on by default, or as its "
                     + "interface has it."),
+            KeyGrammar(
+                "may-have", .oneOrMany(.prefix),
+                "Addresses that it may announce besides its own; they move to it at once (VRRP, keepalived, CARP, DHCP)."
+            ),
             KeyGrammar("sysctls", .named(.text), "Settings of its network namespace: net.ipv4.tcp_ecn: 1."),
             KeyGrammar("routes", .oneOrMany(.mapping(route)), "Routes besides those that Tapline adds."),
             KeyGrammar("hosts", .named(.oneOrMany(.address)), "Names for its hosts file, each with its addresses."),
-        ]
+        ] + confinement
 
     static let readiness = MappingGrammar(
-        "readiness", "How to find out that an application is ready.", kinds: ["run", "tcp", "http"],
+        "readiness", "How to find out that an application is ready.", kinds: ["run", "tcp", "http"] + questionKinds,
         [
             KeyGrammar("run", .text, "A shell command that succeeds inside the node."),
             KeyGrammar("tcp", .integer(1...65535), "A port that takes TCP connections."),
@@ -84,7 +99,7 @@ extension Grammar {
             KeyGrammar("path", .text, "The path that is asked for; / by default.", beside: ["http"]),
             KeyGrammar("host", .text, "The host that is asked for; the address by default.", beside: ["http"]),
             KeyGrammar("status", .integer(100...599), "The expected status; 200 by default.", beside: ["http"]),
-        ])
+        ] + questions)
 
     static let route = MappingGrammar(
         "route", "A route of a node.",

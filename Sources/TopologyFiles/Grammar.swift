@@ -30,6 +30,8 @@ indirect enum Shape: Sendable {
     case timeBound
     /// `500Hz`, `1kHz`.
     case rate
+    /// `256M`, `1G`.
+    case size
     /// One of a few words.
     case choice([String])
     /// One exact value of YAML: `true`.
@@ -88,12 +90,15 @@ struct MappingGrammar: Sendable {
     var kinds: [String] = []
     /// Its keys, in the order in which messages tell them.
     var keys: [KeyGrammar]
+    /// The shape of values at names that the writer of the file chooses, beside `keys`; nil: there are none.
+    var rest: Shape?
 
-    init(_ name: String, _ sentence: String, kinds: [String] = [], _ keys: [KeyGrammar]) {
+    init(_ name: String, _ sentence: String, kinds: [String] = [], _ keys: [KeyGrammar], rest: Shape? = nil) {
         self.name = name
         self.sentence = sentence
         self.kinds = kinds
         self.keys = keys
+        self.rest = rest
     }
 
     /// The keys as they are written.

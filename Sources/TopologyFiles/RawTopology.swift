@@ -44,6 +44,8 @@ package enum CopyMode: String, CaseIterable, Sendable {
 
 /// A node's place on an interface as the file has it.
 package struct RawLeg: Sendable {
+    /// Its name in `attach`; nil if the node is on one interface, and the file names no leg.
+    package var name: String?
     package var interface: Located<String>
     /// nil: the planner chooses them.
     package var addresses: [Located<RawAddress>]?
@@ -69,11 +71,14 @@ package struct RawNode: Sendable {
     package var activeResponses: Located<Bool>?
     /// The place in the file that asks for a network send address.
     package var networkAddress: SourceOrigin?
-    /// `in`, or the only one.
-    package var inLeg: RawLeg?
-    package var outLeg: RawLeg?
+    /// The place in the file that says that packets go to the node that announced the service's address.
+    package var announced: SourceOrigin?
+    /// Its legs: `in` first, `out` last, the others between them in the order of the file.
+    package var legs: [RawLeg] = []
     /// The networks behind a customer.
     package var prefixes: [Located<IPPrefix>] = []
+    /// Addresses that it may announce besides its own.
+    package var mayHave: [Located<IPPrefix>] = []
     package var offload: Bool?
     /// `anti-spoofing`; nil: as its interface has it.
     package var antiSpoofing: Located<Bool>?
@@ -84,6 +89,13 @@ package struct RawNode: Sendable {
     package var hosts: [HostPlan] = []
     package var process = ProcessPlan()
     package var depends: [Located<String>] = []
+    package var files: [RawFile] = []
+    /// nil: as the topology has it.
+    package var filesystem: FilesystemPlan?
+    /// The places of its texts that have `{{ … }}` in them, by the texts.
+    package var expressionPlaces: [String: SourceOrigin] = [:]
+    /// Those of `depends` that must be healthy, and not only ready.
+    package var dependsOnHealth: [Located<String>] = []
 }
 
 /// A route by hand.
@@ -92,15 +104,38 @@ package struct RawRoute: Sendable {
     package var gateway: Located<IPAddress>
 }
 
+/// A node in a list of a service, with the legs that the file names: `firewall`, or `{ firewall: { in: wan, out: lan } }`.
+package struct RawStop: Sendable {
+    package var name: Located<String>
+    /// The leg that requests enter by; for a customer, the leg that it sends them by.
+    package var enter: Located<String>?
+    /// The leg that requests leave by.
+    package var leave: Located<String>?
+
+    /// Memberwise.
+    package init(name: Located<String>, enter: Located<String>? = nil, leave: Located<String>? = nil) {
+        self.name = name
+        self.enter = enter
+        self.leave = leave
+    }
+
+    package var value: String { name.value }
+    package var origin: SourceOrigin { name.origin }
+}
+
 /// A service as the file has it.
 package struct RawService: Sendable {
     package var name: Located<String>
     package var addresses: [Located<IPPrefix>] = []
     package var ports: [Located<PortSpecification>] = []
     /// Empty: every interface that has customers.
-    package var from: [Located<String>] = []
-    package var distribute: [Located<String>] = []
-    package var sequence: [Located<String>] = []
+    package var from: [RawStop] = []
+    package var distribute: [RawStop] = []
+    package var sequence: [RawStop] = []
+    /// The nodes that are each other's neighbours; empty for a service with a sequence.
+    package var between: [RawStop] = []
+    /// The place of `subnet: true`.
+    package var subnet: SourceOrigin?
     package var owner: String?
     /// `impair`.
     package var impairment: ImpairmentPair?

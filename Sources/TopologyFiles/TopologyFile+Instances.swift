@@ -50,8 +50,7 @@ extension TopologyFile {
                 }
                 var node = file.applications[application].template
                 node.name = Located(name, node.name.origin)
-                node.inLeg?.addresses = nil
-                node.outLeg?.addresses = nil
+                for leg in node.legs.indices { node.legs[leg].addresses = nil }
                 file.nodes.append(node)
                 file.applications[application].instances.append(RawInstance(name: name))
             }

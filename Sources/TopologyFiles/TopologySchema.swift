@@ -49,7 +49,7 @@ public struct TopologySchema {
         if !required.isEmpty { pairs.append(.init("required", .array(required.map { .text($0) }))) }
         pairs.append(.init("properties", .object(properties)))
         pairs.append(.init("patternProperties", extensions))
-        pairs.append(.init("additionalProperties", .flag(false)))
+        pairs.append(.init("additionalProperties", grammar.rest.map { shape($0) } ?? .flag(false)))
         if !grammar.kinds.isEmpty {
             pairs.append(.init("oneOf", .array(grammar.kinds.map { kind($0, of: grammar) })))
         }
@@ -131,6 +131,7 @@ public struct TopologySchema {
             ])
         case .timeBound: return Self.string("(<|>|<=|>=)? *([0-9]+[.]?[0-9]*|[.][0-9]+)(us|ms|s|m|min)")
         case .rate: return Self.string("([0-9]+[.]?[0-9]*|[.][0-9]+) *k?Hz")
+        case .size: return Self.string("[0-9]+ ?[KMGkmg]([iI]?[bB])?")
         case .anything: return .object([])
         case .just(let flag): return .object([.init("const", .flag(flag))])
         case .oneOrMany(let element):

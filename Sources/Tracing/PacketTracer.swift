@@ -27,6 +27,14 @@ package struct PacketTracer: ~Copyable {
         }
     }
 
+    /// Why engines may not copy a packet any more that an application has changed.
+    package enum Blindness: Sendable, Hashable {
+        /// They copy what a filter matches.
+        case filter
+        /// They copy a share of all flows.
+        case sample
+    }
+
     /// What a tracer has counted.
     package struct Counts: Codable, Sendable, Hashable {
         /// Records taken.
@@ -55,6 +63,8 @@ package struct PacketTracer: ~Copyable {
     var lost = LostRecords()
     var origins: [Origin: Flight] = [:]
     var recent: RecentExits
+    /// For each node, when it last sent a fragment of a datagram that is not known to have come to it.
+    var looseFragments: [Int: UInt64] = [:]
     /// For each node, the packet that came to it last.
     var lastInto: [Int: (flight: UInt64, time: UInt64)] = [:]
     var nextFlight: UInt64 = 1
@@ -67,6 +77,8 @@ package struct PacketTracer: ~Copyable {
     var finished: [PacketTrace] = []
     /// Says of a packet's first frame whether the packet is wanted; nil: every packet is.
     let wants: ((CapturedFrame) -> Bool)?
+    /// Why packets may be lost from sight where applications change them; nil: they cannot.
+    package var blindness: Blindness?
     /// The numbers of packets under way, or just finished, that are not wanted.
     var unwanted: Set<UInt64> = []
 
@@ -184,13 +196,14 @@ package struct PacketTracer: ~Copyable {
         switch (reading, frame.direction) {
         case (.packets(let packets), .received):
             for packet in packets { received(packet, fields, record, table) }
+        // A write that failed left nothing behind: the copy is missing, and why is known.
+        case (.packets(let packets), .sent) where frame.failure != 0:
+            for packet in packets { failed(packet, fields, frame) }
         case (.packets(let packets), .sent):
             for packet in packets { sent(packet, fields, record, table) }
-        // It was lost before the engine saw it.
+        // An impaired link lost it before the engine saw it.
         case (.neighbour, .received) where frame.failure != 0, (.unread, .received) where frame.failure != 0: break
-        case (.neighbour, .received):
-            table.replay.learn(frame.octets, length: frame.length, on: frame.interface)
-        case (.unread, .received): unread(fields, record, table)
+        case (.neighbour, .received), (.unread, .received): unread(fields, record, table)
         case (.neighbour, .sent), (.unread, .sent): break
         }
     }

@@ -40,13 +40,23 @@ struct Serve: ParsableCommand {
     @Option(help: "A name by which browsers reach the page, beside its address.")
     var host: [String] = []
 
+    @Option(
+        help: "How long a connection may take for a request, or read nothing of an answer: 1s to 10m, 20s by default.")
+    var patience = "20s"
+
+    private var patienceMilliseconds: Int? {
+        DurationText.milliseconds(patience).flatMap { (1_000...600_000).contains($0) ? Int($0) : nil }
+    }
+
     func validate() throws {
         if listen != nil, socket != nil { throw ValidationError("Give --listen or --socket, not both.") }
+        if patienceMilliseconds == nil { throw ValidationError("--patience is 1s to 10m.") }
     }
 
     func run() throws {
         try reporting { () throws(ApplianceError) in
-            try Machine.requireRoot()
+            // The topology may come up later, in the namespaces that this process then is in already.
+            try Machine.requireRoot(.making)
             let client = try ApplianceClient(name: name)
             let token = try tokenFile.map { path throws(ApplianceError) in try PageToken.read(path) }
             let place = try PagePlace(listen: listen, socket: socket)
@@ -57,7 +67,7 @@ struct Serve: ParsableCommand {
             defer { listener.close() }
             var settings = PortalSettings(
                 name: name, user: 0, hosts: (place.hosts + host).map { $0.lowercased() },
-                takesAnyAddress: place.isEveryAddress, token: token)
+                takesAnyAddress: place.isEveryAddress, token: token, patience: patienceMilliseconds ?? 20_000)
             let (broker, portal) = try start(program, listener.descriptor, client, &settings)
             Terminal.out("the page of '\(name)' is at \(listener.place)")
             if token == nil, socket == nil {

@@ -228,6 +228,34 @@ struct CaptureMishapTests {
         }
     }
 
+    @Test("of a hundred captures at once as many run as there is room for, and the others are told")
+    func hundred() throws {
+        try withTopology { topology in
+            let folder = topology.folder.path
+            let all = try CommandLineRun.Started([
+                "/bin/sh", "-c",
+                "for i in $(seq 100); do \(CommandLineRun.tapline) capture \(topology.name) icmp --count 4 --for 120s "
+                    + "-w \(folder)/$i.pcapng 2>\(folder)/$i.err & done; wait",
+            ])
+            func count(_ text: String) throws -> Int {
+                let found = try CommandLineRun.shell("cat \(folder)/*.err 2>/dev/null | grep -c '\(text)'").output
+                return Int(found.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
+            }
+            // No packet has come, so none of those that have a place has ended. On a busy machine some get no answer in time.
+            let told = #"others already follow events or capture frames\|does not answer; try again"#
+            try CommandLineRun.eventually("those without a place are told") { try count(told) >= 68 }
+            let running = 100 - (try count(told))
+            try CommandLineRun.eventually("the others capture what they want") {
+                try #require(try topology.echo())
+                return try count("captured 4 packets") == running
+            }
+            #expect(all.finish().status == 0)
+            let whole = try CommandLineRun.shell("capinfos -c \(folder)/*.pcapng | grep -c 'packets: *4$'")
+            #expect(whole.output == "\(running)\n", "\(whole)")
+            try waitForCapture(topology, false)
+        }
+    }
+
     @Test("a trace of everything in a flood ends by its time and its number, and no packet is lost by it")
     func flood() throws {
         try withTopology { topology in

@@ -19,7 +19,7 @@ import Wire
         private let counters: UnsafeMutableRawPointer
         private let stores: UnsafeMutableRawPointer
         private let traffic: UnsafeMutablePointer<ImpairedTraffic>
-        private var links: [UnsafeMutablePointer<WorkerLinks>] = []
+        private var made: [UnsafeMutablePointer<WorkerLinks>] = []
         private var sets: [UnsafeMutableRawBufferPointer] = []
 
         init(_ pipeline: Pipeline) {
@@ -38,7 +38,7 @@ import Wire
         deinit {
             traffic.deinitialize(count: 1)
             traffic.deallocate()
-            for links in links { WorkerLinks.free(links, workers: 1) }
+            for links in made { WorkerLinks.free(links, workers: 1) }
             counters.deallocate()
             stores.deallocate()
             for set in sets { set.deallocate() }
@@ -55,10 +55,10 @@ import Wire
             memory.copyBytes(from: bytes)
             sets.append(memory)
             let set = try ImpairmentSet(validating: UnsafeRawBufferPointer(memory), interfaces: 4)
-            links.append(WorkerLinks.make(set, workers: 1))
+            made.append(WorkerLinks.make(set, workers: 1))
             worker.io.base.impair(
                 ImpairmentOrder(
-                    links: set, counters: counters, traffic: traffic, workerLinks: links[links.count - 1], firstBlock: 0
+                    links: set, counters: counters, traffic: traffic, workerLinks: made[made.count - 1], firstBlock: 0
                 ), worker: 0, counters: pipeline.block)
         }
 

@@ -2,25 +2,16 @@ import Foundation
 import Testing
 
 /// The live page in a real browser: headless Chromium.
-@Suite(.serialized) struct BrowserTests {
-    private func lab(_ text: String = PortalLab.usual) throws -> PortalLab {
-        let lab = try PortalLab(text)
-        try lab.up()
-        try lab.serve()
-        try lab.seen()
-        return lab
-    }
-
+@Suite(.serialized, SharedPage()) struct BrowserTests {
     private func expectNoFaults(_ found: [String: Any], sourceLocation: SourceLocation = #_sourceLocation) {
         #expect(found["faults"] as? [String] == [], sourceLocation: sourceLocation)
     }
 
     /// With a script and without one, the tables have the numbers of status.
     @Test func theTablesHaveTheNumbersOfStatus() throws {
-        let lab = try lab()
+        let lab = try SharedPage.lab
         #expect(try lab.ping(40))
-        let status = try lab.status()
-        let interfaces = try #require(status["interfaces"] as? [[String: Any]])
+        var interfaces: [[String: Any]] = []
         func matches(_ tables: [String: [[String: String]]]) throws -> Bool {
             let rows = tables["Interfaces"] ?? []
             guard rows.count == interfaces.count else { return false }
@@ -34,6 +25,7 @@ import Testing
         }
         var found: [String: Any] = [:]
         try Programs.eventually("the browser shows the numbers of status") {
+            interfaces = try #require(try lab.status()["interfaces"] as? [[String: Any]])
             found = try lab.browse("numbers")
             return try matches(try #require(found["script"] as? [String: [[String: String]]]))
         }
@@ -48,7 +40,7 @@ import Testing
 
     /// Both palettes are used, and every text can be read in them.
     @Test func bothPalettesCanBeRead() throws {
-        let lab = try lab()
+        let lab = try SharedPage.lab
         let found = try lab.browse("contrast")
         for scheme in ["light", "dark"] {
             let least = try #require(found[scheme] as? [String: Any])
@@ -69,7 +61,7 @@ import Testing
     }
 
     @Test func thePageWorksByKeyboard() throws {
-        let found = try lab().browse("keyboard")
+        let found = try SharedPage.lab.browse("keyboard")
         expectNoFaults(found)
         #expect((found["first"] as? [String: Any])?["name"] as? String == "Skip to the tables")
         let order = try #require(found["order"] as? [[String: Any]])
@@ -84,7 +76,7 @@ import Testing
     }
 
     @Test func everyControlHasAName() throws {
-        let found = try #require(try lab().browse("names")["found"] as? [[String: String]])
+        let found = try #require(try SharedPage.lab.browse("names")["found"] as? [[String: String]])
         for part in found { #expect(part["name"]?.isEmpty == false, "\(part)") }
         for role in ["link", "button", "textbox", "spinbutton", "combobox", "table", "heading"] {
             #expect(found.contains { $0["role"] == role }, "\(role)")
@@ -97,7 +89,7 @@ import Testing
 
     /// Thousands of events later, the page holds as much as before.
     @Test func eventsDoNotGrowThePage() throws {
-        let lab = try lab()
+        let lab = try SharedPage.lab
         let found = try lab.browse("memory")
         expectNoFaults(found)
         let measured = try #require(found["measured"] as? [[String: Any]])
@@ -111,7 +103,7 @@ import Testing
     }
 
     @Test func aClickOnAnArrowStartsACapture() throws {
-        let lab = try lab()
+        let lab = try SharedPage.lab
         let pings = try Programs.Started([
             Programs.tapline, "exec", lab.name, "alice", "--", "ping", "-n", "-q", "-i", "0.05", "-c", "1200",
             "203.0.113.80",
@@ -126,7 +118,7 @@ import Testing
     }
 
     @Test func aTraceIsDrawnHopByHop() throws {
-        let lab = try lab()
+        let lab = try SharedPage.lab
         let pings = try Programs.Started([
             Programs.tapline, "exec", lab.name, "alice", "--", "ping", "-n", "-q", "-i", "0.2", "-c", "400",
             "203.0.113.80",
@@ -140,13 +132,13 @@ import Testing
         #expect((found["wrong"] as? String)?.contains("does not compile") == true)
     }
 
-    /// Two hundred nodes, all of them drawn.
-    @Test func twoHundredNodesAreDrawn() throws {
-        let lab = try lab(AttackTests.wide(195))
-        let found = try lab.browse("draw")
-        #expect(found["boxes"] as? Int == 199, "\(found)")
-        #expect(try #require(found["arrows"] as? Int) > 390)
-        #expect(found["sized"] as? Bool == true)
-        #expect(try #require(found["drawn"] as? Double) > 0)
+    /// A page stays open while the topology is taken down, and goes on when it is up again.
+    @Test func theOpenPageOutlivesTheTopology() throws {
+        let lab = try SharedPage.lab
+        let found = try lab.browse("outlives", Programs.tapline, lab.name, lab.file)
+        expectNoFaults(found)
+        #expect((found["gone"] as? String)?.contains("This page waits for it.") == true, "\(found)")
+        #expect((found["opened"] as? String)?.hasPrefix("shop request, ") == true, "\(found)")
+        #expect(try #require(found["started"] as? Int) >= 2)
     }
 }

@@ -129,6 +129,10 @@ import Testing
         try lab.up()
         try lab.serve()
         try lab.seen()
+        let key = "CLIENT_RANDOM \(String(repeating: "0f", count: 32)) \(String(repeating: "a5", count: 48))"
+        let written = try Programs.run(
+            Programs.tapline, "exec", lab.name, "web", "--", "sh", "-c", "echo \(key) > $TAPLINE_DIR/SSLKEYLOGFILE")
+        try #require(written.status == 0, "\(written.output)")
         let body = try lab.get("/").body
         let match = try #require(
             body.firstMatch(
@@ -142,6 +146,16 @@ import Testing
         pings.process.terminate()
         #expect(
             answer.status == 200 && answer.has("Content-Disposition: attachment; filename=\"\(lab.name)-web.pcapng\""))
+        // The nodes' keys are for whoever captures as root, and the page says so.
+        #expect(answer.bytes.firstRange(of: Array("CLIENT_RANDOM".utf8)) == nil)
+        #expect(try lab.get("/arrow/\(match.1)").body.contains("The TLS keys of the nodes are not in it"))
+        let own = lab.folder.appendingPathComponent("own.pcapng").path
+        let command = try Programs.Started([Programs.tapline, "capture", lab.name, "--count", "2", "-w", own])
+        try Programs.eventually("a command has captured") {
+            try #require(try lab.ping(2))
+            return !command.process.isRunning
+        }
+        #expect((FileManager.default.contents(atPath: own) ?? Data()).range(of: Data("CLIENT_RANDOM".utf8)) != nil)
         let file = lab.folder.appendingPathComponent("page.pcapng")
         try Data(answer.bytes).write(to: file)
         let shown = try Programs.run(

@@ -78,8 +78,8 @@ enum Programs {
     }
 }
 
-/// A topology of its own name, and its live page at a free port of the loopback device.
-final class PortalLab {
+/// A topology of its own name, and its live page at a free port of the loopback device. One test uses it at a time.
+final class PortalLab: @unchecked Sendable {
     let name = "t" + String(UInt32.random(in: .min ... .max), radix: 36)
     let folder: URL
     private(set) var port: UInt16 = 0
@@ -101,6 +101,13 @@ final class PortalLab {
         services:
           shop: { address: 203.0.113.80, ports: [icmp], from: customers, distribute: [ids, firewall], sequence: [firewall, web] }
         """
+
+    /// The usual topology with so many customers more.
+    static func wide(_ customers: Int) -> String {
+        usual.replacing(
+            "  bob: { interface: customers }\n",
+            with: (1...customers).map { "  c\($0): { interface: customers }\n" }.joined())
+    }
 
     /// - Parameter text: The topology without its name.
     init(_ text: String = PortalLab.usual) throws {
@@ -266,6 +273,12 @@ final class Connection {
     }
 
     deinit { close(descriptor) }
+
+    /// Has the connection end with a reset.
+    func reset() {
+        var now = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
+    }
 
     /// MSG_NOSIGNAL.
     private static let noSignal: Int32 = 0x4000

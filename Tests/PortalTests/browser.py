@@ -25,7 +25,9 @@ PATIENCE = 60
 class Browser:
     """One Chromium, and one page in it."""
 
-    def __init__(self, javascript=True, scheme="light", width=1400, height=1000):
+    DOMAINS = ("Page", "Runtime", "Log", "DOM", "Accessibility", "Performance", "Network")
+
+    def __init__(self, javascript=True, scheme="light", width=1400, height=1000, domains=DOMAINS):
         self.folder = tempfile.mkdtemp(prefix="tapline-browser-")
         to_read, self.write_end = os.pipe()
         self.read_end, to_write = os.pipe()
@@ -51,7 +53,7 @@ class Browser:
         self.session = None
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "DOM", "Accessibility", "Performance", "Network"):
+        for domain in domains:
             self.call(domain + ".enable")
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
@@ -401,9 +403,30 @@ def trace(url, path=None):
         return {"hot": hot, "listed": listed, "wrong": wrong, "faults": browser.faults()}
 
 
-def draw(url, path=None):
-    """How long a page takes from the click on its address to the drawn picture."""
+def outlives(url, tapline, name, file):
+    """A page that stays open while the topology goes away and comes again."""
+    click = "document.querySelector('#arrow-0').dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true}))"
     with Browser() as browser:
+        browser.open(url)
+        browser.until(LIVE)
+        subprocess.run([tapline, "down", name], check=True, stdout=subprocess.DEVNULL)
+        result = {"gone": browser.until(
+            "document.querySelector('#state').dataset.state === 'down' && document.querySelector('#state').textContent")}
+        subprocess.run([tapline, "up", file, "-d"], check=True, stdout=subprocess.DEVNULL)
+        browser.until(LIVE)
+        # The picture leads to the new topology, and what happened in both is listed.
+        browser.run(click)
+        browser.until("document.querySelector('#details table') !== null")
+        result["opened"] = browser.run("document.querySelector('#details h2').textContent")
+        result["started"] = browser.until(
+            "[...document.querySelectorAll('#happened li')].filter((line) => line.textContent.includes('engine-started')).length")
+        result["faults"] = browser.faults()
+        return result
+
+
+def draw(url, path=None):
+    """How long a page takes from the click on its address to the drawn picture, in a browser that does nothing else for it."""
+    with Browser(domains=("Page", "Runtime", "Performance")) as browser:
         browser.call("Page.addScriptToEvaluateOnNewDocument", source="addEventListener('DOMContentLoaded', () => "
                      "requestAnimationFrame(() => requestAnimationFrame(() => { window.drawn = performance.now(); })))")
         browser.open(url)
@@ -412,6 +435,9 @@ def draw(url, path=None):
             "performance.getEntriesByType('navigation').map((entry) => ({interactive: entry.domInteractive, "
             "complete: entry.domComplete, octets: entry.decodedBodySize, answered: entry.responseEnd}))[0]")
         paint["drawn"] = browser.until("window.drawn")
+        paint["painted"] = browser.until("(performance.getEntriesByName('first-contentful-paint')[0] || {}).startTime")
+        paint["used"] = {entry["name"]: entry["value"] for entry in browser.call("Performance.getMetrics")["metrics"]
+                         if entry["name"] in ("LayoutDuration", "RecalcStyleDuration", "ScriptDuration", "TaskDuration")}
         paint["boxes"] = browser.run("document.querySelectorAll('a.box').length")
         paint["arrows"] = browser.run("document.querySelectorAll('a.arrow').length")
         paint["sized"] = browser.run("[...document.querySelectorAll('a.box rect')].every((box) => box.getBoundingClientRect().width > 0)")
@@ -422,7 +448,7 @@ def draw(url, path=None):
 
 SCENARIOS = {
     "look": look, "numbers": numbers, "memory": memory, "keyboard": keyboard, "names": names,
-    "contrast": contrast, "capture": capture, "trace": trace, "draw": draw,
+    "contrast": contrast, "capture": capture, "trace": trace, "draw": draw, "outlives": outlives,
 }
 
 if __name__ == "__main__":

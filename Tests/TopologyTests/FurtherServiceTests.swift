@@ -264,11 +264,14 @@ extension AppliancePlan {
             "\(complaint(unused))")
     }
 
-    @Test func aPassiveApplicationIsNoCustomer() {
-        let text = Self.proxy.replacing("web:   {", with: "ids: { passive: true, attach: outside }\n  web:   {")
-            .replacing("from: proxy", with: "from: ids")
+    @Test func aTransparentApplicationIsNoCustomer() {
+        let text = Self.proxy.replacing(
+            "web:   {", with: "tap: { transparent: true, attach: { in: outside, out: servers } }\n  web:   {"
+        )
+        .replacing("from: proxy", with: "from: tap")
         #expect(
-            complaint(text).contains("\"ids\" on line 11 is passive: its packets are dropped"), "\(complaint(text))")
+            complaint(text).contains("\"tap\" on line 11 is transparent: it opens no connections"),
+            "\(complaint(text))")
         let both = Self.proxy.replacing("  servers:   {", with: "  proxy: { address: 198.18.9.1/24 }\n  servers:   {")
         #expect(
             complaint(both).contains("\"proxy\" is an interface and also the application on line 11"),

@@ -18,8 +18,8 @@ struct RecordTests {
         var service = RawService(name: Located("mail", record()))
         service.addresses = [Located(try #require(IPPrefix(address)), record("address"))]
         service.ports = [Located(try #require(PortSpecification(port)), record("ports"))]
-        service.distribute = [Located("ids", record("distribute"))]
-        service.sequence = [Located("fw", record("sequence")), Located("web", record("sequence"))]
+        service.distribute = [RawStop(name: Located("ids", record("distribute")))]
+        service.sequence = ["fw", "web"].map { RawStop(name: Located($0, record("sequence"))) }
         return service
     }
 
@@ -58,7 +58,7 @@ struct RecordTests {
 
     @Test func aNameThatStandsForNothingIsToldWithTheRecord() throws {
         var service = try Self.mail()
-        service.sequence[1] = Located("wep", Self.record("sequence"))
+        service.sequence[1] = RawStop(name: Located("wep", Self.record("sequence")))
         let problem = try #require(try Self.problems(service).first)
         #expect(
             problem.summary

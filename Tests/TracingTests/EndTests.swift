@@ -43,9 +43,38 @@ import Wire
             #expect(trace.end.reason == reason)
             #expect(!trace.end.isGuess)
             #expect(!trace.end.sentence.isEmpty)
+            // No entry took it.
+            #expect(
+                trace.services.isEmpty && trace.hops.allSatisfy { $0.entry == nil && $0.copies.isEmpty }, "\(reason)")
         }
         #expect(cases[0].1.notes == ["The engine answered: icmp unreachable."])
         #expect(cases[3].1.beginning == .stranger)
+    }
+
+    @Test func aSpoofedPacketTakesNothingOfTheGenuineOne() throws {
+        let lab = try Lab("four-interface")
+        let echo = F.icmp("192.0.2.10", "203.0.113.80", type: 8)
+        for sender in ["bob", "alice"] {
+            for out in lab.frames(lab.send(sender, "customers", echo), for: "firewall", "inspection") {
+                lab.forward(out, "firewall", "inspected")
+            }
+        }
+        let traces = try lab.trace().traces.sorted { $0.id < $1.id }
+        #expect(traces.map(\.path) == ["bob → dropped: spoofed-source", "alice → ids, firewall → shop"])
+        #expect(traces.allSatisfy { !$0.isGuess })
+    }
+
+    @Test func aNeighbourThatClaimsAnothersAddressIsTold() throws {
+        let lab = try Lab("four-interface")
+        let none = [UInt8](repeating: 0, count: 10)
+        let mac = lab.mac("alice", "customers")
+        for address in ["192.0.2.1", "192.0.2.10"] {
+            lab.take([none + F.arp(1, from: mac, address, to: .broadcast, "192.0.2.20")], lab.interface("customers"))
+        }
+        let trace = try #require(lab.trace().traces.first)
+        #expect(trace.end.reason == "neighbour-conflict" && trace.from == "alice")
+        // Asking for another host is nothing to tell.
+        #expect(try lab.trace().traces.count == 1)
     }
 
     @Test func aPacketThatIsTooBigIsDroppedAtTheHopWhereItIs() throws {
@@ -96,12 +125,24 @@ import Wire
         #expect(begun.end.reason == "impaired-loss" && begun.from == "alice")
     }
 
-    @Test func aFullQueueIsKnownByItsRecord() throws {
+    @Test(arguments: [(Int32(11), "tap-full"), (5, "interface-gone"), (90, "send-failed")])
+    func aWriteThatFailsIsToldWithItsReason(code: Int32, reason: String) throws {
         let lab = try Lab("four-interface")
-        lab.fill("servers")
+        lab.fail("servers", code)
         lab.send("firewall", "inspected", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
         let trace = try #require(lab.trace().traces.first)
-        #expect(trace.end.reason == "tap-full" && !trace.end.isGuess)
+        #expect(trace.end.reason == reason && !trace.end.isGuess && trace.end.kind == .dropped)
+        // Without the record of the write only the most likely reason can be said.
+        let (guessed, _) = try lab.trace(keeping: { lab.records[$0].frame.failure == 0 })
+        #expect(guessed.first?.end.reason == "tap-full" && guessed.first?.end.isGuess == true)
+    }
+
+    @Test func aCopyThatCannotBeWrittenIsToldWithItsReason() throws {
+        let lab = try Lab("four-interface")
+        lab.fail("inspection", 5)
+        lab.send("alice", "customers", F.tcp("192.0.2.10", 4_000, "203.0.113.80", 80))
+        let trace = try #require(lab.trace().traces.first)
+        #expect(trace.end.reason == "interface-gone")
     }
 
     @Test func lostRecordsMakeTheEndUnknown() throws {

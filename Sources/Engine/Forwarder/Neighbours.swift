@@ -144,6 +144,9 @@ extension Forwarder {
         (seen.source, seen.destination) = (packet.senderAddress, packet.targetAddress)
         guard packet.senderMAC == packet.sourceMAC else { return .badNeighbourMessage }
         if let reason = lie(packet.senderAddress, at: packet.senderMAC, sender, on: interface) { return reason }
+        // A gratuitous request or reply (RFC 5227), or a reply to a question of the engine.
+        let isAnnounced = packet.operation == .reply || packet.senderAddress == packet.targetAddress
+        if isAnnounced, moved(packet.senderAddress, to: packet.senderMAC, on: interface) { return nil }
         switch packet.operation {
         case .request:
             guard answers(for: packet.targetAddress, to: packet.senderAddress, packet.senderMAC, on: interface) else {
@@ -194,6 +197,7 @@ extension Forwarder {
                 ? nil : .answerRateLimited
         case .neighbourAdvertisement:
             if let reason = lie(message.target, at: mac, sender, on: interface) { return reason }
+            if message.isOverriding, moved(message.target, to: mac, on: interface) { return nil }
             guard !message.destinationMAC.isMulticast, message.isSolicited else { return .neighbourNotOurs }
             return believe(message.target, at: mac, on: interface)
         case .routerSolicitation: return .housekeeping
@@ -230,8 +234,19 @@ extension Forwarder {
         // A server has the service address as its own, even on the link where it is claimed.
         if table.mayAnnounce(address, from: mac, on: interface) { return nil }
         if table.contradictsClaim(address, on: interface) { return .neighbourConflict }
+        if table.isMovable(address, on: interface) { return .neighbourConflict }
         if !mayHave(address, sender, on: interface) { return .spoofedSource }
         return table.staticNeighbour(address, on: interface) == nil ? nil : .neighbourConflict
+    }
+
+    /// Moves an address to the node that announces it, if the node may have it.
+    private func moved(_ address: IPAddress, to mac: MACAddress, on interface: Int) -> Bool {
+        guard table.mayMove(address, to: mac, on: interface), table.isOnLink(address, on: interface) else {
+            return false
+        }
+        neighbours.move(
+            address, on: interface, to: mac, for: account(of: mac, on: interface).tag, now: now)
+        return true
     }
 
     /// Notes the sender of a request to the engine, because the answer and later packets go there.

@@ -29,7 +29,7 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
     public mutating func take(_ table: PublishedTable) { forwarder.take(table) }
 
     /// True while frames wait for a neighbour, or for the first fragment of their datagram.
-    var hasWaitingFrames: Bool { forwarder.pending.waiting | forwarder.held.waiting != 0 }
+    public var hasWaitingFrames: Bool { forwarder.pending.waiting | forwarder.held.waiting != 0 }
 
     /// How long a turn may wait, in milliseconds. It is short while frames wait.
     @inline(__always)
@@ -136,6 +136,14 @@ public struct Worker<IO: FrameIO & ~Copyable>: ~Copyable {
         writes.removeAll()
         forwarder.pending.releaseLeaving()
         forwarder.held.releaseLeaving()
+    }
+
+    /// Why a frame is dropped before the table is asked; nil if it gets that far. Nothing is sent or counted.
+    ///
+    /// - Parameter frame: It must not be edited meanwhile.
+    public mutating func refusal(of frame: ReceivedFrame, on interface: Int) -> DropReason? {
+        guard case .refused(let reason) = forwarder.admit(frame, from: interface) else { return nil }
+        return reason
     }
 }
 

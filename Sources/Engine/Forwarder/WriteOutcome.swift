@@ -13,7 +13,7 @@ enum WriteOutcome {
 
 extension DropReason {
     /// Why a write with this `FrameWrite.failure`, which is not 0, was dropped.
-    public init(ofFailure failure: Int32) {
+    public init(writing failure: Int32) {
         self =
             switch failure {
             case EAGAIN, ENOBUFS, ENOMEM: .tapFull
@@ -51,7 +51,7 @@ extension CounterBlock {
 
     private func countFailure(_ write: UnsafeMutablePointer<FrameWrite>) {
         guard write.pointee.failure < WriteOutcome.held else { return }
-        countDrop(DropReason(ofFailure: write.pointee.failure), write.pointee.packets)
+        countDrop(DropReason(writing: write.pointee.failure), write.pointee.packets)
         countSendDrop(write.pointee.interface, write.pointee.packets)
     }
 }

@@ -35,7 +35,7 @@ struct HopTable {
             let direction: UInt64 = entries[index].direction == .request ? 0 : 1
             let kind: UInt64 = entries[index].kind == .sequencing ? 0 : 2
             var tail = UInt64(entries[index].counter) | (direction | kind) << 24
-            if entries[index].isByHand { tail |= Layout.entryIsByHand }
+            if entries[index].isByHand || entries[index].isBetween { tail |= Layout.entryIsByHand }
             if let rewrite = entries[index].rewriteSource {
                 tail |= UInt64(rewrite.family.rawValue) << 28
                 tail |=

@@ -200,14 +200,19 @@ public enum TableCompiler {
             claims[word] = key
         }
         image[.claims] = claims.words
-        var holders = HashSlots(entries: table.holders.count, shape: .masked, empty: [Layout.emptyMAC, 0])
-        for (holder, prefix) in zip(table.holders, claimed.identifiers.dropFirst(table.claimed.count)) {
-            let key = Layout.macKey(interface: holder.interface, bits: holder.mac.bits)
-            let (word, _) = holders.slot(hash: Layout.holderHash(key, prefix)) {
-                holders[$0] == key && holders[$0 + 1] == UInt64(prefix)
+        let movable = table.holders.count { $0.moves }
+        var holders = HashSlots(entries: table.holders.count + movable, shape: .masked, empty: [Layout.emptyMAC, 0])
+        func hold(_ interface: Int, _ bits: UInt64, _ prefix: UInt32, _ moves: Bool) {
+            let key = Layout.macKey(interface: interface, bits: bits)
+            let (word, isNew) = holders.slot(hash: Layout.holderHash(key, prefix)) {
+                holders[$0] == key && UInt32(truncatingIfNeeded: holders[$0 + 1]) == prefix
             }
             holders[word] = key
-            holders[word + 1] = UInt64(prefix)
+            holders[word + 1] = UInt64(prefix) | (moves ? Layout.holderMoves : isNew ? 0 : holders[word + 1])
+        }
+        for (holder, prefix) in zip(table.holders, claimed.identifiers.dropFirst(table.claimed.count)) {
+            hold(holder.interface, holder.mac.bits, prefix, holder.moves)
+            if holder.moves { hold(holder.interface, Layout.anyHolder, prefix, true) }
         }
         image[.holders] = holders.words
     }

@@ -107,7 +107,7 @@ extension Proof {
         let legs = entry.sourceMAC.map { mac in world.stations.leg(mac, on: interface).map { [$0] } ?? [] }
         return (legs ?? world.stations.on[interface]).filter { leg in
             let node = world.nodes[leg.node]
-            return node.system != .customer && !node.isSilenced
+            return node.system != .customer && !node.isSilenced(leg.leg)
         }.map { world.stations.emitter($0) }
     }
 
@@ -142,7 +142,7 @@ extension Proof {
     /// Where an entry's copies of a box's packets are emitted next.
     private func onward(from place: Place, by index: Int) -> [Place] {
         let entry = world.table.entries[index]
-        return entry.targets.indices.compactMap { number -> Place? in
+        return entry.targets.indices.flatMap { number -> [Place] in
             var next = place
             let target = entry.targets[number]
             var leg: Stations.Leg?
@@ -158,20 +158,21 @@ extension Proof {
                 next.isRewritten = true
             case .neighbour(let via):
                 // A prefix may mean any of its hosts. Hosts that keep their own packets pass nothing on.
-                guard let hop = via else { return nil }
+                guard let hop = via else { return [] }
                 leg = world.stations.leg(hop, on: target.interface)
             }
-            guard let leg else { return nil }
+            guard let leg else { return [] }
             let node = world.nodes[leg.node]
             let isVouched = world.vouched.contains(TargetPlace(entry: index, target: number))
-            switch isVouched ? target.system : node.system {
-            case .customer, .packetingEngine: return nil
-            case .passiveApplication: if !node.mayEmit { return nil }
+            switch isVouched ? target.system : node.system(leg.leg) {
+            case .customer, .packetingEngine: return []
+            case .passiveApplication: if !node.mayEmit { return [] }
             case .inlineApplication, .terminalApplication, .router: break
             }
-            let far = Stations.Leg(node: leg.node, leg: node.legs.count == 2 ? 1 - leg.leg : leg.leg)
-            next.emitter = world.stations.emitter(far)
-            return next
+            return node.exits(from: leg.leg).map { exit in
+                next.emitter = world.stations.emitter(Stations.Leg(node: leg.node, leg: exit))
+                return next
+            }
         }
     }
 

@@ -49,7 +49,7 @@ extension Proof {
             }
             return .failure(NoSender(reason: .unknownSource(mac, owner: world.stations.owner(of: mac))))
         }
-        if world.nodes[leg.node].isSilenced { return .failure(NoSender(reason: .silencedSource(leg.node))) }
+        if world.nodes[leg.node].isSilenced(leg.leg) { return .failure(NoSender(reason: .silencedSource(leg.node))) }
         return .success(sender(leg, on: interface))
     }
 
@@ -58,7 +58,7 @@ extension Proof {
         let emitter = world.stations.emitter(leg)
         guard node.system == .customer else { return Sender(emitter: emitter, sources: nil) }
         let addresses = node.legs[leg.leg].addresses.filter { !($0.family == .ipv6 && $0.isLinkLocal) }
-        let own = node.prefixes + addresses.map { IPPrefix(host: $0) }
+        let own = node.prefixes + node.mayHave + addresses.map { IPPrefix(host: $0) }
         return Sender(emitter: emitter, sources: world.isJudged(emitter) ? own : links(of: interface) + own)
     }
 
@@ -73,7 +73,7 @@ extension Proof {
         var senders: [Sender] = []
         var single: [Sender] = []
         var combined: Sender?
-        for leg in world.stations.on[interface] where !world.nodes[leg.node].isSilenced {
+        for leg in world.stations.on[interface] where !world.nodes[leg.node].isSilenced(leg.leg) {
             let sender = sender(leg, on: interface)
             if named.contains(sender.emitter.mac) {
                 single.append(sender)
@@ -164,7 +164,11 @@ extension Proof {
         {
             allowed.append(linkLocal)
         }
-        // A host that has no address yet sends from the unspecified one.
+        // A host that has no address yet sends to all from the unspecified one.
+        if entry.destination?.address.isLimitedBroadcast ?? false {
+            allowed.append(IPPrefix(host: IPAddress(ipv4: 0)))
+        }
+        // So may an entry say.
         if let source = entry.source, source.isHost, source.address.isUnspecified { return [source] }
         return allowed.compactMap { prefix in
             guard families.contains(prefix.family) else { return nil }

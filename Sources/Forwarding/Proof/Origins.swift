@@ -101,13 +101,13 @@ struct Origins {
             if !found.isEmpty { return found }
         }
         let found = customers[interface].filter(fits)
-        guard found.isEmpty, entry.kind == .distribution else { return found }
+        guard found.isEmpty, entry.kind == .distribution || entry.isBetween else { return found }
         if entry.sourceMAC == nil, hasCustomers(on: interface) { return [] }
         var others: [Origin] = []
         for leg in world.stations.on[interface] {
             let node = world.nodes[leg.node]
             let emitter = world.stations.emitter(leg)
-            guard node.system != .customer, !node.isSilenced else { continue }
+            guard node.system != .customer, !node.isSilenced(leg.leg) else { continue }
             guard entry.sourceMAC.map({ $0 == emitter.mac }) ?? true else { continue }
             var addresses = node.legs[leg.leg].addresses.filter { address in
                 !(address.family == .ipv6 && address.isLinkLocal) && (entry.source?.contains(address) ?? true)

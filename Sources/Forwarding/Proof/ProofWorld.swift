@@ -46,7 +46,7 @@ final class ProofWorld {
         self.buffer = buffer
         snapshot = buffer.snapshot
         soleEmitters = stations.on.map { legs in
-            let emitting = Set(legs.map(\.node)).filter { !subject.nodes[$0].isSilenced }
+            let emitting = Set(legs.filter { !subject.nodes[$0.node].isSilenced($0.leg) }.map(\.node))
             return emitting.count == 1 ? emitting.first : nil
         }
     }
@@ -96,7 +96,11 @@ final class ProofWorld {
             let isPassive = target.system == .passiveApplication
             return Arrival(fate: isPassive ? .kept : .ended, holder: holder, flow: flow)
         }
-        return arrival(at: leg, as: isVouched ? target.system : nodes[leg.node].system, flow, isAnswer)
+        if table.entries[entry].isBetween, target.system != .passiveApplication {
+            // Packets among neighbours are for the receiver itself.
+            return Arrival(fate: .ended, holder: stations.emitter(leg), flow: flow)
+        }
+        return arrival(at: leg, as: isVouched ? target.system : nodes[leg.node].system(leg.leg), flow, isAnswer)
     }
 
     private func arrival(
@@ -104,11 +108,15 @@ final class ProofWorld {
     ) -> Arrival {
         let node = nodes[leg.node]
         let holder = stations.emitter(leg)
-        let other = Stations.Leg(node: leg.node, leg: node.legs.count == 2 ? 1 - leg.leg : leg.leg)
-        let far = stations.emitter(other)
+        guard let exit = node.exit(from: leg.leg, to: flow.destination) else {
+            let isKept = system == .passiveApplication
+            return Arrival(fate: isKept ? .kept : .ended, holder: holder, flow: flow)
+        }
+        let far = stations.emitter(Stations.Leg(node: leg.node, leg: exit))
         var fate: Fate
         switch system {
-        case .passiveApplication: fate = node.mayEmit ? .echoed : .kept
+        case .passiveApplication:
+            fate = !node.mayEmit ? .kept : stations.has(leg.node, flow.destination) ? .ended : .echoed
         case .inlineApplication: fate = .passedOn
         case .terminalApplication, .router: fate = takesOn(flow, from: far, isAnswer) ? .passedOn : .ended
         case .customer, .packetingEngine: fate = .ended

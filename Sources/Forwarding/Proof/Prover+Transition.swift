@@ -52,6 +52,18 @@ extension ForwardingTable {
                     name: source.node, system: passesOn ? .inlineApplication : source.system,
                     mayEmit: source.mayEmit, legs: [leg]))
         }
+        for index in nodes.indices where nodes[index].legs.count > 2 { nodes[index].routes = routes(of: nodes[index]) }
         return nodes
+    }
+
+    /// The routes of a node with several legs, as far as entries tell them: what they take from a leg leaves by it.
+    private func routes(of node: ProofNode) -> [ProofRoute] {
+        node.legs.enumerated().flatMap { place, leg in
+            entries.filter { $0.receivedInterface == leg.interface && $0.sourceMAC == leg.mac }.flatMap { entry in
+                let families = (entry.source ?? entry.destination).map { [$0.family] } ?? AddressFamily.allCases
+                return (entry.destination.map { [$0] } ?? families.map { .everything($0) })
+                    .map { ProofRoute(destination: $0, leg: place) }
+            }
+        }
     }
 }

@@ -107,7 +107,8 @@ struct Proof {
     /// Follows every class of packets of every customer to its ends, and its answers back.
     mutating func followRequests() {
         for (index, entry) in world.table.entries.enumerated() {
-            guard entry.kind == .distribution || origins.hasCustomers(on: entry.receivedInterface) else { continue }
+            guard entry.kind == .distribution || entry.isBetween || origins.hasCustomers(on: entry.receivedInterface)
+            else { continue }
             for origin in origins.matching(entry, &pieces) {
                 let everywhere = entry.destination ?? .everything(origin.address.family)
                 guard everywhere.family == origin.address.family else { continue }
@@ -141,9 +142,7 @@ struct Proof {
         let walk = PacketWalk.follow(flow, from: origin.emitter, in: world)
         var holds = check(walk, index, flow)
         var response: [ProvedHop] = []
-        if world.table.entries[index].direction == .request, !flow.destination.isMulticast,
-            !flow.destination.isLimitedBroadcast
-        {
+        if world.table.entries[index].direction == .request, !isForAGroup(flow, index) {
             for end in walk.ends {
                 guard let hops = answer(to: flow, at: end, index, origin) else {
                     holds = false
@@ -163,7 +162,13 @@ struct Proof {
     private func silence(_ walk: PacketWalk, _ index: Int, _ flow: FlowFields) -> AnswerSilence {
         if walk.ends.isEmpty { return .passiveAlone }
         if world.table.entries[index].direction == .response { return .isAnswer }
-        return flow.destination.isMulticast || flow.destination.isLimitedBroadcast ? .group : .unknownEnd
+        return isForAGroup(flow, index) ? .group : .unknownEnd
+    }
+
+    /// True for a packet to several receivers, whose answers have sources of their own.
+    private func isForAGroup(_ flow: FlowFields, _ index: Int) -> Bool {
+        flow.destination.isMulticast || flow.destination.isLimitedBroadcast
+            || world.table.interfaces[world.table.entries[index].receivedInterface].hasBroadcast(flow.destination)
     }
 
     /// Notes loops, breaks and confusions of a walk. True if there are none.

@@ -98,6 +98,6 @@ struct MTUChecks {
         guard case .mac(let mac) = target.address, let leg = world.stations.leg(mac, on: target.interface) else {
             return false
         }
-        return world.nodes[leg.node].system == .passiveApplication
+        return world.nodes[leg.node].system(leg.leg) == .passiveApplication
     }
 }

@@ -29,14 +29,14 @@ struct Stations {
         table = subject.table
         on = Array(repeating: [], count: subject.table.interfaces.count)
         vouchedMACs = Array(repeating: [], count: subject.table.interfaces.count)
-        own = subject.nodes.map { Set($0.served).union($0.legs.flatMap(\.addresses)) }
+        own = subject.nodes.map { Set($0.served).union($0.legs.flatMap { $0.addresses + $0.announced }) }
         for (index, node) in nodes.enumerated() {
             for (place, leg) in node.legs.enumerated() {
                 let found = Leg(node: index, leg: place)
                 on[leg.interface].append(found)
                 byMAC[Key(interface: leg.interface, address: leg.mac)] = found
                 ownersOfMAC[leg.mac] = ownersOfMAC[leg.mac] ?? found
-                for address in leg.addresses {
+                for address in leg.addresses + leg.announced {
                     byAddress[Key(interface: leg.interface, address: address)] = found
                     if !(address.family == .ipv6 && address.isLinkLocal) { ownersOfAddress[address] = found }
                 }

@@ -119,6 +119,10 @@ enum Layout {
     @usableFromInline static let emptyLength: UInt32 = .max
     /// The key of an unused slot in the table of MAC addresses.
     @usableFromInline static let emptyMAC: UInt64 = .max
+    /// Of a holder's prefix: its announcements move the address.
+    static let holderMoves: UInt64 = 1 << 32
+    /// Stands for a MAC address: some holder on the interface has the prefix, and its announcements move the address.
+    static let anyHolder: UInt64 = 0xFFFF_FFFF_FFFF
     /// The bit of a scope's length mask that stands for any prefix: one beyond the longest prefix.
     @usableFromInline static let anyBit: UInt32 = 129
     /// The largest number of interfaces of a table.

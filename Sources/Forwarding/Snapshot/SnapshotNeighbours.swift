@@ -50,6 +50,16 @@ extension Snapshot {
         return false
     }
 
+    /// True if `address` is the broadcast address of one of the engine's IPv4 networks on `interface`.
+    public func isLinkBroadcast(_ address: IPAddress, on interface: Int) -> Bool {
+        guard address.family == .ipv4, interface >= 0, interface < interfaceCount else { return false }
+        for index in addressRange(of: interface) where linkContains(index, address) {
+            let length = Int(word(addresses &+ index &* 24 &+ 16) >> 8 & 0xFF)
+            if length < 31, address.low | ~0 << UInt64(32 &- length) == ~0 { return true }
+        }
+        return false
+    }
+
     /// True if the engine answers ARP and neighbour discovery for `address` on `interface`. It answers for its own
     /// addresses there, and for the service addresses that are claimed there. In a claimed prefix, it does not answer
     /// for addresses in the interface's own link prefixes, nor for those of named neighbours.
@@ -77,12 +87,26 @@ extension Snapshot {
     /// True if the node with `mac` on `interface` may announce `address`: it is a named neighbour with this address, or
     /// it holds a prefix that contains the address.
     public func mayAnnounce(_ address: IPAddress, from mac: MACAddress, on interface: Int) -> Bool {
-        if staticNeighbour(address, on: interface) == mac { return true }
-        let key = Layout.macKey(interface: interface, bits: mac.bits)
+        staticNeighbour(address, on: interface) == mac
+            || holds(address, Layout.macKey(interface: interface, bits: mac.bits), movable: false)
+    }
+
+    /// True if `address` moves to the node with `mac` on `interface` as soon as the node announces it.
+    public func mayMove(_ address: IPAddress, to mac: MACAddress, on interface: Int) -> Bool {
+        staticNeighbour(address, on: interface) == nil
+            && holds(address, Layout.macKey(interface: interface, bits: mac.bits), movable: true)
+    }
+
+    /// True if `address` moves among nodes on `interface`: no other node may claim it.
+    public func isMovable(_ address: IPAddress, on interface: Int) -> Bool {
+        holds(address, Layout.macKey(interface: interface, bits: Layout.anyHolder), movable: true)
+    }
+
+    private func holds(_ address: IPAddress, _ key: UInt64, movable: Bool) -> Bool {
         var meter = NoMeter()
         var prefix = longestPrefix(.claimed4, .claimed6, address, meter: &meter)
         while prefix != 0 {
-            if isHolder(key, of: prefix) { return true }
+            if isHolder(key, of: prefix, movable: movable) { return true }
             prefix = Self.lowHalf(word(claimedPrefixes &+ Int(prefix) &* 8))
         }
         return false
@@ -174,13 +198,15 @@ extension Snapshot {
         return .none
     }
 
-    private func isHolder(_ key: UInt64, of prefix: UInt32) -> Bool {
+    private func isHolder(_ key: UInt64, of prefix: UInt32, movable: Bool) -> Bool {
         var index = Layout.holderHash(key, prefix) & holderMask
         while true {
             let slot = holders &+ Int(truncatingIfNeeded: index) &* 16
             let found = word(slot)
             if found == Layout.emptyMAC { return false }
-            if found == key, word(slot &+ 8) == UInt64(prefix) { return true }
+            if found == key, Self.lowHalf(word(slot &+ 8)) == prefix {
+                return !movable || word(slot &+ 8) & Layout.holderMoves != 0
+            }
             index = (index &+ 1) & holderMask
         }
     }

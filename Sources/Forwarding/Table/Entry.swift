@@ -101,6 +101,9 @@ public struct Entry: Hashable, Sendable {
     /// True for an entry by hand. The engine answers ARP and neighbour discovery for what the entry forwards, to the
     /// nodes whose packets it takes. For a service's entries, the service addresses are claimed instead.
     public var isByHand = false
+    /// True for an entry of nodes that are each other's neighbours: its packets are the sender's own, and end at its
+    /// targets. As for an entry by hand, the engine answers ARP and neighbour discovery for what it forwards.
+    public var isBetween = false
     /// The hops, at least one. Each gets a copy.
     public var hops: [Hop]
     /// The index of its counters in every worker's counter block. It is unique in the table, and stays the same from

@@ -30,6 +30,14 @@ public struct TableInterface: Hashable, Sendable {
         self.namesAll = namesAll
     }
 
+    /// True if an address is the broadcast address of one of the engine's networks on the interface.
+    public func hasBroadcast(_ address: IPAddress) -> Bool {
+        addresses.contains { link in
+            link.address.family == .ipv4 && link.length < 31 && address.family == .ipv4
+                && address.low == link.prefix.address.low + (1 << UInt64(32 - link.length)) - 1
+        }
+    }
+
     /// fe80::1, which the engine has on every interface.
     public static let linkLocal = IPAddress(ipv6High: 0xFE80_0000_0000_0000, low: 1)
 }
@@ -108,12 +116,15 @@ public struct AddressHolder: Hashable, Sendable {
     public var mac: MACAddress
     /// The prefix that it may announce.
     public var prefix: IPPrefix
+    /// True if an announcement moves the address to the node at once, and only such holders may claim it (VRRP, CARP).
+    public var moves: Bool
 
     /// Memberwise.
-    public init(interface: Int, mac: MACAddress, prefix: IPPrefix) {
+    public init(interface: Int, mac: MACAddress, prefix: IPPrefix, moves: Bool = false) {
         self.interface = interface
         self.mac = mac
         self.prefix = prefix
+        self.moves = moves
     }
 }
 

@@ -62,7 +62,9 @@ public struct Diagram: Sendable {
             Interface(name: interface.name, addresses: interface.addresses.map(\.description), mtu: interface.mtu)
         }
         var systems: [String: DestinationSystemType] = [:]
-        for source in plan.table.sources { systems[source.node] = source.system }
+        for source in plan.table.sources where systems[source.node] != .passiveApplication {
+            systems[source.node] = source.system
+        }
         // Instances that share the work of one application are one box.
         let shared = plan.applications.filter { $0.redundancy != .copies && $0.instances.count > 1 }
         let boxes = plan.nodes.compactMap { node -> (node: NodePlan, application: ApplicationPlan?)? in

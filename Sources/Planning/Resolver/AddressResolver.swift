@@ -35,8 +35,8 @@ struct AddressResolver: NameStage, Diagnosing {
             }
         }
         for (index, node) in file.nodes.enumerated() {
-            for (place, raw) in [node.inLeg, node.outLeg].compactMap({ $0 }).enumerated() {
-                guard legs[index].indices.contains(place) else { continue }
+            for raw in node.legs {
+                guard let place = place(of: raw, index) else { continue }
                 guard let written = raw.addresses, !written.isEmpty else { continue }
                 if node.transparent {
                     diagnostics.error(
@@ -56,21 +56,28 @@ struct AddressResolver: NameStage, Diagnosing {
         let serviceHosts = Set(services.filter(\.value.isHost).map(\.value.address))
         if let kept = named.kept { takeKept(kept, serviceHosts, &book) }
         for (index, node) in file.nodes.enumerated() where !node.transparent {
-            for (place, raw) in [node.inLeg, node.outLeg].compactMap({ $0 }).enumerated() {
-                guard raw.addresses == nil, legs[index].indices.contains(place) else { continue }
+            for raw in node.legs {
+                guard raw.addresses == nil, let place = place(of: raw, index) else { continue }
                 choose(index, place, serviceHosts, &book)
             }
         }
         return book.legs
     }
 
+    /// The place of a leg among those of a node that are on an interface.
+    private func place(of raw: RawLeg, _ node: Int) -> Int? {
+        legs[node].firstIndex { $0.origin == raw.interface.origin }
+    }
+
     /// A service address must not be a node's own, unless the service ends at that node.
     private func checkOwners(of service: RawService, _ book: AddressBook) {
         let end = service.sequence.last.flatMap { nodeIndex[$0.value] }
+        let entry = service.sequence.last?.enter?.value
         for address in service.addresses where address.value.isHost {
             guard let owner = book.owners[address.value.address] else { continue }
             if let end, file.nodes[end].kind != .customer, !named.nodes.legs[end].isEmpty, members(of: end).count == 1,
-                book.legs[end][0].contains(where: { $0.address == address.value.address })
+                book.legs[end][legs[end].firstIndex { $0.role == entry } ?? 0]
+                    .contains(where: { $0.address == address.value.address })
             {
                 continue
             }
@@ -196,8 +203,8 @@ struct AddressResolver: NameStage, Diagnosing {
     /// Gives nodes whose addresses the file leaves open their previous addresses.
     private func takeKept(_ kept: KeptParts, _ reserved: Set<IPAddress>, _ book: inout AddressBook) {
         for (index, node) in file.nodes.enumerated() where !node.transparent {
-            for (place, raw) in [node.inLeg, node.outLeg].compactMap({ $0 }).enumerated() {
-                guard raw.addresses == nil, legs[index].indices.contains(place) else { continue }
+            for raw in node.legs {
+                guard raw.addresses == nil, let place = place(of: raw, index) else { continue }
                 let interface = file.interfaces[legs[index][place].interface]
                 for address in kept.addresses[[node.name.value, interface.name.value]] ?? [] {
                     let links = interface.addresses.map(\.value.value)

@@ -27,7 +27,7 @@ struct ResolvedLeg: Sendable {
 /// does.
 struct AddressedTopology: Sendable {
     let named: NamedTopology
-    /// For each node: its legs, `in` first.
+    /// For each node: its legs.
     let legs: [[ResolvedLeg]]
 
     init(_ named: NamedTopology, _ diagnostics: Diagnostics) {
@@ -54,16 +54,20 @@ extension AddressStage {
     var legs: [[ResolvedLeg]] { addressed.legs }
 
     /// True if a node has the address itself, on the leg that requests enter by.
-    func isOwn(_ address: IPPrefix, _ node: Int) -> Bool {
-        address.isHost && legs[node][0].addresses.contains { $0.address == address.address }
+    func isOwn(_ address: IPPrefix, _ node: Int, leg: Int = 0) -> Bool {
+        address.isHost && legs[node][leg].addresses.contains { $0.address == address.address }
     }
 
-    /// The leg from which a node's packets of a direction come: requests from its far side, responses from its near
-    /// side.
-    func emission(_ node: Int, _ direction: ChainDirection) -> Emission {
-        let own = direction == .request ? legs[node][legs[node].count - 1] : legs[node][0]
-        let other = direction == .request ? legs[node][0] : legs[node][legs[node].count - 1]
-        return Emission(interface: own.interface, mac: other.alias ?? own.mac)
+    /// The mark of the packets that a node sends by a leg.
+    func emission(_ node: Int, leg: Int) -> Emission {
+        let own = legs[node][leg]
+        return Emission(interface: own.interface, mac: legs[node][across(node, leg)].alias ?? own.mac)
+    }
+
+    /// The mark of the packets that come from a place of a chain: requests from the leg that they leave by, responses
+    /// from the leg that requests enter by.
+    func emission(_ stop: Stop, _ direction: ChainDirection, of member: Int) -> Emission {
+        emission(member, leg: direction == .request ? stop.leave : stop.enter)
     }
 }
 

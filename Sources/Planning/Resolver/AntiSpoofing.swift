@@ -13,13 +13,20 @@ extension NameStage {
     }
 }
 
-extension AddressStage {
-    /// The addresses that a node may send from on an interface; nil: any. Applications and routers pass on others'
-    /// packets, and are known by their MAC addresses. A customer has its addresses, and the networks behind it.
-    func origins(of node: Int, on interface: Int) -> [IPPrefix]? {
-        guard file.nodes[node].kind == .customer, isJudged(node, on: interface) else { return nil }
-        let own = legs[node].flatMap(\.addresses).map { IPPrefix(host: $0.address) }
-        return own + file.nodes[node].prefixes.map(\.value)
+extension ServiceStage {
+    /// The addresses that a node may send from by a leg; nil: any. Applications and routers pass on others' packets, and
+    /// are known by their MAC addresses. A customer has its addresses, and the networks behind it. A passive application
+    /// passes nothing on: it has its addresses, and those of the services that end at it.
+    func origins(of node: Int, leg place: Int) -> [IPPrefix]? {
+        let raw = file.nodes[node]
+        guard isJudged(node, on: legs[node][place].interface) else { return nil }
+        let own =
+            legs[node].flatMap(\.addresses).map { IPPrefix(host: $0.address) } + raw.prefixes.map(\.value)
+            + raw.mayHave.map(\.value)
+        if raw.kind == .customer { return own }
+        guard raw.passive, raw.activeResponses?.value != true, maySend(node, leg: place) else { return nil }
+        let served = services.filter { $0.stops.last?.node == lead(node) }.flatMap { $0.raw.addresses.map(\.value) }
+        return (own + served).uniqued()
     }
 }
 
@@ -74,7 +81,7 @@ extension Remarker {
 extension CheckResolver {
     /// Notes a check's packet that the engine would drop because of its source.
     func remarkOnSource(_ raw: RawPacket, from node: Int) {
-        guard let source = raw.source, let leg = legs[node].first, let origins = origins(of: node, on: leg.interface),
+        guard let source = raw.source, !legs[node].isEmpty, let origins = origins(of: node, leg: 0),
             !(source.value.family == .ipv6 && source.value.isLinkLocal), !source.value.isUnspecified,
             !origins.contains(where: { $0.contains(IPPrefix(host: source.value)) })
         else { return }

@@ -32,7 +32,7 @@ extension ResolvedTopology {
         }
         for (node, resolved) in zip(file.nodes, legs) {
             // A leg of the plan may be on an interface of its own that was made of the one that the file names.
-            for (leg, own) in zip([node.inLeg, node.outLeg].compactMap({ $0 }), resolved) {
+            for (leg, own) in zip(node.legs, resolved) {
                 guard let impairment = leg.impairment else { continue }
                 let interface = file.interfaces[own.interface].name.value
                 plans.append(

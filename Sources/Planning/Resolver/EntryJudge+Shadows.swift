@@ -50,10 +50,11 @@ extension EntryJudge {
     private func tellShadow(_ index: Int, _ other: Int) {
         let (opening, shadow) = (bases[index], bases[other])
         let node = legsOn[entries[index].receivedInterface].first {
-            emission($0.node, .request).mac == entries[index].sourceMAC
+            emission($0.node, leg: $0.leg).mac == entries[index].sourceMAC
         }
         // The cause may be a missing or swapped side, which is reported already.
-        guard !followsMistakes, node.map({ file.nodes[$0.node].outLeg == nil || legs[$0.node].count > 1 }) ?? true
+        guard !followsMistakes,
+            node.map({ file.nodes[$0.node].legs.count < 2 || legs[$0.node].count > 1 }) ?? true
         else { return }
         let name = node.map { quoted(shownName($0.node)) } ?? "the application"
         let interface = quoted(file.interfaces[entries[index].receivedInterface].name.value)

@@ -70,7 +70,7 @@ extension EntryMaker {
                 hint: "name an interface that it is attached to in `received-interface`")
             return nil
         }
-        return emission(node, place == legs[node].count - 1 && place > 0 ? .request : .response).mac
+        return emission(node, leg: place).mac
     }
 
     private func target(_ raw: RawTarget, _ entry: RawEntry) -> SendTarget? {
@@ -83,23 +83,24 @@ extension EntryMaker {
         case .node(let name):
             guard let node = single(name) else { return nil }
             guard !legs[node].isEmpty else { return nil }
-            var direction = ChainDirection.request
-            if let interface, !isPart(legs[node][0].interface, of: interface) {
-                guard legs[node].last?.interface == interface else {
+            var place = 0
+            if let interface {
+                guard let found = legs[node].firstIndex(where: { isPart($0.interface, of: interface) }) else {
                     diagnostics.error(
                         raw.origin,
                         "\(quoted(name.value)) is not on interface \(quoted(file.interfaces[interface].name.value))",
                         hint: "name an interface that it is attached to")
                     return nil
                 }
-                direction = .response
+                place = found
             }
-            var target = target(node, direction)
+            var target = target(node, leg: place)
             target.system = raw.system ?? target.system
             return target
         case .mac(let mac):
             guard let interface else { return nil }
-            let owner = legsOn[interface].first { legs[$0.node][$0.leg].mac == mac }.map { systems[$0.node] }
+            let owner = legsOn[interface].first { legs[$0.node][$0.leg].mac == mac }
+                .map { system($0.node, leg: $0.leg) }
             return SendTarget(
                 interface: interface, address: .mac(mac), system: raw.system ?? owner ?? .terminalApplication)
         case .network(let address):
@@ -109,7 +110,7 @@ extension EntryMaker {
             }
             return SendTarget(
                 interface: interface, address: .network(address),
-                system: raw.system ?? owner.map { systems[$0.node] } ?? .terminalApplication)
+                system: raw.system ?? owner.map { system($0.node, leg: $0.leg) } ?? .terminalApplication)
         case .neighbour(let via):
             guard let interface else { return nil }
             return SendTarget(interface: interface, address: .neighbour(via: via), system: raw.system ?? .customer)

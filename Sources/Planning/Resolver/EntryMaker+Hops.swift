@@ -9,10 +9,12 @@ import Wire
 /// same table.
 extension EntryMaker {
     /// A copy for each passive application, or for each instance if all get every packet.
-    func copies(_ nodes: [Int]) -> [Hop] {
-        nodes.flatMap { node -> [Hop] in
-            guard let application = application(of: node) else { return [.target(target(node, .request))] }
-            let targets = application.members.map { target($0, .request) }
+    func copies(_ stops: [Stop]) -> [Hop] {
+        stops.flatMap { stop -> [Hop] in
+            guard let application = application(of: stop.node) else {
+                return [.target(target(stop.node, leg: stop.enter))]
+            }
+            let targets = application.members.map { target($0, leg: stop.enter) }
             // A copy without a receiver is no loss.
             guard application.isCopied else {
                 return [.instance(group: application.groups.lowerBound, targets: targets, otherwise: .hops([]))]
@@ -33,6 +35,9 @@ extension EntryMaker {
     /// The packet itself on its way to a place of the chain.
     func request(_ service: ResolvedService, to place: Int, _ flow: Flow) -> Hop {
         let node = service.chain[place]
+        if let target = announced(service, place, leg: service.stops[place].enter, flow.address) {
+            return .target(target)
+        }
         guard let application = application(of: node) else { return .target(next(service, node, place, flow)) }
         let targets = application.members.map { next(service, $0, place, flow) }
         let end = service.chain.count - 1
@@ -47,7 +52,7 @@ extension EntryMaker {
 
     /// The last hop rewrites the destination if the application has a network send address.
     private func next(_ service: ResolvedService, _ node: Int, _ place: Int, _ flow: Flow) -> SendTarget {
-        var target = target(node, .request)
+        var target = target(service.stops[place], .request, of: node)
         if let address = rewritten(service, node, place, flow) { target.address = .network(address) }
         return target
     }
@@ -63,15 +68,15 @@ extension EntryMaker {
     ///
     /// - Parameter side: The customers that it is for, if they are known.
     /// - Returns: nil if the answer itself would be for customers that are not known.
-    func back(_ service: ResolvedService, from place: Int, to side: CustomerSide?) -> [Hop]? {
-        guard place == service.chain.count - 1 else { return answered(service, from: place, to: side) }
+    func back(_ service: ResolvedService, from place: Int, _ flow: Flow, to side: CustomerSide?) -> [Hop]? {
+        guard place == service.chain.count - 1 else { return answered(service, from: place, flow, to: side) }
         // On the way in, skipping begins at the first application that says so and is down.
-        var hops = answered(service, from: place, to: side)
+        var hops = answered(service, from: place, flow, to: side)
         for place in service.chain.indices.dropLast().reversed() {
             guard let application = application(of: service.chain[place]),
                 application.raw.whenDown?.value == .skipRest
             else { continue }
-            let skipped = answered(service, from: place, to: side)
+            let skipped = answered(service, from: place, flow, to: side)
             hops = hops.map { up in
                 [.whether(group: application.groups.lowerBound, up: up, down: skipped ?? refusal(service, place))]
             }
@@ -80,26 +85,47 @@ extension EntryMaker {
     }
 
     /// The hops back by way of the place before, or of earlier places if that one is left out.
-    private func answered(_ service: ResolvedService, from place: Int, to side: CustomerSide?) -> [Hop]? {
-        response(service, to: place - 1, side).map { copies(service.passives[place]) + $0 }
+    private func answered(
+        _ service: ResolvedService, from place: Int, _ flow: Flow, to side: CustomerSide?
+    ) -> [Hop]? {
+        response(service, to: place - 1, flow, side).map { copies(service.passives[place]) + $0 }
     }
 
     /// The answer itself on its way to a place of the chain; before the first place are the customers.
-    func response(_ service: ResolvedService, to place: Int, _ side: CustomerSide?) -> [Hop]? {
+    func response(_ service: ResolvedService, to place: Int, _ flow: Flow, _ side: CustomerSide?) -> [Hop]? {
         guard place >= 0 else { return side.map { [.target(customer($0))] } }
         let node = service.chain[place]
-        guard let application = application(of: node) else { return [.target(target(node, .response))] }
+        if let target = announced(service, place, leg: service.stops[place].leave, flow.address) {
+            return [.target(target)]
+        }
+        guard let application = application(of: node) else {
+            return [.target(target(service.stops[place], .response, of: node))]
+        }
         var otherwise = Hop.Otherwise.drop(.silence)
         switch application.raw.whenDown?.value {
         case .bypass?, .skipRest?:
-            if let hops = answered(service, from: place, to: side) { otherwise = .hops(hops) }
+            if let hops = answered(service, from: place, flow, to: side) { otherwise = .hops(hops) }
         case .spare?, .drop?, nil: break
         }
         return [
             .instance(
-                group: application.groups.lowerBound, targets: application.members.map { target($0, .response) },
+                group: application.groups.lowerBound,
+                targets: application.members.map { target(service.stops[place], .response, of: $0) },
                 otherwise: otherwise)
         ]
+    }
+
+    /// The instance of an application that announced its address last; nil for all other applications.
+    private func announced(
+        _ service: ResolvedService, _ place: Int, leg: Int, _ address: IPPrefix
+    ) -> SendTarget? {
+        let stop = service.stops[place]
+        guard file.nodes[stop.node].announced != nil,
+            let hop = announcedAddress(stop, leg: leg, address, isEnd: place == service.stops.count - 1)
+        else { return nil }
+        return SendTarget(
+            interface: legs[stop.node][leg].interface, address: .neighbour(via: hop),
+            system: system(stop.node, leg: leg))
     }
 
     /// Drops packets for customers that are not known.
@@ -108,7 +134,8 @@ extension EntryMaker {
         guard let application = application(of: node) else { return [] }
         return [
             .instance(
-                group: application.groups.lowerBound, targets: application.members.map { target($0, .response) },
+                group: application.groups.lowerBound,
+                targets: application.members.map { target(service.stops[place], .response, of: $0) },
                 otherwise: .drop(.silence))
         ]
     }
@@ -127,7 +154,12 @@ extension EntryMaker {
 
     /// The target of answers to customers.
     private func customer(_ side: CustomerSide) -> SendTarget {
-        side.node.map { target($0, .response) }
+        side.node.map { node in
+            var target = target(node, leg: side.leg)
+            // Answers to a passive application's own requests are no copies.
+            if target.system == .passiveApplication { target.system = .customer }
+            return target
+        }
             ?? SendTarget(interface: side.interface, address: .neighbour(via: side.via), system: .customer)
     }
 }

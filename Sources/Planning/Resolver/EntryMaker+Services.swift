@@ -13,8 +13,10 @@ extension EntryMaker {
             return distribution(service, flow) + places.dropLast().flatMap { requests(service, flow, $0) }
                 + places.reversed().flatMap { responses(service, flow, $0) }
                 + places.flatMap { place in
-                    service.passives[place].filter { file.nodes[$0].activeResponses?.value == true }
-                        .flatMap { members(of: $0) }.flatMap { activeResponses(service, flow, $0, place) }
+                    service.passives[place].filter { file.nodes[$0.node].activeResponses?.value == true }
+                        .flatMap { stop in
+                            members(of: stop.node).flatMap { activeResponses(service, flow, $0, stop.enter, place) }
+                        }
                 }
         }
     }
@@ -56,9 +58,11 @@ extension EntryMaker {
     /// The address that requests get at the end of the chain, and answers lose; nil if nothing is rewritten, because
     /// the end has a MAC send address, or the service's address is its own.
     func rewritten(_ service: ResolvedService, _ node: Int, _ place: Int, _ flow: Flow) -> IPAddress? {
-        guard place == service.chain.count - 1, file.nodes[node].networkAddress != nil, !isOwn(flow.address, node)
+        let leg = service.stops[place].enter
+        guard place == service.chain.count - 1, file.nodes[node].networkAddress != nil,
+            !isOwn(flow.address, node, leg: leg)
         else { return nil }
-        return legs[node][0].address(flow.address.family)
+        return legs[node][leg].address(flow.address.family)
     }
 
     /// True if a node also sends packets as a customer that only the customers' addresses tell from these.
@@ -80,7 +84,7 @@ extension EntryMaker {
                 service, from: -1,
                 Entry(
                     name: "\(service.raw.name.value).request.customers", kind: .distribution, direction: .request,
-                    receivedInterface: scope.interface, sourceMAC: scope.node.map { emission($0, .request).mac },
+                    receivedInterface: scope.interface, sourceMAC: scope.node.map { emission($0, leg: scope.leg).mac },
                     source: scope.source, destination: flow.address,
                     servicePort: flow.port, hops: hops, counter: 0))
         }
@@ -99,10 +103,10 @@ extension EntryMaker {
     private func requests(_ service: ResolvedService, _ flow: Flow, _ place: Int) -> [MadeEntry] {
         let hops = onward(service, to: place + 1, flow)
         return members(of: service.chain[place]).flatMap { node -> [MadeEntry] in
-            let emission = emission(node, .request)
+            let emission = emission(service.stops[place], .request, of: node)
             let named =
                 isMistakable(node, emission, from: nil, to: flow.address, for: service.index)
-                || !sidesWithin(service, flow.address, node).isEmpty
+                || !sidesWithin(service, flow.address, place).isEmpty
             return customers(service, flow.address.family, named: named).map { source in
                 made(
                     service, from: node,
@@ -114,17 +118,18 @@ extension EntryMaker {
         }
     }
 
-    /// The customers' networks inside a prefix that passes a node with one leg: their addresses tell requests from
-    /// responses there.
-    private func sidesWithin(_ service: ResolvedService, _ address: IPPrefix, _ node: Int) -> [IPPrefix] {
-        guard legs[node].count == 1, lead(node) != service.chain.last else { return [] }
+    /// The customers' networks inside a prefix that enters and leaves a node by one leg: their addresses tell requests
+    /// from responses there.
+    private func sidesWithin(_ service: ResolvedService, _ address: IPPrefix, _ place: Int) -> [IPPrefix] {
+        let stop = service.stops[place]
+        guard stop.enter == stop.leave, place < service.stops.count - 1 else { return [] }
         return service.sides.map(\.prefix).filter { address.contains($0) }.uniqued()
     }
 
     /// One entry for each instance that answers, or passes answers on.
     private func responses(_ service: ResolvedService, _ flow: Flow, _ place: Int) -> [MadeEntry] {
         members(of: service.chain[place]).flatMap { node -> [MadeEntry] in
-            let emission = emission(node, .response)
+            let emission = emission(service.stops[place], .response, of: node)
             let own = rewritten(service, node, place, flow)
             var entry = Entry(
                 name: "\(service.raw.name.value).response.\(shownName(node))", kind: .sequencing,
@@ -134,7 +139,7 @@ extension EntryMaker {
             let usual = responses(service, flow, node, place, entry)
             // Packets from one customer to another turn round here: passed on, they would come back unchanged.
             return usual
-                + sidesWithin(service, flow.address, node).flatMap { side -> [MadeEntry] in
+                + sidesWithin(service, flow.address, place).flatMap { side -> [MadeEntry] in
                     entry.source = side
                     return responses(service, flow, node, place, entry)
                 }
@@ -146,11 +151,13 @@ extension EntryMaker {
     ) -> [MadeEntry] {
         let family = flow.address.family
         let named =
-            isMistakable(node, emission(node, .response), from: template.source, to: nil, for: service.index)
-            || !sidesWithin(service, flow.address, node).isEmpty
+            isMistakable(
+                node, emission(service.stops[place], .response, of: node), from: template.source, to: nil,
+                for: service.index)
+            || !sidesWithin(service, flow.address, place).isEmpty
         let destinations = self.destinations(service, place, family, named: named)
         let answers = destinations.compactMap { destination -> MadeEntry? in
-            guard let hops = back(service, from: place, to: destination.side) else { return nil }
+            guard let hops = back(service, from: place, flow, to: destination.side) else { return nil }
             var entry = template
             entry.destination = destination.prefix
             entry.hops = hops
@@ -179,13 +186,13 @@ extension EntryMaker {
     private func translated(
         _ service: ResolvedService, from node: Int, _ place: Int, _ template: Entry
     ) -> [MadeEntry] {
-        let before = service.chain[place - 1]
-        guard members(of: before).count > 1, let family = template.source?.family else { return [] }
-        return members(of: before).flatMap { member in
-            legs[member][legs[member].count - 1].addresses.filter { $0.address.family == family }.map { address in
+        let before = service.stops[place - 1]
+        guard members(of: before.node).count > 1, let family = template.source?.family else { return [] }
+        return members(of: before.node).flatMap { member in
+            legs[member][before.leave].addresses.filter { $0.address.family == family }.map { address in
                 var entry = template
                 entry.destination = IPPrefix(host: address.address)
-                entry.hops = copies(service.passives[place]) + [.target(target(member, .response))]
+                entry.hops = copies(service.passives[place]) + [.target(target(before, .response, of: member))]
                 return made(service, from: node, entry)
             }
         }
@@ -193,9 +200,9 @@ extension EntryMaker {
 
     /// The packets that a passive application may send itself: to either end, from its own place in the chain.
     private func activeResponses(
-        _ service: ResolvedService, _ flow: Flow, _ passive: Int, _ place: Int
+        _ service: ResolvedService, _ flow: Flow, _ passive: Int, _ leg: Int, _ place: Int
     ) -> [MadeEntry] {
-        let emission = emission(passive, .request)
+        let emission = emission(passive, leg: leg)
         let requests = customers(service, flow.address.family).map { source in
             made(
                 service, from: passive,
@@ -211,7 +218,7 @@ extension EntryMaker {
             servicePort: flow.port, hops: [], counter: 0)
         return requests
             + destinations(service, place, flow.address.family).compactMap { destination -> MadeEntry? in
-                guard let hops = response(service, to: place - 1, destination.side) else { return nil }
+                guard let hops = response(service, to: place - 1, flow, destination.side) else { return nil }
                 var entry = template
                 entry.destination = destination.prefix
                 entry.hops = hops

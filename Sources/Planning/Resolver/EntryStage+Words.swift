@@ -49,7 +49,7 @@ extension EntryStage {
             + (isResponse && port.ports != 0...65535 ? " as its source port" : "")
     }
 
-    private func emitters(_ node: Int) -> [Emission] { [emission(node, .request), emission(node, .response)] }
+    private func emitters(_ node: Int) -> [Emission] { legs[node].indices.map { emission(node, leg: $0) } }
 
     /// The protocol and service port of a packet.
     func port(_ flow: FlowFields, _ direction: ChainDirection) -> String {

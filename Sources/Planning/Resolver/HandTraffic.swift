@@ -112,7 +112,7 @@ struct HandTrafficReader: EntryStage, Diagnosing {
         }
         guard entry.kind == .sequencing else { return [] }
         return legsOn[entry.receivedInterface].filter {
-            file.nodes[$0.node].kind != .customer && !file.nodes[$0.node].passive
+            file.nodes[$0.node].kind != .customer && system($0.node, leg: $0.leg) != .passiveApplication
         }
     }
 
@@ -127,13 +127,13 @@ struct HandTrafficReader: EntryStage, Diagnosing {
                 }
             case .neighbour(nil): return nil
             }
-        }.filter { !file.nodes[$0.node].passive }
+        }.filter { system($0.node, leg: $0.leg) != .passiveApplication }
     }
 
     /// The node that sends and gets frames with a MAC address on an interface.
     private func owner(of mac: MACAddress, on interface: Int) -> (node: Int, leg: Int)? {
         legsOn[interface].first { place in
-            let other = legs[place.node].count == 2 ? legs[place.node][1 - place.leg] : legs[place.node][place.leg]
+            let other = legs[place.node][across(place.node, place.leg)]
             return legs[place.node][place.leg].mac == mac || other.alias == mac
         }
     }

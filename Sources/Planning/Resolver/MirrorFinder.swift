@@ -13,12 +13,12 @@ extension TopologyFile {
         let hasMirroredInterface = interfaces.contains { $0.copiesEverything != nil }
         var file = self
         for (index, node) in nodes.enumerated() {
-            guard node.passive, node.copiesEverything != nil || hasMirroredInterface, let leg = node.inLeg,
+            guard node.passive, node.copiesEverything != nil || hasMirroredInterface, let leg = node.legs.first,
                 let home = interfaces.first(where: { $0.name.value == leg.interface.value })
             else { continue }
             let isShared = nodes.enumerated().contains { other, raw in
                 other != index && (raw.application == nil || raw.application != node.application)
-                    && [raw.inLeg, raw.outLeg].contains { $0?.interface.value == home.name.value }
+                    && raw.legs.contains { $0.interface.value == home.name.value }
             }
             guard isShared else { continue }
             let name = "\(home.name.value) of \(node.application ?? node.name.value)"
@@ -29,7 +29,7 @@ extension TopologyFile {
                 own.home = home.name.value
                 file.interfaces.append(own)
             }
-            file.nodes[index].inLeg?.interface = Located(name, leg.interface.origin)
+            file.nodes[index].legs[0].interface = Located(name, leg.interface.origin)
         }
         return file
     }

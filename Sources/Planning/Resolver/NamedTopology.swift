@@ -84,7 +84,7 @@ struct NamedInterfaces: Sendable {
 /// A node's place on an interface, with the names that Tapline gives it.
 struct PlacedLeg: Sendable {
     let interface: Int
-    /// `in`, `out`, or `port` for a node with one leg.
+    /// Its name in the file, or `port` for a node with one leg.
     let role: String
     let mac: MACAddress
     /// The engine's MAC address on this leg's side of a transparent application. It is the destination of packets that
@@ -101,7 +101,7 @@ struct NamedNodes: Sendable {
     let index: [String: Int]
     /// Names that several nodes have.
     let shared: Set<String>
-    /// For each node: its legs, `in` first. None if the node has the name of another one.
+    /// For each node: its legs, in the order of the raw model. None if the node has the name of another one.
     let legs: [[PlacedLeg]]
     /// For each interface: the nodes' legs on it, as indices of node and leg.
     let legsOn: [[(node: Int, leg: Int)]]
@@ -141,19 +141,27 @@ struct NamedNodes: Sendable {
         self.legsOn = legsOn
     }
 
-    /// The legs of a node with their roles. Reports two legs on one interface, and makes them one.
+    /// The legs of a node with their roles. Reports two legs on one interface, and keeps the first.
     private static func roles(
         of index: Int, in file: TopologyFile, _ diagnostics: Diagnostics
     ) -> [(leg: RawLeg, role: String)] {
         let node = file.nodes[index]
-        if let out = node.outLeg, let inLeg = node.inLeg, out.interface.value == inLeg.interface.value {
+        var kept: [RawLeg] = []
+        for leg in node.legs {
+            guard let other = kept.first(where: { $0.interface.value == leg.interface.value }) else {
+                kept.append(leg)
+                continue
+            }
+            let (name, second) = (other.name ?? "in", leg.name ?? "out")
             diagnostics.error(
-                out.interface.origin, "`in` and `out` of \(quoted(file.shownName(index))) are the same interface",
-                hint: "omit `out`: the \(node.kind.rawValue) is one-armed then")
-            return [(inLeg, "port")]
+                leg.interface.origin,
+                "`\(name)` and `\(second)` of \(quoted(file.shownName(index))) are the same interface",
+                hint: node.legs.count == 2
+                    ? "omit `\(second)`: the \(node.kind.rawValue) is one-armed then"
+                    : "a node has one leg on an interface: remove one of the two")
         }
-        let near = node.inLeg.map { [($0, node.outLeg == nil ? "port" : "in")] } ?? []
-        return near + (node.outLeg.map { [($0, "out")] } ?? [])
+        guard kept.count > 1 else { return kept.map { ($0, $0.name.flatMap { $0 == "in" ? nil : $0 } ?? "port") } }
+        return kept.map { ($0, $0.name ?? "port") }
     }
 }
 

@@ -13,7 +13,9 @@ extension NodePlanner {
         let own = legs[node]
         guard !raw.transparent, !own.isEmpty else { return [] }
         var routes: [RoutePlan] = []
-        for family in AddressFamily.allCases { routes += self.routes(node, family, served) }
+        for family in AddressFamily.allCases {
+            routes += isPassedByRoutes(node) ? routesByLeg(node, family) : self.routes(node, family, served)
+        }
         for route in raw.routes {
             guard let leg = own.firstIndex(where: { onLink($0, IPPrefix(host: route.gateway.value)) }) else {
                 diagnostics.error(
@@ -47,16 +49,12 @@ extension NodePlanner {
         let hand = resolved.handTraffic[node]
         let asked =
             (used + opened).contains { $0.families.contains(family) } || hand?.families.contains(family) ?? false
-        // IPv6 works by the link-local addresses alone; IPv4 needs an address to send from.
-        func gateway(_ leg: ResolvedLeg) -> IPAddress? {
-            guard leg.address(family) != nil || (family == .ipv6 && asked) else { return nil }
-            return self.gateway(family, on: leg.interface)
-        }
+        func gateway(_ leg: ResolvedLeg) -> IPAddress? { nextHop(leg, family, isAsked: asked) }
         var routes: [RoutePlan] = []
         let hasTwoSides = own.count > 1
         let everything = IPPrefix.everything(family)
-        let onward = self.onward(node, family, used, opened)
-        let back = customerRoutes(used, family, of: node, besides: onward.map(\.prefix))
+        let onward = self.onward(node, family, used, opened, leg: own.count - 1)
+        let back = customerRoutes(used, family, of: node, leg: 0, besides: onward.map(\.prefix))
         if let gateway = gateway(near) {
             // With one leg the default route leads to customers beyond the link, too.
             let needed = back.filter { hasTwoSides || raw.kind == .router || !opened.isEmpty || onLink(near, $0) }
@@ -93,6 +91,13 @@ extension NodePlanner {
         return routes
     }
 
+    /// The engine's address that a leg's packets go by. IPv6 works by the link-local addresses alone; IPv4 needs an
+    /// address to send from.
+    func nextHop(_ leg: ResolvedLeg, _ family: AddressFamily, isAsked: Bool) -> IPAddress? {
+        guard leg.address(family) != nil || (family == .ipv6 && isAsked) else { return nil }
+        return gateway(family, on: leg.interface)
+    }
+
     func onLink(_ leg: ResolvedLeg, _ prefix: IPPrefix) -> Bool {
         leg.addresses.contains { $0.prefix.contains(prefix) }
     }
@@ -102,25 +107,29 @@ extension NodePlanner {
     /// The routes back to the customers of services, and to the customers that entries by hand name. A customer on a
     /// link of the node's own gets a route of its own, because nodes of one link meet only through the engine.
     ///
-    /// - Parameter onward: The prefixes that leave by the far side: a customer inside one gets a route of its own, too.
-    private func customerRoutes(
-        _ used: [ResolvedService], _ family: AddressFamily, of own: Int, besides onward: [IPPrefix]
+    /// - Parameters:
+    ///   - place: The leg that the customers' requests enter by.
+    ///   - onward: The prefixes that leave by other legs: a customer inside one gets a route of its own, too.
+    func customerRoutes(
+        _ used: [ResolvedService], _ family: AddressFamily, of own: Int, leg place: Int, besides onward: [IPPrefix]
     ) -> [IPPrefix] {
         var prefixes: [IPPrefix] = []
-        let link = legs[own][0]
+        let link = legs[own][place]
         // An inline application may put its own address in place of the customers' (NAT): the answers go back to that.
         for service in used {
             guard let place = service.chain.firstIndex(of: lead(own)), place > 0 else { continue }
-            for before in members(of: service.chain[place - 1]) {
-                prefixes += legs[before][legs[before].count - 1].addresses.map { IPPrefix(host: $0.address) }
+            let stop = service.stops[place - 1]
+            for before in members(of: stop.node) {
+                prefixes += legs[before][stop.leave].addresses.map { IPPrefix(host: $0.address) }
                     .filter { $0.family == family && onLink(link, $0) }
             }
         }
-        let hand = resolved.handTraffic[own]
+        // Entries by hand take requests to the first leg.
+        let hand = place == 0 ? resolved.handTraffic[own] : nil
         for side in (used.flatMap(\.sides) + (hand?.sides ?? [])).uniqued() where side.prefix.family == family {
             if let opener = side.node {
                 // The router's own addresses get routes like the addresses of any node of the link.
-                let leg = legs[opener][legs[opener].count - 1]
+                let leg = legs[opener][side.leg]
                 prefixes += leg.addresses.map { IPPrefix(host: $0.address) }
                     .filter { $0.family == family && onLink(link, $0) }
                 prefixes.append(side.prefix)
@@ -160,7 +169,7 @@ extension NodePlanner {
     // MARK: - To the services
 
     /// A prefix that a node sends out of its far side.
-    private struct Onward {
+    struct Onward {
         var prefix: IPPrefix
         /// The service, and the place of its address; nil for an entry by hand.
         var service: (index: Int, origin: SourceOrigin)?
@@ -169,10 +178,9 @@ extension NodePlanner {
         var isOpened: Bool
     }
 
-    /// The service addresses that a node passes on or opens, and the destinations that entries by hand take from its
-    /// far side.
-    private func onward(
-        _ node: Int, _ family: AddressFamily, _ used: [ResolvedService], _ opened: [ResolvedService]
+    /// The service addresses that a node passes on or opens, and the destinations that entries by hand take from the leg.
+    func onward(
+        _ node: Int, _ family: AddressFamily, _ used: [ResolvedService], _ opened: [ResolvedService], leg: Int
     ) -> [Onward] {
         // A service that ends at a router leaves by the router's second side. A router with one side has the address
         // itself.
@@ -197,7 +205,7 @@ extension NodePlanner {
             onward += own.flatMap(\.raw.addresses).map(\.value).filter { !$0.isHost && $0.family == family }
                 .map { Onward(prefix: $0, service: nil, isOpened: true) }
         }
-        let taken = resolved.handTraffic[node].map { $0.sent[legs[node].count - 1] } ?? []
+        let taken = resolved.handTraffic[node].map { $0.sent[leg] } ?? []
         onward += taken.filter { $0.family == family }.sorted { "\($0)" < "\($1)" }
             .flatMap { named($0, from: node) }.map { Onward(prefix: $0, service: nil, isOpened: false) }
         var seen: Set<IPPrefix> = []
@@ -263,21 +271,21 @@ extension NodePlanner {
     }
 
     /// The addresses and prefixes that end at the node itself.
-    private func servedHere(_ node: Int) -> Set<IPPrefix> {
+    func servedHere(_ node: Int) -> Set<IPPrefix> {
         guard file.nodes[node].kind == .application, file.nodes[node].networkAddress == nil else { return [] }
         return Set(
             services.filter { $0.chain.last == lead(node) }.flatMap { $0.raw.addresses.map(\.value) })
     }
 
     /// The reason why a node cannot have a route to a prefix of a link of its own.
-    private enum Obstacle {
+    enum Obstacle {
         /// The prefix is the link's network.
         case link(InterfaceAddress)
         /// The prefix holds the address of the engine that the route would go by, or the node's own.
         case holds(IPAddress)
     }
 
-    private func obstacle(_ prefix: IPPrefix, _ links: [InterfaceAddress], _ node: Int) -> Obstacle? {
+    func obstacle(_ prefix: IPPrefix, _ links: [InterfaceAddress], _ node: Int) -> Obstacle? {
         if let link = links.first(where: { $0.prefix == prefix }) { return .link(link) }
         guard !links.isEmpty else { return nil }
         let needed =
@@ -286,7 +294,7 @@ extension NodePlanner {
         return needed.first { prefix.contains(IPPrefix(host: $0)) }.map { .holds($0) }
     }
 
-    private func tell(
+    func tell(
         _ obstacle: Obstacle, _ prefix: IPPrefix, _ node: Int, _ service: (index: Int, origin: SourceOrigin)
     ) {
         let raw = file.nodes[node]
@@ -310,7 +318,7 @@ extension NodePlanner {
         }
     }
 
-    private func tellTwoSides(_ node: Int, _ prefix: IPPrefix, at position: SourceOrigin? = nil) {
+    func tellTwoSides(_ node: Int, _ prefix: IPPrefix, at position: SourceOrigin? = nil) {
         let raw = file.nodes[node]
         guard !raw.routes.contains(where: { $0.gateway.value.family == prefix.family }) else { return }
         diagnostics.error(

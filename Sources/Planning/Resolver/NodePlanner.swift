@@ -16,20 +16,24 @@ struct NodePlanner: EntryStage, Diagnosing {
         let served = servedAddresses()
         return file.nodes.enumerated().map { index, raw in
             let legPlans = legs[index].enumerated().map { place, leg in legPlan(index, place, leg) }
-            var process = raw.process
+            var process = resolved.processes[index]
             process.depends = resolved.dependencies[index].map { file.nodes[$0].name.value }.uniqued()
-            process.environment.merge(environment(index)) { _, own in own }
-            return NodePlan(
+            process.healthy = raw.dependsOnHealth.flatMap { every($0) }.map { file.nodes[$0].name.value }.uniqued()
+            process.environment.merge(legVariables(of: index)) { _, own in own }
+            var plan = NodePlan(
                 name: raw.name.value, kind: raw.kind, type: raw.type, origin: raw.name.origin,
                 namespace: DerivedNames.namespace(topology: name, node: raw.name.value), legs: legPlans,
                 loopback: served[index] ?? [], local: localPrefixes(index), routes: routes(index, served[index] ?? []),
                 sysctls: sysctls(index), hosts: raw.hosts, process: process)
+            plan.files = resolved.files[index]
+            plan.filesystem = raw.filesystem ?? file.filesystem
+            return plan
         }
     }
 
     private func legPlan(_ node: Int, _ place: Int, _ leg: ResolvedLeg) -> LegPlan {
         // The engine addresses packets that it sends in here to the alias of the other side.
-        let other = legs[node].count == 2 ? legs[node][1 - place].alias : nil
+        let other = legs[node][across(node, place)].alias
         return LegPlan(
             interface: leg.interface, role: leg.role, device: leg.device,
             fabricDevice: named.fabric.devices[node][place], mac: leg.mac,
@@ -52,26 +56,6 @@ struct NodePlanner: EntryStage, Diagnosing {
                         || leg.addresses.contains { prefix.contains($0.prefix) }
                 }
         }
-    }
-
-    private func environment(_ node: Int) -> [String: String] {
-        var variables: [String: String] = [:]
-        for (place, leg) in legs[node].enumerated() {
-            let side = place == 0 ? "IN" : "OUT"
-            variables["TAPLINE_\(side)"] = leg.device
-            variables["TAPLINE_\(side)_MTU"] = String(file.interfaces[leg.interface].mtu.value)
-            for family in AddressFamily.allCases {
-                let suffix = family == .ipv4 ? "" : "6"
-                if let address = leg.address(family) {
-                    variables["TAPLINE_\(side)_ADDRESS\(suffix)"] = address.description
-                    if place == 0 { variables["TAPLINE_ADDRESS\(suffix)"] = address.description }
-                }
-                if !leg.addresses.isEmpty, let gateway = gateway(family, on: leg.interface) {
-                    variables["TAPLINE_\(side)_GATEWAY\(suffix)"] = gateway.description
-                }
-            }
-        }
-        return variables
     }
 
     private func sysctls(_ node: Int) -> [SysctlPlan] {

@@ -33,7 +33,8 @@ struct PlannedEntries: Sendable {
     init(_ served: ServedTopology, _ diagnostics: Diagnostics) {
         self.served = served
         let maker = EntryMaker(served: served, diagnostics: diagnostics)
-        let ofServices = served.services.flatMap { maker.entries(of: $0) }
+        let ofServices =
+            served.services.flatMap { maker.entries(of: $0) } + served.neighbourhoods.flatMap { maker.entries(of: $0) }
         maker.checkNames(ofServices)
         let made = ofServices + served.file.entries.flatMap { maker.entries(of: $0) }
         bases = made.map(\.basis)

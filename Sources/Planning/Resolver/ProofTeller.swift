@@ -7,6 +7,8 @@ import Wire
 /// Proves the table, and reports the findings of the proof in the words of the file.
 struct ProofTeller: EntryStage, Diagnosing {
     let planned: PlannedEntries
+    /// The nodes with their routes.
+    let nodes: [NodePlan]
     let diagnostics: Diagnostics
 
     /// Proves the table; its findings become mistakes of the file.
@@ -32,16 +34,40 @@ struct ProofTeller: EntryStage, Diagnosing {
         return file.nodes.enumerated().map { index, node in
             ProofNode(
                 name: node.name.value, system: systems[index], isTransparent: node.transparent,
-                mayEmit: node.activeResponses?.value ?? false,
+                mayEmit: legs[index].indices.contains {
+                    system(index, leg: $0) == .passiveApplication && maySend(index, leg: $0)
+                },
                 legs: legs[index].enumerated().map { place, leg in
-                    let other = legs[index].count == 2 ? legs[index][1 - place] : leg
+                    let other = legs[index][across(index, place)]
                     let addresses = leg.addresses.map(\.address) + [GeneratedNames.linkLocal(leg.mac)]
                     return ProofLeg(
                         interface: leg.interface, mac: other.alias ?? leg.mac,
-                        addresses: node.transparent ? [] : addresses)
+                        addresses: node.transparent ? [] : addresses, system: system(index, leg: place),
+                        announced: announced(index, leg: place))
                 },
-                prefixes: node.prefixes.map(\.value), served: served[index] ?? [])
+                prefixes: node.prefixes.map(\.value), served: served[index] ?? [],
+                routes: isPassedByRoutes(index) ? proofRoutes(nodes[index]) : nil,
+                mayHave: node.mayHave.map(\.value))
         }
+    }
+
+    /// The addresses that a node may announce on a leg. In a proof, the first instance has done so.
+    private func announced(_ node: Int, leg: Int) -> [IPAddress] {
+        guard file.nodes[node].announced != nil, lead(node) == node else { return [] }
+        return services.flatMap { service -> [IPAddress] in
+            guard let stop = service.stop(of: node), stop.enter == leg || stop.leave == leg else { return [] }
+            let isEnd = service.stops.last == stop
+            return service.raw.addresses.compactMap {
+                announcedAddress(stop, leg: leg, $0.value, isEnd: isEnd)
+            }
+        }.uniqued()
+    }
+
+    /// The networks of a node's links, and its routes.
+    private func proofRoutes(_ node: NodePlan) -> [ProofRoute] {
+        node.legs.enumerated().flatMap { place, leg in
+            leg.addresses.map { ProofRoute(destination: $0.prefix, leg: place) }
+        } + node.routes.map { ProofRoute(destination: $0.destination, leg: $0.leg) }
     }
 
     /// The part of the file's text that several entries of the table share.

@@ -22,7 +22,7 @@ extension Remarker {
     }
 
     private func dividesFragments(_ one: ResolvedService, _ other: ResolvedService) -> Bool {
-        guard one.chain != other.chain || one.passives != other.passives,
+        guard one.stops != other.stops || one.passives != other.passives,
             one.raw.addresses.contains(where: { own in other.raw.addresses.contains { own.value.overlaps($0.value) } }),
             one.scopes.contains(where: { own in other.scopes.contains { mayBeOneCustomer(own, $0) } })
         else { return false }

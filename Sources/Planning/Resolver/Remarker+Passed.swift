@@ -13,7 +13,7 @@ extension Remarker {
     func remarkOnPassedApplications() {
         let used = Set(services.flatMap(\.chain).map { lead($0) })
         for service in services {
-            let own = Set((service.chain + service.passives.joined()).map { lead($0) })
+            let own = Set((service.chain + service.listeners).map { lead($0) })
             let crossed = Set(service.scopes.map(\.interface) + own.flatMap { legs[$0].map(\.interface) })
             for node in used.subtracting(own).sorted()
             where file.nodes[node].kind == .application && !service.openers.contains(node) {

@@ -53,7 +53,7 @@ struct Remarker: EntryStage, Diagnosing {
         var busy: Set<Int> = []
         for service in services {
             busy.formUnion(service.chain)
-            busy.formUnion(service.passives.joined())
+            busy.formUnion(service.listeners)
             busy.formUnion(service.openers.map { lead($0) })
             for scope in service.scopes where scope.node == nil {
                 for (node, leg) in legsOn[scope.interface] where file.nodes[node].kind == .customer {
@@ -65,6 +65,9 @@ struct Remarker: EntryStage, Diagnosing {
                     }
                 }
             }
+        }
+        for neighbourhood in neighbourhoods {
+            busy.formUnion(neighbourhood.members.map { lead($0.node) } + neighbourhood.listeners.map(\.node))
         }
         for index in entries.indices where bases[index].raw != nil {
             let interfaces = [entries[index].receivedInterface] + entries[index].targets.map(\.interface)
@@ -110,7 +113,7 @@ struct Remarker: EntryStage, Diagnosing {
     private func remarkOnTransparentNodes() {
         var reported: Set<String> = []
         for (index, node) in file.nodes.enumerated()
-        where node.transparent && node.process.run == nil && node.process.setup.isEmpty {
+        where node.transparent && node.process.isNothing {
             guard reported.insert(self.shownName(index)).inserted else { continue }
             diagnostics.remark(
                 place(index),
@@ -144,7 +147,7 @@ struct Remarker: EntryStage, Diagnosing {
                 seen[check.name] = check.origin
             }
         }
-        let lists = file.services.map { ($0.from, "`from`") } + file.nodes.map { ($0.depends, "`depends`") }
+        let lists = file.services.map { ($0.from.map(\.name), "`from`") } + file.nodes.map { ($0.depends, "`depends`") }
         for (names, what) in lists {
             var seen: Set<String> = []
             for name in names where !seen.insert(name.value).inserted {

@@ -14,12 +14,12 @@ extension ResolvedTopology {
         for (index, node) in file.nodes.enumerated() {
             for (place, leg) in legs[index].enumerated() {
                 if let alias = leg.alias { aliases[leg.interface].append(alias) }
-                let other = legs[index].count == 2 ? legs[index][1 - place] : leg
+                let other = legs[index][across(index, place)]
                 sources.append(
                     KnownSource(
                         interface: leg.interface, mac: other.alias ?? leg.mac, node: node.name.value,
-                        system: systems[index], mayEmit: node.activeResponses?.value ?? false,
-                        origins: origins(of: index, on: leg.interface)))
+                        system: system(index, leg: place), mayEmit: maySend(index, leg: place),
+                        origins: origins(of: index, leg: place)))
                 guard !node.transparent else { continue }
                 let addresses = leg.addresses.map(\.address) + [GeneratedNames.linkLocal(leg.mac)]
                 neighbours += addresses.uniqued().map {
@@ -47,14 +47,21 @@ extension ResolvedTopology {
     /// The nodes that may announce more than their legs' own addresses: the ends of services and of entries by hand,
     /// and nodes with networks behind them. The prefix of length 0 is no address that a node could announce.
     private func holders() -> [AddressHolder] {
-        func held(_ prefix: IPPrefix, by node: Int) -> [AddressHolder] {
+        func held(_ prefix: IPPrefix, by node: Int, moves: Bool = false) -> [AddressHolder] {
             guard prefix.length > 0, !file.nodes[node].transparent else { return [] }
-            return legs[node].map { AddressHolder(interface: $0.interface, mac: $0.mac, prefix: prefix) }
-        }
-        let ends = services.flatMap { service in
-            (service.chain.last.map { members(of: $0) } ?? []).flatMap { node in
-                service.raw.addresses.flatMap { held($0.value, by: node) }
+            return legs[node].map {
+                AddressHolder(interface: $0.interface, mac: $0.mac, prefix: prefix, moves: moves)
             }
+        }
+        // An address of several servers is that of the one which announces it.
+        let ends = services.flatMap { service in
+            let nodes = service.chain.last.map { members(of: $0) } ?? []
+            return nodes.flatMap { node in
+                service.raw.addresses.flatMap { held($0.value, by: node, moves: nodes.count > 1 && $0.value.isHost) }
+            }
+        }
+        let movable = file.nodes.enumerated().flatMap { index, node in
+            node.mayHave.flatMap { held($0.value, by: index, moves: true) }
         }
         let behind = file.nodes.enumerated().flatMap { index, node in
             node.prefixes.flatMap { held($0.value, by: index) }
@@ -67,7 +74,7 @@ extension ResolvedTopology {
                 return AddressHolder(interface: target.interface, mac: mac, prefix: prefix)
             }
         }
-        return ends + behind + byHand
+        return ends + movable + behind + byHand
     }
 
     /// The groups of instances for the table.

@@ -48,16 +48,42 @@ extension ServiceResolver {
         var changed = true
         while changed {
             changed = false
-            let asking = services.filter(\.needsSource).flatMap { $0.raw.addresses.map(\.value) }
+            let asking = services.filter(\.needsSource)
             for index in services.indices where !services[index].needsSource {
-                guard
-                    services[index].raw.addresses.contains(where: { own in asking.contains { $0.overlaps(own.value) } })
-                else { continue }
+                let own = services[index]
+                let isAsked = asking.contains { other in
+                    meet(own, other)
+                        && own.raw.addresses.contains { own in
+                            other.raw.addresses.contains { $0.value.overlaps(own.value) }
+                        }
+                }
+                guard isAsked else { continue }
                 services[index].needsSource = true
                 changed = true
             }
         }
         return services
+    }
+
+    /// True if packets of two services may have to be told apart by the customers' addresses. Not so if they leave a node
+    /// with several legs by different ones: there the legs tell them apart, and an application may translate addresses.
+    private func meet(_ one: ResolvedService, _ other: ResolvedService) -> Bool {
+        let common = Set(one.chain).intersection(other.chain)
+        guard common.contains(where: { legs[$0].count > 2 }) else { return true }
+        return !senders(one).isDisjoint(with: senders(other))
+    }
+
+    /// A node and the leg by which it sends packets of a service.
+    private struct SendingLeg: Hashable {
+        var node: Int
+        var leg: Int
+    }
+
+    /// The nodes of a chain with the legs by which they send. Answers to the customers name them in any case.
+    private func senders(_ service: ResolvedService) -> Set<SendingLeg> {
+        let requests = service.stops.dropLast().map { SendingLeg(node: $0.node, leg: $0.leave) }
+        let answers = service.stops.dropFirst().map { SendingLeg(node: $0.node, leg: $0.enter) }
+        return Set(requests + answers)
     }
 
     /// A proxy and its customers may pass one application on their way to overlapping addresses. Then only the source
@@ -138,7 +164,8 @@ extension ServiceResolver {
                 return service.raw.addresses.compactMap { address in
                     guard scope.source.map({ $0.family == address.value.family }) ?? true else { return nil }
                     return Opening(
-                        service: service.index, node: node, emission: emission(node, .request), source: scope.source,
+                        service: service.index, node: node, emission: emission(node, leg: scope.leg),
+                        source: scope.source,
                         destination: address.value)
                 }
             }

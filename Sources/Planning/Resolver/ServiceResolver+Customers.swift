@@ -25,9 +25,11 @@ extension ServiceResolver {
         }
         for name in raw.from {
             if let node = nodeIndex[name.value], file.nodes[node].kind == .customer {
+                refuseLeg(name, "a customer")
                 add(customer: node, &scopes, &sides)
             } else if let interface = interfaceIndex[name.value] {
                 guard let node = nodeIndex[name.value] else {
+                    refuseLeg(name, "an interface")
                     add(interface, &scopes, &sides)
                     continue
                 }
@@ -38,10 +40,10 @@ extension ServiceResolver {
                         + "\(found.name.origin.place)",
                     hint: "rename one of the two, or list the customers by name")
             } else if let node = nodeIndex[name.value] {
-                guard !isInstance(name) else { continue }
+                guard !isInstance(name.name) else { continue }
                 for member in members(of: node) { add(opener: member, name, service, &scopes, &sides) }
             } else {
-                let known = file.nodes.indices.filter { !file.nodes[$0].passive && !file.nodes[$0].transparent }
+                let known = file.nodes.indices.filter { !file.nodes[$0].transparent }
                     .map { shownName($0) }.uniqued()
                 diagnostics.error(
                     name.origin,
@@ -63,6 +65,13 @@ extension ServiceResolver {
                 "no customer of the service has an address of the family of \(address.value)",
                 hint: "give the customers' interface such an address, or remove this one")
         }
+    }
+
+    private func refuseLeg(_ name: RawStop, _ what: String) {
+        guard let leg = name.enter ?? name.leave else { return }
+        diagnostics.error(
+            leg.origin, "\(quoted(name.value)) is \(what): it has no legs to choose from",
+            hint: "write \(name.value) alone")
     }
 
     private func add(customer node: Int, _ scopes: inout [Scope], _ sides: inout [CustomerSide]) {
@@ -125,20 +134,20 @@ extension ServiceResolver {
     /// An application or router that is a customer itself: its requests come from its far side and are known by its MAC
     /// address. An application sends from its own addresses; behind a router lies everything.
     private func add(
-        opener node: Int, _ name: Located<String>, _ service: ResolvedService, _ scopes: inout [Scope],
+        opener node: Int, _ name: RawStop, _ service: ResolvedService, _ scopes: inout [Scope],
         _ sides: inout [CustomerSide]
     ) {
         let raw = file.nodes[node]
-        guard let leg = legs[node].last else { return }
+        guard !legs[node].isEmpty else { return }
         let what = "\(quoted(name.value)) \(place(node).place)"
-        if raw.passive || raw.transparent {
+        if raw.transparent {
             diagnostics.error(
-                name.origin,
-                "\(what) is "
-                    + (raw.passive ? "passive: its packets are dropped" : "transparent: it opens no connections"),
+                name.origin, "\(what) is transparent: it opens no connections",
                 hint: "name a customer, a router, or an application with addresses of its own")
             return
         }
+        guard let place = openingLeg(of: node, name) else { return }
+        let leg = legs[node][place]
         if service.chain.contains(lead(node)) {
             diagnostics.error(
                 name.origin,
@@ -148,9 +157,9 @@ extension ServiceResolver {
             return
         }
         if raw.kind == .router {
-            scopes.append(Scope(interface: leg.interface, node: node))
+            scopes.append(Scope(interface: leg.interface, node: node, leg: place))
             sides += service.families.sorted { $0.rawValue < $1.rawValue }.map {
-                CustomerSide(interface: leg.interface, prefix: .everything($0), node: node)
+                CustomerSide(interface: leg.interface, prefix: .everything($0), node: node, leg: place)
             }
             return
         }
@@ -162,9 +171,28 @@ extension ServiceResolver {
         }
         // A transparent proxy, or one that translates addresses, also sends from other hosts' addresses.
         for prefix in leg.addresses.map({ IPPrefix(host: $0.address) }) + raw.prefixes.map(\.value) {
-            scopes.append(Scope(interface: leg.interface, source: prefix, node: node))
-            sides.append(CustomerSide(interface: leg.interface, prefix: prefix, node: node))
+            scopes.append(Scope(interface: leg.interface, source: prefix, node: node, leg: place))
+            sides.append(CustomerSide(interface: leg.interface, prefix: prefix, node: node, leg: place))
         }
+    }
+
+    /// The leg that an application or router sends its requests by: the one that the service names, else the usual one.
+    private func openingLeg(of node: Int, _ raw: RawStop) -> Int? {
+        if let leave = raw.leave {
+            diagnostics.error(
+                leave.origin, "a customer's requests leave it by one leg",
+                hint: "write the leg's name alone: { \(raw.value): \(leave.value) }")
+            return nil
+        }
+        if let name = raw.enter { return leg(name, of: node) }
+        if let usual = openingLeg(node) { return usual }
+        let names = file.nodes[node].legs.compactMap(\.name)
+        diagnostics.error(
+            raw.origin,
+            "\(quoted(raw.value)) has \(names.count) legs (\(names.joined(separator: ", "))), and the service does not say by "
+                + "which it sends its requests",
+            hint: "write { \(raw.value): \(names.last ?? "…") }")
+        return nil
     }
 }
 

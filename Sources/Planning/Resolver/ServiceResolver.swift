@@ -12,25 +12,26 @@ struct ServiceResolver: AddressStage, Diagnosing {
     /// Finds the applications and customers of a service. Reports what is wrong with it, and then returns nil.
     func resolve(_ raw: RawService, _ index: Int) -> ResolvedService? {
         let before = diagnostics.count
-        var service = ResolvedService(
-            index: index, raw: raw, chain: [], passives: [], scopes: [], sides: [])
+        var service = ResolvedService(index: index, raw: raw)
         checkAddresses(of: raw)
         var pending = passivesToDistribute(raw)
-        var seen: [Int: SourceOrigin] = [:]
-        for name in raw.sequence {
-            guard let node = listed(name) else { continue }
-            if seen[node] != nil {
+        var seen: Set<Int> = []
+        for (place, name) in raw.sequence.enumerated() {
+            guard let node = listed(name.name) else { continue }
+            let isEnd = place == raw.sequence.count - 1
+            let isCopied = file.nodes[node].passive && !(isEnd && endsAt(name, node))
+            guard let stop = stop(node, name, isEnd: isEnd || isCopied) else { continue }
+            if isCopied {
+                if !pending.contains(stop) { pending.append(stop) }
+                continue
+            }
+            guard seen.insert(node).inserted else {
                 diagnostics.error(
                     name.origin, "\(quoted(name.value)) is in the sequence twice: its packets would run in a loop",
                     hint: "remove one; a packet passes an application once each way")
                 continue
             }
-            seen[node] = name.origin
-            if file.nodes[node].passive {
-                if !pending.contains(node) { pending.append(node) }
-                continue
-            }
-            service.chain.append(node)
+            service.stops.append(stop)
             service.passives.append(pending)
             pending = []
         }
@@ -39,8 +40,15 @@ struct ServiceResolver: AddressStage, Diagnosing {
         resolveScopes(&service)
         checkOneArmed(of: service)
         guard diagnostics.count == before, !service.chain.isEmpty else { return nil }
-        guard (service.chain + service.passives.joined()).allSatisfy({ !legs[$0].isEmpty }) else { return nil }
-        return service
+        guard (service.chain + service.listeners).allSatisfy({ !legs[$0].isEmpty }) else { return nil }
+        checkAnnounced(service)
+        return diagnostics.count == before ? service : nil
+    }
+
+    /// True if a sequence ends at a further leg of a passive application: `{ ids: management }`.
+    private func endsAt(_ stop: RawStop, _ node: Int) -> Bool {
+        guard let name = stop.enter?.value else { return false }
+        return legs[node].dropFirst().contains { $0.role == name }
     }
 
     private func checkAddresses(of raw: RawService) {
@@ -75,15 +83,27 @@ struct ServiceResolver: AddressStage, Diagnosing {
         }
     }
 
-    private func passivesToDistribute(_ raw: RawService) -> [Int] {
-        raw.distribute.compactMap { nodeIndex[$0.value] }.filter { file.nodes[$0].passive }.uniqued()
+    func passivesToDistribute(_ raw: RawService) -> [Stop] {
+        raw.distribute.compactMap { name in
+            nodeIndex[name.value].flatMap { file.nodes[$0].passive ? stop($0, name, isEnd: true) : nil }
+        }.uniqued()
     }
 
-    private func checkDistribution(of raw: RawService, head: Int?, isSound: Bool) {
+    /// For each passive application, the legs that copies reach it by: its first one, and those that services name.
+    func copyLegs(_ copies: [Stop]) -> [Int: Set<Int>] {
+        var found: [Int: Set<Int>] = [:]
+        for node in file.nodes.indices where file.nodes[node].passive { found[node] = [0] }
+        for stop in copies {
+            for member in members(of: stop.node) { found[member, default: []].insert(stop.enter) }
+        }
+        return found
+    }
+
+    func checkDistribution(of raw: RawService, head: Int?, isSound: Bool) {
         var seen: Set<String> = []
         for name in raw.distribute {
-            guard let node = listed(name) else { continue }
-            if !seen.insert(name.value).inserted {
+            guard let node = listed(name.name) else { continue }
+            if !seen.insert("\(name.value) \(name.enter?.value ?? "")").inserted {
                 diagnostics.error(name.origin, "\(quoted(name.value)) is in `distribute` twice", hint: "remove one")
             } else if !file.nodes[node].passive, let head, node != head, !followsMistakes, isSound {
                 diagnostics.error(
@@ -98,9 +118,14 @@ struct ServiceResolver: AddressStage, Diagnosing {
     private func checkChain(of raw: RawService, _ chain: [Int]) {
         guard let last = raw.sequence.last, let lastNode = nodeIndex[last.value] else { return }
         if file.nodes[lastNode].passive {
+            guard !endsAt(last, lastNode) else { return }
+            let further = legs[lastNode].dropFirst().first.map {
+                "; to reach it by a further leg, write { \(last.value): \($0.role) }"
+            }
             diagnostics.error(
                 last.origin, "the sequence ends at \(quoted(last.value)), which is passive and never answers",
-                hint: "end it at a terminal application or a router; for copies, name it in `distribute`")
+                hint: "end it at a terminal application or a router; for copies, name it in `distribute`"
+                    + (further ?? ""))
             return
         }
         if file.nodes[lastNode].transparent {
@@ -128,7 +153,7 @@ struct ServiceResolver: AddressStage, Diagnosing {
         checkEnd(of: raw, last, lastNode)
     }
 
-    private func checkEnd(of raw: RawService, _ last: Located<String>, _ lastNode: Int) {
+    private func checkEnd(of raw: RawService, _ last: RawStop, _ lastNode: Int) {
         let node = file.nodes[lastNode]
         guard node.kind == .application, !node.transparent else { return }
         if node.networkAddress != nil, let prefix = raw.addresses.first(where: { !$0.value.isHost }) {
@@ -140,7 +165,9 @@ struct ServiceResolver: AddressStage, Diagnosing {
                     "remove `send: network` from \(place(lastNode)), end the sequence at a router, or list "
                     + "the addresses one by one")
         }
-        guard node.networkAddress != nil, let leg = legs[lastNode].first else { return }
+        guard node.networkAddress != nil,
+            let leg = legs[lastNode].first(where: { $0.role == last.enter?.value }) ?? legs[lastNode].first
+        else { return }
         for family in AddressFamily.allCases {
             let addresses = raw.addresses.filter { $0.value.family == family }
             if addresses.count > 1 {
@@ -163,7 +190,9 @@ struct ServiceResolver: AddressStage, Diagnosing {
 
     /// With one leg alone, only the customers' addresses tell the requests for a prefix from the responses.
     private func checkOneArmed(of service: ResolvedService) {
-        for node in service.chain.dropLast() where file.nodes[node].outLeg == nil && file.nodes[node].inLeg != nil {
+        for stop in service.stops.dropLast()
+        where stop.enter == stop.leave && file.nodes[stop.node].legs.count <= legs[stop.node].count {
+            let node = stop.node
             let prefixes = service.sides.map(\.prefix)
             guard let address = service.raw.addresses.first(where: { !$0.value.isHost && prefixes.contains($0.value) })
             else { continue }
@@ -186,10 +215,16 @@ struct ServiceResolver: AddressStage, Diagnosing {
             case .application:
                 node.passive
                     ? .passiveApplication
-                    : inner.contains(lead(index)) || (!ends.contains(lead(index)) && node.outLeg != nil)
+                    : inner.contains(lead(index))
+                        || (!ends.contains(lead(index)) && hasWayThrough(node))
                         ? .inlineApplication : .terminalApplication
             }
         }
+    }
+
+    /// True if a node has a leg to pass requests on by, beside the one that they reach it by.
+    private func hasWayThrough(_ node: RawNode) -> Bool {
+        node.legs.count > 1 && (node.legs.last?.name == "out" || node.legs[0].name != "in")
     }
 
     /// Notes policies that a place in a chain leaves no sense.
@@ -207,13 +242,20 @@ struct ServiceResolver: AddressStage, Diagnosing {
         }
     }
 
+    /// The legs of a node that a service's packets pass.
+    private func passed(_ service: ResolvedService, _ node: Int) -> [ResolvedLeg] {
+        let stops = (service.stops + service.passives.joined()).filter { $0.node == node }
+        let places = stops.flatMap { [$0.enter, $0.leave] } + service.openingLegs(of: node)
+        return places.uniqued().sorted().map { legs[node][$0] }
+    }
+
     /// Notes interfaces of the chain that cannot carry the service's packets.
     func checkCarriage(of service: ResolvedService) {
         for family in service.families.sorted(by: { $0.rawValue < $1.rawValue }) {
             guard let address = service.raw.addresses.first(where: { $0.value.family == family }) else { continue }
-            let hops = service.chain + service.passives.joined() + service.openers
+            let hops = service.chain + service.listeners + service.openers
             for node in hops.uniqued() {
-                for leg in legs[node] {
+                for leg in passed(service, node) {
                     let interface = file.interfaces[leg.interface]
                     if family == .ipv6, interface.mtu.value < 1280 {
                         diagnostics.error(
@@ -223,7 +265,9 @@ struct ServiceResolver: AddressStage, Diagnosing {
                                 + "\(address.value)",
                             hint: "write 1280 or more")
                     }
-                    let isRouted = !file.nodes[node].transparent && !file.nodes[node].passive
+                    let isRouted =
+                        !file.nodes[node].transparent
+                        && (!file.nodes[node].passive || !service.listeners.contains(node))
                     if family == .ipv4, isRouted, gateway(.ipv4, on: leg.interface) == nil {
                         diagnostics.error(
                             interface.name.origin,

@@ -11,7 +11,8 @@ final class FileExpansion {
     private static let nodeSize = 32
     /// Texts in which `${NAME}` may be meant for a shell or a pattern.
     private static let free: Set = [
-        "run", "setup", "after", "reload", "environment", "expect", "contains", "lacks", "matches", "body", "send",
+        "run", "setup", "after", "reload", "environment", "files", "expect", "contains", "lacks", "matches", "body",
+        "send",
         "sysctls",
     ]
     /// The sections whose keys are names.
@@ -194,7 +195,9 @@ extension FileExpansion {
     fileprivate func scope(_ scope: Scope, below key: String) -> Scope {
         var scope = scope
         scope.isFree = scope.isFree || Self.isFree(key)
-        scope.counting = scope.offset == nil ? nil : counting(key, scope)
+        // The addresses of an instance stand below `address`, by the names of its legs.
+        let inherited = scope.section == .nodes && scope.counting == .hosts ? Counting.hosts : nil
+        scope.counting = scope.offset == nil ? nil : counting(key, scope) ?? inherited
         // Below these an address is somebody else's.
         if ["ready", "health", "routes", "hosts", "scale"].contains(key) { scope.section = nil }
         return scope

@@ -1,0 +1,38 @@
+import Plan
+
+extension Grammar {
+    /// A service: a chain for customers, or nodes that are each other's neighbours.
+    static let service = MappingGrammar(
+        "service", "A service address and the applications that its packets pass; or nodes that are neighbours.",
+        kinds: ["sequence", "between"],
+        [
+            KeyGrammar(
+                "address", .oneOrMany(.prefix),
+                "Where customers send: addresses or prefixes. Of neighbours: the groups that they send to, such as 224.0.0.5, "
+                    + "ff02::5 or 255.255.255.255."),
+            KeyGrammar(
+                "ports", .oneOrMany(.port), "Service ports such as tcp/80, tcp/8000-8100, icmp; every one by default."),
+            KeyGrammar(
+                "from", .oneOrMany(stop),
+                "Interfaces, customers, applications or routers that may use it; every interface that has customers by "
+                    + "default. { ids: management } names the leg that an application sends its requests by.",
+                beside: ["sequence"]),
+            KeyGrammar(
+                "distribute", .oneOrMany(stop),
+                "Passive applications that get a copy of requests and responses; { ids: inside } names the leg that gets it."
+            ),
+            KeyGrammar(
+                "sequence", .oneOrMany(stop),
+                "The applications in order, ending at a terminal application or a router. "
+                    + "{ firewall: { in: wan, out: dmz } } names the legs that requests enter and leave it by."),
+            KeyGrammar(
+                "between", .oneOrMany(stop),
+                "Nodes that are each other's neighbours: what one sends to another's address, or to a group, reaches it."
+            ),
+            KeyGrammar(
+                "subnet", .flag, "Whether the broadcast addresses of the nodes' networks are among the groups.",
+                beside: ["between"]),
+            KeyGrammar("owner", .text, "The owner of the service."),
+            impair("its packets between its customers and the engine"),
+        ] + repetition)
+}

@@ -1,0 +1,214 @@
+import Foundation
+import Testing
+
+/// Nodes that are each other's neighbours, and addresses that move, with real programs and with hostile ones.
+@Suite(.serialized) struct NeighbourhoodTrafficTests {
+    /// Announces an address in every way there is: gratuitous requests and replies, and answers that nobody asked for.
+    private static let announce = """
+        import socket, struct, sys
+        device, address, engine = sys.argv[1], socket.inet_aton(sys.argv[2]), sys.argv[3]
+        link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x806))
+        link.bind((device, 0))
+        own = link.getsockname()[4]
+        router = socket.inet_aton(engine)
+        for operation, target in [(1, address), (2, address), (2, router), (1, router)]:
+            body = struct.pack('!HHBBH', 1, 0x800, 6, 4, operation) + own + address + b'\\0' * 6 + target
+            link.send(b'\\xff' * 6 + own + b'\\x08\\x06' + body)
+        """
+
+    private func drops(_ lab: Lab) throws -> String { try lab.tapline("status", lab.name, "--json").output }
+
+    private func send(_ lab: Lab, _ node: String, _ address: String) throws -> String {
+        try ChainShapeTests.ask(lab, address, from: node).output
+    }
+
+    /// A lease is asked for by broadcast, and what has it may use it. Nobody else takes it by an announcement.
+    @Test func aCustomerGetsItsAddressByDHCP() throws {
+        let topology = """
+            name: lease
+            interfaces:
+              lan: { address: 192.0.2.1/24 }
+              servers: { address: 198.18.4.1/24 }
+            customers:
+              alice: { interface: lan, address: [], may-have: 192.0.2.128/26 }
+              mallory: { interface: lan, address: 192.0.2.66 }
+            applications:
+              dhcp:
+                attach: lan
+                run: exec dnsmasq -k -p 0 -C dnsmasq.conf -x "$TAPLINE_DIR/pid" -l "$TAPLINE_DIR/leases"
+                ready: { run: ss -lun | grep -q :67 }
+              web: { attach: servers, run: exec python3 echo.py, ready: { tcp: 80 } }
+            services:
+              lease: { between: [alice, dhcp], address: 255.255.255.255, ports: [udp/67, udp/68] }
+              shop: { address: 203.0.113.80, ports: tcp/80, from: lan, sequence: web }
+            """
+        let configuration = """
+            interface=lan
+            bind-interfaces
+            dhcp-range=192.0.2.130,192.0.2.140,1h
+            dhcp-option=option:router,192.0.2.1
+            dhcp-broadcast
+            log-facility=-
+            """
+        let script = """
+            #!/bin/sh
+            [ "$1" = bound ] || exit 0
+            ip address add "$ip/$mask" dev "$interface"
+            ip route replace default via "$router"
+            """
+        let files = [
+            "echo.py": ChainShapeTests.echo, "dnsmasq.conf": configuration, "bound.sh": script,
+            "announce.py": Self.announce,
+        ]
+        try Lab.with(topology, files: files) { lab in
+            let leased = try lab.exec(
+                "alice",
+                "chmod +x bound.sh; udhcpc -i lan -f -q -n -B -t 20 -T 1 -s $PWD/bound.sh && ip -4 address show lan")
+            #expect(leased.output.contains("inet 192.0.2.1"), "\(leased.output)")
+            let answer = try send(lab, "alice", "203.0.113.80")
+            #expect(answer.contains("you are 192.0.2.1"), "\(answer)")
+            let address = try lab.exec(
+                "alice", "ip -4 -o address show lan | awk '{ sub(\"/.*\", \"\", $4); print $4 }'"
+            ).output.trimmingCharacters(in: .whitespacesAndNewlines)
+            _ = try lab.exec("mallory", "python3 announce.py lan \(address) 192.0.2.1")
+            let refused = try drops(lab)
+            #expect(refused.contains("neighbour-conflict"), "\(refused)")
+            let again = try send(lab, "alice", "203.0.113.80")
+            #expect(again.contains("you are \(address)"), "\(again)")
+        }
+    }
+
+    /// Two servers move an address between them, with two engines; a third one, and a customer, cannot take it.
+    @Test func anAddressMovesToWhoeverMayAnnounceIt() throws {
+        let topology = """
+            name: moving
+            engines: 2
+            interfaces:
+              outside: { address: 192.0.2.1/24 }
+              servers: { address: 198.18.4.1/24 }
+            customers:
+              alice: { interface: outside }
+              mallory: { interface: servers }
+            applications:
+              web: { attach: servers, instances: [web-a, web-b], send: announced, run: exec python3 name.py, ready: { tcp: 80 } }
+              other: { attach: servers }
+            services:
+              shop: { address: 198.18.4.100, ports: tcp/80, from: alice, sequence: web }
+              other: { address: 203.0.113.7, from: mallory, sequence: other }
+            """
+        let name = """
+            import os, socket
+            s = socket.create_server(('', 80))
+            while True:
+                c, peer = s.accept()
+                c.sendall(os.environ['TAPLINE_NODE'].encode())
+                c.close()
+            """
+        try Lab.with(topology, files: ["name.py": name, "announce.py": Self.announce]) { lab in
+            var owner = ""
+            for node in ["web-a", "web-b", "web-a"] {
+                if !owner.isEmpty { _ = try lab.exec(owner, "ip address del 198.18.4.100/32 dev servers") }
+                owner = node
+                _ = try lab.exec(
+                    node,
+                    "ip address add 198.18.4.100/32 dev servers && python3 announce.py servers 198.18.4.100 198.18.4.1")
+                for _ in 0..<4 {
+                    let answer = try send(lab, "alice", "198.18.4.100")
+                    #expect(answer.contains(node), "\(node): \(answer)")
+                }
+            }
+            for node in ["mallory", "other"] {
+                _ = try lab.exec(node, "python3 announce.py servers 198.18.4.100 198.18.4.1")
+                let answer = try send(lab, "alice", "198.18.4.100")
+                #expect(answer.contains("web-a"), "\(node): \(answer)")
+            }
+            let refused = try drops(lab)
+            #expect(refused.contains("neighbour-conflict"), "\(refused)")
+        }
+    }
+
+    /// mDNS-like: each neighbour hears the others and not itself, a node beside them hears nothing, and a detector hears
+    /// all. Unicast among neighbours of one link needs no route.
+    @Test func aGroupReachesItsMembersAlone() throws {
+        let topology = """
+            name: group
+            interfaces:
+              lan: { address: [192.0.2.1/24, "2001:db8:2::1/64"] }
+              far: { address: [198.18.4.1/24, "2001:db8:14::1/64"] }
+            customers:
+              alice: { interface: lan }
+              bob: { interface: lan }
+              eve: { interface: lan }
+            applications:
+              printer: { attach: far }
+              ids: { passive: true, attach: far }
+            services:
+              mdns:
+                between: [alice, bob, printer]
+                address: [224.0.0.251, "ff02::fb", 255.255.255.255]
+                subnet: true
+                ports: [udp/5353, icmp]
+                distribute: ids
+              echo: { address: 203.0.113.9, from: eve, sequence: printer }
+            """
+        let listen = """
+            import select, socket, struct, sys, time
+            device = sys.argv[1]
+            four = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            four.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            four.bind(('', 5353))
+            index = socket.if_nametoindex(device)
+            four.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, struct.pack('4s4si', socket.inet_aton('224.0.0.251'), b'\\0' * 4, index))
+            six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            six.bind(('::', 5353))
+            six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(socket.AF_INET6, 'ff02::fb') + struct.pack('I', index))
+            print('ready', flush=True)
+            while True:
+                for s in select.select([four, six], [], [])[0]:
+                    print(s.recv(99).decode(), flush=True)
+            """
+        let shout = """
+            import socket, sys
+            index = socket.if_nametoindex('lan')
+            four = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            four.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            four.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+            for address in ['224.0.0.251', '255.255.255.255', '192.0.2.255']: four.sendto(('to ' + address).encode(), (address, 5353))
+            six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+            six.sendto(b'to ff02::fb', ('ff02::fb', 5353, 0, index))
+            """
+        try Lab.with(topology, files: ["listen.py": listen, "shout.py": shout]) { lab in
+            let sent = ["to 224.0.0.251", "to 255.255.255.255", "to 192.0.2.255", "to ff02::fb"]
+            let listeners = [("alice", "lan"), ("bob", "lan"), ("eve", "lan"), ("printer", "far")]
+            for (node, device) in listeners {
+                _ = try lab.exec(
+                    node,
+                    "nohup setsid python3 listen.py \(device) > $TAPLINE_DIR/heard 2>&1 & until grep -q ready $TAPLINE_DIR/heard; do sleep 0.05; done"
+                )
+            }
+            _ = try lab.exec("alice", "python3 shout.py")
+            for (node, heard) in [("bob", sent), ("printer", sent)] {
+                // The kernel of another network takes no broadcast of this one for its own.
+                let expected = heard.filter { node == "bob" || !$0.hasSuffix(".2.255") }
+                for text in expected {
+                    let found = try lab.exec(
+                        node,
+                        "for i in $(seq 100); do grep -F '\(text)' $TAPLINE_DIR/heard && exit; sleep 0.05; done; exit 1"
+                    )
+                    #expect(found.status == 0, "\(node) did not hear '\(text)'")
+                }
+            }
+            // The sender's own kernel gives its broadcasts to its own sockets, but not its multicasts.
+            for (node, unheard) in [("alice", ["224.0.0.251", "ff02::fb"]), ("eve", ["to "])] {
+                let heard = try lab.exec(node, "cat $TAPLINE_DIR/heard").output
+                for text in unheard { #expect(!heard.contains(text), "\(node): \(heard)") }
+            }
+            for address in ["192.0.2.3", "2001:db8:2::3"] {
+                #expect(try lab.exec("alice", "ping -n -c 1 -W 3 \(address)").status == 0)
+            }
+            #expect(try lab.exec("eve", "ping -n -c 1 -W 1 192.0.2.3").status != 0)
+        }
+    }
+}

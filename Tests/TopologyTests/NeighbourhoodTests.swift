@@ -1,0 +1,135 @@
+import Forwarding
+import Plan
+import Planning
+import Testing
+import TopologyFiles
+import Wire
+
+/// Nodes that are each other's neighbours, groups among them, and addresses that move.
+@Suite struct NeighbourhoodTests {
+    static let link = """
+        name: link
+        interfaces:
+          core: { address: [198.18.2.1/24, "2001:db8:12::1/64"] }
+          edge: { address: 198.18.3.1/24 }
+        applications:
+          r1: { attach: { core: core, edge: edge } }
+          r2: { attach: core }
+          ids: { passive: true, attach: core }
+        services:
+          ospf: { between: [r1, r2], address: [224.0.0.5, "ff02::5"], ports: protocol/89, distribute: ids }
+
+        """
+
+    private func lines(_ text: String) throws -> [String] { try plan(text).entryLines }
+
+    @Test func neighboursReachEachOtherAndTheirGroups() throws {
+        let all = try lines(Self.link)
+        #expect(
+            all.filter { $0.contains("224.0.0.5") } == [
+                "S ospf.request.r1: core from r1.core dst 224.0.0.5 89 -> core!ids.core + core!r2.core",
+                "S ospf.request.r2: core from r2.core dst 224.0.0.5 89 -> core!ids.core + core!r1.core",
+            ])
+        #expect(all.filter { $0.contains("dst ff02::5 89") }.count == 2)
+        #expect(
+            all.contains("S ospf.request.r1: core from r1.core dst 198.18.2.3 89 -> core!ids.core + core!r2.core"))
+        // Among neighbours there are echo, and link-local addresses.
+        #expect(all.contains("S ospf.request.r1: core from r1.core dst 198.18.2.3 1 -> core!ids.core + core!r2.core"))
+        #expect(all.contains { $0.contains("ospf.request.r2") && $0.contains("dst fe80::") && $0.contains(" 89 ") })
+        let entries = try plan(Self.link).table.entries
+        #expect(entries.allSatisfy { $0.isBetween && $0.sourceMAC != nil && $0.source == nil })
+    }
+
+    @Test func aPortHasAnswers() throws {
+        let text = Self.link.replacing("address: [224.0.0.5, \"ff02::5\"], ports: protocol/89", with: "ports: tcp/179")
+        let all = try lines(text).filter { $0.contains("6/179") && !$0.contains("2001") && !$0.contains("fe80") }
+        #expect(
+            all == [
+                "S ospf.request.r1: core from r1.core dst 198.18.2.3 6/179 -> core!ids.core + core!r2.core",
+                "S ospf.response.r1: core from r1.core src 198.18.2.2 dst 198.18.2.3 6/179 -> core!ids.core + core!r2.core",
+                "S ospf.request.r2: core from r2.core dst 198.18.2.2 6/179 -> core!ids.core + core!r1.core",
+                "S ospf.response.r2: core from r2.core src 198.18.2.3 dst 198.18.2.2 6/179 -> core!ids.core + core!r1.core",
+            ])
+    }
+
+    @Test func allInstancesOfAnApplicationAreNeighbours() throws {
+        let all = try lines(
+            """
+            name: vrrp
+            interfaces:
+              servers: { address: 198.18.4.1/24 }
+              customers: { address: 192.0.2.1/24 }
+            customers:
+              alice: { interface: customers }
+            applications:
+              web: { attach: servers, instances: 3, send: announced }
+            services:
+              shop: { address: 198.18.4.100, ports: tcp/80, sequence: web }
+              vrrp: { between: web, address: 224.0.0.18, ports: protocol/112 }
+            """)
+        #expect(
+            all.first { $0.contains("vrrp.request.web") && $0.contains("224.0.0.18") }
+                == "S vrrp.request.web: servers from web-1.servers dst 224.0.0.18 112 -> servers!web-2.servers + "
+                + "servers!web-3.servers")
+        // Packets go to the instance that announced the address; each of them may answer.
+        #expect(all.first == "D shop.request.customers: customers dst 198.18.4.100 6/80 -> servers!via 198.18.4.100")
+        #expect(all.filter { $0.contains("shop.response.web") && $0.contains(" 6/80") }.count == 3)
+    }
+
+    @Test func broadcastsReachTheOthersAcrossInterfaces() throws {
+        let text = """
+            name: dhcp
+            interfaces:
+              lan: { address: 192.0.2.1/24 }
+              servers: { address: 198.18.4.1/24 }
+            customers:
+              alice: { interface: lan, address: [], may-have: 192.0.2.128/26 }
+              bob: { interface: lan }
+            applications:
+              dhcp: { attach: servers }
+            services:
+              lease: { between: [alice, bob, dhcp], address: 255.255.255.255, subnet: true, ports: [udp/67, udp/68] }
+            """
+        let plan = try plan(text)
+        #expect(
+            plan.entryLines.contains(
+                "D lease.request.alice: lan from alice.lan dst 255.255.255.255 17/67 -> lan!bob.lan + servers!dhcp.servers"
+            ))
+        #expect(
+            plan.entryLines.contains(
+                "D lease.request.bob: lan from bob.lan dst 192.0.2.255 17/68 -> lan!alice.lan + servers!dhcp.servers"))
+        #expect(
+            plan.entryLines.contains(
+                "S lease.request.dhcp: servers from dhcp.servers dst 192.0.2.128/26 17/68 -> lan!neighbour"))
+        #expect(plan.table.sources[0].origins?.map(\.description) == ["192.0.2.128/26"])
+        #expect(
+            plan.table.holders.filter(\.moves)
+                == [
+                    AddressHolder(
+                        interface: 0, mac: plan.node("alice").legs[0].mac, prefix: IPPrefix("192.0.2.128/26")!,
+                        moves: true)
+                ])
+    }
+
+    /// Servers that share a service address may move it; a single one just has it.
+    @Test func redundantServersMayMoveTheirAddress() throws {
+        func movable(_ instances: String) throws -> Int {
+            try plan(
+                """
+                name: redundant
+                interfaces:
+                  customers: { address: 192.0.2.1/24 }
+                  servers: { address: 198.18.4.1/24 }
+                customers:
+                  alice: { interface: customers }
+                applications:
+                  web: { attach: servers, instances: \(instances) }
+                services:
+                  shop: { address: 198.18.4.100, sequence: web }
+                """
+            ).table.holders.count { $0.moves }
+        }
+        #expect(try movable("2") == 2)
+        #expect(try movable("1") == 0)
+    }
+}
